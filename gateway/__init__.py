@@ -1,0 +1,3 @@
+"""A declarative DICOM routing gateway."""
+
+__version__ = "0.1.0"

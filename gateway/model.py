@@ -1,0 +1,412 @@
+"""The words of the gateway: frozen values that every part shares. Standard library only.
+
+Times are aware UTC, sizes and durations carry their unit in the name, identifiers stay text.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+# --- what arrived -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationFacts:
+    """What is known of the association an object came over; rules and templates read it."""
+
+    calling_ae_title: str
+    called_ae_title: str
+    remote_host: str
+    """Numeric address of the requestor."""
+    remote_port: int = 0
+    listener: str = ""
+    """Name of the listener that took the connection."""
+    tls_subject: str = ""
+    """Subject of the client certificate as ``CN=…,O=…``; empty without one."""
+    user_identity: str = ""
+    """User name of a user identity item (PS3.7 §D.3.3.7); empty without one. Never a secret."""
+    implementation_class_uid: str = ""
+    implementation_version_name: str = ""
+    peer: str = ""
+    """Name of the configured peer that the requestor was admitted as; empty for a stranger."""
+    association_id: str = ""
+    """Identifier for logs; unique in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadRef:
+    """Where an encoded data set lies in the spool. The bytes it names never change."""
+
+    name: str
+    """Segment or large file, relative to the spool folder."""
+    offset_bytes: int
+    length_bytes: int
+    digest: bytes
+    """SHA-256 of the encoded data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One SOP Instance that the gateway holds (after coercions)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    association: AssociationFacts
+    payload: PayloadRef
+    received_at: datetime
+    instance_id: int = 0
+    """The queue's key; 0 until it is stored."""
+
+
+# --- what is owed -----------------------------------------------------------------------------------------------
+
+
+class DeliveryState(enum.StrEnum):
+    """Where a delivery stands. A claimed delivery is `PENDING` under a lease."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One decision of the routing table: this rule wants the object at this destination, so edited."""
+
+    rule: str
+    destination: str
+    """Name of a peer; empty when the object is only held (`unmatched: hold`)."""
+    actions_json: str = ""
+    """The `then` list as canonical JSON, frozen at acceptance; empty when there is nothing to edit."""
+    state: DeliveryState = DeliveryState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One promise: the queue's row joined with its instance."""
+
+    delivery_id: int
+    instance: Instance
+    destination: str
+    rule: str
+    actions_json: str
+    state: DeliveryState
+    attempts: int
+    """Attempts that ended, failed or not."""
+    created_at: datetime
+    due_at: datetime
+    lease: int = 0
+    """Fencing token of the claim; a settlement with another token changes nothing."""
+    reason: str = ""
+    """Of the last attempt; of the death for a dead one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The destination has it."""
+
+    warning: int = 0
+    """A warning status (0xBxxx) that came with the success; 0 without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now: try again. `is_destination_down` says the trouble is the peer's, not this object's."""
+
+    reason: str
+    retry_after_s: float | None = None
+    """None: as the destination's retry settings say."""
+    is_destination_down: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Never in this form: an operator must act."""
+
+    reason: str
+    dimse_status: int | None = None
+
+
+Outcome = Delivered | Deferred | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What the courier tells the queue after an attempt, or instead of one."""
+
+    delivery_id: int
+    lease: int
+    state: DeliveryState
+    """`PENDING` puts it back, due at `due_at`."""
+    due_at: datetime
+    reason: str = ""
+    is_attempt: bool = True
+    """False gives the delivery back untouched (shutdown, destination down)."""
+    status: int | None = None
+    started_at: datetime | None = None
+    duration_s: float = 0.0
+
+
+# --- configuration, compiled ------------------------------------------------------------------------------------
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A mistake in the configuration, as a value with a place."""
+
+    mark: Mark
+    code: str
+    message: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.mark.file}:{self.mark.line}:{self.mark.column}"
+        return f"{place}: {self.severity}: {self.code}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """TLS settings of a listener or of a peer; paths are absolute."""
+
+    certificate: str = ""
+    """PEM file with our certificate chain; empty for a client that shows none."""
+    key: str = ""
+    """PEM file with its key; empty when the key stands in `certificate`."""
+    key_pem: str = field(default="", repr=False)
+    """The key itself, when it came from a secret."""
+    ca: str = ""
+    """PEM file with the authorities we trust: of client certificates (listener), of the server's (peer)."""
+    client_certificates: Literal["none", "optional", "required"] = "none"
+    """Listener only."""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    server_name: str = ""
+    """Peer only: the name its certificate must carry; empty: the host of its address."""
+    verify: bool = True
+    """Peer only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Time limits of associations, in seconds."""
+
+    connect_s: float = 10.0
+    tls_handshake_s: float = 10.0
+    association_s: float = 30.0
+    """ARTIM (PS3.8 §9.1.5): for A-ASSOCIATE, A-RELEASE, and closing the connection."""
+    dimse_s: float = 60.0
+    """From a request's last byte to its response; also between two fragments of one message, both ways."""
+    idle_s: float = 600.0
+    """An accepted association without any message is aborted after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what peers may make us hold."""
+
+    associations: int = 512
+    associations_per_peer: int = 64
+    """Per remote host and calling AE title."""
+    max_pdu_bytes: int = 131072
+    """The maximum length we offer (PS3.8 §D.1)."""
+    command_bytes: int = 65536
+    """Of one command set."""
+    object_bytes: int = 16 * 1024**3
+    """Of one encoded data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where associations are accepted."""
+
+    name: str
+    port: int
+    address: str = "0.0.0.0"  # noqa: S104 - a DICOM listener serves the network unless told otherwise
+    tls: TLS | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedContext:
+    """One presentation context to propose, `transfer_syntaxes` in order of preference."""
+
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """SCP/SCU role selection for one SOP class (PS3.7 §D.3.3.4)."""
+
+    sop_class_uid: str
+    scu_role: bool
+    scp_role: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserIdentity:
+    """User identity that we offer (PS3.7 §D.3.3.7)."""
+
+    kind: Literal["username", "username_passcode", "kerberos", "saml", "jwt"]
+    primary: str = field(repr=False)
+    secondary: str = field(default="", repr=False)
+    is_response_requested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Associate:
+    """The keywords of `AE.associate` for one peer, compiled."""
+
+    contexts: tuple[ProposedContext, ...] = ()
+    """Empty: from what is queued. Else only these transfer syntaxes are proposed for these SOP classes."""
+    called_ae_title: str = ""
+    """Empty: the peer's AE title."""
+    max_pdu_bytes: int = 131072
+    roles: tuple[Role, ...] = ()
+    extended: tuple[tuple[str, bytes], ...] = ()
+    """SOP class extended negotiation: (SOP class UID, application information)."""
+    common_extended: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """(SOP class UID, service class UID, related general SOP class UIDs)."""
+    user_identity: UserIdentity | None = None
+    async_operations: tuple[int, int] | None = None
+    bind_address: tuple[str, int] | None = None
+    tls: TLS | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a deferred delivery is tried again."""
+
+    first_delay_s: float = 10.0
+    factor: float = 2.0
+    max_delay_s: float = 600.0
+    jitter: float = 0.1
+    """Each delay is spread by up to this share, both ways."""
+    give_up_after_s: float = 7 * 86400.0
+    """Age of the delivery at which it becomes a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A destination that writes Part 10 files."""
+
+    path_template: str
+    root: str
+    """Absolute folder that no rendered path may leave."""
+    on_conflict: Literal["keep", "replace", "number"] = "number"
+    """A file with other bytes is there already: keep it and refuse ours, replace it, or write beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A named place: an AE title with an address, a folder, or only a requestor."""
+
+    name: str
+    ae_title: str = ""
+    host: str = ""
+    """Empty for a peer that only calls us."""
+    port: int = 0
+    calling_ae_title: str = ""
+    """Empty: the gateway's own."""
+    associate: Associate = Associate()
+    may: frozenset[str] = frozenset()
+    """What it may ask of us: echo, store, find, move, get."""
+    hosts: tuple[str, ...] = ()
+    """Addresses and networks (CIDR) it may call from; empty: any."""
+    accept_sop_classes: tuple[str, ...] = ()
+    """As a requestor: only these abstract syntaxes; empty: any."""
+    accept_transfer_syntaxes: tuple[str, ...] = ()
+    """As a requestor: only these; empty: any. The requestor's order decides."""
+    associations: int = 2
+    """Parallel associations for deliveries."""
+    retry: Retry = Retry()
+    timers: Timers = Timers()
+    folder: Folder | None = None
+
+    @property
+    def is_destination(self) -> bool:
+        """True when objects can be sent there."""
+        return bool(self.host) or self.folder is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Several destinations under one name; `all` sends to each."""
+
+    name: str
+    members: tuple[str, ...]
+    kind: Literal["all"] = "all"
+
+
+Unmatched = Literal["hold", "reject", "discard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """Where payloads are kept."""
+
+    path: str
+    min_free_bytes: int = 5 * 1024**3
+    retention_s: float = 3600.0
+    """How long an instance stays after its last delivery settled; dead and held ones stay until discarded."""
+    segment_bytes: int = 64 * 1024**2
+    large_object_bytes: int = 1024**2
+    """Above this an object gets a file of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class HTTP:
+    """Where health, metrics and the reload are served."""
+
+    address: str = "127.0.0.1"
+    port: int = 8080
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Process settings, the `gateway:` section. A change needs a restart, except of `listeners`."""
+
+    ae_title: str
+    listeners: tuple[Listener, ...]
+    spool: Spool
+    queue_path: str
+    """SQLite file."""
+    http: HTTP | None = None
+    admit: Literal["known", "any"] = "known"
+    called_ae_titles: tuple[str, ...] = ()
+    """Called AE titles answered besides `ae_title`; `*` answers any."""
+    timers: Timers = Timers()
+    limits: Limits = Limits()
+    drain_s: float = 30.0
+    pid_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributePath:
+    """A place in a data set: sequence steps, then a tag. Made by `gateway.routing.attribute.parse`."""
+
+    tag: int
+    steps: tuple[tuple[int, int | None], ...] = ()
+    """(sequence tag, item index from 0, or None for every item), outermost first."""
+    text: str = field(default="", compare=False)
+    """As it was written, for messages."""
+
+
+AttributeValues = Mapping[AttributePath, tuple[str, ...] | None]

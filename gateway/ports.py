@@ -1,0 +1,396 @@
+"""The extension author's page: what a part must offer, how a kind is registered, who must act on an error.
+
+A *kind* of predicate or action is one frozen dataclass. Its fields are the settings, its docstring is the
+documentation; configuration, JSON Schema and reference are made from it (`gateway.routing.kinds`). A kind with one
+field takes the field's value directly (`modality: [MR]`), one with more takes a mapping of fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from gateway.model import (
+    AssociationFacts,
+    AttributePath,
+    Delivery,
+    DeliveryState,
+    Instance,
+    Outcome,
+    PayloadRef,
+    Route,
+    Settlement,
+)
+
+# --- encoded data sets ------------------------------------------------------------------------------------------
+
+
+class EncodedDataSet(Protocol):
+    """The bytes of one data set in its transfer syntax, in memory or in a file. Close it when done."""
+
+    @property
+    def length_bytes(self) -> int: ...
+
+    def view(self) -> memoryview:
+        """All bytes as one read-only view; a large file is mapped, not read."""
+        ...
+
+    def chunks(self, size_bytes: int) -> Iterable[memoryview | bytes]:
+        """The bytes in order in pieces of at most `size_bytes`; a large file is read piece by piece."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class DataSetReceiver(Protocol):
+    """Takes the data set fragments of one incoming message while they arrive."""
+
+    def write(self, fragment: memoryview) -> Awaitable[None] | None:
+        """Keep a copy of `fragment`. An awaitable means: read no more from this peer until it is done.
+
+        Raises:
+            SpoolFull: there is no room. The rest of the message is read and thrown away, the answer is its status.
+            ObjectTooLarge: the object is over the limit.
+        """
+        ...
+
+    def finish(self) -> EncodedDataSet:
+        """All fragments are there."""
+        ...
+
+    def discard(self) -> None:
+        """The message will not be completed, or nobody wants it; frees what was kept. May be called twice."""
+        ...
+
+
+# --- routing ----------------------------------------------------------------------------------------------------
+
+
+class Facts(Protocol):
+    """What predicates and templates see of an object."""
+
+    @property
+    def association(self) -> AssociationFacts: ...
+    @property
+    def sop_class_uid(self) -> str: ...
+    @property
+    def sop_instance_uid(self) -> str: ...
+    @property
+    def transfer_syntax_uid(self) -> str: ...
+    @property
+    def length_bytes(self) -> int: ...
+
+    def values(self, path: AttributePath) -> tuple[str, ...] | None:
+        """The values at `path` as text, split at backslashes, padding gone; () when empty; None when absent."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of one element: `value` None removes it, else it is set (() makes it empty)."""
+
+    path: AttributePath
+    value: tuple[str, ...] | None
+
+
+class Predicate(Protocol):
+    """Says whether a rule's condition holds."""
+
+    def __call__(self, facts: Facts) -> bool: ...
+
+    def attributes(self) -> Iterable[AttributePath]:
+        """The attributes it reads; `()` when it reads none."""
+        ...
+
+
+class Action(Protocol):
+    """Says what changes in an object. A pure function of the facts."""
+
+    def edits(self, facts: Facts) -> Iterable[Edit]:
+        """The changes, in order. Raises Refusal when the object must not go on in this form."""
+        ...
+
+    def attributes(self) -> Iterable[AttributePath]: ...
+
+
+class Registry:
+    """Kinds by name."""
+
+    def __init__(self, noun: str) -> None:
+        self.noun = noun
+        self.kinds: dict[str, type] = {}
+
+    def __call__(self, name: str) -> Callable[[type[T]], type[T]]:
+        def register(cls: type[T]) -> type[T]:
+            if name in self.kinds:
+                raise ValueError(f"{self.noun} {name!r} is registered twice")
+            self.kinds[name] = cls
+            return cls
+
+        return register
+
+
+T = TypeVar("T")
+predicate = Registry("predicate")
+action = Registry("action")
+
+# --- durable queue ----------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the queue says of one acceptance."""
+
+    instance_id: int
+    deliveries: int
+    """New rows; fewer than routes when some were duplicates of what is still owed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """One row of the queue's statistics."""
+
+    destination: str
+    state: DeliveryState
+    count: int
+    size_bytes: int
+    oldest_at: datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries an operator means; empty fields mean any."""
+
+    ids: tuple[int, ...] = ()
+    destination: str | None = None
+    state: DeliveryState | None = None
+    sop_instance_uid: str = ""
+    study_instance_uid: str = ""
+    rule: str = ""
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+
+
+class Queue(Protocol):
+    """Deliveries, durable. Synchronous; one thread uses one Queue object. Several processes may open the same queue.
+
+    Every writing call happens inside `transaction()`; leaving it commits durably, an exception rolls all back.
+    """
+
+    def transaction(self) -> AbstractContextManager[object]: ...
+
+    def accept(self, instance: Instance, routes: Sequence[Route], now: datetime) -> Accepted:
+        """Add an instance and one delivery a route. Same SOP Instance UID, digest, destination and actions as a
+        delivery that is still pending or held: no new row."""
+        ...
+
+    def claim(self, destination: str, limit: int, lease_s: float, now: datetime) -> list[Delivery]:
+        """Take due deliveries, oldest due first, then arrival order; nobody else gets them until the lease ends."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> int:
+        """Write attempts and states, fenced by the lease; the number that still held their lease."""
+        ...
+
+    def next_due(self, destination: str) -> datetime | None:
+        """When the next pending delivery of `destination` becomes due; None when there is none."""
+        ...
+
+    def depths(self) -> list[QueueDepth]: ...
+
+    def list(self, which: DeliveryFilter, limit: int) -> list[Delivery]: ...
+
+    def retry(self, which: DeliveryFilter, now: datetime) -> int:
+        """Dead and pending ones: due now, age starts anew."""
+        ...
+
+    def hold(self, which: DeliveryFilter) -> int: ...
+
+    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        """Held → pending; `destination` names one for those that were held without."""
+        ...
+
+    def discard(self, which: DeliveryFilter) -> int:
+        """Delete dead, held and pending deliveries; what is under a lease stays."""
+        ...
+
+    def expire_leases(self) -> int:
+        """At start, alone on the spool: leases of a process that is gone end now."""
+        ...
+
+    def forget(self, settled_before: datetime, limit: int) -> int:
+        """Delete instances (and their rows) that owe nothing and settled earlier; dead and held ones stay."""
+        ...
+
+    def payload_names(self) -> dict[str, int]:
+        """Segment or file → the number of bytes that must be there (the end of its last payload)."""
+        ...
+
+    def changes(self) -> int:
+        """A number that differs after another connection wrote."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Journal(Protocol):
+    """The durable side as coroutines: one thread commits for everybody who waits."""
+
+    def receiver(self) -> DataSetReceiver:
+        """For one incoming data set. Raises SpoolFull below `min_free`."""
+        ...
+
+    async def commit(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        routes: Sequence[Route],
+    ) -> Instance:
+        """Return only when payload (`edited` pieces when given, else `body`), instance and deliveries are on disk.
+
+        `instance.payload` is ignored; the answer carries the real one. `body` stays the caller's to close.
+        Raises SpoolFull.
+        """
+        ...
+
+    async def claim(self, destination: str, limit: int, lease_s: float) -> list[Delivery]: ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> int: ...
+
+    async def next_due(self, destination: str) -> datetime | None: ...
+
+    async def depths(self) -> list[QueueDepth]: ...
+
+    def open(self, payload: PayloadRef) -> EncodedDataSet:
+        """The stored bytes. Raises PayloadLost."""
+        ...
+
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        """`listener(destination)` is called on the event loop when `destination` may have new due deliveries."""
+        ...
+
+
+# --- destinations -----------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outbound:
+    """One object on its way out, after its route's actions."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    body: EncodedDataSet
+    facts: Facts
+
+
+class Channel(Protocol):
+    """One line to a destination; the courier uses it for one object at a time."""
+
+    async def prepare(self, kinds: Sequence[tuple[str, str]]) -> None:
+        """(SOP class UID, transfer syntax UID) pairs that come next. Raises DestinationDown."""
+        ...
+
+    async def send(self, outbound: Outbound) -> Outcome:
+        """Send one object. Never raises for what a peer does."""
+        ...
+
+    async def close(self) -> None:
+        """Release politely, within the peer's timers."""
+        ...
+
+
+class Destination(Protocol):
+    """Opens channels."""
+
+    def channel(self) -> Channel: ...
+
+
+# --- measuring --------------------------------------------------------------------------------------------------
+
+
+class Meter(Protocol):
+    """Counts and observes by metric name, see `gateway.metrics` for the names."""
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
+    def observe(self, name: str, value: float, /, **labels: str) -> None: ...
+    def set(self, name: str, value: float, /, **labels: str) -> None: ...
+
+
+class NoMeter:
+    """Measures nothing."""
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
+    def observe(self, name: str, value: float, /, **labels: str) -> None: ...
+    def set(self, name: str, value: float, /, **labels: str) -> None: ...
+
+
+# --- errors, sorted by who must act -----------------------------------------------------------------------------
+
+
+class GatewayError(Exception):
+    """Root of what this package raises on purpose. The message says what, where and what to do."""
+
+    dimse_status = 0x0110  # Processing failure (PS3.7 §C.5)
+
+
+class Temporary(GatewayError):
+    """The peer may send again."""
+
+    dimse_status = 0xA700
+
+
+class SpoolFull(Temporary):
+    """No space left for incoming instances."""
+
+    dimse_status = 0xA700  # Refused: Out of Resources (PS3.4 §B.2.3)
+
+
+class Refusal(GatewayError):
+    """This object, in this form, will not be taken."""
+
+    dimse_status = 0xC000
+
+
+class Unreadable(Refusal):
+    """The encoded data set is not what its transfer syntax says."""
+
+    dimse_status = 0xC000  # Error: Cannot understand (PS3.4 §B.2.3)
+
+
+class ClassMismatch(Refusal):
+    """SOP class or instance of the data set, of the command and of the presentation context disagree."""
+
+    dimse_status = 0xA900  # Error: Data Set does not match SOP Class (PS3.4 §B.2.3)
+
+
+class NotAllowed(Refusal):
+    """The requestor may not do this, or no rule wants the object."""
+
+    dimse_status = 0x0124  # Refused: Not Authorized (PS3.7 §C.5)
+
+
+class ObjectTooLarge(Refusal):
+    """Over the configured limit."""
+
+    dimse_status = 0xA700
+
+
+class DestinationDown(GatewayError):
+    """We retry: the peer does not answer, or refuses associations for now."""
+
+
+class DestinationRefuses(GatewayError):
+    """An operator fixes: the peer will not associate with us as configured."""
+
+
+class PayloadLost(GatewayError):
+    """An operator fixes: stored bytes are missing or changed."""
+
+
+class ConfigurationError(GatewayError):
+    """An operator fixes: exit code 78."""

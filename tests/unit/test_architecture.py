@@ -1,0 +1,82 @@
+"""Imports point down, and each third-party library lives where the design says."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "gateway"
+
+LAYERS = [
+    {"model"},
+    {"ports"},
+    {"routing", "dataset", "spool"},
+    {"web", "dimse", "handlers", "delivery", "config", "destination", "queue", "metrics"},
+    {"app"},
+    {"cli", "demo", "__main__"},
+]
+"""From the bottom up; a part imports only parts of lower layers, or what `SIDEWAYS` allows."""
+
+SIDEWAYS = {
+    ("routing", "dataset"),  # rules are decided on scanned bytes
+    ("handlers", "dimse"),  # a handler speaks of events
+    ("destination", "dimse"),  # the DICOM destination is a requestor
+    ("cli", "demo"),
+}
+
+HOMES = {
+    "yaml": {"config"},
+    "jsonschema": {"config"},
+    "msgspec": {"config"},
+    "pynetdicom": {"dimse", "handlers"},
+    "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destination", "cli", "demo"},
+    "apsw": {"queue"},
+    "jinja2": {"routing", "destination"},
+    "re2": {"routing"},
+    "click": {"cli"},
+    "prometheus_client": {"metrics"},
+    "aiohttp": {"web", "cli"},
+}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names.add(node.module or "")
+            if node.module == "gateway":
+                names |= {f"gateway.{alias.name}" for alias in node.names}
+    return names
+
+
+def layer(part: str) -> int:
+    return next(level for level, parts in enumerate(LAYERS) if part in parts)
+
+
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    here = part_of(path)
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top != "gateway" or not rest:
+            assert here in HOMES.get(top, {here}), f"{path} imports {top}, which lives in {HOMES[top]}"
+            continue
+        there = rest.split(".")[0]
+        if there == "__version__" or there == here or (here, there) in SIDEWAYS:
+            continue
+        assert layer(there) < layer(here), f"{path} imports {name} against the direction of imports"
+
+
+def test_no_source_file_is_without_a_layer() -> None:
+    for path in SOURCES:
+        layer(part_of(path))
