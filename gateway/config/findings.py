@@ -1,0 +1,47 @@
+"""Collecting mistakes: every one, in the order of their places."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from gateway.model import Mark, Problem, Severity
+
+
+class Findings:
+    """What was found wrong so far. Equal findings at one place count once."""
+
+    def __init__(self) -> None:
+        self._problems: dict[Problem, None] = {}
+
+    def error(self, mark: Mark, code: str, message: str) -> None:
+        self._add(mark, code, message, "error")
+
+    def warning(self, mark: Mark, code: str, message: str) -> None:
+        self._add(mark, code, message, "warning")
+
+    def _add(self, mark: Mark, code: str, message: str, severity: Severity) -> None:
+        self._problems[Problem(mark, code, message, severity)] = None
+
+    @property
+    def has_errors(self) -> bool:
+        return any(problem.severity == "error" for problem in self._problems)
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """By file, line and column; what was found first comes first at one place."""
+        return tuple(sorted(self._problems, key=lambda problem: problem.mark))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean `pacs`?)``, or nothing when no known word is near."""
+    by_folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    return f" (did you mean `{by_folded[near[0]]}`?)" if near else ""
+
+
+def listed(words: Iterable[str]) -> str:
+    """`` `a`, `b` or `c` ``."""
+    quoted = [f"`{word}`" for word in words]
+    if len(quoted) < 2:
+        return "".join(quoted)
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"

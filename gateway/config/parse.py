@@ -1,0 +1,256 @@
+"""YAML text → located tree, by the YAML 1.2 core schema, with bounds on what a file may make us hold.
+
+The events of PyYAML's C parser are composed here, because its own composer recurses without bound and keeps the last
+of two equal keys in silence.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.config.findings import Findings
+from gateway.config.substitution import SubstitutionError, substitute
+from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, ScalarNode, SequenceNode
+from gateway.model import Mark
+
+FILE_LIMIT_BYTES = 4 * 1024 * 1024
+DEPTH_LIMIT = 40
+NODE_LIMIT = 200_000
+"""Nodes of one file, each use of an alias counted with all that it stands for."""
+
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
+WORDS: Mapping[str, None | bool] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
+
+SYNTAX_HINTS = (
+    ("cannot start any token", "an unquoted text cannot start with {found}; put it in quotes"),
+    ("mapping values are not allowed", "`: ` inside an unquoted text, or wrong indentation; put the text in quotes"),
+    ("expected ',' or", "`,` or the closing bracket is missing before {found}"),
+    ("did not find expected key", "a setting is expected here; is the indentation right?"),
+    ("expected '-' indicator", "a list item (`- …`) is expected here; is the indentation right?"),
+    ("expected <block end>", "a setting or list item is expected here; is the indentation right?"),
+)
+"""Part of the parser's message → what to tell; `{found}` is the character there."""
+
+
+class _Abort(Exception):
+    """The rest of the file cannot be read; the reason was reported."""
+
+
+def resolve_plain(text: str) -> None | bool | int | float | str:
+    """The value of an unquoted scalar; a number with leading zeros, a time, ``NO`` and ``0x10`` stay text."""
+    if text in WORDS:
+        return WORDS[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    if len(text) > 40:
+        return text
+    if INTEGER.fullmatch(text):
+        return int(text)
+    if FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+        return number
+    return text
+
+
+def parse(content: bytes, path: Path, shown: str, environ: Mapping[str, str], findings: Findings) -> Node | None:
+    """The tree of one file; None when it is empty or unreadable. `shown` names the file in messages."""
+    text = _decode(content, shown, findings)
+    if text is None:
+        return BrokenNode(Mark(shown, 1, 1))
+    composer = _Composer(path, shown, environ, findings)
+    try:
+        return composer.compose(iter(yaml.parse(text, Loader=LOADER)))
+    except _Abort:
+        return BrokenNode(Mark(shown, 1, 1))
+    except yaml.MarkedYAMLError as error:
+        _report_syntax(error, text, shown, findings)
+        return BrokenNode(Mark(shown, 1, 1))
+
+
+def _decode(content: bytes, shown: str, findings: Findings) -> str | None:
+    if len(content) > FILE_LIMIT_BYTES:
+        limit_mib = FILE_LIMIT_BYTES // 1024**2
+        findings.error(Mark(shown, 1, 1), "file-too-large", f"more than {limit_mib} MiB; spread it over several files")
+        return None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", "replace").removeprefix("\ufeff")
+        byte = content[error.start]
+        findings.error(
+            _mark_after(before, shown), "not-utf-8", f"the byte 0x{byte:02X} is not UTF-8; save the file as UTF-8"
+        )
+        return None
+    if bad := UNPRINTABLE.search(text):
+        mark = _mark_after(text[: bad.start()], shown)
+        findings.error(mark, "control-character", f"the control character U+{ord(bad[0]):04X} is not allowed in YAML")
+        return None
+    return text
+
+
+def _mark_after(before: str, shown: str) -> Mark:
+    lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return Mark(shown, len(lines), len(lines[-1]) + 1)
+
+
+def _report_syntax(error: yaml.MarkedYAMLError, text: str, shown: str, findings: Findings) -> None:
+    problem = error.problem or "not YAML"
+    place = error.problem_mark
+    if "quoted scalar" in (error.context or "") and "end of stream" in problem:
+        place, problem = error.context_mark, "the quoted text that starts here is never closed"
+    if place is None:
+        findings.error(Mark(shown, 1, 1), "syntax", problem)
+        return
+    mark = Mark(shown, place.line + 1, place.column + 1)
+    lines = text.splitlines()
+    line = lines[place.line] if place.line < len(lines) else ""
+    found = line[place.column : place.column + 1]
+    if found == "\t":
+        findings.error(mark, "tab", "a tab stands here; YAML is indented with spaces")
+        return
+    if found == "{" and line[: place.column].endswith("$"):
+        message = "inside { } and [ ] a reference needs quotes: `\"${NAME}\"`"
+        findings.error(Mark(shown, mark.line, mark.column - 1), "syntax", message)
+        return
+    hint = next((hint for part, hint in SYNTAX_HINTS if part in problem), problem)
+    findings.error(mark, "syntax", hint.format(found=f"`{found}`" if found else "the end of the line"))
+
+
+class _Composer:
+    """Builds nodes from the events of one file."""
+
+    def __init__(self, path: Path, shown: str, environ: Mapping[str, str], findings: Findings) -> None:
+        self._folder = path.parent
+        self._shown = shown
+        self._environ = environ
+        self._findings = findings
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._count = 0
+
+    def compose(self, events: Iterator[Any]) -> Node | None:
+        """The tree of the only document; None without one."""
+        root: Node | None = None
+        for event in events:
+            match event:
+                case yaml.DocumentStartEvent() if root is not None:
+                    message = "a second document starts here; write one document a file"
+                    self._findings.error(self._mark(event), "several-documents", message)
+                    raise _Abort
+                case yaml.StreamStartEvent() | yaml.StreamEndEvent() | yaml.DocumentStartEvent():
+                    pass
+                case yaml.DocumentEndEvent():
+                    pass
+                case _:
+                    root = self._node(event, events, 1)
+        return root
+
+    def _mark(self, event: Any) -> Mark:
+        return Mark(self._shown, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        mark = self._mark(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, mark)
+        if depth > DEPTH_LIMIT:
+            self._findings.error(mark, "too-deep", f"nested more than {DEPTH_LIMIT} levels deep")
+            raise _Abort
+        before = self._count
+        self._grow(1, mark)
+        node: Node
+        match event:
+            case yaml.ScalarEvent():
+                node = self._scalar(event, mark)
+            case yaml.SequenceStartEvent():
+                self._check_tag(event, mark)
+                node = self._sequence(events, mark, depth)
+            case _:
+                self._check_tag(event, mark)
+                node = self._mapping(events, mark, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, self._count - before)
+        return node
+
+    def _grow(self, amount: int, mark: Mark) -> None:
+        self._count += amount
+        if self._count > NODE_LIMIT:
+            message = f"more than {NODE_LIMIT} values, aliases counted with all that they stand for"
+            self._findings.error(mark, "too-many-values", message)
+            raise _Abort
+
+    def _alias(self, event: Any, mark: Mark) -> Node:
+        if event.anchor not in self._anchors:
+            message = f"the alias `*{event.anchor}` has no anchor `&{event.anchor}` before it in this file"
+            self._findings.error(mark, "unknown-alias", message)
+            return BrokenNode(mark)
+        node, size = self._anchors[event.anchor]
+        self._grow(size, mark)
+        return node
+
+    def _check_tag(self, event: Any, mark: Mark) -> None:
+        if event.tag is not None and event.tag not in TEXT_TAGS:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._findings.error(mark, "unsupported-tag", f"the YAML tag `{tag}` is not supported; leave it out")
+
+    def _scalar(self, event: Any, mark: Mark) -> Node:
+        self._check_tag(event, mark)
+        try:
+            result = substitute(event.value, self._environ, self._folder)
+        except SubstitutionError as error:
+            self._findings.error(mark, error.code, str(error))
+            return BrokenNode(mark)
+        is_resolved = (event.tag is None and event.style is None) or (result.is_whole and result.is_changed)
+        value = resolve_plain(result.text) if is_resolved and "\n" not in result.text else result.text
+        return ScalarNode(mark, value, result.text, event.value, is_secret=result.is_changed)
+
+    def _sequence(self, events: Iterator[Any], mark: Mark, depth: int) -> SequenceNode:
+        items: list[Node] = []
+        for event in events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            items.append(self._node(event, events, depth + 1))
+        return SequenceNode(mark, tuple(items))
+
+    def _mapping(self, events: Iterator[Any], mark: Mark, depth: int) -> MappingNode:
+        entries: dict[str, Entry] = {}
+        for event in events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key_mark = self._mark(event)
+            key = self._key(event, events, depth)
+            value = self._node(next(events), events, depth + 1)
+            if key is None:
+                continue
+            if key in entries:
+                first = entries[key].mark
+                message = f"`{key}` stands here twice; the first is at {first.line}:{first.column}"
+                self._findings.error(key_mark, "duplicate-key", message)
+                continue
+            entries[key] = Entry(key_mark, value)
+        return MappingNode(mark, entries)
+
+    def _key(self, event: Any, events: Iterator[Any], depth: int) -> str | None:
+        mark = self._mark(event)
+        if not isinstance(event, yaml.ScalarEvent):
+            self._node(event, events, depth + 1)
+            self._findings.error(mark, "key-not-text", "a name is expected here, not a list, a mapping or an alias")
+            return None
+        self._check_tag(event, mark)
+        if event.value == "<<" and event.style is None:
+            message = "merge keys are not part of YAML 1.2; write the settings out, or alias the whole mapping"
+            self._findings.error(mark, "merge-key", message)
+            return None
+        return str(event.value)

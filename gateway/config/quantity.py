@@ -1,0 +1,48 @@
+"""Durations, sizes and addresses: text of the configuration → numbers."""
+
+from __future__ import annotations
+
+import re
+
+SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+BYTES = {
+    "B": 1,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+QUANTITY = re.compile(r"([0-9.]+) ?([A-Za-z]+)")
+
+
+def _split(text: str) -> tuple[str, str]:
+    match = QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a number with a unit")
+    return match[1], match[2]
+
+
+def duration_s(text: str) -> float:
+    """``10 s`` → 10.0. Raises ValueError for what the schema's pattern does not let through."""
+    number, unit = _split(text)
+    return float(number) * SECONDS[unit]
+
+
+def size_bytes(text: str) -> int:
+    """``5 GiB`` → 5368709120. Raises ValueError for what the schema's pattern does not let through."""
+    number, unit = _split(text)
+    return round(float(number) * BYTES[unit]) if "." in number else int(number) * BYTES[unit]
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """``[::1]:104`` → ("::1", 104); the port is 0 when there is none."""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        return host, int(rest.removeprefix(":") or 0)
+    host, _, port = text.partition(":")
+    return host, int(port or 0)

@@ -1,0 +1,75 @@
+"""The JSON Schema: made from the typed settings and the registered kinds of predicates and actions."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from gateway.config.spec import RulesSpec
+from gateway.routing.kinds import actions_schema, predicate_schema
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+REFERENCE = r"\$\{"
+"""Text that holds a substitution; its value is known only when the gateway reads it."""
+
+
+@cache
+def definitions() -> dict[str, Any]:
+    """The settings as they are checked, by type name; `when` and `then` are left to the kinds themselves."""
+    _, components = msgspec.json.schema_components([RulesSpec], ref_template="#/$defs/{name}")
+    return components
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema for editors.
+
+    It is more lenient than the check itself where one file alone proves nothing: a substitution may stand for any
+    scalar, and no section is required, because sections may be spread over several files.
+    """
+    defs = copy.deepcopy(definitions())
+    when = _hoisted(predicate_schema(), defs)
+    then = _hoisted(actions_schema(), defs)
+    for name in ("CoercionSpec", "RouteSpec"):
+        properties = defs[name]["properties"]
+        properties["when"] = {"description": "The condition; without it the rule always holds."} | when
+        properties["then"] = {"description": "What changes, in order."} | then
+    for name in ("RulesSpec", "GatewaySpec"):
+        defs[name]["required"] = []
+    root = defs.pop("RulesSpec")
+    root["patternProperties"] = {"^x-": {"description": "Free room for YAML anchors."}}
+    _loosen(root)
+    for definition in defs.values():
+        _loosen(definition)
+    return {"$schema": DIALECT, **root, "title": "DICOM gateway rules", "$defs": dict(sorted(defs.items()))}
+
+
+def _hoisted(part: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    """`part` without its own definitions, which go to `defs`."""
+    part = copy.deepcopy(part)
+    defs.update(part.pop("$defs", {}))
+    return part
+
+
+def _loosen(schema: Any) -> None:
+    """Let a substitution stand for every scalar below `schema`."""
+    if isinstance(schema, list):
+        for item in schema:
+            _loosen(item)
+        return
+    if not isinstance(schema, dict):
+        return
+    for key, below in schema.items():
+        if key not in ("default", "examples", "enum", "const", "required"):
+            _loosen(below)
+    match schema.get("type"):
+        case "integer" | "number" | "boolean" as kind:
+            schema["type"] = [kind, "string"]
+            schema["pattern"] = REFERENCE
+        case "string" if "pattern" in schema:
+            schema["pattern"] = f"{schema['pattern']}|{REFERENCE}"
+    if "enum" in schema:
+        words = {"enum": schema.pop("enum")}
+        schema["anyOf"] = [words, {"type": "string", "pattern": REFERENCE}]

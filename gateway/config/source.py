@@ -1,0 +1,114 @@
+"""The rules folder → one located tree: which files are read, and how their sections become one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config.findings import Findings
+from gateway.config.parse import parse
+from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, SequenceNode
+from gateway.model import Mark
+
+LIST_SECTIONS = frozenset({"coercions", "routes"})
+"""Sections that are lists; the others are mappings by name, or single values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """All files as one tree."""
+
+    root: MappingNode
+    version: str
+    """First 12 hexadecimal digits of the SHA-256 over names and content of the files."""
+    is_complete: bool
+    """False when a file could not be read; then a missing name proves nothing."""
+
+
+def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
+    """Read `path`, a YAML file or a folder of them, and report what is wrong with the files themselves."""
+    digest = hashlib.sha256()
+    roots: list[MappingNode] = []
+    is_complete = True
+    for file in _files(path, findings):
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            findings.error(Mark(str(file), 1, 1), "unreadable-file", f"cannot read it: {error.strerror}")
+            is_complete = False
+            continue
+        name = file.relative_to(path).as_posix() if file != path else file.name
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+        node = parse(content, file, str(file), environ, findings)
+        match node:
+            case None:
+                pass
+            case MappingNode():
+                roots.append(node)
+            case BrokenNode():
+                is_complete = False
+            case _:
+                findings.error(node.mark, "wrong-type", "a file holds sections such as `peers:` and `routes:`")
+                is_complete = False
+    root = _merged(roots, Mark(str(path), 1, 1), findings)
+    return Source(root, digest.hexdigest()[:12], is_complete and bool(roots))
+
+
+def _files(path: Path, findings: Findings) -> list[Path]:
+    """The files of a configuration in the order of their names; hidden ones and ``*.test.yaml`` aside."""
+    place = Mark(str(path), 1, 1)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        findings.error(place, "no-such-file", "there is no such file or folder")
+        return []
+    found = [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and file.is_file()]
+    for file in sorted(found):
+        if file.suffix in (".yml", ".YAML", ".YML"):
+            findings.warning(Mark(str(file), 1, 1), "file-not-read", "only `*.yaml` is read; rename the file")
+    files = sorted(file for file in found if file.suffix == ".yaml" and not file.name.endswith(".test.yaml"))
+    if not files:
+        findings.error(place, "no-configuration", "the folder holds no `*.yaml` file")
+    return files
+
+
+def _is_hidden(relative: Path) -> bool:
+    return any(part.startswith(".") for part in relative.parts)
+
+
+def _merged(roots: list[MappingNode], mark: Mark, findings: Findings) -> MappingNode:
+    sections: dict[str, Entry] = {}
+    for root in roots:
+        for name, entry in root.entries.items():
+            if name.startswith("x-"):
+                continue  # free room for YAML anchors
+            if name in sections:
+                node = _joined(name, sections[name], entry, findings)
+                sections[name] = Entry(sections[name].mark, node)
+            else:
+                sections[name] = entry
+    return MappingNode(roots[0].mark if roots else mark, sections)
+
+
+def _joined(section: str, first: Entry, second: Entry, findings: Findings) -> Node:
+    match first.node, second.node:
+        case SequenceNode(mark=mark, items=before), SequenceNode(items=after) if section in LIST_SECTIONS:
+            return SequenceNode(mark, (*before, *after))
+        case MappingNode(mark=mark, entries=before), MappingNode(entries=after):
+            for name in before.keys() & after.keys():
+                _twice(f"{section}.{name}", before[name].mark, after[name].mark, findings)
+            return MappingNode(mark, {**before, **after, **before})
+        case BrokenNode(), other:
+            return other
+        case other, BrokenNode():
+            return other
+    _twice(section, first.mark, second.mark, findings)
+    return first.node
+
+
+def _twice(name: str, first: Mark, second: Mark, findings: Findings) -> None:
+    message = f"`{name}` is written twice; the first is at {first.file}:{first.line}:{first.column}"
+    findings.error(second, "duplicate-name", message)

@@ -1,0 +1,435 @@
+"""What may be written: typed settings, from which the JSON Schema is made.
+
+Every string that is a quantity or a name of the standard stays text here; `gateway.config.compile` gives it meaning.
+``${NAME}``, ``${NAME:-default}`` and ``${file:PATH}`` are resolved before these types are filled.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+AETitle = Annotated[
+    str,
+    Meta(
+        title="AE title",
+        description="1 to 16 characters of ASCII, no backslash, not only spaces (PS3.5 §6.2).",
+        pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}$",
+        examples=["PACS"],
+    ),
+]
+Duration = Annotated[
+    str,
+    Meta(
+        title="duration",
+        description="A number and its unit: ms, s, min, h or d.",
+        pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})? ?(ms|s|min|h|d)$",
+        examples=["10 s", "500 ms", "7 d"],
+    ),
+]
+Size = Annotated[
+    str,
+    Meta(
+        title="size",
+        description="A number and its unit: B, kB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024).",
+        pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})? ?([kKMGT]?B|[KMGT]iB)$",
+        examples=["5 GiB", "50 MB"],
+    ),
+]
+HostAndPort = Annotated[
+    str,
+    Meta(
+        title="address",
+        description="host:port; an IPv6 address stands in brackets.",
+        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+):[0-9]{1,5}$",
+        examples=["pacs.example.org:104", "[2001:db8::7]:11112"],
+    ),
+]
+BindAddress = Annotated[
+    str,
+    Meta(
+        title="local address",
+        description="Own address to call from, with or without :port.",
+        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+)(:[0-9]{1,5})?$",
+        examples=["10.1.0.5", "10.1.0.5:10400"],
+    ),
+]
+Port = Annotated[int, Meta(title="port", ge=0, le=65535, examples=[11112])]
+PDULength = Annotated[
+    int,
+    Meta(
+        title="PDU length",
+        description="The maximum length of a PDU that we take, in bytes (PS3.8 §D.1).",
+        ge=1024,
+        le=16 * 1024**2,
+        examples=[131072],
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        title="name",
+        description="Letters, digits, `_`, `-` and `.`; at most 64.",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$",
+        examples=["pacs"],
+    ),
+]
+RuleName = Annotated[
+    str,
+    Meta(
+        title="rule name",
+        description="Stands in logs, metrics and the queue; at most 128 characters on one line.",
+        pattern=r"^\S([^\x00-\x1f]{0,126}\S)?$",
+        examples=["CT to the archive"],
+    ),
+]
+Hexadecimal = Annotated[
+    str,
+    Meta(
+        title="hexadecimal bytes",
+        description="Bytes as pairs of hexadecimal digits, with or without spaces.",
+        pattern=r"^([0-9A-Fa-f]{2} ?)*$",
+        examples=["01 00 01"],
+    ),
+]
+Text = Annotated[str, Meta(min_length=1)]
+SOPClassName = Annotated[
+    str,
+    Meta(title="SOP class", description="Keyword, name or UID of a SOP class.", min_length=1, examples=["CTImageStorage"]),
+]
+TransferSyntaxName = Annotated[
+    str,
+    Meta(
+        title="transfer syntax",
+        description="Keyword, name or UID of a transfer syntax.",
+        min_length=1,
+        examples=["ExplicitVRLittleEndian"],
+    ),
+]
+TransferSyntaxes = Annotated[tuple[TransferSyntaxName, ...], Meta(min_length=1)]
+TLSVersion = Literal["1.2", "1.3"]
+PEMFile = Annotated[str, Meta(min_length=1, description="PEM file; relative to the folder of the YAML file.")]
+Key = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="PEM file with the private key, relative to the folder of the YAML file; or the key itself by "
+        "${file:PATH} or ${NAME}. Without it the key stands in `certificate`.",
+    ),
+]
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all settings."""
+
+
+class ListenerTLSSpec(Spec, frozen=True):
+    """TLS of a listener."""
+
+    certificate: Annotated[PEMFile, Meta(description="PEM file with our chain; relative to the YAML file's folder.")]
+    key: Key | UnsetType = UNSET
+    client_ca: (
+        Annotated[PEMFile, Meta(description="PEM file with the authorities of client certificates.")] | UnsetType
+    ) = UNSET
+    client_certificates: (
+        Annotated[
+            Literal["none", "optional", "required"],
+            Meta(description="Default: required with `client_ca`, else none."),
+        ]
+        | UnsetType
+    ) = UNSET
+    minimum_version: TLSVersion = "1.2"
+
+
+class PeerTLSSpec(Spec, frozen=True):
+    """TLS towards a peer; `{}` is TLS without a certificate of our own, the server's checked by the system's authorities."""
+
+    certificate: (
+        Annotated[PEMFile, Meta(description="PEM file with the chain that we show; relative to the YAML file's folder.")]
+        | UnsetType
+    ) = UNSET
+    key: Key | UnsetType = UNSET
+    ca: Annotated[PEMFile, Meta(description="PEM file with the authorities of the server.")] | UnsetType = UNSET
+    server_name: (
+        Annotated[Text, Meta(description="Name in the server's certificate. Default: the host of `address`.")]
+        | UnsetType
+    ) = UNSET
+    verify: Annotated[bool, Meta(description="false takes any certificate; for tests only.")] = True
+    minimum_version: TLSVersion = "1.2"
+
+
+class ListenerSpec(Spec, frozen=True):
+    """Where associations are accepted."""
+
+    port: Annotated[Port, Meta(description="TCP port; 0 takes any free one.")]
+    address: Annotated[Text, Meta(description="Own address to listen on. Default: all of IPv4.")] = "0.0.0.0"  # noqa: S104
+    name: Annotated[Name, Meta(description="For logs and metrics. Default: port-PORT.")] | UnsetType = UNSET
+    tls: ListenerTLSSpec | UnsetType = UNSET
+
+
+class SpoolSpec(Spec, frozen=True):
+    """Where payloads are kept."""
+
+    path: Annotated[Text, Meta(description="Folder; relative to the working folder.")] = "var/spool"
+    min_free: Annotated[
+        Size, Meta(description="With less free space than this, C-STORE is answered with 0xA700 (out of resources).")
+    ] = "5 GiB"
+    retention: Annotated[Duration, Meta(description="How long an instance stays after its last delivery.")] = "1 h"
+    segment_size: Annotated[Size, Meta(description="Size of one append-only segment.")] = "64 MiB"
+    large_object: Annotated[Size, Meta(description="An object above this gets a file of its own.")] = "1 MiB"
+
+
+class QueueSpec(Spec, frozen=True):
+    """Where deliveries are kept."""
+
+    sqlite: Annotated[Text, Meta(description="SQLite file; relative to the working folder.")] = "var/gateway.db"
+
+
+class HTTPSpec(Spec, frozen=True):
+    """Health, metrics and reload over HTTP; without this section there is no HTTP listener."""
+
+    address: Annotated[HostAndPort, Meta(examples=["127.0.0.1:8080"])] = "127.0.0.1:8080"
+
+
+class TimersSpec(Spec, frozen=True):
+    """Time limits of associations. A peer's own win over those of `gateway:`."""
+
+    connect: Annotated[Duration, Meta(description="Opening a TCP connection. Default: 10 s.")] | UnsetType = UNSET
+    tls_handshake: Annotated[Duration, Meta(description="TLS handshake. Default: 10 s.")] | UnsetType = UNSET
+    association: (
+        Annotated[Duration, Meta(description="Negotiation, release and closing (ARTIM, PS3.8 §9.1.5). Default: 30 s.")]
+        | UnsetType
+    ) = UNSET
+    dimse: (
+        Annotated[Duration, Meta(description="Waiting for a response, or a message's next part. Default: 60 s.")]
+        | UnsetType
+    ) = UNSET
+    idle: (
+        Annotated[Duration, Meta(description="An association without any message is aborted. Default: 10 min.")]
+        | UnsetType
+    ) = UNSET
+
+
+class LimitsSpec(Spec, frozen=True):
+    """Bounds on what peers may make us hold."""
+
+    associations: Annotated[int, Meta(ge=1, le=100_000, description="Associations at a time.")] = 512
+    associations_per_peer: Annotated[int, Meta(ge=1, le=100_000, description="Of one calling AE title and host.")] = 64
+    max_pdu: PDULength = 131072
+    command_size: Annotated[Size, Meta(description="Of one command set.")] = "64 KiB"
+    object_size: Annotated[Size, Meta(description="Of one data set.")] = "16 GiB"
+
+
+class GatewaySpec(Spec, frozen=True):
+    """Process settings. Changing them needs a restart, except of `listeners`."""
+
+    ae_title: Annotated[AETitle, Meta(description="Our AE title.")]
+    listeners: Annotated[tuple[ListenerSpec, ...], Meta(min_length=1, description="Where associations are accepted.")]
+    called_ae_titles: Annotated[
+        tuple[AETitle, ...], Meta(description="Called AE titles answered besides `ae_title`; `*` answers any.")
+    ] = ()
+    spool: SpoolSpec = SpoolSpec()
+    queue: QueueSpec = QueueSpec()
+    http: HTTPSpec | UnsetType = UNSET
+    admit: Annotated[
+        Literal["known", "any"],
+        Meta(description="known: requestors that a peer with `may` names; any: strangers too, for C-ECHO and C-STORE."),
+    ] = "known"
+    timers: TimersSpec = TimersSpec()
+    limits: LimitsSpec = LimitsSpec()
+    drain: Annotated[Duration, Meta(description="How long a stop waits for associations and sends in work.")] = "30 s"
+    pid_file: (
+        Annotated[Text, Meta(description="Holds our process ID while we run; relative to the working folder.")]
+        | UnsetType
+    ) = UNSET
+
+
+class ContextSpec(Spec, frozen=True):
+    """One presentation context to propose."""
+
+    abstract_syntax: SOPClassName
+    transfer_syntax: Annotated[TransferSyntaxes, Meta(description="In order of preference.")]
+
+
+class RoleSpec(Spec, frozen=True):
+    """SCP/SCU role selection (PS3.7 §D.3.3.4)."""
+
+    sop_class: SOPClassName
+    scu_role: bool
+    scp_role: bool
+
+
+class ExtendedSpec(Spec, frozen=True):
+    """SOP class extended negotiation (PS3.7 §D.3.3.5)."""
+
+    sop_class: SOPClassName
+    information: Annotated[Hexadecimal, Meta(description="Service class application information.")]
+
+
+class CommonExtendedSpec(Spec, frozen=True):
+    """SOP class common extended negotiation (PS3.7 §D.3.3.6)."""
+
+    sop_class: SOPClassName
+    service_class: Annotated[Text, Meta(description="UID of the service class.", examples=["1.2.840.10008.4.2"])]
+    related: Annotated[tuple[SOPClassName, ...], Meta(description="Related general SOP classes.")] = ()
+
+
+class UserIdentitySpec(Spec, frozen=True):
+    """User identity (PS3.7 §D.3.3.7)."""
+
+    type: Literal["username", "username_passcode", "kerberos", "saml", "jwt"]
+    primary: Annotated[Text, Meta(description="User name, Kerberos ticket, SAML assertion or JSON web token.")]
+    secondary: (
+        Annotated[Text, Meta(description="Passcode; write it as ${file:PATH} or ${NAME}.")] | UnsetType
+    ) = UNSET
+    positive_response_requested: bool = False
+
+    def __repr__(self) -> str:
+        return f"UserIdentitySpec(type={self.type!r})"
+
+
+class AsyncOperationsSpec(Spec, frozen=True):
+    """Asynchronous operations window (PS3.7 §D.3.3.3); 0 is unlimited."""
+
+    invoked: Annotated[int, Meta(ge=0, le=65535)]
+    performed: Annotated[int, Meta(ge=0, le=65535)]
+
+
+class ExtendedNegotiationSpec(Spec, frozen=True):
+    """User information items beside the required ones."""
+
+    roles: tuple[RoleSpec, ...] = ()
+    extended: tuple[ExtendedSpec, ...] = ()
+    common_extended: tuple[CommonExtendedSpec, ...] = ()
+    user_identity: UserIdentitySpec | UnsetType = UNSET
+    async_operations: AsyncOperationsSpec | UnsetType = UNSET
+
+
+class AssociateSpec(Spec, frozen=True):
+    """How to associate with the peer: the keywords of pynetdicom's `AE.associate`."""
+
+    ae_title: Annotated[AETitle, Meta(description="Called AE title. Default: the peer's.")] | UnsetType = UNSET
+    contexts: Annotated[
+        tuple[ContextSpec, ...],
+        Meta(description="Only these. Default: one for each SOP class and transfer syntax that is queued."),
+    ] = ()
+    max_pdu: PDULength = 131072
+    ext_neg: ExtendedNegotiationSpec = ExtendedNegotiationSpec()
+    bind_address: BindAddress | UnsetType = UNSET
+    tls_args: PeerTLSSpec | UnsetType = UNSET
+
+
+class AcceptSpec(Spec, frozen=True):
+    """As a requestor: what we accept from the peer; without a list, everything."""
+
+    sop_classes: Annotated[tuple[SOPClassName, ...], Meta(min_length=1)] | UnsetType = UNSET
+    transfer_syntaxes: TransferSyntaxes | UnsetType = UNSET
+
+
+class RetrySpec(Spec, frozen=True):
+    """When a delivery that could not be made is tried again."""
+
+    first: Annotated[Duration, Meta(description="First delay.")] = "10 s"
+    factor: Annotated[float, Meta(ge=1, le=100, description="Each further delay is this much longer.")] = 2.0
+    max: Annotated[Duration, Meta(description="Longest delay.")] = "10 min"
+    jitter: Annotated[float, Meta(ge=0, le=1, description="Each delay is spread by up to this share.")] = 0.1
+    give_up_after: Annotated[Duration, Meta(description="Age at which a delivery becomes a dead letter.")] = "7 d"
+
+
+class DeliverySpec(Spec, frozen=True):
+    """How objects are sent to the peer."""
+
+    associations: Annotated[int, Meta(ge=1, le=64, description="Associations in parallel.")] = 2
+    retry: RetrySpec = RetrySpec()
+
+
+class FolderSpec(Spec, frozen=True):
+    """A folder that takes Part 10 files."""
+
+    path: Annotated[
+        Text,
+        Meta(
+            description="Template of a file's path; relative to the working folder.",
+            examples=["/data/{{ StudyInstanceUID }}/{{ SOPInstanceUID }}.dcm"],
+        ),
+    ]
+    root: (
+        Annotated[Text, Meta(description="No file leaves this folder. Default: what stands before the first template.")]
+        | UnsetType
+    ) = UNSET
+    on_conflict: Annotated[
+        Literal["keep", "replace", "number"],
+        Meta(description="A file with other bytes is there: refuse ours, replace it, or write beside it."),
+    ] = "number"
+
+
+class PeerSpec(Spec, frozen=True):
+    """A named place: a DICOM node with an address, a folder, or only a requestor."""
+
+    ae_title: AETitle | UnsetType = UNSET
+    address: HostAndPort | UnsetType = UNSET
+    folder: FolderSpec | UnsetType = UNSET
+    calling_ae_title: Annotated[AETitle, Meta(description="With which we call. Default: ours.")] | UnsetType = UNSET
+    associate: AssociateSpec = AssociateSpec()
+    may: Annotated[
+        tuple[Literal["echo", "store", "find", "move", "get"], ...],
+        Meta(description="What it may ask of us. C-ECHO is always included."),
+    ] = ()
+    hosts: Annotated[
+        tuple[Text, ...],
+        Meta(description="Addresses and networks that it may call from. Default: any.", examples=[["10.1.0.0/16"]]),
+    ] = ()
+    accept: AcceptSpec = AcceptSpec()
+    delivery: DeliverySpec = DeliverySpec()
+    timers: TimersSpec = TimersSpec()
+    enabled: Annotated[
+        bool, Meta(description="false: checked, but neither called nor admitted; where `to` names it, it is skipped.")
+    ] = True
+
+
+class GroupSpec(Spec, frozen=True):
+    """Several peers under one name."""
+
+    all: Annotated[tuple[Name, ...], Meta(min_length=1, description="Each of these peers gets the object.")]
+
+
+class CoercionSpec(Spec, frozen=True):
+    """A change of what arrives, before routing; it holds for what is kept and for what is sent."""
+
+    then: Any
+    when: Any = UNSET
+    name: Annotated[RuleName, Meta(description="Default: coercion-NUMBER.")] | UnsetType = UNSET
+    enabled: Annotated[bool, Meta(description="false: checked, but never applied.")] = True
+
+
+class RouteSpec(Spec, frozen=True):
+    """Where objects go."""
+
+    name: RuleName
+    to: Annotated[tuple[Name, ...], Meta(min_length=1, description="Names of peers and groups.")]
+    when: Any = UNSET
+    then: Any = UNSET
+    stop: Annotated[bool, Meta(description="true: when this route holds, no later one is asked.")] = False
+    enabled: Annotated[bool, Meta(description="false: checked, but never applied.")] = True
+
+
+class RulesSpec(Spec, frozen=True):
+    """A configuration of the gateway: all `*.yaml` of the rules folder together."""
+
+    gateway: GatewaySpec
+    unmatched: Annotated[
+        Literal["hold", "reject", "discard"],
+        Meta(description="What happens to an object that no route wants: kept until released, refused with 0x0124, or dropped."),
+    ]
+    peers: Annotated[dict[Name, PeerSpec], Meta(description="Who is where, and what each may do.")] = {}
+    groups: Annotated[dict[Name, GroupSpec], Meta(description="Several peers under one name.")] = {}
+    coercions: Annotated[tuple[CoercionSpec, ...], Meta(description="In order; each sees what the former changed.")] = ()
+    routes: Annotated[
+        tuple[RouteSpec, ...], Meta(description="In order; every one whose `when` holds contributes.")
+    ] = ()
+
+
+LATER = frozenset({"query_retrieve", "window", "rate", "failover", "balance"})
+"""Settings of the design that this version does not have yet."""
