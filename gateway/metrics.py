@@ -1,0 +1,162 @@
+"""What the gateway measures: one table of metrics, and the `Meter` that fills it.
+
+Labels stay few: a requestor that no peer names is counted as `peer="(stranger)"`, whatever AE title it gives.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from gateway.model import AssociationFacts
+from gateway.ports import QueueDepth
+
+STRANGER = "(stranger)"
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+GROUP_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table; `kind` is counter, gauge or histogram."""
+
+    kind: type[Counter] | type[Gauge] | type[Histogram]
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = SECONDS
+
+
+METRICS = (
+    # --- associations
+    Metric(Gauge, "gateway_associations_open", "Associations open now.", ("direction", "peer")),
+    Metric(
+        Counter,
+        "gateway_associations_total",
+        "Associations by how they went (accepted, rejected, released, aborted, failed).",
+        ("direction", "peer", "result"),
+    ),
+    Metric(Gauge, "gateway_listeners", "Listeners open now."),
+    # --- receiving
+    Metric(
+        Counter,
+        "gateway_received_instances_total",
+        "C-STORE requests answered, by the requestor's peer and the status sent (hexadecimal).",
+        ("peer", "status"),
+    ),
+    Metric(Counter, "gateway_received_bytes_total", "Encoded data set bytes of accepted C-STORE requests.", ("peer",)),
+    Metric(Histogram, "gateway_store_seconds", "From a complete C-STORE request to its response.", ("peer",)),
+    Metric(
+        Counter,
+        "gateway_unmatched_instances_total",
+        "Instances that no route wanted, by what `unmatched` did (hold, reject, discard).",
+        ("peer", "action"),
+    ),
+    # --- durability
+    Metric(Histogram, "gateway_commit_seconds", "One group commit: payload fsync and queue transaction."),
+    Metric(Histogram, "gateway_commit_instances", "Instances in one group commit.", (), GROUP_SIZES),
+    Metric(Gauge, "gateway_spool_free_bytes", "Free bytes of the spool's file system."),
+    Metric(Gauge, "gateway_spool_min_free_bytes", "Below this many free bytes C-STORE is answered 0xA700."),
+    # --- queue
+    Metric(Gauge, "gateway_queue_deliveries", "Deliveries in the queue.", ("destination", "state")),
+    Metric(Gauge, "gateway_queue_bytes", "Encoded bytes of the deliveries in the queue.", ("destination", "state")),
+    Metric(
+        Gauge,
+        "gateway_queue_oldest_age_seconds",
+        "Age of the oldest delivery in the queue.",
+        ("destination", "state"),
+    ),
+    # --- delivering
+    Metric(
+        Counter,
+        "gateway_deliveries_total",
+        "Attempts that ended, by outcome (delivered, deferred, refused, expired).",
+        ("destination", "outcome"),
+    ),
+    Metric(Counter, "gateway_delivery_bytes_total", "Encoded data set bytes delivered.", ("destination",)),
+    Metric(Histogram, "gateway_delivery_seconds", "One attempt, from its start to its end.", ("destination",)),
+    Metric(Gauge, "gateway_destination_up", "1: the last contact went well; 0: deliveries wait.", ("destination",)),
+    # --- configuration
+    Metric(Gauge, "gateway_config_last_reload_successful", "1: the last reload is in force; 0: it was refused."),
+    Metric(
+        Gauge, "gateway_config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded."
+    ),
+    Metric(Counter, "gateway_config_reloads_total", "Reloads by result (applied, refused).", ("result",)),
+)
+
+
+class Metrics:
+    """The `Meter` of the running gateway, on a registry of its own. Used on the event loop and from threads."""
+
+    def __init__(self, version: str = "") -> None:
+        self.registry = CollectorRegistry()
+        self._collectors: dict[str, Any] = {row.name: _collector(row, self.registry) for row in METRICS}
+        self._children: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
+        self._config = Info("gateway_config", "The configuration in force.", registry=self.registry)
+        build = Info("gateway_build", "The running software.", registry=self.registry)
+        build.info({"version": version, "python": platform.python_version()})
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+        """Add `amount` (may be negative for a gauge). Raises KeyError for a name that `METRICS` lacks."""
+        self._child(name, labels).inc(amount)
+
+    def observe(self, name: str, value: float, /, **labels: str) -> None:
+        """One observation of a histogram."""
+        self._child(name, labels).observe(value)
+
+    def set(self, name: str, value: float, /, **labels: str) -> None:
+        """A gauge's new value."""
+        self._child(name, labels).set(value)
+
+    def set_config_version(self, version: str) -> None:
+        """Names the routing table in force."""
+        self._config.info({"version": version})
+
+    def set_queue(self, depths: Iterable[QueueDepth], now: datetime) -> None:
+        """Replace all queue gauges; destinations that owe nothing any more disappear."""
+        rows = [((row.destination, row.state.value), row) for row in depths]
+        ages = {
+            labels: max(0.0, (now - row.oldest_at).total_seconds()) for labels, row in rows if row.oldest_at is not None
+        }
+        self.replace("gateway_queue_deliveries", {labels: row.count for labels, row in rows})
+        self.replace("gateway_queue_bytes", {labels: row.size_bytes for labels, row in rows})
+        self.replace("gateway_queue_oldest_age_seconds", ages)
+
+    def replace(self, name: str, values: Mapping[tuple[str, str], float]) -> None:
+        """Set a labelled gauge to exactly `values` (label values → value)."""
+        gauge = self._collectors[name]
+        gauge.clear()
+        for key in [key for key in self._children if key[0] == name]:
+            del self._children[key]
+        for labels, value in values.items():
+            gauge.labels(*labels).set(value)
+
+    def text(self) -> bytes:
+        """The page for Prometheus, in its text format."""
+        return generate_latest(self.registry)
+
+    def _child(self, name: str, labels: dict[str, str]) -> Any:
+        key = (name, tuple(labels.items()))
+        child = self._children.get(key)
+        if child is None:
+            collector = self._collectors[name]
+            child = self._children[key] = collector.labels(**labels) if labels else collector
+        return child
+
+
+def peer_label(association: AssociationFacts) -> str:
+    """The value of the `peer` label for a requestor."""
+    return association.peer or STRANGER
+
+
+def _collector(row: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    if row.kind is Histogram:
+        return Histogram(row.name, row.help, row.labels, registry=registry, buckets=row.buckets)
+    return row.kind(row.name, row.help, row.labels, registry=registry)

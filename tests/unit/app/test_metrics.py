@@ -1,0 +1,94 @@
+"""Metrics: names, labels, and that every part uses only what the table has."""
+
+from __future__ import annotations
+
+import ast
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import gateway
+from gateway.metrics import METRICS, Metrics, peer_label
+from gateway.model import AssociationFacts, DeliveryState
+from gateway.ports import QueueDepth
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+PACKAGE = Path(gateway.__file__).parent
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_a_counter_is_counted_by_its_labels_in_any_order() -> None:
+    metrics = Metrics()
+    metrics.count("gateway_received_instances_total", peer="ct", status="0x0000")
+    metrics.count("gateway_received_instances_total", 2, status="0x0000", peer="ct")
+    assert value(metrics, "gateway_received_instances_total", peer="ct", status="0x0000") == 3
+
+
+def test_a_gauge_is_set_and_counted_down() -> None:
+    metrics = Metrics()
+    metrics.set("gateway_associations_open", 5, direction="in", peer="ct")
+    metrics.count("gateway_associations_open", -1, direction="in", peer="ct")
+    assert value(metrics, "gateway_associations_open", direction="in", peer="ct") == 4
+
+
+def test_a_histogram_has_buckets() -> None:
+    metrics = Metrics()
+    metrics.observe("gateway_store_seconds", 0.02, peer="ct")
+    assert value(metrics, "gateway_store_seconds_bucket", peer="ct", le="0.01") == 0
+    assert value(metrics, "gateway_store_seconds_bucket", peer="ct", le="0.025") == 1
+
+
+def test_an_unknown_name_is_a_programming_error() -> None:
+    with pytest.raises(KeyError):
+        Metrics().count("gateway_nonsense_total")
+
+
+def test_queue_gauges_disappear_with_their_destination() -> None:
+    metrics = Metrics()
+    pacs = QueueDepth("pacs", DeliveryState.PENDING, 3, 300, NOW - timedelta(seconds=40))
+    metrics.set_queue([pacs, QueueDepth("vna", DeliveryState.DEAD, 1, 10, None)], NOW)
+    assert value(metrics, "gateway_queue_deliveries", destination="vna", state="dead") == 1
+    metrics.set_queue([pacs], NOW)
+    assert value(metrics, "gateway_queue_oldest_age_seconds", destination="pacs", state="pending") == 40
+    assert value(metrics, "gateway_queue_bytes", destination="pacs", state="pending") == 300
+    assert value(metrics, "gateway_queue_deliveries", destination="vna", state="dead") is None
+
+
+def test_the_page_names_build_and_configuration() -> None:
+    metrics = Metrics("1.2.3")
+    metrics.set_config_version("abc")
+    page = metrics.text().decode()
+    assert 'version="1.2.3"' in page
+    assert 'gateway_config_info{version="abc"} 1.0' in page
+
+
+def test_strangers_share_one_label() -> None:
+    stranger = AssociationFacts("WHO KNOWS", "GATEWAY", "10.0.0.9")
+    assert peer_label(stranger) == "(stranger)"
+
+
+def uses() -> list[tuple[str, str, frozenset[str]]]:
+    """Every call of a meter with a constant name in the package: (place, name, label names)."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            first = node.args[0] if node.args else None
+            if node.func.attr not in {"count", "observe", "set"} or not isinstance(first, ast.Constant):
+                continue
+            if isinstance(first.value, str) and not any(keyword.arg is None for keyword in node.keywords):
+                labels = frozenset(keyword.arg or "" for keyword in node.keywords)
+                found.append((f"{path.relative_to(PACKAGE)}:{node.lineno}", first.value, labels))
+    return found
+
+
+def test_every_measured_name_stands_in_the_table_with_its_labels() -> None:
+    known = {row.name: frozenset(row.labels) for row in METRICS}
+    wrong = [(place, name, sorted(labels)) for place, name, labels in uses() if known.get(name) != labels]
+    assert wrong == []
+    assert len(known) == len(METRICS)
