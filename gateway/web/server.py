@@ -1,0 +1,132 @@
+"""The HTTP listener: health, metrics, status and reload.
+
+| call | answer |
+|---|---|
+| `GET /livez` | 200 while the process serves |
+| `GET /readyz` | 200 when objects are taken; 503 with the reasons, one a line |
+| `GET /metrics` | Prometheus text format |
+| `GET /status` | JSON for `gateway status` |
+| `POST /-/reload` | JSON; 200: in force, 422: refused. From this machine only, never from a web page |
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from aiohttp import web
+
+from gateway.model import HTTP
+from gateway.ports import ConfigurationError
+
+SHUTDOWN_S = 2.0
+
+
+class Surface(Protocol):
+    """What the gateway shows over HTTP."""
+
+    def not_ready(self) -> Sequence[str]:
+        """Why no objects should be sent now; empty when they may."""
+        ...
+
+    async def metrics(self) -> tuple[bytes, str]:
+        """The metrics page and its content type."""
+        ...
+
+    async def status(self) -> Mapping[str, object]: ...
+
+    async def reload(self) -> Mapping[str, object]:
+        """Load the rules again; `result` is "applied" or "refused"."""
+        ...
+
+
+def is_loopback(address: str) -> bool:
+    """True for 127.0.0.0/8 and ::1, also when written as an IPv4-mapped IPv6 address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return bool((mapped or parsed).is_loopback)
+
+
+def host_is_local(host: str) -> bool:
+    """True when a Host header names this machine by a loopback address or as `localhost`.
+
+    Any other name may be an attacker's that resolves to 127.0.0.1 (DNS rebinding).
+    """
+    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    return name.lower() == "localhost" or is_loopback(name)
+
+
+def reload_objection(remote: str, headers: Mapping[str, str]) -> str:
+    """Why a reload from there is not taken; empty when it is."""
+    if not is_loopback(remote):
+        return "a reload is taken from this machine only"
+    if not host_is_local(headers.get("Host", "")):
+        return "call it as 127.0.0.1, [::1] or localhost"
+    if "Origin" in headers or "Referer" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
+        return "a reload is not taken from a web page"
+    return ""
+
+
+def application(surface: Surface) -> web.Application:
+    """The routes of the table above."""
+
+    async def livez(request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(request: web.Request) -> web.Response:
+        reasons = surface.not_ready()
+        return web.Response(status=503 if reasons else 200, text="".join(f"{line}\n" for line in reasons or ["ok"]))
+
+    async def metrics(request: web.Request) -> web.Response:
+        body, content_type = await surface.metrics()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def status(request: web.Request) -> web.Response:
+        return web.json_response(await surface.status())
+
+    async def reload(request: web.Request) -> web.Response:
+        objection = reload_objection(request.remote or "", request.headers)
+        if objection:
+            return web.json_response({"result": "forbidden", "message": objection}, status=403)
+        answer = await surface.reload()
+        return web.json_response(answer, status=200 if answer["result"] == "applied" else 422)
+
+    routes = web.Application()
+    routes.router.add_get("/livez", livez)
+    routes.router.add_get("/readyz", readyz)
+    routes.router.add_get("/metrics", metrics)
+    routes.router.add_get("/status", status)
+    routes.router.add_post("/-/reload", reload)
+    return routes
+
+
+class WebServer:
+    """The HTTP listener, an asynchronous context manager."""
+
+    def __init__(self, surface: Surface, http: HTTP) -> None:
+        self._http = http
+        self._runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self.port = http.port
+        """The bound port; another than asked for when that was 0."""
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._http.address, self._http.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            place = f"{self._http.address}:{self._http.port}"
+            reason = error.strerror or error
+            raise ConfigurationError(f"gateway.http: cannot listen on {place}: {reason}; choose another") from error
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()

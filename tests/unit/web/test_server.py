@@ -1,0 +1,128 @@
+"""The HTTP listener against a surface that says what the test wants."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import aiohttp
+import pytest
+
+from gateway.model import HTTP
+from gateway.ports import ConfigurationError
+from gateway.web.server import WebServer, host_is_local, is_loopback, reload_objection
+
+LOCAL = {"Host": "127.0.0.1:8080"}
+
+
+class FakeSurface:
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.result = "applied"
+        self.reloads = 0
+
+    def not_ready(self) -> Sequence[str]:
+        return self.reasons
+
+    async def metrics(self) -> tuple[bytes, str]:
+        return b"gateway_x 1\n", "text/plain; version=1.0.0; charset=utf-8"
+
+    async def status(self) -> Mapping[str, object]:
+        return {"state": "running"}
+
+    async def reload(self) -> Mapping[str, object]:
+        self.reloads += 1
+        return {"result": self.result, "problems": []}
+
+
+@pytest.fixture
+def surface() -> FakeSurface:
+    return FakeSurface()
+
+
+@pytest.fixture
+async def http(surface: FakeSurface) -> AsyncIterator[aiohttp.ClientSession]:
+    async with (
+        WebServer(surface, HTTP(port=0)) as server,
+        aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session,
+    ):
+        yield session
+
+
+async def test_live_while_it_serves(http: aiohttp.ClientSession) -> None:
+    async with http.get("/livez") as answer:
+        assert answer.status == 200
+
+
+async def test_ready_says_why_not(http: aiohttp.ClientSession, surface: FakeSurface) -> None:
+    async with http.get("/readyz") as answer:
+        assert answer.status == 200
+    surface.reasons = ["draining", "spool full"]
+    async with http.get("/readyz") as answer:
+        assert (answer.status, await answer.text()) == (503, "draining\nspool full\n")
+
+
+async def test_metrics_and_status_are_served(http: aiohttp.ClientSession) -> None:
+    async with http.get("/metrics") as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        assert await answer.text() == "gateway_x 1\n"
+    async with http.get("/status") as answer:
+        assert await answer.json() == {"state": "running"}
+
+
+@pytest.mark.parametrize(("result", "status"), [("applied", 200), ("refused", 422)])
+async def test_reload_tells_its_result(
+    http: aiohttp.ClientSession, surface: FakeSurface, result: str, status: int
+) -> None:
+    surface.result = result
+    async with http.post("/-/reload") as answer:
+        assert answer.status == status
+        assert (await answer.json())["result"] == result
+
+
+async def test_a_reload_needs_post(http: aiohttp.ClientSession, surface: FakeSurface) -> None:
+    async with http.get("/-/reload") as answer:
+        assert answer.status == 405
+    assert surface.reloads == 0
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}], ids=str
+)
+async def test_a_web_page_cannot_reload(
+    http: aiohttp.ClientSession, surface: FakeSurface, headers: dict[str, str]
+) -> None:
+    async with http.post("/-/reload", headers=headers) as answer:
+        assert answer.status == 403
+    assert surface.reloads == 0
+
+
+@pytest.mark.parametrize(
+    ("remote", "headers", "is_taken"),
+    [
+        ("127.0.0.1", LOCAL, True),
+        ("127.0.0.1", {"Host": "localhost:8080"}, True),
+        ("::1", {"Host": "[::1]:8080"}, True),
+        ("::ffff:127.0.0.1", LOCAL, True),
+        ("10.0.0.4", LOCAL, False),
+        ("", LOCAL, False),
+        ("127.0.0.1", {}, False),
+        ("127.0.0.1", {"Host": "gateway.example.org"}, False),
+        ("127.0.0.1", {"Host": "127.0.0.1.evil.example"}, False),
+        ("127.0.0.1", {**LOCAL, "Sec-Fetch-Site": "cross-site"}, False),
+        ("127.0.0.1", {**LOCAL, "Referer": "http://evil.example/"}, False),
+    ],
+)
+def test_who_may_reload(remote: str, headers: dict[str, str], is_taken: bool) -> None:
+    assert (reload_objection(remote, headers) == "") is is_taken
+
+
+def test_what_is_this_machine() -> None:
+    assert is_loopback("127.8.9.1")
+    assert not is_loopback("unix")
+    assert not host_is_local("")
+
+
+async def test_a_taken_port_is_a_configuration_error(surface: FakeSurface) -> None:
+    async with WebServer(surface, HTTP(port=0)) as first:
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1:{first.port}"):
+            await WebServer(surface, HTTP(port=first.port)).__aenter__()
