@@ -1,0 +1,43 @@
+"""Configuration: a folder of YAML → one immutable `RoutingTable`, or every problem with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config.compile import compile_source
+from gateway.config.context import Context
+from gateway.config.findings import Findings
+from gateway.config.schema import schema
+from gateway.config.source import read
+from gateway.model import Problem, Settings
+from gateway.routing.table import RoutingTable
+
+__all__ = ["Loaded", "load", "schema"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that was read: settings and table, both None when a problem is an error."""
+
+    settings: Settings | None
+    table: RoutingTable | None
+    problems: tuple[Problem, ...]
+    """Sorted by place; warnings stand here too."""
+
+
+def load(path: Path, environ: Mapping[str, str], working_folder: Path | None = None) -> Loaded:
+    """Read, check and compile `path`, a folder of `*.yaml` or one file. Never raises for what a file holds.
+
+    `environ` answers ``${NAME}``. Relative paths of `spool`, `queue`, `pid_file` and folders are relative to
+    `working_folder` (default: the current one); TLS files and ``${file:…}`` to the folder of their YAML file.
+    """
+    findings = Findings()
+    source = read(path, environ, findings)
+    context = Context(findings, (working_folder or Path.cwd()).absolute(), source.is_complete)
+    compiled = compile_source(source, context)
+    problems = findings.sorted()
+    if findings.has_errors or compiled is None:
+        return Loaded(None, None, problems)
+    return Loaded(compiled.settings, compiled.table, problems)

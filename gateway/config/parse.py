@@ -28,7 +28,7 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
-WORDS: Mapping[str, None | bool] = {
+WORDS: Mapping[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -51,7 +51,7 @@ class _Abort(Exception):
     """The rest of the file cannot be read; the reason was reported."""
 
 
-def resolve_plain(text: str) -> None | bool | int | float | str:
+def resolve_plain(text: str) -> bool | int | float | str | None:
     """The value of an unquoted scalar; a number with leading zeros, a time, ``NO`` and ``0x10`` stay text."""
     if text in WORDS:
         return WORDS[text]
@@ -123,7 +123,7 @@ def _report_syntax(error: yaml.MarkedYAMLError, text: str, shown: str, findings:
         findings.error(mark, "tab", "a tab stands here; YAML is indented with spaces")
         return
     if found == "{" and line[: place.column].endswith("$"):
-        message = "inside { } and [ ] a reference needs quotes: `\"${NAME}\"`"
+        message = 'inside { } and [ ] a reference needs quotes: `"${NAME}"`'
         findings.error(Mark(shown, mark.line, mark.column - 1), "syntax", message)
         return
     hint = next((hint for part, hint in SYNTAX_HINTS if part in problem), problem)
@@ -212,7 +212,7 @@ class _Composer:
         except SubstitutionError as error:
             self._findings.error(mark, error.code, str(error))
             return BrokenNode(mark)
-        is_resolved = (event.tag is None and event.style is None) or (result.is_whole and result.is_changed)
+        is_resolved = event.implicit[0] or (result.is_whole and result.is_changed)
         value = resolve_plain(result.text) if is_resolved and "\n" not in result.text else result.text
         return ScalarNode(mark, value, result.text, event.value, is_secret=result.is_changed)
 
@@ -249,7 +249,7 @@ class _Composer:
             self._findings.error(mark, "key-not-text", "a name is expected here, not a list, a mapping or an alias")
             return None
         self._check_tag(event, mark)
-        if event.value == "<<" and event.style is None:
+        if event.value == "<<" and event.implicit[0]:
             message = "merge keys are not part of YAML 1.2; write the settings out, or alias the whole mapping"
             self._findings.error(mark, "merge-key", message)
             return None

@@ -97,7 +97,9 @@ Hexadecimal = Annotated[
 Text = Annotated[str, Meta(min_length=1)]
 SOPClassName = Annotated[
     str,
-    Meta(title="SOP class", description="Keyword, name or UID of a SOP class.", min_length=1, examples=["CTImageStorage"]),
+    Meta(
+        title="SOP class", description="Keyword, name or UID of a SOP class.", min_length=1, examples=["CTImageStorage"]
+    ),
 ]
 TransferSyntaxName = Annotated[
     str,
@@ -144,10 +146,12 @@ class ListenerTLSSpec(Spec, frozen=True):
 
 
 class PeerTLSSpec(Spec, frozen=True):
-    """TLS towards a peer; `{}` is TLS without a certificate of our own, the server's checked by the system's authorities."""
+    """TLS towards a peer; `{}` shows no certificate and checks the server's against the system's authorities."""
 
     certificate: (
-        Annotated[PEMFile, Meta(description="PEM file with the chain that we show; relative to the YAML file's folder.")]
+        Annotated[
+            PEMFile, Meta(description="PEM file with the chain that we show; relative to the YAML file's folder.")
+        ]
         | UnsetType
     ) = UNSET
     key: Key | UnsetType = UNSET
@@ -281,9 +285,7 @@ class UserIdentitySpec(Spec, frozen=True):
 
     type: Literal["username", "username_passcode", "kerberos", "saml", "jwt"]
     primary: Annotated[Text, Meta(description="User name, Kerberos ticket, SAML assertion or JSON web token.")]
-    secondary: (
-        Annotated[Text, Meta(description="Passcode; write it as ${file:PATH} or ${NAME}.")] | UnsetType
-    ) = UNSET
+    secondary: Annotated[Text, Meta(description="Passcode; write it as ${file:PATH} or ${NAME}.")] | UnsetType = UNSET
     positive_response_requested: bool = False
 
     def __repr__(self) -> str:
@@ -421,11 +423,13 @@ class RulesSpec(Spec, frozen=True):
     gateway: GatewaySpec
     unmatched: Annotated[
         Literal["hold", "reject", "discard"],
-        Meta(description="What happens to an object that no route wants: kept until released, refused with 0x0124, or dropped."),
+        Meta(description="An object that no route wants is kept until released, refused with 0x0124, or dropped."),
     ]
     peers: Annotated[dict[Name, PeerSpec], Meta(description="Who is where, and what each may do.")] = {}
     groups: Annotated[dict[Name, GroupSpec], Meta(description="Several peers under one name.")] = {}
-    coercions: Annotated[tuple[CoercionSpec, ...], Meta(description="In order; each sees what the former changed.")] = ()
+    coercions: Annotated[
+        tuple[CoercionSpec, ...], Meta(description="In order; each sees what the former changed.")
+    ] = ()
     routes: Annotated[
         tuple[RouteSpec, ...], Meta(description="In order; every one whose `when` holds contributes.")
     ] = ()

@@ -62,7 +62,7 @@ def _value(body: str, environ: Mapping[str, str], folder: Path) -> str:
     if not NAME.fullmatch(name):
         raise SubstitutionError(
             "bad-substitution",
-            f"`${{{body}}}` is not `${{NAME}}`, `${{NAME:-default}}` or `${{file:PATH}}`; write `$${{` for a literal `${{`",
+            f"`${{{body}}}` is not `${{NAME}}`, `${{NAME:-default}}` or `${{file:PATH}}`; a literal `${{` is `$${{`",
         )
     value = environ.get(name, "")
     if value:

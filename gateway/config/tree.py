@@ -17,7 +17,7 @@ class ScalarNode:
     """One scalar: `value` by the YAML 1.2 core schema, `text` with ``${…}`` resolved, `written` as in the file."""
 
     mark: Mark
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
     text: str = field(repr=False)
     written: str
     is_secret: bool = False
@@ -95,6 +95,15 @@ def substituted(node: Node) -> list[ScalarNode]:
             return [scalar for item in node.items for scalar in substituted(item)]
         case BrokenNode():
             return []
+
+
+def redacted(message: str, node: Node) -> str:
+    """`message` with what came from the environment or a file put back to how it is written."""
+    for scalar in sorted(substituted(node), key=lambda scalar: len(scalar.text), reverse=True):
+        if scalar.text:
+            for spelling in (scalar.text, repr(scalar.text)[1:-1]):
+                message = message.replace(spelling, scalar.written)
+    return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +191,25 @@ def without(node: Node, path: Sequence[Step]) -> Node | None:
             return node
 
 
+def located(value: Plain, mark: Mark) -> Node:
+    """The tree of an ordinary value, all of it at one place."""
+    match value:
+        case dict():
+            return MappingNode(mark, {key: Entry(mark, located(below, mark)) for key, below in value.items()})
+        case list():
+            return SequenceNode(mark, tuple(located(item, mark) for item in value))
+        case _:
+            return ScalarNode(mark, value, str(value), str(value))
+
+
 def replaced(node: Node, path: Sequence[Step], new: Node) -> Node:
-    """The tree with `new` at `path`."""
+    """The tree with `new` at `path`, whose last key may be new."""
     if not path:
         return new
     step, *rest = path
     match node:
+        case MappingNode() if not rest and isinstance(step, str) and step not in node.entries:
+            return MappingNode(node.mark, {**node.entries, step: Entry(node.mark, new)}, node.lost)
         case MappingNode() if step in node.entries:
             entry = node.entries[str(step)]
             changed = {str(step): Entry(entry.mark, replaced(entry.node, rest, new))}

@@ -1,0 +1,248 @@
+"""One located tree → `Settings` and `RoutingTable`, with every mistake reported."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from gateway.config.check import check, is_broken
+from gateway.config.context import Context
+from gateway.config.explain import unknown_setting
+from gateway.config.findings import did_you_mean, listed
+from gateway.config.peers import check_combination, check_requestors, compile_peer
+from gateway.config.process import ANY_ADDRESS, compile_settings
+from gateway.config.rules import Names, compile_coercions, compile_routes, expand, names_of
+from gateway.config.schema import definitions
+from gateway.config.source import Source
+from gateway.config.spec import GatewaySpec, GroupSpec, PeerSpec
+from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
+from gateway.model import Group, Peer, Settings, Timers, Unmatched
+from gateway.routing.table import RoutingTable
+
+UNMATCHED: tuple[Unmatched, ...] = ("hold", "reject", "discard")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What could be made; only to be used when no error was found."""
+
+    settings: Settings
+    table: RoutingTable
+
+
+def compile_source(source: Source, context: Context) -> Compiled | None:
+    """Compile everything, whatever is wrong; None when there is nothing to run with."""
+    root = Place(source.root, source.root.mark)
+    _check_sections(root, context)
+    settings = _settings(root, context)
+    unmatched = _unmatched(root, context)
+    peers, not_destinations = _peers(root, settings.timers if settings else Timers(), context)
+    groups = _groups(root, peers, not_destinations, context)
+    names = names_of(peers, groups, _keys(root, "peers"), _keys(root, "groups"), not_destinations)
+    coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
+    rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
+    _warn_of_unused(root, peers, context)
+    if settings is None or unmatched is None:
+        return None
+    _warn_of_admission(root, settings, peers, context)
+    _warn_of_loops(root, settings, peers, context)
+    table = RoutingTable(
+        version=source.version,
+        settings=settings,
+        coercions=coercions,
+        rules=rules,
+        peers=peers,
+        groups=groups,
+        unmatched=unmatched,
+    )
+    return Compiled(settings, table)
+
+
+@cache
+def _sections() -> dict[str, Any]:
+    return dict(definitions()["RulesSpec"]["properties"])
+
+
+def _check_sections(root: Place, context: Context) -> None:
+    assert isinstance(root.node, MappingNode)
+    for name, entry in root.node.entries.items():
+        section = _sections().get(name)
+        if section is None:
+            finding = unknown_setting(entry.mark, name, _sections(), (name,))
+            context.findings.error(finding.mark, finding.code, finding.message)
+            continue
+        wanted, words = _shape(section)
+        if not isinstance(entry.node, wanted):
+            found = "nothing" if _is_nothing(entry.node) else Place(entry.node, entry.mark).shown
+            message = f"`{name}` is {words}, found {found}"
+            context.findings.error(entry.mark, "wrong-type", message)
+    for name in ("gateway", "unmatched"):
+        if not root.has(name) and context.is_complete:
+            message = f"the section `{name}` is missing"
+            if name == "unmatched":
+                message += f"; say what happens to an object that no route wants: {listed(UNMATCHED)}"
+            context.findings.error(root.holder, "missing-section", message)
+
+
+def _shape(section: dict[str, Any]) -> tuple[tuple[type, ...], str]:
+    match section.get("type", "object" if "$ref" in section else "text"):
+        case "object":
+            return (MappingNode, BrokenNode), "a mapping"
+        case "array":
+            return (SequenceNode, BrokenNode), "a list"
+        case _:
+            return (ScalarNode, BrokenNode), "one word"
+
+
+def _is_nothing(node: object) -> bool:
+    return isinstance(node, ScalarNode) and node.value is None
+
+
+def _settings(root: Place, context: Context) -> Settings | None:
+    place = root.child("gateway")
+    if place is None or not isinstance(place.node, MappingNode):
+        return None
+    spec, at = check(place, GatewaySpec, context.findings)
+    return None if spec is None else compile_settings(spec, at, context)
+
+
+def _unmatched(root: Place, context: Context) -> Unmatched | None:
+    place = root.child("unmatched")
+    if place is None or not isinstance(place.node, ScalarNode):
+        return None
+    for word in UNMATCHED:
+        if place.node.text == word:
+            return word
+    near = "" if place.node.is_secret else did_you_mean(place.node.text, UNMATCHED)
+    context.error(place, "not-one-of", f"expected {listed(UNMATCHED)}, found {place.shown}{near}")
+    return None
+
+
+def _named(root: Place, section: str, context: Context) -> Iterator[tuple[str, Place]]:
+    """The items of a section by name, with names checked."""
+    place = root.child(section)
+    if place is None or not isinstance(place.node, MappingNode):
+        return
+    pattern = re.compile(_sections()[section]["propertyNames"]["pattern"])
+    for name in place.node.entries:
+        at = place.at(name)
+        if not pattern.search(name):
+            message = f"`{name}` is not a name: letters, digits, `_`, `-` and `.`, at most 64"
+            context.findings.error(at.holder, "bad-name", message)
+        if not isinstance(at.node, BrokenNode):
+            yield name, at
+
+
+def _keys(root: Place, section: str) -> tuple[str, ...]:
+    place = root.child(section)
+    return tuple(place.node.entries) if place and isinstance(place.node, MappingNode) else ()
+
+
+def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer], set[str]]:
+    """Enabled peers by name, and the names of those that only call us."""
+    enabled: dict[str, Peer] = {}
+    not_destinations: set[str] = set()
+    requestors: list[tuple[Peer, Place]] = []
+    for name, place in _named(root, "peers", context):
+        if isinstance(place.node, MappingNode):
+            check_combination(place, context)
+        spec, at = check(place, PeerSpec, context.findings)
+        if spec is None:
+            continue
+        peer = compile_peer(name, spec, at, context, base)
+        if not place.has("address") and not place.has("folder"):
+            not_destinations.add(name)
+        if spec.enabled:
+            enabled[name] = peer
+            requestors.append((peer, place))
+    check_requestors(requestors, context)
+    return enabled, not_destinations
+
+
+def _groups(root: Place, peers: dict[str, Peer], not_destinations: set[str], context: Context) -> dict[str, Group]:
+    """Groups with at least one enabled peer, by name."""
+    groups: dict[str, Group] = {}
+    written_peers = _keys(root, "peers")
+    members = names_of(peers, {}, written_peers, (), not_destinations)
+    for name, place in _named(root, "groups", context):
+        if name in written_peers:
+            first = root.at("peers", name).holder
+            message = f"`{name}` is the name of a peer already, at {first.file}:{first.line}:{first.column}"
+            context.findings.error(place.holder, "duplicate-name", message)
+        spec, at = check(place, GroupSpec, context.findings)
+        if spec is None:
+            continue
+        group = Group(name, _members(spec, at.at("all"), members, root, context))
+        if group.members:
+            groups[name] = group
+    return groups
+
+
+def _members(spec: GroupSpec, place: Place, names: Names, root: Place, context: Context) -> tuple[str, ...]:
+    groups = set(_keys(root, "groups")) - names.peers
+    for index, word in enumerate(spec.all):
+        if word in groups:
+            message = f"{place.at(index).shown} is a group; a group holds peers"
+            context.error(place.at(index), "nested-group", message)
+    known = Names(names.peers, frozenset(groups), names.not_destinations, names.members)
+    return expand(spec.all, place, known, context)
+
+
+def _warn_of_unused(root: Place, peers: dict[str, Peer], context: Context) -> None:
+    if not context.is_complete:
+        return
+    in_groups = {word for name in _keys(root, "groups") for word in _words(root, "groups", name, "all")}
+    in_routes = {word for index in range(_length(root, "routes")) for word in _words(root, "routes", index, "to")}
+    if is_broken(root.at("routes").node) or is_broken(root.at("groups").node):
+        return
+    for name, peer in peers.items():
+        if name not in in_groups | in_routes and not peer.may:
+            message = f"no route and no group names the peer `{name}`, and it may not call us (`may`)"
+            context.findings.warning(root.at("peers", name).holder, "unused-peer", message)
+    for name in _keys(root, "groups"):
+        if name not in in_routes:
+            message = f"no route names the group `{name}`"
+            context.findings.warning(root.at("groups", name).holder, "unused-group", message)
+
+
+def _length(root: Place, section: str) -> int:
+    node = root.at(section).node
+    return len(node.items) if isinstance(node, SequenceNode) else 0
+
+
+def _words(root: Place, *path: str | int) -> list[str]:
+    node = root.at(*path).node
+    if not root.has(*path) or not isinstance(node, SequenceNode):
+        return []
+    return [item.text for item in node.items if isinstance(item, ScalarNode)]
+
+
+def _warn_of_admission(root: Place, settings: Settings, peers: dict[str, Peer], context: Context) -> None:
+    if settings.admit == "known" and not any(peer.may for peer in peers.values()) and context.is_complete:
+        message = "`admit: known` and no peer has `may`: nobody may call us"
+        context.findings.warning(root.at("gateway").holder, "nobody-admitted", message)
+
+
+def _warn_of_loops(root: Place, settings: Settings, peers: dict[str, Peer], context: Context) -> None:
+    """A peer that is one of our own listeners gets its objects back for ever."""
+    for name, peer in peers.items():
+        if peer.host and any(_is_own(peer, listener.address, listener.port) for listener in settings.listeners):
+            message = f"{root.at('peers', name, 'address').shown} is our own listener: objects sent there come back"
+            context.findings.warning(root.at("peers", name, "address").mark, "own-address", message)
+
+
+def _is_own(peer: Peer, address: str, port: int) -> bool:
+    if peer.port != port or port == 0:
+        return False
+    return peer.host == address or (address in ANY_ADDRESS and _is_loopback(peer.host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"

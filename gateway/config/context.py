@@ -1,0 +1,68 @@
+"""What every compiling function needs: where mistakes go, and what relative paths are relative to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config.findings import Findings
+from gateway.config.quantity import duration_s
+from gateway.config.tree import Place, Step, redacted
+from gateway.routing.field import sop_class_uid, transfer_syntax_uid
+
+Resolve = Callable[[str], str]
+"""Word → UID; raises ValueError with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Passed down while one configuration is compiled."""
+
+    findings: Findings
+    working_folder: Path
+    is_complete: bool
+    """False when a file could not be read: then an unknown name or a missing section proves nothing."""
+
+    def error(self, place: Place, code: str, message: str) -> None:
+        """Report a mistake at the value of `place`."""
+        self.findings.error(place.mark, code, message)
+
+    def at_work(self, path: str) -> str:
+        """`path` against the working folder."""
+        return os.path.abspath(self.working_folder / path)
+
+    def beside(self, place: Place, path: str) -> str:
+        """`path` against the folder of the YAML file in which `place` stands."""
+        return os.path.abspath(Path(place.mark.file).parent / path)
+
+    def positive_s(self, place: Place, *path: Step, text: str) -> float:
+        """A duration of more than 0."""
+        seconds = duration_s(text)
+        if seconds <= 0:
+            self.error(place.at(*path), "out-of-range", f"expected more than 0 s, found {place.at(*path).shown}")
+        return seconds
+
+    def sop_classes(self, place: Place, words: tuple[str, ...]) -> tuple[str, ...]:
+        """UIDs of SOP classes by keyword, name or UID; those that are unknown are reported and left out."""
+        return self._each(place, words, sop_class_uid, "unknown-sop-class")
+
+    def sop_class(self, place: Place, word: str) -> str:
+        """The UID of one SOP class; empty after reporting."""
+        return self._uid(place, word, sop_class_uid, "unknown-sop-class")
+
+    def transfer_syntaxes(self, place: Place, words: tuple[str, ...]) -> tuple[str, ...]:
+        """UIDs of transfer syntaxes; those that are unknown are reported and left out."""
+        return self._each(place, words, transfer_syntax_uid, "unknown-transfer-syntax")
+
+    def _each(self, place: Place, words: tuple[str, ...], resolve: Resolve, code: str) -> tuple[str, ...]:
+        uids = (self._uid(place.at(index), word, resolve, code) for index, word in enumerate(words))
+        return tuple(dict.fromkeys(uid for uid in uids if uid))
+
+    def _uid(self, place: Place, word: str, resolve: Resolve, code: str) -> str:
+        try:
+            return resolve(word)
+        except ValueError as error:
+            self.error(place, code, redacted(str(error), place.node))
+            return ""

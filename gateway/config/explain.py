@@ -1,0 +1,234 @@
+"""What jsonschema finds → what a person needs to know: what was found, what was expected, the nearest fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.config.findings import did_you_mean, listed
+from gateway.config.spec import LATER
+from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, located, redacted
+from gateway.model import Mark
+from gateway.routing.field import ae_title
+
+TYPE_WORDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "`true` or `false`",
+    "array": "a list",
+    "object": "a mapping",
+}
+MISSING = "__missing__"
+STAND_INS: Mapping[tuple[str, str], Plain] = {
+    ("GatewaySpec", "ae_title"): MISSING,
+    ("GatewaySpec", "listeners"): [{"port": 0}],
+    ("RouteSpec", "name"): MISSING,
+    ("RouteSpec", "to"): [MISSING],
+    ("CoercionSpec", "then"): [MISSING],
+}
+"""(type, setting) → what stands in for a required setting that is missing or wrong, once that was reported."""
+
+YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One error of jsonschema: where, which keyword of the schema does not hold, and its value."""
+
+    path: Path
+    keyword: str
+    expected: Any
+    value: Any = field(repr=False)
+    schema: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One mistake, and what is done so that the rest can be checked."""
+
+    mark: Mark
+    code: str
+    message: str
+    path: Path
+    """What is taken out."""
+    stand_in: Node | None = None
+    """What is put there instead."""
+
+
+def explain(place: Place, fault: Fault) -> Iterable[Finding]:
+    """The findings of one fault in the tree at `place`; an empty message means that it was reported before."""
+    return EXPLANATIONS.get(fault.keyword, _wrong_value)(place, fault)
+
+
+def _unknown_setting(place: Place, fault: Fault) -> Iterator[Finding]:
+    known = fault.schema["properties"]
+    here = place.at(*fault.path)
+    for name in fault.value:
+        if name in known:
+            continue
+        below = here.child(name)
+        mark = below.holder if below else here.mark
+        yield unknown_setting(mark, name, known, (*fault.path, name))
+
+
+def unknown_setting(mark: Mark, name: str, known: Iterable[str], path: Path) -> Finding:
+    """The finding for a name that is no setting, at its key."""
+    if name in LATER:
+        return Finding(mark, "not-supported-yet", f"`{name}` is not supported by this version; leave it out", path)
+    near = did_you_mean(name, known) or f"; known here: {listed(known)}"
+    return Finding(mark, "unknown-setting", f"there is no setting `{name}` here{near}", path)
+
+
+def _missing_setting(place: Place, fault: Fault) -> Iterator[Finding]:
+    here = place.at(*fault.path)
+    lost = here.node.lost if isinstance(here.node, MappingNode) else frozenset()
+    for name in fault.expected:
+        if name not in fault.value:
+            message = "" if name in lost else f"the setting `{name}` is missing"
+            stand_in = STAND_INS.get((fault.schema["title"], name))
+            if stand_in is None:
+                yield Finding(here.holder, "missing-setting", message, fault.path)
+                continue
+            yield Finding(here.holder, "missing-setting", message, (*fault.path, name), located(stand_in, here.holder))
+
+
+def _wrong_type(place: Place, fault: Fault) -> Iterator[Finding]:
+    here = place.at(*fault.path)
+    expected = _expected(fault.schema) or TYPE_WORDS[fault.expected]
+    message = f"expected {expected}, found {_found(here.node, here)}{_hint(here.node, fault)}"
+    yield Finding(here.mark, "wrong-type", message, fault.path)
+
+
+def _found(node: Node, place: Place) -> str:
+    if isinstance(node, ScalarNode):
+        if isinstance(node.value, str) and not node.is_secret:
+            return f"the text {place.shown}"
+        if node.value is None and not node.is_secret:
+            return "nothing"
+    return place.shown
+
+
+def _expected(schema: Mapping[str, Any]) -> str:
+    """What a value of this schema is, with an example; empty when the schema has no title for it."""
+    if "title" not in schema or schema.get("type") == "object":
+        return ""
+    noun = schema["title"]
+    article = "" if noun.endswith("s") else "an " if noun[0] in "aeiouA" else "a "
+    example = f" such as `{schema['examples'][0]}`" if "examples" in schema else ""
+    return f"{article}{noun}{example}"
+
+
+def _hint(node: Node, fault: Fault) -> str:
+    if not isinstance(node, ScalarNode) or node.is_secret or node.value is None:
+        return ""
+    match fault.expected:
+        case "integer" | "number" if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", node.text):
+            return "; leave out the quotes"
+        case "boolean" if node.text.casefold() in YES_NO:
+            return f" (did you mean `{YES_NO[node.text.casefold()]}`?)"
+        case "array":
+            return f" (did you mean `[{node.written}]`?)"
+    return ""
+
+
+def _not_one_of(place: Place, fault: Fault) -> Iterator[Finding]:
+    here = place.at(*fault.path)
+    words = [str(word) for word in fault.expected]
+    text = here.node.text if isinstance(here.node, ScalarNode) and not here.node.is_secret else ""
+    message = f"expected {listed(words)}, found {here.shown}{did_you_mean(text, words)}"
+    yield Finding(here.mark, "not-one-of", message, fault.path)
+
+
+def _bad_format(place: Place, fault: Fault) -> Iterator[Finding]:
+    here = place.at(*fault.path)
+    title = fault.schema.get("title", "")
+    if title == "AE title":
+        yield Finding(here.mark, "bad-ae-title", redacted(_ae_title_fault(fault.value), here.node), fault.path)
+        return
+    is_secret = isinstance(here.node, ScalarNode) and here.node.is_secret
+    near = "" if is_secret else _nearest_format(title, str(fault.value))
+    message = f"expected {_expected(fault.schema)}, found {here.shown}{near}"
+    yield Finding(here.mark, "bad-format", message, fault.path)
+
+
+def _ae_title_fault(text: str) -> str:
+    try:
+        ae_title(text)
+    except ValueError as error:
+        return str(error)
+    return "an AE title has 1 to 16 printable ASCII characters without backslash"
+
+
+def _nearest_format(title: str, text: str) -> str:
+    near = ""
+    if title == "duration":
+        near = _with_unit(text, DURATION_UNITS)
+    if title == "size":
+        near = _with_unit(text, SIZE_UNITS)
+    if title == "address" and re.fullmatch(r"[^\s:\[\]/]+", text):
+        near = f"{text}:104"
+    if title == "address" and re.fullmatch(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9]{2,5}", text):
+        host, _, port = text.rpartition(":")
+        near = f"[{host}]:{port}"
+    return f" (did you mean `{near}`?)" if near else ""
+
+
+def _with_unit(text: str, units: Mapping[str, str]) -> str:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", text)
+    unit = units.get(match[2].casefold(), "") if match else ""
+    return f"{match[1]} {unit}" if match and unit else ""
+
+
+def _out_of_range(place: Place, fault: Fault) -> Iterator[Finding]:
+    here = place.at(*fault.path)
+    low, high = fault.schema.get("minimum"), fault.schema.get("maximum")
+    yield Finding(here.mark, "out-of-range", f"expected a number from {low} to {high}, found {here.shown}", fault.path)
+
+
+def _empty(place: Place, fault: Fault) -> Iterator[Finding]:
+    here = place.at(*fault.path)
+    what = "list" if fault.keyword == "minItems" else "text"
+    yield Finding(
+        here.mark, "empty", f"this {what} is empty; write at least one value, or leave the setting out", fault.path
+    )
+
+
+def _wrong_value(place: Place, fault: Fault) -> Iterator[Finding]:
+    here = place.at(*fault.path)
+    yield Finding(
+        here.mark, "wrong-value", f"{here.shown} does not hold to `{fault.keyword}` of the schema", fault.path
+    )
+
+
+EXPLANATIONS: Mapping[str, Callable[[Place, Fault], Iterable[Finding]]] = {
+    "additionalProperties": _unknown_setting,
+    "required": _missing_setting,
+    "type": _wrong_type,
+    "enum": _not_one_of,
+    "pattern": _bad_format,
+    "minimum": _out_of_range,
+    "maximum": _out_of_range,
+    "minLength": _empty,
+    "minItems": _empty,
+}
+"""JSON Schema keyword → what to tell."""
+
+DURATION_UNITS = {
+    "": "s",
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("m", "mins", "minute", "minutes"), "min"),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("day", "days"), "d"),
+    **dict.fromkeys(("msec", "millisecond", "milliseconds"), "ms"),
+}
+SIZE_UNITS = {
+    "b": "B",
+    **{prefix.casefold(): f"{prefix}B" for prefix in ("k", "M", "G", "T")},
+    **{f"{prefix}i".casefold(): f"{prefix}iB" for prefix in ("K", "M", "G", "T")},
+    **{f"{prefix}b".casefold(): f"{prefix}B" for prefix in ("k", "M", "G", "T")},
+    **{f"{prefix}ib".casefold(): f"{prefix}iB" for prefix in ("K", "M", "G", "T")},
+}
+"""What people write → the unit that they mean."""

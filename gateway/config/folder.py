@@ -1,0 +1,47 @@
+"""A peer's `folder:` → `Folder`: a path template that cannot leave its root."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from msgspec import UNSET
+
+from gateway.config.context import Context
+from gateway.config.spec import FolderSpec
+from gateway.config.tree import Place, redacted
+from gateway.model import Folder
+from gateway.routing.template import Template
+
+EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+
+
+def compile_folder(spec: FolderSpec, place: Place, context: Context) -> Folder:
+    """The folder of a peer. What is wrong is reported."""
+    at = place.at("path")
+    _check_template(spec.path, at, context)
+    literal = EXPRESSION.split(spec.path, maxsplit=1)[0]
+    inside = os.path.dirname(context.at_work(f"{literal}x"))
+    root = inside if spec.root is UNSET else context.at_work(spec.root)
+    if ".." in re.split(r"[/\\]", EXPRESSION.sub("x", spec.path)):
+        context.error(at, "leaves-root", f"{at.shown} holds `..`; name the folder itself")
+    elif os.path.commonpath((root, inside)) != root:
+        context.error(at, "leaves-root", f"{at.shown} does not lie in `root` {place.at('root').shown}")
+    if root == os.path.sep:
+        where = place.at("root") if place.has("root") else at
+        context.error(where, "root-is-everything", "the whole file system would be the root; name a folder in it")
+    rest = spec.path[len(literal) :]
+    return Folder(
+        path_template=os.path.join(inside, os.path.basename(literal)) + rest, root=root, on_conflict=spec.on_conflict
+    )
+
+
+def _check_template(text: str, place: Place, context: Context) -> None:
+    try:
+        template = Template(text)
+    except ValueError as error:
+        context.error(place, "bad-template", redacted(str(error), place.node))
+        return
+    if not template.attributes:
+        message = f"{place.shown} is the same path for every object; use attributes, such as `{{{{ SOPInstanceUID }}}}`"
+        context.error(place, "constant-path", message)

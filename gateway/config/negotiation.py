@@ -1,0 +1,112 @@
+"""A peer's `associate:` → `Associate`: the keywords of `AE.associate`, resolved."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from gateway.config.context import Context
+from gateway.config.process import host_fault
+from gateway.config.quantity import host_and_port
+from gateway.config.spec import (
+    AssociateSpec,
+    CommonExtendedSpec,
+    ContextSpec,
+    ExtendedNegotiationSpec,
+    UserIdentitySpec,
+)
+from gateway.config.tls import compile_peer_tls
+from gateway.config.tree import Place
+from gateway.model import Associate, ProposedContext, Role, UserIdentity
+from gateway.routing.field import UID_PATTERN
+
+MOST_CONTEXTS = 128
+"""Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
+
+CommonExtended = tuple[str, str, tuple[str, ...]]
+
+
+def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> Associate:
+    """How to associate with a peer. What is wrong is reported."""
+    negotiation, at = spec.ext_neg, place.at("ext_neg")
+    window = negotiation.async_operations
+    return Associate(
+        contexts=_contexts(spec.contexts, place.at("contexts"), context),
+        called_ae_title="" if spec.ae_title is UNSET else spec.ae_title.strip(" "),
+        max_pdu_bytes=spec.max_pdu,
+        roles=_roles(negotiation, at.at("roles"), context),
+        extended=tuple(
+            (context.sop_class(at.at("extended", index, "sop_class"), item.sop_class), bytes.fromhex(item.information))
+            for index, item in enumerate(negotiation.extended)
+        ),
+        common_extended=tuple(
+            _common_extended(item, at.at("common_extended", index), context)
+            for index, item in enumerate(negotiation.common_extended)
+        ),
+        user_identity=None
+        if negotiation.user_identity is UNSET
+        else _user_identity(negotiation.user_identity, at.at("user_identity"), context),
+        async_operations=None if window is UNSET else (window.invoked, window.performed),
+        bind_address=_bind_address(spec, place.at("bind_address"), context),
+        tls=None if spec.tls_args is UNSET else compile_peer_tls(spec.tls_args, place.at("tls_args"), context),
+    )
+
+
+def _contexts(specs: tuple[ContextSpec, ...], place: Place, context: Context) -> tuple[ProposedContext, ...]:
+    if len(specs) > MOST_CONTEXTS:
+        message = f"{len(specs)} presentation contexts; an association has at most {MOST_CONTEXTS} (PS3.8 §9.3.2.2)"
+        context.findings.error(place.holder, "too-many-contexts", message)
+    return tuple(
+        ProposedContext(
+            context.sop_class(place.at(index, "abstract_syntax"), spec.abstract_syntax),
+            context.transfer_syntaxes(place.at(index, "transfer_syntax"), spec.transfer_syntax),
+        )
+        for index, spec in enumerate(specs)
+    )
+
+
+def _roles(negotiation: ExtendedNegotiationSpec, place: Place, context: Context) -> tuple[Role, ...]:
+    roles: dict[str, Role] = {}
+    for index, spec in enumerate(negotiation.roles):
+        at = place.at(index)
+        uid = context.sop_class(at.at("sop_class"), spec.sop_class)
+        if uid in roles and uid:
+            message = f"{at.at('sop_class').shown} has its roles above already"
+            context.error(at.at("sop_class"), "duplicate-role", message)
+        if not spec.scu_role and not spec.scp_role:
+            context.error(at.at("scp_role"), "no-role", "`scu_role` and `scp_role` cannot both be false")
+        roles.setdefault(uid, Role(uid, spec.scu_role, spec.scp_role))
+    return tuple(roles.values())
+
+
+def _common_extended(spec: CommonExtendedSpec, place: Place, context: Context) -> CommonExtended:
+    if len(spec.service_class) > 64 or not UID_PATTERN.fullmatch(spec.service_class):
+        at = place.at("service_class")
+        context.error(at, "bad-uid", f"{at.shown} is not a UID of at most 64 characters (PS3.5 §9.1)")
+    uid = context.sop_class(place.at("sop_class"), spec.sop_class)
+    return uid, spec.service_class, context.sop_classes(place.at("related"), spec.related)
+
+
+def _user_identity(spec: UserIdentitySpec, place: Place, context: Context) -> UserIdentity:
+    if spec.type == "username_passcode" and spec.secondary is UNSET:
+        message = "`type: username_passcode` needs `secondary`, the passcode"
+        context.findings.error(place.holder, "missing-setting", message)
+    if spec.type != "username_passcode" and spec.secondary is not UNSET:
+        message = "only `type: username_passcode` has a `secondary` (PS3.7 §D.3.3.7)"
+        context.error(place.at("secondary"), "conflict", message)
+    return UserIdentity(
+        kind=spec.type,
+        primary=spec.primary,
+        secondary="" if spec.secondary is UNSET else spec.secondary,
+        is_response_requested=spec.positive_response_requested,
+    )
+
+
+def _bind_address(spec: AssociateSpec, place: Place, context: Context) -> tuple[str, int] | None:
+    if spec.bind_address is UNSET:
+        return None
+    host, port = host_and_port(spec.bind_address)
+    if fault := host_fault(host, is_numeric=True):
+        context.error(place, "bad-host", f"the host of {place.shown} {fault}")
+    if port > 65535:
+        context.error(place, "out-of-range", f"expected a port from 0 to 65535, found {place.shown}")
+    return host, port

@@ -1,0 +1,139 @@
+"""The `peers:` section → `Peer`s."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from msgspec import UNSET
+
+from gateway.config.context import Context
+from gateway.config.folder import compile_folder
+from gateway.config.negotiation import compile_associate
+from gateway.config.process import compile_address, compile_timers
+from gateway.config.spec import PeerSpec, RetrySpec
+from gateway.config.tree import Place
+from gateway.model import Folder, Peer, Retry, Timers
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+ONLY_DICOM = ("ae_title", "calling_ae_title", "associate", "may", "hosts", "accept", "timers")
+"""Settings that mean nothing to a folder."""
+ONLY_DESTINATION = ("calling_ae_title", "associate", "delivery")
+ONLY_REQUESTOR = ("hosts", "accept")
+
+
+def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, base: Timers) -> Peer:
+    """One peer; `base` are the time limits of the gateway. What is wrong is reported."""
+    host, port = "", 0
+    if spec.address is not UNSET:
+        host, port = compile_address(spec.address, place.at("address"), context)
+    folder: Folder | None = None
+    if spec.folder is not UNSET:
+        folder = compile_folder(spec.folder, place.at("folder"), context)
+    accept = place.at("accept")
+    sop_classes = () if spec.accept.sop_classes is UNSET else spec.accept.sop_classes
+    transfer_syntaxes = () if spec.accept.transfer_syntaxes is UNSET else spec.accept.transfer_syntaxes
+    return Peer(
+        name=name,
+        ae_title="" if spec.ae_title is UNSET else spec.ae_title.strip(" "),
+        host=host,
+        port=port,
+        calling_ae_title="" if spec.calling_ae_title is UNSET else spec.calling_ae_title.strip(" "),
+        associate=compile_associate(spec.associate, place.at("associate"), context),
+        may=frozenset(spec.may) | ({"echo"} if spec.may else set()),
+        hosts=_hosts(spec.hosts, place.at("hosts"), context),
+        accept_sop_classes=context.sop_classes(accept.at("sop_classes"), sop_classes),
+        accept_transfer_syntaxes=context.transfer_syntaxes(accept.at("transfer_syntaxes"), transfer_syntaxes),
+        associations=spec.delivery.associations,
+        retry=_retry(spec.delivery.retry, place.at("delivery", "retry"), context),
+        timers=compile_timers(spec.timers, base, place.at("timers"), context),
+        folder=folder,
+    )
+
+
+def check_combination(place: Place, context: Context) -> None:
+    """Which settings of a peer go together. `place` holds what is written, right or wrong."""
+    if place.has("folder"):
+        if place.has("address"):
+            message = "a peer has `address` or `folder`, not both; make two peers"
+            context.findings.error(place.at("folder").holder, "conflict", message)
+        _without_effect(ONLY_DICOM, "a folder", place, context)
+        return
+    is_called_otherwise = place.has("associate", "ae_title") and not place.has("may")
+    if not place.has("ae_title") and (place.has("address") or place.has("may")) and not is_called_otherwise:
+        context.findings.error(place.holder, "missing-setting", "the setting `ae_title` is missing")
+    if not place.has("address"):
+        _without_effect(ONLY_DESTINATION, "a peer without `address`", place, context)
+    if not place.has("may"):
+        _without_effect(ONLY_REQUESTOR, "a peer without `may`", place, context)
+
+
+def _without_effect(names: Iterable[str], what: str, place: Place, context: Context) -> None:
+    for name in names:
+        if place.has(name):
+            mark = place.at(name).holder
+            context.findings.warning(mark, "no-effect", f"`{name}` means nothing for {what}; leave it out")
+
+
+def _hosts(hosts: tuple[str, ...], place: Place, context: Context) -> tuple[str, ...]:
+    networks: list[str] = []
+    for index, text in enumerate(hosts):
+        at = place.at(index)
+        try:
+            networks.append(str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text)))
+        except ValueError:
+            context.error(
+                at, "bad-host", f"{at.shown} is neither an address nor a network such as `10.1.0.0/16`{_near(text)}"
+            )
+    return tuple(networks)
+
+
+def _near(text: str) -> str:
+    try:
+        return f" (did you mean `{ipaddress.ip_network(text, strict=False)}`?)" if "/" in text else ""
+    except ValueError:
+        return ""
+
+
+def _retry(spec: RetrySpec, place: Place, context: Context) -> Retry:
+    retry = Retry(
+        first_delay_s=context.positive_s(place, "first", text=spec.first),
+        factor=float(spec.factor),
+        max_delay_s=context.positive_s(place, "max", text=spec.max),
+        jitter=float(spec.jitter),
+        give_up_after_s=context.positive_s(place, "give_up_after", text=spec.give_up_after),
+    )
+    if retry.first_delay_s > retry.max_delay_s:
+        at = place.at("first" if place.has("first") else "max")
+        context.error(at, "out-of-range", f"`first` ({spec.first}) is more than `max` ({spec.max})")
+    return retry
+
+
+def check_requestors(peers: Iterable[tuple[Peer, Place]], context: Context) -> None:
+    """Two peers that may both be who is calling: nobody could say which settings hold."""
+    by_title: dict[str, list[tuple[Peer, Place]]] = {}
+    for peer, place in peers:
+        if peer.may and peer.ae_title:
+            by_title.setdefault(peer.ae_title, []).append((peer, place))
+    for same in by_title.values():
+        for index, (peer, place) in enumerate(same):
+            rival = next((other for other, _ in same[:index] if _overlap(peer, other)), None)
+            if rival is not None:
+                message = (
+                    f"`{peer.name}` and `{rival.name}` both call as {peer.ae_title} from the same hosts; "
+                    "give them `hosts` that do not overlap, or make them one peer"
+                )
+                context.findings.error(place.holder, "ambiguous-requestor", message)
+
+
+def _overlap(one: Peer, other: Peer) -> bool:
+    if not one.hosts or not other.hosts:
+        return True
+    return any(
+        here.version == there.version and here.overlaps(there) for here in _networks(one) for there in _networks(other)
+    )
+
+
+def _networks(peer: Peer) -> list[Network]:
+    return [ipaddress.ip_network(host) for host in peer.hosts]

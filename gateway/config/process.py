@@ -1,0 +1,159 @@
+"""The `gateway:` section → `Settings`."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import replace
+
+from msgspec import UNSET
+
+from gateway.config.context import Context
+from gateway.config.quantity import duration_s, host_and_port, size_bytes
+from gateway.config.spec import GatewaySpec, LimitsSpec, ListenerSpec, SpoolSpec, TimersSpec
+from gateway.config.tls import compile_listener_tls
+from gateway.config.tree import Place
+from gateway.model import HTTP, Limits, Listener, Settings, Spool, Timers
+
+HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+SMALLEST_SEGMENT_BYTES = 1024**2
+
+
+def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Settings:
+    """Process settings; what is wrong is reported and stands in them as it was written."""
+    listeners = _listeners(spec.listeners, place.at("listeners"), context)
+    return Settings(
+        ae_title=spec.ae_title.strip(" "),
+        listeners=listeners,
+        spool=_spool(spec.spool, place.at("spool"), context),
+        queue_path=context.at_work(spec.queue.sqlite),
+        http=_http(spec, place, listeners, context),
+        admit=spec.admit,
+        called_ae_titles=tuple(title.strip(" ") for title in spec.called_ae_titles),
+        timers=compile_timers(spec.timers, Timers(), place.at("timers"), context),
+        limits=_limits(spec.limits, place.at("limits"), context),
+        drain_s=duration_s(spec.drain),
+        pid_file="" if spec.pid_file is UNSET else context.at_work(spec.pid_file),
+    )
+
+
+def compile_timers(spec: TimersSpec, base: Timers, place: Place, context: Context) -> Timers:
+    """`base` with what `spec` says."""
+    written = {
+        f"{name}_s": context.positive_s(place, name, text=text)
+        for name in spec.__struct_fields__
+        if (text := getattr(spec, name)) is not UNSET
+    }
+    return replace(base, **written)
+
+
+def host_fault(host: str, *, is_numeric: bool = False) -> str:
+    """What is wrong with a host; empty when nothing is."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        if is_numeric:
+            return "is not a numeric address such as `10.1.0.5` or `[::1]`"
+        if re.fullmatch(r"[0-9.]+", host):
+            return "is not an IPv4 address: four numbers from 0 to 255"
+        if len(host) > 253 or not HOST_NAME.fullmatch(host):
+            return "is not a host name"
+    return ""
+
+
+def compile_address(text: str, place: Place, context: Context, *, is_listener: bool = False) -> tuple[str, int]:
+    """(host, port) of ``host:port``, with the mistakes that a pattern cannot see."""
+    host, port = host_and_port(text)
+    if fault := host_fault(host):
+        context.error(place, "bad-host", f"the host of {place.shown} {fault}")
+    if not (0 if is_listener else 1) <= port <= 65535:
+        context.error(place, "out-of-range", f"expected a port from 1 to 65535, found {place.shown}")
+    return host, port
+
+
+def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:
+    segment_bytes = size_bytes(spec.segment_size)
+    if not SMALLEST_SEGMENT_BYTES <= segment_bytes <= 4 * 1024**3:
+        at = place.at("segment_size")
+        context.error(at, "out-of-range", f"expected 1 MiB to 4 GiB, found {at.shown}")
+    large_object_bytes = size_bytes(spec.large_object)
+    if large_object_bytes > segment_bytes:
+        at = place.at("large_object" if place.has("large_object") else "segment_size")
+        message = f"`large_object` ({spec.large_object}) is more than `segment_size` ({spec.segment_size})"
+        context.error(at, "out-of-range", message)
+    return Spool(
+        path=context.at_work(spec.path),
+        min_free_bytes=size_bytes(spec.min_free),
+        retention_s=duration_s(spec.retention),
+        segment_bytes=segment_bytes,
+        large_object_bytes=large_object_bytes,
+    )
+
+
+def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
+    for name in ("command_size", "object_size"):
+        if size_bytes(getattr(spec, name)) < 1024:
+            context.error(place.at(name), "out-of-range", f"expected at least 1 KiB, found {place.at(name).shown}")
+    return Limits(
+        associations=spec.associations,
+        associations_per_peer=spec.associations_per_peer,
+        max_pdu_bytes=spec.max_pdu,
+        command_bytes=size_bytes(spec.command_size),
+        object_bytes=size_bytes(spec.object_size),
+    )
+
+
+def _listeners(specs: tuple[ListenerSpec, ...], place: Place, context: Context) -> tuple[Listener, ...]:
+    listeners: list[Listener] = []
+    names: dict[str, Place] = {}
+    for index, spec in enumerate(specs):
+        here = place.at(index)
+        listener = _listener(spec, here, context)
+        for other in listeners:
+            if _is_same_place(listener.address, listener.port, other.address, other.port):
+                message = f"the port {listener.port} is taken by the listener `{other.name}` already"
+                context.error(here.at("port"), "duplicate-port", message)
+                break
+        else:
+            if listener.name in names:
+                first = names[listener.name].mark
+                message = f"two listeners are named `{listener.name}`; the first is at {first.line}:{first.column}"
+                context.error(here.at("name"), "duplicate-name", message)
+        names.setdefault(listener.name, here)
+        listeners.append(listener)
+    return tuple(listeners)
+
+
+def _listener(spec: ListenerSpec, place: Place, context: Context) -> Listener:
+    address = spec.address.removeprefix("[").removesuffix("]")
+    if fault := host_fault(address, is_numeric=True):
+        at = place.at("address")
+        context.error(at, "bad-host", f"{at.shown} {fault}")
+    is_everywhere = address in ANY_ADDRESS
+    default_name = f"port-{spec.port}" if is_everywhere else f"port-{spec.port}-{address.replace(':', '-')}"
+    return Listener(
+        name=default_name if spec.name is UNSET else spec.name,
+        port=spec.port,
+        address=address,
+        tls=None if spec.tls is UNSET else compile_listener_tls(spec.tls, place.at("tls"), context),
+    )
+
+
+def _is_same_place(address: str, port: int, other_address: str, other_port: int) -> bool:
+    if port != other_port or port == 0:
+        return False
+    if (":" in address) != (":" in other_address):
+        return False
+    return address == other_address or bool(ANY_ADDRESS & {address, other_address})
+
+
+def _http(spec: GatewaySpec, place: Place, listeners: tuple[Listener, ...], context: Context) -> HTTP | None:
+    if spec.http is UNSET:
+        return None
+    at = place.at("http", "address")
+    address, port = compile_address(spec.http.address, at, context, is_listener=True)
+    for listener in listeners:
+        if _is_same_place(address, port, listener.address, listener.port):
+            context.error(at, "duplicate-port", f"the port {port} is taken by the listener `{listener.name}` already")
+    return HTTP(address, port)

@@ -1,0 +1,212 @@
+"""The `coercions:` and `routes:` sections → `Coercion`s and `Rule`s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from gateway import ports
+from gateway.config.check import check, is_broken
+from gateway.config.context import Context
+from gateway.config.explain import MISSING
+from gateway.config.findings import did_you_mean
+from gateway.config.spec import CoercionSpec, RouteSpec
+from gateway.config.tree import MappingNode, Path, Place, lossless, redacted, without
+from gateway.model import Group, Mark, Peer
+from gateway.ports import Action, Predicate
+from gateway.routing.kinds import build_actions, build_predicate, canonical_json, settings
+from gateway.routing.match import All
+from gateway.routing.table import Coercion, Rule
+
+RESERVED_NAME = "unmatched"
+"""The rule name of objects that no route wanted."""
+
+KEY_CODES = frozenset(
+    {"unknown-predicate", "unknown-action", "unknown-field", "several-kinds", "missing-field", "missing-kind"}
+)
+"""Problems of a name, not of its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What `to` may name: everything that is written, also what is wrong or disabled."""
+
+    peers: frozenset[str]
+    groups: frozenset[str]
+    not_destinations: frozenset[str]
+    """Peers that only call us."""
+    members: Mapping[str, tuple[str, ...]]
+    """Enabled destinations behind each name; a name without entry was wrong and reported, or is disabled."""
+
+
+def names_of(
+    peers: Mapping[str, Peer],
+    groups: Mapping[str, Group],
+    written_peers: Iterable[str],
+    written_groups: Iterable[str],
+    not_destinations: Iterable[str],
+) -> Names:
+    """The names for `to`, from what is written and what of it is in force."""
+    members: dict[str, tuple[str, ...]] = {name: (name,) for name, peer in peers.items() if peer.is_destination}
+    members |= {name: group.members for name, group in groups.items()}
+    return Names(frozenset(written_peers), frozenset(written_groups), frozenset(not_destinations), members)
+
+
+def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
+    """The coercions that are enabled, in order."""
+    coercions: list[Coercion] = []
+    names: dict[str, Mark] = {}
+    for index, here in enumerate(_items(place)):
+        spec, at = check(_without_broken(here), CoercionSpec, context.findings)
+        if spec is None:
+            continue
+        name = f"coercion-{index + 1}" if spec.name is UNSET else spec.name
+        _check_name(name, at, names, context)
+        when = _predicate(at, context)
+        actions = _actions(at, context)
+        if spec.enabled and when is not None:
+            coercions.append(Coercion(name=name, when=when, actions=actions, mark=at.mark))
+    return tuple(coercions)
+
+
+def compile_routes(place: Place, names: Names, context: Context) -> tuple[Rule, ...]:
+    """The routes that are enabled and have an enabled destination, in order."""
+    rules: list[Rule] = []
+    taken: dict[str, Mark] = {}
+    end: tuple[str, Mark] | None = None
+    for here in _items(place):
+        spec, at = check(_without_broken(here), RouteSpec, context.findings)
+        if spec is None:
+            continue
+        _check_name(spec.name, at, taken, context)
+        to = expand(spec.to, at.at("to"), names, context)
+        when = _predicate(at, context)
+        actions = _actions(at, context)
+        if not spec.enabled or when is None:
+            continue
+        if end is not None:
+            name, mark = end
+            message = (
+                f"the route `{spec.name}` is never asked: `{name}` at {mark.file}:{mark.line} always holds and stops"
+            )
+            context.findings.warning(at.at("name").mark, "shadowed-route", message)
+        if not to:
+            continue
+        then = at.child("then")
+        actions_json = canonical_json(lossless(then.node)) if then and actions else ""
+        rules.append(Rule(spec.name, when, to, actions_json, actions, spec.stop, at.mark))
+        if spec.stop and end is None and _always_holds(when) and "when" not in _lost(at):
+            end = (spec.name, at.at("name").mark)
+    return tuple(rules)
+
+
+def expand(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
+    """Names of peers and groups → enabled peers, each once."""
+    members: dict[str, str] = {}
+    for index, word in enumerate(words):
+        at = place.at(index)
+        _check_destination(word, at, names, context)
+        for member in names.members.get(word, ()):
+            if member in members:
+                via = "" if member == word else f" by `{word}`"
+                message = f"`{member}` is named{via} again, after `{members[member]}`; it gets the object once"
+                context.findings.warning(at.mark, "duplicate-destination", message)
+            members.setdefault(member, word)
+    return tuple(members)
+
+
+def _check_destination(word: str, place: Place, names: Names, context: Context) -> None:
+    if word == MISSING:
+        return
+    if word in names.not_destinations:
+        message = f"{place.shown} only calls us: it has neither `address` nor `folder`"
+        context.error(place, "not-a-destination", message)
+    known = names.peers | names.groups
+    if word not in known and context.is_complete:
+        message = f"no peer and no group is named {place.shown}{did_you_mean(word, sorted(known))}"
+        context.error(place, "unknown-destination", message)
+
+
+def _items(place: Place) -> list[Place]:
+    items: list[Place] = []
+    while (item := place.child(len(items))) is not None:
+        items.append(item)
+    return items
+
+
+def _without_broken(place: Place) -> Place:
+    """A condition or change that is unreadable in part goes as a whole: the rest would mean something else."""
+    node = place.node
+    for name in ("when", "then"):
+        part = place.child(name)
+        if part is not None and is_broken(part.node):
+            node = without(node, (name,)) or node
+    return Place(node, place.holder)
+
+
+def _lost(place: Place) -> frozenset[str]:
+    return place.node.lost if isinstance(place.node, MappingNode) else frozenset()
+
+
+def _always_holds(when: Predicate) -> bool:
+    return isinstance(when, All) and not when.conditions
+
+
+def _check_name(name: str, place: Place, taken: dict[str, Mark], context: Context) -> None:
+    if name == MISSING:
+        return
+    at = place.at("name")
+    if name == RESERVED_NAME:
+        context.error(at, "reserved-name", f"`{name}` is the name of what no route wants; choose another")
+    if name in taken:
+        first = taken[name]
+        message = f"`{name}` is named twice; the first is at {first.file}:{first.line}:{first.column}"
+        context.error(at, "duplicate-name", message)
+    taken.setdefault(name, at.mark)
+
+
+def _predicate(place: Place, context: Context) -> Predicate | None:
+    when = place.child("when")
+    if when is None:
+        return build_predicate(None, _reporter(place, context))
+    config = lossless(when.node)
+    if config is None:
+        context.findings.error(
+            when.holder, "wrong-type", "expected a condition, found nothing; leave `when` out to mean always"
+        )
+        return None
+    return build_predicate(config, _reporter(when, context))
+
+
+def _actions(place: Place, context: Context) -> tuple[Action, ...]:
+    then = place.child("then")
+    if then is None:
+        return ()
+    config = lossless(then.node)
+    if config is None or config == []:
+        context.findings.error(then.holder, "empty", "expected a list of actions, found nothing; leave `then` out")
+        return ()
+    if config == [MISSING]:
+        return ()
+    return build_actions(config, _reporter(then, context))
+
+
+def _reporter(place: Place, context: Context) -> Callable[[Path, str, str], None]:
+    def report(path: Path, code: str, message: str) -> None:
+        at = place.at(*path)
+        mark = at.holder if _is_of_key(path, code) else at.mark
+        context.findings.error(mark, code, redacted(message, place.node))
+
+    return report
+
+
+def _is_of_key(path: Path, code: str) -> bool:
+    """True when a problem is about the name that stands at the end of `path`, not about its value."""
+    if code in KEY_CODES:
+        return True
+    if code != "bad-target" or len(path) < 2 or not isinstance(path[-2], str):
+        return False
+    kind = ports.action.kinds.get(path[-2])
+    return kind is not None and path[-1] not in settings(kind)
