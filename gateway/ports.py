@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from gateway.model import (
     AssociationFacts,
@@ -94,6 +94,8 @@ class Edit:
 
     path: AttributePath
     value: tuple[str, ...] | None
+    where: Literal["always", "present", "missing"] = "always"
+    """Only where the element is there, or only where it is absent or empty; decided for each item of a sequence."""
 
 
 class Predicate(Protocol):

@@ -1,0 +1,50 @@
+"""What the data dictionary (PS3.6) says of tags, with the rules for private ones (PS3.5 §7.8)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR
+
+SEQUENCE = "SQ"
+SPECIFIC_CHARACTER_SET = 0x00080005
+PIXEL_REPRESENTATION = 0x00280103
+
+
+def is_private(tag: int) -> bool:
+    """True when the group number is odd (PS3.5 §7.8)."""
+    return bool(tag >> 16 & 1)
+
+
+def is_private_creator(tag: int) -> bool:
+    """True for (gggg,0010-00FF) of a private group (PS3.5 §7.8.1)."""
+    return is_private(tag) and 0x0010 <= tag & 0xFFFF <= 0x00FF
+
+
+@lru_cache(maxsize=8192)
+def vr_of(tag: int) -> str | None:
+    """The dictionary's VR, ``US or SS`` and the like included; None for private and unknown tags."""
+    if is_private_creator(tag):
+        return "LO"
+    if tag & 0xFFFF == 0:
+        return "UL"  # group lengths (PS3.5 §7.2)
+    if is_private(tag):
+        return None
+    try:
+        return str(dictionary_VR(tag))
+    except KeyError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def private_vr_of(tag: int, creator: str) -> str | None:
+    """The VR that a known vendor gives its private attribute; None when nobody told."""
+    try:
+        return str(private_dictionary_VR(tag, creator))
+    except KeyError:
+        return None
+
+
+def name_of(tag: int) -> str:
+    """For messages: the keyword, or ``(gggg,eeee)`` without one."""
+    return keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

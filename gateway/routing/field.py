@@ -1,0 +1,238 @@
+"""Field types of kinds: how a setting's text becomes a value, and its JSON Schema, one table row each.
+
+A new field type is one row of `FIELD_TYPES`; predicates and actions use it as an annotation.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NewType
+
+import re2
+from pydicom._uid_dict import UID_dictionary
+from pydicom.datadict import keyword_dict
+
+from gateway.dataset.dictionary import SEQUENCE, is_private, name_of, vr_of
+from gateway.model import AttributePath
+from gateway.routing.attribute import did_you_mean, parse
+from gateway.routing.template import Template
+
+AETitle = NewType("AETitle", str)
+"""1 to 16 characters of the default repertoire without backslash (PS3.5 §6.2)."""
+SOPClassUID = NewType("SOPClassUID", str)
+"""A UID; written as keyword, name or UID."""
+TransferSyntaxUID = NewType("TransferSyntaxUID", str)
+"""A UID; written as keyword, name or UID."""
+RemoveTarget = NewType("RemoveTarget", AttributePath)
+"""An attribute that rules may take away or empty."""
+SetTarget = NewType("SetTarget", AttributePath)
+"""An attribute that rules may give a text value."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+UID_PATTERN = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 §9.1
+BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
+
+_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_UID, _SERIES_UID = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+_CHARACTER_SET = 0x00080005
+_FIXED = {
+    _SOP_CLASS_UID: "it must stay what the association carried the object as",
+    _CHARACTER_SET: "every text of the object depends on it",
+    0x00080001: "it is computed",
+}
+_NEEDED = frozenset({_SOP_INSTANCE_UID, _STUDY_UID, _SERIES_UID})
+
+
+class Regex:
+    """A regular expression in linear time (RE2 syntax); `search` finds it anywhere in a text."""
+
+    __slots__ = ("_compiled", "text")
+
+    def __init__(self, text: str) -> None:
+        options = re2.Options()
+        options.log_errors = False
+        options.max_mem = 8 << 20
+        try:
+            self._compiled = re2.compile(text, options)
+        except re2.error as error:
+            reason = error.args[0]
+            raise ValueError(
+                f"not a regular expression that RE2 takes: {reason.decode() if isinstance(reason, bytes) else reason}"
+            ) from None
+        self.text = text
+
+    def search(self, value: str) -> bool:
+        return self._compiled.search(value) is not None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Regex) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Regex({self.text!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """One row: `build` makes the value from what the configuration says, or raises ValueError with the reason."""
+
+    build: Callable[[str], object]
+    code: str
+    """Of the problem that a ValueError becomes."""
+    schema: Mapping[str, object]
+    takes_list: bool = False
+    """A list of texts is joined with backslashes, as DICOM joins several values."""
+
+
+def ae_title(text: str) -> AETitle:
+    """Raises ValueError when `text` cannot be an AE title (PS3.5 §6.2)."""
+    title = text.strip(" ")
+    if not title:
+        raise ValueError("an AE title cannot be empty")
+    if len(title) > 16:
+        raise ValueError(f"AE title {title!r} has {len(title)} characters; at most 16 are allowed")
+    if not all(" " <= character <= "~" and character != "\\" for character in title):
+        raise ValueError(f"AE title {title!r} may only hold printable ASCII without backslash")
+    return AETitle(title)
+
+
+def uid_named(text: str, kinds: tuple[str, ...], noun: str) -> str:
+    """The UID that a keyword, a name or a UID means; private UIDs pass.
+
+    Raises:
+        ValueError: no such keyword or name, not a UID, or the UID of something else.
+    """
+    if UID_PATTERN.fullmatch(text):
+        if len(text) > 64:
+            raise ValueError(f"UID {text!r} has {len(text)} characters; at most 64 are allowed")
+        known = UID_dictionary.get(text)
+        if known is not None and known[1] not in kinds:
+            raise ValueError(f"{text} is not a {noun}: it is {known[0]} ({known[1]})")
+        return text
+    names = _uid_names(kinds)
+    uid = names.get(text) or names.get(text.casefold())
+    if uid is None:
+        keywords = [name for name in names if name[:1].isupper() and " " not in name]
+        raise ValueError(f"unknown {noun} {text!r}{did_you_mean(text, keywords)}")
+    return uid
+
+
+@lru_cache(maxsize=8)
+def _uid_names(kinds: tuple[str, ...]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for uid, (name, kind, _info, _retired, keyword) in UID_dictionary.items():
+        if kind in kinds:
+            names[name] = names[name.casefold()] = uid
+            if keyword:
+                names[keyword] = uid
+    return names
+
+
+def sop_class_uid(text: str) -> SOPClassUID:
+    return SOPClassUID(uid_named(text, ("SOP Class", "Meta SOP Class"), "SOP class"))
+
+
+def transfer_syntax_uid(text: str) -> TransferSyntaxUID:
+    return TransferSyntaxUID(uid_named(text, ("Transfer Syntax",), "transfer syntax"))
+
+
+def network(text: str) -> Network:
+    """An address, or a network as CIDR. Raises ValueError for host names: rules do not look names up."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an address nor a network such as 10.1.0.0/16") from None
+
+
+def remove_target(text: str) -> RemoveTarget:
+    """Raises ValueError for what an object cannot be without."""
+    path = _editable(text)
+    if not path.steps and path.tag in _NEEDED:
+        raise ValueError(f"{text} cannot be removed or emptied: an object must carry it")
+    return RemoveTarget(path)
+
+
+def set_target(text: str) -> SetTarget:
+    """Raises ValueError for what rules cannot give a text value."""
+    path = _editable(text)
+    vr = vr_of(path.tag)
+    if vr == SEQUENCE:
+        raise ValueError(f"{text} is a sequence: set attributes of its items, as {text}[0].CodeValue")
+    if vr is not None and BULK_VRS & set(vr.split(" or ")):
+        raise ValueError(f"{text} holds binary data (VR {vr}): it cannot be set from text")
+    if vr is None and not is_private(path.tag):
+        raise ValueError(f"{text} is in no dictionary, so its VR is unknown: it cannot be set")
+    return SetTarget(path)
+
+
+def _editable(text: str) -> AttributePath:
+    path = parse(text)
+    tag = path.tag
+    reason = _FIXED.get(tag) if not path.steps or tag == _CHARACTER_SET else None
+    if tag & 0xFFFF == 0:
+        reason = "group lengths are computed"
+    if tag >> 16 == 0x7FE0:
+        reason = "pixel data is not edited by rules"
+    if reason is not None:
+        raise ValueError(f"{name_of(tag)} cannot be edited: {reason}")
+    return path
+
+
+def text_or_number(value: object) -> str | None:
+    """The text of a scalar setting; None when `value` is no text. Numbers that YAML read are text again."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+_TEXT = {"type": ["string", "number"]}
+_PATH = {
+    "type": ["string", "integer"],
+    "description": "Attribute keyword, tag (00100010), or a path such as RequestAttributesSequence[0].CodeValue",
+}
+
+
+def _names(kind: str) -> list[str]:
+    return sorted(keyword for _n, a_kind, _i, _r, keyword in UID_dictionary.values() if a_kind == kind and keyword)
+
+
+FIELD_TYPES: dict[object, FieldType] = {
+    str: FieldType(str, "wrong-type", _TEXT),
+    AETitle: FieldType(ae_title, "bad-ae-title", {"type": ["string", "number"], "description": "AE title"}),
+    SOPClassUID: FieldType(
+        sop_class_uid,
+        "unknown-sop-class",
+        {"type": "string", "description": "SOP class: keyword, name or UID", "examples": _names("SOP Class")[:3]},
+    ),
+    TransferSyntaxUID: FieldType(
+        transfer_syntax_uid,
+        "unknown-transfer-syntax",
+        {"type": "string", "description": "Transfer syntax: keyword, name or UID"},
+    ),
+    Network: FieldType(network, "bad-address", {"type": "string", "description": "Address, or network as CIDR"}),
+    AttributePath: FieldType(parse, "unknown-attribute", _PATH),
+    RemoveTarget: FieldType(remove_target, "bad-target", _PATH),
+    SetTarget: FieldType(set_target, "bad-target", _PATH),
+    Regex: FieldType(Regex, "bad-regex", {"type": ["string", "number"], "description": "Regular expression (RE2)"}),
+    Template: FieldType(
+        Template,
+        "bad-template",
+        {
+            "type": ["string", "number", "array"],
+            "items": {"type": ["string", "number"]},
+            "minItems": 1,
+            "description": "Value, or Jinja2 template over attribute keywords and association.*",
+        },
+        takes_list=True,
+    ),
+}
+"""Annotation → how to make it. Extensions may add rows."""
+
+KEYWORDS = frozenset(keyword_dict)

@@ -1,0 +1,373 @@
+"""Kinds from configuration: a dataclass's fields are its settings, its schema and its reference.
+
+A kind is written as a single-key mapping. A kind with one field takes the field's value directly
+(``modality: [MR]``), one with more takes a mapping of fields. A trailing underscore of a field's name is dropped
+(`in_` is written ``in``). ``tuple[X, ...]`` takes one X or a list of them, never an empty list.
+
+A kind may have a method ``problems() -> Iterable[(path, message)]`` for what no single field can say.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
+from typing import Any, Literal, Union, cast
+
+from gateway import ports
+from gateway.ports import Action, ConfigurationError, Predicate, Registry
+from gateway.routing.attribute import did_you_mean
+from gateway.routing.field import FIELD_TYPES, FieldType, text_or_number
+
+Path = tuple[str | int, ...]
+Report = Callable[[Path, str, str], None]
+"""(path inside the config value, code, message)."""
+
+MAX_NESTING = 32
+"""Levels of `all`, `any` and `not` in one condition."""
+
+
+class _Invalid:
+    """Stands for a value whose problem was reported."""
+
+
+_INVALID = _Invalid()
+
+
+class _Counting:
+    """A report that knows whether it was used."""
+
+    __slots__ = ("_report", "count")
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.count = 0
+
+    def __call__(self, path: Path, code: str, message: str) -> None:
+        self.count += 1
+        self._report(path, code, message)
+
+
+def build_predicate(config: object, report: Report) -> Predicate | None:
+    """The condition that `config` (a `when:`) says; ``{}`` and None always hold.
+
+    Returns None after reporting every problem of it.
+    """
+    always = config is None or (isinstance(config, Mapping) and not config)
+    counting = _Counting(report)
+    built = _kind({"all": ()} if always else config, ports.predicate, (), counting)
+    return None if counting.count else cast(Predicate, built)
+
+
+def build_actions(config: object, report: Report) -> tuple[Action, ...]:
+    """The actions of a `then:` list, in order; those with problems are reported and left out."""
+    if config is None:
+        return ()
+    if not isinstance(config, list | tuple):
+        report((), "wrong-type", f"expected a list of actions, each with one key, not {_noun(config)}")
+        return ()
+    actions: list[Action] = []
+    for index, item in enumerate(config):
+        counting = _Counting(report)
+        built = _kind(item, ports.action, (index,), counting)
+        if not counting.count:
+            actions.append(built)
+    return tuple(actions)
+
+
+def canonical_json(config: object) -> str:
+    """The `then:` list as text that is equal for equal lists; empty for an empty one."""
+    if not config:
+        return ""
+    return json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+
+
+@lru_cache(maxsize=1024)
+def actions_from_json(text: str) -> tuple[Action, ...]:
+    """The actions that `canonical_json` wrote.
+
+    Raises:
+        ConfigurationError: this version of the gateway does not understand them.
+    """
+    if not text:
+        return ()
+    problems: list[str] = []
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"stored actions are not JSON: {error}") from None
+    actions = build_actions(config, lambda path, code, message: problems.append(f"{path}: {code}: {message}"))
+    if problems:
+        raise ConfigurationError(f"stored actions are not understood any more: {'; '.join(problems)}")
+    return actions
+
+
+def predicate_schema() -> dict[str, Any]:
+    """JSON Schema of one condition. It refers to itself as ``#/$defs/predicate``: put it there."""
+    return _registry_schema(ports.predicate)
+
+
+def actions_schema() -> dict[str, Any]:
+    """JSON Schema of a `then:` list."""
+    return {"type": "array", "items": _registry_schema(ports.action)}
+
+
+def children(kind: Any) -> Iterable[tuple[Path, Predicate]]:
+    """The predicates right inside a predicate, with their path from its value."""
+    fields = settings(type(kind))
+    for name, (field, hint) in fields.items():
+        prefix: Path = () if len(fields) == 1 else (name,)
+        value = getattr(kind, field.name)
+        if hint is Predicate:
+            yield prefix, value
+        elif typing.get_origin(hint) is tuple and typing.get_args(hint)[0] is Predicate:
+            yield from (((*prefix, index), one) for index, one in enumerate(value))
+
+
+def name_of_kind(kind: object, registry: Registry) -> str:
+    """The name a kind is registered under; its class's name when it is not."""
+    return next((name for name, cls in registry.kinds.items() if cls is type(kind)), type(kind).__name__)
+
+
+@cache
+def settings(cls: type[Any]) -> Mapping[str, tuple[dataclasses.Field[Any], Any]]:
+    """Setting name → (field, type) of a kind, in order."""
+    hints = typing.get_type_hints(cls)
+    return {f.name.removesuffix("_"): (f, hints[f.name]) for f in dataclasses.fields(cls) if f.init}
+
+
+# --- building ---------------------------------------------------------------------------------------------------
+
+
+def _kind(config: object, registry: Registry, path: Path, report: Report) -> Any:
+    if len(path) > 2 * MAX_NESTING:
+        report(path, "too-deep", f"conditions are nested more than {MAX_NESTING} levels deep")
+        return _INVALID
+    if not isinstance(config, Mapping):
+        report(path, "wrong-type", f"expected one {registry.noun} with its value, not {_noun(config)}")
+        return _INVALID
+    if not config:
+        report(path, "missing-kind", f"expected one {registry.noun}, found none")
+        return _INVALID
+    built = [_named(name, value, registry, (*path, name), report) for name, value in config.items()]
+    if len(config) == 1:
+        return built[0]
+    names = ", ".join(map(str, config))
+    hint = "all: [" + ", ".join(f"{{{name}: …}}" for name in config) + "]" if registry is ports.predicate else "a list"
+    second = list(config)[1]
+    report(
+        (*path, second), "several-kinds", f"one {registry.noun} at a time, found {names}; to combine them use {hint}"
+    )
+    return _INVALID
+
+
+def _named(name: object, value: object, registry: Registry, path: Path, report: Report) -> Any:
+    cls = registry.kinds.get(str(name))
+    if cls is None:
+        report(path, f"unknown-{registry.noun}", f"unknown {registry.noun} {name!r}{_instead(str(name), registry)}")
+        return _INVALID
+    fields = settings(cls)
+    if len(fields) == 1:
+        only = next(iter(fields))
+        values = {only: _value(fields[only][1], value, path, report)}
+        return _instance(cls, values, path, report)
+    if not isinstance(value, Mapping):
+        report(path, "wrong-type", f"{name} takes a mapping of {_listed(fields)}, not {_noun(value)}")
+        return _INVALID
+    values, misspelt = {}, False
+    for key, one in value.items():
+        if key in fields:
+            values[key] = _value(fields[key][1], one, (*path, key), report)
+            continue
+        near = did_you_mean(str(key), fields)
+        report((*path, key), "unknown-field", f"{name} has no setting {key!r}{near or f'; it has {_listed(fields)}'}")
+        misspelt = misspelt or bool(near)
+        values[key] = _INVALID
+    for key in _required(fields):
+        if key not in values:
+            values[key] = _INVALID
+            if not misspelt:
+                report(path, "missing-field", f"{name} needs {key!r}")
+    return _instance(cls, values, path, report)
+
+
+def _required(fields: Mapping[str, tuple[dataclasses.Field[Any], Any]]) -> list[str]:
+    missing = dataclasses.MISSING
+    return [key for key, (field, _) in fields.items() if field.default is missing and field.default_factory is missing]
+
+
+def _instance(cls: type, values: dict[str, Any], path: Path, report: Report) -> Any:
+    if any(isinstance(value, _Invalid) for value in values.values()):
+        return _INVALID
+    fields = settings(cls)
+    built = cls(**{fields[name][0].name: value for name, value in values.items()})
+    problems = list(built.problems()) if hasattr(built, "problems") else []
+    for inner, message in problems:
+        report((*path, *inner), "bad-value", message)
+    return _INVALID if problems else built
+
+
+def _value(hint: Any, value: object, path: Path, report: Report) -> Any:
+    """One setting's value, or `_INVALID` after reporting."""
+    if hint in FIELD_TYPES:
+        return _scalar(FIELD_TYPES[hint], value, path, report)
+    if hint is Predicate:
+        return _kind(value, ports.predicate, path, report)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return _tuple(arguments[0], value, path, report)
+    if origin is collections.abc.Mapping:
+        return _mapping(arguments[0], arguments[1], value, path, report)
+    if origin in (Union, types.UnionType):
+        return _value(next(a for a in arguments if a is not types.NoneType), value, path, report)
+    if origin is Literal:
+        return _choice(arguments, value, path, report)
+    if hint is bool:
+        return _choice((True, False), value, path, report)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    report(path, "wrong-type", f"expected {getattr(hint, '__name__', hint)}, not {_noun(value)}")
+    return _INVALID
+
+
+def _scalar(field: FieldType, value: object, path: Path, report: Report) -> Any:
+    if field.takes_list and isinstance(value, list | tuple) and value:
+        texts = [text_or_number(one) for one in value]
+        text = None if None in texts else "\\".join(cast(list[str], texts))
+    else:
+        text = text_or_number(value)
+    if text is None:
+        hint = "; put it in quotes to mean the text" if isinstance(value, bool) else ""
+        hint = "; to empty an attribute use the action `empty`" if value is None and field.takes_list else hint
+        report(path, "wrong-type", f"expected a text, not {_noun(value)}{hint}")
+        return _INVALID
+    try:
+        return field.build(text)
+    except ValueError as error:
+        report(path, field.code, str(error))
+        return _INVALID
+
+
+def _tuple(hint: Any, value: object, path: Path, report: Report) -> Any:
+    if not isinstance(value, list | tuple):
+        built = _value(hint, value, path, report)
+        return built if isinstance(built, _Invalid) else (built,)
+    if not value and hint is not Predicate:
+        report(path, "empty-list", "the list is empty: it would never apply")
+        return _INVALID
+    items = [_value(hint, one, (*path, index), report) for index, one in enumerate(value)]
+    return _INVALID if any(isinstance(one, _Invalid) for one in items) else tuple(items)
+
+
+def _mapping(key_hint: Any, value_hint: Any, value: object, path: Path, report: Report) -> Any:
+    if not isinstance(value, Mapping) or not value:
+        report(path, "wrong-type", f"expected a mapping with at least one entry, not {_noun(value)}")
+        return _INVALID
+    pairs = [
+        (_value(key_hint, key, (*path, key), report), _value(value_hint, one, (*path, key), report))
+        for key, one in value.items()
+    ]
+    built = {key: one for key, one in pairs if not isinstance(key, _Invalid) and not isinstance(one, _Invalid)}
+    return types.MappingProxyType(built)  # of what is right, so that `problems` sees it; the rest is reported
+
+
+def _choice(choices: tuple[Any, ...], value: object, path: Path, report: Report) -> Any:
+    if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        return value
+    words = ["true" if one is True else "false" if one is False else str(one) for one in choices]
+    near = did_you_mean(value, words) if isinstance(value, str) else ""
+    report(path, "wrong-type", f"expected {' or '.join(words)}, not {_noun(value)}{near}")
+    return _INVALID
+
+
+def _instead(name: str, registry: Registry) -> str:
+    near = did_you_mean(name, registry.kinds)
+    other = ports.action if registry is ports.predicate else ports.predicate
+    if not near and name in other.kinds:
+        where = "then" if other is ports.action else "when"
+        return f": it is {'an' if other.noun[0] in 'aeiou' else 'a'} {other.noun}, put it under `{where}:`"
+    return near or f"; known are {', '.join(sorted(registry.kinds))}"
+
+
+def _noun(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    return repr(value)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no place in a configuration")
+
+
+# --- schema -----------------------------------------------------------------------------------------------------
+
+
+def _registry_schema(registry: Registry) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": f"One {registry.noun}",
+        "additionalProperties": False,
+        "maxProperties": 1,
+        **({"minProperties": 1} if registry is ports.action else {}),  # `when: {}` always holds
+        "properties": {name: _kind_schema(cls) for name, cls in sorted(registry.kinds.items())},
+    }
+
+
+def _kind_schema(cls: type) -> dict[str, Any]:
+    fields = settings(cls)
+    text = " ".join((cls.__doc__ or "").split())
+    if len(fields) == 1:
+        _field, hint = next(iter(fields.values()))
+        return {**_schema(hint), "description": text}
+    properties = {name: _schema(hint) for name, (_field, hint) in fields.items()}
+    return {
+        "type": "object",
+        "description": text,
+        "properties": properties,
+        "required": _required(fields),
+        "additionalProperties": False,
+    }
+
+
+def _schema(hint: Any) -> dict[str, Any]:
+    if hint in FIELD_TYPES:
+        return dict(FIELD_TYPES[hint].schema)
+    if hint is Predicate:
+        return {"$ref": "#/$defs/predicate"}
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return _one_or_list(_schema(arguments[0]))
+    if origin is collections.abc.Mapping:
+        return {"type": "object", "minProperties": 1, "additionalProperties": _schema(arguments[1])}
+    if origin in (Union, types.UnionType):
+        return _schema(next(a for a in arguments if a is not types.NoneType))
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    return {"type": {bool: "boolean", int: "integer", float: "number"}[hint]}
+
+
+def _one_or_list(item: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in item:
+        return {"type": ["object", "array"], "if": {"type": "object"}, "then": item, "else": {"items": item}}
+    kinds = item["type"] if isinstance(item["type"], list) else [item["type"]]
+    bounds = {key: value for key, value in item.items() if key not in ("type", "description", "examples")}
+    described = {"description": item["description"]} if "description" in item else {}
+    return {"type": [*kinds, "array"], "items": {"type": kinds, **bounds}, "minItems": 1, **bounds, **described}

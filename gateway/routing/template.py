@@ -1,0 +1,307 @@
+"""Value templates: Jinja2 expressions over an object's attributes, bounded in time and size.
+
+Names are attribute keywords (text; several values joined by backslashes; empty when absent) and ``association.<field>``
+(`gateway.model.AssociationFacts`). A template without ``{{``, ``{%`` and ``{#`` is plain text.
+
+The sandbox of Jinja2 stops access to Python's insides, not a template that runs for ever or fills the memory. Here
+everything is evaluated at most once: there are no loops, macros or assignments, only the filters and methods listed
+below, and every text that is made on the way stays under `MAX_RESULT_CHARACTERS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from gateway.dataset.dictionary import SEQUENCE, vr_of
+from gateway.model import AssociationFacts, AttributePath
+from gateway.ports import Facts, Refusal
+from gateway.routing.attribute import did_you_mean, parse
+
+MAX_RESULT_CHARACTERS = 10_240
+MAX_TEMPLATE_CHARACTERS = 10_240
+MAX_DEPTH = 64
+
+ASSOCIATION_FIELDS = frozenset(field.name for field in dataclasses.fields(AssociationFacts))
+METHODS = frozenset(
+    [
+        "capitalize",
+        "casefold",
+        "count",
+        "endswith",
+        "find",
+        "isalnum",
+        "isalpha",
+        "isdigit",
+        "lower",
+        "lstrip",
+        "partition",
+        "removeprefix",
+        "removesuffix",
+        "replace",
+        "rfind",
+        "rpartition",
+        "rsplit",
+        "rstrip",
+        "split",
+        "startswith",
+        "strip",
+        "swapcase",
+        "title",
+        "upper",
+    ]
+)
+"""What may be called: methods of text that never make more than they were given, `replace` under a cap."""
+FILTERS = frozenset(
+    [
+        "abs",
+        "capitalize",
+        "d",
+        "default",
+        "first",
+        "float",
+        "int",
+        "join",
+        "last",
+        "length",
+        "lower",
+        "replace",
+        "round",
+        "string",
+        "title",
+        "trim",
+        "truncate",
+        "upper",
+    ]
+)
+TESTS = frozenset(
+    ("defined divisibleby eq equalto even ge gt in le lower lt ne number odd string undefined upper").split()  # noqa: SIM905 - as above
+)
+
+_ALLOWED = """
+    Add And Call Compare Concat CondExpr Const Div Filter FloorDiv Getattr Getitem If Keyword List Mod Mul Name Neg Not
+    Operand Or Output Pos Slice Sub Template TemplateData Test Tuple
+"""
+_NODES = frozenset(_ALLOWED.split())
+"""Every other node of Jinja2's grammar is refused: loops, macros, assignments, imports, powers."""
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Operators and calls under a cap, whatever the attributes hold."""
+
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
+
+    def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
+        if operator != "+" and not (_is_number(left) and _is_number(right)):
+            raise SecurityError(f"{operator!r} takes numbers only")
+        return _capped(super().call_binop(context, operator, left, right))
+
+    def call(__self, __context: jinja2.runtime.Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        text = getattr(__obj, "__self__", None)
+        if not isinstance(text, str) or getattr(__obj, "__name__", "") not in METHODS:
+            raise SecurityError("only methods of text may be called")
+        if __obj.__name__ == "replace":
+            return _replace(text, *args, **kwargs)
+        return _capped(super().call(__context, __obj, *args, **kwargs))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
+
+
+def _capped(value: Any) -> Any:
+    if isinstance(value, str | list | tuple) and len(value) > MAX_RESULT_CHARACTERS:
+        raise SecurityError(f"a text of {len(value)} characters comes up; at most {MAX_RESULT_CHARACTERS} are allowed")
+    return value
+
+
+def _replace(text: str, old: str, new: str, count: int = -1) -> str:
+    grown = len(text) + (len(text) + 1) * len(str(new))
+    if grown > 100 * MAX_RESULT_CHARACTERS:
+        raise SecurityError("replace would make a text over the limit")
+    return str(_capped(str(text).replace(str(old), str(new), -1 if count is None else count)))
+
+
+def _join(values: Iterable[object], separator: str = "") -> str:
+    texts = [str(value) for value in values]
+    if sum(map(len, texts)) + len(texts) * len(separator) > 100 * MAX_RESULT_CHARACTERS:
+        raise SecurityError("join would make a text over the limit")
+    return str(_capped(separator.join(texts)))
+
+
+def _environment() -> _Environment:
+    environment = _Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    environment.globals.clear()
+    filters = {name: _checked(environment.filters[name]) for name in FILTERS}
+    environment.filters = {**filters, "replace": _replace, "join": _join}
+    environment.tests = {name: environment.tests[name] for name in TESTS}
+    return environment
+
+
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        return _capped(function(*args, **kwargs))
+
+    for flag in ("jinja_pass_arg",):
+        if hasattr(function, flag):
+            setattr(checked, flag, getattr(function, flag))
+    return checked
+
+
+_ENVIRONMENT = _environment()
+
+
+class Template:
+    """One compiled value template; immutable, equal by text."""
+
+    __slots__ = ("_compiled", "attributes", "text")
+
+    text: str
+    attributes: tuple[tuple[str, AttributePath], ...]
+    """(name in the template, path), each once."""
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError with every name that is unknown and everything that is not allowed."""
+        self.text = text
+        self.attributes = ()
+        self._compiled: jinja2.Template | None = None
+        if len(text) > MAX_TEMPLATE_CHARACTERS:
+            raise ValueError(f"a template of {len(text)} characters; at most {MAX_TEMPLATE_CHARACTERS} are allowed")
+        if re.search(r"\{[{%#]", text) is None:
+            return
+        try:
+            tree = _ENVIRONMENT.parse(text)
+            self.attributes = _check(tree)
+            self._compiled = _ENVIRONMENT.from_string(tree)
+        except jinja2.TemplateSyntaxError as error:
+            raise ValueError(f"not a template: {error.message}") from None
+        except RecursionError:
+            raise ValueError("the template is nested too deeply") from None
+
+    @property
+    def is_constant(self) -> bool:
+        """True when it renders to its own text whatever the object."""
+        return self._compiled is None
+
+    def render(self, facts: Facts) -> str:
+        """The value for this object, at most `MAX_RESULT_CHARACTERS` long.
+
+        Raises:
+            Refusal: the template fails on this object's values.
+        """
+        if self._compiled is None:
+            return self.text
+        try:
+            names = {name: _text(facts, path) for name, path in self.attributes}
+            return str(_capped(self._compiled.render(names, association=facts.association)))
+        except Exception as error:  # a template can fail in any way that Python can; the object is answered for
+            raise Refusal(f"template {self.text!r} fails on this object: {_reason(error)}") from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Template({self.text!r})"
+
+
+def _text(facts: Facts, path: AttributePath) -> str:
+    return str(_capped("\\".join(facts.values(path) or ())))
+
+
+def _reason(error: Exception) -> str:
+    """Without the object's values: what Python's own errors say may quote them."""
+    if isinstance(error, SecurityError | jinja2.UndefinedError):
+        return str(error.message)
+    return type(error).__name__
+
+
+def _check(tree: nodes.Template) -> tuple[tuple[str, AttributePath], ...]:
+    problems: list[str] = []
+    attributes: dict[str, AttributePath] = {}
+    _visit(tree, problems, attributes, 0)
+    if problems:
+        raise ValueError("; ".join(dict.fromkeys(problems)))
+    return tuple(attributes.items())
+
+
+def _visit(node: nodes.Node, problems: list[str], attributes: dict[str, AttributePath], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    called = node.node if isinstance(node, nodes.Call) else None
+    problem = _problem(node)
+    if problem:
+        problems.append(problem)
+        return
+    if isinstance(node, nodes.Name) and node.name != "association":
+        _add_attribute(node.name, problems, attributes)
+    for child in node.iter_child_nodes():
+        if child is called:  # the method's name was checked with its call; go on with the text it belongs to
+            assert isinstance(called, nodes.Getattr)
+            _visit(called.node, problems, attributes, depth + 1)
+        elif _is_association(child) and not isinstance(node, nodes.Getattr):
+            problems.append("association needs a field: association.calling_ae_title")
+        else:
+            _visit(child, problems, attributes, depth + 1)
+
+
+def _problem(node: nodes.Node) -> str:
+    """What is not allowed about this node itself; empty when nothing."""
+    match node:
+        case nodes.Getattr():
+            return _attribute_problem(node)
+        case nodes.Call():
+            return _call_problem(node)
+        case nodes.Filter() if node.name not in FILTERS:
+            return f"unknown filter {node.name!r}{did_you_mean(node.name, FILTERS)}"
+        case nodes.Test() if node.name not in TESTS:
+            return f"unknown test {node.name!r}{did_you_mean(node.name, TESTS)}"
+        case _ if type(node).__name__ in _NODES:
+            return ""
+        case _:
+            return f"{type(node).__name__} is not allowed in a value template; use expressions, filters and if"
+
+
+def _attribute_problem(node: nodes.Getattr) -> str:
+    if not _is_association(node.node):
+        return f"{node.attr!r} can only be called, as .{node.attr}()" if node.attr in METHODS else (
+            f"unknown member {node.attr!r}{did_you_mean(node.attr, METHODS)}"
+        )  # fmt: skip
+    if node.attr in ASSOCIATION_FIELDS:
+        return ""
+    return f"unknown field association.{node.attr}{did_you_mean(node.attr, ASSOCIATION_FIELDS)}"
+
+
+def _call_problem(node: nodes.Call) -> str:
+    if node.dyn_args is not None or node.dyn_kwargs is not None:
+        return "* and ** arguments are not allowed"
+    if not isinstance(node.node, nodes.Getattr):
+        name = node.node.name if isinstance(node.node, nodes.Name) else "this"
+        return f"{name!r} cannot be called; only methods of text can, as PatientName.upper()"
+    if node.node.attr in METHODS and not _is_association(node.node.node):
+        return ""
+    return f"method {node.node.attr!r} is not allowed{did_you_mean(node.node.attr, METHODS)}"
+
+
+def _is_association(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name == "association"
+
+
+def _add_attribute(name: str, problems: list[str], attributes: dict[str, AttributePath]) -> None:
+    try:
+        path = parse(name)
+    except ValueError as error:
+        problems.append(str(error))
+        return
+    if vr_of(path.tag) == SEQUENCE:
+        problems.append(f"{name} is a sequence; a template takes attributes with a text")
+    attributes[name] = path
