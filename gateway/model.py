@@ -155,6 +155,21 @@ class Settlement:
     duration_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a delivery that ended, as the queue keeps it."""
+
+    number: int
+    """From 1; the oldest of many are dropped."""
+    started_at: datetime | None
+    duration_s: float
+    state: DeliveryState
+    """What it left the delivery in."""
+    status: int | None
+    """DIMSE status of the peer's response; None without one."""
+    reason: str = ""
+
+
 # --- configuration, compiled ------------------------------------------------------------------------------------
 
 Severity = Literal["error", "warning"]

@@ -15,6 +15,7 @@ from typing import Literal, Protocol, TypeVar
 
 from gateway.model import (
     AssociationFacts,
+    Attempt,
     AttributePath,
     Delivery,
     DeliveryState,
@@ -149,6 +150,8 @@ class Accepted:
     instance_id: int
     deliveries: int
     """New rows; fewer than routes when some were duplicates of what is still owed."""
+    payload: PayloadRef | None = None
+    """Where the bytes lie when every route was a duplicate: nothing names the payload that was given."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -182,26 +185,52 @@ class Queue(Protocol):
     Every writing call happens inside `transaction()`; leaving it commits durably, an exception rolls all back.
     """
 
-    def transaction(self) -> AbstractContextManager[object]: ...
+    def transaction(self, *, is_durable: bool = True) -> AbstractContextManager[object]:
+        """`is_durable=False` may be lost with the power (never torn): for claims, which nothing acknowledged rests on.
+
+        Raises SpoolFull when there is no room, Temporary when another process holds the queue for too long.
+        """
+        ...
 
     def accept(self, instance: Instance, routes: Sequence[Route], now: datetime) -> Accepted:
         """Add an instance and one delivery a route. Same SOP Instance UID, digest, destination and actions as a
         delivery that is still pending or held: no new row."""
         ...
 
+    def accept_all(self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], now: datetime) -> list[Accepted]:
+        """The same for many at once, in order, in a few statements whatever their number."""
+        ...
+
     def claim(self, destination: str, limit: int, lease_s: float, now: datetime) -> list[Delivery]:
-        """Take due deliveries, oldest due first, then arrival order; nobody else gets them until the lease ends."""
+        """Take due deliveries, oldest due first, then arrival order; nobody else gets them until the lease ends.
+
+        `due_at` of what is returned is when it was due before the claim: settling with it keeps the order.
+        """
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
         """Write attempts and states, fenced by the lease; the number that still held their lease."""
         ...
 
+    def settle_each(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """The same; says of each whether it still held its lease."""
+        ...
+
     def next_due(self, destination: str) -> datetime | None:
         """When the next pending delivery of `destination` becomes due; None when there is none."""
         ...
 
-    def depths(self) -> list[QueueDepth]: ...
+    def pending_destinations(self) -> list[str]:
+        """Destinations that have pending deliveries, due or not."""
+        ...
+
+    def attempts(self, delivery_id: int) -> list[Attempt]:
+        """The last attempts at a delivery, oldest first."""
+        ...
+
+    def depths(self) -> list[QueueDepth]:
+        """Counts by destination and state of what is still kept for somebody: pending, dead and held."""
+        ...
 
     def list(self, which: DeliveryFilter, limit: int) -> list[Delivery]: ...
 
@@ -229,6 +258,14 @@ class Queue(Protocol):
 
     def payload_names(self) -> dict[str, int]:
         """Segment or file → the number of bytes that must be there (the end of its last payload)."""
+        ...
+
+    def spool_id(self) -> str:
+        """Identity of the spool that the payloads lie in; empty when none was bound yet."""
+        ...
+
+    def bind_spool(self, spool_id: str) -> None:
+        """Say which spool the payloads lie in."""
         ...
 
     def changes(self) -> int:
@@ -313,6 +350,14 @@ class Destination(Protocol):
 
 
 # --- measuring --------------------------------------------------------------------------------------------------
+
+
+STRANGER = "(stranger)"
+
+
+def peer_label(association: AssociationFacts) -> str:
+    """The value of the `peer` label for a requestor: strangers share one, so that nobody can make labels."""
+    return association.peer or STRANGER
 
 
 class Meter(Protocol):
