@@ -1,0 +1,1 @@
+"""The DICOM association runtime: upper layer, messages, acceptor and requestor."""

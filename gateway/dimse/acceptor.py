@@ -1,0 +1,379 @@
+"""An association that a peer asked us for: admission, negotiation, one request after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+from pynetdicom import evt
+
+from gateway.dimse.admission import (
+    APPLICATION_CONTEXT_NOT_SUPPORTED,
+    NO_REASON,
+    PERMANENT,
+    SERVICE_USER,
+    Admitted,
+    Rejected,
+)
+from gateway.dimse.assembly import Message
+from gateway.dimse.associate_request import APPLICATION_CONTEXT_NAME, AssociateRequest, MalformedAssociate, parse
+from gateway.dimse.association import Association, AssociationEnded, Hold
+from gateway.dimse.deadlines import Timer
+from gateway.dimse.message import RESPONSE, Command, CommandField
+from gateway.dimse.negotiation import Answer, Policy, answer_extended, encode_accept, negotiate
+from gateway.dimse.pdata import SMALLEST_MAXIMUM
+from gateway.dimse.services import OPERATIONS, Later, serve_unrecognized
+from gateway.dimse.tls import subject_of
+from gateway.dimse.upper_layer import (
+    AbortReason,
+    AssociateRequestPDU,
+    Event,
+    Primitive,
+    State,
+    encode_reject,
+)
+from gateway.model import AssociationFacts, Limits, Peer, Timers
+from gateway.ports import DataSetReceiver, Meter
+
+log = structlog.get_logger()
+
+MOST_QUEUED = 8
+"""Requests that a peer may send ahead of our responses before we stop reading."""
+
+MOST_CANCELLED = 16
+
+Handlers = Mapping[evt.InterventionEvent, tuple[Callable[..., Any], tuple[Any, ...]]]
+
+
+class Node(NamedTuple):
+    """One side of an association, as pynetdicom's handlers know it."""
+
+    ae_title: str
+    address: str
+    port: int
+
+
+class Host(Protocol):
+    """What an accepted association needs of its server."""
+
+    handlers: Handlers
+    timers: Timers
+    limits: Limits
+    meter: Meter
+    receiver: Callable[[], DataSetReceiver]
+
+    def admit(self, facts: AssociationFacts) -> Admitted: ...
+    def policy(self, peer: Peer | None) -> Policy: ...
+    def joined(self, association: AcceptedAssociation) -> None: ...
+    def left(self, association: AcceptedAssociation) -> None: ...
+    def closed(self, association: AcceptedAssociation) -> None: ...
+
+
+class AcceptedAssociation(Association):
+    """The acceptor's side. `facts`, `peer` and `table` are set once the association is accepted."""
+
+    holds_reading_while_writing = True
+
+    def __init__(self, host: Host, listener: str, max_pdu_bytes: int) -> None:
+        super().__init__(is_requestor=False, timers=host.timers, limits=host.limits)
+        self._host = host
+        self._listener = listener
+        self._max_pdu_bytes = max_pdu_bytes
+        self.handlers = host.handlers
+        self.peer: Peer | None = None
+        self.table: Any = None
+        self._queue: deque[Message] = deque()
+        self._current: Message | None = None
+        self._cancelled: set[int] = set()
+        self._worker: asyncio.Task[None] | None = None
+        self._later: list[Later] = []
+        self._wakeup: asyncio.Future[None] | None = None
+        self._is_serving = False
+        self._is_release_asked = False
+        self._is_draining = False
+        self._has_joined = False
+
+    # --- for handlers ------------------------------------------------------------------------------------------
+
+    @property
+    def requestor(self) -> Node:
+        """The peer."""
+        return Node(self.facts.calling_ae_title, self.facts.remote_host, self.facts.remote_port)
+
+    @property
+    def acceptor(self) -> Node:
+        """Ourselves, under the title that was called."""
+        return Node(self.facts.called_ae_title, "", 0)
+
+    def is_cancelled(self, message_id: int) -> bool:
+        """True once the peer sent C-CANCEL for the request with `message_id`."""
+        return message_id in self._cancelled
+
+    def new_receiver(self) -> DataSetReceiver:
+        """For one data set."""
+        return self._host.receiver()
+
+    def count_store(self, status: int, size_bytes: int, seconds: float) -> None:
+        """Measure one answered C-STORE."""
+        meter, peer = self._host.meter, self.facts.peer or "(stranger)"
+        meter.count("gateway_received_instances_total", peer=peer, status=f"0x{status:04X}")
+        meter.observe("gateway_store_seconds", seconds, peer=peer)
+        if status == 0 or status >> 12 == 0xB:
+            meter.count("gateway_received_bytes_total", size_bytes, peer=peer)
+
+    def send_response(self, message: Message, command: Command) -> None:
+        """Answer `message`; when the association is gone there is nobody to answer."""
+        try:
+            self.send_command(message.context.context_id, command)
+        except AssociationEnded as error:
+            log.info("response_not_sent", association=self.association_id, reason=str(error))
+
+    # --- opening -----------------------------------------------------------------------------------------------
+
+    def _attached(self) -> None:
+        self._event(Event.TRANSPORT_INDICATION)
+        self._unhold(Hold.TRANSPORT)
+
+    def _read_pdu(self, event: Event, data: bytes) -> object:
+        if event is Event.ASSOCIATE_RQ_PDU and self._upper.state is State.AWAITING_ASSOCIATE_RQ:
+            request = parse(data)
+            return AssociateRequestPDU(request.protocol_version, request)
+        return super()._read_pdu(event, data)
+
+    def _indicated(self, primitive: Primitive, value: object) -> None:
+        if primitive is not Primitive.ASSOCIATE_INDICATION:
+            super()._indicated(primitive, value)
+            return
+        assert isinstance(value, AssociateRequest)
+        self.facts = self._read_facts(value)
+        try:
+            self._accept(value)
+        except Rejected as rejected:
+            self._reject(rejected)
+        except MalformedAssociate as error:
+            self._invalid(AbortReason.INVALID_PARAMETER, str(error))
+
+    def _read_facts(self, request: AssociateRequest) -> AssociationFacts:
+        assert self._transport is not None
+        address = self._transport.get_extra_info("peername") or ("", 0)
+        host = str(address[0]).removeprefix("::ffff:")
+        return AssociationFacts(
+            calling_ae_title=request.calling_ae_title,
+            called_ae_title=request.called_ae_title,
+            remote_host=host,
+            remote_port=address[1],
+            listener=self._listener,
+            tls_subject=_tls_subject(self._transport),
+            user_identity=request.identity.user_name if request.identity else "",
+            implementation_class_uid=request.implementation_class_uid,
+            implementation_version_name=request.implementation_version_name,
+            association_id=self.association_id,
+        )
+
+    def _accept(self, request: AssociateRequest) -> None:
+        """Say yes, or raise Rejected."""
+        if request.application_context_name != APPLICATION_CONTEXT_NAME:
+            text = f"application context {request.application_context_name!r}"
+            raise Rejected(PERMANENT, SERVICE_USER, APPLICATION_CONTEXT_NOT_SUPPORTED, text)
+        admitted = self._host.admit(self.facts)
+        if 0 < request.max_pdu_bytes < SMALLEST_MAXIMUM:
+            text = f"maximum length {request.max_pdu_bytes} is too small for any message"
+            raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, text)
+        self.peer, self.table = admitted.peer, admitted.table
+        if admitted.peer is not None:
+            self.facts = dataclasses.replace(self.facts, peer=admitted.peer.name)
+        answer = negotiate(request.contexts, request.roles, self._host.policy(admitted.peer))
+        accept = encode_accept(
+            request,
+            answer,
+            max_pdu_bytes=self._max_pdu_bytes,
+            identity_response=_identity_response(request),
+            extended=answer_extended(request, answer),
+        )
+        self._has_joined = True
+        self._host.joined(self)
+        self._establish(answer.contexts, request.max_pdu_bytes)
+        self._event(Event.ASSOCIATE_ACCEPT, accept)
+        self._deadlines.start(Timer.IDLE, self._timers.idle_s)
+        self._log_accepted(request, answer)
+
+    def _log_accepted(self, request: AssociateRequest, answer: Answer) -> None:
+        facts = self.facts
+        log.info(
+            "association_accepted",
+            association=facts.association_id,
+            calling_ae_title=facts.calling_ae_title,
+            called_ae_title=facts.called_ae_title,
+            remote_host=facts.remote_host,
+            peer=facts.peer,
+            contexts=len(answer.contexts),
+            max_pdu_bytes=request.max_pdu_bytes,
+        )
+
+    def _reject(self, rejected: Rejected) -> None:
+        log.warning(
+            "association_rejected",
+            association=self.association_id,
+            calling_ae_title=self.facts.calling_ae_title,
+            called_ae_title=self.facts.called_ae_title,
+            remote_host=self.facts.remote_host,
+            result=rejected.result,
+            source=rejected.source,
+            reason=rejected.reason,
+            diagnostic=str(rejected),
+        )
+        self._count("rejected")
+        self._event(Event.ASSOCIATE_REJECT, encode_reject(rejected.result, rejected.source, rejected.reason))
+        self._end("rejected")
+
+    def _count(self, result: str) -> None:
+        self._host.meter.count(
+            "gateway_associations_total", direction="in", peer=self.facts.peer or "(stranger)", result=result
+        )
+
+    # --- requests ----------------------------------------------------------------------------------------------
+
+    def _open_data_set(self, message: Message) -> DataSetReceiver | None:
+        operation = self._operation(message)
+        return operation.receive(self, message) if operation is not None and operation.receive else None
+
+    def _operation(self, message: Message) -> Any:
+        operation = OPERATIONS.get(message.command["CommandField"])
+        return operation if operation is not None and operation.event in self.handlers else None
+
+    def _message_received(self, message: Message) -> None:
+        command = message.command
+        field = command["CommandField"]
+        if field & RESPONSE:
+            self._response_received(message)
+        elif field == CommandField.C_CANCEL:
+            self._cancel(command.get("MessageIDBeingRespondedTo", -1))
+        elif "MessageID" not in command:
+            message.close()
+            self._invalid(AbortReason.INVALID_PARAMETER, "a request without Message ID")
+        else:
+            self._queue.append(message)
+            if not self._is_serving:
+                self._deadlines.stop(Timer.IDLE)
+                self._serve_queue()
+            elif len(self._queue) >= MOST_QUEUED:
+                self._hold(Hold.QUEUE)
+
+    def _cancel(self, message_id: int) -> None:
+        """Remember a C-CANCEL for what is being served or waits; what is over cannot be cancelled (PS3.7 §9.3.2.3)."""
+        known = [self._current, *self._queue]
+        if any(message is not None and message.command["MessageID"] == message_id for message in known):
+            self._cancelled.add(message_id)
+
+    def _serve_queue(self) -> None:
+        """Serve what waits, up to the first request that takes time: the worker goes on with that one."""
+        self._is_serving = True
+        while self._queue and self._ended is None:
+            message = self._current = self._queue.popleft()
+            if self._held & Hold.QUEUE and len(self._queue) < MOST_QUEUED // 2:
+                self._unhold(Hold.QUEUE)
+            later = self._serve(message)
+            if later is not None:
+                self._hand_over(later)
+                return
+            self._served(message)
+        self._is_serving = False
+        self._rest()
+
+    def _serve(self, message: Message) -> Later | None:
+        operation = self._operation(message)
+        try:
+            return operation.serve(self, message) if operation is not None else serve_unrecognized(self, message)
+        except Exception:
+            log.exception("request_failed", association=self.association_id)
+            self.abort("internal error")
+            return None
+
+    def _hand_over(self, later: Later) -> None:
+        self._later.append(later)
+        if self._worker is None:
+            self._worker = self._loop.create_task(self._work())
+        elif self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+    async def _work(self) -> None:
+        """The one task of an association that has asynchronous handlers; it sleeps between requests."""
+        while True:
+            while self._later:
+                try:
+                    await self._later.pop()
+                except Exception:
+                    log.exception("request_failed", association=self.association_id)
+                    self.abort("internal error")
+                if self._current is not None:
+                    self._served(self._current)
+                self._serve_queue()
+            if self._ended is not None:
+                return
+            self._wakeup = self._loop.create_future()
+            await self._wakeup
+
+    def _served(self, message: Message) -> None:
+        """The response is out, or cannot be sent: free the data set."""
+        message.close()
+        self._current = None
+        if self._cancelled:
+            self._cancelled.discard(message.command["MessageID"])
+
+    def _rest(self) -> None:
+        """Nothing is in work."""
+        if self._ended is not None:
+            return
+        if self._is_release_asked:
+            self._answer_release()
+        elif self._is_draining:
+            self._request_release()
+        else:
+            self._deadlines.start(Timer.IDLE, self._timers.idle_s)
+
+    # --- closing -----------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Release once nothing is in work; before the association is accepted, go at once."""
+        self._is_draining = True
+        if self._upper.state is State.ESTABLISHED:
+            assembler = self._assembler
+            if not self._is_serving and not (assembler is not None and assembler.is_mid_message):
+                self._request_release()
+        elif self._upper.state in (State.IDLE, State.AWAITING_ASSOCIATE_RQ):
+            self.abort("shutting down")
+
+    def _release_requested(self) -> None:
+        if self._is_serving:
+            self._is_release_asked = True
+            return
+        self._answer_release()
+
+    def _association_ended(self, reason: str) -> None:
+        for message in self._queue:
+            message.close()
+        self._queue.clear()
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+        if not self._has_joined:
+            return
+        self._count("released" if reason == "released" else "aborted")
+        log.info("association_ended", association=self.association_id, peer=self.facts.peer, reason=reason)
+        self._host.left(self)
+
+    def _lost(self, error: Exception | None) -> None:
+        self._host.closed(self)
+
+
+def _tls_subject(transport: asyncio.Transport) -> str:
+    return subject_of(transport.get_extra_info("peercert"))
+
+
+def _identity_response(request: AssociateRequest) -> bytes | None:
+    """An empty server response to a user name that asked for one; tickets and tokens we cannot verify get none."""
+    identity = request.identity
+    return b"" if identity is not None and identity.is_response_requested and identity.kind in (1, 2) else None

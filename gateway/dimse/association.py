@@ -1,0 +1,463 @@
+"""One association on an asyncio transport: bytes in and out, timers, back-pressure, release and abort.
+
+`AcceptedAssociation` (acceptor.py) and `ClientAssociation` (client.py) add what the two sides do with messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import itertools
+import socket
+import weakref
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import structlog
+
+from gateway.dimse.assembly import Message, MessageAssembler, ProtocolError
+from gateway.dimse.context import AcceptedContext
+from gateway.dimse.deadlines import Deadlines, Timer
+from gateway.dimse.message import DATA_SET, NO_DATA_SET, Command, encode
+from gateway.dimse.pdata import PDUReader, WholePDU, encode_command, fragment_bytes, fragments
+from gateway.dimse.upper_layer import (
+    Abort,
+    AbortReason,
+    Do,
+    Event,
+    Indicate,
+    Primitive,
+    Send,
+    State,
+    UpperLayer,
+)
+from gateway.model import AssociationFacts, Limits, Timers
+from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError
+
+log = structlog.get_logger()
+
+RECEIVE_BUFFER_BYTES = 256 * 1024
+WRITE_HIGH_BYTES = 256 * 1024
+WRITE_LOW_BYTES = 64 * 1024
+
+_buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = weakref.WeakKeyDictionary()
+_numbers = itertools.count(1)
+
+_PDU_EVENTS = {
+    0x01: Event.ASSOCIATE_RQ_PDU,
+    0x02: Event.ASSOCIATE_AC_PDU,
+    0x03: Event.ASSOCIATE_RJ_PDU,
+    0x05: Event.RELEASE_RQ_PDU,
+    0x06: Event.RELEASE_RP_PDU,
+    0x07: Event.ABORT_PDU,
+}
+
+
+class Hold(enum.IntFlag):
+    """Why nothing is read from the peer."""
+
+    TRANSPORT = 1
+    """There is none yet (TLS handshake)."""
+    RECEIVER = 2
+    QUEUE = 4
+    WRITE = 8
+
+
+class AssociationEnded(GatewayError):
+    """The association is gone; the message says why."""
+
+
+def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+    """The one buffer of `loop`: it is filled and emptied without another read in between."""
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
+    return buffer
+
+
+class Association(asyncio.BufferedProtocol):
+    """What both sides share. Use it on its event loop only."""
+
+    holds_reading_while_writing: ClassVar[bool]
+
+    def __init__(self, *, is_requestor: bool, timers: Timers, limits: Limits) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._timers = timers
+        self._limits = limits
+        self._upper = UpperLayer(is_requestor=is_requestor)
+        self._reader = PDUReader(limits.max_pdu_bytes)
+        self._assembler: MessageAssembler | None = None
+        self._deadlines = Deadlines(self._loop, self._expired)
+        self._buffer = _receive_buffer(self._loop)
+        self._held = int(Hold.TRANSPORT)
+        self._largest_fragment_bytes = 0
+        self._contexts: Mapping[int, AcceptedContext] = {}
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._writable: asyncio.Future[None] | None = None
+        self._is_write_paused = False
+        self._ended: str | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._is_closed = False
+        self.association_id = f"a{next(_numbers)}"
+        self.facts = AssociationFacts("", "", "")
+        self.contexts_accepted: Mapping[int, AcceptedContext] = self._contexts
+
+    # --- what one may ask ------------------------------------------------------------------------------------
+
+    @property
+    def is_established(self) -> bool:
+        """True between acceptance and release or abort."""
+        return self._upper.state is State.ESTABLISHED
+
+    @property
+    def is_closed(self) -> bool:
+        """True when the connection is gone."""
+        return self._is_closed
+
+    def abort(self, detail: str = "aborted by us") -> None:
+        """Send A-ABORT (service user) and let the connection go; nothing happens when it is gone already."""
+        if self._upper.is_defined(Event.ABORT_REQUEST):
+            self._event(Event.ABORT_REQUEST)
+        elif self._upper.state in (State.IDLE, State.AWAITING_ASSOCIATE_RQ) and self._transport is not None:
+            self._transport.abort()
+        self._end(detail)
+
+    def close_now(self) -> None:
+        """Abort without waiting for the peer to close."""
+        self.abort()
+        if self._transport is not None:
+            self._transport.close()
+
+    async def wait_closed(self) -> None:
+        """Return when the connection is gone."""
+        if self._is_closed:
+            return
+        if self._closed is None:
+            self._closed = self._loop.create_future()
+        await asyncio.shield(self._closed)
+
+    # --- transport -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.attach(transport)
+
+    def attach(self, transport: asyncio.Transport) -> None:
+        """Work on `transport`, plain or after its TLS handshake."""
+        self._transport = transport
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        transport.set_write_buffer_limits(WRITE_HIGH_BYTES, WRITE_LOW_BYTES)
+        self._attached()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._reader.feed(self._buffer[:nbytes])
+        self._pump()
+
+    def eof_received(self) -> bool:
+        return False  # a half-closed association is of no use: close
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_closed = True
+        if self._upper.is_defined(Event.TRANSPORT_CLOSED):
+            self._event(Event.TRANSPORT_CLOSED)
+        self._end(f"connection lost: {exc}" if exc else "the peer closed the connection")
+        self._deadlines.stop_all()
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+        self._lost(exc)
+
+    def pause_writing(self) -> None:
+        self._is_write_paused = True
+        self._deadlines.start(Timer.SENDING, self._timers.dimse_s)
+        if self.holds_reading_while_writing:
+            self._hold(Hold.WRITE)
+
+    def resume_writing(self) -> None:
+        self._is_write_paused = False
+        self._deadlines.stop(Timer.SENDING)
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        if self.holds_reading_while_writing:
+            self._unhold(Hold.WRITE)
+
+    def _hold(self, reason: Hold) -> None:
+        if not self._held and self._transport is not None:
+            self._transport.pause_reading()
+            self._deadlines.stop(Timer.RECEIVING)
+        self._held |= reason
+
+    def _unhold(self, reason: Hold) -> None:
+        self._held &= ~reason
+        if self._held or self._transport is None:
+            return
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._pump()
+
+    def _pump(self) -> None:
+        """Work through what was read; what a hold leaves is copied, since the buffer is everybody's."""
+        take, upper = self._reader.next, self._upper
+        while not self._held:
+            if upper.state is State.IDLE:
+                self._reader.is_broken = True  # over: what the peer still sends is nobody's
+            item = take()
+            if item is None:
+                break
+            if type(item) is tuple:
+                self._fragment(*item)
+            elif type(item) is WholePDU:
+                self._whole_pdu(item)
+            else:
+                self._invalid(*item)
+        else:
+            self._reader.hold()
+            return
+        self._watch_receiving()
+
+    def _watch_receiving(self) -> None:
+        if self._upper.state is not State.ESTABLISHED:
+            return
+        if self._reader.is_mid_pdu or (self._assembler is not None and self._assembler.is_mid_message):
+            self._deadlines.start(Timer.RECEIVING, self._timers.dimse_s)
+        else:
+            self._deadlines.stop(Timer.RECEIVING)
+
+    # --- PDUs ------------------------------------------------------------------------------------------------
+
+    def _fragment(self, context_id: int, control: int, data: memoryview) -> None:
+        assembler = self._assembler
+        if assembler is None or not self._upper.may_receive_data:
+            self._event(Event.P_DATA_PDU)
+            return
+        try:
+            message = assembler.fragment(context_id, control, data)
+        except ProtocolError as error:
+            self._invalid(error.reason, str(error))
+            return
+        if assembler.pending is not None:
+            self._await_receiver(assembler)
+        elif message is not None:
+            self._message_received(message)
+
+    def _await_receiver(self, assembler: MessageAssembler) -> None:
+        self._hold(Hold.RECEIVER)
+        assert assembler.pending is not None
+        pending = asyncio.ensure_future(assembler.pending)
+
+        def resume(done: asyncio.Future[None]) -> None:
+            error = done.exception() if not done.cancelled() else AssociationEnded("the receiver was cancelled")
+            if self._ended is not None:
+                return
+            message = assembler.resume(error if isinstance(error, Exception) else None)
+            if message is not None:
+                self._message_received(message)
+            self._unhold(Hold.RECEIVER)
+
+        pending.add_done_callback(resume)
+
+    def _whole_pdu(self, pdu: WholePDU) -> None:
+        event = _PDU_EVENTS[pdu.pdu_type]
+        try:
+            value = self._read_pdu(event, pdu.data)
+        except ValueError as error:
+            self._invalid(AbortReason.INVALID_PARAMETER, str(error))
+            return
+        self._event(event, value)
+
+    def _read_pdu(self, event: Event, data: bytes) -> object:
+        """What the state machine wants to know of a PDU. Raises ValueError for a malformed one."""
+        return Abort(data[8], data[9]) if event is Event.ABORT_PDU else data
+
+    def _invalid(self, reason: AbortReason, detail: str) -> None:
+        """Unreadable or senseless bytes: Evt19, and nothing more is read."""
+        log.warning("association_protocol_error", association=self.association_id, detail=detail, reason=reason.name)
+        self._reader.is_broken = True
+        if self._upper.is_defined(Event.INVALID_PDU):
+            self._event(Event.INVALID_PDU, reason)
+        self._end(detail)
+
+    # --- state machine ---------------------------------------------------------------------------------------
+
+    def _event(self, event: Event, value: object = None) -> None:
+        for output in self._upper.handle(event, value):
+            if isinstance(output, Send):
+                self._write(output.pdu)
+            elif isinstance(output, Indicate):
+                self._indicated(output.primitive, output.value)
+            elif output is Do.START_ARTIM:
+                self._deadlines.start(Timer.ARTIM, self._timers.association_s)
+            elif output is Do.STOP_ARTIM:
+                self._deadlines.stop(Timer.ARTIM)
+            elif output is Do.CLOSE_TRANSPORT:
+                self._close_transport()
+
+    def _indicated(self, primitive: Primitive, value: object) -> None:
+        if primitive is Primitive.RELEASE_INDICATION:
+            self._release_requested()
+        elif primitive is Primitive.RELEASE_CONFIRMED:
+            self._deadlines.stop(Timer.RELEASE)
+            self._end("released")
+            self._answer_release()  # the acceptor's last step in a release collision
+        elif primitive in (Primitive.ABORT_INDICATION, Primitive.PROVIDER_ABORT_INDICATION):
+            assert isinstance(value, Abort)
+            self._end(describe_abort(value))
+
+    def _answer_release(self) -> None:
+        if self._upper.is_defined(Event.RELEASE_RESPONSE):
+            self._event(Event.RELEASE_RESPONSE)
+            self._end("released")
+
+    def _request_release(self) -> None:
+        if self._upper.is_defined(Event.RELEASE_REQUEST):
+            self._event(Event.RELEASE_REQUEST)
+            self._deadlines.stop(Timer.IDLE)
+            self._deadlines.start(Timer.RELEASE, self._timers.association_s)
+
+    def _close_transport(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if transport.get_write_buffer_size():
+            transport.abort()  # closing would wait for a peer that does not read
+        else:
+            transport.close()
+
+    def _expired(self, timer: Timer) -> None:
+        if timer is Timer.ARTIM:
+            if self._upper.is_defined(Event.ARTIM_EXPIRED):
+                self._event(Event.ARTIM_EXPIRED)
+                self._end("ARTIM expired")
+            return
+        log.warning("association_timer_expired", association=self.association_id, timer=timer.name.lower())
+        self.abort(_EXPIRED[timer])
+        if timer is Timer.SENDING and self._transport is not None:
+            self._transport.abort()  # the A-ABORT would never leave
+
+    def _end(self, reason: str) -> None:
+        """No message goes either way any more; happens once."""
+        if self._ended is not None:
+            return
+        self._ended = reason
+        for timer in (Timer.RECEIVING, Timer.RESPONSE, Timer.RELEASE, Timer.IDLE):
+            self._deadlines.stop(timer)
+        if self._assembler is not None:
+            self._assembler.discard()
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(AssociationEnded(reason))
+                future.exception()  # retrieved: nobody may be waiting any more
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._association_ended(reason)
+        if self._held & Hold.RECEIVER:
+            self._unhold(Hold.RECEIVER)
+
+    # --- messages --------------------------------------------------------------------------------------------
+
+    def _establish(self, contexts: Mapping[int, AcceptedContext], peer_max_pdu_bytes: int) -> None:
+        """Ready for messages; a maximum of 0 means no limit, and we take ours."""
+        self._contexts = self.contexts_accepted = contexts
+        self._largest_fragment_bytes = fragment_bytes(peer_max_pdu_bytes or 131072)
+        self._assembler = MessageAssembler(
+            contexts,
+            self._open_data_set,
+            max_command_bytes=self._limits.command_bytes,
+            max_object_bytes=self._limits.object_bytes,
+        )
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def send_command(self, context_id: int, command: Command) -> None:
+        """Send a message without a data set.
+
+        Raises:
+            AssociationEnded: the association carries no messages any more.
+        """
+        if not self._upper.may_send_data:
+            raise AssociationEnded(self._ended or "the association is not established")
+        command["CommandDataSetType"] = NO_DATA_SET
+        self._write(encode_command(context_id, encode(command), self._largest_fragment_bytes))
+
+    async def send_message(self, context_id: int, command: Command, body: EncodedDataSet) -> None:
+        """Send a message with a data set; a small one leaves in one write, a large one as the peer reads it.
+
+        Raises:
+            AssociationEnded: the association ended before everything was sent.
+        """
+        command["CommandDataSetType"] = DATA_SET
+        largest, length = self._largest_fragment_bytes, body.length_bytes
+        pieces: list[bytes | memoryview] = [encode_command(context_id, encode(command), largest)]
+        size = 0
+        for piece in fragments(context_id, 0, body.chunks(largest), length, largest):
+            pieces.append(piece)
+            size += len(piece)
+            if size >= WRITE_HIGH_BYTES:
+                await self._flush(pieces)
+                pieces, size = [], 0
+        if pieces:
+            await self._flush(pieces)
+
+    async def _flush(self, pieces: list[bytes | memoryview]) -> None:
+        if not self._upper.may_send_data or self._transport is None:
+            raise AssociationEnded(self._ended or "the association is not established")
+        self._transport.writelines(pieces)
+        while self._is_write_paused and self._ended is None:
+            self._writable = self._loop.create_future()
+            await self._writable
+            self._writable = None
+        if self._ended is not None:
+            raise AssociationEnded(self._ended)
+
+    def _response_received(self, message: Message) -> None:
+        waiting = self._waiting.pop(message.command.get("MessageIDBeingRespondedTo", -1), None)
+        if waiting is None:
+            self._invalid(AbortReason.UNEXPECTED_PARAMETER, "a response to no request of ours")
+        elif not waiting.done():
+            waiting.set_result(message)
+
+    # --- for the two sides -----------------------------------------------------------------------------------
+
+    def _attached(self) -> None:
+        """The transport is there, maybe not yet the one to work on."""
+
+    def _lost(self, error: Exception | None) -> None:
+        """The transport is gone."""
+
+    def _association_ended(self, reason: str) -> None:
+        """No more messages."""
+
+    def _release_requested(self) -> None:
+        self._answer_release()
+
+    def _open_data_set(self, message: Message) -> DataSetReceiver | None:
+        return None
+
+    def _message_received(self, message: Message) -> Any:
+        raise NotImplementedError
+
+
+_EXPIRED = {
+    Timer.RECEIVING: "the peer stopped in the middle of a message",
+    Timer.SENDING: "the peer stopped reading",
+    Timer.RESPONSE: "no response within the DIMSE time limit",
+    Timer.RELEASE: "no A-RELEASE response in time",
+    Timer.IDLE: "idle for too long",
+}
+
+
+def describe_abort(abort: Abort) -> str:
+    """An abort in words."""
+    if abort.source == 0:
+        return "aborted by the peer's service user"
+    reason = next((item.name.lower().replace("_", " ") for item in AbortReason if item == abort.reason), "reserved")
+    return f"aborted by the service provider: {reason}"

@@ -1,0 +1,343 @@
+"""Associations that we ask for: C-ECHO and C-STORE as an SCU."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.dimse.assembly import Message
+from gateway.dimse.association import Association, AssociationEnded, Hold
+from gateway.dimse.context import VERIFICATION, AcceptedContext
+from gateway.dimse.deadlines import Timer
+from gateway.dimse.message import RESPONSE, Command, CommandField
+from gateway.dimse.pdata import SMALLEST_MAXIMUM
+from gateway.dimse.proposal import Accepted, decode_accept, decode_reject, describe_reject, encode_request
+from gateway.dimse.tls import client_context
+from gateway.dimse.upper_layer import AbortReason, Event, Primitive, State
+from gateway.model import AssociationFacts, Limits, Peer, ProposedContext
+from gateway.ports import (
+    DestinationDown,
+    DestinationRefuses,
+    EncodedDataSet,
+    Meter,
+    NoMeter,
+)
+
+log = structlog.get_logger()
+
+UNRECOGNIZED_OPERATION = 0x0211
+TRANSIENT_REJECTION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResponse:
+    """Answer of a storage SCP."""
+
+    status: int
+    error_comment: str = ""
+
+
+class ClientAssociation(Association):
+    """The requestor's side. One request at a time: the asynchronous operations window is (1, 1)."""
+
+    holds_reading_while_writing = False
+
+    def __init__(self, peer: Peer, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter) -> None:
+        limits = Limits(max_pdu_bytes=peer.associate.max_pdu_bytes or Limits().max_pdu_bytes)
+        super().__init__(is_requestor=True, timers=peer.timers, limits=limits)
+        self._peer = peer
+        self._proposed = tuple(contexts)
+        self._meter = meter
+        self._opening: asyncio.Future[Accepted] = self._loop.create_future()
+        self._by_syntax: dict[tuple[str, str], AcceptedContext] = {}
+        self._message_id = 0
+        self._has_joined = False
+        self.accepted: Mapping[tuple[str, str], int] = {}
+        """(abstract syntax, transfer syntax) → presentation context ID, where we are the SCU."""
+        self.identity_response: bytes | None = None
+        """Server response to the user identity that we offered."""
+        self.extended: Mapping[str, bytes] = {}
+        """SOP class extended negotiation answered by the peer: SOP class UID → application information."""
+        self.facts = AssociationFacts(
+            calling_ae_title=peer.calling_ae_title or own_ae_title,
+            called_ae_title=peer.associate.called_ae_title or peer.ae_title,
+            remote_host=peer.host,
+            remote_port=peer.port,
+            peer=peer.name,
+            association_id=self.association_id,
+        )
+
+    # --- what one may ask ------------------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """True while requests can be sent."""
+        return self._ended is None and self._upper.state is State.ESTABLISHED
+
+    async def c_echo(self) -> int:
+        """C-ECHO; the status.
+
+        Raises:
+            DestinationDown: the association is lost or the time limit is over.
+            DestinationRefuses: Verification was not accepted.
+        """
+        context = next((item for item in self._by_syntax.values() if item.service == "echo"), None)
+        if context is None:
+            raise DestinationRefuses(f"{self._name} did not accept the Verification SOP class")
+        request: Command = {"AffectedSOPClassUID": VERIFICATION, "CommandField": CommandField.C_ECHO}
+        response = await self._request(context, request, None)
+        return int(response.get("Status", -1))
+
+    async def c_store(
+        self,
+        *,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        body: EncodedDataSet,
+        priority: int = 0,
+        move_originator: tuple[str, int] | None = None,
+    ) -> StoreResponse:
+        """C-STORE the bytes of `body` as they are.
+
+        Args:
+            sop_class_uid, sop_instance_uid: of the object.
+            transfer_syntax_uid: what `body` is encoded in; with the SOP class it must be in `accepted`.
+            body: stays the caller's to close.
+            priority: 0 medium, 1 high, 2 low.
+            move_originator: AE title and message ID of the C-MOVE that asked for this.
+
+        Raises:
+            DestinationDown: the association is lost or the time limit is over.
+            DestinationRefuses: no accepted context.
+        """
+        context = self._by_syntax.get((sop_class_uid, transfer_syntax_uid))
+        if context is None:
+            raise DestinationRefuses(f"{self._name} accepted no context for {sop_class_uid} in {transfer_syntax_uid}")
+        request: Command = {
+            "AffectedSOPClassUID": sop_class_uid,
+            "CommandField": CommandField.C_STORE,
+            "Priority": priority,
+            "AffectedSOPInstanceUID": sop_instance_uid,
+        }
+        if move_originator is not None:
+            request["MoveOriginatorApplicationEntityTitle"], request["MoveOriginatorMessageID"] = move_originator
+        response = await self._request(context, request, body)
+        return StoreResponse(int(response.get("Status", -1)), str(response.get("ErrorComment", "")))
+
+    async def release(self) -> None:
+        """Release, and return when the connection is gone; a peer that does not answer is aborted."""
+        if self._upper.state is State.ESTABLISHED:
+            self._request_release()
+        elif self._upper.state in (State.IDLE, State.AWAITING_ASSOCIATE_AC):
+            self.abort()
+        await self.wait_closed()
+
+    # --- requests --------------------------------------------------------------------------------------------------
+
+    async def _request(self, context: AcceptedContext, request: Command, body: EncodedDataSet | None) -> Command:
+        """Send a request and return the command set of its response."""
+        if self._waiting:
+            raise RuntimeError("one request at a time on an association")
+        self._message_id = message_id = self._message_id % 65535 + 1
+        request["MessageID"] = message_id
+        waiting: asyncio.Future[Message] = self._loop.create_future()
+        self._waiting[message_id] = waiting
+        self._deadlines.stop(Timer.IDLE)
+        try:
+            if body is None:
+                self.send_command(context.context_id, request)
+            else:
+                await self.send_message(context.context_id, request, body)
+            self._deadlines.start(Timer.RESPONSE, self._timers.dimse_s)
+            message = await waiting
+        except AssociationEnded as error:
+            raise DestinationDown(f"{self._name}: {error}") from None
+        except BaseException:
+            self.abort("a request was given up")  # what was sent cannot be taken back
+            raise
+        finally:
+            self._waiting.pop(message_id, None)
+            self._deadlines.stop(Timer.RESPONSE)
+        if message.command["CommandField"] != request["CommandField"] | RESPONSE:
+            self.abort("a response of another kind")
+            raise DestinationDown(f"{self._name} answered with another kind of response")
+        return message.command
+
+    def _message_received(self, message: Message) -> None:
+        field = message.command["CommandField"]
+        if field & RESPONSE:
+            self._response_received(message)
+            return
+        message.close()
+        if field == CommandField.C_CANCEL:
+            return
+        if "MessageID" not in message.command:
+            self._invalid(AbortReason.INVALID_PARAMETER, "a request without Message ID")
+            return
+        self.send_command(
+            message.context.context_id,
+            {
+                "CommandField": field | RESPONSE,
+                "MessageIDBeingRespondedTo": message.command["MessageID"],
+                "Status": UNRECOGNIZED_OPERATION,
+            },
+        )
+
+    # --- opening and closing ---------------------------------------------------------------------------------------
+
+    @property
+    def _name(self) -> str:
+        return f"{self._peer.name} ({self._peer.ae_title} at {self._peer.host}:{self._peer.port})"
+
+    async def open(self) -> None:
+        """Negotiate on the transport that is attached."""
+        request = encode_request(
+            self.facts.calling_ae_title, self.facts.called_ae_title, self._proposed, self._peer.associate
+        )
+        self._event(Event.ASSOCIATE_REQUEST)
+        self._event(Event.TRANSPORT_CONFIRM, request)
+        self._unhold(Hold.TRANSPORT)
+        try:
+            async with asyncio.timeout(self._timers.association_s):
+                accepted = await self._opening
+        except TimeoutError:
+            self.abort("no answer to A-ASSOCIATE-RQ")
+            raise DestinationDown(
+                f"{self._name} did not answer the association request in {self._timers.association_s:g} s"
+            ) from None
+        except BaseException:
+            self.abort("association given up")
+            raise
+        self.identity_response, self.extended = accepted.identity_response, dict(accepted.extended)
+        self._by_syntax = {
+            (str(context.abstract_syntax), str(context.transfer_syntax)): context
+            for context in reversed(list(accepted.contexts.values()))
+            if context.is_scu
+        }
+        self.accepted = {key: context.context_id for key, context in self._by_syntax.items()}
+        if 0 < accepted.max_pdu_bytes < SMALLEST_MAXIMUM:
+            self.abort()
+            raise DestinationRefuses(f"{self._name} takes PDUs of {accepted.max_pdu_bytes} bytes only")
+        if not accepted.contexts:
+            await self.release()
+            raise DestinationRefuses(f"{self._name} accepted none of {len(self._proposed)} presentation contexts")
+
+    def _read_pdu(self, event: Event, data: bytes) -> object:
+        if event is Event.ASSOCIATE_AC_PDU and self._upper.state is State.AWAITING_ASSOCIATE_AC:
+            return decode_accept(data, self._proposed, self._peer.associate)
+        return super()._read_pdu(event, data)
+
+    def _indicated(self, primitive: Primitive, value: object) -> None:
+        if primitive is Primitive.ASSOCIATE_ACCEPTED:
+            assert isinstance(value, Accepted)
+            self._establish(value.contexts, value.max_pdu_bytes)
+            self._joined()
+            if not self._opening.done():
+                self._opening.set_result(value)
+        elif primitive is Primitive.ASSOCIATE_REJECTED:
+            assert isinstance(value, bytes)
+            self._rejected(value)
+        else:
+            super()._indicated(primitive, value)
+
+    def _rejected(self, pdu: bytes) -> None:
+        reject = decode_reject(pdu)
+        kind = DestinationDown if reject.result == TRANSIENT_REJECTION else DestinationRefuses
+        self._fail_opening(kind(f"{self._name} rejected the association: {describe_reject(reject)}"))
+        self._count("rejected")
+        self._end("rejected")
+
+    def _joined(self) -> None:
+        self._has_joined = True
+        self._count("accepted")
+        self._meter.count("gateway_associations_open", 1, direction="out", peer=self._peer.name)
+
+    def _count(self, result: str) -> None:
+        self._meter.count("gateway_associations_total", direction="out", peer=self._peer.name, result=result)
+
+    def _fail_opening(self, error: Exception) -> None:
+        if not self._opening.done():
+            self._opening.set_exception(error)
+            self._opening.exception()  # retrieved: nobody may be waiting any more
+
+    def _association_ended(self, reason: str) -> None:
+        self._fail_opening(DestinationDown(f"{self._name}: {reason}"))
+        if not self._has_joined:
+            return
+        self._count("released" if reason == "released" else "aborted")
+        self._meter.count("gateway_associations_open", -1, direction="out", peer=self._peer.name)
+        if reason != "released":
+            log.warning("association_lost", association=self.association_id, peer=self._peer.name, reason=reason)
+
+    def _lost(self, error: Exception | None) -> None:
+        if isinstance(error, ssl.SSLError):
+            self._fail_opening(DestinationRefuses(f"{self._name}: TLS failed: {error}"))
+
+
+async def associate(
+    peer: Peer, *, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter | None = None
+) -> ClientAssociation:
+    """Connect to `peer` and negotiate.
+
+    Args:
+        peer: where, and how to associate.
+        own_ae_title: calling AE title unless the peer's settings name another.
+        contexts: 1 to 128; get the IDs 1, 3, 5, … in order.
+        meter: where associations are counted.
+
+    Raises:
+        DestinationDown: connection refused or timed out, name not found, transient rejection, abort.
+        DestinationRefuses: permanent rejection, TLS identity, no accepted context.
+        ConfigurationError: TLS files cannot be used.
+        ValueError: contexts or AE titles that cannot be sent.
+    """
+    association = ClientAssociation(peer, own_ae_title, contexts, meter if meter is not None else NoMeter())
+    try:
+        await _connect(association, peer)
+        await association.open()
+    except BaseException:
+        association.close_now()
+        raise
+    return association
+
+
+async def _connect(association: ClientAssociation, peer: Peer) -> None:
+    """TCP, then TLS where the peer has it, each with its own time limit."""
+    where = f"{peer.name} at {peer.host}:{peer.port}"
+    tls = peer.associate.tls
+    context = client_context(tls) if tls is not None else None
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(peer.timers.connect_s):
+            transport, _ = await loop.create_connection(
+                lambda: association, peer.host, peer.port, local_addr=peer.associate.bind_address
+            )
+    except TimeoutError:
+        raise DestinationDown(f"{where} did not take the connection in {peer.timers.connect_s:g} s") from None
+    except OSError as error:
+        raise DestinationDown(f"{where} cannot be reached: {error}") from error
+    if tls is None or context is None:
+        return
+    try:
+        encrypted = await loop.start_tls(
+            transport,
+            association,
+            context,
+            server_hostname=tls.server_name or peer.host,
+            ssl_handshake_timeout=peer.timers.tls_handshake_s,
+            ssl_shutdown_timeout=peer.timers.tls_handshake_s,
+        )
+    except ssl.SSLCertVerificationError as error:
+        raise DestinationRefuses(f"{where} is not who it should be: {error.verify_message}") from error
+    except ssl.SSLError as error:
+        raise DestinationRefuses(f"{where}: TLS failed: {error.reason or error}") from error
+    except OSError as error:
+        raise DestinationDown(f"{where}: no TLS handshake: {error}") from error
+    if encrypted is None:
+        raise DestinationDown(f"{where} closed the connection during the TLS handshake")
+    association.attach(encrypted)

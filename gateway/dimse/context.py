@@ -1,0 +1,77 @@
+"""Which service an abstract syntax belongs to, and accepted presentation contexts."""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal, NamedTuple
+
+from pydicom.config import IGNORE
+from pydicom.uid import UID
+from pynetdicom.presentation import PresentationContextTuple
+from pynetdicom.service_class import (
+    NonPatientObjectStorageServiceClass,
+    QueryRetrieveServiceClass,
+    ServiceClass,
+    StorageServiceClass,
+    VerificationServiceClass,
+)
+from pynetdicom.sop_class import uid_to_service_class
+
+Service = Literal["echo", "store", "find", "move", "get", ""]
+"""What a peer `may`; empty: a service class that the gateway does not offer."""
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+UNCOMPRESSED = (
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.2",
+)
+"""Implicit VR Little Endian, Explicit VR Little Endian, Deflated, Explicit VR Big Endian."""
+
+_SERVICES: dict[type[ServiceClass], Service] = {
+    VerificationServiceClass: "echo",
+    StorageServiceClass: "store",
+    NonPatientObjectStorageServiceClass: "store",
+}
+_QUERY_RETRIEVE: dict[str, Service] = {"Find": "find", "Move": "move", "Get": "get"}
+
+
+@functools.lru_cache(maxsize=4096)
+def service_of(abstract_syntax: str) -> Service:
+    """The service of an abstract syntax; private and unknown ones are taken for storage (design: odd senders pass)."""
+    service_class = uid_to_service_class(abstract_syntax)
+    if service_class in _SERVICES:
+        return _SERVICES[service_class]
+    if service_class is QueryRetrieveServiceClass:
+        keyword = as_uid(abstract_syntax).keyword
+        return next((service for suffix, service in _QUERY_RETRIEVE.items() if keyword.endswith(suffix)), "")
+    if service_class is not ServiceClass:
+        return ""
+    uid = as_uid(abstract_syntax)
+    is_named = bool(uid.type and uid.name)
+    return "" if is_named and ("Storage" not in uid.name or uid.keyword == "MediaStorageDirectoryStorage") else "store"
+
+
+def as_uid(text: str) -> UID:
+    """A UID object, also of what is no valid UID, without a word."""
+    return UID(text, validation_mode=IGNORE)
+
+
+class AcceptedContext(NamedTuple):
+    """One accepted presentation context, shared by all associations that negotiated the same."""
+
+    context_id: int
+    abstract_syntax: UID
+    transfer_syntax: UID
+    service: Service
+    is_scp: bool = True
+    """We may serve on it."""
+    is_scu: bool = False
+    """We may invoke on it."""
+
+    @property
+    def documented(self) -> PresentationContextTuple:
+        """As `event.context` gives it."""
+        return PresentationContextTuple(self.context_id, self.abstract_syntax, self.transfer_syntax)

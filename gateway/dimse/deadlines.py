@@ -1,0 +1,82 @@
+"""Time limits of one association on a single, lazily re-armed timer: moving a deadline later costs a dict entry."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Timer(enum.Enum):
+    """What an association waits for."""
+
+    ARTIM = enum.auto()
+    """PS3.8 §9.1.5."""
+    RECEIVING = enum.auto()
+    """The next fragment of a message."""
+    SENDING = enum.auto()
+    """A peer that reads on."""
+    RESPONSE = enum.auto()
+    """The response to our request."""
+    RELEASE = enum.auto()
+    """A-RELEASE-RP."""
+    IDLE = enum.auto()
+    """The next message."""
+
+
+class Handle(Protocol):
+    def when(self) -> float: ...
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """What is used of an event loop."""
+
+    def time(self) -> float: ...
+    def call_at(self, when: float, callback: Callable[[], object], /) -> Handle: ...
+
+
+class Deadlines:
+    """Calls `on_expired(timer)` once for every timer that was started and neither stopped nor started anew in time."""
+
+    __slots__ = ("_clock", "_due", "_handle", "_on_expired")
+
+    def __init__(self, clock: Clock, on_expired: Callable[[Timer], None]) -> None:
+        self._clock = clock
+        self._on_expired = on_expired
+        self._due: dict[Timer, float] = {}
+        self._handle: Handle | None = None
+
+    def start(self, timer: Timer, seconds: float) -> None:
+        """Start, or start anew."""
+        due = self._due[timer] = self._clock.time() + seconds
+        handle = self._handle
+        if handle is None:
+            self._handle = self._clock.call_at(due, self._fire)
+        elif due < handle.when():
+            handle.cancel()
+            self._handle = self._clock.call_at(due, self._fire)
+
+    def stop(self, timer: Timer) -> None:
+        """Stop; nothing happens when it does not run."""
+        self._due.pop(timer, None)
+
+    def stop_all(self) -> None:
+        """Stop everything and let go of the clock."""
+        self._due.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def is_running(self, timer: Timer) -> bool:
+        return timer in self._due
+
+    def _fire(self) -> None:
+        self._handle = None
+        now = self._clock.time()
+        for timer in [timer for timer, due in self._due.items() if due <= now]:
+            if self._due.get(timer, now + 1) <= now:
+                del self._due[timer]
+                self._on_expired(timer)
+        if self._due and self._handle is None:
+            self._handle = self._clock.call_at(min(self._due.values()), self._fire)

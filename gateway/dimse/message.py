@@ -1,0 +1,163 @@
+"""The command set codec (PS3.7 §6.3, Annex E): Implicit VR Little Endian, group 0000, to and from a dict of values.
+
+Values are text for UI, AE and LO, int for US and UL, a tuple of tags for AT. Keys are the standard's keywords.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Command = dict[str, Any]
+
+NO_DATA_SET = 0x0101
+"""Command Data Set Type of a message without one (PS3.7 §E.1)."""
+
+DATA_SET = 0x0001
+
+
+class CommandField(enum.IntEnum):
+    """Command Field (0000,0100) of requests; a response adds 0x8000 (PS3.7 §E.1)."""
+
+    C_STORE = 0x0001
+    C_GET = 0x0010
+    C_FIND = 0x0020
+    C_MOVE = 0x0021
+    C_ECHO = 0x0030
+    N_EVENT_REPORT = 0x0100
+    N_GET = 0x0110
+    N_SET = 0x0120
+    N_ACTION = 0x0130
+    N_CREATE = 0x0140
+    N_DELETE = 0x0150
+    C_CANCEL = 0x0FFF
+
+
+RESPONSE = 0x8000
+
+
+class MalformedCommand(ValueError):
+    """The bytes are no command set."""
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0 ").decode("latin-1")
+
+
+def _title(value: bytes) -> str:
+    return value.strip(b"\0 ").decode("latin-1")
+
+
+def _us(value: bytes) -> int | None:
+    return int.from_bytes(value[:2], "little") if len(value) >= 2 else None
+
+
+def _ul(value: bytes) -> int | None:
+    return int.from_bytes(value[:4], "little") if len(value) >= 4 else None
+
+
+def _at(value: bytes) -> tuple[int, ...]:
+    pairs = struct.iter_unpack("<HH", value[: len(value) & ~3])
+    return tuple(group << 16 | element for group, element in pairs)
+
+
+def _encode_uid(value: Any) -> bytes:
+    encoded = str(value).encode("ascii", "replace")
+    return encoded + b"\0" if len(encoded) & 1 else encoded
+
+
+def _encode_text(value: Any) -> bytes:
+    encoded = str(value).encode("ascii", "replace")
+    return encoded + b" " if len(encoded) & 1 else encoded
+
+
+def _encode_us(value: Any) -> bytes:
+    return int(value).to_bytes(2, "little")
+
+
+def _encode_ul(value: Any) -> bytes:
+    return int(value).to_bytes(4, "little")
+
+
+def _encode_at(value: Any) -> bytes:
+    tags = (value,) if isinstance(value, int) else value
+    return b"".join(struct.pack("<HH", int(tag) >> 16, int(tag) & 0xFFFF) for tag in tags)
+
+
+UI, AE, LO = (_text, _encode_uid), (_title, _encode_text), (_text, _encode_text)
+US, UL, AT = (_us, _encode_us), (_ul, _encode_ul), (_at, _encode_at)
+
+_ELEMENTS: dict[int, tuple[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]]] = {
+    0x0000: ("CommandGroupLength", UL),
+    0x0002: ("AffectedSOPClassUID", UI),
+    0x0003: ("RequestedSOPClassUID", UI),
+    0x0100: ("CommandField", US),
+    0x0110: ("MessageID", US),
+    0x0120: ("MessageIDBeingRespondedTo", US),
+    0x0600: ("MoveDestination", AE),
+    0x0700: ("Priority", US),
+    0x0800: ("CommandDataSetType", US),
+    0x0900: ("Status", US),
+    0x0901: ("OffendingElement", AT),
+    0x0902: ("ErrorComment", LO),
+    0x0903: ("ErrorID", US),
+    0x1000: ("AffectedSOPInstanceUID", UI),
+    0x1001: ("RequestedSOPInstanceUID", UI),
+    0x1002: ("EventTypeID", US),
+    0x1005: ("AttributeIdentifierList", AT),
+    0x1008: ("ActionTypeID", US),
+    0x1020: ("NumberOfRemainingSuboperations", US),
+    0x1021: ("NumberOfCompletedSuboperations", US),
+    0x1022: ("NumberOfFailedSuboperations", US),
+    0x1023: ("NumberOfWarningSuboperations", US),
+    0x1030: ("MoveOriginatorApplicationEntityTitle", AE),
+    0x1031: ("MoveOriginatorMessageID", US),
+}
+
+_DECODERS = {element: (keyword, vr[0]) for element, (keyword, vr) in _ELEMENTS.items()}
+_ENCODERS = {keyword: (element, vr[1]) for element, (keyword, vr) in _ELEMENTS.items()}
+_ORDER = {keyword: element for keyword, (element, _) in _ENCODERS.items()}
+_HEADER = struct.Struct("<HHI")
+_GROUP_LENGTH = struct.Struct("<HHII")
+
+
+def decode(data: bytes) -> Command:
+    """Read a command set; elements that PS3.7 §E does not know are passed over, and so are empty numbers.
+
+    Raises:
+        MalformedCommand: not group 0000, or an element reaches beyond the end.
+    """
+    command: Command = {}
+    position, end = 0, len(data)
+    unpack, decoders = _HEADER.unpack_from, _DECODERS
+    while position < end:
+        if end - position < 8:
+            raise MalformedCommand("an element header is cut off")
+        group, element, length = unpack(data, position)
+        position += 8
+        if group or length > end - position:
+            raise MalformedCommand(f"element ({group:04X},{element:04X}) of {length} bytes")
+        if element in decoders:
+            keyword, read = decoders[element]
+            value = read(data[position : position + length])
+            if value is not None:
+                command[keyword] = value
+        position += length
+    return command
+
+
+def encode(command: Mapping[str, Any]) -> bytes:
+    """Write a command set with its group length; elements in the standard's order, None left out."""
+    parts = []
+    for keyword in sorted(command, key=_ORDER.__getitem__):
+        value = command[keyword]
+        if value is None or keyword == "CommandGroupLength":
+            continue
+        element, write = _ENCODERS[keyword]
+        encoded = write(value)
+        parts.append(_HEADER.pack(0, element, len(encoded)))
+        parts.append(encoded)
+    body = b"".join(parts)
+    return _GROUP_LENGTH.pack(0, 0, 4, len(body)) + body

@@ -1,0 +1,178 @@
+"""Asking for an association: the A-ASSOCIATE-RQ, and reading its answers (PS3.8 §9.3.2 to §9.3.4)."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ
+from pynetdicom.pdu_items import (
+    PresentationContextItemRQ,
+    SOPClassCommonExtendedNegotiationSubItem,
+    UserIdentitySubItemRQ,
+)
+from pynetdicom.presentation import build_context, negotiate_as_requestor
+
+from gateway.dimse.associate_request import DEFAULT_MAX_PDU_BYTES
+from gateway.dimse.context import AcceptedContext, service_of
+from gateway.dimse.negotiation import (
+    ACCEPTANCE,
+    APPLICATION_CONTEXT,
+    encode_asynchronous_operations,
+    encode_extended,
+    encode_role,
+    own_identification,
+)
+from gateway.model import Associate, ProposedContext, UserIdentity
+
+MOST_CONTEXTS = 128
+"""Odd numbers from 1 to 255."""
+
+_RQ_HEADER = struct.Struct(">BxIHxx16s16s32x")
+_ITEM_HEADER = struct.Struct(">BxH")
+_IDENTITY_KINDS = {"username": 1, "username_passcode": 2, "kerberos": 3, "saml": 4, "jwt": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What an A-ASSOCIATE-AC says."""
+
+    contexts: MappingProxyType[int, AcceptedContext]
+    max_pdu_bytes: int
+    extended: tuple[tuple[str, bytes], ...] = ()
+    identity_response: bytes | None = None
+
+
+def encode_request(
+    calling_ae_title: str, called_ae_title: str, contexts: Sequence[ProposedContext], associate: Associate
+) -> bytes:
+    """The A-ASSOCIATE-RQ PDU; contexts get the IDs 1, 3, 5, … in order.
+
+    Raises:
+        ValueError: more than 128 contexts or none, or an AE title of more than 16 characters or none.
+    """
+    if not 0 < len(contexts) <= MOST_CONTEXTS:
+        raise ValueError(f"{len(contexts)} presentation contexts; an association takes 1 to {MOST_CONTEXTS}")
+    items = b"".join(_encode_context(2 * index + 1, context) for index, context in enumerate(contexts))
+    user_data = own_identification(associate.max_pdu_bytes)
+    if associate.async_operations is not None:
+        user_data += encode_asynchronous_operations(*associate.async_operations)
+    for role in associate.roles:
+        user_data += encode_role(role.sop_class_uid, role.scu_role, role.scp_role)
+    for uid, information in associate.extended:
+        user_data += encode_extended(uid, information)
+    for uid, service_class_uid, related in associate.common_extended:
+        user_data += _encode_common_extended(uid, service_class_uid, related)
+    if associate.user_identity is not None:
+        user_data += _encode_identity(associate.user_identity)
+    body = APPLICATION_CONTEXT + items + _ITEM_HEADER.pack(0x50, len(user_data)) + user_data
+    header = _RQ_HEADER.pack(0x01, 68 + len(body), 1, _title(called_ae_title), _title(calling_ae_title))
+    return header + body
+
+
+def decode_accept(pdu: bytes, contexts: Sequence[ProposedContext], associate: Associate) -> Accepted:
+    """Read an A-ASSOCIATE-AC against what was proposed.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    accept: Any = A_ASSOCIATE_AC()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom warns of every odd UID
+            accept.decode(pdu)
+            results = _results(accept, contexts, associate)
+            information = accept.user_information
+            extended = tuple((str(item.uid), bytes(item.app_info)) for item in information.ext_neg)
+            identity = information.user_identity
+    except Exception as error:
+        raise ValueError(f"malformed A-ASSOCIATE-AC: {type(error).__name__}") from error
+    maximum = information.maximum_length
+    return Accepted(
+        contexts=MappingProxyType(results),
+        max_pdu_bytes=DEFAULT_MAX_PDU_BYTES if maximum is None else maximum,
+        extended=extended,
+        identity_response=getattr(identity, "server_response", None),
+    )
+
+
+def decode_reject(pdu: bytes) -> A_ASSOCIATE_RJ:
+    """Read an A-ASSOCIATE-RJ."""
+    reject = A_ASSOCIATE_RJ()
+    reject.decode(pdu)
+    return reject
+
+
+def describe_reject(reject: A_ASSOCIATE_RJ) -> str:
+    """Result, source and reason in words."""
+    words = []
+    for attribute in ("result_str", "source_str", "reason_str"):
+        try:
+            words.append(getattr(reject, attribute))
+        except ValueError:
+            words.append("reserved value")
+    numbers = f"{reject.result}/{reject.source}/{reject.reason_diagnostic}"
+    return f"{words[0]} by {words[1]}: {words[2]} ({numbers})"
+
+
+def _results(accept: Any, contexts: Sequence[ProposedContext], associate: Associate) -> dict[int, AcceptedContext]:
+    """Contexts that the peer accepted in a transfer syntax that we proposed."""
+    ours = {role.sop_class_uid: role for role in associate.roles}
+    proposed: list[Any] = []
+    for index, context in enumerate(contexts):
+        item = build_context(context.abstract_syntax, list(context.transfer_syntaxes))
+        item.context_id = 2 * index + 1
+        role = ours.get(context.abstract_syntax)
+        if role is not None:
+            item.scu_role, item.scp_role = role.scu_role, role.scp_role
+        proposed.append(item)
+    answers: list[Any] = [item.to_primitive() for item in accept.presentation_context]
+    roles: dict[Any, Any] = {
+        uid: (bool(item.scu), bool(item.scp)) for uid, item in accept.user_information.role_selection.items()
+    }
+    found = {}
+    negotiated: list[Any] = negotiate_as_requestor(proposed, answers, roles)
+    for result in negotiated:
+        index = (result.context_id - 1) // 2
+        if result.result != ACCEPTANCE or result.transfer_syntax[0] not in contexts[index].transfer_syntaxes:
+            continue
+        uid = result.abstract_syntax
+        found[result.context_id] = AcceptedContext(
+            result.context_id, uid, result.transfer_syntax[0], service_of(str(uid)), result.as_scp, result.as_scu
+        )
+    return found
+
+
+def _title(title: str) -> bytes:
+    encoded = title.encode("ascii", "replace")
+    if not 0 < len(encoded) <= 16:
+        raise ValueError(f"AE title {title!r} does not have 1 to 16 characters")
+    return encoded.ljust(16)
+
+
+def _encode_context(context_id: int, proposed: ProposedContext) -> bytes:
+    context = build_context(proposed.abstract_syntax, list(proposed.transfer_syntaxes))
+    context.context_id = context_id
+    item = PresentationContextItemRQ()
+    item.from_primitive(context)
+    return bytes(item.encode())
+
+
+def _encode_common_extended(uid: str, service_class_uid: str, related: tuple[str, ...]) -> bytes:
+    item = SOPClassCommonExtendedNegotiationSubItem()
+    item.sop_class_uid, item.service_class_uid = uid, service_class_uid
+    item.related_general_sop_class_identification = list(related)
+    return bytes(item.encode())
+
+
+def _encode_identity(identity: UserIdentity) -> bytes:
+    item = UserIdentitySubItemRQ()
+    item.user_identity_type = _IDENTITY_KINDS[identity.kind]
+    item.positive_response_requested = int(identity.is_response_requested)
+    item.primary_field = identity.primary.encode()
+    item.secondary_field = identity.secondary.encode() if identity.kind == "username_passcode" else b""
+    return bytes(item.encode())

@@ -1,0 +1,163 @@
+"""Serving requests: one function an operation, in one visible table.
+
+An operation's `serve` may answer at once (it returns None) or give back a coroutine, which the association awaits
+before it takes the next request. It may send any number of responses, so generator handlers (C-FIND, C-MOVE, C-GET) and
+the N-services fit in as further rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom import evt
+
+from gateway.dimse import status
+from gateway.dimse.assembly import Message
+from gateway.dimse.event import Event
+from gateway.dimse.message import RESPONSE, Command, CommandField
+from gateway.dimse.status import StatusRefusal
+from gateway.ports import ClassMismatch, DataSetReceiver
+
+if TYPE_CHECKING:
+    from gateway.dimse.acceptor import AcceptedAssociation
+
+Later = Coroutine[Any, Any, None]
+LONGEST_UID = 128
+"""UIDs have 64 characters; senders with somewhat longer ones exist and pass unharmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How one DIMSE request is served.
+
+    Attributes:
+        event: what its handler is bound to.
+        service: the service whose contexts it may come over.
+        serve: serves a complete message.
+        receive: checks the command set before the data set comes and gives the receiver; raises GatewayError to have
+            the data set thrown away. None: a data set is not expected.
+    """
+
+    event: evt.InterventionEvent
+    service: str
+    serve: Callable[[AcceptedAssociation, Message], Later | None]
+    receive: Callable[[AcceptedAssociation, Message], DataSetReceiver] | None = None
+
+
+def respond(association: AcceptedAssociation, message: Message, elements: Command) -> None:
+    """Send the response to `message` with `elements` besides the mandatory ones."""
+    command = message.command
+    uid = command.get("AffectedSOPClassUID") or command.get("RequestedSOPClassUID")
+    association.send_response(
+        message,
+        {
+            "AffectedSOPClassUID": uid,
+            "CommandField": command["CommandField"] | RESPONSE,
+            "MessageIDBeingRespondedTo": command["MessageID"],
+            **elements,
+        },
+    )
+
+
+def serve_echo(association: AcceptedAssociation, message: Message) -> Later | None:
+    """C-ECHO (PS3.7 §9.1.5). A handler that fails is answered 0x0000, as its contract documents."""
+    if message.context.service != "echo":
+        text = "C-ECHO over a context that is not Verification"
+        respond(association, message, status.of_error(StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, text), 0))
+        return None
+    return _call(association, message, evt.EVT_C_ECHO, status.SUCCESS, respond)
+
+
+def serve_store(association: AcceptedAssociation, message: Message) -> Later | None:
+    """C-STORE (PS3.7 §9.1.1, PS3.4 §B.2.3)."""
+    error = message.failure or (None if message.body is not None else _store_refusal(message) or _NO_DATA_SET)
+    if error is not None:
+        _respond_store(association, message, status.of_error(error, status.STORE_HANDLER_FAILED))
+        return None
+    return _call(association, message, evt.EVT_C_STORE, status.STORE_HANDLER_FAILED, _respond_store)
+
+
+def receive_store(association: AcceptedAssociation, message: Message) -> DataSetReceiver:
+    """Refuse before the data set comes what no data set can mend."""
+    error = _store_refusal(message)
+    if error is not None:
+        raise error
+    return association.new_receiver()
+
+
+def serve_unrecognized(association: AcceptedAssociation, message: Message) -> Later | None:
+    """What has no handler here is answered 0x0211, never with an abort."""
+    error = StatusRefusal(status.UNRECOGNIZED_OPERATION, "the gateway does not offer this operation")
+    respond(association, message, status.of_error(error, status.UNRECOGNIZED_OPERATION))
+    return None
+
+
+_NO_DATA_SET = StatusRefusal(status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
+
+
+def _store_refusal(message: Message) -> Exception | None:
+    """Why a C-STORE command cannot be served; None when it can."""
+    command, context = message.command, message.context
+    if context.service != "store" or not context.is_scp:
+        return StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, "C-STORE over a context that is not for storage")
+    if command.get("AffectedSOPClassUID", "") != context.abstract_syntax:
+        return ClassMismatch("SOP class of the command is not that of its context")
+    uid = command.get("AffectedSOPInstanceUID", "")
+    if not uid or len(uid) > LONGEST_UID or not (uid.isascii() and uid.isprintable()) or " " in uid:
+        return StatusRefusal(status.INVALID_OBJECT_INSTANCE, "Affected SOP Instance UID is missing or no UID")
+    return None
+
+
+def _respond_store(association: AcceptedAssociation, message: Message, elements: Command) -> None:
+    elements.setdefault("AffectedSOPInstanceUID", message.command.get("AffectedSOPInstanceUID"))
+    size = message.body.length_bytes if message.body is not None else 0
+    respond(association, message, elements)
+    association.count_store(elements["Status"], size, time.time() - message.received_at)
+
+
+def _call(
+    association: AcceptedAssociation,
+    message: Message,
+    kind: evt.InterventionEvent,
+    status_of_failure: int,
+    answer: Callable[[AcceptedAssociation, Message, Command], None],
+) -> Later | None:
+    """Call the handler; a plain one is answered at once."""
+    handler, arguments = association.handlers[kind]
+    event = Event(association, kind, message)
+    try:
+        result = handler(event, *arguments)
+    except Exception as error:
+        elements = status.of_error(error, status_of_failure)
+    else:
+        if hasattr(result, "__await__"):
+            return _await(association, message, event, result, status_of_failure, answer)
+        elements = status.of_result(result)
+    answer(association, message, elements)
+    event.close()
+    return None
+
+
+async def _await(
+    association: AcceptedAssociation,
+    message: Message,
+    event: Event,
+    result: Awaitable[Any],
+    status_of_failure: int,
+    answer: Callable[[AcceptedAssociation, Message, Command], None],
+) -> None:
+    try:
+        elements = status.of_result(await result)
+    except Exception as error:
+        elements = status.of_error(error, status_of_failure)
+    answer(association, message, elements)
+    event.close()
+
+
+OPERATIONS: dict[int, Operation] = {
+    CommandField.C_ECHO: Operation(evt.EVT_C_ECHO, "echo", serve_echo),
+    CommandField.C_STORE: Operation(evt.EVT_C_STORE, "store", serve_store, receive_store),
+}
