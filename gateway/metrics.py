@@ -1,6 +1,6 @@
 """What the gateway measures: one table of metrics, and the `Meter` that fills it.
 
-Labels stay few: a requestor that no peer names is counted as `peer="(stranger)"`, whatever AE title it gives.
+Labels stay few: a requestor that no peer names is counted as `peer="(stranger)"` (`gateway.ports.peer_label`), whatever AE title it gives.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.model import AssociationFacts
 from gateway.ports import QueueDepth
 
-STRANGER = "(stranger)"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 GROUP_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -149,11 +147,6 @@ class Metrics:
             collector = self._collectors[name]
             child = self._children[key] = collector.labels(**labels) if labels else collector
         return child
-
-
-def peer_label(association: AssociationFacts) -> str:
-    """The value of the `peer` label for a requestor."""
-    return association.peer or STRANGER
 
 
 def _collector(row: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:

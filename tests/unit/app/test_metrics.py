@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import gateway
-from gateway.metrics import METRICS, Metrics, peer_label
+from gateway.metrics import METRICS, Metrics
 from gateway.model import AssociationFacts, DeliveryState
-from gateway.ports import QueueDepth
+from gateway.ports import QueueDepth, peer_label
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PACKAGE = Path(gateway.__file__).parent

@@ -1,0 +1,12 @@
+"""C-ECHO: is anybody there? (PS3.7 §9.1.5)"""
+
+from __future__ import annotations
+
+from gateway.dimse.event import Event
+
+SUCCESS = 0x0000
+
+
+def handle_echo(event: Event) -> int:
+    """`evt.EVT_C_ECHO`: always Success; who may ask was decided at admission."""
+    return SUCCESS

@@ -1,0 +1,142 @@
+"""Which listeners to open and close at a reload, and doing it so that a failure changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gateway.model import Listener
+from gateway.ports import ConfigurationError
+
+ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+
+
+class Acceptor(Protocol):
+    """What opens and closes listeners (`gateway.dimse.server.Server`)."""
+
+    @property
+    def listeners(self) -> Mapping[str, Listener]: ...
+
+    async def listen(self, listener: Listener) -> int:
+        """Open it; the bound port. Raises ConfigurationError."""
+        ...
+
+    async def close(self, name: str) -> None:
+        """Close it; its associations go on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerChange:
+    """What stands between the listeners in force and those wanted."""
+
+    opened: tuple[Listener, ...]
+    """New, on ports that are free."""
+    replaced: tuple[tuple[tuple[Listener, ...], Listener], ...]
+    """(old ones, new one): the old ones must close before the new one can open (same name or same port)."""
+    closed: tuple[Listener, ...]
+    """Gone, and in nobody's way."""
+
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.opened or self.replaced or self.closed)
+
+
+def changes(
+    current: Iterable[Listener], wanted: Iterable[Listener], renewed: frozenset[str] = frozenset()
+) -> ListenerChange:
+    """Compare; `renewed` names listeners whose certificates changed on disk, which are opened again."""
+    current, wanted = tuple(current), tuple(wanted)
+    kept = {listener for listener in wanted if listener in current and listener.name not in renewed}
+    leaving = [listener for listener in current if listener not in kept]
+    opened: list[Listener] = []
+    replaced: list[tuple[tuple[Listener, ...], Listener]] = []
+    for listener in wanted:
+        if listener in kept:
+            continue
+        in_the_way = tuple(old for old in leaving if old.name == listener.name or _collide(old, listener))
+        leaving = [old for old in leaving if old not in in_the_way]
+        if in_the_way:
+            replaced.append((in_the_way, listener))
+        else:
+            opened.append(listener)
+    return ListenerChange(tuple(opened), tuple(replaced), tuple(leaving))
+
+
+class Listening:
+    """Keeps an acceptor's listeners as the configuration wants them."""
+
+    def __init__(self, acceptor: Acceptor) -> None:
+        self._acceptor = acceptor
+        self._certificates: dict[str, tuple[object, ...]] = {}
+
+    async def start(self, wanted: Iterable[Listener]) -> None:
+        """Open all. Raises ConfigurationError."""
+        for listener in wanted:
+            await self._open(listener)
+
+    def compare(self, wanted: Iterable[Listener]) -> ListenerChange:
+        """What `prepare` and `retire` would do."""
+        current = self._acceptor.listeners
+        renewed = frozenset(name for name, seen in self._certificates.items() if _certificates(current[name]) != seen)
+        return changes(current.values(), wanted, renewed)
+
+    async def prepare(self, change: ListenerChange) -> None:
+        """Open what is new. Raises ConfigurationError, and then everything listens as before."""
+        opened: list[Listener] = []
+        closed: list[Listener] = []
+        try:
+            for listener in change.opened:
+                await self._open(listener)
+                opened.append(listener)
+            for old_ones, listener in change.replaced:
+                for old in old_ones:
+                    await self._close(old)
+                    closed.append(old)
+                await self._open(listener)
+                opened.append(listener)
+        except ConfigurationError:
+            for listener in opened:
+                await self._close(listener)
+            for listener in closed:
+                await self._open(listener)
+            raise
+
+    async def retire(self, change: ListenerChange) -> None:
+        """Close what is gone; associations that came over it go on."""
+        for listener in change.closed:
+            await self._close(listener)
+
+    async def _open(self, listener: Listener) -> None:
+        certificates = _certificates(listener)  # before: a file that changes meanwhile is seen at the next reload
+        await self._acceptor.listen(listener)
+        self._certificates[listener.name] = certificates
+
+    async def _close(self, listener: Listener) -> None:
+        await self._acceptor.close(listener.name)
+        del self._certificates[listener.name]
+
+
+def _collide(one: Listener, other: Listener) -> bool:
+    """True when both cannot be open at once."""
+    if one.port != other.port or one.port == 0:
+        return False
+    return one.address == other.address or bool(ANY_ADDRESS & {one.address, other.address})
+
+
+def _certificates(listener: Listener) -> tuple[object, ...]:
+    """What tells that the files of a listener's TLS settings were renewed."""
+    if listener.tls is None:
+        return ()
+    names = (listener.tls.certificate, listener.tls.key, listener.tls.ca)
+    return tuple(_file_identity(Path(name)) for name in names if name)
+
+
+def _file_identity(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

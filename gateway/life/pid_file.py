@@ -1,0 +1,67 @@
+"""The pid file, and beside it the result of the last reload."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway.ports import ConfigurationError
+
+
+@contextmanager
+def pid_file(path: Path | None) -> Iterator[None]:
+    """Holds our process id in `path` while entered; nothing without a path.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    if path is None:
+        yield
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, f"{os.getpid()}\n")
+    except OSError as error:
+        raise ConfigurationError(f"gateway.pid_file: cannot write {path}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        if read_pid(path) == os.getpid():
+            path.unlink(missing_ok=True)
+
+
+def read_pid(path: Path) -> int | None:
+    """The process id in a pid file; None when there is none."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def result_path(path: Path) -> Path:
+    """Where the last reload's result stands."""
+    return path.with_name(f"{path.name}.reload.json")
+
+
+def write_result(path: Path, result: Mapping[str, object]) -> None:
+    """Beside the pid file `path`, in one step."""
+    _write(result_path(path), json.dumps(result))
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The last reload's result; empty before the first."""
+    try:
+        found = json.loads(result_path(path).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -1,0 +1,181 @@
+"""Reload: read, check, compile, prepare, swap one reference, retire; or report every problem and change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from gateway.config import Loaded
+from gateway.life.listening import Listening
+from gateway.model import Settings
+from gateway.ports import ConfigurationError, GatewayError, Meter
+from gateway.routing.table import RoutingTable
+
+log = structlog.get_logger()
+
+CARRIED_OVER = frozenset({"listeners"})
+"""Process settings that a reload may change."""
+
+WRITTEN_AS = {
+    "queue_path": "queue.sqlite",
+    "spool.segment_bytes": "spool.segment_size",
+    "limits.command_bytes": "limits.command_size",
+    "limits.object_bytes": "limits.object_size",
+    "http.port": "http.address",
+}
+"""Settings whose YAML name is not the field's name without its unit."""
+
+
+class Live:
+    """The one shared reference: the routing table in force. Only the reload writes it."""
+
+    def __init__(self, table: RoutingTable) -> None:
+        self.current = table
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadReport:
+    """What one reload did."""
+
+    number: int
+    """Counts from 1 in this process."""
+    at: datetime
+    is_applied: bool
+    version: str
+    """Of the table in force after it."""
+    problems: tuple[str, ...] = ()
+    """Every problem when refused; warnings when applied."""
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "result": "applied" if self.is_applied else "refused",
+            "number": self.number,
+            "at": self.at.isoformat(),
+            "version": self.version,
+            "problems": list(self.problems),
+        }
+
+
+class Reloader:
+    """Does reloads one after the other; each ends in a report."""
+
+    def __init__(
+        self,
+        *,
+        load: Callable[[], Loaded],
+        live: Live,
+        listening: Listening,
+        apply: Callable[[RoutingTable], Awaitable[None]],
+        report: Callable[[ReloadReport], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._load = load
+        self._live = live
+        self._listening = listening
+        self._apply = apply
+        self._report = report
+        self._now = now
+        self._one_at_a_time = asyncio.Lock()
+        self._requested = asyncio.Event()
+        self.last: ReloadReport | None = None
+
+    def request(self) -> None:
+        """SIGHUP: reload soon. Requests that come before a reload has begun to read share it; none is lost."""
+        self._requested.set()
+
+    async def serve_requests(self) -> None:
+        """Reload at every request, until cancelled."""
+        while True:
+            await self._requested.wait()
+            self._requested.clear()  # before reading: who asks from here on gets a reload of its own
+            await self.reload()
+
+    async def reload(self) -> ReloadReport:
+        """One reload. Never raises for a bad configuration."""
+        async with self._one_at_a_time:
+            loaded = await asyncio.to_thread(self._load)
+            try:
+                problems, is_applied = await self._put_in_force(loaded), True
+            except Refused as refused:
+                problems, is_applied = refused.problems, False
+            number = 1 if self.last is None else self.last.number + 1
+            self.last = ReloadReport(number, self._now(), is_applied, self._live.current.version, problems)
+            self._report(self.last)
+            return self.last
+
+    async def _put_in_force(self, loaded: Loaded) -> tuple[str, ...]:
+        """The warnings. Raises Refused, and then nothing has changed."""
+        found = tuple(str(problem) for problem in loaded.problems)
+        table = loaded.table
+        if table is None or any(problem.severity == "error" for problem in loaded.problems):
+            raise Refused(found)
+        needs_restart = tuple(
+            f"{name} has changed: process settings need a restart"
+            for name in changed_process_settings(self._live.current.settings, table.settings)
+        )
+        if needs_restart:
+            raise Refused((*found, *needs_restart))
+        change = self._listening.compare(table.settings.listeners)
+        try:
+            await self._listening.prepare(change)
+        except ConfigurationError as error:
+            raise Refused((*found, str(error))) from error
+        self._live.current = table
+        await self._apply(table)
+        await self._listening.retire(change)
+        return found
+
+
+class Refused(GatewayError):
+    """This reload is not taken."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Reporter:
+    """Tells a reload's result to the log and the metrics."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def __call__(self, report: ReloadReport) -> None:
+        result = "applied" if report.is_applied else "refused"
+        self._meter.count("gateway_config_reloads_total", result=result)
+        self._meter.set("gateway_config_last_reload_successful", float(report.is_applied))
+        for problem in report.problems:
+            (log.warning if report.is_applied else log.error)("config_problem", problem=problem, reload=report.number)
+        if report.is_applied:
+            self._meter.set("gateway_config_last_reload_success_timestamp_seconds", report.at.timestamp())
+            log.info("config_reloaded", version=report.version, reload=report.number)
+            return
+        log.error("config_reload_refused", version=report.version, reload=report.number, problems=len(report.problems))
+
+
+def changed_process_settings(before: Settings, after: Settings) -> tuple[str, ...]:
+    """The settings of `gateway:` that differ and need a restart, as they are written, sorted."""
+    names = _differences(before, after, "")
+    return tuple(sorted({f"gateway.{WRITTEN_AS.get(name, _without_unit(name))}" for name in names}))
+
+
+def _differences(before: Any, after: Any, prefix: str) -> Iterator[str]:
+    for field in dataclasses.fields(before):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        name = f"{prefix}{field.name}"
+        if old == new or name in CARRIED_OVER:
+            continue
+        if dataclasses.is_dataclass(old) and dataclasses.is_dataclass(new):
+            yield from _differences(old, new, f"{name}.")
+        else:
+            yield name
+
+
+def _without_unit(name: str) -> str:
+    return name.removesuffix("_bytes").removesuffix("_s")
