@@ -118,7 +118,7 @@ def actions_schema() -> dict[str, Any]:
 
 def children(kind: Any) -> Iterable[tuple[Path, Predicate]]:
     """The predicates right inside a predicate, with their path from its value."""
-    fields = settings(type(kind))
+    fields = settings(type(kind))  # type: ignore[arg-type]  # a class is hashable; the stub of cache doubts it
     for name, (field, hint) in fields.items():
         prefix: Path = () if len(fields) == 1 else (name,)
         value = getattr(kind, field.name)

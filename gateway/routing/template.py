@@ -30,60 +30,20 @@ MAX_TEMPLATE_CHARACTERS = 10_240
 MAX_DEPTH = 64
 
 ASSOCIATION_FIELDS = frozenset(field.name for field in dataclasses.fields(AssociationFacts))
-METHODS = frozenset(
-    [
-        "capitalize",
-        "casefold",
-        "count",
-        "endswith",
-        "find",
-        "isalnum",
-        "isalpha",
-        "isdigit",
-        "lower",
-        "lstrip",
-        "partition",
-        "removeprefix",
-        "removesuffix",
-        "replace",
-        "rfind",
-        "rpartition",
-        "rsplit",
-        "rstrip",
-        "split",
-        "startswith",
-        "strip",
-        "swapcase",
-        "title",
-        "upper",
-    ]
-)
+_METHODS = """
+    capitalize casefold count endswith find isalnum isalpha isdigit lower lstrip partition removeprefix removesuffix
+    replace rfind rpartition rsplit rstrip split startswith strip swapcase title upper
+"""
+METHODS = frozenset(_METHODS.split())
 """What may be called: methods of text that never make more than they were given, `replace` under a cap."""
-FILTERS = frozenset(
-    [
-        "abs",
-        "capitalize",
-        "d",
-        "default",
-        "first",
-        "float",
-        "int",
-        "join",
-        "last",
-        "length",
-        "lower",
-        "replace",
-        "round",
-        "string",
-        "title",
-        "trim",
-        "truncate",
-        "upper",
-    ]
-)
-TESTS = frozenset(
-    ("defined divisibleby eq equalto even ge gt in le lower lt ne number odd string undefined upper").split()  # noqa: SIM905 - as above
-)
+_FILTERS = """
+    abs capitalize d default first float int join last length lower replace round string title trim truncate upper
+"""
+FILTERS = frozenset(_FILTERS.split())
+_TESTS = """
+    defined divisibleby eq equalto even ge gt in le lower lt ne number odd string undefined upper
+"""
+TESTS = frozenset(_TESTS.split())
 
 _ALLOWED = """
     Add And Call Compare Concat CondExpr Const Div Filter FloorDiv Getattr Getitem If Keyword List Mod Mul Name Neg Not

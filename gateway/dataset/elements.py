@@ -1,0 +1,289 @@
+"""Data elements in bytes: one walk over headers, values untouched (PS3.5 §7.1 to §7.5).
+
+The walk over one level visits every element, hops over values by their length, and goes inside only what has an
+undefined length, to find its end. It reports the elements that are wanted. Order and repetition of elements do not
+matter to it. It must arrive exactly at the end of the level: bytes that are missing or left over are an error with
+their offset.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from gateway.dataset.encoding import IMPLICIT_LITTLE, Encoding
+from gateway.ports import Unreadable
+
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+MAX_DEPTH = 256
+"""Sequences of undefined length inside each other."""
+
+_SHORT = "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US"
+_LONG = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"
+SHORT_VRS = frozenset(_SHORT.split())
+"""16 bit length (PS3.5 Table 7.1-2)."""
+LONG_VRS = frozenset(_LONG.split())
+"""Two reserved bytes and a 32 bit length (PS3.5 Table 7.1-1)."""
+
+
+class Element(NamedTuple):
+    """Where one element lies; all offsets count from the start of the view."""
+
+    tag: int
+    vr: str
+    """Empty when the encoding does not say it."""
+    start: int
+    value: int
+    """Where the value, or the first item, begins."""
+    stop: int
+    """Where the value, or the last item, ends."""
+    end: int
+    """Where the next element begins: `stop`, or behind the delimiter of an undefined length."""
+
+
+class Item(NamedTuple):
+    """Where one sequence item lies; as in `Element`."""
+
+    start: int
+    value: int
+    stop: int
+    end: int
+
+
+class _Layout:
+    """Struct functions and numbers of one byte order. Tags read as one little endian number have their halves swapped;
+    they are compared in that form, so that the walk does no arithmetic."""
+
+    def __init__(self, order: str) -> None:
+        self.is_swapped = order == "<"
+        self.explicit = struct.Struct(order + "LHH").unpack_from
+        self.implicit = struct.Struct(order + "LL").unpack_from
+        self.long_length = struct.Struct(order + "L").unpack_from
+        self.names = {struct.unpack(order + "H", vr.encode())[0]: vr for vr in SHORT_VRS | LONG_VRS}
+        self.short = frozenset(number for number, vr in self.names.items() if vr in SHORT_VRS)
+        self.long = frozenset(number for number, vr in self.names.items() if vr in LONG_VRS)
+        self.never = {self.raw(tag): tag for tag in (0, ITEM, ITEM_END, SEQUENCE_END)}
+        self.item, self.item_end, self.sequence_end = map(self.raw, (ITEM, ITEM_END, SEQUENCE_END))
+
+    def raw(self, tag: int) -> int:
+        """`tag` as this order reads it; its own inverse."""
+        return (tag & 0xFFFF) << 16 | tag >> 16 if self.is_swapped else tag
+
+
+_LITTLE, _BIG = _Layout("<"), _Layout(">")
+
+
+def layout_of(encoding: Encoding) -> _Layout:
+    return _BIG if encoding.is_big_endian else _LITTLE
+
+
+class Selection:
+    """Tags to report, prepared for the walk; `every` reports all."""
+
+    __slots__ = ("_raw", "every")
+
+    def __init__(self, tags: Iterable[int] = (), *, every: bool = False) -> None:
+        wanted = frozenset(tags)
+        self.every = every
+        self._raw = [frozenset(map(layout.raw, wanted)) | frozenset(layout.never) for layout in (_LITTLE, _BIG)]
+
+    def raw(self, *, is_big_endian: bool) -> frozenset[int]:
+        """As tags are read from bytes; what must never be there is in it, so that it is seen."""
+        return self._raw[is_big_endian]
+
+
+EVERY = Selection(every=True)
+
+
+def walk(view: memoryview, position: int, end: int, encoding: Encoding, selection: Selection) -> list[Element]:
+    """The selected elements between `position` and `end`, in the order of the bytes.
+
+    Raises:
+        Unreadable: these bytes are not whole elements of `encoding`.
+    """
+    start = position
+    try:
+        if encoding.is_implicit:
+            return _walk_implicit(view, position, end, selection)
+        return _walk_explicit(view, position, end, encoding, selection)
+    except struct.error:
+        raise Unreadable(f"the data set ends inside an element header (level starts at byte {start})") from None
+
+
+def _walk_explicit(
+    view: memoryview, position: int, end: int, encoding: Encoding, selection: Selection
+) -> list[Element]:
+    layout = _BIG if encoding.is_big_endian else _LITTLE
+    header, long_length, short, long, names = (
+        layout.explicit,
+        layout.long_length,
+        layout.short,
+        layout.long,
+        layout.names,
+    )
+    wanted, every = selection.raw(is_big_endian=encoding.is_big_endian), selection.every
+    found: list[Element] = []
+    start = position
+    while position < end:
+        start = position
+        tag, vr, length = header(view, position)
+        position += 8
+        if vr not in short:
+            if vr not in long:
+                raise _not_explicit(view, start, layout)
+            (length,) = long_length(view, position)
+            position += 4
+        value = position
+        if length == UNDEFINED:
+            inner = IMPLICIT_LITTLE if names[vr] == "UN" else encoding  # PS3.5 §6.2.2
+            position = skip(view, value, end, inner)
+            stop = position - 8
+        else:
+            stop = position = value + length
+        if every or tag in wanted:
+            found.append(Element(_checked(tag, layout, start), names[vr], start, value, stop, position))
+    if position != end:
+        raise Unreadable(f"the element at byte {start} ends at byte {position}, but the data ends at byte {end}")
+    return found
+
+
+def _walk_implicit(view: memoryview, position: int, end: int, selection: Selection) -> list[Element]:
+    header = _LITTLE.implicit
+    wanted, every = selection.raw(is_big_endian=False), selection.every
+    found: list[Element] = []
+    start = position
+    while position < end:
+        start = position
+        tag, length = header(view, position)
+        value = position + 8
+        if length == UNDEFINED:
+            position = skip(view, value, end, IMPLICIT_LITTLE)
+            stop = position - 8
+        else:
+            stop = position = value + length
+        if every or tag in wanted:
+            found.append(Element(_checked(tag, _LITTLE, start), "", start, value, stop, position))
+    if position != end:
+        raise Unreadable(f"the element at byte {start} ends at byte {position}, but the data ends at byte {end}")
+    return found
+
+
+def _checked(raw: int, layout: _Layout, start: int) -> int:
+    if raw in layout.never:
+        raise _stray(layout.never[raw], start)
+    return layout.raw(raw)
+
+
+def _stray(tag: int, start: int) -> Unreadable:
+    return Unreadable(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) at byte {start} has no place there")
+
+
+def _not_explicit(view: memoryview, start: int, layout: _Layout) -> Unreadable:
+    tag = layout.raw(layout.long_length(view, start)[0])
+    if layout.raw(tag) in layout.never:
+        return _stray(tag, start)
+    vr = bytes(view[start + 4 : start + 6])
+    return Unreadable(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) at byte {start} has no known VR (found {vr!r})")
+
+
+def skip(view: memoryview, position: int, end: int, encoding: Encoding, *, is_item: bool = False) -> int:
+    """Where a sequence (or the fragments of encapsulated pixel data) of undefined length ends, behind its delimiter.
+
+    `position` is its first item; with `is_item` it is the first element of an item of undefined length. Iterative:
+    what peers nest costs no stack, and no more than `MAX_DEPTH` levels are followed.
+    """
+    levels: list[tuple[bool, Encoding]] = [(is_item, encoding)]
+    while levels:
+        if len(levels) > 2 * MAX_DEPTH:
+            raise Unreadable(f"sequences are nested more than {MAX_DEPTH} levels deep at byte {position}")
+        is_item, encoding = levels[-1]
+        step = _skip_elements if is_item else _skip_items
+        position, inside = step(view, position, end, encoding)
+        if inside is None:
+            levels.pop()
+        else:
+            levels.append(inside)
+    return position
+
+
+def _skip_items(
+    view: memoryview, position: int, end: int, encoding: Encoding
+) -> tuple[int, tuple[bool, Encoding] | None]:
+    """Over items up to the sequence's end, or into the first item of undefined length."""
+    layout = _BIG if encoding.is_big_endian else _LITTLE
+    header, item = layout.implicit, layout.item
+    while position < end:
+        tag, length = header(view, position)
+        if tag != item:
+            if tag == layout.sequence_end and length == 0:
+                return position + 8, None
+            raise Unreadable(f"expected an item or the end of the sequence at byte {position}")
+        position += 8
+        if length == UNDEFINED:
+            return position, (True, encoding)
+        position += length
+    raise Unreadable(f"a sequence of undefined length has no end before byte {end}")
+
+
+def _skip_elements(
+    view: memoryview, position: int, end: int, encoding: Encoding
+) -> tuple[int, tuple[bool, Encoding] | None]:
+    """Over elements up to the item's end, or into the first value of undefined length."""
+    layout = _BIG if encoding.is_big_endian else _LITTLE
+    header, short, long, item_end = layout.explicit, layout.short, layout.long, layout.item_end
+    is_implicit, implicit = encoding.is_implicit, layout.implicit
+    while position < end:
+        if is_implicit:
+            tag, length = implicit(view, position)
+            value = position + 8
+        else:
+            tag, vr, length = header(view, position)
+            value = position + 8
+            if vr in long:
+                (length,) = layout.long_length(view, value)
+                value += 4
+            elif vr not in short and tag != item_end:
+                raise _not_explicit(view, position, layout)
+        if tag == item_end:
+            return position + 8, None
+        if tag in layout.never:
+            raise _stray(layout.never[tag], position)
+        if length == UNDEFINED:
+            is_unknown = not is_implicit and layout.names[vr] == "UN"
+            return value, (False, IMPLICIT_LITTLE if is_unknown else encoding)
+        position = value + length
+    raise Unreadable(f"an item of undefined length has no end before byte {end}")
+
+
+def items(view: memoryview, sequence: Element, encoding: Encoding) -> Iterator[Item]:
+    """The items of a sequence, one after the other; `encoding` is that of its inside (`inside`).
+
+    Raises:
+        Unreadable: what lies there is no list of items.
+    """
+    layout = layout_of(encoding)
+    position = sequence.value
+    try:
+        while position < sequence.stop:
+            start = position
+            tag, length = layout.implicit(view, position)
+            if tag != layout.item:
+                raise Unreadable(f"expected an item of the sequence at byte {position}")
+            value = position + 8
+            if length == UNDEFINED:
+                position = skip(view, value, sequence.stop, encoding, is_item=True)
+                yield Item(start, value, position - 8, position)
+            else:
+                position = value + length
+                yield Item(start, value, position, position)
+    except struct.error:
+        raise Unreadable(f"the data set ends inside an item header at byte {position}") from None
+    if position != sequence.stop:
+        raise Unreadable(f"an item ends at byte {position}, but its sequence at byte {sequence.stop}")
+
+
+def inside(sequence: Element, encoding: Encoding) -> Encoding:
+    """The encoding of a sequence's items: one that is hidden in UN is implicit VR little endian (PS3.5 §6.2.2)."""
+    return IMPLICIT_LITTLE if sequence.vr == "UN" else encoding

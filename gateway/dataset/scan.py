@@ -1,0 +1,223 @@
+"""Attribute values from an encoded data set, without decoding it.
+
+One walk over the element headers reads what is wanted and checks that the stream ends exactly where an element does.
+Of an attribute that is there twice, which PS3.5 §7.1 forbids, the first one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from gateway.dataset import charset
+from gateway.dataset.dictionary import (
+    PIXEL_REPRESENTATION,
+    SEQUENCE,
+    SPECIFIC_CHARACTER_SET,
+    is_private,
+    is_private_creator,
+    private_vr_of,
+    vr_of,
+)
+from gateway.dataset.elements import Element, Selection, inside, items, walk
+from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, inflate
+from gateway.dataset.value import MAX_TEXT_BYTES, texts
+from gateway.model import AttributePath
+from gateway.ports import Unreadable
+
+Texts = tuple[str, ...]
+
+MAX_ITEMS = 100_000
+"""Items that are looked at for the paths of one sequence."""
+
+
+class Wanted:
+    """What to read at one level, compiled once from paths: attributes, and what is wanted inside sequences."""
+
+    __slots__ = ("attributes", "inner", "last_item", "selection")
+
+    def __init__(self, paths: Iterable[AttributePath], depth: int = 0) -> None:
+        attributes: set[int] = set()
+        below: dict[int, list[AttributePath]] = {}
+        self.last_item: dict[int, int] = {}
+        for path in paths:
+            if len(path.steps) == depth:
+                attributes.add(path.tag)
+                continue
+            sequence, index = path.steps[depth]
+            below.setdefault(sequence, []).append(path)
+            last = MAX_ITEMS if index is None else index
+            self.last_item[sequence] = max(last, self.last_item.get(sequence, 0))
+        self.inner = {sequence: Wanted(some, depth + 1) for sequence, some in below.items()}
+        self.attributes = frozenset(attributes)
+        self.selection = Selection(attributes | set(below) | _needed_by(attributes))
+
+
+def _needed_by(tags: Iterable[int]) -> set[int]:
+    """What the values of `tags` cannot be read without."""
+    needed = {SPECIFIC_CHARACTER_SET}
+    for tag in tags:
+        if "SS" in (vr_of(tag) or ""):
+            needed.add(PIXEL_REPRESENTATION)
+        if is_private(tag) and not is_private_creator(tag):
+            needed.add(tag & 0xFFFF0000 | tag >> 8 & 0xFF)
+    return needed
+
+
+@lru_cache(maxsize=1024)
+def wanted(paths: tuple[AttributePath, ...]) -> Wanted:
+    """Compiled, and kept for the next time."""
+    return Wanted(paths)
+
+
+class Level:
+    """The values that were wanted of a data set or of one item; text is made when first asked for."""
+
+    __slots__ = ("_parent", "_raw", "_texts", "encoding", "items")
+
+    def __init__(self, encoding: Encoding, parent: Level | None = None) -> None:
+        self.encoding = encoding
+        self._parent = parent
+        self._raw: dict[int, tuple[str, bytes]] = {}
+        self._texts: dict[int, Texts | None] = {}
+        self.items: dict[int, list[Level]] = {}
+        """By sequence tag; only sequences that paths go into."""
+
+    def add(self, tag: int, vr: str, raw: bytes) -> None:
+        self._raw.setdefault(tag, (vr, raw))
+
+    def text(self, tag: int) -> Texts | None:
+        """The values of an attribute of this level; None when it is absent."""
+        known = self._texts.get(tag)
+        if known is not None:
+            return known
+        raw = self._raw.get(tag)
+        if raw is None or tag in self._texts:
+            return None
+        value = texts(raw[1], self._vr(tag, raw[0]), self._codecs(), is_big_endian=self._is_big_endian(tag, raw[0]))
+        self._texts[tag] = value
+        return value
+
+    def values(self, path: AttributePath, depth: int = 0) -> Texts | None:
+        """The values at `path`, those of several items one after the other; None when no item has it."""
+        if len(path.steps) == depth:
+            return self.text(path.tag)
+        sequence, index = path.steps[depth]
+        levels = self.items.get(sequence, [])
+        chosen = levels if index is None else levels[index : index + 1]
+        some = [values for level in chosen if (values := level.values(path, depth + 1)) is not None]
+        return tuple(value for values in some for value in values) if some else None
+
+    def copy(self) -> Level:
+        """A level that can be changed without changing this one; its items are still shared."""
+        other = Level(self.encoding, self._parent)
+        other._raw, other._texts, other.items = self._raw, dict(self._texts), dict(self.items)
+        return other
+
+    def put(self, tag: int, value: Texts | None) -> None:
+        """Overlay a value; None makes the attribute absent, with all its items."""
+        self._texts[tag] = value
+        if tag in self.items:
+            self.items[tag] = []
+
+    def mark_present(self, sequence: int) -> None:
+        """Overlay a sequence that came to be."""
+        if self.text(sequence) is None:
+            self._texts[sequence] = ()
+
+    def _codecs(self) -> charset.Encodings:
+        raw = self._raw.get(SPECIFIC_CHARACTER_SET)
+        if raw is not None:
+            return charset.encodings(texts(raw[1], "CS", charset.DEFAULT))
+        return self._parent._codecs() if self._parent is not None else charset.DEFAULT
+
+    def _vr(self, tag: int, written: str) -> str:
+        """As written, else as the dictionary says; so is a UN of a known attribute (PS3.5 §6.2.2)."""
+        if written and written != "UN":
+            return written
+        vr = vr_of(tag)
+        if vr is None and is_private(tag):
+            creator = self.text(tag & 0xFFFF0000 | tag >> 8 & 0xFF)
+            vr = private_vr_of(tag, creator[0]) if creator else None
+        if vr is None or " or " not in vr:
+            return vr or "UN"
+        return ("SS" if self.is_signed() else "US") if "SS" in vr else "OW"
+
+    def is_signed(self) -> bool:
+        """True when Pixel Representation says that pixel values are signed."""
+        if PIXEL_REPRESENTATION in self._raw or self._parent is None:
+            return self.text(PIXEL_REPRESENTATION) == ("1",)
+        return self._parent.is_signed()
+
+    def _is_big_endian(self, tag: int, written: str) -> bool:
+        return self.encoding.is_big_endian and written != "UN"
+
+
+class Scanned:
+    """What one scan found."""
+
+    __slots__ = ("encoding", "level")
+
+    def __init__(self, level: Level) -> None:
+        self.level = level
+        self.encoding = level.encoding
+
+    def values(self, path: AttributePath) -> Texts | None:
+        """The values at `path` as text, () when empty, None when absent. Never raises for what the bytes hold."""
+        return self.level.values(path) if path.steps else self.level.text(path.tag)
+
+
+def scan(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Scanned:
+    """Read what is wanted of an encoded data set, and check that its elements end where it does.
+
+    Raises:
+        Unreadable: the bytes are not a data set in this transfer syntax; the message gives the offset.
+    """
+    if transfer_syntax_uid in DEFLATED:
+        view = inflate(view)
+    view, found, encoding = parse(view, transfer_syntax_uid, wanted.selection)
+    level = Level(encoding)
+    _read(view, found, wanted, level)
+    return Scanned(level)
+
+
+def parse(
+    view: memoryview, transfer_syntax_uid: str, selection: Selection
+) -> tuple[memoryview, list[Element], Encoding]:
+    """The selected elements of the top level, in the first encoding that fits.
+
+    Raises:
+        Unreadable: none fits.
+    """
+    first, *others = encodings_of(transfer_syntax_uid)
+    try:
+        return view, walk(view, 0, len(view), first, selection), first
+    except Unreadable:
+        for encoding in others:
+            try:
+                return view, walk(view, 0, len(view), encoding, selection), encoding
+            except Unreadable:
+                continue
+        raise
+
+
+def _read(view: memoryview, found: list[Element], wanted: Wanted, level: Level) -> None:
+    for element in found:
+        tag, vr, _start, value, stop, _end = element
+        inner = wanted.inner.get(tag)
+        if inner is not None and tag not in level.items:
+            level.items[tag] = _read_items(view, element, inner, wanted.last_item[tag], level)
+        raw = b"" if vr == SEQUENCE else bytes(view[value : min(stop, value + MAX_TEXT_BYTES)])
+        level.add(tag, vr, raw)
+
+
+def _read_items(view: memoryview, sequence: Element, wanted: Wanted, last: int, parent: Level) -> list[Level]:
+    encoding = inside(sequence, parent.encoding)
+    levels: list[Level] = []
+    for item in items(view, sequence, encoding):
+        level = Level(encoding, parent)
+        _read(view, walk(view, item.value, item.stop, encoding, wanted.selection), wanted, level)
+        levels.append(level)
+        if len(levels) > last:
+            break
+    return levels

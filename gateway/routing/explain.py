@@ -1,0 +1,77 @@
+"""Why a rule holds or not: the condition's tree with a verdict at every place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway import ports
+from gateway.model import AttributePath, Mark, Route, Unmatched
+from gateway.ports import Edit, Facts, Predicate
+from gateway.routing.kinds import Path, children, name_of_kind
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One predicate's verdict."""
+
+    path: Path
+    """Inside the `when:` value, the kind's name last: ``("all", 1, "attribute")``; () when `when` is empty."""
+    kind: str
+    holds: bool
+    attributes: tuple[AttributePath, ...] = ()
+    """What it looked at, for a predicate without predicates inside."""
+    values: tuple[tuple[str, ...] | None, ...] | None = None
+    """Of `attributes`; None unless asked for: they may name a patient."""
+    inner: tuple[Reason, ...] = ()
+
+    def deciding(self) -> Iterator[Reason]:
+        """The innermost predicates that made the verdict what it is: the failed ones of a failed `all`, and so on."""
+        if not self.inner:
+            yield self
+            return
+        wanted = not self.holds if self.kind == "not" else self.holds
+        for reason in self.inner:
+            if reason.holds is wanted:
+                yield from reason.deciding()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one coercion or rule does with the object."""
+
+    name: str
+    mark: Mark | None
+    reason: Reason
+    is_reached: bool = True
+    """False for a rule after one that held and said `stop`; its condition is judged all the same."""
+    edits: tuple[Edit, ...] = ()
+    to: tuple[str, ...] = ()
+
+    @property
+    def is_applied(self) -> bool:
+        return self.is_reached and self.reason.holds
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How the table decides about one object."""
+
+    coercions: tuple[Verdict, ...]
+    rules: tuple[Verdict, ...]
+    routes: tuple[Route, ...]
+    edits: tuple[Edit, ...]
+    """Of the coercions."""
+    is_unmatched: bool
+    unmatched: Unmatched
+
+
+def reason_for(predicate: Predicate, facts: Facts, *, with_values: bool, path: Path = ()) -> Reason:
+    """The verdict of `predicate` and of everything inside it."""
+    kind = name_of_kind(predicate, ports.predicate)
+    here = (*path, kind)
+    inside = list(children(predicate))
+    inner = tuple(reason_for(one, facts, with_values=with_values, path=here + at) for at, one in inside)
+    attributes = () if inside else tuple(predicate.attributes())
+    values = tuple(facts.values(attribute) for attribute in attributes) if with_values else None
+    return Reason(here, kind, predicate(facts), attributes, values, inner)

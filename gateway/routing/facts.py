@@ -1,0 +1,136 @@
+"""The facts of one object that rules are decided on: its association, its UIDs and the attributes that were scanned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gateway.dataset.scan import Level, Wanted, scan, wanted
+from gateway.model import AssociationFacts, AttributePath, Instance
+from gateway.ports import ClassMismatch, Edit, EncodedDataSet
+from gateway.routing.attribute import parse
+
+SOP_CLASS_UID = parse("SOPClassUID")
+SOP_INSTANCE_UID = parse("SOPInstanceUID")
+STUDY_INSTANCE_UID = parse("StudyInstanceUID")
+SERIES_INSTANCE_UID = parse("SeriesInstanceUID")
+IDENTIFYING = (SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)
+"""Read of every object, whatever the rules need."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """`gateway.ports.Facts` of a scanned object. Only attributes that were scanned for have values."""
+
+    association: AssociationFacts
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    length_bytes: int
+    level: Level
+
+    def values(self, path: AttributePath) -> tuple[str, ...] | None:
+        """The values at `path` as text, () when empty, None when absent."""
+        return self.level.values(path) if path.steps else self.level.text(path.tag)
+
+    @property
+    def study_instance_uid(self) -> str:
+        """Empty when the object has none."""
+        return self._first(STUDY_INSTANCE_UID)
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Empty when the object has none."""
+        return self._first(SERIES_INSTANCE_UID)
+
+    def edited(self, edits: Iterable[Edit]) -> ObjectFacts:
+        """The facts after `edits`, without reading the object again. These stay as they are."""
+        level = self.level.copy()
+        for edit in edits:
+            _apply(level, edit, 0)
+        after = replace(self, level=level)
+        new_uid = after._first(SOP_INSTANCE_UID)
+        return replace(after, sop_instance_uid=new_uid) if new_uid else after
+
+    def _first(self, path: AttributePath) -> str:
+        values = self.level.text(path.tag)
+        return values[0] if values else ""
+
+
+def needed(paths: Iterable[AttributePath]) -> tuple[AttributePath, ...]:
+    """Each path once, with those that every object is read for."""
+    return tuple(dict.fromkeys((*IDENTIFYING, *paths)))
+
+
+def read_facts(
+    *,
+    association: AssociationFacts,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    transfer_syntax_uid: str,
+    body: EncodedDataSet,
+    attributes: Wanted,
+) -> ObjectFacts:
+    """One scan over the encoded data set.
+
+    Raises:
+        Unreadable: the bytes are not a data set in this transfer syntax.
+        ClassMismatch: the data set names another SOP class or instance than the command (PS3.4 §B.2.3); one that
+            names none is let through.
+    """
+    scanned = scan(body.view(), transfer_syntax_uid, attributes)
+    for path, expected in ((SOP_CLASS_UID, sop_class_uid), (SOP_INSTANCE_UID, sop_instance_uid)):
+        found = scanned.values(path)
+        if found and found[0] != expected:
+            raise ClassMismatch(f"{path.text} of the data set is {found[0]}, of the command {expected}")
+    return ObjectFacts(
+        association, sop_class_uid, sop_instance_uid, transfer_syntax_uid, body.length_bytes, scanned.level
+    )
+
+
+def facts_for(instance: Instance, body: EncodedDataSet, attributes: Iterable[AttributePath]) -> ObjectFacts:
+    """The facts of a stored object, for actions at delivery.
+
+    Raises:
+        Unreadable: the stored bytes are not a data set.
+    """
+    level = scan(body.view(), instance.transfer_syntax_uid, wanted(needed(attributes))).level
+    return ObjectFacts(
+        instance.association,
+        instance.sop_class_uid,
+        instance.sop_instance_uid,
+        instance.transfer_syntax_uid,
+        body.length_bytes,
+        level,
+    )
+
+
+def _apply(level: Level, edit: Edit, depth: int) -> None:
+    """Change `level`, which is a copy; items are copied before they change."""
+    path = edit.path
+    if len(path.steps) == depth:
+        _put(level, edit)
+        return
+    sequence, index = path.steps[depth]
+    if sequence not in level.items:
+        return  # nobody reads it
+    levels = list(level.items[sequence])
+    if index == len(levels) and edit.value is not None and edit.where != "present":
+        levels.append(Level(level.encoding, level))
+        level.mark_present(sequence)
+    chosen = range(len(levels)) if index is None else range(index, min(index + 1, len(levels)))
+    for position in chosen:
+        levels[position] = levels[position].copy()
+        _apply(levels[position], edit, depth + 1)
+    level.items[sequence] = levels
+
+
+def _put(level: Level, edit: Edit) -> None:
+    tag = edit.path.tag
+    if edit.where != "always":
+        before = level.text(tag)
+        is_wanted = before is not None if edit.where == "present" else not any(before or ())
+        if not is_wanted:
+            return
+    value = edit.value
+    level.put(tag, None if value is None else tuple(text.strip(" \0") for text in value))

@@ -1,0 +1,209 @@
+"""The routing table: every decision about an object, as one pure function of its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.dataset.scan import Wanted, wanted
+from gateway.model import (
+    AssociationFacts,
+    AttributePath,
+    DeliveryState,
+    Group,
+    Mark,
+    Peer,
+    Route,
+    Settings,
+    Unmatched,
+)
+from gateway.ports import Action, Edit, EncodedDataSet, Predicate
+from gateway.routing.explain import Explanation, Verdict, reason_for
+from gateway.routing.facts import ObjectFacts, facts_for, needed, read_facts
+
+__all__ = [
+    "Coercion",
+    "ObjectFacts",
+    "Plan",
+    "RoutingTable",
+    "Rule",
+    "apply_actions",
+    "attributes_of",
+    "facts_for",
+]
+
+UNMATCHED_RULE = "unmatched"
+"""The rule name of what `unmatched: hold` keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coercion:
+    """Tag what arrives: when `when` holds, `actions` change the object for all that follows."""
+
+    name: str
+    when: Predicate
+    actions: tuple[Action, ...]
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Send on: when `when` holds, the object goes to `to`, changed by `actions`."""
+
+    name: str
+    when: Predicate
+    to: tuple[str, ...]
+    """Names of peers; groups are expanded."""
+    actions_json: str = ""
+    actions: tuple[Action, ...] = ()
+    stop: bool = False
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What happens to one object."""
+
+    routes: tuple[Route, ...]
+    edits: tuple[Edit, ...]
+    """Of the coercions, in order; to be made before the object is stored. () leaves its bytes alone."""
+    is_unmatched: bool
+    """No rule wanted it."""
+    facts: ObjectFacts
+    """After the coercions: its UIDs are those of the object to store."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """One configuration, compiled. Never changes; a reload makes a new one."""
+
+    version: str
+    settings: Settings
+    coercions: tuple[Coercion, ...]
+    rules: tuple[Rule, ...]
+    peers: Mapping[str, Peer]
+    groups: Mapping[str, Group]
+    unmatched: Unmatched
+    attributes_needed: tuple[AttributePath, ...] = field(init=False)
+    """What is read of every object: all that coercions and the conditions of rules ask for."""
+    _wanted: Wanted = field(init=False, repr=False, compare=False)
+    _wanted_to_explain: Wanted = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        asked = [path for coercion in self.coercions for path in coercion.when.attributes()]
+        asked += [path for coercion in self.coercions for path in attributes_of(coercion.actions)]
+        asked += [path for rule in self.rules for path in rule.when.attributes()]
+        object.__setattr__(self, "attributes_needed", needed(asked))
+        object.__setattr__(self, "_wanted", wanted(self.attributes_needed))
+        asked += [path for rule in self.rules for path in attributes_of(rule.actions)]
+        object.__setattr__(self, "_wanted_to_explain", wanted(needed(asked)))
+
+    def read_facts(
+        self,
+        *,
+        association: AssociationFacts,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        body: EncodedDataSet,
+        is_to_explain: bool = False,
+    ) -> ObjectFacts:
+        """What this table needs to know of an object that arrived; the bytes are read once. What only the actions of
+        rules need, which run at delivery, is read when `is_to_explain`.
+
+        Raises:
+            Unreadable: the bytes are not a data set in this transfer syntax.
+            ClassMismatch: command and data set name different SOP classes or instances.
+        """
+        return read_facts(
+            association=association,
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            body=body,
+            attributes=self._wanted_to_explain if is_to_explain else self._wanted,
+        )
+
+    def plan(self, facts: ObjectFacts) -> Plan:
+        """Coercions in order, each seeing the edits of the former; then every rule whose condition holds, until one
+        says `stop`. Two rules that want the same destination with equal actions make one route, the first's.
+
+        Raises:
+            Refusal: an action cannot be done on this object.
+        """
+        facts, edits = self._coerce(facts)
+        routes: dict[tuple[str, str], Route] = {}
+        is_unmatched = True
+        for rule in self.rules:
+            if not rule.when(facts):
+                continue
+            is_unmatched = False
+            for destination in rule.to:
+                key = (destination, rule.actions_json)
+                if key not in routes:
+                    routes[key] = Route(rule.name, destination, rule.actions_json)
+            if rule.stop:
+                break
+        return Plan(self._held() if is_unmatched else tuple(routes.values()), edits, is_unmatched, facts)
+
+    def explain(self, facts: ObjectFacts, *, with_values: bool = False) -> Explanation:
+        """Every coercion's and rule's verdict with its reasons, and the plan. `with_values` shows what was compared.
+        `facts` were read with `is_to_explain`.
+
+        Raises:
+            Refusal: as `plan`.
+        """
+        coercions: list[Verdict] = []
+        current = facts
+        for coercion in self.coercions:
+            reason = reason_for(coercion.when, current, with_values=with_values)
+            edits: tuple[Edit, ...] = ()
+            if reason.holds:
+                current, edits = _apply(coercion.actions, current)
+            coercions.append(Verdict(coercion.name, coercion.mark, reason, edits=edits))
+        rules: list[Verdict] = []
+        is_reached = True
+        for rule in self.rules:
+            reason = reason_for(rule.when, current, with_values=with_values)
+            edits = _apply(rule.actions, current)[1] if reason.holds and is_reached else ()
+            rules.append(Verdict(rule.name, rule.mark, reason, is_reached=is_reached, edits=edits, to=rule.to))
+            is_reached = is_reached and not (reason.holds and rule.stop)
+        plan = self.plan(facts)
+        return Explanation(tuple(coercions), tuple(rules), plan.routes, plan.edits, plan.is_unmatched, self.unmatched)
+
+    def _coerce(self, facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Edit, ...]]:
+        edits: tuple[Edit, ...] = ()
+        for coercion in self.coercions:
+            if coercion.when(facts):
+                facts, more = _apply(coercion.actions, facts)
+                edits += more
+        return facts, edits
+
+    def _held(self) -> tuple[Route, ...]:
+        if self.unmatched != "hold":
+            return ()
+        return (Route(UNMATCHED_RULE, "", "", DeliveryState.HELD),)
+
+
+def apply_actions(actions: Sequence[Action], facts: ObjectFacts) -> tuple[Edit, ...]:
+    """The edits of `actions` in order, each action seeing the edits of the former.
+
+    Raises:
+        Refusal: an action cannot be done on this object.
+    """
+    return _apply(actions, facts)[1]
+
+
+def attributes_of(actions: Iterable[Action]) -> tuple[AttributePath, ...]:
+    """What `actions` read, for `facts_for`."""
+    return tuple(dict.fromkeys(path for action in actions for path in action.attributes()))
+
+
+def _apply(actions: Sequence[Action], facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Edit, ...]]:
+    edits: list[Edit] = []
+    for action in actions:
+        more = tuple(action.edits(facts))
+        if more:
+            edits += more
+            facts = facts.edited(more)
+    return facts, tuple(edits)
