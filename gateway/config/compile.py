@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from gateway.config.check import check, is_broken
+from gateway.config.check import check
 from gateway.config.context import Context
 from gateway.config.explain import unknown_setting
 from gateway.config.findings import did_you_mean, listed
@@ -45,11 +45,12 @@ def compile_source(source: Source, context: Context) -> Compiled | None:
     names = names_of(peers, groups, _keys(root, "peers"), _keys(root, "groups"), not_destinations)
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
     rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
-    _warn_of_unused(root, peers, context)
     if settings is None or unmatched is None:
         return None
-    _warn_of_admission(root, settings, peers, context)
     _warn_of_loops(root, settings, peers, context)
+    if not context.findings.has_errors:  # else a mistake in a name would show as two
+        _warn_of_unused(root, peers, context)
+        _warn_of_admission(root, settings, peers, context)
     table = RoutingTable(
         version=source.version,
         settings=settings,
@@ -154,13 +155,17 @@ def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer]
         if spec is None:
             continue
         peer = compile_peer(name, spec, at, context, base)
-        if not place.has("address") and not place.has("folder"):
+        if not at.has("address") and not at.has("folder") and not _lost(at):
             not_destinations.add(name)
         if spec.enabled:
             enabled[name] = peer
             requestors.append((peer, place))
     check_requestors(requestors, context)
     return enabled, not_destinations
+
+
+def _lost(place: Place) -> frozenset[str]:
+    return place.node.lost if isinstance(place.node, MappingNode) else frozenset()
 
 
 def _groups(root: Place, peers: dict[str, Peer], not_destinations: set[str], context: Context) -> dict[str, Group]:
@@ -193,12 +198,8 @@ def _members(spec: GroupSpec, place: Place, names: Names, root: Place, context: 
 
 
 def _warn_of_unused(root: Place, peers: dict[str, Peer], context: Context) -> None:
-    if not context.is_complete:
-        return
     in_groups = {word for name in _keys(root, "groups") for word in _words(root, "groups", name, "all")}
     in_routes = {word for index in range(_length(root, "routes")) for word in _words(root, "routes", index, "to")}
-    if is_broken(root.at("routes").node) or is_broken(root.at("groups").node):
-        return
     for name, peer in peers.items():
         if name not in in_groups | in_routes and not peer.may:
             message = f"no route and no group names the peer `{name}`, and it may not call us (`may`)"
@@ -222,7 +223,7 @@ def _words(root: Place, *path: str | int) -> list[str]:
 
 
 def _warn_of_admission(root: Place, settings: Settings, peers: dict[str, Peer], context: Context) -> None:
-    if settings.admit == "known" and not any(peer.may for peer in peers.values()) and context.is_complete:
+    if settings.admit == "known" and not any(peer.may for peer in peers.values()):
         message = "`admit: known` and no peer has `may`: nobody may call us"
         context.findings.warning(root.at("gateway").holder, "nobody-admitted", message)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.config.findings import Findings
 from gateway.config.quantity import duration_s
-from gateway.config.tree import Place, Step, redacted
+from gateway.config.tree import Place, Step, discreet
 from gateway.routing.field import sop_class_uid, transfer_syntax_uid
 
 Resolve = Callable[[str], str]
@@ -64,5 +64,5 @@ class Context:
         try:
             return resolve(word)
         except ValueError as error:
-            self.error(place, code, redacted(str(error), place.node))
+            self.error(place, code, discreet(str(error), place))
             return ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import LATER
-from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, located, redacted
+from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, discreet, located
 from gateway.model import Mark
 from gateway.routing.field import ae_title
 
@@ -87,7 +87,8 @@ def _missing_setting(place: Place, fault: Fault) -> Iterator[Finding]:
     lost = here.node.lost if isinstance(here.node, MappingNode) else frozenset()
     for name in fault.expected:
         if name not in fault.value:
-            message = "" if name in lost else f"the setting `{name}` is missing"
+            is_told = name in lost or not LATER.isdisjoint(fault.value)
+            message = "" if is_told else f"the setting `{name}` is missing"
             stand_in = STAND_INS.get((fault.schema["title"], name))
             if stand_in is None:
                 yield Finding(here.holder, "missing-setting", message, fault.path)
@@ -116,7 +117,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
     if "title" not in schema or schema.get("type") == "object":
         return ""
     noun = schema["title"]
-    article = "" if noun.endswith("s") else "an " if noun[0] in "aeiouA" else "a "
+    article = "" if noun.endswith("bytes") else "an " if noun[0] in "aeiouA" else "a "
     example = f" such as `{schema['examples'][0]}`" if "examples" in schema else ""
     return f"{article}{noun}{example}"
 
@@ -129,7 +130,7 @@ def _hint(node: Node, fault: Fault) -> str:
             return "; leave out the quotes"
         case "boolean" if node.text.casefold() in YES_NO:
             return f" (did you mean `{YES_NO[node.text.casefold()]}`?)"
-        case "array":
+        case "array" if "$ref" not in fault.schema["items"]:
             return f" (did you mean `[{node.written}]`?)"
     return ""
 
@@ -138,7 +139,8 @@ def _not_one_of(place: Place, fault: Fault) -> Iterator[Finding]:
     here = place.at(*fault.path)
     words = [str(word) for word in fault.expected]
     text = here.node.text if isinstance(here.node, ScalarNode) and not here.node.is_secret else ""
-    message = f"expected {listed(words)}, found {here.shown}{did_you_mean(text, words)}"
+    near = did_you_mean(text, words) if text.isidentifier() else ""
+    message = f"expected {listed(words)}, found {here.shown}{near}"
     yield Finding(here.mark, "not-one-of", message, fault.path)
 
 
@@ -146,10 +148,10 @@ def _bad_format(place: Place, fault: Fault) -> Iterator[Finding]:
     here = place.at(*fault.path)
     title = fault.schema.get("title", "")
     if title == "AE title":
-        yield Finding(here.mark, "bad-ae-title", redacted(_ae_title_fault(fault.value), here.node), fault.path)
+        yield Finding(here.mark, "bad-ae-title", discreet(_ae_title_fault(fault.value), here), fault.path)
         return
     is_secret = isinstance(here.node, ScalarNode) and here.node.is_secret
-    near = "" if is_secret else _nearest_format(title, str(fault.value))
+    near = "" if is_secret else _nearest_format(title, str(fault.value), fault.schema["examples"][0])
     message = f"expected {_expected(fault.schema)}, found {here.shown}{near}"
     yield Finding(here.mark, "bad-format", message, fault.path)
 
@@ -162,14 +164,14 @@ def _ae_title_fault(text: str) -> str:
     return "an AE title has 1 to 16 printable ASCII characters without backslash"
 
 
-def _nearest_format(title: str, text: str) -> str:
+def _nearest_format(title: str, text: str, example: str) -> str:
     near = ""
     if title == "duration":
         near = _with_unit(text, DURATION_UNITS)
     if title == "size":
         near = _with_unit(text, SIZE_UNITS)
     if title == "address" and re.fullmatch(r"[^\s:\[\]/]+", text):
-        near = f"{text}:104"
+        near = f"{text}:{example.rpartition(':')[2]}"
     if title == "address" and re.fullmatch(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9]{2,5}", text):
         host, _, port = text.rpartition(":")
         near = f"[{host}]:{port}"

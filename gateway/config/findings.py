@@ -35,7 +35,7 @@ class Findings:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` (did you mean `pacs`?)``, or nothing when no known word is near."""
     by_folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.65)
     return f" (did you mean `{by_folded[near[0]]}`?)" if near else ""
 
 

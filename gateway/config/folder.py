@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from gateway.config.context import Context
 from gateway.config.spec import FolderSpec
-from gateway.config.tree import Place, redacted
+from gateway.config.tree import Place, discreet
 from gateway.model import Folder
 from gateway.routing.template import Template
 
@@ -27,7 +27,7 @@ def compile_folder(spec: FolderSpec, place: Place, context: Context) -> Folder:
         context.error(at, "leaves-root", f"{at.shown} holds `..`; name the folder itself")
     elif os.path.commonpath((root, inside)) != root:
         context.error(at, "leaves-root", f"{at.shown} does not lie in `root` {place.at('root').shown}")
-    if root == os.path.sep:
+    elif root == os.path.sep:
         where = place.at("root") if place.has("root") else at
         context.error(where, "root-is-everything", "the whole file system would be the root; name a folder in it")
     rest = spec.path[len(literal) :]
@@ -40,7 +40,7 @@ def _check_template(text: str, place: Place, context: Context) -> None:
     try:
         template = Template(text)
     except ValueError as error:
-        context.error(place, "bad-template", redacted(str(error), place.node))
+        context.error(place, "bad-template", discreet(str(error), place))
         return
     if not template.attributes:
         message = f"{place.shown} is the same path for every object; use attributes, such as `{{{{ SOPInstanceUID }}}}`"

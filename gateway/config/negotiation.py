@@ -87,7 +87,7 @@ def _common_extended(spec: CommonExtendedSpec, place: Place, context: Context) -
 
 
 def _user_identity(spec: UserIdentitySpec, place: Place, context: Context) -> UserIdentity:
-    if spec.type == "username_passcode" and spec.secondary is UNSET:
+    if spec.type == "username_passcode" and not place.has("secondary"):
         message = "`type: username_passcode` needs `secondary`, the passcode"
         context.findings.error(place.holder, "missing-setting", message)
     if spec.type != "username_passcode" and spec.secondary is not UNSET:

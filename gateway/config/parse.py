@@ -159,7 +159,8 @@ class _Composer:
         return root
 
     def _mark(self, event: Any) -> Mark:
-        return Mark(self._shown, event.start_mark.line + 1, event.start_mark.column + 1)
+        start = event.start_mark
+        return Mark(self._shown, start.line + 1, start.column + 1)
 
     def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
         mark = self._mark(event)
@@ -230,7 +231,7 @@ class _Composer:
             if isinstance(event, yaml.MappingEndEvent):
                 break
             key_mark = self._mark(event)
-            key = self._key(event, events, depth)
+            key = self._key(event, key_mark, events, depth)
             value = self._node(next(events), events, depth + 1)
             if key is None:
                 continue
@@ -242,8 +243,7 @@ class _Composer:
             entries[key] = Entry(key_mark, value)
         return MappingNode(mark, entries)
 
-    def _key(self, event: Any, events: Iterator[Any], depth: int) -> str | None:
-        mark = self._mark(event)
+    def _key(self, event: Any, mark: Mark, events: Iterator[Any], depth: int) -> str | None:
         if not isinstance(event, yaml.ScalarEvent):
             self._node(event, events, depth + 1)
             self._findings.error(mark, "key-not-text", "a name is expected here, not a list, a mapping or an alias")

@@ -12,7 +12,7 @@ from gateway.config.folder import compile_folder
 from gateway.config.negotiation import compile_associate
 from gateway.config.process import compile_address, compile_timers
 from gateway.config.spec import PeerSpec, RetrySpec
-from gateway.config.tree import Place
+from gateway.config.tree import Place, substituted
 from gateway.model import Folder, Peer, Retry, Timers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -58,6 +58,7 @@ def check_combination(place: Place, context: Context) -> None:
         if place.has("address"):
             message = "a peer has `address` or `folder`, not both; make two peers"
             context.findings.error(place.at("folder").holder, "conflict", message)
+            return
         _without_effect(ONLY_DICOM, "a folder", place, context)
         return
     is_called_otherwise = place.has("associate", "ae_title") and not place.has("may")
@@ -84,14 +85,16 @@ def _hosts(hosts: tuple[str, ...], place: Place, context: Context) -> tuple[str,
             networks.append(str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text)))
         except ValueError:
             context.error(
-                at, "bad-host", f"{at.shown} is neither an address nor a network such as `10.1.0.0/16`{_near(text)}"
+                at, "bad-host", f"{at.shown} is neither an address nor a network such as `10.1.0.0/16`{_near(text, at)}"
             )
     return tuple(networks)
 
 
-def _near(text: str) -> str:
+def _near(text: str, place: Place) -> str:
+    if "/" not in text or substituted(place.node):
+        return ""
     try:
-        return f" (did you mean `{ipaddress.ip_network(text, strict=False)}`?)" if "/" in text else ""
+        return f" (did you mean `{ipaddress.ip_network(text, strict=False)}`?)"
     except ValueError:
         return ""
 
@@ -106,7 +109,8 @@ def _retry(spec: RetrySpec, place: Place, context: Context) -> Retry:
     )
     if retry.first_delay_s > retry.max_delay_s:
         at = place.at("first" if place.has("first") else "max")
-        context.error(at, "out-of-range", f"`first` ({spec.first}) is more than `max` ({spec.max})")
+        first, longest = place.written("first", spec.first), place.written("max", spec.max)
+        context.error(at, "out-of-range", f"`first` ({first}) is more than `max` ({longest})")
     return retry
 
 

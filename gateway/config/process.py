@@ -80,7 +80,9 @@ def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:
     large_object_bytes = size_bytes(spec.large_object)
     if large_object_bytes > segment_bytes:
         at = place.at("large_object" if place.has("large_object") else "segment_size")
-        message = f"`large_object` ({spec.large_object}) is more than `segment_size` ({spec.segment_size})"
+        large = place.written("large_object", spec.large_object)
+        segment = place.written("segment_size", spec.segment_size)
+        message = f"`large_object` ({large}) is more than `segment_size` ({segment})"
         context.error(at, "out-of-range", message)
     return Spool(
         path=context.at_work(spec.path),

@@ -13,15 +13,12 @@ from gateway.config.context import Context
 from gateway.config.explain import MISSING
 from gateway.config.findings import did_you_mean
 from gateway.config.spec import CoercionSpec, RouteSpec
-from gateway.config.tree import MappingNode, Path, Place, lossless, redacted, without
+from gateway.config.tree import MappingNode, Path, Place, discreet, lossless, without
 from gateway.model import Group, Mark, Peer
 from gateway.ports import Action, Predicate
 from gateway.routing.kinds import build_actions, build_predicate, canonical_json, settings
 from gateway.routing.match import All
-from gateway.routing.table import Coercion, Rule
-
-RESERVED_NAME = "unmatched"
-"""The rule name of objects that no route wanted."""
+from gateway.routing.table import UNMATCHED_RULE, Coercion, Rule
 
 KEY_CODES = frozenset(
     {"unknown-predicate", "unknown-action", "unknown-field", "several-kinds", "missing-field", "missing-kind"}
@@ -88,9 +85,8 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Rule, 
             continue
         if end is not None:
             name, mark = end
-            message = (
-                f"the route `{spec.name}` is never asked: `{name}` at {mark.file}:{mark.line} always holds and stops"
-            )
+            where = f"`{name}` at {mark.file}:{mark.line}:{mark.column}"
+            message = f"the route `{spec.name}` is never asked: {where} always holds and stops"
             context.findings.warning(at.at("name").mark, "shadowed-route", message)
         if not to:
             continue
@@ -110,11 +106,16 @@ def expand(words: Sequence[str], place: Place, names: Names, context: Context) -
         _check_destination(word, at, names, context)
         for member in names.members.get(word, ()):
             if member in members:
-                via = "" if member == word else f" by `{word}`"
-                message = f"`{member}` is named{via} again, after `{members[member]}`; it gets the object once"
+                message = f"{_again(member, word, members[member])}; it gets the object once"
                 context.findings.warning(at.mark, "duplicate-destination", message)
             members.setdefault(member, word)
     return tuple(members)
+
+
+def _again(member: str, word: str, first: str) -> str:
+    if word != member:
+        return f"`{word}` holds `{member}`, which stands here already"
+    return f"`{member}` stands here twice" if first == member else f"`{member}` is in `{first}` already"
 
 
 def _check_destination(word: str, place: Place, names: Names, context: Context) -> None:
@@ -158,7 +159,7 @@ def _check_name(name: str, place: Place, taken: dict[str, Mark], context: Contex
     if name == MISSING:
         return
     at = place.at("name")
-    if name == RESERVED_NAME:
+    if name == UNMATCHED_RULE:
         context.error(at, "reserved-name", f"`{name}` is the name of what no route wants; choose another")
     if name in taken:
         first = taken[name]
@@ -197,7 +198,7 @@ def _reporter(place: Place, context: Context) -> Callable[[Path, str, str], None
     def report(path: Path, code: str, message: str) -> None:
         at = place.at(*path)
         mark = at.holder if _is_of_key(path, code) else at.mark
-        context.findings.error(mark, code, redacted(message, place.node))
+        context.findings.error(mark, code, discreet(message, at))
 
     return report
 

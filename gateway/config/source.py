@@ -32,7 +32,8 @@ def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
     digest = hashlib.sha256()
     roots: list[MappingNode] = []
     is_complete = True
-    for file in _files(path, findings):
+    files = _files(path, findings)
+    for file in files:
         try:
             content = file.read_bytes()
         except OSError as error:
@@ -54,7 +55,7 @@ def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
                 findings.error(node.mark, "wrong-type", "a file holds sections such as `peers:` and `routes:`")
                 is_complete = False
     root = _merged(roots, Mark(str(path), 1, 1), findings)
-    return Source(root, digest.hexdigest()[:12], is_complete and bool(roots))
+    return Source(root, digest.hexdigest()[:12], is_complete and bool(files))
 
 
 def _files(path: Path, findings: Findings) -> list[Path]:

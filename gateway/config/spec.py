@@ -394,7 +394,7 @@ class PeerSpec(Spec, frozen=True):
 class GroupSpec(Spec, frozen=True):
     """Several peers under one name."""
 
-    all: Annotated[tuple[Name, ...], Meta(min_length=1, description="Each of these peers gets the object.")]
+    all: Annotated[tuple[Text, ...], Meta(min_length=1, description="Each of these peers gets the object.")]
 
 
 class CoercionSpec(Spec, frozen=True):
@@ -410,7 +410,7 @@ class RouteSpec(Spec, frozen=True):
     """Where objects go."""
 
     name: RuleName
-    to: Annotated[tuple[Name, ...], Meta(min_length=1, description="Names of peers and groups.")]
+    to: Annotated[tuple[Text, ...], Meta(min_length=1, description="Names of peers and groups.")]
     when: Any = UNSET
     then: Any = UNSET
     stop: Annotated[bool, Meta(description="true: when this route holds, no later one is asked.")] = False

@@ -22,7 +22,7 @@ def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) 
     wanted: Literal["none", "optional", "required"] = "required" if spec.client_ca is not UNSET else "none"
     if spec.client_certificates is not UNSET:
         wanted = spec.client_certificates
-    if wanted != "none" and spec.client_ca is UNSET:
+    if wanted != "none" and not place.has("client_ca"):
         message = f"`client_certificates: {wanted}` needs `client_ca`, the authorities that we trust"
         context.error(place.at("client_certificates"), "missing-setting", message)
     return TLS(
@@ -37,7 +37,7 @@ def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) 
 
 def compile_peer_tls(spec: PeerTLSSpec, place: Place, context: Context) -> TLS:
     """TLS towards a peer."""
-    if spec.key is not UNSET and spec.certificate is UNSET:
+    if spec.key is not UNSET and not place.has("certificate"):
         context.error(place.at("key"), "missing-setting", "`key` needs `certificate`")
     if not spec.verify and spec.ca is not UNSET:
         context.error(

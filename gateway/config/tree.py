@@ -97,15 +97,6 @@ def substituted(node: Node) -> list[ScalarNode]:
             return []
 
 
-def redacted(message: str, node: Node) -> str:
-    """`message` with what came from the environment or a file put back to how it is written."""
-    for scalar in sorted(substituted(node), key=lambda scalar: len(scalar.text), reverse=True):
-        if scalar.text:
-            for spelling in (scalar.text, repr(scalar.text)[1:-1]):
-                message = message.replace(spelling, scalar.written)
-    return message
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
     """A node together with the place of the key or list item that holds it."""
@@ -141,20 +132,28 @@ class Place:
         return place
 
     def has(self, *path: Step) -> bool:
-        """True when the file says something at `path`."""
-        place: Place | None = self
+        """True when the file says something at `path`, be it right or wrong."""
+        place: Place = self
         for step in path:
-            if place is None:
+            if isinstance(place.node, MappingNode) and step in place.node.lost:
+                return True
+            below = place.child(step)
+            if below is None:
                 return False
-            place = place.child(step)
-        return place is not None
+            place = below
+        return True
+
+    def written(self, step: Step, default: str) -> str:
+        """What stands in the file one step below, for messages; `default` when nothing does."""
+        below = self.child(step)
+        return below.node.written if below and isinstance(below.node, ScalarNode) else default
 
     @property
     def shown(self) -> str:
         """What stands in the file, for messages; never a resolved secret."""
         match self.node:
-            case ScalarNode(value=None, is_secret=False, written=""):
-                return "nothing"
+            case ScalarNode(value=value, written=""):
+                return "nothing" if value is None else "an empty text"
             case ScalarNode():
                 text = self.node.written
                 return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"
@@ -164,6 +163,13 @@ class Place:
                 return "a list"
             case BrokenNode():
                 return "an unreadable value"
+
+
+def discreet(message: str, place: Place) -> str:
+    """`message`, unless something from the environment or a file stands at `place`: the message might quote it."""
+    if not substituted(place.node):
+        return message
+    return f"what {place.shown} stands for is not valid here"
 
 
 def without(node: Node, path: Sequence[Step]) -> Node | None:
