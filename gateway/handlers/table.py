@@ -11,7 +11,7 @@ from gateway.handlers.store import StoreDesk, handle_store
 
 
 def bindings(store: StoreDesk) -> list[tuple[Any, ...]]:
-    """(event, handler[, further arguments]) as pynetdicom's `evt_handlers` has them; what is not here is not offered."""
+    """(event, handler[, arguments]) as pynetdicom's `evt_handlers` has them; what is not here is not offered."""
     return [
         (evt.EVT_C_ECHO, handle_echo),
         (evt.EVT_C_STORE, handle_store, [store]),

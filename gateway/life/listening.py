@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from gateway.dimse.tls import server_context
 from gateway.model import Listener
 from gateway.ports import ConfigurationError
 
@@ -56,20 +57,28 @@ def changes(
     for listener in wanted:
         if listener in kept:
             continue
-        in_the_way = tuple(old for old in leaving if old.name == listener.name or _collide(old, listener))
+        rivals = tuple(old for old in current if old not in kept and _collide(old, listener))
+        in_the_way = tuple(old for old in rivals if old in leaving)
         leaving = [old for old in leaving if old not in in_the_way]
-        if in_the_way:
+        if rivals:  # also when an earlier replacement closes them: this one opens after it
             replaced.append((in_the_way, listener))
         else:
             opened.append(listener)
     return ListenerChange(tuple(opened), tuple(replaced), tuple(leaving))
 
 
+def check_tls(listener: Listener) -> None:
+    """Raises ConfigurationError when the TLS files of a listener cannot be used."""
+    if listener.tls is not None:
+        server_context(listener.tls)
+
+
 class Listening:
     """Keeps an acceptor's listeners as the configuration wants them."""
 
-    def __init__(self, acceptor: Acceptor) -> None:
+    def __init__(self, acceptor: Acceptor, check: Callable[[Listener], None] = check_tls) -> None:
         self._acceptor = acceptor
+        self._check = check
         self._certificates: dict[str, tuple[object, ...]] = {}
 
     async def start(self, wanted: Iterable[Listener]) -> None:
@@ -85,6 +94,8 @@ class Listening:
 
     async def prepare(self, change: ListenerChange) -> None:
         """Open what is new. Raises ConfigurationError, and then everything listens as before."""
+        for _, listener in change.replaced:
+            self._check(listener)  # before the old one closes: it might not open again with the same files
         opened: list[Listener] = []
         closed: list[Listener] = []
         try:
@@ -121,6 +132,8 @@ class Listening:
 
 def _collide(one: Listener, other: Listener) -> bool:
     """True when both cannot be open at once."""
+    if one.name == other.name:
+        return True
     if one.port != other.port or one.port == 0:
         return False
     return one.address == other.address or bool(ANY_ADDRESS & {one.address, other.address})

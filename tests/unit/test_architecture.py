@@ -12,6 +12,7 @@ LAYERS = [
     {"ports"},
     {"routing", "dataset", "spool"},
     {"web", "dimse", "handlers", "delivery", "config", "destination", "queue", "metrics"},
+    {"life"},
     {"app"},
     {"cli", "demo", "__main__"},
 ]
