@@ -147,8 +147,10 @@ class Orthanc(Daemon):
         modalities: Mapping[str, Modality] | None = None,
         lua: str = "",
         settings: Mapping[str, Any] | None = None,
+        no_delay: bool = True,
     ) -> None:
         super().__init__(folder / "orthanc.log")
+        self.no_delay = no_delay
         self.folder = folder
         self.port = port or free_port()
         self.http_port = free_port()
@@ -198,7 +200,7 @@ class Orthanc(Daemon):
         return [program("Orthanc"), str(self.folder / "orthanc.json")]
 
     def environment(self) -> dict[str, str]:
-        return NO_DELAY
+        return NO_DELAY if self.no_delay else {}
 
     async def is_ready(self) -> bool:
         if not is_listening(self.http_port):
