@@ -1,0 +1,114 @@
+"""An SQLite file that holds a gateway's queue: opening, schema, transactions, errors in the gateway's words."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from gateway.ports import ConfigurationError, GatewayError, SpoolFull, Temporary
+from gateway.queue.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
+
+PAGES_BEFORE_CHECKPOINT = 4000
+"""The write-ahead log goes into the database after about 16 MB: often enough for reads, seldom enough for commits."""
+
+
+class QueueBroken(GatewayError):
+    """An operator fixes: the database file is damaged."""
+
+
+def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Connection:
+    """Open the queue's file, made and brought up to date when needed.
+
+    Raises:
+        ConfigurationError: it cannot be opened, is something else, or belongs to a newer version.
+    """
+    if must_exist and not path.is_file():
+        raise ConfigurationError(f"queue {path}: there is no such file; start the gateway once, or name its queue")
+    try:
+        if not must_exist:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = apsw.SQLITE_OPEN_READWRITE | (0 if must_exist else apsw.SQLITE_OPEN_CREATE)
+        connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+    except (apsw.Error, OSError) as error:
+        raise ConfigurationError(f"queue {path}: cannot be opened: {error}") from error
+    try:
+        _prepare(connection, busy_timeout_s)
+        _migrate(connection, path)
+    except apsw.BusyError as error:
+        connection.close()
+        raise Temporary(f"queue {path}: another process holds it: {error}") from error
+    except apsw.Error as error:
+        connection.close()
+        raise ConfigurationError(f"queue {path}: not a usable SQLite file: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: apsw.Connection, busy_timeout_s: float) -> None:
+    connection.set_busy_timeout(round(busy_timeout_s * 1000))
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "FULL")
+    connection.pragma("cache_size", -65536)  # KiB: inner pages of a million rows stay in memory
+    connection.pragma("temp_store", "memory")
+    connection.pragma("mmap_size", 0)  # an I/O error must be an error code, not SIGBUS
+    connection.wal_autocheckpoint(PAGES_BEFORE_CHECKPOINT)
+
+
+def _migrate(connection: apsw.Connection, path: Path) -> None:
+    if _version(connection, path) == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for version in range(_version(connection, path) + 1, SCHEMA_VERSION + 1):
+            connection.execute(SQL[f"schema_{version}"])
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", SCHEMA_VERSION)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _version(connection: apsw.Connection, path: Path) -> int:
+    """The file's schema version; 0 for an empty file."""
+    application_id, version = int(connection.pragma("application_id")), int(connection.pragma("user_version"))
+    if application_id != APPLICATION_ID:
+        if application_id == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
+            return 0
+        raise ConfigurationError(f"queue {path}: this SQLite file is not a gateway's queue; name another file")
+    if version > SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"queue {path}: made by a newer gateway (schema {version}, this one knows {SCHEMA_VERSION}); "
+            "run that version, or name another file"
+        )
+    return version
+
+
+@contextmanager
+def our_errors(path: Path) -> Generator[None]:
+    """SQLite's errors as the gateway's, sorted by who must act.
+
+    Raises:
+        SpoolFull: no room, or the disk failed.
+        Temporary: another process held the queue for longer than the busy time-out.
+        QueueBroken: the file is damaged.
+    """
+    try:
+        yield
+    except (apsw.FullError, apsw.IOError) as error:
+        raise SpoolFull(f"queue {path}: the disk takes no more: {error}") from error
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise Temporary(f"queue {path}: another process holds it: {error}") from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise QueueBroken(f"queue {path}: the file is damaged ({error}); stop, and restore or recover it") from error
+
+
+def single(connection: apsw.Connection, name: str, values: dict[str, Any]) -> Any:
+    """The one value, or the tuple of the one row, that a named statement gives; None without a row."""
+    return connection.execute(SQL[name], values).get

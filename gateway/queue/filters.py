@@ -1,0 +1,43 @@
+"""Which deliveries an operator means, as SQL: a table from the fields of `DeliveryFilter` to conditions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gateway.ports import DeliveryFilter
+from gateway.queue.rows import microseconds
+from gateway.queue.statements import SQL
+
+CONDITIONS = {
+    "ids": "delivery.delivery_id IN (SELECT value FROM json_each(:ids))",
+    "destination": "delivery.destination = :destination",
+    "state": "delivery.state = :state",
+    "sop_instance_uid": "instance.sop_instance_uid = :sop_instance_uid",
+    "study_instance_uid": "instance.study_instance_uid = :study_instance_uid",
+    "rule": "delivery.rule = :rule",
+    "created_before": "delivery.created_at < :created_before",
+    "created_after": "delivery.created_at > :created_after",
+}
+
+
+def select(which: DeliveryFilter, limit: int) -> tuple[str, dict[str, Any]]:
+    """The statement that finds these deliveries, and its values. `limit` -1 is no limit."""
+    values = _values(which)
+    conditions = " AND ".join(CONDITIONS[name] for name in values) or "true"
+    return SQL["find_deliveries"].replace("{filter}", conditions), {**values, "limit": limit}
+
+
+def _values(which: DeliveryFilter) -> dict[str, Any]:
+    """Values of the fields that are not empty."""
+    values: dict[str, Any] = {
+        "ids": json.dumps(which.ids) if which.ids else None,
+        "destination": which.destination,
+        "state": which.state.value if which.state else None,
+        "sop_instance_uid": which.sop_instance_uid or None,
+        "study_instance_uid": which.study_instance_uid or None,
+        "rule": which.rule or None,
+        "created_before": microseconds(which.created_before) if which.created_before else None,
+        "created_after": microseconds(which.created_after) if which.created_after else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}

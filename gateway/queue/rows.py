@@ -1,0 +1,163 @@
+"""Between the words of the model and what the database keeps: times as microseconds, batches as JSON.
+
+A batch goes to SQLite as one JSON text and comes back as one: a statement then serves any number of rows, and the
+interpreter lock is given up and taken again once a statement instead of once a row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.model import (
+    AssociationFacts,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Instance,
+    PayloadRef,
+    Route,
+    Settlement,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STATES = {state.value: state for state in DeliveryState}
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    passed = time - EPOCH
+    return (passed.days * 86400 + passed.seconds) * 1_000_000 + passed.microseconds
+
+
+def moment(microseconds_since_1970: int) -> datetime:
+    """The aware UTC time that `microseconds` came from."""
+    return EPOCH + timedelta(microseconds=microseconds_since_1970)
+
+
+def batch(rows: Sequence[object]) -> str:
+    """Rows as JSON for `json_each`. Text that SQLite could not hold (NUL, lone surrogates) is replaced."""
+    text = _encode(rows)
+    if "\\u" not in text:
+        return text
+    return _encode(_cleaned(rows))
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    if isinstance(value, list | tuple):
+        return [_cleaned(item) for item in value]
+    return value
+
+
+def association_text(facts: AssociationFacts) -> str:
+    """Facts as compact JSON, without what is empty."""
+    return _encode({name: value for name, value in dataclasses.asdict(facts).items() if value})
+
+
+def association_facts(text: str) -> AssociationFacts:
+    """What `association_text` wrote; fields of other versions of this package are left out."""
+    known = {field.name for field in dataclasses.fields(AssociationFacts)}
+    values = {"calling_ae_title": "", "called_ae_title": "", "remote_host": ""} | json.loads(text)
+    return AssociationFacts(**{name: value for name, value in values.items() if name in known})
+
+
+def instance_row(instance_id: int, instance: Instance, association_id: int, settled_at: int | None) -> tuple[Any, ...]:
+    """Values for `insert_instances`."""
+    payload = instance.payload
+    return (
+        instance_id,
+        instance.sop_class_uid,
+        instance.sop_instance_uid,
+        instance.transfer_syntax_uid,
+        instance.study_instance_uid,
+        instance.series_instance_uid,
+        association_id,
+        payload.name,
+        payload.offset_bytes,
+        payload.length_bytes,
+        payload.digest.hex(),
+        microseconds(instance.received_at),
+        settled_at,
+    )
+
+
+def delivery_row(delivery_id: int, instance_id: int, route: Route) -> tuple[Any, ...]:
+    """Values for `insert_deliveries`."""
+    return (delivery_id, instance_id, route.destination, route.rule, route.actions_json, route.state.value)
+
+
+def settlement_row(settlement: Settlement) -> tuple[Any, ...]:
+    """Values for `find_leased` and `settle`."""
+    return (
+        settlement.delivery_id,
+        settlement.lease,
+        settlement.state.value,
+        microseconds(settlement.due_at),
+        settlement.reason,
+        1 if settlement.is_attempt else 0,
+    )
+
+
+def attempt_row(settlement: Settlement, number: int) -> tuple[Any, ...]:
+    """Values for `insert_attempts`."""
+    return (
+        settlement.delivery_id,
+        number,
+        microseconds(settlement.started_at) if settlement.started_at else None,
+        round(settlement.duration_s * 1_000_000),
+        settlement.state.value,
+        settlement.status,
+        settlement.reason,
+    )
+
+
+def attempt(row: Sequence[Any]) -> Attempt:
+    """One row of `attempts`."""
+    number, started_at, duration_us, state, status, reason = row
+    return Attempt(
+        number=number,
+        started_at=None if started_at is None else moment(started_at),
+        duration_s=duration_us / 1_000_000,
+        state=STATES[state],
+        status=status,
+        reason=reason,
+    )
+
+
+ASSOCIATION_COLUMN = 15
+"""Where `read_deliveries` has the association's identifier."""
+
+
+def delivery(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -> Delivery:
+    """One row of `read_deliveries`."""
+    payload = PayloadRef(row[16], row[17], row[18], bytes.fromhex(row[19]))
+    instance = Instance(
+        sop_class_uid=row[10],
+        sop_instance_uid=row[11],
+        transfer_syntax_uid=row[12],
+        study_instance_uid=row[13],
+        series_instance_uid=row[14],
+        association=associations[row[15]],
+        payload=payload,
+        received_at=moment(row[20]),
+        instance_id=row[21],
+    )
+    return Delivery(
+        delivery_id=row[0],
+        instance=instance,
+        destination=row[1],
+        rule=row[2],
+        actions_json=row[3],
+        state=STATES[row[4]],
+        attempts=row[5],
+        created_at=moment(row[6]),
+        due_at=moment(row[7]),
+        lease=row[8],
+        reason=row[9],
+    )

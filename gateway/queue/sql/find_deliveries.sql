@@ -1,0 +1,8 @@
+-- Deliveries that an operator means, oldest first. `{filter}` is a conjunction from the table in `filters.py`.
+SELECT json_group_array(delivery_id) FROM (
+    SELECT delivery.delivery_id
+    FROM delivery JOIN instance ON instance.instance_id = delivery.instance_id
+    WHERE {filter}
+    ORDER BY delivery.delivery_id
+    LIMIT :limit
+);

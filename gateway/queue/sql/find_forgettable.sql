@@ -1,0 +1,6 @@
+-- Instances that owe nothing and settled long enough ago: [instances, their associations].
+SELECT json_array(json_group_array(instance_id), json_group_array(DISTINCT association_id)) FROM (
+    SELECT instance_id, association_id FROM instance
+    WHERE settled_at IS NOT NULL AND settled_at < :before
+    ORDER BY settled_at LIMIT :limit
+);

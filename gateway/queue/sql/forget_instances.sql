@@ -1,0 +1,2 @@
+-- The instances themselves.
+DELETE FROM instance WHERE instance_id IN (SELECT value FROM json_each(:ids));

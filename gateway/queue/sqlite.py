@@ -1,0 +1,370 @@
+"""The queue on SQLite: plain SQL by name, a few statements for any number of rows, leases fenced by tokens."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import json
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway.model import AssociationFacts, Attempt, Delivery, DeliveryState, Instance, PayloadRef, Route, Settlement
+from gateway.ports import Accepted, DeliveryFilter, QueueDepth
+from gateway.queue import rows
+from gateway.queue.connection import connect, our_errors, single
+from gateway.queue.filters import select
+from gateway.queue.rows import batch, microseconds, moment
+from gateway.queue.statements import SQL
+
+log = structlog.get_logger()
+
+ATTEMPTS_KEPT = 20
+"""Per delivery; the oldest go."""
+
+CLOCK_STEP_US = 3600 * 1_000_000
+"""A clock that is set back by up to this much does not change the order of arrival."""
+
+ASSOCIATIONS_CACHED = 4096
+
+
+@dataclasses.dataclass(slots=True)
+class _Known:
+    """What the last transaction knew of the file; void as soon as another connection wrote."""
+
+    data_version: int = -1
+    instance_id: int = 0
+    delivery_id: int = 0
+    created_at: int = 0
+    associations: dict[AssociationFacts, int] = dataclasses.field(default_factory=dict)
+
+
+class SQLiteQueue:
+    """The `Queue` port on one SQLite file in WAL mode with `synchronous=FULL`.
+
+    One thread at a time uses one object; any number of processes may have the file open. Several gateways on one
+    file are excluded by the spool's lock, not here.
+
+    Raises (opening): ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        busy_timeout_s: float = 30.0,
+        must_exist: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self._now = now
+        self._connection = connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
+        self._is_synchronous_full = True
+        self._known = _Known()
+        self._facts: dict[int, AssociationFacts] = {}
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # --- transactions -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, *, is_durable: bool = True) -> Generator[SQLiteQueue]:
+        """One transaction; leaving it commits, an exception rolls all of it back."""
+        with our_errors(self.path):
+            self._begin(is_durable)
+            try:
+                yield self
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _begin(self, is_durable: bool) -> None:
+        if is_durable != self._is_synchronous_full:
+            self._connection.pragma("synchronous", "FULL" if is_durable else "NORMAL")
+            self._is_synchronous_full = is_durable
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._refresh()
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        self._known.data_version = -1  # the identifiers and associations of this transaction never were
+        self._facts.clear()
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _refresh(self) -> None:
+        """Learn the last identifiers, unless nobody else wrote since."""
+        data_version = self.changes()
+        known = self._known
+        if known.data_version == data_version:
+            return
+        instance_id, delivery_id, created_at = single(self._connection, "last_identifiers", {})
+        self._known = _Known(
+            data_version=data_version,
+            instance_id=max(instance_id, known.instance_id),
+            delivery_id=max(delivery_id, known.delivery_id),
+            created_at=max(created_at, known.created_at),
+        )
+
+    def changes(self) -> int:
+        """A number that differs after another connection wrote."""
+        return int(self._connection.pragma("data_version"))
+
+    # --- accepting ----------------------------------------------------------------------------------------------
+
+    def accept(self, instance: Instance, routes: Sequence[Route], now: datetime) -> Accepted:
+        return self.accept_all([(instance, routes)], now)[0]
+
+    def accept_all(
+        self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], now: datetime
+    ) -> builtins.list[Accepted]:
+        """Add instances with a delivery a route, except what is still owed already."""
+        now_us = microseconds(now)
+        owed = self._owed(arrivals)
+        instances: list[tuple[Any, ...]] = []
+        deliveries: list[tuple[Any, ...]] = []
+        answers = []
+        for instance, routes in arrivals:
+            same = owed.setdefault((instance.sop_instance_uid, instance.payload.digest), {})
+            fresh = {key: route for route in routes if (key := (route.destination, route.actions_json)) not in same}
+            if routes and not fresh:
+                instance_id, payload = same[routes[0].destination, routes[0].actions_json]
+                answers.append(Accepted(instance_id, 0, payload))
+                continue
+            self._known.instance_id = instance_id = self._known.instance_id + 1
+            association_id = self._association_id(instance.association)
+            instances.append(rows.instance_row(instance_id, instance, association_id, None if routes else now_us))
+            for key, route in fresh.items():
+                self._known.delivery_id += 1
+                deliveries.append(rows.delivery_row(self._known.delivery_id, instance_id, route))
+                same[key] = (instance_id, instance.payload)
+            answers.append(Accepted(instance_id, len(fresh)))
+        self._insert(instances, deliveries, now_us)
+        return answers
+
+    def _owed(
+        self, arrivals: Sequence[tuple[Instance, Sequence[Route]]]
+    ) -> dict[tuple[str, bytes], dict[tuple[str, str], tuple[int, PayloadRef]]]:
+        """What is still owed of the same objects: (UID, digest) → (destination, actions) → its instance."""
+        pairs = [(instance.sop_instance_uid, instance.payload.digest.hex()) for instance, _ in arrivals]
+        found: dict[tuple[str, bytes], dict[tuple[str, str], tuple[int, PayloadRef]]] = {}
+        for index, instance_id, destination, actions, name, offset, length in self._json(
+            "find_duplicates", arrivals=batch(pairs)
+        ):
+            instance = arrivals[index][0]
+            digest = instance.payload.digest
+            payload = PayloadRef(name, offset, length, digest)
+            found.setdefault((instance.sop_instance_uid, digest), {})[destination, actions] = (instance_id, payload)
+        return found
+
+    def _association_id(self, facts: AssociationFacts) -> int:
+        known = self._known.associations
+        association_id = known.get(facts)
+        if association_id is not None:
+            return association_id
+        association_id = int(single(self._connection, "insert_association", {"facts": rows.association_text(facts)}))
+        if len(known) >= ASSOCIATIONS_CACHED:
+            known.clear()
+        known[facts] = association_id
+        return association_id
+
+    def _insert(self, instances: Sequence[object], deliveries: Sequence[object], now_us: int) -> None:
+        if instances:
+            self._do("insert_instances", instances=batch(instances))
+        if deliveries:
+            self._known.created_at = due_at = self._horizon(now_us)
+            self._do("insert_deliveries", deliveries=batch(deliveries), due_at=due_at)
+
+    def _horizon(self, now_us: int) -> int:
+        """The present, or the newest arrival when the clock was set back a little."""
+        newest = self._known.created_at
+        return newest if now_us < newest <= now_us + CLOCK_STEP_US else now_us
+
+    # --- working ------------------------------------------------------------------------------------------------
+
+    def claim(self, destination: str, limit: int, lease_s: float, now: datetime) -> builtins.list[Delivery]:
+        """Take due deliveries under a lease of `lease_s` seconds, oldest due first, then in order of arrival."""
+        now_us = microseconds(now)
+        ids = single(
+            self._connection,
+            "find_due",
+            {"destination": destination, "now": now_us, "horizon": self._horizon(now_us), "limit": limit},
+        )
+        if ids == "[]":
+            return []
+        self._do("lease", ids=ids, until=now_us + round(lease_s * 1_000_000))
+        return self._read(ids)
+
+    def settle(self, settlements: Sequence[Settlement]) -> int:
+        return sum(self.settle_each(settlements))
+
+    def settle_each(self, settlements: Sequence[Settlement]) -> builtins.list[bool]:
+        """Write attempts and states of those that still hold their lease; of one delivery the first counts."""
+        found = self._json("find_leased", settlements=batch([(each.delivery_id, each.lease) for each in settlements]))
+        attempts_before: dict[int, int] = {}
+        held: dict[int, Settlement] = {}
+        for index, attempts in sorted(found):
+            settlement = settlements[index]
+            if settlement.delivery_id not in attempts_before:
+                attempts_before[settlement.delivery_id] = attempts
+                held[index] = settlement
+        if held:
+            self._write_attempts([each for each in held.values() if each.is_attempt], attempts_before)
+            self._write_states(list(held.values()))
+        return [index in held for index in range(len(settlements))]
+
+    def _write_attempts(self, settlements: Sequence[Settlement], before: dict[int, int]) -> None:
+        if not settlements:
+            return
+        made = [rows.attempt_row(each, before[each.delivery_id] + 1) for each in settlements]
+        self._do("insert_attempts", attempts=batch(made))
+        surplus = [(row[0], row[1] - ATTEMPTS_KEPT) for row in made if row[1] > ATTEMPTS_KEPT]
+        if surplus:
+            self._do("drop_old_attempts", drops=batch(surplus))
+
+    def _write_states(self, settlements: Sequence[Settlement]) -> None:
+        now_us = microseconds(self._now())
+        self._do("settle", settlements=batch([rows.settlement_row(each) for each in settlements]), now=now_us)
+        delivered = [each.delivery_id for each in settlements if each.state is DeliveryState.DELIVERED]
+        if delivered:
+            self._do("mark_settled", ids=batch(delivered), now=now_us)
+
+    def next_due(self, destination: str) -> datetime | None:
+        """When the next pending delivery of `destination` is due; the end of its lease for one under a lease."""
+        with our_errors(self.path):
+            due_at = single(
+                self._connection, "next_due", {"destination": destination, "now": microseconds(self._now())}
+            )
+        return None if due_at is None else moment(due_at)
+
+    def expire_leases(self) -> int:
+        return self._do("expire_leases")
+
+    # --- operating ----------------------------------------------------------------------------------------------
+
+    def list(self, which: DeliveryFilter, limit: int) -> builtins.list[Delivery]:
+        """Deliveries that fit, oldest first."""
+        with our_errors(self.path):
+            return self._read(self._find(which, limit))
+
+    def attempts(self, delivery_id: int) -> builtins.list[Attempt]:
+        """The last attempts at a delivery, oldest first."""
+        with our_errors(self.path):
+            return [rows.attempt(row) for row in self._rows("attempts", delivery_id=delivery_id)]
+
+    def depths(self) -> builtins.list[QueueDepth]:
+        """Counts of what is still kept for somebody; reads every such row."""
+        with our_errors(self.path):
+            return [
+                QueueDepth(destination, rows.STATES[state], count, size_bytes, moment(oldest_at))
+                for destination, state, count, size_bytes, oldest_at in self._rows("depths")
+            ]
+
+    def pending_destinations(self) -> builtins.list[str]:
+        with our_errors(self.path):
+            return [destination for (destination,) in self._rows("pending_destinations")]
+
+    def retry(self, which: DeliveryFilter, now: datetime) -> int:
+        """Dead and pending ones that nobody works on: due now, age starts anew."""
+        return self._do("retry", ids=self._find(which), now=microseconds(now))
+
+    def hold(self, which: DeliveryFilter) -> int:
+        """Pending and dead ones that nobody works on wait for an operator."""
+        return self._do("hold", ids=self._find(which))
+
+    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        """Held → pending. Those held without a destination need one named, and stay otherwise."""
+        return self._do("release", ids=self._find(which), now=microseconds(now), destination=destination or "")
+
+    def discard(self, which: DeliveryFilter) -> int:
+        """Delete dead, held and pending deliveries that nobody works on; each leaves a line in the log."""
+        gone = list(self._rows("discard", ids=self._find(which)))
+        if not gone:
+            return 0
+        self._do("delete_attempts", ids=batch([row[0] for row in gone]))
+        instances = batch(sorted({row[1] for row in gone}))
+        self._do("mark_settled_instances", ids=instances, now=microseconds(self._now()))
+        for delivery_id, instance_id, destination, rule, state, sop_instance_uid in gone:
+            log.warning(
+                "queue.delivery_discarded",
+                delivery_id=delivery_id,
+                instance_id=instance_id,
+                destination=destination,
+                rule=rule,
+                state=state,
+                sop_instance_uid=sop_instance_uid,
+            )
+        return len(gone)
+
+    # --- forgetting ---------------------------------------------------------------------------------------------
+
+    def forget(self, settled_before: datetime, limit: int) -> int:
+        """Delete up to `limit` instances that owe nothing and settled earlier, with all that belongs to them."""
+        ids, association_ids = self._json("find_forgettable", before=microseconds(settled_before), limit=limit)
+        if not ids:
+            return 0
+        instances = batch(ids)
+        for name in ("forget_attempts", "forget_deliveries", "forget_instances"):
+            self._do(name, ids=instances)
+        self._forget_associations(association_ids)
+        return len(ids)
+
+    def _forget_associations(self, association_ids: Iterable[int]) -> None:
+        orphans = set(self._json("find_orphan_associations", ids=batch(list(association_ids))))
+        if not orphans:
+            return
+        self._do("forget_associations", ids=batch(sorted(orphans)))
+        known = self._known.associations
+        for facts in [facts for facts, association_id in known.items() if association_id in orphans]:
+            del known[facts]
+
+    def payload_names(self) -> dict[str, int]:
+        """Segment or file → the number of bytes that must be there."""
+        with our_errors(self.path):
+            return dict(self._json("payload_names"))
+
+    def spool_id(self) -> str:
+        with our_errors(self.path):
+            return single(self._connection, "read_spool", {}) or ""
+
+    def bind_spool(self, spool_id: str) -> None:
+        self._do("delete_spool")
+        self._do("insert_spool", spool_id=spool_id)
+
+    # --- statements ---------------------------------------------------------------------------------------------
+
+    def _do(self, name: str, **values: Any) -> int:
+        """Run a named statement; the number of rows it changed."""
+        self._connection.execute(SQL[name], values)
+        return self._connection.changes()
+
+    def _rows(self, name: str, **values: Any) -> Iterable[tuple[Any, ...]]:
+        return self._connection.execute(SQL[name], values)
+
+    def _json(self, name: str, **values: Any) -> Any:
+        return json.loads(single(self._connection, name, values))
+
+    def _find(self, which: DeliveryFilter, limit: int = -1) -> str:
+        """Identifiers of the deliveries that fit, as JSON."""
+        statement, values = select(which, limit)
+        return str(self._connection.execute(statement, values).get)
+
+    def _read(self, ids: str) -> builtins.list[Delivery]:
+        found = self._json("read_deliveries", ids=ids)
+        missing = {row[rows.ASSOCIATION_COLUMN] for row in found} - self._facts.keys()
+        if missing:
+            if len(self._facts) + len(missing) > ASSOCIATIONS_CACHED:
+                self._facts.clear()
+                missing = {row[rows.ASSOCIATION_COLUMN] for row in found}
+            loaded = self._json("read_associations", ids=batch(sorted(missing)))
+            self._facts |= {association_id: rows.association_facts(text) for association_id, text in loaded}
+        return [rows.delivery(row, self._facts) for row in found]
