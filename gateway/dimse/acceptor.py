@@ -44,8 +44,6 @@ log = structlog.get_logger()
 MOST_QUEUED = 8
 """Requests that a peer may send ahead of our responses before we stop reading."""
 
-MOST_CANCELLED = 16
-
 Handlers = Mapping[evt.InterventionEvent, tuple[Callable[..., Any], tuple[Any, ...]]]
 
 
@@ -252,6 +250,8 @@ class AcceptedAssociation(Association):
             self._response_received(message)
         elif field == CommandField.C_CANCEL:
             self._cancel(command.get("MessageIDBeingRespondedTo", -1))
+            if not self._is_serving:
+                self._rest()
         elif "MessageID" not in command:
             message.close()
             self._invalid(AbortReason.INVALID_PARAMETER, "a request without Message ID")

@@ -37,6 +37,9 @@ from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError
 log = structlog.get_logger()
 
 RECEIVE_BUFFER_BYTES = 256 * 1024
+LARGEST_SENT = 128 * 1024
+"""P-DATA-TF that we send, whatever more the peer would take: longer ones are no faster."""
+
 WRITE_HIGH_BYTES = 256 * 1024
 WRITE_LOW_BYTES = 64 * 1024
 
@@ -126,8 +129,7 @@ class Association(asyncio.BufferedProtocol):
     def close_now(self) -> None:
         """Abort without waiting for the peer to close."""
         self.abort()
-        if self._transport is not None:
-            self._transport.close()
+        self._close_transport()
 
     async def wait_closed(self) -> None:
         """Return when the connection is gone."""
@@ -226,6 +228,7 @@ class Association(asyncio.BufferedProtocol):
             return
         if self._reader.is_mid_pdu or (self._assembler is not None and self._assembler.is_mid_message):
             self._deadlines.start(Timer.RECEIVING, self._timers.dimse_s)
+            self._deadlines.stop(Timer.IDLE)
         else:
             self._deadlines.stop(Timer.RECEIVING)
 
@@ -337,8 +340,8 @@ class Association(asyncio.BufferedProtocol):
             return
         log.warning("association_timer_expired", association=self.association_id, timer=timer.name.lower())
         self.abort(_EXPIRED[timer])
-        if timer is Timer.SENDING and self._transport is not None:
-            self._transport.abort()  # the A-ABORT would never leave
+        if timer in (Timer.SENDING, Timer.RELEASE) and self._transport is not None:
+            self._transport.abort()  # whoever does not read or answer will not close either
 
     def _end(self, reason: str) -> None:
         """No message goes either way any more; happens once."""
@@ -363,9 +366,9 @@ class Association(asyncio.BufferedProtocol):
     # --- messages --------------------------------------------------------------------------------------------
 
     def _establish(self, contexts: Mapping[int, AcceptedContext], peer_max_pdu_bytes: int) -> None:
-        """Ready for messages; a maximum of 0 means no limit, and we take ours."""
+        """Ready for messages; a maximum of 0 means no limit (PS3.8 §D.1)."""
         self._contexts = self.contexts_accepted = contexts
-        self._largest_fragment_bytes = fragment_bytes(peer_max_pdu_bytes or 131072)
+        self._largest_fragment_bytes = fragment_bytes(min(peer_max_pdu_bytes or LARGEST_SENT, LARGEST_SENT))
         self._assembler = MessageAssembler(
             contexts,
             self._open_data_set,
@@ -410,7 +413,7 @@ class Association(asyncio.BufferedProtocol):
     async def _flush(self, pieces: list[bytes | memoryview]) -> None:
         if not self._upper.may_send_data or self._transport is None:
             raise AssociationEnded(self._ended or "the association is not established")
-        self._transport.writelines(pieces)
+        self._transport.write(b"".join(pieces))  # one copy; the body may be closed while the transport still sends
         while self._is_write_paused and self._ended is None:
             self._writable = self._loop.create_future()
             await self._writable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ class ClientAssociation(Association):
             raise DestinationRefuses(f"{self._name} did not accept the Verification SOP class")
         request: Command = {"AffectedSOPClassUID": VERIFICATION, "CommandField": CommandField.C_ECHO}
         response = await self._request(context, request, None)
-        return int(response.get("Status", -1))
+        return int(response["Status"])
 
     async def c_store(
         self,
@@ -127,7 +128,7 @@ class ClientAssociation(Association):
         if move_originator is not None:
             request["MoveOriginatorApplicationEntityTitle"], request["MoveOriginatorMessageID"] = move_originator
         response = await self._request(context, request, body)
-        return StoreResponse(int(response.get("Status", -1)), str(response.get("ErrorComment", "")))
+        return StoreResponse(int(response["Status"]), str(response.get("ErrorComment", "")))
 
     async def release(self) -> None:
         """Release, and return when the connection is gone; a peer that does not answer is aborted."""
@@ -166,6 +167,9 @@ class ClientAssociation(Association):
         if message.command["CommandField"] != request["CommandField"] | RESPONSE:
             self.abort("a response of another kind")
             raise DestinationDown(f"{self._name} answered with another kind of response")
+        if "Status" not in message.command:
+            self.abort("a response without Status")
+            raise DestinationDown(f"{self._name} answered without a status")
         return message.command
 
     def _message_received(self, message: Message) -> None:
@@ -179,14 +183,13 @@ class ClientAssociation(Association):
         if "MessageID" not in message.command:
             self._invalid(AbortReason.INVALID_PARAMETER, "a request without Message ID")
             return
-        self.send_command(
-            message.context.context_id,
-            {
-                "CommandField": field | RESPONSE,
-                "MessageIDBeingRespondedTo": message.command["MessageID"],
-                "Status": UNRECOGNIZED_OPERATION,
-            },
-        )
+        refusal: Command = {
+            "CommandField": field | RESPONSE,
+            "MessageIDBeingRespondedTo": message.command["MessageID"],
+            "Status": UNRECOGNIZED_OPERATION,
+        }
+        with contextlib.suppress(AssociationEnded):  # we are releasing
+            self.send_command(message.context.context_id, refusal)
 
     # --- opening and closing ---------------------------------------------------------------------------------------
 

@@ -124,12 +124,11 @@ class Server:
         log.info("listener_closed", listener=name)
 
     def _connect(self, listener: str, context: ssl.SSLContext | None) -> asyncio.BaseProtocol:
+        if len(self._connections) >= 2 * self.limits.associations + 64:
+            log.warning("connection_refused", listener=listener, connections=len(self._connections))
+            return _Refusal()
         association = AcceptedAssociation(self, listener, self.limits.max_pdu_bytes)
         self._connections.add(association)
-        if len(self._connections) > 2 * self.limits.associations + 64:
-            log.warning("connection_refused", listener=listener, connections=len(self._connections))
-            self._connections.discard(association)
-            return _Refusal()
         return association if context is None else _Handshake(self, association, context)
 
     def start_handshake(
