@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, private_dictionary_VR
 
 SEQUENCE = "SQ"
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -43,6 +44,30 @@ def private_vr_of(tag: int, creator: str) -> str | None:
         return str(private_dictionary_VR(tag, creator))
     except KeyError:
         return None
+
+
+@lru_cache(maxsize=8192)
+def vm_of(tag: int) -> str:
+    """The dictionary's value multiplicity, as ``1`` or ``2-2n``; ``1-n`` for private and unknown tags."""
+    if is_private_creator(tag):
+        return "1"
+    try:
+        return str(dictionary_VM(tag))
+    except KeyError:
+        return "1-n"
+
+
+def takes_count(tag: int, count: int) -> bool:
+    """True when an attribute may have `count` values (PS3.5 §6.4); none is always possible."""
+    match = re.fullmatch(r"(\d+)(?:-(\d*)(n?))?(?: or 1)?", vm_of(tag))
+    if count == 0 or match is None:
+        return True
+    least, most, is_open = int(match[1]), match[2], match[3]
+    if most is None:
+        return count == least
+    if not is_open:
+        return least <= count <= int(most)
+    return count >= least and count % int(most or 1) == 0
 
 
 def name_of(tag: int) -> str:

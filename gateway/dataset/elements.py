@@ -27,6 +27,9 @@ SHORT_VRS = frozenset(_SHORT.split())
 LONG_VRS = frozenset(_LONG.split())
 """Two reserved bytes and a 32 bit length (PS3.5 Table 7.1-1)."""
 
+SEQUENCE_VRS = frozenset({"SQ", "UN", ""})
+"""VRs, or none written, of elements that may hold items."""
+
 
 class Element(NamedTuple):
     """Where one element lies; all offsets count from the start of the view."""

@@ -164,3 +164,8 @@ def _encode_tag(value: str, order: str) -> bytes:
     if not re.fullmatch(r"[0-9A-Fa-f]{8}", value):
         raise ValueError(value)
     return struct.pack(order + "HH", int(value[:4], 16), int(value[4:], 16))
+
+
+def can_hold_text(vr: str) -> bool:
+    """True when `encode` makes values of this VR."""
+    return vr in _TEXT_VRS or vr in NUMBERS or vr == "AT"

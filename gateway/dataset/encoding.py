@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from dataclasses import dataclass
 
@@ -27,7 +28,6 @@ EXPLICIT_LITTLE = Encoding()
 IMPLICIT_LITTLE = Encoding(is_implicit=True)
 EXPLICIT_BIG = Encoding(is_big_endian=True)
 
-_STANDARD_ROOT = "1.2.840.10008.1.2"
 _ENCODINGS = {
     "1.2.840.10008.1.2": IMPLICIT_LITTLE,
     "1.2.840.10008.1.2.2": EXPLICIT_BIG,
@@ -45,18 +45,17 @@ DEFLATED = frozenset(
 
 
 def encodings_of(transfer_syntax_uid: str) -> tuple[Encoding, ...]:
-    """The encodings to try, the likeliest first. The standard's syntaxes have one; a private one is explicit VR
-    little endian unless it only parses as implicit."""
-    encoding = _ENCODINGS.get(transfer_syntax_uid)
-    if encoding is not None:
+    """The encodings to try, the one that the transfer syntax says first. Private ones are explicit VR little endian
+    (PS3.5 §A.4). Some writers mislabel implicit as explicit or the other way; such an object is read as it is."""
+    encoding = _ENCODINGS.get(transfer_syntax_uid, EXPLICIT_LITTLE)
+    if encoding.is_big_endian:
         return (encoding,)
-    if transfer_syntax_uid == _STANDARD_ROOT or transfer_syntax_uid.startswith(_STANDARD_ROOT + "."):
-        return (EXPLICIT_LITTLE,)
-    return (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
+    return (encoding, EXPLICIT_LITTLE if encoding.is_implicit else IMPLICIT_LITTLE)
 
 
 def inflate(view: memoryview, limit_bytes: int = INFLATED_LIMIT_BYTES) -> memoryview:
-    """The data set inside a deflate stream (RFC 1951, no zlib header); one padding byte after it is allowed.
+    """The data set inside a deflate stream (RFC 1951, no zlib header); after it one padding byte is allowed, and the
+    checksum and length that writers leave who took the stream out of a gzip file.
 
     Raises:
         Unreadable: not such a stream, cut, followed by something else, or over the limit.
@@ -70,9 +69,13 @@ def inflate(view: memoryview, limit_bytes: int = INFLATED_LIMIT_BYTES) -> memory
         raise Unreadable(f"the deflated data set grows beyond {limit_bytes} bytes")
     if not stream.eof:
         raise Unreadable(f"the deflated data set is cut: it does not end within {len(view)} bytes")
-    if stream.unused_data not in (b"", b"\0"):
+    if stream.unused_data not in (b"", b"\0") and not _is_gzip_trailer(stream.unused_data, inflated):
         raise Unreadable(f"{len(stream.unused_data)} bytes follow the deflated data set")
     return memoryview(inflated)
+
+
+def _is_gzip_trailer(rest: bytes, inflated: bytes) -> bool:
+    return rest == struct.pack("<LL", zlib.crc32(inflated), len(inflated) & 0xFFFFFFFF)
 
 
 def deflate(pieces: list[bytes | memoryview]) -> bytes:

@@ -19,7 +19,7 @@ from gateway.dataset.dictionary import (
     private_vr_of,
     vr_of,
 )
-from gateway.dataset.elements import Element, Selection, inside, items, walk
+from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items, walk
 from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, inflate
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
 from gateway.model import AttributePath
@@ -203,21 +203,29 @@ def parse(
 
 def _read(view: memoryview, found: list[Element], wanted: Wanted, level: Level) -> None:
     for element in found:
-        tag, vr, _start, value, stop, _end = element
-        inner = wanted.inner.get(tag)
-        if inner is not None and tag not in level.items:
-            level.items[tag] = _read_items(view, element, inner, wanted.last_item[tag], level)
-        raw = b"" if vr == SEQUENCE else bytes(view[value : min(stop, value + MAX_TEXT_BYTES)])
-        level.add(tag, vr, raw)
+        tag, vr, _start, value, stop, end = element
+        if tag in wanted.inner and tag not in level.items:
+            level.items[tag] = _read_items(view, element, wanted, level)
+        has_text = vr != SEQUENCE and end == stop and (tag not in wanted.inner or tag in wanted.attributes)
+        level.add(tag, vr, bytes(view[value : min(stop, value + MAX_TEXT_BYTES)]) if has_text else b"")
 
 
-def _read_items(view: memoryview, sequence: Element, wanted: Wanted, last: int, parent: Level) -> list[Level]:
+def _read_items(view: memoryview, sequence: Element, wanted: Wanted, parent: Level) -> list[Level]:
+    """The items that paths go into; none when this object has something else in that place."""
+    if sequence.vr not in SEQUENCE_VRS:
+        return []
     encoding = inside(sequence, parent.encoding)
+    inner, last = wanted.inner[sequence.tag], wanted.last_item[sequence.tag]
     levels: list[Level] = []
-    for item in items(view, sequence, encoding):
-        level = Level(encoding, parent)
-        _read(view, walk(view, item.value, item.stop, encoding, wanted.selection), wanted, level)
-        levels.append(level)
-        if len(levels) > last:
-            break
+    try:
+        for item in items(view, sequence, encoding):
+            level = Level(encoding, parent)
+            _read(view, walk(view, item.value, item.stop, encoding, inner.selection), inner, level)
+            levels.append(level)
+            if len(levels) > last:
+                break
+    except Unreadable:
+        if sequence.vr == SEQUENCE or vr_of(sequence.tag) == SEQUENCE:
+            raise
+        return []  # private bytes, not a sequence after all
     return levels

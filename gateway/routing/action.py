@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.dataset.dictionary import SEQUENCE, name_of, vr_of
+from gateway.dataset.dictionary import SEQUENCE, name_of, takes_count, vm_of, vr_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.value import TEXT_WITH_BACKSLASH
 from gateway.model import AttributePath
@@ -118,6 +118,9 @@ def _problems_of_constants(values: Mapping[SetTarget, Template]) -> Problems:
         vr = vr_of(path.tag)
         if vr is None or not template.is_constant:
             continue
-        problem = problem_with(split(path, template.text), vr)
+        constant = split(path, template.text)
+        problem = problem_with(constant, vr)
+        if not takes_count(path.tag, len(constant)):
+            problem = f"takes {vm_of(path.tag)} values, not {len(constant)}"
         if problem:
             yield (path.text,), f"{name_of(path.tag)}: {problem}"
