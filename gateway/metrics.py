@@ -75,11 +75,22 @@ METRICS = (
     Metric(
         Counter,
         "gateway_deliveries_total",
-        "Attempts that ended, by outcome (delivered, deferred, refused, expired).",
+        "Deliveries that ended, by outcome (delivered, refused, expired).",
+        ("destination", "outcome"),
+    ),
+    Metric(
+        Counter,
+        "gateway_delivery_attempts_total",
+        "Attempts that ended, by outcome (delivered, deferred, refused).",
         ("destination", "outcome"),
     ),
     Metric(Counter, "gateway_delivery_bytes_total", "Encoded data set bytes delivered.", ("destination",)),
-    Metric(Histogram, "gateway_delivery_seconds", "One attempt, from its start to its end.", ("destination",)),
+    Metric(
+        Histogram,
+        "gateway_delivery_seconds",
+        "One delivery that succeeded, from opening the stored object to the destination's answer.",
+        ("destination",),
+    ),
     Metric(Gauge, "gateway_destination_up", "1: the last contact went well; 0: deliveries wait.", ("destination",)),
     # --- configuration
     Metric(Gauge, "gateway_config_last_reload_successful", "1: the last reload is in force; 0: it was refused."),

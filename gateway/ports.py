@@ -331,7 +331,12 @@ class Channel(Protocol):
     """One line to a destination; the courier uses it for one object at a time."""
 
     async def prepare(self, kinds: Sequence[tuple[str, str]]) -> None:
-        """(SOP class UID, transfer syntax UID) pairs that come next. Raises DestinationDown."""
+        """(SOP class UID, transfer syntax UID) pairs that come next, the very next one first.
+
+        Raises:
+            DestinationDown: it cannot be reached now.
+            DestinationRefuses: it will not associate with us as configured.
+        """
         ...
 
     async def send(self, outbound: Outbound) -> Outcome:
@@ -433,6 +438,10 @@ class DestinationDown(GatewayError):
 
 class DestinationRefuses(GatewayError):
     """An operator fixes: the peer will not associate with us as configured."""
+
+
+class NoContextAccepted(DestinationRefuses):
+    """The peer associates, but takes none of the presentation contexts that were proposed."""
 
 
 class PayloadLost(GatewayError):

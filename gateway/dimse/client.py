@@ -25,6 +25,7 @@ from gateway.ports import (
     DestinationRefuses,
     EncodedDataSet,
     Meter,
+    NoContextAccepted,
     NoMeter,
 )
 
@@ -228,7 +229,7 @@ class ClientAssociation(Association):
             raise DestinationRefuses(f"{self._name} takes PDUs of {accepted.max_pdu_bytes} bytes only")
         if not accepted.contexts:
             await self.release()
-            raise DestinationRefuses(f"{self._name} accepted none of {len(self._proposed)} presentation contexts")
+            raise NoContextAccepted(f"{self._name} accepted none of {len(self._proposed)} presentation contexts")
 
     def _read_pdu(self, event: Event, data: bytes) -> object:
         if event is Event.ASSOCIATE_AC_PDU and self._upper.state is State.AWAITING_ASSOCIATE_AC:
@@ -295,7 +296,8 @@ async def associate(
 
     Raises:
         DestinationDown: connection refused or timed out, name not found, transient rejection, abort.
-        DestinationRefuses: permanent rejection, TLS identity, no accepted context.
+        DestinationRefuses: permanent rejection, TLS identity.
+        NoContextAccepted: none of `contexts`.
         ConfigurationError: TLS files cannot be used.
         ValueError: contexts or AE titles that cannot be sent.
     """

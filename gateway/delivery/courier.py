@@ -1,0 +1,441 @@
+"""The courier of one destination: claims what is due in batches, sends it over a few channels, settles in batches.
+
+```text
+feeder    claims the next batch while the last one is being sent; waits out retries and the open circuit
+workers   up to `peer.associations`, each with a channel of its own; hired one by one, gone after `IDLE_S` without work
+settler   commits what became of the objects, while the next ones are sent
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+import structlog
+
+from gateway.delivery.circuit import CLOSED, Circuit
+from gateway.delivery.ledger import Ledger
+from gateway.delivery.retry import delay_s, is_given_up
+from gateway.delivery.settling import patiently
+from gateway.delivery.transform import outbound_for
+from gateway.delivery.worker import Worker
+from gateway.model import Deferred, Delivered, Delivery, Outcome, Peer, Refused
+from gateway.ports import (
+    ConfigurationError,
+    Destination,
+    DestinationDown,
+    DestinationRefuses,
+    EncodedDataSet,
+    Journal,
+    Meter,
+    Outbound,
+    PayloadLost,
+    Refusal,
+)
+
+log = structlog.get_logger()
+
+IDLE_S = 3.0
+"""A channel is kept this long without work: associating costs a peer some 10 ms, and senders pause between series."""
+LEASE_S = 900.0
+"""What another process waits before it takes over from one that hangs. A slower object keeps its delivery all the same,
+see `Ledger.claimed`."""
+FRESH_S = LEASE_S / 2
+"""Claimed longer ago and not begun: given back, for the lease may end before it is sent."""
+FIRST_CLAIM, SMALLEST_CLAIM, LARGEST_CLAIM = 32, 4, 512
+FAST_S, SLOW_S = 1.0, 10.0
+"""A full batch that lasts less than `FAST_S` doubles the next one; longer than `SLOW_S` halves it."""
+MIN_REST_S = 0.05
+"""Before the queue is asked again for something due that it did not give (it is under another lease)."""
+SWEEP = 500
+"""Deliveries looked at together for their age while the destination is down."""
+
+Kind = tuple[str, str]
+Claim = tuple[float, Delivery]
+"""With the monotonic time of the claim in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class CourierStatus:
+    """What an operator sees of one destination."""
+
+    destination: str
+    is_up: bool | None
+    """None before the first attempt."""
+    reason: str
+    """Why it is down; empty when it is not."""
+    wait_s: float
+    """Until the next probe."""
+    in_hand: int
+    """Claimed and not settled."""
+    channels: int
+
+
+class Courier:
+    """Delivers to one destination until it is stopped; `run` raises what nobody foresaw."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        destination: Destination,
+        *,
+        journal: Journal,
+        meter: Meter,
+        now: Callable[[], datetime],
+        random: Random,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self.name = peer.name
+        self.peer = peer
+        self._destination = destination
+        self._journal = journal
+        self._meter = meter
+        self._now = now
+        self._random = random
+        self._idle_s = idle_s
+        self._ledger = Ledger(journal, peer.name, meter, now)
+        self._circuit = CLOSED
+        self._is_up: bool | None = None
+        self._is_stopping = False
+        self._is_sweep_due = False
+        self._is_more_expected = True
+        self._wake = asyncio.Event()
+        """The feeder should look again."""
+        self._is_work_there = asyncio.Event()
+        """Idle workers should look again."""
+        self._ready: deque[Claim] = deque()
+        """Claimed, not begun."""
+        self._low = 0
+        self._limit = FIRST_CLAIM
+        self._claimed_at_s = 0.0
+        self._sight: dict[Kind, tuple[Kind, ...]] = {}
+        """Every kind in sight → itself first, then the others."""
+        self._workers: set[Worker] = set()
+        self._idle = 0
+        self._hire_after_s = 0.0
+        self._group: asyncio.TaskGroup | None = None
+
+    # --- from outside ---------------------------------------------------------------------------------------------
+
+    def notify(self) -> None:
+        """There may be new due deliveries. Called for every commit: cheap."""
+        self._is_more_expected = True
+        if self._circuit.is_closed and len(self._ready) <= self._low:
+            self._wake.set()
+
+    def replace(self, peer: Peer, destination: Destination) -> None:
+        """New settings: the next object of each worker goes over a channel of the new destination."""
+        self.peer, self._destination = peer, destination
+        self.probe_now()
+
+    def probe_now(self) -> None:
+        """An operator may have mended something: do not wait for the circuit."""
+        self._circuit = self._circuit.probe_now()
+        self._hire_after_s = 0.0
+        self._is_more_expected = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Begin nothing more; `run` ends when what is in flight has ended."""
+        self._is_stopping = True
+        self._wake.set()
+        self._is_work_there.set()
+
+    def status(self) -> CourierStatus:
+        """As it stands now."""
+        wait_s = self._circuit.wait_s(_clock_s())
+        return CourierStatus(
+            self.name, self._is_up, self._circuit.reason, wait_s, len(self._ledger), len(self._workers)
+        )
+
+    async def run(self) -> None:
+        """Deliver until `stop`; then finish what is in flight, give back and settle the rest, close the channels."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._ledger.settler.run(self._after_settling))
+            async with asyncio.TaskGroup() as self._group:
+                self._group.create_task(self._feed())
+            self._return_ready()
+            self._ledger.settler.close()
+
+    async def give_back(self) -> None:
+        """After `run` was cancelled: everything in hand goes back to the queue as if it was never claimed."""
+        self._return_ready()
+        await self._ledger.return_all()
+
+    # --- the feeder -----------------------------------------------------------------------------------------------
+
+    async def _feed(self) -> None:
+        while not self._is_stopping:
+            self._wake.clear()
+            rest_s = await self._look()
+            if rest_s == 0.0:
+                continue
+            try:
+                async with asyncio.timeout(rest_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+        self._return_ready()
+
+    async def _look(self) -> float | None:
+        """Claim if it is time for it; the seconds to rest then, None: until somebody wakes us."""
+        wait_s = self._circuit.wait_s(_clock_s())
+        if wait_s > 0:
+            if self._is_sweep_due:
+                await self._sweep_old()
+            return wait_s
+        is_probe = not self._circuit.is_closed
+        if (is_probe and self._ledger) or len(self._ready) > self._low:
+            return None
+        limit = 1 if is_probe else self._next_limit()
+        self._is_more_expected = False
+        batch = await self._claim(limit)
+        if not batch:
+            return await self._until_due()
+        self._is_more_expected |= len(batch) == limit
+        self._take_in(batch)
+        return None
+
+    def _next_limit(self) -> int:
+        """Small batches for slow peers and large objects, large ones at wire speed."""
+        now_s = _clock_s()
+        lasted_s, self._claimed_at_s = now_s - self._claimed_at_s, now_s
+        if self._is_more_expected and lasted_s < FAST_S:
+            self._limit = min(self._limit * 2, LARGEST_CLAIM)
+        if lasted_s > SLOW_S:
+            self._limit = max(self._limit // 2, SMALLEST_CLAIM)
+        return self._limit
+
+    async def _claim(self, limit: int) -> list[Delivery]:
+        return await patiently(lambda: self._journal.claim(self.name, limit, LEASE_S), "claim")
+
+    async def _until_due(self) -> float | None:
+        due_at = await patiently(lambda: self._journal.next_due(self.name), "next_due")
+        if self._is_more_expected:
+            return 0.0
+        return None if due_at is None else max((due_at - self._now()).total_seconds(), MIN_REST_S)
+
+    def _take_in(self, batch: list[Delivery]) -> None:
+        """Put a claimed batch in line, unless the world changed meanwhile."""
+        claimed_at_s = _clock_s()
+        self._ready.extend((claimed_at_s, delivery) for delivery in batch if self._ledger.claimed(delivery))
+        if self._is_stopping or self._circuit.wait_s(claimed_at_s) > 0:
+            self._return_ready()
+            return
+        self._low = len(self._ready) // 2
+        kinds = dict.fromkeys(_kind(delivery) for _, delivery in self._ready)
+        if kinds.keys() != self._sight.keys():
+            self._sight = {kind: (kind, *(other for other in kinds if other != kind)) for kind in kinds}
+        self._is_work_there.set()
+        self._hire()
+
+    async def _sweep_old(self) -> None:
+        """The destination is down and its oldest delivery was given up: so are the others of that age."""
+        self._is_sweep_due = False
+        while not self._is_stopping:
+            batch = [delivery for delivery in await self._claim(SWEEP) if self._ledger.claimed(delivery)]
+            young = 0
+            for delivery in batch:
+                if self._is_given_up(delivery):
+                    self._ledger.expired(delivery, self._circuit.reason, None)
+                    continue
+                self._ledger.returned(delivery)
+                young += 1
+            if young or len(batch) < SWEEP:
+                return
+
+    def _return_ready(self) -> None:
+        while self._ready:
+            self._ledger.returned(self._ready.popleft()[1])
+
+    def _after_settling(self, are_some_pending: bool) -> None:
+        if are_some_pending:
+            self._is_more_expected = True
+            self._wake.set()
+
+    # --- the workers ----------------------------------------------------------------------------------------------
+
+    def _hire(self) -> None:
+        """One more worker when there is more work than hands; one at a time, so that a dead peer holds one object."""
+        if not self._ready or self._idle or self._is_stopping or len(self._workers) >= self.peer.associations:
+            return
+        if any(not worker.is_open for worker in self._workers):
+            return
+        if self._workers and (not self._circuit.is_closed or _clock_s() < self._hire_after_s):
+            return
+        assert self._group is not None
+        worker = Worker()
+        self._workers.add(worker)
+        self._group.create_task(self._work(worker))
+
+    async def _work(self, worker: Worker) -> None:
+        try:
+            while claim := await self._next(worker):
+                await self._handle(worker, *claim)
+        finally:
+            self._workers.discard(worker)
+            await worker.close()
+        self._hire()
+
+    async def _next(self, worker: Worker) -> Claim | None:
+        """The next object; None when this worker should go home."""
+        while not self._is_stopping and not worker.is_retired and len(self._workers) <= self.peer.associations:
+            if self._ledger.settler.is_full:
+                await self._ledger.settler.room()
+                continue
+            if self._ready:
+                claim = self._ready.popleft()
+                if len(self._ready) <= self._low and (self._is_more_expected or not self._ready):
+                    self._wake.set()
+                return claim
+            if not await self._is_called():
+                return None
+        return None
+
+    async def _is_called(self) -> bool:
+        """Wait idle; False when nobody called in time."""
+        self._is_work_there.clear()
+        self._idle += 1
+        try:
+            async with asyncio.timeout(self._idle_s):
+                await self._is_work_there.wait()
+        except TimeoutError:
+            return bool(self._ready)
+        finally:
+            self._idle -= 1
+        return True
+
+    async def _handle(self, worker: Worker, claimed_at_s: float, delivery: Delivery) -> None:
+        """Send one object and say what became of it."""
+        begun_s = _clock_s()
+        if begun_s - claimed_at_s > FRESH_S:
+            self._ledger.returned(delivery)
+            return
+        body: EncodedDataSet | None = None
+        try:
+            body = self._journal.open(delivery.instance.payload)
+            outbound = await outbound_for(delivery, body)
+            body = outbound.body
+            outcome = await self._send(worker, outbound)
+        except (DestinationDown, DestinationRefuses) as error:
+            self._cannot_reach(worker, delivery, error, begun_s)
+            return
+        except (Refusal, PayloadLost, ConfigurationError) as error:  # what is stored cannot be edited, or is gone
+            outcome = Refused(str(error))
+        except Exception as error:
+            # A fault of ours with this one object must stop neither the gateway nor the queue behind it. The error's
+            # text may quote the object, so that only its type is kept.
+            log.exception("delivery.failed", destination=self.name, delivery_id=delivery.delivery_id)
+            outcome = Deferred(f"internal error: {type(error).__name__}; see the log")
+        finally:
+            if body is not None:
+                body.close()
+        self._finish(worker, delivery, outcome, _clock_s() - begun_s)
+
+    async def _send(self, worker: Worker, outbound: Outbound) -> Outcome:
+        kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
+        channel = await worker.channel(self._destination)
+        await channel.prepare(self._sight.get(kind) or (kind, *self._sight))
+        if not worker.is_open:
+            worker.is_open = True
+            self._hire()
+        return await channel.send(outbound)
+
+    # --- what became of it ----------------------------------------------------------------------------------------
+
+    def _finish(self, worker: Worker, delivery: Delivery, outcome: Outcome, seconds: float) -> None:
+        if type(outcome) is Delivered:
+            self._peer_answered()
+            self._ledger.delivered(delivery, outcome.warning, seconds)
+        elif type(outcome) is Refused:
+            if outcome.dimse_status is not None:
+                self._peer_answered()
+            self._ledger.refused(delivery, outcome.reason, outcome.dimse_status, seconds)
+        elif type(outcome) is Deferred:
+            worker.is_open = False  # proves itself again with its next object
+            self._defer(delivery, outcome, seconds)
+        if not self._circuit.is_closed:
+            self._wake.set()
+
+    def _defer(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
+        retry, now_s, wait_s = self.peer.retry, _clock_s(), outcome.retry_after_s
+        if outcome.is_destination_down:
+            self._change(self._circuit.down(retry, now_s, self._random, outcome.reason, wait_s))
+        else:
+            self._change(self._circuit.doubted(retry, now_s, self._random, outcome.reason))
+        if self._is_given_up(delivery):
+            self._expire(delivery, outcome.reason, seconds)
+            return
+        if wait_s is None:
+            wait_s = delay_s(retry, delivery.attempts + 1, self._random)
+        last_at = delivery.created_at + timedelta(seconds=retry.give_up_after_s)
+        self._ledger.deferred(delivery, outcome.reason, min(self._now() + timedelta(seconds=wait_s), last_at), seconds)
+
+    def _cannot_reach(self, worker: Worker, delivery: Delivery, error: Exception, begun_s: float) -> None:
+        """No association: never this object's fault, so that it keeps its place in the line."""
+        worker.is_open = False
+        if any(other.is_open for other in self._workers):  # the peer takes fewer associations than we may open
+            log.info("delivery.fewer_associations", destination=self.name, reason=str(error))
+            worker.is_retired = True
+            self._hire_after_s = _clock_s() + self.peer.retry.first_delay_s
+            self._ready.appendleft((begun_s, delivery))
+            self._is_work_there.set()
+            return
+        if isinstance(error, DestinationRefuses):
+            log.error("delivery.destination_refuses", destination=self.name, reason=str(error))
+        self._change(self._circuit.down(self.peer.retry, _clock_s(), self._random, str(error)))
+        seconds = _clock_s() - begun_s
+        if self._is_given_up(delivery):
+            self._expire(delivery, str(error), seconds)
+        else:
+            self._ledger.deferred(delivery, str(error), delivery.due_at, seconds)
+        self._wake.set()
+
+    def _peer_answered(self) -> None:
+        if self._circuit is CLOSED and self._is_up:
+            return
+        if not self._circuit.is_closed:
+            log.info("delivery.destination_up", destination=self.name)
+            self._is_more_expected = True
+            self._wake.set()
+        self._circuit = CLOSED
+        self._is_up = True
+        self._meter.set("gateway_destination_up", 1, destination=self.name)
+
+    def _change(self, circuit: Circuit) -> None:
+        if circuit is self._circuit:
+            return
+        self._circuit = circuit
+        if circuit.is_closed:
+            return
+        wait_s = round(circuit.wait_s(_clock_s()), 3)
+        log.warning(
+            "delivery.destination_down",
+            destination=self.name,
+            reason=circuit.reason,
+            failures=circuit.openings,
+            next_try_s=wait_s,
+        )
+        self._is_up = False
+        self._meter.set("gateway_destination_up", 0, destination=self.name)
+        self._return_ready()
+
+    def _is_given_up(self, delivery: Delivery) -> bool:
+        return is_given_up(self.peer.retry, delivery.created_at, self._now())
+
+    def _expire(self, delivery: Delivery, reason: str, seconds: float) -> None:
+        self._is_sweep_due = not self._circuit.is_closed
+        self._ledger.expired(delivery, reason, seconds)
+
+
+def _kind(delivery: Delivery) -> Kind:
+    return delivery.instance.sop_class_uid, delivery.instance.transfer_syntax_uid
+
+
+def _clock_s() -> float:
+    return asyncio.get_running_loop().time()

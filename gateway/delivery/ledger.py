@@ -1,0 +1,107 @@
+"""What one courier holds, and what became of it: every claimed delivery leaves here exactly once, as a settlement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from gateway.delivery.settling import Attempt, Result, Settled, Settler
+from gateway.model import Delivery, DeliveryState, Settlement
+from gateway.ports import Journal, Meter
+
+log = structlog.get_logger()
+
+
+class Ledger:
+    """Claimed deliveries with their newest lease, until they are handed to the settler.
+
+    `seconds` is how long the attempt took.
+    """
+
+    def __init__(self, journal: Journal, destination: str, meter: Meter, now: Callable[[], datetime]) -> None:
+        self.settler = Settler(journal, destination, meter)
+        self._destination = destination
+        self._meter = meter
+        self._now = now
+        self._leases: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    def claimed(self, delivery: Delivery) -> bool:
+        """Note a claim. False when it is in hand already: its lease ran out while we send, and the new one counts."""
+        is_new = delivery.delivery_id not in self._leases
+        self._leases[delivery.delivery_id] = delivery.lease
+        return is_new
+
+    def delivered(self, delivery: Delivery, status: int, seconds: float) -> None:
+        """The destination has it; `status` is 0x0000 or a warning."""
+        self._add(delivery, DeliveryState.DELIVERED, "delivered", "delivered", seconds, status=status)
+        self._meter.observe("gateway_delivery_seconds", seconds, destination=self._destination)
+
+    def deferred(self, delivery: Delivery, reason: str, due_at: datetime, seconds: float) -> None:
+        """Tried in vain; it is tried again at `due_at`."""
+        self._add(delivery, DeliveryState.PENDING, "deferred", "deferred", seconds, reason, due_at=due_at)
+
+    def refused(self, delivery: Delivery, reason: str, status: int | None, seconds: float) -> None:
+        """A dead letter: it will not be taken in this form."""
+        self._mourn(delivery, "refused", status)
+        self._add(delivery, DeliveryState.DEAD, "refused", "refused", seconds, reason, status)
+
+    def expired(self, delivery: Delivery, reason: str, seconds: float | None) -> None:
+        """A dead letter: too old; `seconds` None when it was not tried this time."""
+        age_s = (self._now() - delivery.created_at).total_seconds()
+        attempt: Attempt | None = None if seconds is None else "deferred"
+        self._mourn(delivery, "expired", None)
+        text = f"given up after {age_s:.0f} s: {reason}"
+        self._add(delivery, DeliveryState.DEAD, "expired", attempt, seconds or 0.0, text)
+
+    def returned(self, delivery: Delivery) -> None:
+        """Not tried: back to its place in the queue."""
+        self._add(delivery, DeliveryState.PENDING, "returned", None, 0.0, delivery.reason, due_at=delivery.due_at)
+
+    async def return_all(self) -> None:
+        """At the very end: what is in hand goes back, and what is not settled yet is settled."""
+        for delivery_id, lease in self._leases.items():
+            untouched = Settlement(delivery_id, lease, DeliveryState.PENDING, self._now(), is_attempt=False)
+            self.settler.add(Settled(untouched, "returned", None, 0))
+        self._leases.clear()
+        await self.settler.finish()
+
+    def _mourn(self, delivery: Delivery, result: str, status: int | None) -> None:
+        log.warning(
+            "delivery.dead_letter",
+            destination=self._destination,
+            delivery_id=delivery.delivery_id,
+            rule=delivery.rule,
+            sop_instance_uid=delivery.instance.sop_instance_uid,
+            result=result,
+            status=None if status is None else f"0x{status:04X}",
+        )
+
+    def _add(
+        self,
+        delivery: Delivery,
+        state: DeliveryState,
+        result: Result,
+        attempt: Attempt | None,
+        seconds: float,
+        reason: str = "",
+        status: int | None = None,
+        due_at: datetime | None = None,
+    ) -> None:
+        now = self._now()
+        settlement = Settlement(
+            delivery_id=delivery.delivery_id,
+            lease=self._leases.pop(delivery.delivery_id),
+            state=state,
+            due_at=due_at or now,
+            reason=reason,
+            is_attempt=attempt is not None,
+            status=status,
+            started_at=now - timedelta(seconds=seconds),
+            duration_s=seconds,
+        )
+        self.settler.add(Settled(settlement, result, attempt, delivery.instance.payload.length_bytes))

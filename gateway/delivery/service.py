@@ -1,0 +1,158 @@
+"""All couriers: started, changed and stopped as the configuration says, one per destination."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from random import Random
+from typing import Protocol
+
+import structlog
+
+from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
+from gateway.delivery.worker import ABORT_S
+from gateway.model import DeliveryState, Peer
+from gateway.ports import Destination, Journal, Meter
+
+log = structlog.get_logger()
+
+
+class Destinations(Protocol):
+    """What the service needs of a routing table."""
+
+    @property
+    def peers(self) -> Mapping[str, Peer]: ...
+
+
+class DeliveryService:
+    """Delivers what the journal owes, until drained.
+
+    `now` gives aware UTC times; `random` spreads retries; `idle_s` is how long a channel outlives its work.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        open_destination: Callable[[Peer], Destination],
+        meter: Meter,
+        now: Callable[[], datetime],
+        random: Random,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self._journal = journal
+        self._open_destination = open_destination
+        self._meter = meter
+        self._now = now
+        self._random = random
+        self._idle_s = idle_s
+        self._couriers: dict[str, Courier] = {}
+        self._running: dict[asyncio.Task[None], Courier] = {}
+        """Couriers that are leaving included."""
+        self._strays: set[str] = set()
+        """Names of destinations that are owed something and not configured."""
+        self._ended: asyncio.Future[None] | None = None
+
+    async def start(self, table: Destinations) -> None:
+        """Begin to deliver to every destination of `table`."""
+        self._ended = asyncio.get_running_loop().create_future()
+        self._journal.subscribe(self._notify)
+        await self.apply(table)
+
+    async def run(self) -> None:
+        """Return when drained; raise when a courier died, which nobody foresaw."""
+        assert self._ended is not None, "start first"
+        await asyncio.shield(self._ended)
+
+    async def apply(self, table: Destinations) -> None:
+        """Follow a new table: unchanged peers keep their channels; whoever is down is tried at once."""
+        wanted = {name: peer for name, peer in table.peers.items() if peer.is_destination}
+        for name in self._couriers.keys() - wanted.keys():
+            self._couriers.pop(name).stop()
+        for name, peer in wanted.items():
+            courier = self._couriers.get(name)
+            if courier is None:
+                self._begin(peer)
+            elif courier.peer != peer:
+                courier.replace(peer, self._open_destination(peer))
+            else:
+                courier.probe_now()
+        await self._report_strays()
+
+    async def drain(self, seconds: float) -> bool:
+        """Claim nothing more, finish what is in flight, give back the rest; abort what takes longer.
+
+        True when everything ended in time.
+        """
+        for courier in self._running.values():
+            courier.stop()
+        late: set[asyncio.Task[None]] = set()
+        if self._running:
+            _, late = await asyncio.wait(list(self._running), timeout=seconds)
+        couriers = [self._running[task] for task in late if task in self._running]
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=2 * ABORT_S)
+        for courier in couriers:
+            await courier.give_back()
+        self._couriers.clear()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+        return not late
+
+    def status(self) -> tuple[CourierStatus, ...]:
+        """One row a destination, by name."""
+        return tuple(self._couriers[name].status() for name in sorted(self._couriers))
+
+    def _begin(self, peer: Peer) -> None:
+        courier = Courier(
+            peer,
+            self._open_destination(peer),
+            journal=self._journal,
+            meter=self._meter,
+            now=self._now,
+            random=self._random,
+            idle_s=self._idle_s,
+        )
+        self._couriers[peer.name] = courier
+        task = asyncio.create_task(courier.run(), name=f"courier {peer.name}")
+        self._running[task] = courier
+        task.add_done_callback(self._courier_ended)
+
+    def _courier_ended(self, task: asyncio.Task[None]) -> None:
+        courier = self._running.pop(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None or self._ended is None or self._ended.done():
+            return
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        log.error("delivery.courier_died", destination=courier.name, error=type(error).__name__)
+        self._ended.set_exception(error)
+
+    def _notify(self, destination: str) -> None:
+        courier = self._couriers.get(destination)
+        if courier is not None:
+            courier.notify()
+        elif destination:
+            self._stray(destination)
+
+    async def _report_strays(self) -> None:
+        """What is owed to names that are not configured stays pending; say so once, until they come back."""
+        self._strays -= self._couriers.keys()
+        for row in await self._journal.depths():
+            if row.state is DeliveryState.PENDING and row.destination not in self._couriers:
+                self._stray(row.destination, row.count)
+
+    def _stray(self, destination: str, count: int = 1) -> None:
+        if destination in self._strays:
+            return
+        self._strays.add(destination)
+        log.warning(
+            "delivery.destination_not_configured",
+            destination=destination,
+            deliveries=count,
+            hint="they stay in the queue; configure the peer and reload, or discard or release them elsewhere",
+        )
+        self._meter.set("gateway_destination_up", 0, destination=destination)

@@ -1,0 +1,128 @@
+"""Settlements in batches: sending goes on while the queue commits what became of the objects before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Literal, NamedTuple, TypeVar
+
+import structlog
+
+from gateway.model import Settlement
+from gateway.ports import Journal, Meter, Temporary
+
+log = structlog.get_logger()
+
+MAX_UNSETTLED = 512
+"""What may be sent twice after a crash; enough for a quarter of a second at wire speed."""
+PAUSE_S = 1.0
+"""Before the journal is asked again after it had no room."""
+
+Result = Literal["delivered", "deferred", "refused", "expired", "returned"]
+"""What a settlement means: refused and expired are dead letters; `returned` goes back as if never claimed."""
+
+Attempt = Literal["delivered", "deferred", "refused"]
+
+T = TypeVar("T")
+
+
+class Settled(NamedTuple):
+    """One settlement with what is counted when it holds."""
+
+    settlement: Settlement
+    result: Result
+    attempt: Attempt | None
+    """How the attempt ended; None when there was none."""
+    size_bytes: int
+
+
+async def patiently(ask: Callable[[], Awaitable[T]], what: str) -> T:
+    """Ask the journal until it has room; everything else that it raises is fatal and goes on up."""
+    while True:
+        try:
+            return await ask()
+        except Temporary as error:
+            log.warning("delivery.journal_waits", operation=what, error=str(error))
+            await asyncio.sleep(PAUSE_S)
+
+
+class Settler:
+    """Collects the settlements of one destination and commits what is there, again and again."""
+
+    def __init__(self, journal: Journal, destination: str, meter: Meter) -> None:
+        self._journal = journal
+        self._destination = destination
+        self._meter = meter
+        self._waiting: list[Settled] = []
+        self._unsettled = 0
+        self._is_closing = False
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def is_full(self) -> bool:
+        """True when so much is unsettled that nothing more should be sent."""
+        return self._unsettled >= MAX_UNSETTLED
+
+    def add(self, settled: Settled) -> None:
+        """Settle this with the next batch."""
+        self._waiting.append(settled)
+        self._unsettled += 1
+        self._work.set()
+
+    async def room(self) -> None:
+        """Return when there is room for more."""
+        while self.is_full:
+            self._room.clear()
+            await self._room.wait()
+
+    def close(self) -> None:
+        """Let `run` end when everything is settled."""
+        self._is_closing = True
+        self._work.set()
+
+    async def run(self, after_batch: Callable[[bool], None]) -> None:
+        """Settle until closed; `after_batch(are_some_pending)` follows every commit."""
+        while not (self._is_closing and not self._waiting):
+            self._work.clear()
+            if self._waiting:
+                await self._commit(after_batch)
+                continue
+            await self._work.wait()
+
+    async def finish(self) -> None:
+        """Settle what is left, without `run`."""
+        while self._waiting:
+            await self._commit(lambda _: None)
+
+    async def _commit(self, after_batch: Callable[[bool], None]) -> None:
+        batch, self._waiting = self._waiting, []
+        groups: dict[Result, list[Settled]] = {}
+        for settled in batch:
+            groups.setdefault(settled.result, []).append(settled)
+        try:
+            await asyncio.gather(*(self._settle(result, group) for result, group in groups.items()))
+        except asyncio.CancelledError:
+            self._waiting = batch + self._waiting  # settled twice is settled once: the lease is gone after the first
+            raise
+        self._unsettled -= len(batch)
+        self._room.set()
+        for attempt, times in Counter(settled.attempt for settled in batch if settled.attempt is not None).items():
+            self._meter.count("gateway_delivery_attempts_total", times, destination=self._destination, outcome=attempt)
+        after_batch("deferred" in groups or "returned" in groups)
+
+    async def _settle(self, result: Result, group: list[Settled]) -> None:
+        """One result a call, so that the number that held tells what to count."""
+        settlements = [settled.settlement for settled in group]
+        held = await patiently(lambda: self._journal.settle(settlements), "settle")
+        if held < len(group):
+            log.warning("delivery.lease_lost", destination=self._destination, result=result, count=len(group) - held)
+        if result == "returned" or not held:
+            return
+        if result != "deferred":
+            self._meter.count("gateway_deliveries_total", held, destination=self._destination, outcome=result)
+        if result == "delivered":
+            size_bytes = sum(settled.size_bytes for settled in group)
+            self._meter.count("gateway_delivery_bytes_total", size_bytes, destination=self._destination)

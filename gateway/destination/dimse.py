@@ -1,0 +1,138 @@
+"""A DICOM peer: C-STORE over one association per channel, with contexts from what is queued."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
+
+from gateway.destination.contexts import Kind, Narrowing, RecentKinds, named, propose
+from gateway.destination.status import outcome_of
+from gateway.dimse.client import ClientAssociation, associate
+from gateway.model import Deferred, Outcome, Peer, ProposedContext, Refused
+from gateway.ports import (
+    ConfigurationError,
+    DestinationDown,
+    DestinationRefuses,
+    Meter,
+    NoContextAccepted,
+    Outbound,
+)
+
+NOTHING_ACCEPTED_S = 30.0
+"""How long a peer is believed that it takes nothing we have; then it is asked again."""
+
+
+class Associate(Protocol):
+    """`gateway.dimse.client.associate`."""
+
+    def __call__(
+        self, peer: Peer, *, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter
+    ) -> Coroutine[Any, Any, ClientAssociation]: ...
+
+
+class DimseDestination:
+    """Opens channels to one DICOM peer. They share what kinds of objects were sent lately."""
+
+    def __init__(self, peer: Peer, own_ae_title: str, meter: Meter, associate: Associate = associate) -> None:
+        self.peer = peer
+        self.own_ae_title = own_ae_title
+        self.meter = meter
+        self.associate = associate
+        self.recent = RecentKinds()
+        self.narrowing = Narrowing(peer.associate.contexts)
+
+    def channel(self) -> DimseChannel:
+        """A channel without an association yet."""
+        return DimseChannel(self)
+
+
+class DimseChannel:
+    """One association at a time, made anew when it is lost or when a kind turns up that it has no context for."""
+
+    def __init__(self, destination: DimseDestination) -> None:
+        self._destination = destination
+        self._association: ClientAssociation | None = None
+        self._proposed: frozenset[Kind] = frozenset()
+        self._nothing_until_s = 0.0
+        """Until then the peer takes none of `_proposed`: it accepted no context."""
+
+    async def prepare(self, kinds: Sequence[Kind]) -> None:
+        """Have an association on which `kinds[0]` was proposed, and the others as far as there is room.
+
+        Raises:
+            DestinationDown: no connection, no answer, or a transient rejection.
+            DestinationRefuses: a permanent rejection, or TLS or settings that cannot work.
+        """
+        if kinds[0] in self._proposed and self._is_usable():
+            return
+        if self._destination.narrowing.refusal(kinds[0]):
+            return  # `send` says so
+        await self.close()
+        self._destination.recent.add(reversed(kinds))
+        await self._associate(propose(kinds, self._destination.recent, self._destination.narrowing))
+
+    async def send(self, outbound: Outbound) -> Outcome:
+        """C-STORE the object over the association that `prepare` made."""
+        kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
+        association = self._association
+        if association is None or kind not in association.accepted:
+            return self._no_context(kind)
+        begun_s = _clock_s()
+        try:
+            response = await association.c_store(
+                sop_class_uid=kind[0],
+                sop_instance_uid=outbound.sop_instance_uid,
+                transfer_syntax_uid=kind[1],
+                body=outbound.body,
+            )
+        except DestinationDown as error:
+            # A peer that is silent to one object is silent to the next. One that ends the association may mean this
+            # object only: it is held against the object first, and the next association tells.
+            is_silent = _clock_s() - begun_s >= 0.99 * self._destination.peer.timers.dimse_s
+            return Deferred(str(error), is_destination_down=is_silent)
+        except ValueError as error:
+            return Refused(f"this object cannot be sent: {error}")
+        return outcome_of(response.status, response.error_comment)
+
+    async def close(self) -> None:
+        """Release the association."""
+        association, self._association = self._association, None
+        self._proposed = frozenset()
+        if association is None:
+            return
+        try:
+            await association.release()
+        except asyncio.CancelledError:
+            association.abort()
+            raise
+
+    def _is_usable(self) -> bool:
+        if self._association is not None:
+            return self._association.is_open
+        return _clock_s() < self._nothing_until_s
+
+    async def _associate(self, contexts: Sequence[ProposedContext]) -> None:
+        there = self._destination
+        try:
+            self._association = await there.associate(
+                there.peer, own_ae_title=there.own_ae_title, contexts=contexts, meter=there.meter
+            )
+        except NoContextAccepted:
+            self._nothing_until_s = _clock_s() + NOTHING_ACCEPTED_S
+        except (ConfigurationError, ValueError) as error:
+            raise DestinationRefuses(f"{there.peer.name}: {error}") from error
+        self._proposed = frozenset((context.abstract_syntax, context.transfer_syntaxes[0]) for context in contexts)
+
+    def _no_context(self, kind: Kind) -> Outcome:
+        reason = self._destination.narrowing.refusal(kind)
+        if reason:
+            return Refused(f"{self._destination.peer.name}: {reason}")
+        if kind in self._proposed:
+            name = self._destination.peer.name
+            return Refused(f"{name} accepted no presentation context for {named(kind[0])} in {named(kind[1])}")
+        return Deferred("the association was lost before the object was sent")
+
+
+def _clock_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,218 @@
+"""A folder of DICOM files: each object at the path that a template gives, complete or not there at all."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+from gateway.destination.part10 import HEAD_BYTES, data_set_offset, file_meta
+from gateway.destination.safe_path import SafeFacts, relative_path
+from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.model import Deferred, Delivered, Folder, Outcome, Peer, Refused
+from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, Refusal
+from gateway.routing.template import Template
+
+CHUNK_BYTES = 1024**2
+MOST_NUMBERS = 10_000
+"""Files with one name but other bytes, before we give up counting."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN})
+"""The whole folder is in trouble, not this file."""
+NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+
+_temporary_numbers = itertools.count()
+
+
+class FolderDestination:
+    """Opens channels to one folder; files are written in threads."""
+
+    def __init__(self, peer: Peer, folder: Folder) -> None:
+        try:
+            self._template = Template(folder.path_template)
+        except ValueError as error:
+            raise ConfigurationError(f"the path of folder {peer.name!r}: {error}") from error
+        self._folder = folder
+
+    def channel(self) -> FolderDestination:
+        """The folder itself: there is no line to it."""
+        return self
+
+    async def prepare(self, kinds: Sequence[tuple[str, str]]) -> None:
+        """Nothing to do: a folder takes every kind."""
+
+    async def send(self, outbound: Outbound) -> Outcome:
+        """Write the file; when this returns Delivered it is on disk under its name."""
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write, outbound))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])  # a thread cannot be stopped, and it reads the body
+            raise
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    def _write(self, outbound: Outbound) -> Outcome:
+        root = self._folder.root
+        try:
+            path = relative_path(self._template.render(SafeFacts(outbound.facts)), root)
+        except Refusal as error:
+            return Refused(str(error))
+        try:
+            return self._put(path, outbound)
+        except OSError as error:
+            reason = f"cannot write {path} under {root}: {error.strerror or error}"
+            return Deferred(reason, is_destination_down=error.errno in FULL)
+
+    def _put(self, path: PurePosixPath, outbound: Outbound) -> Outcome:
+        os.makedirs(self._folder.root, exist_ok=True)
+        folder = _open_folder(self._folder.root, path.parts[:-1])
+        try:
+            if self._folder.on_conflict != "replace":
+                settled = _existing(folder, path.name, outbound.body)
+                if settled is not None and (settled or self._folder.on_conflict == "keep"):
+                    return self._kept(path, is_same=settled)
+            temporary = _write_temporary(folder, _head(outbound), outbound.body)
+            try:
+                return self._name(folder, temporary, path, outbound.body)
+            finally:
+                _remove(folder, temporary)
+                os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _name(self, folder: int, temporary: str, path: PurePosixPath, body: EncodedDataSet) -> Outcome:
+        """Give the complete file its name, or find that it is there already."""
+        if self._folder.on_conflict == "replace":
+            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            return Delivered()
+        most = 1 if self._folder.on_conflict == "keep" else MOST_NUMBERS
+        for number in range(most):
+            name = _numbered(path, number)
+            if _take_name(folder, temporary, name):
+                return Delivered()
+            if _existing(folder, name, body):
+                return Delivered()
+        return self._kept(path, is_same=False)
+
+    def _kept(self, path: PurePosixPath, *, is_same: bool) -> Outcome:
+        if is_same:
+            return Delivered()
+        return Refused(f"{path} under {self._folder.root} is there already with other content, and is kept")
+
+
+def _head(outbound: Outbound) -> bytes:
+    return file_meta(
+        sop_class_uid=outbound.sop_class_uid,
+        sop_instance_uid=outbound.sop_instance_uid,
+        transfer_syntax_uid=outbound.transfer_syntax_uid,
+        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+        implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+        source_ae_title=outbound.facts.association.calling_ae_title,
+    )
+
+
+def _open_folder(root: str, parts: Sequence[str]) -> int:
+    """A descriptor of the folder below `root`, made where missing. No step follows a symbolic link."""
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts:
+            below = _open_below(folder, part)
+            os.close(folder)
+            folder = below
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
+
+
+def _open_below(folder: int, name: str) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    except FileNotFoundError:
+        _quietly(FileExistsError, lambda: os.mkdir(name, dir_fd=folder))  # another worker may be first
+        os.fsync(folder)
+        return os.open(name, flags, dir_fd=folder)
+
+
+def _write_temporary(folder: int, head: bytes, body: EncodedDataSet) -> str:
+    """The whole file under a hidden name of its own, on disk."""
+    name = f".{os.getpid()}-{next(_temporary_numbers)}.part"
+    _remove(folder, name)  # of a process that was killed and had our number
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+    try:
+        with open(descriptor, "wb", buffering=0) as file:
+            _write_all(file.write, head)
+            for chunk in body.chunks(CHUNK_BYTES):
+                _write_all(file.write, chunk)
+            os.fsync(descriptor)
+    except BaseException:
+        _remove(folder, name)
+        raise
+    return name
+
+
+def _write_all(write: Callable[[memoryview], int | None], data: bytes | memoryview) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[write(rest) or 0 :]
+
+
+def _take_name(folder: int, temporary: str, name: str) -> bool:
+    """Name the file atomically; False when the name is taken."""
+    try:
+        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        return _rename_to_free(folder, temporary, name)
+    return True
+
+
+def _rename_to_free(folder: int, temporary: str, name: str) -> bool:
+    """On a file system without hard links: hold the name with an empty file, then replace that."""
+    try:
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666, dir_fd=folder))
+    except FileExistsError:
+        return False
+    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    return True
+
+
+def _existing(folder: int, name: str, body: EncodedDataSet) -> bool | None:
+    """True when the file holds these data set bytes, False when it holds others, None when there is none."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a symbolic link: never ours
+            return False
+        raise
+    with open(descriptor, "rb") as file:
+        offset = data_set_offset(file.read(HEAD_BYTES))
+        if offset is None or os.fstat(descriptor).st_size - offset != body.length_bytes:
+            return False
+        file.seek(offset)
+        return all(file.read(len(chunk)) == chunk for chunk in body.chunks(CHUNK_BYTES))
+
+
+def _numbered(path: PurePosixPath, number: int) -> str:
+    return path.name if number == 0 else f"{path.stem}.{number}{path.suffix}"
+
+
+def _remove(folder: int, name: str) -> None:
+    _quietly(FileNotFoundError, lambda: os.unlink(name, dir_fd=folder))
+
+
+def _quietly(expected: type[OSError], do: Callable[[], object]) -> None:
+    try:
+        do()
+    except expected:
+        return

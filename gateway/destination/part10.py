@@ -1,0 +1,50 @@
+"""The head of a DICOM file: preamble, prefix and File Meta Information (PS3.10 §7.1), written by hand."""
+
+from __future__ import annotations
+
+import struct
+
+PREAMBLE = bytes(128) + b"DICM"
+_LONG = struct.Struct("<HH2sHL")
+_SHORT = struct.Struct("<HH2sH")
+_GROUP_LENGTH_BYTES = 12
+HEAD_BYTES = len(PREAMBLE) + _GROUP_LENGTH_BYTES
+
+
+def file_meta(
+    *,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    transfer_syntax_uid: str,
+    implementation_class_uid: str,
+    implementation_version_name: str,
+    source_ae_title: str,
+) -> bytes:
+    """Everything before the data set: explicit VR little endian, File Meta Information Group Length right."""
+    elements = [
+        _LONG.pack(0x0002, 0x0001, b"OB", 0, 2) + b"\x00\x01",
+        _text(0x0002, b"UI", sop_class_uid),
+        _text(0x0003, b"UI", sop_instance_uid),
+        _text(0x0010, b"UI", transfer_syntax_uid),
+        _text(0x0012, b"UI", implementation_class_uid),
+        _text(0x0013, b"SH", implementation_version_name[:16]),
+    ]
+    if source_ae_title:
+        elements.append(_text(0x0016, b"AE", source_ae_title))
+    group = b"".join(elements)
+    return PREAMBLE + _SHORT.pack(0x0002, 0x0000, b"UL", 4) + struct.pack("<L", len(group)) + group
+
+
+def data_set_offset(head: bytes) -> int | None:
+    """Where the data set of a DICOM file begins, from its first `HEAD_BYTES` bytes; None when it is no DICOM file."""
+    if len(head) < HEAD_BYTES or head[128:132] != b"DICM" or head[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
+        return None
+    (length,) = struct.unpack_from("<L", head, 140)
+    return HEAD_BYTES + int(length)
+
+
+def _text(element: int, vr: bytes, value: str) -> bytes:
+    raw = value.encode("ascii", "replace")
+    if len(raw) % 2:
+        raw += b"\x00" if vr == b"UI" else b" "
+    return _SHORT.pack(0x0002, element, vr, len(raw)) + raw

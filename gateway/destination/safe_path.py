@@ -1,0 +1,105 @@
+"""Paths made from what objects say of themselves, that cannot leave their folder. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os.path
+import re
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from gateway.model import AssociationFacts, AttributePath
+from gateway.ports import Facts, Refusal
+
+MAX_NAME_BYTES = 200
+"""Of one file or folder name; file systems take 255, and numbers and suffixes must still fit."""
+MAX_PATH_BYTES = 3000
+"""Of the whole path below the root; Linux takes 4096 in all."""
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\]+")
+"""Separators (also Windows's, for shares) and control characters."""
+
+
+def safe_value(text: str) -> str:
+    """A value as part of one name: separators and control characters become `_`; no leading dots."""
+    text = _UNSAFE.sub("_", text.strip())
+    bare = text.lstrip(".")
+    return bare if bare == text else f"_{bare}"
+
+
+class SafeFacts:
+    """The same facts, with every value made safe for a path."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    @cached_property
+    def association(self) -> AssociationFacts:
+        """Texts that the requestor chose are made safe too."""
+        association = self._facts.association
+        texts: dict[str, Any] = {
+            field.name: safe_value(value)
+            for field in dataclasses.fields(association)
+            if isinstance(value := getattr(association, field.name), str)
+        }
+        return dataclasses.replace(association, **texts)
+
+    @property
+    def sop_class_uid(self) -> str:
+        """Safe."""
+        return safe_value(self._facts.sop_class_uid)
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """Safe."""
+        return safe_value(self._facts.sop_instance_uid)
+
+    @property
+    def transfer_syntax_uid(self) -> str:
+        """Safe."""
+        return safe_value(self._facts.transfer_syntax_uid)
+
+    @property
+    def length_bytes(self) -> int:
+        """Of the encoded data set."""
+        return self._facts.length_bytes
+
+    def values(self, path: AttributePath) -> tuple[str, ...] | None:
+        """Safe texts."""
+        values = self._facts.values(path)
+        return None if values is None else tuple(safe_value(value) for value in values)
+
+
+def relative_path(rendered: str, root: str) -> PurePosixPath:
+    """The path below `root` that a rendered template means, each name bounded and harmless.
+
+    Raises:
+        Refusal: it would lie elsewhere, or names no file.
+    """
+    if "\0" in rendered:
+        raise Refusal("the path template gave a path with a zero byte")
+    if rendered.startswith("/"):
+        prefix = root.rstrip("/") + "/"
+        if not rendered.startswith(prefix):
+            raise Refusal(f"the path template gave a path outside {root}")
+        rendered = rendered[len(prefix) :]
+    names = [_safe_name(name) for name in rendered.split("/") if name not in ("", ".")]
+    if not names or rendered.endswith("/"):
+        raise Refusal("the path template gave no file name for this object: an attribute in it is empty or missing")
+    path = PurePosixPath(*names)
+    if len(os.path.join(root, path).encode("utf-8", "surrogateescape")) > MAX_PATH_BYTES:
+        raise Refusal(f"the path template gave a path of more than {MAX_PATH_BYTES} bytes")
+    return path
+
+
+def _safe_name(name: str) -> str:
+    name = safe_value(name)
+    raw = name.encode("utf-8", "replace")
+    if len(raw) <= MAX_NAME_BYTES:
+        return raw.decode()
+    # two long names must not become one: the end goes, a digest of the whole comes
+    digest = hashlib.sha256(raw).hexdigest()[:16]
+    suffix = PurePosixPath(name).suffix[:16]
+    kept = raw[: MAX_NAME_BYTES - len(digest) - 1 - len(suffix.encode("utf-8", "replace"))].decode("utf-8", "ignore")
+    return f"{kept}-{digest}{suffix}"
