@@ -66,14 +66,24 @@ def resolve_plain(text: str) -> bool | int | float | str | None:
     return text
 
 
-def parse(content: bytes, path: Path, shown: str, environ: Mapping[str, str], findings: Findings) -> Node | None:
-    """The tree of one file; None when it is empty or unreadable. `shown` names the file in messages."""
+def parse(
+    content: bytes,
+    path: Path,
+    shown: str,
+    environ: Mapping[str, str],
+    findings: Findings,
+    loader: Any = LOADER,
+) -> Node | None:
+    """The tree of one file; None when it is empty, a broken node when it is unreadable, which was reported.
+
+    `shown` names the file in messages; `loader` is one of PyYAML's.
+    """
     text = _decode(content, shown, findings)
     if text is None:
         return BrokenNode(Mark(shown, 1, 1))
     composer = _Composer(path, shown, environ, findings)
     try:
-        return composer.compose(iter(yaml.parse(text, Loader=LOADER)))
+        return composer.compose(iter(yaml.parse(text, Loader=loader)))
     except _Abort:
         return BrokenNode(Mark(shown, 1, 1))
     except yaml.MarkedYAMLError as error:
@@ -208,14 +218,17 @@ class _Composer:
 
     def _scalar(self, event: Any, mark: Mark) -> Node:
         self._check_tag(event, mark)
+        text: str = event.value
+        if "${" not in text:
+            return ScalarNode(mark, resolve_plain(text) if event.implicit[0] else text, text, text)
         try:
-            result = substitute(event.value, self._environ, self._folder)
+            result = substitute(text, self._environ, self._folder)
         except SubstitutionError as error:
             self._findings.error(mark, error.code, str(error))
             return BrokenNode(mark)
         is_resolved = event.implicit[0] or (result.is_whole and result.is_changed)
-        value = resolve_plain(result.text) if is_resolved and "\n" not in result.text else result.text
-        return ScalarNode(mark, value, result.text, event.value, is_secret=result.is_changed)
+        value = resolve_plain(result.text) if is_resolved else result.text
+        return ScalarNode(mark, value, result.text, text, is_secret=result.is_changed)
 
     def _sequence(self, events: Iterator[Any], mark: Mark, depth: int) -> SequenceNode:
         items: list[Node] = []

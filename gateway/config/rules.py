@@ -124,9 +124,9 @@ def _check_destination(word: str, place: Place, names: Names, context: Context) 
     if word in names.not_destinations:
         message = f"{place.shown} only calls us: it has neither `address` nor `folder`"
         context.error(place, "not-a-destination", message)
-    known = names.peers | names.groups
-    if word not in known and context.is_complete:
-        message = f"no peer and no group is named {place.shown}{did_you_mean(word, sorted(known))}"
+    if word not in names.peers and word not in names.groups and context.is_complete:
+        near = did_you_mean(word, sorted(names.peers | names.groups))
+        message = f"no peer and no group is named {place.shown}{near}"
         context.error(place, "unknown-destination", message)
 
 

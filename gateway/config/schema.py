@@ -30,12 +30,15 @@ def schema() -> dict[str, Any]:
     scalar, and no section is required, because sections may be spread over several files.
     """
     defs = copy.deepcopy(definitions())
-    when = _hoisted(predicate_schema(), defs)
-    then = _hoisted(actions_schema(), defs)
+    defs["predicate"] = predicate_schema()
+    defs["actions"] = actions_schema()
     for name in ("CoercionSpec", "RouteSpec"):
         properties = defs[name]["properties"]
-        properties["when"] = {"description": "The condition; without it the rule always holds."} | when
-        properties["then"] = {"description": "What changes, in order."} | then
+        properties["when"] = {
+            "description": "The condition; without it the rule always holds.",
+            "$ref": "#/$defs/predicate",
+        }
+        properties["then"] = {"description": "What changes, in order.", "$ref": "#/$defs/actions"}
     for name in ("RulesSpec", "GatewaySpec"):
         defs[name]["required"] = []
     root = defs.pop("RulesSpec")
@@ -44,13 +47,6 @@ def schema() -> dict[str, Any]:
     for definition in defs.values():
         _loosen(definition)
     return {"$schema": DIALECT, **root, "title": "DICOM gateway rules", "$defs": dict(sorted(defs.items()))}
-
-
-def _hoisted(part: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
-    """`part` without its own definitions, which go to `defs`."""
-    part = copy.deepcopy(part)
-    defs.update(part.pop("$defs", {}))
-    return part
 
 
 def _loosen(schema: Any) -> None:

@@ -16,7 +16,7 @@ AETitle = Annotated[
     Meta(
         title="AE title",
         description="1 to 16 characters of ASCII, no backslash, not only spaces (PS3.5 §6.2).",
-        pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}$",
+        pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}$(?!\n)",
         examples=["PACS"],
     ),
 ]
@@ -25,7 +25,7 @@ Duration = Annotated[
     Meta(
         title="duration",
         description="A number and its unit: ms, s, min, h or d.",
-        pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})? ?(ms|s|min|h|d)$",
+        pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})? ?(ms|s|min|h|d)$(?!\n)",
         examples=["10 s", "500 ms", "7 d"],
     ),
 ]
@@ -34,7 +34,7 @@ Size = Annotated[
     Meta(
         title="size",
         description="A number and its unit: B, kB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024).",
-        pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})? ?([kKMGT]?B|[KMGT]iB)$",
+        pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})? ?([kKMGT]?B|[KMGT]iB)$(?!\n)",
         examples=["5 GiB", "50 MB"],
     ),
 ]
@@ -43,7 +43,7 @@ HostAndPort = Annotated[
     Meta(
         title="address",
         description="host:port; an IPv6 address stands in brackets.",
-        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+):[0-9]{1,5}$",
+        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+):[0-9]{1,5}$(?!\n)",
         examples=["pacs.example.org:104", "[2001:db8::7]:11112"],
     ),
 ]
@@ -52,7 +52,7 @@ BindAddress = Annotated[
     Meta(
         title="local address",
         description="Own address to call from, with or without :port.",
-        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+)(:[0-9]{1,5})?$",
+        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+)(:[0-9]{1,5})?$(?!\n)",
         examples=["10.1.0.5", "10.1.0.5:10400"],
     ),
 ]
@@ -72,7 +72,7 @@ Name = Annotated[
     Meta(
         title="name",
         description="Letters, digits, `_`, `-` and `.`; at most 64.",
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$(?!\n)",
         examples=["pacs"],
     ),
 ]
@@ -81,7 +81,7 @@ RuleName = Annotated[
     Meta(
         title="rule name",
         description="Stands in logs, metrics and the queue; at most 128 characters on one line.",
-        pattern=r"^\S([^\x00-\x1f]{0,126}\S)?$",
+        pattern=r"^\S([^\x00-\x1f]{0,126}\S)?$(?!\n)",
         examples=["CT to the archive"],
     ),
 ]
@@ -90,7 +90,7 @@ Hexadecimal = Annotated[
     Meta(
         title="hexadecimal bytes",
         description="Bytes as pairs of hexadecimal digits, with or without spaces.",
-        pattern=r"^([0-9A-Fa-f]{2} ?)*$",
+        pattern=r"^([0-9A-Fa-f]{2} ?)*$(?!\n)",
         examples=["01 00 01"],
     ),
 ]

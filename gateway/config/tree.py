@@ -17,7 +17,7 @@ class ScalarNode:
     """One scalar: `value` by the YAML 1.2 core schema, `text` with ``${…}`` resolved, `written` as in the file."""
 
     mark: Mark
-    value: bool | int | float | str | None
+    value: bool | int | float | str | None = field(repr=False)
     text: str = field(repr=False)
     written: str
     is_secret: bool = False
