@@ -125,7 +125,7 @@ def open_association(target: Target, request: bytes) -> tuple[socket.socket, Neg
 class _Line:
     """One association of the generator."""
 
-    __slots__ = ("buffer", "connection", "message_id", "pending", "request", "sent_at", "uid")
+    __slots__ = ("buffer", "connection", "message_id", "objects", "pending", "request", "sent_at", "uid")
 
     def __init__(self, connection: socket.socket, request: StoreRequest) -> None:
         self.connection = connection
@@ -133,6 +133,7 @@ class _Line:
         self.buffer = bytearray()
         self.pending: memoryview | None = None
         self.message_id = 0
+        self.objects = 0
         self.sent_at = 0.0
         self.uid = b""
 
@@ -141,6 +142,7 @@ class Load:
     """Sends until `objects` are sent or `seconds` are over, whichever is given.
 
     With `reconnect` a lost association is opened again, and its object counts as unanswered; else it is an error.
+    After `objects_per_association` an association is released and a new one opened.
     `stop()` from another thread ends it after the answers to what is under way.
     """
 
@@ -153,6 +155,7 @@ class Load:
         objects: int | None = None,
         seconds: float | None = None,
         reconnect: bool = False,
+        objects_per_association: int = 1 << 62,
         run: int | None = None,
         what: Sample | None = None,
         on_acknowledged: Callable[[str], None] | None = None,
@@ -164,6 +167,7 @@ class Load:
         self.remaining = objects if objects is not None else 1 << 62
         self.seconds = seconds
         self.reconnect = reconnect
+        self.objects_per_association = objects_per_association
         self.run_number = random.SystemRandom().randrange(10**12) if run is None else run
         self.report = Report()
         self.on_acknowledged = on_acknowledged
@@ -235,20 +239,30 @@ class Load:
     def _is_over(self) -> bool:
         return self._is_stopped or self.remaining <= 0 or time.perf_counter() >= self._deadline
 
+    def _release(self, line: _Line) -> None:
+        line.connection.setblocking(True)
+        line.connection.settimeout(5.0)
+        try:
+            line.connection.sendall(RELEASE_RQ_PDU)
+            receive_pdu(line.connection, line.buffer)
+        except OSError:
+            pass  # the object was answered; how the association ends is not what is measured
+        self._close(line)
+
     def _next(self, line: _Line) -> None:
         """Send the next request, or release."""
         if self._is_over:
-            line.connection.setblocking(True)
-            line.connection.settimeout(5.0)
-            try:
-                line.connection.sendall(RELEASE_RQ_PDU)
-                receive_pdu(line.connection, line.buffer)
-            except OSError:
-                pass  # the object was answered; how the association ends is not what is measured
-            self._close(line)
+            self._release(line)
             return
+        if line.objects >= self.objects_per_association:
+            self._release(line)
+            fresh = self._open()
+            if fresh is None:
+                return
+            line = fresh
         self.remaining -= 1
         self._number += 1
+        line.objects += 1
         line.message_id = line.message_id % 0xFFFF + 1
         line.uid = instance_uid(self.run_number, self._number)
         line.pending = memoryview(line.request.patch(line.message_id, line.uid))

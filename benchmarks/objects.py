@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import struct
 from dataclasses import dataclass
 
-from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
+from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, UID_LENGTH, instance_uid
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 _STUDY, _SERIES = b"2.25.1000000000000000000001", b"2.25.1000000000000000000002"
@@ -71,6 +72,11 @@ class Sample:
     uid_at: int
     sop_class_uid: str = MR_IMAGE_STORAGE
     transfer_syntax_uid: str = EXPLICIT_VR_LITTLE_ENDIAN
+
+    def digest(self, uid: str) -> str:
+        """SHA-256 of the data set with this SOP Instance UID in its place."""
+        head, tail = self.data_set[: self.uid_at], self.data_set[self.uid_at + UID_LENGTH :]
+        return hashlib.sha256(head + uid.encode() + tail).hexdigest()
 
 
 def element(tag: int, vr: bytes, value: bytes) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import socket
-import sys
 import threading
 import time
 from pathlib import Path
@@ -75,21 +74,22 @@ def scu(arguments: argparse.Namespace) -> None:
 
 def _send(arguments: argparse.Namespace, kinds: list[tuple[str, str]], parts: list[Part10]) -> None:
     ae = AE(ae_title=arguments.ae_title)
+    ae.acse_timeout = ae.dimse_timeout = 10
     contexts = [build_context(UID(abstract), UID(transfer)) for abstract, transfer in kinds]
     handlers: list[Any] = [(evt.EVT_CONN_OPEN, no_delay)]
     title = arguments.called_ae_title
     association = ae.associate("127.0.0.1", arguments.port, contexts, ae_title=title, evt_handlers=handlers)
-    if not association.is_established:
-        sys.exit("no association")
     for part in parts:
-        if association.is_aborted:  # the last object cost us the association
+        if not association.is_established:  # none yet, or the last object cost us the association
             association = ae.associate("127.0.0.1", arguments.port, contexts, ae_title=title, evt_handlers=handlers)
         try:
             status = association.send_c_store(part.path if arguments.raw else dcmread(part.path))
-            print(f"{status.get('Status', 0xFFFF):04X}\t{part.path}")
+            said = f"{status.Status:04X}" if "Status" in status else "the association was aborted"
         except Exception as error:  # the sender's own trouble is a result
-            print(f"{type(error).__name__}: {error}".replace("\n", " ") + f"\t{part.path}")
-    association.release()
+            said = f"{type(error).__name__}: {error}".replace("\n", " ")
+        print(f"{said}\t{part.path}", flush=True)
+    if association.is_established:
+        association.release()
 
 
 def main() -> None:

@@ -1,0 +1,47 @@
+"""Real objects through the gateway, byte for byte; see `benchmarks.byte_exact`, which runs all senders and files.
+
+GATEWAY_BYTE_EXACT=all takes every file here too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.byte_exact import RECEIVERS, Campaign, page
+
+IS_FULL = os.environ.get("GATEWAY_BYTE_EXACT") == "all"
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(900 if IS_FULL else 180)]
+
+
+@pytest.fixture
+async def campaign(tmp_path: Path) -> AsyncIterator[Campaign]:
+    async with Campaign(tmp_path) as running:
+        yield running
+
+
+def chosen(corpus: tuple[Path, ...], every: int) -> list[Path]:
+    """All files, or every n-th that is not large."""
+    if IS_FULL:
+        return list(corpus)
+    return [path for path in corpus if path.stat().st_size < 1_000_000][::every]
+
+
+@pytest.mark.parametrize(
+    ("sender", "every"),
+    [("storescu", 4), ("dcmsend", 4), ("stock pynetdicom", 2), ("Orthanc", 8)],
+    ids=["storescu", "dcmsend", "pynetdicom", "Orthanc"],
+)
+async def test_every_object_arrives_as_it_was_sent(
+    campaign: Campaign, corpus: tuple[Path, ...], sender: str, every: int
+) -> None:
+    paths = chosen(corpus, every)
+    tally = await campaign.run(sender, paths)
+    print(page([tally], paths))
+    assert tally.sent > len(paths) / 2
+    assert not tally.differing, "\n".join(f"{path.name} {receiver}: {what}" for path, receiver, what in tally.differing)
+    assert {name: tally.equal[name] for name in RECEIVERS} == {name: tally.without[name] for name in RECEIVERS}
