@@ -22,6 +22,8 @@ from gateway.routing.field import UID_PATTERN
 MOST_CONTEXTS = 128
 """Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
 
+SMALLEST_PDU_BYTES = 1024
+
 CommonExtended = tuple[str, str, tuple[str, ...]]
 
 
@@ -29,6 +31,9 @@ def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> As
     """How to associate with a peer. What is wrong is reported."""
     negotiation, at = spec.ext_neg, place.at("ext_neg")
     window = negotiation.async_operations
+    if 0 < spec.max_pdu < SMALLEST_PDU_BYTES:
+        message = f"expected 0 or a number from {SMALLEST_PDU_BYTES}, found {place.at('max_pdu').shown}"
+        context.error(place.at("max_pdu"), "out-of-range", message)
     return Associate(
         contexts=_contexts(spec.contexts, place.at("contexts"), context),
         called_ae_title="" if spec.ae_title is UNSET else spec.ae_title.strip(" "),

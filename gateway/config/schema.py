@@ -44,8 +44,10 @@ def schema() -> dict[str, Any]:
     root = defs.pop("RulesSpec")
     root["patternProperties"] = {"^x-": {"description": "Free room for YAML anchors."}}
     _loosen(root)
-    for definition in defs.values():
+    for name, definition in defs.items():
         _loosen(definition)
+        if "title" in definition:
+            definition["title"] = name.removesuffix("Spec")
     return {"$schema": DIALECT, **root, "title": "DICOM gateway rules", "$defs": dict(sorted(defs.items()))}
 
 

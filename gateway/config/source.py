@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config.findings import Findings
-from gateway.config.parse import parse
+from gateway.config.parse import FILE_LIMIT_BYTES, parse
 from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, SequenceNode
 from gateway.model import Mark
 
@@ -35,7 +35,8 @@ def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
     files = _files(path, findings)
     for file in files:
         try:
-            content = file.read_bytes()
+            with file.open("rb") as stream:
+                content = stream.read(FILE_LIMIT_BYTES + 1)
         except OSError as error:
             findings.error(Mark(str(file), 1, 1), "unreadable-file", f"cannot read it: {error.strerror}")
             is_complete = False

@@ -57,6 +57,16 @@ BindAddress = Annotated[
     ),
 ]
 Port = Annotated[int, Meta(title="port", ge=0, le=65535, examples=[11112])]
+OfferedPDULength = Annotated[
+    int,
+    Meta(
+        title="PDU length",
+        description="The maximum length of a PDU that we offer to take, in bytes (PS3.8 §D.1); 0 is without limit.",
+        ge=0,
+        le=16 * 1024**2,
+        examples=[131072],
+    ),
+]
 PDULength = Annotated[
     int,
     Meta(
@@ -317,7 +327,7 @@ class AssociateSpec(Spec, frozen=True):
         tuple[ContextSpec, ...],
         Meta(description="Only these. Default: one for each SOP class and transfer syntax that is queued."),
     ] = ()
-    max_pdu: PDULength = 131072
+    max_pdu: OfferedPDULength = 131072
     ext_neg: ExtendedNegotiationSpec = ExtendedNegotiationSpec()
     bind_address: BindAddress | UnsetType = UNSET
     tls_args: PeerTLSSpec | UnsetType = UNSET
