@@ -74,14 +74,14 @@ METRICS = (
     # --- delivering
     Metric(
         Counter,
-        "gateway_deliveries_total",
-        "Deliveries that ended, by outcome (delivered, refused, expired).",
+        "gateway_delivery_attempts_total",
+        "Attempts that ended, by how (delivered, deferred, refused).",
         ("destination", "outcome"),
     ),
     Metric(
         Counter,
-        "gateway_delivery_attempts_total",
-        "Attempts that ended, by outcome (delivered, deferred, refused).",
+        "gateway_deliveries_total",
+        "Deliveries that ended, by how (delivered, refused, expired).",
         ("destination", "outcome"),
     ),
     Metric(Counter, "gateway_delivery_bytes_total", "Encoded data set bytes delivered.", ("destination",)),

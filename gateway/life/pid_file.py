@@ -24,6 +24,7 @@ def pid_file(path: Path | None) -> Iterator[None]:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        result_path(path).unlink(missing_ok=True)  # of another process
         _write(path, f"{os.getpid()}\n")
     except OSError as error:
         raise ConfigurationError(f"gateway.pid_file: cannot write {path}: {error.strerror}") from error

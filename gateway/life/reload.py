@@ -45,7 +45,8 @@ class ReloadReport:
 
     number: int
     """Counts from 1 in this process."""
-    at: datetime
+    started_at: datetime
+    """Before the rules were read."""
     is_applied: bool
     version: str
     """Of the table in force after it."""
@@ -56,14 +57,14 @@ class ReloadReport:
         return {
             "result": "applied" if self.is_applied else "refused",
             "number": self.number,
-            "at": self.at.isoformat(),
+            "started_at": self.started_at.isoformat(),
             "version": self.version,
             "problems": list(self.problems),
         }
 
 
 class Reloader:
-    """Does reloads one after the other; each ends in a report."""
+    """Does reloads one after the other; each ends in a report, `load` always reads after it was asked for."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Reloader:
         listening: Listening,
         apply: Callable[[RoutingTable], Awaitable[None]],
         report: Callable[[ReloadReport], None],
+        requested: asyncio.Event,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._load = load
@@ -82,15 +84,14 @@ class Reloader:
         self._report = report
         self._now = now
         self._one_at_a_time = asyncio.Lock()
-        self._requested = asyncio.Event()
+        self._requested = requested
         self.last: ReloadReport | None = None
 
-    def request(self) -> None:
-        """SIGHUP: reload soon. Requests that come before a reload has begun to read share it; none is lost."""
-        self._requested.set()
-
     async def serve_requests(self) -> None:
-        """Reload at every request, until cancelled."""
+        """Reload whenever `requested` is set (SIGHUP), until cancelled.
+
+        Requests that come before a reload has begun to read share it; none is lost.
+        """
         while True:
             await self._requested.wait()
             self._requested.clear()  # before reading: who asks from here on gets a reload of its own
@@ -99,13 +100,14 @@ class Reloader:
     async def reload(self) -> ReloadReport:
         """One reload. Never raises for a bad configuration."""
         async with self._one_at_a_time:
+            started_at = self._now()
             loaded = await asyncio.to_thread(self._load)
             try:
                 problems, is_applied = await self._put_in_force(loaded), True
             except Refused as refused:
                 problems, is_applied = refused.problems, False
             number = 1 if self.last is None else self.last.number + 1
-            self.last = ReloadReport(number, self._now(), is_applied, self._live.current.version, problems)
+            self.last = ReloadReport(number, started_at, is_applied, self._live.current.version, problems)
             self._report(self.last)
             return self.last
 
@@ -153,7 +155,7 @@ class Reporter:
         for problem in report.problems:
             (log.warning if report.is_applied else log.error)("config_problem", problem=problem, reload=report.number)
         if report.is_applied:
-            self._meter.set("gateway_config_last_reload_success_timestamp_seconds", report.at.timestamp())
+            self._meter.set("gateway_config_last_reload_success_timestamp_seconds", report.started_at.timestamp())
             log.info("config_reloaded", version=report.version, reload=report.number)
             return
         log.error("config_reload_refused", version=report.version, reload=report.number, problems=len(report.problems))

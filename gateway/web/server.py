@@ -31,7 +31,7 @@ class Surface(Protocol):
         """Why no objects should be sent now; empty when they may."""
         ...
 
-    async def metrics(self) -> tuple[bytes, str]:
+    async def metrics_page(self) -> tuple[bytes, str]:
         """The metrics page and its content type."""
         ...
 
@@ -83,7 +83,7 @@ def application(surface: Surface) -> web.Application:
         return web.Response(status=503 if reasons else 200, text="".join(f"{line}\n" for line in reasons or ["ok"]))
 
     async def metrics(request: web.Request) -> web.Response:
-        body, content_type = await surface.metrics()
+        body, content_type = await surface.metrics_page()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def status(request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ LAYERS = [
     {"ports"},
     {"routing", "dataset", "spool"},
     {"web", "dimse", "handlers", "delivery", "config", "destination", "queue", "metrics"},
-    {"life", "scu"},
+    {"life", "scu", "explaining"},
     {"app"},
     {"cli", "demo", "__main__"},
 ]

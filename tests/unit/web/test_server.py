@@ -23,7 +23,7 @@ class FakeSurface:
     def not_ready(self) -> Sequence[str]:
         return self.reasons
 
-    async def metrics(self) -> tuple[bytes, str]:
+    async def metrics_page(self) -> tuple[bytes, str]:
         return b"gateway_x 1\n", "text/plain; version=1.0.0; charset=utf-8"
 
     async def status(self) -> Mapping[str, object]:

@@ -1,0 +1,254 @@
+"""The composition root: which parts the gateway is made of, in which order they start, and how they end.
+
+```text
+start   pid file → HTTP (not ready) → journal (lock, recovery) → couriers → listeners → ready
+stop    not ready → listeners closed, associations and sends in flight end (up to `drain`) → journal → HTTP → pid file
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import structlog
+
+from gateway import __version__
+from gateway.config import Loaded
+from gateway.delivery.service import DeliveryService
+from gateway.destination import open_destination
+from gateway.dimse.admission import Admitted, admit
+from gateway.dimse.server import Server
+from gateway.handlers.store import StoreDesk
+from gateway.handlers.table import bindings
+from gateway.life import exit_code
+from gateway.life.listening import Listening
+from gateway.life.pid_file import pid_file, write_result
+from gateway.life.reload import Live, Reloader, ReloadReport, Reporter
+from gateway.life.signals import Stop, handled
+from gateway.metrics import CONTENT_TYPE, Metrics
+from gateway.model import AssociationFacts, Settings
+from gateway.ports import ConfigurationError, peer_label
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.routing.table import RoutingTable
+from gateway.spool.journal import GroupCommitJournal
+from gateway.web.server import WebServer
+
+log = structlog.get_logger()
+
+Load = Callable[[], Loaded]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Gateway:
+    """The running gateway: its parts, and what it shows of itself (`gateway.web.server.Surface`)."""
+
+    def __init__(self, table: RoutingTable, load: Load, reload_requested: asyncio.Event) -> None:
+        self.settings: Settings = table.settings
+        self.state = "starting"
+        self.started_at = utc_now()
+        self._elapsed_s = time.monotonic
+        self.live = Live(table)
+        self.metrics = Metrics(__version__)
+        settings = self.settings
+        self.journal = GroupCommitJournal(
+            settings.spool,
+            lambda: SQLiteQueue(settings.queue_path),
+            limits=settings.limits,
+            now=utc_now,
+            meter=self.metrics,
+        )
+        self.server = Server(
+            handlers=bindings(StoreDesk(self.journal, self.metrics)),
+            admission=self._admit,
+            receiver=self.journal.receiver,
+            ae_title=settings.ae_title,
+            timers=settings.timers,
+            limits=settings.limits,
+            meter=self.metrics,
+        )
+        self.delivery = DeliveryService(
+            journal=self.journal,
+            open_destination=lambda peer: open_destination(peer, settings.ae_title, self.metrics),
+            meter=self.metrics,
+            now=utc_now,
+            random=Random(),
+        )
+        self.listening = Listening(self.server)
+        self.reloader = Reloader(
+            load=load,
+            live=self.live,
+            listening=self.listening,
+            apply=self.delivery.apply,
+            report=self._report,
+            requested=reload_requested,
+        )
+        self._tell_result = Reporter(self.metrics)
+
+    def _admit(self, facts: AssociationFacts) -> Admitted:
+        table = self.live.current
+        return admit(facts, table.settings, table.peers, table)
+
+    def _report(self, report: ReloadReport) -> None:
+        self._tell_result(report)
+        self.metrics.set_config_version(report.version)
+        if self.settings.pid_file:
+            write_result(Path(self.settings.pid_file), report.as_json())
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def run(self, stop: Stop, on_ready: Callable[[Gateway], None] = lambda gateway: None) -> bool:
+        """Start, serve until `stop`, drain. True when everything in flight ended in time.
+
+        Raises:
+            ConfigurationError: what the configuration names cannot be used.
+            ExceptionGroup: a part died; everything else was stopped.
+        """
+        async with AsyncExitStack() as parts:
+            await self._start(parts)
+            self.state = "running"
+            log.info("gateway_started", version=__version__, config=self.live.current.version)
+            on_ready(self)
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(self.reloader.serve_requests()),
+                    tasks.create_task(self.journal.failed()),
+                    tasks.create_task(self.delivery.run()),
+                ]
+                await stop.asked.wait()
+                has_ended_in_time = await self._drain(stop)
+                for task in running:
+                    task.cancel()
+        log.info("gateway_stopped", has_ended_in_time=has_ended_in_time)
+        return has_ended_in_time
+
+    async def _start(self, parts: AsyncExitStack) -> None:
+        """What starts is registered to stop, in the next line."""
+        settings = self.settings
+        parts.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
+        if settings.http is not None:
+            await parts.enter_async_context(WebServer(self, settings.http))
+        await self.journal.start()
+        parts.push_async_callback(self.journal.close)
+        await self.delivery.start(self.live.current)
+        parts.push_async_callback(self.delivery.drain, 0.0)
+        parts.push_async_callback(self.server.drain, 0.0)
+        await self.listening.start(settings.listeners)
+        self.metrics.set_config_version(self.live.current.version)
+        self.metrics.set("gateway_config_last_reload_successful", 1)
+        self.metrics.set("gateway_config_last_reload_success_timestamp_seconds", self.started_at.timestamp())
+
+    async def _drain(self, stop: Stop) -> bool:
+        """Finish what is in flight within `drain`; a second signal cuts it short."""
+        self.state = "draining"
+        log.info("gateway_draining", associations=len(self.server.associations), limit_s=self.settings.drain_s)
+        draining = asyncio.create_task(self._drain_in_time(self.settings.drain_s))
+        urged = asyncio.create_task(stop.urged.wait())
+        await asyncio.wait({draining, urged}, return_when=asyncio.FIRST_COMPLETED)
+        urged.cancel()
+        if draining.done():
+            return draining.result()
+        draining.cancel()
+        await asyncio.wait({draining})
+        await self._drain_in_time(0.0)
+        return False
+
+    async def _drain_in_time(self, seconds: float) -> bool:
+        """First what comes in, since its deliveries are still to be written; then what goes out."""
+        deadline_s = self._elapsed_s() + seconds
+        receiving = await self.server.drain(seconds)
+        sending = await self.delivery.drain(max(deadline_s - self._elapsed_s(), 0.0))
+        return receiving and sending
+
+    # --- what it shows ---------------------------------------------------------------------------------------------
+
+    def not_ready(self) -> Sequence[str]:
+        """Why no objects should be sent now."""
+        if self.state != "running":
+            return [self.state]
+        reasons = [self.journal.health()]
+        if self._free_bytes() < self.settings.spool.min_free_bytes:
+            reasons.append("spool full")
+        return [reason for reason in reasons if reason]
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self.settings.spool.path).free
+
+    async def metrics_page(self) -> tuple[bytes, str]:
+        """The metrics, with the queue as it stands now."""
+        self.metrics.set_queue(await self.journal.depths(), utc_now())
+        self.metrics.set("gateway_spool_free_bytes", self._free_bytes())
+        self.metrics.set("gateway_listeners", len(self.server.listeners))
+        return self.metrics.text(), CONTENT_TYPE
+
+    async def reload(self) -> Mapping[str, object]:
+        return (await self.reloader.reload()).as_json()
+
+    async def status(self) -> Mapping[str, object]:
+        """JSON for `gateway status`."""
+        peers = Counter(peer_label(association.facts) for association in self.server.associations)
+        last = self.reloader.last
+        depths = await self.journal.depths()
+        return {
+            "version": __version__,
+            "state": self.state,
+            "not_ready": list(self.not_ready()),
+            "started_at": self.started_at.isoformat(),
+            "config": self.live.current.version,
+            "last_reload": last.as_json() if last else None,
+            "listeners": [
+                {"name": row.name, "address": row.address, "port": row.port, "tls": row.tls is not None}
+                for row in self.server.listeners.values()
+            ],
+            "associations": dict(sorted(peers.items())),
+            "destinations": [asdict(row) for row in self.delivery.status()],
+            "queue": [
+                {**asdict(row), "oldest_at": row.oldest_at.isoformat() if row.oldest_at else None} for row in depths
+            ],
+            "spool": {
+                "path": self.settings.spool.path,
+                "free_bytes": self._free_bytes(),
+                "min_free_bytes": self.settings.spool.min_free_bytes,
+            },
+        }
+
+
+def run(load: Load) -> int:
+    """`gateway run`: load, serve until a signal; the exit code (`gateway.life.exit_code`)."""
+    try:
+        return asyncio.run(_serve(load))
+    except ConfigurationError as error:
+        log.error("gateway_not_started", reason=str(error))
+        return exit_code.CONFIGURATION
+    except Exception as error:
+        log.critical("gateway_failed", exc_info=error)
+        return exit_code.SOFTWARE
+
+
+async def _serve(load: Load) -> int:
+    stop, reload_requested = Stop(), asyncio.Event()
+    with handled(stop, reload_requested.set):
+        loaded = await asyncio.to_thread(load)
+        log_problems(loaded)
+        if loaded.table is None:
+            log.error("gateway_not_started", reason="the configuration has errors", problems=len(loaded.problems))
+            return exit_code.CONFIGURATION
+        has_ended_in_time = await Gateway(loaded.table, load, reload_requested).run(stop)
+        return exit_code.UNAVAILABLE if stop.urged.is_set() and not has_ended_in_time else exit_code.SUCCESS
+
+
+def log_problems(loaded: Loaded) -> None:
+    """One event a problem."""
+    for problem in loaded.problems:
+        (log.error if problem.severity == "error" else log.warning)("config_problem", problem=str(problem))

@@ -1,0 +1,39 @@
+"""The `gateway` command and its sub-commands."""
+
+from __future__ import annotations
+
+import click
+
+from gateway import __version__
+from gateway.cli.demonstrate import demo
+from gateway.cli.network import echo, send
+from gateway.cli.queue import queue
+from gateway.cli.rules import explain, schema, validate
+from gateway.cli.running import reload, run, status
+
+EPILOG = """\b
+Exit codes
+  0   done
+  1   problems in the rules; something was not sent, not found or refused
+  2   wrong usage
+  3   warnings under --strict
+  70  a part of the running gateway died
+  75  the gateway was aborted by a second signal
+  78  the rules, or what they name, cannot be used
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+@click.version_option(__version__, prog_name="gateway")
+def main() -> None:
+    """A declarative DICOM routing gateway.
+
+    \b
+    gateway demo                     see it at work
+    gateway validate rules/          check a configuration
+    gateway run rules/               receive, tag and forward
+    """
+
+
+for command in (run, validate, schema, explain, echo, send, queue, status, reload, demo):
+    main.add_command(command)

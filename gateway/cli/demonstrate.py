@@ -1,0 +1,10 @@
+"""`gateway demo`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def demo() -> None:
+    """placeholder"""

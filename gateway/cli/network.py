@@ -1,0 +1,114 @@
+"""`gateway echo` and `gateway send`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from gateway import scu
+from gateway.cli.options import fail, peer_named, rules_option
+from gateway.cli.render import count, size
+from gateway.life import exit_code
+from gateway.model import Peer
+from gateway.ports import GatewayError
+
+CALLING = click.option(
+    "--calling-ae", default="", metavar="TITLE", help="Our AE title  [default: the rules' or GATEWAY]."
+)
+CALLED = click.option("--called-ae", default="", metavar="TITLE", help="Theirs  [default: the peer's or ANY-SCP].")
+
+
+@click.command(epilog="\b\nExamples\n  gateway echo pacs\n  gateway echo 127.0.0.1:11112 --called-ae GATEWAY")
+@click.argument("peer", metavar="PEER|HOST:PORT")
+@rules_option
+@CALLING
+@CALLED
+def echo(peer: str, rules: Path, calling_ae: str, called_ae: str) -> None:
+    """Ask a peer whether it answers (C-ECHO)."""
+    place, own = _addressed(peer, rules, calling_ae, called_ae)
+    try:
+        answer = asyncio.run(scu.echo(place, own))
+    except (GatewayError, ValueError) as error:
+        fail(str(error))
+    times = f"association {answer.association_s * 1000:.1f} ms, echo {answer.echo_s * 1000:.1f} ms"
+    click.echo(f"{place.name}: 0x{answer.status:04X} ({times})")
+    if answer.status != 0:
+        raise SystemExit(exit_code.FAILURE)
+
+
+@click.command(
+    epilog="\b\nExamples\n  gateway send pacs study/\n  gateway send 127.0.0.1:11112 a.dcm b.dcm --associations 4"
+)
+@click.argument("peer", metavar="PEER|HOST:PORT")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@rules_option
+@CALLING
+@CALLED
+@click.option("--associations", type=click.IntRange(1, 64), default=1, show_default=True, help="Side by side.")
+def send(peer: str, paths: tuple[Path, ...], rules: Path, calling_ae: str, called_ae: str, associations: int) -> None:
+    """Send DICOM files, and those in folders, as they are: each in its own transfer syntax, its bytes unchanged.
+
+    Exits 1 when one was not stored.
+    """
+    place, own = _addressed(peer, rules, calling_ae, called_ae)
+    skipped: list[Path] = []
+
+    def skip(path: Path, reason: str) -> None:
+        skipped.append(path)
+        click.echo(f"not sent: {path}: {reason.removeprefix(f'{path} ')}", err=True)
+
+    files = list(scu.find_files(paths, skip))
+    if not files:
+        fail("no DICOM file to send")
+    results: list[scu.Sent] = []
+    with _progress(len(files)) as advance:
+
+        def told(sent: scu.Sent) -> None:
+            results.append(sent)
+            advance()
+
+        asyncio.run(scu.Sender(place, own, told, associations).send(files))
+    _summary(place, results, skipped)
+
+
+def _summary(peer: Peer, results: list[scu.Sent], skipped: list[Path]) -> None:
+    stored = [sent for sent in results if sent.is_stored]
+    for sent in results:
+        if sent.status != 0:
+            status = "no answer" if sent.status is None else f"0x{sent.status:04X}"
+            click.echo(
+                f"{'stored with a warning' if sent.is_stored else 'failed'}: {sent.path}: {status} {sent.reason}",
+                err=True,
+            )
+    total = size(sum(sent.size_bytes for sent in stored))
+    click.echo(
+        f"{peer.name}: {count(len(stored), 'object')} stored ({total}), "
+        f"{len(results) - len(stored)} failed, {count(len(skipped), 'file')} not sent"
+    )
+    if skipped or len(stored) < len(results):
+        raise SystemExit(exit_code.FAILURE)
+
+
+def _addressed(peer: str, rules: Path, calling_ae: str, called_ae: str) -> tuple[Peer, str]:
+    place, own = peer_named(peer, rules, called_ae)
+    if called_ae:
+        place = replace(place, associate=replace(place.associate, called_ae_title=called_ae))
+    if calling_ae:
+        place = replace(place, calling_ae_title=calling_ae)
+    return place, own
+
+
+@contextmanager
+def _progress(length: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    with click.progressbar(length=length, label="sending", file=sys.stderr, show_pos=True) as bar:
+        yield lambda: bar.update(1)

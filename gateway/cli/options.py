@@ -1,0 +1,96 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from gateway.config import Loaded, load
+from gateway.config.quantity import duration_s
+from gateway.life import exit_code
+from gateway.model import Peer, Problem
+from gateway.routing.table import RoutingTable
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FORMAT = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output."
+)
+RULES_HELP = "Folder of YAML files, or one file."
+
+
+def rules_argument(command: Command) -> Command:
+    """The rules as an optional argument."""
+    path = click.Path(path_type=Path)
+    return click.argument("rules", type=path, default="rules", envvar="GATEWAY_RULES", required=False)(command)
+
+
+def rules_option(command: Command) -> Command:
+    """The rules as an option, where arguments mean something else."""
+    return click.option(
+        "--rules",
+        type=click.Path(path_type=Path),
+        default="rules",
+        envvar="GATEWAY_RULES",
+        show_default=True,
+        show_envvar=True,
+        help=RULES_HELP,
+    )(command)
+
+
+def load_rules(path: Path) -> Loaded:
+    """With the variables of our environment."""
+    return load(path, os.environ)
+
+
+def usable_table(path: Path) -> RoutingTable:
+    """The routing table; exits 78 with every problem when there is none."""
+    loaded = load_rules(path)
+    if loaded.table is None:
+        show_problems(loaded.problems)
+        fail(f"{path}: the configuration has errors", exit_code.CONFIGURATION)
+    return loaded.table
+
+
+def show_problems(problems: tuple[Problem, ...]) -> None:
+    """One line a problem, on standard error."""
+    for problem in problems:
+        click.echo(str(problem), err=True)
+
+
+def fail(message: str, code: int = exit_code.FAILURE) -> NoReturn:
+    """Say why, and exit."""
+    click.echo(f"gateway: {message}", err=True)
+    raise SystemExit(code)
+
+
+def peer_named(text: str, rules: Path, called_ae_title: str) -> tuple[Peer, str]:
+    """(the peer `text` names, our AE title): a name of the rules, or HOST:PORT, for which no rules are needed."""
+    address = re.fullmatch(r"\[?(?P<host>[^\[\]]+?)\]?:(?P<port>\d{1,5})", text)
+    if address:
+        title = called_ae_title or "ANY-SCP"
+        return Peer(name=text, ae_title=title, host=address["host"], port=int(address["port"])), "GATEWAY"
+    table = usable_table(rules)
+    peer = table.peers.get(text)
+    if peer is None or not peer.host:
+        known = ", ".join(sorted(name for name, other in table.peers.items() if other.host)) or "none"
+        raise click.UsageError(f"no peer {text!r} with an address in {rules} (known: {known}), and no HOST:PORT")
+    return peer, table.settings.ae_title
+
+
+class Duration(click.ParamType[float]):
+    """`10 s`, `5min`, `7d`: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})? ?(ms|s|min|h|d)", value):
+            self.fail(f"{value!r} is no duration; write a number and ms, s, min, h or d", param, ctx)
+        return duration_s(value)

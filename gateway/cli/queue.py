@@ -1,0 +1,247 @@
+"""`gateway queue`: what is owed to whom. Works on the queue's file, beside a running gateway and without one."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.options import FORMAT, Duration, fail, rules_option, usable_table
+from gateway.cli.render import age, count, size, table
+from gateway.life import exit_code
+from gateway.model import Attempt, Delivery, DeliveryState
+from gateway.ports import DeliveryFilter, GatewayError
+from gateway.queue.sqlite import SQLiteQueue
+
+STATES = click.Choice([state.value for state in DeliveryState])
+
+
+@click.group(
+    epilog="\b\nExamples\n"
+    "  gateway queue list --state dead\n"
+    "  gateway queue retry --destination pacs --state dead\n"
+    "  gateway queue release 17 18 --to archive\n"
+    "  gateway queue discard --destination old --older-than 30d"
+)
+def queue() -> None:
+    """See and change what is owed to whom; safe while the gateway runs."""
+
+
+def filtered(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the filters, and hands them over as one `DeliveryFilter` named `which`."""
+
+    @functools.wraps(command)
+    def with_filter(**values: Any) -> Any:
+        now = datetime.now(UTC)
+        older_s, newer_s = values.pop("older_than"), values.pop("newer_than")
+        state = values.pop("state")
+        which = DeliveryFilter(
+            ids=values.pop("ids"),
+            destination=values.pop("destination"),
+            state=DeliveryState(state) if state else None,
+            sop_instance_uid=values.pop("sop_instance_uid"),
+            study_instance_uid=values.pop("study_instance_uid"),
+            rule=values.pop("rule"),
+            created_before=None if older_s is None else now - timedelta(seconds=older_s),
+            created_after=None if newer_s is None else now - timedelta(seconds=newer_s),
+        )
+        return command(which=which, **values)
+
+    for option in reversed(
+        [
+            click.argument("ids", nargs=-1, type=int, metavar="[ID]..."),
+            click.option("--destination", metavar="PEER", help="Only to this peer; '' for those that wait for one."),
+            click.option("--state", type=STATES, help="Only in this state."),
+            click.option("--rule", default="", metavar="NAME", help="Only made by this rule."),
+            click.option("--sop-instance-uid", default="", metavar="UID", help="Only of this object."),
+            click.option("--study-instance-uid", default="", metavar="UID", help="Only of this study."),
+            click.option("--older-than", type=Duration(), metavar="DURATION", help="Only accepted longer ago."),
+            click.option("--newer-than", type=Duration(), metavar="DURATION", help="Only accepted since."),
+        ]
+    ):
+        with_filter = option(with_filter)
+    return with_filter
+
+
+EVERYTHING = click.option("--all", "everything", is_flag=True, help="Mean every delivery when no filter is given.")
+
+
+@queue.command("list")
+@filtered
+@rules_option
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@FORMAT
+def list_(which: DeliveryFilter, rules: Path, limit: int, form: str) -> None:
+    """List deliveries, oldest first."""
+    with opened(rules) as found:
+        rows = found.list(which, limit + 1)
+    shown = rows[:limit]
+    if form == "json":
+        click.echo(json.dumps([as_json(row) for row in shown], indent=2))
+    elif shown:
+        click.echo(_table(shown))
+    if len(rows) > limit:
+        click.echo(f"there are more; see --limit (now {limit})", err=True)
+    elif not rows:
+        click.echo("nothing", err=True)
+
+
+@queue.command()
+@click.argument("delivery_id", metavar="ID", type=int)
+@rules_option
+@FORMAT
+def show(delivery_id: int, rules: Path, form: str) -> None:
+    """Show one delivery with its attempts."""
+    with opened(rules) as found:
+        rows = found.list(DeliveryFilter(ids=(delivery_id,)), 1)
+        attempts = found.attempts(delivery_id)
+    if not rows:
+        fail(f"there is no delivery {delivery_id}")
+    details = {**as_json(rows[0]), "attempts": [_attempt(attempt) for attempt in attempts]}
+    if form == "json":
+        click.echo(json.dumps(details, indent=2))
+        return
+    click.echo(table(("", ""), [(name, value) for name, value in details.items() if name != "attempts"]).lstrip("\n"))
+    if attempts:
+        heads = ("attempt", "started", "seconds", "left it", "status", "reason")
+        click.echo("\n" + table(heads, [tuple("" if v is None else v for v in _attempt(a).values()) for a in attempts]))
+
+
+@queue.command()
+@filtered
+@rules_option
+@EVERYTHING
+def retry(which: DeliveryFilter, rules: Path, everything: bool) -> None:
+    """Try dead and pending deliveries now; their age starts anew."""
+    _change(which, everything, rules, "retried", lambda found: found.retry(which, datetime.now(UTC)))
+
+
+@queue.command()
+@filtered
+@rules_option
+@EVERYTHING
+def hold(which: DeliveryFilter, rules: Path, everything: bool) -> None:
+    """Keep pending and dead deliveries until they are released."""
+    _change(which, everything, rules, "held", lambda found: found.hold(which))
+
+
+@queue.command()
+@filtered
+@rules_option
+@click.option("--to", metavar="PEER", help="Destination of those that were held without one (`unmatched: hold`).")
+@EVERYTHING
+def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool) -> None:
+    """Deliver what is held. What was held without a destination stays until --to names one."""
+    peers = usable_table(rules).peers
+    if to is not None and (to not in peers or not peers[to].is_destination):
+        known = ", ".join(sorted(name for name, peer in peers.items() if peer.is_destination))
+        raise click.BadParameter(f"{to!r} is no destination (known: {known})", param_hint="--to")
+    _change(which, everything, rules, "released", lambda found: found.release(which, datetime.now(UTC), to))
+
+
+@queue.command()
+@filtered
+@rules_option
+@EVERYTHING
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool) -> None:
+    """Delete dead, held and pending deliveries: they are never sent. Asks first."""
+    _require_filter(which, everything)
+    if not yes:
+        with opened(rules) as found:
+            number = len(found.list(which, 1_000_000))
+        click.confirm(f"discard {count(number, 'delivery')}? They cannot be sent again", abort=True)
+    _change(which, everything, rules, "discarded", lambda found: found.discard(which))
+
+
+@contextmanager
+def opened(rules: Path) -> Iterator[SQLiteQueue]:
+    """The queue of these rules, for a while."""
+    settings = usable_table(rules).settings
+    try:
+        found = SQLiteQueue(settings.queue_path, must_exist=True)
+    except GatewayError as error:
+        fail(str(error), exit_code.CONFIGURATION)
+    try:
+        yield found
+    except GatewayError as error:
+        fail(str(error))
+    finally:
+        found.close()
+
+
+def _require_filter(which: DeliveryFilter, everything: bool) -> None:
+    if which == DeliveryFilter() and not everything:
+        raise click.UsageError("say which: by ID, by a filter, or --all")
+
+
+def _change(
+    which: DeliveryFilter, everything: bool, rules: Path, done: str, change: Callable[[SQLiteQueue], int]
+) -> None:
+    _require_filter(which, everything)
+    with opened(rules) as found, found.transaction():
+        number = change(found)
+    click.echo(f"{count(number, 'delivery')} {done}")
+
+
+def as_json(delivery: Delivery) -> dict[str, Any]:
+    """A delivery without what could name a patient."""
+    instance = delivery.instance
+    return {
+        "id": delivery.delivery_id,
+        "state": delivery.state.value,
+        "destination": delivery.destination,
+        "rule": delivery.rule,
+        "actions": json.loads(delivery.actions_json or "[]"),
+        "created_at": delivery.created_at.isoformat(),
+        "due_at": delivery.due_at.isoformat(),
+        "attempts_made": delivery.attempts,
+        "reason": delivery.reason,
+        "sop_class_uid": instance.sop_class_uid,
+        "sop_instance_uid": instance.sop_instance_uid,
+        "study_instance_uid": instance.study_instance_uid,
+        "series_instance_uid": instance.series_instance_uid,
+        "transfer_syntax_uid": instance.transfer_syntax_uid,
+        "size_bytes": instance.payload.length_bytes,
+        "calling_ae_title": instance.association.calling_ae_title,
+        "remote_host": instance.association.remote_host,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "started_at": attempt.started_at.isoformat() if attempt.started_at else None,
+        "duration_s": round(attempt.duration_s, 3),
+        "state": attempt.state.value,
+        "status": None if attempt.status is None else f"0x{attempt.status:04X}",
+        "reason": attempt.reason,
+    }
+
+
+def _table(rows: list[Delivery]) -> str:
+    now = datetime.now(UTC)
+    heads = ("id", "state", "destination", "rule", "age", "tries", "size", "object", "reason")
+    return table(
+        heads,
+        [
+            (
+                row.delivery_id,
+                row.state.value,
+                row.destination or "-",
+                row.rule,
+                age((now - row.created_at).total_seconds()),
+                row.attempts,
+                size(row.instance.payload.length_bytes),
+                row.instance.sop_instance_uid,
+                row.reason,
+            )
+            for row in rows
+        ],
+    )

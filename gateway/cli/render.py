@@ -1,0 +1,40 @@
+"""Text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns as wide as they need to be."""
+    cells = [tuple(heads), *(tuple(str(cell) for cell in row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def size(size_bytes: float) -> str:
+    """1536 → 1.5 KiB."""
+    for unit in UNITS[:-1]:
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} {UNITS[-1]}"
+
+
+def count(number: int, noun: str) -> str:
+    """2 problems, 1 problem."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
+def age(seconds: float) -> str:
+    """In the largest unit that says something."""
+    for limit, unit, divisor in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"

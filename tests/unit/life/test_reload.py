@@ -1,0 +1,246 @@
+"""Reload: all or nothing, one at a time, none lost, each reported."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from gateway.config import Loaded, schema
+from gateway.life.listening import Listening
+from gateway.life.reload import WRITTEN_AS, Live, Reloader, ReloadReport, changed_process_settings
+from gateway.model import HTTP, Limits, Listener, Mark, Problem, Settings, Spool, Timers
+from gateway.ports import ConfigurationError
+from gateway.routing.table import RoutingTable
+
+SETTINGS = Settings("GATEWAY", (Listener("a", 1),), Spool("/spool"), "/queue.db")
+ERROR = Problem(Mark("a.yaml", 3, 5), "unknown-peer", "no peer `pax`")
+WARNING = dataclasses.replace(ERROR, severity="warning")
+
+
+def table(version: str, **settings: object) -> RoutingTable:
+    chosen = dataclasses.replace(SETTINGS, **settings)  # type: ignore[arg-type]
+    return RoutingTable(version, chosen, (), (), {}, {}, "hold")
+
+
+def loaded(version: str, *problems: Problem, **settings: object) -> Loaded:
+    made = table(version, **settings)
+    return Loaded(made.settings, made, problems)
+
+
+class FakeAcceptor:
+    def __init__(self) -> None:
+        self.listeners: dict[str, Listener] = {}
+
+    async def listen(self, listener: Listener) -> int:
+        if listener.port == 666:
+            raise ConfigurationError("cannot bind 666")
+        self.listeners[listener.name] = listener
+        return listener.port
+
+    async def close(self, name: str) -> None:
+        del self.listeners[name]
+
+
+class Bench:
+    """A reloader with everything around it."""
+
+    def __init__(self, next_load: Callable[[], Loaded]) -> None:
+        self.acceptor = FakeAcceptor()
+        self.live = Live(table("1"))
+        self.applied: list[str] = []
+        self.reports: list[ReloadReport] = []
+        self.requested = asyncio.Event()
+        self.listening = Listening(self.acceptor)
+        self.reloader = Reloader(
+            load=next_load,
+            live=self.live,
+            listening=self.listening,
+            apply=self._apply,
+            report=self.reports.append,
+            requested=self.requested,
+        )
+
+    async def _apply(self, table: RoutingTable) -> None:
+        assert self.live.current is table, "the reference is swapped first"
+        self.applied.append(table.version)
+
+
+async def bench(answer: Loaded) -> Bench:
+    made = Bench(lambda: answer)
+    await made.listening.start(SETTINGS.listeners)
+    return made
+
+
+async def test_a_good_configuration_is_in_force() -> None:
+    made = await bench(loaded("2", WARNING))
+    report = await made.reloader.reload()
+    assert (report.is_applied, report.version, report.number) == (True, "2", 1)
+    assert report.problems == ("a.yaml:3:5: warning: unknown-peer: no peer `pax`",)
+    assert made.live.current.version == "2"
+    assert made.applied == ["2"]
+    assert made.reports == [report]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(
+            Loaded(None, None, (ERROR, ERROR)), ["a.yaml:3:5: error: unknown-peer: no peer `pax`"] * 2, id="errors"
+        ),
+        pytest.param(
+            loaded("2", drain_s=5.0, spool=Spool("/other", min_free_bytes=7)),
+            [
+                "gateway.drain has changed: process settings need a restart",
+                "gateway.spool.min_free has changed: process settings need a restart",
+                "gateway.spool.path has changed: process settings need a restart",
+            ],
+            id="process settings",
+        ),
+        pytest.param(
+            loaded("2", listeners=(Listener("b", 2), Listener("bad", 666))),
+            ["cannot bind 666"],
+            id="listener that cannot open",
+        ),
+        pytest.param(
+            loaded("2", drain_s=5.0, listeners=(Listener("b", 2),)),
+            ["gateway.drain has changed: process settings need a restart"],
+            id="the rest is not applied either",
+        ),
+    ],
+)
+async def test_a_refused_reload_changes_nothing(answer: Loaded, expected: list[str]) -> None:
+    made = await bench(answer)
+    before = made.live.current
+    report = await made.reloader.reload()
+    assert not report.is_applied
+    assert list(report.problems) == expected
+    assert made.live.current is before
+    assert report.version == "1"
+    assert made.applied == []
+    assert list(made.acceptor.listeners) == ["a"]
+
+
+async def test_listeners_follow_the_configuration() -> None:
+    made = await bench(loaded("2", listeners=(Listener("b", 2),)))
+    assert (await made.reloader.reload()).is_applied
+    assert list(made.acceptor.listeners) == ["b"]
+
+
+async def test_the_last_request_always_has_effect() -> None:
+    """A request that comes while a reload reads gets a reload of its own, however many come."""
+    reading, go_on = threading.Event(), threading.Event()
+    versions = iter(["2", "3", "4"])
+
+    def slow_load() -> Loaded:
+        reading.set()
+        assert go_on.wait(5)
+        return loaded(next(versions))
+
+    made = Bench(slow_load)
+    await made.listening.start(SETTINGS.listeners)
+    task = asyncio.create_task(made.reloader.serve_requests())
+    made.requested.set()
+    await asyncio.to_thread(reading.wait, 5)
+    made.requested.set()
+    made.requested.set()
+    go_on.set()
+    async with asyncio.timeout(5):
+        while len(made.reports) < 2:
+            await asyncio.sleep(0)
+    task.cancel()
+    assert [report.version for report in made.reports] == ["2", "3"]
+
+
+async def test_reloads_do_not_overlap() -> None:
+    running = 0
+    most = 0
+    lock = threading.Lock()
+
+    def counting_load() -> Loaded:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        try:
+            return loaded("2")
+        finally:
+            with lock:
+                running -= 1
+
+    made = Bench(counting_load)
+    await made.listening.start(SETTINGS.listeners)
+    await asyncio.gather(*(made.reloader.reload() for _ in range(5)))
+    assert most == 1
+    assert [report.number for report in made.reports] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"listeners": ()}, ()),
+        ({"ae_title": "OTHER"}, ("gateway.ae_title",)),
+        ({"queue_path": "/other.db"}, ("gateway.queue.sqlite",)),
+        ({"timers": Timers(idle_s=1)}, ("gateway.timers.idle",)),
+        (
+            {"limits": Limits(max_pdu_bytes=5000, command_bytes=1)},
+            ("gateway.limits.command_size", "gateway.limits.max_pdu"),
+        ),
+        ({"http": HTTP()}, ("gateway.http",)),
+        ({"spool": Spool("/spool", segment_bytes=5)}, ("gateway.spool.segment_size",)),
+    ],
+    ids=str,
+)
+def test_changed_process_settings(change: dict[str, object], names: tuple[str, ...]) -> None:
+    assert changed_process_settings(SETTINGS, dataclasses.replace(SETTINGS, **change)) == names  # type: ignore[arg-type]
+
+
+def test_names_of_process_settings_are_those_that_are_written() -> None:
+    """Every leaf of `Settings` but the listeners has a name that the configuration takes."""
+    spec = schema()
+    leaves = list(_leaves(SETTINGS, ""))
+    for leaf in leaves:
+        written = WRITTEN_AS.get(leaf, leaf.removesuffix("_bytes").removesuffix("_s"))
+        assert _is_in_schema(spec, ["gateway", *written.split(".")]), written
+
+
+def _leaves(value: object, prefix: str) -> list[str]:
+    found: list[str] = []
+    for field in dataclasses.fields(value):  # type: ignore[arg-type]
+        if field.name == "listeners":
+            continue
+        inner = getattr(value, field.name)
+        if dataclasses.is_dataclass(inner):
+            found += _leaves(inner, f"{prefix}{field.name}.")
+        else:
+            found.append(f"{prefix}{field.name}")
+    return found
+
+
+def _is_in_schema(root: dict[str, object], path: list[str]) -> bool:
+    node: object = root
+    for name in path:
+        node = _resolve(root, node)
+        properties = node.get("properties", {}) if isinstance(node, dict) else {}
+        if name not in properties:
+            return False
+        node = properties[name]
+    return True
+
+
+def _resolve(root: dict[str, object], node: object) -> object:
+    while isinstance(node, dict) and ("$ref" in node or "anyOf" in node or "allOf" in node):
+        if "$ref" in node:
+            target: object = root
+            for part in str(node["$ref"]).removeprefix("#/").split("/"):
+                assert isinstance(target, dict)
+                target = target[part]
+            node = target
+        else:
+            choices = node.get("anyOf") or node.get("allOf")
+            assert isinstance(choices, list)
+            node = next(choice for choice in choices if "$ref" in choice)
+    return node
