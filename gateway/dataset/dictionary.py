@@ -22,6 +22,11 @@ def is_private_creator(tag: int) -> bool:
     return is_private(tag) and 0x0010 <= tag & 0xFFFF <= 0x00FF
 
 
+def creator_of(tag: int) -> int:
+    """The private creator element that reserves the block of a private tag (PS3.5 §7.8.1)."""
+    return tag & 0xFFFF0000 | tag >> 8 & 0xFF
+
+
 @lru_cache(maxsize=8192)
 def vr_of(tag: int) -> str | None:
     """The dictionary's VR, ``US or SS`` and the like included; None for private and unknown tags."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.dataset.encoding import IMPLICIT_LITTLE, Encoding
@@ -83,13 +84,12 @@ def layout_of(encoding: Encoding) -> _Layout:
 
 
 class Selection:
-    """Tags to report, prepared for the walk; `every` reports all."""
+    """Tags to report, prepared for the walk."""
 
-    __slots__ = ("_raw", "every")
+    __slots__ = ("_raw",)
 
-    def __init__(self, tags: Iterable[int] = (), *, every: bool = False) -> None:
+    def __init__(self, tags: Iterable[int]) -> None:
         wanted = frozenset(tags)
-        self.every = every
         self._raw = [frozenset(map(layout.raw, wanted)) | frozenset(layout.never) for layout in (_LITTLE, _BIG)]
 
     def raw(self, *, is_big_endian: bool) -> frozenset[int]:
@@ -97,7 +97,10 @@ class Selection:
         return self._raw[is_big_endian]
 
 
-EVERY = Selection(every=True)
+@lru_cache(maxsize=1024)
+def selection_of(tags: frozenset[int]) -> Selection:
+    """Prepared, and kept for the next time."""
+    return Selection(tags)
 
 
 def walk(view: memoryview, position: int, end: int, encoding: Encoding, selection: Selection) -> list[Element]:
@@ -126,7 +129,7 @@ def _walk_explicit(
         layout.long,
         layout.names,
     )
-    wanted, every = selection.raw(is_big_endian=encoding.is_big_endian), selection.every
+    wanted = selection.raw(is_big_endian=encoding.is_big_endian)
     found: list[Element] = []
     start = position
     while position < end:
@@ -145,7 +148,7 @@ def _walk_explicit(
             stop = position - 8
         else:
             stop = position = value + length
-        if every or tag in wanted:
+        if tag in wanted:
             found.append(Element(_checked(tag, layout, start), names[vr], start, value, stop, position))
     if position != end:
         raise Unreadable(f"the element at byte {start} ends at byte {position}, but the data ends at byte {end}")
@@ -154,7 +157,7 @@ def _walk_explicit(
 
 def _walk_implicit(view: memoryview, position: int, end: int, selection: Selection) -> list[Element]:
     header = _LITTLE.implicit
-    wanted, every = selection.raw(is_big_endian=False), selection.every
+    wanted = selection.raw(is_big_endian=False)
     found: list[Element] = []
     start = position
     while position < end:
@@ -166,7 +169,7 @@ def _walk_implicit(view: memoryview, position: int, end: int, selection: Selecti
             stop = position - 8
         else:
             stop = position = value + length
-        if every or tag in wanted:
+        if tag in wanted:
             found.append(Element(_checked(tag, _LITTLE, start), "", start, value, stop, position))
     if position != end:
         raise Unreadable(f"the element at byte {start} ends at byte {position}, but the data ends at byte {end}")
@@ -189,6 +192,31 @@ def _not_explicit(view: memoryview, start: int, layout: _Layout) -> Unreadable:
         return _stray(tag, start)
     vr = bytes(view[start + 4 : start + 6])
     return Unreadable(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) at byte {start} has no known VR (found {vr!r})")
+
+
+def place_of(view: memoryview, position: int, end: int, encoding: Encoding, tag: int) -> int:
+    """Where an element of this tag is to be put in: before the first one with a larger tag, else at `end`."""
+    layout = layout_of(encoding)
+    while position < end:
+        if layout.raw(layout.long_length(view, position)[0]) > tag:
+            return position
+        position = _next(view, position, end, encoding, layout)
+    return end
+
+
+def _next(view: memoryview, position: int, end: int, encoding: Encoding, layout: _Layout) -> int:
+    """Where the element at `position` ends; the level was walked before."""
+    value = position + 8
+    if encoding.is_implicit:
+        vr, length = 0, layout.implicit(view, position)[1]
+    else:
+        _tag, vr, length = layout.explicit(view, position)
+        if vr in layout.long:
+            (length,) = layout.long_length(view, value)
+            value += 4
+    if length != UNDEFINED:
+        return int(value + length)
+    return skip(view, value, end, IMPLICIT_LITTLE if layout.names.get(vr) == "UN" else encoding)
 
 
 def skip(view: memoryview, position: int, end: int, encoding: Encoding, *, is_item: bool = False) -> int:

@@ -14,6 +14,7 @@ from gateway.dataset.dictionary import (
     PIXEL_REPRESENTATION,
     SEQUENCE,
     SPECIFIC_CHARACTER_SET,
+    creator_of,
     is_private,
     is_private_creator,
     private_vr_of,
@@ -60,7 +61,7 @@ def _needed_by(tags: Iterable[int]) -> set[int]:
         if "SS" in (vr_of(tag) or ""):
             needed.add(PIXEL_REPRESENTATION)
         if is_private(tag) and not is_private_creator(tag):
-            needed.add(tag & 0xFFFF0000 | tag >> 8 & 0xFF)
+            needed.add(creator_of(tag))
     return needed
 
 
@@ -73,11 +74,12 @@ def wanted(paths: tuple[AttributePath, ...]) -> Wanted:
 class Level:
     """The values that were wanted of a data set or of one item; text is made when first asked for."""
 
-    __slots__ = ("_parent", "_raw", "_texts", "encoding", "items")
+    __slots__ = ("_encodings", "_parent", "_raw", "_texts", "encoding", "items")
 
     def __init__(self, encoding: Encoding, parent: Level | None = None) -> None:
         self.encoding = encoding
         self._parent = parent
+        self._encodings: charset.Encodings | None = None
         self._raw: dict[int, tuple[str, bytes]] = {}
         self._texts: dict[int, Texts | None] = {}
         self.items: dict[int, list[Level]] = {}
@@ -126,10 +128,13 @@ class Level:
             self._texts[sequence] = ()
 
     def _codecs(self) -> charset.Encodings:
-        raw = self._raw.get(SPECIFIC_CHARACTER_SET)
-        if raw is not None:
-            return charset.encodings(texts(raw[1], "CS", charset.DEFAULT))
-        return self._parent._codecs() if self._parent is not None else charset.DEFAULT
+        if self._encodings is None:
+            raw = self._raw.get(SPECIFIC_CHARACTER_SET)
+            if raw is not None:
+                self._encodings = charset.encodings(texts(raw[1], "CS", charset.DEFAULT))
+            else:
+                self._encodings = self._parent._codecs() if self._parent is not None else charset.DEFAULT
+        return self._encodings
 
     def _vr(self, tag: int, written: str) -> str:
         """As written, else as the dictionary says; so is a UN of a known attribute (PS3.5 §6.2.2)."""
@@ -137,7 +142,7 @@ class Level:
             return written
         vr = vr_of(tag)
         if vr is None and is_private(tag):
-            creator = self.text(tag & 0xFFFF0000 | tag >> 8 & 0xFF)
+            creator = self.text(creator_of(tag))
             vr = private_vr_of(tag, creator[0]) if creator else None
         if vr is None or " or " not in vr:
             return vr or "UN"

@@ -16,6 +16,7 @@ from gateway.dataset.dictionary import (
     PIXEL_REPRESENTATION,
     SEQUENCE,
     SPECIFIC_CHARACTER_SET,
+    creator_of,
     is_private,
     is_private_creator,
     name_of,
@@ -25,7 +26,6 @@ from gateway.dataset.dictionary import (
     vr_of,
 )
 from gateway.dataset.elements import (
-    EVERY,
     ITEM,
     LONG_VRS,
     SEQUENCE_VRS,
@@ -33,8 +33,11 @@ from gateway.dataset.elements import (
     UNDEFINED,
     Element,
     Item,
+    Selection,
     inside,
     items,
+    place_of,
+    selection_of,
     walk,
 )
 from gateway.dataset.encode import can_hold_text, encode
@@ -63,7 +66,7 @@ def splice(view: memoryview, transfer_syntax_uid: str, edits: Sequence[Edit]) ->
         return [view]
     is_deflated = transfer_syntax_uid in DEFLATED
     plain = inflate(view) if is_deflated else view
-    plain, found, encoding = parse(plain, transfer_syntax_uid, EVERY)
+    plain, found, encoding = parse(plain, transfer_syntax_uid, _selection(edits, 0))
     pieces = _Level(plain, found, 0, len(plain), encoding, None).edited(edits, 0)
     if pieces is None:
         return [view]
@@ -108,8 +111,7 @@ class _Level:
         """All bytes of the level after `edits`; None when nothing changes."""
         by_tag: dict[int, list[Edit]] = {}
         for edit in edits:
-            tag = edit.path.tag if len(edit.path.steps) == depth else edit.path.steps[depth][0]
-            by_tag.setdefault(tag, []).append(edit)
+            by_tag.setdefault(_tag_at(edit, depth), []).append(edit)
         changes: list[_Change] = []
         for tag in sorted(by_tag):  # private creators come before what they name
             pieces = self._element(tag, by_tag[tag], depth)
@@ -188,7 +190,7 @@ class _Level:
         return ("SS" if self.is_signed() else "US") if "SS" in vr else "OW"
 
     def _creator(self, tag: int) -> str:
-        creator = tag & 0xFFFF0000 | tag >> 8 & 0xFF
+        creator = creator_of(tag)
         if creator in self.creators:
             return self.creators[creator]
         element = self.first.get(creator)
@@ -250,7 +252,7 @@ class _Level:
     def _item(self, item: Item, encoding: Encoding, edits: list[Edit], depth: int) -> Pieces | None:
         if not edits:
             return None
-        found = walk(self.view, item.value, item.stop, encoding, EVERY)
+        found = walk(self.view, item.value, item.stop, encoding, _selection(edits, depth + 1))
         level = _Level(self.view, found, item.value, item.stop, encoding, self)
         edited = level.edited(edits, depth + 1)
         if edited is None:
@@ -274,7 +276,7 @@ class _Level:
         if same:
             first, *others = same
             return [_Change(first.start, first.end, pieces, tag)] + [_Change(o.start, o.end, [], tag) for o in others]
-        place = next((element.start for element in self.found if element.tag > tag), self.end)
+        place = place_of(self.view, self.start, self.end, self.encoding, tag)
         return [_Change(place, place, pieces, tag)]
 
     def _lengths(self, changes: list[_Change]) -> list[_Change]:
@@ -306,6 +308,21 @@ class _Level:
         if position < self.end:
             pieces.append(self.view[position : self.end])
         return pieces
+
+
+def _tag_at(edit: Edit, depth: int) -> int:
+    """The element of this level that the edit is about."""
+    steps = edit.path.steps
+    return edit.path.tag if len(steps) == depth else steps[depth][0]
+
+
+def _selection(edits: Sequence[Edit], depth: int) -> Selection:
+    """What must be found in a level to edit it."""
+    tags = {_tag_at(edit, depth) for edit in edits}
+    creators = {creator_of(tag) for tag in tags if is_private(tag)}
+    group_lengths = {tag & 0xFFFF0000 for tag in tags}
+    always = {SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION, LENGTH_TO_END}
+    return selection_of(frozenset(tags | creators | group_lengths | always))
 
 
 def _length(pieces: Pieces) -> int:
