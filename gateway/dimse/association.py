@@ -167,9 +167,9 @@ class Association(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closed = True
+        self._end(f"connection lost: {exc}" if exc else "the peer closed the connection")
         if self._upper.is_defined(Event.TRANSPORT_CLOSED):
             self._event(Event.TRANSPORT_CLOSED)
-        self._end(f"connection lost: {exc}" if exc else "the peer closed the connection")
         self._deadlines.stop_all()
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)

@@ -1,6 +1,7 @@
 """Messages out of fragments: order, limits, receivers that fail or are slow (PS3.7 §6.3, PS3.8 Annex E)."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable
 
 import pytest
@@ -82,7 +83,7 @@ def test_a_message_without_a_data_set() -> None:
 def test_any_fragmentation_gives_the_same_message(command_cuts: list[int], data: bytes, data_cuts: list[int]) -> None:
     def cut(whole: bytes, cuts: list[int], kind: int) -> list[Fragment]:
         edges = [0, *sorted(min(edge, len(whole)) for edge in cuts), len(whole)]
-        parts = [whole[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [whole[a:b] for a, b in itertools.pairwise(edges)]
         return [(1, kind | (LAST if index == len(parts) - 1 else 0), part) for index, part in enumerate(parts)]
 
     target = assembler(Receiver())
