@@ -1,0 +1,164 @@
+"""Encoded data sets: in memory, in a file, or as pieces of another one after an edit."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from gateway.ports import EncodedDataSet, PayloadLost
+from gateway.spool.disk import Buffer
+
+PAGES_KEPT_BYTES = 8 * 1024**2
+"""Of a mapped file, touched in order; then its pages are given back, so that resident memory stays flat."""
+
+
+def _nothing() -> None:
+    pass
+
+
+class InMemoryDataSet:
+    """Chunks as they arrived; `view` joins them once. `on_close` runs once, at the latest with the object's end."""
+
+    __slots__ = ("_chunks", "_on_close", "length_bytes")
+
+    def __init__(self, chunks: Sequence[Buffer], on_close: Callable[[], None] = _nothing) -> None:
+        self._chunks = list(chunks)
+        self._on_close = on_close
+        self.length_bytes = sum(map(len, self._chunks))
+
+    def view(self) -> memoryview:
+        """All bytes, read-only."""
+        if len(self._chunks) != 1:
+            self._chunks = [b"".join(self._chunks)]
+        return memoryview(self._chunks[0]).toreadonly()
+
+    def chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
+        """Pieces as they arrived, cut where they are longer than `size_bytes`; nothing is copied."""
+        return slices(self._chunks, size_bytes)
+
+    def close(self) -> None:
+        on_close, self._on_close = self._on_close, _nothing
+        self._chunks = []
+        on_close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class FileDataSet:
+    """A part of a file: `view` maps it, `chunks` reads it in pieces. Closes the descriptor unless `on_close` does."""
+
+    __slots__ = ("_descriptor", "_map", "_name", "_offset_bytes", "_on_close", "length_bytes")
+
+    def __init__(
+        self,
+        descriptor: int,
+        offset_bytes: int,
+        length_bytes: int,
+        name: str,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._descriptor = descriptor
+        self._offset_bytes = offset_bytes
+        self._name = name
+        self._on_close = on_close if on_close is not None else lambda: os.close(descriptor)
+        self._map: mmap.mmap | None = None
+        self.length_bytes = length_bytes
+
+    def view(self) -> memoryview:
+        """All bytes, read-only, mapped.
+
+        Raises PayloadLost when the file is shorter than it was, or cannot be read.
+        """
+        end_bytes = self._offset_bytes + self.length_bytes
+        if self._map is None:
+            if self.length_bytes == 0:
+                return memoryview(b"")
+            try:
+                self._map = mmap.mmap(self._descriptor, end_bytes, access=mmap.ACCESS_READ)
+            except (ValueError, OSError) as error:
+                raise PayloadLost(f"payload {self._name}: cannot be mapped: {error}; look at the disk") from error
+        return memoryview(self._map)[self._offset_bytes : end_bytes]
+
+    def chunks(self, size_bytes: int) -> Iterator[bytes]:
+        """Pieces read one after the other.
+
+        Raises PayloadLost when the file is shorter than it was, or cannot be read.
+        """
+        done_bytes = 0
+        while done_bytes < self.length_bytes:
+            wanted_bytes = min(size_bytes, self.length_bytes - done_bytes)
+            try:
+                chunk = os.pread(self._descriptor, wanted_bytes, self._offset_bytes + done_bytes)
+            except OSError as error:
+                raise PayloadLost(f"payload {self._name}: cannot be read: {error}; look at the disk") from error
+            if not chunk:
+                raise PayloadLost(
+                    f"payload {self._name}: {self.length_bytes - done_bytes} bytes are missing at its end"
+                )
+            done_bytes += len(chunk)
+            yield chunk
+
+    def drop_pages(self) -> None:
+        """Give mapped pages back to the system; they are read again when touched again."""
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+    def close(self) -> None:
+        on_close, self._on_close = self._on_close, _nothing
+        if self._map is not None:
+            with contextlib.suppress(BufferError):  # somebody still holds a view: the map goes with it
+                self._map.close()
+            self._map = None
+        on_close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class PieceDataSet:
+    """The pieces that an edit left of `source`, in order; closing it closes `source`. By chunks, memory stays flat."""
+
+    __slots__ = ("_pieces", "_source", "length_bytes")
+
+    def __init__(self, pieces: Sequence[bytes | memoryview], source: EncodedDataSet) -> None:
+        self._pieces: list[Buffer] = list(pieces)
+        self._source = source
+        self.length_bytes = sum(map(len, self._pieces))
+
+    def view(self) -> memoryview:
+        """All bytes joined: costs their length in memory."""
+        return memoryview(b"".join(self._pieces))
+
+    def chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
+        """The pieces, cut where they are longer than `size_bytes`."""
+        return flat(slices(self._pieces, size_bytes), self._source)
+
+    def close(self) -> None:
+        self._pieces = []
+        self._source.close()
+
+
+def slices(pieces: Iterable[Buffer], size_bytes: int) -> Iterator[memoryview | bytes]:
+    """Pieces in order, cut where they are longer than `size_bytes`."""
+    for piece in pieces:
+        if len(piece) <= size_bytes:
+            yield piece if isinstance(piece, bytes) else memoryview(piece)
+            continue
+        view = memoryview(piece)
+        for start in range(0, len(view), size_bytes):
+            yield view[start : start + size_bytes]
+
+
+def flat(chunks: Iterable[memoryview | bytes], source: object) -> Iterator[memoryview | bytes]:
+    """The same chunks; now and then the pages of `source` that were touched are given back."""
+    drop_pages = getattr(source, "drop_pages", _nothing)
+    touched_bytes = 0
+    for chunk in chunks:
+        yield chunk
+        touched_bytes += len(chunk)
+        if touched_bytes >= PAGES_KEPT_BYTES:
+            drop_pages()
+            touched_bytes = 0

@@ -1,0 +1,259 @@
+"""The thread that commits for everybody: all payloads that wait in one write and one sync, then one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from gateway.model import Instance, PayloadRef, Route, Settlement
+from gateway.ports import Accepted, GatewayError, Queue, SpoolFull
+from gateway.spool.disk import Buffer
+from gateway.spool.large import LargeFile
+from gateway.spool.segment import Payload
+from gateway.spool.store import SpoolStore
+
+log = structlog.get_logger()
+
+GROUP_REQUESTS = 512
+GROUP_BYTES = 32 * 1024**2
+"""Limits of one group: beyond them waiting longer gains nothing."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Request:
+    """Something that waits for a commit; `answer` or `error` is there once its group is through."""
+
+    done: asyncio.Future[Any]
+    answer: Any = None
+    error: BaseException | None = None
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Acceptance(Request):
+    """An instance with its deliveries; small bytes in `pieces`, or a sealed large file's `payload`."""
+
+    instance: Instance | None = None
+    routes: Sequence[Route] = ()
+    pieces: Sequence[Buffer] = ()
+    size_bytes: int = 0
+    payload: PayloadRef | None = None
+    accepted: Accepted | None = None
+    file: LargeFile | None = None
+    """Held by this request until its group is through."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Claim(Request):
+    """Due deliveries are wanted."""
+
+    destination: str = ""
+    limit: int = 0
+    lease_s: float = 0.0
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Settling(Request):
+    """Attempts that ended."""
+
+    settlements: Sequence[Settlement] = ()
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Call(Request):
+    """Anything else that must run in this thread, inside the transaction."""
+
+    function: Callable[[Queue], Any] = lambda queue: None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Group:
+    """Requests that were committed together."""
+
+    requests: Sequence[Request]
+    duration_s: float
+
+
+class Committer(threading.Thread):
+    """Gathers what waits, commits it, tells the event loop once a group.
+
+    Nobody waits for a timer: a lone request is committed at once, and what arrives during its sync is the next group.
+
+    `finish` is called in this thread after each group, `finish(None)` after the last one; `failure` then says why it
+    ended, None for an orderly end.
+    """
+
+    def __init__(
+        self,
+        *,
+        open_queue: Callable[[], Queue],
+        store: SpoolStore,
+        now: Callable[[], datetime],
+        started: Callable[[BaseException | None], None],
+        finish: Callable[[Group | None], object],
+    ) -> None:
+        super().__init__(name="spool-committer", daemon=True)
+        self._open_queue = open_queue
+        self._store = store
+        self._now = now
+        self._tell_started = started
+        self._finish = finish
+        self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._is_ending = False
+        self.failure: BaseException | None = None
+
+    def submit(self, request: Request) -> None:
+        """Commit `request` with the next group. Any thread."""
+        self._inbox.put(request)
+
+    def end(self) -> None:
+        """Commit what waits, then end. Any thread."""
+        self._inbox.put(None)
+
+    # --- the thread ---------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        try:
+            deliveries = self._open_queue()
+        except BaseException as error:
+            self._tell_started(error)
+            return
+        self._tell_started(None)
+        requests: list[Request] = []
+        try:
+            while requests := self._gather():
+                began_s = time.perf_counter()
+                self._commit([request for request in requests if not request.done.cancelled()], deliveries)
+                self._finish(Group(requests, time.perf_counter() - began_s))
+        except BaseException as error:
+            self.failure = error
+            log.critical("spool.committer_died", error=f"{type(error).__name__}: {error}")
+            for request in requests:
+                request.error = request.error or error
+            self._finish(Group(requests, 0.0))
+        finally:
+            deliveries.close()
+            self._finish(None)
+
+    def _gather(self) -> list[Request]:
+        """Wait for a request, and take what else is there; [] at the end."""
+        if self._is_ending and self._inbox.empty():
+            return []
+        requests: list[Request] = []
+        size_bytes = 0
+        while len(requests) < GROUP_REQUESTS and size_bytes < GROUP_BYTES:
+            try:
+                request = self._inbox.get(block=not requests and not self._is_ending)
+            except queue.Empty:
+                break
+            if request is None:
+                self._is_ending = True
+                continue
+            requests.append(request)
+            if isinstance(request, Acceptance):
+                size_bytes += request.size_bytes
+        return requests
+
+    # --- one group ----------------------------------------------------------------------------------------------
+
+    def _commit(self, requests: Sequence[Request], deliveries: Queue) -> None:
+        """Payloads first, then one transaction: a row never names bytes that are not on disk."""
+        self._append([each for each in requests if isinstance(each, Acceptance) and each.payload is None])
+        rest = [request for request in requests if request.error is None]
+        try:
+            self._record(rest, deliveries)
+        except GatewayError as error:  # no room, or the queue is held by somebody else: true of each of them
+            self._store.room.look_again()
+            for request in rest:
+                request.error = error
+        except Exception as error:
+            self._record_one_by_one(rest, deliveries, error)
+
+    def _append(self, acceptances: Sequence[Acceptance]) -> None:
+        """Write and sync the small payloads; those that find no room carry the error."""
+        if not acceptances:
+            return
+        payloads = [Payload(each.pieces, _instance(each).transfer_syntax_uid) for each in acceptances]
+        try:
+            refs = self._store.append(payloads)
+        except SpoolFull as error:
+            log.error("spool.write_failed", instances=len(acceptances), error=str(error))
+            for acceptance in acceptances:
+                acceptance.error = error
+            return
+        for acceptance, ref in zip(acceptances, refs, strict=True):
+            acceptance.payload = ref
+
+    def _record(self, requests: Sequence[Request], deliveries: Queue) -> None:
+        """One transaction for the group. Claims alone need no sync: a claim that is lost is only made again."""
+        if not requests:
+            return
+        now = self._now()
+        is_durable = not all(isinstance(request, Claim) for request in requests)
+        with deliveries.transaction(is_durable=is_durable):
+            _accept(requests, deliveries, now)
+            _settle(requests, deliveries)
+            for request in requests:
+                if isinstance(request, Claim):
+                    request.answer = deliveries.claim(request.destination, request.limit, request.lease_s, now)
+                elif isinstance(request, Call):
+                    request.answer = request.function(deliveries)
+
+    def _record_one_by_one(self, requests: Sequence[Request], deliveries: Queue, error: Exception) -> None:
+        """A request that breaks the transaction must not fail the others."""
+        if len(requests) == 1:
+            log.error("spool.request_failed", kind=type(requests[0]).__name__, error=f"{type(error).__name__}: {error}")
+            requests[0].error = error
+            return
+        for request in requests:
+            request.answer = None
+            try:
+                self._record([request], deliveries)
+            except GatewayError as alone:
+                request.error = alone
+            except Exception as alone:
+                self._record_one_by_one([request], deliveries, alone)
+
+
+def _accept(requests: Sequence[Request], deliveries: Queue, now: datetime) -> None:
+    acceptances = [each for each in requests if isinstance(each, Acceptance)]
+    if not acceptances:
+        return
+    instances = [_with_payload(each) for each in acceptances]
+    answers = deliveries.accept_all(
+        [(instance, each.routes) for instance, each in zip(instances, acceptances, strict=True)], now
+    )
+    for acceptance, instance, accepted in zip(acceptances, instances, answers, strict=True):
+        acceptance.accepted = accepted
+        acceptance.answer = dataclasses.replace(
+            instance, payload=accepted.payload or instance.payload, instance_id=accepted.instance_id
+        )
+
+
+def _settle(requests: Sequence[Request], deliveries: Queue) -> None:
+    settlings = [each for each in requests if isinstance(each, Settling)]
+    if not settlings:
+        return
+    held = deliveries.settle_each([settlement for each in settlings for settlement in each.settlements])
+    start = 0
+    for settling in settlings:
+        end = start + len(settling.settlements)
+        settling.answer = sum(held[start:end])
+        start = end
+
+
+def _instance(acceptance: Acceptance) -> Instance:
+    assert acceptance.instance is not None
+    return acceptance.instance
+
+
+def _with_payload(acceptance: Acceptance) -> Instance:
+    assert acceptance.payload is not None
+    return dataclasses.replace(_instance(acceptance), payload=acceptance.payload)

@@ -1,0 +1,75 @@
+"""What the spool asks of the operating system, as an object that tests can make fail."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+Buffer = bytes | bytearray | memoryview
+
+IOV_MAX = min(os.sysconf("SC_IOV_MAX"), 1024)
+"""Buffers in one `pwritev`."""
+
+
+class Disk(Protocol):
+    """The calls that can run out of room or fail; all of them raise OSError."""
+
+    def create(self, path: Path) -> int:
+        """A new file for reading and writing; its descriptor. The name must not exist."""
+        ...
+
+    def pwritev(self, descriptor: int, buffers: Sequence[Buffer], offset_bytes: int) -> int: ...
+
+    def fdatasync(self, descriptor: int) -> None: ...
+
+    def sync_folder(self, path: Path) -> None:
+        """Make the names in a folder durable."""
+        ...
+
+    def free_bytes(self, path: Path) -> int:
+        """What an ordinary user may still write on the file system of `path`."""
+        ...
+
+
+class LocalDisk:
+    """The real thing. Payloads are patient data: nobody else may read them."""
+
+    def create(self, path: Path) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def pwritev(self, descriptor: int, buffers: Sequence[Buffer], offset_bytes: int) -> int:
+        return os.pwritev(descriptor, buffers, offset_bytes)
+
+    def fdatasync(self, descriptor: int) -> None:
+        os.fdatasync(descriptor)
+
+    def sync_folder(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def free_bytes(self, path: Path) -> int:
+        status = os.statvfs(path)
+        return status.f_bavail * status.f_frsize
+
+
+def write_all(disk: Disk, descriptor: int, buffers: Sequence[Buffer], offset_bytes: int) -> int:
+    """Write all buffers at `offset_bytes`, whatever the kernel takes at once; the offset after them.
+
+    Raises OSError; what was written until then lies after `offset_bytes`.
+    """
+    rest = [buffer for buffer in buffers if len(buffer)]
+    done = 0
+    while done < len(rest):
+        written = disk.pwritev(descriptor, rest[done : done + IOV_MAX], offset_bytes)
+        offset_bytes += written
+        while done < len(rest) and written >= len(rest[done]):
+            written -= len(rest[done])
+            done += 1
+        if written:
+            rest[done] = memoryview(rest[done])[written:]
+    return offset_bytes

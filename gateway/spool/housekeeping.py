@@ -1,0 +1,102 @@
+"""What is done once in a while: other processes' changes, the end of retention, files that nothing names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+import structlog
+
+from gateway.ports import GatewayError, Meter, Queue
+from gateway.spool.store import SpoolStore
+
+log = structlog.get_logger()
+
+POLL_S = 1.0
+"""How often other processes' changes to the queue are looked for, and retention is applied."""
+
+SWEEP_S = 10.0
+"""How often files that nothing names are looked for; sooner when room is low."""
+
+FORGET_AT_ONCE = 200
+"""Instances forgotten in one group, so that those who wait for a commit do not wait for the broom."""
+
+T = TypeVar("T")
+
+
+class Ask(Protocol):
+    """Runs a function on a queue in the thread that owns it."""
+
+    def __call__(self, function: Callable[[Queue], T], /) -> Awaitable[T]: ...
+
+
+class Housekeeping:
+    """`call` asks the queue that commits, `read` the one for reading; `notify` wakes couriers by destination."""
+
+    def __init__(
+        self,
+        *,
+        store: SpoolStore,
+        call: Ask,
+        read: Ask,
+        notify: Callable[[set[str]], None],
+        retention_s: float,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        meter: Meter,
+    ) -> None:
+        self._store = store
+        self._call = call
+        self._read = read
+        self._notify = notify
+        self._retention_s = retention_s
+        self._now = now
+        self._monotonic = monotonic
+        self._meter = meter
+        self._changes: int | None = None
+
+    async def run(self, poll_s: float, sweep_s: float) -> None:
+        """For ever. What is short or held by others is tried again the next time; anything else is raised."""
+        sweep_at_s = self._monotonic()
+        while True:
+            try:
+                await self.look_for_changes()
+                is_low = self._store.room.is_low
+                self._meter.set("gateway_spool_free_bytes", self._store.room.free_bytes)
+                forgotten = await self.forget(is_low=is_low)
+                if self._monotonic() >= sweep_at_s or (is_low and forgotten):
+                    await self.sweep(is_low=is_low)
+                    sweep_at_s = self._monotonic() + sweep_s
+            except (GatewayError, OSError) as error:
+                log.warning("spool.housekeeping_failed", error=str(error))
+            await asyncio.sleep(poll_s)
+
+    async def look_for_changes(self) -> None:
+        """Wake the couriers when another process wrote; its own commits the committer's connection does not count."""
+        changes = await self._call(lambda deliveries: deliveries.changes())
+        if changes == self._changes:
+            return
+        self._changes = changes
+        self._notify(set(await self._read(lambda reader: reader.pending_destinations())))
+
+    async def forget(self, *, is_low: bool) -> int:
+        """Delete instances whose retention is over; all that owe nothing when room is low. How many."""
+        before = self._now() - timedelta(seconds=0.0 if is_low else self._retention_s)
+        total = 0
+        while forgotten := await self._call(lambda deliveries: deliveries.forget(before, FORGET_AT_ONCE)):
+            total += forgotten
+            if forgotten < FORGET_AT_ONCE:
+                break
+        return total
+
+    async def sweep(self, *, is_low: bool) -> int:
+        """Delete files that nothing names; how many. When room is low the active segment ends, so that it can go."""
+        if is_low:
+            await self._call(lambda deliveries: self._store.retire())
+        return await self._read(self._clean)
+
+    def _clean(self, reader: Queue) -> int:
+        candidates = self._store.candidates()
+        return self._store.sweep(candidates, reader.payload_names()) if candidates else 0

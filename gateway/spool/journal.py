@@ -1,0 +1,385 @@
+"""The durable side of the gateway as coroutines: the `Journal` port on a spool folder and a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import structlog
+
+from gateway.model import Delivery, DeliveryState, Instance, Limits, PayloadRef, Route, Settlement, Spool
+from gateway.ports import (
+    DataSetReceiver,
+    EncodedDataSet,
+    GatewayError,
+    Meter,
+    NoMeter,
+    Queue,
+    QueueDepth,
+    SpoolFull,
+)
+from gateway.spool.body import flat, slices
+from gateway.spool.committer import Acceptance, Call, Claim, Committer, Group, Request, Settling
+from gateway.spool.disk import Buffer, Disk, LocalDisk
+from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
+from gateway.spool.large import LargeFile, ReceivedFile
+from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, Reception
+from gateway.spool.store import SpoolStore
+
+log = structlog.get_logger()
+
+WORKERS = 4
+"""Threads that write large objects."""
+
+COPY_BYTES = 1024**2
+
+T = TypeVar("T")
+
+
+class JournalClosed(GatewayError):
+    """The gateway is stopping, or the committer died."""
+
+    dimse_status = 0xA700  # the peer may send again, to the next process
+
+
+class GroupCommitJournal:
+    """The `Journal` port: one committer thread, one reader thread, a few threads that write large objects.
+
+    `queue_factory` opens the queue; it is called once in the committer thread and once for reading.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        queue_factory: Callable[[], Queue],
+        *,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+        meter: Meter = NoMeter(),  # noqa: B008 - measures nothing, keeps nothing
+        disk: Disk | None = None,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        memory_bytes: int = MEMORY_BYTES,
+        poll_s: float = POLL_S,
+        sweep_s: float = SWEEP_S,
+    ) -> None:
+        self._spool = spool
+        self._queue_factory = queue_factory
+        self._limits = limits
+        self._now = now
+        self._monotonic = monotonic
+        self._meter = meter
+        self._disk = disk or LocalDisk()
+        self._new_id = new_id
+        self._memory_bytes = memory_bytes
+        self._poll_s = poll_s
+        self._sweep_s = sweep_s
+        self._listeners: list[Callable[[str], None]] = []
+        self._problem = "not started"
+        self._unfinished: set[Request] = set()
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take the spool, recover, begin to commit.
+
+        Raises ConfigurationError when spool or queue cannot be used, or another gateway uses them.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._failure: asyncio.Future[None] = self._loop.create_future()
+        self._ended = asyncio.Event()
+        self._workers = concurrent.futures.ThreadPoolExecutor(WORKERS, thread_name_prefix="spool-file")
+        self._reading = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
+        try:
+            self._store = SpoolStore(self._spool, disk=self._disk, monotonic=self._monotonic, workers=self._workers)
+        except BaseException:
+            self._stop_threads()
+            raise
+        try:
+            await self._start_committer()
+            self._reader = await self._loop.run_in_executor(self._reading, self._queue_factory)
+        except BaseException:
+            self._store.close()
+            self._stop_threads()
+            raise
+        self._reception = Reception(
+            object_bytes=self._limits.object_bytes,
+            large_object_bytes=self._spool.large_object_bytes,
+            budget=MemoryBudget(self._memory_bytes),
+            room=self._store.room,
+            new_file=self._store.new_file,
+            workers=self._workers,
+        )
+        self._problem = ""
+        self._meter.set("gateway_spool_min_free_bytes", self._spool.min_free_bytes)
+        self._housekeeping = Housekeeping(
+            store=self._store,
+            call=self._call,
+            read=self._read,
+            notify=self._notify,
+            retention_s=self._spool.retention_s,
+            now=self._now,
+            monotonic=self._monotonic,
+            meter=self._meter,
+        )
+        self._keeper = self._loop.create_task(self._housekeeping.run(self._poll_s, self._sweep_s), name="spool-keeper")
+        self._keeper.add_done_callback(self._keeper_ended)
+
+    async def _start_committer(self) -> None:
+        started: asyncio.Future[None] = self._loop.create_future()
+
+        def tell(error: BaseException | None) -> None:
+            self._loop.call_soon_threadsafe(_settle_future, started, None, error)
+
+        self._committer = Committer(
+            open_queue=self._open_queue,
+            store=self._store,
+            now=self._now,
+            started=tell,
+            finish=lambda group: self._loop.call_soon_threadsafe(self._finish, group),
+        )
+        self._committer.start()
+        await started
+
+    async def _end_committer(self) -> None:
+        self._committer.end()
+        await self._ended.wait()
+
+    def _open_queue(self) -> Queue:
+        """In the committer thread: the queue, once it and the spool agree."""
+        deliveries = self._queue_factory()
+        try:
+            named = deliveries.payload_names()
+            spool_id = self._store.pair(deliveries.spool_id(), named, self._new_id())
+            self._store.recover(named)
+            with deliveries.transaction():
+                deliveries.bind_spool(spool_id)
+                deliveries.expire_leases()
+        except BaseException:
+            deliveries.close()
+            raise
+        return deliveries
+
+    async def close(self) -> None:
+        """Commit what waits, then give the spool back. Later calls raise JournalClosed."""
+        if self._problem == "not started" or self._problem == "closed":
+            return
+        self._problem = "closed"
+        self._keeper.cancel()
+        await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._end_committer()
+        await self._loop.run_in_executor(self._reading, self._reader.close)
+        await self._loop.run_in_executor(None, self._stop_threads)
+        self._store.close()
+        if not self._failure.done():
+            self._failure.set_result(None)
+
+    def _stop_threads(self) -> None:
+        self._workers.shutdown()
+        self._reading.shutdown()
+
+    def health(self) -> str:
+        """Empty when commits go on; else what is wrong."""
+        return self._problem
+
+    async def failed(self) -> None:
+        """Wait until the journal breaks, and raise why: the process must end then, nothing more can be promised.
+
+        Returns when the journal was closed in order.
+        """
+        await asyncio.shield(self._failure)
+
+    # --- the port -----------------------------------------------------------------------------------------------
+
+    def receiver(self) -> DataSetReceiver:
+        """For one incoming data set. Raises SpoolFull below `min_free`."""
+        self._check()
+        self._store.room.check()
+        return Receiver(self._reception)
+
+    async def commit(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        routes: Sequence[Route],
+    ) -> Instance:
+        """Return only when payload, instance and deliveries are on disk. Raises SpoolFull."""
+        self._check()
+        self._store.room.check()
+        file, pieces, size_bytes = await self._payload(body, edited)
+        request = Acceptance(
+            self._loop.create_future(), instance=instance, routes=routes, pieces=pieces, size_bytes=size_bytes
+        )
+        if file is None:
+            stored: Instance = await self._submit(request)
+            return stored
+        return await self._commit_file(request, file)
+
+    async def claim(self, destination: str, limit: int, lease_s: float) -> list[Delivery]:
+        request = Claim(self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s)
+        claimed: list[Delivery] = await self._submit(request)
+        return claimed
+
+    async def settle(self, settlements: Sequence[Settlement]) -> int:
+        held: int = await self._submit(Settling(self._loop.create_future(), settlements=settlements))
+        return held
+
+    async def next_due(self, destination: str) -> datetime | None:
+        return await self._read(lambda reader: reader.next_due(destination))
+
+    async def depths(self) -> list[QueueDepth]:
+        return await self._read(lambda reader: reader.depths())
+
+    def open(self, payload: PayloadRef) -> EncodedDataSet:
+        """The stored bytes. Raises PayloadLost."""
+        return self._store.open(payload)
+
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        self._listeners.append(listener)
+
+    # --- committing ---------------------------------------------------------------------------------------------
+
+    async def _payload(
+        self, body: EncodedDataSet, edited: Sequence[bytes | memoryview] | None
+    ) -> tuple[LargeFile | None, Sequence[Buffer], int]:
+        """A large file that this commit holds, or pieces for the segment; and their length."""
+        if edited is None and isinstance(body, ReceivedFile):
+            body.file.retain()
+            return body.file, (), 0
+        size_bytes = body.length_bytes if edited is None else sum(map(len, edited))
+        pieces = body.chunks(COPY_BYTES) if edited is None else slices(edited, COPY_BYTES)
+        if size_bytes <= self._spool.large_object_bytes:
+            return None, list(pieces), size_bytes
+        file = self._store.new_file()
+        copying = self._loop.run_in_executor(self._workers, file.write_from, flat(pieces, body))
+        await _whole(copying, file)
+        return file, (), 0
+
+    async def _commit_file(self, request: Acceptance, file: LargeFile) -> Instance:
+        """Make the file durable off the group's path, then commit its name."""
+        assert request.instance is not None
+        transfer_syntax_uid = request.instance.transfer_syntax_uid
+        sealing = self._loop.run_in_executor(self._workers, file.seal, transfer_syntax_uid)
+        try:
+            request.payload = await _whole(sealing, file)
+        except SpoolFull:
+            self._store.room.look_again()
+            raise
+        request.file = file
+        stored: Instance = await self._submit(request)
+        return stored
+
+    async def _submit(self, request: Request) -> Any:
+        if self._problem:
+            self._let_go(request)
+            self._check()
+        self._unfinished.add(request)
+        self._committer.submit(request)
+        return await request.done
+
+    def _check(self) -> None:
+        if self._problem:
+            raise JournalClosed(f"spool {self._spool.path}: {self._problem}; send again after the restart")
+
+    def _finish(self, group: Group | None) -> None:
+        """On the event loop, once a group."""
+        if group is None:
+            self._committer_ended()
+            return
+        woken: set[str] = set()
+        accepted = 0
+        for request in group.requests:
+            self._unfinished.discard(request)
+            if isinstance(request, Acceptance):
+                accepted += request.error is None
+                self._let_go(request)
+                if request.error is None and request.accepted is not None and request.accepted.deliveries:
+                    woken |= {route.destination for route in request.routes if route.state is DeliveryState.PENDING}
+            _settle_future(request.done, request.answer, request.error)
+        if accepted:
+            self._meter.observe("gateway_commit_seconds", group.duration_s)
+            self._meter.observe("gateway_commit_instances", accepted)
+        self._notify(woken)
+
+    def _let_go(self, request: Request) -> None:
+        """The commit holds its large file no more; a committed row does, when there is one."""
+        if not isinstance(request, Acceptance) or request.file is None:
+            return
+        if request.accepted is not None and request.error is None and request.accepted.payload is None:
+            self._store.adopt(request.file)
+        request.file.release()
+        request.file = None
+
+    def _notify(self, destinations: set[str]) -> None:
+        for destination in destinations:
+            for listener in self._listeners:
+                listener(destination)
+
+    def _committer_ended(self) -> None:
+        self._ended.set()
+        if self._problem == "closed" and self._committer.failure is None:
+            return
+        error = self._committer.failure or RuntimeError("the committer thread ended")
+        self._break(error)
+        for request in list(self._unfinished):
+            self._let_go(request)
+            _settle_future(request.done, None, JournalClosed(f"spool {self._spool.path}: the committer died: {error}"))
+        self._unfinished.clear()
+
+    def _break(self, error: BaseException) -> None:
+        self._problem = self._problem or f"broken: {type(error).__name__}: {error}"
+        if not self._failure.done():
+            self._failure.set_exception(error)
+            self._failure.exception()  # seen: `failed` raises it to whoever waits
+
+    # --- reading and housekeeping -------------------------------------------------------------------------------
+
+    async def _read(self, function: Callable[[Queue], T]) -> T:
+        """Ask the reading connection in its own thread, so that no commit waits for it."""
+        self._check()
+        return await self._loop.run_in_executor(self._reading, function, self._reader)
+
+    async def _call(self, function: Callable[[Queue], T]) -> T:
+        """Run `function` in the committer's thread, inside its transaction."""
+        answer: T = await self._submit(Call(self._loop.create_future(), function=function))
+        return answer
+
+    async def sweep(self, *, is_low: bool = False) -> int:
+        """Delete files that nothing names, now; how many."""
+        return await self._housekeeping.sweep(is_low=is_low)
+
+    def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
+        if keeper.cancelled() or self._problem:
+            return
+        error = keeper.exception()
+        self._break(error or RuntimeError("housekeeping ended"))
+
+
+async def _whole(work: asyncio.Future[T], file: LargeFile) -> T:
+    """The result of work on a file; without one the file is let go, when cancelled only after the work has ended."""
+    try:
+        return await asyncio.shield(work)
+    except BaseException:
+        work.add_done_callback(lambda done: _drop(done, file))
+        raise
+
+
+def _drop(work: asyncio.Future[T], file: LargeFile) -> None:
+    if not work.cancelled():
+        work.exception()  # seen
+    file.release()
+
+
+def _settle_future(future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+        return
+    future.set_result(answer)

@@ -1,0 +1,63 @@
+"""The header that stands before every payload, so that segments and files can be read without the database.
+
+128 bytes, little endian: magic, header length, flags (0), payload length, SHA-256 of the payload, transfer syntax UID
+(padded with NUL), CRC-32 of all that, padding.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MAGIC = b"DGWREC01"
+_FIELDS = struct.Struct("<8sIIQ32s64s")
+_CHECK = struct.Struct("<I4x")
+HEADER_BYTES = _FIELDS.size + _CHECK.size
+assert HEADER_BYTES == 128
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One payload as its header tells it."""
+
+    offset_bytes: int
+    """Of the payload, after the header."""
+    length_bytes: int
+    digest: bytes
+    transfer_syntax_uid: str
+
+
+def pack(length_bytes: int, digest: bytes, transfer_syntax_uid: str) -> bytes:
+    """The header of a payload."""
+    uid = transfer_syntax_uid.encode("ascii", "replace")[:64]
+    fields = _FIELDS.pack(MAGIC, HEADER_BYTES, 0, length_bytes, digest, uid)
+    return fields + _CHECK.pack(zlib.crc32(fields))
+
+
+def unpack(header: bytes, header_offset_bytes: int = 0) -> Record | None:
+    """What a header says; None when this is not one, or a torn one."""
+    if len(header) < HEADER_BYTES:
+        return None
+    magic, header_bytes, _, length_bytes, digest, uid = _FIELDS.unpack_from(header)
+    (check,) = _CHECK.unpack_from(header, _FIELDS.size)
+    if magic != MAGIC or header_bytes != HEADER_BYTES or check != zlib.crc32(header[: _FIELDS.size]):
+        return None
+    return Record(
+        header_offset_bytes + HEADER_BYTES, length_bytes, digest, uid.rstrip(b"\0").decode("ascii", "replace")
+    )
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a segment or large file in order, up to the first that is torn or cut short."""
+    with path.open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        offset_bytes = 0
+        while record := unpack(os.pread(file.fileno(), HEADER_BYTES, offset_bytes), offset_bytes):
+            offset_bytes = record.offset_bytes + record.length_bytes
+            if offset_bytes > size_bytes:
+                return
+            yield record

@@ -1,0 +1,97 @@
+"""After a crash: what the spool folder holds against what the queue names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from gateway.ports import ConfigurationError
+from gateway.spool import large, segment
+
+log = structlog.get_logger()
+
+OURS = {
+    segment.FOLDER: re.compile(rf"\d{{8,}}{re.escape(segment.SUFFIX)}"),
+    large.FOLDER: re.compile(rf"\d{{16,}}{re.escape(large.SUFFIX)}"),
+}
+"""Folder → what our files in it are called. Anything else is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a start found; names are relative to the spool folder."""
+
+    missing: list[str] = field(default_factory=list)
+    """Named by the queue and not there: their deliveries are lost."""
+    short: list[str] = field(default_factory=list)
+    """There, but shorter than what the queue names: the deliveries at their ends are lost."""
+    truncated: list[str] = field(default_factory=list)
+    """Had bytes behind the last committed payload."""
+    deleted: list[str] = field(default_factory=list)
+    """Nothing named them."""
+
+
+def payload_files(root: Path) -> Iterator[tuple[str, int]]:
+    """Name and size of each file that is ours."""
+    for folder, pattern in OURS.items():
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    yield f"{folder}/{entry.name}", entry.stat(follow_symlinks=False).st_size
+
+
+def number(name: str) -> int:
+    """The number in a payload file's name."""
+    return int(name.rpartition("/")[2].partition(".")[0])
+
+
+def check_pair(root: Path, spool_id: str, queue_spool_id: str, *, has_payloads: bool, has_rows: bool) -> None:
+    """Refuse to start on a spool and a queue that do not belong together: one of them would be emptied.
+
+    Raises ConfigurationError.
+    """
+    if spool_id and spool_id == queue_spool_id:
+        return
+    if has_rows and queue_spool_id:
+        raise ConfigurationError(
+            f"spool {root}: the queue names payloads of another spool; mount or restore that spool (a file system that "
+            "is not mounted looks like this), or move the queue's file away to start anew"
+        )
+    if has_payloads:
+        raise ConfigurationError(
+            f"spool {root}: it holds payloads, and the queue does not know them; restore the queue's file that belongs "
+            f"to it, or move {root} away to start anew"
+        )
+
+
+def recover(root: Path, named: Mapping[str, int]) -> Recovered:
+    """Bring the folder to what the queue names: cut tails, delete what nothing names, tell what is lost."""
+    found = dict(payload_files(root))
+    recovered = Recovered(missing=sorted(named.keys() - found.keys()))
+    for name, size_bytes in sorted(found.items()):
+        end_bytes = named.get(name)
+        if end_bytes is None:
+            (root / name).unlink()
+            recovered.deleted.append(name)
+        elif size_bytes > end_bytes:
+            os.truncate(root / name, end_bytes)
+            recovered.truncated.append(name)
+        elif size_bytes < end_bytes:
+            log.error("spool.payload_file_short", file=name, size_bytes=size_bytes, expected_bytes=end_bytes)
+            recovered.short.append(name)
+    for name in recovered.missing:
+        log.error("spool.payload_file_missing", file=name, expected_bytes=named[name])
+    log.info(
+        "spool.recovered",
+        files=len(found),
+        missing=len(recovered.missing),
+        short=len(recovered.short),
+        truncated=len(recovered.truncated),
+        deleted=len(recovered.deleted),
+    )
+    return recovered

@@ -1,0 +1,54 @@
+"""Whether there is room for incoming objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.ports import SpoolFull
+from gateway.spool.disk import Disk
+
+FRESH_S = 1.0
+"""How long one look at the file system is believed."""
+
+LOW_FACTOR = 1.25
+"""Below this many times `min_free` retention is given up to make room."""
+
+
+class Room:
+    """Free space of the spool's file system against `min_free`; looks at most once a second."""
+
+    def __init__(self, path: Path, min_free_bytes: int, disk: Disk, monotonic: Callable[[], float]) -> None:
+        self._path = path
+        self._min_free_bytes = min_free_bytes
+        self._disk = disk
+        self._monotonic = monotonic
+        self._looked_at_s = float("-inf")
+        self._free_bytes = 0
+
+    @property
+    def free_bytes(self) -> int:
+        """Free space, about a second old at most."""
+        now_s = self._monotonic()
+        if now_s - self._looked_at_s >= FRESH_S:
+            self._free_bytes = self._disk.free_bytes(self._path)
+            self._looked_at_s = now_s
+        return self._free_bytes
+
+    @property
+    def is_low(self) -> bool:
+        """True when retention should end early."""
+        return self.free_bytes < self._min_free_bytes * LOW_FACTOR
+
+    def look_again(self) -> None:
+        """Believe nothing: something was freed, or a write failed."""
+        self._looked_at_s = float("-inf")
+
+    def check(self) -> None:
+        """Raises SpoolFull below `min_free`."""
+        free_bytes = self.free_bytes
+        if free_bytes < self._min_free_bytes:
+            raise SpoolFull(
+                f"spool {self._path}: {free_bytes} bytes free, under the min_free of {self._min_free_bytes}; "
+                "free space on that file system, or deliver or discard what is queued"
+            )

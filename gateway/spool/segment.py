@@ -1,0 +1,151 @@
+"""Append-only files that hold many small payloads, and reading them back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.model import PayloadRef
+from gateway.ports import PayloadLost
+from gateway.spool import record
+from gateway.spool.disk import Buffer, Disk, write_all
+
+FOLDER = "segments"
+SUFFIX = ".seg"
+OPEN_FILES = 64
+"""Files kept open for reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Bytes to be appended; `pieces` are written as they are, never joined."""
+
+    pieces: Sequence[Buffer]
+    transfer_syntax_uid: str
+
+
+class Segment:
+    """The segment that is written now."""
+
+    def __init__(self, root: Path, name: str, disk: Disk) -> None:
+        self.name = name
+        self.size_bytes = 0
+        """The end of what is trusted; the next record starts there."""
+        self._disk = disk
+        path = root / name
+        self._descriptor = disk.create(path)
+        try:
+            disk.sync_folder(path.parent)
+        except OSError:
+            self.close()
+            path.unlink(missing_ok=True)
+            raise
+
+    def append(self, payloads: Sequence[Payload]) -> list[PayloadRef]:
+        """Write all payloads at once, not yet durable. Raises OSError, and then nothing was appended."""
+        buffers: list[Buffer] = []
+        refs = []
+        end_bytes = self.size_bytes
+        for payload in payloads:
+            digest, length_bytes = hashlib.sha256(), 0
+            for piece in payload.pieces:
+                digest.update(piece)
+                length_bytes += len(piece)
+            ref = PayloadRef(self.name, end_bytes + record.HEADER_BYTES, length_bytes, digest.digest())
+            buffers.append(record.pack(length_bytes, ref.digest, payload.transfer_syntax_uid))
+            buffers.extend(payload.pieces)
+            refs.append(ref)
+            end_bytes = ref.offset_bytes + length_bytes
+        write_all(self._disk, self._descriptor, buffers, self.size_bytes)
+        self.size_bytes = end_bytes
+        return refs
+
+    def sync(self) -> None:
+        """Make everything appended durable. Raises OSError, and then the segment must not be written again."""
+        self._disk.fdatasync(self._descriptor)
+
+    def cut(self) -> None:
+        """Take back what a failed `append` left behind the end. Raises OSError."""
+        os.ftruncate(self._descriptor, self.size_bytes)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def segment_name(number: int) -> str:
+    """Relative to the spool folder."""
+    return f"{FOLDER}/{number:08d}{SUFFIX}"
+
+
+class _OpenFile:
+    """A descriptor that is closed when nobody reads with it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+
+class SegmentReader:
+    """Reads payloads into memory; the last used files stay open. Any thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._files: OrderedDict[str, _OpenFile] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, ref: PayloadRef) -> memoryview:
+        """The bytes, checked against header and digest. Raises PayloadLost."""
+        start_bytes = ref.offset_bytes - record.HEADER_BYTES
+        try:
+            file = self._file(ref.name)
+            stored = os.pread(file.descriptor, record.HEADER_BYTES + ref.length_bytes, start_bytes)
+        except OSError as error:
+            raise PayloadLost(
+                f"payload {ref.name} at {ref.offset_bytes}: {error}; restore it, or discard it"
+            ) from error
+        check(ref, stored[: record.HEADER_BYTES])
+        payload = memoryview(stored)[record.HEADER_BYTES :]
+        if len(payload) != ref.length_bytes or hashlib.sha256(payload).digest() != ref.digest:
+            raise PayloadLost(
+                f"payload {ref.name} at {ref.offset_bytes}: the stored bytes are cut short or changed; "
+                "look at the disk, then discard what is lost"
+            )
+        return payload
+
+    def forget(self, name: str) -> None:
+        """The file is gone."""
+        with self._lock:
+            self._files.pop(name, None)
+
+    def close(self) -> None:
+        with self._lock:
+            self._files.clear()
+
+    def _file(self, name: str) -> _OpenFile:
+        with self._lock:
+            file = self._files.get(name)
+            if file is None:
+                file = self._files[name] = _OpenFile(self._root / name)
+                if len(self._files) > OPEN_FILES:
+                    self._files.popitem(last=False)
+            else:
+                self._files.move_to_end(name)
+            return file
+
+
+def check(ref: PayloadRef, header: bytes) -> None:
+    """Raises PayloadLost unless `header` is that of the payload."""
+    found = record.unpack(header, ref.offset_bytes - record.HEADER_BYTES)
+    if found is None or (found.length_bytes, found.digest) != (ref.length_bytes, ref.digest):
+        raise PayloadLost(
+            f"payload {ref.name} at {ref.offset_bytes}: its header is missing or another object's; "
+            "look at the disk, then discard what is lost"
+        )
