@@ -282,9 +282,9 @@ class Association(asyncio.BufferedProtocol):
         """Unreadable or senseless bytes: Evt19, and nothing more is read."""
         log.warning("association_protocol_error", association=self.association_id, detail=detail, reason=reason.name)
         self._reader.is_broken = True
+        self._end(detail)
         if self._upper.is_defined(Event.INVALID_PDU):
             self._event(Event.INVALID_PDU, reason)
-        self._end(detail)
 
     # --- state machine ---------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,11 @@ def p_data(*items: bytes) -> bytes:
     return struct.pack(">BxI", 4, len(body)) + body
 
 
+def as_piece(fragment: Any) -> Piece:
+    context_id, control, data = fragment
+    return context_id, control, bytes(data)
+
+
 def read(reader: PDUReader, *chunks: bytes) -> list[object]:
     """Everything that comes out; every chunk is overwritten after it was read, as the receive buffer is."""
     found: list[object] = []
@@ -41,7 +47,7 @@ def read(reader: PDUReader, *chunks: bytes) -> list[object]:
         reader.feed(memoryview(buffer))
         while (piece := reader.next()) is not None:
             is_whole = isinstance(piece, WholePDU | Malformed)
-            found.append(piece if is_whole else (piece[0], piece[1], bytes(piece[2])))
+            found.append(piece if is_whole else as_piece(piece))
         buffer[:] = b"\xee" * len(buffer)
     return found
 
