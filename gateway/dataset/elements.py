@@ -303,16 +303,13 @@ def items(view: memoryview, sequence: Element, encoding: Encoding) -> Iterator[I
             if tag != layout.item:
                 raise Unreadable(f"expected an item of the sequence at byte {position}")
             value = position + 8
-            if length == UNDEFINED:
-                position = skip(view, value, sequence.stop, encoding, is_item=True)
-                yield Item(start, value, position - 8, position)
-            else:
-                position = value + length
-                yield Item(start, value, position, position)
+            is_defined = length != UNDEFINED
+            position = value + length if is_defined else skip(view, value, sequence.stop, encoding, is_item=True)
+            if position > sequence.stop:
+                raise Unreadable(f"the item at byte {start} ends at byte {position}, behind its sequence")
+            yield Item(start, value, position if is_defined else position - 8, position)
     except struct.error:
         raise Unreadable(f"the data set ends inside an item header at byte {position}") from None
-    if position != sequence.stop:
-        raise Unreadable(f"an item ends at byte {position}, but its sequence at byte {sequence.stop}")
 
 
 def inside(sequence: Element, encoding: Encoding) -> Encoding:
