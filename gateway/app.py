@@ -208,7 +208,12 @@ class Gateway:
             "config": self.live.current.version,
             "last_reload": last.as_json() if last else None,
             "listeners": [
-                {"name": row.name, "address": row.address, "port": row.port, "tls": row.tls is not None}
+                {
+                    "name": row.name,
+                    "address": row.address,
+                    "port": self.listening.ports[row.name],
+                    "tls": row.tls is not None,
+                }
                 for row in self.server.listeners.values()
             ],
             "associations": dict(sorted(peers.items())),

@@ -77,18 +77,21 @@ def send(peer: str, paths: tuple[Path, ...], rules: Path, calling_ae: str, calle
     _summary(place, results, skipped)
 
 
+MOST_SHOWN = 20
+"""Lines about single files; a peer that is down fails them all."""
+
+
 def _summary(peer: Peer, results: list[scu.Sent], skipped: list[Path]) -> None:
     stored = [sent for sent in results if sent.is_stored]
-    for sent in results:
-        if sent.status != 0:
-            status = "no answer" if sent.status is None else f"0x{sent.status:04X}"
-            click.echo(
-                f"{'stored with a warning' if sent.is_stored else 'failed'}: {sent.path}: {status} {sent.reason}",
-                err=True,
-            )
-    total = size(sum(sent.size_bytes for sent in stored))
+    notable = [sent for sent in results if sent.status != 0]
+    for sent in notable[:MOST_SHOWN]:
+        status = "no answer" if sent.status is None else f"0x{sent.status:04X}"
+        word = "stored with a warning" if sent.is_stored else "failed"
+        click.echo(f"{word}: {sent.path}: {status} {sent.reason}", err=True)
+    if len(notable) > MOST_SHOWN:
+        click.echo(f"and {len(notable) - MOST_SHOWN} more", err=True)
     click.echo(
-        f"{peer.name}: {count(len(stored), 'object')} stored ({total}), "
+        f"{peer.name}: {count(len(stored), 'object')} stored ({size(sum(sent.size_bytes for sent in stored))}), "
         f"{len(results) - len(stored)} failed, {count(len(skipped), 'file')} not sent"
     )
     if skipped or len(stored) < len(results):

@@ -74,7 +74,7 @@ def peer_named(text: str, rules: Path, called_ae_title: str) -> tuple[Peer, str]
     address = re.fullmatch(r"\[?(?P<host>[^\[\]]+?)\]?:(?P<port>\d{1,5})", text)
     if address:
         title = called_ae_title or "ANY-SCP"
-        return Peer(name=text, ae_title=title, host=address["host"], port=int(address["port"])), "GATEWAY"
+        return Peer(name=title, ae_title=title, host=address["host"], port=int(address["port"])), "GATEWAY"
     table = usable_table(rules)
     peer = table.peers.get(text)
     if peer is None or not peer.host:

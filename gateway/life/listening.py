@@ -80,6 +80,8 @@ class Listening:
         self._acceptor = acceptor
         self._check = check
         self._certificates: dict[str, tuple[object, ...]] = {}
+        self.ports: dict[str, int] = {}
+        """Bound ports by listener; of interest where the configuration says 0."""
 
     async def start(self, wanted: Iterable[Listener]) -> None:
         """Open all. Raises ConfigurationError."""
@@ -122,12 +124,12 @@ class Listening:
 
     async def _open(self, listener: Listener) -> None:
         certificates = _certificates(listener)  # before: a file that changes meanwhile is seen at the next reload
-        await self._acceptor.listen(listener)
+        self.ports[listener.name] = await self._acceptor.listen(listener)
         self._certificates[listener.name] = certificates
 
     async def _close(self, listener: Listener) -> None:
         await self._acceptor.close(listener.name)
-        del self._certificates[listener.name]
+        del self._certificates[listener.name], self.ports[listener.name]
 
 
 def _collide(one: Listener, other: Listener) -> bool:

@@ -29,7 +29,7 @@ HOMES = {
     "yaml": {"config"},
     "jsonschema": {"config"},
     "msgspec": {"config"},
-    "pynetdicom": {"dimse", "handlers"},
+    "pynetdicom": {"dimse", "handlers", "demo"},
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destination", "cli", "demo"},
     "apsw": {"queue"},
     "jinja2": {"routing", "destination"},

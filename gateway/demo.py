@@ -1,0 +1,225 @@
+"""`gateway demo`: the gateway, two archives and a few modalities on loopback, with objects that pydicom ships."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.data import get_testdata_file
+from pynetdicom import evt
+
+from gateway import explaining, scu
+from gateway.app import Gateway
+from gateway.config import load
+from gateway.dataset.part10 import DicomFile, read_dicom_file
+from gateway.dimse.admission import Admitted
+from gateway.dimse.event import Event
+from gateway.dimse.server import Server
+from gateway.life.signals import Stop, handled
+from gateway.model import AssociationFacts, Delivery, DeliveryState, Listener, Peer
+from gateway.ports import DeliveryFilter
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.routing.table import RoutingTable
+
+LOOPBACK = "127.0.0.1"
+SETTLED_S = 60.0
+POLL_S = 0.05
+
+SAMPLES = (
+    ("CT1", "CT_small.dcm"),
+    ("MR1", "MR_small.dcm"),
+    ("CT2", "693_J2KI.dcm"),
+    ("PLANNING", "rtdose.dcm"),
+    ("SOMEBODY", "test-SR.dcm"),
+)
+"""(calling AE title, file that pydicom ships)."""
+
+RULES = """\
+gateway:
+  ae_title: GATEWAY
+  listeners: [{port: 0, address: 127.0.0.1}]
+  spool: {path: "${DEMO}/spool", min_free: 16 MiB}
+  queue: {sqlite: "${DEMO}/gateway.db"}
+  admit: any
+
+peers:
+  ct1: {ae_title: CT1, may: [store], hosts: [127.0.0.1]}
+  archive: {ae_title: ARCHIVE, address: "127.0.0.1:${ARCHIVE_PORT}"}
+  research: {ae_title: RESEARCH, address: "127.0.0.1:${ARCHIVE_PORT}"}
+  files: {folder: {path: "${DEMO}/files/{{ Modality }}/{{ SOPInstanceUID }}.dcm"}}
+
+coercions:
+  - name: name the institution
+    when: {calling_ae_title: [CT1]}
+    then: [{set: {InstitutionName: "North Hospital, {{ association.calling_ae_title }}"}}]
+
+routes:
+  - name: images to the archive
+    when: {modality: [CT, MR]}
+    to: [archive]
+  - name: MR to research, without the name
+    when: {modality: [MR]}
+    then: [{set: {PatientName: "RESEARCH^SUBJECT"}}, {remove: [PatientBirthDate]}]
+    to: [research]
+  - name: radiotherapy as files
+    when: {sop_class: [RTDoseStorage, RTPlanStorage]}
+    to: [files]
+
+unmatched: hold
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What an archive received."""
+
+    called_ae_title: str
+    sop_instance_uid: str
+    data_set: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """One object: what it is, what the sender was told, and where it went."""
+
+    file: DicomFile
+    calling_ae_title: str
+    answer: explaining.Answer
+    status: int | None
+    deliveries: tuple[tuple[Delivery, str], ...]
+    """With what arrived: "unchanged", "edited", or why it did not arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """Everything that happened."""
+
+    folder: Path
+    port: int
+    """Of the gateway."""
+    table: RoutingTable
+    journeys: tuple[Journey, ...]
+
+    @property
+    def is_as_promised(self) -> bool:
+        """True when every object was accepted, and arrived wherever a rule sends it."""
+        return all(
+            journey.status == 0
+            and all(
+                delivery.state in (DeliveryState.DELIVERED, DeliveryState.HELD) for delivery, _ in journey.deliveries
+            )
+            for journey in self.journeys
+        )
+
+
+async def demonstrate(folder: Path, show: Callable[[Demonstration], None], *, keep: bool) -> bool:
+    """Run the demonstration in `folder` and hand the result to `show`; with `keep` go on until a signal.
+
+    True when all went as promised.
+    """
+    rules = folder / "rules"
+    rules.mkdir(parents=True, exist_ok=True)
+    (rules / "demo.yaml").write_text(RULES)
+    stop, ready, reload_requested = Stop(), asyncio.Event(), asyncio.Event()
+    async with archives() as (arrivals, archive_port):
+        variables = {"DEMO": str(folder), "ARCHIVE_PORT": str(archive_port)}
+        loaded = load(rules, variables)
+        assert loaded.table is not None, loaded.problems
+        gateway = Gateway(loaded.table, lambda: load(rules, variables), reload_requested)
+        with handled(stop, reload_requested.set):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(gateway.run(stop, lambda _: ready.set()))
+                await ready.wait()
+                done = await _send_all(gateway, folder, arrivals)
+                show(done)
+                if keep:
+                    await stop.asked.wait()
+                elif not stop.asked.is_set():
+                    stop.ask("end of the demonstration")
+    return done.is_as_promised
+
+
+@asynccontextmanager
+async def archives() -> AsyncIterator[tuple[list[Arrival], int]]:
+    """(what arrives, port) of an archive that answers to every AE title."""
+    arrivals: list[Arrival] = []
+
+    def keep(event: Event) -> int:
+        arrivals.append(Arrival(event.facts.called_ae_title, event.sop_instance_uid, bytes(event.body.view())))
+        return 0x0000
+
+    def admission(facts: AssociationFacts) -> Admitted:
+        return Admitted(None)
+
+    server = Server(handlers=[(evt.EVT_C_STORE, keep)], admission=admission, ae_title="ARCHIVE")
+    port = await server.listen(Listener("archive", 0, LOOPBACK))
+    try:
+        yield arrivals, port
+    finally:
+        await server.drain(1.0)
+
+
+async def _send_all(gateway: Gateway, folder: Path, arrivals: list[Arrival]) -> Demonstration:
+    port = next(iter(gateway.listening.ports.values()))
+    table = gateway.live.current
+    sent: list[tuple[str, DicomFile, int | None]] = []
+    for title, name in SAMPLES:
+        file = read_dicom_file(Path(str(get_testdata_file(name, download=False))))
+        results: list[scu.Sent] = []
+        place = Peer(name="gateway", ae_title="GATEWAY", host=LOOPBACK, port=port)
+        await scu.Sender(place, title, results.append).send([file])
+        sent.append((title, file, results[0].status))
+    await _settled(gateway)
+    found = SQLiteQueue(gateway.settings.queue_path, must_exist=True)
+    try:
+        journeys = [_journey(table, *one, found, arrivals, folder) for one in sent]
+    finally:
+        found.close()
+    return Demonstration(folder, port, table, tuple(journeys))
+
+
+async def _settled(gateway: Gateway) -> None:
+    """Until nothing is pending. Raises TimeoutError."""
+    async with asyncio.timeout(SETTLED_S):
+        while any(row.state is DeliveryState.PENDING for row in await gateway.journal.depths()):  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+
+
+def _journey(
+    table: RoutingTable,
+    title: str,
+    file: DicomFile,
+    status: int | None,
+    found: SQLiteQueue,
+    arrivals: list[Arrival],
+    folder: Path,
+) -> Journey:
+    facts = AssociationFacts(title, "GATEWAY", LOOPBACK)
+    answer = explaining.explain(table, file.path, facts, with_values=True)
+    rows = found.list(DeliveryFilter(sop_instance_uid=file.sop_instance_uid), 100)
+    return Journey(
+        file, title, answer, status, tuple((row, _arrived(table, row, file, arrivals, folder)) for row in rows)
+    )
+
+
+def _arrived(table: RoutingTable, row: Delivery, file: DicomFile, arrivals: list[Arrival], folder: Path) -> str:
+    """What reached the destination, compared with what was sent."""
+    if row.state is not DeliveryState.DELIVERED:
+        return row.reason or row.state.value
+    peer = table.peers[row.destination]
+    if peer.folder is not None:
+        paths = list((folder / "files").rglob(f"{file.sop_instance_uid}.dcm"))
+        bodies = [path.read_bytes()[read_dicom_file(path).offset_bytes :] for path in paths]
+    else:
+        key = (peer.ae_title, file.sop_instance_uid)
+        bodies = [one.data_set for one in arrivals if (one.called_ae_title, one.sop_instance_uid) == key]
+    if not bodies:
+        return "nothing arrived"
+    body = file.open()
+    try:
+        return "byte for byte" if bodies[-1] == bytes(body.view()) else "edited"
+    finally:
+        body.close()
