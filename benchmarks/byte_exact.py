@@ -295,8 +295,8 @@ def _uids(path: Path) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some of the files are broken on purpose
         data_set = dcmread(path, force=True, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
-    meta = data_set.file_meta.get("MediaStorageSOPInstanceUID") if hasattr(data_set, "file_meta") else None
-    return [str(uid) for uid in (meta, data_set.get("SOPInstanceUID")) if uid]
+        meta = data_set.file_meta.get("MediaStorageSOPInstanceUID") if hasattr(data_set, "file_meta") else None
+        return [str(uid) for uid in (meta, data_set.get("SOPInstanceUID")) if uid]
 
 
 def waves(paths: Iterable[Path]) -> list[list[Path]]:
@@ -310,10 +310,26 @@ def waves(paths: Iterable[Path]) -> list[list[Path]]:
     return [found[number] for number in sorted(found)]
 
 
+SAID = (
+    r"^W: (missing SOP class.*)",
+    r"^E: (?!Store Failed|\s*$)(.*)",
+    r"^F: (.*)",
+    r"^W: (.*)",
+    r"^(?!0000)(.*)\t",
+)
+"""Lines of a sender that say why, the best first."""
+
+
 def reason(path: Path, said: str) -> str:
     """Why a file was not sent, from what the sender said of it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    for pattern in (r"^E: (?!Store Failed|\s*$)(.*)", r"^F: (.*)", r"^W: (.*)", r"^(?!0000)(.*)\t"):
+    for pattern in (
+        r"^W: (missing SOP class.*)",
+        r"^E: (?!Store Failed|\s*$)(.*)",
+        r"^F: (.*)",
+        r"^W: (.*)",
+        r"^(?!0000)(.*)\t",
+    ):
         found = [match[1] for line in lines if (match := re.match(pattern, line))]
         if found:
             return re.sub(rf"\S*{re.escape(path.name)}\S*", "the file", found[0]).replace("|", "/")

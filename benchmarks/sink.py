@@ -14,6 +14,7 @@ import selectors
 import socket
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from tests.support.processes import Daemon, free_port, is_listening, until
 
 MAX_PDU_BYTES = 131072
 HEAD_BYTES = 4096
+INVALID_SOP_INSTANCE = 0x0117  # PS3.7 §C.5.11
 
 
 @dataclass(slots=True)
@@ -130,6 +132,9 @@ class Server:
                 is_open = bool(got) and self._take(line, whole)
             except OSError:
                 is_open = False
+            except Exception:  # one broken peer does not end the sink; what it did is in the log
+                traceback.print_exc()
+                is_open = False
         if not is_open:
             self._drop(line)
 
@@ -196,15 +201,16 @@ class Server:
         known = (
             [line.digest.hexdigest()] if line.digest else [mark.decode() for mark in self.marks if mark in line.head]
         )
-        uid = line.request[0x1000].rstrip(b"\0").decode()
-        counts.objects.setdefault(uid, []).append(",".join(known))
-        counts.total += 1
-        counts.size_bytes += line.size_bytes
-        counts.last_at = time.monotonic()
-        counts.first_at = counts.first_at or counts.last_at
+        uid = line.request.get(0x1000, b"").rstrip(b"\0").decode()
+        if uid:
+            counts.objects.setdefault(uid, []).append(",".join(known))
+            counts.total += 1
+            counts.size_bytes += line.size_bytes
+            counts.last_at = time.monotonic()
+            counts.first_at = counts.first_at or counts.last_at
         line.size_bytes, line.digest = 0, None
         line.head.clear()
-        line.connection.sendall(response(context_id, line.request, 0x0000))
+        line.connection.sendall(response(context_id, line.request, 0x0000 if uid else INVALID_SOP_INSTANCE))
 
 
 class Sink(Daemon):
