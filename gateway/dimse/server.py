@@ -95,6 +95,11 @@ class Server:
         """Accepted associations that were neither released nor aborted."""
         return frozenset(self._joined)
 
+    @property
+    def has_connections(self) -> bool:
+        """True while any connection is open, associated or not."""
+        return bool(self._connections)
+
     async def listen(self, listener: Listener) -> int:
         """Open a listener; the bound port (of interest for port 0).
 
