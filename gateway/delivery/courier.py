@@ -113,6 +113,7 @@ class Courier:
         self._low = 0
         self._limit = FIRST_CLAIM
         self._claimed_at_s = 0.0
+        self._was_full = False
         self._sight: dict[Kind, tuple[Kind, ...]] = {}
         """Every kind in sight → itself first, then the others."""
         self._workers: set[Worker] = set()
@@ -197,7 +198,8 @@ class Courier:
         batch = await self._claim(limit)
         if not batch:
             return await self._until_due()
-        self._is_more_expected |= len(batch) == limit
+        self._was_full = len(batch) == limit
+        self._is_more_expected |= self._was_full
         self._take_in(batch)
         return None
 
@@ -205,9 +207,9 @@ class Courier:
         """Small batches for slow peers and large objects, large ones at wire speed."""
         now_s = _clock_s()
         lasted_s, self._claimed_at_s = now_s - self._claimed_at_s, now_s
-        if self._is_more_expected and lasted_s < FAST_S:
+        if self._was_full and lasted_s < FAST_S:
             self._limit = min(self._limit * 2, LARGEST_CLAIM)
-        if lasted_s > SLOW_S:
+        if self._was_full and lasted_s > SLOW_S:
             self._limit = max(self._limit // 2, SMALLEST_CLAIM)
         return self._limit
 
@@ -386,9 +388,8 @@ class Courier:
             self._ready.appendleft((begun_s, delivery))
             self._is_work_there.set()
             return
-        if isinstance(error, DestinationRefuses):
-            log.error("delivery.destination_refuses", destination=self.name, reason=str(error))
-        self._change(self._circuit.down(self.peer.retry, _clock_s(), self._random, str(error)))
+        circuit = self._circuit.down(self.peer.retry, _clock_s(), self._random, str(error))
+        self._change(circuit, must_be_mended=isinstance(error, DestinationRefuses))
         seconds = _clock_s() - begun_s
         if self._is_given_up(delivery):
             self._expire(delivery, str(error), seconds)
@@ -407,15 +408,16 @@ class Courier:
         self._is_up = True
         self._meter.set("gateway_destination_up", 1, destination=self.name)
 
-    def _change(self, circuit: Circuit) -> None:
+    def _change(self, circuit: Circuit, *, must_be_mended: bool = False) -> None:
+        """Follow the circuit; `must_be_mended` says that waiting alone will not help."""
         if circuit is self._circuit:
             return
         self._circuit = circuit
         if circuit.is_closed:
             return
         wait_s = round(circuit.wait_s(_clock_s()), 3)
-        log.warning(
-            "delivery.destination_down",
+        (log.error if must_be_mended else log.warning)(
+            "delivery.destination_refuses" if must_be_mended else "delivery.destination_down",
             destination=self.name,
             reason=circuit.reason,
             failures=circuit.openings,

@@ -1,0 +1,55 @@
+"""A delivery service on a journal in memory, drained when a test ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+
+import pytest
+
+from gateway.delivery.service import DeliveryService
+from gateway.model import Peer
+from tests.unit.delivery.fakes import Counts, MemoryJournal, ScriptedDestination, real_clock, table
+
+
+@dataclass
+class Bench:
+    """The service with everything around it that a test looks at."""
+
+    journal: MemoryJournal
+    now: Callable[[], datetime]
+    meter: Counts = field(default_factory=Counts)
+    destinations: dict[str, ScriptedDestination] = field(default_factory=dict)
+    opened: list[Peer] = field(default_factory=list)
+    idle_s: float = 5.0
+    service: DeliveryService = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.service = DeliveryService(
+            journal=self.journal,
+            open_destination=self.open,
+            meter=self.meter,
+            now=self.now,
+            random=Random(1),
+            idle_s=self.idle_s,
+        )
+
+    def open(self, peer: Peer) -> ScriptedDestination:
+        self.opened.append(peer)
+        return self.destinations.setdefault(peer.name, ScriptedDestination())
+
+    def to(self, name: str = "pacs") -> ScriptedDestination:
+        return self.destinations.setdefault(name, ScriptedDestination())
+
+    async def start(self, *peers: Peer) -> None:
+        await self.service.start(table(*peers))
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench(MemoryJournal(real_clock), real_clock)
+    yield made
+    await asyncio.wait_for(made.service.drain(1.0), 10.0)

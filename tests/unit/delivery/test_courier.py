@@ -1,0 +1,510 @@
+"""How one destination is served."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.delivery.courier import FIRST_CLAIM
+from gateway.delivery.settling import MAX_UNSETTLED
+from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Refused, Retry
+from gateway.ports import DestinationDown, DestinationRefuses, Outbound, SpoolFull
+from tests.unit.delivery.conftest import Bench
+from tests.unit.delivery.fakes import (
+    CT,
+    EXPLICIT,
+    MR,
+    HandClock,
+    MemoryJournal,
+    ScriptedDestination,
+    peer,
+    table,
+)
+
+DELIVERED, DEAD, PENDING = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING
+SLOW_RETRY = Retry(first_delay_s=60.0, jitter=0.0)
+
+
+async def test_everything_is_delivered_in_order_and_counted(bench: Bench) -> None:
+    bench.journal.add_many(300, data=b"12345678")
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().sent == [f"1.2.3.{number}" for number in range(1, 301)]
+    assert bench.to().opened == 1
+    assert bench.meter.counted["gateway_deliveries_total", "pacs", "delivered"] == 300
+    assert bench.meter.counted["gateway_delivery_attempts_total", "pacs", "delivered"] == 300
+    assert bench.meter.counted["gateway_delivery_bytes_total", "pacs"] == 2400
+    assert bench.meter.values["gateway_destination_up", "pacs"] == 1
+    assert bench.meter.observed == ["gateway_delivery_seconds"] * 300
+    assert all(body.is_closed for body in bench.journal.opened)
+
+
+async def test_work_that_comes_later_is_begun_when_the_journal_says_so(bench: Bench) -> None:
+    await bench.start(peer())
+    for _ in range(5):
+        bench.journal.add()
+        await bench.journal.until_all(DELIVERED)
+    assert bench.to().opened == 1  # the channel was kept open between
+
+
+async def test_several_associations_are_hired_one_by_one_and_never_more(bench: Bench) -> None:
+    async def slowly(outbound: Outbound) -> Outcome:
+        await asyncio.sleep(0.002)
+        return Delivered()
+
+    bench.to().behave = slowly
+    bench.journal.add_many(200)
+    await bench.start(peer(associations=4))
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().most_open == 4
+
+
+async def test_one_object_opens_one_association(bench: Bench) -> None:
+    bench.journal.add()
+    await bench.start(peer(associations=4))
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().opened == 1
+
+
+async def test_the_channel_is_closed_when_there_is_no_work() -> None:
+    journal = MemoryJournal()
+    bench = Bench(journal, journal.now, idle_s=0.02)
+    journal.add()
+    await bench.start(peer())
+    await journal.until_all(DELIVERED)
+    await journal.until(lambda: bench.to().open_now == 0)
+    journal.add()
+    await journal.until_all(DELIVERED)
+    assert bench.to().opened == 2
+    assert await bench.service.drain(1.0)
+
+
+async def test_batches_grow_at_speed_and_the_next_is_claimed_before_the_last_is_sent(bench: Bench) -> None:
+    bench.journal.add_many(2000)
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+    full = [size for size in bench.journal.claims if size]
+    assert full[0] == FIRST_CLAIM
+    assert max(full) > 4 * FIRST_CLAIM
+    assert len(full) < 20
+
+
+async def test_sending_goes_on_while_settlements_wait_but_not_for_ever(bench: Bench) -> None:
+    bench.journal.settle_gate.clear()
+    bench.journal.add_many(MAX_UNSETTLED + 300)
+    await bench.start(peer())
+    await bench.journal.until(lambda: len(bench.to().sent) >= MAX_UNSETTLED)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(bench.to().sent) == MAX_UNSETTLED
+    bench.journal.settle_gate.set()
+    await bench.journal.until_all(DELIVERED)
+
+
+async def test_kinds_in_sight_are_told_before_they_are_sent_the_next_one_first(bench: Bench) -> None:
+    bench.journal.add(sop_class_uid=MR)
+    bench.journal.add(sop_class_uid=CT)
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().prepared == [((MR, EXPLICIT), (CT, EXPLICIT)), ((CT, EXPLICIT), (MR, EXPLICIT))]
+
+
+async def test_a_refused_object_is_a_dead_letter_and_the_others_go_on(bench: Bench) -> None:
+    async def picky(outbound: Outbound) -> Outcome:
+        is_bad = outbound.sop_instance_uid == "1.2.3.2"
+        return Refused("0xA900 Error", dimse_status=0xA900) if is_bad else Delivered(warning=0xB007)
+
+    bench.to().behave = picky
+    bench.journal.add_many(3)
+    await bench.start(peer())
+    await bench.journal.until(lambda: PENDING not in bench.journal.states())
+    assert bench.journal.states() == [DELIVERED, DEAD, DELIVERED]
+    assert bench.journal.rows[2].reason == "0xA900 Error"
+    assert {entry.delivery_id: entry.status for entry in bench.journal.settlements} == {1: 0xB007, 2: 0xA900, 3: 0xB007}
+    assert bench.meter.counted["gateway_deliveries_total", "pacs", "refused"] == 1
+
+
+async def test_a_deferred_object_is_tried_again_while_the_others_pass(bench: Bench) -> None:
+    async def once(outbound: Outbound) -> Outcome:
+        is_first = bench.to().sent.count("1.2.3.1") == 1
+        return Deferred("0xA700 Refused") if outbound.sop_instance_uid == "1.2.3.1" and is_first else Delivered()
+
+    bench.to().behave = once
+    bench.journal.add_many(10)
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().sent == [*(f"1.2.3.{number}" for number in range(1, 11)), "1.2.3.1"]
+    assert [bench.journal.rows[number].attempts for number in (1, 2)] == [2, 1]
+
+
+async def test_lost_payloads_and_broken_actions_are_dead_letters(bench: Bench) -> None:
+    lost, broken, good = bench.journal.add(), bench.journal.add(actions_json='[{"shred":{}}]'), bench.journal.add()
+    bench.journal.payloads.pop(bench.journal.rows[lost].instance.sop_instance_uid)
+    await bench.start(peer())
+    await bench.journal.until(lambda: PENDING not in bench.journal.states())
+    assert bench.journal.states() == [DEAD, DEAD, DELIVERED]
+    assert "gone" in bench.journal.rows[lost].reason
+    assert "not understood" in bench.journal.rows[broken].reason
+    assert bench.to().sent == [bench.journal.rows[good].instance.sop_instance_uid]
+
+
+async def test_a_fault_of_ours_defers_the_object_and_keeps_its_text_to_itself(bench: Bench) -> None:
+    async def faulty(outbound: Outbound) -> Outcome:
+        if bench.to().sent.count(outbound.sop_instance_uid) == 1:
+            raise KeyError("DOE^JANE")
+        return Delivered()
+
+    bench.to().behave = faulty
+    bench.journal.add()
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+    assert bench.journal.settlements[0].reason == "internal error: KeyError; see the log"
+
+
+# --- the destination is down ----------------------------------------------------------------------------------------
+
+
+async def test_when_it_is_down_only_the_object_in_hand_counts_an_attempt(bench: Bench) -> None:
+    is_up = asyncio.Event()
+
+    async def reach(channel: int) -> None:
+        if not is_up.is_set():
+            raise DestinationDown("connection refused")
+
+    bench.to().reach = reach
+    bench.journal.add_many(50)
+    await bench.start(peer())
+    await bench.journal.until(lambda: bench.journal.rows[1].attempts >= 3)
+    assert [row.attempts for row in bench.journal.rows.values()][1:] == [0] * 49
+    assert bench.journal.rows[1].reason == "connection refused"
+    assert bench.meter.values["gateway_destination_up", "pacs"] == 0
+    is_up.set()
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().sent == [f"1.2.3.{number}" for number in range(1, 51)]  # in their old order
+    assert bench.meter.values["gateway_destination_up", "pacs"] == 1
+
+
+async def test_while_it_is_down_one_object_probes_and_new_work_does_not_hurry_it(bench: Bench) -> None:
+    reached: list[int] = []
+
+    async def reach(channel: int) -> None:
+        reached.append(channel)
+        raise DestinationDown("connection refused")
+
+    bench.to().reach = reach
+    bench.journal.add_many(5)
+    await bench.start(peer(retry=SLOW_RETRY, associations=4))
+    await bench.journal.until(lambda: bool(bench.journal.settlements))
+    bench.journal.add_many(100)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(reached) == 1
+    assert bench.journal.leased() == []
+    (status,) = bench.service.status()
+    assert (status.is_up, status.reason) == (False, "connection refused")
+    assert 50 < status.wait_s <= 60
+
+
+async def test_silence_to_one_object_stops_the_queue_but_the_next_probe_is_another_object(bench: Bench) -> None:
+    async def silent_to_first(outbound: Outbound) -> Outcome:
+        if outbound.sop_instance_uid == "1.2.3.1":
+            return Deferred("no response", is_destination_down=True)
+        return Delivered()
+
+    bench.to().behave = silent_to_first
+    bench.journal.add_many(20)
+    await bench.start(peer())
+    await bench.journal.until(lambda: bench.journal.states()[1:] == [DELIVERED] * 19)
+    assert bench.journal.states()[0] is PENDING
+    assert [row.attempts for row in bench.journal.rows.values()][1:] == [1] * 19
+
+
+async def test_too_many_single_deferrals_in_a_row_stop_the_queue(bench: Bench) -> None:
+    async def full(outbound: Outbound) -> Outcome:
+        return Deferred("0xA700 Refused: Out of Resources")
+
+    bench.to().behave = full
+    bench.journal.add_many(100)
+    await bench.start(peer(retry=SLOW_RETRY))
+    await bench.journal.until(lambda: bench.journal.leased() == [] and bool(bench.journal.settlements))
+    assert len(bench.to().sent) == 3
+    assert sum(row.attempts for row in bench.journal.rows.values()) == 3
+
+
+async def test_a_peer_that_takes_fewer_associations_is_served_with_those(bench: Bench) -> None:
+    async def reach(channel: int) -> None:
+        if bench.to().open_now:
+            raise DestinationDown("rejected: local limit exceeded")
+
+    async def slowly(outbound: Outbound) -> Outcome:
+        await asyncio.sleep(0.001)
+        return Delivered()
+
+    bench.to().reach, bench.to().behave = reach, slowly
+    bench.journal.add_many(100)
+    await bench.start(peer(associations=4, retry=SLOW_RETRY))
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().opened == 2  # one was refused, and nobody asked again and again
+    assert {row.attempts for row in bench.journal.rows.values()} == {1}
+
+
+async def test_a_permanent_rejection_kills_no_object(bench: Bench) -> None:
+    is_mended = asyncio.Event()
+
+    async def reach(channel: int) -> None:
+        if not is_mended.is_set():
+            raise DestinationRefuses("called AE title not recognized")
+
+    bench.to().reach = reach
+    bench.journal.add_many(3)
+    await bench.start(peer(retry=SLOW_RETRY))
+    await bench.journal.until(lambda: bool(bench.journal.settlements))
+    assert "called AE title" in bench.journal.rows[1].reason
+    assert bench.journal.states() == [PENDING] * 3
+    is_mended.set()
+    await bench.service.apply(table(peer(retry=SLOW_RETRY, ae_title="OTHER")))
+    await bench.journal.until_all(DELIVERED)
+
+
+# --- age ------------------------------------------------------------------------------------------------------------
+
+
+async def test_too_old_and_deferred_is_a_dead_letter_with_the_last_reason() -> None:
+    clock = HandClock()
+    journal = MemoryJournal(clock)
+    bench = Bench(journal, clock)
+
+    async def never(outbound: Outbound) -> Outcome:
+        clock.move(300)
+        return Deferred("0xA700 Refused: Out of Resources")
+
+    bench.to().behave = never
+    journal.add(age_s=86400.0 - 500.0)
+    await bench.start(peer(retry=Retry(first_delay_s=0.05, give_up_after_s=86400.0, jitter=0.0)))
+    await journal.until(lambda: journal.rows[1].attempts == 1)
+    assert journal.states() == [PENDING]
+    clock.move(1)
+    await journal.until_all(DEAD)
+    assert journal.rows[1].attempts == 2
+    assert journal.rows[1].reason == "given up after 86501 s: 0xA700 Refused: Out of Resources"
+    assert bench.meter.counted["gateway_deliveries_total", "pacs", "expired"] == 1
+    await bench.service.drain(1.0)
+
+
+async def test_an_old_delivery_is_tried_before_it_is_given_up(bench: Bench) -> None:
+    bench.journal.add(age_s=30 * 86400.0)
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+
+
+async def test_while_it_is_down_the_old_ones_are_given_up_untried_and_the_young_stay(bench: Bench) -> None:
+    async def reach(channel: int) -> None:
+        raise DestinationDown("connection refused")
+
+    bench.to().reach = reach
+    old = bench.journal.add_many(700, age_s=8 * 86400.0)
+    young = bench.journal.add_many(20)
+    await bench.start(peer(retry=SLOW_RETRY))
+    await bench.journal.until(lambda: all(bench.journal.rows[number].state is DEAD for number in old))
+    await bench.journal.until(lambda: bench.journal.leased() == [])
+    assert sum(bench.journal.rows[number].attempts for number in old) == 1
+    assert all(bench.journal.rows[number].reason.endswith("connection refused") for number in old)
+    assert {bench.journal.rows[number].state for number in young} == {PENDING}
+    assert bench.meter.counted["gateway_deliveries_total", "pacs", "expired"] == 700
+
+
+# --- leases and the journal -----------------------------------------------------------------------------------------
+
+
+async def test_a_lease_that_somebody_else_took_changes_and_counts_nothing(bench: Bench) -> None:
+    async def overtaken(outbound: Outbound) -> Outcome:
+        if outbound.sop_instance_uid == "1.2.3.1":
+            bench.journal.take_over(1)
+        return Delivered()
+
+    bench.to().behave = overtaken
+    bench.journal.add_many(2)
+    await bench.start(peer())
+    await bench.journal.until(lambda: bench.journal.states() == [PENDING, DELIVERED])
+    assert bench.meter.counted["gateway_deliveries_total", "pacs", "delivered"] == 1
+    assert [entry.delivery_id for entry in bench.journal.settlements] == [2]
+
+
+async def test_an_object_slower_than_its_lease_is_sent_once_and_settled_with_the_new_lease() -> None:
+    clock = HandClock()
+    journal = MemoryJournal(clock)
+    bench = Bench(journal, clock)
+    is_sent = asyncio.Event()
+
+    async def slow_first(outbound: Outbound) -> Outcome:
+        if outbound.sop_instance_uid == "1.2.3.1":
+            await is_sent.wait()
+        return Delivered()
+
+    bench.to().behave = slow_first
+    journal.add()
+    await bench.start(peer(associations=2))
+    await journal.until(lambda: bench.to().sent == ["1.2.3.1"])
+    first_lease = journal.rows[1].lease
+    clock.move(10_000.0)
+    journal.add()
+    await journal.until(lambda: journal.states() == [PENDING, DELIVERED])
+    assert journal.rows[1].lease != first_lease
+    is_sent.set()
+    await journal.until_all(DELIVERED)
+    assert bench.to().sent == ["1.2.3.1", "1.2.3.2"]
+    assert journal.rows[1].attempts == 1
+    assert await bench.service.drain(1.0)
+
+
+async def test_a_journal_without_room_is_asked_again(bench: Bench) -> None:
+    bench.journal.trouble.append(SpoolFull("no space"))
+    bench.journal.add()
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+
+
+async def test_a_journal_that_fails_takes_the_service_down_with_its_error(bench: Bench) -> None:
+    await bench.start(peer("healthy"), peer())
+    bench.journal.trouble.append(OSError("disk gone"))
+    bench.journal.add()
+    with pytest.raises(OSError, match="disk gone"):
+        await asyncio.wait_for(bench.service.run(), 5.0)
+
+
+# --- neighbours, reload, drain --------------------------------------------------------------------------------------
+
+
+async def test_a_silent_destination_delays_nobody_else(bench: Bench) -> None:
+    never = asyncio.Event()
+
+    async def silent(channel: int) -> None:
+        await never.wait()
+
+    bench.to("silent").reach = silent
+    bench.journal.add_many(50, "silent")
+    bench.journal.add_many(500, "pacs")
+    await bench.start(peer("silent"), peer("pacs"))
+    await bench.journal.until_all(DELIVERED, "pacs")
+    assert set(bench.journal.states("silent")) == {PENDING}
+
+
+async def test_reload_adds_changes_keeps_and_removes_destinations(bench: Bench) -> None:
+    old = {name: peer(name) for name in ("kept", "changed", "removed")}
+    for name in (*old, "added"):
+        bench.journal.add_many(3, name)
+    await bench.start(*old.values())
+    for name in old:
+        await bench.journal.until_all(DELIVERED, name)
+    assert set(bench.journal.states("added")) == {PENDING}
+    assert bench.meter.values["gateway_destination_up", "added"] == 0
+
+    kept, changed = bench.to("kept"), bench.to("changed")
+    bench.destinations["changed"] = ScriptedDestination()
+    await bench.service.apply(table(old["kept"], replace(old["changed"], port=105), peer("added")))
+    for name in (*old, "added"):
+        bench.journal.add(name)
+    for name in ("kept", "changed", "added"):
+        await bench.journal.until_all(DELIVERED, name)
+    assert bench.journal.states("removed") == [DELIVERED] * 3 + [PENDING]
+    assert kept.opened == 1
+    assert (changed.opened, changed.open_now) == (1, 0)
+    assert len(bench.to("changed").sent) == 1
+    assert [status.destination for status in bench.service.status()] == ["added", "changed", "kept"]
+
+
+async def test_reload_while_sending_loses_and_doubles_nothing(bench: Bench) -> None:
+    sent: list[str] = []
+
+    async def slowly(outbound: Outbound) -> Outcome:
+        await asyncio.sleep(0)
+        sent.append(outbound.sop_instance_uid)
+        return Delivered()
+
+    bench.to().behave = slowly
+    bench.journal.add_many(1000)
+    await bench.start(peer(associations=2))
+    for port in range(200, 240):
+        await bench.service.apply(table(peer(associations=1 + port % 3, port=port)))
+        for _ in range(10):
+            await asyncio.sleep(0)
+    await bench.journal.until_all(DELIVERED)
+    assert len(sent) == len(set(sent)) == 1000
+
+
+async def test_a_peer_that_comes_back_after_its_removal_gets_what_waited(bench: Bench) -> None:
+    await bench.start(peer())
+    await bench.service.apply(table())
+    bench.journal.add_many(3)
+    await bench.service.apply(table(peer()))
+    await bench.journal.until_all(DELIVERED)
+
+
+async def test_a_peer_without_an_address_is_no_destination(bench: Bench) -> None:
+    bench.journal.add()
+    await bench.start(peer(host="", port=0))
+    assert bench.opened == []
+    assert bench.journal.states() == [PENDING]
+
+
+async def test_reload_probes_a_destination_that_is_down_at_once(bench: Bench) -> None:
+    is_up = asyncio.Event()
+
+    async def reach(channel: int) -> None:
+        if not is_up.is_set():
+            raise DestinationDown("connection refused")
+
+    bench.to().reach = reach
+    bench.journal.add_many(3)
+    await bench.start(peer(retry=SLOW_RETRY))
+    await bench.journal.until(lambda: bool(bench.journal.settlements))
+    is_up.set()
+    await bench.service.apply(table(peer(retry=SLOW_RETRY)))
+    await bench.journal.until_all(DELIVERED)
+
+
+async def test_drain_finishes_what_is_in_flight_and_gives_back_the_rest(bench: Bench) -> None:
+    may_end = asyncio.Event()
+
+    async def held(outbound: Outbound) -> Outcome:
+        await may_end.wait()
+        return Delivered()
+
+    bench.to().behave = held
+    bench.journal.add_many(30)
+    await bench.start(peer(associations=2))
+    await bench.journal.until(lambda: len(bench.to().sent) == 2)
+    draining = asyncio.create_task(bench.service.drain(5.0))
+    await asyncio.sleep(0)
+    may_end.set()
+    assert await draining
+    assert bench.journal.states() == [DELIVERED] * 2 + [PENDING] * 28
+    assert bench.journal.leased() == []
+    assert [row.attempts for row in bench.journal.rows.values()][2:] == [0] * 28
+    assert bench.to().open_now == 0
+    await asyncio.wait_for(bench.service.run(), 1.0)
+
+
+async def test_drain_aborts_what_takes_longer_and_gives_it_back(bench: Bench) -> None:
+    never = asyncio.Event()
+
+    async def silent(outbound: Outbound) -> Outcome:
+        await never.wait()
+        return Delivered()
+
+    bench.to().behave = silent
+    bench.journal.add_many(10)
+    await bench.start(peer(associations=2))
+    await bench.journal.until(lambda: len(bench.to().sent) == 2)
+    assert not await bench.service.drain(0.05)
+    assert bench.journal.states() == [PENDING] * 10
+    assert bench.journal.leased() == []
+    assert {row.attempts for row in bench.journal.rows.values()} == {0}
+    assert bench.to().open_now == 0
+    assert all(body.is_closed for body in bench.journal.opened)
+
+
+async def test_draining_twice_and_without_work_is_harmless(bench: Bench) -> None:
+    await bench.start(peer())
+    assert await bench.service.drain(1.0)
+    assert await bench.service.drain(1.0)
