@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from io import BytesIO
 from typing import Any
@@ -60,8 +61,7 @@ def _set(primitive: Any, keyword: str, value: Any) -> None:
     if isinstance(value, tuple):
         tags = [Tag(tag) for tag in value]
         value = tags[0] if len(tags) == 1 else tags
-    try:
+    with contextlib.suppress(ValueError, TypeError):
         setattr(primitive, keyword, value)
-    except (ValueError, TypeError):
-        if keyword in _UNCHECKED:
-            setattr(primitive, _UNCHECKED[keyword], as_uid(value) if keyword.endswith("UID") else value)
+    if keyword in _UNCHECKED and value and getattr(primitive, keyword) is None:
+        setattr(primitive, _UNCHECKED[keyword], as_uid(value) if keyword.endswith("UID") else value)
