@@ -270,7 +270,7 @@ class Campaign:
             tally.not_sent[path] = await self._why(send, path, self.direct[SINK].port)
             return
         tally.sent += 1
-        tally.unchanged += digest(read_part10(path).data_set) == without[SINK][uid]
+        tally.unchanged += digest(_data_set(path)) == without[SINK][uid]
         if not any(uid in digests for digests in behind.values()):
             tally.refused[path] = await self._why(send, path, self.gateway.port)
             return
@@ -288,6 +288,14 @@ class Campaign:
         said = await send(port, [path])
         read_sink(self.direct[SINK])
         return reason(path, said)
+
+
+def _data_set(path: Path) -> bytes:
+    """The data set of a file; all of it when it has no file meta information."""
+    try:
+        return read_part10(path).data_set
+    except ValueError:
+        return path.read_bytes()
 
 
 def _uids(path: Path) -> list[str]:

@@ -50,7 +50,7 @@ class GatewayProcess(Daemon):
         self.ae_title = ae_title
         self.variables = dict(variables or {})
         self.settings = dict(settings or {})
-        self._command = command or [sys.executable, "-m", "gateway", "run"]
+        self._command = command or [sys.executable, "-m", "gateway", "run", "--log-format", "json"]
         self.write_rules(rules)
 
     @property

@@ -26,12 +26,14 @@ AT_THE_ROUTE = [{"set": {"StudyID": "ROUTED"}}]
 
 
 def encoded(tag: int, vr: bytes, text: bytes, transfer_syntax_uid: str) -> bytes:
-    """A short element as the transfer syntax has it."""
+    """An element as the transfer syntax has it; UN has the long form."""
     order: Any = "big" if transfer_syntax_uid == BIG_ENDIAN else "little"
     text += b" " * (len(text) % 2)
     head = (tag >> 16).to_bytes(2, order) + (tag & 0xFFFF).to_bytes(2, order)
     if transfer_syntax_uid == IMPLICIT:
         return head + len(text).to_bytes(4, order) + text
+    if vr == b"UN":
+        return head + vr + bytes(2) + len(text).to_bytes(4, order) + text
     return head + vr + len(text).to_bytes(2, order) + text
 
 
@@ -47,15 +49,24 @@ def expected(part: Part10, *, is_routed: bool) -> dict[int, bytes]:
         wanted.append((ACCESSION_NUMBER, b"SH", b""))
     if is_routed:
         wanted.append((STUDY_ID, b"SH", b"ROUTED"))
-    found.update({tag: encoded(tag, vr, text, syntax) for tag, vr, text in wanted})
+    before = {group: group_size(found, group) for group in (0x0008, 0x0010, 0x0020)}
+    for tag, vr, text in wanted:
+        if found.get(tag, b"")[4:6] == b"UN" and syntax != IMPLICIT:
+            vr = b"UN"  # the VR that the object gives the element stays
+        found[tag] = encoded(tag, vr, text, syntax)
     found.pop(PATIENT_SEX, None)
     order: Any = "big" if syntax == BIG_ENDIAN else "little"
-    for group in {tag >> 16 for tag, _, _ in wanted} | {PATIENT_SEX >> 16}:
-        length_tag = group << 16
-        if length_tag in found:  # the group's length follows what is in the group (PS3.5 §7.2)
-            length = sum(len(content) for tag, content in found.items() if tag >> 16 == group and tag != length_tag)
-            found[length_tag] = found[length_tag][:-4] + length.to_bytes(4, order)
+    for group, size in before.items():
+        length = found.get(group << 16)
+        if length is not None:  # follows what is in the group (PS3.5 §7.2); one that was wrong stays as wrong
+            growth = group_size(found, group) - size
+            found[group << 16] = length[:-4] + (int.from_bytes(length[-4:], order) + growth).to_bytes(4, order)
     return found
+
+
+def group_size(found: dict[int, bytes], group: int) -> int:
+    """Bytes of a group after its group length."""
+    return sum(len(content) for tag, content in found.items() if tag >> 16 == group and tag & 0xFFFF)
 
 
 def rules(files: Path, scp: StoreSCP) -> dict[str, Any]:
