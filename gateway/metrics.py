@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.ports import QueueDepth
@@ -105,6 +105,7 @@ class Metrics:
     """The `Meter` of the running gateway, on a registry of its own. Used on the event loop and from threads."""
 
     def __init__(self, version: str = "") -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter and histogram, which nobody asks for
         self.registry = CollectorRegistry()
         self._collectors: dict[str, Any] = {row.name: _collector(row, self.registry) for row in METRICS}
         self._children: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}

@@ -11,7 +11,7 @@ import structlog
 from gateway.dataset.splice import splice
 from gateway.dimse.event import Event
 from gateway.model import Instance, PayloadRef
-from gateway.ports import GatewayError, Journal, Meter, NotAllowed, peer_label
+from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, peer_label
 from gateway.routing.table import Plan, RoutingTable
 
 SUCCESS = 0x0000
@@ -42,7 +42,7 @@ async def handle_store(event: Event, desk: StoreDesk) -> int:
     try:
         await accept(event, desk)
     except GatewayError as error:
-        _log("instance_refused", event, status=f"0x{error.dimse_status:04X}", error=type(error).__name__)
+        _log("instance_refused", event, status=f"0x{error.dimse_status:04X}", **_why(error))
         raise
     return SUCCESS
 
@@ -97,6 +97,12 @@ def _tell_unmatched(event: Event, desk: StoreDesk, table: RoutingTable) -> None:
     _log("instance_unmatched", event, action=table.unmatched)
     if table.unmatched == "reject":
         raise NotAllowed("no rule wants this instance")
+
+
+def _why(error: GatewayError) -> dict[str, str]:
+    """For the log. A plain Refusal is an action's, and its text may quote the object."""
+    kind = type(error)
+    return {"error": kind.__name__} if kind is Refusal else {"error": kind.__name__, "reason": str(error)}
 
 
 def _log(name: str, event: Event, **fields: str) -> None:

@@ -1,0 +1,198 @@
+"""C-STORE: what is promised rests on what is on disk; each refusal has its status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import structlog
+
+from gateway.dimse.memory import MemoryDataSet
+from gateway.handlers.store import StoreDesk, accept, handle_store
+from gateway.handlers.table import bindings
+from gateway.model import AssociationFacts, DeliveryState, Instance, Listener, PayloadRef, Peer, Route, Settings, Spool
+from gateway.ports import (
+    ClassMismatch,
+    EncodedDataSet,
+    GatewayError,
+    NoMeter,
+    NotAllowed,
+    Refusal,
+    SpoolFull,
+    Unreadable,
+)
+from gateway.routing.kinds import build_actions, build_predicate
+from gateway.routing.table import Coercion, RoutingTable, Rule
+from tests.support.caller import EXPLICIT, MR, data_set
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+UID = "1.2.3.4.5"
+FACTS = AssociationFacts("CT1", "GATEWAY", "10.0.0.7", peer="ct1", association_id="a1")
+SETTINGS = Settings("GATEWAY", (Listener("a", 1),), Spool("/spool"), "/queue.db")
+PACS = Peer("pacs", "PACS", "127.0.0.1", 104)
+
+
+def nothing_wrong(path: tuple[str | int, ...], code: str, message: str) -> None:
+    raise AssertionError((path, code, message))
+
+
+def rule(name: str, when: object, *to: str) -> Rule:
+    condition = build_predicate(when, nothing_wrong)
+    assert condition is not None
+    return Rule(name, condition, to)
+
+
+def coercion(when: object, then: list[object]) -> Coercion:
+    condition = build_predicate(when, nothing_wrong)
+    assert condition is not None
+    return Coercion("tag", condition, build_actions(then, nothing_wrong))
+
+
+def table(**changes: Any) -> RoutingTable:
+    made = RoutingTable("1", SETTINGS, (), (rule("mr", {"modality": ["MR"]}, "pacs"),), {"pacs": PACS}, {}, "hold")
+    return replace(made, **changes)
+
+
+@dataclass
+class FakeAssociation:
+    table: RoutingTable
+    facts: AssociationFacts = FACTS
+
+
+@dataclass
+class FakeEvent:
+    """The attributes of `gateway.dimse.event.Event` that the handler reads."""
+
+    assoc: FakeAssociation
+    body: EncodedDataSet
+    sop_class_uid: str = MR
+    sop_instance_uid: str = UID
+    transfer_syntax_uid: str = EXPLICIT
+    facts: AssociationFacts = FACTS
+
+
+class FakeJournal:
+    """Remembers commits, or raises."""
+
+    def __init__(self, error: GatewayError | None = None) -> None:
+        self.error = error
+        self.committed: list[tuple[Instance, bytes, tuple[Route, ...]]] = []
+
+    async def commit(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        routes: Sequence[Route],
+    ) -> Instance:
+        if self.error is not None:
+            raise self.error
+        payload = bytes(body.view()) if edited is None else b"".join(edited)
+        self.committed.append((instance, payload, tuple(routes)))
+        return replace(instance, payload=PayloadRef("segment", 0, len(payload), b""), instance_id=1)
+
+
+class CountingMeter(NoMeter):
+    def __init__(self) -> None:
+        self.counted: list[tuple[str, dict[str, str]]] = []
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+        self.counted.append((name, labels))
+
+
+class Bench:
+    def __init__(self, table: RoutingTable, data: bytes, error: GatewayError | None = None, **event: Any) -> None:
+        self.journal = FakeJournal(error)
+        self.meter = CountingMeter()
+        self.desk: Any = StoreDesk(self.journal, self.meter, lambda: NOW)  # type: ignore[arg-type]
+        self.event: Any = FakeEvent(FakeAssociation(table), MemoryDataSet(data), **event)
+
+    async def handle(self) -> int:
+        return await handle_store(self.event, self.desk)
+
+
+async def test_success_means_committed_with_its_routes() -> None:
+    data = data_set(UID)
+    bench = Bench(table(), data)
+    assert await bench.handle() == 0x0000
+    ((instance, payload, routes),) = bench.journal.committed
+    assert payload == data
+    assert routes == (Route("mr", "pacs"),)
+    assert (instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid) == (MR, UID, EXPLICIT)
+    assert (instance.study_instance_uid, instance.series_instance_uid) == ("1.2.3.1", "1.2.3.2")
+    assert (instance.association, instance.received_at) == (FACTS, NOW)
+    assert bench.meter.counted == []
+
+
+async def test_coercions_edit_what_is_kept() -> None:
+    tagged = coercion({"calling_ae_title": ["CT1"]}, [{"set": {"SOPInstanceUID": "9.8.7", "InstitutionName": "North"}}])
+    data = data_set(UID)
+    bench = Bench(table(coercions=(tagged,)), data)
+    assert await bench.handle() == 0x0000
+    ((instance, payload, _),) = bench.journal.committed
+    assert instance.sop_instance_uid == "9.8.7"
+    assert b"North" in payload
+    assert payload.endswith(data[-1000:])
+    assert len(payload) != len(data)
+
+
+@pytest.mark.parametrize("unmatched", ["hold", "reject", "discard"])
+async def test_unmatched(unmatched: Any) -> None:
+    bench = Bench(table(unmatched=unmatched), data_set(UID, modality="CT"))
+    if unmatched == "reject":
+        with pytest.raises(NotAllowed) as raised:
+            await bench.handle()
+        assert raised.value.dimse_status == 0x0124
+    else:
+        assert await bench.handle() == 0x0000
+    held = [routes for _, _, routes in bench.journal.committed]
+    assert held == ([(Route("unmatched", "", "", DeliveryState.HELD),)] if unmatched == "hold" else [])
+    assert bench.meter.counted == [("gateway_unmatched_instances_total", {"peer": "ct1", "action": unmatched})]
+
+
+BROKEN = data_set(UID)[:-5]
+
+
+@pytest.mark.parametrize(
+    ("bench", "expected", "status"),
+    [
+        pytest.param(lambda: Bench(table(), BROKEN), Unreadable, 0xC000, id="ends inside an element"),
+        pytest.param(
+            lambda: Bench(table(), data_set(UID), sop_class_uid="1.2.840.10008.5.1.4.1.1.2"),
+            ClassMismatch,
+            0xA900,
+            id="another SOP class",
+        ),
+        pytest.param(lambda: Bench(table(), data_set("1.1.1")), ClassMismatch, 0xA900, id="another SOP instance"),
+        pytest.param(lambda: Bench(table(), data_set(UID), SpoolFull("no room")), SpoolFull, 0xA700, id="no room"),
+    ],
+)
+async def test_refusals_have_the_status_of_their_error(bench: Any, expected: type[GatewayError], status: int) -> None:
+    made = bench()
+    with pytest.raises(expected) as raised:
+        await made.handle()
+    assert raised.value.dimse_status == status
+    assert made.journal.committed == []
+
+
+async def test_the_log_names_the_object_but_quotes_nothing_of_it() -> None:
+    bench = Bench(table(), data_set(UID), Refusal("value 'Nobody^At^All' is not allowed"))
+    with structlog.testing.capture_logs() as events, pytest.raises(Refusal):
+        await bench.handle()
+    (event,) = events
+    assert event["event"] == "instance_refused"
+    assert (event["sop_instance_uid"], event["status"], event["error"]) == (UID, "0xC000", "Refusal")
+    assert "Nobody" not in repr(event)
+
+
+async def test_the_table_of_the_association_decides() -> None:
+    bench = Bench(table(rules=(), unmatched="discard"), data_set(UID))
+    assert await accept(bench.event, bench.desk) is None
+
+
+def test_every_offered_event_has_one_handler() -> None:
+    bound = bindings(Bench(table(), b"").desk)
+    assert [event.name for event, *_ in bound] == ["EVT_C_ECHO", "EVT_C_STORE"]
