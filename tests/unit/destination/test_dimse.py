@@ -1,0 +1,173 @@
+"""The channel to a DICOM peer, against a requestor in memory."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.destination.dimse import DimseChannel, DimseDestination
+from gateway.model import Associate, Deferred, Delivered, Peer, ProposedContext, Refused, Timers
+from gateway.ports import ConfigurationError, DestinationDown, DestinationRefuses, NoMeter
+from tests.unit.destination.fakes import CT, EXPLICIT, IMPLICIT, JPEG, MR, FakePeer, outbound
+
+CT_EXPLICIT, CT_JPEG, MR_EXPLICIT = (CT, EXPLICIT), (CT, JPEG), (MR, EXPLICIT)
+
+
+def destination(there: FakePeer, **settings: Any) -> DimseDestination:
+    return DimseDestination(Peer("pacs", "PACS", "127.0.0.1", 104, **settings), "GATEWAY", NoMeter(), there)
+
+
+async def test_an_object_goes_out_as_it_is() -> None:
+    there = FakePeer()
+    channel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    one = outbound("1.2.3")
+    assert await channel.send(one) == Delivered()
+    assert there.stored == [
+        {"sop_class_uid": CT, "sop_instance_uid": "1.2.3", "transfer_syntax_uid": EXPLICIT, "body": one.body}
+    ]
+
+
+async def test_the_association_is_kept_while_it_has_the_contexts() -> None:
+    there = FakePeer()
+    channel = destination(there).channel()
+    for kinds in ([CT_EXPLICIT, MR_EXPLICIT], [MR_EXPLICIT], [CT_EXPLICIT]):
+        await channel.prepare(kinds)
+    assert there.proposals == [[CT_EXPLICIT, MR_EXPLICIT]]
+
+
+async def test_a_new_kind_is_associated_for_together_with_the_old_ones() -> None:
+    there = FakePeer()
+    channel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    await channel.prepare([CT_JPEG, MR_EXPLICIT])
+    assert there.proposals[1] == [CT_JPEG, MR_EXPLICIT, CT_EXPLICIT]
+    assert there.released == 1
+    await channel.prepare([CT_EXPLICIT])
+    assert len(there.proposals) == 2
+
+
+async def test_channels_of_one_destination_share_what_they_know() -> None:
+    there = FakePeer()
+    pacs = destination(there)
+    await pacs.channel().prepare([CT_EXPLICIT])
+    await pacs.channel().prepare([MR_EXPLICIT])
+    assert there.proposals[1] == [MR_EXPLICIT, CT_EXPLICIT]
+
+
+async def test_more_than_128_kinds_take_turns() -> None:
+    there = FakePeer()
+    channel = destination(there).channel()
+    kinds = [(CT, f"1.2.{number}") for number in range(200)]
+    for position, kind in enumerate(kinds):
+        await channel.prepare([kind, *kinds[:position], *kinds[position + 1 :]])
+        assert isinstance(await channel.send(outbound(kind=kind)), Delivered)
+    assert all(len(proposal) == 128 for proposal in there.proposals)
+    assert len(there.proposals) <= 73
+
+
+async def test_a_lost_association_is_made_anew() -> None:
+    there = FakePeer()
+    channel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    there.associations[0].is_open = False
+    await channel.prepare([CT_EXPLICIT])
+    assert isinstance(await channel.send(outbound()), Delivered)
+    assert len(there.associations) == 2
+
+
+async def test_a_kind_that_the_peer_does_not_accept_is_refused_by_name_and_the_others_go_on() -> None:
+    there = FakePeer(accepts=lambda kind: kind != CT_JPEG)
+    channel = destination(there).channel()
+    await channel.prepare([CT_JPEG, CT_EXPLICIT])
+    refused = await channel.send(outbound(kind=CT_JPEG))
+    assert isinstance(refused, Refused)
+    assert "CT Image Storage" in refused.reason
+    assert "JPEG Lossless" in refused.reason
+    await channel.prepare([CT_EXPLICIT])
+    assert isinstance(await channel.send(outbound(kind=CT_EXPLICIT)), Delivered)
+    await channel.prepare([CT_JPEG])
+    assert isinstance(await channel.send(outbound(kind=CT_JPEG)), Refused)
+    assert len(there.proposals) == 1
+
+
+async def test_a_peer_that_accepts_nothing_refuses_each_object_and_is_not_asked_for_each() -> None:
+    there = FakePeer(accepts=lambda kind: kind == MR_EXPLICIT)
+    channel = destination(there).channel()
+    for _ in range(3):
+        await channel.prepare([CT_EXPLICIT])
+        assert isinstance(await channel.send(outbound(kind=CT_EXPLICIT)), Refused)
+    assert len(there.proposals) == 1
+    await channel.prepare([MR_EXPLICIT])
+    assert isinstance(await channel.send(outbound(kind=MR_EXPLICIT)), Delivered)
+
+
+async def test_configured_contexts_narrow_what_is_proposed() -> None:
+    there = FakePeer()
+    listed = Associate(contexts=(ProposedContext(CT, (JPEG,)),))
+    channel = destination(there, associate=listed).channel()
+    await channel.prepare([CT_EXPLICIT, MR_EXPLICIT])
+    refused = await channel.send(outbound(kind=CT_EXPLICIT))
+    assert isinstance(refused, Refused)
+    assert "configured contexts" in refused.reason
+    assert there.proposals == []  # not even asked
+    await channel.prepare([MR_EXPLICIT, CT_EXPLICIT, CT_JPEG])
+    assert there.proposals == [[CT_JPEG, MR_EXPLICIT]]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (DestinationDown("refused"), DestinationDown),
+        (DestinationRefuses("called AE title not recognized"), DestinationRefuses),
+        (ConfigurationError("no such TLS file"), DestinationRefuses),
+        (ValueError("AE title too long"), DestinationRefuses),
+    ],
+)
+async def test_no_association_is_told_to_the_courier(error: Exception, expected: type[Exception]) -> None:
+    channel = destination(FakePeer(refusal=error)).channel()
+    with pytest.raises(expected, match=str(error)):
+        await channel.prepare([CT_EXPLICIT])
+
+
+async def test_a_lost_association_is_held_against_the_object() -> None:
+    channel = destination(FakePeer(loses=True)).channel()
+    await channel.prepare([CT_EXPLICIT])
+    assert await channel.send(outbound()) == Deferred("association lost", is_destination_down=False)
+
+
+async def test_silence_is_held_against_the_peer() -> None:
+    there = FakePeer(loses=True, answers_after_s=0.02)
+    channel = destination(there, timers=Timers(dimse_s=0.02)).channel()
+    await channel.prepare([CT_EXPLICIT])
+    assert await channel.send(outbound()) == Deferred("association lost", is_destination_down=True)
+
+
+async def test_the_status_decides() -> None:
+    there = FakePeer(status=0xA700)
+    channel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    assert await channel.send(outbound()) == Deferred("0xA700 Refused: Out of Resources: because")
+
+
+async def test_closing_releases_and_can_be_done_twice() -> None:
+    there = FakePeer()
+    channel: DimseChannel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    await channel.close()
+    await channel.close()
+    assert there.released == 1
+
+
+async def test_closing_in_haste_aborts() -> None:
+    there = FakePeer(releases_after_s=60.0)
+    channel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(channel.close(), 0.01)
+    assert there.associations[0].is_aborted
+
+
+async def test_what_was_never_prepared_is_not_lost() -> None:
+    channel = destination(FakePeer()).channel()
+    assert isinstance(await channel.send(outbound(kind=(CT, IMPLICIT))), Deferred)

@@ -1,0 +1,242 @@
+"""Files in a folder: complete, named by template, never outside."""
+
+import asyncio
+import errno
+import os
+import threading
+import tracemalloc
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+
+from gateway.destination import folder as folder_module
+from gateway.destination import open_destination
+from gateway.destination.folder import FolderDestination
+from gateway.model import Deferred, Delivered, Folder, Outcome, Peer, Refused
+from gateway.ports import ConfigurationError, NoMeter, Outbound
+from tests.unit.destination.fakes import CT, JPEG, Endless, outbound
+
+BY_UID = "{{ PatientID }}/{{ SOPInstanceUID }}.dcm"
+
+
+def destination(root: Path, template: str = BY_UID, on_conflict: Any = "number") -> FolderDestination:
+    return FolderDestination(Peer("files"), Folder(f"{root}/{template}", str(root), on_conflict))
+
+
+async def put(there: FolderDestination, one: Outbound) -> Outcome:
+    channel = there.channel()
+    await channel.prepare([(one.sop_class_uid, one.transfer_syntax_uid)])
+    return await channel.send(one)
+
+
+def names(root: Path) -> list[str]:
+    """Everything in the folder, hidden files too."""
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir())
+
+
+def data_set(path: Path) -> bytes:
+    """The bytes after the file meta information."""
+    raw = path.read_bytes()
+    return raw[144 + int.from_bytes(raw[140:144], "little") :]
+
+
+async def test_the_data_set_is_written_as_it_is_after_a_head_from_the_instance(tmp_path: Path) -> None:
+    one = outbound("1.2.3", b"\x08\x00\x18\x00UI\x06\x001.2.3\x00", kind=(CT, JPEG), PatientID="P1")
+    assert await put(destination(tmp_path), one) == Delivered()
+    path = tmp_path / "P1" / "1.2.3.dcm"
+    assert data_set(path) == b"\x08\x00\x18\x00UI\x06\x001.2.3\x00"
+    meta = dcmread(path).file_meta
+    assert (meta.MediaStorageSOPInstanceUID, meta.MediaStorageSOPClassUID) == ("1.2.3", CT)
+    assert meta.TransferSyntaxUID == JPEG
+    assert meta.SourceApplicationEntityTitle == "CT1"
+    assert names(tmp_path) == ["P1/1.2.3.dcm"]
+
+
+async def test_the_root_is_made_when_it_is_not_there(tmp_path: Path) -> None:
+    assert await put(destination(tmp_path / "a" / "b", "{{ SOPInstanceUID }}"), outbound()) == Delivered()
+    assert names(tmp_path) == ["a/b/1.2.3"]
+
+
+@pytest.mark.parametrize("on_conflict", ["keep", "replace", "number"])
+async def test_the_same_data_set_again_is_delivered_and_stays_one_file(tmp_path: Path, on_conflict: str) -> None:
+    there = destination(tmp_path, on_conflict=on_conflict)
+    for _ in range(3):
+        assert await put(there, outbound(PatientID="P1")) == Delivered()
+    assert names(tmp_path) == ["P1/1.2.3.dcm"]
+
+
+async def test_other_bytes_get_a_number_and_are_found_again(tmp_path: Path) -> None:
+    there = destination(tmp_path)
+    for data in (b"first!", b"second", b"third!", b"second"):
+        assert await put(there, outbound(data=data, PatientID="P1")) == Delivered()
+    files = {name: data_set(tmp_path / name) for name in names(tmp_path)}
+    assert files == {"P1/1.2.3.dcm": b"first!", "P1/1.2.3.1.dcm": b"second", "P1/1.2.3.2.dcm": b"third!"}
+
+
+async def test_other_bytes_replace(tmp_path: Path) -> None:
+    there = destination(tmp_path, on_conflict="replace")
+    for data in (b"first", b"second"):
+        assert await put(there, outbound(data=data, PatientID="P1")) == Delivered()
+    assert data_set(tmp_path / "P1" / "1.2.3.dcm") == b"second"
+    assert names(tmp_path) == ["P1/1.2.3.dcm"]
+
+
+async def test_other_bytes_are_refused_where_the_first_are_kept(tmp_path: Path) -> None:
+    there = destination(tmp_path, on_conflict="keep")
+    assert await put(there, outbound(data=b"first", PatientID="P1")) == Delivered()
+    refused = await put(there, outbound(data=b"second", PatientID="P1"))
+    assert isinstance(refused, Refused)
+    assert "P1/1.2.3.dcm" in refused.reason
+    assert data_set(tmp_path / "P1" / "1.2.3.dcm") == b"first"
+    assert names(tmp_path) == ["P1/1.2.3.dcm"]
+
+
+async def test_many_at_once_under_one_name_all_arrive_once(tmp_path: Path) -> None:
+    there = destination(tmp_path)
+    objects = [outbound(data=f"data {number % 5}".encode(), PatientID="P1") for number in range(20)]
+    assert await asyncio.gather(*(put(there, one) for one in objects)) == [Delivered()] * 20
+    found = [data_set(tmp_path / name) for name in names(tmp_path)]
+    assert sorted(set(found)) == [f"data {number}".encode() for number in range(5)]
+
+
+@pytest.mark.parametrize("patient_id", ["../../up", "..", "/etc", ".", "a/b", "a\\b", "a\0b", ".hidden", ""])
+async def test_no_value_leads_out_of_the_root(tmp_path: Path, patient_id: str) -> None:
+    root = tmp_path / "root"
+    assert await put(destination(root), outbound(PatientID=patient_id)) == Delivered()
+    (name,) = names(tmp_path)
+    assert name.startswith("root/")
+    assert name.endswith("/1.2.3.dcm")
+
+
+async def test_no_symbolic_link_leads_out_of_the_root(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    (root / "P1").symlink_to(outside)
+    outcome = await put(destination(root), outbound(PatientID="P1"))
+    assert isinstance(outcome, Deferred)
+    assert "P1" in outcome.reason
+    assert names(outside) == []
+
+
+@pytest.mark.parametrize("on_conflict", ["keep", "replace", "number"])
+async def test_a_symbolic_link_in_place_of_the_file_is_not_followed(tmp_path: Path, on_conflict: str) -> None:
+    root, victim = tmp_path / "root", tmp_path / "victim"
+    (root / "P1").mkdir(parents=True)
+    victim.write_bytes(b"untouched")
+    (root / "P1" / "1.2.3.dcm").symlink_to(victim)
+    await put(destination(root, on_conflict=on_conflict), outbound(PatientID="P1"))
+    assert victim.read_bytes() == b"untouched"
+
+
+async def test_a_template_that_gives_no_path_refuses_the_object(tmp_path: Path) -> None:
+    refused = await put(destination(tmp_path, "{{ PatientID }}/"), outbound(PatientID="P1"))
+    assert isinstance(refused, Refused)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "is_destination_down"),
+    [
+        pytest.param(errno.ENOSPC, True, id="disk full"),
+        pytest.param(errno.EDQUOT, True, id="quota used up"),
+        pytest.param(errno.EROFS, True, id="read only"),
+        pytest.param(errno.EACCES, False, id="permission"),
+        pytest.param(errno.ENAMETOOLONG, False, id="name too long"),
+    ],
+)
+async def test_trouble_while_writing_is_deferred_and_leaves_no_file(
+    tmp_path: Path, number: int, is_destination_down: bool
+) -> None:
+    class Failing(Endless):
+        def chunks(self, size_bytes: int) -> Iterable[bytes]:
+            yield b"some"
+            raise OSError(number, os.strerror(number))
+
+    outcome = await put(destination(tmp_path), outbound(data=Failing(100), PatientID="P1"))
+    assert isinstance(outcome, Deferred)
+    assert outcome.is_destination_down is is_destination_down
+    assert os.strerror(number) in outcome.reason
+    assert "P1/1.2.3.dcm" in outcome.reason
+    assert names(tmp_path) == []
+
+
+async def test_a_file_where_a_folder_should_be_is_deferred_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "P1").write_bytes(b"")
+    outcome = await put(destination(tmp_path), outbound(PatientID="P1"))
+    assert isinstance(outcome, Deferred)
+    assert str(tmp_path) in outcome.reason
+
+
+async def test_a_large_object_is_written_in_pieces(tmp_path: Path) -> None:
+    length_bytes = 96 * 1024**2
+    tracemalloc.start()
+    try:
+        assert await put(destination(tmp_path), outbound(data=Endless(length_bytes), PatientID="P1")) == Delivered()
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "P1" / "1.2.3.dcm").stat().st_size > length_bytes
+    assert peak_bytes < 8 * 1024**2
+
+
+async def test_writing_does_not_hold_the_event_loop(tmp_path: Path) -> None:
+    may_go_on = threading.Event()
+
+    class Waiting(Endless):
+        def chunks(self, size_bytes: int) -> Iterable[bytes]:
+            may_go_on.wait(10.0)
+            yield b"x" * self.length_bytes
+
+    writing = asyncio.create_task(put(destination(tmp_path), outbound(data=Waiting(10), PatientID="P1")))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not writing.done()
+    may_go_on.set()
+    assert await writing == Delivered()
+
+
+async def test_given_up_writing_ends_before_the_object_is_closed(tmp_path: Path) -> None:
+    started, may_go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class Waiting(Endless):
+        def chunks(self, size_bytes: int) -> Iterable[bytes]:
+            started.set()
+            may_go_on.wait(10.0)
+            yield b"x" * self.length_bytes
+            ended.set()
+
+    writing = asyncio.create_task(put(destination(tmp_path), outbound(data=Waiting(10), PatientID="P1")))
+    await asyncio.to_thread(started.wait, 10.0)
+    writing.cancel()
+    asyncio.get_running_loop().call_later(0.02, may_go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert ended.is_set()
+
+
+def test_file_systems_without_hard_links_keep_what_is_there(tmp_path: Path) -> None:
+    for name in ("temporary", "taken"):
+        (tmp_path / name).write_text(name)
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert not folder_module._rename_to_free(handle, "temporary", "taken")
+        assert folder_module._rename_to_free(handle, "temporary", "free")
+    finally:
+        os.close(handle)
+    assert (tmp_path / "taken").read_text() == "taken"
+    assert (tmp_path / "free").read_text() == "temporary"
+
+
+def test_a_bad_template_is_a_configuration_error(tmp_path: Path) -> None:
+    peer = Peer("files", folder=Folder("{{ NoSuchKeyword }}", str(tmp_path)))
+    with pytest.raises(ConfigurationError, match="NoSuchKeyword"):
+        open_destination(peer, "GATEWAY", NoMeter())
+
+
+def test_a_peer_without_place_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        open_destination(Peer("nowhere"), "GATEWAY", NoMeter())
