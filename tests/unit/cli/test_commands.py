@@ -1,0 +1,256 @@
+"""Commands that need no running gateway: output and exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway import __version__
+from gateway.cli import main
+from gateway.model import AssociationFacts, DeliveryState, Instance, PayloadRef, Route
+from gateway.queue.sqlite import SQLiteQueue
+from tests.support.caller import write_file
+
+Invoke = Callable[..., Result]
+NOW = datetime.now(UTC)
+
+GOOD = """
+gateway:
+  ae_title: GATEWAY
+  listeners: [{port: 11112, address: 127.0.0.1}]
+  spool: {path: spool}
+  queue: {sqlite: queue.db}
+  admit: known
+peers:
+  mr1: {ae_title: MR1, may: [store], hosts: [10.0.0.0/8]}
+  finder: {ae_title: FINDER, may: [echo]}
+  pacs: {ae_title: PACS, address: "127.0.0.1:104"}
+routes:
+  - name: heads
+    when: {all: [{modality: [MR]}, {attribute: {select: PatientName, matches: "^Nobody"}}]}
+    to: [pacs]
+unmatched: hold
+"""
+WARNS = GOOD + "groups:\n  unused: {all: [pacs]}\n"
+BAD = GOOD.replace("to: [pacs]", "to: [pax]").replace("unmatched: hold", "unmatched: maybe")
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run `gateway …` in a folder of its own; `rules` is written to ./rules first."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWAY_RULES", raising=False)
+
+    def run(*arguments: str, rules: str = GOOD, answer: str = "") -> Result:
+        (tmp_path / "rules").mkdir(exist_ok=True)
+        (tmp_path / "rules" / "site.yaml").write_text(rules)
+        return CliRunner().invoke(main, [*arguments], input=answer)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rules", "expected"),
+    [
+        (["validate"], GOOD, 0),
+        (["validate"], WARNS, 0),
+        (["validate", "--strict"], GOOD, 0),
+        (["validate", "--strict"], WARNS, 3),
+        (["validate"], BAD, 1),
+        (["validate", "--strict"], BAD, 1),
+        (["validate", "nowhere"], GOOD, 1),
+        (["validate", "--nonsense"], GOOD, 2),
+        (["schema", "validate"], BAD, 1),
+        (["schema", "validate", "--strict"], WARNS, 3),
+        (["schema"], GOOD, 0),
+        (["schema", "show"], GOOD, 0),
+        (["run", "nowhere"], GOOD, 78),
+        (["run"], BAD, 78),
+        (["queue", "list"], BAD, 78),
+        (["queue", "list"], GOOD, 78),
+        (["queue", "retry"], GOOD, 2),
+        (["queue", "retry", "--older-than", "soon"], GOOD, 2),
+        (["queue", "release", "1", "--to", "mr1"], GOOD, 2),
+        (["reload"], BAD, 1),
+        (["reload"], GOOD, 1),
+        (["status"], GOOD, 1),
+        (["echo", "nobody"], GOOD, 2),
+        (["echo", "mr1"], GOOD, 2),
+        (["echo", "127.0.0.1:1"], GOOD, 1),
+        (["send", "127.0.0.1:1", "rules"], GOOD, 1),
+        (["send", "127.0.0.1:1", "nowhere"], GOOD, 2),
+        (["explain", "rules/site.yaml", "--calling-ae", "MR1"], GOOD, 1),
+        (["nonsense"], GOOD, 2),
+    ],
+    ids=str,
+)
+def test_exit_codes(invoke: Invoke, arguments: list[str], rules: str, expected: int) -> None:
+    result = invoke(*arguments, rules=rules)
+    assert result.exit_code == expected, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_validate_prints_every_problem_with_its_place(invoke: Invoke) -> None:
+    result = invoke("validate", rules=BAD)
+    lines = result.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("rules/site.yaml:") and ": error: " in line for line in lines)
+    assert "2 errors" in result.stderr
+
+
+def test_validate_as_json(invoke: Invoke) -> None:
+    problems = json.loads(invoke("validate", "--format", "json", rules=BAD).stdout)
+    assert [set(problem) for problem in problems] == [{"file", "line", "column", "severity", "code", "message"}] * 2
+    assert json.loads(invoke("validate", "--format", "json").stdout) == []
+
+
+def test_rules_come_from_the_environment(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other.yaml").write_text(BAD)
+    monkeypatch.setenv("GATEWAY_RULES", str(tmp_path / "other.yaml"))
+    assert invoke("validate").exit_code == 1
+
+
+def test_the_schema_is_json_schema(invoke: Invoke) -> None:
+    assert "gateway" in json.loads(invoke("schema").stdout)["properties"]
+
+
+def test_version(invoke: Invoke) -> None:
+    assert invoke("--version").output.strip() == f"gateway, version {__version__}"
+
+
+@pytest.mark.parametrize("command", [*main.commands, "queue list", "queue discard", "schema validate"])
+def test_every_command_has_help(invoke: Invoke, command: str) -> None:
+    result = invoke(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 4
+
+
+# --- explain ----------------------------------------------------------------------------------------------------
+
+
+def test_explain_says_why(invoke: Invoke, tmp_path: Path) -> None:
+    image = write_file(tmp_path, "1.2.3")
+    result = invoke("explain", str(image), "--calling-ae", "MR1", "--host", "10.1.1.1")
+    assert result.exit_code == 0, result.output
+    assert "admitted as peer mr1" in result.output
+    assert "route 'heads' [rules/site.yaml:13]: applies" in result.output
+    assert "=> to pacs (heads)" in result.output
+    assert "127.0.0.1:104" in result.output
+    assert "Nobody" not in result.output
+
+
+def test_explain_shows_values_when_asked(invoke: Invoke, tmp_path: Path) -> None:
+    image = write_file(tmp_path, "1.2.3")
+    result = invoke("explain", str(image), "--calling-ae", "MR1", "--host", "10.1.1.1", "--show-values")
+    assert "PatientName = 'Nobody^At^All'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("calling", "host", "expected"),
+    [
+        ("MR1", "192.168.0.1", "association rejected: calling AE title 'MR1': not from 192.168.0.1"),
+        ("WHO", "10.1.1.1", "association rejected"),
+        ("FINDER", "10.1.1.1", "which may not store"),
+    ],
+)
+def test_explain_knows_admission(invoke: Invoke, tmp_path: Path, calling: str, host: str, expected: str) -> None:
+    image = write_file(tmp_path, "1.2.3")
+    assert expected in invoke("explain", str(image), "--calling-ae", calling, "--host", host).output
+
+
+def test_explain_as_json(invoke: Invoke, tmp_path: Path) -> None:
+    images = [str(write_file(tmp_path, "1.2.3")), str(write_file(tmp_path, "1.2.4", modality="CT"))]
+    result = invoke("explain", *images, "--calling-ae", "MR1", "--host", "10.1.1.1", "--format", "json")
+    first, second = json.loads(result.stdout)
+    assert first["deliveries"] == [{"destination": "pacs", "rule": "heads"}]
+    assert (second["is_unmatched"], second["unmatched"]) == (True, "hold")
+    assert second["routes"][0]["reasons"] == ["all.0.modality: does not hold"]
+
+
+# --- queue ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def deliveries(tmp_path: Path) -> Path:
+    """A queue with: 1 and 2 held without destination, 3 pending at pacs, 4 pending at old."""
+    path = tmp_path / "queue.db"
+    found = SQLiteQueue(path)
+    held = Route("unmatched", "", "", DeliveryState.HELD)
+    with found.transaction():
+        for number, route in enumerate([held, held, Route("heads", "pacs"), Route("heads", "old")], 1):
+            found.accept(_instance(f"1.2.{number}"), [route], NOW)
+    found.close()
+    return path
+
+
+def _instance(uid: str) -> Instance:
+    facts = AssociationFacts("MR1", "GATEWAY", "10.0.0.7")
+    payload = PayloadRef("segment", 0, 10, uid.encode().ljust(32, b"\0"))
+    return Instance("1.2.840.10008.5.1.4.1.1.4", uid, "1.2.840.10008.1.2", "1.2.3", "1.2.4", facts, payload, NOW)
+
+
+def states(invoke: Invoke) -> dict[int, tuple[str, str]]:
+    rows = json.loads(invoke("queue", "list", "--format", "json").stdout)
+    return {row["id"]: (row["state"], row["destination"]) for row in rows}
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize(
+    ("arguments", "said", "expected"),
+    [
+        (["hold", "3"], "1 delivery held", {3: ("held", "pacs")}),
+        (["hold", "--destination", "old"], "1 delivery held", {4: ("held", "old")}),
+        (["release", "1", "--to", "pacs"], "1 delivery released", {1: ("pending", "pacs")}),
+        (["release", "1"], "0 deliveries released", {}),
+        (
+            ["release", "--state", "held", "--to", "pacs"],
+            "2 deliveries",
+            {1: ("pending", "pacs"), 2: ("pending", "pacs")},
+        ),
+        (["discard", "--destination", "old", "--yes"], "1 delivery discarded", {4: None}),
+        (["discard", "--all", "--yes"], "4 deliveries discarded", {1: None, 2: None, 3: None, 4: None}),
+        (["discard", "--all", "--older-than", "1 h", "--yes"], "0 deliveries discarded", {}),
+        (["retry", "--rule", "heads"], "2 deliveries retried", {}),
+        (["retry", "--sop-instance-uid", "1.2.3"], "1 delivery retried", {}),
+    ],
+    ids=str,
+)
+def test_queue_changes(
+    invoke: Invoke, arguments: list[str], said: str, expected: dict[int, tuple[str, str] | None]
+) -> None:
+    before = states(invoke)
+    result = invoke("queue", *arguments)
+    assert result.exit_code == 0, result.output
+    assert said in result.output
+    changed = {**before, **expected}
+    assert states(invoke) == {number: state for number, state in changed.items() if state is not None}
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize(("answer", "left"), [("n\n", 4), ("y\n", 0)], ids=["no", "yes"])
+def test_discard_asks(invoke: Invoke, answer: str, left: int) -> None:
+    result = invoke("queue", "discard", "--all", answer=answer)
+    assert "discard 4 deliveries?" in result.output
+    assert result.exit_code == (1 if left else 0)
+    assert len(states(invoke)) == left
+
+
+@pytest.mark.usefixtures("deliveries")
+def test_queue_list_is_filtered_and_limited(invoke: Invoke) -> None:
+    result = invoke("queue", "list", "--state", "pending", "--limit", "1")
+    assert len(result.stdout.splitlines()) == 2
+    assert "there are more" in result.stderr
+    assert len(invoke("queue", "list", "--destination", "").stdout.splitlines()) == 3
+
+
+@pytest.mark.usefixtures("deliveries")
+def test_queue_show(invoke: Invoke) -> None:
+    shown = json.loads(invoke("queue", "show", "3", "--format", "json").stdout)
+    assert (shown["destination"], shown["sop_instance_uid"], shown["attempts"]) == ("pacs", "1.2.3", [])
+    assert "1.2.3" in invoke("queue", "show", "3").output
+    assert invoke("queue", "show", "99").exit_code == 1
