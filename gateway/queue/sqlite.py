@@ -135,7 +135,10 @@ class SQLiteQueue:
         answers = []
         for instance, routes in arrivals:
             same = owed.setdefault((instance.sop_instance_uid, instance.payload.digest), {})
-            fresh = {key: route for route in routes if (key := (route.destination, route.actions_json)) not in same}
+            fresh: dict[tuple[str, str], Route] = {}
+            for route in routes:
+                if (key := (route.destination, route.actions_json)) not in same:
+                    fresh.setdefault(key, route)
             if routes and not fresh:
                 instance_id, payload = same[routes[0].destination, routes[0].actions_json]
                 answers.append(Accepted(instance_id, 0, payload))
@@ -232,7 +235,7 @@ class SQLiteQueue:
             self._do("drop_old_attempts", drops=batch(surplus))
 
     def _write_states(self, settlements: Sequence[Settlement]) -> None:
-        now_us = microseconds(self._now())
+        now_us = self._present()
         self._do("settle", settlements=batch([rows.settlement_row(each) for each in settlements]), now=now_us)
         delivered = [each.delivery_id for each in settlements if each.state is DeliveryState.DELIVERED]
         if delivered:
@@ -241,9 +244,7 @@ class SQLiteQueue:
     def next_due(self, destination: str) -> datetime | None:
         """When the next pending delivery of `destination` is due; the end of its lease for one under a lease."""
         with our_errors(self.path):
-            due_at = single(
-                self._connection, "next_due", {"destination": destination, "now": microseconds(self._now())}
-            )
+            due_at = single(self._connection, "next_due", {"destination": destination, "now": self._present()})
         return None if due_at is None else moment(due_at)
 
     def expire_leases(self) -> int:
@@ -275,11 +276,11 @@ class SQLiteQueue:
 
     def retry(self, which: DeliveryFilter, now: datetime) -> int:
         """Dead and pending ones that nobody works on: due now, age starts anew."""
-        return self._do("retry", ids=self._find(which), now=microseconds(now))
+        return self._do("retry", ids=self._find(which), now=microseconds(now), present=self._present())
 
     def hold(self, which: DeliveryFilter) -> int:
         """Pending and dead ones that nobody works on wait for an operator."""
-        return self._do("hold", ids=self._find(which))
+        return self._do("hold", ids=self._find(which), present=self._present())
 
     def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """Held → pending. Those held without a destination need one named, and stay otherwise."""
@@ -287,12 +288,12 @@ class SQLiteQueue:
 
     def discard(self, which: DeliveryFilter) -> int:
         """Delete dead, held and pending deliveries that nobody works on; each leaves a line in the log."""
-        gone = list(self._rows("discard", ids=self._find(which)))
+        gone = list(self._rows("discard", ids=self._find(which), present=self._present()))
         if not gone:
             return 0
         self._do("delete_attempts", ids=batch([row[0] for row in gone]))
         instances = batch(sorted({row[1] for row in gone}))
-        self._do("mark_settled_instances", ids=instances, now=microseconds(self._now()))
+        self._do("mark_settled_instances", ids=instances, now=self._present())
         for delivery_id, instance_id, destination, rule, state, sop_instance_uid in gone:
             log.warning(
                 "queue.delivery_discarded",
@@ -339,6 +340,9 @@ class SQLiteQueue:
     def bind_spool(self, spool_id: str) -> None:
         self._do("delete_spool")
         self._do("insert_spool", spool_id=spool_id)
+
+    def _present(self) -> int:
+        return microseconds(self._now())
 
     # --- statements ---------------------------------------------------------------------------------------------
 

@@ -23,8 +23,8 @@ from gateway.spool.store import SpoolStore
 log = structlog.get_logger()
 
 GROUP_REQUESTS = 512
-GROUP_BYTES = 32 * 1024**2
-"""Limits of one group: beyond them waiting longer gains nothing."""
+GROUP_BYTES = 2 * 1024**2
+"""Limits of one group: beyond them waiting longer gains nothing, and senders idle while it is written."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)

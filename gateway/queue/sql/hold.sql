@@ -1,3 +1,5 @@
 -- Pending and dead deliveries that nobody works on wait for an operator.
-UPDATE delivery SET state = 'held'
-WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'pending') AND leased_until IS NULL;
+UPDATE delivery SET state = 'held', due_at = coalesce(ready_at, due_at),
+    ready_at = NULL, leased_until = NULL, lease = lease + 1
+WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'pending')
+    AND (leased_until IS NULL OR leased_until <= :present);

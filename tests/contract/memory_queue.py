@@ -1,0 +1,294 @@
+"""The `Queue` port in a few dictionaries: the model that other implementations are compared with. Not durable."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import dataclasses
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.model import Attempt, Delivery, DeliveryState, Instance, Route, Settlement
+from gateway.ports import Accepted, DeliveryFilter, QueueDepth
+
+OWED = (DeliveryState.PENDING, DeliveryState.HELD)
+KEPT = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
+
+
+@dataclasses.dataclass
+class Row:
+    delivery: Delivery
+    leased_until: datetime | None = None
+    attempts: builtins.list[Attempt] = dataclasses.field(default_factory=builtins.list)
+
+    @property
+    def due_at(self) -> datetime:
+        return self.leased_until or self.delivery.due_at
+
+    def change(self, **values: Any) -> None:
+        self.delivery = dataclasses.replace(self.delivery, **values)
+
+
+class MemoryQueue:
+    """As the port says, and slow."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._instances: dict[int, Instance] = {}
+        self._settled: dict[int, datetime] = {}
+        self._rows: dict[int, Row] = {}
+        self._last_instance = 0
+        self._last_delivery = 0
+        self._spool_id = ""
+
+    @contextmanager
+    def transaction(self, *, is_durable: bool = True) -> Generator[MemoryQueue]:
+        before = copy.deepcopy(self.__dict__ | {"_now": None})
+        try:
+            yield self
+        except BaseException:
+            self.__dict__.update(before | {"_now": self._now})
+            raise
+
+    def accept(self, instance: Instance, routes: Sequence[Route], now: datetime) -> Accepted:
+        fresh: dict[tuple[str, str], Route] = {}
+        same: Instance | None = None
+        for route in routes:
+            found = self._owed(instance, route)
+            same = same or found
+            if found is None:
+                fresh.setdefault((route.destination, route.actions_json), route)
+        if routes and not fresh:
+            assert same is not None
+            return Accepted(same.instance_id, 0, same.payload)
+        self._last_instance += 1
+        stored = dataclasses.replace(instance, instance_id=self._last_instance)
+        self._instances[stored.instance_id] = stored
+        for route in fresh.values():
+            self._last_delivery += 1
+            self._rows[self._last_delivery] = Row(
+                Delivery(
+                    self._last_delivery,
+                    stored,
+                    route.destination,
+                    route.rule,
+                    route.actions_json,
+                    route.state,
+                    attempts=0,
+                    created_at=now,
+                    due_at=now,
+                )
+            )
+        if not routes:
+            self._settled[stored.instance_id] = now
+        return Accepted(stored.instance_id, len(fresh))
+
+    def _owed(self, instance: Instance, route: Route) -> Instance | None:
+        for row in self._rows.values():
+            kept = row.delivery
+            if (
+                kept.state in OWED
+                and kept.instance.sop_instance_uid == instance.sop_instance_uid
+                and kept.instance.payload.digest == instance.payload.digest
+                and (kept.destination, kept.actions_json) == (route.destination, route.actions_json)
+            ):
+                return kept.instance
+        return None
+
+    def accept_all(
+        self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], now: datetime
+    ) -> builtins.list[Accepted]:
+        return [self.accept(instance, routes, now) for instance, routes in arrivals]
+
+    def claim(self, destination: str, limit: int, lease_s: float, now: datetime) -> builtins.list[Delivery]:
+        due = [row for row in self._pending(destination) if row.due_at <= now][:limit]
+        for row in due:
+            row.change(lease=row.delivery.lease + 1)
+            row.leased_until = now + timedelta(seconds=lease_s)
+        return [row.delivery for row in due]
+
+    def _pending(self, destination: str) -> builtins.list[Row]:
+        rows = [
+            row
+            for row in self._rows.values()
+            if (row.delivery.destination, row.delivery.state) == (destination, DeliveryState.PENDING)
+        ]
+        return sorted(rows, key=lambda row: (row.due_at, row.delivery.delivery_id))
+
+    def settle(self, settlements: Sequence[Settlement]) -> int:
+        return sum(self.settle_each(settlements))
+
+    def settle_each(self, settlements: Sequence[Settlement]) -> builtins.list[bool]:
+        return [self._settle_one(settlement) for settlement in settlements]
+
+    def _settle_one(self, settlement: Settlement) -> bool:
+        row = self._rows.get(settlement.delivery_id)
+        if row is None or row.leased_until is None or row.delivery.lease != settlement.lease:
+            return False
+        number = row.delivery.attempts + settlement.is_attempt
+        if settlement.is_attempt:
+            attempt = Attempt(
+                number,
+                settlement.started_at,
+                settlement.duration_s,
+                settlement.state,
+                settlement.status,
+                settlement.reason,
+            )
+            row.attempts = [*row.attempts, attempt][-20:]
+        is_back_in_place = not settlement.is_attempt and settlement.due_at <= self._now()
+        row.change(
+            state=settlement.state,
+            due_at=row.delivery.due_at if is_back_in_place else settlement.due_at,
+            attempts=number,
+            reason=settlement.reason if settlement.is_attempt or settlement.reason else row.delivery.reason,
+        )
+        row.leased_until = None
+        self._mark_settled(row.delivery.instance.instance_id)
+        return True
+
+    def _mark_settled(self, instance_id: int) -> None:
+        states = {row.delivery.state for row in self._rows.values() if row.delivery.instance.instance_id == instance_id}
+        if states <= {DeliveryState.DELIVERED}:
+            self._settled[instance_id] = self._now()
+
+    def next_due(self, destination: str) -> datetime | None:
+        rows = self._pending(destination)
+        if not rows:
+            return None
+        first = rows[0]
+        if first.due_at == first.delivery.created_at:
+            return min(first.due_at, self._now())
+        return first.due_at
+
+    def pending_destinations(self) -> builtins.list[str]:
+        return sorted(
+            {row.delivery.destination for row in self._rows.values() if row.delivery.state is DeliveryState.PENDING}
+        )
+
+    def attempts(self, delivery_id: int) -> builtins.list[Attempt]:
+        row = self._rows.get(delivery_id)
+        return builtins.list(row.attempts) if row else []
+
+    def depths(self) -> builtins.list[QueueDepth]:
+        groups: dict[tuple[str, DeliveryState], builtins.list[Delivery]] = {}
+        for row in self._rows.values():
+            if row.delivery.state in KEPT:
+                groups.setdefault((row.delivery.destination, row.delivery.state), []).append(row.delivery)
+        return [
+            QueueDepth(
+                destination,
+                state,
+                len(kept),
+                sum(each.instance.payload.length_bytes for each in kept),
+                min(each.created_at for each in kept),
+            )
+            for (destination, state), kept in sorted(groups.items())
+        ]
+
+    def _is_idle(self, row: Row) -> bool:
+        return row.leased_until is None or row.leased_until <= self._now()
+
+    def _matching(self, which: DeliveryFilter) -> builtins.list[Row]:
+        return [row for row in self._rows.values() if _fits(row.delivery, which)]
+
+    def list(self, which: DeliveryFilter, limit: int) -> builtins.list[Delivery]:
+        return [row.delivery for row in self._matching(which)][:limit]
+
+    def retry(self, which: DeliveryFilter, now: datetime) -> int:
+        return self._move(which, (DeliveryState.DEAD, DeliveryState.PENDING), now)
+
+    def _move(self, which: DeliveryFilter, states: tuple[DeliveryState, ...], now: datetime) -> int:
+        rows = [row for row in self._matching(which) if row.delivery.state in states and self._is_idle(row)]
+        for row in rows:
+            row.leased_until = None
+            row.change(state=DeliveryState.PENDING, due_at=now, created_at=now, lease=row.delivery.lease + 1)
+        return len(rows)
+
+    def hold(self, which: DeliveryFilter) -> int:
+        states = (DeliveryState.DEAD, DeliveryState.PENDING)
+        rows = [row for row in self._matching(which) if row.delivery.state in states and self._is_idle(row)]
+        for row in rows:
+            row.leased_until = None
+            row.change(state=DeliveryState.HELD, lease=row.delivery.lease + 1)
+        return len(rows)
+
+    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        rows = [
+            row
+            for row in self._matching(which)
+            if row.delivery.state is DeliveryState.HELD and (row.delivery.destination or destination)
+        ]
+        for row in rows:
+            row.change(
+                state=DeliveryState.PENDING,
+                due_at=now,
+                created_at=now,
+                destination=row.delivery.destination or destination,
+            )
+        return len(rows)
+
+    def discard(self, which: DeliveryFilter) -> int:
+        rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
+        for row in rows:
+            del self._rows[row.delivery.delivery_id]
+        for row in rows:
+            if row.delivery.instance.instance_id not in self._settled:
+                self._mark_settled(row.delivery.instance.instance_id)
+        return len(rows)
+
+    def expire_leases(self) -> int:
+        rows = [
+            row
+            for row in self._rows.values()
+            if row.leased_until is not None and row.delivery.state is DeliveryState.PENDING
+        ]
+        for row in rows:
+            row.leased_until = None
+            row.change(lease=row.delivery.lease + 1)
+        return len(rows)
+
+    def forget(self, settled_before: datetime, limit: int) -> int:
+        gone = [key for key, at in sorted(self._settled.items(), key=lambda item: item[1]) if at < settled_before][
+            :limit
+        ]
+        for instance_id in gone:
+            del self._settled[instance_id], self._instances[instance_id]
+        self._rows = {
+            key: row for key, row in self._rows.items() if row.delivery.instance.instance_id in self._instances
+        }
+        return len(gone)
+
+    def payload_names(self) -> dict[str, int]:
+        ends: dict[str, int] = {}
+        for instance in self._instances.values():
+            payload = instance.payload
+            ends[payload.name] = max(ends.get(payload.name, 0), payload.offset_bytes + payload.length_bytes)
+        return ends
+
+    def spool_id(self) -> str:
+        return self._spool_id
+
+    def bind_spool(self, spool_id: str) -> None:
+        self._spool_id = spool_id
+
+    def changes(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+def _fits(delivery: Delivery, which: DeliveryFilter) -> bool:
+    return (
+        (not which.ids or delivery.delivery_id in which.ids)
+        and (which.destination is None or delivery.destination == which.destination)
+        and (which.state is None or delivery.state is which.state)
+        and which.sop_instance_uid in ("", delivery.instance.sop_instance_uid)
+        and which.study_instance_uid in ("", delivery.instance.study_instance_uid)
+        and which.rule in ("", delivery.rule)
+        and (which.created_before is None or delivery.created_at < which.created_before)
+        and (which.created_after is None or delivery.created_at > which.created_after)
+    )
