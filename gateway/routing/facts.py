@@ -112,9 +112,7 @@ def _apply(level: Level, edit: Edit, depth: int) -> None:
         _put(level, edit)
         return
     sequence, index = path.steps[depth]
-    if sequence not in level.items:
-        return  # nobody reads it
-    levels = list(level.items[sequence])
+    levels = list(level.items.get(sequence, ()))  # none as well when nobody reads them; then nobody sees this either
     if index == len(levels) and edit.value is not None and edit.where != "present":
         levels.append(Level(level.encoding, level))
         level.mark_present(sequence)

@@ -1,0 +1,312 @@
+"""The routing table: facts, plans, explanations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.dataset.splice import splice
+from gateway.model import DeliveryState, Instance, PayloadRef, Route
+from gateway.ports import ClassMismatch, Edit, Refusal, Unreadable
+from gateway.routing.attribute import parse
+from gateway.routing.kinds import canonical_json
+from gateway.routing.table import RoutingTable, Rule, apply_actions, attributes_of, facts_for
+from tests.unit.dataset.build import ENCODINGS as ENCODING_OF
+from tests.unit.dataset.build import EXPLICIT, Write
+from tests.unit.routing.build import (
+    ASSOCIATION,
+    MR_IMAGE,
+    Body,
+    actions,
+    coercion,
+    encoded,
+    facts,
+    rule,
+    table,
+)
+
+MR, CT = {"modality": "MR"}, {"modality": "CT"}
+OBJECT = {
+    "SOPClassUID": MR_IMAGE,
+    "SOPInstanceUID": "1.2.3",
+    "Modality": "MR",
+    "PatientID": "0042",
+    "StudyInstanceUID": "1.2",
+    "SeriesInstanceUID": "1.3",
+}
+EDIT = [{"remove": "PatientID"}]
+
+PLANS: dict[str, tuple[tuple[Rule, ...], list[tuple[str, str, str]]]] = {
+    "one": ((rule("a", MR, "pacs"),), [("a", "pacs", "")]),
+    "every-rule-that-holds": (
+        (rule("a", MR, "pacs"), rule("b", CT, "vna"), rule("c", {}, "ws1", "ws2")),
+        [("a", "pacs", ""), ("c", "ws1", ""), ("c", "ws2", "")],
+    ),
+    "stop": ((rule("a", MR, "pacs", stop=True), rule("b", {}, "vna")), [("a", "pacs", "")]),
+    "stop-that-does-not-hold": ((rule("a", CT, "pacs", stop=True), rule("b", {}, "vna")), [("b", "vna", "")]),
+    "same-destination-once": ((rule("a", MR, "pacs"), rule("b", {}, "pacs")), [("a", "pacs", "")]),
+    "same-destination-edited-otherwise": (
+        (rule("a", MR, "pacs"), rule("b", {}, "pacs", then=EDIT)),
+        [("a", "pacs", ""), ("b", "pacs", canonical_json(EDIT))],
+    ),
+    "stop-without-destination": ((rule("drop", MR, stop=True), rule("b", {}, "vna")), []),
+}
+
+
+@pytest.mark.parametrize(("rules", "expected"), PLANS.values(), ids=PLANS)
+def test_plans(rules: tuple[Rule, ...], expected: list[tuple[str, str, str]]) -> None:
+    routing = table(*rules)
+    plan = routing.plan(facts(OBJECT, routing))
+    assert [(route.rule, route.destination, route.actions_json) for route in plan.routes] == expected
+    assert not plan.is_unmatched
+    assert plan.edits == ()
+
+
+@pytest.mark.parametrize("unmatched", ["hold", "reject", "discard"])
+def test_unmatched(unmatched: str) -> None:
+    routing = table(rule("a", CT, "pacs"), unmatched=unmatched)  # type: ignore[arg-type]
+    plan = routing.plan(facts(OBJECT, routing))
+    assert plan.is_unmatched
+    held = (Route("unmatched", "", "", DeliveryState.HELD),)
+    assert plan.routes == (held if unmatched == "hold" else ())
+
+
+# --- coercions ---
+
+
+def test_each_coercion_sees_the_edits_of_the_former_and_rules_see_all() -> None:
+    chain = (
+        coercion("first", MR, [{"set": {"PatientID": "{{ PatientID }}-A"}}]),
+        coercion("other", CT, [{"set": {"PatientID": "never"}}]),
+        coercion(
+            "second",
+            {"attribute": {"select": "PatientID", "equals": "0042-A"}},
+            [{"set": {"Modality": "CT", "StudyID": "{{ PatientID }}"}}],
+        ),
+    )
+    routing = table(rule("mr", MR, "pacs"), rule("ct", CT, "vna"), coercions=chain)
+    plan = routing.plan(facts(OBJECT, routing))
+    assert [(edit.path.text, edit.value) for edit in plan.edits] == [
+        ("PatientID", ("0042-A",)),
+        ("Modality", ("CT",)),
+        ("StudyID", ("0042-A",)),
+    ]
+    assert [route.rule for route in plan.routes] == ["ct"]
+
+
+def test_uids_of_the_plan_are_those_after_the_coercions() -> None:
+    uids = {"SOPInstanceUID": "9.1", "StudyInstanceUID": "9.2", "SeriesInstanceUID": "9.3"}
+    routing = table(rule("all", {}, "pacs"), coercions=(coercion("uids", {}, [{"set": uids}]),))
+    before = facts(OBJECT, routing)
+    after = routing.plan(before).facts
+    assert (after.sop_instance_uid, after.study_instance_uid, after.series_instance_uid) == ("9.1", "9.2", "9.3")
+    assert (before.sop_instance_uid, before.study_instance_uid, before.series_instance_uid) == ("1.2.3", "1.2", "1.3")
+
+
+def test_a_coercion_that_fails_refuses_the_object() -> None:
+    failing = coercion("fails", {}, [{"set": {"PatientID": "{{ PatientID.split('^')[3] }}"}}])
+    routing = table(rule("all", {}, "pacs"), coercions=(failing,))
+    with pytest.raises(Refusal):
+        routing.plan(facts(OBJECT, routing))
+
+
+# --- facts ---
+
+
+def read(routing: RoutingTable, content: bytes, sop_class_uid: str = MR_IMAGE, sop_instance_uid: str = "1.2.3") -> Body:
+    body = Body(content)
+    routing.read_facts(
+        association=ASSOCIATION,
+        sop_class_uid=sop_class_uid,
+        sop_instance_uid=sop_instance_uid,
+        transfer_syntax_uid=EXPLICIT,
+        body=body,
+    )
+    return body
+
+
+def test_the_bytes_are_read_once() -> None:
+    routing = table(rule("a", MR, "pacs"), rule("b", {"attribute": {"select": "PatientID", "equals": "x"}}, "vna"))
+    assert read(routing, encoded(OBJECT)).views == 1
+
+
+MISMATCHES = {
+    "equal": (MR_IMAGE, "1.2.3", True),
+    "other-class": ("1.2.840.10008.5.1.4.1.1.2", "1.2.3", False),
+    "other-instance": (MR_IMAGE, "1.2.4", False),
+}
+
+
+@pytest.mark.parametrize(("sop_class_uid", "sop_instance_uid", "fits"), MISMATCHES.values(), ids=MISMATCHES)
+def test_command_and_data_set_must_agree(sop_class_uid: str, sop_instance_uid: str, fits: bool) -> None:
+    if fits:
+        read(table(), encoded(OBJECT), sop_class_uid, sop_instance_uid)
+        return
+    with pytest.raises(ClassMismatch) as mismatch:
+        read(table(), encoded(OBJECT), sop_class_uid, sop_instance_uid)
+    assert mismatch.value.dimse_status == 0xA900
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID"])
+@pytest.mark.parametrize("value", [None, ""], ids=["absent", "empty"])
+def test_a_data_set_without_the_uid_is_let_through(keyword: str, value: str | None) -> None:
+    content = {**OBJECT, keyword: value or ""}
+    if value is None:
+        del content[keyword]
+    read(table(), encoded(content), "1.2.840.10008.5.1.4.1.1.2" if keyword == "SOPClassUID" else MR_IMAGE)
+
+
+def test_unreadable_is_said_so() -> None:
+    with pytest.raises(Unreadable):
+        read(table(), encoded(OBJECT)[:-1])
+
+
+def test_attributes_needed_are_those_of_coercions_and_conditions() -> None:
+    routing = table(
+        rule("a", {"attribute": {"select": "StudyID", "exists": True}}, "pacs", then=[{"empty": "PatientSex"}]),
+        coercions=(coercion("c", MR, [{"set": {"PatientID": "{{ PatientName }}"}}]),),
+    )
+    needed = [path.text for path in routing.attributes_needed]
+    assert sorted(needed) == sorted(
+        ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "PatientName", "StudyID"]
+    )
+
+
+def test_actions_at_delivery_have_their_facts() -> None:
+    stored = Instance(
+        sop_class_uid=MR_IMAGE,
+        sop_instance_uid="1.2.3",
+        transfer_syntax_uid=EXPLICIT,
+        study_instance_uid="1.2",
+        series_instance_uid="1.3",
+        association=ASSOCIATION,
+        payload=PayloadRef("s", 0, 0, b""),
+        received_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    then = actions([{"set": {"StudyID": "{{ association.calling_ae_title }}-{{ PatientID }}"}}])
+    known = facts_for(stored, Body(encoded(OBJECT)), attributes_of(then))
+    assert apply_actions(then, known) == (Edit(parse("StudyID"), ("MR1-0042",)),)
+
+
+def test_a_rules_actions_are_not_decided_at_acceptance() -> None:
+    failing = rule("a", {}, "pacs", then=[{"set": {"StudyID": "{{ PatientName.split('^')[9] }}"}}])
+    routing = table(failing)
+    assert [route.destination for route in routing.plan(facts(OBJECT, routing)).routes] == ["pacs"]
+
+
+# --- overlay and bytes agree ---
+
+SEQUENCE = "ReferencedImageSequence"
+PATHS = [
+    "PatientID",
+    "StudyID",
+    f"{SEQUENCE}[0].CodeMeaning",
+    f"{SEQUENCE}[1].CodeMeaning",
+    f"{SEQUENCE}[*].CodeMeaning",
+]
+READ = [*PATHS, SEQUENCE]
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> list[Edit]:
+    made = []
+    for _ in range(draw(st.integers(0, 6))):
+        text = draw(st.sampled_from(READ))
+        value = draw(st.sampled_from([None, (), ("x",), ("y",)] if text != SEQUENCE else [None, ()]))
+        where = draw(st.sampled_from(["always", "present", "missing"])) if text != SEQUENCE else "always"
+        made.append(Edit(parse(text), value, where))  # type: ignore[arg-type]
+    return made
+
+
+@given(edits(), st.none() | st.integers(0, 3))
+def test_facts_after_edits_are_what_the_edited_bytes_say(some: list[Edit], count: int | None) -> None:
+    write = Write(ENCODING_OF[EXPLICIT])
+    items = [
+        write.item(write.element("CodeMeaning", "LO", f"old{index}") if index % 2 else b"")
+        for index in range(count or 0)
+    ]
+    sequence = b"" if count is None else write.sequence(SEQUENCE, *items)
+    content = sequence + write.element("PatientID", "LO", "0042")
+    everything = table(rule("r", {"all": [{"attribute": {"select": text, "exists": True}} for text in READ]}))
+
+    def known(data: bytes) -> dict[str, tuple[str, ...] | None]:
+        found = everything.read_facts(
+            association=ASSOCIATION,
+            sop_class_uid=MR_IMAGE,
+            sop_instance_uid="1",
+            transfer_syntax_uid=EXPLICIT,
+            body=Body(data),
+        )
+        return {text: found.values(parse(text)) for text in READ}
+
+    before = everything.read_facts(
+        association=ASSOCIATION,
+        sop_class_uid=MR_IMAGE,
+        sop_instance_uid="1",
+        transfer_syntax_uid=EXPLICIT,
+        body=Body(content),
+    )
+    try:
+        after = b"".join(splice(memoryview(content), EXPLICIT, some))
+    except Refusal:
+        return  # an item beyond the next one
+    overlaid = before
+    for edit in some:
+        overlaid = overlaid.edited([edit])
+    assert {text: overlaid.values(parse(text)) for text in READ} == known(after)
+    assert {text: before.values(parse(text)) for text in READ} == known(content)
+
+
+# --- explanations ---
+
+
+def test_every_rule_gets_a_verdict_with_its_reason() -> None:
+    routing = table(
+        rule("ct", {"all": [CT, {"calling_ae_title": "MR1"}]}, "pacs", line=4),
+        rule("mr", {"all": [MR, {"not": CT}]}, "vna", then=EDIT, stop=True, line=9),
+        rule("late", {}, "ws", line=12),
+        coercions=(coercion("tag", MR, [{"set": {"StudyID": "s"}}]),),
+    )
+    explanation = routing.explain(facts(OBJECT, routing))
+    assert [(verdict.name, verdict.is_applied) for verdict in explanation.coercions] == [("tag", True)]
+    assert [(v.name, v.reason.holds, v.is_reached, v.is_applied) for v in explanation.rules] == [
+        ("ct", False, True, False),
+        ("mr", True, True, True),
+        ("late", True, False, False),
+    ]
+    failed = list(explanation.rules[0].reason.deciding())
+    assert [(reason.path, reason.kind, reason.holds) for reason in failed] == [
+        (("all", 0, "modality"), "modality", False)
+    ]
+    held = list(explanation.rules[1].reason.deciding())
+    assert [(reason.path, reason.holds) for reason in held] == [
+        (("all", 0, "modality"), True),
+        (("all", 1, "not", "modality"), False),
+    ]
+    assert explanation.rules[0].mark is not None
+    assert explanation.rules[0].mark.line == 4
+    assert explanation.edits == (Edit(parse("StudyID"), ("s",)),)
+    assert explanation.rules[1].edits == (Edit(parse("PatientID"), None),)
+    assert [route.destination for route in explanation.routes] == ["vna"]
+    assert not explanation.is_unmatched
+
+
+@pytest.mark.parametrize("with_values", [True, False])
+def test_values_are_shown_only_when_asked_for(with_values: bool) -> None:
+    routing = table(rule("id", {"attribute": {"select": "PatientID", "equals": "x"}}, "pacs"))
+    explanation = routing.explain(facts(OBJECT, routing), with_values=with_values)
+    (reason,) = explanation.rules[0].reason.deciding()
+    assert [path.text for path in reason.attributes] == ["PatientID"]
+    assert reason.values == ((("0042",),) if with_values else None)
+    assert explanation.is_unmatched
+
+
+def test_a_table_never_changes() -> None:
+    routing = table(rule("a", MR, "pacs"))
+    with pytest.raises(AttributeError):
+        routing.version = "2"  # type: ignore[misc]
+    assert replace(routing, version="2").attributes_needed == routing.attributes_needed
