@@ -9,6 +9,7 @@ stop    not ready → listeners closed, associations and sends in flight end (up
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import time
 from collections import Counter
@@ -36,7 +37,7 @@ from gateway.life.reload import Live, Reloader, ReloadReport, Reporter
 from gateway.life.signals import Stop, handled
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.model import AssociationFacts, Settings
-from gateway.ports import ConfigurationError, peer_label
+from gateway.ports import ConfigurationError, QueueDepth, peer_label
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.routing.table import RoutingTable
 from gateway.spool.journal import GroupCommitJournal
@@ -118,6 +119,8 @@ class Gateway:
         async with AsyncExitStack() as parts:
             await self._start(parts)
             self.state = "running"
+            gc.collect()
+            gc.freeze()  # dictionaries and classes stay: no collection has to look at them again
             log.info("gateway_started", version=__version__, config=self.live.current.version)
             on_ready(self)
             async with asyncio.TaskGroup() as tasks:
@@ -152,6 +155,7 @@ class Gateway:
     async def _drain(self, stop: Stop) -> bool:
         """Finish what is in flight within `drain`; a second signal cuts it short."""
         self.state = "draining"
+        await self.reloader.close()
         log.info("gateway_draining", associations=len(self.server.associations), limit_s=self.settings.drain_s)
         draining = asyncio.create_task(self._drain_in_time(self.settings.drain_s))
         urged = asyncio.create_task(stop.urged.wait())
@@ -183,23 +187,35 @@ class Gateway:
         return [reason for reason in reasons if reason]
 
     def _free_bytes(self) -> int:
-        return shutil.disk_usage(self.settings.spool.path).free
+        """Of the spool's file system; 0 before there is a spool."""
+        try:
+            return shutil.disk_usage(self.settings.spool.path).free
+        except FileNotFoundError:
+            return 0
+
+    async def _depths(self) -> list[QueueDepth]:
+        """The queue as it stands; nothing before the start and after the end."""
+        if self.journal.health():
+            return []
+        return await self.journal.depths()
 
     async def metrics_page(self) -> tuple[bytes, str]:
         """The metrics, with the queue as it stands now."""
-        self.metrics.set_queue(await self.journal.depths(), utc_now())
+        self.metrics.set_queue(await self._depths(), utc_now())
         self.metrics.set("gateway_spool_free_bytes", self._free_bytes())
         self.metrics.set("gateway_listeners", len(self.server.listeners))
         return self.metrics.text(), CONTENT_TYPE
 
     async def reload(self) -> Mapping[str, object]:
+        if self.state == "starting":
+            return {"result": "refused", "version": self.live.current.version, "problems": ["the gateway is starting"]}
         return (await self.reloader.reload()).as_json()
 
     async def status(self) -> Mapping[str, object]:
         """JSON for `gateway status`."""
         peers = Counter(peer_label(association.facts) for association in self.server.associations)
         last = self.reloader.last
-        depths = await self.journal.depths()
+        depths = await self._depths()
         return {
             "version": __version__,
             "state": self.state,

@@ -86,6 +86,7 @@ class Reloader:
         self._one_at_a_time = asyncio.Lock()
         self._requested = requested
         self.last: ReloadReport | None = None
+        self._is_closed = False
 
     async def serve_requests(self) -> None:
         """Reload whenever `requested` is set (SIGHUP), until cancelled.
@@ -103,6 +104,8 @@ class Reloader:
             started_at = self._now()
             loaded = await asyncio.to_thread(self._load)
             try:
+                if self._is_closed:
+                    raise Refused(("the gateway is stopping",))
                 problems, is_applied = await self._put_in_force(loaded), True
             except Refused as refused:
                 problems, is_applied = refused.problems, False
@@ -110,6 +113,11 @@ class Reloader:
             self.last = ReloadReport(number, started_at, is_applied, self._live.current.version, problems)
             self._report(self.last)
             return self.last
+
+    async def close(self) -> None:
+        """End the reload that is going on, and refuse those that come."""
+        async with self._one_at_a_time:
+            self._is_closed = True
 
     async def _put_in_force(self, loaded: Loaded) -> tuple[str, ...]:
         """The warnings. Raises Refused, and then nothing has changed."""

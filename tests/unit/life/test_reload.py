@@ -178,6 +178,14 @@ async def test_reloads_do_not_overlap() -> None:
     assert [report.number for report in made.reports] == [1, 2, 3, 4, 5]
 
 
+async def test_a_stopping_gateway_reloads_no_more() -> None:
+    made = await bench(loaded("2"))
+    await made.reloader.close()
+    report = await made.reloader.reload()
+    assert (report.is_applied, report.problems) == (False, ("the gateway is stopping",))
+    assert made.live.current.version == "1"
+
+
 @pytest.mark.parametrize(
     ("change", "names"),
     [

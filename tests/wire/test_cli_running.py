@@ -1,0 +1,198 @@
+"""Commands as real processes, against a running gateway and real peers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from gateway.dataset.part10 import read_dicom_file
+from tests.support.caller import call, new_uid, store_new, write_file
+from tests.support.gateway_process import GatewayProcess
+from tests.support.peers import StockSCP, StoreSCP
+from tests.support.processes import Daemon, Finished, free_port, run, until
+
+HOLD = {"unmatched": "hold"}
+
+
+async def command(*arguments: object, rules: Path | None = None) -> Finished:
+    """`gateway …` in a process of its own."""
+    environment = {"GATEWAY_RULES": str(rules)} if rules else {}
+    return await run([sys.executable, "-m", "gateway", *map(str, arguments)], environment=environment)
+
+
+async def test_echo(running: AsyncExitStack, tmp_path: Path) -> None:
+    gateway = await running.enter_async_context(GatewayProcess(tmp_path, HOLD))
+    done = await command("echo", f"127.0.0.1:{gateway.port}", "--called-ae", "GATEWAY")
+    assert (done.returncode, "0x0000" in done.output) == (0, True), done.output
+    refused = await command("echo", f"127.0.0.1:{gateway.port}", "--called-ae", "OTHER")
+    assert refused.returncode == 1
+    assert "rejected" in refused.output
+
+
+async def test_send_files_and_folders_as_they_are(running: AsyncExitStack, tmp_path: Path) -> None:
+    peer = await running.enter_async_context(StoreSCP(tmp_path / "storescp", ae_title="STORESCP"))
+    objects = tmp_path / "objects" / "deep"
+    objects.mkdir(parents=True)
+    paths = [write_file(objects, new_uid()) for _ in range(5)]
+    (objects / "readme.txt").write_text("no DICOM file")
+    done = await command("send", f"127.0.0.1:{peer.port}", objects.parent, paths[0], "--associations", "2")
+    assert done.returncode == 0, done.output
+    assert "6 objects stored" in done.output
+    received = {_body(path) for path in peer.files()}
+    assert received == {_body(path) for path in paths}
+
+
+def _body(path: Path) -> bytes:
+    return path.read_bytes()[read_dicom_file(path).offset_bytes :]
+
+
+async def test_send_tells_each_failure_and_exits_1(running: AsyncExitStack, tmp_path: Path) -> None:
+    peer = await running.enter_async_context(StockSCP(tmp_path / "stock", status=0xA900))
+    image = write_file(tmp_path, new_uid())
+    junk = tmp_path / "junk.dcm"
+    junk.write_bytes(b"no DICOM file")
+    done = await command("send", f"127.0.0.1:{peer.port}", image, junk)
+    assert done.returncode == 1
+    assert f"failed: {image}: 0xA900" in done.output
+    assert f"not sent: {junk}" in done.output
+
+
+async def test_send_counts_warnings_as_stored(running: AsyncExitStack, tmp_path: Path) -> None:
+    peer = await running.enter_async_context(StockSCP(tmp_path / "stock", status=0xB000))
+    done = await command("send", f"127.0.0.1:{peer.port}", write_file(tmp_path, new_uid()))
+    assert done.returncode == 0
+    assert "stored with a warning" in done.output
+    assert "1 object stored" in done.output
+
+
+async def test_send_to_a_peer_of_the_rules_under_its_names(running: AsyncExitStack, tmp_path: Path) -> None:
+    target = await running.enter_async_context(GatewayProcess(tmp_path / "target", {**HOLD}, ae_title="TARGET"))
+    gateway = GatewayProcess(
+        tmp_path / "own",
+        {**HOLD, "peers": {"target": {"ae_title": "TARGET", "address": f"127.0.0.1:{target.port}"}}},
+        ae_title="OWNTITLE",
+    )
+    done = await command("send", "target", write_file(tmp_path, new_uid()), rules=gateway.rules_folder)
+    assert done.returncode == 0, done.output
+    (event,) = [event for event in target.events() if event["event"] == "instance_unmatched"]
+    assert event["calling_ae_title"] == "OWNTITLE"
+
+
+async def test_status_tells_what_runs(running: AsyncExitStack, tmp_path: Path) -> None:
+    rules = {
+        "peers": {"gone": {"ae_title": "GONE", "address": f"127.0.0.1:{free_port()}"}},
+        "routes": [{"name": "all", "to": ["gone"]}],
+        "unmatched": "hold",
+    }
+    gateway = await running.enter_async_context(GatewayProcess(tmp_path, rules))
+    association = await call(gateway.port)
+    assert (await store_new(association)).status == 0
+    await until(lambda: "destination_down" in gateway.log)
+    done = await command("status", "--format", "json", rules=gateway.rules_folder)
+    assert done.returncode == 0, done.output
+    found = json.loads(done.output)
+    assert (found["state"], found["associations"]) == ("running", {"(stranger)": 1})
+    assert found["listeners"][0]["port"] == gateway.port
+    assert [(row["destination"], row["is_up"]) for row in found["destinations"]] == [("gone", False)]
+    assert [(row["destination"], row["state"], row["count"]) for row in found["queue"]] == [("gone", "pending", 1)]
+    text = await command("status", rules=gateway.rules_folder)
+    assert "gone" in text.output
+    assert "down" in text.output
+    await association.release()
+
+
+@pytest.mark.parametrize("way", ["http", "pid file"])
+async def test_reload_waits_and_tells(running: AsyncExitStack, tmp_path: Path, way: str) -> None:
+    settings = {"pid_file": str(tmp_path / "gateway.pid")}
+    gateway = WithoutHTTP(tmp_path, HOLD, settings=settings) if way == "pid file" else GatewayProcess(tmp_path, HOLD)
+    await running.enter_async_context(gateway)
+    gateway.write_rules({"unmatched": "reject"})
+    done = await command("reload", rules=gateway.rules_folder)
+    assert (done.returncode, done.output.startswith("applied")) == (0, True), done.output
+    association = await call(gateway.port)
+    assert (await store_new(association)).status == 0x0124
+    await association.release()
+    gateway.settings = {**gateway.settings, "drain": "3 s"}
+    gateway.write_rules({"unmatched": "hold"})
+    refused = await command("reload", rules=gateway.rules_folder)
+    assert refused.returncode == 1
+    assert "gateway.drain" in refused.output
+    gateway.write_rules({"unmatched": "sometimes"})
+    broken = await command("reload", rules=gateway.rules_folder)
+    assert broken.returncode == 1
+    assert "10-site.yaml:1:" in broken.output
+
+
+class WithoutHTTP(GatewayProcess):
+    """Ready when its log says so."""
+
+    def gateway_section(self) -> dict[str, object]:
+        section = super().gateway_section()
+        del section["http"]
+        return section
+
+    async def is_ready(self) -> bool:
+        return "gateway_started" in self.log
+
+
+async def test_queue_commands_reach_a_running_gateway(running: AsyncExitStack, tmp_path: Path) -> None:
+    rules = {
+        "peers": {"files": {"folder": {"path": f"{tmp_path}/files/{{{{ SOPInstanceUID }}}}.dcm"}}},
+        "unmatched": "hold",
+    }
+    gateway = await running.enter_async_context(GatewayProcess(tmp_path, rules))
+    association = await call(gateway.port)
+    for _ in range(3):
+        assert (await store_new(association)).status == 0
+    await association.release()
+    listed = await command("queue", "list", "--state", "held", rules=gateway.rules_folder)
+    assert len(listed.output.splitlines()) == 4
+    done = await command("queue", "release", "1", "2", "--to", "files", rules=gateway.rules_folder)
+    assert "2 deliveries released" in done.output
+    await until(lambda: len(list((tmp_path / "files").glob("*.dcm"))) == 2)
+    done = await command("queue", "discard", "--state", "held", "--yes", rules=gateway.rules_folder)
+    assert "1 delivery discarded" in done.output
+    await gateway.idle()
+    assert await gateway.metric("gateway_queue_deliveries") == 0
+
+
+async def test_demo_shows_what_went_where() -> None:
+    done = await command("demo", "--explain")
+    assert done.returncode == 0, done.output
+    rows = [line.split() for line in done.output.splitlines()]
+    table = {(row[0], row[3]) for row in rows if len(row) > 4 and row[2:3] == ["0x0000"]}
+    assert table == {
+        ("CT_small.dcm", "archive"),
+        ("MR_small.dcm", "archive"),
+        ("693_J2KI.dcm", "archive"),
+        ("rtdose.dcm", "files"),
+        ("test-SR.dcm", "nobody"),
+    }
+    assert "byte for byte" in done.output
+    assert "edited" in done.output
+    assert "nothing arrived" not in done.output
+
+
+class Demo(Daemon):
+    name = "demo"
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "gateway", "demo", "--keep"]
+
+    async def is_ready(self) -> bool:
+        return "Ctrl-C ends it" in self.log
+
+
+async def test_demo_keeps_running_until_it_is_told(running: AsyncExitStack, tmp_path: Path) -> None:
+    demo = await running.enter_async_context(Demo(tmp_path / "demo.log"))
+    port = int(demo.log.split("listened on 127.0.0.1:")[1].split(".")[0])
+    association = await call(port)
+    assert (await store_new(association)).status == 0
+    await association.release()
+    demo.signal(signal.SIGINT)
+    assert await demo.wait() == 0
