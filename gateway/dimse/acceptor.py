@@ -21,7 +21,8 @@ from gateway.dimse.admission import (
 )
 from gateway.dimse.assembly import Message
 from gateway.dimse.associate_request import APPLICATION_CONTEXT_NAME, AssociateRequest, MalformedAssociate, parse
-from gateway.dimse.association import Association, AssociationEnded, Hold
+from gateway.dimse.association import Association, AssociationEnded
+from gateway.dimse.connection import Hold
 from gateway.dimse.deadlines import Timer
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.negotiation import Answer, Policy, answer_extended, encode_accept, negotiate
@@ -366,6 +367,7 @@ class AcceptedAssociation(Association):
         self._host.left(self)
 
     def _lost(self, error: Exception | None) -> None:
+        super()._lost(error)
         self._host.closed(self)
 
 

@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import itertools
-import socket
-import weakref
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 
 from gateway.dimse.assembly import Message, MessageAssembler, ProtocolError
+from gateway.dimse.connection import WRITE_HIGH_BYTES, Connection, Hold
 from gateway.dimse.context import AcceptedContext
-from gateway.dimse.deadlines import Deadlines, Timer
+from gateway.dimse.deadlines import Timer
 from gateway.dimse.message import DATA_SET, NO_DATA_SET, Command, encode
 from gateway.dimse.pdata import PDUReader, WholePDU, encode_command, fragment_bytes, fragments
 from gateway.dimse.upper_layer import (
@@ -36,14 +34,9 @@ from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError
 
 log = structlog.get_logger()
 
-RECEIVE_BUFFER_BYTES = 256 * 1024
 LARGEST_SENT = 128 * 1024
 """P-DATA-TF that we send, whatever more the peer would take: longer ones are no faster."""
 
-WRITE_HIGH_BYTES = 256 * 1024
-WRITE_LOW_BYTES = 64 * 1024
-
-_buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = weakref.WeakKeyDictionary()
 _numbers = itertools.count(1)
 
 _PDU_EVENTS = {
@@ -56,55 +49,26 @@ _PDU_EVENTS = {
 }
 
 
-class Hold(enum.IntFlag):
-    """Why nothing is read from the peer."""
-
-    TRANSPORT = 1
-    """There is none yet (TLS handshake)."""
-    RECEIVER = 2
-    QUEUE = 4
-    WRITE = 8
-
-
 class AssociationEnded(GatewayError):
     """The association is gone; the message says why."""
 
 
-def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
-    """The one buffer of `loop`: it is filled and emptied without another read in between."""
-    buffer = _buffers.get(loop)
-    if buffer is None:
-        buffer = _buffers[loop] = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
-    return buffer
-
-
-class Association(asyncio.BufferedProtocol):
+class Association(Connection):
     """What both sides share. Use it on its event loop only."""
 
-    holds_reading_while_writing: ClassVar[bool]
-
     def __init__(self, *, is_requestor: bool, timers: Timers, limits: Limits) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
+        super().__init__(PDUReader(limits.max_pdu_bytes), timers.dimse_s)
         self._timers = timers
         self._limits = limits
         self._upper = UpperLayer(is_requestor=is_requestor)
-        self._reader = PDUReader(limits.max_pdu_bytes)
         self._assembler: MessageAssembler | None = None
-        self._deadlines = Deadlines(self._loop, self._expired)
-        self._buffer = _receive_buffer(self._loop)
-        self._held = int(Hold.TRANSPORT)
         self._largest_fragment_bytes = 0
-        self._contexts: Mapping[int, AcceptedContext] = {}
         self._waiting: dict[int, asyncio.Future[Message]] = {}
-        self._writable: asyncio.Future[None] | None = None
-        self._is_write_paused = False
         self._ended: str | None = None
-        self._closed: asyncio.Future[None] | None = None
-        self._is_closed = False
         self.association_id = f"a{next(_numbers)}"
         self.facts = AssociationFacts("", "", "")
-        self.contexts_accepted: Mapping[int, AcceptedContext] = self._contexts
+        self.accepted_contexts: Mapping[int, AcceptedContext] = {}
+        """Accepted presentation contexts by ID."""
 
     # --- what one may ask ------------------------------------------------------------------------------------
 
@@ -112,11 +76,6 @@ class Association(asyncio.BufferedProtocol):
     def is_established(self) -> bool:
         """True between acceptance and release or abort."""
         return self._upper.state is State.ESTABLISHED
-
-    @property
-    def is_closed(self) -> bool:
-        """True when the connection is gone."""
-        return self._is_closed
 
     def abort(self, detail: str = "aborted by us") -> None:
         """Send A-ABORT (service user) and let the connection go; nothing happens when it is gone already."""
@@ -130,78 +89,6 @@ class Association(asyncio.BufferedProtocol):
         """Abort without waiting for the peer to close."""
         self.abort()
         self._close_transport()
-
-    async def wait_closed(self) -> None:
-        """Return when the connection is gone."""
-        if self._is_closed:
-            return
-        if self._closed is None:
-            self._closed = self._loop.create_future()
-        await asyncio.shield(self._closed)
-
-    # --- transport -------------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.attach(transport)
-
-    def attach(self, transport: asyncio.Transport) -> None:
-        """Work on `transport`, plain or after its TLS handshake."""
-        self._transport = transport
-        connection = transport.get_extra_info("socket")
-        if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        transport.set_write_buffer_limits(WRITE_HIGH_BYTES, WRITE_LOW_BYTES)
-        self._attached()
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._reader.feed(self._buffer[:nbytes])
-        self._pump()
-
-    def eof_received(self) -> bool:
-        return False  # a half-closed association is of no use: close
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._is_closed = True
-        self._end(f"connection lost: {exc}" if exc else "the peer closed the connection")
-        if self._upper.is_defined(Event.TRANSPORT_CLOSED):
-            self._event(Event.TRANSPORT_CLOSED)
-        self._deadlines.stop_all()
-        if self._closed is not None and not self._closed.done():
-            self._closed.set_result(None)
-        self._lost(exc)
-
-    def pause_writing(self) -> None:
-        self._is_write_paused = True
-        self._deadlines.start(Timer.SENDING, self._timers.dimse_s)
-        if self.holds_reading_while_writing:
-            self._hold(Hold.WRITE)
-
-    def resume_writing(self) -> None:
-        self._is_write_paused = False
-        self._deadlines.stop(Timer.SENDING)
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        if self.holds_reading_while_writing:
-            self._unhold(Hold.WRITE)
-
-    def _hold(self, reason: Hold) -> None:
-        if not self._held and self._transport is not None:
-            self._transport.pause_reading()
-            self._deadlines.stop(Timer.RECEIVING)
-        self._held |= reason
-
-    def _unhold(self, reason: Hold) -> None:
-        self._held &= ~reason
-        if self._held or self._transport is None:
-            return
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-        self._pump()
 
     def _pump(self) -> None:
         """Work through what was read; what a hold leaves is copied, since the buffer is everybody's."""
@@ -323,15 +210,6 @@ class Association(asyncio.BufferedProtocol):
             self._deadlines.stop(Timer.IDLE)
             self._deadlines.start(Timer.RELEASE, self._timers.association_s)
 
-    def _close_transport(self) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        if transport.get_write_buffer_size():
-            transport.abort()  # closing would wait for a peer that does not read
-        else:
-            transport.close()
-
     def _expired(self, timer: Timer) -> None:
         if timer is Timer.ARTIM:
             if self._upper.is_defined(Event.ARTIM_EXPIRED):
@@ -357,8 +235,7 @@ class Association(asyncio.BufferedProtocol):
             if not future.done():
                 future.set_exception(AssociationEnded(reason))
                 future.exception()  # retrieved: nobody may be waiting any more
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+        self._let_writers_go_on()
         self._association_ended(reason)
         if self._held & Hold.RECEIVER:
             self._unhold(Hold.RECEIVER)
@@ -367,7 +244,7 @@ class Association(asyncio.BufferedProtocol):
 
     def _establish(self, contexts: Mapping[int, AcceptedContext], peer_max_pdu_bytes: int) -> None:
         """Ready for messages; a maximum of 0 means no limit (PS3.8 §D.1)."""
-        self._contexts = self.contexts_accepted = contexts
+        self.accepted_contexts = contexts
         self._largest_fragment_bytes = fragment_bytes(min(peer_max_pdu_bytes or LARGEST_SENT, LARGEST_SENT))
         self._assembler = MessageAssembler(
             contexts,
@@ -375,10 +252,6 @@ class Association(asyncio.BufferedProtocol):
             max_command_bytes=self._limits.command_bytes,
             max_object_bytes=self._limits.object_bytes,
         )
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
 
     def send_command(self, context_id: int, command: Command) -> None:
         """Send a message without a data set.
@@ -414,10 +287,7 @@ class Association(asyncio.BufferedProtocol):
         if not self._upper.may_send_data or self._transport is None:
             raise AssociationEnded(self._ended or "the association is not established")
         self._transport.write(b"".join(pieces))  # one copy; the body may be closed while the transport still sends
-        while self._is_write_paused and self._ended is None:
-            self._writable = self._loop.create_future()
-            await self._writable
-            self._writable = None
+        await self._until_writable()
         if self._ended is not None:
             raise AssociationEnded(self._ended)
 
@@ -430,11 +300,10 @@ class Association(asyncio.BufferedProtocol):
 
     # --- for the two sides -----------------------------------------------------------------------------------
 
-    def _attached(self) -> None:
-        """The transport is there, maybe not yet the one to work on."""
-
     def _lost(self, error: Exception | None) -> None:
-        """The transport is gone."""
+        self._end(f"connection lost: {error}" if error else "the peer closed the connection")
+        if self._upper.is_defined(Event.TRANSPORT_CLOSED):
+            self._event(Event.TRANSPORT_CLOSED)
 
     def _association_ended(self, reason: str) -> None:
         """No more messages."""

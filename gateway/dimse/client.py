@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.dimse.assembly import Message
-from gateway.dimse.association import Association, AssociationEnded, Hold
+from gateway.dimse.association import Association, AssociationEnded
+from gateway.dimse.connection import Hold
 from gateway.dimse.context import VERIFICATION, AcceptedContext
 from gateway.dimse.deadlines import Timer
 from gateway.dimse.message import RESPONSE, Command, CommandField
@@ -281,6 +282,7 @@ class ClientAssociation(Association):
     def _lost(self, error: Exception | None) -> None:
         if isinstance(error, ssl.SSLError):
             self._fail_opening(DestinationRefuses(f"{self._name}: TLS failed: {error}"))
+        super()._lost(error)
 
 
 async def associate(

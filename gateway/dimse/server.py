@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 import structlog
-from pynetdicom import evt
 
 from gateway.dimse.acceptor import AcceptedAssociation, Handlers
 from gateway.dimse.admission import (
@@ -22,9 +21,9 @@ from gateway.dimse.admission import (
     Admitted,
     Rejected,
 )
-from gateway.dimse.context import Service
 from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.negotiation import Policy
+from gateway.dimse.services import OPERATIONS
 from gateway.dimse.tls import server_context
 from gateway.model import AssociationFacts, Limits, Listener, Peer, Timers
 from gateway.ports import ConfigurationError, DataSetReceiver, Meter, NoMeter
@@ -34,14 +33,6 @@ log = structlog.get_logger()
 BACKLOG = 512
 DEFAULT_TIMERS, DEFAULT_LIMITS, NO_METER = Timers(), Limits(), NoMeter()
 STRANGERS_MAY = frozenset({"echo", "store"})
-
-_SERVICES: dict[evt.InterventionEvent, Service] = {
-    evt.EVT_C_ECHO: "echo",
-    evt.EVT_C_STORE: "store",
-    evt.EVT_C_FIND: "find",
-    evt.EVT_C_MOVE: "move",
-    evt.EVT_C_GET: "get",
-}
 
 
 class Server:
@@ -81,7 +72,11 @@ class Server:
         self._handshakes: set[asyncio.Task[None]] = set()
         self._is_draining = False
         self._emptied: asyncio.Future[None] | None = None
-        self._services = frozenset(_SERVICES[event] for event in self.handlers if event in _SERVICES)
+        operations = {operation.event: operation.service for operation in OPERATIONS.values()}
+        unserved = [event.name for event in self.handlers if event not in operations]
+        if unserved:
+            raise ValueError(f"no operation serves {', '.join(unserved)}")
+        self._services = frozenset(operations[event] for event in self.handlers)
 
     # --- listeners -------------------------------------------------------------------------------------------------
 

@@ -371,7 +371,7 @@ async def test_without_a_handler_for_store_no_context_is_accepted() -> None:
         await Peer.associated(running.port) as peer,
     ):
         (association,) = running.server.associations
-        assert set(association.contexts_accepted) == {ECHO_ID}
+        assert set(association.accepted_contexts) == {ECHO_ID}
         peer.send(message(CT_ID, store_command(), b"data"))
         assert await peer.pdu() == INVALID
 
@@ -428,7 +428,7 @@ async def test_a_peer_gets_what_it_may() -> None:
     narrow = dataclasses.replace(KNOWN["ct"], may=frozenset({"store"}), accept_sop_classes=(CT,))
     async with serving(admission=lambda facts: Admitted(narrow)) as running, await Peer.associated(running.port):
         (association,) = running.server.associations
-        assert {context.abstract_syntax for context in association.contexts_accepted.values()} == {CT}
+        assert {context.abstract_syntax for context in association.accepted_contexts.values()} == {CT}
 
 
 # --- receivers -------------------------------------------------------------------------------------------------------
