@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import filterfalse
 
 from pydicom import charset
 
@@ -97,8 +98,9 @@ def _encode_extended(text: str, codecs: Encodings) -> bytes:
     """Code extensions (PS3.5 §6.1.2.5); pydicom chooses the escape sequences."""
     if text.isascii():
         return text.encode("ascii")
-    for character in text:
-        if not character.isascii() and not any(_has(character, codec) for codec in codecs):
+    for character in filterfalse(str.isascii, text):
+        is_in_default = _has(character, DEFAULT[0]) and DEFAULT[0] in codecs  # would go out as a bare Latin-1 byte
+        if is_in_default or not any(_has(character, codec) for codec in codecs):
             raise UnicodeError("the character set cannot write it")
     return bytes(charset.encode_string(text, list(codecs)))
 
