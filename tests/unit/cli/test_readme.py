@@ -1,0 +1,66 @@
+"""README: its YAML is valid, its commands and options exist, its lists are complete."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from gateway.cli import main
+from gateway.config import load
+from gateway.life import exit_code
+from gateway.metrics import METRICS
+
+REPOSITORY = Path(__file__).parents[3]
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+YAML = [text for language, text in BLOCKS if language == "yaml"]
+LINES = [line for language, text in BLOCKS if language == "sh" for line in re.split(r"\n|&&|;", text)]
+COMMANDS = [line.strip() for line in LINES if line.strip().startswith("gateway ")]
+
+
+def test_there_is_something_to_check() -> None:
+    assert YAML
+    assert len(COMMANDS) > 8
+
+
+@pytest.mark.parametrize("text", YAML, ids=range(len(YAML)))
+def test_every_yaml_block_is_valid_without_a_warning(tmp_path: Path, text: str) -> None:
+    (tmp_path / "site.yaml").write_text(text)
+    assert [str(problem) for problem in load(tmp_path, {}).problems] == []
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_has_the_options_it_is_shown_with(line: str) -> None:
+    words = shlex.split(re.sub(r"\s*(2>.*|&)$", "", line))[1:]
+    command: click.Command = main
+    context = click.Context(main, info_name="gateway")
+    while isinstance(command, click.Group):
+        name = words.pop(0)
+        found = command.get_command(context, name)
+        assert found is not None, name
+        command = found
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_every_command_is_listed() -> None:
+    assert [name for name in main.commands if f"`gateway {name}" not in README] == []
+
+
+def test_every_exit_code_is_listed() -> None:
+    codes = {value for name, value in vars(exit_code).items() if name.isupper()}
+    listed = set(map(int, re.findall(r"^\| (\d+) \|", README, re.MULTILINE)))
+    assert codes == listed
+
+
+def test_every_metric_is_listed() -> None:
+    assert [row.name for row in METRICS if f"`{row.name}`" not in README and row.name != "gateway_listeners"] == []
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (REPOSITORY / target).exists(), target
