@@ -1,0 +1,379 @@
+"""C-ECHO and C-STORE on accepted associations: statuses, receivers, several requests, C-CANCEL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+
+from gateway.dimse.memory import MemoryDataSet, MemoryReceiver
+from gateway.dimse.message import Command, encode
+from gateway.dimse.pdata import COMMAND, LAST
+from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
+from gateway.model import Associate, Limits
+from gateway.ports import NotAllowed, SpoolFull
+from tests.unit.dimse.rig import (
+    CT,
+    CT_ID,
+    ECHO_ID,
+    IMPLICIT,
+    MR_ID,
+    VERIFICATION,
+    Peer,
+    echo_command,
+    item,
+    message,
+    p_data,
+    serving,
+    store_command,
+)
+
+INVALID = encode_abort(2, 6)
+# --- C-ECHO and C-STORE -------------------------------------------------------------------------------------------
+
+
+async def test_echo() -> None:
+    async with serving() as running, await Peer.associated(running.port) as peer:
+        peer.send(message(ECHO_ID, echo_command(7)))
+        response = await peer.response()
+        assert response == {
+            "CommandGroupLength": response["CommandGroupLength"],
+            "AffectedSOPClassUID": VERIFICATION,
+            "CommandField": 0x8030,
+            "MessageIDBeingRespondedTo": 7,
+            "CommandDataSetType": 0x0101,
+            "Status": 0,
+        }
+
+
+async def test_a_failing_echo_handler_is_answered_as_documented() -> None:
+    def echo(event: Any) -> int:
+        raise ValueError("broken")
+
+    async with serving(echo=echo) as running, await Peer.associated(running.port) as peer:
+        peer.send(message(ECHO_ID, echo_command()))
+        assert (await peer.response())["Status"] == 0x0000
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["function", "coroutine"])
+@pytest.mark.parametrize("layout", ["one write", "byte by byte", "many items in one PDU", "commands over several PDUs"])
+async def test_store(layout: str, is_async: bool) -> None:
+    seen: list[Any] = []
+
+    def store(event: Any) -> int:
+        seen.append((event.sop_class_uid, event.sop_instance_uid, event.transfer_syntax_uid, bytes(event.body.view())))
+        seen.append((event.assoc.table, event.facts.calling_ae_title, event.message_id, event.context.context_id))
+        return 0xB007
+
+    async def store_later(event: Any) -> int:
+        await asyncio.sleep(0)
+        return store(event)
+
+    command, data = encode(store_command(9)), bytes(range(200))
+    pieces = [command[:10], command[10:33], command[33:]]
+    parts = [item(CT_ID, COMMAND | (LAST if piece is pieces[-1] else 0), piece) for piece in pieces]
+    body = [item(CT_ID, 0, data[:100]), item(CT_ID, 0, b""), item(CT_ID, LAST, data[100:])]
+    async with serving(store_later if is_async else store) as running, await Peer.associated(running.port) as peer:
+        if layout == "one write":
+            peer.send(message(CT_ID, store_command(9), data))
+        elif layout == "byte by byte":
+            for byte in message(CT_ID, store_command(9), data):
+                peer.send(bytes([byte]))
+                await asyncio.sleep(0)
+        elif layout == "many items in one PDU":
+            peer.send(p_data(*parts, *body))
+        else:
+            peer.send(b"".join(map(p_data, [*parts, *body])))
+        response = await peer.response()
+    assert response["Status"] == 0xB007
+    assert response["CommandField"] == 0x8001
+    assert response["MessageIDBeingRespondedTo"] == 9
+    assert (response["AffectedSOPClassUID"], response["AffectedSOPInstanceUID"]) == (CT, "1.2.3.4")
+    assert seen == [(CT, "1.2.3.4", IMPLICIT, data), ("table", "TESTER", 9, CT_ID)]
+
+
+def failing(error: Exception) -> Any:
+    def store(event: Any) -> int:
+        raise error
+
+    return store
+
+
+def answering(**elements: Any) -> Any:
+    def store(event: Any) -> Dataset:
+        answer = Dataset()
+        for keyword, value in elements.items():
+            setattr(answer, keyword, value)
+        return answer
+
+    return store
+
+
+ANSWERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "None": (lambda event: None, {"Status": 0xC002}),
+    "data set without Status": (answering(ErrorComment="x"), {"Status": 0xC001}),
+    "data set": (
+        answering(Status=0xA900, ErrorComment="no", OffendingElement=0x00080016),
+        {"Status": 0xA900, "ErrorComment": "no", "OffendingElement": (0x00080016,)},
+    ),
+    "exception": (failing(ValueError("patient Doe")), {"Status": 0xC211}),
+    "no room": (failing(SpoolFull("no room left")), {"Status": 0xA700, "ErrorComment": "no room left"}),
+    "not allowed": (failing(NotAllowed("x" * 80)), {"Status": 0x0124, "ErrorComment": "x" * 64}),
+}
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["function", "coroutine"])
+@pytest.mark.parametrize(("handler", "elements"), ANSWERS.values(), ids=ANSWERS.keys())
+async def test_answers_of_handlers(handler: Any, elements: dict[str, Any], is_async: bool) -> None:
+    async def later(event: Any) -> Any:
+        await asyncio.sleep(0)
+        return handler(event)
+
+    async with serving(later if is_async else handler) as running, await Peer.associated(running.port) as peer:
+        for message_id in (1, 2):
+            peer.send(message(CT_ID, store_command(message_id), b"data"))
+            response = await peer.response()
+            assert {keyword: response.get(keyword) for keyword in elements} == elements
+            assert ("ErrorComment" in response) == ("ErrorComment" in elements)
+
+
+REFUSED: dict[str, tuple[int, Command, bytes | None, int]] = {
+    "SOP class of another context": (MR_ID, store_command(), b"data", 0xA900),
+    "no SOP class": (CT_ID, store_command(AffectedSOPClassUID=None), b"data", 0xA900),
+    "C-STORE over Verification": (ECHO_ID, store_command(AffectedSOPClassUID=VERIFICATION), b"data", 0x0122),
+    "C-ECHO over storage": (CT_ID, echo_command(), None, 0x0122),
+    "no SOP instance": (CT_ID, store_command(AffectedSOPInstanceUID=None), b"data", 0x0117),
+    "SOP instance with a space": (CT_ID, store_command(AffectedSOPInstanceUID="1.2 3"), b"data", 0x0117),
+    "SOP instance far too long": (CT_ID, store_command(AffectedSOPInstanceUID="1" * 130), b"data", 0x0117),
+    "SOP instance somewhat too long": (CT_ID, store_command(AffectedSOPInstanceUID="1" * 70), b"data", 0x0000),
+    "no data set": (CT_ID, store_command(CommandDataSetType=0x0101), None, 0xC000),
+    "C-FIND": (CT_ID, {"CommandField": 0x20, "MessageID": 1, "CommandDataSetType": 1}, b"data", 0x0211),
+    "N-ACTION": (CT_ID, {"CommandField": 0x130, "MessageID": 1, "CommandDataSetType": 1}, b"data", 0x0211),
+    "N-DELETE": (CT_ID, {"CommandField": 0x150, "MessageID": 1}, None, 0x0211),
+    "an operation of nobody": (CT_ID, {"CommandField": 0x0777, "MessageID": 1}, None, 0x0211),
+}
+
+
+@pytest.mark.parametrize(("context_id", "command", "data", "status"), REFUSED.values(), ids=REFUSED.keys())
+async def test_refused_requests_leave_the_association_alone(
+    context_id: int, command: Command, data: bytes | None, status: int
+) -> None:
+    async with serving() as running, await Peer.associated(running.port) as peer:
+        peer.send(message(context_id, command, data))
+        response = await peer.response()
+        assert response["Status"] == status
+        assert response["CommandField"] == command["CommandField"] | 0x8000
+        assert response["MessageIDBeingRespondedTo"] == 1
+        peer.send(message(ECHO_ID, echo_command(2)))
+        assert (await peer.response())["MessageIDBeingRespondedTo"] == 2
+
+
+async def test_without_a_handler_for_store_no_context_is_accepted() -> None:
+    async with (
+        serving(handlers=[(evt.EVT_C_ECHO, lambda event: 0)]) as running,
+        await Peer.associated(running.port) as peer,
+    ):
+        (association,) = running.server.associations
+        assert set(association.accepted_contexts) == {ECHO_ID}
+        peer.send(message(CT_ID, store_command(), b"data"))
+        assert await peer.pdu() == INVALID
+
+
+async def test_handlers_get_their_arguments() -> None:
+    async with (
+        serving(handlers=[(evt.EVT_C_ECHO, lambda event, one, two: one + two, [0x0100, 0x0022])]) as running,
+        await Peer.associated(running.port) as peer,
+    ):
+        peer.send(message(ECHO_ID, echo_command()))
+        assert (await peer.response())["Status"] == 0x0122
+
+
+async def test_an_object_over_the_limit_is_refused_and_the_association_goes_on() -> None:
+    async with serving(limits=Limits(object_bytes=1000)) as running, await Peer.associated(running.port) as peer:
+        peer.send(message(CT_ID, store_command(1), bytes(100_000)) + message(CT_ID, store_command(2), bytes(1000)))
+        assert (await peer.response())["Status"] == 0xA700
+        assert (await peer.response())["Status"] == 0x0000
+
+
+async def test_a_small_maximum_of_the_peer_is_kept() -> None:
+    async with (
+        serving() as running,
+        await Peer.associated(running.port, associate=Associate(max_pdu_bytes=16)) as peer,
+    ):
+        peer.send(message(ECHO_ID, echo_command(3)))
+        header = await peer.pdu()
+        assert len(header) <= 6 + 16
+        assert int.from_bytes(header[2:6], "big") == len(header) - 6
+
+
+# --- receivers ----------------------------------------------------------------------------------------------------
+
+
+class GatedReceiver(MemoryReceiver):
+    """Takes no more until the gate opens."""
+
+    gate: asyncio.Event
+    written = 0
+    discarded = 0
+
+    def write(self, fragment: memoryview) -> Awaitable[None]:  # type: ignore[override]
+        super().write(fragment)
+        type(self).written += len(fragment)
+        return self._wait()
+
+    async def _wait(self) -> None:
+        await self.gate.wait()
+
+    def discard(self) -> None:
+        type(self).discarded += 1
+
+
+@pytest.fixture
+def gated() -> type[GatedReceiver]:
+    return type("Gated", (GatedReceiver,), {"gate": asyncio.Event()})
+
+
+async def test_a_slow_receiver_holds_the_peer_back(gated: type[GatedReceiver]) -> None:
+    size = 40_000_000
+    received: list[int] = []
+
+    def store(event: Any) -> int:
+        received.append(event.body.length_bytes)
+        return 0
+
+    async with serving(store, receiver=gated) as running, await Peer.associated(running.port) as peer:
+        peer.send(p_data(item(CT_ID, 3, encode(store_command()))))
+        for start in range(0, size, 100_000):
+            peer.send(p_data(item(CT_ID, LAST if start + 100_000 == size else 0, bytes(100_000))))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await peer.writer.drain()
+        assert gated.written < 1_000_000
+        gated.gate.set()
+        assert (await peer.response())["Status"] == 0
+        assert received == [size]
+
+
+async def test_a_peer_that_vanishes_in_a_message(gated: type[GatedReceiver]) -> None:
+    gated.gate.set()
+    async with (
+        serving(receiver=gated) as running,
+        await Peer.associated(running.port) as peer,
+    ):
+        peer.send(message(CT_ID, store_command(), b"data")[:-2])
+        while not gated.written:
+            await asyncio.sleep(0.001)
+        peer.writer.transport.abort()
+        while running.server.associations:
+            await asyncio.sleep(0.001)
+        assert gated.discarded == 1
+
+
+class FullReceiver(MemoryReceiver):
+    def write(self, fragment: memoryview) -> None:
+        raise SpoolFull("no room")
+
+
+async def test_a_full_spool_is_answered_and_recovers() -> None:
+    receivers = iter([FullReceiver, MemoryReceiver])
+
+    async with serving(receiver=lambda: next(receivers)()) as running, await Peer.associated(running.port) as peer:
+        peer.send(message(CT_ID, store_command(1), bytes(300_000)))
+        assert (await peer.response())["Status"] == 0xA700
+        peer.send(message(CT_ID, store_command(2), bytes(300_000)))
+        assert (await peer.response())["Status"] == 0x0000
+
+
+async def test_bodies_are_closed_after_the_response() -> None:
+    closed: list[int] = []
+
+    class Body(MemoryDataSet):
+        def close(self) -> None:
+            closed.append(self.length_bytes)
+
+    class Receiver(MemoryReceiver):
+        def finish(self) -> MemoryDataSet:
+            return Body(super().finish().view())
+
+    async with serving(receiver=Receiver) as running, await Peer.associated(running.port) as peer:
+        peer.send(message(CT_ID, store_command(), b"data"))
+        await peer.response()
+        assert closed == [4]
+
+
+# --- more than one request ----------------------------------------------------------------------------------------
+
+
+async def test_requests_sent_ahead_are_answered_in_order() -> None:
+    order: list[int] = []
+
+    async def store(event: Any) -> int:
+        await asyncio.sleep(0)
+        order.append(event.message_id)
+        return 0
+
+    async with serving(store) as running, await Peer.associated(running.port) as peer:
+        peer.send(b"".join(message(CT_ID, store_command(number), b"data") for number in range(1, 101)) + RELEASE_RQ)
+        for number in range(1, 101):
+            assert (await peer.response())["MessageIDBeingRespondedTo"] == number
+        assert await peer.pdu() == RELEASE_RP
+        assert order == list(range(1, 101))
+
+
+async def test_a_peer_far_ahead_of_our_answers_is_held_back() -> None:
+    gate = asyncio.Event()
+
+    async def store(event: Any) -> int:
+        await gate.wait()
+        return 0
+
+    written = 0
+
+    class Receiver(MemoryReceiver):
+        def write(self, fragment: memoryview) -> None:
+            nonlocal written
+            written += len(fragment)
+
+    count = 300
+    async with serving(store, receiver=Receiver) as running, await Peer.associated(running.port) as peer:
+        peer.send(b"".join(message(CT_ID, store_command(number), bytes(100_000)) for number in range(1, count)))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await peer.writer.drain()
+        assert written < 2_000_000
+        gate.set()
+        for number in range(1, count):
+            assert (await peer.response())["MessageIDBeingRespondedTo"] == number
+
+
+async def test_cancel_reaches_the_handler_and_stray_ones_hurt_nobody() -> None:
+    asked, cancelled = asyncio.Event(), asyncio.Event()
+    seen: list[bool] = []
+
+    async def store(event: Any) -> int:
+        seen.append(event.is_cancelled)
+        asked.set()
+        await cancelled.wait()
+        seen.append(event.is_cancelled)
+        seen.append(event.is_cancelled)
+        return 0
+
+    def cancel(message_id: int) -> bytes:
+        return message(CT_ID, {"CommandField": 0x0FFF, "MessageIDBeingRespondedTo": message_id})
+
+    async with serving(store) as running, await Peer.associated(running.port) as peer:
+        peer.send(b"".join(cancel(number) for number in range(50)))
+        peer.send(message(CT_ID, store_command(7), b"data"))
+        await asked.wait()
+        (association,) = running.server.associations
+        peer.send(cancel(7))
+        while not association.is_cancelled(7):
+            await asyncio.sleep(0.001)
+        cancelled.set()
+        assert (await peer.response())["Status"] == 0
+        assert seen == [False, True, True]
+        assert not association.is_cancelled(7)
