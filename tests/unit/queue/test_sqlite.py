@@ -254,7 +254,8 @@ HOT = (
 ALLOWED_SCANS = re.compile(
     r"SCAN (json_each|arrival|wanted|settlement|surplus|gone|value|hop|CONSTANT ROW|sqlite_sequence)\b"
     r"|SCAN \(subquery"  # of rows that a LIMIT bounds
-    r"|SCAN (delivery USING COVERING INDEX delivery_owed|instance USING COVERING INDEX instance_by_payload)$"  # LIMIT 1: its end
+    # LIMIT 1 from the end of an index or table:
+    r"|SCAN (delivery USING COVERING INDEX delivery_owed|instance USING COVERING INDEX instance_by_payload)$"
     r"|SCAN delivery$"  # last_identifiers: LIMIT 1 from the end of the table
 )
 
