@@ -239,12 +239,10 @@ class _Level:
             pieces += edited if edited is not None else [self.view[item.start : item.end]]
             is_changed = is_changed or edited is not None
             count += 1
-        while _adds_item(edits, depth, count):
-            added = _Level(self.view, [], 0, 0, encoding, self).edited(_of_item(edits, depth, count), depth + 1) or []
+        for of_item in _added(tag, edits, depth, count):
+            added = _Level(self.view, [], 0, 0, encoding, self).edited(of_item, depth + 1) or []
             pieces += [_item_header(encoding, _length(added)), *added]
             is_changed = True
-            count += 1
-        _check_index(tag, edits, depth, count)
         if not is_changed:
             return None
         return self._enclosed(tag, before, pieces)
@@ -337,16 +335,15 @@ def _of_item(edits: list[Edit], depth: int, index: int) -> list[Edit]:
     return [edit for edit in edits if edit.path.steps[depth][1] in (None, index)]
 
 
-def _adds_item(edits: list[Edit], depth: int, index: int) -> bool:
-    return any(edit.path.steps[depth][1] == index and _may_add(edit) for edit in edits)
-
-
-def _may_add(edit: Edit) -> bool:
-    return edit.value is not None and edit.where != "present"
-
-
-def _check_index(tag: int, edits: list[Edit], depth: int, count: int) -> None:
-    for edit in edits:
+def _added(tag: int, edits: list[Edit], depth: int, count: int) -> list[list[Edit]]:
+    """For each item that the edits add to `count`: the edit that adds it, and those after it that are about it."""
+    added: list[list[Edit]] = []
+    for position, edit in enumerate(edits):
         index = edit.path.steps[depth][1]
-        if index is not None and index >= count and _may_add(edit):
-            raise Refusal(f"{edit.path.text or name_of(tag)} cannot be set: the sequence has {count} items")
+        behind = count + len(added)
+        if index is None or index < behind or edit.value is None or edit.where == "present":
+            continue
+        if index > behind:
+            raise Refusal(f"{edit.path.text or name_of(tag)} cannot be set: the sequence has {behind} items")
+        added.append(_of_item(edits[position:], depth, index))
+    return added

@@ -235,6 +235,11 @@ ORDERED = {
         f"{SEQUENCE}[*].CodeMeaning",
         ("old", "new"),
     ),
+    "every-item-then-one-more": (
+        [put(f"{SEQUENCE}[*].CodeMeaning", "all"), put(f"{SEQUENCE}[2].CodeMeaning", "third")],
+        f"{SEQUENCE}[*].CodeMeaning",
+        ("all", "all", "third"),
+    ),
     "two-items-added": (
         [put(f"{SEQUENCE}[2].CodeMeaning", "third"), put(f"{SEQUENCE}[3].CodeMeaning", "fourth")],
         f"{SEQUENCE}[*].CodeMeaning",
