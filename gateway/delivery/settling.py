@@ -9,13 +9,16 @@ from typing import Literal, NamedTuple, TypeVar
 
 import structlog
 
-from gateway.model import Settlement
+from gateway.model import DeliveryState, Settlement
 from gateway.ports import Journal, Meter, Temporary
 
 log = structlog.get_logger()
 
 MAX_UNSETTLED = 512
 """What may be sent twice after a crash; enough for a quarter of a second at wire speed."""
+LINGER_S, ENOUGH = 0.02, 128
+"""A batch waits this long for more, or until it has enough: each commit costs everybody an fsync, and nobody waits to
+hear of a success."""
 PAUSE_S = 1.0
 """Before the journal is asked again after it had no room."""
 
@@ -58,6 +61,7 @@ class Settler:
         self._unsettled = 0
         self._is_closing = False
         self._work = asyncio.Event()
+        self._enough = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
 
@@ -71,6 +75,8 @@ class Settler:
         self._waiting.append(settled)
         self._unsettled += 1
         self._work.set()
+        if len(self._waiting) >= ENOUGH or settled.settlement.state is DeliveryState.PENDING:
+            self._enough.set()
 
     async def room(self) -> None:
         """Return when there is room for more."""
@@ -82,12 +88,14 @@ class Settler:
         """Let `run` end when everything is settled."""
         self._is_closing = True
         self._work.set()
+        self._enough.set()
 
     async def run(self, after_batch: Callable[[bool], None]) -> None:
         """Settle until closed; `after_batch(are_some_pending)` follows every commit."""
         while not (self._is_closing and not self._waiting):
             self._work.clear()
             if self._waiting:
+                await self._linger()
                 await self._commit(after_batch)
                 continue
             await self._work.wait()
@@ -97,8 +105,16 @@ class Settler:
         while self._waiting:
             await self._commit(lambda _: None)
 
+    async def _linger(self) -> None:
+        try:
+            async with asyncio.timeout(LINGER_S):
+                await self._enough.wait()
+        except TimeoutError:
+            return
+
     async def _commit(self, after_batch: Callable[[bool], None]) -> None:
         batch, self._waiting = self._waiting, []
+        self._enough.clear()
         groups: dict[Result, list[Settled]] = {}
         for settled in batch:
             groups.setdefault(settled.result, []).append(settled)
