@@ -14,7 +14,6 @@ from typing import NewType
 
 import re2
 from pydicom._uid_dict import UID_dictionary
-from pydicom.datadict import keyword_dict
 
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of, vr_of
 from gateway.model import AttributePath
@@ -234,5 +233,3 @@ FIELD_TYPES: dict[object, FieldType] = {
     ),
 }
 """Annotation → how to make it. Extensions may add rows."""
-
-KEYWORDS = frozenset(keyword_dict)
