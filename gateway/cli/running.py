@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from gateway import app
-from gateway.cli.options import FORMAT, fail, load_rules, rules_argument, rules_option, show_problems, usable_table
+from gateway.cli.options import FORMAT, fail, load_rules, rules_argument, rules_option, show_problems
 from gateway.cli.render import size, table
+from gateway.config.quantity import host_and_port
 from gateway.life import exit_code, logs, remote
+from gateway.model import HTTP
 
 
 @click.command(epilog="\b\nExamples\n  gateway run\n  gateway run /etc/gateway/rules --log-format json")
@@ -31,22 +33,28 @@ def run(rules: Path, log_level: str, log_format: logs.Format) -> None:
     raise SystemExit(app.run(partial(load_rules, rules.absolute())))
 
 
+HTTP_OPTION = click.option(
+    "--http",
+    "address",
+    default="",
+    metavar="HOST:PORT",
+    help="Its `gateway.http` address; the rules are not read then.",
+)
+
+
 @click.command(epilog="\b\nExamples\n  gateway reload\n  gateway reload --rules /etc/gateway/rules")
 @rules_option
 @click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For the result.")
+@HTTP_OPTION
 @FORMAT
-def reload(rules: Path, timeout: float, form: str) -> None:
+def reload(rules: Path, timeout: float, address: str, form: str) -> None:
     """Have the running gateway load its rules again, and tell the result.
 
     It is found by `gateway.http`, else by `gateway.pid_file` of the rules. Exits 1 when the reload was refused: then
     nothing has changed.
     """
-    loaded = load_rules(rules)
-    if loaded.settings is None:
-        show_problems(loaded.problems)
-        fail("refused: the configuration has errors; the running gateway was not asked and goes on as it is")
     try:
-        result = remote.reload(loaded.settings, timeout)
+        result = remote.reload(_where(rules, address), timeout)
     except remote.NotRunning as error:
         fail(str(error))
     if form == "json":
@@ -61,14 +69,30 @@ def reload(rules: Path, timeout: float, form: str) -> None:
 
 @click.command(epilog="\b\nExample\n  gateway status --format json | jq .queue")
 @rules_option
+@HTTP_OPTION
 @FORMAT
-def status(rules: Path, form: str) -> None:
+def status(rules: Path, address: str, form: str) -> None:
     """Show what the running gateway is doing (needs `gateway.http`)."""
     try:
-        found = remote.status(usable_table(rules).settings)
+        found = remote.status(_where(rules, address))
     except remote.NotRunning as error:
         fail(str(error))
     click.echo(json.dumps(found, indent=2) if form == "json" else _status_text(found))
+
+
+def _where(rules: Path, address: str) -> remote.Place:
+    """Where the running gateway is: as `address` says, else as its rules do."""
+    if address:
+        try:
+            host, port = host_and_port(address)
+        except ValueError:
+            raise click.BadParameter(f"{address!r} is not HOST:PORT", param_hint="--http") from None
+        return remote.Place(HTTP(host, port))
+    loaded = load_rules(rules)
+    if loaded.settings is None:
+        show_problems(loaded.problems)
+        fail(f"{rules}: the configuration has errors; a running gateway was not asked (--http asks it all the same)")
+    return remote.Place(loaded.settings.http, loaded.settings.pid_file)
 
 
 def _status_text(found: dict[str, Any]) -> str:

@@ -8,12 +8,13 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gateway.life.pid_file import read_pid, read_result
-from gateway.model import HTTP, Settings
+from gateway.model import HTTP
 from gateway.ports import GatewayError
 
 POLL_S = 0.05
@@ -24,20 +25,28 @@ class NotRunning(GatewayError):
     """No gateway answers there."""
 
 
-def status(settings: Settings, timeout_s: float = 10.0) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How a running gateway is reached."""
+
+    http: HTTP | None
+    pid_file: str = ""
+
+
+def status(place: Place, timeout_s: float = 10.0) -> dict[str, Any]:
     """`GET /status`. Raises NotRunning."""
-    if settings.http is None:
+    if place.http is None:
         raise NotRunning("the configuration has no `gateway.http`, so that a running gateway cannot be asked")
-    return _call(settings.http, "GET", "/status", timeout_s)
+    return _call(place.http, "GET", "/status", timeout_s)
 
 
-def reload(settings: Settings, timeout_s: float = 60.0) -> dict[str, Any]:
+def reload(place: Place, timeout_s: float = 60.0) -> dict[str, Any]:
     """Reload over HTTP when it is configured, else by SIGHUP, and wait for the result. Raises NotRunning."""
-    if settings.http is not None:
-        return _call(settings.http, "POST", "/-/reload", timeout_s)
-    if not settings.pid_file:
+    if place.http is not None:
+        return _call(place.http, "POST", "/-/reload", timeout_s)
+    if not place.pid_file:
         raise NotRunning("the configuration has neither `gateway.http` nor `gateway.pid_file`; send SIGHUP yourself")
-    return _hang_up(Path(settings.pid_file), timeout_s)
+    return _hang_up(Path(place.pid_file), timeout_s)
 
 
 def _call(address: HTTP, method: str, path: str, timeout_s: float) -> dict[str, Any]:
