@@ -75,10 +75,9 @@ class Housekeeping:
 
     async def look_for_changes(self) -> None:
         """Wake the couriers when another process wrote; its own commits the committer's connection does not count."""
-        changes = await self._call(lambda deliveries: deliveries.changes())
-        if changes == self._changes:
+        before, self._changes = self._changes, await self._call(lambda deliveries: deliveries.changes())
+        if before is None or before == self._changes:
             return
-        self._changes = changes
         self._notify(set(await self._read(lambda reader: reader.pending_destinations())))
 
     async def forget(self, *, is_low: bool) -> int:

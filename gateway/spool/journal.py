@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class JournalClosed(GatewayError):
-    """The gateway is stopping, or the committer died."""
+    """The gateway is stopping, or the committer died: asking this journal again is of no use."""
 
     dimse_status = 0xA700  # the peer may send again, to the next process
 

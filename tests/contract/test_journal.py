@@ -1,0 +1,336 @@
+"""What every `Journal` must do; run against each implementation."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.model import DeliveryState, Instance, Limits, PayloadRef, Route, Spool
+from gateway.ports import DeliveryFilter, EncodedDataSet, GatewayError, Journal, ObjectTooLarge, PayloadLost, SpoolFull
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.spool.journal import GroupCommitJournal
+from tests.contract.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
+
+LARGE_BYTES = 100_000
+LIMIT_BYTES = 10_000_000
+FRAGMENT_BYTES = 16_000
+
+
+class Site:
+    """A journal on a folder, with what a test needs to look behind it."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.spool = Spool(
+            str(folder / "spool"), min_free_bytes=0, large_object_bytes=LARGE_BYTES, segment_bytes=1_000_000
+        )
+        self.journal = self.open()
+
+    def open(self) -> GroupCommitJournal:
+        return GroupCommitJournal(
+            self.spool,
+            lambda: SQLiteQueue(self.folder / "queue.db", now=self.clock),
+            limits=Limits(object_bytes=LIMIT_BYTES),
+            now=self.clock,
+            poll_s=0.02,
+            sweep_s=3600.0,
+        )
+
+    async def restart(self) -> GroupCommitJournal:
+        await self.journal.close()
+        self.journal = self.open()
+        await self.journal.start()
+        return self.journal
+
+
+IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Site]] = {"group commit on SQLite": Site}
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
+    made = IMPLEMENTATIONS[request.param](tmp_path, Clock())
+    await made.journal.start()
+    yield made
+    await made.journal.close()
+
+
+@pytest.fixture
+def journal(site: Site) -> Journal:
+    return site.journal
+
+
+def content(length_bytes: int, seed: int = 1) -> bytes:
+    block = hashlib.sha256(seed.to_bytes(8, "big")).digest()
+    return (block * (length_bytes // len(block) + 1))[:length_bytes]
+
+
+async def receive(journal: Journal, data: bytes, fragment_bytes: int = FRAGMENT_BYTES) -> EncodedDataSet:
+    """As an association does: fragments in a buffer that is used again."""
+    receiver = journal.receiver()
+    buffer = bytearray(fragment_bytes)
+    for start in range(0, len(data), fragment_bytes):
+        fragment = data[start : start + fragment_bytes]
+        buffer[: len(fragment)] = fragment
+        full = receiver.write(memoryview(buffer)[: len(fragment)])
+        if full is not None:
+            await full
+    buffer[:] = b"\xee" * fragment_bytes
+    return receiver.finish()
+
+
+async def commit(
+    journal: Journal, data: bytes, routes: Sequence[Route] = (TO_PACS,), number: int = 1
+) -> tuple[Instance, EncodedDataSet]:
+    body = await receive(journal, data)
+    return await journal.commit(instance(number), body, None, routes), body
+
+
+def stored(journal: Journal, payload: PayloadRef) -> bytes:
+    body = journal.open(payload)
+    try:
+        assert body.length_bytes == payload.length_bytes
+        data = bytes(body.view())
+        assert b"".join(body.chunks(7000)) == data
+    finally:
+        body.close()
+    return data
+
+
+SIZES = {
+    "empty": 0,
+    "one byte": 1,
+    "a fragment": FRAGMENT_BYTES,
+    "as large as a small one gets": LARGE_BYTES,
+    "as small as a large one gets": LARGE_BYTES + 1,
+    "several batches": 3_000_000,
+}
+
+
+@pytest.mark.parametrize("length_bytes", SIZES.values(), ids=SIZES)
+async def test_what_was_committed_comes_back_and_survives(site: Site, length_bytes: int) -> None:
+    data = content(length_bytes)
+    answer, body = await commit(site.journal, data)
+    assert bytes(body.view()) == data, "the body is still the caller's"
+    body.close()
+    assert answer.payload.digest == hashlib.sha256(data).digest()
+    assert answer.payload.length_bytes == length_bytes
+    assert answer.instance_id > 0
+    assert stored(site.journal, answer.payload) == data
+    again = await site.restart()
+    assert stored(again, answer.payload) == data
+    (claimed,) = await again.claim("pacs", 10, 60.0)
+    assert claimed.instance == answer
+
+
+@pytest.mark.parametrize("fragment_bytes", [1, 100, 4096, 70_000], ids="fragments of {}".format)
+async def test_any_fragmentation(journal: Journal, fragment_bytes: int) -> None:
+    data = content(LARGE_BYTES + 50_000)
+    body = await receive(journal, data, fragment_bytes)
+    assert body.length_bytes == len(data)
+    assert bytes(body.view()) == data
+    assert b"".join(body.chunks(1000)) == data
+    assert max(map(len, body.chunks(1000))) <= 1000
+    body.close()
+
+
+EDITS = {
+    "small to small": (1000, [b"new", b"", b"er"]),
+    "large to small": (LARGE_BYTES * 2, [b"tiny"]),
+    "large to large": (LARGE_BYTES * 30, None),
+    "small to large": (1000, [b"x" * LARGE_BYTES, b"y" * LARGE_BYTES]),
+    "to nothing": (1000, []),
+}
+
+
+@pytest.mark.parametrize(("length_bytes", "pieces"), EDITS.values(), ids=EDITS)
+async def test_edited_pieces_are_kept_instead_of_the_body(
+    journal: Journal, length_bytes: int, pieces: list[bytes | memoryview] | None
+) -> None:
+    body = await receive(journal, content(length_bytes))
+    view = body.view()
+    edited: list[bytes | memoryview] = pieces if pieces is not None else [view[:1000], b"edit", view[2000:]]
+    answer = await journal.commit(instance(), body, edited, [TO_PACS])
+    expected = b"".join(edited)
+    assert answer.payload.digest == hashlib.sha256(expected).digest()
+    assert stored(journal, answer.payload) == expected
+    view.release()
+    del edited
+    body.close()
+
+
+async def test_a_body_of_any_kind_can_be_committed(journal: Journal) -> None:
+    answer, body = await commit(journal, content(LARGE_BYTES * 2))
+    body.close()
+    read_back = journal.open(answer.payload)
+    copied = await journal.commit(instance(2), read_back, None, [TO_PACS])
+    read_back.close()
+    assert copied.payload.name != answer.payload.name
+    assert copied.payload.digest == answer.payload.digest
+
+
+async def test_an_object_over_the_limit_is_refused_and_leaves_nothing(site: Site) -> None:
+    receiver = site.journal.receiver()
+    fragment = memoryview(content(1_000_000))
+
+    async def write_too_much() -> None:
+        for _ in range(11):
+            full = receiver.write(fragment)
+            if full is not None:
+                await full
+
+    with pytest.raises(ObjectTooLarge):
+        await write_too_much()
+    receiver.discard()
+    receiver.discard()
+    await site.restart()
+    assert list((site.folder / "spool" / "large").iterdir()) == []
+
+
+@pytest.mark.parametrize("length_bytes", [1000, LARGE_BYTES * 20], ids=["small", "large"])
+async def test_what_is_discarded_leaves_nothing(site: Site, length_bytes: int) -> None:
+    receiver = site.journal.receiver()
+    receiver.write(memoryview(content(length_bytes)))  # the write may be under way
+    receiver.discard()
+    receiver.discard()
+    body = await receive(site.journal, content(length_bytes))
+    body.close()
+    body.close()
+    await site.restart()
+    assert list((site.folder / "spool" / "large").iterdir()) == []
+
+
+async def test_many_commits_at_once_are_each_kept(journal: Journal) -> None:
+    sizes = [10, 5000, LARGE_BYTES + 10, 0, 70_000] * 12
+    datas = [content(size, seed) for seed, size in enumerate(sizes)]
+    done = await asyncio.gather(*(commit(journal, data, number=number) for number, data in enumerate(datas, start=1)))
+    for (answer, body), data in zip(done, datas, strict=True):
+        body.close()
+        assert stored(journal, answer.payload) == data
+    claimed = await journal.claim("pacs", 100, 60.0)
+    assert len(claimed) == len(datas)
+
+
+@pytest.mark.parametrize("length_bytes", [1000, LARGE_BYTES * 2], ids=["small", "large"])
+async def test_a_duplicate_is_one_delivery_and_one_payload(site: Site, length_bytes: int) -> None:
+    data = content(length_bytes)
+    first, body = await commit(site.journal, data)
+    body.close()
+    second, body = await commit(site.journal, data)
+    assert second.instance_id == first.instance_id
+    assert second.payload == first.payload
+    assert bytes(body.view()) == data
+    body.close()
+    again = await site.restart()
+    assert stored(again, first.payload) == data
+    assert len(await again.claim("pacs", 10, 60.0)) == 1
+    assert len(list((site.folder / "spool").glob("*/0*"))) == 1
+
+
+async def test_settling_counts_those_that_held_their_lease(site: Site) -> None:
+    journal = site.journal
+    for number in (1, 2):
+        _, body = await commit(journal, b"data", number=number)
+        body.close()
+    one, two = await journal.claim("pacs", 10, 60.0)
+    late = dataclasses.replace(two, lease=two.lease + 1)
+    counts = await asyncio.gather(
+        journal.settle([settlement(one)]), journal.settle([settlement(late), settlement(two)]), journal.settle([])
+    )
+    assert list(counts) == [1, 1, 0]
+    assert await journal.next_due("pacs") is None
+
+
+async def test_next_due_and_depths(site: Site) -> None:
+    journal = site.journal
+    assert await journal.next_due("pacs") is None
+    _, body = await commit(journal, b"1234", [TO_PACS, TO_VNA])
+    body.close()
+    assert await journal.next_due("pacs") == NOON
+    await journal.claim("pacs", 1, 60.0)
+    assert await journal.next_due("pacs") == NOON + timedelta(seconds=60)
+    depths = {(depth.destination, depth.state, depth.count, depth.size_bytes) for depth in await journal.depths()}
+    assert depths == {("pacs", DeliveryState.PENDING, 1, 4), ("vna", DeliveryState.PENDING, 1, 4)}
+
+
+async def test_listeners_hear_of_new_due_deliveries_only(site: Site) -> None:
+    heard: list[str] = []
+    site.journal.subscribe(heard.append)
+    _, body = await commit(site.journal, b"data", [TO_PACS, HELD])
+    body.close()
+    assert heard == ["pacs"]
+    _, body = await commit(site.journal, b"data", [TO_PACS])
+    body.close()
+    assert heard == ["pacs"], "a duplicate is nothing new"
+
+
+async def test_listeners_hear_of_what_another_process_changed(site: Site) -> None:
+    journal = site.journal
+    _, body = await commit(journal, b"data")
+    body.close()
+    (claimed,) = await journal.claim("pacs", 1, 60.0)
+    await journal.settle([settlement(claimed, DeliveryState.DEAD)])
+    heard = asyncio.Event()
+    journal.subscribe(lambda destination: heard.set() if destination == "pacs" else None)
+
+    def operate() -> int:
+        operator = SQLiteQueue(site.folder / "queue.db", now=site.clock, must_exist=True)
+        with operator.transaction():
+            retried = operator.retry(DeliveryFilter(), site.clock())
+        operator.close()
+        return retried
+
+    assert await asyncio.to_thread(operate) == 1
+    async with asyncio.timeout(10):
+        await heard.wait()
+    assert len(await journal.claim("pacs", 1, 60.0)) == 1
+
+
+LOST = {
+    "no such file": PayloadRef("segments/00000099.seg", 128, 10, bytes(32)),
+    "no such large file": PayloadRef("large/0000000000000099.obj", 128, LARGE_BYTES * 2, bytes(32)),
+}
+
+
+@pytest.mark.parametrize("payload", LOST.values(), ids=LOST)
+async def test_a_lost_payload_is_said_to_be_lost(journal: Journal, payload: PayloadRef) -> None:
+    with pytest.raises(PayloadLost, match=payload.name):
+        journal.open(payload)
+
+
+async def test_a_cancelled_commit_harms_nobody(site: Site) -> None:
+    journal = site.journal
+    for length_bytes in (1000, LARGE_BYTES * 5):
+        bodies = [await receive(journal, content(length_bytes, seed)) for seed in range(6)]
+        tasks = [
+            asyncio.create_task(journal.commit(instance(number), body, None, [TO_PACS]))
+            for number, body in enumerate(bodies, start=1)
+        ]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        for body in bodies:
+            body.close()
+        for seed in (1, 3, 5):
+            answer = answers[seed]
+            assert isinstance(answer, Instance)
+            assert stored(journal, answer.payload) == content(length_bytes, seed)
+    again = await site.restart()
+    for claimed in await again.claim("pacs", 100, 60.0):
+        assert len(stored(again, claimed.instance.payload)) == claimed.instance.payload.length_bytes
+
+
+async def test_after_close_everything_is_refused_and_can_be_sent_again(site: Site) -> None:
+    await site.journal.close()
+    with pytest.raises(GatewayError, match="send again"):
+        site.journal.receiver()
+    with pytest.raises(GatewayError, match="send again") as caught:
+        await site.journal.claim("pacs", 1, 60.0)
+    assert caught.value.dimse_status == SpoolFull.dimse_status
