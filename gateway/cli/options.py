@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -15,6 +15,11 @@ from gateway.config.quantity import duration_s
 from gateway.life import exit_code
 from gateway.model import Peer, Problem
 from gateway.routing.table import RoutingTable
+
+if TYPE_CHECKING:
+    _FloatType = click.ParamType[float]
+else:
+    _FloatType = click.ParamType  # not generic in older releases
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -83,7 +88,7 @@ def peer_named(text: str, rules: Path, called_ae_title: str) -> tuple[Peer, str]
     return peer, table.settings.ae_title
 
 
-class Duration(click.ParamType[float]):
+class Duration(_FloatType):
     """`10 s`, `5min`, `7d`: seconds."""
 
     name = "duration"

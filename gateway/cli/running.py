@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,9 @@ def status(rules: Path, address: str, form: str) -> None:
 def _where(rules: Path, address: str) -> remote.Place:
     """Where the running gateway is: as `address` says, else as its rules do."""
     if address:
-        try:
-            host, port = host_and_port(address)
-        except ValueError:
-            raise click.BadParameter(f"{address!r} is not HOST:PORT", param_hint="--http") from None
+        if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:]+):[0-9]{1,5}", address):
+            raise click.BadParameter(f"{address!r} is not HOST:PORT", param_hint="--http")
+        host, port = host_and_port(address)
         return remote.Place(HTTP(host, port))
     loaded = load_rules(rules)
     if loaded.settings is None:

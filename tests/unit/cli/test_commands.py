@@ -38,6 +38,7 @@ unmatched: hold
 """
 WARNS = GOOD + "groups:\n  unused: {all: [pacs]}\n"
 BAD = GOOD.replace("to: [pacs]", "to: [pax]").replace("unmatched: hold", "unmatched: maybe")
+SITES = {GOOD: "good", WARNS: "warns", BAD: "bad"}
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
         (["explain", "rules/site.yaml", "--calling-ae", "MR1"], GOOD, 1),
         (["nonsense"], GOOD, 2),
     ],
-    ids=str,
+    ids=lambda value: SITES.get(value) if isinstance(value, str) else str(value),
 )
 def test_exit_codes(invoke: Invoke, arguments: list[str], rules: str, expected: int) -> None:
     result = invoke(*arguments, rules=rules)

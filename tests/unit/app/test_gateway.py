@@ -1,0 +1,98 @@
+"""The composition root in this process: a part that dies ends everything, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.config import Loaded, load
+from gateway.life.logs import describe
+from gateway.life.signals import Stop
+from gateway.ports import ConfigurationError
+
+RULES = """
+gateway:
+  ae_title: GATEWAY
+  listeners: [{port: 0, address: 127.0.0.1}]
+  spool: {path: %(folder)s/spool, min_free: 1 MiB}
+  queue: {sqlite: %(folder)s/queue.db}
+  http: {address: "127.0.0.1:0"}
+  admit: any
+unmatched: hold
+"""
+
+
+def loaded(folder: Path) -> Loaded:
+    path = folder / "site.yaml"
+    path.write_text(RULES % {"folder": folder})
+    return load(path, {})
+
+
+def made(folder: Path) -> Gateway:
+    found = loaded(folder)
+    assert found.table is not None, found.problems
+    return Gateway(found.table, lambda: loaded(folder), asyncio.Event())
+
+
+class Fault(Exception):
+    pass
+
+
+@pytest.mark.parametrize("part", ["journal", "delivery"])
+async def test_a_part_that_dies_ends_everything_with_its_error(tmp_path: Path, part: str) -> None:
+    gateway = made(tmp_path)
+
+    def die(gateway: Gateway) -> None:
+        failure = gateway.journal._failure if part == "journal" else gateway.delivery._ended
+        assert failure is not None
+        failure.set_exception(Fault("no more"))
+
+    with pytest.raises(ExceptionGroup) as raised:
+        async with asyncio.timeout(10):
+            await gateway.run(Stop(), die)
+    assert raised.group_contains(Fault)
+    assert gateway.server.listeners == {}
+    again, stop = made(tmp_path), Stop()  # the spool is free
+    assert await again.run(stop, lambda _: stop.ask("test"))
+
+
+async def test_stop_before_it_is_ready_still_stops(tmp_path: Path) -> None:
+    stop = Stop()
+    stop.ask("test")
+    async with asyncio.timeout(10):
+        assert await made(tmp_path).run(stop)
+
+
+async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
+    first, stop, ready = made(tmp_path), Stop(), asyncio.Event()
+    running = asyncio.create_task(first.run(stop, lambda _: ready.set()))
+    await ready.wait()
+    with pytest.raises(ConfigurationError, match="another gateway uses it"):
+        await made(tmp_path).run(Stop())
+    assert first.not_ready() == []
+    stop.ask("test")
+    assert await running
+
+
+async def test_what_it_shows_at_each_stage(tmp_path: Path) -> None:
+    gateway, stop = made(tmp_path), Stop()
+    assert gateway.not_ready() == ["starting"]
+    assert (await gateway.reload())["result"] == "refused"
+    seen: list[object] = []
+
+    def look(gateway: Gateway) -> None:
+        seen.extend(gateway.not_ready())
+        stop.ask("test")
+
+    await gateway.run(stop, look)
+    assert seen == []
+    assert gateway.not_ready() == ["draining"]
+    assert (await gateway.reload())["problems"] == ["the gateway is stopping"]
+
+
+def test_errors_are_described_without_values() -> None:
+    group = ExceptionGroup("x", [ValueError("Nobody^At^All"), ConfigurationError("port 104 is taken")])
+    assert describe(group) == "ExceptionGroup: ValueError; ConfigurationError: port 104 is taken"
