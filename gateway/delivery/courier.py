@@ -126,7 +126,8 @@ class Courier:
     def notify(self) -> None:
         """There may be new due deliveries. Called for every commit: cheap."""
         self._is_more_expected = True
-        if self._circuit.is_closed and len(self._ready) <= self._low:
+        may_send = self._circuit.is_closed or not self._circuit.wait_s(_clock_s())  # a probe waits for an object, too
+        if may_send and len(self._ready) <= self._low:
             self._wake.set()
 
     def replace(self, peer: Peer, destination: Destination) -> None:

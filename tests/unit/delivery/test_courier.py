@@ -313,6 +313,27 @@ async def test_while_it_is_down_the_old_ones_are_given_up_untried_and_the_young_
     assert bench.meter.counted["gateway_deliveries_total", "pacs", "expired"] == 700
 
 
+async def test_work_that_comes_when_the_last_one_was_given_up_is_tried_though_nothing_was_left_to_probe(
+    bench: Bench,
+) -> None:
+    is_up = asyncio.Event()
+
+    async def reach(channel: int) -> None:
+        if not is_up.is_set():
+            raise DestinationDown("connection refused")
+
+    bench.to().reach = reach
+    bench.journal.add(age_s=8 * 86400.0)
+    await bench.start(peer(retry=Retry(first_delay_s=0.02, jitter=0.0)))
+    await bench.journal.until_all(DEAD)
+    await bench.journal.until(lambda: bench.service.status()[0].wait_s == 0)
+    for _ in range(50):
+        await asyncio.sleep(0)  # the wait is over, and the queue was asked and had nothing
+    is_up.set()
+    young = bench.journal.add()
+    await bench.journal.until(lambda: bench.journal.rows[young].state is DELIVERED)
+
+
 # --- leases and the journal -----------------------------------------------------------------------------------------
 
 
