@@ -18,10 +18,10 @@ from random import Random
 
 import structlog
 
-from gateway.delivery.circuit import CLOSED, Circuit
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.retry import delay_s, is_given_up
 from gateway.delivery.settling import patiently
+from gateway.delivery.standing import Standing
 from gateway.delivery.transform import outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model import Deferred, Delivered, Delivery, Outcome, Peer, Refused
@@ -50,6 +50,9 @@ FRESH_S = LEASE_S / 2
 FIRST_CLAIM, SMALLEST_CLAIM, LARGEST_CLAIM = 32, 4, 512
 FAST_S, SLOW_S = 1.0, 10.0
 """A full batch that lasts less than `FAST_S` doubles the next one; longer than `SLOW_S` halves it."""
+GATHER_S = 0.01
+"""After a batch that emptied the queue the next claim waits this long: while objects stream in, a claim for each of
+their commits would double the number of commits. The first object after a pause does not wait."""
 MIN_REST_S = 0.05
 """Before the queue is asked again for something due that it did not give (it is under another lease)."""
 SWEEP = 500
@@ -94,13 +97,11 @@ class Courier:
         self.peer = peer
         self._destination = destination
         self._journal = journal
-        self._meter = meter
         self._now = now
         self._random = random
         self._idle_s = idle_s
         self._ledger = Ledger(journal, peer.name, meter, now)
-        self._circuit = CLOSED
-        self._is_up: bool | None = None
+        self._standing = Standing(peer.name, meter, random)
         self._is_stopping = False
         self._is_sweep_due = False
         self._is_more_expected = True
@@ -126,8 +127,7 @@ class Courier:
     def notify(self) -> None:
         """There may be new due deliveries. Called for every commit: cheap."""
         self._is_more_expected = True
-        may_send = self._circuit.is_closed or not self._circuit.wait_s(_clock_s())  # a probe waits for an object, too
-        if may_send and len(self._ready) <= self._low:
+        if not self._standing.wait_s() and len(self._ready) <= self._low:
             self._wake.set()
 
     def replace(self, peer: Peer, destination: Destination) -> None:
@@ -137,7 +137,7 @@ class Courier:
 
     def probe_now(self) -> None:
         """An operator may have mended something: do not wait for the circuit."""
-        self._circuit = self._circuit.probe_now()
+        self._standing.probe_now()
         self._hire_after_s = 0.0
         self._is_more_expected = True
         self._wake.set()
@@ -150,10 +150,8 @@ class Courier:
 
     def status(self) -> CourierStatus:
         """As it stands now."""
-        wait_s = self._circuit.wait_s(_clock_s())
-        return CourierStatus(
-            self.name, self._is_up, self._circuit.reason, wait_s, len(self._ledger), len(self._workers)
-        )
+        here, held = self._standing, len(self._ledger)
+        return CourierStatus(self.name, here.is_up, here.reason, here.wait_s(), held, len(self._workers))
 
     async def run(self) -> None:
         """Deliver until `stop`; then finish what is in flight, give back and settle the rest, close the channels."""
@@ -186,14 +184,17 @@ class Courier:
 
     async def _look(self) -> float | None:
         """Claim if it is time for it; the seconds to rest then, None: until somebody wakes us."""
-        wait_s = self._circuit.wait_s(_clock_s())
+        wait_s = self._standing.wait_s()
         if wait_s > 0:
             if self._is_sweep_due:
                 await self._sweep_old()
             return wait_s
-        is_probe = not self._circuit.is_closed
+        is_probe = not self._standing.is_closed
         if (is_probe and self._ledger) or len(self._ready) > self._low:
             return None
+        gather_s = self._claimed_at_s + GATHER_S - _clock_s()
+        if gather_s > 0 and not (is_probe or self._was_full):
+            return gather_s
         limit = 1 if is_probe else self._next_limit()
         self._is_more_expected = False
         batch = await self._claim(limit)
@@ -227,7 +228,7 @@ class Courier:
         """Put a claimed batch in line, unless the world changed meanwhile."""
         claimed_at_s = _clock_s()
         self._ready.extend((claimed_at_s, delivery) for delivery in batch if self._ledger.claimed(delivery))
-        if self._is_stopping or self._circuit.wait_s(claimed_at_s) > 0:
+        if self._is_stopping or self._standing.wait_s() > 0:
             self._return_ready()
             return
         self._low = len(self._ready) // 2
@@ -245,7 +246,7 @@ class Courier:
             young = 0
             for delivery in batch:
                 if self._is_given_up(delivery):
-                    self._ledger.expired(delivery, self._circuit.reason, None)
+                    self._ledger.expired(delivery, self._standing.reason, None)
                     continue
                 self._ledger.returned(delivery)
                 young += 1
@@ -269,7 +270,7 @@ class Courier:
             return
         if any(not worker.is_open for worker in self._workers):
             return
-        if self._workers and (not self._circuit.is_closed or _clock_s() < self._hire_after_s):
+        if self._workers and (not self._standing.is_closed or _clock_s() < self._hire_after_s):
             return
         assert self._group is not None
         worker = Worker()
@@ -362,15 +363,17 @@ class Courier:
         elif type(outcome) is Deferred:
             worker.is_open = False  # proves itself again with its next object
             self._defer(delivery, outcome, seconds)
-        if not self._circuit.is_closed:
+        if not self._standing.is_closed:
             self._wake.set()
 
     def _defer(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
-        retry, now_s, wait_s = self.peer.retry, _clock_s(), outcome.retry_after_s
+        retry, wait_s = self.peer.retry, outcome.retry_after_s
         if outcome.is_destination_down:
-            self._change(self._circuit.down(retry, now_s, self._random, outcome.reason, wait_s))
+            has_opened = self._standing.fail(retry, outcome.reason, after_s=wait_s)
         else:
-            self._change(self._circuit.doubted(retry, now_s, self._random, outcome.reason))
+            has_opened = self._standing.doubt(retry, outcome.reason)
+        if has_opened:
+            self._return_ready()
         if self._is_given_up(delivery):
             self._expire(delivery, outcome.reason, seconds)
             return
@@ -389,8 +392,8 @@ class Courier:
             self._ready.appendleft((begun_s, delivery))
             self._is_work_there.set()
             return
-        circuit = self._circuit.down(self.peer.retry, _clock_s(), self._random, str(error))
-        self._change(circuit, must_be_mended=isinstance(error, DestinationRefuses))
+        if self._standing.fail(self.peer.retry, str(error), must_be_mended=isinstance(error, DestinationRefuses)):
+            self._return_ready()
         seconds = _clock_s() - begun_s
         if self._is_given_up(delivery):
             self._expire(delivery, str(error), seconds)
@@ -399,40 +402,15 @@ class Courier:
         self._wake.set()
 
     def _peer_answered(self) -> None:
-        if self._circuit is CLOSED and self._is_up:
-            return
-        if not self._circuit.is_closed:
-            log.info("delivery.destination_up", destination=self.name)
+        if self._standing.answered():
             self._is_more_expected = True
             self._wake.set()
-        self._circuit = CLOSED
-        self._is_up = True
-        self._meter.set("gateway_destination_up", 1, destination=self.name)
-
-    def _change(self, circuit: Circuit, *, must_be_mended: bool = False) -> None:
-        """Follow the circuit; `must_be_mended` says that waiting alone will not help."""
-        if circuit is self._circuit:
-            return
-        self._circuit = circuit
-        if circuit.is_closed:
-            return
-        wait_s = round(circuit.wait_s(_clock_s()), 3)
-        (log.error if must_be_mended else log.warning)(
-            "delivery.destination_refuses" if must_be_mended else "delivery.destination_down",
-            destination=self.name,
-            reason=circuit.reason,
-            failures=circuit.openings,
-            next_try_s=wait_s,
-        )
-        self._is_up = False
-        self._meter.set("gateway_destination_up", 0, destination=self.name)
-        self._return_ready()
 
     def _is_given_up(self, delivery: Delivery) -> bool:
         return is_given_up(self.peer.retry, delivery.created_at, self._now())
 
     def _expire(self, delivery: Delivery, reason: str, seconds: float) -> None:
-        self._is_sweep_due = not self._circuit.is_closed
+        self._is_sweep_due = not self._standing.is_closed
         self._ledger.expired(delivery, reason, seconds)
 
 

@@ -1,0 +1,86 @@
+"""How one destination stands: its circuit, told to the log and the metrics when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import structlog
+
+from gateway.delivery.circuit import CLOSED, Circuit
+from gateway.model import Retry
+from gateway.ports import Meter
+
+log = structlog.get_logger()
+
+
+class Standing:
+    """Up, in doubt, or down since when and until when."""
+
+    def __init__(self, destination: str, meter: Meter, random: Random) -> None:
+        self._destination = destination
+        self._meter = meter
+        self._random = random
+        self._circuit = CLOSED
+        self.is_up: bool | None = None
+        """None before the first answer or failure."""
+
+    @property
+    def is_closed(self) -> bool:
+        """True while objects may flow freely; else they probe one by one."""
+        return self._circuit.is_closed
+
+    @property
+    def reason(self) -> str:
+        """Why it is down; empty when it is not."""
+        return self._circuit.reason
+
+    def wait_s(self) -> float:
+        """Until something may be sent again; 0 when it may."""
+        return self._circuit.wait_s(_clock_s())
+
+    def probe_now(self) -> None:
+        """Do not wait any longer."""
+        self._circuit = self._circuit.probe_now()
+
+    def answered(self) -> bool:
+        """It answered; True when it was down until now."""
+        if self.is_up and self._circuit is CLOSED:
+            return False
+        was_down = not self._circuit.is_closed
+        if was_down:
+            log.info("delivery.destination_up", destination=self._destination)
+        self._circuit = CLOSED
+        self.is_up = True
+        self._meter.set("gateway_destination_up", 1, destination=self._destination)
+        return was_down
+
+    def doubt(self, retry: Retry, reason: str) -> bool:
+        """One object was deferred; True when that opened the circuit."""
+        return self._follow(self._circuit.doubted(retry, _clock_s(), self._random, reason), must_be_mended=False)
+
+    def fail(self, retry: Retry, reason: str, *, after_s: float | None = None, must_be_mended: bool = False) -> bool:
+        """It is down; True when that opened the circuit. `must_be_mended`: waiting alone will not help."""
+        circuit = self._circuit.down(retry, _clock_s(), self._random, reason, after_s)
+        return self._follow(circuit, must_be_mended=must_be_mended)
+
+    def _follow(self, circuit: Circuit, *, must_be_mended: bool) -> bool:
+        if circuit is self._circuit:
+            return False
+        self._circuit = circuit
+        if circuit.is_closed:
+            return False
+        (log.error if must_be_mended else log.warning)(
+            "delivery.destination_refuses" if must_be_mended else "delivery.destination_down",
+            destination=self._destination,
+            reason=circuit.reason,
+            failures=circuit.openings,
+            next_try_s=round(self.wait_s(), 3),
+        )
+        self.is_up = False
+        self._meter.set("gateway_destination_up", 0, destination=self._destination)
+        return True
+
+
+def _clock_s() -> float:
+    return asyncio.get_running_loop().time()
