@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -154,13 +155,11 @@ async def test_what_was_cut_off_is_sent_again(tmp_path: Path, running: AsyncExit
 async def test_one_dead_peer_of_each_kind_holds_up_nobody_else(
     tmp_path: Path, storescp: StoreSCP, running: AsyncExitStack
 ) -> None:
-    black_hole = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    running.push_async_callback(black_hole.wait_closed)
-    running.callback(black_hole.close)
+    black_hole = running.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))  # connects, never answers
     silent = await running.enter_async_context(StockSCP(tmp_path / "silent", delay_s=600.0))
     ports = {
         "refusing": free_port(),
-        "black_hole": black_hole.sockets[0].getsockname()[1],
+        "black_hole": black_hole.getsockname()[1],
         "silent": silent.port,
     }
     journal = MemoryJournal()
