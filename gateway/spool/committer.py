@@ -126,7 +126,6 @@ class Committer(threading.Thread):
             self._tell_started(error)
             return
         self._tell_started(None)
-        requests: list[Request] = []
         try:
             while requests := self._gather():
                 began_s = time.perf_counter()
@@ -135,9 +134,6 @@ class Committer(threading.Thread):
         except BaseException as error:
             self.failure = error
             log.critical("spool.committer_died", error=f"{type(error).__name__}: {error}")
-            for request in requests:
-                request.error = request.error or error
-            self._finish(Group(requests, 0.0))
         finally:
             deliveries.close()
             self._finish(None)

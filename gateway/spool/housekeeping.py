@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from gateway.ports import GatewayError, Meter, Queue
+from gateway.ports import Meter, Queue, Temporary
 from gateway.spool.store import SpoolStore
 
 log = structlog.get_logger()
@@ -69,7 +69,7 @@ class Housekeeping:
                 if self._monotonic() >= sweep_at_s or (is_low and forgotten):
                     await self.sweep(is_low=is_low)
                     sweep_at_s = self._monotonic() + sweep_s
-            except (GatewayError, OSError) as error:
+            except (Temporary, OSError) as error:
                 log.warning("spool.housekeeping_failed", error=str(error))
             await asyncio.sleep(poll_s)
 

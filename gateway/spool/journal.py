@@ -285,7 +285,10 @@ class GroupCommitJournal:
 
     def _check(self) -> None:
         if self._problem:
-            raise JournalClosed(f"spool {self._spool.path}: {self._problem}; send again after the restart")
+            raise self._closed()
+
+    def _closed(self) -> JournalClosed:
+        return JournalClosed(f"spool {self._spool.path}: {self._problem}; send again after the restart")
 
     def _finish(self, group: Group | None) -> None:
         """On the event loop, once a group."""
@@ -329,14 +332,17 @@ class GroupCommitJournal:
         self._break(error)
         for request in list(self._unfinished):
             self._let_go(request)
-            _settle_future(request.done, None, JournalClosed(f"spool {self._spool.path}: the committer died: {error}"))
+            _settle_future(request.done, None, self._closed())
         self._unfinished.clear()
 
     def _break(self, error: BaseException) -> None:
         self._problem = self._problem or f"broken: {type(error).__name__}: {error}"
-        if not self._failure.done():
-            self._failure.set_exception(error)
-            self._failure.exception()  # seen: `failed` raises it to whoever waits
+        if self._failure.done():
+            return
+        failure = self._closed()
+        failure.__cause__ = error
+        self._failure.set_exception(failure)
+        self._failure.exception()  # seen: `failed` raises it to whoever waits
 
     # --- reading and housekeeping -------------------------------------------------------------------------------
 

@@ -1,0 +1,55 @@
+"""A disk that fails when it is told to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gateway.spool.disk import Buffer, LocalDisk
+
+
+class FaultyDisk(LocalDisk):
+    """The local disk; `fail[call]` is asked before each call of that name and may raise."""
+
+    def __init__(self) -> None:
+        self.fail: dict[str, Callable[[], None]] = {}
+        self.calls: list[str] = []
+        self.free: int | None = None
+
+    def _ask(self, call: str) -> None:
+        self.calls.append(call)
+        self.fail.get(call, lambda: None)()
+
+    def create(self, path: Path) -> int:
+        self._ask("create")
+        return super().create(path)
+
+    def pwritev(self, descriptor: int, buffers: Sequence[Buffer], offset_bytes: int) -> int:
+        try:
+            self._ask("pwritev")
+        except OSError:
+            os.pwrite(descriptor, bytes(buffers[0])[:10], offset_bytes)  # a torn write is what a full disk leaves
+            raise
+        return super().pwritev(descriptor, buffers, offset_bytes)
+
+    def fdatasync(self, descriptor: int) -> None:
+        self._ask("fdatasync")
+        super().fdatasync(descriptor)
+
+    def sync_folder(self, path: Path) -> None:
+        self._ask("sync_folder")
+        super().sync_folder(path)
+
+    def free_bytes(self, path: Path) -> int:
+        self._ask("free_bytes")
+        return super().free_bytes(path) if self.free is None else self.free
+
+
+def error(number: int) -> Callable[[], None]:
+    """Fails with this errno every time."""
+
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail

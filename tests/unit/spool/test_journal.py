@@ -1,0 +1,431 @@
+"""The journal when things go wrong: full disks, failed syncs, a committer that dies, peers that overrun memory."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.model import DeliveryState, Instance, Spool
+from gateway.ports import ConfigurationError, DeliveryFilter, Queue, SpoolFull
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.spool.body import InMemoryDataSet
+from gateway.spool.journal import GroupCommitJournal, JournalClosed
+from gateway.spool.large import ReceivedFile
+from tests.contract.samples import TO_PACS, Clock, instance, settlement
+from tests.unit.spool.faulty import FaultyDisk, error
+
+LARGE_BYTES = 100_000
+
+
+class Site:
+    """Folder, clock and disk of one journal."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self.disk = FaultyDisk()
+        self.queue_factory: Callable[[], Queue] = lambda: SQLiteQueue(folder / "queue.db", now=self.clock)
+        self.seconds = 0.0
+
+    @asynccontextmanager
+    async def journal(
+        self, *, min_free_bytes: int = 0, memory_bytes: int = 10**9, retention_s: float = 3600.0
+    ) -> AsyncIterator[GroupCommitJournal]:
+        spool = Spool(
+            str(self.folder / "spool"),
+            min_free_bytes,
+            retention_s,
+            segment_bytes=1_000_000,
+            large_object_bytes=LARGE_BYTES,
+        )
+        journal = GroupCommitJournal(
+            spool,
+            lambda: self.queue_factory(),
+            now=self.clock,
+            monotonic=lambda: self.seconds,
+            disk=self.disk,
+            memory_bytes=memory_bytes,
+            poll_s=0.01,
+            sweep_s=0.0,
+        )
+        await journal.start()
+        try:
+            yield journal
+        finally:
+            await journal.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+async def commit(journal: GroupCommitJournal, data: bytes = b"data", number: int = 1) -> Instance:
+    body = InMemoryDataSet([data])
+    try:
+        return await journal.commit(instance(number), body, None, [TO_PACS])
+    finally:
+        body.close()
+
+
+async def write(journal: GroupCommitJournal, length_bytes: int) -> object:
+    """Receive so much; the body, or the receiver's error."""
+    receiver = journal.receiver()
+    try:
+        for start in range(0, length_bytes, 50_000):
+            full = receiver.write(memoryview(b"x" * min(50_000, length_bytes - start)))
+            if full is not None:
+                await full
+        return receiver.finish()
+    except SpoolFull as caught:
+        receiver.discard()
+        return caught
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what housekeeping does soon."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+# --- grouping ---------------------------------------------------------------------------------------------------
+
+
+class SlowSync(FaultyDisk):
+    """A sync that lasts until it is allowed to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered = threading.Event()
+        self.may_end = threading.Event()
+
+    def fdatasync(self, descriptor: int) -> None:
+        self.entered.set()
+        assert self.may_end.wait(20)
+        super().fdatasync(descriptor)
+
+
+async def test_what_arrives_during_a_sync_is_the_next_group(site: Site) -> None:
+    site.disk = disk = SlowSync()
+    async with site.journal() as journal:
+        first = asyncio.create_task(commit(journal, number=1))
+        await asyncio.to_thread(disk.entered.wait, 20)
+        rest = [asyncio.create_task(commit(journal, number=number)) for number in range(2, 30)]
+        await asyncio.sleep(0)
+        assert not first.done(), "nothing is acknowledged before its sync"
+        disk.may_end.set()
+        await asyncio.gather(first, *rest)
+    assert disk.calls.count("fdatasync") == 2
+
+
+async def test_claims_alone_sync_no_payload(site: Site) -> None:
+    async with site.journal() as journal:
+        await commit(journal)
+        before = site.disk.calls.count("fdatasync")
+        (claimed,) = await journal.claim("pacs", 10, 60.0)
+        await journal.settle([settlement(claimed)])
+        assert site.disk.calls.count("fdatasync") == before
+
+
+class Breakable(SQLiteQueue):
+    """Fails for instances that it is told to fail for."""
+
+    def accept_all(self, arrivals: Any, now: Any) -> Any:
+        if any(each.sop_instance_uid.endswith(".13") for each, _ in arrivals):
+            raise ValueError("unlucky")
+        return super().accept_all(arrivals, now)
+
+
+async def test_one_bad_request_does_not_fail_its_group(site: Site) -> None:
+    site.queue_factory = lambda: Breakable(site.folder / "queue.db", now=site.clock)
+    site.disk = disk = SlowSync()
+    async with site.journal() as journal:
+        first = asyncio.create_task(commit(journal, number=1))
+        await asyncio.to_thread(disk.entered.wait, 20)
+        group = [asyncio.create_task(commit(journal, number=number)) for number in range(10, 16)]
+        await asyncio.sleep(0)
+        disk.may_end.set()
+        await first
+        answers = await asyncio.gather(*group, return_exceptions=True)
+        assert [type(answer).__name__ for answer in answers] == ["Instance"] * 3 + ["ValueError"] + ["Instance"] * 2
+        assert journal.health() == ""
+        assert len(await journal.claim("pacs", 100, 60.0)) == 6
+
+
+# --- no room ----------------------------------------------------------------------------------------------------
+
+
+async def test_below_min_free_nothing_is_taken_and_it_recovers(site: Site) -> None:
+    async with site.journal(min_free_bytes=1000) as journal:
+        body = await write(journal, 500)
+        assert isinstance(body, InMemoryDataSet)
+        site.disk.free = 999
+        site.seconds += 1
+        with pytest.raises(SpoolFull, match="min_free"):
+            journal.receiver()
+        with pytest.raises(SpoolFull):
+            await journal.commit(instance(), body, None, [TO_PACS])
+        await journal.claim("pacs", 1, 60.0)  # delivering goes on: it makes room
+        site.disk.free = 1000
+        site.seconds += 1
+        await journal.commit(instance(), body, None, [TO_PACS])
+        body.close()
+
+
+async def test_room_that_ends_while_a_large_object_arrives(site: Site) -> None:
+    async with site.journal(min_free_bytes=1000) as journal:
+        receiver = journal.receiver()
+        with pytest.raises(SpoolFull):
+            await write_until_full(receiver.write, site)
+        receiver.discard()
+        site.disk.free = None
+        site.seconds += 1
+        await commit(journal)
+    assert list((site.folder / "spool" / "large").iterdir()) == []
+
+
+async def write_until_full(write: Callable[[memoryview], Awaitable[None] | None], site: Site) -> None:
+    for number in range(100):
+        full = write(memoryview(b"x" * LARGE_BYTES))
+        if full is not None:
+            await full
+        if number == 20:
+            site.disk.free = 0
+            site.seconds += 1
+
+
+@pytest.mark.parametrize("length_bytes", [1000, 3_000_000], ids=["small", "large"])
+@pytest.mark.parametrize("call", ["pwritev", "fdatasync", "create"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+async def test_a_failing_disk_is_no_room_and_nothing_is_half_committed(
+    site: Site, length_bytes: int, call: str, number: int
+) -> None:
+    async with site.journal() as journal:
+        site.disk.fail[call] = error(number)
+        body = await write(journal, length_bytes)
+        if isinstance(body, InMemoryDataSet | ReceivedFile):
+            with pytest.raises(SpoolFull):
+                await journal.commit(instance(7), body, None, [TO_PACS])
+            body.close()
+        assert length_bytes > LARGE_BYTES or isinstance(body, InMemoryDataSet)
+        assert await journal.depths() == []
+        site.disk.fail.clear()
+        kept = await commit(journal, b"after", number=8)
+        assert journal.health() == ""
+    async with site.journal() as journal:
+        (claimed,) = await journal.claim("pacs", 10, 60.0)
+        assert claimed.instance == kept
+        assert bytes(journal.open(kept.payload).view()) == b"after"
+
+
+class FullQueue(SQLiteQueue):
+    """A queue whose disk is full while `is_full`."""
+
+    is_full = False
+
+    def accept_all(self, arrivals: Any, now: Any) -> Any:
+        answer = super().accept_all(arrivals, now)
+        if FullQueue.is_full:
+            raise SpoolFull("queue: the disk takes no more")
+        return answer
+
+
+async def test_a_queue_without_room_keeps_no_row_and_goes_on(site: Site) -> None:
+    site.queue_factory = lambda: FullQueue(site.folder / "queue.db", now=site.clock)
+    async with site.journal() as journal:
+        FullQueue.is_full = True
+        with pytest.raises(SpoolFull):
+            await commit(journal)
+        FullQueue.is_full = False
+        assert await journal.depths() == []
+        first = await commit(journal)
+        second = await commit(journal, b"other", number=2)
+        for stored, data in ((first, b"data"), (second, b"other")):
+            assert bytes(journal.open(stored.payload).view()) == data
+
+
+# --- memory -----------------------------------------------------------------------------------------------------
+
+
+async def test_small_objects_go_to_files_when_memory_is_short(site: Site) -> None:
+    async with site.journal(memory_bytes=150_000) as journal:
+        bodies = [await write(journal, 60_000) for _ in range(5)]
+        kinds = [type(body) for body in bodies]
+        assert kinds == [InMemoryDataSet] * 2 + [ReceivedFile] * 3
+        for number, body in enumerate(bodies):
+            assert isinstance(body, InMemoryDataSet | ReceivedFile)
+            stored = await journal.commit(instance(number, body=b"%d" % number), body, None, [TO_PACS])
+            body.close()
+            assert bytes(journal.open(stored.payload).view()) == b"x" * 60_000
+        assert type(await write(journal, 60_000)) is InMemoryDataSet, "closed bodies gave their memory back"
+
+
+async def test_a_large_object_passes_in_flat_memory(site: Site) -> None:
+    async with site.journal() as journal:
+        before_bytes = most_bytes = resident_bytes()
+        fragment = memoryview(bytes(128 * 1024))
+        receiver = journal.receiver()
+        for _ in range(2000):
+            full = receiver.write(fragment)
+            if full is not None:
+                await full
+            most_bytes = max(most_bytes, resident_bytes())
+        body = receiver.finish()
+        stored = await journal.commit(instance(), body, None, [TO_PACS])
+        body.close()
+        opened = journal.open(stored.payload)
+        for _ in opened.chunks(256 * 1024):
+            most_bytes = max(most_bytes, resident_bytes())
+        assert opened.length_bytes == 2000 * 128 * 1024
+        opened.close()
+        assert most_bytes - before_bytes < 32 * 1024**2
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+# --- life -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_gateway_on_the_same_spool_is_refused(site: Site) -> None:
+    async with site.journal() as journal:
+        with pytest.raises(ConfigurationError, match=f"process {os.getpid()}"):
+            async with site.journal():
+                pass
+        await commit(journal)
+    async with site.journal() as journal:
+        assert len(await journal.claim("pacs", 10, 60.0)) == 1
+
+
+@pytest.mark.parametrize("opened", [1, 2], ids=["for committing", "for reading"])
+async def test_a_queue_that_cannot_be_opened_stops_the_start_and_frees_the_spool(site: Site, opened: int) -> None:
+    real, calls = site.queue_factory, []
+
+    def open_queue() -> Queue:
+        calls.append(1)
+        if len(calls) == opened:
+            raise ConfigurationError("no queue today")
+        return real()
+
+    site.queue_factory = open_queue
+    with pytest.raises(ConfigurationError, match="no queue today"):
+        async with site.journal():
+            pass
+    site.queue_factory = real
+    async with site.journal() as journal:
+        await commit(journal)
+
+
+class Deadly(SQLiteQueue):
+    """Kills the thread that asks it to accept instance 13."""
+
+    def accept_all(self, arrivals: Any, now: Any) -> Any:
+        if any(each.sop_instance_uid.endswith(".13") for each, _ in arrivals):
+            raise SystemExit("the committer is gone")
+        return super().accept_all(arrivals, now)
+
+
+async def test_when_the_committer_dies_everybody_is_told(site: Site) -> None:
+    site.queue_factory = lambda: Deadly(site.folder / "queue.db", now=site.clock)
+    site.disk = disk = SlowSync()
+    async with site.journal() as journal:
+        told = asyncio.create_task(journal.failed())
+        first = asyncio.create_task(commit(journal, number=1))
+        await asyncio.to_thread(disk.entered.wait, 20)
+        waiting = [asyncio.create_task(commit(journal, number=number)) for number in range(10, 16)]
+        await asyncio.sleep(0)
+        disk.may_end.set()
+        await first
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [JournalClosed] * 6
+        with pytest.raises(JournalClosed, match="the committer is gone") as caught:
+            await told
+        assert isinstance(caught.value.__cause__, SystemExit)
+        assert "the committer is gone" in journal.health()
+        with pytest.raises(JournalClosed):
+            await commit(journal, number=20)
+        with pytest.raises(JournalClosed):
+            journal.receiver()
+    site.queue_factory = lambda: SQLiteQueue(site.folder / "queue.db", now=site.clock)
+    async with site.journal() as journal:
+        assert len(await journal.claim("pacs", 10, 60.0)) == 1
+
+
+async def test_an_orderly_end_is_no_failure(site: Site) -> None:
+    async with site.journal() as journal:
+        told = asyncio.create_task(journal.failed())
+        commits = [asyncio.create_task(commit(journal, number=number)) for number in range(20)]
+        await asyncio.sleep(0)
+    await told
+    assert journal.health() == "closed"
+    assert len(await asyncio.gather(*commits)) == 20, "what waited was committed"
+
+
+# --- keeping house ----------------------------------------------------------------------------------------------
+
+
+def spool_files(site: Site) -> list[str]:
+    return sorted(path.name for path in (site.folder / "spool").glob("*/0*"))
+
+
+async def deliver(journal: GroupCommitJournal) -> None:
+    claimed = await journal.claim("pacs", 100, 60.0)
+    await journal.settle([settlement(each) for each in claimed])
+
+
+async def test_a_delivered_payload_goes_when_retention_is_over(site: Site) -> None:
+    async with site.journal(retention_s=100.0) as journal:
+        await commit(journal, b"l" * LARGE_BYTES * 2, number=1)
+        for number in range(2, 16):
+            await commit(journal, b"s" * 90_000, number=number)
+        assert spool_files(site) == ["0000000000000001.obj", "00000001.seg", "00000002.seg"]
+        await deliver(journal)
+        site.clock.advance(100)
+        await journal.sweep()
+        assert len(spool_files(site)) == 3, "retention runs"
+        site.clock.advance(1)
+        await until(lambda: spool_files(site) == ["00000002.seg"])  # the active one stays
+
+
+async def test_dead_and_held_payloads_stay(site: Site) -> None:
+    async with site.journal(retention_s=0.0) as journal:
+        kept = await commit(journal, b"l" * LARGE_BYTES * 2)
+        (claimed,) = await journal.claim("pacs", 1, 60.0)
+        await journal.settle([settlement(claimed, DeliveryState.DEAD)])
+        site.clock.advance(10**6)
+        await journal.sweep()
+        assert journal.open(kept.payload).length_bytes == LARGE_BYTES * 2
+
+
+async def test_retention_ends_early_when_room_is_low(site: Site) -> None:
+    async with site.journal(min_free_bytes=1000, retention_s=10**6) as journal:
+        for number in range(1, 4):
+            await commit(journal, b"data", number=number)
+        await deliver(journal)
+        site.clock.advance(1)
+        site.disk.free = 1100  # enough to receive, too little to keep what is delivered
+        site.seconds += 1
+        await until(lambda: spool_files(site) == [])
+        await commit(journal, b"more", number=9)
+
+
+async def test_a_discarded_delivery_frees_its_payload(site: Site) -> None:
+    async with site.journal(retention_s=0.0) as journal:
+        await commit(journal, b"l" * LARGE_BYTES * 2)
+        operator = SQLiteQueue(site.folder / "queue.db", now=site.clock)
+        with operator.transaction():
+            assert operator.discard(DeliveryFilter()) == 1
+        operator.close()
+        site.clock.at += timedelta(seconds=1)
+        await until(lambda: spool_files(site) == [])
