@@ -81,7 +81,7 @@ async def send_with_storescu(port: int, paths: Sequence[Path]) -> str:
         try:
             groups.setdefault(STORESCU_OPTIONS.get(read_part10(path).transfer_syntax_uid, "-x="), []).append(path)
         except ValueError:
-            groups.setdefault("-x=", []).append(path)
+            groups.setdefault("-xi", []).append(path)  # it names none; what is proposed must not let the peer choose
     runs = [await storescu(port, files, options=[option, "-R", "-nh"]) for option, files in groups.items()]
     return "".join(finished.output for finished in runs)
 
@@ -175,6 +175,8 @@ class Tally:
     """Sent, and the gateway told the sender that it does not take it; with the sender's words."""
     differing: list[tuple[Path, str, str]] = field(default_factory=list)
     """(file, receiver, what is wrong)."""
+    only_through_us: list[tuple[Path, str]] = field(default_factory=list)
+    """The receiver did not take it from the sender, and did from the gateway."""
 
     @property
     def is_exact(self) -> bool:
@@ -220,7 +222,7 @@ class Campaign:
         }
 
     def _rules(self) -> dict[str, Any]:
-        retry = {"retry": {"first": "100 ms", "max": "1 s", "give_up_after": "1 min"}}
+        retry = {"retry": {"first": "100 ms", "max": "1 s", "give_up_after": "30 s"}}
         places = {"sink": self.behind[SINK], "raw": self.behind[RAW], "plain": self.behind[PLAIN]}
         peers: dict[str, Any] = {
             name: {
@@ -249,7 +251,7 @@ class Campaign:
         without = await self._collect(self.direct)
         without[FOLDER] = without[SINK]
         await send(self.gateway.port, wave)
-        await self.gateway.idle()
+        await self.gateway.idle(timeout_s=180.0)
         behind = await self._collect(self.behind)
         behind[FOLDER] = read_folder(self.files)
         for path in wave:
@@ -279,15 +281,16 @@ class Campaign:
             tally.without[receiver] += expected is not None
             tally.arrived[receiver] += found is not None
             tally.equal[receiver] += found is not None and found == expected
-            if found != expected:
-                wrong = "other bytes" if found and expected else "did not arrive" if expected else "only through us"
-                tally.differing.append((path, receiver, wrong))
+            if expected and found != expected:
+                tally.differing.append((path, receiver, "other bytes" if found else "did not arrive"))
+            if found and not expected:
+                tally.only_through_us.append((path, receiver))
 
     async def _why(self, send: Send, path: Path, port: int) -> str:
         """What the sender says when it is to send this file alone."""
         said = await send(port, [path])
-        read_sink(self.direct[SINK])
-        return reason(path, said)
+        others = read_sink(self.direct[SINK])
+        return f"sent as {', '.join(others)}" if others else reason(path, said)
 
 
 def _data_set(path: Path) -> bytes:
@@ -319,8 +322,8 @@ def waves(paths: Iterable[Path]) -> list[list[Path]]:
 
 
 SAID = (
-    r"^W: (missing SOP class.*)",
     r"^E: (?!Store Failed|\s*$)(.*)",
+    r"^W: (missing SOP class.*)",
     r"^F: (.*)",
     r"^W: (.*)",
     r"^(?!0000)(.*)\t",
@@ -368,6 +371,8 @@ def page(tallies: Sequence[Tally], paths: Sequence[Path]) -> str:
     for tally in tallies:
         differing = [[path.name, receiver, wrong] for path, receiver, wrong in tally.differing]
         parts += _section(f"{tally.sender}: not equal", ["file", "receiver", "what"], differing)
+        only = [[path.name, receiver] for path, receiver in tally.only_through_us]
+        parts += _section(f"{tally.sender}: taken from the gateway, not from the sender", ["file", "receiver"], only)
         parts += _section(f"{tally.sender}: refused by the gateway", _SAID, _rows(tally.refused))
         parts += _section(f"{tally.sender}: could not be sent", _SAID, _rows(tally.not_sent))
     return "\n\n".join(parts) + "\n"

@@ -82,6 +82,9 @@ def _send(arguments: argparse.Namespace, kinds: list[tuple[str, str]], parts: li
     for part in parts:
         if not association.is_established:  # none yet, or the last object cost us the association
             association = ae.associate("127.0.0.1", arguments.port, contexts, ae_title=title, evt_handlers=handlers)
+        if not association.is_established:
+            print(f"no presentation context was accepted, or no association\t{part.path}", flush=True)
+            continue
         try:
             status = association.send_c_store(part.path if arguments.raw else dcmread(part.path))
             said = f"{status.Status:04X}" if "Status" in status else "the association was aborted"

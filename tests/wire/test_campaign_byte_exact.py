@@ -13,6 +13,24 @@ import pytest
 
 from benchmarks.byte_exact import RECEIVERS, Campaign, page
 
+REFUSED = {
+    # the data set ends inside an element: 0xC000
+    "MR_truncated.dcm",
+    "emri_small_jpeg_2k_lossless_too_short.dcm",
+    "rtplan_truncated.dcm",
+    # the data set has another SOP Instance UID than its file meta information, from which pynetdicom takes it: 0xA900
+    "badVR.dcm",
+    "bad_sequence.dcm",
+    "chrJapMulti.dcm",
+    "chrJapMultiExplicitIR6.dcm",
+    "rtdose.dcm",
+    "rtdose_1frame.dcm",
+    "rtdose_expb.dcm",
+    "rtdose_expb_1frame.dcm",
+    "rtplan.dcm",
+}
+"""What the gateway rightly refuses. A DICOMDIR is no object of a storage SOP class either."""
+
 IS_FULL = os.environ.get("GATEWAY_BYTE_EXACT") == "all"
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(900 if IS_FULL else 180)]
@@ -43,5 +61,6 @@ async def test_every_object_arrives_as_it_was_sent(
     tally = await campaign.run(sender, paths)
     print(page([tally], paths))
     assert tally.sent > len(paths) / 2
+    assert {path.name for path in tally.refused} <= REFUSED | {path.name for path in paths if "DICOMDIR" in path.name}
     assert not tally.differing, "\n".join(f"{path.name} {receiver}: {what}" for path, receiver, what in tally.differing)
     assert {name: tally.equal[name] for name in RECEIVERS} == {name: tally.without[name] for name in RECEIVERS}
