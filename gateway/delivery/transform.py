@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.dataset.splice import splice
 from gateway.model import AssociationFacts, AttributePath, Delivery, Instance
-from gateway.ports import EncodedDataSet, Outbound
+from gateway.ports import Edit, EncodedDataSet, Outbound
 from gateway.routing.facts import SOP_CLASS_UID, ObjectFacts, facts_for
 from gateway.routing.kinds import actions_from_json
 from gateway.routing.table import apply_actions, attributes_of
+from gateway.spool.body import flat
 
 LARGE_BYTES = 4 * 1024**2
 """From here on editing happens in a thread: a mapped file may have to be read from disk."""
@@ -21,10 +22,13 @@ JOINED_BYTES = 1024**2
 
 @dataclasses.dataclass(slots=True)
 class StoredFacts:
-    """`gateway.ports.Facts` of a stored object that is scanned only when somebody asks for a value."""
+    """`gateway.ports.Facts` of a stored object, after `edits`. It is scanned only when somebody asks for a value."""
 
     instance: Instance
-    body: EncodedDataSet
+    """As it leaves: with the UIDs that the edits gave it."""
+    stored: EncodedDataSet
+    length_bytes: int
+    edits: Sequence[Edit] = ()
     _scanned: ObjectFacts | None = None
     _paths: set[AttributePath] = dataclasses.field(default_factory=set)
 
@@ -35,12 +39,12 @@ class StoredFacts:
 
     @property
     def sop_class_uid(self) -> str:
-        """As stored."""
+        """As it leaves."""
         return self.instance.sop_class_uid
 
     @property
     def sop_instance_uid(self) -> str:
-        """As stored."""
+        """As it leaves."""
         return self.instance.sop_instance_uid
 
     @property
@@ -48,16 +52,11 @@ class StoredFacts:
         """As stored."""
         return self.instance.transfer_syntax_uid
 
-    @property
-    def length_bytes(self) -> int:
-        """Of the encoded data set."""
-        return self.body.length_bytes
-
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """As text; raises Unreadable when the bytes are no data set."""
         if self._scanned is None or path not in self._paths:
-            self._paths.add(path)
-            self._scanned = facts_for(self.instance, self.body, self._paths)
+            self._paths |= {path, *(edit.path for edit in self.edits)}
+            self._scanned = facts_for(self.instance, self.stored, self._paths).edited(self.edits)
         return self._scanned.values(path)
 
 
@@ -80,7 +79,10 @@ class EditedDataSet:
         return self._pieces[0]
 
     def chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
-        """Every chunk but the last has `size_bytes`, however the pieces lie."""
+        """Every chunk but the last has `size_bytes`, however the pieces lie. Mapped pages are given back on the way."""
+        return flat(self._whole_chunks(size_bytes), self._stored)
+
+    def _whole_chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
         waiting = bytearray()
         for piece in self._pieces:
             start = 0
@@ -129,15 +131,9 @@ def edited(delivery: Delivery, body: EncodedDataSet) -> Outbound:
     changed = EditedDataSet(splice(body.view(), instance.transfer_syntax_uid, edits), body)
     after = facts.edited(edits)
     sop_class_uid = next(iter(after.values(SOP_CLASS_UID) or ()), "") or instance.sop_class_uid
-    return Outbound(
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid=after.sop_instance_uid,
-        transfer_syntax_uid=instance.transfer_syntax_uid,
-        body=changed,
-        facts=StoredFacts(
-            dataclasses.replace(instance, sop_class_uid=sop_class_uid, sop_instance_uid=after.sop_instance_uid), changed
-        ),
-    )
+    leaving = dataclasses.replace(instance, sop_class_uid=sop_class_uid, sop_instance_uid=after.sop_instance_uid)
+    facts_after = StoredFacts(leaving, body, changed.length_bytes, edits)
+    return Outbound(sop_class_uid, after.sop_instance_uid, instance.transfer_syntax_uid, changed, facts_after)
 
 
 def _untouched(instance: Instance, body: EncodedDataSet) -> Outbound:
@@ -146,5 +142,5 @@ def _untouched(instance: Instance, body: EncodedDataSet) -> Outbound:
         instance.sop_instance_uid,
         instance.transfer_syntax_uid,
         body,
-        StoredFacts(instance, body),
+        StoredFacts(instance, body, body.length_bytes),
     )

@@ -63,6 +63,15 @@ async def test_a_changed_sop_instance_uid_is_the_one_that_is_sent() -> None:
     assert outbound.facts.values(parse("SOPInstanceUID")) == ("1.2.999",)
 
 
+async def test_facts_after_edits_are_known_without_joining_the_new_data_set() -> None:
+    row, body = delivery(
+        {"set": {"PatientID": "P2"}}, {"remove": ["InstitutionName"]}, {"set_if_missing": {"PatientName": "A"}}
+    )
+    outbound = await outbound_for(row, body)
+    asked = ("PatientID", "InstitutionName", "PatientName", "StudyInstanceUID", "SeriesInstanceUID")
+    assert [outbound.facts.values(parse(keyword)) for keyword in asked] == [("P2",), None, ("A",), ("1.2",), None]
+
+
 async def test_actions_that_change_nothing_leave_the_stored_body() -> None:
     row, body = delivery({"set_if_missing": {"PatientID": "X"}}, {"remove": ["PatientName"]})
     outbound = await outbound_for(row, body)
