@@ -1,7 +1,8 @@
 """Where the gateway's time goes: `python -m benchmarks.profile [--scenario forward] [--seconds 10]`.
 
 Samples the running gateway with py-spy (`pip install py-spy`), all threads, while the generator keeps it busy; prints
-the share of processor time of each part and the functions that take most, and writes them into benchmarks/README.md.
+what each part takes of the time in which something is done or the disk is waited for, and the functions that take most,
+and writes them into benchmarks/README.md. Threads without work do not count.
 """
 
 from __future__ import annotations
@@ -38,10 +39,26 @@ PARTS = (
     ("pynetdicom", "pynetdicom"),
     ("asyncio/", "asyncio"),
 )
+IDLE = (
+    "_worker (concurrent/futures/",
+    "_gather (gateway/spool/committer",
+    "select (selectors.py",
+    "wait (threading.py",
+    "get (queue.py",
+)
+"""Innermost functions of a thread that has nothing to do."""
+DISK = {
+    "fdatasync (gateway/spool/": "waiting for the disk: payload",
+    "transaction (gateway/queue/": "waiting for the disk: queue",
+}
+"""Innermost functions that wait for the disk."""
 
 
 def part_of(stack: list[str]) -> str:
     """The part that the innermost frame of ours belongs to; asyncio itself only when nobody else is above it."""
+    for place, name in DISK.items():
+        if place in stack[-1]:
+            return name
     for frame in reversed(stack):
         for place, name in PARTS:
             if place in frame:
@@ -70,6 +87,7 @@ def function_of(frame: str) -> str:
 
 def describe(samples: Counter[tuple[str, ...]], top: int = 20) -> str:
     """Share of each part, and of the functions themselves (without what they call)."""
+    samples = Counter({stack: n for stack, n in samples.items() if not any(place in stack[-1] for place in IDLE)})
     total = sum(samples.values())
     parts: Counter[str] = Counter()
     functions: Counter[str] = Counter()
