@@ -166,7 +166,8 @@ class SQLiteQueue:
             instance = arrivals[index][0]
             digest = instance.payload.digest
             payload = PayloadRef(name, offset, length, digest)
-            found.setdefault((instance.sop_instance_uid, digest), {})[destination, actions] = (instance_id, payload)
+            same = found.setdefault((instance.sop_instance_uid, digest), {})
+            same.setdefault((destination, actions), (instance_id, payload))
         return found
 
     def _association_id(self, facts: AssociationFacts) -> int:

@@ -1,7 +1,8 @@
 -- Deliveries still owed for arriving (SOP Instance UID, digest) pairs: rows of
 -- [index of the arrival, instance, destination, actions, payload name, offset, length].
 SELECT json_group_array(json_array(arrival.key, instance.instance_id, delivery.destination, delivery.actions_json,
-                                   payload_name, payload_offset, payload_length))
+                                   payload_name, payload_offset, payload_length)
+                        ORDER BY delivery.delivery_id)
 FROM json_each(:arrivals) AS arrival
 CROSS JOIN instance ON instance.sop_instance_uid = arrival.value ->> 0
     AND instance.payload_digest = unhex(arrival.value ->> 1)
