@@ -251,9 +251,8 @@ class MemoryQueue:
         return len(rows)
 
     def forget(self, settled_before: datetime, limit: int) -> int:
-        gone = [key for key, at in sorted(self._settled.items(), key=lambda item: item[1]) if at < settled_before][
-            :limit
-        ]
+        settled = sorted((settled_at, instance_id) for instance_id, settled_at in self._settled.items())
+        gone = [instance_id for settled_at, instance_id in settled if settled_at < settled_before][:limit]
         for instance_id in gone:
             del self._settled[instance_id], self._instances[instance_id]
         self._rows = {

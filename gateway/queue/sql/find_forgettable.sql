@@ -2,5 +2,5 @@
 SELECT json_array(json_group_array(instance_id), json_group_array(DISTINCT association_id)) FROM (
     SELECT instance_id, association_id FROM instance
     WHERE settled_at IS NOT NULL AND settled_at < :before
-    ORDER BY settled_at LIMIT :limit
+    ORDER BY settled_at, instance_id LIMIT :limit
 );
