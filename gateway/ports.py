@@ -312,6 +312,11 @@ class Journal(Protocol):
         """`listener(destination)` is called on the event loop when `destination` may have new due deliveries."""
         ...
 
+    def subscribe_to_operators(self, listener: Callable[[str], None]) -> None:
+        """`listener(destination)` is called on the event loop when `destination` has pending deliveries and another
+        process changed the queue: somebody retried, released, held or discarded."""
+        ...
+
 
 # --- destinations -----------------------------------------------------------------------------------------------
 

@@ -58,6 +58,7 @@ class DeliveryService:
         """Begin to deliver to every destination of `table`."""
         self._ended = asyncio.get_running_loop().create_future()
         self._journal.subscribe(self._notify)
+        self._journal.subscribe_to_operators(self._probe)
         await self.apply(table)
 
     async def run(self) -> None:
@@ -135,6 +136,14 @@ class DeliveryService:
         courier = self._couriers.get(destination)
         if courier is not None:
             courier.notify()
+        elif destination:
+            self._stray(destination)
+
+    def _probe(self, destination: str) -> None:
+        """An operator who changes the queue wants to see it move: who is down is tried at once, as after a reload."""
+        courier = self._couriers.get(destination)
+        if courier is not None:
+            courier.probe_now()
         elif destination:
             self._stray(destination)
 

@@ -33,7 +33,8 @@ class Ask(Protocol):
 
 
 class Housekeeping:
-    """`call` asks the queue that commits, `read` the one for reading; `notify` wakes couriers by destination."""
+    """`call` asks the queue that commits, `read` the one for reading; `changed` is told what another process may have
+    changed: the destinations with pending deliveries."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class Housekeeping:
         store: SpoolStore,
         call: Ask,
         read: Ask,
-        notify: Callable[[set[str]], None],
+        changed: Callable[[set[str]], None],
         retention_s: float,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -50,7 +51,7 @@ class Housekeeping:
         self._store = store
         self._call = call
         self._read = read
-        self._notify = notify
+        self._changed = changed
         self._retention_s = retention_s
         self._now = now
         self._monotonic = monotonic
@@ -74,11 +75,11 @@ class Housekeeping:
             await asyncio.sleep(poll_s)
 
     async def look_for_changes(self) -> None:
-        """Wake the couriers when another process wrote; its own commits the committer's connection does not count."""
+        """Tell when another process wrote; its own commits the committer's connection does not count."""
         before, self._changes = self._changes, await self._call(lambda deliveries: deliveries.changes())
         if before is None or before == self._changes:
             return
-        self._notify(set(await self._read(lambda reader: reader.pending_destinations())))
+        self._changed(set(await self._read(lambda reader: reader.pending_destinations())))
 
     async def forget(self, *, is_low: bool) -> int:
         """Delete instances whose retention is over; all that owe nothing when room is low. How many."""

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -80,6 +81,7 @@ class GroupCommitJournal:
         self._poll_s = poll_s
         self._sweep_s = sweep_s
         self._listeners: list[Callable[[str], None]] = []
+        self._operator_listeners: list[Callable[[str], None]] = []
         self._problem = "not started"
         self._unfinished: set[Request] = set()
 
@@ -121,7 +123,7 @@ class GroupCommitJournal:
             store=self._store,
             call=self._call,
             read=self._read,
-            notify=self._notify,
+            changed=partial(_tell, self._operator_listeners),
             retention_s=self._spool.retention_s,
             now=self._now,
             monotonic=self._monotonic,
@@ -243,6 +245,9 @@ class GroupCommitJournal:
     def subscribe(self, listener: Callable[[str], None]) -> None:
         self._listeners.append(listener)
 
+    def subscribe_to_operators(self, listener: Callable[[str], None]) -> None:
+        self._operator_listeners.append(listener)
+
     # --- committing ---------------------------------------------------------------------------------------------
 
     async def _payload(
@@ -308,7 +313,7 @@ class GroupCommitJournal:
         if accepted:
             self._meter.observe("gateway_commit_seconds", group.duration_s)
             self._meter.observe("gateway_commit_instances", accepted)
-        self._notify(woken)
+        _tell(self._listeners, woken)
 
     def _let_go(self, request: Request) -> None:
         """The commit holds its large file no more; a committed row does, when there is one."""
@@ -318,11 +323,6 @@ class GroupCommitJournal:
             self._store.adopt(request.file)
         request.file.release()
         request.file = None
-
-    def _notify(self, destinations: set[str]) -> None:
-        for destination in destinations:
-            for listener in self._listeners:
-                listener(destination)
 
     def _committer_ended(self) -> None:
         self._ended.set()
@@ -365,6 +365,12 @@ class GroupCommitJournal:
             return
         error = keeper.exception()
         self._break(error or RuntimeError("housekeeping ended"))
+
+
+def _tell(listeners: Sequence[Callable[[str], None]], destinations: set[str]) -> None:
+    for destination in destinations:
+        for listener in listeners:
+            listener(destination)
 
 
 async def _whole(work: asyncio.Future[T], file: LargeFile) -> T:

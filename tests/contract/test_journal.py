@@ -270,19 +270,23 @@ async def test_listeners_hear_of_new_due_deliveries_only(site: Site) -> None:
     assert heard == ["pacs"], "a duplicate is nothing new"
 
 
-async def test_listeners_hear_of_what_another_process_changed(site: Site) -> None:
+async def test_listeners_to_operators_hear_of_what_another_process_changed(site: Site) -> None:
     journal = site.journal
     _, body = await commit(journal, b"data")
     body.close()
     (claimed,) = await journal.claim("pacs", 1, 60.0)
     await journal.settle([settlement(claimed, DeliveryState.DEAD)])
     heard = asyncio.Event()
-    journal.subscribe(lambda destination: heard.set() if destination == "pacs" else None)
+    journal.subscribe_to_operators(lambda destination: heard.set() if destination == "pacs" else None)
+    _, body = await commit(journal, b"ours", [TO_VNA])
+    body.close()
+    await asyncio.sleep(0.05)
+    assert not heard.is_set(), "what we commit ourselves is no operator's doing"
 
     def operate() -> int:
         operator = SQLiteQueue(site.folder / "queue.db", now=site.clock, must_exist=True)
         with operator.transaction():
-            retried = operator.retry(DeliveryFilter(), site.clock())
+            retried = operator.retry(DeliveryFilter(destination="pacs"), site.clock())
         operator.close()
         return retried
 

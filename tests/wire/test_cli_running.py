@@ -165,6 +165,29 @@ async def test_queue_commands_reach_a_running_gateway(running: AsyncExitStack, t
     assert await gateway.metric("gateway_queue_deliveries") == 0
 
 
+async def test_queue_retry_has_a_destination_that_was_down_probed_at_once(
+    running: AsyncExitStack, tmp_path: Path
+) -> None:
+    port = free_port()
+    rules = {
+        "peers": {
+            "pacs": {"ae_title": "PACS", "address": f"127.0.0.1:{port}", "delivery": {"retry": {"first": "10 min"}}}
+        },
+        "routes": [{"name": "all", "to": ["pacs"]}],
+        "unmatched": "hold",
+    }
+    gateway = await running.enter_async_context(GatewayProcess(tmp_path, rules))
+    association = await call(gateway.port)
+    for _ in range(3):
+        assert (await store_new(association)).status == 0
+    await association.release()
+    await until(lambda: "destination_down" in gateway.log)
+    peer = await running.enter_async_context(StoreSCP(tmp_path / "storescp", ae_title="PACS", port=port))
+    done = await command("queue", "retry", "1", rules=gateway.rules_folder)
+    assert "1 delivery retried" in done.output
+    await until(lambda: len(peer.files()) == 3)
+
+
 async def test_demo_shows_what_went_where() -> None:
     done = await command("demo", "--explain")
     assert done.returncode == 0, done.output

@@ -91,6 +91,7 @@ class MemoryJournal:
     settle_gate: asyncio.Event = field(default_factory=asyncio.Event)
     _leases: Any = field(default_factory=lambda: itertools.count(1))
     _listeners: list[Callable[[str], None]] = field(default_factory=list)
+    operator_listeners: list[Callable[[str], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.settle_gate.set()
@@ -195,6 +196,9 @@ class MemoryJournal:
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
         self._listeners.append(listener)
+
+    def subscribe_to_operators(self, listener: Callable[[str], None]) -> None:
+        self.operator_listeners.append(listener)
 
     def _pending(self, destination: str) -> list[Delivery]:
         return [

@@ -1,6 +1,7 @@
 """How one destination is served."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -468,7 +469,19 @@ async def test_a_peer_without_an_address_is_no_destination(bench: Bench) -> None
     assert bench.journal.states() == [PENDING]
 
 
-async def test_reload_probes_a_destination_that_is_down_at_once(bench: Bench) -> None:
+async def _reload(bench: Bench) -> None:
+    await bench.service.apply(table(peer(retry=SLOW_RETRY)))
+
+
+async def _operate(bench: Bench) -> None:
+    for listener in bench.journal.operator_listeners:
+        listener("pacs")
+
+
+@pytest.mark.parametrize("act", [_reload, _operate], ids=["reload", "an operator changed the queue"])
+async def test_a_destination_that_is_down_is_probed_at_once_after(
+    bench: Bench, act: Callable[[Bench], Awaitable[None]]
+) -> None:
     is_up = asyncio.Event()
 
     async def reach(channel: int) -> None:
@@ -480,7 +493,7 @@ async def test_reload_probes_a_destination_that_is_down_at_once(bench: Bench) ->
     await bench.start(peer(retry=SLOW_RETRY))
     await bench.journal.until(lambda: bool(bench.journal.settlements))
     is_up.set()
-    await bench.service.apply(table(peer(retry=SLOW_RETRY)))
+    await act(bench)
     await bench.journal.until_all(DELIVERED)
 
 
