@@ -59,7 +59,10 @@ class DataSetReceiver(Protocol):
         ...
 
     def finish(self) -> EncodedDataSet:
-        """All fragments are there."""
+        """All fragments are there.
+
+        Raises SpoolFull when what was written did not reach the disk.
+        """
         ...
 
     def discard(self) -> None:

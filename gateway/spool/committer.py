@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import dataclasses
 import queue
 import threading
@@ -44,6 +45,8 @@ class Acceptance(Request):
     routes: Sequence[Route] = ()
     pieces: Sequence[Buffer] = ()
     size_bytes: int = 0
+    digest: concurrent.futures.Future[bytes] | None = None
+    """Of `pieces`, when another thread computes it."""
     payload: PayloadRef | None = None
     accepted: Accepted | None = None
     file: LargeFile | None = None
@@ -176,7 +179,7 @@ class Committer(threading.Thread):
         """Write and sync the small payloads; those that find no room carry the error."""
         if not acceptances:
             return
-        payloads = [Payload(each.pieces, _instance(each).transfer_syntax_uid) for each in acceptances]
+        payloads = [Payload(each.pieces, _instance(each).transfer_syntax_uid, each.digest) for each in acceptances]
         try:
             refs = self._store.append(payloads)
         except SpoolFull as error:

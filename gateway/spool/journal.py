@@ -30,12 +30,18 @@ from gateway.spool.disk import Buffer, Disk, LocalDisk
 from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, Reception
+from gateway.spool.segment import digest_of
 from gateway.spool.store import SpoolStore
 
 log = structlog.get_logger()
 
 WORKERS = 4
 """Threads that write large objects."""
+
+DIGESTERS = 2
+DIGEST_ASIDE_BYTES = 64 * 1024
+"""From this size on an object is hashed in a thread of its own while the committer writes others; below it the way
+to that thread and back costs as much as the hash."""
 
 COPY_BYTES = 1024**2
 
@@ -96,6 +102,7 @@ class GroupCommitJournal:
         self._failure: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
         self._workers = concurrent.futures.ThreadPoolExecutor(WORKERS, thread_name_prefix="spool-file")
+        self._digesting = concurrent.futures.ThreadPoolExecutor(DIGESTERS, thread_name_prefix="spool-digest")
         self._reading = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
         try:
             self._store = SpoolStore(self._spool, disk=self._disk, monotonic=self._monotonic, workers=self._workers)
@@ -183,6 +190,7 @@ class GroupCommitJournal:
 
     def _stop_threads(self) -> None:
         self._workers.shutdown()
+        self._digesting.shutdown()
         self._reading.shutdown()
 
     def health(self) -> str:
@@ -219,6 +227,8 @@ class GroupCommitJournal:
             self._loop.create_future(), instance=instance, routes=routes, pieces=pieces, size_bytes=size_bytes
         )
         if file is None:
+            if size_bytes >= DIGEST_ASIDE_BYTES:
+                request.digest = self._digesting.submit(digest_of, pieces)
             stored: Instance = await self._submit(request)
             return stored
         return await self._commit_file(request, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import os
 import threading
@@ -27,6 +28,16 @@ class Payload:
 
     pieces: Sequence[Buffer]
     transfer_syntax_uid: str
+    digest: concurrent.futures.Future[bytes] | None = None
+    """SHA-256 on its way from another thread; None: computed when it is appended."""
+
+
+def digest_of(pieces: Sequence[Buffer]) -> bytes:
+    """SHA-256 of all pieces in order."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
 class Segment:
@@ -52,12 +63,10 @@ class Segment:
         refs = []
         end_bytes = self.size_bytes
         for payload in payloads:
-            digest, length_bytes = hashlib.sha256(), 0
-            for piece in payload.pieces:
-                digest.update(piece)
-                length_bytes += len(piece)
-            ref = PayloadRef(self.name, end_bytes + record.HEADER_BYTES, length_bytes, digest.digest())
-            buffers.append(record.pack(length_bytes, ref.digest, payload.transfer_syntax_uid))
+            digest = payload.digest.result() if payload.digest is not None else digest_of(payload.pieces)
+            length_bytes = sum(map(len, payload.pieces))
+            ref = PayloadRef(self.name, end_bytes + record.HEADER_BYTES, length_bytes, digest)
+            buffers.append(record.pack(length_bytes, digest, payload.transfer_syntax_uid))
             buffers.extend(payload.pieces)
             refs.append(ref)
             end_bytes = ref.offset_bytes + length_bytes
