@@ -13,7 +13,7 @@ import click
 from gateway.config import Loaded, load
 from gateway.config.quantity import duration_s
 from gateway.life import exit_code
-from gateway.model import Peer, Problem
+from gateway.model import Peer, Problem, Settings
 from gateway.routing.table import RoutingTable
 
 if TYPE_CHECKING:
@@ -60,6 +60,18 @@ def usable_table(path: Path) -> RoutingTable:
         show_problems(loaded.problems)
         fail(f"{path}: the configuration has errors", exit_code.CONFIGURATION)
     return loaded.table
+
+
+def process_settings(path: Path) -> Settings:
+    """The `gateway:` section, whatever is wrong elsewhere: rules in the making must not hide the queue.
+
+    Exits 78 with every problem when it cannot be trusted.
+    """
+    loaded = load_rules(path)
+    if loaded.process_settings is None:
+        show_problems(loaded.problems)
+        fail(f"{path}: the configuration has errors", exit_code.CONFIGURATION)
+    return loaded.process_settings
 
 
 def show_problems(problems: tuple[Problem, ...]) -> None:

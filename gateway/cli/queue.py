@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import FORMAT, Duration, fail, rules_option, usable_table
+from gateway.cli.options import FORMAT, Duration, fail, process_settings, rules_option, usable_table
 from gateway.cli.render import age, count, size, table
 from gateway.life import exit_code
 from gateway.model import Attempt, Delivery, DeliveryState
@@ -138,10 +138,8 @@ def hold(which: DeliveryFilter, rules: Path, everything: bool) -> None:
 @EVERYTHING
 def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool) -> None:
     """Deliver what is held. What was held without a destination stays until --to names one."""
-    peers = usable_table(rules).peers
-    if to is not None and (to not in peers or not peers[to].is_destination):
-        known = ", ".join(sorted(name for name, peer in peers.items() if peer.is_destination))
-        raise click.BadParameter(f"{to!r} is no destination (known: {known})", param_hint="--to")
+    if to is not None:
+        _require_destination(to, rules)
     _change(which, everything, rules, "released", lambda found: found.release(which, datetime.now(UTC), to))
 
 
@@ -160,12 +158,17 @@ def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool) -> 
     _change(which, everything, rules, "discarded", lambda found: found.discard(which))
 
 
+def _require_destination(name: str, rules: Path) -> None:
+    known = sorted(peer.name for peer in usable_table(rules).peers.values() if peer.is_destination)
+    if name not in known:
+        raise click.BadParameter(f"{name!r} is no destination (known: {', '.join(known)})", param_hint="--to")
+
+
 @contextmanager
 def opened(rules: Path) -> Iterator[SQLiteQueue]:
     """The queue of these rules, for a while."""
-    settings = usable_table(rules).settings
     try:
-        found = SQLiteQueue(settings.queue_path, must_exist=True)
+        found = SQLiteQueue(process_settings(rules).queue_path, must_exist=True)
     except GatewayError as error:
         fail(str(error), exit_code.CONFIGURATION)
     try:

@@ -89,10 +89,11 @@ def _where(rules: Path, address: str) -> remote.Place:
         host, port = host_and_port(address)
         return remote.Place(HTTP(host, port))
     loaded = load_rules(rules)
-    if loaded.settings is None:
+    settings = loaded.process_settings
+    if settings is None:
         show_problems(loaded.problems)
         fail(f"{rules}: the configuration has errors; a running gateway was not asked (--http asks it all the same)")
-    return remote.Place(loaded.settings.http, loaded.settings.pid_file)
+    return remote.Place(settings.http, settings.pid_file)
 
 
 def _status_text(found: dict[str, Any]) -> str:

@@ -19,12 +19,15 @@ __all__ = ["Loaded", "load", "schema"]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that was read: settings and table, both None when a problem is an error."""
+    """A configuration that was read: `settings` and `table` are both None when a problem is an error."""
 
     settings: Settings | None
     table: RoutingTable | None
     problems: tuple[Problem, ...]
     """Sorted by place; warnings stand here too."""
+    process_settings: Settings | None = None
+    """The `gateway:` section when all files were read and nothing is wrong with it, whatever is wrong with the other
+    sections: enough to find the gateway that runs and its queue, not to run one."""
 
 
 def load(path: Path, environ: Mapping[str, str], working_folder: Path | None = None) -> Loaded:
@@ -38,6 +41,6 @@ def load(path: Path, environ: Mapping[str, str], working_folder: Path | None = N
     context = Context(findings, (working_folder or Path.cwd()).absolute(), source.is_complete)
     compiled = compile_source(source, context)
     problems = findings.sorted()
-    if findings.has_errors or compiled is None:
-        return Loaded(None, None, problems)
-    return Loaded(compiled.settings, compiled.table, problems)
+    if findings.has_errors or compiled.table is None:
+        return Loaded(None, None, problems, compiled.process_settings)
+    return Loaded(compiled.table.settings, compiled.table, problems, compiled.process_settings)

@@ -28,17 +28,20 @@ UNMATCHED: tuple[Unmatched, ...] = ("hold", "reject", "discard")
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What could be made; only to be used when no error was found."""
+    """What could be made."""
 
-    settings: Settings
-    table: RoutingTable
+    table: RoutingTable | None
+    """Only to be used when no error was found."""
+    process_settings: Settings | None
+    """None when reading the files or the `gateway:` section found an error."""
 
 
-def compile_source(source: Source, context: Context) -> Compiled | None:
-    """Compile everything, whatever is wrong; None when there is nothing to run with."""
+def compile_source(source: Source, context: Context) -> Compiled:
+    """Compile everything, whatever is wrong."""
     root = Place(source.root, source.root.mark)
-    _check_sections(root, context)
     settings = _settings(root, context)
+    process_settings = None if context.findings.has_errors else settings
+    _check_sections(root, context)
     unmatched = _unmatched(root, context)
     peers, not_destinations = _peers(root, settings.timers if settings else Timers(), context)
     groups = _groups(root, peers, not_destinations, context)
@@ -46,7 +49,7 @@ def compile_source(source: Source, context: Context) -> Compiled | None:
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
     rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
     if settings is None or unmatched is None:
-        return None
+        return Compiled(None, process_settings)
     _warn_of_loops(root, settings, peers, context)
     if not context.findings.has_errors:  # else a mistake in a name would show as two
         _warn_of_unused(root, peers, context)
@@ -60,7 +63,7 @@ def compile_source(source: Source, context: Context) -> Compiled | None:
         groups=groups,
         unmatched=unmatched,
     )
-    return Compiled(settings, table)
+    return Compiled(table, process_settings)
 
 
 @cache

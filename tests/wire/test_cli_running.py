@@ -126,6 +126,7 @@ async def test_reload_waits_and_tells(running: AsyncExitStack, tmp_path: Path, w
     broken = await command("reload", rules=gateway.rules_folder)
     assert broken.returncode == 1
     assert "10-site.yaml:1:" in broken.output
+    assert "refused; in force: " in broken.output, "the gateway was asked, and said no"
     if way == "http":
         asked = await command("reload", "--http", f"127.0.0.1:{gateway.http_port}")
         assert (asked.returncode, "10-site.yaml:1:" in asked.output) == (1, True), asked.output

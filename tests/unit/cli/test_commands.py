@@ -258,3 +258,26 @@ def test_queue_show(invoke: Invoke) -> None:
     assert (shown["destination"], shown["sop_instance_uid"], shown["attempts"]) == ("pacs", "1.2.3", [])
     assert "1.2.3" in invoke("queue", "show", "3").output
     assert invoke("queue", "show", "99").exit_code == 1
+
+
+BROKEN_ROUTE = GOOD.replace("to: [pacs]", "to: [pax]")
+BROKEN_PROCESS = {
+    "wrong setting": GOOD.replace("{sqlite: queue.db}", "{sqlite: 5}"),
+    "variable that is not set": GOOD.replace("queue.db", "${NOWHERE}"),
+    "not YAML": GOOD + "]",
+}
+
+
+@pytest.mark.usefixtures("deliveries")
+def test_a_broken_route_does_not_hide_the_queue(invoke: Invoke) -> None:
+    assert invoke("queue", "list", rules=BROKEN_ROUTE).output == invoke("queue", "list").output
+    assert "1 delivery held" in invoke("queue", "hold", "3", rules=BROKEN_ROUTE).output
+    refused = invoke("queue", "release", "3", "--to", "pacs", rules=BROKEN_ROUTE)
+    assert refused.exit_code == 78, "peers are read from rules without errors only"
+    assert "1 delivery released" in invoke("queue", "release", "3", rules=BROKEN_ROUTE).output
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize("rules", BROKEN_PROCESS.values(), ids=BROKEN_PROCESS)
+def test_the_queue_is_never_guessed(invoke: Invoke, rules: str) -> None:
+    assert invoke("queue", "list", rules=rules).exit_code == 78
