@@ -196,12 +196,21 @@ class Queue(Protocol):
         ...
 
     def accept(self, instance: Instance, routes: Sequence[Route], now: datetime) -> Accepted:
-        """Add an instance and one delivery a route. Same SOP Instance UID, digest, destination and actions as a
-        delivery that is still pending or held: no new row."""
+        """Add an instance and one delivery a route. Same SOP Instance UID, SOP class, transfer syntax, digest,
+        destination and actions as a delivery that is still pending or held: no new row."""
         ...
 
-    def accept_all(self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], now: datetime) -> list[Accepted]:
-        """The same for many at once, in order, in a few statements whatever their number."""
+    def accept_all(
+        self,
+        arrivals: Sequence[tuple[Instance, Sequence[Route]]],
+        now: datetime,
+        is_readable: Callable[[PayloadRef], bool] = lambda _: True,
+    ) -> list[Accepted]:
+        """The same for many at once, in order, in a few statements whatever their number.
+
+        `is_readable` is asked of the payload of what is still owed: bytes that are lost make no duplicate of those
+        that arrive.
+        """
         ...
 
     def claim(self, destination: str, limit: int, lease_s: float, now: datetime) -> list[Delivery]:

@@ -32,6 +32,19 @@ CLOCK_STEP_US = 3600 * 1_000_000
 ASSOCIATIONS_CACHED = 4096
 
 
+_Identity = tuple[str, bytes, str, str]
+"""SOP Instance UID, digest, transfer syntax UID, SOP class UID: what a duplicate has in common."""
+
+
+def _identity(instance: Instance) -> _Identity:
+    return (
+        instance.sop_instance_uid,
+        instance.payload.digest,
+        instance.transfer_syntax_uid,
+        instance.sop_class_uid,
+    )
+
+
 @dataclasses.dataclass(slots=True)
 class _Known:
     """What the last transaction knew of the file; void as soon as another connection wrote."""
@@ -125,16 +138,19 @@ class SQLiteQueue:
         return self.accept_all([(instance, routes)], now)[0]
 
     def accept_all(
-        self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], now: datetime
+        self,
+        arrivals: Sequence[tuple[Instance, Sequence[Route]]],
+        now: datetime,
+        is_readable: Callable[[PayloadRef], bool] = lambda _: True,
     ) -> builtins.list[Accepted]:
-        """Add instances with a delivery a route, except what is still owed already."""
+        """Add instances with a delivery a route, except what is still owed already and can be read."""
         now_us = microseconds(now)
-        owed = self._owed(arrivals)
+        owed = self._owed(arrivals, is_readable)
         instances: list[tuple[Any, ...]] = []
         deliveries: list[tuple[Any, ...]] = []
         answers = []
         for instance, routes in arrivals:
-            same = owed.setdefault((instance.sop_instance_uid, instance.payload.digest), {})
+            same = owed.setdefault(_identity(instance), {})
             fresh: dict[tuple[str, str], Route] = {}
             for route in routes:
                 if (key := (route.destination, route.actions_json)) not in same:
@@ -155,19 +171,22 @@ class SQLiteQueue:
         return answers
 
     def _owed(
-        self, arrivals: Sequence[tuple[Instance, Sequence[Route]]]
-    ) -> dict[tuple[str, bytes], dict[tuple[str, str], tuple[int, PayloadRef]]]:
-        """What is still owed of the same objects: (UID, digest) → (destination, actions) → its instance."""
-        pairs = [(instance.sop_instance_uid, instance.payload.digest.hex()) for instance, _ in arrivals]
-        found: dict[tuple[str, bytes], dict[tuple[str, str], tuple[int, PayloadRef]]] = {}
+        self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], is_readable: Callable[[PayloadRef], bool]
+    ) -> dict[_Identity, dict[tuple[str, str], tuple[int, PayloadRef]]]:
+        """What is still owed of the same objects: identity → (destination, actions) → its instance."""
+        identities = [_identity(instance) for instance, _ in arrivals]
+        asked = [(uid, digest.hex(), syntax, sop_class) for uid, digest, syntax, sop_class in identities]
+        found: dict[_Identity, dict[tuple[str, str], tuple[int, PayloadRef]]] = {}
+        readable: dict[int, bool] = {}
         for index, instance_id, destination, actions, name, offset, length in self._json(
-            "find_duplicates", arrivals=batch(pairs)
+            "find_duplicates", arrivals=batch(asked)
         ):
-            instance = arrivals[index][0]
-            digest = instance.payload.digest
-            payload = PayloadRef(name, offset, length, digest)
-            same = found.setdefault((instance.sop_instance_uid, digest), {})
-            same.setdefault((destination, actions), (instance_id, payload))
+            payload = PayloadRef(name, offset, length, arrivals[index][0].payload.digest)
+            if instance_id not in readable:
+                readable[instance_id] = is_readable(payload)
+            if readable[instance_id]:
+                same = found.setdefault(identities[index], {})
+                same.setdefault((destination, actions), (instance_id, payload))
         return found
 
     def _association_id(self, facts: AssociationFacts) -> int:

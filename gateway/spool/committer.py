@@ -197,7 +197,7 @@ class Committer(threading.Thread):
         now = self._now()
         is_durable = not all(isinstance(request, Claim) for request in requests)
         with deliveries.transaction(is_durable=is_durable):
-            _accept(requests, deliveries, now)
+            _accept(requests, deliveries, now, self._store.can_read)
             _settle(requests, deliveries)
             for request in requests:
                 if isinstance(request, Claim):
@@ -221,13 +221,15 @@ class Committer(threading.Thread):
                 self._record_one_by_one([request], deliveries, alone)
 
 
-def _accept(requests: Sequence[Request], deliveries: Queue, now: datetime) -> None:
+def _accept(
+    requests: Sequence[Request], deliveries: Queue, now: datetime, is_readable: Callable[[PayloadRef], bool]
+) -> None:
     acceptances = [each for each in requests if isinstance(each, Acceptance)]
     if not acceptances:
         return
     instances = [_with_payload(each) for each in acceptances]
     answers = deliveries.accept_all(
-        [(instance, each.routes) for instance, each in zip(instances, acceptances, strict=True)], now
+        [(instance, each.routes) for instance, each in zip(instances, acceptances, strict=True)], now, is_readable
     )
     for acceptance, instance, accepted in zip(acceptances, instances, answers, strict=True):
         acceptance.accepted = accepted

@@ -188,6 +188,15 @@ class SpoolStore:
             raise
         return body
 
+    def can_read(self, ref: PayloadRef) -> bool:
+        """True when `open` would give the bytes. Any thread."""
+        try:
+            self.open(ref).close()
+        except PayloadLost as error:
+            log.error("spool.payload_lost", file=ref.name, offset_bytes=ref.offset_bytes, error=str(error))
+            return False
+        return True
+
     # --- leaving ------------------------------------------------------------------------------------------------
 
     def candidates(self) -> list[str]:

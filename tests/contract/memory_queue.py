@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.model import Attempt, Delivery, DeliveryState, Instance, Route, Settlement
+from gateway.model import Attempt, Delivery, DeliveryState, Instance, PayloadRef, Route, Settlement
 from gateway.ports import Accepted, DeliveryFilter, QueueDepth
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
@@ -53,10 +53,15 @@ class MemoryQueue:
             raise
 
     def accept(self, instance: Instance, routes: Sequence[Route], now: datetime) -> Accepted:
+        return self._accept(instance, routes, now, lambda _: True)
+
+    def _accept(
+        self, instance: Instance, routes: Sequence[Route], now: datetime, is_readable: Callable[[PayloadRef], bool]
+    ) -> Accepted:
         fresh: dict[tuple[str, str], Route] = {}
         same: Instance | None = None
         for route in routes:
-            found = self._owed(instance, route)
+            found = self._owed(instance, route, is_readable)
             same = same or found
             if found is None:
                 fresh.setdefault((route.destination, route.actions_json), route)
@@ -85,22 +90,28 @@ class MemoryQueue:
             self._settled[stored.instance_id] = now
         return Accepted(stored.instance_id, len(fresh))
 
-    def _owed(self, instance: Instance, route: Route) -> Instance | None:
+    def _owed(self, instance: Instance, route: Route, is_readable: Callable[[PayloadRef], bool]) -> Instance | None:
         for row in self._rows.values():
             kept = row.delivery
             if (
                 kept.state in OWED
                 and kept.instance.sop_instance_uid == instance.sop_instance_uid
                 and kept.instance.payload.digest == instance.payload.digest
+                and kept.instance.transfer_syntax_uid == instance.transfer_syntax_uid
+                and kept.instance.sop_class_uid == instance.sop_class_uid
+                and is_readable(kept.instance.payload)
                 and (kept.destination, kept.actions_json) == (route.destination, route.actions_json)
             ):
                 return kept.instance
         return None
 
     def accept_all(
-        self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], now: datetime
+        self,
+        arrivals: Sequence[tuple[Instance, Sequence[Route]]],
+        now: datetime,
+        is_readable: Callable[[PayloadRef], bool] = lambda _: True,
     ) -> builtins.list[Accepted]:
-        return [self.accept(instance, routes, now) for instance, routes in arrivals]
+        return [self._accept(instance, routes, now, is_readable) for instance, routes in arrivals]
 
     def claim(self, destination: str, limit: int, lease_s: float, now: datetime) -> builtins.list[Delivery]:
         due = [row for row in self._pending(destination) if row.due_at <= now][:limit]

@@ -79,6 +79,18 @@ def test_what_is_accepted_comes_back_whole(queue: Queue, clock: Clock) -> None:
     assert accepted == Accepted(accepted.instance_id, 1)
 
 
+def test_what_arrives_again_is_no_duplicate_of_bytes_that_are_lost(queue: Queue, clock: Clock) -> None:
+    first = instance(1)
+    again = dataclasses.replace(first, payload=dataclasses.replace(first.payload, offset_bytes=9000))
+    lost = [first.payload]
+    accept(queue, (first, [TO_PACS, TO_VNA]), clock=clock)
+    for deliveries in (2, 0):  # what came again is readable: the third one is its duplicate
+        with queue.transaction():
+            (accepted,) = queue.accept_all([(again, [TO_PACS, TO_VNA])], clock(), lambda ref: ref not in lost)
+        assert accepted.deliveries == deliveries
+    assert accepted.payload == again.payload
+
+
 def test_accept_alone_is_accept_all_of_one(queue: Queue, clock: Clock) -> None:
     with queue.transaction():
         assert queue.accept(instance(1), [TO_PACS, TO_VNA], NOON).deliveries == 2
@@ -107,6 +119,16 @@ DUPLICATES = {
     "one of two is new": (instance(1), [TO_PACS, TO_VNA], 1),
     "other actions": (instance(1), [Route("everything", "pacs", '[{"remove":"PatientName"}]')], 1),
     "same UID, other bytes": (instance(1, body=b"corrected"), [TO_PACS], 1),
+    "same bytes, another transfer syntax": (
+        dataclasses.replace(instance(1), transfer_syntax_uid="1.2.840.10008.1.2"),
+        [TO_PACS],
+        1,
+    ),
+    "same bytes, another SOP class": (
+        dataclasses.replace(instance(1), sop_class_uid="1.2.840.10008.5.1.4.1.1.4"),
+        [TO_PACS],
+        1,
+    ),
     "same bytes, another UID": (instance(2, body=b"data set 1"), [TO_PACS], 1),
 }
 

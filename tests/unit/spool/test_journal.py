@@ -140,10 +140,10 @@ async def test_claims_alone_sync_no_payload(site: Site) -> None:
 class Breakable(SQLiteQueue):
     """Fails for instances that it is told to fail for."""
 
-    def accept_all(self, arrivals: Any, now: Any) -> Any:
+    def accept_all(self, arrivals: Any, *rest: Any) -> Any:
         if any(each.sop_instance_uid.endswith(".13") for each, _ in arrivals):
             raise ValueError("unlucky")
-        return super().accept_all(arrivals, now)
+        return super().accept_all(arrivals, *rest)
 
 
 async def test_one_bad_request_does_not_fail_its_group(site: Site) -> None:
@@ -233,8 +233,8 @@ class FullQueue(SQLiteQueue):
 
     is_full = False
 
-    def accept_all(self, arrivals: Any, now: Any) -> Any:
-        answer = super().accept_all(arrivals, now)
+    def accept_all(self, arrivals: Any, *rest: Any) -> Any:
+        answer = super().accept_all(arrivals, *rest)
         if FullQueue.is_full:
             raise SpoolFull("queue: the disk takes no more")
         return answer
@@ -330,10 +330,10 @@ async def test_a_queue_that_cannot_be_opened_stops_the_start_and_frees_the_spool
 class Deadly(SQLiteQueue):
     """Kills the thread that asks it to accept instance 13."""
 
-    def accept_all(self, arrivals: Any, now: Any) -> Any:
+    def accept_all(self, arrivals: Any, *rest: Any) -> Any:
         if any(each.sop_instance_uid.endswith(".13") for each, _ in arrivals):
             raise SystemExit("the committer is gone")
-        return super().accept_all(arrivals, now)
+        return super().accept_all(arrivals, *rest)
 
 
 async def test_when_the_committer_dies_everybody_is_told(site: Site) -> None:
