@@ -125,6 +125,8 @@ class Deferred:
     retry_after_s: float | None = None
     """None: as the destination's retry settings say."""
     is_destination_down: bool = False
+    log_reason: str = field(default="", compare=False)
+    """For the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
 
 
 @dataclass(frozen=True, slots=True)

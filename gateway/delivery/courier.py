@@ -368,10 +368,11 @@ class Courier:
 
     def _defer(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         retry, wait_s = self.peer.retry, outcome.retry_after_s
+        log_reason = outcome.log_reason or outcome.reason
         if outcome.is_destination_down:
-            has_opened = self._standing.fail(retry, outcome.reason, after_s=wait_s)
+            has_opened = self._standing.fail(retry, log_reason, after_s=wait_s)
         else:
-            has_opened = self._standing.doubt(retry, outcome.reason)
+            has_opened = self._standing.doubt(retry, log_reason)
         if has_opened:
             self._return_ready()
         if self._is_given_up(delivery):

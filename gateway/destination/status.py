@@ -61,9 +61,10 @@ def outcome_of(status: int, error_comment: str = "") -> Outcome:
     row = meaning(status)
     if row.outcome == "delivered":
         return Delivered(warning=status)
-    reason = f"0x{status:04X} {row.text}" + (f": {error_comment}" if error_comment else "")
+    name = f"0x{status:04X} {row.text}"
+    reason = f"{name}: {error_comment}" if error_comment else name
     if row.outcome == "deferred":
-        return Deferred(reason)
+        return Deferred(reason, log_reason=name)  # peers quote patients in Error Comments
     return Refused(reason, dimse_status=status)
 
 

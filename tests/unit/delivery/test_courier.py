@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.delivery.courier import FIRST_CLAIM
 from gateway.delivery.settling import MAX_UNSETTLED
+from gateway.destination.status import outcome_of
 from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Refused, Retry
 from gateway.ports import DestinationDown, DestinationRefuses, Outbound, SpoolFull
 from tests.unit.delivery.conftest import Bench
@@ -15,6 +17,7 @@ from tests.unit.delivery.fakes import (
     CT,
     EXPLICIT,
     MR,
+    QUICK,
     HandClock,
     MemoryJournal,
     ScriptedDestination,
@@ -230,6 +233,29 @@ async def test_too_many_single_deferrals_in_a_row_stop_the_queue(bench: Bench) -
     await bench.journal.until(lambda: bench.journal.leased() == [] and bool(bench.journal.settlements))
     assert len(bench.to().sent) == 3
     assert sum(row.attempts for row in bench.journal.rows.values()) == 3
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        outcome_of(0x0110, "DOE^JOHN is unknown"),
+        Deferred("cannot write DOE^JOHN/1.dcm", is_destination_down=True, log_reason="cannot write"),
+    ],
+    ids=["Error Comment", "path of a file"],
+)
+async def test_what_a_peer_or_a_path_says_of_the_patient_is_kept_and_not_logged(bench: Bench, outcome: Outcome) -> None:
+    async def complain(outbound: Outbound) -> Outcome:
+        return outcome
+
+    bench.to().behave = complain
+    bench.journal.add_many(3)
+    with capture_logs() as logs:
+        await bench.start(peer(retry=QUICK))
+        await bench.journal.until(lambda: all(row.attempts for row in bench.journal.rows.values()))
+    assert "delivery.destination_down" in [line["event"] for line in logs]
+    assert "DOE" not in repr(logs)
+    assert "DOE" not in repr(bench.service.status())
+    assert all("DOE" in row.reason for row in bench.journal.rows.values())
 
 
 async def test_a_peer_that_takes_fewer_associations_is_served_with_those(bench: Bench) -> None:
