@@ -29,12 +29,13 @@ _temporary_numbers = itertools.count()
 class FolderDestination:
     """Opens channels to one folder; files are written in threads."""
 
-    def __init__(self, peer: Peer, folder: Folder) -> None:
+    def __init__(self, peer: Peer, folder: Folder, sync: Callable[[int], None] = os.fsync) -> None:
         try:
             self._template = Template(folder.path_template)
         except ValueError as error:
             raise ConfigurationError(f"the path of folder {peer.name!r}: {error}") from error
         self._folder = folder
+        self._sync = sync
 
     def channel(self) -> FolderDestination:
         """The folder itself: there is no line to it."""
@@ -64,8 +65,12 @@ class FolderDestination:
         try:
             return self._put(path, outbound)
         except OSError as error:
-            reason = f"cannot write {path} under {root}: {error.strerror or error}"
-            return Deferred(reason, is_destination_down=error.errno in FULL)
+            why = f"under {root}: {error.strerror or type(error).__name__}"
+            return Deferred(
+                f"cannot write {path} {why}",
+                is_destination_down=error.errno in FULL,
+                log_reason=f"cannot write {why}",  # templates put patients into paths
+            )
 
     def _put(self, path: PurePosixPath, outbound: Outbound) -> Outcome:
         os.makedirs(self._folder.root, exist_ok=True)
@@ -73,6 +78,8 @@ class FolderDestination:
         try:
             if self._folder.on_conflict != "replace":
                 settled = _existing(folder, path.name, outbound.body)
+                if settled:
+                    self._make_durable(folder, path.name)
                 if settled is not None and (settled or self._folder.on_conflict == "keep"):
                     return self._kept(path, is_same=settled)
             temporary = _write_temporary(folder, _head(outbound), outbound.body)
@@ -95,8 +102,18 @@ class FolderDestination:
             if _take_name(folder, temporary, name):
                 return Delivered()
             if _existing(folder, name, body):
+                self._make_durable(folder, name)
                 return Delivered()
         return self._kept(path, is_same=False)
+
+    def _make_durable(self, folder: int, name: str) -> None:
+        """A file that is there already: whoever wrote it may have been killed, or failed, before it was on disk."""
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            self._sync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._sync(folder)
 
     def _kept(self, path: PurePosixPath, *, is_same: bool) -> Outcome:
         if is_same:

@@ -68,6 +68,22 @@ async def test_the_same_data_set_again_is_delivered_and_stays_one_file(tmp_path:
     assert names(tmp_path) == ["P1/1.2.3.dcm"]
 
 
+@pytest.mark.parametrize("on_conflict", ["keep", "number"])
+async def test_a_file_that_is_there_is_on_disk_before_it_counts_as_delivered(tmp_path: Path, on_conflict: Any) -> None:
+    synced: list[str] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        os.fsync(descriptor)
+
+    folder = Folder(f"{tmp_path}/{BY_UID}", str(tmp_path), on_conflict)
+    there = FolderDestination(Peer("files"), folder, sync)
+    await put(there, outbound(PatientID="P1"))  # and the process is killed before it knows
+    synced.clear()
+    assert await put(there, outbound(PatientID="P1")) == Delivered()
+    assert synced == [str(tmp_path / "P1" / "1.2.3.dcm"), str(tmp_path / "P1")]
+
+
 async def test_other_bytes_get_a_number_and_are_found_again(tmp_path: Path) -> None:
     there = destination(tmp_path)
     for data in (b"first!", b"second", b"third!", b"second"):
@@ -161,6 +177,8 @@ async def test_trouble_while_writing_is_deferred_and_leaves_no_file(
     assert outcome.is_destination_down is is_destination_down
     assert os.strerror(number) in outcome.reason
     assert "P1/1.2.3.dcm" in outcome.reason
+    assert os.strerror(number) in outcome.log_reason
+    assert "P1" not in outcome.log_reason
     assert names(tmp_path) == []
 
 
