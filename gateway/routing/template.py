@@ -182,6 +182,8 @@ def _reason(error: Exception) -> str:
     """Without the object's values: what Python's own errors say may quote them."""
     if isinstance(error, SecurityError | jinja2.UndefinedError):
         return str(error.message)
+    if isinstance(error, TypeError):
+        return "TypeError; attributes are text, and |int makes a number of one"
     return type(error).__name__
 
 

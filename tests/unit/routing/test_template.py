@@ -98,7 +98,7 @@ FAILING = {
     "result-too-long": ("{{ PatientID ~ PatientID ~ PatientID }}", "at most 10240"),
     "no-such-item": ("{{ Modality.split('^')[7] }}", "list object has no element 7"),
     "division": ("{{ 1 // (Modality | length - 2) }}", "ZeroDivisionError"),
-    "types": ("{{ Modality + 1 }}", "TypeError"),
+    "types": ("{{ Modality + 1 }}", "TypeError; attributes are text"),
 }
 
 
