@@ -86,8 +86,9 @@ def _summary(peer: Peer, results: list[scu.Sent], skipped: list[Path]) -> None:
     notable = [sent for sent in results if sent.status != 0]
     for sent in notable[:MOST_SHOWN]:
         status = "no answer" if sent.status is None else f"0x{sent.status:04X}"
+        reason = f": {sent.reason}" if sent.reason else ""
         word = "stored with a warning" if sent.is_stored else "failed"
-        click.echo(f"{word}: {sent.path}: {status} {sent.reason}", err=True)
+        click.echo(f"{word}: {sent.path}: {status}{reason}", err=True)
     if len(notable) > MOST_SHOWN:
         click.echo(f"and {len(notable) - MOST_SHOWN} more", err=True)
     click.echo(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from gateway.config import Loaded, load
-from gateway.config.quantity import duration_s
+from gateway.config.quantity import duration_s, host_and_port
 from gateway.life import exit_code
 from gateway.model import Peer, Problem, Settings
 from gateway.routing.table import RoutingTable
@@ -86,12 +86,25 @@ def fail(message: str, code: int = exit_code.FAILURE) -> NoReturn:
     raise SystemExit(code)
 
 
+ADDRESS = r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+):[0-9]{1,5}"
+
+
+def parsed_address(text: str, param_hint: str = "PEER") -> tuple[str, int]:
+    """HOST:PORT; exits 2 when it is none."""
+    if not re.fullmatch(ADDRESS, text):
+        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=param_hint)
+    host, port = host_and_port(text)
+    if not 1 <= port <= 65535:
+        raise click.BadParameter(f"{text!r}: a port is a number from 1 to 65535", param_hint=param_hint)
+    return host, port
+
+
 def peer_named(text: str, rules: Path, called_ae_title: str) -> tuple[Peer, str]:
     """(the peer `text` names, our AE title): a name of the rules, or HOST:PORT, for which no rules are needed."""
-    address = re.fullmatch(r"\[?(?P<host>[^\[\]]+?)\]?:(?P<port>\d{1,5})", text)
-    if address:
+    if re.fullmatch(ADDRESS, text):
         title = called_ae_title or "ANY-SCP"
-        return Peer(name=title, ae_title=title, host=address["host"], port=int(address["port"])), "GATEWAY"
+        host, port = parsed_address(text)
+        return Peer(name=title, ae_title=title, host=host, port=port), "GATEWAY"
     table = usable_table(rules)
     peer = table.peers.get(text)
     if peer is None or not peer.host:

@@ -103,7 +103,7 @@ def explain(
         try:
             answer = explaining.explain(table, path, facts, with_values=show_values)
         except (GatewayError, OSError) as error:
-            fail(f"{path}: {error}")
+            fail(f"{path}: {str(error).removeprefix(f'{path} ')}")
         answers.append(_as_json(answer, show_values))
         if form == "text":
             click.echo(explanation_text(answer, with_values=show_values))

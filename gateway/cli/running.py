@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 import click
 
 from gateway import app
-from gateway.cli.options import FORMAT, fail, load_rules, rules_argument, rules_option, show_problems
-from gateway.cli.render import size, table
-from gateway.config.quantity import host_and_port
+from gateway.cli.options import FORMAT, fail, load_rules, parsed_address, rules_argument, rules_option, show_problems
+from gateway.cli.render import age, size, table
 from gateway.life import exit_code, logs, remote
 from gateway.model import HTTP
 
@@ -84,10 +82,7 @@ def status(rules: Path, address: str, form: str) -> None:
 def _where(rules: Path, address: str) -> remote.Place:
     """Where the running gateway is: as `address` says, else as its rules do."""
     if address:
-        if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:]+):[0-9]{1,5}", address):
-            raise click.BadParameter(f"{address!r} is not HOST:PORT", param_hint="--http")
-        host, port = host_and_port(address)
-        return remote.Place(HTTP(host, port))
+        return remote.Place(HTTP(*parsed_address(address, "--http")))
     loaded = load_rules(rules)
     settings = loaded.process_settings
     if settings is None:
@@ -107,9 +102,16 @@ def _status_text(found: dict[str, Any]) -> str:
         "associations: " + (", ".join(f"{peer} {n}" for peer, n in found["associations"].items()) or "none"),
         "",
         table(
-            ("destination", "state", "in hand", "channels", "reason"),
+            ("destination", "state", "next try", "in hand", "channels", "reason"),
             [
-                (row["destination"], UP[row["is_up"]], row["in_hand"], row["channels"], row["reason"])
+                (
+                    row["destination"],
+                    UP[row["is_up"]],
+                    f"in {age(row['wait_s'])}" if row["wait_s"] else "",
+                    row["in_hand"],
+                    row["channels"],
+                    row["reason"],
+                )
                 for row in found["destinations"]
             ],
         ),

@@ -86,6 +86,11 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
         (["echo", "nobody"], GOOD, 2),
         (["echo", "mr1"], GOOD, 2),
         (["echo", "127.0.0.1:1"], GOOD, 1),
+        (["echo", "127.0.0.1:99999"], GOOD, 2),
+        (["echo", "127.0.0.1:0"], GOOD, 2),
+        (["echo", "[::1]:1"], GOOD, 1),
+        (["send", "127.0.0.1:65536", "rules"], GOOD, 2),
+        (["status", "--http", "127.0.0.1:99999"], GOOD, 2),
         (["send", "127.0.0.1:1", "rules"], GOOD, 1),
         (["send", "127.0.0.1:1", "nowhere"], GOOD, 2),
         (["explain", "rules/site.yaml", "--calling-ae", "MR1"], GOOD, 1),
@@ -135,6 +140,11 @@ def test_every_command_has_help(invoke: Invoke, command: str) -> None:
 
 
 # --- explain ----------------------------------------------------------------------------------------------------
+
+
+def test_explain_says_what_is_wrong_with_a_file(invoke: Invoke) -> None:
+    result = invoke("explain", "rules/site.yaml", "--calling-ae", "MR1")
+    assert result.stderr == "gateway: rules/site.yaml: is no DICOM file: no DICM after the preamble\n"
 
 
 def test_explain_says_why(invoke: Invoke, tmp_path: Path) -> None:
