@@ -18,16 +18,15 @@ import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
 
-from benchmarks.report import table
+from benchmarks.byte_exact_page import FOLDER, ORTHANC, PLAIN, RAW, RECEIVERS, SINK, Tally, page
 from benchmarks.scenarios import scratch
 from benchmarks.sink import Sink
-from tests.support.corpus import read_part10, transfer_syntax_name
+from tests.support.corpus import read_part10
 from tests.support.peers import (
     GatewayProcess,
     Modality,
@@ -64,8 +63,6 @@ Digests = dict[str, str]
 """SOP Instance UID → SHA-256 of the data set."""
 Send = Callable[[int, Sequence[Path]], Awaitable[str]]
 """Sends files to a port in their own transfer syntaxes; what the sender said."""
-SINK, RAW, PLAIN, ORTHANC, FOLDER = "sink", "storescp +xa +B", "storescp +xa", "Orthanc", "folder"
-RECEIVERS = (SINK, RAW, PLAIN, ORTHANC, FOLDER)
 
 
 def digest(data_set: bytes) -> str:
@@ -157,33 +154,6 @@ async def read_orthanc(orthanc: Orthanc, scratch_file: Path) -> Digests:
     return found
 
 
-@dataclass(slots=True)
-class Tally:
-    """The count for one sender."""
-
-    sender: str
-    offered: int = 0
-    sent: int = 0
-    """Left the sender: arrived at the sink directly behind it."""
-    arrived: Counter[str] = field(default_factory=Counter)
-    equal: Counter[str] = field(default_factory=Counter)
-    without: Counter[str] = field(default_factory=Counter)
-    """Receiver → objects that it takes from this sender without the gateway."""
-    unchanged: int = 0
-    """Of those sent, with the bytes of the file."""
-    not_sent: dict[Path, str] = field(default_factory=dict)
-    refused: dict[Path, str] = field(default_factory=dict)
-    """Sent, and the gateway told the sender that it does not take it; with the sender's words."""
-    differing: list[tuple[Path, str, str]] = field(default_factory=list)
-    """(file, receiver, what is wrong)."""
-    only_through_us: list[tuple[Path, str]] = field(default_factory=list)
-    """The receiver did not take it from the sender, and did from the gateway."""
-
-    @property
-    def is_exact(self) -> bool:
-        return not self.differing and self.sent > 0
-
-
 class Campaign:
     """The peers, started once; `run` sends the corpus with one sender."""
 
@@ -223,13 +193,14 @@ class Campaign:
         }
 
     def _rules(self) -> dict[str, Any]:
-        retry = {"retry": {"first": "100 ms", "max": "1 s", "give_up_after": "30 s"}}
+        retry = {"retry": {"first": "100 ms", "max": "1 s", "give_up_after": "10 min"}}
         places = {"sink": self.behind[SINK], "raw": self.behind[RAW], "plain": self.behind[PLAIN]}
         peers: dict[str, Any] = {
             name: {
                 "ae_title": peer.ae_title,
                 "address": f"127.0.0.1:{peer.port}",
                 "delivery": {"associations": 1, **retry},  # storescp serves one association at a time
+                "timers": {"dimse": "3 s"},  # Orthanc falls silent over a data set that it cannot parse
             }
             for name, peer in {**places, "orthanc": self.orthanc}.items()
         }
@@ -364,58 +335,6 @@ def reason(path: Path, said: str) -> str:
     return "the sender says nothing"
 
 
-# --- the page ---------------------------------------------------------------------------------------------------
-
-
-def page(tallies: Sequence[Tally], paths: Sequence[Path]) -> str:
-    """Counts, and each file that could not be sent with the sender's own words."""
-    head = ["sender", "files", "sent", "as in the file"]
-    head += ["refused by the gateway"]
-    head += [f"{receiver}: taken without us / arrived / equal" for receiver in RECEIVERS]
-    rows = [
-        [
-            tally.sender,
-            str(tally.offered),
-            str(tally.sent),
-            str(tally.unchanged),
-            str(len(tally.refused)),
-            *(f"{tally.without[name]} / {tally.arrived[name]} / {tally.equal[name]}" for name in RECEIVERS),
-        ]
-        for tally in tallies
-    ]
-    parts = ["# Byte-exact", (__doc__ or "").split("\n\n", 1)[1].strip(), table(head, rows)]
-    parts.append("Transfer syntaxes of the files: " + _transfer_syntaxes(paths) + ".")
-    for tally in tallies:
-        differing = [[path.name, receiver, wrong] for path, receiver, wrong in tally.differing]
-        parts += _section(f"{tally.sender}: not equal", ["file", "receiver", "what"], differing)
-        only = [[path.name, receiver] for path, receiver in tally.only_through_us]
-        parts += _section(f"{tally.sender}: taken from the gateway, not from the sender", ["file", "receiver"], only)
-        parts += _section(f"{tally.sender}: refused by the gateway", _SAID, _rows(tally.refused))
-        parts += _section(f"{tally.sender}: could not be sent", _SAID, _rows(tally.not_sent))
-    return "\n\n".join(parts) + "\n"
-
-
-_SAID = ["file", "the sender's words"]
-
-
-def _rows(said: dict[Path, str]) -> list[list[str]]:
-    return sorted([path.name, words] for path, words in said.items())
-
-
-def _section(title: str, head: Sequence[str], rows: list[list[str]]) -> list[str]:
-    return [f"## {title}\n\n" + table(head, rows)] if rows else []
-
-
-def _transfer_syntaxes(paths: Iterable[Path]) -> str:
-    names: Counter[str] = Counter()
-    for path in paths:
-        try:
-            names[transfer_syntax_name(read_part10(path).transfer_syntax_uid)] += 1
-        except ValueError:
-            names["without usable file meta information"] += 1
-    return ", ".join(f"{name} {count}" for name, count in names.most_common())
-
-
 async def run(senders: Sequence[str], paths: Sequence[Path], root: Path) -> list[Tally]:
     """The campaign for some senders."""
     async with scratch(root) as folder, Campaign(folder) as campaign:
@@ -430,7 +349,7 @@ def main() -> None:
     senders = arguments.sender or ["storescu", "dcmsend", "stock pynetdicom", "Orthanc"]
     paths = corpus()
     tallies = asyncio.run(run(senders, paths, arguments.folder))
-    text = page(tallies, paths)
+    text = page((__doc__ or "").split("\n\n", 1)[1].strip(), tallies, paths)
     print(text)
     if not arguments.sender:
         PAGE.write_text(text)
