@@ -317,7 +317,7 @@ class Journal(Protocol):
     async def depths(self) -> list[QueueDepth]: ...
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
-        """The stored bytes. Raises PayloadLost."""
+        """The stored bytes. Raises PayloadLost, or Temporary when they cannot be read now."""
         ...
 
     def subscribe(self, listener: Callable[[str], None]) -> None:

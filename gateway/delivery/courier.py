@@ -36,6 +36,7 @@ from gateway.ports import (
     Outbound,
     PayloadLost,
     Refusal,
+    Temporary,
 )
 
 log = structlog.get_logger()
@@ -331,6 +332,8 @@ class Courier:
             return
         except (Refusal, PayloadLost, ConfigurationError) as error:  # what is stored cannot be edited, or is gone
             outcome = Refused(str(error))
+        except Temporary as error:  # we are short of descriptors or memory: nothing against the object
+            outcome = Deferred(str(error))
         except Exception as error:
             # A fault of ours with this one object must stop neither the gateway nor the queue behind it. The error's
             # text may quote the object, so that only its type is kept.

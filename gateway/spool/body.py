@@ -7,8 +7,8 @@ import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gateway.ports import EncodedDataSet, PayloadLost
-from gateway.spool.disk import Buffer
+from gateway.ports import EncodedDataSet, PayloadLost, Temporary
+from gateway.spool.disk import Buffer, is_shortage
 
 PAGES_KEPT_BYTES = 8 * 1024**2
 """Of a mapped file, touched in order; then its pages are given back, so that resident memory stays flat."""
@@ -70,7 +70,7 @@ class FileDataSet:
     def view(self) -> memoryview:
         """All bytes, read-only, mapped.
 
-        Raises PayloadLost when the file is shorter than it was, or cannot be read.
+        Raises PayloadLost when the file is shorter than it was, or cannot be read; Temporary when not now.
         """
         end_bytes = self._offset_bytes + self.length_bytes
         if self._map is None:
@@ -79,6 +79,8 @@ class FileDataSet:
             try:
                 self._map = mmap.mmap(self._descriptor, end_bytes, access=mmap.ACCESS_READ)
             except (ValueError, OSError) as error:
+                if is_shortage(error):
+                    raise Temporary(f"payload {self._name}: cannot be mapped now: {error}") from error
                 raise PayloadLost(f"payload {self._name}: cannot be mapped: {error}; look at the disk") from error
         return memoryview(self._map)[self._offset_bytes : end_bytes]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,14 @@ Buffer = bytes | bytearray | memoryview
 
 IOV_MAX = min(os.sysconf("SC_IOV_MAX"), 1024)
 """Buffers in one `pwritev`."""
+
+
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+def is_shortage(error: Exception) -> bool:
+    """True when this process or machine was short of something, which says nothing against the file."""
+    return isinstance(error, OSError) and error.errno in _SHORTAGES
 
 
 class Disk(Protocol):

@@ -249,7 +249,7 @@ class GroupCommitJournal:
         return await self._read(lambda reader: reader.depths())
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
-        """The stored bytes. Raises PayloadLost."""
+        """The stored bytes. Raises PayloadLost, or Temporary when they cannot be read now."""
         return self._store.open(payload)
 
     def subscribe(self, listener: Callable[[str], None]) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.model import PayloadRef
-from gateway.ports import PayloadLost
+from gateway.ports import PayloadLost, Temporary
 from gateway.spool import record
-from gateway.spool.disk import Buffer, Disk, write_all
+from gateway.spool.disk import Buffer, Disk, is_shortage, write_all
 
 FOLDER = "segments"
 SUFFIX = ".seg"
@@ -111,12 +111,14 @@ class SegmentReader:
         self._lock = threading.Lock()
 
     def read(self, ref: PayloadRef) -> memoryview:
-        """The bytes, checked against header and digest. Raises PayloadLost."""
+        """The bytes, checked against header and digest. Raises PayloadLost; Temporary when they cannot be read now."""
         start_bytes = ref.offset_bytes - record.HEADER_BYTES
         try:
             file = self._file(ref.name)
             stored = os.pread(file.descriptor, record.HEADER_BYTES + ref.length_bytes, start_bytes)
         except OSError as error:
+            if is_shortage(error):
+                raise Temporary(f"payload {ref.name} at {ref.offset_bytes}: cannot be read now: {error}") from error
             raise PayloadLost(
                 f"payload {ref.name} at {ref.offset_bytes}: {error}; restore it, or discard it"
             ) from error

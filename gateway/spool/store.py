@@ -20,10 +20,10 @@ from pathlib import Path
 import structlog
 
 from gateway.model import PayloadRef, Spool
-from gateway.ports import ConfigurationError, EncodedDataSet, PayloadLost, SpoolFull
+from gateway.ports import ConfigurationError, EncodedDataSet, PayloadLost, SpoolFull, Temporary
 from gateway.spool import large, record, segment
 from gateway.spool.body import FileDataSet, InMemoryDataSet
-from gateway.spool.disk import Disk
+from gateway.spool.disk import Disk, is_shortage
 from gateway.spool.large import LargeFile
 from gateway.spool.lock import SpoolLock
 from gateway.spool.recovery import Recovered, check_pair, number, payload_files, recover
@@ -167,13 +167,15 @@ class SpoolStore:
     def open(self, ref: PayloadRef) -> EncodedDataSet:
         """The stored bytes: small ones in memory and checked by their digest, large ones as a file.
 
-        Raises PayloadLost.
+        Raises PayloadLost, or Temporary when they cannot be read now.
         """
         if ref.length_bytes <= self._spool.large_object_bytes:
             return InMemoryDataSet([self._reader.read(ref)])
         try:
             descriptor = os.open(self.root / ref.name, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
+            if is_shortage(error):
+                raise Temporary(f"payload {ref.name}: cannot be read now: {error}") from error
             raise PayloadLost(f"payload {ref.name}: {error}; restore it, or discard it") from error
         body = FileDataSet(descriptor, ref.offset_bytes, ref.length_bytes, ref.name)
         try:
@@ -192,8 +194,8 @@ class SpoolStore:
         """True when `open` would give the bytes. Any thread."""
         try:
             self.open(ref).close()
-        except PayloadLost as error:
-            log.error("spool.payload_lost", file=ref.name, offset_bytes=ref.offset_bytes, error=str(error))
+        except (PayloadLost, Temporary) as error:
+            log.error("spool.payload_not_readable", file=ref.name, offset_bytes=ref.offset_bytes, error=str(error))
             return False
         return True
 

@@ -88,6 +88,8 @@ class MemoryJournal:
     opened: list[Body] = field(default_factory=list)
     trouble: list[Exception] = field(default_factory=list)
     """Raised by the next claims, one each."""
+    open_trouble: list[Exception] = field(default_factory=list)
+    """Raised by the next openings of payloads, one each."""
     settle_gate: asyncio.Event = field(default_factory=asyncio.Event)
     _leases: Any = field(default_factory=lambda: itertools.count(1))
     _listeners: list[Callable[[str], None]] = field(default_factory=list)
@@ -189,6 +191,8 @@ class MemoryJournal:
         return [QueueDepth(destination, state, count[destination, state], 0, None) for destination, state in keys]
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
+        if self.open_trouble:
+            raise self.open_trouble.pop(0)
         if payload.name not in self.payloads:
             raise PayloadLost(f"{payload.name} is gone")
         self.opened.append(Body(self.payloads[payload.name]))

@@ -11,7 +11,7 @@ from gateway.delivery.courier import FIRST_CLAIM
 from gateway.delivery.settling import MAX_UNSETTLED
 from gateway.destination.status import outcome_of
 from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Refused, Retry
-from gateway.ports import DestinationDown, DestinationRefuses, Outbound, SpoolFull
+from gateway.ports import DestinationDown, DestinationRefuses, Outbound, SpoolFull, Temporary
 from tests.unit.delivery.conftest import Bench
 from tests.unit.delivery.fakes import (
     CT,
@@ -139,6 +139,15 @@ async def test_a_deferred_object_is_tried_again_while_the_others_pass(bench: Ben
     await bench.journal.until_all(DELIVERED)
     assert bench.to().sent == [*(f"1.2.3.{number}" for number in range(1, 11)), "1.2.3.1"]
     assert [bench.journal.rows[number].attempts for number in (1, 2)] == [2, 1]
+
+
+async def test_a_payload_that_cannot_be_read_now_is_tried_again(bench: Bench) -> None:
+    bench.journal.open_trouble = [Temporary("too many open files")]
+    bench.journal.add_many(2)
+    await bench.start(peer(retry=QUICK))
+    await bench.journal.until_all(DELIVERED)
+    assert [row.attempts for row in bench.journal.rows.values()] == [2, 1]
+    assert "too many open files" in bench.journal.settlements[0].reason
 
 
 async def test_lost_payloads_and_broken_actions_are_dead_letters(bench: Bench) -> None:

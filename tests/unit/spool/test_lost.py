@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import os
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.ports import Temporary
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 
 
@@ -20,6 +23,34 @@ def change(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(200)
         file.write(b"?")
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    first_free = os.open("/dev/null", os.O_RDONLY)
+    os.close(first_free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("length_bytes", [1000, LARGE_BYTES + 1], ids=["small", "large"])
+async def test_bytes_that_cannot_be_read_for_want_of_descriptors_are_not_lost(
+    tmp_path: Path, length_bytes: int
+) -> None:
+    site = Site(tmp_path)
+    async with site.journal() as journal:
+        kept = await commit(journal, b"x" * length_bytes)
+        with no_descriptor_left(), pytest.raises(Temporary, match="now"):
+            journal.open(kept.payload)
+        with contextlib.closing(journal.open(kept.payload)) as body:
+            if length_bytes > LARGE_BYTES:
+                with no_descriptor_left(), pytest.raises(Temporary, match="now"):
+                    body.view()
+            assert body.view() == b"x" * length_bytes
 
 
 @pytest.mark.parametrize(
