@@ -138,7 +138,10 @@ class Committer(threading.Thread):
             self.failure = error
             log.critical("spool.committer_died", error=f"{type(error).__name__}: {error}")
         finally:
-            deliveries.close()
+            try:
+                deliveries.close()
+            except Exception as error:
+                log.error("spool.queue_not_closed", error=f"{type(error).__name__}: {error}")
             self._finish(None)
 
     def _gather(self) -> list[Request]:

@@ -45,8 +45,13 @@ class Room:
         self._looked_at_s = float("-inf")
 
     def check(self) -> None:
-        """Raises SpoolFull below `min_free`."""
-        free_bytes = self.free_bytes
+        """Raises SpoolFull below `min_free`, and when nobody can say what is free."""
+        try:
+            free_bytes = self.free_bytes
+        except OSError as error:
+            raise SpoolFull(
+                f"spool {self._path}: its file system does not answer: {error}; look at the disk"
+            ) from error
         if free_bytes < self._min_free_bytes:
             raise SpoolFull(
                 f"spool {self._path}: {free_bytes} bytes free, under the min_free of {self._min_free_bytes}; "

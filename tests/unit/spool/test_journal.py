@@ -182,6 +182,18 @@ async def test_below_min_free_nothing_is_taken_and_it_recovers(site: Site) -> No
         body.close()
 
 
+async def test_a_file_system_that_does_not_answer_is_no_room(site: Site) -> None:
+    async with site.journal() as journal:
+        site.disk.fail["free_bytes"] = error(errno.EIO)
+        site.seconds += 10.0
+        with pytest.raises(SpoolFull, match="does not answer"):
+            journal.receiver()
+        with pytest.raises(SpoolFull, match="does not answer"):
+            await commit(journal)
+        site.disk.fail.clear()
+        await commit(journal)
+
+
 async def test_room_that_ends_while_a_large_object_arrives(site: Site) -> None:
     async with site.journal(min_free_bytes=1000) as journal:
         receiver = journal.receiver()
@@ -325,6 +337,29 @@ async def test_a_queue_that_cannot_be_opened_stops_the_start_and_frees_the_spool
     site.queue_factory = real
     async with site.journal() as journal:
         await commit(journal)
+
+
+class Unclosable(SQLiteQueue):
+    """Fails when it is closed."""
+
+    def close(self) -> None:
+        super().close()
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+async def test_a_queue_that_cannot_be_closed_keeps_nobody_waiting(site: Site) -> None:
+    real = site.queue_factory
+    opened = 0
+
+    def open_queue() -> Queue:
+        nonlocal opened
+        opened += 1
+        return Unclosable(site.folder / "queue.db", now=site.clock) if opened == 1 else real()
+
+    site.queue_factory = open_queue
+    async with asyncio.timeout(10), site.journal() as journal:
+        await commit(journal)
+    assert journal.health() == "closed"
 
 
 class Deadly(SQLiteQueue):
