@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from pynetdicom import evt
 
 from gateway.dimse import status
@@ -19,10 +20,12 @@ from gateway.dimse.assembly import Message
 from gateway.dimse.event import Event
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.status import StatusRefusal
-from gateway.ports import ClassMismatch, DataSetReceiver
+from gateway.ports import ClassMismatch, DataSetReceiver, GatewayError
 
 if TYPE_CHECKING:
     from gateway.dimse.acceptor import AcceptedAssociation
+
+log = structlog.get_logger()
 
 Later = Coroutine[Any, Any, None]
 LONGEST_UID = 128
@@ -75,9 +78,27 @@ def serve_store(association: AcceptedAssociation, message: Message) -> Later | N
     """C-STORE (PS3.7 §9.1.1, PS3.4 §B.2.3)."""
     error = message.failure or (None if message.body is not None else _store_refusal(message) or _NO_DATA_SET)
     if error is not None:
+        _log_refused(association, message, error)
         _respond_store(association, message, status.of_error(error, status.STORE_HANDLER_FAILED))
         return None
     return _call(association, message, evt.EVT_C_STORE, status.STORE_HANDLER_FAILED, _respond_store)
+
+
+def _log_refused(association: AcceptedAssociation, message: Message, error: Exception) -> None:
+    """As the handler logs what it refuses: no sender's object goes away without a line."""
+    if not isinstance(error, GatewayError):
+        return  # a fault of ours has its own line
+    log.warning(
+        "instance_refused",
+        sop_instance_uid=message.command.get("AffectedSOPInstanceUID", ""),
+        sop_class_uid=message.command.get("AffectedSOPClassUID", ""),
+        calling_ae_title=association.facts.calling_ae_title,
+        remote_host=association.facts.remote_host,
+        association=association.association_id,
+        status=f"0x{error.dimse_status:04X}",
+        error=type(error).__name__,
+        reason=str(error),
+    )
 
 
 def receive_store(association: AcceptedAssociation, message: Message) -> DataSetReceiver:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import evt
+from structlog.testing import capture_logs
 
 from gateway.dimse.memory import MemoryDataSet, MemoryReceiver
 from gateway.dimse.message import Command, encode
@@ -163,9 +164,12 @@ async def test_refused_requests_leave_the_association_alone(
     context_id: int, command: Command, data: bytes | None, status: int
 ) -> None:
     async with serving() as running, await Peer.associated(running.port) as peer:
-        peer.send(message(context_id, command, data))
-        response = await peer.response()
+        with capture_logs() as events:
+            peer.send(message(context_id, command, data))
+            response = await peer.response()
         assert response["Status"] == status
+        told = [event["status"] for event in events if event["event"] == "instance_refused"]
+        assert told == ([f"0x{status:04X}"] if command["CommandField"] == 1 and status else [])
         assert response["CommandField"] == command["CommandField"] | 0x8000
         assert response["MessageIDBeingRespondedTo"] == 1
         peer.send(message(ECHO_ID, echo_command(2)))

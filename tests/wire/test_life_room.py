@@ -36,4 +36,9 @@ async def test_no_room_is_answered_a700_and_recovers(running: AsyncExitStack, tm
     await until(lambda: answers(0x0000), what="0x0000")
     assert (await gateway.http("GET", "/readyz"))[0] == 200
     await association.release()
-    assert await gateway.metric("gateway_received_instances_total", status="0xA700") >= 1
+    refused = await gateway.metric("gateway_received_instances_total", status="0xA700")
+    events = [event for event in gateway.events() if event["event"] == "instance_refused"]
+    assert len(events) == refused >= 1
+    assert {(event["status"], event["error"]) for event in events} == {("0xA700", "SpoolFull")}
+    assert "under the min_free" in events[0]["reason"]
+    assert all(event["sop_instance_uid"] for event in events)
