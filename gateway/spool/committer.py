@@ -194,11 +194,15 @@ class Committer(threading.Thread):
             acceptance.payload = ref
 
     def _record(self, requests: Sequence[Request], deliveries: Queue) -> None:
-        """One transaction for the group. Claims alone need no sync: a claim that is lost is only made again."""
+        """One transaction for the group.
+
+        Claims and settlements alone need no sync: when the power fails before the next one, a claim is made again and
+        an object may be sent again. That is no loss, and no sender waits behind what nobody waits for.
+        """
         if not requests:
             return
         now = self._now()
-        is_durable = not all(isinstance(request, Claim) for request in requests)
+        is_durable = not all(isinstance(request, Claim | Settling) for request in requests)
         with deliveries.transaction(is_durable=is_durable):
             _accept(requests, deliveries, now, self._store.can_read)
             _settle(requests, deliveries)
