@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import apsw
 import structlog
 
 from gateway.model import AssociationFacts, Attempt, Delivery, DeliveryState, Instance, PayloadRef, Route, Settlement
 from gateway.ports import Accepted, DeliveryFilter, QueueDepth
 from gateway.queue import rows
-from gateway.queue.connection import connect, our_errors, single
+from gateway.queue.connection import PAGES_BEFORE_CHECKPOINT, connect, our_errors, single
 from gateway.queue.filters import select
 from gateway.queue.rows import batch, microseconds, moment
 from gateway.queue.statements import SQL
@@ -77,6 +78,8 @@ class SQLiteQueue:
         self._now = now
         self._connection = connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
         self._is_synchronous_full = True
+        self._is_log_in_doubt = False
+        """True after an I/O error: pages of the write-ahead log may be called clean and not be on the disk."""
         self._known = _Known()
         self._facts: dict[int, AssociationFacts] = {}
 
@@ -93,13 +96,19 @@ class SQLiteQueue:
             try:
                 yield self
                 self._connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
+                self._is_log_in_doubt |= isinstance(error, apsw.IOError)
                 self._roll_back()
                 raise
 
     def _begin(self, is_durable: bool) -> None:
+        if self._is_log_in_doubt:
+            self._begin_log_anew()
         if is_durable != self._is_synchronous_full:
             self._connection.pragma("synchronous", "FULL" if is_durable else "NORMAL")
+            # A failed sync must be seen: what a checkpoint after a commit runs into SQLite keeps to itself, and only
+            # after a durable one is there nothing left to sync.
+            self._connection.wal_autocheckpoint(PAGES_BEFORE_CHECKPOINT if is_durable else 0)
             self._is_synchronous_full = is_durable
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -107,6 +116,16 @@ class SQLiteQueue:
         except BaseException:
             self._roll_back()
             raise
+
+    def _begin_log_anew(self) -> None:
+        """Put the log's pages into the database and empty it. Raises apsw.Error; then nothing may be committed yet.
+
+        After a failed sync the kernel may call pages clean that never reached the disk, those of claims before it too;
+        what is committed behind such a hole would not survive a power cut.
+        """
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._is_log_in_doubt = False
+        log.warning("queue.log_begun_anew", path=str(self.path))
 
     def _roll_back(self) -> None:
         self._known.data_version = -1  # the identifiers and associations of this transaction never were
