@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -327,7 +328,7 @@ async def _connect(association: ClientAssociation, peer: Peer) -> None:
     except TimeoutError:
         raise DestinationDown(f"{where} did not take the connection in {peer.timers.connect_s:g} s") from None
     except OSError as error:
-        raise DestinationDown(f"{where} cannot be reached: {error}") from error
+        raise DestinationDown(f"{where} cannot be reached: {_in_words(error)}") from error
     if tls is None or context is None:
         return
     try:
@@ -348,3 +349,9 @@ async def _connect(association: ClientAssociation, peer: Peer) -> None:
     if encrypted is None:
         raise DestinationDown(f"{where} closed the connection during the TLS handshake")
     association.attach(encrypted)
+
+
+def _in_words(error: OSError) -> str:
+    """The system's words: asyncio says "Connect call failed" of a refusal and of a missing route alike."""
+    text = error.strerror or str(error)
+    return os.strerror(error.errno) if error.errno and text.startswith("Connect call failed") else text

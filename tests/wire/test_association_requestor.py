@@ -90,8 +90,14 @@ async def test_no_answer_to_the_request() -> None:
 async def test_nobody_listens() -> None:
     async with acceptor(silent) as peer:
         pass
-    with pytest.raises(DestinationDown, match="cannot be reached"):
+    with pytest.raises(DestinationDown, match=r"cannot be reached: Connection refused$"):
         await open_to(peer)
+
+
+async def test_no_such_name() -> None:
+    nowhere = Peer("pacs", ae_title="PACS", host="name.invalid", port=104)
+    with pytest.raises(DestinationDown, match=r"pacs at name\.invalid:104 cannot be reached: [A-Z][^\[\]]+$"):
+        await open_to(nowhere)
 
 
 @pytest.mark.parametrize("count", [0, 129])
