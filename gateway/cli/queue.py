@@ -190,7 +190,11 @@ def _change(
     _require_filter(which, everything)
     with opened(rules) as found, found.transaction():
         number = change(found)
+        left = () if number else found.list(which, 1)
     click.echo(f"{count(number, 'delivery')} {done}")
+    if not number:
+        why = "what fits is being sent just now, or its state does not allow it" if left else "nothing fits"
+        click.echo(f"{why}; see `gateway queue list`", err=True)
 
 
 def as_json(delivery: Delivery) -> dict[str, Any]:

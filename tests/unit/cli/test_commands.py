@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -268,6 +268,26 @@ def test_queue_show(invoke: Invoke) -> None:
     assert (shown["destination"], shown["sop_instance_uid"], shown["attempts"]) == ("pacs", "1.2.3", [])
     assert "1.2.3" in invoke("queue", "show", "3").output
     assert invoke("queue", "show", "99").exit_code == 1
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["release", "3"], "or its state does not allow it"),
+        (["discard", "3", "--yes"], "what fits is being sent just now"),
+        (["retry", "--destination", "nobody"], "nothing fits"),
+    ],
+    ids=str,
+)
+def test_queue_says_why_nothing_changed(invoke: Invoke, tmp_path: Path, arguments: list[str], said: str) -> None:
+    queue = SQLiteQueue(tmp_path / "queue.db")
+    with queue.transaction():
+        queue.claim("pacs", 10, 60.0, NOW + timedelta(hours=1))
+    queue.close()
+    result = invoke("queue", *arguments)
+    assert (result.exit_code, result.stdout.split()[:2]) == (0, ["0", "deliveries"])
+    assert said in result.stderr
 
 
 BROKEN_ROUTE = GOOD.replace("to: [pacs]", "to: [pax]")
