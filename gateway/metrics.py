@@ -1,6 +1,7 @@
 """What the gateway measures: one table of metrics, and the `Meter` that fills it.
 
-Labels stay few: a requestor that no peer names is counted as `peer="(stranger)"` (`gateway.ports.peer_label`), whatever AE title it gives.
+Labels stay few: a requestor that no peer names is counted as `peer="(stranger)"` (`gateway.ports.peer_label`), whatever
+AE title it gives.
 """
 
 from __future__ import annotations
