@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,9 +49,13 @@ class InMemoryDataSet:
 
 
 class FileDataSet:
-    """A part of a file: `view` maps it, `chunks` reads it in pieces. Closes the descriptor unless `on_close` does."""
+    """A part of a file: `view` maps it, `chunks` reads it in pieces. Closes the descriptor unless `on_close` does.
 
-    __slots__ = ("_descriptor", "_map", "_name", "_offset_bytes", "_on_close", "length_bytes")
+    With a `digest` the last chunk is given only when all of them have that SHA-256: what is sent on the way is not
+    complete without it.
+    """
+
+    __slots__ = ("_descriptor", "_digest", "_map", "_name", "_offset_bytes", "_on_close", "length_bytes")
 
     def __init__(
         self,
@@ -59,7 +64,9 @@ class FileDataSet:
         length_bytes: int,
         name: str,
         on_close: Callable[[], None] | None = None,
+        digest: bytes = b"",
     ) -> None:
+        self._digest = digest
         self._descriptor = descriptor
         self._offset_bytes = offset_bytes
         self._name = name
@@ -87,9 +94,10 @@ class FileDataSet:
     def chunks(self, size_bytes: int) -> Iterator[bytes]:
         """Pieces read one after the other.
 
-        Raises PayloadLost when the file is shorter than it was, or cannot be read.
+        Raises PayloadLost when the file is shorter than it was, has changed, or cannot be read.
         """
         done_bytes = 0
+        found = hashlib.sha256()
         while done_bytes < self.length_bytes:
             wanted_bytes = min(size_bytes, self.length_bytes - done_bytes)
             try:
@@ -101,6 +109,10 @@ class FileDataSet:
                     f"payload {self._name}: {self.length_bytes - done_bytes} bytes are missing at its end"
                 )
             done_bytes += len(chunk)
+            if self._digest:
+                found.update(chunk)
+                if done_bytes == self.length_bytes and found.digest() != self._digest:
+                    raise PayloadLost(f"payload {self._name}: the stored bytes are changed; look at the disk")
             yield chunk
 
     def drop_pages(self) -> None:

@@ -108,19 +108,34 @@ class SpoolStore:
 
         Raises SpoolFull; then none of them was kept.
         """
+        refs = self.write(payloads)
+        self.sync()
+        return refs
+
+    def write(self, payloads: Sequence[Payload]) -> list[PayloadRef]:
+        """Append small payloads with one write; they are durable after `sync`.
+
+        Raises SpoolFull; then none of them was kept.
+        """
         try:
-            active = self._segment()
-            refs = active.append(payloads)
+            return self._segment().append(payloads)
         except OSError as error:
             self._take_back()
             raise SpoolFull(f"spool {self.root}: {error}") from error
+
+    def sync(self) -> None:
+        """Make everything written durable. Any thread, while the committer thread leaves the segment alone.
+
+        Raises SpoolFull; then nothing since the last sync may be trusted.
+        """
+        if self._active is None:
+            return
         try:
-            active.sync()
+            self._active.sync()
         except OSError as error:
             # After a failed sync the kernel may call pages clean that never reached the disk: write there no more.
             self.retire()
             raise SpoolFull(f"spool {self.root}: {error}") from error
-        return refs
 
     def _segment(self) -> Segment:
         if self._active is not None and self._active.size_bytes >= self._spool.segment_bytes:
@@ -165,7 +180,7 @@ class SpoolStore:
     # --- reading ------------------------------------------------------------------------------------------------
 
     def open(self, ref: PayloadRef) -> EncodedDataSet:
-        """The stored bytes: small ones in memory and checked by their digest, large ones as a file.
+        """The stored bytes, checked by their digest: small ones in memory, now; large ones as a file, in `chunks`.
 
         Raises PayloadLost, or Temporary when they cannot be read now.
         """
@@ -177,7 +192,7 @@ class SpoolStore:
             if is_shortage(error):
                 raise Temporary(f"payload {ref.name}: cannot be read now: {error}") from error
             raise PayloadLost(f"payload {ref.name}: {error}; restore it, or discard it") from error
-        body = FileDataSet(descriptor, ref.offset_bytes, ref.length_bytes, ref.name)
+        body = FileDataSet(descriptor, ref.offset_bytes, ref.length_bytes, ref.name, digest=ref.digest)
         try:
             check(ref, os.pread(descriptor, record.HEADER_BYTES, ref.offset_bytes - record.HEADER_BYTES))
             if os.fstat(descriptor).st_size < ref.offset_bytes + ref.length_bytes:

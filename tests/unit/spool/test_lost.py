@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ports import Temporary
+from gateway.ports import PayloadLost, Temporary
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 
 
@@ -23,6 +23,23 @@ def change(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(200)
         file.write(b"?")
+
+
+@pytest.mark.parametrize("at", [128, 128 + LARGE_BYTES, 128 + 2 * LARGE_BYTES - 1], ids=["first", "middle", "last"])
+async def test_a_large_object_that_has_changed_on_disk_is_never_complete(tmp_path: Path, at: int) -> None:
+    site, data = Site(tmp_path), b"x" * 2 * LARGE_BYTES
+    async with site.journal() as journal:
+        kept = await commit(journal, data)
+        with contextlib.closing(journal.open(kept.payload)) as body:
+            assert b"".join(body.chunks(65_536)) == data
+        with (tmp_path / "spool" / kept.payload.name).open("r+b") as file:
+            file.seek(at)
+            file.write(b"?")
+        with contextlib.closing(journal.open(kept.payload)) as body:
+            seen: list[bytes] = []
+            with pytest.raises(PayloadLost, match="changed"):
+                seen.extend(body.chunks(65_536))
+        assert sum(map(len, seen)) < len(data)
 
 
 @contextlib.contextmanager
