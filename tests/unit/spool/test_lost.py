@@ -36,7 +36,7 @@ async def test_a_large_object_that_has_changed_on_disk_is_never_complete(tmp_pat
             file.seek(at)
             file.write(b"?")
         with contextlib.closing(journal.open(kept.payload)) as body:
-            seen: list[bytes] = []
+            seen: list[bytes | memoryview] = []
             with pytest.raises(PayloadLost, match="changed"):
                 seen.extend(body.chunks(65_536))
         assert sum(map(len, seen)) < len(data)
