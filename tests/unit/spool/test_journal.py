@@ -115,6 +115,20 @@ class SlowSync(FaultyDisk):
         super().fdatasync(descriptor)
 
 
+async def test_no_row_is_committed_before_its_bytes_are_on_disk(site: Site) -> None:
+    site.disk = slow = SlowSync()
+    async with site.journal() as journal:
+        waiting = asyncio.create_task(commit(journal))
+        await until(slow.entered.is_set)
+        reader = SQLiteQueue(site.folder / "queue.db", must_exist=True)
+        assert reader.list(DeliveryFilter(), 10) == []
+        assert not waiting.done()
+        slow.may_end.set()
+        stored = await waiting
+        assert [each.instance for each in reader.list(DeliveryFilter(), 10)] == [stored]
+        reader.close()
+
+
 async def test_what_arrives_during_a_sync_is_the_next_group(site: Site) -> None:
     site.disk = disk = SlowSync()
     async with site.journal() as journal:
