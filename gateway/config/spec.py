@@ -325,7 +325,10 @@ class AssociateSpec(Spec, frozen=True):
     ae_title: Annotated[AETitle, Meta(description="Called AE title. Default: the peer's.")] | UnsetType = UNSET
     contexts: Annotated[
         tuple[ContextSpec, ...],
-        Meta(description="Only these. Default: one for each SOP class and transfer syntax that is queued."),
+        Meta(
+            description="Objects of these SOP classes go in these transfer syntaxes only, others are refused. What is not "
+            "listed here is proposed as it is queued."
+        ),
     ] = ()
     max_pdu: OfferedPDULength = 131072
     ext_neg: ExtendedNegotiationSpec = ExtendedNegotiationSpec()
