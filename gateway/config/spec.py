@@ -326,8 +326,8 @@ class AssociateSpec(Spec, frozen=True):
     contexts: Annotated[
         tuple[ContextSpec, ...],
         Meta(
-            description="Objects of these SOP classes go in these transfer syntaxes only, others are refused. What is not "
-            "listed here is proposed as it is queued."
+            description="Objects of these SOP classes go in these transfer syntaxes only, others are refused. "
+            "What is not listed here is proposed as it is queued."
         ),
     ] = ()
     max_pdu: OfferedPDULength = 131072
