@@ -198,7 +198,8 @@ class ClientAssociation(Association):
 
     @property
     def _name(self) -> str:
-        return f"{self._peer.name} ({self._peer.ae_title} at {self._peer.host}:{self._peer.port})"
+        called = self._peer.associate.called_ae_title or self._peer.ae_title
+        return f"{self._peer.name} ({called} at {self._peer.host}:{self._peer.port})"
 
     async def open(self) -> None:
         """Negotiate on the transport that is attached."""

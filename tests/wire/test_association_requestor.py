@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from gateway.dimse.client import associate
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort, encode_reject
-from gateway.model import Peer, ProposedContext
+from gateway.model import Associate, Peer, ProposedContext
 from gateway.ports import DestinationDown, DestinationRefuses
 from tests.unit.dimse.acceptor_rig import (
     QUICK,
@@ -79,6 +80,12 @@ async def test_what_comes_instead_of_an_association(script: Script, error: type[
     async with acceptor(script) as peer:
         with pytest.raises(error, match=rf"pacs.*{text}"):
             await open_to(peer)
+
+
+async def test_what_went_wrong_is_told_with_the_title_that_was_called() -> None:
+    async with acceptor(sending(encode_reject(1, 1, 7))) as peer:
+        with pytest.raises(DestinationRefuses, match=rf"^pacs \(OTHER at {peer.host}:{peer.port}\) rejected"):
+            await open_to(replace(peer, associate=Associate(called_ae_title="OTHER")))
 
 
 async def test_no_answer_to_the_request() -> None:
