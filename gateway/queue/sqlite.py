@@ -78,6 +78,8 @@ class SQLiteQueue:
         self._now = now
         self._connection = connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
         self._is_synchronous_full = True
+        self._log_pages = 0
+        self._connection.set_wal_hook(self._log_grew)  # instead of SQLite's own: that one hides a failed sync
         self._is_log_in_doubt = False
         """True after an I/O error: pages of the write-ahead log may be called clean and not be on the disk."""
         self._known = _Known()
@@ -100,15 +102,29 @@ class SQLiteQueue:
                 self._is_log_in_doubt |= isinstance(error, apsw.IOError)
                 self._roll_back()
                 raise
+            if self._log_pages >= PAGES_BEFORE_CHECKPOINT:
+                self._checkpoint()
+
+    def _log_grew(self, connection: apsw.Connection, database: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Put what nobody reads of the log into the database. What was committed stays so, whatever happens here."""
+        self._log_pages = 0
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:  # another process is at it
+            return
+        except apsw.Error as error:
+            self._is_log_in_doubt |= isinstance(error, apsw.IOError)
+            log.warning("queue.checkpoint_failed", path=str(self.path), error=str(error))
 
     def _begin(self, is_durable: bool) -> None:
         if self._is_log_in_doubt:
             self._begin_log_anew()
         if is_durable != self._is_synchronous_full:
             self._connection.pragma("synchronous", "FULL" if is_durable else "NORMAL")
-            # A failed sync must be seen: what a checkpoint after a commit runs into SQLite keeps to itself, and only
-            # after a durable one is there nothing left to sync.
-            self._connection.wal_autocheckpoint(PAGES_BEFORE_CHECKPOINT if is_durable else 0)
             self._is_synchronous_full = is_durable
         self._connection.execute("BEGIN IMMEDIATE")
         try:

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from gateway.ports import DeliveryFilter, SpoolFull
+from gateway.queue.connection import PAGES_BEFORE_CHECKPOINT
 from gateway.queue.sqlite import SQLiteQueue
 from tests.contract.samples import NOON, TO_PACS, Clock, instance
 
@@ -76,6 +77,37 @@ def platter() -> Iterator[Platter]:
     disk = WatchedDisk(made)
     yield made
     disk.unregister()
+
+
+def test_a_checkpoint_whose_sync_fails_puts_the_log_in_doubt(tmp_path: Path, platter: Platter) -> None:
+    path, clock = tmp_path / "queue.db", Clock()
+    with contextlib.closing(SQLiteQueue(path, now=clock)) as queue:
+        with queue.transaction():
+            queue.accept(instance(1), [TO_PACS], NOON)
+        platter.failing_syncs = 1
+        for _ in range(PAGES_BEFORE_CHECKPOINT):
+            with queue.transaction(is_durable=False):
+                queue.claim("pacs", 1, 60.0, clock.advance(61.0))
+            if not platter.failing_syncs:
+                break
+        assert not platter.failing_syncs, "a checkpoint has synced the log"
+        with queue.transaction():
+            queue.accept(instance(3), [TO_PACS], NOON)
+        after = platter.after_power_cut(path, tmp_path / "after")
+    with contextlib.closing(SQLiteQueue(after, now=clock)) as queue:
+        found = [delivery.instance.sop_instance_uid for delivery in queue.list(DeliveryFilter(), 10)]
+    assert found == ["1.2.3.4.5.1", "1.2.3.4.5.3"]
+
+
+def test_the_log_stays_bounded_while_only_claims_are_made(tmp_path: Path) -> None:
+    path, clock = tmp_path / "queue.db", Clock()
+    with contextlib.closing(SQLiteQueue(path, now=clock)) as queue:
+        with queue.transaction():
+            queue.accept(instance(1), [TO_PACS], NOON)
+        for _ in range(PAGES_BEFORE_CHECKPOINT):
+            with queue.transaction(is_durable=False):
+                queue.claim("pacs", 1, 60.0, clock.advance(61.0))
+        assert Path(f"{path}-wal").stat().st_size < 1.1 * PAGES_BEFORE_CHECKPOINT * 4200
 
 
 @pytest.mark.parametrize("failing_syncs", [0, 1, 3])
