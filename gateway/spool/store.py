@@ -108,34 +108,19 @@ class SpoolStore:
 
         Raises SpoolFull; then none of them was kept.
         """
-        refs = self.write(payloads)
-        self.sync()
-        return refs
-
-    def write(self, payloads: Sequence[Payload]) -> list[PayloadRef]:
-        """Append small payloads with one write; they are durable after `sync`.
-
-        Raises SpoolFull; then none of them was kept.
-        """
         try:
-            return self._segment().append(payloads)
+            active = self._segment()
+            refs = active.append(payloads)
         except OSError as error:
             self._take_back()
             raise SpoolFull(f"spool {self.root}: {error}") from error
-
-    def sync(self) -> None:
-        """Make everything written durable. Any thread, while the committer thread leaves the segment alone.
-
-        Raises SpoolFull; then nothing since the last sync may be trusted.
-        """
-        if self._active is None:
-            return
         try:
-            self._active.sync()
+            active.sync()
         except OSError as error:
             # After a failed sync the kernel may call pages clean that never reached the disk: write there no more.
             self.retire()
             raise SpoolFull(f"spool {self.root}: {error}") from error
+        return refs
 
     def _segment(self) -> Segment:
         if self._active is not None and self._active.size_bytes >= self._spool.segment_bytes:
