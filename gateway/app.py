@@ -41,6 +41,7 @@ from gateway.ports import ConfigurationError, QueueDepth, peer_label
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.routing.table import RoutingTable
 from gateway.spool.journal import GroupCommitJournal
+from gateway.spool.lock import QueueLock
 from gateway.web.server import WebServer
 
 log = structlog.get_logger()
@@ -142,6 +143,7 @@ class Gateway:
         parts.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
         if settings.http is not None:
             await parts.enter_async_context(WebServer(self, settings.http))
+        parts.callback(QueueLock(Path(settings.queue_path)).release)
         await self.journal.start()
         parts.push_async_callback(self.journal.close)
         await self.delivery.start(self.live.current)

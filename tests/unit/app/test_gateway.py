@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,19 @@ async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="another gateway uses it"):
         await made(tmp_path).run(Stop())
     assert first.not_ready() == []
+    stop.ask("test")
+    assert await running
+
+
+async def test_a_queue_belongs_to_one_gateway_whatever_its_spool(tmp_path: Path) -> None:
+    first, stop, ready = made(tmp_path), Stop(), asyncio.Event()
+    running = asyncio.create_task(first.run(stop, lambda _: ready.set()))
+    await ready.wait()
+    second = made(tmp_path)
+    settings = replace(second.settings, spool=replace(second.settings.spool, path=str(tmp_path / "other")))
+    other = Gateway(replace(second.live.current, settings=settings), lambda: loaded(tmp_path), asyncio.Event())
+    with pytest.raises(ConfigurationError, match=r"queue .*another gateway uses it"):
+        await other.run(Stop())
     stop.ask("test")
     assert await running
 
