@@ -109,7 +109,6 @@ class Committer(threading.Thread):
         self._tell_started = started
         self._finish = finish
         self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._syncer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="spool-sync")
         self._is_ending = False
         self.failure: BaseException | None = None
 
@@ -139,7 +138,6 @@ class Committer(threading.Thread):
             self.failure = error
             log.critical("spool.committer_died", error=f"{type(error).__name__}: {error}")
         finally:
-            self._syncer.shutdown()
             try:
                 deliveries.close()
             except Exception as error:
@@ -168,43 +166,35 @@ class Committer(threading.Thread):
     # --- one group ----------------------------------------------------------------------------------------------
 
     def _commit(self, requests: Sequence[Request], deliveries: Queue) -> None:
-        """Payloads and one transaction: a row is committed only when the bytes that it names are on disk."""
-        appended = self._append([each for each in requests if isinstance(each, Acceptance) and each.payload is None])
+        """Payloads first, then one transaction: a row never names bytes that are not on disk."""
+        self._append([each for each in requests if isinstance(each, Acceptance) and each.payload is None])
         rest = [request for request in requests if request.error is None]
-        syncing = self._syncer.submit(self._store.sync) if appended else None
         try:
-            self._record(rest, deliveries, syncing)
-            return
-        except Exception as error:
-            failure = error
-        if (unsynced := _failure_of(syncing)) is not None:
-            _fail(appended, unsynced)
-            self._commit([request for request in rest if request.error is None], deliveries)
-        elif isinstance(failure, GatewayError):  # no room, or the queue is held by somebody else: true of each of them
+            self._record(rest, deliveries)
+        except GatewayError as error:  # no room, or the queue is held by somebody else: true of each of them
             self._store.room.look_again()
             for request in rest:
-                request.error = failure
-        else:
-            self._record_one_by_one(rest, deliveries, failure)
+                request.error = error
+        except Exception as error:
+            self._record_one_by_one(rest, deliveries, error)
 
-    def _append(self, acceptances: Sequence[Acceptance]) -> Sequence[Acceptance]:
-        """Write the small payloads, and say which wait for a sync now; those that find no room carry the error."""
+    def _append(self, acceptances: Sequence[Acceptance]) -> None:
+        """Write and sync the small payloads; those that find no room carry the error."""
         if not acceptances:
-            return ()
+            return
         payloads = [Payload(each.pieces, _instance(each).transfer_syntax_uid, each.digest) for each in acceptances]
         try:
-            refs = self._store.write(payloads)
+            refs = self._store.append(payloads)
         except SpoolFull as error:
-            _fail(acceptances, error)
-            return ()
+            log.error("spool.write_failed", instances=len(acceptances), error=str(error))
+            for acceptance in acceptances:
+                acceptance.error = error
+            return
         for acceptance, ref in zip(acceptances, refs, strict=True):
             acceptance.payload = ref
-        return acceptances
 
-    def _record(
-        self, requests: Sequence[Request], deliveries: Queue, syncing: concurrent.futures.Future[None] | None = None
-    ) -> None:
-        """One transaction for the group; it is filled while the payloads are synced, and committed after that.
+    def _record(self, requests: Sequence[Request], deliveries: Queue) -> None:
+        """One transaction for the group.
 
         Claims and settlements alone need no sync: when the power fails before the next one, a claim is made again and
         an object may be sent again. That is no loss, and no sender waits behind what nobody waits for.
@@ -219,10 +209,7 @@ class Committer(threading.Thread):
             for request in requests:
                 if isinstance(request, Claim):
                     request.answer = deliveries.claim(request.destination, request.limit, request.lease_s, now)
-            if syncing is not None:
-                syncing.result()
-            for request in requests:  # last: a call may end the segment
-                if isinstance(request, Call):
+                elif isinstance(request, Call):
                     request.answer = request.function(deliveries)
 
     def _record_one_by_one(self, requests: Sequence[Request], deliveries: Queue, error: Exception) -> None:
@@ -239,20 +226,6 @@ class Committer(threading.Thread):
                 request.error = alone
             except Exception as alone:
                 self._record_one_by_one([request], deliveries, alone)
-
-
-def _fail(acceptances: Sequence[Acceptance], error: SpoolFull) -> None:
-    log.error("spool.write_failed", instances=len(acceptances), error=str(error))
-    for acceptance in acceptances:
-        acceptance.error = error
-
-
-def _failure_of(syncing: concurrent.futures.Future[None] | None) -> SpoolFull | None:
-    """Why a sync failed, once it has ended; None when it did not."""
-    error = syncing.exception() if syncing is not None else None
-    if error is None or isinstance(error, SpoolFull):
-        return error
-    return SpoolFull(f"spool: sync failed: {type(error).__name__}: {error}")
 
 
 def _accept(
