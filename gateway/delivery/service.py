@@ -13,7 +13,7 @@ import structlog
 from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
 from gateway.delivery.worker import ABORT_S
 from gateway.model import DeliveryState, Peer
-from gateway.ports import Destination, Journal, Meter
+from gateway.ports import Destination, Journal, Meter, Temporary
 
 log = structlog.get_logger()
 
@@ -150,7 +150,12 @@ class DeliveryService:
     async def _report_strays(self) -> None:
         """What is owed to names that are not configured stays pending; say so once, until they come back."""
         self._strays -= self._couriers.keys()
-        for row in await self._journal.depths():
+        try:
+            depths = await self._journal.depths()
+        except Temporary as error:  # only a report: not worth a reload, still less the process
+            log.warning("delivery.queue_not_counted", error=str(error))
+            return
+        for row in depths:
             if row.state is DeliveryState.PENDING and row.destination not in self._couriers:
                 self._stray(row.destination, row.count)
 

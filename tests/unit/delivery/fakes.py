@@ -90,6 +90,8 @@ class MemoryJournal:
     """Raised by the next claims, one each."""
     open_trouble: list[Exception] = field(default_factory=list)
     """Raised by the next openings of payloads, one each."""
+    depths_trouble: list[Exception] = field(default_factory=list)
+    """Raised by the next countings, one each."""
     settle_gate: asyncio.Event = field(default_factory=asyncio.Event)
     _leases: Any = field(default_factory=lambda: itertools.count(1))
     _listeners: list[Callable[[str], None]] = field(default_factory=list)
@@ -186,6 +188,8 @@ class MemoryJournal:
         return min(ends, default=None)
 
     async def depths(self) -> list[QueueDepth]:
+        if self.depths_trouble:
+            raise self.depths_trouble.pop(0)
         keys = dict.fromkeys((row.destination, row.state) for row in self.rows.values())
         count = {key: sum((row.destination, row.state) == key for row in self.rows.values()) for key in keys}
         return [QueueDepth(destination, state, count[destination, state], 0, None) for destination, state in keys]

@@ -470,6 +470,14 @@ async def test_reload_adds_changes_keeps_and_removes_destinations(bench: Bench) 
     assert [status.destination for status in bench.service.status()] == ["added", "changed", "kept"]
 
 
+async def test_a_queue_that_cannot_be_counted_stops_no_reload(bench: Bench) -> None:
+    await bench.start(peer())
+    bench.journal.depths_trouble = [SpoolFull("the disk failed")]
+    await bench.service.apply(table(peer(), peer("vna")))
+    bench.journal.add("vna")
+    await bench.journal.until_all(DELIVERED, "vna")
+
+
 async def test_reload_while_sending_loses_and_doubles_nothing(bench: Bench) -> None:
     sent: list[str] = []
 
