@@ -86,7 +86,8 @@ async def test_a_queue_belongs_to_one_gateway_whatever_its_spool(tmp_path: Path)
     settings = replace(second.settings, spool=replace(second.settings.spool, path=str(tmp_path / "other")))
     other = Gateway(replace(second.live.current, settings=settings), lambda: loaded(tmp_path), asyncio.Event())
     with pytest.raises(ConfigurationError, match=r"queue .*another gateway uses it"):
-        await other.run(Stop())
+        async with asyncio.timeout(10):
+            await other.run(Stop())
     stop.ask("test")
     assert await running
 
