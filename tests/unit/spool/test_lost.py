@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import resource
 from collections.abc import Callable, Iterator
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model import Spool
 from gateway.ports import PayloadLost, Temporary
+from gateway.spool.store import SpoolStore
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 
 
@@ -59,13 +62,17 @@ async def test_bytes_that_cannot_be_read_for_want_of_descriptors_are_not_lost(
     site = Site(tmp_path)
     async with site.journal() as journal:
         kept = await commit(journal, b"x" * length_bytes)
-        with no_descriptor_left(), pytest.raises(Temporary, match="now"):
-            journal.open(kept.payload)
-        with contextlib.closing(journal.open(kept.payload)) as body:
-            if length_bytes > LARGE_BYTES:
-                with no_descriptor_left(), pytest.raises(Temporary, match="now"):
-                    body.view()
-            assert body.view() == b"x" * length_bytes
+    spool = Spool(str(tmp_path / "spool"), 0, large_object_bytes=LARGE_BYTES)
+    with concurrent.futures.ThreadPoolExecutor(1) as workers:  # no journal: its threads open and close files
+        store = SpoolStore(spool, disk=site.disk, monotonic=lambda: 0.0, workers=workers)
+        with contextlib.closing(store):
+            with no_descriptor_left(), pytest.raises(Temporary, match="now"):
+                store.open(kept.payload)
+            with contextlib.closing(store.open(kept.payload)) as body:
+                if length_bytes > LARGE_BYTES:
+                    with no_descriptor_left(), pytest.raises(Temporary, match="now"):
+                        body.view()
+                assert body.view() == b"x" * length_bytes
 
 
 @pytest.mark.parametrize(
