@@ -48,7 +48,7 @@ async def test_a_large_object_that_has_changed_on_disk_is_never_complete(tmp_pat
 def no_descriptor_left() -> Iterator[None]:
     """Whatever number a descriptor that another thread closes meanwhile had, nobody gets it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
     try:
         yield
     finally:
