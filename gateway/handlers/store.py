@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
@@ -31,6 +32,8 @@ class StoreDesk:
     journal: Journal
     meter: Meter
     now: Callable[[], datetime] = utc_now
+    told: deque[str] = field(default_factory=lambda: deque(maxlen=256))
+    """Associations whose first held instance was logged."""
 
 
 async def handle_store(event: Event, desk: StoreDesk) -> int:
@@ -90,11 +93,17 @@ def as_instance(plan: Plan, received_at: datetime) -> Instance:
 def _tell_unmatched(event: Event, desk: StoreDesk, table: RoutingTable) -> None:
     """Nothing is lost in silence: what no rule wants is counted and logged, then held, rejected or discarded.
 
+    What is held stands in the queue for all to see, so that one line an association is enough.
+
     Raises:
         NotAllowed: `unmatched: reject`.
     """
     desk.meter.count("gateway_unmatched_instances_total", peer=peer_label(event.facts), action=table.unmatched)
-    _log("instance_unmatched", event, action=table.unmatched)
+    if table.unmatched != "hold":
+        _log("instance_unmatched", event, action=table.unmatched)
+    elif event.facts.association_id not in desk.told:
+        desk.told.append(event.facts.association_id)
+        _log("instance_unmatched", event, action=table.unmatched, more="counted, not logged, for this association")
     if table.unmatched == "reject":
         raise NotAllowed("no rule wants this instance")
 

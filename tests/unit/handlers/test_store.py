@@ -153,6 +153,16 @@ async def test_unmatched(unmatched: Any) -> None:
     assert bench.meter.counted == [("gateway_unmatched_instances_total", {"peer": "ct1", "action": unmatched})]
 
 
+@pytest.mark.parametrize(("unmatched", "lines"), [("hold", 1), ("discard", 3)])
+async def test_lines_of_three_unmatched_instances_of_one_association(unmatched: Any, lines: int) -> None:
+    bench = Bench(table(unmatched=unmatched), data_set(UID, modality="CT"))
+    with structlog.testing.capture_logs() as told:
+        for _ in range(3):
+            await bench.handle()
+    assert [line["event"] for line in told] == ["instance_unmatched"] * lines
+    assert len(bench.meter.counted) == 3
+
+
 BROKEN = data_set(UID)[:-5]
 
 
