@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.dataset.part10 import read_dicom_file
@@ -52,6 +53,7 @@ def explain(table: RoutingTable, path: Path, facts: AssociationFacts, *, with_va
             sop_instance_uid=file.sop_instance_uid,
             transfer_syntax_uid=file.transfer_syntax_uid,
             body=body,
+            received_at=datetime.now(UTC),
             is_to_explain=True,
         )
         found = table.explain(read, with_values=with_values)

@@ -86,6 +86,10 @@ class Facts(Protocol):
     def transfer_syntax_uid(self) -> str: ...
     @property
     def length_bytes(self) -> int: ...
+    @property
+    def received_at(self) -> datetime:
+        """When the object arrived; what "now" means to rules."""
+        ...
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """The values at `path` as text, split at backslashes, padding gone; () when empty; None when absent."""

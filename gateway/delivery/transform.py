@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from gateway.dataset.splice import splice
 from gateway.model import AssociationFacts, AttributePath, Delivery, Instance
@@ -51,6 +52,11 @@ class StoredFacts:
     def transfer_syntax_uid(self) -> str:
         """As stored."""
         return self.instance.transfer_syntax_uid
+
+    @property
+    def received_at(self) -> datetime:
+        """As it arrived."""
+        return self.instance.received_at
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """As text; raises Unreadable when the bytes are no data set."""

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os.path
 import re
+from datetime import datetime
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
@@ -64,6 +65,11 @@ class SafeFacts:
     def length_bytes(self) -> int:
         """Of the encoded data set."""
         return self._facts.length_bytes
+
+    @property
+    def received_at(self) -> datetime:
+        """When the object arrived."""
+        return self._facts.received_at
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """Safe texts."""

@@ -65,6 +65,7 @@ async def accept(event: Event, desk: StoreDesk) -> Instance | None:
         sop_instance_uid=event.sop_instance_uid,
         transfer_syntax_uid=event.transfer_syntax_uid,
         body=event.body,
+        received_at=desk.now(),
     )
     plan = table.plan(facts)
     if plan.is_unmatched:
@@ -72,10 +73,10 @@ async def accept(event: Event, desk: StoreDesk) -> Instance | None:
     if not plan.routes:
         return None
     edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
-    return await desk.journal.commit(as_instance(plan, desk.now()), event.body, edited, plan.routes)
+    return await desk.journal.commit(as_instance(plan), event.body, edited, plan.routes)
 
 
-def as_instance(plan: Plan, received_at: datetime) -> Instance:
+def as_instance(plan: Plan) -> Instance:
     """The instance as it will be kept: after the coercions."""
     facts = plan.facts
     return Instance(
@@ -86,7 +87,7 @@ def as_instance(plan: Plan, received_at: datetime) -> Instance:
         series_instance_uid=facts.series_instance_uid,
         association=facts.association,
         payload=NOT_STORED,
-        received_at=received_at,
+        received_at=facts.received_at,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from gateway.dataset.scan import Level, Wanted, scan, wanted
 from gateway.model import AssociationFacts, AttributePath, Instance
@@ -27,6 +28,7 @@ class ObjectFacts:
     sop_instance_uid: str
     transfer_syntax_uid: str
     length_bytes: int
+    received_at: datetime
     level: Level
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
@@ -69,6 +71,7 @@ def read_facts(
     sop_instance_uid: str,
     transfer_syntax_uid: str,
     body: EncodedDataSet,
+    received_at: datetime,
     attributes: Wanted,
 ) -> ObjectFacts:
     """One scan over the encoded data set.
@@ -84,7 +87,7 @@ def read_facts(
         if found and found[0] != expected:
             raise ClassMismatch(f"{path.text} of the data set is {found[0]}, of the command {expected}")
     return ObjectFacts(
-        association, sop_class_uid, sop_instance_uid, transfer_syntax_uid, body.length_bytes, scanned.level
+        association, sop_class_uid, sop_instance_uid, transfer_syntax_uid, body.length_bytes, received_at, scanned.level
     )
 
 
@@ -101,6 +104,7 @@ def facts_for(instance: Instance, body: EncodedDataSet, attributes: Iterable[Att
         instance.sop_instance_uid,
         instance.transfer_syntax_uid,
         body.length_bytes,
+        instance.received_at,
         level,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from gateway.dataset.scan import Wanted, wanted
 from gateway.model import (
@@ -106,6 +107,7 @@ class RoutingTable:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         body: EncodedDataSet,
+        received_at: datetime,
         is_to_explain: bool = False,
     ) -> ObjectFacts:
         """What this table needs to know of an object that arrived; the bytes are read once. What only the actions of
@@ -121,6 +123,7 @@ class RoutingTable:
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
             body=body,
+            received_at=received_at,
             attributes=self._wanted_to_explain if is_to_explain else self._wanted,
         )
 

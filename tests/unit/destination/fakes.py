@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway.dimse.client import StoreResponse
@@ -25,6 +26,7 @@ class FixedFacts:
     transfer_syntax_uid: str
     given: Mapping[AttributePath, tuple[str, ...]] = field(default_factory=dict)
     length_bytes: int = 0
+    received_at: datetime = datetime(2026, 1, 2, tzinfo=UTC)
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         return self.given.get(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.model import AssociationFacts, Mark, Peer, Settings, Spool, Unmatched
@@ -12,6 +13,8 @@ from gateway.routing.kinds import Path, build_actions, build_predicate, canonica
 from gateway.routing.table import Coercion, RoutingTable, Rule
 from tests.unit.dataset.build import EXPLICIT, Write
 
+NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
+"""A Saturday."""
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 ASSOCIATION = AssociationFacts(
     calling_ae_title="MR1", called_ae_title="GATEWAY", remote_host="10.1.2.3", peer="mr", user_identity="tech"
@@ -90,7 +93,10 @@ def table(*rules: Rule, coercions: tuple[Coercion, ...] = (), unmatched: Unmatch
 
 
 def facts(
-    attributes: Mapping[str, str], *wanted: RoutingTable, association: AssociationFacts = ASSOCIATION
+    attributes: Mapping[str, str],
+    *wanted: RoutingTable,
+    association: AssociationFacts = ASSOCIATION,
+    received_at: datetime = NOW,
 ) -> ObjectFacts:
     """Of an MR image with these attributes; `wanted` tables say which are read."""
     reading = wanted[0] if wanted else table(rule("all of them", {"all": [exists(keyword) for keyword in attributes]}))
@@ -100,6 +106,7 @@ def facts(
         sop_instance_uid="1.2.3",
         transfer_syntax_uid=EXPLICIT,
         body=Body(encoded(attributes)),
+        received_at=received_at,
         is_to_explain=True,
     )
 

@@ -20,6 +20,7 @@ from tests.unit.dataset.build import EXPLICIT, Write
 from tests.unit.routing.build import (
     ASSOCIATION,
     MR_IMAGE,
+    NOW,
     Body,
     actions,
     coercion,
@@ -125,6 +126,7 @@ def read(routing: RoutingTable, content: bytes, sop_class_uid: str = MR_IMAGE, s
         sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid=EXPLICIT,
         body=body,
+        received_at=NOW,
     )
     return body
 
@@ -240,6 +242,7 @@ def test_facts_after_edits_are_what_the_edited_bytes_say(some: list[Edit], count
             sop_instance_uid="1",
             transfer_syntax_uid=EXPLICIT,
             body=Body(data),
+            received_at=NOW,
         )
         return {text: found.values(parse(text)) for text in READ}
 
@@ -249,6 +252,7 @@ def test_facts_after_edits_are_what_the_edited_bytes_say(some: list[Edit], count
         sop_instance_uid="1",
         transfer_syntax_uid=EXPLICIT,
         body=Body(content),
+        received_at=NOW,
     )
     try:
         after = b"".join(splice(memoryview(content), EXPLICIT, some))
