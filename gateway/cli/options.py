@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from gateway.config import Loaded, load
-from gateway.config.quantity import duration_s, host_and_port
 from gateway.life import exit_code
 from gateway.model import Peer, Problem, Settings
+from gateway.quantity import duration_s, host_and_port
 from gateway.routing.table import RoutingTable
 
 if TYPE_CHECKING:

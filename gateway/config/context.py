@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config.findings import Findings
-from gateway.config.quantity import duration_s
 from gateway.config.tree import Place, Step, discreet
+from gateway.quantity import duration_s
 from gateway.routing.field import sop_class_uid, transfer_syntax_uid
 
 Resolve = Callable[[str], str]

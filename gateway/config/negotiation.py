@@ -6,7 +6,6 @@ from msgspec import UNSET
 
 from gateway.config.context import Context
 from gateway.config.process import host_fault
-from gateway.config.quantity import host_and_port
 from gateway.config.spec import (
     AssociateSpec,
     CommonExtendedSpec,
@@ -17,6 +16,7 @@ from gateway.config.spec import (
 from gateway.config.tls import compile_peer_tls
 from gateway.config.tree import Place
 from gateway.model import Associate, ProposedContext, Role, UserIdentity
+from gateway.quantity import host_and_port
 from gateway.routing.field import UID_PATTERN
 
 MOST_CONTEXTS = 128

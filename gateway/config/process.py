@@ -9,11 +9,11 @@ from dataclasses import replace
 from msgspec import UNSET
 
 from gateway.config.context import Context
-from gateway.config.quantity import duration_s, host_and_port, size_bytes
 from gateway.config.spec import GatewaySpec, LimitsSpec, ListenerSpec, SpoolSpec, TimersSpec
 from gateway.config.tls import compile_listener_tls
 from gateway.config.tree import Place
 from gateway.model import HTTP, Limits, Listener, Settings, Spool, Timers
+from gateway.quantity import duration_s, host_and_port, size_bytes
 
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
 LAYERS = [
-    {"model"},
+    {"model", "quantity"},
     {"ports"},
     {"routing", "dataset", "spool"},
     {"web", "dimse", "handlers", "delivery", "config", "destination", "queue", "metrics"},
