@@ -1,0 +1,149 @@
+"""What would happen to an object, on the real path, without network and disk.
+
+An object goes through admission, the C-STORE handler and what a delivery does before it sends, as if it had arrived.
+`gateway explain` and `gateway test` both stand on this, so that neither tells a story of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, cast
+
+from gateway.delivery.transform import outbound_for
+from gateway.dimse.acceptor import AcceptedAssociation
+from gateway.dimse.admission import Rejected, admit
+from gateway.dimse.assembly import Message
+from gateway.dimse.context import AcceptedContext, as_uid
+from gateway.dimse.event import Event
+from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.message import CommandField
+from gateway.dimse.services import OPERATIONS
+from gateway.handlers.store import StoreDesk, handle_store
+from gateway.model import AssociationFacts, Delivery, Instance, PayloadRef, Route
+from gateway.ports import EncodedDataSet, GatewayError, Journal, NoMeter, Outbound
+from gateway.routing.table import RoutingTable
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One object on its way to us."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    body: EncodedDataSet
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether the association would be made and may store."""
+
+    association: AssociationFacts
+    """With the peer it is admitted as."""
+    text: str
+    is_admitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the C-STORE would be answered, and what would be on disk then."""
+
+    status: int
+    error_comment: str = ""
+    instance: Instance | None = None
+    """After the coercions; None when nothing would be kept."""
+    body: EncodedDataSet | None = None
+    routes: tuple[Route, ...] = ()
+    """What would be owed."""
+
+
+def admission(table: RoutingTable, facts: AssociationFacts) -> Admission:
+    """As whom an association with `facts` is admitted, or why it is not."""
+    try:
+        peer = admit(facts, table.settings, table.peers, table).peer
+    except Rejected as rejected:
+        return Admission(facts, f"association rejected: {rejected}", is_admitted=False)
+    if peer is None:
+        return Admission(facts, "admitted as a stranger", is_admitted=True)
+    named = replace(facts, peer=peer.name)
+    if "store" not in peer.may:
+        return Admission(named, f"admitted as peer {peer.name}, which may not store", is_admitted=False)
+    return Admission(named, f"admitted as peer {peer.name}", is_admitted=True)
+
+
+async def store(table: RoutingTable, association: AssociationFacts, sent: Sent, now: datetime) -> Stored:
+    """Hand the object to the C-STORE handler, as it runs in the gateway. `sent.body` stays the caller's to close."""
+    journal = _Journal()
+    desk = StoreDesk(cast(Journal, journal), NoMeter(), lambda: now)
+    try:
+        status = await handle_store(_event(table, association, sent, now), desk)
+    except GatewayError as error:
+        return Stored(error.dimse_status, str(error))
+    return Stored(int(status), "", journal.instance, journal.body, journal.routes)
+
+
+async def leave(table: RoutingTable, instance: Instance, body: EncodedDataSet, route: Route) -> Outbound:
+    """What would be sent to the route's destination.
+
+    Raises:
+        Refusal: the route's actions cannot be done on this object: it would be a dead letter.
+    """
+    delivery = Delivery(
+        delivery_id=0,
+        instance=instance,
+        destination=route.destination,
+        rule=route.rule,
+        actions_json=route.actions_json,
+        state=route.state,
+        attempts=0,
+        created_at=instance.received_at,
+        due_at=instance.received_at,
+    )
+    return await outbound_for(delivery, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Association:
+    """What the handler asks of its association."""
+
+    table: RoutingTable
+    facts: AssociationFacts
+
+
+class _Journal:
+    """Keeps what would have been committed."""
+
+    def __init__(self) -> None:
+        self.instance: Instance | None = None
+        self.body: EncodedDataSet | None = None
+        self.routes: tuple[Route, ...] = ()
+
+    async def commit(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        routes: Sequence[Route],
+    ) -> Instance:
+        self.body = body if edited is None else MemoryDataSet(b"".join(edited))
+        self.instance = replace(instance, payload=PayloadRef("", 0, self.body.length_bytes, b""))
+        self.routes = tuple(routes)
+        return self.instance
+
+
+def _event(table: RoutingTable, association: AssociationFacts, sent: Sent, now: datetime) -> Event:
+    context = AcceptedContext(1, as_uid(sent.sop_class_uid), as_uid(sent.transfer_syntax_uid), "store")
+    command: dict[str, Any] = {
+        "CommandField": CommandField.C_STORE,
+        "MessageID": 1,
+        "AffectedSOPClassUID": sent.sop_class_uid,
+        "AffectedSOPInstanceUID": sent.sop_instance_uid,
+        "Priority": 0,
+    }
+    message = Message(context, command)
+    message.body = sent.body
+    message.received_at = now.timestamp()
+    event = OPERATIONS[CommandField.C_STORE].event
+    return Event(cast(AcceptedAssociation, _Association(table, association)), event, message)
