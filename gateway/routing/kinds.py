@@ -4,7 +4,10 @@ A kind is written as a single-key mapping. A kind with one field takes the field
 (``modality: [MR]``), one with more takes a mapping of fields. A trailing underscore of a field's name is dropped
 (`in_` is written ``in``). ``tuple[X, ...]`` takes one X or a list of them, never an empty list.
 
-A kind may have a method ``problems() -> Iterable[(path, message)]`` for what no single field can say.
+A setting may hold a dataclass of further settings. With a class variable `shorthand`, the name of one of them, what is
+no mapping is that one's value: ``rows: 512`` for ``rows: {equals: 512}``.
+
+Kinds and such dataclasses may have a method ``problems() -> Iterable[(path, message)]`` for what no field says alone.
 """
 
 from __future__ import annotations
@@ -178,6 +181,12 @@ def _named(name: object, value: object, registry: Registry, path: Path, report: 
     if not isinstance(value, Mapping):
         report(path, "wrong-type", f"{name} takes a mapping of {_listed(fields)}, not {_noun(value)}")
         return _INVALID
+    return _settled(name, cls, value, path, report)
+
+
+def _settled(name: object, cls: type, value: Mapping[Any, Any], path: Path, report: Report) -> Any:
+    """A dataclass from a mapping of its settings; `name` is what messages call it."""
+    fields = settings(cls)
     values, misspelt = {}, False
     for key, one in value.items():
         if key in fields:
@@ -217,6 +226,8 @@ def _value(hint: Any, value: object, path: Path, report: Report) -> Any:
         return _scalar(FIELD_TYPES[hint], value, path, report)
     if hint is Predicate:
         return _kind(value, ports.predicate, path, report)
+    if _is_group(hint):
+        return _group(hint, value, path, report)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return _tuple(arguments[0], value, path, report)
@@ -234,6 +245,21 @@ def _value(hint: Any, value: object, path: Path, report: Report) -> Any:
         return float(value)
     report(path, "wrong-type", f"expected {getattr(hint, '__name__', hint)}, not {_noun(value)}")
     return _INVALID
+
+
+def _is_group(hint: Any) -> bool:
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _group(cls: type, value: object, path: Path, report: Report) -> Any:
+    name = path[-1] if path else cls.__name__
+    if isinstance(value, Mapping):
+        return _settled(name, cls, value, path, report)
+    fields, short = settings(cls), getattr(cls, "shorthand", None)
+    if short is None:
+        report(path, "wrong-type", f"{name} takes a mapping of {_listed(fields)}, not {_noun(value)}")
+        return _INVALID
+    return _instance(cls, {short: _value(fields[short][1], value, path, report)}, path, report)
 
 
 def _scalar(field: FieldType, value: object, path: Path, report: Report) -> Any:
@@ -337,13 +363,34 @@ def _kind_schema(cls: type) -> dict[str, Any]:
     if len(fields) == 1:
         _field, hint = next(iter(fields.values()))
         return {**_schema(hint), "description": text}
-    properties = {name: _schema(hint) for name, (_field, hint) in fields.items()}
+    return {**_object_schema(cls), "description": text}
+
+
+def _object_schema(cls: type) -> dict[str, Any]:
+    fields = settings(cls)
     return {
         "type": "object",
-        "description": text,
-        "properties": properties,
+        "description": "",
+        "properties": {name: _schema(hint) for name, (_field, hint) in fields.items()},
         "required": _required(fields),
         "additionalProperties": False,
+    }
+
+
+def _group_schema(cls: type) -> dict[str, Any]:
+    text = " ".join((cls.__doc__ or "").split())
+    whole = {**_object_schema(cls), "description": text}
+    short = getattr(cls, "shorthand", None)
+    if short is None:
+        return whole
+    plain = _schema(settings(cls)[short][1])
+    kinds = plain["type"] if isinstance(plain["type"], list) else [plain["type"]]
+    return {
+        "type": [*kinds, "object"],
+        "description": text,
+        "if": {"type": "object"},
+        "then": whole,
+        "else": plain,
     }
 
 
@@ -352,6 +399,8 @@ def _schema(hint: Any) -> dict[str, Any]:
         return dict(FIELD_TYPES[hint].schema)
     if hint is Predicate:
         return {"$ref": "#/$defs/predicate"}
+    if _is_group(hint):
+        return _group_schema(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return _one_or_list(_schema(arguments[0]))
