@@ -96,7 +96,7 @@ class Level:
         raw = self._raw.get(tag)
         if raw is None or tag in self._texts:
             return None
-        value = texts(raw[1], self._vr(tag, raw[0]), self._codecs(), is_big_endian=self._is_big_endian(tag, raw[0]))
+        value = texts(raw[1], self.vr_of(tag, raw[0]), self._codecs(), is_big_endian=self._is_big_endian(tag, raw[0]))
         self._texts[tag] = value
         return value
 
@@ -136,7 +136,7 @@ class Level:
                 self._encodings = self._parent._codecs() if self._parent is not None else charset.DEFAULT
         return self._encodings
 
-    def _vr(self, tag: int, written: str) -> str:
+    def vr_of(self, tag: int, written: str) -> str:
         """As written, else as the dictionary says; so is a UN of a known attribute (PS3.5 §6.2.2)."""
         if written and written != "UN":
             return written
