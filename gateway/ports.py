@@ -8,10 +8,11 @@ field takes the field's value directly (`modality: [MR]`), one with more takes a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import enum
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 from gateway.model import (
     AssociationFacts,
@@ -106,6 +107,74 @@ class Edit:
     """Only where the element is there, or only where it is absent or empty; decided for each item of a sequence."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Element:
+    """One element as a `Rewrite` is shown it."""
+
+    path: tuple[tuple[int, int], ...]
+    """The sequences it lies in, outermost first: (sequence tag, item index from 0)."""
+    tag: int
+    vr: str
+    """As encoded; where the encoding does not say it, the dictionary's; ``UN`` when nobody knows."""
+    private_creator: str
+    """Of a private element (PS3.5 §7.8); else empty."""
+    values: tuple[str, ...]
+    """As `Facts.values` gives them; () for what is empty, a sequence or binary."""
+    length_bytes: int
+    """Of the value, or of all items with their headers."""
+
+
+class Decision(enum.Enum):
+    """What a `Rewrite` may answer besides new values."""
+
+    KEEP = "keep"
+    REMOVE = "remove"
+
+
+KEEP: Final = Decision.KEEP
+"""Leave the element as it is; a kept sequence is descended into."""
+REMOVE: Final = Decision.REMOVE
+"""Take the element out, a sequence with all its items."""
+
+Change = Decision | tuple[str, ...]
+"""`KEEP`, `REMOVE`, or the new values as text: () empties, and leaves a sequence without items."""
+
+
+class Rewrite(Protocol):
+    """An edit of the whole object, decided element by element, at every level. Pure: it may be asked again.
+
+    Elements that are the frame of others are not asked about: group lengths, item delimiters.
+    """
+
+    @property
+    def tags(self) -> frozenset[int] | None:
+        """Only these are asked about, at every level; all others are kept. None: every element."""
+        ...
+
+    def __call__(self, element: Element) -> Change:
+        """Raises Refusal when the object must not go on in this form."""
+        ...
+
+
+Alteration = Edit | Rewrite
+"""What an action asks for."""
+
+
+class Resources(Protocol):
+    """What a configuration brings for its kinds besides their settings."""
+
+    def table(self, path: str) -> Mapping[str, str]:
+        """A CSV file of two columns, or a text file with one value a line (then every value is empty).
+
+        Raises ValueError with what is wrong with it.
+        """
+        ...
+
+    def key(self, name: str) -> bytes:
+        """The secret of this name of the section `keys`. Raises ValueError when there is none."""
+        ...
+
+
 class Predicate(Protocol):
     """Says whether a rule's condition holds."""
 
@@ -119,7 +188,7 @@ class Predicate(Protocol):
 class Action(Protocol):
     """Says what changes in an object. A pure function of the facts."""
 
-    def edits(self, facts: Facts) -> Iterable[Edit]:
+    def edits(self, facts: Facts) -> Iterable[Alteration]:
         """The changes, in order. Raises Refusal when the object must not go on in this form."""
         ...
 
@@ -177,6 +246,7 @@ class DeliveryFilter:
     """Which deliveries an operator means; empty fields mean any."""
 
     ids: tuple[int, ...] = ()
+    instance_ids: tuple[int, ...] = ()
     destination: str | None = None
     state: DeliveryState | None = None
     sop_instance_uid: str = ""

@@ -11,6 +11,7 @@ from gateway.queue.statements import SQL
 
 CONDITIONS = {
     "ids": "delivery.delivery_id IN (SELECT value FROM json_each(:ids))",
+    "instance_ids": "delivery.instance_id IN (SELECT value FROM json_each(:instance_ids))",
     "destination": "delivery.destination = :destination",
     "state": "delivery.state = :state",
     "sop_instance_uid": "instance.sop_instance_uid = :sop_instance_uid",
@@ -32,6 +33,7 @@ def _values(which: DeliveryFilter) -> dict[str, Any]:
     """Values of the fields that are not empty."""
     values: dict[str, Any] = {
         "ids": json.dumps(which.ids) if which.ids else None,
+        "instance_ids": json.dumps(which.instance_ids) if which.instance_ids else None,
         "destination": which.destination,
         "state": which.state.value if which.state else None,
         "sop_instance_uid": which.sop_instance_uid or None,

@@ -21,14 +21,14 @@ import structlog
 
 from gateway.model import PayloadRef, Spool
 from gateway.ports import ConfigurationError, EncodedDataSet, PayloadLost, SpoolFull, Temporary
-from gateway.spool import large, record, segment
-from gateway.spool.body import FileDataSet, InMemoryDataSet
-from gateway.spool.disk import Disk, is_shortage
+from gateway.spool import large, segment
+from gateway.spool.disk import Disk
 from gateway.spool.large import LargeFile
 from gateway.spool.lock import SpoolLock
+from gateway.spool.reader import PayloadReader
 from gateway.spool.recovery import Recovered, check_pair, number, payload_files, recover
 from gateway.spool.room import Room
-from gateway.spool.segment import Payload, Segment, SegmentReader, check, segment_name
+from gateway.spool.segment import Payload, Segment, segment_name
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class SpoolStore:
             raise ConfigurationError(f"spool {self.root}: cannot be made: {error}") from error
         self._lock = SpoolLock(self.root)
         self.room = Room(self.root, spool.min_free_bytes, disk, monotonic)
-        self._reader = SegmentReader(self.root)
+        self._reader = PayloadReader(self.root, spool.large_object_bytes)
         self._active: Segment | None = None
         self._active_name = ""
         self._segment_numbers = itertools.count(1)
@@ -169,26 +169,7 @@ class SpoolStore:
 
         Raises PayloadLost, or Temporary when they cannot be read now.
         """
-        if ref.length_bytes <= self._spool.large_object_bytes:
-            return InMemoryDataSet([self._reader.read(ref)])
-        try:
-            descriptor = os.open(self.root / ref.name, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            if is_shortage(error):
-                raise Temporary(f"payload {ref.name}: cannot be read now: {error}") from error
-            raise PayloadLost(f"payload {ref.name}: {error}; restore it, or discard it") from error
-        body = FileDataSet(descriptor, ref.offset_bytes, ref.length_bytes, ref.name, digest=ref.digest)
-        try:
-            check(ref, os.pread(descriptor, record.HEADER_BYTES, ref.offset_bytes - record.HEADER_BYTES))
-            if os.fstat(descriptor).st_size < ref.offset_bytes + ref.length_bytes:
-                raise PayloadLost(f"payload {ref.name}: bytes are missing at its end; look at the disk")
-        except OSError as error:
-            body.close()
-            raise PayloadLost(f"payload {ref.name}: {error}; look at the disk") from error
-        except PayloadLost:
-            body.close()
-            raise
-        return body
+        return self._reader.open(ref)
 
     def can_read(self, ref: PayloadRef) -> bool:
         """True when `open` would give the bytes. Any thread."""

@@ -294,6 +294,7 @@ class MemoryQueue:
 def _fits(delivery: Delivery, which: DeliveryFilter) -> bool:
     return (
         (not which.ids or delivery.delivery_id in which.ids)
+        and (not which.instance_ids or delivery.instance.instance_id in which.instance_ids)
         and (which.destination is None or delivery.destination == which.destination)
         and (which.state is None or delivery.state is which.state)
         and which.sop_instance_uid in ("", delivery.instance.sop_instance_uid)

@@ -335,6 +335,7 @@ def site(queue: Queue, clock: Clock) -> Queue:
 FILTERS = {
     "all": (ANY, "24513"),
     "identifiers": (DeliveryFilter(ids=(1, 4, 99)), "21"),
+    "instances": (DeliveryFilter(instance_ids=(2, 3, 99)), "45"),
     "destination": (DeliveryFilter(destination="vna"), "5"),
     "no destination": (DeliveryFilter(destination=""), "3"),
     "state": (DeliveryFilter(state=DeliveryState.DEAD), "2"),
