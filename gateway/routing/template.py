@@ -17,7 +17,9 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.environment import TemplateExpression
 from jinja2.exceptions import SecurityError
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.dataset.dictionary import SEQUENCE, vr_of
@@ -172,6 +174,58 @@ class Template:
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"
+
+
+class Expression:
+    """One compiled expression of the templates' language, without braces; immutable, equal by text."""
+
+    __slots__ = ("_compiled", "attributes", "text")
+
+    text: str
+    attributes: tuple[tuple[str, AttributePath], ...]
+    """(name in the expression, path), each once."""
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError with every name that is unknown and everything that is not allowed."""
+        self.text = text
+        if len(text) > MAX_TEMPLATE_CHARACTERS:
+            raise ValueError(f"an expression of {len(text)} characters; at most {MAX_TEMPLATE_CHARACTERS} are allowed")
+        try:
+            self.attributes = _check(nodes.Template([nodes.Output([_parsed(text)])]))
+            self._compiled: TemplateExpression = _ENVIRONMENT.compile_expression(text, undefined_to_none=False)
+        except jinja2.TemplateSyntaxError as error:
+            raise ValueError(f"not an expression: {error.message}") from None
+        except RecursionError:
+            raise ValueError("the expression is nested too deeply") from None
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether its value counts as true: a number other than 0, a text that is not empty.
+
+        Raises:
+            Refusal: it fails on this object's values.
+        """
+        try:
+            names = {name: _text(facts, path) for name, path in self.attributes}
+            return bool(self._compiled(names, association=facts.association))
+        except Exception as error:  # as in `Template.render`
+            raise Refusal(f"it fails on this object: {_reason(error)}") from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expression) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+
+def _parsed(text: str) -> nodes.Expr:
+    parser = Parser(_ENVIRONMENT, text, state="variable")
+    parsed = parser.parse_expression()
+    if not parser.stream.eos:
+        raise jinja2.TemplateSyntaxError(f"{str(parser.stream.current)!r} is left over; leave braces out", 1)
+    return parsed
 
 
 def _text(facts: Facts, path: AttributePath) -> str:
