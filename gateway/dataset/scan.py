@@ -22,6 +22,7 @@ from gateway.dataset.dictionary import (
 )
 from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items, walk
 from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, inflate
+from gateway.dataset.private import found_tag, here, possible_tags
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
 from gateway.model import AttributePath
 from gateway.ports import Unreadable
@@ -42,16 +43,24 @@ class Wanted:
         below: dict[int, list[AttributePath]] = {}
         self.last_item: dict[int, int] = {}
         for path in paths:
+            tags = possible_tags(*here(path, depth))
             if len(path.steps) == depth:
-                attributes.add(path.tag)
+                attributes.update(tags)
                 continue
-            sequence, index = path.steps[depth]
-            below.setdefault(sequence, []).append(path)
+            index = path.steps[depth][1]
             last = MAX_ITEMS if index is None else index
-            self.last_item[sequence] = max(last, self.last_item.get(sequence, 0))
-        self.inner = {sequence: Wanted(some, depth + 1) for sequence, some in below.items()}
+            for sequence in tags:
+                below.setdefault(sequence, []).append(path)
+                self.last_item[sequence] = max(last, self.last_item.get(sequence, 0))
+        shared: dict[tuple[AttributePath, ...], Wanted] = {}  # the 240 blocks that a creator may have want the same
+        self.inner: dict[int, Wanted] = {}
+        for sequence, some in below.items():
+            key = tuple(some)
+            if key not in shared:
+                shared[key] = Wanted(key, depth + 1)
+            self.inner[sequence] = shared[key]
         self.attributes = frozenset(attributes)
-        self.selection = Selection(attributes | set(below) | _needed_by(attributes))
+        self.selection = Selection(attributes | set(below) | _needed_by(attributes | set(below)))
 
 
 def _needed_by(tags: Iterable[int]) -> set[int]:
@@ -102,13 +111,23 @@ class Level:
 
     def values(self, path: AttributePath, depth: int = 0) -> Texts | None:
         """The values at `path`, those of several items one after the other; None when no item has it."""
+        tag = self.tag_of(path, depth) if path.is_by_creator else here(path, depth)[0]
+        if tag is None:
+            return None
         if len(path.steps) == depth:
-            return self.text(path.tag)
-        sequence, index = path.steps[depth]
-        levels = self.items.get(sequence, [])
+            return self.text(tag)
+        index = path.steps[depth][1]
+        levels = self.items.get(tag, [])
         chosen = levels if index is None else levels[index : index + 1]
         some = [values for level in chosen if (values := level.values(path, depth + 1)) is not None]
         return tuple(value for values in some for value in values) if some else None
+
+    def tag_of(self, path: AttributePath, depth: int = 0) -> int | None:
+        """What `path` names at this level; None when it is by a private creator that has no block here."""
+        tag, creator = here(path, depth)
+        if not creator:
+            return tag
+        return found_tag(tag, creator, {*self._raw, *self._texts}, lambda element: (self.text(element) or ("",))[0])
 
     def copy(self) -> Level:
         """A level that can be changed without changing this one; its items are still shared."""
@@ -169,7 +188,7 @@ class Scanned:
 
     def values(self, path: AttributePath) -> Texts | None:
         """The values at `path` as text, () when empty, None when absent. Never raises for what the bytes hold."""
-        return self.level.values(path) if path.steps else self.level.text(path.tag)
+        return self.level.values(path) if path.steps or path.creator else self.level.text(path.tag)
 
 
 def scan(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Scanned:

@@ -21,6 +21,22 @@ NAMES = {
         "ReferencedSeriesSequence[*].ReferencedSOPSequence[1].ReferencedSOPInstanceUID",
         AttributePath(0x00081155, ((0x00081115, None), (0x00081199, 1))),
     ),
+    "by-creator": (
+        "(0029,[SIEMENS CSA HEADER],10)",
+        AttributePath(0x00291010, creator="SIEMENS CSA HEADER"),
+    ),
+    "by-creator-with-dots-and-spaces": (
+        "( 0099, [ 1.2.840.113663.1 ], xxFa )",
+        AttributePath(0x009910FA, creator="1.2.840.113663.1"),
+    ),
+    "below-a-private-sequence": (
+        "(2005,[Philips MR Imaging DD 005],0e)[*].(2005,[A.(B)],01)",
+        AttributePath(0x20051001, ((0x2005100E, None),), creator="A.(B)", step_creators=("Philips MR Imaging DD 005",)),
+    ),
+    "below-a-standard-sequence": (
+        "RequestAttributesSequence[0].(0099,[A],01)",
+        AttributePath(0x00991001, ((0x00400275, 0),), creator="A"),
+    ),
     "private-sequence": ("00991001[0].StudyID", AttributePath(0x00200010, ((0x00991001, 0),))),
 }
 
@@ -46,6 +62,14 @@ WRONG = {
     "index-at-the-end": ("RequestAttributesSequence[0]", "is an item"),
     "negative-index": ("RequestAttributesSequence[-1].StudyID", "not an attribute"),
     "too-deep": (".".join(["ContentSequence[0]"] * 17 + ["TextValue"]), "at most 16"),
+    "creator-in-even-group": ("(0028,[A],10)", r"group 0028 is even"),
+    "creator-is-empty": ("(0029,[ ],10)", "no private creator has this name: it is empty"),
+    "creator-is-too-long": (f"(0029,[{'x' * 65}],10)", "at most 64 characters"),
+    "creator-with-a-whole-element": ("(0029,[A],1010)", r"written as \(0029,\[SIEMENS CSA HEADER\],10\)"),
+    "creator-without-brackets": ("(0029,A,10)", r"written as \(0029,\["),
+    "creator-of-no-sequence": ("(0029,[SIEMENS CSA HEADER],08)[0].StudyID", "is not a sequence"),
+    "creator-not-closed": ("(0029,[A.10)", "not an attribute"),
+    "creator-item-at-the-end": ("(0029,[A],10)[0]", r"\(0029,\[A\],10\)\[0\] is an item"),
     "short-tag": ("0010001", "not an attribute"),
 }
 

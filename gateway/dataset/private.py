@@ -1,0 +1,66 @@
+"""Private attributes by creator (PS3.5 §7.8.1): where one object, or one item, has what a path means.
+
+A private creator (gggg,0010-00FF) reserves the block of elements (gggg,bb00-bbFF) whose `bb` is its own number. Another
+object may have the same creator in another block, and an item has creators of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+from gateway.dataset.dictionary import private_vr_of, vr_of
+from gateway.model import AttributePath
+
+STAND_IN_BLOCK = 0x10
+"""The block in the tag of a path by creator."""
+_BLOCKS = range(0x10, 0x100)
+
+
+def with_block(tag: int, block: int) -> int:
+    """The private `tag` in another block."""
+    return tag & 0xFFFF00FF | block << 8
+
+
+def possible_tags(tag: int, creator: str) -> list[int]:
+    """Where `tag` may lie: itself without a creator, else in every block."""
+    return [with_block(tag, block) for block in _BLOCKS] if creator else [tag]
+
+
+def found_tag(tag: int, creator: str, elements: Iterable[int], value_of: Callable[[int], str]) -> int | None:
+    """The tag that an object has for the element `tag` of `creator`; None when the creator reserved no block there.
+
+    `elements` are the object's, or at least all its private creators; `value_of` gives a creator's value. Of several
+    blocks the first one counts.
+    """
+    group = tag & 0xFFFF0000
+    for element in sorted(element for element in elements if group + 0x10 <= element <= group + 0xFF):
+        if value_of(element) == creator:
+            return with_block(tag, element & 0xFF)
+    return None
+
+
+def creators_of_group(tag: int) -> list[int]:
+    """Every private creator element that the group of `tag` can have, in order."""
+    return [tag & 0xFFFF0000 | block for block in _BLOCKS]
+
+
+def here(path: AttributePath, depth: int) -> tuple[int, str]:
+    """(tag, creator) of what `path` names at this depth: a sequence it goes into, or the attribute itself."""
+    if len(path.steps) == depth:
+        return path.tag, path.creator
+    return path.steps[depth][0], path.step_creators[depth] if path.step_creators else ""
+
+
+def placed(path: AttributePath, depth: int, tag: int) -> AttributePath:
+    """`path` with the tag that the object has at this depth in place of the one by creator."""
+    if len(path.steps) == depth:
+        return dataclasses.replace(path, tag=tag, creator="")
+    steps = (*path.steps[:depth], (tag, path.steps[depth][1]), *path.steps[depth + 1 :])
+    creators = (*path.step_creators[:depth], "", *path.step_creators[depth + 1 :])
+    return dataclasses.replace(path, steps=steps, step_creators=creators if any(creators) else ())
+
+
+def vr_at(path: AttributePath) -> str | None:
+    """The dictionary's VR of what the path leads to, private ones of known vendors included; None when nobody knows."""
+    return private_vr_of(path.tag, path.creator) if path.creator else vr_of(path.tag)
