@@ -63,6 +63,125 @@ class Instance:
     received_at: datetime
     instance_id: int = 0
     """The queue's key; 0 until it is stored."""
+    index: IndexEntry | None = field(default=None, compare=False, repr=False)
+    """On the way in only: what the local index is to know of it; None leaves it out of the index."""
+
+
+# --- what is asked ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """The attributes of one instance that the local index keeps, level by level, as `gateway.query.entry` writes them:
+    canonical JSON of hexadecimal tag → text, texts or items. Equal texts are equal attributes."""
+
+    patient: str
+    study: str
+    series: str
+    image: str
+
+
+class QueryLevel(enum.StrEnum):
+    """Query/Retrieve Level (0008,0052), from the top (PS3.4 §C.6.1.1)."""
+
+    PATIENT = "PATIENT"
+    STUDY = "STUDY"
+    SERIES = "SERIES"
+    IMAGE = "IMAGE"
+
+
+QueryRoot = Literal["patient", "study", "patient_study"]
+"""Information model: Patient Root, Study Root, Patient/Study Only (retired)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Single value and list of UID matching (PS3.4 §C.2.2.2.1, §C.2.2.2.2). Values in their normal form
+    (`gateway.query.normal`)."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Wild card matching: `*` any text, `?` any character (PS3.4 §C.2.2.2.4). Of a person name: of its folded form,
+    wild cards or not."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Range matching, both ends inclusive, in the normal form; an empty end is open (PS3.4 §C.2.2.2.5)."""
+
+    low: str
+    high: str
+
+
+@dataclass(frozen=True, slots=True)
+class IsEmpty:
+    """Empty value matching: the attribute is absent or has no value (PS3.4 §C.2.2.2.7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HasItem:
+    """Sequence matching: one item fulfils all keys (PS3.4 §C.2.2.2.6)."""
+
+    keys: tuple[Key, ...]
+
+
+Condition = AnyOf | Like | Between | IsEmpty | HasItem
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One attribute of a C-FIND identifier: what is asked for, and what must match."""
+
+    tag: int
+    vr: str
+    """The dictionary's; the first one of several."""
+    conditions: tuple[Condition, ...] = ()
+    """One of them must hold; () is universal matching."""
+    inner: tuple[Key, ...] = ()
+    """Of a sequence: the attributes to return of each item; () returns whole items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Combined date-time matching: date and time as one value (PS3.4 §C.2.2.2.5)."""
+
+    date_tag: int
+    time_tag: int
+    between: Between
+    """As ``YYYYMMDDHHMMSS.FFFFFF``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One C-FIND identifier, understood. Also what C-MOVE and C-GET name, with unique keys alone."""
+
+    level: QueryLevel
+    root: QueryRoot
+    keys: tuple[Key, ...]
+    """In order of tags, sequences included; without the level, the character set and what is computed."""
+    spans: tuple[Span, ...] = ()
+    """The keys they stand for have no conditions of their own."""
+    unsupported: tuple[int, ...] = ()
+    """Optional keys that nobody here knows: not matched, not returned; pending responses are 0xFF01 then."""
+    asked: frozenset[int] = frozenset()
+    """Which of Retrieve AE Title, Instance Availability, Timezone Offset From UTC and the like the identifier names."""
+    character_sets: tuple[str, ...] = ()
+    """Specific Character Set of the request, which responses keep where it can write them."""
+    timezone: str = ""
+    """Timezone Offset From UTC of the request as ``&ZZXX``; empty without."""
+    is_relational: bool = False
+
+
+Item = Mapping[int, "Value"]
+Value = tuple[str, ...] | tuple[Item, ...]
+"""Values of one attribute as text, or the items of a sequence; () is empty."""
+Attributes = Mapping[int, Value]
+"""By tag: a decoded identifier, or one match."""
 
 
 # --- what is owed -----------------------------------------------------------------------------------------------
@@ -386,6 +505,26 @@ class Spool:
     segment_bytes: int = 64 * 1024**2
     large_object_bytes: int = 1024**2
     """Above this an object gets a file of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRetrieve:
+    """Who answers C-FIND, C-MOVE and C-GET, and where a C-MOVE goes: the `query_retrieve:` section."""
+
+    is_local: bool = False
+    """True when `sources` holds `local`: the gateway answers from what it holds itself."""
+    sources: tuple[str, ...] = ()
+    """Names of the peers that are asked too, in order."""
+    move_destinations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Move Destination AE title → names of peers, beside the peers' own titles."""
+    partial: Literal["fail", "accept"] = "fail"
+    """A source that failed makes the whole answer a failure, or is counted and left out."""
+    timeout_s: float = 30.0
+    """Of each source."""
+    limit: int = 0
+    """The most matches of one C-FIND; 0 is without limit."""
+    keep_s: float = 0.0
+    """How long an indexed instance stays at least after its last delivery, where `spool.retention` is shorter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ field takes the field's value directly (`modality: [MR]`), one with more takes a
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import enum
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final, Literal, Protocol, TypeVar
@@ -18,11 +19,13 @@ from gateway.model import (
     AssociationFacts,
     Attempt,
     AttributePath,
+    Attributes,
     Delivery,
     DeliveryState,
     Instance,
     Outcome,
     PayloadRef,
+    Query,
     Route,
     Settlement,
 )
@@ -94,6 +97,10 @@ class Facts(Protocol):
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """The values at `path` as text, split at backslashes, padding gone; () when empty; None when absent."""
+        ...
+
+    def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
+        """Where the attribute of `path` is there, empty or not: one path an item, every ``*`` being an index."""
         ...
 
 
@@ -338,8 +345,27 @@ class Queue(Protocol):
         """At start, alone on the spool: leases of a process that is gone end now."""
         ...
 
-    def forget(self, settled_before: datetime, limit: int) -> int:
-        """Delete instances (and their rows) that owe nothing and settled earlier; dead and held ones stay."""
+    def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
+        """Delete instances (and their rows) that owe nothing and settled earlier; dead and held ones stay. Of those in
+        the index only what settled before `indexed_before`, when it is given."""
+        ...
+
+    def find(self, query: Query, limit: int = 0) -> Sequence[int]:
+        """Keys of what fits `query` in the index, in a stable order, at most `limit` (0: all). Of instances with one
+        SOP Instance UID the newest counts; an instance without an `index` was never in it."""
+        ...
+
+    def matches(self, query: Query, keys: Sequence[int]) -> builtins.list[Attributes]:
+        """What a response to `query` says of these: each key of the query's level and above, in order; what was
+        forgotten meanwhile is left out."""
+        ...
+
+    def find_instances(self, query: Query) -> Sequence[int]:
+        """Identifiers of the instances below what fits `query`, study by study, series by series, as they arrived."""
+        ...
+
+    def instances(self, instance_ids: Sequence[int]) -> builtins.list[Instance]:
+        """These instances, in order; what was forgotten meanwhile is left out."""
         ...
 
     def payload_names(self) -> dict[str, int]:
@@ -401,6 +427,27 @@ class Journal(Protocol):
     def subscribe_to_operators(self, listener: Callable[[str], None]) -> None:
         """`listener(destination)` is called on the event loop when `destination` has pending deliveries and another
         process changed the queue: somebody retried, released, held or discarded."""
+        ...
+
+
+class Index(Protocol):
+    """What the gateway holds, as coroutines: read beside the commits, which never wait for it."""
+
+    def find(self, query: Query, limit: int = 0) -> AsyncIterator[Sequence[Attributes]]:
+        """Matches in batches, in a stable order: each has a value, or (), for every key of the query's level and above.
+        Neither level, Retrieve AE Title nor Instance Availability are among them. At most `limit`; 0 is all.
+
+        Close the iterator (`aclosing`) when it is left early. Raises Temporary when the index cannot be read now.
+        """
+        ...
+
+    async def find_instances(self, query: Query) -> Sequence[int]:
+        """Identifiers of the instances below what fits, study by study, series by series, as they arrived. 8 bytes
+        each: their number is known before the first is read."""
+        ...
+
+    async def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
+        """These instances, in order; what was forgotten meanwhile is left out. Ask for some hundred at a time."""
         ...
 
 

@@ -130,27 +130,33 @@ def attempt(row: Sequence[Any]) -> Attempt:
     )
 
 
-ASSOCIATION_COLUMN = 15
-"""Where `read_deliveries` has the association's identifier."""
+INSTANCE_COLUMN = 10
+ASSOCIATION_COLUMN = INSTANCE_COLUMN + 5
+"""Where `read_deliveries` has the instance, and its association's identifier."""
+INSTANCE_ASSOCIATION_COLUMN = 5
+"""Where `read_instances` has it."""
+
+
+def instance(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -> Instance:
+    """One row of `read_instances`, or the end of one of `read_deliveries`."""
+    return Instance(
+        sop_class_uid=row[0],
+        sop_instance_uid=row[1],
+        transfer_syntax_uid=row[2],
+        study_instance_uid=row[3],
+        series_instance_uid=row[4],
+        association=associations[row[5]],
+        payload=PayloadRef(row[6], row[7], row[8], bytes.fromhex(row[9])),
+        received_at=moment(row[10]),
+        instance_id=row[11],
+    )
 
 
 def delivery(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -> Delivery:
     """One row of `read_deliveries`."""
-    payload = PayloadRef(row[16], row[17], row[18], bytes.fromhex(row[19]))
-    instance = Instance(
-        sop_class_uid=row[10],
-        sop_instance_uid=row[11],
-        transfer_syntax_uid=row[12],
-        study_instance_uid=row[13],
-        series_instance_uid=row[14],
-        association=associations[row[15]],
-        payload=payload,
-        received_at=moment(row[20]),
-        instance_id=row[21],
-    )
     return Delivery(
         delivery_id=row[0],
-        instance=instance,
+        instance=instance(row[INSTANCE_COLUMN:], associations),
         destination=row[1],
         rule=row[2],
         actions_json=row[3],

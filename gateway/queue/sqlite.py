@@ -14,11 +14,24 @@ from typing import Any
 import apsw
 import structlog
 
-from gateway.model import AssociationFacts, Attempt, Delivery, DeliveryState, Instance, PayloadRef, Route, Settlement
+from gateway.model import (
+    AssociationFacts,
+    Attempt,
+    Attributes,
+    Delivery,
+    DeliveryState,
+    IndexEntry,
+    Instance,
+    PayloadRef,
+    Query,
+    Route,
+    Settlement,
+)
 from gateway.ports import Accepted, DeliveryFilter, QueueDepth
 from gateway.queue import rows
 from gateway.queue.connection import PAGES_BEFORE_CHECKPOINT, connect, our_errors, single
 from gateway.queue.filters import select
+from gateway.queue.index import IndexTables
 from gateway.queue.rows import batch, microseconds, moment
 from gateway.queue.statements import SQL
 
@@ -84,6 +97,7 @@ class SQLiteQueue:
         """True after an I/O error: pages of the write-ahead log may be called clean and not be on the disk."""
         self._known = _Known()
         self._facts: dict[int, AssociationFacts] = {}
+        self._index = IndexTables(self._connection)
 
     def close(self) -> None:
         self._connection.close()
@@ -146,6 +160,7 @@ class SQLiteQueue:
     def _roll_back(self) -> None:
         self._known.data_version = -1  # the identifiers and associations of this transaction never were
         self._facts.clear()
+        self._index.clear()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
@@ -155,6 +170,7 @@ class SQLiteQueue:
         known = self._known
         if known.data_version == data_version:
             return
+        self._index.clear()
         instance_id, delivery_id, created_at = single(self._connection, "last_identifiers", {})
         self._known = _Known(
             data_version=data_version,
@@ -183,6 +199,8 @@ class SQLiteQueue:
         owed = self._owed(arrivals, is_readable)
         instances: list[tuple[Any, ...]] = []
         deliveries: list[tuple[Any, ...]] = []
+        indexed: list[tuple[int, Instance]] = []
+        again: list[tuple[int, IndexEntry]] = []
         answers = []
         for instance, routes in arrivals:
             same = owed.setdefault(_identity(instance), {})
@@ -193,17 +211,35 @@ class SQLiteQueue:
             if routes and not fresh:
                 instance_id, payload = same[routes[0].destination, routes[0].actions_json]
                 answers.append(Accepted(instance_id, 0, payload))
+                if instance.index is not None:
+                    again.append((instance_id, instance.index))
                 continue
             self._known.instance_id = instance_id = self._known.instance_id + 1
             association_id = self._association_id(instance.association)
+            if instance.index is not None:
+                indexed.append((len(instances), instance))
             instances.append(rows.instance_row(instance_id, instance, association_id, None if routes else now_us))
             for key, route in fresh.items():
                 self._known.delivery_id += 1
                 deliveries.append(rows.delivery_row(self._known.delivery_id, instance_id, route))
                 same[key] = (instance_id, instance.payload)
             answers.append(Accepted(instance_id, len(fresh)))
+        if indexed:
+            self._add_to_index(indexed, instances)
         self._insert(instances, deliveries, now_us)
+        if again:  # accepted before there was an index
+            self._index.add(again)
         return answers
+
+    def _add_to_index(self, indexed: Sequence[tuple[int, Instance]], instances: builtins.list[tuple[Any, ...]]) -> None:
+        """Complete the rows of `instances` at these positions with series, attributes and what is current."""
+        newest = {instance.sop_instance_uid: position for position, instance in indexed}
+        self._index.supersede(newest)
+        for position, instance in indexed:
+            assert instance.index is not None
+            is_current = 1 if newest[instance.sop_instance_uid] == position else 0
+            series_key = self._index.series_key(instance.index)
+            instances[position] += (series_key, instance.index.image, is_current)
 
     def _owed(
         self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], is_readable: Callable[[PayloadRef], bool]
@@ -363,14 +399,23 @@ class SQLiteQueue:
 
     # --- forgetting ---------------------------------------------------------------------------------------------
 
-    def forget(self, settled_before: datetime, limit: int) -> int:
-        """Delete up to `limit` instances that owe nothing and settled earlier, with all that belongs to them."""
-        ids, association_ids = self._json("find_forgettable", before=microseconds(settled_before), limit=limit)
+    def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
+        """Delete up to `limit` instances that owe nothing and settled earlier, with all that belongs to them; of those
+        in the index what settled before `indexed_before`."""
+        ids, association_ids, series_keys = self._json(
+            "find_forgettable",
+            before=microseconds(settled_before),
+            indexed_before=microseconds(indexed_before or settled_before),
+            limit=limit,
+        )
         if not ids:
             return 0
         instances = batch(ids)
+        if series_keys:
+            self._index.promote(instances)
         for name in ("forget_attempts", "forget_deliveries", "forget_instances"):
             self._do(name, ids=instances)
+        self._index.forget_series(series_keys)
         self._forget_associations(association_ids)
         return len(ids)
 
@@ -396,6 +441,30 @@ class SQLiteQueue:
         self._do("delete_spool")
         self._do("insert_spool", spool_id=spool_id)
 
+    # --- the index ----------------------------------------------------------------------------------------------
+
+    def find(self, query: Query, limit: int = 0) -> Sequence[int]:
+        """Keys of what fits `query`, in a stable order, for `matches`."""
+        with our_errors(self.path):
+            return self._index.find(query, limit)
+
+    def matches(self, query: Query, keys: Sequence[int]) -> builtins.list[Attributes]:
+        """What a response to `query` says of each; what was forgotten meanwhile is left out."""
+        with our_errors(self.path):
+            return self._index.matches(query, keys)
+
+    def find_instances(self, query: Query) -> Sequence[int]:
+        """Identifiers of the current instances below what fits `query`, in a stable order."""
+        with our_errors(self.path):
+            return self._index.find_instances(query)
+
+    def instances(self, instance_ids: Sequence[int]) -> builtins.list[Instance]:
+        """These instances, in order; what was forgotten meanwhile is left out."""
+        with our_errors(self.path):
+            found = self._json("read_instances", ids=batch(builtins.list(instance_ids)))
+            self._load_facts({row[rows.INSTANCE_ASSOCIATION_COLUMN] for row in found})
+            return [rows.instance(row, self._facts) for row in found]
+
     def _present(self) -> int:
         return microseconds(self._now())
 
@@ -419,11 +488,15 @@ class SQLiteQueue:
 
     def _read(self, ids: str) -> builtins.list[Delivery]:
         found = self._json("read_deliveries", ids=ids)
-        missing = {row[rows.ASSOCIATION_COLUMN] for row in found} - self._facts.keys()
-        if missing:
-            if len(self._facts) + len(missing) > ASSOCIATIONS_CACHED:
-                self._facts.clear()
-                missing = {row[rows.ASSOCIATION_COLUMN] for row in found}
-            loaded = self._json("read_associations", ids=batch(sorted(missing)))
-            self._facts |= {association_id: rows.association_facts(text) for association_id, text in loaded}
+        self._load_facts({row[rows.ASSOCIATION_COLUMN] for row in found})
         return [rows.delivery(row, self._facts) for row in found]
+
+    def _load_facts(self, association_ids: set[int]) -> None:
+        missing = association_ids - self._facts.keys()
+        if not missing:
+            return
+        if len(self._facts) + len(missing) > ASSOCIATIONS_CACHED:
+            self._facts.clear()
+            missing = association_ids
+        loaded = self._json("read_associations", ids=batch(sorted(missing)))
+        self._facts |= {association_id: rows.association_facts(text) for association_id, text in loaded}

@@ -11,6 +11,7 @@ LAYERS = [
     {"model", "quantity"},
     {"ports"},
     {"routing", "dataset", "spool"},
+    {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {"web", "dimse", "handlers", "delivery", "config", "destination", "queue", "metrics"},
     {"life", "scu", "rehearsal"},
     {"explaining", "rule_tests"},

@@ -1,0 +1,234 @@
+"""Identifiers of C-FIND, C-MOVE and C-GET: bytes to values and back, without pydicom's Dataset.
+
+Values are text in Unicode; the character set is a matter of the bytes alone.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from gateway.dataset import charset
+from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET
+from gateway.dataset.elements import LONG_VRS, SEQUENCE_VRS, Element, Selection, inside, items, walk
+from gateway.dataset.encoding import DEFLATED, Encoding, deflate, encodings_of, inflate
+from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, texts
+from gateway.model import Attributes, Item, Value
+from gateway.ports import Unreadable
+from gateway.query.attributes import vr_for
+
+MAX_BYTES = 4 * 1024**2
+"""An identifier beyond this is refused; 50 000 UIDs fit in."""
+MAX_DEPTH = 16
+"""Sequences inside each other."""
+
+UTF_8 = ("ISO_IR 192",)
+LATIN_1 = ("ISO_IR 100",)
+
+
+class _EveryTag(frozenset[int]):
+    """A set that every tag is in."""
+
+    def __contains__(self, tag: object) -> bool:
+        return True
+
+
+class _Everything(Selection):
+    """Reports every element."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def raw(self, *, is_big_endian: bool) -> frozenset[int]:
+        return _EVERY_TAG
+
+
+_EVERY_TAG = _EveryTag()
+_EVERYTHING = _Everything()
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def read_identifier(view: memoryview | bytes, transfer_syntax_uid: str) -> dict[int, Value]:
+    """All attributes of an encoded identifier, group lengths left out; texts decoded, padding gone.
+
+    Raises:
+        Unreadable: not an identifier in this transfer syntax, or too large.
+    """
+    view = memoryview(view)
+    if len(view) > MAX_BYTES:
+        raise Unreadable(f"the identifier has {len(view)} bytes; at most {MAX_BYTES} are read")
+    if transfer_syntax_uid in DEFLATED:
+        view = inflate(view, MAX_BYTES)
+    first, *others = encodings_of(transfer_syntax_uid)
+    try:
+        return _read(view, 0, len(view), first, charset.DEFAULT, 0)
+    except Unreadable:
+        for encoding in others:
+            try:
+                return _read(view, 0, len(view), encoding, charset.DEFAULT, 0)
+            except Unreadable:
+                continue
+        raise
+
+
+def _read(
+    view: memoryview, start: int, stop: int, encoding: Encoding, codecs: charset.Encodings, depth: int
+) -> dict[int, Value]:
+    if depth > MAX_DEPTH:
+        raise Unreadable(f"sequences are nested more than {MAX_DEPTH} levels deep at byte {start}")
+    found = walk(view, start, stop, encoding, _EVERYTHING)
+    for element in found:
+        if element.tag == SPECIFIC_CHARACTER_SET:
+            codecs = charset.encodings(texts(bytes(view[element.value : element.stop]), "CS", charset.DEFAULT))
+            break
+    values: dict[int, Value] = {}
+    for element in found:
+        if element.tag & 0xFFFF and element.tag not in values:
+            values[element.tag] = _value(view, element, encoding, codecs, depth)
+    return values
+
+
+def _value(view: memoryview, element: Element, encoding: Encoding, codecs: charset.Encodings, depth: int) -> Value:
+    vr = element.vr if element.vr not in ("", "UN") else vr_for(element.tag)
+    if vr == SEQUENCE and element.vr in SEQUENCE_VRS:
+        within = inside(element, encoding)
+        return tuple(
+            _read(view, item.value, item.stop, within, codecs, depth + 1) for item in items(view, element, within)
+        )
+    if element.end != element.stop:
+        return ()  # of undefined length, and no sequence
+    raw = bytes(view[element.value : element.stop])
+    return texts(raw, vr, codecs, is_big_endian=encoding.is_big_endian and element.vr != "UN")
+
+
+# --- writing ----------------------------------------------------------------------------------------------------
+
+
+class _Head(NamedTuple):
+    """What comes before a value, prepared."""
+
+    vr: str
+    tag_and_vr: bytes
+    length: struct.Struct
+    padding: bytes
+    is_text: bool
+
+
+@lru_cache(maxsize=8192)
+def _head(tag: int, encoding: Encoding) -> _Head:
+    vr = vr_for(tag)
+    order = ">" if encoding.is_big_endian else "<"
+    start = struct.pack(order + "HH", tag >> 16, tag & 0xFFFF)
+    padding = b"\0" if vr in ("UI", "UN", "OB") else b" "
+    is_text = vr not in NUMBERS and vr not in ("AT", SEQUENCE)
+    if encoding.is_implicit:
+        return _Head(vr, start, struct.Struct(order + "L"), padding, is_text)
+    if vr in LONG_VRS:
+        return _Head(vr, start + vr.encode() + b"\0\0", struct.Struct(order + "L"), padding, is_text)
+    return _Head(vr, start + vr.encode(), struct.Struct(order + "H"), padding, is_text)
+
+
+class IdentifierEncoder:
+    """Writes identifiers in one transfer syntax, in the character set asked for, or a larger one where it must."""
+
+    def __init__(self, transfer_syntax_uid: str, character_sets: Sequence[str] = ()) -> None:
+        self._encoding = encodings_of(transfer_syntax_uid)[0]
+        self._is_deflated = transfer_syntax_uid in DEFLATED
+        asked = tuple(character_sets)
+        wanted = [asked] if any(asked) and asked != ("ISO_IR 6",) else []
+        self._character_sets = [*wanted, *(each for each in (LATIN_1, UTF_8) if each not in wanted)]
+
+    def __call__(self, attributes: Attributes) -> bytes:
+        """The encoded identifier, elements in order of tags. Specific Character Set is set as it is needed, whatever
+        stands in `attributes`; a value that its VR cannot hold goes out empty."""
+        try:
+            encoded = self._elements(attributes, charset.DEFAULT, b"")
+        except UnicodeError:
+            encoded = self._beyond_ascii(attributes)
+        return deflate([encoded]) if self._is_deflated else encoded
+
+    def _beyond_ascii(self, attributes: Attributes) -> bytes:
+        for names in self._character_sets:
+            try:
+                return self._elements(attributes, charset.encodings(names), self._text(SPECIFIC_CHARACTER_SET, names))
+            except UnicodeError:
+                continue
+        raise AssertionError("UTF-8 writes everything")
+
+    def _text(self, tag: int, values: tuple[str, ...]) -> bytes:
+        return self._element(tag, values, charset.DEFAULT)
+
+    def _elements(self, attributes: Attributes, codecs: charset.Encodings, character_set: bytes) -> bytes:
+        pieces = [
+            self._element(tag, attributes[tag], codecs) if tag != SPECIFIC_CHARACTER_SET else b""
+            for tag in sorted(attributes)
+        ]
+        if character_set:
+            place = sum(tag < SPECIFIC_CHARACTER_SET for tag in attributes)
+            pieces.insert(place, character_set)
+        return b"".join(pieces)
+
+    def _element(self, tag: int, value: Value, codecs: charset.Encodings) -> bytes:
+        """Raises UnicodeError when `codecs` cannot write it."""
+        head = _head(tag, self._encoding)
+        if not value:
+            return head.tag_and_vr + head.length.pack(0)
+        if head.vr == SEQUENCE or not isinstance(value[0], str):
+            return self._sequence(head, value, codecs)
+        raw = self._encoded(head, value, codecs)
+        try:
+            return head.tag_and_vr + head.length.pack(len(raw)) + raw
+        except struct.error:  # more than 65534 bytes where the length has 16 bits
+            return head.tag_and_vr + head.length.pack(0)
+
+    def _encoded(self, head: _Head, value: Value, codecs: charset.Encodings) -> bytes:
+        if not head.is_text:
+            return _numbers(head.vr, value, is_big_endian=self._encoding.is_big_endian)
+        text = value[0] if len(value) == 1 else "\\".join(str(each) for each in value)
+        assert isinstance(text, str)
+        if text.isascii():
+            raw = text.encode("ascii")
+        elif head.vr not in IN_CHARACTER_SET:
+            raw = text.encode("ascii", "replace")
+        else:
+            raw = charset.encode(text.replace("\ufffd", "?"), codecs, is_name=head.vr == "PN")
+        return raw if len(raw) % 2 == 0 else raw + head.padding
+
+    def _sequence(self, head: _Head, value: Value, codecs: charset.Encodings) -> bytes:
+        order = ">" if self._encoding.is_big_endian else "<"
+        pieces = []
+        for item in value:
+            if isinstance(item, str):
+                continue
+            content = self._elements(item, codecs, b"")
+            pieces.append(struct.pack(order + "HHL", 0xFFFE, 0xE000, len(content)) + content)
+        body = b"".join(pieces)
+        return head.tag_and_vr + head.length.pack(len(body)) + body
+
+
+def _numbers(vr: str, value: Value, *, is_big_endian: bool) -> bytes:
+    order = ">" if is_big_endian else "<"
+    try:
+        if vr == "AT":
+            tags = [int(str(each), 16) for each in value]
+            return b"".join(struct.pack(order + "HH", tag >> 16, tag & 0xFFFF) for tag in tags)
+        read = float if vr in ("FL", "FD") else int
+        return b"".join(struct.pack(order + NUMBERS[vr], read(str(each))) for each in value)
+    except (ValueError, OverflowError, struct.error):
+        return b""
+
+
+def first_text(attributes: Attributes | Item, tag: int) -> str:
+    """The first value of an attribute; empty without one."""
+    value = attributes.get(tag, ())
+    return value[0] if value and isinstance(value[0], str) else ""
+
+
+def all_texts(attributes: Attributes | Item, tag: int) -> tuple[str, ...]:
+    """The values of an attribute that is no sequence."""
+    return tuple(each for each in attributes.get(tag, ()) if isinstance(each, str))
