@@ -368,6 +368,10 @@ class Queue(Protocol):
         """These instances, in order; what was forgotten meanwhile is left out."""
         ...
 
+    def interrupt(self) -> None:
+        """From any thread: a statement that runs ends with Temporary."""
+        ...
+
     def payload_names(self) -> dict[str, int]:
         """Segment or file → the number of bytes that must be there (the end of its last payload)."""
         ...

@@ -6,6 +6,7 @@ Of an attribute that is there twice, which PS3.5 §7.1 forbids, the first one co
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ from gateway.dataset.dictionary import (
     creator_of,
     is_private,
     is_private_creator,
+    name_of,
     private_vr_of,
     vr_of,
 )
@@ -25,7 +27,7 @@ from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, inflate
 from gateway.dataset.private import found_tag, here, possible_tags
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
 from gateway.model import AttributePath
-from gateway.ports import Unreadable
+from gateway.ports import Refusal, Unreadable
 
 Texts = tuple[str, ...]
 
@@ -122,6 +124,24 @@ class Level:
         some = [values for level in chosen if (values := level.values(path, depth + 1)) is not None]
         return tuple(value for values in some for value in values) if some else None
 
+    def places(self, path: AttributePath, depth: int = 0) -> list[AttributePath]:
+        """The paths without ``*`` at which `path` has an attribute.
+
+        Raises:
+            Refusal: a sequence has more items than are looked at.
+        """
+        tag = self.tag_of(path, depth)
+        if tag is None:
+            return []
+        if len(path.steps) == depth:
+            return [path] if self.text(tag) is not None else []
+        index = path.steps[depth][1]
+        levels = self.items.get(tag, [])
+        if len(levels) > MAX_ITEMS:
+            raise Refusal(f"{name_of(tag)} has more than {MAX_ITEMS} items")
+        chosen = range(len(levels)) if index is None else range(index, min(index + 1, len(levels)))
+        return [place for one in chosen for place in levels[one].places(_item_of(path, depth, one), depth + 1)]
+
     def tag_of(self, path: AttributePath, depth: int = 0) -> int | None:
         """What `path` names at this level; None when it is by a private creator that has no block here."""
         tag, creator = here(path, depth)
@@ -175,6 +195,13 @@ class Level:
 
     def _is_big_endian(self, tag: int, written: str) -> bool:
         return self.encoding.is_big_endian and written != "UN"
+
+
+def _item_of(path: AttributePath, depth: int, index: int) -> AttributePath:
+    if path.steps[depth][1] == index:
+        return path
+    step = (path.steps[depth][0], index)
+    return dataclasses.replace(path, steps=(*path.steps[:depth], step, *path.steps[depth + 1 :]))
 
 
 class Scanned:

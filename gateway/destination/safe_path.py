@@ -76,6 +76,10 @@ class SafeFacts:
         values = self._facts.values(path)
         return None if values is None else tuple(safe_value(value) for value in values)
 
+    def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
+        """Paths have no text of the object's."""
+        return self._facts.places(path)
+
 
 def relative_path(rendered: str, root: str) -> PurePosixPath:
     """The path below `root` that a rendered template means, each name bounded and harmless.

@@ -70,3 +70,20 @@ def test_deep_paths_by_creator_cost_nothing() -> None:
     started = time.perf_counter()
     Wanted([parse("(0099,[ACME],03)[*]." * 16 + "(0099,[ACME],01)")])
     assert time.perf_counter() - started < 1
+
+
+PLACES = {
+    "top": ("(0099,[ACME],01)", ["(0099,[ACME],01)"]),
+    "absent": ("(0099,[NOBODY],01)", []),
+    "items": ("(0099,[ACME],03)[*].(0099,[ACME],01)", ["(0099,[ACME],03)[0].(0099,[ACME],01)"]),
+    "item": ("(0099,[ACME],03)[0].(0099,[ACME],01)", ["(0099,[ACME],03)[0].(0099,[ACME],01)"]),
+    "item-without-it": ("(0099,[ACME],03)[1].(0099,[ACME],01)", []),
+    "no-such-item": ("(0099,[ACME],03)[7].(0099,[ACME],01)", []),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), PLACES.values(), ids=PLACES)
+def test_places(text: str, expected: list[str]) -> None:
+    path = parse(text)
+    scanned = scan(memoryview(_object(EXPLICIT)), EXPLICIT, Wanted([path]))
+    assert scanned.level.places(path) == list(map(parse, expected))

@@ -31,6 +31,9 @@ class FixedFacts:
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         return self.given.get(path)
 
+    def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
+        return (path,) if path in self.given else ()
+
 
 def outbound(
     uid: str = "1.2.3",
