@@ -143,7 +143,16 @@ KEEP: Final = Decision.KEEP
 REMOVE: Final = Decision.REMOVE
 """Take the element out, a sequence with all its items."""
 
-Change = Decision | tuple[str, ...]
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Repainted:
+    """A binary value with some of its bytes changed; as rules see it, it stays as it is."""
+
+    pieces: Callable[[memoryview], Sequence[bytes | memoryview]]
+    """The new value field in pieces, made of the old one: of the same length. Raises Refusal."""
+
+
+Change = Decision | tuple[str, ...] | Repainted
 """`KEEP`, `REMOVE`, or the new values as text: () empties, and leaves a sequence without items."""
 
 
