@@ -101,7 +101,7 @@ async def leave(table: RoutingTable, instance: Instance, body: EncodedDataSet, r
         created_at=instance.received_at,
         due_at=instance.received_at,
     )
-    return await outbound_for(delivery, body)
+    return await outbound_for(delivery, body, table.resources)
 
 
 @dataclass(frozen=True, slots=True)

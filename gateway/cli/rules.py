@@ -16,7 +16,7 @@ from gateway.cli.options import FORMAT, fail, load_rules, rules_argument, rules_
 from gateway.cli.render import count
 from gateway.life import exit_code
 from gateway.model import AssociationFacts, AttributePath
-from gateway.ports import Edit, GatewayError
+from gateway.ports import Alteration, Edit, GatewayError
 from gateway.routing.explain import Explanation, Reason, Verdict
 
 
@@ -159,8 +159,10 @@ def reason_text(reason: Reason, *, with_values: bool) -> str:
     return text
 
 
-def edit_text(edit: Edit, *, with_values: bool) -> str:
+def edit_text(edit: Alteration, *, with_values: bool) -> str:
     """One change."""
+    if not isinstance(edit, Edit):
+        return f"rewrite by {type(edit).__name__}"
     if edit.value is None:
         return f"remove {name_of(edit.path)}"
     return f"set {name_of(edit.path)}" + (f" = {_value(edit.value)}" if with_values else "")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from gateway.config.source import Source
 from gateway.config.spec import GatewaySpec, GroupSpec, PeerSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
 from gateway.model import Group, Peer, Settings, Timers, Unmatched
+from gateway.routing.resources import MIN_KEY_CHARACTERS, FileResources
 from gateway.routing.table import RoutingTable
 
 UNMATCHED: tuple[Unmatched, ...] = ("hold", "reject", "discard")
@@ -45,6 +47,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
     unmatched = _unmatched(root, context)
     peers, not_destinations = _peers(root, settings.timers if settings else Timers(), context)
     groups = _groups(root, peers, not_destinations, context)
+    context = replace(context, resources=FileResources(_secrets(root, context), source.folders))
     names = names_of(peers, groups, _keys(root, "peers"), _keys(root, "groups"), not_destinations)
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
     rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
@@ -55,13 +58,14 @@ def compile_source(source: Source, context: Context) -> Compiled:
         _warn_of_unused(root, peers, context)
         _warn_of_admission(root, settings, peers, context)
     table = RoutingTable(
-        version=source.version,
+        version=_version(source, context.resources),
         settings=settings,
         coercions=coercions,
         rules=rules,
         peers=peers,
         groups=groups,
         unmatched=unmatched,
+        resources=context.resources,
     )
     return Compiled(table, process_settings)
 
@@ -144,6 +148,30 @@ def _named(root: Place, section: str, context: Context) -> Iterator[tuple[str, P
 def _keys(root: Place, section: str) -> tuple[str, ...]:
     place = root.child(section)
     return tuple(place.node.entries) if place and isinstance(place.node, MappingNode) else ()
+
+
+def _secrets(root: Place, context: Context) -> dict[str, bytes]:
+    """The section `keys`. What is wrong is reported, and has a stand-in so that its users are not wrong too."""
+    secrets = dict.fromkeys(_keys(root, "keys"), bytes(MIN_KEY_CHARACTERS))
+    for name, place in _named(root, "keys", context):
+        node = place.node
+        if not isinstance(node, ScalarNode) or node.value is None:
+            context.error(place, "wrong-type", "expected a secret such as ${file:PATH}, found none")
+        elif len(node.text) < MIN_KEY_CHARACTERS:
+            message = f"the secret has {len(node.text)} characters; at least {MIN_KEY_CHARACTERS} are needed"
+            context.error(place, "short-key", message)
+        else:
+            secrets[name] = node.text.encode()
+            if not node.is_secret:
+                message = "the secret stands in the file; keep it in one of its own, as ${file:PATH}"
+                context.findings.warning(place.mark, "plain-secret", message)
+    return secrets
+
+
+def _version(source: Source, resources: FileResources) -> str:
+    """Of the YAML files and of the tables that they name."""
+    tables = resources.digest()
+    return hashlib.sha256(source.version.encode() + tables).hexdigest()[:12] if tables else source.version
 
 
 def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer], set[str]]:

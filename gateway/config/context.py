@@ -9,8 +9,10 @@ from pathlib import Path
 
 from gateway.config.findings import Findings
 from gateway.config.tree import Place, Step, discreet
+from gateway.ports import Resources
 from gateway.quantity import duration_s
 from gateway.routing.field import sop_class_uid, transfer_syntax_uid
+from gateway.routing.resources import NO_RESOURCES, FileResources
 
 Resolve = Callable[[str], str]
 """Word → UID; raises ValueError with the reason."""
@@ -24,6 +26,8 @@ class Context:
     working_folder: Path
     is_complete: bool
     """False when a file could not be read: then an unknown name or a missing section proves nothing."""
+    resources: FileResources = NO_RESOURCES
+    """Of the configuration; see `resources_at`."""
 
     def error(self, place: Place, code: str, message: str) -> None:
         """Report a mistake at the value of `place`."""
@@ -36,6 +40,10 @@ class Context:
     def beside(self, place: Place, path: str) -> str:
         """`path` against the folder of the YAML file in which `place` stands."""
         return os.path.abspath(Path(place.mark.file).parent / path)
+
+    def resources_at(self, place: Place) -> Resources:
+        """Keys, and files relative to the YAML file in which `place` stands."""
+        return self.resources.beside(Path(place.mark.file).absolute().parent)
 
     def positive_s(self, place: Place, *path: Step, text: str) -> float:
         """A duration of more than 0."""

@@ -171,14 +171,14 @@ def _check_name(name: str, place: Place, taken: dict[str, Mark], context: Contex
 def _predicate(place: Place, context: Context) -> Predicate | None:
     when = place.child("when")
     if when is None:
-        return build_predicate(None, _reporter(place, context))
+        return build_predicate(None, _reporter(place, context), context.resources)
     config = lossless(when.node)
     if config is None:
         context.findings.error(
             when.holder, "wrong-type", "expected a condition, found nothing; leave `when` out to mean always"
         )
         return None
-    return build_predicate(config, _reporter(when, context))
+    return build_predicate(config, _reporter(when, context), context.resources_at(when))
 
 
 def _actions(place: Place, context: Context) -> tuple[Action, ...]:
@@ -191,7 +191,7 @@ def _actions(place: Place, context: Context) -> tuple[Action, ...]:
         return ()
     if config == [MISSING]:
         return ()
-    return build_actions(config, _reporter(then, context))
+    return build_actions(config, _reporter(then, context), context.resources_at(then))
 
 
 def _reporter(place: Place, context: Context) -> Callable[[Path, str, str], None]:

@@ -25,6 +25,8 @@ class Source:
     """First 12 hexadecimal digits of the SHA-256 over names and content of the files."""
     is_complete: bool
     """False when a file could not be read; then a missing name proves nothing."""
+    folders: tuple[Path, ...]
+    """Those that the files lie in; absolute."""
 
 
 def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
@@ -56,7 +58,8 @@ def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
                 findings.error(node.mark, "wrong-type", "a file holds sections such as `peers:` and `routes:`")
                 is_complete = False
     root = _merged(roots, Mark(str(path), 1, 1), findings)
-    return Source(root, digest.hexdigest()[:12], is_complete and bool(files))
+    folders = tuple(dict.fromkeys(file.absolute().parent for file in files))
+    return Source(root, digest.hexdigest()[:12], is_complete and bool(files), folders)
 
 
 def _files(path: Path, findings: Findings) -> list[Path]:

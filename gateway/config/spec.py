@@ -438,6 +438,10 @@ class RulesSpec(Spec, frozen=True):
         Literal["hold", "reject", "discard"],
         Meta(description="An object that no route wants is kept until released, refused with 0x0124, or dropped."),
     ]
+    keys: Annotated[
+        dict[Name, Annotated[str, Meta(min_length=1, description="At least 16 characters; write ${file:PATH}.")]],
+        Meta(description="Secrets that rules name, as for hash_uid; never shown."),
+    ] = {}
     peers: Annotated[dict[Name, PeerSpec], Meta(description="Who is where, and what each may do.")] = {}
     groups: Annotated[dict[Name, GroupSpec], Meta(description="Several peers under one name.")] = {}
     coercions: Annotated[

@@ -8,7 +8,8 @@ follow the edits. An edit inside a sequence that has one item less than the edit
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.dataset import charset
@@ -42,9 +43,10 @@ from gateway.dataset.elements import (
 )
 from gateway.dataset.encode import can_hold_text, encode
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate, inflate
+from gateway.dataset.private import creators_of_group, found_tag, here, placed, possible_tags, with_block
 from gateway.dataset.scan import parse
 from gateway.dataset.value import texts
-from gateway.ports import Edit, Refusal
+from gateway.ports import Alteration, Edit, Refusal
 
 Pieces = list[bytes | memoryview]
 
@@ -53,7 +55,7 @@ NEVER_EMPTY = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E})
 """SOP Class, SOP Instance, Study Instance and Series Instance UID of the object itself."""
 
 
-def splice(view: memoryview, transfer_syntax_uid: str, edits: Sequence[Edit]) -> Pieces:
+def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alteration]) -> Pieces:
     """The pieces of the edited data set, in order: views of the original and new bytes.
 
     Without an effective edit the only piece is `view`. A deflated data set is inflated and deflated again.
@@ -62,6 +64,7 @@ def splice(view: memoryview, transfer_syntax_uid: str, edits: Sequence[Edit]) ->
         Refusal: a value that its VR or the character set cannot hold, an unknown VR, an item that is not there.
         Unreadable: the bytes are not a data set in this transfer syntax.
     """
+    edits = [change for change in changes if isinstance(change, Edit)]
     if not edits:
         return [view]
     is_deflated = transfer_syntax_uid in DEFLATED
@@ -110,7 +113,7 @@ class _Level:
     def edited(self, edits: Sequence[Edit], depth: int) -> Pieces | None:
         """All bytes of the level after `edits`; None when nothing changes."""
         by_tag: dict[int, list[Edit]] = {}
-        for edit in edits:
+        for edit in self._by_tag(edits, depth):
             by_tag.setdefault(_tag_at(edit, depth), []).append(edit)
         changes: list[_Change] = []
         for tag in sorted(by_tag):  # private creators come before what they name
@@ -120,6 +123,39 @@ class _Level:
         if not changes:
             return None
         return self._joined([*changes, *self._lengths(changes)])
+
+    # --- private creators ---
+
+    def _by_tag(self, edits: Sequence[Edit], depth: int) -> Sequence[Edit]:
+        """Edits by private creator with the tag that this level has for it; a creator that is set but not there gets a
+        free block (PS3.5 §7.8.1)."""
+        if not any(edit.path.is_by_creator for edit in edits):
+            return edits
+        added: dict[int, str] = {}
+        placed_edits: list[Edit] = []
+        for edit in edits:
+            tag, creator = here(edit.path, depth)
+            found = found_tag(tag, creator, {*self.first, *added}, lambda one: added.get(one) or self._creator_in(one))
+            if not creator:
+                found = tag
+            elif found is None:
+                is_for_items = len(edit.path.steps) > depth and edit.path.steps[depth][1] is None
+                if edit.value is None or edit.where == "present" or is_for_items:
+                    continue
+                element = self._free_creator(tag, added)
+                added[element] = creator
+                placed_edits.append(Edit(AttributePath(element), (creator,)))
+                found = with_block(tag, element & 0xFF)
+            placed_edits.append(dataclasses.replace(edit, path=placed(edit.path, depth, found)))
+        return placed_edits
+
+    def _free_creator(self, tag: int, added: Mapping[int, str]) -> int:
+        for element in creators_of_group(tag):
+            block = Selection(element & 0xFFFF0000 | (element & 0xFF) << 8 | low for low in range(0x100))
+            is_free = element not in self.first and element not in added
+            if is_free and not walk(self.view, self.start, self.end, self.encoding, block):
+                return element
+        raise Refusal(f"group {tag >> 16:04X} has no block left for another private creator")
 
     # --- one element ---
 
@@ -190,7 +226,10 @@ class _Level:
         return ("SS" if self.is_signed() else "US") if "SS" in vr else "OW"
 
     def _creator(self, tag: int) -> str:
-        creator = creator_of(tag)
+        return self._creator_in(creator_of(tag))
+
+    def _creator_in(self, creator: int) -> str:
+        """The value of a private creator element; empty when it is absent."""
         if creator in self.creators:
             return self.creators[creator]
         element = self.first.get(creator)
@@ -316,7 +355,7 @@ def _tag_at(edit: Edit, depth: int) -> int:
 
 def _selection(edits: Sequence[Edit], depth: int) -> Selection:
     """What must be found in a level to edit it."""
-    tags = {_tag_at(edit, depth) for edit in edits}
+    tags = {tag for edit in edits for tag in possible_tags(*here(edit.path, depth))}
     creators = {creator_of(tag) for tag in tags if is_private(tag)}
     group_lengths = {tag & 0xFFFF0000 for tag in tags}
     always = {SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION, LENGTH_TO_END}

@@ -36,8 +36,10 @@ from gateway.ports import (
     Outbound,
     PayloadLost,
     Refusal,
+    Resources,
     Temporary,
 )
+from gateway.routing.resources import NO_RESOURCES
 
 log = structlog.get_logger()
 
@@ -92,6 +94,7 @@ class Courier:
         meter: Meter,
         now: Callable[[], datetime],
         random: Random,
+        resources: Callable[[], Resources] = lambda: NO_RESOURCES,
         idle_s: float = IDLE_S,
     ) -> None:
         self.name = peer.name
@@ -100,6 +103,7 @@ class Courier:
         self._journal = journal
         self._now = now
         self._random = random
+        self._resources = resources
         self._idle_s = idle_s
         self._ledger = Ledger(journal, peer.name, meter, now)
         self._standing = Standing(peer.name, meter, random)
@@ -324,7 +328,7 @@ class Courier:
         body: EncodedDataSet | None = None
         try:
             body = self._journal.open(delivery.instance.payload)
-            outbound = await outbound_for(delivery, body)
+            outbound = await outbound_for(delivery, body, self._resources())
             body = outbound.body
             outcome = await self._send(worker, outbound)
         except (DestinationDown, DestinationRefuses) as error:

@@ -13,7 +13,8 @@ import structlog
 from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
 from gateway.delivery.worker import ABORT_S
 from gateway.model import DeliveryState, Peer
-from gateway.ports import Destination, Journal, Meter, Temporary
+from gateway.ports import Destination, Journal, Meter, Resources, Temporary
+from gateway.routing.resources import NO_RESOURCES
 
 log = structlog.get_logger()
 
@@ -23,6 +24,10 @@ class Destinations(Protocol):
 
     @property
     def peers(self) -> Mapping[str, Peer]: ...
+    @property
+    def resources(self) -> Resources:
+        """For the stored actions."""
+        ...
 
 
 class DeliveryService:
@@ -47,6 +52,7 @@ class DeliveryService:
         self._now = now
         self._random = random
         self._idle_s = idle_s
+        self._resources: Resources = NO_RESOURCES
         self._couriers: dict[str, Courier] = {}
         self._running: dict[asyncio.Task[None], Courier] = {}
         """Couriers that are leaving included."""
@@ -68,6 +74,7 @@ class DeliveryService:
 
     async def apply(self, table: Destinations) -> None:
         """Follow a new table: unchanged peers keep their channels; whoever is down is tried at once."""
+        self._resources = table.resources
         wanted = {name: peer for name, peer in table.peers.items() if peer.is_destination}
         for name in self._couriers.keys() - wanted.keys():
             self._couriers.pop(name).stop()
@@ -115,6 +122,7 @@ class DeliveryService:
             meter=self._meter,
             now=self._now,
             random=self._random,
+            resources=lambda: self._resources,
             idle_s=self._idle_s,
         )
         self._couriers[peer.name] = courier

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from gateway.dataset.splice import splice
 from gateway.model import AssociationFacts, AttributePath, Delivery, Instance
-from gateway.ports import Edit, EncodedDataSet, Outbound
-from gateway.routing.facts import SOP_CLASS_UID, ObjectFacts, facts_for
+from gateway.ports import Alteration, EncodedDataSet, Outbound, Resources
+from gateway.routing.facts import SOP_CLASS_UID, ObjectFacts, facts_for, read_by
 from gateway.routing.kinds import actions_from_json
+from gateway.routing.resources import NO_RESOURCES
 from gateway.routing.table import apply_actions, attributes_of
 from gateway.spool.body import flat
 
@@ -29,7 +30,7 @@ class StoredFacts:
     """As it leaves: with the UIDs that the edits gave it."""
     stored: EncodedDataSet
     length_bytes: int
-    edits: Sequence[Edit] = ()
+    edits: Sequence[Alteration] = ()
     _scanned: ObjectFacts | None = None
     _paths: set[AttributePath] = dataclasses.field(default_factory=set)
 
@@ -60,10 +61,17 @@ class StoredFacts:
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """As text; raises Unreadable when the bytes are no data set."""
+        return self._scan(path).values(path)
+
+    def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
+        """One path an item; raises Unreadable when the bytes are no data set."""
+        return self._scan(path).places(path)
+
+    def _scan(self, path: AttributePath) -> ObjectFacts:
         if self._scanned is None or path not in self._paths:
-            self._paths |= {path, *(edit.path for edit in self.edits)}
+            self._paths |= {path, *read_by(self.edits)}
             self._scanned = facts_for(self.instance, self.stored, self._paths).edited(self.edits)
-        return self._scanned.values(path)
+        return self._scanned
 
 
 class EditedDataSet:
@@ -112,8 +120,8 @@ class EditedDataSet:
         self._stored.close()
 
 
-async def outbound_for(delivery: Delivery, body: EncodedDataSet) -> Outbound:
-    """What goes to the destination. Its body closes `body`.
+async def outbound_for(delivery: Delivery, body: EncodedDataSet, resources: Resources = NO_RESOURCES) -> Outbound:
+    """What goes to the destination. Its body closes `body`. `resources` are those of the configuration in force.
 
     Raises:
         Refusal: an action cannot be done on this object, or it cannot be read.
@@ -122,14 +130,14 @@ async def outbound_for(delivery: Delivery, body: EncodedDataSet) -> Outbound:
     if not delivery.actions_json:
         return _untouched(delivery.instance, body)
     if body.length_bytes < LARGE_BYTES:
-        return edited(delivery, body)
-    return await asyncio.to_thread(edited, delivery, body)
+        return edited(delivery, body, resources)
+    return await asyncio.to_thread(edited, delivery, body, resources)
 
 
-def edited(delivery: Delivery, body: EncodedDataSet) -> Outbound:
+def edited(delivery: Delivery, body: EncodedDataSet, resources: Resources = NO_RESOURCES) -> Outbound:
     """`outbound_for` of a delivery with actions."""
     instance = delivery.instance
-    actions = actions_from_json(delivery.actions_json)
+    actions = actions_from_json(delivery.actions_json, resources)
     facts = facts_for(instance, body, attributes_of(actions))
     edits = apply_actions(actions, facts)
     if not edits:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway import ports
 from gateway.model import AttributePath, Mark, Route, Unmatched
-from gateway.ports import Edit, Facts, Predicate
+from gateway.ports import Alteration, Facts, Predicate
 from gateway.routing.kinds import Path, children, name_of_kind
 
 
@@ -45,7 +45,7 @@ class Verdict:
     reason: Reason
     is_reached: bool = True
     """False for a rule after one that held and said `stop`; its condition is judged all the same."""
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[Alteration, ...] = ()
     to: tuple[str, ...] = ()
 
     @property
@@ -60,7 +60,7 @@ class Explanation:
     coercions: tuple[Verdict, ...]
     rules: tuple[Verdict, ...]
     routes: tuple[Route, ...]
-    edits: tuple[Edit, ...]
+    edits: tuple[Alteration, ...]
     """Of the coercions."""
     is_unmatched: bool
     unmatched: Unmatched

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from gateway.dataset.scan import Level, Wanted, scan, wanted
 from gateway.model import AssociationFacts, AttributePath, Instance
-from gateway.ports import ClassMismatch, Edit, EncodedDataSet
+from gateway.ports import Alteration, ClassMismatch, Edit, EncodedDataSet
 from gateway.routing.attribute import parse
 
 SOP_CLASS_UID = parse("SOPClassUID")
@@ -33,7 +33,11 @@ class ObjectFacts:
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """The values at `path` as text, () when empty, None when absent."""
-        return self.level.values(path) if path.steps else self.level.text(path.tag)
+        return self.level.values(path) if path.steps or path.creator else self.level.text(path.tag)
+
+    def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
+        """Where the attribute of `path` is there: one path an item. Raises Refusal when there are too many."""
+        return tuple(self.level.places(path))
 
     @property
     def study_instance_uid(self) -> str:
@@ -45,11 +49,12 @@ class ObjectFacts:
         """Empty when the object has none."""
         return self._first(SERIES_INSTANCE_UID)
 
-    def edited(self, edits: Iterable[Edit]) -> ObjectFacts:
+    def edited(self, edits: Iterable[Alteration]) -> ObjectFacts:
         """The facts after `edits`, without reading the object again. These stay as they are."""
         level = self.level.copy()
         for edit in edits:
-            _apply(level, edit, 0)
+            if isinstance(edit, Edit):
+                _apply(level, edit, 0)
         after = replace(self, level=level)
         new_uid = after._first(SOP_INSTANCE_UID)
         return replace(after, sop_instance_uid=new_uid) if new_uid else after
@@ -62,6 +67,11 @@ class ObjectFacts:
 def needed(paths: Iterable[AttributePath]) -> tuple[AttributePath, ...]:
     """Each path once, with those that every object is read for."""
     return tuple(dict.fromkeys((*IDENTIFYING, *paths)))
+
+
+def read_by(edits: Iterable[Alteration]) -> set[AttributePath]:
+    """What has to be read so that `ObjectFacts.edited` decides as on the bytes."""
+    return {edit.path for edit in edits if isinstance(edit, Edit)}
 
 
 def read_facts(

@@ -17,6 +17,7 @@ from pydicom._uid_dict import UID_dictionary
 
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of, vr_of
 from gateway.model import AttributePath
+from gateway.ports import Resources
 from gateway.routing.attribute import did_you_mean, parse
 from gateway.routing.template import Template
 
@@ -30,6 +31,26 @@ RemoveTarget = NewType("RemoveTarget", AttributePath)
 """An attribute that rules may take away or empty."""
 SetTarget = NewType("SetTarget", AttributePath)
 """An attribute that rules may give a text value."""
+
+
+class TableFile(dict[str, str]):
+    """A file's rows, loaded: first column → second column, or line → empty text. Not to be changed."""
+
+    def __repr__(self) -> str:
+        return f"TableFile({len(self)} rows)"  # they may name patients
+
+
+class Key(bytes):
+    """A secret of the section `keys`; never shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Key(…)"
+
+    __str__ = __repr__
+
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UID_PATTERN = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 §9.1
@@ -80,12 +101,14 @@ class Regex:
 class FieldType:
     """One row: `build` makes the value from what the configuration says, or raises ValueError with the reason."""
 
-    build: Callable[[str], object]
+    build: Callable[..., object]
+    """Takes the text; and the configuration's `Resources`, where it needs them."""
     code: str
     """Of the problem that a ValueError becomes."""
     schema: Mapping[str, object]
     takes_list: bool = False
     """A list of texts is joined with backslashes, as DICOM joins several values."""
+    needs_resources: bool = False
 
 
 def ae_title(text: str) -> AETitle:
@@ -169,6 +192,17 @@ def set_target(text: str) -> SetTarget:
     return SetTarget(path)
 
 
+def table_file(text: str, resources: Resources) -> TableFile:
+    """Raises ValueError for a file that cannot be read as a table."""
+    rows = resources.table(text)
+    return rows if isinstance(rows, TableFile) else TableFile(rows)
+
+
+def key(text: str, resources: Resources) -> Key:
+    """Raises ValueError for a name that the section `keys` does not have."""
+    return Key(resources.key(text))
+
+
 def _editable(text: str) -> AttributePath:
     path = parse(text)
     tag = path.tag
@@ -219,6 +253,18 @@ FIELD_TYPES: dict[object, FieldType] = {
     AttributePath: FieldType(parse, "unknown-attribute", _PATH),
     RemoveTarget: FieldType(remove_target, "bad-target", _PATH),
     SetTarget: FieldType(set_target, "bad-target", _PATH),
+    TableFile: FieldType(
+        table_file,
+        "bad-file",
+        {
+            "type": "string",
+            "description": "CSV file of two columns, or text file of one value a line; relative to the YAML file",
+        },
+        needs_resources=True,
+    ),
+    Key: FieldType(
+        key, "unknown-key", {"type": "string", "description": "Name in the section keys"}, needs_resources=True
+    ),
     Regex: FieldType(Regex, "bad-regex", {"type": ["string", "number"], "description": "Regular expression (RE2)"}),
     Template: FieldType(
         Template,

@@ -4,7 +4,7 @@ A kind is written as a single-key mapping. A kind with one field takes the field
 (``modality: [MR]``), one with more takes a mapping of fields. A trailing underscore of a field's name is dropped
 (`in_` is written ``in``). ``tuple[X, ...]`` takes one X or a list of them, never an empty list.
 
-A setting may hold a dataclass of further settings. With a class variable `shorthand`, the name of one of them, what is
+A setting may hold a dataclass of further settings. With a class variable `shorthand`, the name of a field, what is
 no mapping is that one's value: ``rows: 512`` for ``rows: {equals: 512}``.
 
 Kinds and such dataclasses may have a method ``problems() -> Iterable[(path, message)]`` for what no field says alone.
@@ -18,13 +18,15 @@ import json
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Literal, Union, cast
+from weakref import WeakKeyDictionary
 
 from gateway import ports
-from gateway.ports import Action, ConfigurationError, Predicate, Registry
+from gateway.ports import Action, ConfigurationError, Predicate, Registry, Resources
 from gateway.routing.attribute import did_you_mean
 from gateway.routing.field import FIELD_TYPES, FieldType, text_or_number
+from gateway.routing.resources import NO_RESOURCES
 
 Path = tuple[str | int, ...]
 Report = Callable[[Path, str, str], None]
@@ -41,13 +43,14 @@ class _Invalid:
 _INVALID = _Invalid()
 
 
-class _Counting:
-    """A report that knows whether it was used."""
+class _Building:
+    """What is passed down while one kind is built: a report that knows whether it was used, and the resources."""
 
-    __slots__ = ("_report", "count")
+    __slots__ = ("_report", "count", "resources")
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, resources: Resources) -> None:
         self._report = report
+        self.resources = resources
         self.count = 0
 
     def __call__(self, path: Path, code: str, message: str) -> None:
@@ -55,18 +58,18 @@ class _Counting:
         self._report(path, code, message)
 
 
-def build_predicate(config: object, report: Report) -> Predicate | None:
-    """The condition that `config` (a `when:`) says; ``{}`` and None always hold.
+def build_predicate(config: object, report: Report, resources: Resources = NO_RESOURCES) -> Predicate | None:
+    """The condition that `config` (a `when:`) says; ``{}`` and None always hold. `resources` are the configuration's.
 
     Returns None after reporting every problem of it.
     """
     always = config is None or (isinstance(config, Mapping) and not config)
-    counting = _Counting(report)
-    built = _kind({"all": ()} if always else config, ports.predicate, (), counting)
-    return None if counting.count else cast(Predicate, built)
+    building = _Building(report, resources)
+    built = _kind({"all": ()} if always else config, ports.predicate, (), building)
+    return None if building.count else cast(Predicate, built)
 
 
-def build_actions(config: object, report: Report) -> tuple[Action, ...]:
+def build_actions(config: object, report: Report, resources: Resources = NO_RESOURCES) -> tuple[Action, ...]:
     """The actions of a `then:` list, in order; those with problems are reported and left out."""
     if config is None:
         return ()
@@ -75,9 +78,9 @@ def build_actions(config: object, report: Report) -> tuple[Action, ...]:
         return ()
     actions: list[Action] = []
     for index, item in enumerate(config):
-        counting = _Counting(report)
-        built = _kind(item, ports.action, (index,), counting)
-        if not counting.count:
+        building = _Building(report, resources)
+        built = _kind(item, ports.action, (index,), building)
+        if not building.count:
             actions.append(built)
     return tuple(actions)
 
@@ -89,13 +92,28 @@ def canonical_json(config: object) -> str:
     return json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
 
 
-@lru_cache(maxsize=1024)
-def actions_from_json(text: str) -> tuple[Action, ...]:
-    """The actions that `canonical_json` wrote.
+MAX_KEPT = 1024
+"""Lists of actions that are kept compiled, for each configuration."""
+_kept: WeakKeyDictionary[Resources, dict[str, tuple[Action, ...]]] = WeakKeyDictionary()
+
+
+def actions_from_json(text: str, resources: Resources = NO_RESOURCES) -> tuple[Action, ...]:
+    """The actions that `canonical_json` wrote, with the keys and files of the configuration in force now.
 
     Raises:
-        ConfigurationError: this version of the gateway does not understand them.
+        ConfigurationError: this version of the gateway does not understand them, or a key or file they name is gone.
     """
+    kept = _kept.setdefault(resources, {})
+    actions = kept.get(text)
+    if actions is None:
+        actions = _from_json(text, resources)
+        if len(kept) >= MAX_KEPT:
+            kept.clear()
+        kept[text] = actions
+    return actions
+
+
+def _from_json(text: str, resources: Resources) -> tuple[Action, ...]:
     if not text:
         return ()
     problems: list[str] = []
@@ -103,7 +121,8 @@ def actions_from_json(text: str) -> tuple[Action, ...]:
         config = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(f"stored actions are not JSON: {error}") from None
-    actions = build_actions(config, lambda path, code, message: problems.append(f"{path}: {code}: {message}"))
+    found = lambda path, code, message: problems.append(f"{path}: {code}: {message}")  # noqa: E731
+    actions = build_actions(config, found, resources)
     if problems:
         raise ConfigurationError(f"stored actions are not understood any more: {'; '.join(problems)}")
     return actions
@@ -146,7 +165,7 @@ def settings(cls: type[Any]) -> Mapping[str, tuple[dataclasses.Field[Any], Any]]
 # --- building ---------------------------------------------------------------------------------------------------
 
 
-def _kind(config: object, registry: Registry, path: Path, report: Report) -> Any:
+def _kind(config: object, registry: Registry, path: Path, report: _Building) -> Any:
     if len(path) > 2 * MAX_NESTING:
         report(path, "too-deep", f"conditions are nested more than {MAX_NESTING} levels deep")
         return _INVALID
@@ -168,7 +187,7 @@ def _kind(config: object, registry: Registry, path: Path, report: Report) -> Any
     return _INVALID
 
 
-def _named(name: object, value: object, registry: Registry, path: Path, report: Report) -> Any:
+def _named(name: object, value: object, registry: Registry, path: Path, report: _Building) -> Any:
     cls = registry.kinds.get(str(name))
     if cls is None:
         report(path, f"unknown-{registry.noun}", f"unknown {registry.noun} {name!r}{_instead(str(name), registry)}")
@@ -178,13 +197,10 @@ def _named(name: object, value: object, registry: Registry, path: Path, report: 
         only = next(iter(fields))
         values = {only: _value(fields[only][1], value, path, report)}
         return _instance(cls, values, path, report)
-    if not isinstance(value, Mapping):
-        report(path, "wrong-type", f"{name} takes a mapping of {_listed(fields)}, not {_noun(value)}")
-        return _INVALID
-    return _settled(name, cls, value, path, report)
+    return _group(cls, value, path, report)
 
 
-def _settled(name: object, cls: type, value: Mapping[Any, Any], path: Path, report: Report) -> Any:
+def _settled(name: object, cls: type, value: Mapping[Any, Any], path: Path, report: _Building) -> Any:
     """A dataclass from a mapping of its settings; `name` is what messages call it."""
     fields = settings(cls)
     values, misspelt = {}, False
@@ -209,7 +225,7 @@ def _required(fields: Mapping[str, tuple[dataclasses.Field[Any], Any]]) -> list[
     return [key for key, (field, _) in fields.items() if field.default is missing and field.default_factory is missing]
 
 
-def _instance(cls: type, values: dict[str, Any], path: Path, report: Report) -> Any:
+def _instance(cls: type, values: dict[str, Any], path: Path, report: _Building) -> Any:
     if any(isinstance(value, _Invalid) for value in values.values()):
         return _INVALID
     fields = settings(cls)
@@ -220,7 +236,7 @@ def _instance(cls: type, values: dict[str, Any], path: Path, report: Report) -> 
     return _INVALID if problems else built
 
 
-def _value(hint: Any, value: object, path: Path, report: Report) -> Any:
+def _value(hint: Any, value: object, path: Path, report: _Building) -> Any:
     """One setting's value, or `_INVALID` after reporting."""
     if hint in FIELD_TYPES:
         return _scalar(FIELD_TYPES[hint], value, path, report)
@@ -251,7 +267,7 @@ def _is_group(hint: Any) -> bool:
     return isinstance(hint, type) and dataclasses.is_dataclass(hint)
 
 
-def _group(cls: type, value: object, path: Path, report: Report) -> Any:
+def _group(cls: type, value: object, path: Path, report: _Building) -> Any:
     name = path[-1] if path else cls.__name__
     if isinstance(value, Mapping):
         return _settled(name, cls, value, path, report)
@@ -262,7 +278,7 @@ def _group(cls: type, value: object, path: Path, report: Report) -> Any:
     return _instance(cls, {short: _value(fields[short][1], value, path, report)}, path, report)
 
 
-def _scalar(field: FieldType, value: object, path: Path, report: Report) -> Any:
+def _scalar(field: FieldType, value: object, path: Path, report: _Building) -> Any:
     if field.takes_list and isinstance(value, list | tuple) and value:
         texts = [text_or_number(one) for one in value]
         text = None if None in texts else "\\".join(cast(list[str], texts))
@@ -274,13 +290,13 @@ def _scalar(field: FieldType, value: object, path: Path, report: Report) -> Any:
         report(path, "wrong-type", f"expected a text, not {_noun(value)}{hint}")
         return _INVALID
     try:
-        return field.build(text)
+        return field.build(text, report.resources) if field.needs_resources else field.build(text)
     except ValueError as error:
         report(path, field.code, str(error))
         return _INVALID
 
 
-def _tuple(hint: Any, value: object, path: Path, report: Report) -> Any:
+def _tuple(hint: Any, value: object, path: Path, report: _Building) -> Any:
     if not isinstance(value, list | tuple):
         built = _value(hint, value, path, report)
         return built if isinstance(built, _Invalid) else (built,)
@@ -291,7 +307,7 @@ def _tuple(hint: Any, value: object, path: Path, report: Report) -> Any:
     return _INVALID if any(isinstance(one, _Invalid) for one in items) else tuple(items)
 
 
-def _mapping(key_hint: Any, value_hint: Any, value: object, path: Path, report: Report) -> Any:
+def _mapping(key_hint: Any, value_hint: Any, value: object, path: Path, report: _Building) -> Any:
     if not isinstance(value, Mapping) or not value:
         report(path, "wrong-type", f"expected a mapping with at least one entry, not {_noun(value)}")
         return _INVALID
@@ -303,7 +319,7 @@ def _mapping(key_hint: Any, value_hint: Any, value: object, path: Path, report: 
     return types.MappingProxyType(built)  # of what is right, so that `problems` sees it; the rest is reported
 
 
-def _choice(choices: tuple[Any, ...], value: object, path: Path, report: Report) -> Any:
+def _choice(choices: tuple[Any, ...], value: object, path: Path, report: _Building) -> Any:
     if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         return value
     words = ["true" if one is True else "false" if one is False else str(one) for one in choices]
@@ -363,7 +379,7 @@ def _kind_schema(cls: type) -> dict[str, Any]:
     if len(fields) == 1:
         _field, hint = next(iter(fields.values()))
         return {**_schema(hint), "description": text}
-    return {**_object_schema(cls), "description": text}
+    return _group_schema(cls)
 
 
 def _object_schema(cls: type) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from gateway.model import (
     Settings,
     Unmatched,
 )
-from gateway.ports import Action, Edit, EncodedDataSet, Predicate
+from gateway.ports import Action, Alteration, EncodedDataSet, Predicate, Resources
 from gateway.routing.explain import Explanation, Verdict, reason_for
 from gateway.routing.facts import ObjectFacts, facts_for, needed, read_facts
+from gateway.routing.resources import NO_RESOURCES
 
 __all__ = [
     "Coercion",
@@ -66,7 +67,7 @@ class Plan:
     """What happens to one object."""
 
     routes: tuple[Route, ...]
-    edits: tuple[Edit, ...]
+    edits: tuple[Alteration, ...]
     """Of the coercions, in order; to be made before the object is stored. () leaves its bytes alone."""
     is_unmatched: bool
     """No rule wanted it."""
@@ -85,6 +86,8 @@ class RoutingTable:
     peers: Mapping[str, Peer]
     groups: Mapping[str, Group]
     unmatched: Unmatched
+    resources: Resources = field(default=NO_RESOURCES, compare=False)
+    """Keys and tables that its kinds were built with; stored actions are built with those of the table in force."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
     """What is read of every object: all that coercions and the conditions of rules ask for."""
     _wanted: Wanted = field(init=False, repr=False, compare=False)
@@ -160,7 +163,7 @@ class RoutingTable:
         current = facts
         for coercion in self.coercions:
             reason = reason_for(coercion.when, current, with_values=with_values)
-            edits: tuple[Edit, ...] = ()
+            edits: tuple[Alteration, ...] = ()
             if reason.holds:
                 current, edits = _apply(coercion.actions, current)
             coercions.append(Verdict(coercion.name, coercion.mark, reason, edits=edits))
@@ -174,8 +177,8 @@ class RoutingTable:
         plan = self.plan(facts)
         return Explanation(tuple(coercions), tuple(rules), plan.routes, plan.edits, plan.is_unmatched, self.unmatched)
 
-    def _coerce(self, facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Edit, ...]]:
-        edits: tuple[Edit, ...] = ()
+    def _coerce(self, facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Alteration, ...]]:
+        edits: tuple[Alteration, ...] = ()
         for coercion in self.coercions:
             if coercion.when(facts):
                 facts, more = _apply(coercion.actions, facts)
@@ -188,7 +191,7 @@ class RoutingTable:
         return (Route(UNMATCHED_RULE, "", "", DeliveryState.HELD),)
 
 
-def apply_actions(actions: Sequence[Action], facts: ObjectFacts) -> tuple[Edit, ...]:
+def apply_actions(actions: Sequence[Action], facts: ObjectFacts) -> tuple[Alteration, ...]:
     """The edits of `actions` in order, each action seeing the edits of the former.
 
     Raises:
@@ -202,8 +205,8 @@ def attributes_of(actions: Iterable[Action]) -> tuple[AttributePath, ...]:
     return tuple(dict.fromkeys(path for action in actions for path in action.attributes()))
 
 
-def _apply(actions: Sequence[Action], facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Edit, ...]]:
-    edits: list[Edit] = []
+def _apply(actions: Sequence[Action], facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Alteration, ...]]:
+    edits: list[Alteration] = []
     for action in actions:
         more = tuple(action.edits(facts))
         if more:

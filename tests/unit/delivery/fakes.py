@@ -25,7 +25,8 @@ from gateway.model import (
     Settlement,
     Timers,
 )
-from gateway.ports import DataSetReceiver, EncodedDataSet, Outbound, PayloadLost, QueueDepth
+from gateway.ports import DataSetReceiver, EncodedDataSet, Outbound, PayloadLost, QueueDepth, Resources
+from gateway.routing.resources import NO_RESOURCES
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -316,6 +317,7 @@ class Table:
     """The part of a routing table that the service reads."""
 
     peers: MappingProxyType[str, Peer]
+    resources: Resources = NO_RESOURCES
 
 
 def table(*peers: Peer) -> Table:
