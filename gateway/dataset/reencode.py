@@ -1,0 +1,312 @@
+"""A whole data set from one native encoding to another (PS3.5 §7, Annex A), on its bytes.
+
+Implicit or explicit VR, little or big endian in; implicit or explicit VR little endian out. Values keep their bytes, or
+are swapped from big endian; undefined lengths stay undefined, defined ones, group lengths and Length to End follow.
+From implicit VR the data dictionary says the VR; what it does not know is UN, as are values too long for their VR
+(PS3.5 §6.2.2). Nothing is padded, sorted or mended.
+"""
+
+from __future__ import annotations
+
+import array
+import struct
+
+from gateway.dataset import charset
+from gateway.dataset.dictionary import (
+    PIXEL_REPRESENTATION,
+    SEQUENCE,
+    creator_of,
+    is_private,
+    is_private_creator,
+    name_of,
+    private_vr_of,
+    vr_of,
+)
+from gateway.dataset.elements import (
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    SEQUENCE_END,
+    SHORT_VRS,
+    UNDEFINED,
+    Element,
+    Selection,
+    inside,
+    items,
+    walk,
+)
+from gateway.dataset.encoding import Encoding
+from gateway.dataset.value import texts
+from gateway.ports import Refusal, Unreadable
+
+Pieces = list[bytes | memoryview]
+
+MAX_LEVELS = 128
+"""Sequences inside each other that are followed."""
+COPIED_BYTES = 4096
+"""Shorter values are copied beside their headers; longer ones stay views of the source."""
+
+BITS_ALLOCATED, PIXEL_DATA, LENGTH_TO_END = 0x00280100, 0x7FE00010, 0x00080001
+LUT_DATA, LUT_DESCRIPTOR = 0x00283006, 0x00283002
+_WIDTHS = {
+    **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
+    **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
+    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
+}
+"""VR → bytes that are swapped together (PS3.5 §7.3)."""
+_CODES = {2: "H", 4: "I", 8: "Q"}
+
+
+class _Everything(frozenset[int]):
+    """All tags at once."""
+
+    def __contains__(self, tag: object) -> bool:
+        return True
+
+
+class _Every(Selection):
+    """A walk with this reports every element."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def raw(self, *, is_big_endian: bool) -> frozenset[int]:
+        return _EVERYTHING
+
+
+_EVERYTHING = _Everything()
+EVERY = _Every()
+
+
+class Writer:
+    """Pieces in order: short ones are gathered, long ones stay as they are."""
+
+    def __init__(self) -> None:
+        self._pieces: Pieces = []
+        self._short = bytearray()
+        self.length_bytes = 0
+
+    def add(self, piece: bytes | memoryview) -> None:
+        self.length_bytes += len(piece)
+        if len(piece) <= COPIED_BYTES:
+            self._short += piece
+            return
+        self._flush()
+        self._pieces.append(piece)
+
+    def extend(self, other: Writer) -> None:
+        for piece in other.pieces():
+            self.add(piece)
+
+    def pieces(self) -> Pieces:
+        self._flush()
+        return self._pieces
+
+    def _flush(self) -> None:
+        if self._short:
+            self._pieces.append(bytes(self._short))
+            self._short = bytearray()
+
+
+def reencode(view: memoryview, source: Encoding, target: Encoding) -> Pieces:
+    """The data set in `view`, encoded as `source`, as pieces encoded as `target` (little endian).
+
+    Raises:
+        Unreadable: the bytes are not a data set in `source`.
+        Refusal: compressed pixel data, sequences nested too deep, values that cannot be swapped for sure.
+    """
+    if source == target:
+        return [view]
+    return _Level(view, 0, len(view), source, target, None).written().pieces()
+
+
+class _Level:
+    """The elements of a data set or of one item, on their way from `source` to `target`."""
+
+    def __init__(
+        self, view: memoryview, start: int, end: int, source: Encoding, target: Encoding, parent: _Level | None
+    ) -> None:
+        self.view, self.source, self.target, self.parent = view, source, target, parent
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        if self.depth > MAX_LEVELS:
+            raise Refusal(f"sequences are nested more than {MAX_LEVELS} levels deep: the object cannot be re-encoded")
+        self.found = walk(view, start, end, source, EVERY)
+        self.first: dict[int, Element] = {}
+        for element in self.found:
+            self.first.setdefault(element.tag, element)
+
+    def written(self) -> Writer:
+        """All elements of the level."""
+        parts = [self._element(element) for element in self.found]
+        for position, element in enumerate(self.found):
+            if _is_length(element):
+                parts[position] = self._length(element, parts, position)
+        writer = Writer()
+        for part in parts:
+            writer.extend(part)
+        return writer
+
+    def _length(self, element: Element, parts: list[Writer], position: int) -> Writer:
+        """A group length, or Length to End: what lies behind it (PS3.5 §7.2)."""
+        group = element.tag >> 16
+        behind = [
+            part.length_bytes
+            for part, other in zip(parts[position + 1 :], self.found[position + 1 :], strict=True)
+            if element.tag == LENGTH_TO_END or other.tag >> 16 == group
+        ]
+        writer = Writer()
+        writer.add(self._header(element.tag, "UL", 4) + struct.pack("<L", sum(behind) & 0xFFFFFFFF))
+        return writer
+
+    def _element(self, element: Element) -> Writer:
+        vr = self._vr(element)
+        is_undefined = element.end != element.stop
+        if is_undefined and vr not in (SEQUENCE, "UN"):
+            raise Refusal(
+                f"{name_of(element.tag)} is encapsulated, though the transfer syntax is native: it cannot be re-encoded"
+            )
+        if vr == SEQUENCE:
+            return self._sequence(element, is_undefined)
+        value: bytes | memoryview = self.view[element.value : element.stop]
+        writer = Writer()
+        if is_undefined:  # UN: what is inside is implicit VR little endian everywhere (PS3.5 §6.2.2)
+            writer.add(self._header(element.tag, vr, UNDEFINED))
+            writer.add(value)
+            writer.add(_delimiter(SEQUENCE_END))
+            return writer
+        if self.source.is_big_endian:
+            value = self._swapped(element.tag, vr, value)
+        if vr in SHORT_VRS and len(value) > 0xFFFE:
+            vr = "UN"
+        writer.add(self._header(element.tag, vr, len(value)))
+        writer.add(value)
+        return writer
+
+    def _sequence(self, element: Element, is_undefined: bool) -> Writer:
+        encoding = inside(element, self.source)
+        inner = Writer()
+        try:
+            for item in items(self.view, element, encoding):
+                level = _Level(self.view, item.value, item.stop, encoding, self.target, self)
+                content = level.written()
+                has_end = item.end != item.stop
+                inner.add(_item(UNDEFINED if has_end else content.length_bytes))
+                inner.extend(content)
+                if has_end:
+                    inner.add(_delimiter(ITEM_END))
+        except Unreadable:
+            if is_undefined or element.vr == SEQUENCE or not is_private(element.tag):
+                raise
+            return self._as_unknown(element)  # private bytes that are no sequence, whatever the dictionary says
+        writer = Writer()
+        writer.add(self._header(element.tag, SEQUENCE, UNDEFINED if is_undefined else inner.length_bytes))
+        writer.extend(inner)
+        if is_undefined:
+            writer.add(_delimiter(SEQUENCE_END))
+        return writer
+
+    def _as_unknown(self, element: Element) -> Writer:
+        writer = Writer()
+        value = self.view[element.value : element.stop]
+        writer.add(self._header(element.tag, "UN", len(value)))
+        writer.add(value)
+        return writer
+
+    # --- headers ---
+
+    def _header(self, tag: int, vr: str, length: int) -> bytes:
+        group, number = tag >> 16, tag & 0xFFFF
+        if length > UNDEFINED:
+            raise Refusal(f"{name_of(tag)} grows beyond 4 GiB")
+        if self.target.is_implicit:
+            return struct.pack("<HHL", group, number, length)
+        if vr in SHORT_VRS:
+            return struct.pack("<HH2sH", group, number, vr.encode(), length)
+        assert vr in LONG_VRS
+        return struct.pack("<HH2sHL", group, number, vr.encode(), 0, length)
+
+    # --- value representations ---
+
+    def _vr(self, element: Element) -> str:
+        """As written; in implicit VR as the dictionary says, UN when it says nothing."""
+        if element.vr == "UN" and element.end != element.stop and self.target.is_implicit:
+            return SEQUENCE
+        if element.vr:
+            return element.vr
+        tag = element.tag
+        if element.end != element.stop:
+            return self._undefined(element)
+        vr = vr_of(tag)
+        if vr is None and is_private(tag):
+            vr = private_vr_of(tag, self._creator(tag))
+        if vr is None or vr not in SHORT_VRS | LONG_VRS:
+            vr = self._chosen(element, vr) if vr is not None and " or " in vr else "UN"
+        return vr
+
+    def _undefined(self, element: Element) -> str:
+        """An undefined length in implicit VR: a sequence, but of pixel data that is compressed all the same."""
+        return "OB" if element.tag == PIXEL_DATA else SEQUENCE
+
+    def _chosen(self, element: Element, vr: str) -> str:
+        """One of several VRs that the dictionary allows: in implicit VR, bulk data is OW (PS3.5 §A.1)."""
+        if element.tag == LUT_DATA:  # a table of one entry is a number (PS3.3 §C.11.1.1)
+            return "US" if self._number(LUT_DESCRIPTOR) == 1 else "OW"
+        if "SS" in vr:
+            return "SS" if self._is_signed() else "US"
+        return "OW"
+
+    def _creator(self, tag: int) -> str:
+        element = None if is_private_creator(tag) else self.first.get(creator_of(tag))
+        values = texts(bytes(self.view[element.value : element.stop]), "LO", charset.DEFAULT) if element else ()
+        return values[0] if values else ""
+
+    def _is_signed(self) -> bool:
+        level: _Level | None = self
+        while level is not None:
+            if PIXEL_REPRESENTATION in level.first:
+                return level._number(PIXEL_REPRESENTATION) == 1
+            level = level.parent
+        return False
+
+    def _number(self, tag: int) -> int | None:
+        """The first value of an unsigned short; None when absent."""
+        element = self.first.get(tag)
+        if element is None or element.stop - element.value < 2:
+            return None
+        order = ">H" if self.source.is_big_endian else "<H"
+        return int(struct.unpack_from(order, self.view, element.value)[0])
+
+    # --- byte order ---
+
+    def _swapped(self, tag: int, vr: str, value: bytes | memoryview) -> bytes | memoryview:
+        width = _WIDTHS.get(vr)
+        if width is None:
+            return value
+        if tag == PIXEL_DATA and vr == "OW" and (self._number(BITS_ALLOCATED) or 0) > 16:
+            raise Refusal(
+                "the pixel data is big endian with more than 16 bits allocated: writers disagree on the order of its "
+                "words, so that it cannot be re-encoded for sure"
+            )
+        if len(value) % width:
+            raise Refusal(f"{name_of(tag)} has {len(value)} bytes, which VR {vr} does not allow: it cannot be swapped")
+        swapped = array.array(_CODES[width], bytes(value))
+        assert swapped.itemsize == width
+        swapped.byteswap()
+        return swapped.tobytes()
+
+
+def _is_length(element: Element) -> bool:
+    is_wanted = element.tag & 0xFFFF == 0 or element.tag == LENGTH_TO_END
+    return is_wanted and element.stop - element.value == 4 and element.end == element.stop
+
+
+def _item(length: int) -> bytes:
+    if length > UNDEFINED:
+        raise Refusal("an item of a sequence grows beyond 4 GiB")
+    return struct.pack("<HHL", ITEM >> 16, ITEM & 0xFFFF, length)
+
+
+def _delimiter(tag: int) -> bytes:
+    return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, 0)
