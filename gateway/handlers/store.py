@@ -13,6 +13,7 @@ from gateway.dataset.splice import splice
 from gateway.dimse.event import Event
 from gateway.model import Instance, PayloadRef
 from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, peer_label
+from gateway.query.entry import index_entry
 from gateway.routing.table import Plan, RoutingTable
 
 SUCCESS = 0x0000
@@ -73,10 +74,10 @@ async def accept(event: Event, desk: StoreDesk) -> Instance | None:
     if not plan.routes:
         return None
     edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
-    return await desk.journal.commit(as_instance(plan), event.body, edited, plan.routes)
+    return await desk.journal.commit(as_instance(plan, is_indexed=bool(table.indexed)), event.body, edited, plan.routes)
 
 
-def as_instance(plan: Plan) -> Instance:
+def as_instance(plan: Plan, *, is_indexed: bool) -> Instance:
     """The instance as it will be kept: after the coercions."""
     facts = plan.facts
     return Instance(
@@ -88,6 +89,7 @@ def as_instance(plan: Plan) -> Instance:
         association=facts.association,
         payload=NOT_STORED,
         received_at=facts.received_at,
+        index=index_entry(facts.level) if is_indexed else None,
     )
 
 

@@ -96,7 +96,7 @@ def our_errors(path: Path) -> Generator[None]:
 
     Raises:
         SpoolFull: no room, or the disk failed.
-        Temporary: another process held the queue for longer than the busy time-out.
+        Temporary: another process held the queue for longer than the busy time-out, or the statement was interrupted.
         QueueBroken: the file is damaged.
     """
     try:
@@ -105,6 +105,8 @@ def our_errors(path: Path) -> Generator[None]:
         raise SpoolFull(f"queue {path}: the disk takes no more: {error}") from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise Temporary(f"queue {path}: another process holds it: {error}") from error
+    except apsw.InterruptError as error:
+        raise Temporary(f"queue {path}: the statement was interrupted") from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise QueueBroken(f"queue {path}: the file is damaged ({error}); stop, and restore or recover it") from error
 

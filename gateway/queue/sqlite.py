@@ -402,12 +402,11 @@ class SQLiteQueue:
     def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
         """Delete up to `limit` instances that owe nothing and settled earlier, with all that belongs to them; of those
         in the index what settled before `indexed_before`."""
-        ids, association_ids, series_keys = self._json(
-            "find_forgettable",
-            before=microseconds(settled_before),
-            indexed_before=microseconds(indexed_before or settled_before),
-            limit=limit,
-        )
+        gone = self._forget("find_forgettable", settled_before, limit)
+        return gone + self._forget("find_forgettable_indexed", indexed_before or settled_before, limit - gone)
+
+    def _forget(self, find: str, settled_before: datetime, limit: int) -> int:
+        ids, association_ids, series_keys = self._json(find, before=microseconds(settled_before), limit=limit)
         if not ids:
             return 0
         instances = batch(ids)
@@ -464,6 +463,10 @@ class SQLiteQueue:
             found = self._json("read_instances", ids=batch(builtins.list(instance_ids)))
             self._load_facts({row[rows.INSTANCE_ASSOCIATION_COLUMN] for row in found})
             return [rows.instance(row, self._facts) for row in found]
+
+    def interrupt(self) -> None:
+        """From any thread: a statement that runs ends with Temporary."""
+        self._connection.interrupt()
 
     def _present(self) -> int:
         return microseconds(self._now())

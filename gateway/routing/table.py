@@ -14,6 +14,7 @@ from gateway.model import (
     Group,
     Mark,
     Peer,
+    QueryRetrieve,
     Route,
     Settings,
     Unmatched,
@@ -88,8 +89,11 @@ class RoutingTable:
     unmatched: Unmatched
     resources: Resources = field(default=NO_RESOURCES, compare=False)
     """Keys and tables that its kinds were built with; stored actions are built with those of the table in force."""
+    query_retrieve: QueryRetrieve = QueryRetrieve()
+    indexed: tuple[AttributePath, ...] = ()
+    """What the local index keeps of every object; () without one."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
-    """What is read of every object: all that coercions and the conditions of rules ask for."""
+    """What is read of every object: all that coercions, the conditions of rules and the local index ask for."""
     _wanted: Wanted = field(init=False, repr=False, compare=False)
     _wanted_to_explain: Wanted = field(init=False, repr=False, compare=False)
 
@@ -97,6 +101,7 @@ class RoutingTable:
         asked = [path for coercion in self.coercions for path in coercion.when.attributes()]
         asked += [path for coercion in self.coercions for path in attributes_of(coercion.actions)]
         asked += [path for rule in self.rules for path in rule.when.attributes()]
+        asked += self.indexed
         object.__setattr__(self, "attributes_needed", needed(asked))
         object.__setattr__(self, "_wanted", wanted(self.attributes_needed))
         asked += [path for rule in self.rules for path in attributes_of(rule.actions)]
