@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from gateway.dataset.dictionary import private_vr_of, vr_of
 from gateway.model import AttributePath
+from gateway.ports import Refusal
 
 STAND_IN_BLOCK = 0x10
 """The block in the tag of a path by creator."""
@@ -43,6 +44,11 @@ def found_tag(tag: int, creator: str, elements: Iterable[int], value_of: Callabl
 def creators_of_group(tag: int) -> list[int]:
     """Every private creator element that the group of `tag` can have, in order."""
     return [tag & 0xFFFF0000 | block for block in _BLOCKS]
+
+
+def no_block_left(tag: int) -> Refusal:
+    """Of the group of `tag`."""
+    return Refusal(f"group {tag >> 16:04X} has no block left for another private creator")
 
 
 def here(path: AttributePath, depth: int) -> tuple[int, str]:

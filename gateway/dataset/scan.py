@@ -24,7 +24,7 @@ from gateway.dataset.dictionary import (
 )
 from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items, walk
 from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, inflate
-from gateway.dataset.private import found_tag, here, possible_tags
+from gateway.dataset.private import creators_of_group, found_tag, here, no_block_left, possible_tags, with_block
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
 from gateway.model import AttributePath
 from gateway.ports import Refusal, Unreadable
@@ -148,6 +148,19 @@ class Level:
         if not creator:
             return tag
         return found_tag(tag, creator, {*self._raw, *self._texts}, lambda element: (self.text(element) or ("",))[0])
+
+    def reserve(self, path: AttributePath, depth: int = 0) -> int:
+        """Overlay a private creator in a free block for what `path` names at this level; the tag it has then.
+
+        Raises:
+            Refusal: the group has no block left.
+        """
+        tag, creator = here(path, depth)
+        for element in creators_of_group(tag):
+            if self.text(element) is None:
+                self._texts[element] = (creator,)
+                return with_block(tag, element & 0xFF)
+        raise no_block_left(tag)
 
     def copy(self) -> Level:
         """A level that can be changed without changing this one; its items are still shared."""

@@ -7,8 +7,8 @@ follow the edits. An edit inside a sequence that has one item less than the edit
 
 from __future__ import annotations
 
-import struct
 import dataclasses
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,9 +43,18 @@ from gateway.dataset.elements import (
 )
 from gateway.dataset.encode import can_hold_text, encode
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate, inflate
-from gateway.dataset.private import creators_of_group, found_tag, here, placed, possible_tags, with_block
+from gateway.dataset.private import (
+    creators_of_group,
+    found_tag,
+    here,
+    no_block_left,
+    placed,
+    possible_tags,
+    with_block,
+)
 from gateway.dataset.scan import parse
 from gateway.dataset.value import texts
+from gateway.model import AttributePath
 from gateway.ports import Alteration, Edit, Refusal
 
 Pieces = list[bytes | memoryview]
@@ -135,16 +144,17 @@ class _Level:
         placed_edits: list[Edit] = []
         for edit in edits:
             tag, creator = here(edit.path, depth)
-            found = found_tag(tag, creator, {*self.first, *added}, lambda one: added.get(one) or self._creator_in(one))
             if not creator:
-                found = tag
-            elif found is None:
+                placed_edits.append(edit)
+                continue
+            found = found_tag(tag, creator, {*self.first, *added}, lambda one: added.get(one) or self._creator_in(one))
+            if found is None:
                 is_for_items = len(edit.path.steps) > depth and edit.path.steps[depth][1] is None
                 if edit.value is None or edit.where == "present" or is_for_items:
                     continue
                 element = self._free_creator(tag, added)
                 added[element] = creator
-                placed_edits.append(Edit(AttributePath(element), (creator,)))
+                placed_edits.append(Edit(AttributePath(element, edit.path.steps[:depth]), (creator,)))
                 found = with_block(tag, element & 0xFF)
             placed_edits.append(dataclasses.replace(edit, path=placed(edit.path, depth, found)))
         return placed_edits
@@ -155,7 +165,7 @@ class _Level:
             is_free = element not in self.first and element not in added
             if is_free and not walk(self.view, self.start, self.end, self.encoding, block):
                 return element
-        raise Refusal(f"group {tag >> 16:04X} has no block left for another private creator")
+        raise no_block_left(tag)
 
     # --- one element ---
 

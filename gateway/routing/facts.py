@@ -122,10 +122,15 @@ def facts_for(instance: Instance, body: EncodedDataSet, attributes: Iterable[Att
 def _apply(level: Level, edit: Edit, depth: int) -> None:
     """Change `level`, which is a copy; items are copied before they change."""
     path = edit.path
+    sequence = level.tag_of(path, depth)
+    index = path.steps[depth][1] if depth < len(path.steps) else 0
+    if sequence is None:
+        if edit.value is None or edit.where == "present" or index is None:
+            return
+        sequence = level.reserve(path, depth)
     if len(path.steps) == depth:
-        _put(level, edit)
+        _put(level, sequence, edit)
         return
-    sequence, index = path.steps[depth]
     levels = list(level.items.get(sequence, ()))  # none as well when nobody reads them; then nobody sees this either
     if index == len(levels) and edit.value is not None and edit.where != "present":
         levels.append(Level(level.encoding, level))
@@ -137,8 +142,7 @@ def _apply(level: Level, edit: Edit, depth: int) -> None:
     level.items[sequence] = levels
 
 
-def _put(level: Level, edit: Edit) -> None:
-    tag = edit.path.tag
+def _put(level: Level, tag: int, edit: Edit) -> None:
     if edit.where != "always":
         before = level.text(tag)
         is_wanted = before is not None if edit.where == "present" else not any(before or ())

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import struct
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scan import Wanted, scan
+from gateway.dataset.splice import splice
+from gateway.model import AssociationFacts
+from gateway.ports import Edit, Refusal
 from gateway.routing.attribute import parse
-from tests.unit.dataset.build import ENCODINGS, EXPLICIT, Write, packed
+from gateway.routing.facts import ObjectFacts
+from tests.unit.dataset.build import ENCODINGS, EXPLICIT, IMPLICIT, Write, emptied, packed, put, removed
 
 SYNTAXES = pytest.mark.parametrize("syntax", ENCODINGS)
 
@@ -87,3 +92,70 @@ def test_places(text: str, expected: list[str]) -> None:
     path = parse(text)
     scanned = scan(memoryview(_object(EXPLICIT)), EXPLICIT, Wanted([path]))
     assert scanned.level.places(path) == list(map(parse, expected))
+
+
+EDITED: dict[str, tuple[list[Edit], dict[str, tuple[str, ...] | None]]] = {
+    "removed": ([removed("(0099,[ACME],01)")], {"00991201": None, "00991001": ("of other",), "00990012": ("ACME",)}),
+    "removed-of-nobody": ([removed("(0099,[NOBODY],01)")], {"00991001": ("of other",), "00991201": ("A", "B")}),
+    "emptied": ([emptied("(0099,[OTHER],01)")], {"00991001": (), "00991201": ("A", "B")}),
+    "in-items": (
+        [removed("(0099,[ACME],03)[*].(0099,[OTHER],01)")],
+        {"00991203[0].00991201": None, "00991203[0].00991001": ("inner",)},
+    ),
+    "new-creator-takes-a-free-block": (
+        [put("(2005,[Philips MR Imaging DD 001],5F)", "NORMAL"), put("(2005,[Philips MR Imaging DD 001],60)", "7")],
+        {"20050010": ("Philips MR Imaging DD 001",), "2005105F": ("NORMAL",), "20051060": ("7",), "20050011": None},
+    ),
+    "two-new-creators": (
+        [put("(2005,[Philips MR Imaging DD 001],5F)", "A"), put("(2005,[Philips MR Imaging DD 002],37)", "B")],
+        {"20050010": ("Philips MR Imaging DD 001",), "20050011": ("Philips MR Imaging DD 002",), "20051137": ("B",)},
+    ),
+    "new-creator-in-an-item": (
+        [put("RequestAttributesSequence[0].(0019,[SIEMENS MR HEADER],08)", "IMAGE NUM 4")],
+        {
+            "RequestAttributesSequence[0].00190010": ("SIEMENS MR HEADER",),
+            "RequestAttributesSequence[0].00191008": ("IMAGE NUM 4",),
+        },
+    ),
+}
+
+
+@SYNTAXES
+@pytest.mark.parametrize(("edits", "expected"), EDITED.values(), ids=EDITED)
+def test_edits_by_creator(syntax: str, edits: list[Edit], expected: dict[str, tuple[str, ...] | None]) -> None:
+    paths = list(map(parse, expected))
+    before = _object(syntax)
+    after = memoryview(b"".join(splice(memoryview(before), syntax, edits)))
+    assert {path.text: scan(after, syntax, Wanted(paths)).values(path) for path in paths} == expected
+    facts = ObjectFacts(
+        AssociationFacts("A", "B", "::1"), "1.2", "1.2", syntax, 0, datetime(2026, 1, 2, tzinfo=UTC),
+        scan(memoryview(before), syntax, Wanted([*paths, *(edit.path for edit in edits)])).level,
+    ).edited(edits)  # fmt: skip
+    assert {path.text: facts.values(path) for path in paths} == expected
+
+
+def test_set_keeps_the_vr_of_an_unknown_creators_element() -> None:
+    before = _object(EXPLICIT)
+    after = b"".join(splice(memoryview(before), EXPLICIT, [put("(0099,[ACME],01)", "A", "C")]))
+    assert after == before.replace(b"A\\B", b"A\\C")
+
+
+def test_set_refuses_an_unknown_creators_element_without_a_vr() -> None:
+    with pytest.raises(Refusal, match="its VR is unknown"):
+        splice(memoryview(_object(IMPLICIT)), IMPLICIT, [put("(0099,[ACME],01)", "new")])
+
+
+def test_a_block_that_elements_use_without_a_creator_is_not_free() -> None:
+    write = Write(EXPLICIT_LITTLE)
+    orphan = write.element(0x20051033, "LO", "whose?")
+    data = b"".join(splice(memoryview(orphan), EXPLICIT, [put("(2005,[Philips MR Imaging DD 001],5F)", "A")]))
+    assert data == write.element(0x20050011, "LO", "Philips MR Imaging DD 001") + orphan + write.element(
+        0x2005115F, "CS", "A"
+    )
+
+
+def test_a_full_group_refuses() -> None:
+    write = Write(EXPLICIT_LITTLE)
+    full = b"".join(write.element(0x20050000 + block, "LO", f"B{block}") for block in range(0x10, 0x100))
+    with pytest.raises(Refusal, match="group 2005 has no block left"):
+        splice(memoryview(full), EXPLICIT, [put("(2005,[Philips MR Imaging DD 001],5F)", "A")])
