@@ -93,13 +93,13 @@ def _without_all(node: Node, paths: Iterable[Path]) -> Node | None:
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions()})
+def _validator(kind: type) -> Draft202012Validator:
+    return Draft202012Validator({"$ref": f"#/$defs/{kind.__name__}", "$defs": definitions(kind)})
 
 
 def _repaired(place: Place, kind: type, reason: str, findings: Findings) -> Node | None:
     """The tree after its wrong values were reported and taken out; None when nothing useful is left."""
-    errors = list(_validator(kind.__name__).iter_errors(plain(place.node)))
+    errors = list(_validator(kind).iter_errors(plain(place.node)))
     node: Node = place.node
     removals: list[Path] = []
     for error in errors:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.config.case_spec import CasesSpec
 from gateway.config.spec import RulesSpec
 from gateway.routing.kinds import actions_schema, predicate_schema
 
@@ -17,10 +18,19 @@ REFERENCE = r"\$\{"
 
 
 @cache
-def definitions() -> dict[str, Any]:
+def definitions(kind: type = RulesSpec) -> dict[str, Any]:
     """The settings as they are checked, by type name; `when` and `then` are left to the kinds themselves."""
-    _, components = msgspec.json.schema_components([RulesSpec], ref_template="#/$defs/{name}")
+    _, components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
     return components
+
+
+def tests_schema() -> dict[str, Any]:
+    """The JSON Schema of `*.test.yaml`."""
+    defs = copy.deepcopy(definitions(CasesSpec))
+    root = defs.pop(CasesSpec.__name__)
+    for name, definition in defs.items():
+        definition["title"] = name.removesuffix("Spec")
+    return {"$schema": DIALECT, **root, "title": "Tests of DICOM gateway rules", "$defs": dict(sorted(defs.items()))}
 
 
 def schema() -> dict[str, Any]:
