@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -23,10 +24,12 @@ from gateway.dimse.assembly import Message
 from gateway.dimse.associate_request import APPLICATION_CONTEXT_NAME, AssociateRequest, MalformedAssociate, parse
 from gateway.dimse.association import Association, AssociationEnded
 from gateway.dimse.connection import Hold
+from gateway.dimse.context import AcceptedContext
 from gateway.dimse.deadlines import Timer
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.negotiation import Answer, Policy, answer_extended, encode_accept, negotiate
 from gateway.dimse.pdata import SMALLEST_MAXIMUM
+from gateway.dimse.pool import AssociationPool
 from gateway.dimse.services import OPERATIONS, Later, serve_unrecognized
 from gateway.dimse.tls import subject_of
 from gateway.dimse.upper_layer import (
@@ -37,13 +40,16 @@ from gateway.dimse.upper_layer import (
     State,
     encode_reject,
 )
+from gateway.dimse.watch import Watch
 from gateway.model import AssociationFacts, Limits, Peer, Timers
-from gateway.ports import DataSetReceiver, Meter
+from gateway.ports import DataSetReceiver, EncodedDataSet, Meter
 
 log = structlog.get_logger()
 
 MOST_QUEUED = 8
 """Requests that a peer may send ahead of our responses before we stop reading."""
+
+RELEASE_ASKED = "the peer asked for release"
 
 Handlers = Mapping[evt.InterventionEvent, tuple[Callable[..., Any], tuple[Any, ...]]]
 
@@ -64,6 +70,8 @@ class Host(Protocol):
     limits: Limits
     meter: Meter
     receiver: Callable[[], DataSetReceiver]
+    pool: AssociationPool
+    keep_alive_s: float
 
     def admit(self, facts: AssociationFacts) -> Admitted: ...
     def policy(self, peer: Peer | None) -> Policy: ...
@@ -88,6 +96,7 @@ class AcceptedAssociation(Association):
         self._queue: deque[Message] = deque()
         self._current: Message | None = None
         self._cancelled: set[int] = set()
+        self._watch: Watch | None = None
         self._worker: asyncio.Task[None] | None = None
         self._later: list[Later] = []
         self._wakeup: asyncio.Future[None] | None = None
@@ -108,9 +117,30 @@ class AcceptedAssociation(Association):
         """Ourselves, under the title that was called."""
         return Node(self.facts.called_ae_title, "", 0)
 
+    @property
+    def pool(self) -> AssociationPool:
+        """Associations of ours that are kept open for all who need one."""
+        return self._host.pool
+
+    @property
+    def keep_alive_s(self) -> float:
+        """A C-GET or C-MOVE that takes longer than this is reported on with a Pending response."""
+        return self._host.keep_alive_s
+
     def is_cancelled(self, message_id: int) -> bool:
         """True once the peer sent C-CANCEL for the request with `message_id`."""
         return message_id in self._cancelled
+
+    def is_duplicate(self, message: Message) -> bool:
+        """True when an earlier request with the Message ID of this one, which is still arriving, has no final response
+        yet (PS3.7 §C.5.6)."""
+        message_id = message.command["MessageID"]
+        earlier = (self._current, *self._queue)
+        return any(item is not None and item.command["MessageID"] == message_id for item in earlier)
+
+    def may(self, service: str) -> bool:
+        """True when the peer's settings let it ask for `service`; strangers may not query or retrieve."""
+        return self.peer is None or service in self.peer.may
 
     def new_receiver(self) -> DataSetReceiver:
         """For one data set."""
@@ -130,6 +160,54 @@ class AcceptedAssociation(Association):
             self.send_command(message.context.context_id, command)
         except AssociationEnded as error:
             log.info("response_not_sent", association=self.association_id, reason=str(error))
+
+    # --- operations that take time -------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def watched(self, message: Message) -> Iterator[Watch]:
+        """While `message` is being answered with many responses: the watch over what cuts that short.
+
+        Reading goes on while the peer leaves our responses unread, so that a C-CANCEL and the end are seen at once;
+        what it may send ahead is bounded by the queue.
+        """
+        watch = self._watch = Watch(is_cancelled=message.command["MessageID"] in self._cancelled)
+        if self._ended is not None:
+            watch.end(self._ended)
+        elif self._is_release_asked:
+            watch.end(RELEASE_ASKED)
+        self.holds_reading_while_writing = False
+        if self._held & Hold.WRITE:
+            self._unhold(Hold.WRITE)
+        try:
+            yield watch
+        finally:
+            self._watch = None
+            self.holds_reading_while_writing = True
+            if self._is_write_paused:
+                self._hold(Hold.WRITE)
+
+    async def invoke(self, context: AcceptedContext, request: Command, body: EncodedDataSet) -> Message:
+        """A request of ours over the requestor's association; its response.
+
+        A caller that is cancelled in the middle of sending is told when everything is sent; the response, should it
+        come later, is taken and thrown away.
+
+        Raises:
+            AssociationEnded: the association is gone, or no response came in time.
+        """
+        waiting = self._expect_response(request)
+        sending = self._loop.create_task(self.send_message(context.context_id, request, body))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            waiting.cancel()
+            await asyncio.wait({sending})
+            raise
+        self._deadlines.start(Timer.RESPONSE, self._timers.dimse_s)
+        try:
+            return await waiting
+        finally:
+            self._deadlines.stop(Timer.RESPONSE)
 
     # --- opening -----------------------------------------------------------------------------------------------
 
@@ -269,6 +347,9 @@ class AcceptedAssociation(Association):
         known = [self._current, *self._queue]
         if any(message is not None and message.command["MessageID"] == message_id for message in known):
             self._cancelled.add(message_id)
+            current = self._current
+            if self._watch is not None and current is not None and current.command["MessageID"] == message_id:
+                self._watch.cancel()
 
     def _serve_queue(self) -> None:
         """Serve what waits, up to the first request that takes time: the worker goes on with that one."""
@@ -349,15 +430,19 @@ class AcceptedAssociation(Association):
             self.abort("shutting down")
 
     def _release_requested(self) -> None:
-        if self._is_serving:
-            self._is_release_asked = True
+        if not self._is_serving:
+            self._answer_release()
             return
-        self._answer_release()
+        self._is_release_asked = True
+        if self._watch is not None:
+            self._watch.end(RELEASE_ASKED)
 
     def _association_ended(self, reason: str) -> None:
         for message in self._queue:
             message.close()
         self._queue.clear()
+        if self._watch is not None:
+            self._watch.end(reason)
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
         if not self._has_joined:

@@ -64,6 +64,9 @@ class Association(Connection):
         self._assembler: MessageAssembler | None = None
         self._largest_fragment_bytes = 0
         self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._message_id = 0
+        self.is_sending = False
+        """True while a message with a data set is on its way out: nothing may come between its fragments."""
         self._ended: str | None = None
         self.association_id = f"a{next(_numbers)}"
         self.facts = AssociationFacts("", "", "")
@@ -274,14 +277,24 @@ class Association(Connection):
         largest, length = self._largest_fragment_bytes, body.length_bytes
         pieces: list[bytes | memoryview] = [encode_command(context_id, encode(command), largest)]
         size = 0
-        for piece in fragments(context_id, 0, body.chunks(largest), length, largest):
-            pieces.append(piece)
-            size += len(piece)
-            if size >= WRITE_HIGH_BYTES:
+        self.is_sending = True
+        try:
+            for piece in fragments(context_id, 0, body.chunks(largest), length, largest):
+                pieces.append(piece)
+                size += len(piece)
+                if size >= WRITE_HIGH_BYTES:
+                    await self._flush(pieces)
+                    pieces, size = [], 0
+            if pieces:
                 await self._flush(pieces)
-                pieces, size = [], 0
-        if pieces:
-            await self._flush(pieces)
+        finally:
+            self.is_sending = False
+
+    def _expect_response(self, request: Command) -> asyncio.Future[Message]:
+        """Give `request` a Message ID of ours; what answers it will be the future's result, or AssociationEnded."""
+        self._message_id = request["MessageID"] = self._message_id % 65535 + 1
+        waiting = self._waiting[self._message_id] = self._loop.create_future()
+        return waiting
 
     async def _flush(self, pieces: list[bytes | memoryview]) -> None:
         if not self._upper.may_send_data or self._transport is None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -58,7 +58,6 @@ class ClientAssociation(Association):
         self._meter = meter
         self._opening: asyncio.Future[Accepted] = self._loop.create_future()
         self._by_syntax: dict[tuple[str, str], AcceptedContext] = {}
-        self._message_id = 0
         self._has_joined = False
         self.accepted: Mapping[tuple[str, str], int] = {}
         """(abstract syntax, transfer syntax) → presentation context ID, where we are the SCU."""
@@ -81,6 +80,15 @@ class ClientAssociation(Association):
     def is_open(self) -> bool:
         """True while requests can be sent."""
         return self._ended is None and self._upper.state is State.ESTABLISHED
+
+    @property
+    def is_busy(self) -> bool:
+        """True between a request and its last response."""
+        return bool(self._waiting) or self.is_sending
+
+    def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
+        """True when all of `contexts` were proposed, accepted or not."""
+        return set(contexts) <= set(self._proposed)
 
     async def c_echo(self) -> int:
         """C-ECHO; the status.
@@ -147,10 +155,7 @@ class ClientAssociation(Association):
         """Send a request and return the command set of its response."""
         if self._waiting:
             raise RuntimeError("one request at a time on an association")
-        self._message_id = message_id = self._message_id % 65535 + 1
-        request["MessageID"] = message_id
-        waiting: asyncio.Future[Message] = self._loop.create_future()
-        self._waiting[message_id] = waiting
+        waiting = self._expect_response(request)
         self._deadlines.stop(Timer.IDLE)
         try:
             if body is None:
@@ -165,7 +170,7 @@ class ClientAssociation(Association):
             self.abort("a request was given up")  # what was sent cannot be taken back
             raise
         finally:
-            self._waiting.pop(message_id, None)
+            self._waiting.pop(request["MessageID"], None)
             self._deadlines.stop(Timer.RESPONSE)
         if message.command["CommandField"] != request["CommandField"] | RESPONSE:
             self.abort("a response of another kind")
@@ -288,7 +293,12 @@ class ClientAssociation(Association):
 
 
 async def associate(
-    peer: Peer, *, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter | None = None
+    peer: Peer,
+    *,
+    own_ae_title: str,
+    contexts: Sequence[ProposedContext],
+    meter: Meter | None = None,
+    tls: tuple[ssl.SSLContext, str | None] | None = None,
 ) -> ClientAssociation:
     """Connect to `peer` and negotiate.
 
@@ -297,6 +307,7 @@ async def associate(
         own_ae_title: calling AE title unless the peer's settings name another.
         contexts: 1 to 128; get the IDs 1, 3, 5, … in order.
         meter: where associations are counted.
+        tls: a TLS context and server name in place of the peer's settings.
 
     Raises:
         DestinationDown: connection refused or timed out, name not found, transient rejection, abort.
@@ -307,7 +318,7 @@ async def associate(
     """
     association = ClientAssociation(peer, own_ae_title, contexts, meter if meter is not None else NoMeter())
     try:
-        await _connect(association, peer)
+        await _connect(association, peer, tls)
         await association.open()
     except BaseException:
         association.close_now()
@@ -315,11 +326,13 @@ async def associate(
     return association
 
 
-async def _connect(association: ClientAssociation, peer: Peer) -> None:
+async def _connect(
+    association: ClientAssociation, peer: Peer, override: tuple[ssl.SSLContext, str | None] | None
+) -> None:
     """TCP, then TLS where the peer has it, each with its own time limit."""
     where = f"{peer.name} at {peer.host}:{peer.port}"
     tls = peer.associate.tls
-    context = client_context(tls) if tls is not None else None
+    context, server_name = override or (client_context(tls) if tls is not None else None, None)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(peer.timers.connect_s):
@@ -330,14 +343,14 @@ async def _connect(association: ClientAssociation, peer: Peer) -> None:
         raise DestinationDown(f"{where} did not take the connection in {peer.timers.connect_s:g} s") from None
     except OSError as error:
         raise DestinationDown(f"{where} cannot be reached: {_in_words(error)}") from error
-    if tls is None or context is None:
+    if context is None:
         return
     try:
         encrypted = await loop.start_tls(
             transport,
             association,
             context,
-            server_hostname=tls.server_name or peer.host,
+            server_hostname=server_name or (tls.server_name if tls is not None else "") or peer.host,
             ssl_handshake_timeout=peer.timers.tls_handshake_s,
             ssl_shutdown_timeout=peer.timers.tls_handshake_s,
         )

@@ -6,7 +6,6 @@ import asyncio
 import enum
 import socket
 import weakref
-from typing import ClassVar
 
 from gateway.dimse.deadlines import Deadlines, Timer
 from gateway.dimse.pdata import PDUReader
@@ -44,7 +43,7 @@ class Connection(asyncio.BufferedProtocol):
         send_limit_s: how long the peer may leave our writes unread before `Timer.SENDING` expires.
     """
 
-    holds_reading_while_writing: ClassVar[bool]
+    holds_reading_while_writing: bool
     """True where every request that is read makes us write."""
 
     def __init__(self, reader: PDUReader, send_limit_s: float) -> None:
@@ -138,9 +137,9 @@ class Connection(asyncio.BufferedProtocol):
     async def _until_writable(self) -> None:
         """Return when the peer has read most of what was written, or when `_let_writers_go_on` says so."""
         if self._is_write_paused:
-            self._writable = self._loop.create_future()
-            await self._writable
-            self._writable = None
+            if self._writable is None or self._writable.done():
+                self._writable = self._loop.create_future()
+            await asyncio.shield(self._writable)  # others may wait for it too
 
     def _let_writers_go_on(self) -> None:
         if self._writable is not None and not self._writable.done():

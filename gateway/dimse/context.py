@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 from pydicom.config import IGNORE
 from pydicom.uid import UID
+from pynetdicom import sop_class
 from pynetdicom.presentation import PresentationContextTuple
 from pynetdicom.service_class import (
     NonPatientObjectStorageServiceClass,
-    QueryRetrieveServiceClass,
     ServiceClass,
     StorageServiceClass,
     VerificationServiceClass,
@@ -35,18 +35,67 @@ _SERVICES: dict[type[ServiceClass], Service] = {
     StorageServiceClass: "store",
     NonPatientObjectStorageServiceClass: "store",
 }
-_QUERY_RETRIEVE: dict[str, Service] = {"Find": "find", "Move": "move", "Get": "get"}
+
+_INFORMATION_MODELS = (
+    "PatientRootQueryRetrieveInformationModel",
+    "StudyRootQueryRetrieveInformationModel",
+    "PatientStudyOnlyQueryRetrieveInformationModel",
+    "DefinedProcedureProtocolInformationModel",
+    "HangingProtocolInformationModel",
+    "ColorPaletteInformationModel",
+    "GenericImplantTemplateInformationModel",
+    "ImplantAssemblyTemplateInformationModel",
+    "ImplantTemplateGroupInformationModel",
+    "ProtocolApprovalInformationModel",
+    "Inventory",
+)
+"""Each has a class for C-FIND, one for C-MOVE and one for C-GET (PS3.4 Annexes C, U, X, BB, HH, II, KK)."""
+
+_FIND_ONLY = (
+    "ModalityWorklistInformationFind",  # PS3.4 Annex K
+    "GeneralRelevantPatientInformationQuery",  # Annex Q
+    "BreastImagingRelevantPatientInformationQuery",
+    "CardiacRelevantPatientInformationQuery",
+    "ProductCharacteristicsQuery",  # Annex V
+    "SubstanceApprovalQuery",
+    "UnifiedProcedureStepPull",  # Annex CC: C-FIND is for these three of the five
+    "UnifiedProcedureStepWatch",
+    "UnifiedProcedureStepQuery",
+    "RepositoryQuery",
+)
+_MOVE_ONLY = ("CompositeInstanceRootRetrieveMove",)  # Annex Y
+_GET_ONLY = ("CompositeInstanceRootRetrieveGet", "CompositeInstanceRetrieveWithoutBulkDataGet")  # Annexes Y and Z
+
+
+def _uid(keyword: str) -> str:
+    return str(getattr(sop_class, keyword))
+
+
+QUERY_RETRIEVE: dict[str, Service] = {
+    **{_uid(f"{model}Find"): "find" for model in _INFORMATION_MODELS},
+    **{_uid(f"{model}Move"): "move" for model in _INFORMATION_MODELS},
+    **{_uid(f"{model}Get"): "get" for model in _INFORMATION_MODELS},
+    **{_uid(keyword): "find" for keyword in _FIND_ONLY},
+    **{_uid(keyword): "move" for keyword in _MOVE_ONLY},
+    **{_uid(keyword): "get" for keyword in _GET_ONLY},
+}
+"""SOP Class UID → the operation that it is for."""
+
+RELEVANT_PATIENT_INFORMATION = frozenset(_uid(keyword) for keyword in _FIND_ONLY[1:4])
+"""At most one match is answered (PS3.4 §Q.4)."""
+
+WITHOUT_BULK_DATA = _uid("CompositeInstanceRetrieveWithoutBulkDataGet")
+"""Instances are sent without their bulk data (PS3.4 Annex Z)."""
 
 
 @functools.lru_cache(maxsize=4096)
 def service_of(abstract_syntax: str) -> Service:
     """The service of an abstract syntax; private and unknown ones are taken for storage (design: odd senders pass)."""
+    if abstract_syntax in QUERY_RETRIEVE:
+        return QUERY_RETRIEVE[abstract_syntax]
     service_class = uid_to_service_class(abstract_syntax)
     if service_class in _SERVICES:
         return _SERVICES[service_class]
-    if service_class is QueryRetrieveServiceClass:
-        keyword = as_uid(abstract_syntax).keyword
-        return next((service for suffix, service in _QUERY_RETRIEVE.items() if keyword.endswith(suffix)), "")
     if service_class is not ServiceClass:
         return ""
     uid = as_uid(abstract_syntax)

@@ -18,8 +18,10 @@ from pynetdicom.presentation import PresentationContextTuple
 
 from gateway.dimse.assembly import Message
 from gateway.dimse.context import as_uid
+from gateway.dimse.identifiers import check
 from gateway.dimse.message import Command, CommandField
 from gateway.dimse.primitive import to_primitive
+from gateway.dimse.watch import Watch
 from gateway.model import AssociationFacts
 from gateway.ports import EncodedDataSet
 
@@ -50,13 +52,21 @@ class Event:
     `dataset_path`, `encoded_dataset()`, `file_meta`, `identifier`, `attribute_list`, `modification_list`,
     `event_information`, `event_type`, `action_information`, `action_type`, `attribute_identifiers`,
     `move_destination`, `is_cancelled`. The gateway's own: `facts`, `sop_class_uid`, `sop_instance_uid`,
-    `transfer_syntax_uid`, `body`, `command`. What does not belong to the request raises AttributeError.
+    `transfer_syntax_uid`, `body`, `command`, `encoded_identifier`, `until_cancelled()`. What does not belong to the
+    request raises AttributeError.
     """
 
-    __slots__ = ("_dataset", "_message", "_path", "_request", "assoc", "event")
+    __slots__ = ("_dataset", "_message", "_path", "_request", "_watch", "assoc", "event")
 
-    def __init__(self, association: AcceptedAssociation, event: InterventionEvent, message: Message) -> None:
+    def __init__(
+        self,
+        association: AcceptedAssociation,
+        event: InterventionEvent,
+        message: Message,
+        watch: Watch | None = None,
+    ) -> None:
         self.assoc = association
+        self._watch = watch
         self.event = event
         self._message = message
         self._request: Any = None
@@ -131,8 +141,24 @@ class Event:
 
     @property
     def identifier(self) -> Dataset:
-        """The identifier of a C-FIND, C-GET or C-MOVE request, decoded."""
+        """The identifier of a C-FIND, C-GET or C-MOVE request, decoded.
+
+        Raises:
+            Unreadable: the bytes are no data set in the context's transfer syntax; unless the handler catches it, the
+                response is 0xC000 (Unable to process).
+        """
+        if self._dataset is None:
+            body = self._message.body
+            if body is not None and self._message.command["CommandField"] in _OF["Identifier"]:
+                check(body.view(), self.transfer_syntax_uid)
         return self._decoded("Identifier")
+
+    @property
+    def encoded_identifier(self) -> bytes:
+        """The identifier of a C-FIND, C-GET or C-MOVE request as it came, in `transfer_syntax_uid`."""
+        if self._message.command["CommandField"] not in _OF["Identifier"]:
+            raise AttributeError("the request has no Identifier")
+        return bytes(self.body.view())
 
     @property
     def attribute_list(self) -> Dataset:
@@ -169,8 +195,17 @@ class Event:
 
     @property
     def is_cancelled(self) -> bool:
-        """True once a C-CANCEL for this request came, and from then on."""
+        """True once a C-CANCEL for this request came, and from then on; also when nobody waits for the answer any more,
+        because the peer released or the association is gone."""
+        if self._watch is not None:
+            return self._watch.is_interrupted
         return self.assoc.is_cancelled(self._message.command.get("MessageID", -1))
+
+    async def until_cancelled(self) -> None:
+        """Return when a C-CANCEL for this C-FIND, C-GET or C-MOVE request came; for handlers on the event loop."""
+        if self._watch is None:
+            raise AttributeError("the request cannot be cancelled")
+        await self._watch.until_cancelled()
 
     @property
     def file_meta(self) -> FileMetaDataset:

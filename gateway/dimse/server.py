@@ -23,6 +23,7 @@ from gateway.dimse.admission import (
 )
 from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.negotiation import Policy
+from gateway.dimse.pool import AssociationPool
 from gateway.dimse.services import OPERATIONS
 from gateway.dimse.tls import server_context
 from gateway.model import AssociationFacts, Limits, Listener, Peer, Timers
@@ -33,6 +34,10 @@ log = structlog.get_logger()
 BACKLOG = 512
 DEFAULT_TIMERS, DEFAULT_LIMITS, NO_METER = Timers(), Limits(), NoMeter()
 STRANGERS_MAY = frozenset({"echo", "store"})
+ANSWERED_BY_STATUS = frozenset({"find", "get", "move"})
+"""A known peer that may not use these gets its contexts and is told 0x0124, which says more than a rejected context."""
+
+KEEP_ALIVE_S = 10.0
 
 
 class Server:
@@ -45,6 +50,8 @@ class Server:
         ae_title: our AE title.
         timers, limits: of accepted associations.
         meter: where associations and stores are counted.
+        pool: lends associations for C-MOVE sub-operations, and is closed when the server has drained; made when None.
+        keep_alive_s: a C-GET or C-MOVE that takes longer than this between two responses sends a Pending one.
     """
 
     def __init__(
@@ -57,6 +64,8 @@ class Server:
         timers: Timers = DEFAULT_TIMERS,
         limits: Limits = DEFAULT_LIMITS,
         meter: Meter = NO_METER,
+        pool: AssociationPool | None = None,
+        keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
         self.handlers: Handlers = {event: (handler, tuple(*rest)) for event, handler, *rest in handlers}
         self.receiver = receiver
@@ -64,6 +73,8 @@ class Server:
         self.timers = timers
         self.limits = limits
         self.meter = meter
+        self.pool = pool if pool is not None else AssociationPool(ae_title, meter)
+        self.keep_alive_s = keep_alive_s
         self._admission = admission
         self._listeners: dict[str, tuple[Listener, asyncio.Server]] = {}
         self._connections: set[AcceptedAssociation] = set()
@@ -182,7 +193,7 @@ class Server:
         if peer is None:
             return Policy(self._services & STRANGERS_MAY)
         return Policy(
-            services=self._services & peer.may,
+            services=self._services & (peer.may | ANSWERED_BY_STATUS),
             sop_classes=peer.accept_sop_classes,
             transfer_syntaxes=peer.accept_transfer_syntaxes,
             may_invoke_storage="get" in self._services & peer.may,
@@ -226,14 +237,16 @@ class Server:
             await self.close(name)
         for association in list(self._connections):
             association.drain()
-        if self._connections:
-            self._emptied = asyncio.get_running_loop().create_future()
-            try:
+        try:
+            if self._connections:
+                self._emptied = asyncio.get_running_loop().create_future()
                 async with asyncio.timeout(seconds):
                     await self._emptied
-            except TimeoutError:
-                self.abort_all()
-                return False
+        except TimeoutError:
+            self.abort_all()
+            return False
+        finally:
+            await self.pool.close()
         return True
 
     def abort_all(self) -> None:

@@ -1,8 +1,7 @@
 """Serving requests: one function an operation, in one visible table.
 
 An operation's `serve` may answer at once (it returns None) or give back a coroutine, which the association awaits
-before it takes the next request. It may send any number of responses, so generator handlers (C-FIND, C-MOVE, C-GET) and
-the N-services fit in as further rows.
+before it takes the next request. It may send any number of responses: those of C-FIND, C-GET and C-MOVE do.
 """
 
 from __future__ import annotations
@@ -16,9 +15,12 @@ import structlog
 from pynetdicom import evt
 
 from gateway.dimse import status
+from gateway.dimse.answering import receive_identifier
 from gateway.dimse.assembly import Message
 from gateway.dimse.event import Event
+from gateway.dimse.find import serve_find
 from gateway.dimse.message import RESPONSE, Command, CommandField
+from gateway.dimse.retrieve import serve_get, serve_move
 from gateway.dimse.status import StatusRefusal
 from gateway.ports import ClassMismatch, DataSetReceiver, GatewayError
 
@@ -181,4 +183,7 @@ async def _await(
 OPERATIONS: dict[int, Operation] = {
     CommandField.C_ECHO: Operation(evt.EVT_C_ECHO, "echo", serve_echo),
     CommandField.C_STORE: Operation(evt.EVT_C_STORE, "store", serve_store, receive_store),
+    CommandField.C_FIND: Operation(evt.EVT_C_FIND, "find", serve_find, receive_identifier),
+    CommandField.C_GET: Operation(evt.EVT_C_GET, "get", serve_get, receive_identifier),
+    CommandField.C_MOVE: Operation(evt.EVT_C_MOVE, "move", serve_move, receive_identifier),
 }

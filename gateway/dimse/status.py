@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import traceback
 from typing import Any
 
 import structlog
@@ -13,6 +15,11 @@ from gateway.ports import GatewayError, Refusal
 log = structlog.get_logger()
 
 SUCCESS = 0x0000
+CANCEL = 0xFE00
+PENDING = 0xFF00
+NOT_AUTHORIZED = 0x0124
+DUPLICATE_INVOCATION = 0x0210
+MOVE_DESTINATION_UNKNOWN = 0xA801
 INVALID_OBJECT_INSTANCE = 0x0117
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 UNRECOGNIZED_OPERATION = 0x0211
@@ -20,6 +27,34 @@ CANNOT_UNDERSTAND = 0xC000
 NO_STATUS = 0xC001
 NO_ANSWER = 0xC002
 STORE_HANDLER_FAILED = 0xC211
+
+
+class Category(enum.Enum):
+    """The status classes of PS3.7 §C, of any service."""
+
+    SUCCESS = enum.auto()
+    PENDING = enum.auto()
+    CANCEL = enum.auto()
+    WARNING = enum.auto()
+    FAILURE = enum.auto()
+
+    @classmethod
+    def of(cls, status: int) -> Category:
+        """The class of a status; what the standard does not define is a failure."""
+        if status in _CATEGORIES:
+            return _CATEGORIES[status]
+        return cls.WARNING if status >> 12 == 0xB else cls.FAILURE
+
+
+_CATEGORIES = {
+    SUCCESS: Category.SUCCESS,
+    PENDING: Category.PENDING,
+    0xFF01: Category.PENDING,
+    CANCEL: Category.CANCEL,
+    0x0001: Category.WARNING,
+    0x0107: Category.WARNING,
+    0x0116: Category.WARNING,
+}
 
 _COPIED = ("ErrorComment", "OffendingElement", "ErrorID", "AffectedSOPClassUID", "AffectedSOPInstanceUID")
 
@@ -43,6 +78,11 @@ def of_error(error: BaseException, otherwise: int) -> Command:
         return {"Status": error.dimse_status, "ErrorComment": comment(str(error)) or None}
     log.error("handler_failed", error=type(error).__name__, exc_info=error)
     return {"Status": otherwise}
+
+
+def where(error: BaseException) -> list[str]:
+    """The lines of code that an exception came through, innermost last, without its text, which may quote a patient."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
 
 
 def of_result(result: Any) -> Command:

@@ -1,0 +1,397 @@
+"""C-GET and C-MOVE as an SCP: sub-operations, counters and the responses about them (PS3.4 §C.4.2, §C.4.3).
+
+A handler's words come in phases: where to (C-MOVE alone), how many, then what. In each a final status may stand in
+place of the documented yield, and each has its own status for a handler that fails. The operation ends when the handler
+does, says a final status, or is interrupted by C-CANCEL, A-RELEASE or the end of the association; then sub-operations
+in work have a moment to end, and the generator is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+
+from gateway.dimse import status
+from gateway.dimse.answering import Answer, Final, is_early_status, of_exception, read_pair, refusal
+from gateway.dimse.assembly import Message
+from gateway.dimse.associate_keywords import target_of
+from gateway.dimse.context import WITHOUT_BULK_DATA
+from gateway.dimse.event import Event
+from gateway.dimse.identifiers import as_identifier, encode_failed_list
+from gateway.dimse.lines import DestinationLine, Line, RequestorLine, Sendable, SendableBytes, SendableDataset, to_all
+from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.status import Category
+from gateway.dimse.steps import END, Steps
+from gateway.dimse.tally import MOST, Tally
+from gateway.dimse.watch import Interrupted, Watch
+from gateway.dimse.yields import Counters, Destinations, Done, EncodedInstance, Place
+from gateway.model import Peer
+
+if TYPE_CHECKING:
+    from gateway.dimse.acceptor import AcceptedAssociation
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What a handler's mistakes are answered with, as pynetdicom documents it."""
+
+    event: evt.InterventionEvent
+    bad_destination_yield: int
+    bad_destination: int
+    bad_number: int
+    too_many: int
+    failed: int
+
+
+GET = Faults(evt.EVT_C_GET, 0xC413, 0xC413, 0xC413, 0xC416, 0xC411)
+MOVE = Faults(evt.EVT_C_MOVE, 0xC514, 0xC515, 0xC513, 0xC516, 0xC511)
+
+CARELESS = 1
+"""Instances that a handler may yield after a C-CANCEL: the one that was on its way."""
+
+
+async def serve_get(association: AcceptedAssociation, message: Message) -> None:
+    """Answer one C-GET request to its end."""
+    await _serve(association, message, GET)
+
+
+async def serve_move(association: AcceptedAssociation, message: Message) -> None:
+    """Answer one C-MOVE request to its end."""
+    await _serve(association, message, MOVE)
+
+
+async def _serve(association: AcceptedAssociation, message: Message, faults: Faults) -> None:
+    answer = Answer(association, message)
+    refused = refusal(association, message)
+    if refused is not None:
+        answer.send(refused)
+        return
+    with association.watched(message) as watch:
+        retrieval = _Retrieval(association, message, answer, watch, faults)
+        await retrieval.run()
+    counters = retrieval.tally.elements(status.SUCCESS) if retrieval.tally is not None else {}
+    log.info(
+        "retrieve_served",
+        service=faults.event.name.removeprefix("EVT_"),
+        sop_class_uid=str(message.context.abstract_syntax),
+        destinations=[line.name for line in retrieval.lines],
+        completed=counters.get("NumberOfCompletedSuboperations"),
+        failed=counters.get("NumberOfFailedSuboperations"),
+        warning=counters.get("NumberOfWarningSuboperations"),
+        status=retrieval.outcome,
+        peer=association.facts.peer,
+        association=association.association_id,
+        duration_s=round(time.monotonic() - answer.begun_s, 3),
+    )
+
+
+class _Retrieval:
+    """One C-GET or C-MOVE."""
+
+    def __init__(
+        self, association: AcceptedAssociation, message: Message, answer: Answer, watch: Watch, faults: Faults
+    ) -> None:
+        handler, arguments = association.handlers[faults.event]
+        event = Event(association, faults.event, message, watch)
+        self._steps = Steps(handler, (event, *arguments), watch)
+        self._association = association
+        self._message = message
+        self._answer = answer
+        self._watch = watch
+        self._faults = faults
+        self._priority = int(message.command.get("Priority", 0))
+        self._transfer_syntax_uid = str(message.context.transfer_syntax)
+        self._is_without_bulk_data = str(message.context.abstract_syntax) == WITHOUT_BULK_DATA
+        self._width = 1
+        self._in_work: set[asyncio.Task[None]] = set()
+        self._careless = 0
+        self._last_response_s = answer.begun_s
+        self._keep_alive: asyncio.TimerHandle | None = None
+        self.lines: list[Line] = []
+        self.tally: Tally | None = None
+        """None until the number of sub-operations was asked for."""
+        self.outcome = ""
+
+    async def run(self) -> None:
+        """To the final response, or to the end of the association."""
+        self._arm_keep_alive()
+        try:
+            final = await self._until_final()
+        except Interrupted:
+            final = Final({"Status": status.CANCEL})
+        finally:
+            await self._stop()
+        if self._watch.ended is not None:
+            self.outcome = self._watch.ended
+            return
+        await self._conclude(final)
+
+    async def _until_final(self) -> Final:
+        """The last word. Raises Interrupted."""
+        try:
+            final = await self._to_the_end()
+        except Final as said:
+            final = said
+        await self._settled()
+        return final
+
+    # --- phases --------------------------------------------------------------------------------------------------
+
+    async def _to_the_end(self) -> Final:
+        """Raises Final for a final status of the handler, Interrupted."""
+        destinations = 1
+        if self._faults is MOVE:
+            destinations = await self._read_destinations()
+        else:
+            self.lines = [RequestorLine(self._association, priority=self._priority)]
+        await self._read_number(destinations)
+        assert self.tally is not None
+        if self.tally.remaining == 0:
+            return Final({"Status": status.SUCCESS})
+        while (item := await self._next(self._faults.failed)) is not END:
+            elements, value = self._attempt(functools.partial(read_pair, item), self._faults.failed)
+            if Category.of(elements["Status"]) is not Category.PENDING:
+                raise Final(elements, value)
+            if not await self._pending(value):
+                break
+        await self._settled()
+        return Final({"Status": status.CANCEL if self._is_cut() else status.SUCCESS})
+
+    async def _read_destinations(self) -> int:
+        """Where to; the number of places."""
+        item = await self._next(self._faults.bad_destination_yield)
+        if item is END:
+            log.error("handler_yielded_nothing", handler=self._faults.event.name)
+            raise Final({"Status": self._faults.bad_destination_yield})
+        self._end_early(item, self._faults.bad_destination)
+        if isinstance(item, tuple) and None in item[:2]:
+            raise Final({"Status": status.MOVE_DESTINATION_UNKNOWN, "ErrorComment": "Move Destination unknown"})
+        self.lines = self._attempt(lambda: self._lines_to(item), self._faults.bad_destination)
+        return len(self.lines)
+
+    def _lines_to(self, item: Any) -> list[Line]:
+        if not isinstance(item, Destinations):
+            places: list[Place] = item if isinstance(item, list) else [item]
+            peers = [place for place in places if isinstance(place, Peer)]
+            item = Destinations(places, associations=max([1, *(peer.associations for peer in peers)]))
+        self._width = item.associations
+        title = item.originator_ae_title
+        if title is None:
+            title = self._association.facts.calling_ae_title
+        command = self._message.command
+        return [
+            DestinationLine(
+                target_of(place, str(command["MoveDestination"])),
+                self._association.pool,
+                width=self._width,
+                priority=self._priority,
+                originator=(title, int(command["MessageID"])),
+            )
+            for place in item.places
+        ]
+
+    async def _read_number(self, destinations: int) -> None:
+        item = await self._next(self._faults.bad_number)
+        self._end_early(item, self._faults.bad_number)
+        number = None if item is None else self._attempt(lambda: int(item), self._faults.bad_number)
+        if number is not None and number > MOST:
+            log.error("too_many_sub_operations", handler=self._faults.event.name, number=number)
+            raise Final({"Status": self._faults.too_many})
+        self.tally = Tally(None if number is None else max(0, number), destinations)
+
+    def _end_early(self, item: Any, status_of_failure: int) -> None:
+        """Raises Final when the handler says a final status where something else is documented."""
+        if not is_early_status(item):
+            return
+        elements, value = self._attempt(functools.partial(read_pair, item), status_of_failure)
+        if Category.of(elements["Status"]) is Category.PENDING:
+            log.error("handler_yielded_too_early", handler=self._faults.event.name)
+            raise Final({"Status": status_of_failure})
+        raise Final(elements, value)
+
+    async def _next(self, status_of_failure: int) -> Any:
+        """The handler's next yield. Raises Final for what it raises, Interrupted."""
+        try:
+            return await self._steps.next()
+        except Interrupted:
+            raise
+        except Exception as error:
+            raise Final(of_exception(error, status_of_failure, self._faults.event.name)) from None
+
+    def _attempt(self, read: Callable[[], Any], status_of_failure: int) -> Any:
+        """What `read` makes of a yield. Raises Final when it makes nothing."""
+        try:
+            return read()
+        except Exception as error:
+            elements = of_exception(error, status_of_failure, self._faults.event.name)
+            raise Final(elements) from None
+
+    # --- one yield -------------------------------------------------------------------------------------------------
+
+    async def _pending(self, value: Any) -> bool:
+        """Do what a Pending yield asks for; False when the announced number is reached and this is one too many."""
+        tally = self.tally
+        assert tally is not None
+        if isinstance(value, Done | Counters):
+            await self._settled()
+            tally.add(value) if isinstance(value, Done) else tally.replace(value)
+        elif isinstance(value, EncodedInstance) or (isinstance(value, Dataset) and len(value)):
+            return await self._instance(value)
+        elif value is not None and not isinstance(value, Dataset):
+            log.error("handler_yielded_no_instance", handler=self._faults.event.name, kind=type(value).__name__)
+            tally.fail_instance("")
+        self._report()
+        return True
+
+    async def _instance(self, value: Dataset | EncodedInstance) -> bool:
+        tally = self.tally
+        assert tally is not None
+        if self._watch.is_cancelled:
+            self._careless += 1
+            _close(value)
+            if self._careless > CARELESS:
+                raise Interrupted
+            return True
+        if tally.remaining is not None and tally.remaining <= self._expected_in_work():
+            log.warning("handler_yielded_too_many", handler=self._faults.event.name)
+            _close(value)
+            return False
+        try:
+            instance = self._sendable(value)
+        except ValueError as error:
+            log.error("handler_yielded_no_instance", handler=self._faults.event.name, reason=str(error))
+            tally.fail_instance("")
+            self._report()
+            return True
+        await self._dispatch(instance, is_alone=isinstance(value, Dataset))
+        return True
+
+    def _sendable(self, value: Dataset | EncodedInstance) -> Sendable:
+        if isinstance(value, Dataset):
+            return SendableDataset(value, is_without_bulk_data=self._is_without_bulk_data)
+        return SendableBytes(value, is_without_bulk_data=self._is_without_bulk_data)
+
+    def _expected_in_work(self) -> int:
+        assert self.tally is not None
+        return len(self._in_work) * self.tally.per_instance
+
+    async def _dispatch(self, instance: Sendable, *, is_alone: bool) -> None:
+        """Begin its sub-operations. A data set is the handler's to change, so it is sent before the next yield."""
+        task = asyncio.get_running_loop().create_task(self._send(instance))
+        self._in_work.add(task)
+        task.add_done_callback(self._in_work.discard)
+        room = 0 if is_alone else self._width - 1
+        await self._until_in_work(room)
+
+    async def _until_in_work(self, most: int) -> None:
+        """Return when at most `most` instances are on their way. Raises Interrupted."""
+        while len(self._in_work) > most:
+            async with self._watch.guard():
+                await asyncio.wait(self._in_work, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _settled(self) -> None:
+        await self._until_in_work(0)
+
+    async def _send(self, instance: Sendable) -> None:
+        assert self.tally is not None
+        is_sent = False
+        try:
+            results = await to_all(self.lines, instance)
+            is_sent = True
+        finally:
+            instance.close()
+            if not is_sent:  # given up in the middle: nobody knows
+                self.tally.fail_instance(instance.sop_instance_uid)
+        self.tally.count(instance.sop_instance_uid, results)
+        self._report()
+
+    # --- responses -------------------------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        """A Pending response, unless nobody waits for it or a message is on its way."""
+        if self._watch.is_interrupted or self._association.is_sending:
+            return
+        counters = self.tally.elements(status.PENDING) if self.tally is not None else {}
+        self._last_response_s = time.monotonic()
+        self._answer.send({"Status": status.PENDING, **counters})
+
+    def _arm_keep_alive(self) -> None:
+        interval_s = self._association.keep_alive_s
+        due_s = self._last_response_s + interval_s - time.monotonic()
+        if due_s <= 0:
+            self._report()
+            due_s = interval_s
+        self._keep_alive = asyncio.get_running_loop().call_later(due_s, self._arm_keep_alive)
+
+    async def _stop(self) -> None:
+        """What is in work ends by itself, or is cut off when its time is over; then everything is let go."""
+        if self._in_work and self._watch.is_interrupted:
+            await asyncio.wait(set(self._in_work), timeout=self._watch.grace_left_s)
+        for task in list(self._in_work):
+            task.cancel()
+        if self._in_work:
+            await asyncio.wait(set(self._in_work))
+        for line in self.lines:
+            line.close()
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
+        await self._steps.close()
+
+    def _is_cut(self) -> bool:
+        """True when a C-CANCEL came before everything was done."""
+        return self._watch.is_cancelled and (self.tally is None or self.tally.remaining != 0)
+
+    async def _conclude(self, final: Final) -> None:
+        """The final response (PS3.4 §C.4.2.1.4.2 to §C.4.2.1.9)."""
+        elements, value = dict(final.elements), final.value
+        tally = self.tally
+        if tally is None and elements["Status"] == status.CANCEL:
+            tally = Tally()
+        if tally is not None:
+            if isinstance(value, Counters):
+                tally.replace(value)
+            elif isinstance(value, Dataset):
+                tally.list_failed(_failed_list(value))
+            if elements["Status"] != status.CANCEL:
+                tally.give_up_remaining()
+            if elements["Status"] == status.SUCCESS and not isinstance(value, Counters):
+                elements["Status"] = tally.outcome()
+            elements.update(tally.elements(elements["Status"]))
+        identifier = self._identifier(elements["Status"], tally, value)
+        self.outcome = f"0x{elements['Status']:04X}"
+        if identifier is None:
+            self._answer.send(elements)
+        else:
+            await self._answer.send_with(elements, MemoryDataSet(identifier))
+
+    def _identifier(self, final_status: int, tally: Tally | None, value: Any) -> bytes | None:
+        """The Failed SOP Instance UID List; none when nothing failed, nor in a Success."""
+        if Category.of(final_status) is Category.SUCCESS:
+            return None
+        if isinstance(value, bytes | bytearray | memoryview) and len(value):
+            return bytes(as_identifier(value, self._transfer_syntax_uid).view())
+        uids = tally.failed_sop_instance_uids if tally is not None else _failed_list(value)
+        return encode_failed_list(uids, self._transfer_syntax_uid) if uids else None
+
+
+def _failed_list(value: Any) -> list[str]:
+    if not isinstance(value, Dataset):
+        return []
+    uids = value.get("FailedSOPInstanceUIDList") or ()
+    return [uids] if isinstance(uids, str) else [str(uid) for uid in uids]
+
+
+def _close(value: Dataset | EncodedInstance) -> None:
+    """An instance that nobody gets."""
+    if isinstance(value, EncodedInstance):
+        SendableBytes(value).close()

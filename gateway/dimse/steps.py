@@ -1,0 +1,178 @@
+"""A handler's yields, one at a time: an async generator on the event loop, a plain one in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from pydicom.dataset import Dataset
+
+from gateway.dimse.status import where
+from gateway.dimse.watch import Watch
+
+log = structlog.get_logger()
+
+END = object()
+"""What `Steps.next` gives when the handler has nothing more to say."""
+
+CLOSE_S = 2.0
+"""How long the end of an operation waits for a handler to clean up."""
+
+
+class Steps:
+    """Asks a handler for one yield after the other; nothing is asked for ahead.
+
+    Args:
+        handler: generator function, async generator function, or a function that returns an iterable.
+        arguments: the event and what was bound with the handler.
+        watch: whatever waits for the handler is cut short with it.
+    """
+
+    def __init__(self, handler: Callable[..., Any], arguments: tuple[Any, ...], watch: Watch) -> None:
+        self._handler = handler
+        self._arguments = arguments
+        self._watch = watch
+        self._source: Any = None
+        self._advance: Callable[[], Any] | None = None
+        self._thread: _Thread | None = None
+        self._is_over = False
+
+    async def next(self) -> Any:
+        """The next yield, or `END`.
+
+        Raises:
+            Interrupted: the operation was cut short.
+            Exception: whatever the handler raises.
+        """
+        if self._is_over:
+            return END
+        async with self._watch.guard():
+            try:
+                if self._advance is None:
+                    self._advance = await self._begin()
+                item = await self._advance()
+            except Exception:
+                self._is_over = True
+                raise
+        if item is END:
+            self._is_over = True
+        return item
+
+    async def close(self) -> None:
+        """Close the generator and see its `finally` blocks run; a thread that is stuck is not waited for."""
+        try:
+            if not self._is_over and self._source is not None:
+                async with asyncio.timeout(CLOSE_S):
+                    await self._close()
+        except Exception as error:
+            log.error("handler_close_failed", error=type(error).__name__, where=where(error))
+        finally:
+            self._is_over = True
+            if self._thread is not None:
+                self._thread.stop()
+
+    async def _close(self) -> None:
+        if hasattr(self._source, "aclose"):
+            await self._source.aclose()
+        elif hasattr(self._source, "close") and self._thread is not None:
+            closed = self._thread.call(self._source.close)
+            if not self._thread.is_busy:
+                await closed
+
+    # --- how to go on ------------------------------------------------------------------------------------------
+
+    async def _begin(self) -> Callable[[], Any]:
+        result = await self._call()
+        if hasattr(result, "__await__"):
+            result = await result
+        if isinstance(result, Dataset | int):
+            result = [(result, None)]  # a status, and nothing else
+        if result is None:
+            result = ()
+        if hasattr(result, "__aiter__"):
+            self._source = aiter(result)
+            return self._next_of_async
+        self._source = iter(result)
+        if isinstance(result, list | tuple):
+            return self._next_at_once
+        self._thread = self._thread or _Thread()
+        return self._next_of_thread
+
+    async def _call(self) -> Any:
+        if _is_async(self._handler):
+            return self._handler(*self._arguments)
+        self._thread = _Thread()
+        return await self._thread.call(lambda: self._handler(*self._arguments))
+
+    async def _next_of_async(self) -> Any:
+        try:
+            return await anext(self._source)
+        except StopAsyncIteration:
+            return END
+
+    async def _next_at_once(self) -> Any:
+        return next(self._source, END)
+
+    async def _next_of_thread(self) -> Any:
+        assert self._thread is not None
+        return await self._thread.call(lambda: next(self._source, END))
+
+
+def _is_async(handler: Any) -> bool:
+    kinds = (handler, getattr(handler, "__call__", None))  # noqa: B004 - the method of a callable object
+    return any(inspect.isasyncgenfunction(kind) or inspect.iscoroutinefunction(kind) for kind in kinds)
+
+
+class _Thread:
+    """A daemon thread that makes one call after the other: a generator stays in the thread it began in."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._in_work = 0
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._run,), name="dimse-handler", daemon=True).start()
+
+    @property
+    def is_busy(self) -> bool:
+        """True while an earlier call than the last has not returned."""
+        return self._in_work > 1
+
+    def call(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Have `function` called; it must not raise StopIteration."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._in_work += 1
+        self._calls.put((function, future))
+        return future
+
+    def stop(self) -> None:
+        """End after the calls that were asked for."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            function, future = call
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = function()
+            except BaseException as raised:
+                error = RuntimeError("StopIteration") if isinstance(raised, StopIteration) else raised
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._loop.call_soon_threadsafe(self._done, future, result, error)
+
+    def _done(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+        self._in_work -= 1
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)

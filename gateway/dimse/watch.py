@@ -1,0 +1,90 @@
+"""What may cut a running operation short: C-CANCEL, A-RELEASE, A-ABORT, a lost connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+CANCEL_GRACE_S = 0.5
+"""How long a handler may take to end by its own word after a C-CANCEL."""
+
+
+class Interrupted(Exception):
+    """The operation ends before its handler does; its `Watch` says why."""
+
+
+class Watch:
+    """Of one operation. The association calls `cancel` and `end`; the engine does what waits inside `guard`."""
+
+    def __init__(self, *, is_cancelled: bool = False) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._scope: asyncio.Timeout | None = None
+        self._cancelled = asyncio.Event()
+        self._deadline_s: float | None = None
+        self.ended: str | None = None
+        """Why nobody waits for an answer any more."""
+        if is_cancelled:
+            self.cancel()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once a C-CANCEL came; may be asked in any thread, as often as one likes."""
+        return self._cancelled.is_set()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True once a C-CANCEL came or nobody waits for an answer any more."""
+        return self.ended is not None or self._cancelled.is_set()
+
+    @property
+    def grace_left_s(self) -> float:
+        """How long what is in work may go on: 0 when nobody waits for it; endless as long as nothing happened."""
+        if self._deadline_s is None:
+            return float("inf")
+        return max(0.0, self._deadline_s - self._loop.time())
+
+    async def until_cancelled(self) -> None:
+        """Return when a C-CANCEL came."""
+        await self._cancelled.wait()
+
+    def cancel(self) -> None:
+        """A C-CANCEL came."""
+        if not self._cancelled.is_set():
+            self._cancelled.set()
+            self._expire_at(self._loop.time() + CANCEL_GRACE_S)
+
+    def end(self, reason: str) -> None:
+        """Nobody waits for an answer any more."""
+        if self.ended is None:
+            self.ended = reason
+            self._expire_at(self._loop.time())
+
+    def _expire_at(self, when_s: float) -> None:
+        self._deadline_s = when_s if self._deadline_s is None else min(self._deadline_s, when_s)
+        if self._scope is not None:
+            self._scope.reschedule(self._deadline_s)
+
+    @contextlib.asynccontextmanager
+    async def guard(self) -> AsyncIterator[None]:
+        """Whatever waits in here is cancelled when the operation is cut short.
+
+        Raises:
+            Interrupted: it was.
+        """
+        if self.ended is not None:
+            raise Interrupted
+        scope = asyncio.timeout_at(self._deadline_s)
+        try:
+            async with scope:
+                self._scope = scope
+                try:
+                    yield
+                finally:
+                    self._scope = None
+        except TimeoutError:
+            if scope.expired():
+                raise Interrupted from None
+            raise
+        if scope.expired():
+            raise Interrupted

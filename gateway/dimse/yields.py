@@ -1,0 +1,90 @@
+"""What handlers of C-FIND, C-GET and C-MOVE may yield: pynetdicom's documented values, and more.
+
+A handler is a generator function (it runs in a thread of its own, and may block), an async generator function (on the
+event loop), or a function that returns an iterable, also an awaited one.
+
+======== ============================================== =========================================================
+request  pynetdicom's documentation                     besides
+======== ============================================== =========================================================
+C-FIND   ``(status, identifier)``                       identifier as bytes or `EncodedDataSet`; a bare final status
+C-MOVE   1. ``(addr, port[, kwargs])``, ``(None, None)`` a `Peer`, a list of these, `Destinations`
+         2. number of sub-operations                    None: not known yet
+         3. ``(0xFF00, dataset)`` …, final status       `EncodedInstance`, `Done`, `Counters` in place of the data set
+C-GET    as C-MOVE without 1                            as C-MOVE without 1
+======== ============================================== =========================================================
+
+Instead of any of these, a final status ends the operation at once: ``(status, data set or None)`` or a data set with
+``Status`` and what belongs to it (``ErrorComment``, ``OffendingElement``). A raised `GatewayError` is the same with its
+``dimse_status`` and text. Nothing that comes after the final status is asked for: the generator is closed.
+
+The number of sub-operations that a handler yields is that of its instances; with several destinations the responses
+count each instance once a destination. Counters are 16 bits wide: where they would not hold that product, an instance
+is one sub-operation, and as good as its worst one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.model import Peer
+from gateway.ports import EncodedDataSet
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedInstance:
+    """An instance to be sent, as bytes.
+
+    Attributes:
+        sop_class_uid, sop_instance_uid: of the object.
+        transfer_syntax_uid: what `body` is encoded in; it is sent in no other.
+        body: the data set, or a coroutine function that gives it when it is this instance's turn. It is closed when all
+            destinations have it or failed. What the function raises makes the sub-operation a failed one.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    body: EncodedDataSet | Callable[[], Awaitable[EncodedDataSet]]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Sub-operations that somebody else did: they are added to the counters, and taken from those that remain."""
+
+    completed: int = 0
+    failed: int = 0
+    warning: int = 0
+    failed_sop_instance_uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The counters as somebody else counts them: they replace ours, e.g. when a C-MOVE is passed on as it is.
+
+    With a final status they are the counters of the final response; what remains is not counted as failed then.
+    """
+
+    remaining: int | None = None
+    """None: not known."""
+    completed: int = 0
+    failed: int = 0
+    warning: int = 0
+    failed_sop_instance_uids: tuple[str, ...] = ()
+    """All of them, or those that are new: a UID is listed once."""
+
+
+Place = Peer | tuple[Any, ...]
+"""A peer of ours, ``(addr, port)`` or ``(addr, port, kwargs)`` with the keywords of `AE.associate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Where a C-MOVE sends every instance, all places at once."""
+
+    places: Sequence[Place]
+    originator_ae_title: str | None = None
+    """Move Originator AE Title of the sub-operations (PS3.7 §9.1.1.1.6); None: the requestor's calling AE title."""
+    associations: int = 1
+    """Associations to each place that are used side by side."""
