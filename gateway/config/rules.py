@@ -13,7 +13,7 @@ from gateway.config.context import Context
 from gateway.config.explain import MISSING
 from gateway.config.findings import did_you_mean
 from gateway.config.spec import CoercionSpec, RouteSpec
-from gateway.config.tree import MappingNode, Path, Place, discreet, lossless, without
+from gateway.config.tree import MappingNode, Node, Path, Place, SequenceNode, discreet, lossless, without
 from gateway.model import Group, Mark, Peer
 from gateway.ports import Action, Predicate
 from gateway.routing.kinds import build_actions, build_predicate, canonical_json, settings
@@ -64,7 +64,7 @@ def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
         when = _predicate(at, context)
         actions = _actions(at, context)
         if spec.enabled and when is not None:
-            coercions.append(Coercion(name=name, when=when, actions=actions, mark=at.mark))
+            coercions.append(Coercion(name, when, actions, at.mark, _marks(at)))
     return tuple(coercions)
 
 
@@ -92,7 +92,7 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Rule, 
             continue
         then = at.child("then")
         actions_json = canonical_json(lossless(then.node)) if then and actions else ""
-        rules.append(Rule(spec.name, when, to, actions_json, actions, spec.stop, at.mark))
+        rules.append(Rule(spec.name, when, to, actions_json, actions, spec.stop, at.mark, _marks(at)))
         if spec.stop and end is None and _always_holds(when) and "when" not in _lost(at):
             end = (spec.name, at.at("name").mark)
     return tuple(rules)
@@ -179,6 +179,26 @@ def _predicate(place: Place, context: Context) -> Predicate | None:
         )
         return None
     return build_predicate(config, _reporter(when, context), context.resources_at(when))
+
+
+def _marks(place: Place) -> dict[Path, Mark]:
+    """Where each key inside `when` stands."""
+    marks: dict[Path, Mark] = {}
+
+    def visit(path: Path, node: Node) -> None:
+        match node:
+            case MappingNode(entries=entries):
+                for key, entry in entries.items():
+                    marks[(*path, key)] = entry.mark
+                    visit((*path, key), entry.node)
+            case SequenceNode(items=items):
+                for index, item in enumerate(items):
+                    visit((*path, index), item)
+
+    when = place.child("when")
+    if when is not None:
+        visit((), when.node)
+    return marks
 
 
 def _actions(place: Place, context: Context) -> tuple[Action, ...]:

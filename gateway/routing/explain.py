@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from gateway import ports
 from gateway.model import AttributePath, Mark, Route, Unmatched
@@ -24,6 +25,8 @@ class Reason:
     values: tuple[tuple[str, ...] | None, ...] | None = None
     """Of `attributes`; None unless asked for: they may name a patient."""
     inner: tuple[Reason, ...] = ()
+    mark: Mark | None = None
+    """Where it stands in the YAML."""
 
     def deciding(self) -> Iterator[Reason]:
         """The innermost predicates that made the verdict what it is: the failed ones of a failed `all`, and so on."""
@@ -47,6 +50,8 @@ class Verdict:
     """False for a rule after one that held and said `stop`; its condition is judged all the same."""
     edits: tuple[Alteration, ...] = ()
     to: tuple[str, ...] = ()
+    refusal: str = ""
+    """Why its actions cannot be done on this object. Of a coercion: nothing after it is reached."""
 
     @property
     def is_applied(self) -> bool:
@@ -66,12 +71,18 @@ class Explanation:
     unmatched: Unmatched
 
 
-def reason_for(predicate: Predicate, facts: Facts, *, with_values: bool, path: Path = ()) -> Reason:
+Marks = Mapping[Path, Mark]
+"""Path inside a `when:` → where its key stands in the YAML."""
+
+
+def reason_for(
+    predicate: Predicate, facts: Facts, *, with_values: bool, marks: Marks = MappingProxyType({}), path: Path = ()
+) -> Reason:
     """The verdict of `predicate` and of everything inside it."""
     kind = name_of_kind(predicate, ports.predicate)
     here = (*path, kind)
     inside = list(children(predicate))
-    inner = tuple(reason_for(one, facts, with_values=with_values, path=here + at) for at, one in inside)
+    inner = tuple(reason_for(one, facts, with_values=with_values, marks=marks, path=here + at) for at, one in inside)
     attributes = () if inside else tuple(predicate.attributes())
     values = tuple(facts.values(attribute) for attribute in attributes) if with_values else None
-    return Reason(here, kind, predicate(facts), attributes, values, inner)
+    return Reason(here, kind, predicate(facts), attributes, values, inner, marks.get(here))

@@ -19,8 +19,8 @@ from gateway.model import (
     Settings,
     Unmatched,
 )
-from gateway.ports import Action, Alteration, EncodedDataSet, Predicate, Resources
-from gateway.routing.explain import Explanation, Verdict, reason_for
+from gateway.ports import Action, Alteration, EncodedDataSet, Predicate, Refusal, Resources
+from gateway.routing.explain import Explanation, Marks, Verdict, reason_for
 from gateway.routing.facts import ObjectFacts, facts_for, needed, read_facts
 from gateway.routing.resources import NO_RESOURCES
 
@@ -47,6 +47,8 @@ class Coercion:
     when: Predicate
     actions: tuple[Action, ...]
     mark: Mark | None = None
+    marks: Marks = field(default_factory=dict, repr=False, compare=False)
+    """Of what stands inside `when`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Rule:
     actions: tuple[Action, ...] = ()
     stop: bool = False
     mark: Mark | None = None
+    marks: Marks = field(default_factory=dict, repr=False, compare=False)
+    """Of what stands inside `when`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,25 +164,27 @@ class RoutingTable:
     def explain(self, facts: ObjectFacts, *, with_values: bool = False) -> Explanation:
         """Every coercion's and rule's verdict with its reasons, and the plan. `with_values` shows what was compared.
         `facts` were read with `is_to_explain`.
-
-        Raises:
-            Refusal: as `plan`.
         """
         coercions: list[Verdict] = []
-        current = facts
+        current, refusal, is_reached = facts, "", True
         for coercion in self.coercions:
-            reason = reason_for(coercion.when, current, with_values=with_values)
+            reason = reason_for(coercion.when, current, with_values=with_values, marks=coercion.marks)
             edits: tuple[Alteration, ...] = ()
-            if reason.holds:
-                current, edits = _apply(coercion.actions, current)
-            coercions.append(Verdict(coercion.name, coercion.mark, reason, edits=edits))
+            if reason.holds and is_reached:
+                current, edits, refusal = _tried(coercion.actions, current)
+            one = Verdict(coercion.name, coercion.mark, reason, is_reached=is_reached, edits=edits, refusal=refusal)
+            coercions.append(one)
+            is_reached, refusal = is_reached and not refusal, ""
+        is_accepted = is_reached
         rules: list[Verdict] = []
-        is_reached = True
         for rule in self.rules:
-            reason = reason_for(rule.when, current, with_values=with_values)
-            edits = _apply(rule.actions, current)[1] if reason.holds and is_reached else ()
-            rules.append(Verdict(rule.name, rule.mark, reason, is_reached=is_reached, edits=edits, to=rule.to))
+            reason = reason_for(rule.when, current, with_values=with_values, marks=rule.marks)
+            edits, refusal = _tried(rule.actions, current)[1:] if reason.holds and is_reached else ((), "")
+            one = Verdict(rule.name, rule.mark, reason, is_reached=is_reached, edits=edits, to=rule.to, refusal=refusal)
+            rules.append(one)
             is_reached = is_reached and not (reason.holds and rule.stop)
+        if not is_accepted:
+            return Explanation(tuple(coercions), tuple(rules), (), (), False, self.unmatched)
         plan = self.plan(facts)
         return Explanation(tuple(coercions), tuple(rules), plan.routes, plan.edits, plan.is_unmatched, self.unmatched)
 
@@ -208,6 +214,14 @@ def apply_actions(actions: Sequence[Action], facts: ObjectFacts) -> tuple[Altera
 def attributes_of(actions: Iterable[Action]) -> tuple[AttributePath, ...]:
     """What `actions` read, for `facts_for`."""
     return tuple(dict.fromkeys(path for action in actions for path in action.attributes()))
+
+
+def _tried(actions: Sequence[Action], facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Alteration, ...], str]:
+    """`_apply`, and why it cannot be done; empty when it can."""
+    try:
+        return *_apply(actions, facts), ""
+    except Refusal as refusal:
+        return facts, (), str(refusal)
 
 
 def _apply(actions: Sequence[Action], facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Alteration, ...]]:
