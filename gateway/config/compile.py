@@ -16,12 +16,14 @@ from gateway.config.explain import unknown_setting
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.peers import check_combination, check_requestors, compile_peer
 from gateway.config.process import ANY_ADDRESS, compile_settings
+from gateway.config.query_retrieve import compile_query_retrieve
 from gateway.config.rules import Names, compile_coercions, compile_routes, expand, names_of
 from gateway.config.schema import definitions
 from gateway.config.source import Source
-from gateway.config.spec import GatewaySpec, GroupSpec, PeerSpec
+from gateway.config.spec import GatewaySpec, GroupSpec, PeerSpec, QueryRetrieveSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
-from gateway.model import Group, Peer, Settings, Timers, Unmatched
+from gateway.model import Group, Peer, QueryRetrieve, Settings, Timers, Unmatched
+from gateway.query.attributes import indexed_paths
 from gateway.routing.resources import MIN_KEY_CHARACTERS, FileResources
 from gateway.routing.table import RoutingTable
 
@@ -51,6 +53,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
     names = names_of(peers, groups, _keys(root, "peers"), _keys(root, "groups"), not_destinations)
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
     rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
+    query_retrieve = _query_retrieve(root, peers, names, context)
     if settings is None or unmatched is None:
         return Compiled(None, process_settings)
     _warn_of_loops(root, settings, peers, context)
@@ -66,6 +69,8 @@ def compile_source(source: Source, context: Context) -> Compiled:
         groups=groups,
         unmatched=unmatched,
         resources=context.resources,
+        query_retrieve=query_retrieve,
+        indexed=indexed_paths() if query_retrieve.is_local else (),
     )
     return Compiled(table, process_settings)
 
@@ -195,6 +200,14 @@ def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer]
     return enabled, not_destinations
 
 
+def _query_retrieve(root: Place, peers: dict[str, Peer], names: Names, context: Context) -> QueryRetrieve:
+    place = root.child("query_retrieve")
+    if place is None or not isinstance(place.node, MappingNode):
+        return QueryRetrieve()
+    spec, at = check(place, QueryRetrieveSpec, context.findings)
+    return QueryRetrieve() if spec is None else compile_query_retrieve(spec, at, peers, names, context)
+
+
 def _lost(place: Place) -> frozenset[str]:
     return place.node.lost if isinstance(place.node, MappingNode) else frozenset()
 
@@ -231,12 +244,15 @@ def _members(spec: GroupSpec, place: Place, names: Names, root: Place, context: 
 def _warn_of_unused(root: Place, peers: dict[str, Peer], context: Context) -> None:
     in_groups = {word for name in _keys(root, "groups") for word in _words(root, "groups", name, "all")}
     in_routes = {word for index in range(_length(root, "routes")) for word in _words(root, "routes", index, "to")}
+    in_queries = set(_words(root, "query_retrieve", "sources"))
+    for title in _keys(root.at("query_retrieve"), "move_destinations") if root.has("query_retrieve") else ():
+        in_queries |= set(_words(root, "query_retrieve", "move_destinations", title))
     for name, peer in peers.items():
-        if name not in in_groups | in_routes and not peer.may:
+        if name not in in_groups | in_routes | in_queries and not peer.may:
             message = f"no route and no group names the peer `{name}`, and it may not call us (`may`)"
             context.findings.warning(root.at("peers", name).holder, "unused-peer", message)
     for name in _keys(root, "groups"):
-        if name not in in_routes:
+        if name not in in_routes | in_queries:
             message = f"no route names the group `{name}`"
             context.findings.warning(root.at("groups", name).holder, "unused-group", message)
 

@@ -430,6 +430,39 @@ class RouteSpec(Spec, frozen=True):
     enabled: Annotated[bool, Meta(description="false: checked, but never applied.")] = True
 
 
+class QueryRetrieveSpec(Spec, frozen=True):
+    """Who answers C-FIND, C-MOVE and C-GET, and where a C-MOVE goes. Without this section nobody is answered."""
+
+    sources: Annotated[
+        tuple[Text, ...],
+        Meta(
+            min_length=1,
+            description="`local` is what the gateway holds itself; others are names of peers. Asked side by side.",
+            examples=[["local", "pacs"]],
+        ),
+    ]
+    move_destinations: Annotated[
+        dict[AETitle, Annotated[tuple[Text, ...], Meta(min_length=1)]],
+        Meta(
+            description="Move Destination AE title → peers and groups, beside the peers' own titles.",
+            examples=[{"ALLSITES": ["pacs", "vna"]}],
+        ),
+    ] = {}
+    partial: Annotated[
+        Literal["fail", "accept"],
+        Meta(description="A source that failed: the answer ends with a failure that names it, or goes on without it."),
+    ] = "fail"
+    timeout: Annotated[Duration, Meta(description="How long a source may keep us waiting.")] = "30 s"
+    limit: Annotated[int, Meta(ge=0, le=10_000_000, description="The most matches of one C-FIND; 0: all.")] = 0
+    keep: Annotated[
+        Duration,
+        Meta(
+            description="How long an instance can be found and retrieved after its last delivery, where "
+            "`spool.retention` is shorter. When room is low, the oldest go earlier."
+        ),
+    ] = "0 s"
+
+
 class RulesSpec(Spec, frozen=True):
     """A configuration of the gateway: all `*.yaml` of the rules folder together."""
 
@@ -450,7 +483,8 @@ class RulesSpec(Spec, frozen=True):
     routes: Annotated[
         tuple[RouteSpec, ...], Meta(description="In order; every one whose `when` holds contributes.")
     ] = ()
+    query_retrieve: QueryRetrieveSpec | UnsetType = UNSET
 
 
-LATER = frozenset({"query_retrieve", "window", "rate", "failover", "balance"})
+LATER = frozenset({"window", "rate", "failover", "balance"})
 """Settings of the design that this version does not have yet."""

@@ -23,6 +23,9 @@ SWEEP_S = 10.0
 FORGET_AT_ONCE = 200
 """Instances forgotten in one group, so that those who wait for a commit do not wait for the broom."""
 
+MAKE_ROOM_AT_ONCE = 1000
+"""Instances that are kept for queries alone and are given up in one round when room is low, the oldest first."""
+
 T = TypeVar("T")
 
 
@@ -34,7 +37,7 @@ class Ask(Protocol):
 
 class Housekeeping:
     """`call` asks the queue that commits, `read` the one for reading; `changed` is told what another process may have
-    changed: the destinations with pending deliveries."""
+    changed: the destinations with pending deliveries. `keep_s` says how long instances in the index stay at least."""
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Housekeeping:
         read: Ask,
         changed: Callable[[set[str]], None],
         retention_s: float,
+        keep_s: Callable[[], float],
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         meter: Meter,
@@ -53,6 +57,7 @@ class Housekeeping:
         self._read = read
         self._changed = changed
         self._retention_s = retention_s
+        self._keep_s = keep_s
         self._now = now
         self._monotonic = monotonic
         self._meter = meter
@@ -82,10 +87,22 @@ class Housekeeping:
         self._changed(set(await self._read(lambda reader: reader.pending_destinations())))
 
     async def forget(self, *, is_low: bool) -> int:
-        """Delete instances whose retention is over; all that owe nothing when room is low. How many."""
-        before = self._now() - timedelta(seconds=0.0 if is_low else self._retention_s)
+        """Delete instances whose retention is over; how many. When room is low all that owe nothing go, and of those
+        that are kept for queries a part, so that no more of them goes than is needed."""
+        now = self._now()
+        before = now - timedelta(seconds=0.0 if is_low else self._retention_s)
+        kept_s = self._keep_s()
+        indexed_before = before if kept_s <= self._retention_s else now - timedelta(seconds=kept_s)
+        total = await self._forget(before, indexed_before)
+        if is_low and indexed_before < before:
+            total += await self._call(lambda deliveries: deliveries.forget(before, MAKE_ROOM_AT_ONCE))
+        return total
+
+    async def _forget(self, before: datetime, indexed_before: datetime) -> int:
         total = 0
-        while forgotten := await self._call(lambda deliveries: deliveries.forget(before, FORGET_AT_ONCE)):
+        while forgotten := await self._call(
+            lambda deliveries: deliveries.forget(before, FORGET_AT_ONCE, indexed_before)
+        ):
             total += forgotten
             if forgotten < FORGET_AT_ONCE:
                 break

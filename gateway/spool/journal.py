@@ -57,7 +57,8 @@ class JournalClosed(GatewayError):
 class GroupCommitJournal:
     """The `Journal` port: one committer thread, one reader thread, a few threads that write large objects.
 
-    `queue_factory` opens the queue; it is called once in the committer thread and once for reading.
+    `queue_factory` opens the queue; it is called once in the committer thread and once for reading. `keep_s`
+    says how long instances in the index stay at least; it may change with the configuration.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class GroupCommitJournal:
         memory_bytes: int = MEMORY_BYTES,
         poll_s: float = POLL_S,
         sweep_s: float = SWEEP_S,
+        keep_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._spool = spool
         self._queue_factory = queue_factory
@@ -86,6 +88,7 @@ class GroupCommitJournal:
         self._memory_bytes = memory_bytes
         self._poll_s = poll_s
         self._sweep_s = sweep_s
+        self._keep_s = keep_s
         self._listeners: list[Callable[[str], None]] = []
         self._operator_listeners: list[Callable[[str], None]] = []
         self._problem = "not started"
@@ -132,6 +135,7 @@ class GroupCommitJournal:
             read=self._read,
             changed=partial(_tell, self._operator_listeners),
             retention_s=self._spool.retention_s,
+            keep_s=self._keep_s,
             now=self._now,
             monotonic=self._monotonic,
             meter=self._meter,
