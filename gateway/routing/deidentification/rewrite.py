@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.dataset.dictionary import SEQUENCE, is_private, vr_of
 from gateway.dataset.value import BULK
-from gateway.ports import KEEP, REMOVE, Change, Element
+from gateway.ports import KEEP, REMOVE, Change, Element, Refusal, Repainted
 from gateway.routing.deidentification.clean import cleaned
 from gateway.routing.deidentification.dummy import dummy
 from gateway.routing.deidentification.overrides import Overrides
@@ -25,6 +25,9 @@ _CODING: Final = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00
 """Code values and schemes, which are no free text (PS3.3 §8)."""
 _GRAPHICS: Final = range(0x5000, 0x5100), range(0x6000, 0x6100)
 """Groups of curves and of overlay planes."""
+
+_PIXEL_DATA: Final = 0x7FE00010
+_PIXELS: Final = frozenset({_PIXEL_DATA, 0x7FE00008, 0x7FE00009})
 
 _KEPT: Final = Ruling(Treatment.KEEP)
 _REMOVED: Final = Ruling(Treatment.REMOVE)
@@ -45,10 +48,16 @@ class Deidentification:
     safe_private: SafePrivate | None = None
     """None: every private element goes."""
     keeps_uids: bool = False
+    repaint: Repainted | None = None
+    """Of the pixel data, which must be native."""
     tags: frozenset[int] | None = None
 
     def __call__(self, element: Element) -> Change:
-        """What becomes of an element; raises nothing."""
+        """What becomes of an element. Raises Refusal for pixels that cannot be painted."""
+        if element.tag in _PIXELS and self.repaint is not None and not element.path:
+            if element.tag != _PIXEL_DATA:
+                raise Refusal("the pixels cannot be masked: they are floating point numbers")
+            return self.repaint
         override = self.overrides.change_of(element)
         if override is not None:
             return override
