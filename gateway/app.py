@@ -38,6 +38,7 @@ from gateway.life.signals import Stop, handled
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.model import AssociationFacts, Settings
 from gateway.ports import ConfigurationError, QueueDepth, peer_label
+from gateway.queue.reader import IndexReader
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.routing.table import RoutingTable
 from gateway.spool.journal import GroupCommitJournal
@@ -70,7 +71,9 @@ class Gateway:
             limits=settings.limits,
             now=utc_now,
             meter=self.metrics,
+            keep_s=lambda: self.live.current.query_retrieve.keep_s,
         )
+        self.index = IndexReader(lambda: SQLiteQueue(settings.queue_path, must_exist=True))
         self.server = Server(
             handlers=bindings(StoreDesk(self.journal, self.metrics)),
             admission=self._admit,
@@ -146,6 +149,7 @@ class Gateway:
         parts.callback(QueueLock(Path(settings.queue_path)).release)
         await self.journal.start()
         parts.push_async_callback(self.journal.close)
+        parts.push_async_callback(self.index.close)
         await self.delivery.start(self.live.current)
         parts.push_async_callback(self.delivery.drain, 0.0)
         parts.push_async_callback(self.server.drain, 0.0)
