@@ -432,6 +432,8 @@ def _schema(hint: Any) -> dict[str, Any]:
 def _one_or_list(item: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in item:
         return {"type": ["object", "array"], "if": {"type": "object"}, "then": item, "else": {"items": item}}
+    if "enum" in item:
+        return {"if": {"type": "array"}, "then": {"items": item, "minItems": 1}, "else": item}
     kinds = item["type"] if isinstance(item["type"], list) else [item["type"]]
     bounds = {key: value for key, value in item.items() if key not in ("type", "description", "examples")}
     described = {"description": item["description"]} if "description" in item else {}
