@@ -393,6 +393,18 @@ class Queue(Protocol):
         """Say which spool the payloads lie in."""
         ...
 
+    def known_up_to(self) -> tuple[str, int]:
+        """Up to where the queue knows the spool's segments: a segment's name and a position in it; ("", 0) at first."""
+        ...
+
+    def knows_up_to(self, name: str, end_bytes: int) -> None:
+        """Say so, in the transaction that accepts what stands before."""
+        ...
+
+    def settle_on_disk(self) -> None:
+        """Write something: when the durable transaction around it has ended, all before it is on disk as well."""
+        ...
+
     def changes(self) -> int:
         """A number that differs after another connection wrote."""
         ...

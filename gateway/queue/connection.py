@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,12 +53,25 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
 
 def _prepare(connection: apsw.Connection, busy_timeout_s: float) -> None:
     connection.set_busy_timeout(round(busy_timeout_s * 1000))
-    connection.pragma("journal_mode", "wal")
+    _use_wal(connection, busy_timeout_s)
     connection.pragma("synchronous", "FULL")
     connection.pragma("cache_size", -65536)  # KiB: inner pages of a million rows stay in memory
     connection.pragma("temp_store", "memory")
     connection.pragma("mmap_size", 0)  # an I/O error must be an error code, not SIGBUS
     connection.wal_autocheckpoint(PAGES_BEFORE_CHECKPOINT)
+
+
+def _use_wal(connection: apsw.Connection, busy_timeout_s: float) -> None:
+    """SQLite does not wait for another process that does the same to a new file; we do."""
+    give_up_s = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+            return
+        except apsw.BusyError:
+            if time.monotonic() >= give_up_s:
+                raise
+            time.sleep(0.01)
 
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:

@@ -440,6 +440,17 @@ class SQLiteQueue:
         self._do("delete_spool")
         self._do("insert_spool", spool_id=spool_id)
 
+    def known_up_to(self) -> tuple[str, int]:
+        with our_errors(self.path):
+            name, end_bytes = single(self._connection, "read_known", {})
+        return str(name), int(end_bytes)
+
+    def knows_up_to(self, name: str, end_bytes: int) -> None:
+        self._do("update_known", segment=name, end_bytes=end_bytes)
+
+    def settle_on_disk(self) -> None:
+        self._do("touch_known")
+
     # --- the index ----------------------------------------------------------------------------------------------
 
     def find(self, query: Query, limit: int = 0) -> Sequence[int]:

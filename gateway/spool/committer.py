@@ -1,4 +1,8 @@
-"""The thread that commits for everybody: all payloads that wait in one write and one sync, then one transaction."""
+"""The thread that commits for everybody: all payloads that wait in one write and one sync, then one transaction.
+
+What the transaction will say of them is written and synced with the payloads (`gateway.spool.redo`), so that the
+transaction itself needs no sync.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ import structlog
 
 from gateway.model import Instance, PayloadRef, Route, Settlement
 from gateway.ports import Accepted, GatewayError, Queue, SpoolFull
+from gateway.spool import redo
 from gateway.spool.disk import Buffer
 from gateway.spool.large import LargeFile
 from gateway.spool.segment import Payload
@@ -167,44 +172,58 @@ class Committer(threading.Thread):
 
     def _commit(self, requests: Sequence[Request], deliveries: Queue) -> None:
         """Payloads first, then one transaction: a row never names bytes that are not on disk."""
-        self._append([each for each in requests if isinstance(each, Acceptance) and each.payload is None])
+        now = self._now()
+        is_noted = self._append([each for each in requests if isinstance(each, Acceptance)], now)
         rest = [request for request in requests if request.error is None]
+        is_durable = not is_noted or any(isinstance(request, Call) for request in rest)
         try:
-            self._record(rest, deliveries)
+            self._record(rest, deliveries, now, is_durable=is_durable)
         except GatewayError as error:  # no room, or the queue is held by somebody else: true of each of them
             self._store.room.look_again()
             for request in rest:
                 request.error = error
         except Exception as error:
-            self._record_one_by_one(rest, deliveries, error)
+            self._record_one_by_one(rest, deliveries, now, error)
 
-    def _append(self, acceptances: Sequence[Acceptance]) -> None:
-        """Write and sync the small payloads; those that find no room carry the error."""
+    def _append(self, acceptances: Sequence[Acceptance], now: datetime) -> bool:
+        """Write and sync the small payloads, and a note of what the queue will be told of all; else each carries the
+        error. False when there is no note, so that the transaction must be synced.
+        """
         if not acceptances:
-            return
-        payloads = [Payload(each.pieces, _instance(each).transfer_syntax_uid, each.digest) for each in acceptances]
+            return True
+        is_noted = True
+        small = [each for each in acceptances if each.payload is None]
+        payloads = [Payload(each.pieces, _instance(each).transfer_syntax_uid, each.digest) for each in small]
+
+        def note(refs: Sequence[PayloadRef]) -> bytes:
+            for acceptance, ref in zip(small, refs, strict=True):
+                acceptance.payload = ref
+            nonlocal is_noted
+            try:
+                return redo.encode(now, [(_with_payload(each), each.routes) for each in acceptances])
+            except ValueError:  # text that has no UTF-8: one in a million, and the queue knows what to do with it
+                is_noted = False
+                return b""
+
         try:
-            refs = self._store.append(payloads)
+            self._store.append(payloads, note)
         except SpoolFull as error:
             log.error("spool.write_failed", instances=len(acceptances), error=str(error))
             for acceptance in acceptances:
                 acceptance.error = error
-            return
-        for acceptance, ref in zip(acceptances, refs, strict=True):
-            acceptance.payload = ref
+        return is_noted
 
-    def _record(self, requests: Sequence[Request], deliveries: Queue) -> None:
+    def _record(self, requests: Sequence[Request], deliveries: Queue, now: datetime, *, is_durable: bool) -> None:
         """One transaction for the group.
 
-        Claims and settlements alone need no sync: when the power fails before the next one, a claim is made again and
-        an object may be sent again. That is no loss, and no sender waits behind what nobody waits for.
+        Acceptances stand in the segment already. Claims and settlements need no sync: when the power fails, a claim is
+        made again and an object may be sent again. That is no loss, and no sender waits behind what nobody waits for.
         """
         if not requests:
             return
-        now = self._now()
-        is_durable = not all(isinstance(request, Claim | Settling) for request in requests)
         with deliveries.transaction(is_durable=is_durable):
-            _accept(requests, deliveries, now, self._store.can_read)
+            if _accept(requests, deliveries, now, self._store.can_read):
+                deliveries.knows_up_to(*self._store.end)
             _settle(requests, deliveries)
             for request in requests:
                 if isinstance(request, Claim):
@@ -212,8 +231,13 @@ class Committer(threading.Thread):
                 elif isinstance(request, Call):
                     request.answer = request.function(deliveries)
 
-    def _record_one_by_one(self, requests: Sequence[Request], deliveries: Queue, error: Exception) -> None:
-        """A request that breaks the transaction must not fail the others."""
+    def _record_one_by_one(
+        self, requests: Sequence[Request], deliveries: Queue, now: datetime, error: Exception
+    ) -> None:
+        """A request that breaks the transaction must not fail the others.
+
+        Synced each: the first of them says that the whole group is known.
+        """
         if len(requests) == 1:
             log.error("spool.request_failed", kind=type(requests[0]).__name__, error=f"{type(error).__name__}: {error}")
             requests[0].error = error
@@ -221,19 +245,20 @@ class Committer(threading.Thread):
         for request in requests:
             request.answer = None
             try:
-                self._record([request], deliveries)
+                self._record([request], deliveries, now, is_durable=True)
             except GatewayError as alone:
                 request.error = alone
             except Exception as alone:
-                self._record_one_by_one([request], deliveries, alone)
+                self._record_one_by_one([request], deliveries, now, alone)
 
 
 def _accept(
     requests: Sequence[Request], deliveries: Queue, now: datetime, is_readable: Callable[[PayloadRef], bool]
-) -> None:
+) -> bool:
+    """True when there were acceptances."""
     acceptances = [each for each in requests if isinstance(each, Acceptance)]
     if not acceptances:
-        return
+        return False
     instances = [_with_payload(each) for each in acceptances]
     answers = deliveries.accept_all(
         [(instance, each.routes) for instance, each in zip(instances, acceptances, strict=True)], now, is_readable
@@ -243,6 +268,7 @@ def _accept(
         acceptance.answer = dataclasses.replace(
             instance, payload=accepted.payload or instance.payload, instance_id=accepted.instance_id
         )
+    return True
 
 
 def _settle(requests: Sequence[Request], deliveries: Queue) -> None:

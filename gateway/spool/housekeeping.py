@@ -112,8 +112,9 @@ class Housekeeping:
         """Delete files that nothing names; how many. When room is low the active segment ends, so that it can go."""
         if is_low:
             await self._call(lambda deliveries: self._store.retire())
-        return await self._read(self._clean)
-
-    def _clean(self, reader: Queue) -> int:
-        candidates = self._store.candidates()
-        return self._store.sweep(candidates, reader.payload_names()) if candidates else 0
+        candidates = await self._read(lambda _: self._store.candidates())
+        if not candidates:
+            return 0
+        # A segment also holds what the queue was told without a sync: nothing goes before the queue's own is done.
+        await self._call(lambda deliveries: deliveries.settle_on_disk())
+        return await self._read(lambda reader: self._store.sweep(candidates, reader.payload_names()))

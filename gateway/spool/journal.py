@@ -30,6 +30,8 @@ from gateway.spool.disk import Buffer, Disk, LocalDisk
 from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, Reception
+from gateway.spool.redo import Position
+from gateway.spool.retelling import tell_again
 from gateway.spool.segment import digest_of
 from gateway.spool.store import SpoolStore
 
@@ -167,12 +169,12 @@ class GroupCommitJournal:
         """In the committer thread: the queue, once it and the spool agree."""
         deliveries = self._queue_factory()
         try:
-            named = deliveries.payload_names()
-            spool_id = self._store.pair(deliveries.spool_id(), named, self._new_id())
-            self._store.recover(named)
+            spool_id = self._store.pair(deliveries.spool_id(), deliveries.payload_names(), self._new_id())
             with deliveries.transaction():
                 deliveries.bind_spool(spool_id)
                 deliveries.expire_leases()
+            tell_again(self._store, deliveries)
+            self._store.recover(deliveries.payload_names(), Position(*deliveries.known_up_to()))
         except BaseException:
             deliveries.close()
             raise

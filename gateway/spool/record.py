@@ -1,7 +1,7 @@
-"""The header that stands before every payload, so that segments and files can be read without the database.
+"""The header that stands before every record, so that segments and files can be read without the database.
 
-128 bytes, little endian: magic, header length, flags (0), payload length, SHA-256 of the payload, transfer syntax UID
-(padded with NUL), CRC-32 of all that, padding.
+128 bytes, little endian: magic, header length, kind (0: payload, 1: redo), length of what follows, its SHA-256,
+transfer syntax UID of a payload (padded with NUL), CRC-32 of all that, padding.
 """
 
 from __future__ import annotations
@@ -19,22 +19,31 @@ _CHECK = struct.Struct("<I4x")
 HEADER_BYTES = _FIELDS.size + _CHECK.size
 assert HEADER_BYTES == 128
 
+PAYLOAD, REDO = 0, 1
+"""Kinds: an encoded data set; what the queue is to be told of the payloads before it, see `gateway.spool.redo`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One payload as its header tells it."""
+    """One record as its header tells it."""
 
     offset_bytes: int
-    """Of the payload, after the header."""
+    """Of the content, after the header."""
     length_bytes: int
     digest: bytes
     transfer_syntax_uid: str
+    kind: int = PAYLOAD
+
+    @property
+    def end_bytes(self) -> int:
+        """Where the next record begins."""
+        return self.offset_bytes + self.length_bytes
 
 
-def pack(length_bytes: int, digest: bytes, transfer_syntax_uid: str) -> bytes:
-    """The header of a payload."""
+def pack(length_bytes: int, digest: bytes, transfer_syntax_uid: str, kind: int = PAYLOAD) -> bytes:
+    """The header of a record."""
     uid = transfer_syntax_uid.encode("ascii", "replace")[:64]
-    fields = _FIELDS.pack(MAGIC, HEADER_BYTES, 0, length_bytes, digest, uid)
+    fields = _FIELDS.pack(MAGIC, HEADER_BYTES, kind, length_bytes, digest, uid)
     return fields + _CHECK.pack(zlib.crc32(fields))
 
 
@@ -42,13 +51,12 @@ def unpack(header: bytes, header_offset_bytes: int = 0) -> Record | None:
     """What a header says; None when this is not one, or a torn one."""
     if len(header) < HEADER_BYTES:
         return None
-    magic, header_bytes, _, length_bytes, digest, uid = _FIELDS.unpack_from(header)
+    magic, header_bytes, kind, length_bytes, digest, uid = _FIELDS.unpack_from(header)
     (check,) = _CHECK.unpack_from(header, _FIELDS.size)
     if magic != MAGIC or header_bytes != HEADER_BYTES or check != zlib.crc32(header[: _FIELDS.size]):
         return None
-    return Record(
-        header_offset_bytes + HEADER_BYTES, length_bytes, digest, uid.rstrip(b"\0").decode("ascii", "replace")
-    )
+    syntax = uid.rstrip(b"\0").decode("ascii", "replace")
+    return Record(header_offset_bytes + HEADER_BYTES, length_bytes, digest, syntax, kind)
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -57,7 +65,7 @@ def read_records(path: Path) -> Iterator[Record]:
         size_bytes = os.fstat(file.fileno()).st_size
         offset_bytes = 0
         while record := unpack(os.pread(file.fileno(), HEADER_BYTES, offset_bytes), offset_bytes):
-            offset_bytes = record.offset_bytes + record.length_bytes
+            offset_bytes = record.end_bytes
             if offset_bytes > size_bytes:
                 return
             yield record

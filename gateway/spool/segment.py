@@ -1,4 +1,4 @@
-"""Append-only files that hold many small payloads, and reading them back."""
+"""Append-only files that hold many small payloads with what the queue is told of them, and reading them back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +57,13 @@ class Segment:
             path.unlink(missing_ok=True)
             raise
 
-    def append(self, payloads: Sequence[Payload]) -> list[PayloadRef]:
-        """Write all payloads at once, not yet durable. Raises OSError, and then nothing was appended."""
+    def append(
+        self, payloads: Sequence[Payload], redo: Callable[[Sequence[PayloadRef]], bytes] | None = None
+    ) -> list[PayloadRef]:
+        """Write all payloads at once, not yet durable, and behind them what `redo` makes of where they lie.
+
+        Raises OSError, and then nothing was appended.
+        """
         buffers: list[Buffer] = []
         refs = []
         end_bytes = self.size_bytes
@@ -70,6 +75,10 @@ class Segment:
             buffers.extend(payload.pieces)
             refs.append(ref)
             end_bytes = ref.offset_bytes + length_bytes
+        if redo is not None:
+            note = redo(refs)
+            buffers += (record.pack(len(note), digest_of([note]), "", record.REDO), note)
+            end_bytes += record.HEADER_BYTES + len(note)
         write_all(self._disk, self._descriptor, buffers, self.size_bytes)
         self.size_bytes = end_bytes
         return refs

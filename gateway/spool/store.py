@@ -14,19 +14,20 @@ import concurrent.futures
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from gateway.model import PayloadRef, Spool
 from gateway.ports import ConfigurationError, EncodedDataSet, PayloadLost, SpoolFull, Temporary
-from gateway.spool import large, segment
+from gateway.spool import large, redo, segment
 from gateway.spool.disk import Disk
 from gateway.spool.large import LargeFile
 from gateway.spool.lock import SpoolLock
 from gateway.spool.reader import PayloadReader
 from gateway.spool.recovery import Recovered, check_pair, number, payload_files, recover
+from gateway.spool.redo import NOWHERE, Position
 from gateway.spool.room import Room
 from gateway.spool.segment import Payload, Segment, segment_name
 
@@ -94,23 +95,32 @@ class SpoolStore:
         self._disk.sync_folder(self.root)
         return new_id
 
-    def recover(self, named: Mapping[str, int]) -> Recovered:
-        """Bring the folder to what the queue names (name → end of its last payload)."""
+    def redo_after(self, position: Position) -> Iterator[tuple[Position, bytes]]:
+        """What was appended behind `position` for the queue, in order, with where it ends."""
+        return redo.notes_after(self.root, position)
+
+    def recover(self, named: Mapping[str, int], position: Position = NOWHERE) -> Recovered:
+        """Bring the folder to what the queue names (name → end of its last payload).
+
+        New segments get numbers behind `position`, so that a later start finds theirs behind it.
+        """
         recovered = recover(self.root, named)
-        self._segment_numbers = itertools.count(_after(named, self.root, segment.FOLDER))
+        self._segment_numbers = itertools.count(_after([*named, position.name], self.root, segment.FOLDER))
         self._file_numbers = itertools.count(_after(named, self.root, large.FOLDER))
         return recovered
 
     # --- writing ------------------------------------------------------------------------------------------------
 
-    def append(self, payloads: Sequence[Payload]) -> list[PayloadRef]:
-        """Make small payloads durable with one write and one sync.
+    def append(
+        self, payloads: Sequence[Payload], redo: Callable[[Sequence[PayloadRef]], bytes] | None = None
+    ) -> list[PayloadRef]:
+        """Make small payloads durable with one write and one sync, with what `redo` makes of where they lie.
 
         Raises SpoolFull; then none of them was kept.
         """
         try:
             active = self._segment()
-            refs = active.append(payloads)
+            refs = active.append(payloads, redo)
         except OSError as error:
             self._take_back()
             raise SpoolFull(f"spool {self.root}: {error}") from error
@@ -121,6 +131,11 @@ class SpoolStore:
             self.retire()
             raise SpoolFull(f"spool {self.root}: {error}") from error
         return refs
+
+    @property
+    def end(self) -> Position:
+        """Behind what was appended last."""
+        return Position(self._active_name, self._active.size_bytes if self._active is not None else 0)
 
     def _segment(self) -> Segment:
         if self._active is not None and self._active.size_bytes >= self._spool.segment_bytes:
@@ -206,7 +221,7 @@ class SpoolStore:
         return gone
 
 
-def _after(named: Mapping[str, int], root: Path, folder: str) -> int:
+def _after(named: Iterable[str], root: Path, folder: str) -> int:
     """The first number that neither the queue nor the folder uses."""
     names = {name for name, _ in payload_files(root)} | set(named)
     return max((number(name) for name in names if name.startswith(f"{folder}/")), default=0) + 1

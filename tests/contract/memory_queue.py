@@ -42,6 +42,7 @@ class MemoryQueue:
         self._last_instance = 0
         self._last_delivery = 0
         self._spool_id = ""
+        self._known = ("", 0)
 
     @contextmanager
     def transaction(self, *, is_durable: bool = True) -> Generator[MemoryQueue]:
@@ -280,6 +281,15 @@ class MemoryQueue:
 
     def spool_id(self) -> str:
         return self._spool_id
+
+    def known_up_to(self) -> tuple[str, int]:
+        return self._known
+
+    def knows_up_to(self, name: str, end_bytes: int) -> None:
+        self._known = (name, end_bytes)
+
+    def settle_on_disk(self) -> None:
+        pass
 
     def bind_spool(self, spool_id: str) -> None:
         self._spool_id = spool_id

@@ -31,7 +31,7 @@ SIDEWAYS = {
 HOMES = {
     "yaml": {"config"},
     "jsonschema": {"config"},
-    "msgspec": {"config"},
+    "msgspec": {"config", "spool"},  # typed settings; notes for the queue
     "pynetdicom": {"dimse", "handlers", "demo"},
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destination", "cli", "demo"},
     "apsw": {"queue"},

@@ -49,7 +49,8 @@ async def sender(journal, base):
 
 async def main():
     spool = Spool(str(folder / "spool"), min_free_bytes=0, segment_bytes=500_000, large_object_bytes=100_000)
-    journal = GroupCommitJournal(spool, lambda: SQLiteQueue(folder / "queue.db"), poll_s=0.05, sweep_s=0.05)
+    sweep_s = float(sys.argv[3])
+    journal = GroupCommitJournal(spool, lambda: SQLiteQueue(folder / "queue.db"), poll_s=0.05, sweep_s=sweep_s)
     await journal.start()
     print("started", flush=True)
     base = seed * 1_000_000
@@ -59,10 +60,9 @@ asyncio.run(main())
 """
 
 
-def start_writer(folder: Path, seed: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder), str(seed)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+def start_writer(folder: Path, seed: int, *, is_sweeping: bool = True) -> subprocess.Popen[str]:
+    arguments = [str(folder), str(seed), "0.05" if is_sweeping else "3600"]
+    return subprocess.Popen([sys.executable, "-c", WRITER, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def test_kill_at_any_instant_loses_nothing_acknowledged(tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ import pytest
 
 from gateway.model import Spool
 from gateway.ports import PayloadLost, Temporary
+from gateway.spool.record import HEADER_BYTES
 from gateway.spool.store import SpoolStore
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 
 
 def cut(path: Path) -> None:
+    """In the middle of its first payload."""
     with path.open("r+b") as file:
-        file.truncate(path.stat().st_size - 1)
+        file.truncate(HEADER_BYTES + 500)
 
 
 def change(path: Path) -> None:
