@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NewType
 
-import re2
 from pydicom._uid_dict import UID_dictionary
 
-from gateway.dataset.dictionary import SEQUENCE, is_private, name_of, vr_of
+from gateway.dataset.dictionary import SEQUENCE, is_private, name_of
+from gateway.dataset.private import vr_at
 from gateway.model import AttributePath
 from gateway.ports import Resources
 from gateway.routing.attribute import did_you_mean, parse
+from gateway.routing.pattern import Regex as Regex
 from gateway.routing.template import Template
 
 AETitle = NewType("AETitle", str)
@@ -64,37 +65,6 @@ _FIXED = {
     0x00080001: "it is computed",
 }
 _NEEDED = frozenset({_SOP_INSTANCE_UID, _STUDY_UID, _SERIES_UID})
-
-
-class Regex:
-    """A regular expression in linear time (RE2 syntax); `search` finds it anywhere in a text."""
-
-    __slots__ = ("_compiled", "text")
-
-    def __init__(self, text: str) -> None:
-        options = re2.Options()
-        options.log_errors = False
-        options.max_mem = 8 << 20
-        try:
-            self._compiled = re2.compile(text, options)
-        except re2.error as error:
-            reason = error.args[0]
-            raise ValueError(
-                f"not a regular expression that RE2 takes: {reason.decode() if isinstance(reason, bytes) else reason}"
-            ) from None
-        self.text = text
-
-    def search(self, value: str) -> bool:
-        return self._compiled.search(value) is not None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Regex) and other.text == self.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def __repr__(self) -> str:
-        return f"Regex({self.text!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +152,7 @@ def remove_target(text: str) -> RemoveTarget:
 def set_target(text: str) -> SetTarget:
     """Raises ValueError for what rules cannot give a text value."""
     path = _editable(text)
-    vr = vr_of(path.tag)
+    vr = vr_at(path)
     if vr == SEQUENCE:
         raise ValueError(f"{text} is a sequence: set attributes of its items, as {text}[0].CodeValue")
     if vr is not None and BULK_VRS & set(vr.split(" or ")):

@@ -1,0 +1,99 @@
+"""Regular expressions of users: RE2, linear in the text, and replacements that cannot grow without bound."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import re2
+
+MAX_PATTERN_MEMORY_BYTES = 8 << 20
+
+
+class Regex:
+    """A regular expression in linear time (RE2 syntax); `search` finds it anywhere in a text."""
+
+    __slots__ = ("_compiled", "text")
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError with RE2's reason."""
+        options = re2.Options()
+        options.log_errors = False
+        options.max_mem = MAX_PATTERN_MEMORY_BYTES
+        try:
+            self._compiled: Any = re2.compile(text, options)
+        except re2.error as error:
+            reason = error.args[0]
+            raise ValueError(
+                f"not a regular expression that RE2 takes: {reason.decode() if isinstance(reason, bytes) else reason}"
+            ) from None
+        self.text = text
+
+    def search(self, value: str) -> bool:
+        return self._compiled.search(value) is not None
+
+    @property
+    def groups(self) -> int:
+        """How many capturing groups it has."""
+        return int(self._compiled.groups)
+
+    def replaced(self, value: str, replacement: Replacement, limit_characters: int) -> str:
+        """`value` with every place where this is found replaced.
+
+        Raises:
+            OverflowError: the result would have more than `limit_characters`; found out before it is made.
+        """
+        pieces: list[str] = []
+        position = length = 0
+        for match in self._compiled.finditer(value):
+            start, end = match.span()
+            new = [value[position:start], *(one if isinstance(one, str) else match[one] or "" for one in replacement)]
+            length += sum(map(len, new))
+            if length > limit_characters:
+                raise OverflowError(f"a text of more than {limit_characters} characters comes up")
+            pieces += new
+            position = end
+        if length + len(value) - position > limit_characters:
+            raise OverflowError(f"a text of more than {limit_characters} characters comes up")
+        return "".join([*pieces, value[position:]])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Regex) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Regex({self.text!r})"
+
+
+Replacement = Sequence[str | int]
+"""Texts, and numbers of groups, in order."""
+
+_DIGITS = frozenset("0123456789")
+_REFERENCE = re.compile(r"\\(\d|\\|.?)", re.DOTALL)
+
+
+def replacement_of(text: str, pattern: Regex) -> tuple[str | int, ...]:
+    r"""The parts of a replacement: ``\1`` to ``\9`` are groups, ``\0`` is all that was found, ``\\`` a backslash.
+
+    Raises:
+        ValueError: another letter after a backslash, or a group that `pattern` does not have.
+    """
+    parts: list[str | int] = []
+    position = 0
+    for match in _REFERENCE.finditer(text):
+        parts.append(text[position : match.start()])
+        position = match.end()
+        if match[1] == "\\":
+            parts.append("\\")
+            continue
+        if match[1] not in _DIGITS:
+            raise ValueError(f"{match[0]!r} in a replacement means nothing; \\1 is a group, \\\\ a backslash")
+        number = int(match[1])
+        if number > pattern.groups:
+            raise ValueError(f"the replacement names group {number}, but the pattern has {pattern.groups or 'none'}")
+        parts.append(number)
+    parts.append(text[position:])
+    return tuple(part for part in parts if part != "")
