@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydicom.data import get_testdata_file
@@ -175,7 +176,7 @@ async def _send_all(gateway: Gateway, folder: Path, arrivals: list[Arrival]) -> 
     await _settled(gateway)
     found = SQLiteQueue(gateway.settings.queue_path, must_exist=True)
     try:
-        journeys = [_journey(table, *one, found, arrivals, folder) for one in sent]
+        journeys = [await _journey(table, *one, found, arrivals, folder) for one in sent]
     finally:
         found.close()
     return Demonstration(folder, port, table, tuple(journeys))
@@ -188,7 +189,7 @@ async def _settled(gateway: Gateway) -> None:
             await asyncio.sleep(POLL_S)
 
 
-def _journey(
+async def _journey(
     table: RoutingTable,
     title: str,
     file: DicomFile,
@@ -197,11 +198,15 @@ def _journey(
     arrivals: list[Arrival],
     folder: Path,
 ) -> Journey:
-    facts = AssociationFacts(title, "GATEWAY", LOOPBACK)
-    answer = explaining.explain(table, file.path, facts, with_values=True)
+    subjects = explaining.of_files([file.path], AssociationFacts(title, "GATEWAY", LOOPBACK), datetime.now(UTC))
+    answers = [
+        await explaining.explain(table, subject, with_values=True)
+        for subject in subjects
+        if isinstance(subject, explaining.Subject)
+    ]
     rows = found.list(DeliveryFilter(sop_instance_uid=file.sop_instance_uid), 100)
     return Journey(
-        file, title, answer, status, tuple((row, _arrived(table, row, file, arrivals, folder)) for row in rows)
+        file, title, answers[0], status, tuple((row, _arrived(table, row, file, arrivals, folder)) for row in rows)
     )
 
 

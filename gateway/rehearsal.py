@@ -57,6 +57,8 @@ class Stored:
     body: EncodedDataSet | None = None
     routes: tuple[Route, ...] = ()
     """What would be owed."""
+    is_unmatched: bool = False
+    """No route wants it."""
 
 
 def admission(table: RoutingTable, facts: AssociationFacts) -> Admission:
@@ -75,17 +77,17 @@ def admission(table: RoutingTable, facts: AssociationFacts) -> Admission:
 
 async def store(table: RoutingTable, association: AssociationFacts, sent: Sent, now: datetime) -> Stored:
     """Hand the object to the C-STORE handler, as it runs in the gateway. `sent.body` stays the caller's to close."""
-    journal = _Journal()
-    desk = StoreDesk(cast(Journal, journal), NoMeter(), lambda: now)
+    journal, meter = _Journal(), _Meter()
+    desk = StoreDesk(cast(Journal, journal), meter, lambda: now, log=_SILENT)
     try:
         status = await handle_store(_event(table, association, sent, now), desk)
     except GatewayError as error:
-        return Stored(error.dimse_status, str(error))
-    return Stored(int(status), "", journal.instance, journal.body, journal.routes)
+        return Stored(error.dimse_status, str(error), is_unmatched=meter.is_unmatched)
+    return Stored(int(status), "", journal.instance, journal.body, journal.routes, meter.is_unmatched)
 
 
 async def leave(table: RoutingTable, instance: Instance, body: EncodedDataSet, route: Route) -> Outbound:
-    """What would be sent to the route's destination.
+    """What would be sent to the route's destination. `body` stays the caller's to close.
 
     Raises:
         Refusal: the route's actions cannot be done on this object: it would be a dead letter.
@@ -101,7 +103,7 @@ async def leave(table: RoutingTable, instance: Instance, body: EncodedDataSet, r
         created_at=instance.received_at,
         due_at=instance.received_at,
     )
-    return await outbound_for(delivery, body, table.resources)
+    return await outbound_for(delivery, _Borrowed(body), table.resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,39 @@ class _Association:
 
     table: RoutingTable
     facts: AssociationFacts
+
+
+class _Meter(NoMeter):
+    """Notices what the handler counts as wanted by no route."""
+
+    def __init__(self) -> None:
+        self.is_unmatched = False
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+        self.is_unmatched |= name == "gateway_unmatched_instances_total"
+
+
+class _Silent:
+    """Nothing happened: nothing is logged."""
+
+    def warning(self, name: str, **fields: object) -> None: ...
+
+
+_SILENT = _Silent()
+
+
+class _Borrowed:
+    """An encoded data set whose closing is somebody else's."""
+
+    def __init__(self, body: EncodedDataSet) -> None:
+        self._body = body
+        self.view, self.chunks = body.view, body.chunks
+
+    @property
+    def length_bytes(self) -> int:
+        return self._body.length_bytes
+
+    def close(self) -> None: ...
 
 
 class _Journal:

@@ -6,9 +6,10 @@ import click
 
 from gateway import __version__
 from gateway.cli.demonstrate import demo
+from gateway.cli.explain import explain
 from gateway.cli.network import echo, send
 from gateway.cli.queue import queue
-from gateway.cli.rules import explain, schema, validate
+from gateway.cli.rules import schema, validate
 from gateway.cli.running import reload, run, status
 
 EPILOG = """\b

@@ -13,7 +13,7 @@ import click
 
 from gateway import demo as demonstration
 from gateway.cli.render import table
-from gateway.cli.rules import UNMATCHED, edit_text, explanation_text
+from gateway.explaining.text import FATES, answer_lines, difference_text
 from gateway.life import exit_code, logs
 
 
@@ -58,7 +58,8 @@ def _report(done: demonstration.Demonstration, *, explain: bool) -> Iterator[str
         yield from edits
     if explain:
         yield ""
-        yield from (explanation_text(journey.answer, with_values=True) for journey in done.journeys)
+        for journey in done.journeys:
+            yield from answer_lines(journey.answer, with_values=True)
 
 
 def _rows(done: demonstration.Demonstration) -> Iterator[tuple[str, ...]]:
@@ -67,19 +68,14 @@ def _rows(done: demonstration.Demonstration) -> Iterator[tuple[str, ...]]:
         head = (journey.file.path.name, journey.calling_ae_title, status)
         for delivery, arrived in journey.deliveries:
             where = delivery.destination or "nobody"
-            why = delivery.rule if delivery.destination else f"no route; {UNMATCHED['hold']}"
+            why = delivery.rule if delivery.destination else f"no route; {FATES['held']}"
             yield (*head, where, why, delivery.state.value, arrived if delivery.destination else "-")
             head = ("", "", "")
 
 
 def _edits(done: demonstration.Demonstration) -> Iterator[tuple[str, str]]:
     for journey in done.journeys:
-        found = journey.answer.explanation
-        if found is None:
-            continue
-        for verdict in (*found.coercions, *found.rules):
-            if verdict.is_applied and verdict.edits:
-                yield (
-                    journey.file.path.name,
-                    f"{verdict.name}: {', '.join(edit_text(edit, with_values=True) for edit in verdict.edits)}",
-                )
+        for judged in (*journey.answer.coercions, *journey.answer.routes):
+            if judged.differences:
+                changes = "; ".join(difference_text(one, with_values=True) for one in judged.differences)
+                yield journey.file.path.name, f"{judged.verdict.name}: {changes}"

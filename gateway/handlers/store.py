@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -35,6 +36,8 @@ class StoreDesk:
     now: Callable[[], datetime] = utc_now
     told: deque[str] = field(default_factory=lambda: deque(maxlen=256))
     """Associations whose first held instance was logged."""
+    log: Any = log
+    """Where what is not stored is told."""
 
 
 async def handle_store(event: Event, desk: StoreDesk) -> int:
@@ -46,7 +49,7 @@ async def handle_store(event: Event, desk: StoreDesk) -> int:
     try:
         await accept(event, desk)
     except GatewayError as error:
-        _log("instance_refused", event, status=f"0x{error.dimse_status:04X}", **_why(error))
+        _log(desk, "instance_refused", event, status=f"0x{error.dimse_status:04X}", **_why(error))
         raise
     return SUCCESS
 
@@ -103,10 +106,12 @@ def _tell_unmatched(event: Event, desk: StoreDesk, table: RoutingTable) -> None:
     """
     desk.meter.count("gateway_unmatched_instances_total", peer=peer_label(event.facts), action=table.unmatched)
     if table.unmatched != "hold":
-        _log("instance_unmatched", event, action=table.unmatched)
+        _log(desk, "instance_unmatched", event, action=table.unmatched)
     elif event.facts.association_id not in desk.told:
         desk.told.append(event.facts.association_id)
-        _log("instance_unmatched", event, action=table.unmatched, more="counted, not logged, for this association")
+        _log(
+            desk, "instance_unmatched", event, action=table.unmatched, more="counted, not logged, for this association"
+        )
     if table.unmatched == "reject":
         raise NotAllowed("no rule wants this instance")
 
@@ -117,8 +122,8 @@ def _why(error: GatewayError) -> dict[str, str]:
     return {"error": kind.__name__} if kind is Refusal else {"error": kind.__name__, "reason": str(error)}
 
 
-def _log(name: str, event: Event, **fields: str) -> None:
-    log.warning(
+def _log(desk: StoreDesk, name: str, event: Event, **fields: str) -> None:
+    desk.log.warning(
         name,
         sop_instance_uid=event.sop_instance_uid,
         sop_class_uid=event.sop_class_uid,

@@ -180,10 +180,11 @@ def test_explain_knows_admission(invoke: Invoke, tmp_path: Path, calling: str, h
 def test_explain_as_json(invoke: Invoke, tmp_path: Path) -> None:
     images = [str(write_file(tmp_path, "1.2.3")), str(write_file(tmp_path, "1.2.4", modality="CT"))]
     result = invoke("explain", *images, "--calling-ae", "MR1", "--host", "10.1.1.1", "--format", "json")
-    first, second = json.loads(result.stdout)
-    assert first["deliveries"] == [{"destination": "pacs", "rule": "heads"}]
-    assert (second["is_unmatched"], second["unmatched"]) == (True, "hold")
-    assert second["routes"][0]["reasons"] == ["all.0.modality: does not hold"]
+    first, second = json.loads(result.stdout)["objects"]
+    assert [(one["destination"], one["rule"]) for one in first["deliveries"]] == [("pacs", "heads")]
+    assert (second["fate"], second["destinations"], second["status"]) == ("held", [], "0x0000")
+    (reason,) = second["routes"][0]["reasons"]
+    assert (reason["path"], reason["holds"]) == (["all", 0, "modality"], False)
 
 
 # --- queue ------------------------------------------------------------------------------------------------------

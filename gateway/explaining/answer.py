@@ -1,0 +1,90 @@
+"""What is told of one object: values alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.dataset.difference import Difference
+from gateway.model import AssociationFacts, DeliveryState, ProposedContext
+from gateway.rehearsal import Admission
+from gateway.routing.explain import Verdict
+
+Fate = Literal["not admitted", "refused", "discarded", "held", "routed"]
+"""The association or its C-STORE would be refused; or the object accepted and then thrown away, held, or sent on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """How one destination would be offered the object."""
+
+    kind: Literal["dicom", "folder"]
+    where: str
+    """``host:port``, or the folder that no file leaves."""
+    contexts: tuple[ProposedContext, ...] = ()
+    refusal: str = ""
+    """Why the object cannot be sent there in this form; empty when it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One coercion or route, and what it changes."""
+
+    verdict: Verdict
+    differences: tuple[Difference, ...] = ()
+    refusal: str = ""
+    """Why its actions cannot be done on this object; may quote the object's values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The object on its way to one destination."""
+
+    destination: str
+    """Empty when it is only held."""
+    rule: str
+    state: DeliveryState
+    sop_instance_uid: str = ""
+    transfer_syntax_uid: str = ""
+    differences: tuple[Difference, ...] = ()
+    """Against what is stored."""
+    refusal: str = ""
+    proposal: Proposal | None = None
+    delivery_id: int = 0
+    """Of a delivery that is in the queue; 0 for one that would be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One object's fate, and why."""
+
+    name: str
+    """Path of the file, or which stored instance."""
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    association: AssociationFacts
+    admission: Admission
+    fate: Fate
+    status: int | None
+    """What the C-STORE would be answered; None when there would be no C-STORE."""
+    error_comment: str = ""
+    coercions: tuple[Judged, ...] = ()
+    routes: tuple[Judged, ...] = ()
+    leaving: tuple[Leaving, ...] = ()
+    """What would be owed under the rules of now."""
+    owed: tuple[Leaving, ...] = ()
+    """What the queue has of a stored instance, decided when it arrived."""
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Where it would go, each once, in order; none for what is held, discarded or refused."""
+        return tuple(dict.fromkeys(one.destination for one in self.leaving if one.destination))
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """Something that is no object to explain."""
+
+    name: str
+    reason: str

@@ -1,0 +1,173 @@
+"""An object's fate under a routing table, and why: the real path once, then every rule's verdict beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway import rehearsal
+from gateway.dataset.difference import Difference, differences
+from gateway.dataset.splice import splice
+from gateway.destination.contexts import Narrowing, RecentKinds, propose
+from gateway.explaining.answer import Answer, Fate, Judged, Leaving, Proposal
+from gateway.explaining.subjects import Subject
+from gateway.model import AssociationFacts, DeliveryState, Instance, Peer, Route
+from gateway.ports import EncodedDataSet, GatewayError, Outbound, Refusal, Unreadable
+from gateway.rehearsal import Admission, Stored
+from gateway.routing.explain import Verdict
+from gateway.routing.table import RoutingTable
+
+
+async def explain(table: RoutingTable, subject: Subject, *, with_values: bool) -> Answer:
+    """Decide on `subject` as if it came now over its association; a stored one as it lies there, without coercions.
+
+    `with_values` keeps what predicates compared; differences always know their values.
+    """
+    if subject.deliveries:
+        table = replace(table, coercions=())
+        admission = Admission(subject.association, f"stored {subject.received_at:%Y-%m-%d %H:%M:%S %Z}", True)
+    else:
+        admission = rehearsal.admission(table, subject.association)
+    answer = Answer(
+        name=subject.name,
+        sop_class_uid=subject.sent.sop_class_uid,
+        sop_instance_uid=subject.sent.sop_instance_uid,
+        transfer_syntax_uid=subject.sent.transfer_syntax_uid,
+        association=admission.association,
+        admission=admission,
+        fate="not admitted",
+        status=None,
+    )
+    if not admission.is_admitted:
+        return answer
+    stored = await rehearsal.store(table, admission.association, subject.sent, subject.received_at)
+    coercions, routes = await _judged(table, subject, admission.association, stored, with_values=with_values)
+    return replace(
+        answer,
+        fate=_fate(stored),
+        status=stored.status,
+        error_comment=stored.error_comment,
+        coercions=coercions,
+        routes=routes,
+        leaving=tuple([await _leaving(table, stored, route) for route in stored.routes]),
+        owed=tuple([await _owed(table, subject, index) for index in range(len(subject.deliveries))]),
+    )
+
+
+def _fate(stored: Stored) -> Fate:
+    if stored.status != 0 and not stored.routes:
+        return "refused"
+    if not stored.routes:
+        return "discarded"
+    return "held" if all(route.state is DeliveryState.HELD for route in stored.routes) else "routed"
+
+
+async def _judged(
+    table: RoutingTable, subject: Subject, association: AssociationFacts, stored: Stored, *, with_values: bool
+) -> tuple[tuple[Judged, ...], tuple[Judged, ...]]:
+    """Coercions and routes with their verdicts; none when the object cannot be read at all."""
+    sent = subject.sent
+    try:
+        facts = table.read_facts(
+            association=association,
+            sop_class_uid=sent.sop_class_uid,
+            sop_instance_uid=sent.sop_instance_uid,
+            transfer_syntax_uid=sent.transfer_syntax_uid,
+            body=sent.body,
+            received_at=subject.received_at,
+            is_to_explain=True,
+        )
+    except Refusal:
+        return (), ()  # the status says it
+    found = table.explain(facts, with_values=with_values)
+    coercions = tuple(_coerced(found.coercions, sent.body.view(), sent.transfer_syntax_uid))
+    routes = [
+        await _routed(table, verdict, rule.actions_json, stored)
+        for verdict, rule in zip(found.rules, table.rules, strict=True)
+    ]
+    return coercions, tuple(routes)
+
+
+def _coerced(verdicts: Sequence[Verdict], view: memoryview, syntax: str) -> list[Judged]:
+    """Each coercion with what it changes in what the former left."""
+    judged: list[Judged] = []
+    for verdict in verdicts:
+        if verdict.refusal or not verdict.edits:
+            judged.append(Judged(verdict, refusal=verdict.refusal))
+            continue
+        try:
+            after = memoryview(b"".join(splice(view, syntax, verdict.edits)))
+        except Refusal as refusal:
+            judged.append(Judged(verdict, refusal=str(refusal)))
+            continue
+        judged.append(Judged(verdict, tuple(differences(view, syntax, after, syntax))))
+        view = after
+    return judged
+
+
+async def _routed(table: RoutingTable, verdict: Verdict, actions_json: str, stored: Stored) -> Judged:
+    """One route with what its actions change in what is stored."""
+    if not verdict.is_applied or not actions_json or stored.instance is None or stored.body is None:
+        return Judged(verdict, refusal=verdict.refusal)
+    route = Route(verdict.name, next(iter(verdict.to), ""), actions_json)
+    changed, _, refusal = await _sent_on(table, stored.instance, stored.body, route)
+    return Judged(verdict, changed, refusal)
+
+
+async def _leaving(table: RoutingTable, stored: Stored, route: Route) -> Leaving:
+    assert stored.instance is not None
+    assert stored.body is not None
+    changed, outbound, refusal = await _sent_on(table, stored.instance, stored.body, route)
+    return _as_leaving(table, route, changed, outbound, refusal)
+
+
+async def _owed(table: RoutingTable, subject: Subject, index: int) -> Leaving:
+    """A delivery of the queue, with the actions that were frozen when the object arrived."""
+    delivery = subject.deliveries[index]
+    route = Route(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)
+    changed, outbound, refusal = await _sent_on(table, delivery.instance, subject.sent.body, route)
+    return replace(_as_leaving(table, route, changed, outbound, refusal), delivery_id=delivery.delivery_id)
+
+
+def _as_leaving(
+    table: RoutingTable, route: Route, changed: tuple[Difference, ...], outbound: Outbound | None, refusal: str
+) -> Leaving:
+    peer = table.peers.get(route.destination)
+    if route.destination and peer is None:
+        refusal = refusal or "the rules of now have no such peer; it waits until they do"
+    return Leaving(
+        destination=route.destination,
+        rule=route.rule,
+        state=route.state,
+        sop_instance_uid=outbound.sop_instance_uid if outbound else "",
+        transfer_syntax_uid=outbound.transfer_syntax_uid if outbound else "",
+        differences=changed,
+        refusal=refusal,
+        proposal=_proposal(peer, outbound) if peer is not None and outbound is not None else None,
+    )
+
+
+async def _sent_on(
+    table: RoutingTable, instance: Instance, body: EncodedDataSet, route: Route
+) -> tuple[tuple[Difference, ...], Outbound | None, str]:
+    """(what the route's actions change, what leaves, why nothing can)."""
+    try:
+        outbound = await rehearsal.leave(table, instance, body, route)
+    except GatewayError as error:
+        return (), None, str(error)
+    try:
+        after, syntax = outbound.body.view(), outbound.transfer_syntax_uid
+        return tuple(differences(body.view(), instance.transfer_syntax_uid, after, syntax)), outbound, ""
+    except Unreadable as error:
+        return (), outbound, str(error)
+    finally:
+        outbound.body.close()
+
+
+def _proposal(peer: Peer, outbound: Outbound) -> Proposal:
+    if peer.folder is not None:
+        return Proposal("folder", peer.folder.root)
+    kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
+    narrowing = Narrowing(peer.associate.contexts)
+    where = f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"
+    return Proposal("dicom", where, propose([kind], RecentKinds(), narrowing), narrowing.refusal(kind))
