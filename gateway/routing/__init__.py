@@ -1,5 +1,21 @@
 """Rules: predicates, actions and the routing table. Importing it registers the kinds that the gateway ships."""
 
-from gateway.routing import action, match
+from gateway.routing import (
+    action,
+    match,
+    match_association,
+    match_attribute,
+    match_expression,
+    match_object,
+    match_time,
+)
 
-__all__ = ["action", "match"]
+__all__ = [
+    "action",
+    "match",
+    "match_association",
+    "match_attribute",
+    "match_expression",
+    "match_object",
+    "match_time",
+]

@@ -54,7 +54,7 @@ PREDICATES: dict[str, tuple[object, list[tuple[Path, str, str]]]] = {
     "missing-setting": ({"attribute": {"equals": "MR"}}, [(("attribute",), "missing-field", "needs 'select'")]),
     "no-way": (
         {"attribute": {"select": "Modality"}},
-        [(("attribute",), "bad-value", "one of equals, in, matches, exists, absent")],
+        [(("attribute",), "bad-value", "one of equals, in, starts_with")],
     ),
     "two-ways": (
         {"attribute": {"select": "Modality", "equals": "MR", "in": ["MR"]}},

@@ -1,0 +1,180 @@
+"""Predicates on the association an object came over: who sends, from where, to which of our listeners."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+from gateway.model import AttributePath
+from gateway.ports import Facts, predicate
+from gateway.routing.field import AETitle, Network
+from gateway.routing.match_settings import Problem
+from gateway.routing.pattern import Regex
+
+
+@predicate("calling_ae_title")
+@dataclass(frozen=True, slots=True)
+class CallingAETitle:
+    """True when the requestor's Calling AE Title is one of these (case matters)."""
+
+    example: ClassVar[str] = "calling_ae_title: [CT1, CT2]"
+
+    any_of: tuple[AETitle, ...]
+
+    def __call__(self, facts: Facts) -> bool:
+        return facts.association.calling_ae_title in self.any_of
+
+    def attributes(self) -> Iterable[AttributePath]:
+        return ()
+
+    def compared(self, facts: Facts, *, with_values: bool) -> str:
+        return f"the calling AE title is {facts.association.calling_ae_title!r}"
+
+
+@predicate("called_ae_title")
+@dataclass(frozen=True, slots=True)
+class CalledAETitle:
+    """True when the Called AE Title that the requestor used is one of these (case matters)."""
+
+    example: ClassVar[str] = "called_ae_title: RESEARCH"
+
+    any_of: tuple[AETitle, ...]
+
+    def __call__(self, facts: Facts) -> bool:
+        return facts.association.called_ae_title in self.any_of
+
+    def attributes(self) -> Iterable[AttributePath]:
+        return ()
+
+    def compared(self, facts: Facts, *, with_values: bool) -> str:
+        return f"the called AE title is {facts.association.called_ae_title!r}"
+
+
+@predicate("host")
+@dataclass(frozen=True, slots=True)
+class Host:
+    """True when the requestor's address is one of these addresses, or lies in one of these networks (CIDR)."""
+
+    example: ClassVar[str] = "host: [10.1.0.0/16, 'fd00::/8']"
+
+    any_of: tuple[Network, ...]
+
+    def __call__(self, facts: Facts) -> bool:
+        return _is_within(facts.association.remote_host, self.any_of)
+
+    def attributes(self) -> Iterable[AttributePath]:
+        return ()
+
+    def compared(self, facts: Facts, *, with_values: bool) -> str:
+        return f"the requestor's address is {facts.association.remote_host!r}"
+
+
+@lru_cache(maxsize=4096)
+def _is_within(host: str, networks: tuple[Network, ...]) -> bool:
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return any((mapped or address) in network for network in networks)
+
+
+@predicate("listener")
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """True when the association came in at one of these listeners, by name (case matters). A listener without a name
+    of its own is called port-PORT."""
+
+    example: ClassVar[str] = "listener: port-11112"
+
+    any_of: tuple[str, ...]
+
+    def __call__(self, facts: Facts) -> bool:
+        return facts.association.listener in self.any_of
+
+    def attributes(self) -> Iterable[AttributePath]:
+        return ()
+
+    def compared(self, facts: Facts, *, with_values: bool) -> str:
+        return f"the listener is {facts.association.listener!r}"
+
+
+@predicate("tls_subject")
+@dataclass(frozen=True, slots=True)
+class TLSSubject:
+    """True when the client certificate's subject has all these parts, each with one of the texts given for it (case
+    matters): CN, O, OU, C, L, ST, or a part's long name. False without a client certificate."""
+
+    example: ClassVar[str] = "tls_subject: {CN: [ct1.example.org, ct2.example.org], O: Example Hospital}"
+
+    parts: Mapping[str, tuple[str, ...]]
+
+    def __call__(self, facts: Facts) -> bool:
+        subject = facts.association.tls_subject
+        if not subject:
+            return False
+        found = subject_parts(subject)
+        return all(any(text in found.get(name, ()) for text in texts) for name, texts in self.parts.items())
+
+    def attributes(self) -> Iterable[AttributePath]:
+        return ()
+
+    def compared(self, facts: Facts, *, with_values: bool) -> str:
+        subject = facts.association.tls_subject
+        return f"the subject is {subject!r}" if subject else "there is no client certificate"
+
+
+@lru_cache(maxsize=1024)
+def subject_parts(subject: str) -> Mapping[str, tuple[str, ...]]:
+    """``CN=a,OU=b,OU=c`` → {CN: (a,), OU: (b, c)}; a backslash takes a comma's meaning away (RFC 4514 §2.4)."""
+    found: dict[str, tuple[str, ...]] = {}
+    for part in re.findall(r"(?:[^\\,]|\\.)+", subject, re.DOTALL):
+        name, _, text = part.partition("=")
+        found[name] = (*found.get(name, ()), re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL))
+    return found
+
+
+@predicate("user_identity")
+@dataclass(frozen=True, slots=True)
+class UserIdentity:
+    """True when the user name of the requestor's user identity (PS3.7 §D.3.3.7) is one of these (case matters).
+
+    matches: an RE2 regular expression, found anywhere unless anchored with ^ and $. exists: whether there is a name at
+    all. The gateway does not check passwords: only TLS, or a network that can be trusted, makes a name sure.
+    """
+
+    example: ClassVar[str] = "user_identity: {matches: '@example[.]org$'}"
+
+    shorthand: ClassVar[str] = "any_of"
+
+    any_of: tuple[str, ...] | None = None
+    matches: Regex | None = None
+    exists: bool | None = None
+
+    def __call__(self, facts: Facts) -> bool:
+        name = facts.association.user_identity
+        if self.exists is not None:
+            return bool(name) is self.exists
+        if self.matches is not None:
+            return bool(name) and self.matches.search(name)
+        return bool(name) and name in (self.any_of or ())
+
+    def attributes(self) -> Iterable[AttributePath]:
+        return ()
+
+    def compared(self, facts: Facts, *, with_values: bool) -> str:
+        name = facts.association.user_identity
+        if not name:
+            return "there is no user identity"
+        return f"the user name is {name!r}" if with_values else "there is a user identity"
+
+    def problems(self) -> Iterable[Problem]:
+        ways = [way for way in ("any_of", "matches", "exists") if getattr(self, way) is not None]
+        if not ways:
+            yield (), "user_identity needs one of any_of, matches, exists"
+        for extra in ways[1:]:
+            yield (extra,), f"user_identity compares in one way only, and has {ways[0]!r} already; combine with all:"
