@@ -11,8 +11,11 @@ from gateway.query.attributes import (
     DATE_TIME_PAIRS,
     INDEXED,
     INDEXED_SEQUENCES,
+    PATIENT_ID,
+    SERIES_INSTANCE_UID,
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
     TIMEZONE_OFFSET_FROM_UTC,
     hexadecimal,
     vr_for,
@@ -53,8 +56,11 @@ _PAIRS = {
 }
 
 
-def index_entry(level: Level) -> IndexEntry:
-    """The entry of an object that was scanned for `attributes.indexed_paths()`, after coercions."""
+def index_entry(level: Level) -> IndexEntry | None:
+    """The entry of an object that was scanned for `attributes.indexed_paths()`, after coercions; None for one without
+    study and series, which no query could name."""
+    if not level.text(STUDY_INSTANCE_UID) or not level.text(SERIES_INSTANCE_UID):
+        return None
     offset = (level.text(TIMEZONE_OFFSET_FROM_UTC) or ("",))[0]
     return IndexEntry(
         patient=_level_text(level, QueryLevel.PATIENT, offset),
@@ -73,6 +79,8 @@ def _level_text(level: Level, which: QueryLevel, offset: str) -> str:
     if offset:
         for day, moment in _PAIRS[which]:
             _add_utc(found, day, moment, offset)
+    if which is QueryLevel.PATIENT and hexadecimal(PATIENT_ID) not in found:
+        found[hexadecimal(STUDY_INSTANCE_UID)] = (level.text(STUDY_INSTANCE_UID) or ("",))[0]  # nobody else's
     return _encode(found)
 
 

@@ -16,13 +16,17 @@ CREATE TABLE patient (
     patient_key INTEGER PRIMARY KEY,
     attributes TEXT NOT NULL,
     patient_id TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."00100020"', '')) STORED,
+    of_study TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."0020000D"', '')) STORED, -- without a patient ID
     issuer_of_patient_id TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."00100021"', '')) STORED,
+    birth_date TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."00100030"', '')) STORED,
     alphabetic_name TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."00100010="[0][0]', '')) STORED,
     ideographic_name TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."00100010="[0][1]', '')) STORED,
     phonetic_name TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."00100010="[0][2]', '')) STORED
 ) STRICT;
 
-CREATE UNIQUE INDEX patient_by_patient_id ON patient (patient_id, issuer_of_patient_id);
+-- Senders that share a patient ID for two people must not have one answered with the other's name.
+CREATE UNIQUE INDEX patient_by_patient_id
+ON patient (patient_id, issuer_of_patient_id, alphabetic_name, birth_date, of_study);
 CREATE INDEX patient_by_alphabetic_name ON patient (alphabetic_name);
 CREATE INDEX patient_by_ideographic_name ON patient (ideographic_name) WHERE ideographic_name <> '';
 CREATE INDEX patient_by_phonetic_name ON patient (phonetic_name) WHERE phonetic_name <> '';
