@@ -79,6 +79,8 @@ _TEXT_VRS: dict[str, _TextVR] = {
     "UT": _row(_UNLIMITED, _LINES, _ON_LINES),
 }
 
+_BINARY = {"OB": "B", "OD": "d", "OF": "f", "OL": "I", "OV": "Q", "OW": "H", "UN": "B"}
+"""Rules do not set these; a rewrite may, as the numbers that such a value is made of (PS3.5 Table 6.2-1)."""
 _INTEGERS = {vr: code for vr, code in NUMBERS.items() if vr not in ("FL", "FD")}
 
 
@@ -124,6 +126,9 @@ def encode(values: tuple[str, ...], vr: str, codecs: charset.Encodings, *, is_bi
         return _encode_text(values, vr, codecs)
     order = ">" if is_big_endian else "<"
     try:
+        if vr in _BINARY:
+            encoded = b"".join(struct.pack(order + _BINARY[vr], _number(value, vr)) for value in values)
+            return encoded + b"\0" * (len(encoded) % 2)
         if vr in _INTEGERS:
             return b"".join(struct.pack(order + _INTEGERS[vr], int(value)) for value in values)
         if vr in NUMBERS:
@@ -133,6 +138,10 @@ def encode(values: tuple[str, ...], vr: str, codecs: charset.Encodings, *, is_bi
     except (ValueError, struct.error, OverflowError):
         raise Refusal(f"not a value of VR {vr}: expected {_EXPECTED.get(vr, 'a number')}") from None
     raise Refusal(f"VR {vr} cannot be made from text")
+
+
+def _number(value: str, vr: str) -> int | float:
+    return float(value) if vr in ("OD", "OF") else int(value)
 
 
 _EXPECTED = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.dataset.dictionary import SEQUENCE, is_private, vr_of
+from gateway.dataset.encode import problem_with
 from gateway.dataset.value import BULK
 from gateway.ports import KEEP, REMOVE, Change, Element, Refusal, Repainted
 from gateway.routing.deidentification.clean import cleaned
@@ -160,7 +161,8 @@ class Deidentification:
         after = tuple(cleaned(value, self.identifying) for value in element.values)
         if after == element.values:
             return KEEP
-        return after if any(after) else None
+        is_writable = not problem_with(after, vr) and "\ufffd" not in "".join(after)
+        return after if any(after) and is_writable else None
 
 
 _OTHER_TEXT: Final = frozenset({"AE", "AS", "DA", "DT", "PN", "TM", "UR"})
