@@ -99,6 +99,10 @@ class Level:
     def add(self, tag: int, vr: str, raw: bytes) -> None:
         self._raw.setdefault(tag, (vr, raw))
 
+    def written(self, tags: Iterable[int]) -> tuple[tuple[str, bytes] | None, ...]:
+        """VR and value field of each as they were scanned, None where absent; later changes do not show."""
+        return tuple(map(self._raw.get, tags))
+
     def text(self, tag: int) -> Texts | None:
         """The values of an attribute of this level; None when it is absent."""
         known = self._texts.get(tag)
