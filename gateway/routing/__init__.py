@@ -2,6 +2,7 @@
 
 from gateway.routing import (
     action,
+    action_deidentify,
     match,
     match_association,
     match_attribute,
@@ -12,6 +13,7 @@ from gateway.routing import (
 
 __all__ = [
     "action",
+    "action_deidentify",
     "match",
     "match_association",
     "match_attribute",
