@@ -12,9 +12,9 @@ import structlog
 
 from gateway.dataset.splice import splice
 from gateway.dimse.event import Event
-from gateway.model import Instance, PayloadRef
+from gateway.model import IndexEntry, Instance, PayloadRef
 from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, peer_label
-from gateway.query.entry import index_entry
+from gateway.query.entry import IndexEntries
 from gateway.routing.table import Plan, RoutingTable
 
 SUCCESS = 0x0000
@@ -36,6 +36,7 @@ class StoreDesk:
     now: Callable[[], datetime] = utc_now
     told: deque[str] = field(default_factory=lambda: deque(maxlen=256))
     """Associations whose first held instance was logged."""
+    entries: IndexEntries = field(default_factory=IndexEntries)
     log: Any = log
     """Where what is not stored is told."""
 
@@ -77,10 +78,11 @@ async def accept(event: Event, desk: StoreDesk) -> Instance | None:
     if not plan.routes:
         return None
     edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
-    return await desk.journal.commit(as_instance(plan, is_indexed=bool(table.indexed)), event.body, edited, plan.routes)
+    entry = desk.entries.entry(plan.facts.level, is_edited=bool(plan.edits)) if table.indexed else None
+    return await desk.journal.commit(as_instance(plan, entry), event.body, edited, plan.routes)
 
 
-def as_instance(plan: Plan, *, is_indexed: bool) -> Instance:
+def as_instance(plan: Plan, index: IndexEntry | None) -> Instance:
     """The instance as it will be kept: after the coercions."""
     facts = plan.facts
     return Instance(
@@ -92,7 +94,7 @@ def as_instance(plan: Plan, *, is_indexed: bool) -> Instance:
         association=facts.association,
         payload=NOT_STORED,
         received_at=facts.received_at,
-        index=index_entry(facts.level) if is_indexed else None,
+        index=index,
     )
 
 

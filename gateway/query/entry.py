@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gateway.dataset.scan import Level
 from gateway.model import IndexEntry, QueryLevel
@@ -15,6 +15,7 @@ from gateway.query.attributes import (
     SERIES_INSTANCE_UID,
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
+    SPECIFIC_CHARACTER_SET,
     STUDY_INSTANCE_UID,
     TIMEZONE_OFFSET_FROM_UTC,
     hexadecimal,
@@ -28,6 +29,10 @@ MAX_VALUE_CHARACTERS = 1024
 """Of one value; comments and histories are cut there."""
 MAX_VALUES = 64
 """Of one attribute, and items of one sequence."""
+
+KEPT_ABOVE = 1024
+KEPT_PIECES = 8192
+KEPT_CIRCUMSTANCES = 64
 
 NAMES = "="
 """Added to a tag: the folded component groups of each name."""
@@ -55,19 +60,101 @@ _PAIRS = {
     for level in QueryLevel
 }
 
+_ABOVE = (QueryLevel.PATIENT, QueryLevel.STUDY, QueryLevel.SERIES)
+_ABOVE_TAGS = (SPECIFIC_CHARACTER_SET, *(tag for each in _ABOVE for tag in INDEXED[each]))
+_ABOVE_ITEMS = tuple(
+    (tag, (SPECIFIC_CHARACTER_SET, *inner)) for each in _ABOVE for tag, inner in INDEXED_SEQUENCES[each].items()
+)
+_IMAGE_TAGS = tuple(tag for tag, _, _ in _PLANS[QueryLevel.IMAGE])
+_IMAGE_PAIRS = tuple(pair for pair in DATE_TIME_PAIRS if pair[0] in INDEXED[QueryLevel.IMAGE])
+_IMAGE_SEQUENCES = tuple(INDEXED_SEQUENCES[QueryLevel.IMAGE])
 
-def index_entry(level: Level) -> IndexEntry | None:
-    """The entry of an object that was scanned for `attributes.indexed_paths()`, after coercions; None for one without
-    study and series, which no query could name."""
-    if not level.text(STUDY_INSTANCE_UID) or not level.text(SERIES_INSTANCE_UID):
-        return None
-    offset = (level.text(TIMEZONE_OFFSET_FROM_UTC) or ("",))[0]
+
+class IndexEntries:
+    """Makes entries. Instances of one series have most of their attributes in common: what was made of the same bytes
+    before is not made again. For one thread."""
+
+    def __init__(self) -> None:
+        self._above: dict[tuple[object, ...], tuple[str, str, str]] = {}
+        """Patient, study and series by everything they are made of."""
+        self._pieces: dict[tuple[object, ...], dict[tuple[int, object], str]] = {}
+        """By encoding, character set and time zone: one attribute of an image as a piece of JSON, by what it is made of."""
+
+    def entry(self, level: Level, *, is_edited: bool = False) -> IndexEntry | None:
+        """The entry of an object that was scanned for `attributes.indexed_paths()`; None for one without study and
+        series, which no query could name. `is_edited` says that coercions changed what was scanned."""
+        if not level.text(STUDY_INSTANCE_UID) or not level.text(SERIES_INSTANCE_UID):
+            return None
+        if is_edited:
+            return _entry(level)
+        written = level.written(_ABOVE_TAGS)
+        inner = tuple([item.written(tags) for tag, tags in _ABOVE_ITEMS for item in level.items.get(tag, ())])
+        encoding = (level.encoding.is_implicit, level.encoding.is_big_endian)
+        key = (encoding, written, inner)
+        above = self._above.get(key)
+        if above is None:
+            entry = _entry(level)
+            if len(self._above) >= KEPT_ABOVE:
+                self._above.clear()
+            self._above[key] = (entry.patient, entry.study, entry.series)
+            return entry
+        offset = _offset(level)
+        if any(level.items.get(tag) for tag in _IMAGE_SEQUENCES):
+            return IndexEntry(*above, _level_text(level, QueryLevel.IMAGE, offset))
+        return IndexEntry(*above, self._image(level, offset, self._pieces_for(encoding, written[0], offset)))
+
+    def _pieces_for(self, *circumstances: object) -> dict[tuple[int, object], str]:
+        pieces = self._pieces.get(circumstances)
+        if pieces is None:
+            if len(self._pieces) >= KEPT_CIRCUMSTANCES:
+                self._pieces.clear()
+            pieces = self._pieces[circumstances] = {}
+        return pieces
+
+    def _image(self, level: Level, offset: str, known: dict[tuple[int, object], str]) -> str:
+        pieces = []
+        for step, written in zip(_PLANS[QueryLevel.IMAGE], level.written(_IMAGE_TAGS), strict=True):
+            if written is None:
+                continue
+            piece = known.get((step[0], written))
+            if piece is None:
+                piece = _encode(_values(level, (step,), offset))[1:-1]
+                if len(known) >= KEPT_PIECES:
+                    known.clear()
+                known[step[0], written] = piece
+            if piece:
+                pieces.append(piece)
+        if offset:
+            pieces += self._pairs(level, offset, known)
+        return "{" + ",".join(pieces) + "}"
+
+    def _pairs(self, level: Level, offset: str, known: dict[tuple[int, object], str]) -> Iterator[str]:
+        """Dates with their times in UTC."""
+        for day, moment in _IMAGE_PAIRS:
+            written = level.written((day, moment))
+            if None in written:
+                continue
+            piece = known.get((day, written))
+            if piece is None:
+                found: dict[str, object] = {hexadecimal(tag): (level.text(tag) or ("",))[0] for tag in (day, moment)}
+                _add_utc(found, hexadecimal(day), hexadecimal(moment), offset)
+                piece = known[day, written] = _encode(dict(list(found.items())[2:]))[1:-1]
+            if piece:
+                yield piece
+
+
+def _entry(level: Level) -> IndexEntry:
+    offset = _offset(level)
     return IndexEntry(
         patient=_level_text(level, QueryLevel.PATIENT, offset),
         study=_level_text(level, QueryLevel.STUDY, offset),
         series=_level_text(level, QueryLevel.SERIES, offset),
         image=_level_text(level, QueryLevel.IMAGE, offset),
     )
+
+
+def _offset(level: Level) -> str:
+    return (level.text(TIMEZONE_OFFSET_FROM_UTC) or ("",))[0]
 
 
 def _level_text(level: Level, which: QueryLevel, offset: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 WILD_CARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 """Where `*` and `?` are wild cards (PS3.4 §C.2.2.2.4)."""
@@ -87,13 +87,18 @@ def in_utc(text: str, offset: str) -> str | None:
     match = _OFFSET.fullmatch(offset)
     if match is None:
         return text
-    minutes = (int(match[2]) * 60 + int(match[3])) * (-1 if match[1] == "-" else 1)
+    minutes = int(match[2]) * 60 + int(match[3])
+    seconds = int(text[12:14])
     try:
-        zone = timezone(timedelta(minutes=minutes))
-        moment = datetime.strptime(text, "%Y%m%d%H%M%S.%f").replace(tzinfo=zone).astimezone(UTC)
+        moment = (
+            datetime(  # noqa: DTZ001 - the result is UTC as text
+                int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:12]), min(seconds, 59)
+            )
+            - timedelta(minutes=-minutes if match[1] == "-" else minutes)
+        )
     except (ValueError, OverflowError):
         return None
-    return f"{moment:%Y%m%d%H%M%S}.{moment.microsecond:06d}".rjust(21, "0")
+    return f"{moment.year:04d}{moment:%m%d%H%M}{seconds:02d}{text[14:]}"
 
 
 def bounds(value: str, vr: str, timezone_offset: str = "") -> tuple[str, str] | None:
