@@ -1,4 +1,4 @@
-"""Associations that we ask for: C-ECHO and C-STORE as an SCU."""
+"""Associations that we ask for: C-ECHO, C-STORE, C-FIND, C-GET and C-MOVE as an SCU."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -16,13 +17,17 @@ from gateway.dimse.association import Association, AssociationEnded
 from gateway.dimse.connection import Hold
 from gateway.dimse.context import VERIFICATION, AcceptedContext
 from gateway.dimse.deadlines import Timer
+from gateway.dimse.identifiers import as_identifier
+from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.pdata import SMALLEST_MAXIMUM
 from gateway.dimse.proposal import Accepted, decode_accept, decode_reject, describe_reject, encode_request
+from gateway.dimse.responses import OnStore, Responses
 from gateway.dimse.tls import client_context
 from gateway.dimse.upper_layer import AbortReason, Event, Primitive, State
 from gateway.model import AssociationFacts, Limits, Peer, ProposedContext
 from gateway.ports import (
+    DataSetReceiver,
     DestinationDown,
     DestinationRefuses,
     EncodedDataSet,
@@ -59,6 +64,9 @@ class ClientAssociation(Association):
         self._opening: asyncio.Future[Accepted] = self._loop.create_future()
         self._by_syntax: dict[tuple[str, str], AcceptedContext] = {}
         self._has_joined = False
+        self._conversation: Responses | None = None
+        self._last_conversation: Responses | None = None
+        """Some send more after their final response."""
         self.accepted: Mapping[tuple[str, str], int] = {}
         """(abstract syntax, transfer syntax) → presentation context ID, where we are the SCU."""
         self.identity_response: bytes | None = None
@@ -84,7 +92,7 @@ class ClientAssociation(Association):
     @property
     def is_busy(self) -> bool:
         """True between a request and its last response."""
-        return bool(self._waiting) or self.is_sending
+        return bool(self._waiting) or self.is_sending or self._conversation is not None
 
     def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
         """True when all of `contexts` were proposed, accepted or not."""
@@ -99,7 +107,7 @@ class ClientAssociation(Association):
         """
         context = next((item for item in self._by_syntax.values() if item.service == "echo"), None)
         if context is None:
-            raise DestinationRefuses(f"{self._name} did not accept the Verification SOP class")
+            raise DestinationRefuses(f"{self.name} did not accept the Verification SOP class")
         request: Command = {"AffectedSOPClassUID": VERIFICATION, "CommandField": CommandField.C_ECHO}
         response = await self._request(context, request, None)
         return int(response["Status"])
@@ -129,7 +137,7 @@ class ClientAssociation(Association):
         """
         context = self._by_syntax.get((sop_class_uid, transfer_syntax_uid))
         if context is None:
-            raise DestinationRefuses(f"{self._name} accepted no context for {sop_class_uid} in {transfer_syntax_uid}")
+            raise DestinationRefuses(f"{self.name} accepted no context for {sop_class_uid} in {transfer_syntax_uid}")
         request: Command = {
             "AffectedSOPClassUID": sop_class_uid,
             "CommandField": CommandField.C_STORE,
@@ -140,6 +148,138 @@ class ClientAssociation(Association):
             request["MoveOriginatorApplicationEntityTitle"], request["MoveOriginatorMessageID"] = move_originator
         response = await self._request(context, request, body)
         return StoreResponse(int(response["Status"]), str(response.get("ErrorComment", "")))
+
+    def c_find(
+        self,
+        identifier: Any,
+        *,
+        sop_class_uid: str,
+        priority: int = 0,
+        response_s: float | None = None,
+        limit_s: float | None = None,
+    ) -> Responses:
+        """C-FIND: ``async with association.c_find(…) as responses: async for response in responses: …``.
+
+        Args:
+            identifier: a data set, or its bytes in `identifier_syntax(sop_class_uid)`.
+            sop_class_uid: of the information model; it must be accepted.
+            priority: 0 medium, 1 high, 2 low.
+            response_s: time limit of every response; None: the peer's `timers.dimse_s`.
+            limit_s: time limit of the whole operation; None: none.
+
+        Raises:
+            DestinationRefuses: no accepted context.
+            ValueError: the identifier cannot be encoded.
+        """
+        return self._ask("find", CommandField.C_FIND, identifier, sop_class_uid, priority, response_s, limit_s)
+
+    def c_move(
+        self,
+        identifier: Any,
+        *,
+        sop_class_uid: str,
+        destination: str,
+        priority: int = 0,
+        response_s: float | None = None,
+        limit_s: float | None = None,
+    ) -> Responses:
+        """C-MOVE to the AE title `destination`; the rest as `c_find`. Raises DestinationRefuses, ValueError."""
+        more: Command = {"MoveDestination": destination}
+        return self._ask("move", CommandField.C_MOVE, identifier, sop_class_uid, priority, response_s, limit_s, more)
+
+    def c_get(
+        self,
+        identifier: Any,
+        *,
+        sop_class_uid: str,
+        on_store: OnStore,
+        receiver: Callable[[], DataSetReceiver] = MemoryReceiver,
+        priority: int = 0,
+        response_s: float | None = None,
+        limit_s: float | None = None,
+    ) -> Responses:
+        """C-GET; the rest as `c_find`. The storage classes need the SCP role (`gateway.dimse.asking.as_store_scp`).
+
+        Args:
+            on_store: called with every instance that arrives, one at a time, in order; gives the C-STORE status.
+            receiver: takes the data set of one instance while it arrives.
+
+        Raises:
+            DestinationRefuses, ValueError: as `c_find`.
+        """
+        field = CommandField.C_GET
+        return self._ask(
+            "get",
+            field,
+            identifier,
+            sop_class_uid,
+            priority,
+            response_s,
+            limit_s,
+            on_store=on_store,
+            receiver=receiver,
+        )
+
+    def identifier_syntax(self, sop_class_uid: str) -> str:
+        """Transfer syntax of the context for an information model. Raises DestinationRefuses."""
+        return str(self._context_of(sop_class_uid).transfer_syntax)
+
+    def _context_of(self, sop_class_uid: str) -> AcceptedContext:
+        found = (context for (uid, _), context in self._by_syntax.items() if uid == sop_class_uid)
+        context = next(found, None)
+        if context is None:
+            raise DestinationRefuses(f"{self.name} accepted no context for {sop_class_uid}")
+        return context
+
+    def _ask(
+        self,
+        service: str,
+        field: CommandField,
+        identifier: Any,
+        sop_class_uid: str,
+        priority: int,
+        response_s: float | None,
+        limit_s: float | None,
+        more: Command | None = None,
+        **stores: Any,
+    ) -> Responses:
+        context = self._context_of(sop_class_uid)
+        if context.service != service:
+            raise DestinationRefuses(f"{sop_class_uid} is not for C-{service.upper()}")
+        request: Command = {
+            "AffectedSOPClassUID": sop_class_uid,
+            "CommandField": field,
+            "Priority": priority,
+            **(more or {}),
+        }
+        body = as_identifier(identifier, str(context.transfer_syntax))
+        seconds = self._timers.dimse_s if response_s is None else response_s
+        return Responses(self, context, request, body, response_s=seconds, limit_s=limit_s, **stores)
+
+    def converse(self, responses: Responses, request: Command) -> None:
+        """From now on `responses` takes what answers `request`, which gets its message ID. Raises AssociationEnded."""
+        if self._ended is not None:
+            raise AssociationEnded(self._ended)
+        if self.is_busy:
+            raise RuntimeError("one request at a time on an association")
+        self._message_id = request["MessageID"] = self._message_id % 65535 + 1
+        self._conversation = responses
+        self._deadlines.stop(Timer.IDLE)
+
+    def conversation_over(self, responses: Responses) -> None:
+        """Nothing more of `responses` is wanted."""
+        if self._conversation is responses:
+            self._conversation, self._last_conversation = None, responses
+            self.read_on()
+
+    def read_no_more(self) -> None:
+        """Read nothing until `read_on`."""
+        self._hold(Hold.QUEUE)
+
+    def read_on(self) -> None:
+        """Read again."""
+        if self._held & Hold.QUEUE:
+            self._unhold(Hold.QUEUE)
 
     async def release(self) -> None:
         """Release, and return when the connection is gone; a peer that does not answer is aborted."""
@@ -153,7 +293,7 @@ class ClientAssociation(Association):
 
     async def _request(self, context: AcceptedContext, request: Command, body: EncodedDataSet | None) -> Command:
         """Send a request and return the command set of its response."""
-        if self._waiting:
+        if self._waiting or self._conversation is not None:
             raise RuntimeError("one request at a time on an association")
         waiting = self._expect_response(request)
         self._deadlines.stop(Timer.IDLE)
@@ -165,7 +305,7 @@ class ClientAssociation(Association):
             self._deadlines.start(Timer.RESPONSE, self._timers.dimse_s)
             message = await waiting
         except AssociationEnded as error:
-            raise DestinationDown(f"{self._name}: {error}") from None
+            raise DestinationDown(f"{self.name}: {error}") from None
         except BaseException:
             self.abort("a request was given up")  # what was sent cannot be taken back
             raise
@@ -174,16 +314,21 @@ class ClientAssociation(Association):
             self._deadlines.stop(Timer.RESPONSE)
         if message.command["CommandField"] != request["CommandField"] | RESPONSE:
             self.abort("a response of another kind")
-            raise DestinationDown(f"{self._name} answered with another kind of response")
+            raise DestinationDown(f"{self.name} answered with another kind of response")
         if "Status" not in message.command:
             self.abort("a response without Status")
-            raise DestinationDown(f"{self._name} answered without a status")
+            raise DestinationDown(f"{self.name} answered without a status")
         return message.command
 
     def _message_received(self, message: Message) -> None:
         field = message.command["CommandField"]
         if field & RESPONSE:
-            self._response_received(message)
+            if not self._is_of_conversation(message):
+                message.close()
+                self._response_received(message)
+            return
+        conversation = self._conversation
+        if conversation is not None and "MessageID" in message.command and conversation.takes_store(message):
             return
         message.close()
         if field == CommandField.C_CANCEL:
@@ -199,10 +344,23 @@ class ClientAssociation(Association):
         with contextlib.suppress(AssociationEnded):  # we are releasing
             self.send_command(message.context.context_id, refusal)
 
+    def _is_of_conversation(self, message: Message) -> bool:
+        if message.command.get("MessageIDBeingRespondedTo") in self._waiting:
+            return False
+        for responses in (self._conversation, self._last_conversation):
+            if responses is not None and responses.is_answered_by(message):
+                responses.received(message)
+                return True
+        return False
+
+    def _open_data_set(self, message: Message) -> DataSetReceiver | None:
+        return self._conversation.receiver_for(message) if self._conversation is not None else None
+
     # --- opening and closing ---------------------------------------------------------------------------------------
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """The peer, for messages."""
         called = self._peer.associate.called_ae_title or self._peer.ae_title
         return f"{self._peer.name} ({called} at {self._peer.host}:{self._peer.port})"
 
@@ -220,7 +378,7 @@ class ClientAssociation(Association):
         except TimeoutError:
             self.abort("no answer to A-ASSOCIATE-RQ")
             raise DestinationDown(
-                f"{self._name} did not answer the association request in {self._timers.association_s:g} s"
+                f"{self.name} did not answer the association request in {self._timers.association_s:g} s"
             ) from None
         except BaseException:
             self.abort("association given up")
@@ -234,10 +392,10 @@ class ClientAssociation(Association):
         self.accepted = {key: context.context_id for key, context in self._by_syntax.items()}
         if 0 < accepted.max_pdu_bytes < SMALLEST_MAXIMUM:
             self.abort()
-            raise DestinationRefuses(f"{self._name} takes PDUs of {accepted.max_pdu_bytes} bytes only")
+            raise DestinationRefuses(f"{self.name} takes PDUs of {accepted.max_pdu_bytes} bytes only")
         if not accepted.contexts:
             await self.release()
-            raise NoContextAccepted(f"{self._name} accepted none of {len(self._proposed)} presentation contexts")
+            raise NoContextAccepted(f"{self.name} accepted none of {len(self._proposed)} presentation contexts")
 
     def _read_pdu(self, event: Event, data: bytes) -> object:
         if event is Event.ASSOCIATE_AC_PDU and self._upper.state is State.AWAITING_ASSOCIATE_AC:
@@ -260,7 +418,7 @@ class ClientAssociation(Association):
     def _rejected(self, pdu: bytes) -> None:
         reject = decode_reject(pdu)
         kind = DestinationDown if reject.result == TRANSIENT_REJECTION else DestinationRefuses
-        self._fail_opening(kind(f"{self._name} rejected the association: {describe_reject(reject)}"))
+        self._fail_opening(kind(f"{self.name} rejected the association: {describe_reject(reject)}"))
         self._count("rejected")
         self._end("rejected")
 
@@ -278,7 +436,9 @@ class ClientAssociation(Association):
             self._opening.exception()  # retrieved: nobody may be waiting any more
 
     def _association_ended(self, reason: str) -> None:
-        self._fail_opening(DestinationDown(f"{self._name}: {reason}"))
+        if self._conversation is not None:
+            self._conversation.ended(reason)
+        self._fail_opening(DestinationDown(f"{self.name}: {reason}"))
         if not self._has_joined:
             return
         self._count("released" if reason == "released" else "aborted")
@@ -288,7 +448,7 @@ class ClientAssociation(Association):
 
     def _lost(self, error: Exception | None) -> None:
         if isinstance(error, ssl.SSLError):
-            self._fail_opening(DestinationRefuses(f"{self._name}: TLS failed: {error}"))
+            self._fail_opening(DestinationRefuses(f"{self.name}: TLS failed: {error}"))
         super()._lost(error)
 
 

@@ -7,29 +7,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
-from pydicom.dataset import Dataset
 
 from gateway.dimse.associate_keywords import Target
 from gateway.dimse.association import AssociationEnded
 from gateway.dimse.client import ClientAssociation
-from gateway.dimse.identifiers import encode_data_set, without_bulk_data
-from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.pool import AssociationPool
+from gateway.dimse.sendable import Sendable
 from gateway.dimse.status import Category
 from gateway.dimse.tally import Result
-from gateway.dimse.yields import EncodedInstance
 from gateway.model import ProposedContext
-from gateway.ports import DestinationDown, EncodedDataSet, GatewayError
+from gateway.ports import DestinationDown, GatewayError
 
 if TYPE_CHECKING:
     from gateway.dimse.acceptor import AcceptedAssociation
 
 log = structlog.get_logger()
-
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-_INTERCHANGEABLE = (EXPLICIT_LITTLE, "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99")
-"""Little endian without compression: a data set in one can be written in the others."""
 
 _RESULTS = {Category.SUCCESS: Result.COMPLETED, Category.WARNING: Result.WARNING}
 
@@ -37,111 +30,6 @@ _RESULTS = {Category.SUCCESS: Result.COMPLETED, Category.WARNING: Result.WARNING
 def result_of(status: int) -> Result:
     """What a C-STORE response means for the sub-operation; whatever is neither Success nor Warning failed."""
     return _RESULTS.get(Category.of(status), Result.FAILED)
-
-
-# --- what is sent -----------------------------------------------------------------------------------------------
-
-
-class Sendable(Protocol):
-    """An instance on its way to one or many destinations."""
-
-    @property
-    def sop_class_uid(self) -> str: ...
-    @property
-    def sop_instance_uid(self) -> str: ...
-    @property
-    def transfer_syntaxes(self) -> Sequence[str]:
-        """What it can be sent in, the preferred one first."""
-        ...
-
-    async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
-        """The bytes; they stay the instance's."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class SendableDataset:
-    """A data set of pydicom. It is sent in its own transfer syntax, or written in another uncompressed one.
-
-    Raises:
-        ValueError: it has no SOP Class UID or no SOP Instance UID.
-    """
-
-    def __init__(self, dataset: Dataset, *, is_without_bulk_data: bool = False) -> None:
-        self._dataset = dataset
-        self._is_without_bulk_data = is_without_bulk_data
-        self._encoded: dict[str, MemoryDataSet] = {}
-        self.sop_class_uid = str(dataset.get("SOPClassUID") or "")
-        self.sop_instance_uid = str(dataset.get("SOPInstanceUID") or "")
-        if not self.sop_class_uid or not self.sop_instance_uid:
-            raise ValueError("the data set has no SOP Class UID or no SOP Instance UID")
-        own = _transfer_syntax_of(dataset)
-        others = [uid for uid in _INTERCHANGEABLE if uid != own] if own in _INTERCHANGEABLE else []
-        self.transfer_syntaxes = (own, *others)
-
-    async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
-        """Encoded once for each transfer syntax."""
-        if transfer_syntax_uid not in self._encoded:
-            body: EncodedDataSet = MemoryDataSet(encode_data_set(self._dataset, transfer_syntax_uid))
-            if self._is_without_bulk_data:
-                body = without_bulk_data(body, transfer_syntax_uid)
-            self._encoded[transfer_syntax_uid] = MemoryDataSet(body.view())
-        return self._encoded[transfer_syntax_uid]
-
-    def close(self) -> None:
-        """Forget the bytes."""
-        self._encoded.clear()
-
-
-def _transfer_syntax_of(dataset: Dataset) -> str:
-    meta = getattr(dataset, "file_meta", None)
-    uid = str(meta.get("TransferSyntaxUID") or "") if meta is not None else ""
-    return uid or EXPLICIT_LITTLE
-
-
-class SendableBytes:
-    """An `EncodedInstance`; its body is opened when the first destination wants it."""
-
-    def __init__(self, instance: EncodedInstance, *, is_without_bulk_data: bool = False) -> None:
-        self._instance = instance
-        self._is_without_bulk_data = is_without_bulk_data
-        self._opening: asyncio.Task[EncodedDataSet] | None = None
-        self.sop_class_uid = str(instance.sop_class_uid)
-        self.sop_instance_uid = str(instance.sop_instance_uid)
-        self.transfer_syntaxes = (str(instance.transfer_syntax_uid),)
-
-    async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
-        """Opened once for all destinations."""
-        if self._opening is None:
-            self._opening = asyncio.ensure_future(self._open())
-        return await asyncio.shield(self._opening)
-
-    async def _open(self) -> EncodedDataSet:
-        given = self._instance.body
-        body = await given() if callable(given) else given
-        if not self._is_without_bulk_data:
-            return body
-        stripped = without_bulk_data(body, self.transfer_syntaxes[0])
-        if stripped is not body:
-            body.close()
-        return stripped
-
-    def close(self) -> None:
-        """Close the body, also one that is still being opened."""
-        if self._opening is not None:
-            self._opening.add_done_callback(_close_opened)
-            self._opening.cancel()
-        elif not callable(self._instance.body):
-            self._instance.body.close()
-
-
-def _close_opened(opening: asyncio.Task[EncodedDataSet]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
-
-
-# --- where it goes ----------------------------------------------------------------------------------------------
 
 
 class Line(Protocol):
@@ -154,6 +42,10 @@ class Line(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class _NoMoreAssociations(Exception):
+    """The destination takes no further association; others are open."""
 
 
 class DestinationLine:
@@ -169,6 +61,7 @@ class DestinationLine:
         self._originator = originator
         self._room = asyncio.Semaphore(max(1, width))
         self._free: list[ClientAssociation] = []
+        self._in_use = 0
         self._down = ""
         self._told: set[str] = set()
         listed: dict[str, set[str]] = {}
@@ -183,16 +76,22 @@ class DestinationLine:
 
     async def send(self, instance: Sendable) -> Result:
         """C-STORE over an association of ours; once more over another one when the first is lost."""
-        async with self._room:
-            for _ in range(2):
-                if self._down:
-                    return Result.FAILED
-                try:
-                    return await self._send(instance)
-                except DestinationDown as error:
-                    lost = str(error)
-            self._give_up(lost)
-            return Result.FAILED
+        losses = 0
+        while not self._down:
+            await self._room.acquire()
+            has_room = True
+            try:
+                return await self._send(instance)
+            except _NoMoreAssociations:
+                has_room = False  # this one's place is gone; those that are open do the work
+            except DestinationDown as error:
+                losses += 1
+                if losses > 1:
+                    self._give_up(str(error))
+            finally:
+                if has_room:
+                    self._room.release()
+        return Result.FAILED
 
     async def _send(self, instance: Sendable) -> Result:
         proposals = self._proposals(instance)
@@ -202,9 +101,11 @@ class DestinationLine:
         association = await self._association(proposals)
         if association is None:
             return Result.FAILED
+        self._in_use += 1
         try:
             return await self._store(association, instance)
         finally:
+            self._in_use -= 1
             if association.is_open and not association.is_busy:
                 self._free.append(association)
             else:
@@ -219,6 +120,8 @@ class DestinationLine:
         try:
             return await self._pool.take(self._target.peer, proposals, self._target.tls)
         except (GatewayError, ValueError) as error:
+            if self._in_use:
+                raise _NoMoreAssociations from None
             self._give_up(str(error))
             return None
 

@@ -86,7 +86,7 @@ def negotiate(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], policy
         uid = str(proposal.abstract_syntax)
         if uid in requested:
             scu, scp = requested[uid]
-            replies[uid] = (uid, scu, scp and context.is_scu)
+            replies[uid] = (uid, scu and context.is_scp, scp and context.is_scu)
     return Answer(b"".join(parts), MappingProxyType(accepted), tuple(replies.values()))
 
 
@@ -95,7 +95,9 @@ def _decide(
 ) -> tuple[int, AcceptedContext | None]:
     uid = str(proposal.abstract_syntax)
     service = service_of(uid)
-    if service not in policy.services or (service != "echo" and policy.sop_classes and uid not in policy.sop_classes):
+    is_offered = service in policy.services
+    is_for_get = service == "store" and policy.may_invoke_storage and requested.get(uid, (True, False))[1]
+    if not (is_offered or is_for_get) or (service != "echo" and policy.sop_classes and uid not in policy.sop_classes):
         return ABSTRACT_SYNTAX_NOT_SUPPORTED, None
     allowed: tuple[str, ...] = policy.transfer_syntaxes
     if service == "echo":
@@ -103,7 +105,7 @@ def _decide(
     transfer_syntax = next((uid for uid in proposal.transfer_syntaxes if not allowed or uid in allowed), None)
     if not transfer_syntax:
         return TRANSFER_SYNTAXES_NOT_SUPPORTED, None
-    ours = (True, policy.may_invoke_storage) if service == "store" else (True, False)
+    ours = (is_offered, policy.may_invoke_storage) if service == "store" else (True, False)
     *_, is_scu, is_scp = _roles(requested.get(uid), ours)
     if not (is_scu or is_scp):
         return USER_REJECTION, None

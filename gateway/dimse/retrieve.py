@@ -26,14 +26,14 @@ from gateway.dimse.associate_keywords import target_of
 from gateway.dimse.context import WITHOUT_BULK_DATA
 from gateway.dimse.event import Event
 from gateway.dimse.identifiers import as_identifier, encode_failed_list
-from gateway.dimse.lines import DestinationLine, Line, RequestorLine, Sendable, SendableBytes, SendableDataset, to_all
+from gateway.dimse.lines import DestinationLine, Line, RequestorLine, to_all
 from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.sendable import Sendable, SendableBytes, SendableDataset
 from gateway.dimse.status import Category
 from gateway.dimse.steps import END, Steps
 from gateway.dimse.tally import MOST, Tally
 from gateway.dimse.watch import Interrupted, Watch
-from gateway.dimse.yields import Counters, Destinations, Done, EncodedInstance, Place
-from gateway.model import Peer
+from gateway.dimse.yields import Counters, Destinations, Done, EncodedInstance
 
 if TYPE_CHECKING:
     from gateway.dimse.acceptor import AcceptedAssociation
@@ -181,9 +181,7 @@ class _Retrieval:
 
     def _lines_to(self, item: Any) -> list[Line]:
         if not isinstance(item, Destinations):
-            places: list[Place] = item if isinstance(item, list) else [item]
-            peers = [place for place in places if isinstance(place, Peer)]
-            item = Destinations(places, associations=max([1, *(peer.associations for peer in peers)]))
+            item = Destinations(item if isinstance(item, list) else [item])
         self._width = item.associations
         title = item.originator_ae_title
         if title is None:

@@ -1,0 +1,158 @@
+"""Instances on their way to one or many destinations: data sets of pydicom, or bytes.
+
+What is sent in another transfer syntax than its own is rewritten element by element; only uncompressed ones can be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
+
+from pydicom.dataset import Dataset
+
+from gateway.dataset.elements import Selection
+from gateway.dataset.encoding import DEFLATED, deflate, encodings_of, inflate
+from gateway.dataset.reencode import reencode
+from gateway.dataset.scan import parse
+from gateway.dimse.identifiers import encode_data_set, without_bulk_data
+from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.yields import EncodedInstance
+from gateway.ports import EncodedDataSet
+
+IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+_TARGETS = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, "1.2.840.10008.1.2.1.99")
+_UNCOMPRESSED = frozenset({*_TARGETS, "1.2.840.10008.1.2.2"})
+_NOTHING = Selection(())
+
+
+def alternatives(transfer_syntax_uid: str) -> tuple[str, ...]:
+    """What a data set can be sent in, its own transfer syntax first."""
+    if transfer_syntax_uid not in _UNCOMPRESSED:
+        return (transfer_syntax_uid,)
+    return (transfer_syntax_uid, *(uid for uid in _TARGETS if uid != transfer_syntax_uid))
+
+
+def rewritten(view: memoryview, source_uid: str, target_uid: str) -> bytes:
+    """An uncompressed data set in another uncompressed transfer syntax.
+
+    Raises:
+        Unreadable: the bytes are no data set in `source_uid`.
+        Refusal: it cannot be written so.
+    """
+    plain = inflate(view) if source_uid in DEFLATED else view
+    plain, _, encoding = parse(plain, source_uid, _NOTHING)
+    pieces = reencode(plain, encoding, encodings_of(target_uid)[0])
+    return deflate(pieces) if target_uid in DEFLATED else b"".join(pieces)
+
+
+class Sendable(Protocol):
+    """An instance on its way to one or many destinations."""
+
+    @property
+    def sop_class_uid(self) -> str: ...
+    @property
+    def sop_instance_uid(self) -> str: ...
+    @property
+    def transfer_syntaxes(self) -> Sequence[str]:
+        """What it can be sent in, the preferred one first."""
+        ...
+
+    async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
+        """The bytes; they stay the instance's."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class SendableDataset:
+    """A data set of pydicom. It is sent in its own transfer syntax, or written in another uncompressed one.
+
+    Raises:
+        ValueError: it has no SOP Class UID or no SOP Instance UID.
+    """
+
+    def __init__(self, dataset: Dataset, *, is_without_bulk_data: bool = False) -> None:
+        self._dataset = dataset
+        self._is_without_bulk_data = is_without_bulk_data
+        self._encoded: dict[str, MemoryDataSet] = {}
+        self.sop_class_uid = str(dataset.get("SOPClassUID") or "")
+        self.sop_instance_uid = str(dataset.get("SOPInstanceUID") or "")
+        if not self.sop_class_uid or not self.sop_instance_uid:
+            raise ValueError("the data set has no SOP Class UID or no SOP Instance UID")
+        self.transfer_syntaxes = alternatives(_transfer_syntax_of(dataset))
+
+    async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
+        """Encoded once for each transfer syntax."""
+        if transfer_syntax_uid not in self._encoded:
+            body: EncodedDataSet = MemoryDataSet(encode_data_set(self._dataset, transfer_syntax_uid))
+            if self._is_without_bulk_data:
+                body = without_bulk_data(body, transfer_syntax_uid)
+            self._encoded[transfer_syntax_uid] = MemoryDataSet(body.view())
+        return self._encoded[transfer_syntax_uid]
+
+    def close(self) -> None:
+        """Forget the bytes."""
+        self._encoded.clear()
+
+
+def _transfer_syntax_of(dataset: Dataset) -> str:
+    meta = getattr(dataset, "file_meta", None)
+    uid = str(meta.get("TransferSyntaxUID") or "") if meta is not None else ""
+    return uid or EXPLICIT_LITTLE
+
+
+class SendableBytes:
+    """An `EncodedInstance`; its body is opened when the first destination wants it."""
+
+    def __init__(self, instance: EncodedInstance, *, is_without_bulk_data: bool = False) -> None:
+        self._instance = instance
+        self._is_without_bulk_data = is_without_bulk_data
+        self._opening: asyncio.Task[EncodedDataSet] | None = None
+        self._rewriting: dict[str, asyncio.Task[EncodedDataSet]] = {}
+        self.sop_class_uid = str(instance.sop_class_uid)
+        self.sop_instance_uid = str(instance.sop_instance_uid)
+        self.transfer_syntaxes = alternatives(str(instance.transfer_syntax_uid))
+
+    async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
+        """Opened once for all destinations, and rewritten once for each other transfer syntax."""
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self._open())
+        body = await asyncio.shield(self._opening)
+        own = self.transfer_syntaxes[0]
+        if transfer_syntax_uid == own:
+            return body
+        if transfer_syntax_uid not in self._rewriting:
+            work = asyncio.to_thread(rewritten, body.view(), own, transfer_syntax_uid)
+            self._rewriting[transfer_syntax_uid] = asyncio.ensure_future(_as_data_set(work))
+        return await asyncio.shield(self._rewriting[transfer_syntax_uid])
+
+    async def _open(self) -> EncodedDataSet:
+        given = self._instance.body
+        body = await given() if callable(given) else given
+        if not self._is_without_bulk_data:
+            return body
+        stripped = without_bulk_data(body, self.transfer_syntaxes[0])
+        if stripped is not body:
+            body.close()
+        return stripped
+
+    def close(self) -> None:
+        """Close the body, also one that is still being opened; one that a thread reads is closed after that."""
+        busy = next((task for task in self._rewriting.values() if not task.done()), None)
+        if busy is not None:
+            busy.add_done_callback(lambda _: self.close())
+        elif self._opening is not None:
+            self._opening.add_done_callback(_close_opened)
+            self._opening.cancel()
+        elif not callable(self._instance.body):
+            self._instance.body.close()
+
+
+async def _as_data_set(work: Coroutine[Any, Any, bytes]) -> EncodedDataSet:
+    return MemoryDataSet(await work)
+
+
+def _close_opened(opening: asyncio.Task[EncodedDataSet]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
