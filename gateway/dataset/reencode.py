@@ -23,6 +23,7 @@ from gateway.dataset.dictionary import (
     vr_of,
 )
 from gateway.dataset.elements import (
+    EVERY,
     ITEM,
     ITEM_END,
     LONG_VRS,
@@ -30,7 +31,6 @@ from gateway.dataset.elements import (
     SHORT_VRS,
     UNDEFINED,
     Element,
-    Selection,
     inside,
     items,
     walk,
@@ -55,29 +55,6 @@ _WIDTHS = {
 }
 """VR → bytes that are swapped together (PS3.5 §7.3)."""
 _CODES = {2: "H", 4: "I", 8: "Q"}
-
-
-class _Everything(frozenset[int]):
-    """All tags at once."""
-
-    def __contains__(self, tag: object) -> bool:
-        return True
-
-
-class _Every(Selection):
-    """A walk with this reports every element."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(())
-
-    def raw(self, *, is_big_endian: bool) -> frozenset[int]:
-        return _EVERYTHING
-
-
-_EVERYTHING = _Everything()
-EVERY = _Every()
 
 
 class Writer:
@@ -110,8 +87,10 @@ class Writer:
             self._short = bytearray()
 
 
-def reencode(view: memoryview, source: Encoding, target: Encoding) -> Pieces:
+def reencode(view: memoryview, source: Encoding, target: Encoding, *, may_be_encapsulated: bool = False) -> Pieces:
     """The data set in `view`, encoded as `source`, as pieces encoded as `target` (little endian).
+
+    Pixel data that `may_be_encapsulated` is copied with its items, which look the same in every little endian encoding.
 
     Raises:
         Unreadable: the bytes are not a data set in `source`.
@@ -119,7 +98,9 @@ def reencode(view: memoryview, source: Encoding, target: Encoding) -> Pieces:
     """
     if source == target:
         return [view]
-    return _Level(view, 0, len(view), source, target, None).written().pieces()
+    root = _Level(view, 0, len(view), source, target, None)
+    root.may_be_encapsulated = may_be_encapsulated
+    return root.written().pieces()
 
 
 class _Level:
@@ -130,6 +111,7 @@ class _Level:
     ) -> None:
         self.view, self.source, self.target, self.parent = view, source, target, parent
         self.depth: int = 0 if parent is None else parent.depth + 1
+        self.may_be_encapsulated: bool = parent is not None and parent.may_be_encapsulated
         if self.depth > MAX_LEVELS:
             raise Refusal(f"sequences are nested more than {MAX_LEVELS} levels deep: the object cannot be re-encoded")
         self.found = walk(view, start, end, source, EVERY)
@@ -163,7 +145,7 @@ class _Level:
     def _element(self, element: Element) -> Writer:
         vr = self._vr(element)
         is_undefined = element.end != element.stop
-        if is_undefined and vr not in (SEQUENCE, "UN"):
+        if is_undefined and vr not in (SEQUENCE, "UN") and not self.may_be_encapsulated:
             raise Refusal(
                 f"{name_of(element.tag)} is encapsulated, though the transfer syntax is native: it cannot be re-encoded"
             )
@@ -171,7 +153,7 @@ class _Level:
             return self._sequence(element, is_undefined)
         value: bytes | memoryview = self.view[element.value : element.stop]
         writer = Writer()
-        if is_undefined:  # UN: what is inside is implicit VR little endian everywhere (PS3.5 §6.2.2)
+        if is_undefined:  # fragments; or UN, whose inside is implicit VR little endian everywhere (PS3.5 §6.2.2)
             writer.add(self._header(element.tag, vr, UNDEFINED))
             writer.add(value)
             writer.add(_delimiter(SEQUENCE_END))
@@ -282,13 +264,13 @@ class _Level:
 
     def _swapped(self, tag: int, vr: str, value: bytes | memoryview) -> bytes | memoryview:
         width = _WIDTHS.get(vr)
+        if tag == PIXEL_DATA and (self._number(BITS_ALLOCATED) or 0) > (16 if width else 8):
+            raise Refusal(
+                "the pixel data is big endian with more bits allocated than a word has: writers disagree on the order "
+                "of its bytes, so that it cannot be re-encoded for sure"
+            )
         if width is None:
             return value
-        if tag == PIXEL_DATA and vr == "OW" and (self._number(BITS_ALLOCATED) or 0) > 16:
-            raise Refusal(
-                "the pixel data is big endian with more than 16 bits allocated: writers disagree on the order of its "
-                "words, so that it cannot be re-encoded for sure"
-            )
         if len(value) % width:
             raise Refusal(f"{name_of(tag)} has {len(value)} bytes, which VR {vr} does not allow: it cannot be swapped")
         swapped = array.array(_CODES[width], bytes(value))

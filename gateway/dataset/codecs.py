@@ -1,0 +1,90 @@
+"""Which transfer syntaxes pixels can be read from and written in, and by which packages of the `codecs` extra.
+
+Only names stand here: the packages themselves are native code, which worker processes alone load.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from pydicom.uid import UID
+
+IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+NATIVE = frozenset({IMPLICIT, EXPLICIT})
+"""Little endian, pixels as they are: what any data set can be re-encoded to."""
+JPEG_LS_NEAR_LOSSLESS, JPEG_2000 = "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91"
+RLE, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS = (
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.90",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How one encapsulated transfer syntax is read, and written when `encodes`."""
+
+    plugin: str
+    """pydicom's name of it."""
+    modules: tuple[str, ...]
+    encodes: bool = False
+    loses: bool = False
+    """Pixels in this syntax have lost something for sure; writing it loses."""
+    method: str = ""
+    """Defined term of Lossy Image Compression Method (PS3.3 §C.7.6.1.1.5.1)."""
+
+
+_OPENJPEG = ("numpy", "pylibjpeg", "openjpeg")
+_GDCM = ("numpy", "gdcm")
+_CHARLS = ("numpy", "jpeg_ls")
+_DISTRIBUTIONS = {
+    "gdcm": "python-gdcm",
+    "jpeg_ls": "pyjpegls",
+    "openjpeg": "pylibjpeg-openjpeg",
+    "rle": "pylibjpeg-rle",
+}
+CODECS = {
+    RLE: Codec("pylibjpeg", ("numpy", "pylibjpeg", "rle"), encodes=True),
+    "1.2.840.10008.1.2.4.50": Codec("gdcm", _GDCM, loses=True, method="ISO_10918_1"),
+    "1.2.840.10008.1.2.4.51": Codec("gdcm", _GDCM, loses=True, method="ISO_10918_1"),
+    "1.2.840.10008.1.2.4.57": Codec("gdcm", _GDCM),
+    "1.2.840.10008.1.2.4.70": Codec("gdcm", _GDCM),
+    JPEG_LS_LOSSLESS: Codec("pyjpegls", _CHARLS, encodes=True),
+    JPEG_LS_NEAR_LOSSLESS: Codec("pyjpegls", _CHARLS, encodes=True, loses=True, method="ISO_14495_1"),
+    JPEG_2000_LOSSLESS: Codec("pylibjpeg", _OPENJPEG, encodes=True),
+    JPEG_2000: Codec(
+        "pylibjpeg", _OPENJPEG, encodes=True, method="ISO_15444_1"
+    ),  # may be lossless, when another wrote it
+    "1.2.840.10008.1.2.4.201": Codec("pylibjpeg", _OPENJPEG),
+    "1.2.840.10008.1.2.4.202": Codec("pylibjpeg", _OPENJPEG),
+    "1.2.840.10008.1.2.4.203": Codec("pylibjpeg", _OPENJPEG),
+}
+"""Encapsulated transfer syntax → its codec."""
+
+LOSSLESS = tuple(uid for uid in CODECS if CODECS[uid].encodes and not CODECS[uid].method)
+"""What pixels can be written in without loss."""
+LOSSY = tuple(uid for uid in CODECS if CODECS[uid].encodes and CODECS[uid].method)
+"""What can be written when a rule says how much may be lost."""
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def missing(uids: Iterable[str], is_installed: Callable[[str], bool] = _is_installed) -> tuple[str, ...]:
+    """The packages that are not installed and that these transfer syntaxes need, in order; () when all is there."""
+    modules = dict.fromkeys(module for uid in uids if uid in CODECS for module in CODECS[uid].modules)
+    return tuple(_DISTRIBUTIONS.get(module, module) for module in modules if not is_installed(module))
+
+
+def is_native(transfer_syntax_uid: str) -> bool:
+    """True when pixel data is not encapsulated. A private syntax nobody knows is taken for native."""
+    uid = UID(transfer_syntax_uid)
+    return uid.is_private or not uid.is_transfer_syntax or not uid.is_encapsulated
+
+
+def short_name(uid: str) -> str:
+    """``JPEG2000Lossless``; the UID itself when it has no keyword."""
+    return UID(uid).keyword or uid

@@ -1,0 +1,245 @@
+"""Pixels out of and into compressed frames, by pydicom's plugins for native codecs. Loaded by worker processes only.
+
+Frames go one by one, so that an object may be larger than the memory. What a lossless codec wrote is read back and
+compared: a frame that does not come back as it was is a Refusal, never an object.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.encoders.base import get_encoder
+from pydicom.pixels.processing import convert_color_space
+
+from gateway.dataset.codecs import CODECS, JPEG_2000, JPEG_2000_LOSSLESS, JPEG_LS_NEAR_LOSSLESS, RLE, short_name
+from gateway.dataset.encapsulation import basic_offset_table, item_header
+from gateway.dataset.image import Image
+from gateway.ports import Refusal
+
+Frame = npt.NDArray[Any]
+"""(rows, columns), or (rows, columns, samples): colour by pixel."""
+
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+TO_RGB = frozenset({"1.2.840.10008.1.2.4.50", JPEG_EXTENDED})
+"""JPEG that loses: its YBR is the codec's own, and subsampled; RGB is what it stands for."""
+_YBR = frozenset({"YBR_FULL", "YBR_FULL_422"})
+SMALLEST_JPEG_2000 = 32
+"""OpenJPEG's encoder makes six resolutions, each half of the last."""
+_TRANSFORMED = {JPEG_2000_LOSSLESS: "YBR_RCT", JPEG_2000: "YBR_ICT"}
+"""RGB is written with the multiple component transformation (PS3.5 §8.2.4)."""
+
+
+class Window(io.RawIOBase):
+    """A view as a file, so that nothing copies all of it."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._position = max(0, offset + (0, self._position, len(self._view))[whence])
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = len(self._view) if size is None or size < 0 else self._position + size
+        chunk = bytes(self._view[self._position : end])
+        self._position += len(chunk)
+        return chunk
+
+
+def dtype_of(image: Image) -> np.dtype[Any]:
+    """Of one sample as it lies in native pixel data. Raises Refusal when there is none."""
+    if image.bits_allocated not in (8, 16, 32, 64):
+        raise Refusal(f"pixels of {image.bits_allocated} allocated bits cannot be compressed or decompressed")
+    return np.dtype(f"<{'i' if image.is_signed else 'u'}{image.bits_allocated // 8}")
+
+
+def decoded(
+    value: memoryview, image: Image, transfer_syntax_uid: str, offsets: tuple[bytes, bytes] | None = None
+) -> Iterator[tuple[Frame, str]]:
+    """The frames of encapsulated pixel data, each with the photometric interpretation it now has.
+
+    Args:
+        value: the items, Basic Offset Table first.
+        offsets: the Extended Offset Table and its lengths, if there are any.
+
+    Raises:
+        Refusal: no codec reads it, or there are more or fewer frames than the attributes say.
+    """
+    kind = dtype_of(image)
+    name = short_name(transfer_syntax_uid)
+    count = 0
+    try:
+        for array, properties in _iterate(value, image, transfer_syntax_uid, offsets):
+            count += 1
+            if count > image.frames:
+                raise Refusal(f"the pixel data has more frames than the {image.frames} that Number of Frames says")
+            photometric = str(properties["photometric_interpretation"])
+            if transfer_syntax_uid in TO_RGB and photometric in _YBR:
+                array, photometric = convert_color_space(array, "YBR_FULL", "RGB"), "RGB"
+            yield _shaped(array, image, kind), photometric
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:
+        raise Refusal(f"frame {count + 1} of the pixel data cannot be read as {name}: {_said(error)}") from None
+    if count < image.frames:
+        raise Refusal(f"the pixel data has {count} frames, not the {image.frames} that Number of Frames says")
+
+
+def _iterate(
+    value: memoryview, image: Image, transfer_syntax_uid: str, offsets: tuple[bytes, bytes] | None
+) -> Iterator[tuple[Frame, dict[str, Any]]]:
+    options: dict[str, Any] = _options(image) | {"correct_unused_bits": False, "number_of_frames": image.frames}
+    if offsets is not None:
+        options["extended_offsets"] = offsets
+    if transfer_syntax_uid == JPEG_EXTENDED and image.bits_stored > 8:
+        yield from _iterate_12_bits(value, image, offsets)
+        return
+    decoder = get_decoder(transfer_syntax_uid)
+    plugin = CODECS[transfer_syntax_uid].plugin
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom wonders about odd attributes; what counts here are the pixels
+        yield from decoder.iter_array(cast(BinaryIO, Window(value)), raw=True, decoding_plugin=plugin, **options)
+
+
+def _iterate_12_bits(
+    value: memoryview, image: Image, offsets: tuple[bytes, bytes] | None
+) -> Iterator[tuple[Frame, dict[str, Any]]]:
+    """JPEG Extended with 12 bits, which pydicom's plugin leaves out; GDCM reads it as dcmtk does."""
+    import gdcm
+
+    shape = (image.rows, image.columns, image.samples)[: 3 if image.samples > 1 else 2]
+    frames = generate_frames(Window(value), number_of_frames=image.frames, extended_offsets=offsets)
+    for code in frames:
+        fragment = gdcm.Fragment()
+        fragment.SetByteStringValue(code)
+        fragments = gdcm.SequenceOfFragments.New()
+        fragments.AddFragment(fragment)
+        element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+        element.SetValue(fragments.__ref__())
+        picture = gdcm.Image()
+        picture.SetNumberOfDimensions(2)
+        picture.SetDimensions((image.columns, image.rows, 1))
+        picture.SetDataElement(element)
+        kind = gdcm.PhotometricInterpretation.GetPIType(image.photometric)
+        picture.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+        picture.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(JPEG_EXTENDED)))
+        picture.SetPixelFormat(gdcm.PixelFormat(image.samples, 16, 12, 11, int(image.is_signed)))
+        pixels = picture.GetBuffer().encode("utf-8", "surrogateescape")  # it comes as text of one character a byte
+        array = np.frombuffer(pixels, dtype="<u2").reshape(shape)
+        yield array, {"photometric_interpretation": image.photometric}
+
+
+def _shaped(array: Frame, image: Image, kind: np.dtype[Any]) -> Frame:
+    """With the size of a sample that the attributes say. Raises Refusal when the codec knows better."""
+    shape = (image.rows, image.columns, image.samples)[: 3 if image.samples > 1 else 2]
+    if array.shape != shape or array.dtype.itemsize > kind.itemsize:
+        raise ValueError("rows, columns or bits of the frame differ from those of the attributes")
+    return np.ascontiguousarray(array, dtype=kind)
+
+
+def native_frames(value: memoryview, image: Image) -> Iterator[Frame]:
+    """The frames of native pixel data, little endian. Raises Refusal when they are not as the attributes say."""
+    kind = dtype_of(image)
+    if image.samples_per_frame != image.rows * image.columns * image.samples:
+        raise Refusal(f"native pixel data in {image.photometric} shares its chrominance: it cannot be compressed")
+    length = image.length_bytes // image.frames
+    excess = len(value) - image.length_bytes
+    if excess < 0 or excess >= max(length, 2):
+        raise Refusal(f"the pixel data has {len(value)} bytes, its attributes tell of {image.length_bytes}")
+    for index in range(image.frames):
+        array = np.frombuffer(value[index * length : (index + 1) * length], dtype=kind)
+        if image.samples == 1:
+            yield array.reshape(image.rows, image.columns)
+        elif image.is_planar:
+            yield array.reshape(image.samples, image.rows, image.columns).transpose(1, 2, 0)
+        else:
+            yield array.reshape(image.rows, image.columns, image.samples)
+
+
+class FrameEncoder:
+    """Writes frames in one transfer syntax.
+
+    `loss` is the compression ratio for JPEG 2000, or the allowed error of a sample for JPEG-LS near-lossless.
+    """
+
+    def __init__(self, image: Image, transfer_syntax_uid: str, loss: float | None = None) -> None:
+        self.image = image
+        self.transfer_syntax_uid = transfer_syntax_uid
+        self.photometric = image.photometric
+        if image.photometric == "RGB":
+            self.photometric = _TRANSFORMED.get(transfer_syntax_uid, "RGB")
+        self._encoder = get_encoder(transfer_syntax_uid)
+        self._options: dict[str, Any] = _options(image) | {"photometric_interpretation": self.photometric}
+        if transfer_syntax_uid == RLE:  # whole bytes, the bits that are not stored too
+            self._options["bits_stored"] = image.bits_allocated
+        if transfer_syntax_uid == JPEG_LS_NEAR_LOSSLESS:
+            self._options["jls_error"] = loss
+        if transfer_syntax_uid == JPEG_2000:
+            self._options["j2k_cr"] = [loss]
+        self._is_lossless = loss is None
+
+    def encode(self, frame: Frame) -> bytes:
+        """The compressed frame, of even length. Raises Refusal when the codec cannot, or when pixels would change."""
+        plugin = CODECS[self.transfer_syntax_uid].plugin
+        name = short_name(self.transfer_syntax_uid)
+        image = self.image
+        if self.transfer_syntax_uid in _TRANSFORMED and min(image.rows, image.columns) < SMALLEST_JPEG_2000:
+            raise Refusal(f"an image of less than {SMALLEST_JPEG_2000} rows or columns cannot be written as {name}")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                code = self._encoder.encode(
+                    np.ascontiguousarray(frame), encoding_plugin=plugin, number_of_frames=1, **self._options
+                )
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise Refusal(f"the pixels cannot be written as {name}: {_said(error)}") from None
+        padded = bytes(code) + b"\0" * (len(code) % 2)
+        if self._is_lossless and not np.array_equal(self._read_back(padded), frame):
+            raise Refusal(f"the pixels cannot be written as {name} without loss: they did not come back as they were")
+        return padded
+
+    def _read_back(self, code: bytes) -> Frame:
+        single = replace(self.image, photometric=self.photometric, frames=1)
+        item = memoryview(basic_offset_table([len(code)]) + item_header(len(code)) + code)
+        return next(decoded(item, single, self.transfer_syntax_uid))[0]
+
+
+def _options(image: Image) -> dict[str, Any]:
+    return {
+        "rows": image.rows,
+        "columns": image.columns,
+        "samples_per_pixel": image.samples,
+        "bits_allocated": image.bits_allocated,
+        "bits_stored": image.bits_stored,
+        "pixel_representation": int(image.is_signed),
+        "photometric_interpretation": image.photometric,
+        "planar_configuration": 0,  # what codecs take and give; those that differ say so
+    }
+
+
+def _said(error: Exception) -> str:
+    """The last line that says something: pydicom lists what each plugin said."""
+    if "Part 5, Section 8.2" in str(error):
+        return "PS3.5 §8.2 does not allow it for these Bits Allocated, Bits Stored and Photometric Interpretation"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else type(error).__name__

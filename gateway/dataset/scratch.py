@@ -1,0 +1,74 @@
+"""What is made on the way from one data set to another: in memory while it is small, else in a file without a name."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import IO
+
+Buffer = bytes | bytearray | memoryview
+Pieces = list[bytes | memoryview]
+
+MEMORY_BYTES = 8 * 1024**2
+"""Up to here nothing is written to a file."""
+
+
+def _nothing(_: int) -> None:
+    pass
+
+
+class Scratch:
+    """Makes room in `folder`, or in the system's folder for temporary files. What it gave lives as long as its views.
+
+    `before_mapping` is told how many bytes are going to be mapped: they count for a limit of the address space.
+    """
+
+    def __init__(self, folder: str | None = None, before_mapping: Callable[[int], None] = _nothing) -> None:
+        self.folder = folder
+        self.before_mapping = before_mapping
+
+    def gathering(self) -> Gathering:
+        """An empty one."""
+        return Gathering(self)
+
+    def joined(self, pieces: Iterable[Buffer]) -> memoryview:
+        """All pieces as one view; one piece is given back as it is."""
+        some = list(pieces)
+        if len(some) == 1:
+            return memoryview(some[0])
+        gathering = self.gathering()
+        for piece in some:
+            gathering.add(piece)
+        return gathering.view()
+
+
+class Gathering:
+    """Bytes that are added one after the other, and then looked at as a whole."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._scratch = scratch
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
+        self.length_bytes = 0
+
+    def add(self, piece: Buffer) -> None:
+        """Raises OSError when the disk is full."""
+        self.length_bytes += len(piece)
+        if self._file is not None:
+            self._file.write(piece)
+            return
+        self._memory += piece
+        if len(self._memory) > MEMORY_BYTES:
+            self._file = tempfile.TemporaryFile(dir=self._scratch.folder)  # noqa: SIM115 - closed by `view`
+            self._file.write(self._memory)
+            self._memory = bytearray()
+
+    def view(self) -> memoryview:
+        """All of it, read-only; nothing may be added any more."""
+        if self._file is None:
+            return memoryview(self._memory).toreadonly()
+        self._file.flush()
+        self._scratch.before_mapping(self.length_bytes)
+        with self._file as file:
+            return memoryview(mmap.mmap(file.fileno(), self.length_bytes, access=mmap.ACCESS_READ))
