@@ -190,6 +190,10 @@ class Resources(Protocol):
         """The secret of this name of the section `keys`. Raises ValueError when there is none."""
         ...
 
+    def condition(self, name: str) -> Predicate:
+        """What stands under this name in the section `conditions`. Raises ValueError when it cannot be used."""
+        ...
+
 
 class Predicate(Protocol):
     """Says whether a rule's condition holds."""

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from gateway.config.check import check
+from gateway.config.conditions import Conditions
 from gateway.config.context import Context
 from gateway.config.explain import unknown_setting
 from gateway.config.findings import did_you_mean, listed
@@ -49,16 +50,23 @@ def compile_source(source: Source, context: Context) -> Compiled:
     unmatched = _unmatched(root, context)
     peers, not_destinations = _peers(root, settings.timers if settings else Timers(), context)
     groups = _groups(root, peers, not_destinations, context)
-    context = replace(context, resources=FileResources(_secrets(root, context), source.folders))
+    conditions = Conditions(dict(_named(root, "conditions", context)))
+    secrets = _secrets(root, context)
+    listeners = frozenset(one.name for one in settings.listeners) if process_settings and settings else None
+    resources = FileResources(secrets, source.folders, conditions.named)
+    context = replace(context, resources=resources, listeners=listeners)
+    conditions.compile(context)
     names = names_of(peers, groups, _keys(root, "peers"), _keys(root, "groups"), not_destinations)
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
     rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
+    conditions.close()
     query_retrieve = _query_retrieve(root, peers, names, context)
     if settings is None or unmatched is None:
         return Compiled(None, process_settings)
     _warn_of_loops(root, settings, peers, context)
     if not context.findings.has_errors:  # else a mistake in a name would show as two
         _warn_of_unused(root, peers, context)
+        conditions.warn_of_unused(context)
         _warn_of_admission(root, settings, peers, context)
     table = RoutingTable(
         version=_version(source, context.resources),

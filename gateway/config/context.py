@@ -29,6 +29,9 @@ class Context:
     resources: FileResources = NO_RESOURCES
     """Of the configuration; see `resources_at`."""
 
+    listeners: frozenset[str] | None = None
+    """Names of our listeners; None when they are not known."""
+
     def error(self, place: Place, code: str, message: str) -> None:
         """Report a mistake at the value of `place`."""
         self.findings.error(place.mark, code, message)

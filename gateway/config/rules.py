@@ -16,8 +16,9 @@ from gateway.config.spec import CoercionSpec, RouteSpec
 from gateway.config.tree import MappingNode, Node, Path, Place, SequenceNode, discreet, lossless, without
 from gateway.model import Group, Mark, Peer
 from gateway.ports import Action, Predicate
-from gateway.routing.kinds import build_actions, build_predicate, canonical_json, settings
-from gateway.routing.match import All
+from gateway.routing.kinds import build_actions, build_predicate, canonical_json, children, name_of_kind, settings
+from gateway.routing.match import All, Condition
+from gateway.routing.match_association import Listener
 from gateway.routing.table import UNMATCHED_RULE, Coercion, Rule
 
 KEY_CODES = frozenset(
@@ -178,7 +179,29 @@ def _predicate(place: Place, context: Context) -> Predicate | None:
             when.holder, "wrong-type", "expected a condition, found nothing; leave `when` out to mean always"
         )
         return None
-    return build_predicate(config, _reporter(when, context), context.resources_at(when))
+    return condition_at(when, config, context)
+
+
+def condition_at(place: Place, config: object, context: Context) -> Predicate | None:
+    """The condition that stands at `place`, where `config` was read; None after reporting what is wrong with it."""
+    built = build_predicate(config, _reporter(place, context), context.resources_at(place))
+    return None if built is None or not _knows_listeners(built, place, context) else built
+
+
+def _knows_listeners(condition: Predicate, place: Place, context: Context) -> bool:
+    """False after reporting names of listeners that there are not: they would never hold. Named conditions are checked
+    where they stand."""
+    if isinstance(condition, Condition):
+        return True
+    here = place.at(name_of_kind(condition, ports.predicate))
+    if isinstance(condition, Listener) and context.listeners is not None:
+        unknown = [(i, name) for i, name in enumerate(condition.any_of) if name not in context.listeners]
+        for index, name in unknown:
+            near = did_you_mean(name, context.listeners) or f"; there are {', '.join(sorted(context.listeners))}"
+            context.error(here.at(index), "unknown-listener", f"no listener is named {here.at(index).shown}{near}")
+        return not unknown
+    verdicts = [_knows_listeners(inner, here.at(*path), context) for path, inner in children(condition)]
+    return all(verdicts)  # a list: every one is reported
 
 
 def _marks(place: Place) -> dict[Path, Mark]:

@@ -12,6 +12,7 @@ from gateway.config.case_spec import CasesSpec
 from gateway.config.spec import RulesSpec
 from gateway.routing.kinds import actions_schema, predicate_schema
 
+SECTIONS = tuple(RulesSpec.__struct_fields__)
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = r"\$\{"
 """Text that holds a substitution; its value is known only when the gateway reads it."""
@@ -49,6 +50,7 @@ def schema() -> dict[str, Any]:
             "$ref": "#/$defs/predicate",
         }
         properties["then"] = {"description": "What changes, in order.", "$ref": "#/$defs/actions"}
+    defs["RulesSpec"]["properties"]["conditions"]["additionalProperties"] = {"$ref": "#/$defs/predicate"}
     for name in ("RulesSpec", "GatewaySpec"):
         defs[name]["required"] = []
     root = defs.pop("RulesSpec")

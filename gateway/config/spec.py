@@ -475,6 +475,9 @@ class RulesSpec(Spec, frozen=True):
         dict[Name, Annotated[str, Meta(min_length=1, description="At least 16 characters; write ${file:PATH}.")]],
         Meta(description="Secrets that rules name, as for hash_uid; never shown."),
     ] = {}
+    conditions: Annotated[
+        dict[Name, Any], Meta(description="Conditions with a name, for `condition: NAME` under `when`.")
+    ] = {}
     peers: Annotated[dict[Name, PeerSpec], Meta(description="Who is where, and what each may do.")] = {}
     groups: Annotated[dict[Name, GroupSpec], Meta(description="Several peers under one name.")] = {}
     coercions: Annotated[

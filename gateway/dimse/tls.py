@@ -58,9 +58,16 @@ def client_context(tls: TLS) -> ssl.SSLContext:
 
 
 def subject_of(certificate: dict[str, Any] | None) -> str:
-    """Subject of a peer certificate as ``CN=…,O=…``, in the certificate's order; empty without one."""
+    """Subject of a peer certificate as ``CN=…,O=…``, in the certificate's order; empty without one.
+
+    A comma in a value has a backslash before it (RFC 4514 §2.4), so that no value passes for another part.
+    """
     names = [pair for group in (certificate or {}).get("subject", ()) for pair in group]
-    return ",".join(f"{_SHORT_NAMES.get(name, name)}={value}" for name, value in names)
+    return ",".join(f"{_SHORT_NAMES.get(name, name)}={_escaped(value)}" for name, value in names)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace(",", "\\,")
 
 
 def _load_certificate(context: ssl.SSLContext, tls: TLS) -> None:

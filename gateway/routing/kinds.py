@@ -26,6 +26,7 @@ from gateway import ports
 from gateway.ports import Action, ConfigurationError, Predicate, Registry, Resources
 from gateway.routing.attribute import did_you_mean
 from gateway.routing.field import FIELD_TYPES, FieldType, text_or_number
+from gateway.routing.named import NamedCondition
 from gateway.routing.resources import NO_RESOURCES
 
 Path = tuple[str | int, ...]
@@ -146,6 +147,8 @@ def children(kind: Any) -> Iterable[tuple[Path, Predicate]]:
         value = getattr(kind, field.name)
         if hint is Predicate:
             yield prefix, value
+        elif isinstance(value, NamedCondition):
+            yield prefix, value.predicate
         elif typing.get_origin(hint) is tuple and typing.get_args(hint)[0] is Predicate:
             yield from (((*prefix, index), one) for index, one in enumerate(value))
 
@@ -259,7 +262,8 @@ def _value(hint: Any, value: object, path: Path, report: _Building) -> Any:
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    report(path, "wrong-type", f"expected {getattr(hint, '__name__', hint)}, not {_noun(value)}")
+    expected = {int: "a whole number", float: "a number"}.get(hint, str(hint))
+    report(path, "wrong-type", f"expected {expected}, not {_noun(value)}")
     return _INVALID
 
 
@@ -292,7 +296,7 @@ def _scalar(field: FieldType, value: object, path: Path, report: _Building) -> A
     try:
         return field.build(text, report.resources) if field.needs_resources else field.build(text)
     except ValueError as error:
-        report(path, field.code, str(error))
+        report(path, getattr(error, "code", field.code), str(error))
         return _INVALID
 
 

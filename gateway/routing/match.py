@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from gateway.model import AttributePath
-from gateway.ports import Facts, Predicate, predicate
+from gateway.ports import Facts, Predicate, Resources, predicate
+from gateway.routing.field import FIELD_TYPES, FieldType
+from gateway.routing.named import NamedCondition
 
 
 @predicate("all")
@@ -66,3 +68,36 @@ class Not:
 
     def attributes(self) -> Iterable[AttributePath]:
         return self.condition.attributes()
+
+
+def named_condition(name: str, resources: Resources) -> NamedCondition:
+    """Raises ValueError for a name that the section `conditions` does not have, or that leads in a circle."""
+    return NamedCondition(name, resources.condition(name))
+
+
+FIELD_TYPES[NamedCondition] = FieldType(
+    named_condition,
+    "unknown-condition",
+    {"type": "string", "description": "Name in the section conditions"},
+    needs_resources=True,
+)
+
+
+@predicate("condition")
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """True when the condition of this name in the section `conditions` holds."""
+
+    example: ClassVar[str] = "condition: head"
+
+    named: NamedCondition
+    _predicate: Predicate = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_predicate", self.named.predicate)
+
+    def __call__(self, facts: Facts) -> bool:
+        return self._predicate(facts)
+
+    def attributes(self) -> Iterable[AttributePath]:
+        return self._predicate.attributes()

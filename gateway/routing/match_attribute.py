@@ -197,8 +197,8 @@ def _unfit_count(attribute: Attribute) -> Iterable[Problem]:
         return
     most = re.fullmatch(r"(?:\d+-)?(\d+)", vm_of(attribute.select.tag))
     if most is not None and attribute.count.least > int(most[1]) and vr_at(attribute.select) not in (None, "UN"):
-        name = name_of(attribute.select.tag)
-        yield ("count",), f"can never hold: {name} takes {vm_of(attribute.select.tag)} values (PS3.6)"
+        takes = f"{vm_of(attribute.select.tag)} value{'' if most[1] == '1' else 's'}"
+        yield ("count",), f"can never hold: {name_of(attribute.select.tag)} takes {takes} (PS3.6)"
 
 
 def _comparison(attribute: Attribute, ways: list[str]) -> Comparison:

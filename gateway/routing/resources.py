@@ -11,10 +11,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from gateway.ports import Resources
+from gateway.ports import Predicate, Resources
 from gateway.routing.attribute import did_you_mean
 from gateway.routing.field import TableFile
 
@@ -27,11 +27,17 @@ class FileResources:
     """The resources of one configuration. A file is read once, when it is first named.
 
     `folders` are those of the YAML files: there a name is looked for that was not read through `beside`, which happens
-    with actions that were stored under an earlier configuration.
+    with actions that were stored under an earlier configuration. `conditions` says what a named condition stands for.
     """
 
-    def __init__(self, keys: Mapping[str, bytes] | None = None, folders: Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, bytes] | None = None,
+        folders: Iterable[Path] = (),
+        conditions: Callable[[str], Predicate] | None = None,
+    ) -> None:
         self._keys = dict(keys or {})
+        self._conditions = conditions
         self._folders = tuple(folders)
         self._paths: dict[str, Path] = {}
         self._tables: dict[Path, tuple[TableFile, bytes]] = {}
@@ -54,6 +60,12 @@ class FileResources:
         if secret is None:
             raise ValueError(f"the section `keys` has no {name!r}{did_you_mean(name, self._keys)}")
         return secret
+
+    def condition(self, name: str) -> Predicate:
+        """What this name stands for. Raises ValueError when it cannot be used."""
+        if self._conditions is None:
+            raise ValueError(f"no condition is named {name!r}")
+        return self._conditions(name)
 
     def beside(self, folder: Path) -> Resources:
         """The same for a YAML file in `folder`: relative paths are relative to it."""
@@ -104,6 +116,9 @@ class _Beside:
 
     def key(self, name: str) -> bytes:
         return self._resources.key(name)
+
+    def condition(self, name: str) -> Predicate:
+        return self._resources.condition(name)
 
 
 NO_RESOURCES = FileResources()

@@ -188,6 +188,8 @@ class Expression:
     def __init__(self, text: str) -> None:
         """Raises ValueError with every name that is unknown and everything that is not allowed."""
         self.text = text
+        if "{{" in text or "{%" in text:
+            raise ValueError("an expression is written without braces")
         if len(text) > MAX_TEMPLATE_CHARACTERS:
             raise ValueError(f"an expression of {len(text)} characters; at most {MAX_TEMPLATE_CHARACTERS} are allowed")
         try:
