@@ -350,6 +350,7 @@ class AcceptedAssociation(Association):
             current = self._current
             if self._watch is not None and current is not None and current.command["MessageID"] == message_id:
                 self._watch.cancel()
+                self._let_writers_go_on()  # the last response need not be read before the handler is told
 
     def _serve_queue(self) -> None:
         """Serve what waits, up to the first request that takes time: the worker goes on with that one."""
@@ -436,6 +437,7 @@ class AcceptedAssociation(Association):
         self._is_release_asked = True
         if self._watch is not None:
             self._watch.end(RELEASE_ASKED)
+            self._let_writers_go_on()
 
     def _association_ended(self, reason: str) -> None:
         for message in self._queue:
