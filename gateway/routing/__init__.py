@@ -3,6 +3,9 @@
 from gateway.routing import (
     action,
     action_deidentify,
+    action_keep,
+    action_pseudonym,
+    action_text,
     match,
     match_association,
     match_attribute,
@@ -14,6 +17,9 @@ from gateway.routing import (
 __all__ = [
     "action",
     "action_deidentify",
+    "action_keep",
+    "action_pseudonym",
+    "action_text",
     "match",
     "match_association",
     "match_attribute",

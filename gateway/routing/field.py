@@ -15,10 +15,11 @@ from typing import NewType
 from pydicom._uid_dict import UID_dictionary
 
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of
+from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
 from gateway.model import AttributePath
 from gateway.ports import Resources
-from gateway.routing.attribute import did_you_mean, parse
+from gateway.routing.attribute import did_you_mean, parse, tag_of
 from gateway.routing.pattern import Regex as Regex
 from gateway.routing.template import Template
 
@@ -32,6 +33,14 @@ RemoveTarget = NewType("RemoveTarget", AttributePath)
 """An attribute that rules may take away or empty."""
 SetTarget = NewType("SetTarget", AttributePath)
 """An attribute that rules may give a text value."""
+
+
+GroupNumber = NewType("GroupNumber", int)
+"""A group of data elements; written as four hexadecimal digits."""
+PrivateElementNumber = NewType("PrivateElementNumber", int)
+"""The last two hexadecimal digits of a private element; which block it lies in is its creator's affair."""
+PrivateCreator = NewType("PrivateCreator", str)
+"""The value of a private creator element (PS3.5 §7.8.1)."""
 
 
 class TableFile(dict[str, str]):
@@ -162,6 +171,31 @@ def set_target(text: str) -> SetTarget:
     return SetTarget(path)
 
 
+def group_number(text: str) -> GroupNumber:
+    """Raises ValueError for what is no group of a data set."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{4}", text):
+        raise ValueError(f"{text!r} is not a group: write four hexadecimal digits in quotes, as '0028'")
+    tag_of(f"{text}0010")
+    return GroupNumber(int(text, 16))
+
+
+def private_element_number(text: str) -> PrivateElementNumber:
+    """Raises ValueError unless it is two hexadecimal digits."""
+    if not re.fullmatch(r"(xx)?[0-9A-Fa-f]{2}", text):
+        raise ValueError(
+            f"{text!r} is not an element of a private block: write two hexadecimal digits in quotes, as '0A'"
+        )
+    return PrivateElementNumber(int(text[-2:], 16))
+
+
+def private_creator(text: str) -> PrivateCreator:
+    """Raises ValueError for what no private creator element can hold."""
+    problem = problem_with((text.strip(),), "LO") if text.strip() else "it is empty"
+    if problem:
+        raise ValueError(f"{text!r} is not a private creator: {problem}")
+    return PrivateCreator(text.strip())
+
+
 def table_file(text: str, resources: Resources) -> TableFile:
     """Raises ValueError for a file that cannot be read as a table."""
     rows = resources.table(text)
@@ -235,6 +269,15 @@ FIELD_TYPES: dict[object, FieldType] = {
     Key: FieldType(
         key, "unknown-key", {"type": "string", "description": "Name in the section keys"}, needs_resources=True
     ),
+    GroupNumber: FieldType(
+        group_number, "bad-target", {"type": ["string", "integer"], "description": "Group, as 0028"}
+    ),
+    PrivateElementNumber: FieldType(
+        private_element_number,
+        "bad-target",
+        {"type": ["string", "integer"], "description": "Last two hexadecimal digits of a private element"},
+    ),
+    PrivateCreator: FieldType(private_creator, "bad-target", {"type": "string", "description": "Private creator"}),
     Regex: FieldType(Regex, "bad-regex", {"type": ["string", "number"], "description": "Regular expression (RE2)"}),
     Template: FieldType(
         Template,

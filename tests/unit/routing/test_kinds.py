@@ -109,7 +109,7 @@ def test_mistakes_in_conditions(config: object, expected: list[tuple[Path, str, 
 
 ACTIONS: dict[str, tuple[object, list[tuple[Path, str, str]]]] = {
     "mapping": ({"remove": "PatientID"}, [((), "wrong-type", "expected a list of actions")]),
-    "unknown-kind": ([{"delete": "PatientID"}], [((0, "delete"), "unknown-action", "known are copy, empty")]),
+    "unknown-kind": ([{"delete": "PatientID"}], [((0, "delete"), "unknown-action", "known are append, case")]),
     "predicate-as-action": ([{"modality": "MR"}], [((0, "modality"), "unknown-action", "put it under `when:`")]),
     "unknown-target": ([{"set": {"PatientNme": "x"}}], [((0, "set", "PatientNme"), "bad-target", "'PatientName'")]),
     "sop-class": ([{"set": {"SOPClassUID": "1.2"}}], [((0, "set", "SOPClassUID"), "bad-target", "cannot be edited")]),
