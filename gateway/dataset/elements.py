@@ -97,6 +97,29 @@ class Selection:
         return self._raw[is_big_endian]
 
 
+class _Everything(frozenset[int]):
+    """All tags at once."""
+
+    def __contains__(self, tag: object) -> bool:
+        return True
+
+
+class _Every(Selection):
+    """A walk with this reports every element."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def raw(self, *, is_big_endian: bool) -> frozenset[int]:
+        return _EVERYTHING
+
+
+_EVERYTHING = _Everything()
+EVERY = _Every()
+
+
 @lru_cache(maxsize=1024)
 def selection_of(tags: frozenset[int]) -> Selection:
     """Prepared, and kept for the next time."""

@@ -23,10 +23,12 @@ from gateway.dataset.dictionary import (
     vr_of,
 )
 from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items, walk
+from gateway.dataset.encode import encode
 from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, inflate
 from gateway.dataset.private import creators_of_group, found_tag, here, no_block_left, possible_tags, with_block
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
 from gateway.model import AttributePath
+from gateway.ports import Element as ShownElement
 from gateway.ports import Refusal, Unreadable
 
 Texts = tuple[str, ...]
@@ -85,18 +87,23 @@ def wanted(paths: tuple[AttributePath, ...]) -> Wanted:
 class Level:
     """The values that were wanted of a data set or of one item; text is made when first asked for."""
 
-    __slots__ = ("_encodings", "_parent", "_raw", "_texts", "encoding", "items")
+    __slots__ = ("_encodings", "_given", "_long", "_parent", "_raw", "_texts", "encoding", "items")
 
     def __init__(self, encoding: Encoding, parent: Level | None = None) -> None:
         self.encoding = encoding
         self._parent = parent
         self._encodings: charset.Encodings | None = None
         self._raw: dict[int, tuple[str, bytes]] = {}
+        self._long: dict[int, int] = {}
+        self._given: frozenset[int] = frozenset()
         self._texts: dict[int, Texts | None] = {}
         self.items: dict[int, list[Level]] = {}
         """By sequence tag; only sequences that paths go into."""
 
-    def add(self, tag: int, vr: str, raw: bytes) -> None:
+    def add(self, tag: int, vr: str, raw: bytes, length_bytes: int = 0) -> None:
+        """`length_bytes` where `raw` is not all of the value."""
+        if tag not in self._raw and length_bytes > len(raw):
+            self._long[tag] = length_bytes
         self._raw.setdefault(tag, (vr, raw))
 
     def written(self, tags: Iterable[int]) -> tuple[tuple[str, bytes] | None, ...]:
@@ -169,12 +176,14 @@ class Level:
     def copy(self) -> Level:
         """A level that can be changed without changing this one; its items are still shared."""
         other = Level(self.encoding, self._parent)
-        other._raw, other._texts, other.items = self._raw, dict(self._texts), dict(self.items)
+        other._raw, other._long = self._raw, self._long
+        other._texts, other.items, other._given = dict(self._texts), dict(self.items), self._given
         return other
 
     def put(self, tag: int, value: Texts | None) -> None:
         """Overlay a value; None makes the attribute absent, with all its items."""
         self._texts[tag] = value
+        self._given |= {tag}
         if tag in self.items:
             self.items[tag] = []
 
@@ -182,6 +191,30 @@ class Level:
         """Overlay a sequence that came to be."""
         if self.text(sequence) is None:
             self._texts[sequence] = ()
+
+    # --- as a rewrite sees it ---
+
+    def present(self) -> list[int]:
+        """The tags that are known to be there, in order."""
+        return sorted(tag for tag in {*self._raw, *self._texts} if self._texts.get(tag, ()) is not None)
+
+    def shown(self, tag: int, path: tuple[tuple[int, int], ...]) -> ShownElement:
+        """The element at `tag`, which is there."""
+        is_read = tag in self._raw and tag not in self._given
+        written, raw = self._raw.get(tag, ("", b""))
+        is_of_creator = is_private(tag) and not is_private_creator(tag)
+        creator = self.text(creator_of(tag)) if is_of_creator else None
+        vr = SEQUENCE if tag in self.items else self.vr_of(tag, written)
+        values = self.text(tag) or ()
+        length = self._long.get(tag, len(raw)) if is_read else self._encoded_length(values, vr)
+        return ShownElement(path, tag, vr, creator[0] if creator else "", values, length)
+
+    def _encoded_length(self, values: Texts, vr: str) -> int:
+        """Of a value that was not read but given."""
+        try:
+            return len(encode(values, vr, self._codecs()))
+        except Refusal:
+            return 0
 
     def _codecs(self) -> charset.Encodings:
         if self._encodings is None:
@@ -275,7 +308,8 @@ def _read(view: memoryview, found: list[Element], wanted: Wanted, level: Level) 
         if tag in wanted.inner and tag not in level.items:
             level.items[tag] = _read_items(view, element, wanted, level)
         has_text = vr != SEQUENCE and end == stop and (tag not in wanted.inner or tag in wanted.attributes)
-        level.add(tag, vr, bytes(view[value : min(stop, value + MAX_TEXT_BYTES)]) if has_text else b"")
+        raw = bytes(view[value : min(stop, value + MAX_TEXT_BYTES)]) if has_text else b""
+        level.add(tag, vr, raw, stop - value)
 
 
 def _read_items(view: memoryview, sequence: Element, wanted: Wanted, parent: Level) -> list[Level]:

@@ -8,41 +8,36 @@ follow the edits. An edit inside a sequence that has one item less than the edit
 from __future__ import annotations
 
 import dataclasses
-import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
-from gateway.dataset import charset
 from gateway.dataset.dictionary import (
     PIXEL_REPRESENTATION,
-    SEQUENCE,
     SPECIFIC_CHARACTER_SET,
     creator_of,
     is_private,
-    is_private_creator,
     name_of,
-    private_vr_of,
-    takes_count,
-    vm_of,
-    vr_of,
 )
 from gateway.dataset.elements import (
-    ITEM,
-    LONG_VRS,
+    EVERY,
     SEQUENCE_VRS,
-    SHORT_VRS,
-    UNDEFINED,
     Element,
     Item,
     Selection,
     inside,
     items,
-    place_of,
     selection_of,
     walk,
 )
-from gateway.dataset.encode import can_hold_text, encode
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate, inflate
+from gateway.dataset.level import (
+    LENGTH_TO_END,
+    NEVER_EMPTY,
+    EncodedLevel,
+    Pieces,
+    Replacement,
+    item_header,
+    length_of,
+)
 from gateway.dataset.private import (
     creators_of_group,
     found_tag,
@@ -52,86 +47,75 @@ from gateway.dataset.private import (
     possible_tags,
     with_block,
 )
+from gateway.dataset.rewrite import rewritten
 from gateway.dataset.scan import parse
-from gateway.dataset.value import texts
 from gateway.model import AttributePath
-from gateway.ports import Alteration, Edit, Refusal
-
-Pieces = list[bytes | memoryview]
-
-LENGTH_TO_END = 0x00080001
-NEVER_EMPTY = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E})
-"""SOP Class, SOP Instance, Study Instance and Series Instance UID of the object itself."""
+from gateway.ports import Alteration, Edit, Refusal, Rewrite
 
 
 def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alteration]) -> Pieces:
     """The pieces of the edited data set, in order: views of the original and new bytes.
 
-    Without an effective edit the only piece is `view`. A deflated data set is inflated and deflated again.
+    Edits that follow each other are made in one pass, every rewrite in one of its own. Without an effective change the
+    only piece is `view`. A deflated data set is inflated and deflated again.
 
     Raises:
         Refusal: a value that its VR or the character set cannot hold, an unknown VR, an item that is not there.
         Unreadable: the bytes are not a data set in this transfer syntax.
     """
-    edits = [change for change in changes if isinstance(change, Edit)]
-    if not edits:
+    if not changes:
         return [view]
     is_deflated = transfer_syntax_uid in DEFLATED
     plain = inflate(view) if is_deflated else view
-    plain, found, encoding = parse(plain, transfer_syntax_uid, _selection(edits, 0))
-    pieces = _Level(plain, found, 0, len(plain), encoding, None).edited(edits, 0)
+    pieces: Pieces | None = None
+    for some in _passes(changes):
+        current = plain if pieces is None else memoryview(b"".join(pieces))
+        changed = _changed(current, transfer_syntax_uid, some)
+        pieces = pieces if changed is None else changed
     if pieces is None:
         return [view]
     return [deflate(pieces)] if is_deflated else pieces
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """Bytes from `start` to `end` become `pieces`."""
+def _passes(changes: Sequence[Alteration]) -> Iterator[list[Edit] | Rewrite]:
+    edits: list[Edit] = []
+    for change in changes:
+        if isinstance(change, Edit):
+            edits.append(change)
+            continue
+        if edits:
+            yield edits
+            edits = []
+        yield change
+    if edits:
+        yield edits
 
-    start: int
-    end: int
-    pieces: Pieces
-    tag: int
 
-    @property
-    def growth_bytes(self) -> int:
-        return _length(self.pieces) - (self.end - self.start)
+def _changed(view: memoryview, transfer_syntax_uid: str, some: list[Edit] | Rewrite) -> Pieces | None:
+    """All pieces after one pass; None when nothing changes."""
+    if isinstance(some, list):
+        view, found, encoding = parse(view, transfer_syntax_uid, _selection(some, 0))
+        return _EditedLevel(view, found, 0, len(view), encoding, None).edited(some, 0)
+    view, found, encoding = parse(view, transfer_syntax_uid, EVERY)
+    return rewritten(EncodedLevel(view, found, 0, len(view), encoding, None), some)
 
 
-class _Level:
-    """The elements of a data set or of one item, and what writing among them needs to know."""
-
-    def __init__(
-        self,
-        view: memoryview,
-        found: list[Element],
-        start: int,
-        end: int,
-        encoding: Encoding,
-        parent: _Level | None,
-    ) -> None:
-        self.view, self.found, self.start, self.end = view, found, start, end
-        self.encoding, self.parent = encoding, parent
-        self.first: dict[int, Element] = {}
-        for element in found:
-            self.first.setdefault(element.tag, element)
-        self.creators: dict[int, str] = {}
-        """Private creators that edits gave."""
+class _EditedLevel(EncodedLevel):
+    """A level that edits are made in."""
 
     def edited(self, edits: Sequence[Edit], depth: int) -> Pieces | None:
         """All bytes of the level after `edits`; None when nothing changes."""
         by_tag: dict[int, list[Edit]] = {}
         for edit in self._by_tag(edits, depth):
             by_tag.setdefault(_tag_at(edit, depth), []).append(edit)
-        changes: list[_Change] = []
+        changes: list[Replacement] = []
         for tag in sorted(by_tag):  # private creators come before what they name
             pieces = self._element(tag, by_tag[tag], depth)
             if pieces is not None:
-                changes += self._placed(tag, pieces)
+                changes += self.placed(tag, pieces)
         if not changes:
             return None
-        return self._joined([*changes, *self._lengths(changes)])
+        return self.joined([*changes, *self.lengths(changes)])
 
     # --- private creators ---
 
@@ -147,7 +131,7 @@ class _Level:
             if not creator:
                 placed_edits.append(edit)
                 continue
-            found = found_tag(tag, creator, {*self.first, *added}, lambda one: added.get(one) or self._creator_in(one))
+            found = found_tag(tag, creator, {*self.first, *added}, lambda one: added.get(one) or self.creator_in(one))
             if found is None:
                 is_for_items = len(edit.path.steps) > depth and edit.path.steps[depth][1] is None
                 if edit.value is None or edit.where == "present" or is_for_items:
@@ -179,7 +163,7 @@ class _Level:
             if len(edit.path.steps) > depth:
                 inner.append(edit)
                 continue
-            current = values if is_changed else self._values(before)
+            current = values if is_changed else self.values(before)
             if (edit.where == "present" and current is None) or (edit.where == "missing" and any(current or ())):
                 continue
             values, is_changed, inner = edit.value, True, []
@@ -191,87 +175,10 @@ class _Level:
         if not is_changed or (values is None and before is None):
             return None
         if values is None:
+            if depth == 0 and tag in NEVER_EMPTY:
+                raise Refusal(f"{name_of(tag)} cannot be removed: an object must carry it")
             return []
-        return self._written(tag, before, values, depth)
-
-    def _values(self, element: Element | None) -> tuple[str, ...] | None:
-        if element is None:
-            return None
-        if element.vr == SEQUENCE or element.end != element.stop:
-            return ("items",) if element.stop > element.value else ()
-        raw = bytes(self.view[element.value : element.stop])
-        known = self._vr(element.tag, element)
-        return texts(raw, known or "UN", self.codecs(), is_big_endian=self._is_big_endian(element))
-
-    def _written(self, tag: int, before: Element | None, values: tuple[str, ...], depth: int) -> Pieces:
-        name = name_of(tag)
-        if not any(values) and depth == 0 and tag in NEVER_EMPTY:
-            raise Refusal(f"{name} cannot be empty")
-        if is_private_creator(tag):
-            self.creators[tag] = values[0] if values else ""
-        own = before.vr if before is not None else ""
-        vr = self._vr(tag, before)
-        if not values:
-            return [self._header(tag, own or vr or "UN", 0)]
-        if vr is None:
-            raise Refusal(f"{name} cannot be set: its VR is unknown, as its private creator is missing or unknown")
-        if not takes_count(tag, len(values)):
-            raise Refusal(f"{name} cannot be set: it takes {vm_of(tag)} values, not {len(values)}")
-        try:
-            value = encode(values, vr, self.codecs(), is_big_endian=self._is_big_endian(before))
-        except Refusal as refusal:
-            raise Refusal(f"{name} cannot be set: {refusal}") from None
-        return [self._header(tag, own if own == "UN" else vr, len(value)) + value]
-
-    def _vr(self, tag: int, element: Element | None) -> str | None:
-        """The VR to write: the element's own when it takes text, else the dictionary's."""
-        own = element.vr if element is not None else ""
-        if own and own != "UN" and (can_hold_text(own) or own == SEQUENCE):
-            return own
-        vr = vr_of(tag)
-        if vr is None and is_private(tag):
-            vr = private_vr_of(tag, self._creator(tag))
-        if vr is None or " or " not in vr:
-            return vr
-        return ("SS" if self.is_signed() else "US") if "SS" in vr else "OW"
-
-    def _creator(self, tag: int) -> str:
-        return self._creator_in(creator_of(tag))
-
-    def _creator_in(self, creator: int) -> str:
-        """The value of a private creator element; empty when it is absent."""
-        if creator in self.creators:
-            return self.creators[creator]
-        element = self.first.get(creator)
-        values = texts(bytes(self.view[element.value : element.stop]), "LO", self.codecs()) if element else ()
-        return values[0] if values else ""
-
-    def _is_big_endian(self, element: Element | None) -> bool:
-        return self.encoding.is_big_endian and (element is None or element.vr != "UN")
-
-    def codecs(self) -> charset.Encodings:
-        element = self.first.get(SPECIFIC_CHARACTER_SET)
-        if element is not None:
-            return charset.encodings(texts(bytes(self.view[element.value : element.stop]), "CS", charset.DEFAULT))
-        return self.parent.codecs() if self.parent is not None else charset.DEFAULT
-
-    def is_signed(self) -> bool:
-        element = self.first.get(PIXEL_REPRESENTATION)
-        if element is not None:
-            return any(self.view[element.value : element.stop])
-        return self.parent.is_signed() if self.parent is not None else False
-
-    def _header(self, tag: int, vr: str, length: int) -> bytes:
-        order = ">" if self.encoding.is_big_endian else "<"
-        group, element = tag >> 16, tag & 0xFFFF
-        if self.encoding.is_implicit:
-            return struct.pack(order + "HHL", group, element, length)
-        if vr in SHORT_VRS:
-            if length > 0xFFFE:
-                raise Refusal(f"{name_of(tag)} cannot be set: {length} bytes are too long for VR {vr}")
-            return struct.pack(order + "HH2sH", group, element, vr.encode(), length)
-        assert vr in LONG_VRS
-        return struct.pack(order + "HH2sHL", group, element, vr.encode(), 0, length)
+        return self.written(tag, before, values, depth)
 
     # --- sequences ---
 
@@ -289,72 +196,24 @@ class _Level:
             is_changed = is_changed or edited is not None
             count += 1
         for of_item in _added(tag, edits, depth, count):
-            added = _Level(self.view, [], 0, 0, encoding, self).edited(of_item, depth + 1) or []
-            pieces += [_item_header(encoding, _length(added)), *added]
+            added = _EditedLevel(self.view, [], 0, 0, encoding, self).edited(of_item, depth + 1) or []
+            pieces += [item_header(encoding, length_of(added)), *added]
             is_changed = True
         if not is_changed:
             return None
-        return self._enclosed(tag, before, pieces)
+        return self.enclosed(tag, before, pieces)
 
     def _item(self, item: Item, encoding: Encoding, edits: list[Edit], depth: int) -> Pieces | None:
         if not edits:
             return None
         found = walk(self.view, item.value, item.stop, encoding, _selection(edits, depth + 1))
-        level = _Level(self.view, found, item.value, item.stop, encoding, self)
+        level = _EditedLevel(self.view, found, item.value, item.stop, encoding, self)
         edited = level.edited(edits, depth + 1)
         if edited is None:
             return None
         if item.end != item.stop:  # undefined length: header and delimiter stay
             return [self.view[item.start : item.value], *edited, self.view[item.stop : item.end]]
-        return [_item_header(encoding, _length(edited)), *edited]
-
-    def _enclosed(self, tag: int, before: Element | None, pieces: Pieces) -> Pieces:
-        if before is not None and before.end != before.stop:
-            return [self.view[before.start : before.value], *pieces, self.view[before.stop : before.end]]
-        length = _length(pieces)
-        if length >= UNDEFINED:
-            raise Refusal(f"{name_of(tag)} grows beyond 4 GiB")
-        return [self._header(tag, before.vr if before is not None and before.vr else SEQUENCE, length), *pieces]
-
-    # --- places and lengths ---
-
-    def _placed(self, tag: int, pieces: Pieces) -> list[_Change]:
-        same = [element for element in self.found if element.tag == tag]
-        if same:
-            first, *others = same
-            return [_Change(first.start, first.end, pieces, tag)] + [_Change(o.start, o.end, [], tag) for o in others]
-        place = place_of(self.view, self.start, self.end, self.encoding, tag)
-        return [_Change(place, place, pieces, tag)]
-
-    def _lengths(self, changes: list[_Change]) -> list[_Change]:
-        """Group lengths (PS3.5 §7.2) of the groups that changed, and Length to End."""
-        growth: dict[int, int] = {}
-        for change in changes:
-            group_length = change.tag & 0xFFFF0000
-            growth[group_length] = growth.get(group_length, 0) + change.growth_bytes
-            growth[LENGTH_TO_END] = growth.get(LENGTH_TO_END, 0) + change.growth_bytes
-        layout = ">L" if self.encoding.is_big_endian else "<L"
-        corrected: list[_Change] = []
-        for tag, growth_bytes in growth.items():
-            element = self.first.get(tag)
-            if element is None or element.stop - element.value != 4 or growth_bytes == 0:
-                continue
-            (length,) = struct.unpack(layout, self.view[element.value : element.stop])
-            value = struct.pack(layout, (length + growth_bytes) % (1 << 32))
-            corrected.append(_Change(element.value, element.stop, [value], tag))
-        return corrected
-
-    def _joined(self, changes: list[_Change]) -> Pieces:
-        pieces: Pieces = []
-        position = self.start
-        for change in sorted(changes, key=lambda change: (change.start, change.tag)):
-            if change.start > position:
-                pieces.append(self.view[position : change.start])
-            pieces += change.pieces
-            position = change.end
-        if position < self.end:
-            pieces.append(self.view[position : self.end])
-        return pieces
+        return [item_header(encoding, length_of(edited)), *edited]
 
 
 def _tag_at(edit: Edit, depth: int) -> int:
@@ -370,14 +229,6 @@ def _selection(edits: Sequence[Edit], depth: int) -> Selection:
     group_lengths = {tag & 0xFFFF0000 for tag in tags}
     always = {SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION, LENGTH_TO_END}
     return selection_of(frozenset(tags | creators | group_lengths | always))
-
-
-def _length(pieces: Pieces) -> int:
-    return sum(map(len, pieces))
-
-
-def _item_header(encoding: Encoding, length: int) -> bytes:
-    return struct.pack(">HHL" if encoding.is_big_endian else "<HHL", ITEM >> 16, ITEM & 0xFFFF, length)
 
 
 def _of_item(edits: list[Edit], depth: int, index: int) -> list[Edit]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from gateway.dataset.splice import splice
 from gateway.model import AssociationFacts, AttributePath, Delivery, Instance
 from gateway.ports import Alteration, EncodedDataSet, Outbound, Resources
-from gateway.routing.facts import SOP_CLASS_UID, ObjectFacts, facts_for, read_by
+from gateway.routing.facts import ObjectFacts, facts_for, read_by
 from gateway.routing.kinds import actions_from_json
 from gateway.routing.resources import NO_RESOURCES
 from gateway.routing.table import apply_actions, attributes_of
@@ -144,10 +144,15 @@ def edited(delivery: Delivery, body: EncodedDataSet, resources: Resources = NO_R
         return _untouched(instance, body)
     changed = EditedDataSet(splice(body.view(), instance.transfer_syntax_uid, edits), body)
     after = facts.edited(edits)
-    sop_class_uid = next(iter(after.values(SOP_CLASS_UID) or ()), "") or instance.sop_class_uid
-    leaving = dataclasses.replace(instance, sop_class_uid=sop_class_uid, sop_instance_uid=after.sop_instance_uid)
+    leaving = dataclasses.replace(
+        instance,
+        sop_class_uid=after.sop_class_uid,
+        sop_instance_uid=after.sop_instance_uid,
+        study_instance_uid=after.study_instance_uid,
+        series_instance_uid=after.series_instance_uid,
+    )
     facts_after = StoredFacts(leaving, body, changed.length_bytes, edits)
-    return Outbound(sop_class_uid, after.sop_instance_uid, instance.transfer_syntax_uid, changed, facts_after)
+    return Outbound(after.sop_class_uid, after.sop_instance_uid, instance.transfer_syntax_uid, changed, facts_after)
 
 
 def _untouched(instance: Instance, body: EncodedDataSet) -> Outbound:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gateway.dataset.rewrite import is_frame
 from gateway.dataset.scan import Level, Wanted, scan, wanted
 from gateway.model import AssociationFacts, AttributePath, Instance
-from gateway.ports import Alteration, ClassMismatch, Edit, EncodedDataSet
+from gateway.ports import KEEP, REMOVE, Alteration, Change, ClassMismatch, Edit, EncodedDataSet, Rewrite
 from gateway.routing.attribute import parse
 
 SOP_CLASS_UID = parse("SOPClassUID")
@@ -55,9 +56,14 @@ class ObjectFacts:
         for edit in edits:
             if isinstance(edit, Edit):
                 _apply(level, edit, 0)
+            else:
+                level = _rewritten(level, edit, ())
         after = replace(self, level=level)
-        new_uid = after._first(SOP_INSTANCE_UID)
-        return replace(after, sop_instance_uid=new_uid) if new_uid else after
+        return replace(
+            after,
+            sop_class_uid=after._first(SOP_CLASS_UID) or self.sop_class_uid,
+            sop_instance_uid=after._first(SOP_INSTANCE_UID) or self.sop_instance_uid,
+        )
 
     def _first(self, path: AttributePath) -> str:
         values = self.level.text(path.tag)
@@ -140,6 +146,25 @@ def _apply(level: Level, edit: Edit, depth: int) -> None:
         levels[position] = levels[position].copy()
         _apply(levels[position], edit, depth + 1)
     level.items[sequence] = levels
+
+
+def _rewritten(level: Level, rewrite: Rewrite, path: tuple[tuple[int, int], ...]) -> Level:
+    """A copy of `level` after `rewrite`; every element is shown as it was before it."""
+    after = level.copy()
+    for tag in level.present():
+        if is_frame(tag):
+            continue
+        change: Change = KEEP
+        if rewrite.tags is None or tag in rewrite.tags:
+            change = rewrite(level.shown(tag, path))
+        if change is REMOVE:
+            after.put(tag, None)
+        elif isinstance(change, tuple):
+            after.put(tag, tuple(text.strip(" \0") for text in change))
+        elif tag in level.items:
+            inner = [_rewritten(item, rewrite, (*path, (tag, at))) for at, item in enumerate(level.items[tag])]
+            after.items[tag] = inner
+    return after
 
 
 def _put(level: Level, tag: int, edit: Edit) -> None:

@@ -63,7 +63,7 @@ EDITS = {
     "set-new": [put("ClinicalTrialProtocolID", "T-1"), put("00400253", "STEP")],
     "set-first-and-last": [put("InstanceCreationDate", "20260102"), put("FFFCFFFC", "0")][:1],
     "numbers": [put("Rows", "77"), put("PatientWeight", "70.5"), put("ExposureTime", "12")],
-    "remove": [removed("PatientName"), removed("StudyID"), removed("SOPClassUID")],
+    "remove": [removed("PatientName"), removed("StudyID"), removed("StationName")],
     "empty": [emptied("PatientName"), emptied("PatientBirthDate"), emptied("InstitutionName")],
     "sequence-removed": [removed("ReferencedStudySequence"), removed("OtherPatientIDsSequence")],
     "item-added": [put("RequestAttributesSequence[0].ScheduledProcedureStepID", "SPS")],

@@ -1,0 +1,215 @@
+"""A `gateway.ports.Rewrite` carried out on encoded bytes: every element is asked about, what is kept keeps its bytes.
+
+Not asked about are the frame of others: group lengths, Length to End, and Specific Character Set, which every text
+depends on. A group length without a group goes. Of an element that is there twice, what is decided on one counts for
+those after it.
+"""
+
+from __future__ import annotations
+
+from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET, is_private, is_private_creator, name_of, vr_of
+from gateway.dataset.elements import EVERY, Element, Item, inside, items, walk
+from gateway.dataset.encoding import Encoding
+from gateway.dataset.level import (
+    LENGTH_TO_END,
+    NEVER_EMPTY,
+    EncodedLevel,
+    Pieces,
+    Replacement,
+    item_header,
+    length_of,
+)
+from gateway.dataset.value import MAX_TEXT_BYTES, texts
+from gateway.ports import KEEP, REMOVE, Refusal, Repainted, Rewrite, Unreadable
+from gateway.ports import Element as ShownElement
+
+MAX_LEVELS = 32
+"""Sequences inside each other that are followed; deeper ones are refused: what is inside cannot be left unasked."""
+PIXEL_DATA = 0x7FE00010
+_NEVER_SEQUENCES = frozenset({PIXEL_DATA, 0x7FE00008, 0x7FE00009})
+
+Path = tuple[tuple[int, int], ...]
+
+
+def is_frame(tag: int) -> bool:
+    """True for elements that no rewrite is asked about."""
+    return tag & 0xFFFF == 0 or tag in (LENGTH_TO_END, SPECIFIC_CHARACTER_SET)
+
+
+def rewritten(level: EncodedLevel, rewrite: Rewrite, path: Path = ()) -> Pieces | None:
+    """All bytes of `level`, of which every element was found, after `rewrite`; None when nothing changes.
+
+    Raises:
+        Refusal: of the rewrite itself, or a value that its VR or the character set cannot hold.
+        Unreadable: a sequence that is none, or nested more than `MAX_LEVELS` deep.
+    """
+    tags = rewrite.tags
+    changes: list[Replacement] = []
+    decided: set[int] = set()
+    for element in level.found:
+        tag, vr = element.tag, element.vr
+        if tag in decided:
+            changes.append(Replacement(element.start, element.end, [], tag))
+            continue
+        is_asked = (tags is None or tag in tags) and not is_frame(tag)
+        if not is_asked and vr not in (SEQUENCE, "UN", ""):
+            continue
+        is_sequence = _is_sequence(level, element)
+        pieces: Pieces | None = None
+        if is_asked:
+            pieces = _asked(level, element, rewrite, path, is_sequence=is_sequence)
+        if pieces is not None:
+            decided.add(tag)
+        elif is_sequence:
+            pieces = _inside(level, element, rewrite, path)
+        if pieces is not None:
+            changes.append(Replacement(element.start, element.end, pieces, tag))
+    if not changes:
+        return None
+    orphans = _orphans(level, changes)
+    lengths = [change for change in level.lengths([*changes, *orphans]) if all(change.tag != o.tag for o in orphans)]
+    return level.joined([*changes, *orphans, *lengths])
+
+
+class _Shown(ShownElement):
+    """An element whose text is made when first asked for."""
+
+    __slots__ = ("_element", "_level", "_values")
+
+    def __init__(self, level: EncodedLevel, element: Element, path: Path, vr: str) -> None:
+        put = object.__setattr__  # the class is frozen
+        put(self, "_level", level)
+        put(self, "_element", element)
+        put(self, "_values", None)
+        put(self, "path", path)
+        put(self, "tag", element.tag)
+        put(self, "vr", vr)
+        is_of_creator = is_private(element.tag) and not is_private_creator(element.tag)
+        put(self, "private_creator", level.creator(element.tag) if is_of_creator else "")
+        put(self, "length_bytes", element.stop - element.value)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        known = self._values
+        if known is None:
+            element = self._element
+            raw = b""
+            if self.vr != SEQUENCE and element.end == element.stop:
+                raw = bytes(self._level.view[element.value : min(element.stop, element.value + MAX_TEXT_BYTES)])
+            is_big_endian = self._level.encoding.is_big_endian and element.vr != "UN"
+            known = texts(raw, self.vr, self._level.codecs(), is_big_endian=is_big_endian)
+            object.__setattr__(self, "_values", known)
+        return known
+
+    _level: EncodedLevel
+    _element: Element
+    _values: tuple[str, ...] | None
+
+
+def effective_vr(level: EncodedLevel, element: Element, *, is_sequence: bool) -> str:
+    """As encoded; where the encoding does not say it, the dictionary's; ``UN`` when nobody knows."""
+    if is_sequence:
+        return SEQUENCE
+    if element.vr and element.vr != "UN":
+        return element.vr
+    if element.end != element.stop:
+        return "OW"  # pixel data in fragments
+    vr = level.vr(element.tag, element)
+    return "UN" if vr is None or vr == SEQUENCE else vr
+
+
+def _is_sequence(level: EncodedLevel, element: Element) -> bool:
+    if element.vr not in (SEQUENCE, "UN", ""):
+        return False
+    if element.vr == SEQUENCE:
+        return True
+    if element.end != element.stop:
+        return element.tag not in _NEVER_SEQUENCES
+    if not is_private(element.tag):
+        return vr_of(element.tag) == SEQUENCE
+    return level.vr(element.tag, element) == SEQUENCE and _has_items(level, element)
+
+
+def _has_items(level: EncodedLevel, element: Element) -> bool:
+    """Of a private element that only a list of known vendors' attributes calls a sequence."""
+    encoding = inside(element, level.encoding)
+    try:
+        for item in items(level.view, element, encoding):
+            walk(level.view, item.value, item.stop, encoding, EVERY)
+    except Unreadable:
+        return False
+    return True
+
+
+def _asked(level: EncodedLevel, element: Element, rewrite: Rewrite, path: Path, *, is_sequence: bool) -> Pieces | None:
+    """The element as the rewrite wants it, no pieces when it is gone, None when it is kept."""
+    tag = element.tag
+    shown = _Shown(level, element, path, effective_vr(level, element, is_sequence=is_sequence))
+    change = rewrite(shown)
+    if change is KEEP:
+        return None
+    if change is REMOVE:
+        if not path and tag in NEVER_EMPTY:
+            raise Refusal(f"{name_of(tag)} cannot be removed: an object must carry it")
+        return []
+    if isinstance(change, Repainted):
+        return _repainted(level, element, change)
+    assert isinstance(change, tuple)
+    if is_sequence:
+        if change:
+            raise Refusal(f"{name_of(tag)} cannot be set: it is a sequence")
+        return None if element.stop == element.value else [level.header(tag, element.vr or SEQUENCE, 0)]
+    if element.stop == element.value and not change:
+        return None
+    if change and change == shown.values and element.stop - element.value <= MAX_TEXT_BYTES:
+        return None
+    pieces = level.written(tag, element, change, len(path))
+    level.creators.clear()  # what lies in a renamed block is still shown by its old creator
+    return pieces
+
+
+def _repainted(level: EncodedLevel, element: Element, change: Repainted) -> Pieces:
+    if element.end != element.stop:
+        raise Refusal(f"{name_of(element.tag)} cannot be changed: it is in fragments of a compressed transfer syntax")
+    pieces = change.pieces(level.view[element.value : element.stop])
+    if length_of(list(pieces)) != element.stop - element.value:
+        raise Refusal(f"{name_of(element.tag)} cannot be changed: its length would be another")
+    return [level.view[element.start : element.value], *pieces]
+
+
+def _inside(level: EncodedLevel, sequence: Element, rewrite: Rewrite, path: Path) -> Pieces | None:
+    """The sequence with its items rewritten, None when none of them changes."""
+    if len(path) >= MAX_LEVELS:
+        raise Unreadable(f"sequences are nested more than {MAX_LEVELS} levels deep at byte {sequence.start}")
+    encoding = inside(sequence, level.encoding)
+    pieces: Pieces = []
+    position = sequence.value
+    for index, item in enumerate(items(level.view, sequence, encoding)):
+        found = walk(level.view, item.value, item.stop, encoding, EVERY)
+        inner = EncodedLevel(level.view, found, item.value, item.stop, encoding, level)
+        content = rewritten(inner, rewrite, (*path, (sequence.tag, index)))
+        if content is None:
+            continue
+        if item.start > position:
+            pieces.append(level.view[position : item.start])
+        pieces += _whole_item(level, item, encoding, content)
+        position = item.end
+    if position == sequence.value:
+        return None
+    pieces.append(level.view[position : sequence.stop])
+    return level.enclosed(sequence.tag, sequence, pieces)
+
+
+def _whole_item(level: EncodedLevel, item: Item, encoding: Encoding, content: Pieces) -> Pieces:
+    if item.end != item.stop:  # undefined length: header and delimiter stay
+        return [level.view[item.start : item.value], *content, level.view[item.stop : item.end]]
+    return [item_header(encoding, length_of(content)), *content]
+
+
+def _orphans(level: EncodedLevel, changes: list[Replacement]) -> list[Replacement]:
+    """Group lengths whose group is gone."""
+    gone = {change.start for change in changes if not change.pieces}
+    groups = {change.tag >> 16 for change in changes if not change.pieces}
+    groups -= {element.tag >> 16 for element in level.found if element.tag & 0xFFFF and element.start not in gone}
+    lengths = [level.first[group << 16] for group in groups if group << 16 in level.first]
+    return [Replacement(element.start, element.end, [], element.tag) for element in lengths]
