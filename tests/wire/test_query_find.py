@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -326,10 +327,14 @@ class Watched:
 
     async def endless(self, event: Any) -> AsyncIterator[Any]:
         """Never looks at `is_cancelled`."""
+        large = match(1)
+        large.StudyDescription = "x" * 64
+        large.add_new(0x00091010, "UN", bytes(4000))
+        identifier = encode_data_set(large, EXPLICIT)
         try:
             while True:
                 self.sent += 1
-                yield 0xFF00, match(self.sent)
+                yield 0xFF00, identifier
         finally:
             self.is_closed.set()
 
@@ -370,31 +375,40 @@ MANNERS = ["endless", "waiting", "looking", "listening"]
 @pytest.mark.parametrize("manner", MANNERS)
 async def test_early_cancel_50_of_50(manner: str) -> None:
     """The C-CANCEL is in the same write as the request."""
-    for _ in range(50):
+
+    async def once() -> None:
         watched = Watched()
         async with serving(find=getattr(watched, manner)) as port, await Requestor.open(port) as peer:
-            async with asyncio.timeout(1.0):
-                peer.send(request("find", 9) + cancel("find", 9))
-                final = await peer.final()
+            begun_s = time.monotonic()
+            peer.send(request("find", 9) + cancel("find", 9))
+            final = await peer.final()
             assert final.elements == {"Status": 0xFE00}
+            assert time.monotonic() - begun_s < 1.0
             async with asyncio.timeout(1.0):
                 await watched.is_closed.wait()
+
+    for _ in range(5):
+        await asyncio.gather(*(once() for _ in range(10)))
 
 
 @pytest.mark.parametrize("manner", MANNERS)
 async def test_cancel_in_the_middle_50_of_50(manner: str) -> None:
-    for _ in range(50):
+    async def once() -> None:
         watched = Watched()
         async with serving(find=getattr(watched, manner)) as port, await Requestor.open(port) as peer:
             peer.ask("find", 9)
             assert (await peer.answer()).status == 0xFF00
-            async with asyncio.timeout(1.0):
-                peer.cancel("find", 9)
-                final = await peer.final()
+            begun_s = time.monotonic()
+            peer.cancel("find", 9)
+            final = await peer.final()
             assert final.elements == {"Status": 0xFE00}
+            assert time.monotonic() - begun_s < 1.0
             await watched.is_closed.wait()
             peer.ask("find", 10)  # the next operation is not cancelled
             assert (await peer.answer()).status == 0xFF00
+
+    for _ in range(5):
+        await asyncio.gather(*(once() for _ in range(10)))
 
 
 async def test_a_cancel_of_something_else_changes_nothing() -> None:
@@ -469,7 +483,7 @@ async def test_the_handler_is_not_read_faster_than_the_peer_takes() -> None:
             await asyncio.sleep(0.05)
             same = same + 1 if watched.sent == before else 0
             before = watched.sent
-        assert 0 < watched.sent < 200_000  # socket buffers and 256 KiB of ours, whatever they hold
+        assert 0 < watched.sent < 10_000  # socket buffers and 256 KiB of ours, whatever they hold
         held = watched.sent
         peer.cancel("find")  # it is seen although the peer does not read
         async with asyncio.timeout(1.0):
