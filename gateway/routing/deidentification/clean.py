@@ -53,7 +53,6 @@ IDENTIFYING: Final = tuple(
         "NameOfPhysiciansReadingStudy",
         "OperatorsName",
         "RequestingPhysician",
-        "RequestingService",
         "ScheduledPerformingPhysicianName",
         "CurrentPatientLocation",
         "PatientInstitutionResidence",
