@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from gateway import __version__
+from gateway.cli.configuration import configuration
 from gateway.cli.demonstrate import demo
 from gateway.cli.explain import explain
 from gateway.cli.network import echo, send
 from gateway.cli.queue import queue
 from gateway.cli.rules import schema, validate
 from gateway.cli.running import reload, run, status
+from gateway.cli.test import test
 
 EPILOG = """\b
 Exit codes
@@ -36,5 +38,5 @@ def main() -> None:
     """
 
 
-for command in (run, validate, schema, explain, echo, send, queue, status, reload, demo):
+for command in (run, validate, schema, explain, test, configuration, echo, send, queue, status, reload, demo):
     main.add_command(command)

@@ -106,7 +106,8 @@ async def _explain(
     for subject in subjects:
         if isinstance(subject, explaining.Unexplained):
             tally.skip(subject)
-            click.echo(f"gateway: {subject.name}: {subject.reason}", err=True)
+            if tally.unexplained_count <= max(limit, 1):
+                click.echo(f"gateway: {subject.name}: {subject.reason}", err=True)
             continue
         answer = await explaining.explain(table, subject, with_values=with_values)
         tally.add(answer)
@@ -119,5 +120,5 @@ async def _explain(
         return
     if tally.objects > 1:
         click.echo("\n".join(tally.lines()))
-    for name, difference in tally.mismatches:
+    for name, difference in tally.mismatches[: max(limit, 1)]:
         click.echo(f"gateway: {name}: {difference}", err=True)

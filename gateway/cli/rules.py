@@ -47,18 +47,29 @@ def validate(rules: Path, strict: bool, form: str) -> None:
     _validate(rules, strict, form)
 
 
-@click.group(invoke_without_command=True, epilog="\b\nExample\n  gateway schema > gateway.schema.json")
+TESTS = click.option("--tests", is_flag=True, help="Of `*.test.yaml` instead of the rules.")
+DOCS = click.option("--docs", is_flag=True, help="The reference of the rules, in Markdown.")
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog="\b\nExamples\n  gateway schema > gateway.schema.json\n  gateway schema --docs > rules.md",
+)
+@TESTS
+@DOCS
 @click.pass_context
-def schema(context: click.Context) -> None:
-    """The JSON Schema of the rules, for editors."""
+def schema(context: click.Context, tests: bool, docs: bool) -> None:
+    """The JSON Schema of the rules, for editors; or their reference."""
     if context.invoked_subcommand is None:
-        _show_schema()
+        _show_schema(tests=tests, docs=docs)
 
 
 @schema.command("show")
-def schema_show() -> None:
-    """Print the JSON Schema."""
-    _show_schema()
+@TESTS
+@DOCS
+def schema_show(tests: bool, docs: bool) -> None:
+    """Print the JSON Schema, or the reference."""
+    _show_schema(tests=tests, docs=docs)
 
 
 @schema.command("validate")
@@ -70,5 +81,10 @@ def schema_validate(rules: Path, strict: bool, form: str) -> None:
     _validate(rules, strict, form)
 
 
-def _show_schema() -> None:
-    click.echo(json.dumps(config.schema(), indent=2, ensure_ascii=False))
+def _show_schema(*, tests: bool, docs: bool) -> None:
+    if tests and docs:
+        raise click.UsageError("--tests and --docs are two things; ask for one")
+    if docs:
+        click.echo(config.reference(), nl=False)
+        return
+    click.echo(json.dumps(config.tests_schema() if tests else config.schema(), indent=2, ensure_ascii=False))

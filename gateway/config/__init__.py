@@ -8,13 +8,15 @@ from pathlib import Path
 
 from gateway.config.compile import compile_source
 from gateway.config.context import Context
+from gateway.config.effective import Effective, effective
 from gateway.config.findings import Findings
-from gateway.config.schema import schema
+from gateway.config.reference import reference
+from gateway.config.schema import schema, tests_schema
 from gateway.config.source import read
 from gateway.model import Problem, Settings
 from gateway.routing.table import RoutingTable
 
-__all__ = ["Loaded", "load", "schema"]
+__all__ = ["Loaded", "in_force", "load", "reference", "schema", "tests_schema"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,14 @@ class Loaded:
     process_settings: Settings | None = None
     """The `gateway:` section when all files were read and nothing is wrong with it, whatever is wrong with the other
     sections: enough to find the gateway that runs and its queue, not to run one."""
+
+
+def in_force(path: Path, environ: Mapping[str, str]) -> tuple[Loaded, dict[str, Effective]]:
+    """`load`, and every setting with its value and origin; no settings when the configuration has errors."""
+    loaded = load(path, environ)
+    if loaded.table is None:
+        return loaded, {}
+    return loaded, effective(read(path, environ, Findings()).root, environ)
 
 
 def load(path: Path, environ: Mapping[str, str], working_folder: Path | None = None) -> Loaded:

@@ -88,3 +88,5 @@ class Unexplained:
 
     name: str
     reason: str
+    is_named: bool = True
+    """False for a file that only lies in a folder that was named."""

@@ -48,7 +48,7 @@ def of_files(
                 file = read_dicom_file(candidate)
                 body = file.open()
             except (GatewayError, OSError) as error:
-                yield Unexplained(str(candidate), str(error).removeprefix(f"{candidate} "))
+                yield Unexplained(str(candidate), str(error).removeprefix(f"{candidate} "), candidate is path)
                 continue
             sent = Sent(file.sop_class_uid, file.sop_instance_uid, file.transfer_syntax_uid, body)
             with _closing(body):

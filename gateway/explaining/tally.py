@@ -22,6 +22,8 @@ class Tally:
     """``pacs, vna``, or the fate of those that go nowhere → how many objects."""
     unexplained: list[Unexplained] = field(default_factory=list)
     unexplained_count: int = 0
+    is_complete: bool = True
+    """False when something that was named itself is no object."""
     mismatches: list[tuple[str, str]] = field(default_factory=list)
     """(object, how its destinations differ)."""
     mismatch_count: int = 0
@@ -39,13 +41,14 @@ class Tally:
     def skip(self, one: Unexplained) -> None:
         """Count what is no object."""
         self.unexplained_count += 1
+        self.is_complete &= not one.is_named
         if len(self.unexplained) < MOST_KEPT:
             self.unexplained.append(one)
 
     @property
     def is_as_expected(self) -> bool:
-        """False when something was no object, went elsewhere, or when there was nothing."""
-        return bool(self.objects) and not self.mismatch_count and not self.unexplained_count
+        """False when something that was named is no object, one would go elsewhere, or when there was none."""
+        return bool(self.objects) and not self.mismatch_count and self.is_complete
 
     def _difference(self, answer: Answer) -> str:
         if self.expected is None:
@@ -63,6 +66,8 @@ class Tally:
         """A summary of more than one object."""
         yield f"{self.objects} objects:"
         yield from (f"{count:8}  {outcome}" for outcome, count in self.outcomes.most_common())
+        if self.unexplained_count:
+            yield f"{self.unexplained_count:8}  not explained"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -69,6 +69,8 @@ def difference_text(one: Difference, *, with_values: bool) -> str:
 
 def reason_text(reason: Reason, *, with_values: bool) -> str:
     """One predicate's verdict."""
+    if reason.kind == "all" and not reason.inner:
+        return "always holds"
     place = ".".join(str(step) for step in reason.path)
     mark = f" [{reason.mark.file}:{reason.mark.line}]" if reason.mark else ""
     text = f"{place}{mark}: {'holds' if reason.holds else 'does not hold'}"

@@ -1,0 +1,226 @@
+"""The configuration as it is in force: defaults filled in, references resolved, and where each value comes from.
+
+What came from ``${file:…}``, everything under `keys:` and secrets of TLS and user identity never leave here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import yaml
+from msgspec import UNSET, UnsetType
+
+from gateway.config.spec import RulesSpec, Spec, TimersSpec
+from gateway.config.substitution import REFERENCE
+from gateway.config.tree import MappingNode, Node, Place, Plain, ScalarNode, SequenceNode, Step
+from gateway.model import Timers
+
+HIDDEN = "(hidden)"
+SECRET_SECTIONS = frozenset({"keys"})
+SECRET_SETTINGS = frozenset({("UserIdentitySpec", "primary"), ("UserIdentitySpec", "secondary")})
+"""Hidden wherever they come from."""
+PRIVATE_KEY_SETTINGS = frozenset({("ListenerTLSSpec", "key"), ("PeerTLSSpec", "key")})
+"""The path of a file, or the key itself: that is hidden."""
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One scalar: its value and where it comes from."""
+
+    value: bool | int | float | str | None
+    origin: str
+    """``file:line``, ``default``, or ``environment NAME, file:line``."""
+
+
+Effective = Shown | dict[str, "Effective"] | list["Effective"]
+
+
+def effective(root: Node, environ: Mapping[str, str]) -> dict[str, Effective]:
+    """All sections of a configuration without errors, in the order of the reference."""
+    place = Place(root, root.mark)
+    timers: dict[str, Effective] = {
+        setting.name.removesuffix("_s"): Shown(f"{setting.default:g} s", DEFAULT)
+        for setting in dataclasses.fields(Timers)
+    }
+    own = place.at("gateway", "timers") if place.has("gateway", "timers") else None
+    return _Filling(environ, _Filling(environ, timers).struct(TimersSpec, own)).struct(RulesSpec, place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    environ: Mapping[str, str]
+    timers: Mapping[str, Effective]
+    """What a peer's timers are when it says nothing."""
+
+    def struct(self, kind: type[Spec], place: Place | None) -> dict[str, Effective]:
+        """Every setting of `kind`: what stands at `place`, else its default; settings without either are left out."""
+        filled: dict[str, Effective] = {}
+        hints = typing.get_type_hints(kind)
+        for setting in msgspec.structs.fields(kind):
+            below = place.child(setting.encode_name) if place is not None else None
+            is_secret = (kind.__name__, setting.name) in SECRET_SETTINGS or setting.name in SECRET_SECTIONS
+            is_key = (kind.__name__, setting.name) in PRIVATE_KEY_SETTINGS
+            value: Effective | None
+            if below is not None:
+                value = self.value(hints[setting.name], below, is_secret=is_secret, is_key=is_key)
+            elif kind is TimersSpec:
+                value = self.timers[setting.name]
+            else:
+                value = _default(self, setting)
+            if value is not None:
+                filled[setting.encode_name] = value
+        return filled
+
+    def value(self, hint: Any, place: Place, *, is_secret: bool = False, is_key: bool = False) -> Effective:
+        """What stands at `place`, its inside filled by its type."""
+        struct = next((one for one in _alternatives(hint) if isinstance(one, type) and issubclass(one, Spec)), None)
+        match place.node:
+            case MappingNode() if struct is not None:
+                return self.struct(struct, place)
+            case MappingNode(entries=entries):
+                inner = _argument(hint, dict, 1)
+                return {key: self.value(inner, place.at(key), is_secret=is_secret) for key in entries}
+            case SequenceNode(items=items):
+                inner = _argument(hint, tuple, 0)
+                return [self.value(inner, place.at(index), is_secret=is_secret) for index in range(len(items))]
+            case ScalarNode() as scalar:
+                return self.scalar(scalar, is_secret=is_secret, is_key=is_key)
+            case _:
+                return Shown(None, DEFAULT)
+
+    def scalar(self, node: ScalarNode, *, is_secret: bool, is_key: bool) -> Shown:
+        """A written value."""
+        references = [match["body"] for match in REFERENCE.finditer(node.written) if match["body"] is not None]
+        where = f"{node.mark.file}:{node.mark.line}"
+        origin = ", ".join([*(self.origin(body) for body in references), where])
+        is_hidden = is_secret or any(body.startswith("file:") for body in references)
+        if is_hidden or (is_key and "-----BEGIN" in node.text):
+            return Shown(HIDDEN, origin)
+        return Shown(node.value, origin)
+
+    def origin(self, body: str) -> str:
+        """Of one reference."""
+        if body.startswith("file:"):
+            return f"file {body.removeprefix('file:')}"
+        name, has_default, _ = body.partition(":-")
+        return f"default of {name}" if has_default and not self.environ.get(name) else f"environment {name}"
+
+
+def _default(filling: _Filling, setting: msgspec.structs.FieldInfo) -> Effective | None:
+    """None when it has no default, or one that is made when it is used."""
+    value = setting.default
+    if setting.default_factory is not msgspec.NODEFAULT:
+        value = setting.default_factory()
+    if value is UNSET or value is msgspec.NODEFAULT:
+        return None
+    return _of_default(filling, value)
+
+
+def _of_default(filling: _Filling, value: Any) -> Effective:
+    if isinstance(value, Spec):
+        return filling.struct(type(value), None)
+    if isinstance(value, dict):
+        return {key: _of_default(filling, one) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [_of_default(filling, one) for one in value]
+    return Shown(value, DEFAULT)
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types of a union without `UNSET`; annotations are gone already."""
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, type(int | str)):
+        return tuple(one for one in arguments if one is not UnsetType)
+    return (hint,)
+
+
+def _argument(hint: Any, container: type, index: int) -> Any:
+    """The type of what a container holds; Any when the type says nothing of it."""
+    for one in _alternatives(hint):
+        if typing.get_origin(one) is container:
+            return typing.get_args(one)[index]
+    return Any
+
+
+def plain(tree: Effective) -> Plain:
+    """The values alone."""
+    match tree:
+        case Shown():
+            return tree.value
+        case dict():
+            return {key: plain(below) for key, below in tree.items()}
+        case _:
+            return [plain(item) for item in tree]
+
+
+def origins(tree: Effective, path: tuple[Step, ...] = ()) -> Iterator[tuple[str, str]]:
+    """(JSON pointer, origin) of every scalar."""
+    match tree:
+        case Shown():
+            yield "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path), tree.origin
+        case dict():
+            for key, below in tree.items():
+                yield from origins(below, (*path, key))
+        case _:
+            for index, item in enumerate(tree):
+                yield from origins(item, (*path, index))
+
+
+def as_yaml(tree: Effective) -> str:
+    """YAML, with the origin of each scalar as a comment; reading it gives `plain`."""
+    lines = list(_lines(tree, 0))
+    width = min(max((len(text) for text, origin in lines if origin), default=0), 60)
+    return "".join(f"{text:<{width}}  # {origin}\n" if origin else f"{text}\n" for text, origin in lines)
+
+
+def _lines(tree: Effective, indent: int) -> Iterator[tuple[str, str]]:
+    """(YAML, origin) a line."""
+    space = "  " * indent
+    if isinstance(tree, dict):
+        for key, below in tree.items():
+            yield from _entry(f"{space}{_scalar(key)}:", below, indent + 1)
+    elif isinstance(tree, list):
+        for item in tree:
+            if isinstance(item, Shown) or not item:
+                yield from _entry(f"{space}-", item, indent + 1)
+                continue
+            first, *rest = _lines(item, indent + 1)
+            yield f"{space}- {first[0].removeprefix(space + '  ')}", first[1]
+            yield from rest
+    else:
+        yield f"{space}{_scalar(tree.value)}", tree.origin
+
+
+def _entry(head: str, below: Effective, indent: int) -> Iterator[tuple[str, str]]:
+    if isinstance(below, Shown):
+        yield f"{head} {_scalar(below.value)}", below.origin
+    elif not below:
+        yield f"{head} {'{}' if isinstance(below, dict) else '[]'}", ""
+    else:
+        yield head, ""
+        yield from _lines(below, indent)
+
+
+PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
+WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+
+
+def _scalar(value: bool | int | float | str | None) -> str:
+    """One scalar on one line, in quotes where YAML 1.1 or 1.2 would take it for something else."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if PLAIN.fullmatch(value) and value.casefold() not in WORDS:
+        return value
+    dumped = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=float("inf"))
+    return str(dumped).strip().replace("\n", " ")

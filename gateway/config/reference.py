@@ -1,0 +1,157 @@
+"""`docs/rules.md`: an introduction written by hand, and everything else from the registered kinds themselves."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from importlib import resources
+from textwrap import indent
+from typing import Any, Literal, Union
+
+from gateway import ports
+from gateway.ports import Predicate, Registry
+from gateway.routing.field import FIELD_TYPES
+from gateway.routing.kinds import settings
+from gateway.routing.template import ASSOCIATION_FIELDS, FILTERS, METHODS, TESTS
+
+TEMPLATE = "reference.md"
+INDENTED = "  "
+
+
+def reference() -> str:
+    """The page, in Markdown."""
+    text = resources.files("gateway.config").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    for mark, make in _PARTS.items():
+        text = text.replace(f"<!-- {mark} -->\n", make())
+    return text
+
+
+def _kinds(registry: Registry) -> str:
+    return "\n".join(_kind(name, cls, registry) for name, cls in sorted(registry.kinds.items()))
+
+
+def _kind(name: str, cls: type, registry: Registry) -> str:
+    lines = [f"### `{name}`", "", *(_paragraphs(cls)), ""]
+    fields = settings(cls)
+    if len(fields) == 1:
+        (_field, hint) = next(iter(fields.values()))
+        lines += [f"Takes {takes(hint)}.", ""]
+        lines += _groups(hint)
+    else:
+        lines += [*_table(cls), ""]
+    example = getattr(cls, "example", "").strip("\n")
+    if example:
+        lines += ["```yaml", *_in_place(example, registry), "```", ""]
+    return "\n".join(lines)
+
+
+def _in_place(example: str, registry: Registry) -> Iterator[str]:
+    """The example where it stands in a rule."""
+    if registry is ports.predicate:
+        yield "when:"
+        yield from indent(example, INDENTED).splitlines()
+        return
+    first, *rest = example.splitlines()
+    yield "then:"
+    yield f"{INDENTED}- {first}"
+    yield from (f"{INDENTED}  {line}" if line else "" for line in rest)
+
+
+def _paragraphs(cls: type) -> list[str]:
+    """The docstring of a class."""
+    return (inspect.cleandoc(cls.__doc__ or "")).splitlines()
+
+
+def _table(cls: type) -> Iterator[str]:
+    """Its settings, those of settings inside them below, once each."""
+    yield "| setting | takes | default |"
+    yield "|---|---|---|"
+    yield from _rows(cls, "", set())
+
+
+def _rows(cls: type, prefix: str, told: set[type]) -> Iterator[str]:
+    for name, (field, hint) in settings(cls).items():
+        yield f"| `{prefix}{name}` | {takes(hint)} | {_default(field)} |"
+        group = _group(hint)
+        if group is not None and group not in told:
+            told.add(group)
+            is_list = typing.get_origin(_required(hint)) is tuple
+            yield from _rows(group, f"{prefix}{name}{'[]' if is_list else ''}.", told)
+
+
+def _groups(hint: Any) -> list[str]:
+    """The settings inside the only setting of a kind."""
+    group = _group(hint)
+    return [] if group is None else [*_table(group), ""]
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    missing = dataclasses.MISSING
+    if field.default is missing and field.default_factory is missing:
+        return "**required**"
+    value = field.default if field.default_factory is missing else field.default_factory()
+    if value is None or value in ((), {}) or dataclasses.is_dataclass(value):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def takes(hint: Any) -> str:
+    """What a setting takes, in words."""
+    if hint in FIELD_TYPES:
+        schema = FIELD_TYPES[hint].schema
+        return _escaped(str(schema.get("description", "a text")))
+    if hint is Predicate:
+        return "a condition"
+    if _group(hint) is hint:
+        short = getattr(hint, "shorthand", None)
+        whole = f"a mapping of {', '.join(f'`{name}`' for name in settings(hint))}"
+        return f"{whole}; or {takes(settings(hint)[short][1])} alone, for `{short}`" if short else whole
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return f"{takes(arguments[0])}, or a list of them"
+    if origin is collections.abc.Mapping:
+        return f"a mapping: {takes(arguments[0])} → {takes(arguments[1])}"
+    if origin in (Union, types.UnionType):
+        return takes(_required(hint))
+    if origin is Literal:
+        return " or ".join(f"`{one}`" for one in arguments)
+    return {bool: "`true` or `false`", int: "a whole number", float: "a number"}[hint]
+
+
+def _required(hint: Any) -> Any:
+    """A type without None."""
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        return next(one for one in typing.get_args(hint) if one is not types.NoneType)
+    return hint
+
+
+def _group(hint: Any) -> type | None:
+    """The dataclass of settings in a type; None without one."""
+    hint = _required(hint)
+    if typing.get_origin(hint) is tuple:
+        hint = typing.get_args(hint)[0]
+    is_group = isinstance(hint, type) and dataclasses.is_dataclass(hint) and hint not in FIELD_TYPES
+    return hint if is_group else None
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _words(words: collections.abc.Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in sorted(words)) + ".\n"
+
+
+_PARTS: Mapping[str, Callable[[], str]] = {
+    "predicates": lambda: _kinds(ports.predicate),
+    "actions": lambda: _kinds(ports.action),
+    "association fields": lambda: _words(ASSOCIATION_FIELDS),
+    "template filters": lambda: _words(FILTERS),
+    "template tests": lambda: _words(TESTS),
+    "template methods": lambda: _words(METHODS),
+}
+"""Mark in the template → what stands there."""
