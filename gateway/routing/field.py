@@ -289,6 +289,7 @@ FIELD_TYPES: dict[object, FieldType] = {
             "description": "Value, or Jinja2 template over attribute keywords and association.*",
         },
         takes_list=True,
+        needs_resources=True,
     ),
 }
 """Annotation → how to make it. Extensions may add rows."""

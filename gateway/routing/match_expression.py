@@ -15,6 +15,7 @@ FIELD_TYPES[Expression] = FieldType(
     Expression,
     "bad-expression",
     {"type": "string", "description": "Jinja2 expression over attribute keywords and association.*"},
+    needs_resources=True,
 )
 
 

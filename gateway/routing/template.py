@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jinja2
@@ -24,10 +24,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.dataset.dictionary import SEQUENCE, vr_of
 from gateway.model import AssociationFacts, AttributePath
-from gateway.ports import Facts, Refusal
+from gateway.ports import Facts, Refusal, Resources
+from gateway.routing import filters
 from gateway.routing.attribute import did_you_mean, parse
 
-MAX_RESULT_CHARACTERS = 10_240
+MAX_RESULT_CHARACTERS = filters.MAX_CHARACTERS
 MAX_TEMPLATE_CHARACTERS = 10_240
 MAX_DEPTH = 64
 
@@ -41,7 +42,7 @@ METHODS = frozenset(_METHODS.split())
 _FILTERS = """
     abs capitalize d default first float int join last length lower replace round string title trim truncate upper
 """
-FILTERS = frozenset(_FILTERS.split())
+FILTERS = frozenset(_FILTERS.split()) | frozenset(filters.FILTERS)
 _TESTS = """
     defined divisibleby eq equalto even ge gt in le lower lt ne number odd string undefined upper
 """
@@ -101,8 +102,8 @@ def _join(values: Iterable[object], separator: str = "") -> str:
 def _environment() -> _Environment:
     environment = _Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     environment.globals.clear()
-    filters = {name: _checked(environment.filters[name]) for name in FILTERS}
-    environment.filters = {**filters, "replace": _replace, "join": _join}
+    checked = {name: _checked({**environment.filters, **filters.FILTERS}[name]) for name in FILTERS}
+    environment.filters = {**checked, "replace": _replace, "join": _join}
     environment.tests = {name: environment.tests[name] for name in TESTS}
     return environment
 
@@ -111,9 +112,8 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     def checked(*args: Any, **kwargs: Any) -> Any:
         return _capped(function(*args, **kwargs))
 
-    for flag in ("jinja_pass_arg",):
-        if hasattr(function, flag):
-            setattr(checked, flag, getattr(function, flag))
+    if hasattr(function, "jinja_pass_arg"):
+        checked.jinja_pass_arg = function.jinja_pass_arg  # type: ignore[attr-defined]
     return checked
 
 
@@ -123,16 +123,17 @@ _ENVIRONMENT = _environment()
 class Template:
     """One compiled value template; immutable, equal by text."""
 
-    __slots__ = ("_compiled", "attributes", "text")
+    __slots__ = ("_compiled", "_given", "attributes", "text")
 
     text: str
     attributes: tuple[tuple[str, AttributePath], ...]
     """(name in the template, path), each once."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, resources: Resources | None = None) -> None:
         """Raises ValueError with every name that is unknown and everything that is not allowed."""
         self.text = text
         self.attributes = ()
+        self._given: dict[str, object] = {}
         self._compiled: jinja2.Template | None = None
         if len(text) > MAX_TEMPLATE_CHARACTERS:
             raise ValueError(f"a template of {len(text)} characters; at most {MAX_TEMPLATE_CHARACTERS} are allowed")
@@ -140,7 +141,7 @@ class Template:
             return
         try:
             tree = _ENVIRONMENT.parse(text)
-            self.attributes = _check(tree)
+            self.attributes, self._given = _check(tree, resources)
             self._compiled = _ENVIRONMENT.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
             raise ValueError(f"not a template: {error.message}") from None
@@ -161,8 +162,8 @@ class Template:
         if self._compiled is None:
             return self.text
         try:
-            names = {name: _text(facts, path) for name, path in self.attributes}
-            return str(_capped(self._compiled.render(names, association=facts.association)))
+            names: dict[str, object] = {name: _text(facts, path) for name, path in self.attributes}
+            return str(_capped(self._compiled.render(names | self._given, association=facts.association)))
         except Exception as error:  # a template can fail in any way that Python can; the object is answered for
             raise Refusal(f"template {self.text!r} fails on this object: {_reason(error)}") from None
 
@@ -179,13 +180,13 @@ class Template:
 class Expression:
     """One compiled expression of the templates' language, without braces; immutable, equal by text."""
 
-    __slots__ = ("_compiled", "attributes", "text")
+    __slots__ = ("_compiled", "_given", "attributes", "text")
 
     text: str
     attributes: tuple[tuple[str, AttributePath], ...]
     """(name in the expression, path), each once."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, resources: Resources | None = None) -> None:
         """Raises ValueError with every name that is unknown and everything that is not allowed."""
         self.text = text
         if "{{" in text or "{%" in text:
@@ -193,7 +194,8 @@ class Expression:
         if len(text) > MAX_TEMPLATE_CHARACTERS:
             raise ValueError(f"an expression of {len(text)} characters; at most {MAX_TEMPLATE_CHARACTERS} are allowed")
         try:
-            self.attributes = _check(nodes.Template([nodes.Output([_parsed(text)])]))
+            tree = nodes.Template([nodes.Output([_parsed(text)])])
+            self.attributes, self._given = _check(tree, resources)
             self._compiled: TemplateExpression = _ENVIRONMENT.compile_expression(text, undefined_to_none=False)
         except jinja2.TemplateSyntaxError as error:
             raise ValueError(f"not an expression: {error.message}") from None
@@ -207,8 +209,8 @@ class Expression:
             Refusal: it fails on this object's values.
         """
         try:
-            names = {name: _text(facts, path) for name, path in self.attributes}
-            return bool(self._compiled(names, association=facts.association))
+            names: dict[str, object] = {name: _text(facts, path) for name, path in self.attributes}
+            return bool(self._compiled(names | self._given, association=facts.association))
         except Exception as error:  # as in `Template.render`
             raise Refusal(f"it fails on this object: {_reason(error)}") from None
 
@@ -238,38 +240,86 @@ def _reason(error: Exception) -> str:
     """Without the object's values: what Python's own errors say may quote them."""
     if isinstance(error, SecurityError | jinja2.UndefinedError):
         return str(error.message)
+    if isinstance(error, filters.Impossible):
+        return str(error)
     if isinstance(error, TypeError):
         return "TypeError; attributes are text, and |int makes a number of one"
     return type(error).__name__
 
 
-def _check(tree: nodes.Template) -> tuple[tuple[str, AttributePath], ...]:
-    problems: list[str] = []
-    attributes: dict[str, AttributePath] = {}
-    _visit(tree, problems, attributes, 0)
-    if problems:
-        raise ValueError("; ".join(dict.fromkeys(problems)))
-    return tuple(attributes.items())
+@dataclasses.dataclass(slots=True)
+class _Findings:
+    """What a look at a template's tree gathers."""
+
+    resources: Resources | None
+    problems: list[str] = dataclasses.field(default_factory=list)
+    attributes: dict[str, AttributePath] = dataclasses.field(default_factory=dict)
+    keys: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    tables: dict[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
 
-def _visit(node: nodes.Node, problems: list[str], attributes: dict[str, AttributePath], depth: int) -> None:
+def _check(
+    tree: nodes.Template, resources: Resources | None
+) -> tuple[tuple[tuple[str, AttributePath], ...], dict[str, object]]:
+    """The attributes, and what the filters are given besides. Raises ValueError with all problems."""
+    found = _Findings(resources)
+    _visit(tree, found, 0)
+    if found.problems:
+        raise ValueError("; ".join(dict.fromkeys(found.problems)))
+    given: dict[str, object] = (
+        {filters.KEYS: found.keys, filters.TABLES: found.tables} if found.keys or found.tables else {}
+    )
+    return tuple(found.attributes.items()), given
+
+
+def _visit(node: nodes.Node, found: _Findings, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise RecursionError
     called = node.node if isinstance(node, nodes.Call) else None
     problem = _problem(node)
     if problem:
-        problems.append(problem)
+        found.problems.append(problem)
         return
     if isinstance(node, nodes.Name) and node.name != "association":
-        _add_attribute(node.name, problems, attributes)
+        _add_attribute(node.name, found)
+    if isinstance(node, nodes.Filter) and node.name in _FIXED_ARGUMENTS:
+        _add_given(node, found)
     for child in node.iter_child_nodes():
         if child is called:  # the method's name was checked with its call; go on with the text it belongs to
             assert isinstance(called, nodes.Getattr)
-            _visit(called.node, problems, attributes, depth + 1)
+            _visit(called.node, found, depth + 1)
         elif _is_association(child) and not isinstance(node, nodes.Getattr):
-            problems.append("association needs a field: association.calling_ae_title")
+            found.problems.append("association needs a field: association.calling_ae_title")
         else:
-            _visit(child, problems, attributes, depth + 1)
+            _visit(child, found, depth + 1)
+
+
+_FIXED_ARGUMENTS = {"uid": ("key",), "lookup": ("table",), "regex_replace": ("pattern", "replacement")}
+"""Arguments that must be written out, so that they are looked up and checked once, before any object."""
+
+
+def _add_given(node: nodes.Filter, found: _Findings) -> None:
+    """What the filters `uid`, `lookup` and `regex_replace` name, or why there is no such thing."""
+    names = _FIXED_ARGUMENTS[node.name]
+    written: dict[str, nodes.Node] = dict(zip(names, node.args, strict=False))
+    for keyword in node.iter_child_nodes(only=("kwargs",)):
+        if isinstance(keyword, nodes.Keyword) and keyword.key in names:
+            written[keyword.key] = keyword.value
+    texts = {name: one.value for name, one in written.items() if isinstance(one, nodes.Const)}
+    if names[0] not in texts or len(texts) < len(written) or not all(isinstance(one, str) for one in texts.values()):
+        found.problems.append(f"{node.name} takes its {' and '.join(names)} as quoted text, not as something computed")
+        return
+    try:
+        if node.name == "regex_replace":
+            filters.compiled(texts["pattern"], texts.get("replacement", ""))
+        elif found.resources is None:
+            found.problems.append(f"the filter {node.name!r} cannot be used here: no keys and files are known")
+        elif node.name == "uid":
+            found.keys[texts["key"]] = found.resources.key(texts["key"])
+        else:
+            found.tables[texts["table"]] = found.resources.table(texts["table"])
+    except ValueError as error:
+        found.problems.append(str(error))
 
 
 def _problem(node: nodes.Node) -> str:
@@ -279,6 +329,8 @@ def _problem(node: nodes.Node) -> str:
             return _attribute_problem(node)
         case nodes.Call():
             return _call_problem(node)
+        case nodes.Filter() if node.dyn_args is not None or node.dyn_kwargs is not None:
+            return "* and ** arguments are not allowed"
         case nodes.Filter() if node.name not in FILTERS:
             return f"unknown filter {node.name!r}{did_you_mean(node.name, FILTERS)}"
         case nodes.Test() if node.name not in TESTS:
@@ -314,12 +366,12 @@ def _is_association(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Name) and node.name == "association"
 
 
-def _add_attribute(name: str, problems: list[str], attributes: dict[str, AttributePath]) -> None:
+def _add_attribute(name: str, found: _Findings) -> None:
     try:
         path = parse(name)
     except ValueError as error:
-        problems.append(str(error))
+        found.problems.append(str(error))
         return
     if vr_of(path.tag) == SEQUENCE:
-        problems.append(f"{name} is a sequence; a template takes attributes with a text")
-    attributes[name] = path
+        found.problems.append(f"{name} is a sequence; a template takes attributes with a text")
+    found.attributes[name] = path
