@@ -13,7 +13,7 @@ import enum
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from gateway.model import (
     AssociationFacts,
@@ -172,8 +172,46 @@ class Rewrite(Protocol):
         ...
 
 
-Alteration = Edit | Rewrite
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recode:
+    """Every text of the object in another Specific Character Set (0008,0005), at every level."""
+
+    to: tuple[str, ...]
+    """Defined terms (PS3.3 §C.12.1.1.2)."""
+    undeclared: tuple[str, ...] = ()
+    """What text beyond ASCII is read as when the object does not say; () refuses such an object."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """One more item of Original Attributes Sequence (0400,0561): what the changes before it changed (PS3.3
+    §C.12.1.1.9). It records nothing when they changed nothing."""
+
+    reason: str
+    """COERCE or CORRECT."""
+    system: str
+    """Modifying System: who made the changes."""
+    source: str
+    """Source of Previous Values."""
+    modified_at: datetime
+    since: int = 0
+    """How many changes before it count, set by whoever puts the changes of several actions together."""
+
+
+Alteration = Edit | Rewrite | Recode | Record
 """What an action asks for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of an object as a whole: actions with an attribute `fate` are decided when it is routed."""
+
+    kind: Literal["drop", "reject", "hold"]
+    """drop: it is not kept, and the sender is answered `status`, a success or warning. reject: the same with a failure.
+    hold: what it owes waits for an operator."""
+    status: int = 0x0000
+    reason: str = ""
+    """For the log, and of a rejection the Error Comment (0000,0902)."""
 
 
 class Resources(Protocol):
@@ -196,7 +234,12 @@ class Resources(Protocol):
 
 
 class Predicate(Protocol):
-    """Says whether a rule's condition holds."""
+    """Says whether a rule's condition holds.
+
+    It never raises for what an object holds: a value that it cannot compare does not fit. For explanations it may have
+    a method ``compared(facts, *, with_values: bool) -> str``: what it found, with values of the object, and with
+    settings that give them away, only `with_values`.
+    """
 
     def __call__(self, facts: Facts) -> bool: ...
 
@@ -213,6 +256,25 @@ class Action(Protocol):
         ...
 
     def attributes(self) -> Iterable[AttributePath]: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Conversion:
+    """A change of a whole object that a worker process makes."""
+
+    kind: str
+    """A row of `gateway.dataset.conversions.KINDS`."""
+    settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    """Plain values: they travel as JSON."""
+
+
+@runtime_checkable
+class Converting(Protocol):
+    """An action that changes the object as a whole, only under a route's `then`. Its edits are made after that."""
+
+    def convert(self, facts: Facts) -> Conversion | None:
+        """What is to be made of the object; None: it stays as it is. Raises Refusal."""
+        ...
 
 
 class Registry:
@@ -506,6 +568,10 @@ class Channel(Protocol):
         """
         ...
 
+    def takes(self, kind: tuple[str, str]) -> bool:
+        """True when this (SOP class UID, transfer syntax UID) can be sent over the line that `prepare` made."""
+        ...
+
     async def send(self, outbound: Outbound) -> Outcome:
         """Send one object. Never raises for what a peer does."""
         ...
@@ -519,6 +585,34 @@ class Destination(Protocol):
     """Opens channels."""
 
     def channel(self) -> Channel: ...
+
+
+# --- conversions ------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Converted:
+    """What a conversion made."""
+
+    body: EncodedDataSet
+    """A data set of its own; the source may be closed."""
+    transfer_syntax_uid: str
+    sop_instance_uid: str = ""
+    """Of a new, derived object; empty: as before."""
+
+
+class Converter(Protocol):
+    """Makes conversions where a codec that crashes or hangs harms nobody."""
+
+    async def convert(self, body: EncodedDataSet, transfer_syntax_uid: str, conversion: Conversion) -> Converted:
+        """`body` stays open.
+
+        Raises:
+            Refusal: it cannot be made of this object; also when it crashed, took too long or too much memory.
+            Temporary: not now.
+            PayloadLost: the bytes of `body` are gone.
+        """
+        ...
 
 
 # --- measuring --------------------------------------------------------------------------------------------------
@@ -591,6 +685,14 @@ class NotAllowed(Refusal):
     """The requestor may not do this, or no rule wants the object."""
 
     dimse_status = 0x0124  # Refused: Not Authorized (PS3.7 §C.5)
+
+
+class RejectedByRule(Refusal):
+    """A rule says that the object is not taken."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.dimse_status = status
 
 
 class ObjectTooLarge(Refusal):

@@ -31,6 +31,16 @@ def encodings(names: tuple[str, ...]) -> Encodings:
     return tuple(known) or DEFAULT
 
 
+def unknown(names: tuple[str, ...]) -> str:
+    """The first of a Specific Character Set's values that nobody knows; empty when all are known."""
+    return next((name for name in names if _canonical(name) not in charset.python_encoding), "")
+
+
+def is_stand_alone(name: str) -> bool:
+    """True for character sets that cannot be combined with others by escape sequences (PS3.3 Table C.12-5)."""
+    return _canonical(name) in charset.STAND_ALONE_ENCODINGS
+
+
 def _canonical(name: str) -> str:
     """Writers confuse ``ISO IR 100``, ``ISO_IR_100`` and ``ISO-IR 100``."""
     name = name.strip(" \0")

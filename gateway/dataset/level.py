@@ -70,6 +70,7 @@ class EncodedLevel:
             self.first.setdefault(element.tag, element)
         self.creators: dict[int, str] = {}
         """Private creators that edits gave."""
+        self._codecs: charset.Encodings | None = None
 
     def values(self, element: Element | None) -> tuple[str, ...] | None:
         if element is None:
@@ -127,10 +128,16 @@ class EncodedLevel:
         return self.encoding.is_big_endian and (element is None or element.vr != "UN")
 
     def codecs(self) -> charset.Encodings:
+        if self._codecs is None:
+            self._codecs = charset.encodings(self.character_set())
+        return self._codecs
+
+    def character_set(self) -> tuple[str, ...]:
+        """The Specific Character Set in force here, this level's or one of an enclosing one; () when none is."""
         element = self.first.get(SPECIFIC_CHARACTER_SET)
         if element is not None:
-            return charset.encodings(texts(bytes(self.view[element.value : element.stop]), "CS", charset.DEFAULT))
-        return self.parent.codecs() if self.parent is not None else charset.DEFAULT
+            return texts(bytes(self.view[element.value : element.stop]), "CS", charset.DEFAULT)
+        return self.parent.character_set() if self.parent is not None else ()
 
     def is_signed(self) -> bool:
         element = self.first.get(PIXEL_REPRESENTATION)

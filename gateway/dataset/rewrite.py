@@ -7,6 +7,8 @@ those after it.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET, is_private, is_private_creator, name_of, vr_of
 from gateway.dataset.elements import EVERY, Element, Item, inside, items, walk
 from gateway.dataset.encoding import Encoding
@@ -36,14 +38,32 @@ def is_frame(tag: int) -> bool:
     return tag & 0xFFFF == 0 or tag in (LENGTH_TO_END, SPECIFIC_CHARACTER_SET)
 
 
-def rewritten(level: EncodedLevel, rewrite: Rewrite, path: Path = ()) -> Pieces | None:
-    """All bytes of `level`, of which every element was found, after `rewrite`; None when nothing changes.
+class Ask(Protocol):
+    """Decides about one element, for `walked`."""
+
+    @property
+    def tags(self) -> frozenset[int] | None:
+        """Only these are asked about; None: every element."""
+        ...
+
+    def __call__(self, level: EncodedLevel, element: Element, path: Path, *, is_sequence: bool) -> Pieces | None:
+        """The element as it is to be, no pieces when it is gone, None when it is kept; then its items are walked."""
+        ...
+
+
+def rewritten(level: EncodedLevel, rewrite: Rewrite) -> Pieces | None:
+    """All bytes of the data set `level`, of which every element was found; None when nothing changes.
 
     Raises:
         Refusal: of the rewrite itself, or a value that its VR or the character set cannot hold.
         Unreadable: a sequence that is none, or nested more than `MAX_LEVELS` deep.
     """
-    tags = rewrite.tags
+    return _joined(level, walked(level, _Asking(rewrite), ()))
+
+
+def walked(level: EncodedLevel, ask: Ask, path: Path) -> list[Replacement]:
+    """What changes when every element at every level is asked about."""
+    tags = ask.tags
     changes: list[Replacement] = []
     decided: set[int] = set()
     for element in level.found:
@@ -51,19 +71,21 @@ def rewritten(level: EncodedLevel, rewrite: Rewrite, path: Path = ()) -> Pieces 
         if tag in decided:
             changes.append(Replacement(element.start, element.end, [], tag))
             continue
-        is_asked = (tags is None or tag in tags) and not is_frame(tag)
+        is_asked = tags is None or tag in tags
         if not is_asked and vr not in (SEQUENCE, "UN", ""):
             continue
         is_sequence = _is_sequence(level, element)
-        pieces: Pieces | None = None
-        if is_asked:
-            pieces = _asked(level, element, rewrite, path, is_sequence=is_sequence)
+        pieces = ask(level, element, path, is_sequence=is_sequence) if is_asked else None
         if pieces is not None:
             decided.add(tag)
         elif is_sequence:
-            pieces = _inside(level, element, rewrite, path)
+            pieces = _inside(level, element, ask, path)
         if pieces is not None:
             changes.append(Replacement(element.start, element.end, pieces, tag))
+    return changes
+
+
+def _joined(level: EncodedLevel, changes: list[Replacement]) -> Pieces | None:
     if not changes:
         return None
     orphans = _orphans(level, changes)
@@ -141,31 +163,45 @@ def _has_items(level: EncodedLevel, element: Element) -> bool:
     return True
 
 
-def _asked(level: EncodedLevel, element: Element, rewrite: Rewrite, path: Path, *, is_sequence: bool) -> Pieces | None:
-    """The element as the rewrite wants it, no pieces when it is gone, None when it is kept."""
-    tag = element.tag
-    shown = _Shown(level, element, path, effective_vr(level, element, is_sequence=is_sequence))
-    change = rewrite(shown)
-    if change is KEEP:
+class _Asking:
+    """Asks a rewrite."""
+
+    def __init__(self, rewrite: Rewrite) -> None:
+        self._rewrite = rewrite
+        self.tags = rewrite.tags
+
+    def __call__(self, level: EncodedLevel, element: Element, path: Path, *, is_sequence: bool) -> Pieces | None:
+        tag = element.tag
+        if is_frame(tag):
+            return None
+        shown = _Shown(level, element, path, effective_vr(level, element, is_sequence=is_sequence))
+        change = self._rewrite(shown)
+        if change is KEEP:
+            return None
+        if change is REMOVE:
+            if not path and tag in NEVER_EMPTY:
+                raise Refusal(f"{name_of(tag)} cannot be removed: an object must carry it")
+            return []
+        if isinstance(change, Repainted):
+            return _repainted(level, element, change)
+        assert isinstance(change, tuple)
+        if is_sequence:
+            return _emptied(level, element, change)
+        if element.stop == element.value and not change:
+            return None
+        if change and change == shown.values and element.stop - element.value <= MAX_TEXT_BYTES:
+            return None
+        pieces = level.written(tag, element, change, len(path))
+        level.creators.clear()  # what lies in a renamed block is still shown by its old creator
+        return pieces
+
+
+def _emptied(level: EncodedLevel, sequence: Element, change: tuple[str, ...]) -> Pieces | None:
+    if change:
+        raise Refusal(f"{name_of(sequence.tag)} cannot be set: it is a sequence")
+    if sequence.stop == sequence.value:
         return None
-    if change is REMOVE:
-        if not path and tag in NEVER_EMPTY:
-            raise Refusal(f"{name_of(tag)} cannot be removed: an object must carry it")
-        return []
-    if isinstance(change, Repainted):
-        return _repainted(level, element, change)
-    assert isinstance(change, tuple)
-    if is_sequence:
-        if change:
-            raise Refusal(f"{name_of(tag)} cannot be set: it is a sequence")
-        return None if element.stop == element.value else [level.header(tag, element.vr or SEQUENCE, 0)]
-    if element.stop == element.value and not change:
-        return None
-    if change and change == shown.values and element.stop - element.value <= MAX_TEXT_BYTES:
-        return None
-    pieces = level.written(tag, element, change, len(path))
-    level.creators.clear()  # what lies in a renamed block is still shown by its old creator
-    return pieces
+    return [level.header(sequence.tag, sequence.vr or SEQUENCE, 0)]
 
 
 def _repainted(level: EncodedLevel, element: Element, change: Repainted) -> Pieces:
@@ -177,8 +213,8 @@ def _repainted(level: EncodedLevel, element: Element, change: Repainted) -> Piec
     return [level.view[element.start : element.value], *pieces]
 
 
-def _inside(level: EncodedLevel, sequence: Element, rewrite: Rewrite, path: Path) -> Pieces | None:
-    """The sequence with its items rewritten, None when none of them changes."""
+def _inside(level: EncodedLevel, sequence: Element, ask: Ask, path: Path) -> Pieces | None:
+    """The sequence with its items walked, None when none of them changes."""
     if len(path) >= MAX_LEVELS:
         raise Unreadable(f"sequences are nested more than {MAX_LEVELS} levels deep at byte {sequence.start}")
     encoding = inside(sequence, level.encoding)
@@ -187,7 +223,7 @@ def _inside(level: EncodedLevel, sequence: Element, rewrite: Rewrite, path: Path
     for index, item in enumerate(items(level.view, sequence, encoding)):
         found = walk(level.view, item.value, item.stop, encoding, EVERY)
         inner = EncodedLevel(level.view, found, item.value, item.stop, encoding, level)
-        content = rewritten(inner, rewrite, (*path, (sequence.tag, index)))
+        content = _joined(inner, walked(inner, ask, (*path, (sequence.tag, index))))
         if content is None:
             continue
         if item.start > position:

@@ -38,6 +38,7 @@ from gateway.dataset.level import (
     item_header,
     length_of,
 )
+from gateway.dataset.original import recorded
 from gateway.dataset.private import (
     creators_of_group,
     found_tag,
@@ -47,10 +48,11 @@ from gateway.dataset.private import (
     possible_tags,
     with_block,
 )
+from gateway.dataset.recode import recoded
 from gateway.dataset.rewrite import rewritten
 from gateway.dataset.scan import parse
 from gateway.model import AttributePath
-from gateway.ports import Alteration, Edit, Refusal, Rewrite
+from gateway.ports import Alteration, Edit, Recode, Record, Refusal
 
 
 def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alteration]) -> Pieces:
@@ -68,36 +70,55 @@ def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alterat
     is_deflated = transfer_syntax_uid in DEFLATED
     plain = inflate(view) if is_deflated else view
     pieces: Pieces | None = None
-    for some in _passes(changes):
+    snapshots: dict[int, memoryview] = {}
+    for position, some in _passes(changes):
         current = plain if pieces is None else memoryview(b"".join(pieces))
-        changed = _changed(current, transfer_syntax_uid, some)
+        snapshots[position] = current
+        before = snapshots[position - some[0].since] if isinstance(some[0], Record) else current
+        changed = _changed(current, transfer_syntax_uid, some, before)
         pieces = pieces if changed is None else changed
     if pieces is None:
         return [view]
     return [deflate(pieces)] if is_deflated else pieces
 
 
-def _passes(changes: Sequence[Alteration]) -> Iterator[list[Edit] | Rewrite]:
-    edits: list[Edit] = []
-    for change in changes:
-        if isinstance(change, Edit):
-            edits.append(change)
-            continue
-        if edits:
-            yield edits
-            edits = []
-        yield change
+def _passes(changes: Sequence[Alteration]) -> Iterator[tuple[int, Sequence[Alteration]]]:
+    """(position of the first, changes that are made together). A pass begins where a record looks back to."""
+    begins = {position - change.since for position, change in enumerate(changes) if isinstance(change, Record)}
+    start = 0
+    for position, change in enumerate(changes):
+        is_edit = isinstance(change, Edit)
+        if position > start and not (is_edit and isinstance(changes[start], Edit) and position not in begins):
+            yield start, changes[start:position]
+            start = position
+    if changes:
+        yield start, changes[start:]
+
+
+def _changed(
+    view: memoryview, transfer_syntax_uid: str, some: Sequence[Alteration], before: memoryview
+) -> Pieces | None:
+    """All pieces after one pass; None when nothing changes. `before` is what a record compares with."""
+    edits = [change for change in some if isinstance(change, Edit)]
     if edits:
-        yield edits
+        view, found, encoding = parse(view, transfer_syntax_uid, _selection(edits, 0))
+        return _EditedLevel(view, found, 0, len(view), encoding, None).edited(edits, 0)
+    (change,) = some
+    level = _whole(view, transfer_syntax_uid)
+    match change:
+        case Recode():
+            return recoded(level, change)
+        case Record():
+            return recorded(_whole(before, transfer_syntax_uid), level, change)
+        case Edit():
+            return None
+    return rewritten(level, change)
 
 
-def _changed(view: memoryview, transfer_syntax_uid: str, some: list[Edit] | Rewrite) -> Pieces | None:
-    """All pieces after one pass; None when nothing changes."""
-    if isinstance(some, list):
-        view, found, encoding = parse(view, transfer_syntax_uid, _selection(some, 0))
-        return _EditedLevel(view, found, 0, len(view), encoding, None).edited(some, 0)
+def _whole(view: memoryview, transfer_syntax_uid: str) -> EncodedLevel:
+    """With every element of its own level."""
     view, found, encoding = parse(view, transfer_syntax_uid, EVERY)
-    return rewritten(EncodedLevel(view, found, 0, len(view), encoding, None), some)
+    return EncodedLevel(view, found, 0, len(view), encoding, None)
 
 
 class _EditedLevel(EncodedLevel):

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
+from gateway.dataset.original import ORIGINAL_ATTRIBUTES
 from gateway.dataset.rewrite import is_frame
 from gateway.dataset.scan import Level, Wanted, scan, wanted
 from gateway.model import AssociationFacts, AttributePath, Instance
-from gateway.ports import KEEP, REMOVE, Alteration, Change, ClassMismatch, Edit, EncodedDataSet, Rewrite
+from gateway.ports import KEEP, REMOVE, Alteration, Change, ClassMismatch, Edit, EncodedDataSet, Recode, Record, Rewrite
 from gateway.routing.attribute import parse
 
 SOP_CLASS_UID = parse("SOPClassUID")
@@ -54,10 +56,7 @@ class ObjectFacts:
         """The facts after `edits`, without reading the object again. These stay as they are."""
         level = self.level.copy()
         for edit in edits:
-            if isinstance(edit, Edit):
-                _apply(level, edit, 0)
-            else:
-                level = _rewritten(level, edit, ())
+            level = _changed(level, edit)
         after = replace(self, level=level)
         return replace(
             after,
@@ -146,6 +145,20 @@ def _apply(level: Level, edit: Edit, depth: int) -> None:
         levels[position] = levels[position].copy()
         _apply(levels[position], edit, depth + 1)
     level.items[sequence] = levels
+
+
+def _changed(level: Level, change: Alteration) -> Level:
+    """`level`, which is a copy, or another one after `change`."""
+    match change:
+        case Edit():
+            _apply(level, change, 0)
+        case Recode():
+            level.put(SPECIFIC_CHARACTER_SET, change.to)
+        case Record():
+            level.mark_present(ORIGINAL_ATTRIBUTES)
+        case _:
+            return _rewritten(level, change, ())
+    return level
 
 
 def _rewritten(level: Level, rewrite: Rewrite, path: tuple[tuple[int, int], ...]) -> Level:
