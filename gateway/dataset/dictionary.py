@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, private_dictionary_VR
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, private_dictionary_VR, tag_for_keyword
 
 SEQUENCE = "SQ"
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -25,6 +25,14 @@ def is_private_creator(tag: int) -> bool:
 def creator_of(tag: int) -> int:
     """The private creator element that reserves the block of a private tag (PS3.5 §7.8.1)."""
     return tag & 0xFFFF0000 | tag >> 8 & 0xFF
+
+
+def tag_of(keyword: str) -> int:
+    """The tag of a keyword that the dictionary has. Raises KeyError for others."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return int(tag)
 
 
 @lru_cache(maxsize=8192)
