@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gateway.dataset.dictionary import SEQUENCE, vr_of
+from gateway.dataset.dictionary import SEQUENCE, tag_of, vr_of
 from gateway.model import AttributePath, QueryLevel
-from gateway.routing.attribute import parse
 
 LEVELS = tuple(QueryLevel)
 """From the top."""
@@ -86,7 +85,7 @@ _SEQUENCES = {
 
 
 def _tags(words: str) -> tuple[int, ...]:
-    return tuple(sorted(parse(word).tag for word in words.split()))
+    return tuple(sorted(tag_of(word) for word in words.split()))
 
 
 INDEXED: Mapping[QueryLevel, tuple[int, ...]] = MappingProxyType(
@@ -101,7 +100,7 @@ INDEXED: Mapping[QueryLevel, tuple[int, ...]] = MappingProxyType(
 
 INDEXED_SEQUENCES: Mapping[QueryLevel, Mapping[int, tuple[int, ...]]] = MappingProxyType(
     {
-        level: MappingProxyType({parse(name).tag: _tags(inner) for name, inner in sequences.items()})
+        level: MappingProxyType({tag_of(name): _tags(inner) for name, inner in sequences.items()})
         for level, sequences in _SEQUENCES.items()
     }
 )
@@ -109,14 +108,14 @@ INDEXED_SEQUENCES: Mapping[QueryLevel, Mapping[int, tuple[int, ...]]] = MappingP
 
 COMPUTED: Mapping[int, QueryLevel] = MappingProxyType(
     {
-        parse("NumberOfPatientRelatedStudies").tag: QueryLevel.PATIENT,
-        parse("NumberOfPatientRelatedSeries").tag: QueryLevel.PATIENT,
-        parse("NumberOfPatientRelatedInstances").tag: QueryLevel.PATIENT,
+        tag_of("NumberOfPatientRelatedStudies"): QueryLevel.PATIENT,
+        tag_of("NumberOfPatientRelatedSeries"): QueryLevel.PATIENT,
+        tag_of("NumberOfPatientRelatedInstances"): QueryLevel.PATIENT,
         MODALITIES_IN_STUDY: QueryLevel.STUDY,
         SOP_CLASSES_IN_STUDY: QueryLevel.STUDY,
-        parse("NumberOfStudyRelatedSeries").tag: QueryLevel.STUDY,
-        parse("NumberOfStudyRelatedInstances").tag: QueryLevel.STUDY,
-        parse("NumberOfSeriesRelatedInstances").tag: QueryLevel.SERIES,
+        tag_of("NumberOfStudyRelatedSeries"): QueryLevel.STUDY,
+        tag_of("NumberOfStudyRelatedInstances"): QueryLevel.STUDY,
+        tag_of("NumberOfSeriesRelatedInstances"): QueryLevel.SERIES,
     }
 )
 """What is counted or gathered from lower levels (PS3.4 §C.3.4), and the level it speaks of."""
@@ -132,7 +131,7 @@ NEVER_MATCHED = frozenset(
 """Of an identifier: they say how to understand it, or what the answer is about."""
 
 DATE_TIME_PAIRS = tuple(
-    (parse(date).tag, parse(time).tag)
+    (tag_of(date), tag_of(time))
     for date, time in (
         ("StudyDate", "StudyTime"),
         ("SeriesDate", "SeriesTime"),

@@ -44,13 +44,16 @@ class IndexTables:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._known: dict[tuple[int, str, str], int] = {}
-        """(key of the parent, table, attributes as they were written last) → key."""
+        """(key of the parent, table, attributes) → key."""
+        self._written: dict[tuple[str, int], str] = {}
+        """(table, key) → attributes as they were written last; what comes with others is newer."""
 
     # --- writing ------------------------------------------------------------------------------------------------
 
     def clear(self) -> None:
         """What was known may not be so: rolled back, or another connection wrote."""
         self._known.clear()
+        self._written.clear()
 
     def series_key(self, entry: IndexEntry) -> int:
         """The key of the entry's series, made with its patient and study, or brought up to date."""
@@ -59,23 +62,32 @@ class IndexTables:
 
     def _key(self, parent: int, table: str, attributes: str) -> int:
         known = self._known.get((parent, table, attributes))
-        if known is not None:
+        if known is not None and self._written[table, known] == attributes:
             return known
         (text,) = json.loads(batch([attributes]))  # without what SQLite could not hold
         key = int(self._connection.execute(SQL[f"upsert_{table}"], {"parent": parent, "attributes": text}).get)
         if len(self._known) >= 3 * CACHED:
-            self._known.clear()
+            self.clear()
         self._known[parent, table, attributes] = key
+        self._written[table, key] = attributes
         return key
 
     def supersede(self, sop_instance_uids: Iterable[str]) -> None:
         """These arrive again: what is here of them is no longer current."""
         self._do("supersede", sop_instance_uids=batch(list(sop_instance_uids)))
 
-    def add(self, entries: Sequence[tuple[int, IndexEntry]]) -> None:
-        """Instances that are in the queue already: (instance, entry)."""
-        rows = [(instance_id, self.series_key(entry), entry.image) for instance_id, entry in entries]
+    def add(self, entries: Sequence[tuple[int, str, IndexEntry]]) -> None:
+        """Instances that are in the queue, if they are not in the index: (instance, SOP Instance UID, entry)."""
+        missing = set(self._json("find_unindexed", [instance_id for instance_id, _, _ in entries]))
+        new: dict[int, tuple[str, IndexEntry]] = {}
+        for instance_id, uid, entry in entries:
+            if instance_id in missing:
+                new.setdefault(instance_id, (uid, entry))
+        if not new:
+            return
+        rows = [(instance_id, self.series_key(entry), entry.image) for instance_id, (_, entry) in new.items()]
         self._do("index_instances", instances=batch(rows))
+        self._do("elect", sop_instance_uids=batch(sorted({uid for uid, _ in new.values()})))
 
     def promote(self, instance_ids: str) -> None:
         """Before these go: who is current then."""
@@ -88,7 +100,7 @@ class IndexTables:
             if not ids:
                 break
             ids = sorted({row[0] for row in self._connection.execute(SQL[f"forget_{table}"], {"ids": batch(ids)})})
-            self._known.clear()
+            self.clear()
 
     def _do(self, name: str, **values: Any) -> None:
         self._connection.execute(SQL[name], values)

@@ -200,7 +200,7 @@ class SQLiteQueue:
         instances: list[tuple[Any, ...]] = []
         deliveries: list[tuple[Any, ...]] = []
         indexed: list[tuple[int, Instance]] = []
-        again: list[tuple[int, IndexEntry]] = []
+        again: list[tuple[int, str, IndexEntry]] = []
         answers = []
         for instance, routes in arrivals:
             same = owed.setdefault(_identity(instance), {})
@@ -212,7 +212,7 @@ class SQLiteQueue:
                 instance_id, payload = same[routes[0].destination, routes[0].actions_json]
                 answers.append(Accepted(instance_id, 0, payload))
                 if instance.index is not None:
-                    again.append((instance_id, instance.index))
+                    again.append((instance_id, instance.sop_instance_uid, instance.index))
                 continue
             self._known.instance_id = instance_id = self._known.instance_id + 1
             association_id = self._association_id(instance.association)

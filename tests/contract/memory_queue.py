@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.model import Attempt, Delivery, DeliveryState, Instance, PayloadRef, Route, Settlement
+from gateway.model import Attempt, Attributes, Delivery, DeliveryState, Instance, PayloadRef, Query, Route, Settlement
 from gateway.ports import Accepted, DeliveryFilter, QueueDepth
+from tests.contract.memory_index import MemoryIndex
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
 KEPT = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
@@ -43,6 +44,7 @@ class MemoryQueue:
         self._last_delivery = 0
         self._spool_id = ""
         self._known = ("", 0)
+        self._index = MemoryIndex()
 
     @contextmanager
     def transaction(self, *, is_durable: bool = True) -> Generator[MemoryQueue]:
@@ -68,9 +70,13 @@ class MemoryQueue:
                 fresh.setdefault((route.destination, route.actions_json), route)
         if routes and not fresh:
             assert same is not None
+            if instance.index is not None and same.instance_id not in self._index.images:
+                self._index.add(same, instance.index)
             return Accepted(same.instance_id, 0, same.payload)
         self._last_instance += 1
-        stored = dataclasses.replace(instance, instance_id=self._last_instance)
+        stored = dataclasses.replace(instance, instance_id=self._last_instance, index=None)
+        if instance.index is not None:
+            self._index.add(stored, instance.index)
         self._instances[stored.instance_id] = stored
         for route in fresh.values():
             self._last_delivery += 1
@@ -262,15 +268,34 @@ class MemoryQueue:
             row.change(lease=row.delivery.lease + 1)
         return len(rows)
 
-    def forget(self, settled_before: datetime, limit: int) -> int:
+    def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
         settled = sorted((settled_at, instance_id) for instance_id, settled_at in self._settled.items())
-        gone = [instance_id for settled_at, instance_id in settled if settled_at < settled_before][:limit]
+        plain = [key for settled_at, key in settled if key not in self._index.images and settled_at < settled_before]
+        before = indexed_before or settled_before
+        indexed = [key for settled_at, key in settled if key in self._index.images and settled_at < before]
+        gone = [*plain, *indexed][:limit]
         for instance_id in gone:
             del self._settled[instance_id], self._instances[instance_id]
+            self._index.remove(instance_id)
         self._rows = {
             key: row for key, row in self._rows.items() if row.delivery.instance.instance_id in self._instances
         }
         return len(gone)
+
+    def find(self, query: Query, limit: int = 0) -> Sequence[int]:
+        return self._index.find(query, limit)
+
+    def matches(self, query: Query, keys: Sequence[int]) -> builtins.list[Attributes]:
+        return self._index.matches(query, keys)
+
+    def find_instances(self, query: Query) -> Sequence[int]:
+        return self._index.find_instances(query)
+
+    def instances(self, instance_ids: Sequence[int]) -> builtins.list[Instance]:
+        return [self._instances[key] for key in instance_ids if key in self._instances]
+
+    def interrupt(self) -> None:
+        pass
 
     def payload_names(self) -> dict[str, int]:
         ends: dict[str, int] = {}

@@ -13,7 +13,7 @@ CREATE INDEX instance_indexed_by_settled_at ON instance (settled_at)
 WHERE settled_at IS NOT NULL AND series_key IS NOT NULL;
 
 CREATE TABLE patient (
-    patient_key INTEGER PRIMARY KEY,
+    patient_key INTEGER PRIMARY KEY AUTOINCREMENT,
     attributes TEXT NOT NULL,
     patient_id TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."00100020"', '')) STORED,
     of_study TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."0020000D"', '')) STORED, -- without a patient ID
@@ -32,7 +32,7 @@ CREATE INDEX patient_by_ideographic_name ON patient (ideographic_name) WHERE ide
 CREATE INDEX patient_by_phonetic_name ON patient (phonetic_name) WHERE phonetic_name <> '';
 
 CREATE TABLE study (
-    study_key INTEGER PRIMARY KEY,
+    study_key INTEGER PRIMARY KEY AUTOINCREMENT,
     patient_key INTEGER NOT NULL,
     attributes TEXT NOT NULL,
     study_instance_uid TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."0020000D"', '')) STORED,
@@ -46,7 +46,7 @@ CREATE INDEX study_by_study_date ON study (study_date);
 CREATE INDEX study_by_accession_number ON study (accession_number) WHERE accession_number <> '';
 
 CREATE TABLE series (
-    series_key INTEGER PRIMARY KEY,
+    series_key INTEGER PRIMARY KEY AUTOINCREMENT,
     study_key INTEGER NOT NULL,
     attributes TEXT NOT NULL,
     series_instance_uid TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."0020000E"', '')) STORED,

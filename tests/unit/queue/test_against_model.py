@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.model import Delivery, DeliveryState, Route, Settlement
+from gateway.model import Delivery, DeliveryState, IndexEntry, Route, Settlement
 from gateway.ports import DeliveryFilter
+from gateway.query.compile import Options
 from gateway.queue.sqlite import SQLiteQueue
 from tests.contract.memory_queue import MemoryQueue
 from tests.contract.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
+from tests.support.identifiers import attributes, entry, find
 
 ROUTES = (TO_PACS, TO_VNA, HELD, Route("other", "pacs"), Route("other", "vna", '[{"remove":"PatientName"}]'))
 FILTERS = st.builds(
@@ -23,7 +27,36 @@ FILTERS = st.builds(
     destination=st.sampled_from([None, "pacs", "vna", ""]),
     state=st.sampled_from([None, *DeliveryState]),
 )
-ARRIVALS = st.lists(st.tuples(st.integers(1, 6), st.lists(st.sampled_from(ROUTES), max_size=3)), min_size=1, max_size=4)
+ENTRIES = (
+    None,
+    *(
+        entry(attributes(StudyInstanceUID=study, SeriesInstanceUID=series, **others))
+        for study, series, others in (
+            ("1.1", "1.1.1", {"PatientID": "P1", "StudyDescription": "BRAIN", "InstanceNumber": "1"}),
+            ("1.1", "1.1.1", {"PatientID": "P1", "StudyDescription": "HEAD", "StudyID": "7"}),
+            ("1.1", "1.1.2", {"PatientID": "P1", "Modality": "MR"}),
+            ("1.2", "1.1.2", {"PatientID": "P1", "PatientName": "Doe^John"}),
+            ("1.1", "1.1.1", {"PatientID": "P2"}),
+        )
+    ),
+)
+COMPUTED: dict[str, Any] = {
+    "ModalitiesInStudy": "",
+    "NumberOfStudyRelatedSeries": "",
+    "NumberOfStudyRelatedInstances": "",
+}
+QUERIES = (
+    find("PATIENT", "patient", PatientID="", PatientName="", NumberOfPatientRelatedInstances=""),
+    find("STUDY", StudyInstanceUID="", StudyDescription="", StudyID="", **COMPUTED),
+    find("STUDY", StudyInstanceUID="", ModalitiesInStudy="MR"),
+    find("SERIES", options=Options(is_relational=True), SeriesInstanceUID="", StudyID="7"),
+    find("IMAGE", options=Options(is_relational=True), SOPInstanceUID="", InstanceNumber="", PatientName="doe*"),
+)
+ARRIVALS = st.lists(
+    st.tuples(st.integers(1, 6), st.lists(st.sampled_from(ROUTES), max_size=3), st.sampled_from(ENTRIES)),
+    min_size=1,
+    max_size=4,
+)
 
 
 class QueueHistory(RuleBasedStateMachine):
@@ -47,8 +80,8 @@ class QueueHistory(RuleBasedStateMachine):
         self.clock.advance(seconds)
 
     @rule(arrivals=ARRIVALS)
-    def accept(self, arrivals: list[tuple[int, list[Route]]]) -> None:
-        given = [(instance(number), routes) for number, routes in arrivals]
+    def accept(self, arrivals: list[tuple[int, list[Route], IndexEntry | None]]) -> None:
+        given = [(dataclasses.replace(instance(number), index=index), routes) for number, routes, index in arrivals]
         with self.real.transaction():
             answers = self.real.accept_all(given, self.clock())
         assert answers == self.model.accept_all(given, self.clock())
@@ -103,12 +136,13 @@ class QueueHistory(RuleBasedStateMachine):
             count = self.real.discard(which)
         assert count == self.model.discard(which)
 
-    @rule(age_s=st.sampled_from([0.0, 40.0]), limit=st.sampled_from([1, 100]))
-    def forget(self, age_s: float, limit: int) -> None:
+    @rule(age_s=st.sampled_from([0.0, 40.0]), limit=st.sampled_from([1, 100]), keep_s=st.sampled_from([0.0, 100.0]))
+    def forget(self, age_s: float, limit: int, keep_s: float) -> None:
         before = self.clock() - timedelta(seconds=age_s)
+        indexed_before = before - timedelta(seconds=keep_s)
         with self.real.transaction():
-            count = self.real.forget(before, limit)
-        assert count == self.model.forget(before, limit)
+            count = self.real.forget(before, limit, indexed_before)
+        assert count == self.model.forget(before, limit, indexed_before)
 
     @rule()
     def restart(self) -> None:
@@ -129,6 +163,10 @@ class QueueHistory(RuleBasedStateMachine):
             assert self.real.next_due(destination) == self.model.next_due(destination)
         for delivery in self.real.list(everything, 1000):
             assert self.real.attempts(delivery.delivery_id) == self.model.attempts(delivery.delivery_id)
+        for query in QUERIES:
+            expected = self.model.matches(query, self.model.find(query))
+            assert self.real.matches(query, self.real.find(query)) == expected, query
+            assert list(self.real.find_instances(query)) == self.model.find_instances(query)
         assert self.clock() >= NOON
 
 
