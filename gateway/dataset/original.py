@@ -41,11 +41,6 @@ def recorded(before: EncodedLevel, now: EncodedLevel, record: Record) -> Pieces 
     moment = record.modified_at.astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
     values = ((MODIFIED_AT, moment), (MODIFYING_SYSTEM, record.system), (SOURCE, record.source))
     for tag, value in (*values, (REASON, record.reason)):
-        (MODIFYING_SYSTEM, record.system),
-        (SOURCE, record.source),
-        (REASON, record.reason),
-    )
-    for tag, value in values:
         content += before.written(tag, None, (value,) if value else (), 1)
     sequence = now.first.get(ORIGINAL_ATTRIBUTES)
     items: Pieces = [now.view[sequence.value : sequence.stop]] if sequence is not None else []
