@@ -24,6 +24,7 @@ import structlog
 
 from gateway import __version__
 from gateway.config import Loaded
+from gateway.conversion.pool import ConversionPool
 from gateway.delivery.service import DeliveryService
 from gateway.destination import open_destination
 from gateway.dimse.admission import Admitted, admit
@@ -83,8 +84,10 @@ class Gateway:
             limits=settings.limits,
             meter=self.metrics,
         )
+        self.converter = ConversionPool(settings.conversion, settings.spool.path, self.metrics)
         self.delivery = DeliveryService(
             journal=self.journal,
+            converter=self.converter,
             open_destination=lambda peer: open_destination(peer, settings.ae_title, self.metrics),
             meter=self.metrics,
             now=utc_now,
@@ -150,6 +153,7 @@ class Gateway:
         await self.journal.start()
         parts.push_async_callback(self.journal.close)
         parts.push_async_callback(self.index.close)
+        parts.push_async_callback(self.converter.close)
         await self.delivery.start(self.live.current)
         parts.push_async_callback(self.delivery.drain, 0.0)
         parts.push_async_callback(self.server.drain, 0.0)

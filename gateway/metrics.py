@@ -93,6 +93,16 @@ METRICS = (
         ("destination",),
     ),
     Metric(Gauge, "gateway_destination_up", "1: the last contact went well; 0: deliveries wait.", ("destination",)),
+    # --- converting
+    Metric(
+        Counter,
+        "gateway_conversions_total",
+        "Conversions by transfer syntaxes and how they ended (converted, refused, deferred, crashed, timed_out, "
+        "out_of_memory, failed).",
+        ("from", "to", "outcome"),
+    ),
+    Metric(Histogram, "gateway_conversion_seconds", "One conversion in a worker process.", ("from", "to")),
+    Metric(Gauge, "gateway_conversion_workers", "Worker processes for conversions that exist now."),
     # --- configuration
     Metric(Gauge, "gateway_config_last_reload_successful", "1: the last reload is in force; 0: it was refused."),
     Metric(

@@ -254,6 +254,8 @@ class Refused:
 
     reason: str
     dimse_status: int | None = None
+    is_about_form: bool = field(default=False, compare=False)
+    """True when the object may be taken in another transfer syntax."""
 
 
 Outcome = Delivered | Deferred | Refused
@@ -472,6 +474,8 @@ class Peer:
     """As a requestor: only these; empty: any. The requestor's order decides."""
     associations: int = 2
     """Parallel associations for deliveries."""
+    fallback: tuple[str, ...] = ()
+    """Transfer syntaxes to convert an object to, in order, that the peer refuses as it is; empty: it stays refused."""
     retry: Retry = Retry()
     timers: Timers = Timers()
     folder: Folder | None = None
@@ -528,6 +532,18 @@ class QueryRetrieve:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversionLimits:
+    """Bounds on the worker processes that convert objects."""
+
+    workers: int = 2
+    """At a time."""
+    memory_bytes: int = 2 * 1024**3
+    """Of one conversion, beside the object itself, which is mapped."""
+    time_limit_s: float = 120.0
+    """Of one conversion."""
+
+
+@dataclass(frozen=True, slots=True)
 class HTTP:
     """Where health, metrics and the reload are served."""
 
@@ -552,6 +568,7 @@ class Settings:
     limits: Limits = Limits()
     drain_s: float = 30.0
     pid_file: str = ""
+    conversion: ConversionLimits = ConversionLimits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ class Context:
         """UIDs of transfer syntaxes; those that are unknown are reported and left out."""
         return self._each(place, words, transfer_syntax_uid, "unknown-transfer-syntax")
 
+    def transfer_syntax(self, place: Place, word: str) -> str:
+        """The UID of one transfer syntax; empty after reporting."""
+        return self._uid(place, word, transfer_syntax_uid, "unknown-transfer-syntax")
+
     def _each(self, place: Place, words: tuple[str, ...], resolve: Resolve, code: str) -> tuple[str, ...]:
         uids = (self._uid(place.at(index), word, resolve, code) for index, word in enumerate(words))
         return tuple(dict.fromkeys(uid for uid in uids if uid))

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from msgspec import UNSET
 
 from gateway.config.context import Context
+from gateway.config.findings import listed
 from gateway.config.folder import compile_folder
 from gateway.config.negotiation import compile_associate
 from gateway.config.process import compile_address, compile_timers
-from gateway.config.spec import PeerSpec, RetrySpec
+from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
 from gateway.config.tree import Place, substituted
+from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, missing, short_name
 from gateway.model import Folder, Peer, Retry, Timers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -21,6 +23,7 @@ ONLY_DICOM = ("ae_title", "calling_ae_title", "associate", "may", "hosts", "acce
 """Settings that mean nothing to a folder."""
 ONLY_DESTINATION = ("calling_ae_title", "associate", "delivery")
 ONLY_REQUESTOR = ("hosts", "accept")
+FIT_TO_FALL_BACK = (EXPLICIT, IMPLICIT, *LOSSLESS)
 
 
 def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, base: Timers) -> Peer:
@@ -46,6 +49,7 @@ def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, base
         accept_sop_classes=context.sop_classes(accept.at("sop_classes"), sop_classes),
         accept_transfer_syntaxes=context.transfer_syntaxes(accept.at("transfer_syntaxes"), transfer_syntaxes),
         associations=spec.delivery.associations,
+        fallback=_fallback(spec.delivery, place.at("delivery", "fallback"), context),
         retry=_retry(spec.delivery.retry, place.at("delivery", "retry"), context),
         timers=compile_timers(spec.timers, base, place.at("timers"), context),
         folder=folder,
@@ -97,6 +101,25 @@ def _near(text: str, place: Place) -> str:
         return f" (did you mean `{ipaddress.ip_network(text, strict=False)}`?)"
     except ValueError:
         return ""
+
+
+def _fallback(spec: DeliverySpec, place: Place, context: Context) -> tuple[str, ...]:
+    """Transfer syntaxes that can be written without loss."""
+    uids: list[str] = []
+    for index, word in enumerate(() if spec.fallback is UNSET else spec.fallback):
+        at = place.at(index)
+        uid = context.transfer_syntax(at, word)
+        uids.append(uid)
+        if uid and uid not in FIT_TO_FALL_BACK:
+            names = listed(tuple(map(short_name, FIT_TO_FALL_BACK)))
+            context.error(at, "not-convertible", f"nothing is converted to {at.shown} without loss; expected {names}")
+        elif packages := missing([uid]):
+            message = f"{at.shown} needs {', '.join(packages)}: install dicom-gateway[codecs]"
+            context.error(at, "codecs-missing", message)
+    if NATIVE.intersection(uids) and missing(CODECS):
+        message = "without dicom-gateway[codecs] only objects that are not compressed can be converted"
+        context.findings.warning(place.holder, "codecs-missing", message)
+    return tuple(dict.fromkeys(filter(None, uids)))
 
 
 def _retry(spec: RetrySpec, place: Place, context: Context) -> Retry:

@@ -9,14 +9,15 @@ from dataclasses import replace
 from msgspec import UNSET
 
 from gateway.config.context import Context
-from gateway.config.spec import GatewaySpec, LimitsSpec, ListenerSpec, SpoolSpec, TimersSpec
+from gateway.config.spec import ConversionSpec, GatewaySpec, LimitsSpec, ListenerSpec, SpoolSpec, TimersSpec
 from gateway.config.tls import compile_listener_tls
 from gateway.config.tree import Place
-from gateway.model import HTTP, Limits, Listener, Settings, Spool, Timers
+from gateway.model import HTTP, ConversionLimits, Limits, Listener, Settings, Spool, Timers
 from gateway.quantity import duration_s, host_and_port, size_bytes
 
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+LEAST_CONVERSION_BYTES = 64 * 1024**2
 SMALLEST_SEGMENT_BYTES = 1024**2
 
 
@@ -35,6 +36,7 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         limits=_limits(spec.limits, place.at("limits"), context),
         drain_s=duration_s(spec.drain),
         pid_file="" if spec.pid_file is UNSET else context.at_work(spec.pid_file),
+        conversion=_conversion(spec.conversion, place.at("conversion"), context),
     )
 
 
@@ -70,6 +72,18 @@ def compile_address(text: str, place: Place, context: Context, *, is_listener: b
     if not (0 if is_listener else 1) <= port <= 65535:
         context.error(place, "out-of-range", f"expected a port from 1 to 65535, found {place.shown}")
     return host, port
+
+
+def _conversion(spec: ConversionSpec, place: Place, context: Context) -> ConversionLimits:
+    memory_bytes = size_bytes(spec.memory)
+    if memory_bytes < LEAST_CONVERSION_BYTES:
+        message = f"expected at least 64 MiB, found {place.at('memory').shown}"
+        context.error(place.at("memory"), "out-of-range", message)
+    return ConversionLimits(
+        workers=spec.workers,
+        memory_bytes=memory_bytes,
+        time_limit_s=context.positive_s(place, "time_limit", text=spec.time_limit),
+    )
 
 
 def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:

@@ -64,6 +64,7 @@ def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
         _check_name(name, at, names, context)
         when = _predicate(at, context)
         actions = _actions(at, context)
+        _check_conversions(at, context)
         if spec.enabled and when is not None:
             coercions.append(Coercion(name, when, actions, at.mark, _marks(at)))
     return tuple(coercions)
@@ -235,6 +236,17 @@ def _actions(place: Place, context: Context) -> tuple[Action, ...]:
     if config == [MISSING]:
         return ()
     return build_actions(config, _reporter(then, context), context.resources_at(then))
+
+
+def _check_conversions(place: Place, context: Context) -> None:
+    """What changes an object as a whole takes too long for the peer that waits for its answer."""
+    then = place.child("then")
+    config = lossless(then.node) if then is not None else None
+    for index, item in enumerate(config if isinstance(config, list) else ()):
+        name = next(iter(item), "") if isinstance(item, Mapping) else ""
+        if then is not None and hasattr(ports.action.kinds.get(str(name)), "convert"):
+            message = f"`{name}` converts objects when they are delivered: put it under a route's `then`"
+            context.findings.error(then.at(index, str(name)).holder, "only-in-routes", message)
 
 
 def _reporter(place: Place, context: Context) -> Callable[[Path, str, str], None]:

@@ -236,6 +236,14 @@ class LimitsSpec(Spec, frozen=True):
     object_size: Annotated[Size, Meta(description="Of one data set.")] = "16 GiB"
 
 
+class ConversionSpec(Spec, frozen=True):
+    """Worker processes that convert objects, for `transcode` and `fallback`; they start when there is work."""
+
+    workers: Annotated[int, Meta(ge=1, le=64, description="At a time.")] = 2
+    memory: Annotated[Size, Meta(description="What one conversion may take; beyond, the object is refused.")] = "2 GiB"
+    time_limit: Annotated[Duration, Meta(description="How long one conversion may take.")] = "2 min"
+
+
 class GatewaySpec(Spec, frozen=True):
     """Process settings. Changing them needs a restart, except of `listeners`."""
 
@@ -253,6 +261,7 @@ class GatewaySpec(Spec, frozen=True):
     ] = "known"
     timers: TimersSpec = TimersSpec()
     limits: LimitsSpec = LimitsSpec()
+    conversion: ConversionSpec = ConversionSpec()
     drain: Annotated[Duration, Meta(description="How long a stop waits for associations and sends in work.")] = "30 s"
     pid_file: (
         Annotated[Text, Meta(description="Holds our process ID while we run; relative to the working folder.")]
@@ -357,6 +366,16 @@ class DeliverySpec(Spec, frozen=True):
     """How objects are sent to the peer."""
 
     associations: Annotated[int, Meta(ge=1, le=64, description="Associations in parallel.")] = 2
+    fallback: (
+        Annotated[
+            TransferSyntaxes,
+            Meta(
+                description="What the peer refuses as it is, is converted to the first of these that works and that it "
+                "takes. Without it such an object becomes a dead letter."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     retry: RetrySpec = RetrySpec()
 
 

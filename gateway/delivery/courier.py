@@ -10,6 +10,7 @@ settler   commits what became of the objects, while the next ones are sent
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +19,18 @@ from random import Random
 
 import structlog
 
+from gateway.dataset.codecs import short_name
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.retry import delay_s, is_given_up
 from gateway.delivery.settling import patiently
 from gateway.delivery.standing import Standing
-from gateway.delivery.transform import outbound_for
+from gateway.delivery.transform import NO_CONVERTER, converted, outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model import Deferred, Delivered, Delivery, Outcome, Peer, Refused
 from gateway.ports import (
     ConfigurationError,
+    Conversion,
+    Converter,
     Destination,
     DestinationDown,
     DestinationRefuses,
@@ -95,6 +99,7 @@ class Courier:
         now: Callable[[], datetime],
         random: Random,
         resources: Callable[[], Resources] = lambda: NO_RESOURCES,
+        converter: Converter = NO_CONVERTER,
         idle_s: float = IDLE_S,
     ) -> None:
         self.name = peer.name
@@ -104,6 +109,7 @@ class Courier:
         self._now = now
         self._random = random
         self._resources = resources
+        self._converter = converter
         self._idle_s = idle_s
         self._ledger = Ledger(journal, peer.name, meter, now)
         self._standing = Standing(peer.name, meter, random)
@@ -328,9 +334,11 @@ class Courier:
         body: EncodedDataSet | None = None
         try:
             body = self._journal.open(delivery.instance.payload)
-            outbound = await outbound_for(delivery, body, self._resources())
+            outbound = await outbound_for(delivery, body, self._resources(), self._converter)
             body = outbound.body
             outcome = await self._send(worker, outbound)
+            if self.peer.fallback and type(outcome) is Refused and outcome.is_about_form:
+                outcome = await self._fall_back(worker, outbound, outcome)
         except (DestinationDown, DestinationRefuses) as error:
             self._cannot_reach(worker, delivery, error, begun_s)
             return
@@ -356,6 +364,32 @@ class Courier:
             worker.is_open = True
             self._hire()
         return await channel.send(outbound)
+
+    async def _fall_back(self, worker: Worker, outbound: Outbound, refused: Refused) -> Outcome:
+        """Send it in the first transfer syntax of the peer's `fallback` that it can be converted to and is taken in."""
+        reasons = [refused.reason]
+        for target in self.peer.fallback:
+            kind = (outbound.sop_class_uid, target)
+            if target == outbound.transfer_syntax_uid:
+                continue
+            channel = await worker.channel(self._destination)
+            await channel.prepare((kind, *self._sight))
+            if not channel.takes(kind):
+                reasons.append(f"{short_name(target)} is not accepted either")
+                continue
+            try:
+                other = await converted(outbound, Conversion("transcode", {"to": [target]}), self._converter)
+            except Refusal as error:
+                reasons.append(str(error))
+                continue
+            try:
+                outcome = await self._send(worker, other)
+            finally:
+                other.body.close()
+            if not (type(outcome) is Refused and outcome.is_about_form):
+                return outcome
+            reasons.append(outcome.reason)
+        return dataclasses.replace(refused, reason="; ".join(reasons))
 
     # --- what became of it ----------------------------------------------------------------------------------------
 

@@ -11,9 +11,10 @@ from typing import Protocol
 import structlog
 
 from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
+from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.worker import ABORT_S
 from gateway.model import DeliveryState, Peer
-from gateway.ports import Destination, Journal, Meter, Resources, Temporary
+from gateway.ports import Converter, Destination, Journal, Meter, Resources, Temporary
 from gateway.routing.resources import NO_RESOURCES
 
 log = structlog.get_logger()
@@ -45,6 +46,7 @@ class DeliveryService:
         now: Callable[[], datetime],
         random: Random,
         idle_s: float = IDLE_S,
+        converter: Converter = NO_CONVERTER,
     ) -> None:
         self._journal = journal
         self._open_destination = open_destination
@@ -52,6 +54,7 @@ class DeliveryService:
         self._now = now
         self._random = random
         self._idle_s = idle_s
+        self._converter = converter
         self._resources: Resources = NO_RESOURCES
         self._couriers: dict[str, Courier] = {}
         self._running: dict[asyncio.Task[None], Courier] = {}
@@ -123,6 +126,7 @@ class DeliveryService:
             now=self._now,
             random=self._random,
             resources=lambda: self._resources,
+            converter=self._converter,
             idle_s=self._idle_s,
         )
         self._couriers[peer.name] = courier

@@ -9,7 +9,18 @@ from datetime import datetime
 
 from gateway.dataset.splice import splice
 from gateway.model import AssociationFacts, AttributePath, Delivery, Instance
-from gateway.ports import Alteration, EncodedDataSet, Outbound, Resources
+from gateway.ports import (
+    Action,
+    Alteration,
+    Conversion,
+    Converted,
+    Converter,
+    Converting,
+    EncodedDataSet,
+    Outbound,
+    Resources,
+    Temporary,
+)
 from gateway.routing.facts import ObjectFacts, facts_for, read_by
 from gateway.routing.kinds import actions_from_json
 from gateway.routing.resources import NO_RESOURCES
@@ -20,6 +31,16 @@ LARGE_BYTES = 4 * 1024**2
 """From here on editing happens in a thread: a mapped file may have to be read from disk."""
 JOINED_BYTES = 1024**2
 """Up to here an edited object is one piece of memory; a larger one keeps pointing into the stored one."""
+
+
+class NoConverter:
+    """Converts nothing."""
+
+    async def convert(self, body: EncodedDataSet, transfer_syntax_uid: str, conversion: Conversion) -> Converted:
+        raise Temporary("there are no worker processes for conversions here")
+
+
+NO_CONVERTER = NoConverter()
 
 
 @dataclasses.dataclass(slots=True)
@@ -120,28 +141,52 @@ class EditedDataSet:
         self._stored.close()
 
 
-async def outbound_for(delivery: Delivery, body: EncodedDataSet, resources: Resources = NO_RESOURCES) -> Outbound:
-    """What goes to the destination. Its body closes `body`. `resources` are those of the configuration in force.
+async def outbound_for(
+    delivery: Delivery,
+    body: EncodedDataSet,
+    resources: Resources = NO_RESOURCES,
+    converter: Converter = NO_CONVERTER,
+) -> Outbound:
+    """What goes to the destination, after the delivery's actions in order. Its body closes `body`.
+
+    `resources` are those of the configuration in force; `converter` makes what actions ask for that change the object
+    as a whole.
 
     Raises:
         Refusal: an action cannot be done on this object, or it cannot be read.
+        Temporary: a conversion cannot be made now.
         ConfigurationError: the stored actions are not understood any more.
     """
+    outbound = _untouched(delivery.instance, body)
     if not delivery.actions_json:
-        return _untouched(delivery.instance, body)
-    if body.length_bytes < LARGE_BYTES:
-        return edited(delivery, body, resources)
-    return await asyncio.to_thread(edited, delivery, body, resources)
+        return outbound
+    for actions in _stages(actions_from_json(delivery.actions_json, resources)):
+        if isinstance(actions[0], Converting):
+            outbound = await _by_action(outbound, actions[0], converter)
+        if outbound.body.length_bytes < LARGE_BYTES:
+            outbound = edited(outbound, actions)
+        else:
+            outbound = await asyncio.to_thread(edited, outbound, actions)
+    return outbound
 
 
-def edited(delivery: Delivery, body: EncodedDataSet, resources: Resources = NO_RESOURCES) -> Outbound:
-    """`outbound_for` of a delivery with actions."""
-    instance = delivery.instance
-    actions = actions_from_json(delivery.actions_json, resources)
+def _stages(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
+    """The actions in order, cut before each that changes the object as a whole: the others share one edit."""
+    start = 0
+    for position, action in enumerate(actions):
+        if position > start and isinstance(action, Converting):
+            yield actions[start:position]
+            start = position
+    yield actions[start:]
+
+
+def edited(outbound: Outbound, actions: Sequence[Action]) -> Outbound:
+    """After the edits of `actions`. Raises Refusal."""
+    instance, body = _instance(outbound), outbound.body
     facts = facts_for(instance, body, attributes_of(actions))
     edits = apply_actions(actions, facts)
     if not edits:
-        return _untouched(instance, body)
+        return outbound
     changed = EditedDataSet(splice(body.view(), instance.transfer_syntax_uid, edits), body)
     after = facts.edited(edits)
     leaving = dataclasses.replace(
@@ -153,6 +198,35 @@ def edited(delivery: Delivery, body: EncodedDataSet, resources: Resources = NO_R
     )
     facts_after = StoredFacts(leaving, body, changed.length_bytes, edits)
     return Outbound(after.sop_class_uid, after.sop_instance_uid, instance.transfer_syntax_uid, changed, facts_after)
+
+
+async def _by_action(outbound: Outbound, action: Action, converter: Converter) -> Outbound:
+    """After what the action asks for; then the body before it is closed."""
+    assert isinstance(action, Converting)
+    before = outbound.body
+    conversion = action.convert(facts_for(_instance(outbound), before, attributes_of([action])))
+    if conversion is None:
+        return outbound
+    outbound = await converted(outbound, conversion, converter)
+    before.close()
+    return outbound
+
+
+async def converted(outbound: Outbound, conversion: Conversion, converter: Converter) -> Outbound:
+    """Another object, made of this one, whose body stays open. Raises Refusal, Temporary."""
+    made = await converter.convert(outbound.body, outbound.transfer_syntax_uid, conversion)
+    instance = dataclasses.replace(
+        _instance(outbound),
+        transfer_syntax_uid=made.transfer_syntax_uid,
+        sop_instance_uid=made.sop_instance_uid or outbound.sop_instance_uid,
+    )
+    return _untouched(instance, made.body)
+
+
+def _instance(outbound: Outbound) -> Instance:
+    """As it leaves."""
+    assert isinstance(outbound.facts, StoredFacts)
+    return outbound.facts.instance
 
 
 def _untouched(instance: Instance, body: EncodedDataSet) -> Outbound:

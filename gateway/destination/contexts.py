@@ -60,9 +60,16 @@ class Narrowing:
         return sorted(kinds, key=lambda kind: self._rank.get(kind, len(self._rank)))
 
 
-def propose(needed: Sequence[Kind], recent: RecentKinds, narrowing: Narrowing) -> tuple[ProposedContext, ...]:
-    """One context per kind: those needed now first in line for the 128 places, then those used lately."""
-    candidates = dict.fromkeys((*needed, *recent.newest_first()))
+def propose(
+    needed: Sequence[Kind], recent: RecentKinds, narrowing: Narrowing, fallback: Sequence[str] = ()
+) -> tuple[ProposedContext, ...]:
+    """One context per kind: those needed now first in line for the 128 places, then those used lately.
+
+    Each is followed by its SOP class in the transfer syntaxes of `fallback`. They stand in contexts of their own, so
+    that the peer says of each whether it takes it, and the choice stays ours: the one that keeps the object as it is.
+    """
+    kinds = (*needed, *recent.newest_first())
+    candidates = dict.fromkeys((sop_class, syntax) for sop_class, own in kinds for syntax in (own, *fallback))
     chosen = [kind for kind in candidates if not narrowing.refusal(kind)][:MAX_CONTEXTS]
     return tuple(ProposedContext(sop_class, (syntax,)) for sop_class, syntax in narrowing.ordered(chosen))
 

@@ -70,7 +70,12 @@ class DimseChannel:
             return  # `send` says so
         await self.close()
         self._destination.recent.add(reversed(kinds))
-        await self._associate(propose(kinds, self._destination.recent, self._destination.narrowing))
+        there = self._destination
+        await self._associate(propose(kinds, there.recent, there.narrowing, there.peer.fallback))
+
+    def takes(self, kind: Kind) -> bool:
+        """True when the peer accepted a presentation context for it."""
+        return self._association is not None and kind in self._association.accepted
 
     async def send(self, outbound: Outbound) -> Outcome:
         """C-STORE the object over the association that `prepare` made."""
@@ -127,10 +132,11 @@ class DimseChannel:
     def _no_context(self, kind: Kind) -> Outcome:
         reason = self._destination.narrowing.refusal(kind)
         if reason:
-            return Refused(f"{self._destination.peer.name}: {reason}")
+            return Refused(f"{self._destination.peer.name}: {reason}", is_about_form=True)
         if kind in self._proposed:
             name = self._destination.peer.name
-            return Refused(f"{name} accepted no presentation context for {named(kind[0])} in {named(kind[1])}")
+            reason = f"{name} accepted no presentation context for {named(kind[0])} in {named(kind[1])}"
+            return Refused(reason, is_about_form=True)
         return Deferred("the association was lost before the object was sent")
 
 

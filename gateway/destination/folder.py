@@ -44,6 +44,10 @@ class FolderDestination:
     async def prepare(self, kinds: Sequence[tuple[str, str]]) -> None:
         """Nothing to do: a folder takes every kind."""
 
+    def takes(self, kind: tuple[str, str]) -> bool:
+        """A folder takes every kind."""
+        return True
+
     async def send(self, outbound: Outbound) -> Outcome:
         """Write the file; when this returns Delivered it is on disk under its name."""
         writing = asyncio.ensure_future(asyncio.to_thread(self._write, outbound))

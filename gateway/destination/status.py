@@ -6,6 +6,9 @@ from typing import Literal, NamedTuple
 
 from gateway.model import Deferred, Delivered, Outcome, Refused
 
+ABOUT_FORM = ((0x0122, 0x0122), (0xA900, 0xA9FF), (0xC000, 0xCFFF))
+"""Refusals after which another transfer syntax may be taken: what a peer answers that cannot decode the object."""
+
 
 class Meaning(NamedTuple):
     """Statuses `first` to `last`, both included."""
@@ -65,7 +68,8 @@ def outcome_of(status: int, error_comment: str = "") -> Outcome:
     reason = f"{name}: {error_comment}" if error_comment else name
     if row.outcome == "deferred":
         return Deferred(reason, log_reason=name)  # peers quote patients in Error Comments
-    return Refused(reason, dimse_status=status)
+    is_about_form = any(first <= status <= last for first, last in ABOUT_FORM)
+    return Refused(reason, dimse_status=status, is_about_form=is_about_form)
 
 
 DELIVERED = Delivered()

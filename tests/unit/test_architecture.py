@@ -12,7 +12,7 @@ LAYERS = [
     {"ports"},
     {"routing", "dataset", "spool"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
-    {"web", "dimse", "handlers", "delivery", "config", "destination", "queue", "metrics"},
+    {"web", "dimse", "handlers", "delivery", "config", "conversion", "destination", "queue", "metrics"},
     {"life", "scu", "rehearsal"},
     {"explaining", "rule_tests"},
     {"app"},
@@ -35,6 +35,8 @@ HOMES = {
     "pynetdicom": {"dimse", "handlers", "demo"},
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destination", "cli", "demo"},
     "apsw": {"queue"},
+    "numpy": {"dataset"},  # in `frames` alone, which only worker processes import
+    "gdcm": {"dataset"},
     "jinja2": {"routing", "destination"},
     "re2": {"routing"},
     "click": {"cli"},

@@ -254,6 +254,8 @@ class ScriptedDestination:
     """SOP Instance UIDs in the order in which sending began."""
     bodies: list[bytes] = field(default_factory=list)
     prepared: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
+    not_taken: set[tuple[str, str]] = field(default_factory=set)
+    """Kinds without an accepted presentation context."""
     opened: int = 0
     open_now: int = 0
     most_open: int = 0
@@ -278,6 +280,9 @@ class ScriptedChannel:
         self.is_open = True
         self.destination.open_now += 1
         self.destination.most_open = max(self.destination.most_open, self.destination.open_now)
+
+    def takes(self, kind: tuple[str, str]) -> bool:
+        return kind not in self.destination.not_taken
 
     async def send(self, outbound: Outbound) -> Outcome:
         self.destination.sent.append(outbound.sop_instance_uid)

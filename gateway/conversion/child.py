@@ -1,0 +1,157 @@
+"""The worker process: one conversion after the other, until its socket is closed or its parent is gone.
+
+It is told by one line of JSON and two files (source, result) over the socket, and answers with one line of JSON. It
+knows no secrets, opens no file by name but scratch, and writes nothing about objects anywhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+LINE_BYTES = 1 << 20
+"""Longest line of JSON."""
+OUT_OF_MEMORY = 71
+"""Exit code after a MemoryError was answered: who knows what is left of the heap."""
+_SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
+_CPU_GRACE_S = 10
+_PAGE_BYTES = resource.getpagesize()
+
+
+def main(arguments: list[str]) -> int:
+    """`arguments`: descriptor of the socket, process ID of the parent, scratch folder."""
+    descriptor, parent, folder = int(arguments[0]), int(arguments[1]), arguments[2]
+    if not _tied_to(parent):
+        return 0
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # meant for the parent: it still drains
+        signal.signal(number, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core holds patients
+    os.nice(5)  # receiving goes first
+    from gateway.dataset.conversions import KINDS  # what is missing shows before an object is lost to it
+
+    connection = socket.socket(fileno=descriptor)
+    _send(connection, {"outcome": "ready"})
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)  # codecs quote what they read
+    while True:
+        job, files = _receive(connection)
+        if job is None:
+            return 0
+        try:
+            answer = _answer(job, files, folder, KINDS)
+        finally:
+            for file in files:
+                os.close(file)
+        _send(connection, answer)
+        if answer["outcome"] == "out_of_memory":
+            return OUT_OF_MEMORY
+
+
+def _tied_to(parent: int) -> bool:
+    """True when this process will die with its parent, even by `kill -9`; False when the parent is gone already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    return os.getppid() == parent
+
+
+def _receive(connection: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    line, files, _flags, _address = socket.recv_fds(connection, LINE_BYTES, 2)
+    while line and not line.endswith(b"\n"):
+        line += connection.recv(LINE_BYTES)
+    return (json.loads(line) if line else None), list(files)
+
+
+def _send(connection: socket.socket, answer: Mapping[str, Any]) -> None:
+    connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Do one job; what went wrong is an answer too."""
+    from gateway.dataset.scratch import Scratch
+    from gateway.ports import GatewayError
+
+    source, result = files
+    grow = _limited(job["memory_bytes"], job["time_limit_s"])
+    try:
+        view = _mapped(source, grow)
+        done = kinds[job["kind"]](view, job["transfer_syntax_uid"], job["settings"], Scratch(folder, grow))
+        length_bytes = _write(result, done.pieces)
+    except GatewayError as error:
+        return {"outcome": "refused", "reason": str(error)}
+    except MemoryError:
+        return {"outcome": "out_of_memory"}
+    except OSError as error:
+        return {"outcome": "short", "reason": f"{os.strerror(error.errno or 0)}"}
+    except Exception as error:  # its text may quote the object
+        return {"outcome": "failed", "reason": f"{type(error).__name__} in {_place(error)}"}
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return {
+        "outcome": "converted",
+        "transfer_syntax_uid": done.transfer_syntax_uid,
+        "sop_instance_uid": done.sop_instance_uid,
+        "length_bytes": length_bytes,
+    }
+
+
+def _limited(memory_bytes: int, time_limit_s: float) -> Callable[[int], None]:
+    """Limit what this job may take from here on; the function raises the limit by the size of a file to be mapped."""
+    limit = _address_space_bytes() + memory_bytes
+
+    def grow(more_bytes: int) -> None:
+        nonlocal limit
+        limit += more_bytes + _PAGE_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+    grow(0)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(usage.ru_utime + usage.ru_stime + time_limit_s + _CPU_GRACE_S)  # the parent is quicker, if it lives
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+    return grow
+
+
+def _address_space_bytes() -> int:
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * _PAGE_BYTES
+    except OSError:  # not Linux
+        return 0
+
+
+def _mapped(descriptor: int, grow: Callable[[int], None]) -> memoryview:
+    length_bytes = os.fstat(descriptor).st_size
+    if not length_bytes:
+        return memoryview(b"")
+    grow(length_bytes)
+    return memoryview(mmap.mmap(descriptor, length_bytes, access=mmap.ACCESS_READ))
+
+
+def _write(descriptor: int, pieces: list[bytes | memoryview]) -> int:
+    """The pieces in order; their length."""
+    total = 0
+    for piece in pieces:
+        view = memoryview(piece).cast("B")
+        total += len(view)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    return total
+
+
+def _place(error: Exception) -> str:
+    """File and line where it was raised, which quotes nothing."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return "?" if frame is None else f"{os.path.basename(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

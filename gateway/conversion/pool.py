@@ -1,0 +1,223 @@
+"""A bounded number of worker processes, started when something is to be converted, gone when nothing is for a while.
+
+A conversion that crashes is tried once more in a fresh process: the crash may have been an earlier object's doing. One
+that takes too long or too much memory is not. Either way the object is refused with the reason, and others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from typing import IO, Any
+
+import structlog
+
+from gateway.conversion.process import Answer, WorkerDied, WorkerProcess, WorkerTooSlow
+from gateway.dataset.codecs import short_name
+from gateway.model import ConversionLimits
+from gateway.ports import Conversion, Converted, EncodedDataSet, Meter, Refusal, Temporary
+from gateway.spool.body import FileDataSet
+
+log = structlog.get_logger()
+
+CHUNK_BYTES = 1024**2
+IDLE_S = 60.0
+"""A worker without a job is kept this long: starting one costs half a second and holds up to 100 MB."""
+MOST_JOBS = 1000
+"""Then a worker is replaced: native code leaks."""
+TRIES = 2
+CHILD = "gateway.conversion.child"
+
+_REASONS = {
+    "out_of_memory": "it takes more memory than `gateway.conversion.memory` allows",
+    "failed": "a fault of this gateway",
+}
+
+
+class ConversionPool:
+    """`gateway.ports.Converter` by worker processes; `folder` is for objects on their way, in files without names."""
+
+    def __init__(
+        self, limits: ConversionLimits, folder: str, meter: Meter, *, idle_s: float = IDLE_S, module: str = CHILD
+    ) -> None:
+        self._limits = limits
+        self._folder = folder
+        self._meter = meter
+        self._idle_s = idle_s
+        self._module = module
+        self._places = asyncio.Semaphore(limits.workers)
+        self._idle: list[WorkerProcess] = []
+        self._busy: set[WorkerProcess] = set()
+        self._retiring: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process IDs of the workers there are."""
+        return tuple(worker.pid for worker in (*self._idle, *self._busy))
+
+    async def convert(self, body: EncodedDataSet, transfer_syntax_uid: str, conversion: Conversion) -> Converted:
+        """See `gateway.ports.Converter`."""
+        async with self._places:
+            begun_s = time.monotonic()
+            to, outcome = _wanted(conversion), "failed"
+            try:
+                converted = await self._converted(body, transfer_syntax_uid, conversion)
+                to, outcome = short_name(converted.transfer_syntax_uid), "converted"
+                return converted
+            except ConversionFailed as error:
+                outcome = error.outcome
+                raise
+            except Temporary:
+                outcome = "deferred"
+                raise
+            finally:
+                labels = {"from": short_name(transfer_syntax_uid), "to": to}
+                self._meter.count("gateway_conversions_total", outcome=outcome, **labels)
+                self._meter.observe("gateway_conversion_seconds", time.monotonic() - begun_s, **labels)
+
+    async def close(self) -> None:
+        """End all workers; conversions that are going on fail."""
+        self._is_closed = True
+        if self._retiring is not None:
+            self._retiring.cancel()
+        for worker in self._busy:
+            worker.end()
+        await asyncio.gather(*(worker.kill() for worker in self._idle))
+        self._idle.clear()
+        self._count()
+
+    # --- one conversion -------------------------------------------------------------------------------------------
+
+    async def _converted(self, body: EncodedDataSet, transfer_syntax_uid: str, conversion: Conversion) -> Converted:
+        job = {
+            "kind": conversion.kind,
+            "settings": dict(conversion.settings),
+            "transfer_syntax_uid": transfer_syntax_uid,
+            "memory_bytes": self._limits.memory_bytes,
+            "time_limit_s": self._limits.time_limit_s,
+        }
+        try:
+            source = await asyncio.to_thread(_copied, body, self._folder)
+        except OSError as error:
+            raise Temporary(f"no room for a conversion: {error.strerror}") from error
+        with source:
+            for _ in range(TRIES):
+                with _file(self._folder) as result:
+                    try:
+                        answer = await self._done(job, source, result)
+                    except WorkerDied as error:
+                        died = error
+                        log.warning("conversion.worker_died", how=str(error), kind=conversion.kind)
+                        continue
+                    return _read(answer, result)
+        raise ConversionFailed("crashed", f"the codec crashed, {TRIES} times ({died})")
+
+    async def _done(self, job: Mapping[str, Any], source: IO[bytes], result: IO[bytes]) -> Answer:
+        worker = await self._take()
+        try:
+            answer = await worker.run(job, (source.fileno(), result.fileno()), self._limits.time_limit_s)
+        except WorkerTooSlow as error:
+            log.warning("conversion.too_slow", kind=job["kind"], limit_s=self._limits.time_limit_s)
+            raise ConversionFailed("timed_out", f"the conversion was {error}; see gateway.conversion.time") from None
+        finally:
+            self._busy.discard(worker)
+            self._count()
+        await self._give_back(worker, answer)
+        return answer
+
+    # --- workers --------------------------------------------------------------------------------------------------
+
+    async def _take(self) -> WorkerProcess:
+        self._check_open()
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                break
+            await worker.kill()
+        else:
+            worker = await WorkerProcess.start(self._folder, self._module)
+            log.info("conversion.worker_started", pid=worker.pid)
+        try:
+            self._check_open()  # it may have ended while this one started
+        except Temporary:
+            await worker.kill()
+            raise
+        self._busy.add(worker)
+        self._count()
+        return worker
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Temporary("conversions have ended: the gateway is stopping")
+
+    async def _give_back(self, worker: WorkerProcess, answer: Answer) -> None:
+        if self._is_closed or worker.jobs >= MOST_JOBS or answer["outcome"] == "out_of_memory":
+            await worker.kill()
+            return
+        self._idle.append(worker)
+        self._count()
+        if self._retiring is not None:
+            self._retiring.cancel()
+        self._retiring = asyncio.get_running_loop().call_later(self._idle_s, self._retire)
+
+    def _retire(self) -> None:
+        """Nobody came for a while."""
+        self._retiring = None
+        for worker in self._idle:
+            worker.dismiss()
+        self._idle.clear()
+        self._count()
+
+    def _count(self) -> None:
+        self._meter.set("gateway_conversion_workers", len(self._idle) + len(self._busy))
+
+
+class ConversionFailed(Refusal):
+    """Not to be had of this object. `outcome` is for the metrics: refused, crashed, timed_out, failed."""
+
+    def __init__(self, outcome: str, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
+def _wanted(conversion: Conversion) -> str:
+    to = conversion.settings.get("to")
+    return short_name(str(to[0])) if isinstance(to, list | tuple) and to else conversion.kind
+
+
+def _file(folder: str) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=folder, buffering=0)
+
+
+def _copied(body: EncodedDataSet, folder: str) -> IO[bytes]:
+    """All of `body` in a file, so that the worker needs nothing of the spool; what is stored is checked on the way."""
+    file = _file(folder)
+    try:
+        for chunk in body.chunks(CHUNK_BYTES):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(file.fileno(), view) :]
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _read(answer: Answer, result: IO[bytes]) -> Converted:
+    """What the answer means. Raises ConversionFailed and Temporary."""
+    outcome = answer["outcome"]
+    if outcome == "converted":
+        descriptor = os.dup(result.fileno())
+        body = FileDataSet(descriptor, 0, answer["length_bytes"], "converted object")
+        return Converted(body, answer["transfer_syntax_uid"], answer["sop_instance_uid"])
+    if outcome == "refused":
+        raise ConversionFailed("refused", answer["reason"])
+    if outcome == "short":
+        raise Temporary(f"no room for a conversion: {answer['reason']}")
+    if outcome == "failed":
+        log.error("conversion.failed", error=answer["reason"])
+    raise ConversionFailed(outcome, f"it cannot be converted: {_REASONS[outcome]}")
