@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def encode(data_set: Dataset, transfer_syntax_uid: str = EXPLICIT) -> bytes:
 
 def decode(data_set: bytes, transfer_syntax_uid: str = EXPLICIT) -> Dataset:
     """As pydicom reads it."""
-    return read_dataset(DicomBytesIO(data_set), transfer_syntax_uid == IMPLICIT, True)
+    return read_dataset(io.BytesIO(data_set), transfer_syntax_uid == IMPLICIT, True)
 
 
 # --- objects made of the table ----------------------------------------------------------------------------------

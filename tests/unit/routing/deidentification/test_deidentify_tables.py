@@ -3,6 +3,7 @@ by the tool out of DocBook."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -83,9 +84,10 @@ def test_all_safe_private_attributes_are_there() -> None:
 
 
 def test_codes_are_those_of_cid_7050() -> None:
+    of_dicom: Mapping[str, Mapping[str, tuple[str, list[int]]]] = concepts["DCM"]
     of_context_group = {
         value: meaning
-        for by_value in concepts["DCM"].values()
+        for by_value in of_dicom.values()
         for value, (meaning, context_groups) in by_value.items()
         if 7050 in context_groups
     }
