@@ -78,7 +78,7 @@ class IndexEntries:
         self._above: dict[tuple[object, ...], tuple[str, str, str]] = {}
         """Patient, study and series by everything they are made of."""
         self._pieces: dict[tuple[object, ...], dict[tuple[int, object], str]] = {}
-        """By encoding, character set and time zone: attributes of an image as pieces of JSON, by what they are made of."""
+        """By encoding, character set and time zone: attributes of an image as pieces of JSON."""
 
     def entry(self, level: Level, *, is_edited: bool = False) -> IndexEntry | None:
         """The entry of an object that was scanned for `attributes.indexed_paths()`; None for one without study and

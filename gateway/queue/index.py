@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -72,22 +72,35 @@ class IndexTables:
         self._written[table, key] = attributes
         return key
 
-    def supersede(self, sop_instance_uids: Iterable[str]) -> None:
-        """These arrive again: what is here of them is no longer current."""
-        self._do("supersede", sop_instance_uids=batch(list(sop_instance_uids)))
+    def place(
+        self, arrivals: Sequence[tuple[int, str, IndexEntry]], fresh: Collection[int]
+    ) -> dict[int, tuple[int, str, int]]:
+        """Take instances into the index: (instance, SOP Instance UID, entry) in order of arrival. Those in `fresh` are
+        about to be added to the queue; others are there, and join the index if they were accepted without it.
 
-    def add(self, entries: Sequence[tuple[int, str, IndexEntry]]) -> None:
-        """Instances that are in the queue, if they are not in the index: (instance, SOP Instance UID, entry)."""
-        missing = set(self._json("find_unindexed", [instance_id for instance_id, _, _ in entries]))
+        Returns of each fresh one what its row says: (series, attributes, 1 when it is the current one).
+        """
+        there = [instance_id for instance_id, _, _ in arrivals if instance_id not in fresh]
+        missing = set(self._json("find_unindexed", there)) if there else set()
         new: dict[int, tuple[str, IndexEntry]] = {}
-        for instance_id, uid, entry in entries:
-            if instance_id in missing:
-                new.setdefault(instance_id, (uid, entry))
-        if not new:
-            return
-        rows = [(instance_id, self.series_key(entry), entry.image) for instance_id, (_, entry) in new.items()]
-        self._do("index_instances", instances=batch(rows))
-        self._do("elect", sop_instance_uids=batch(sorted({uid for uid, _ in new.values()})))
+        newest: dict[str, int] = {}
+        for instance_id, uid, entry in arrivals:
+            if instance_id in fresh:
+                newest[uid] = max(instance_id, newest.get(uid, 0))
+            elif instance_id not in missing:
+                continue
+            new.setdefault(instance_id, (uid, entry))
+        if newest:
+            self._do("supersede", sop_instance_uids=batch(list(newest)))
+        placed = {
+            instance_id: (self.series_key(entry), entry.image, 1 if newest.get(uid) == instance_id else 0)
+            for instance_id, (uid, entry) in new.items()
+        }
+        if missing:
+            rows = [(key, series_key, image) for key, (series_key, image, _) in placed.items() if key in missing]
+            self._do("index_instances", instances=batch(rows))
+            self._do("elect", sop_instance_uids=batch(sorted({new[key][0] for key in missing} - newest.keys())))
+        return placed
 
     def promote(self, instance_ids: str) -> None:
         """Before these go: who is current then."""

@@ -199,8 +199,7 @@ class SQLiteQueue:
         owed = self._owed(arrivals, is_readable)
         instances: list[tuple[Any, ...]] = []
         deliveries: list[tuple[Any, ...]] = []
-        indexed: list[tuple[int, Instance]] = []
-        again: list[tuple[int, str, IndexEntry]] = []
+        entries: list[tuple[int, str, IndexEntry]] = []
         answers = []
         for instance, routes in arrivals:
             same = owed.setdefault(_identity(instance), {})
@@ -212,34 +211,23 @@ class SQLiteQueue:
                 instance_id, payload = same[routes[0].destination, routes[0].actions_json]
                 answers.append(Accepted(instance_id, 0, payload))
                 if instance.index is not None:
-                    again.append((instance_id, instance.sop_instance_uid, instance.index))
+                    entries.append((instance_id, instance.sop_instance_uid, instance.index))
                 continue
             self._known.instance_id = instance_id = self._known.instance_id + 1
             association_id = self._association_id(instance.association)
             if instance.index is not None:
-                indexed.append((len(instances), instance))
+                entries.append((instance_id, instance.sop_instance_uid, instance.index))
             instances.append(rows.instance_row(instance_id, instance, association_id, None if routes else now_us))
             for key, route in fresh.items():
                 self._known.delivery_id += 1
                 deliveries.append(rows.delivery_row(self._known.delivery_id, instance_id, route))
                 same[key] = (instance_id, instance.payload)
             answers.append(Accepted(instance_id, len(fresh)))
-        if indexed:
-            self._add_to_index(indexed, instances)
+        if entries:
+            placed = self._index.place(entries, {row[0] for row in instances})
+            instances = [(*row, *placed.get(row[0], ())) for row in instances]
         self._insert(instances, deliveries, now_us)
-        if again:  # accepted before there was an index
-            self._index.add(again)
         return answers
-
-    def _add_to_index(self, indexed: Sequence[tuple[int, Instance]], instances: builtins.list[tuple[Any, ...]]) -> None:
-        """Complete the rows of `instances` at these positions with series, attributes and what is current."""
-        newest = {instance.sop_instance_uid: position for position, instance in indexed}
-        self._index.supersede(newest)
-        for position, instance in indexed:
-            assert instance.index is not None
-            is_current = 1 if newest[instance.sop_instance_uid] == position else 0
-            series_key = self._index.series_key(instance.index)
-            instances[position] += (series_key, instance.index.image, is_current)
 
     def _owed(
         self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], is_readable: Callable[[PayloadRef], bool]

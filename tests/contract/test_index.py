@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from gateway.dataset.dictionary import tag_of
 from gateway.model import DeliveryState, Instance, Query, Value
 from gateway.ports import Queue
 from gateway.query.compile import Options, compile_retrieve
 from gateway.queue.sqlite import SQLiteQueue
-from gateway.routing.attribute import parse
 from tests.contract.memory_queue import MemoryQueue
 from tests.contract.samples import NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 from tests.support.identifiers import CT, attributes, entry, find
@@ -62,7 +62,7 @@ def settle(queue: Queue, clock: Clock, destination: str = "pacs") -> None:
 
 def answers(queue: Queue, query: Query, *keywords: str) -> list[tuple[Value, ...]]:
     found = queue.matches(query, queue.find(query))
-    return [tuple(match[parse(keyword).tag] for keyword in keywords) for match in found]
+    return [tuple(match[tag_of(keyword)] for keyword in keywords) for match in found]
 
 
 def uids(queue: Queue, query: Query) -> list[str]:

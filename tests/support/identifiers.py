@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.dataset.dictionary import tag_of
 from gateway.dataset.scan import scan, wanted
 from gateway.model import Attributes, IndexEntry, Query, QueryRoot, Value
 from gateway.query.attributes import indexed_paths
 from gateway.query.compile import Options, compile_find
 from gateway.query.entry import IndexEntries
 from gateway.query.identifier import IdentifierEncoder
-from gateway.routing.attribute import parse
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 HIERARCHICAL = Options()
@@ -19,7 +19,7 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 
 def attributes(**keywords: Any) -> dict[int, Value]:
     """``PatientName="A\\\\B"`` by tag; a list of mappings is a sequence; None and "" are empty."""
-    return {parse(keyword).tag: _value(value) for keyword, value in keywords.items()}
+    return {tag_of(keyword): _value(value) for keyword, value in keywords.items()}
 
 
 def _value(value: Any) -> Value:
