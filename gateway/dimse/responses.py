@@ -182,11 +182,15 @@ class Responses:
 
         Raises:
             DestinationDown: the association is lost.
+            RuntimeError: it has another request in work.
         """
+        try:
+            self._association.converse(self, self._request)
+        except AssociationEnded as error:
+            raise self._down(str(error)) from None
         if self._limit_s is not None:
             self._until_s = self._loop.time() + self._limit_s
         try:
-            self._association.converse(self, self._request)
             await self._association.send_message(self._context.context_id, self._request, self._identifier)
         except AssociationEnded as error:
             raise self._down(str(error)) from None

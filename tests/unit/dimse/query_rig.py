@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, Self
 
 from pydicom import dcmread
@@ -13,6 +13,7 @@ from pydicom.uid import UID
 from pynetdicom import evt
 
 from gateway.dimse.admission import Admitted
+from gateway.dimse.identifiers import encode_failed_list
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.message import Command, CommandField, encode
 from gateway.dimse.server import Server
@@ -227,3 +228,8 @@ def counters(completed: int, failed: int, warning: int, remaining: int | None = 
     if remaining is not None:
         elements["NumberOfRemainingSuboperations"] = remaining
     return elements
+
+
+def failed_list(uids: Sequence[str]) -> bytes:
+    """An identifier with a Failed SOP Instance UID List, encoded by us."""
+    return encode_failed_list(uids, EXPLICIT) if uids else b""
