@@ -6,7 +6,7 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.config.check import is_broken
@@ -67,7 +67,7 @@ class Conditions:
                 return STAND_IN
             near = did_you_mean(name, self._places)
             raise ConditionProblem("unknown-condition", f"no condition is named `{name}`{near}")
-        return self._compiled(name)
+        return self._built[name]
 
     def close(self) -> None:
         """All rules are compiled: keep nothing of the files, since the resources live as long as the routing table."""
@@ -80,15 +80,23 @@ class Conditions:
             context.findings.warning(mark, "unused-condition", f"no rule names the condition `{name}`")
 
     def _compiled(self, name: str) -> Predicate:
-        if name not in self._built:
-            if len(self._open) >= MAX_DEPTH:
-                raise ConditionProblem("too-deep", f"conditions name each other more than {MAX_DEPTH} levels deep")
-            self._open.append(name)
-            try:
-                self._built[name] = self._build(name, self._places[name]) or STAND_IN
-            finally:
-                self._open.pop()
+        """With all that it names before it; without recursion, however long the chain of names is."""
+        walks = [] if name in self._built else [self._walk(name)]
+        while walks:
+            inner = next((one for one in walks[-1] if one not in self._built and one not in self._open), None)
+            if inner is not None:
+                walks.append(self._walk(inner))
+                continue
+            walks.pop()
+            done = self._open[-1]
+            self._built[done] = self._build(done, self._places[done]) or STAND_IN
+            self._open.pop()
         return self._built[name]
+
+    def _walk(self, name: str) -> Iterator[str]:
+        """Opens `name`; gives the conditions that it names."""
+        self._open.append(name)
+        return (one for one in names_in(lossless(self._places[name].node)) if one in self._places)
 
     def _build(self, name: str, place: Place) -> Predicate | None:
         assert self._context is not None
@@ -118,3 +126,16 @@ class Conditions:
             inner = [self._extent(one) for _path, one in children(predicate)]
         deepest = max((one.depth for one in inner), default=0)
         return _Extent(1 + sum(one.predicates for one in inner), 1 + deepest)
+
+
+def names_in(config: object) -> Iterator[str]:
+    """The conditions that a condition names, as it is written."""
+    if isinstance(config, list):
+        for item in config:
+            yield from names_in(item)
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if key == "condition" and isinstance(value, str):
+                yield value
+            else:
+                yield from names_in(value)

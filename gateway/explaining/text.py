@@ -74,6 +74,8 @@ def reason_text(reason: Reason, *, with_values: bool) -> str:
     place = ".".join(str(step) for step in reason.path)
     mark = f" [{reason.mark.file}:{reason.mark.line}]" if reason.mark else ""
     text = f"{place}{mark}: {'holds' if reason.holds else 'does not hold'}"
+    if reason.compared:
+        return f"{text}; {reason.compared}"
     if with_values and reason.values is not None:
         shown = (
             f"{name_of(path)} = {_value(value)}" for path, value in zip(reason.attributes, reason.values, strict=True)

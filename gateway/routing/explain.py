@@ -27,6 +27,8 @@ class Reason:
     inner: tuple[Reason, ...] = ()
     mark: Mark | None = None
     """Where it stands in the YAML."""
+    compared: str = ""
+    """What it found, in words: values only where they were asked for. Empty when the predicate tells nothing."""
 
     def deciding(self) -> Iterator[Reason]:
         """The innermost predicates that made the verdict what it is: the failed ones of a failed `all`, and so on."""
@@ -85,4 +87,6 @@ def reason_for(
     inner = tuple(reason_for(one, facts, with_values=with_values, marks=marks, path=here + at) for at, one in inside)
     attributes = () if inside else tuple(predicate.attributes())
     values = tuple(facts.values(attribute) for attribute in attributes) if with_values else None
-    return Reason(here, kind, predicate(facts), attributes, values, inner, marks.get(here))
+    tell = getattr(predicate, "compared", None)
+    compared = tell(facts, with_values=with_values) if tell is not None else ""
+    return Reason(here, kind, predicate(facts), attributes, values, inner, marks.get(here), compared)

@@ -116,6 +116,9 @@ class Attribute:
         name = self.select.text or name_of(self.select.tag)
         if values is None:
             return f"{name} is absent"
+        if self._comparison is None and with_values:
+            joined = "\\".join(values)
+            return f"{name} = {joined[:256]!r}"
         if self._comparison is None:
             plural = "" if len(values) == 1 else "s"
             return f"{name} has {len(values)} value{plural}" if self.count else f"{name} is there"

@@ -161,7 +161,7 @@ def test_explain_says_why(invoke: Invoke, tmp_path: Path) -> None:
 def test_explain_shows_values_when_asked(invoke: Invoke, tmp_path: Path) -> None:
     image = write_file(tmp_path, "1.2.3")
     result = invoke("explain", str(image), "--calling-ae", "MR1", "--host", "10.1.1.1", "--show-values")
-    assert "PatientName = 'Nobody^At^All'" in result.output
+    assert "PatientName 'Nobody^At^All'" in result.output
 
 
 @pytest.mark.parametrize(

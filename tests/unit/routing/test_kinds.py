@@ -311,7 +311,9 @@ def test_an_extension_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
             return ()
 
     assert predicate({"not": {"larger_than": 5}}).condition == LargerThan(5)  # type: ignore[attr-defined]
-    assert problems_of_predicate({"larger_than": "x"}) == [(("larger_than",), "wrong-type", "expected a whole number, not 'x'")]
+    assert problems_of_predicate({"larger_than": "x"}) == [
+        (("larger_than",), "wrong-type", "expected a whole number, not 'x'")
+    ]
     assert predicate_schema()["properties"]["larger_than"]["type"] == "integer"
 
 

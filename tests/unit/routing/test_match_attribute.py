@@ -388,8 +388,8 @@ TOLD = {
         "WindowCenter is at least and less than what is asked for",
         "WindowCenter '5' is at least and less than 3 and 7",
     ),
-    "count": (row("ImageType", "A\\B", True, count=2), "ImageType has 2 values", "ImageType has 2 values"),
-    "exists": (row("ImageType", "A", True, exists=True), "ImageType is there", "ImageType is there"),
+    "count": (row("ImageType", "A\\B", True, count=2), "ImageType has 2 values", "ImageType = 'A\\\\B'"),
+    "exists": (row("ImageType", "A", True, exists=True), "ImageType is there", "ImageType = 'A'"),
 }
 
 
