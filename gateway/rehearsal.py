@@ -6,11 +6,14 @@ An object goes through admission, the C-STORE handler and what a delivery does b
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
+from gateway.conversion.pool import ConversionPool
 from gateway.delivery.transform import outbound_for
 from gateway.dimse.acceptor import AcceptedAssociation
 from gateway.dimse.admission import Rejected, admit
@@ -87,7 +90,7 @@ async def store(table: RoutingTable, association: AssociationFacts, sent: Sent, 
 
 
 async def leave(table: RoutingTable, instance: Instance, body: EncodedDataSet, route: Route) -> Outbound:
-    """What would be sent to the route's destination. `body` stays the caller's to close.
+    """What would be sent to the route's destination, conversions included. `body` stays the caller's to close.
 
     Raises:
         Refusal: the route's actions cannot be done on this object: it would be a dead letter.
@@ -103,7 +106,10 @@ async def leave(table: RoutingTable, instance: Instance, body: EncodedDataSet, r
         created_at=instance.received_at,
         due_at=instance.received_at,
     )
-    return await outbound_for(delivery, _Borrowed(body), table.resources)
+    pool = ConversionPool(table.settings.conversion, tempfile.gettempdir(), NoMeter())  # starts nothing unless asked
+    async with AsyncExitStack() as parts:
+        parts.push_async_callback(pool.close)
+        return await outbound_for(delivery, _Borrowed(body), table.resources, pool)
 
 
 @dataclass(frozen=True, slots=True)
