@@ -80,6 +80,7 @@ def _reason(reason: Reason, *, with_values: bool) -> dict[str, Any]:
         "path": list(reason.path),
         "place": _place(reason.mark),
         "holds": reason.holds,
+        "text": reason.compared,
         "compared": [
             {"attribute": name_of(path)} | ({"values": None if one is None else list(one)} if with_values else {})
             for path, one in zip(reason.attributes, values, strict=True)

@@ -81,6 +81,8 @@ async def _judged(
         return (), ()  # the status says it
     found = table.explain(facts, with_values=with_values)
     coercions = tuple(_coerced(found.coercions, sent.body.view(), sent.transfer_syntax_uid))
+    if any(one.refusal for one in coercions):
+        return coercions, tuple(Judged(_not_reached(verdict)) for verdict in found.rules)
     routes = [
         await _routed(table, verdict, rule.actions_json, stored)
         for verdict, rule in zip(found.rules, table.rules, strict=True)
@@ -91,18 +93,28 @@ async def _judged(
 def _coerced(verdicts: Sequence[Verdict], view: memoryview, syntax: str) -> list[Judged]:
     """Each coercion with what it changes in what the former left."""
     judged: list[Judged] = []
+    is_refused = False
     for verdict in verdicts:
-        if verdict.refusal or not verdict.edits:
-            judged.append(Judged(verdict, refusal=verdict.refusal))
-            continue
-        try:
-            after = memoryview(b"".join(splice(view, syntax, verdict.edits)))
-        except Refusal as refusal:
-            judged.append(Judged(verdict, refusal=str(refusal)))
-            continue
-        judged.append(Judged(verdict, tuple(differences(view, syntax, after, syntax))))
-        view = after
+        one, after = _changed(_not_reached(verdict) if is_refused else verdict, view, syntax)
+        judged.append(one)
+        view, is_refused = after, is_refused or bool(one.refusal)
     return judged
+
+
+def _changed(verdict: Verdict, view: memoryview, syntax: str) -> tuple[Judged, memoryview]:
+    """(the verdict with what changes, the data set after it)."""
+    if verdict.refusal or not verdict.edits:
+        return Judged(verdict, refusal=verdict.refusal), view
+    try:
+        after = memoryview(b"".join(splice(view, syntax, verdict.edits)))
+    except Refusal as refusal:
+        return Judged(verdict, refusal=str(refusal)), view
+    return Judged(verdict, tuple(differences(view, syntax, after, syntax))), after
+
+
+def _not_reached(verdict: Verdict) -> Verdict:
+    """Something before it refused the object."""
+    return replace(verdict, is_reached=False, edits=(), refusal="")
 
 
 async def _routed(table: RoutingTable, verdict: Verdict, actions_json: str, stored: Stored) -> Judged:
@@ -170,4 +182,4 @@ def _proposal(peer: Peer, outbound: Outbound) -> Proposal:
     kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
     narrowing = Narrowing(peer.associate.contexts)
     where = f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"
-    return Proposal("dicom", where, propose([kind], RecentKinds(), narrowing), narrowing.refusal(kind))
+    return Proposal("dicom", where, propose([kind], RecentKinds(), narrowing, peer.fallback), narrowing.refusal(kind))

@@ -1,0 +1,134 @@
+"""docs/rules.md is what the kinds say, every kind says something, and its examples work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from gateway import ports
+from gateway.config import reference, schema
+from gateway.dataset.scan import wanted
+from gateway.dimse.memory import MemoryDataSet
+from gateway.model import AssociationFacts
+from gateway.ports import Predicate, Refusal, Registry
+from gateway.routing.facts import ObjectFacts, needed, read_facts
+from gateway.routing.kinds import build_actions, build_predicate
+from gateway.rule_tests.compose import compose
+from tests.unit.config.test_effective import Loader
+from tests.unit.routing.build import NOW
+
+ROOT = Path(__file__).parents[3]
+PREDICATES = sorted(ports.predicate.kinds.items())
+ACTIONS = sorted(ports.action.kinds.items())
+KINDS = [
+    pytest.param(name, cls, registry, id=f"{registry.noun} {name}")
+    for registry in (ports.predicate, ports.action)
+    for name, cls in sorted(registry.kinds.items())
+]
+EXPLICIT, CT = "1.2.840.10008.1.2.1", "1.2.840.10008.5.1.4.1.1.2"
+SAMPLE = {
+    "SOPClassUID": CT,
+    "Modality": "CT",
+    "PatientID": "4711",
+    "PatientName": "Doe^Jane",
+    "PatientBirthDate": "19700102",
+    "PatientComments": "none",
+    "PatientAddress": "1 High Street",
+    "OtherPatientIDs": "4712",
+    "ReferringPhysicianName": "Who^Doctor",
+    "AccessionNumber": "A1",
+    "StudyDescription": "MRI head routine",
+    "ProtocolName": "Head",
+    "ImageType": ["ORIGINAL", "PRIMARY"],
+    "StudyDate": "20260302",
+    "StudyID": "S1",
+    "BodyPartExamined": "BRAIN",
+    "Rows": 512,
+    "Columns": 512,
+    "RequestAttributesSequence": [{"ScheduledProcedureStepID": "7"}],
+}
+ASSOCIATION = AssociationFacts("CT1", "GATEWAY", "10.1.0.7", listener="port-11112")
+
+
+class AnyResources:
+    """Has every table, key and condition that an example names."""
+
+    def table(self, path: str) -> Mapping[str, str]:
+        return {"CT1": "North", "4711": "T-1", "HEAD": ""}
+
+    def key(self, name: str) -> bytes:
+        return b"a key of examples, long enough"
+
+    def condition(self, name: str) -> Predicate:
+        built = build_predicate({"modality": "CT"}, _fail)
+        assert built is not None
+        return built
+
+
+def _fail(path: tuple[str | int, ...], code: str, message: str) -> None:
+    raise AssertionError(f"{path}: {code}: {message}")
+
+
+def facts(attributes: object) -> ObjectFacts:
+    paths = tuple(attributes)  # type: ignore[call-overload]
+    return read_facts(
+        association=ASSOCIATION,
+        sop_class_uid=CT,
+        sop_instance_uid="1.2.826.0.1.3680043.10.1.3",
+        transfer_syntax_uid=EXPLICIT,
+        body=MemoryDataSet(compose(SAMPLE, EXPLICIT)),
+        received_at=NOW,
+        attributes=wanted(needed(paths)),
+    )
+
+
+def test_the_committed_reference_is_the_generated_one() -> None:
+    assert (ROOT / "docs" / "rules.md").read_text() == reference(), "run `gateway schema --docs > docs/rules.md`"
+
+
+@pytest.mark.parametrize(("name", "cls", "registry"), KINDS)
+def test_every_kind_has_documentation_and_an_example_of_itself(name: str, cls: type, registry: Registry) -> None:
+    text = cls.__doc__ or ""
+    assert text, f"{registry.noun} {name} ({cls.__module__}) has no docstring"
+    assert not text.startswith(f"{cls.__name__}("), f"{registry.noun} {name} ({cls.__module__}) has no docstring"
+    example = getattr(cls, "example", "")
+    assert example, f"{registry.noun} {name} ({cls.__module__}) has no `example`"
+    config = yaml.load(example, Loader=Loader)
+    assert config == name or set(config) == {name}
+
+
+@pytest.mark.parametrize(("name", "cls", "registry"), KINDS)
+def test_examples_are_valid_in_an_editor(name: str, cls: type, registry: Registry) -> None:
+    config = yaml.load(getattr(cls, "example", ""), Loader=Loader)
+    definition = "predicate" if registry is ports.predicate else "actions"
+    part = {"$ref": f"#/$defs/{definition}", "$defs": schema()["$defs"]}
+    validator = Draft202012Validator(part)
+    found = [error.message for error in validator.iter_errors(config if definition == "predicate" else [config])]
+    assert found == []
+
+
+@pytest.mark.parametrize(("name", "cls"), PREDICATES)
+def test_examples_of_predicates_decide(name: str, cls: type) -> None:
+    config = yaml.load(getattr(cls, "example", ""), Loader=Loader)
+    predicate = build_predicate(config, _fail, AnyResources())  # type: ignore[arg-type]
+    assert predicate is not None
+    assert predicate(facts(predicate.attributes())) in (True, False)
+
+
+@pytest.mark.parametrize(("name", "cls"), ACTIONS)
+def test_examples_of_actions_do_something_or_refuse(name: str, cls: type) -> None:
+    config = yaml.load(getattr(cls, "example", ""), Loader=Loader)
+    (action,) = build_actions([config], _fail, AnyResources())  # type: ignore[arg-type]
+    known = facts(action.attributes())
+    try:
+        edits = tuple(action.edits(known))
+        known.edited(edits)
+    except Refusal:
+        return
+    decides_otherwise = hasattr(action, "convert") or name in ("drop", "reject", "hold")
+    decides_otherwise |= name == "truncate"  # texts that are too long for it are too long for their attributes
+    assert edits or decides_otherwise, "it changes nothing in the sample object"
