@@ -26,6 +26,8 @@ Values = tuple[str, ...]
 TEXT_WAYS = ("equals", "in", "starts_with", "ends_with", "contains", "matches")
 SPAN_WAYS = ("older_than", "newer_than")
 PRESENCE_WAYS = ("exists", "absent")
+MAX_VALUES = 10_000
+"""Of one attribute that are compared, so that a hostile object costs little time."""
 WAYS = (*TEXT_WAYS, *BOUNDS, "between", *SPAN_WAYS, *PRESENCE_WAYS)
 
 
@@ -50,7 +52,8 @@ class Attribute:
     exists: true when the attribute is there, empty or not. absent: true when it is not there.
 
     Of several values one that fits is enough; `values: every` wants all of them, and at least one. `count` says how
-    many must fit or, without a comparison, how many there are: 2, 1-3, 2-n.
+    many must fit or, without a comparison, how many there are: 2, 1-3, 2-n. Of more than 10000 values the first are
+    compared, and `every` is false.
     """
 
     example: ClassVar[str] = "attribute: {select: SliceThickness, at_most: 1.25}"
@@ -308,7 +311,7 @@ def _decision(attribute: Attribute, compared: Comparison | None) -> Callable[[Va
 
 
 def _texts(values: Values, compared: Comparison) -> Values:
-    return values or (("",) if compared.takes_empty else ())
+    return values[:MAX_VALUES] or (("",) if compared.takes_empty else ())
 
 
 def _any(values: Values | None, compared: Comparison, facts: Facts) -> bool:
@@ -321,7 +324,7 @@ def _any(values: Values | None, compared: Comparison, facts: Facts) -> bool:
 def _every(values: Values | None, compared: Comparison, facts: Facts) -> bool:
     texts = () if values is None else _texts(values, compared)
     fits = compared.for_object(facts)
-    return bool(texts) and all(fits(value) for value in texts)
+    return bool(texts) and len(values or ()) <= MAX_VALUES and all(fits(value) for value in texts)
 
 
 def _fitting(values: Values | None, compared: Comparison, facts: Facts) -> int:

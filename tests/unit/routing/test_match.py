@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import yaml
 
+from gateway import ports
 from gateway.model import AssociationFacts
-from tests.unit.routing.build import ASSOCIATION, facts, predicate
+from gateway.routing.kinds import build_predicate
+from gateway.routing.resources import FileResources
+from tests.unit.routing.build import ASSOCIATION, facts, fail, predicate
 
 OBJECT = {
     "ImageType": "ORIGINAL\\PRIMARY",
@@ -89,3 +94,14 @@ def test_attributes_that_conditions_read() -> None:
 def test_hostile_text_costs_linear_time() -> None:
     hostile = facts({"SeriesDescription": "a" * 60000 + "b"})
     assert not predicate(attribute("SeriesDescription", matches="^(a+)+$"))(hostile)
+
+
+@pytest.mark.parametrize(("name", "kind"), ports.predicate.kinds.items(), ids=ports.predicate.kinds)
+def test_every_kind_is_documented_with_an_example_that_holds_water(name: str, kind: Any) -> None:
+    example = yaml.safe_load(kind.example)
+    assert list(example) == [name]
+    assert len(kind.__doc__) > 30
+    always = predicate({})
+    built = build_predicate(example, fail, FileResources(conditions=lambda _name: always))
+    assert isinstance(built, kind)
+    assert built(facts({"Modality": "MR"})) in (True, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -530,6 +531,26 @@ def test_hostile_values_cost_linear_time() -> None:
     write = Write(ENCODINGS[EXPLICIT])
     content = write.element("SeriesDescription", "UT", "a" * 600_000 + "b")
     assert not condition(read(condition, content, EXPLICIT))
+
+
+MANY_WAYS: dict[str, dict[str, Any]] = {
+    "order": attribute("WindowCenter", at_least=1),
+    "every": attribute("WindowCenter", at_least=0, values="every"),
+    "count": attribute("WindowCenter", at_least=1, count="1-n"),
+    "date-times": attribute("WindowCenter", after="20260101", as_="date_time"),
+    "regex": attribute("WindowCenter", matches="(1|2)+$", ignore_case=True, ignore_diacritics=True),
+    "number": attribute("WindowCenter", equals="1.0"),
+}
+
+
+@pytest.mark.parametrize("config", MANY_WAYS.values(), ids=MANY_WAYS)
+def test_a_million_values_cost_little_time(config: dict[str, Any]) -> None:
+    condition = predicate(config)
+    content = Write(ENCODINGS[EXPLICIT]).element("WindowCenter", "UC", "0\\" * 500_000 + "1")
+    facts = read(condition, content, EXPLICIT)
+    started = time.monotonic()
+    assert not condition(facts)
+    assert time.monotonic() - started < 1  # 30 to 100 ms here; all of them would take seconds
 
 
 def test_paths_are_equal_however_they_are_written() -> None:
