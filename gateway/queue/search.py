@@ -161,7 +161,8 @@ class _Builder:
             return self._gathered(key.tag, condition)
         if key.tag == PATIENT_NAME and isinstance(condition, Like):
             return self._patient_name(condition.pattern)
-        if key.tag in COLUMNS:
+        is_in_json = isinstance(condition, IsEmpty) and LEVEL_OF[key.tag] is not QueryLevel.IMAGE
+        if key.tag in COLUMNS and not is_in_json:
             return self._test(COLUMNS[key.tag], key.vr, condition, is_normal=True)
         return self._in_json(f"{TABLES[LEVEL_OF[key.tag]]}.attributes", key, condition)
 

@@ -36,7 +36,10 @@ CREATE TABLE study (
     patient_key INTEGER NOT NULL,
     attributes TEXT NOT NULL,
     study_instance_uid TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."0020000D"', '')) STORED,
-    study_date TEXT NOT NULL GENERATED ALWAYS AS (replace(coalesce(attributes ->> '$."00080020"', ''), '.', '')) STORED,
+    study_date TEXT NOT NULL GENERATED ALWAYS AS ( -- empty when it is no date
+        CASE WHEN replace(attributes ->> '$."00080020"', '.', '') GLOB '[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]'
+        THEN replace(attributes ->> '$."00080020"', '.', '') ELSE '' END
+    ) STORED,
     accession_number TEXT NOT NULL GENERATED ALWAYS AS (coalesce(attributes ->> '$."00080050"', '')) STORED
 ) STRICT;
 
