@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from gateway.dataset.encoding import DEFLATED, deflate, encodings_of
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.elements import Selection
+from gateway.dataset.encoding import DEFLATED, deflate, encodings_of, inflate
+from gateway.dataset.scan import parse, scan, wanted
 from gateway.dataset.splice import splice
 from gateway.dimse.memory import MemoryDataSet, MemoryReceiver
 from gateway.model import AttributePath
@@ -24,6 +25,7 @@ LARGEST_IDENTIFIER_BYTES = 4 * 1024 * 1024
 FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
 _LONGEST_SHORT_VALUE = 0xFFFE
 _NOTHING = wanted(())
+_FAILED_LIST = Selection((FAILED_SOP_INSTANCE_UID_LIST,))
 
 _BULK_DATA = (
     0x00287FE0,  # Pixel Data Provider URL
@@ -114,6 +116,18 @@ def encode_failed_list(uids: Iterable[str], transfer_syntax_uid: str) -> bytes:
     else:
         head = struct.pack(f"{order}HH2sxxL", group, element, b"UN", len(value))
     return deflate([head, value]) if transfer_syntax_uid in DEFLATED else head + value
+
+
+def read_failed_list(view: memoryview, transfer_syntax_uid: str) -> tuple[str, ...]:
+    """The UIDs of a Failed SOP Instance UID List (0008,0058), whatever VR it was written with; () without one.
+
+    Raises:
+        Unreadable: the bytes are not a data set in this transfer syntax.
+    """
+    plain = inflate(view) if transfer_syntax_uid in DEFLATED else view
+    plain, found, _ = parse(plain, transfer_syntax_uid, _FAILED_LIST)
+    value = b"".join(bytes(plain[element.value : element.stop]) for element in found[:1])
+    return tuple(filter(None, (uid.strip("\0 ") for uid in value.decode("ascii", "replace").split("\\"))))
 
 
 def without_bulk_data(body: EncodedDataSet, transfer_syntax_uid: str) -> EncodedDataSet:

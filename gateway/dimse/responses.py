@@ -28,7 +28,7 @@ from gateway.dimse import status
 from gateway.dimse.assembly import Message
 from gateway.dimse.association import AssociationEnded
 from gateway.dimse.context import AcceptedContext
-from gateway.dimse.identifiers import IdentifierReceiver, check
+from gateway.dimse.identifiers import IdentifierReceiver, check, read_failed_list
 from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.message import NO_DATA_SET, RESPONSE, Command, CommandField
 from gateway.dimse.status import Category, StatusRefusal
@@ -102,13 +102,9 @@ class Response:
     def failed_sop_instance_uids(self) -> tuple[str, ...]:
         """Failed SOP Instance UID List (0008,0058) of a retrieve's final response; () when absent or unreadable."""
         try:
-            value = self.dataset.get("FailedSOPInstanceUIDList")
+            return read_failed_list(memoryview(self.identifier), self.transfer_syntax_uid)
         except GatewayError:
             return ()
-        if isinstance(value, bytes):  # UN: the list was too long for its VR
-            value = value.decode("ascii", "replace").rstrip("\0 ").split("\\")
-        uids = [value] if isinstance(value, str) else value or ()
-        return tuple(str(uid) for uid in uids)
 
 
 @dataclass(frozen=True, slots=True)

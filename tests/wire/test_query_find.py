@@ -15,12 +15,13 @@ from structlog.testing import capture_logs
 
 from gateway.dimse.identifiers import encode_data_set
 from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.model import ProposedContext
+from gateway.model import Associate, ProposedContext
 from gateway.ports import NotAllowed
-from tests.support.caller import EXPLICIT
+from tests.support.caller import EXPLICIT, MR
 from tests.unit.dimse.query_rig import (
     FIND_ID,
     IDENTIFIER,
+    MR_ID,
     STUDY_FIND,
     Answer,
     Requestor,
@@ -515,3 +516,34 @@ async def test_others_have_their_turn_while_one_is_answered() -> None:
         async with asyncio.timeout(2.0):
             other.ask("find")
             assert (await other.answer()).status == 0xFF00
+
+
+async def test_what_arrives_during_an_operation_waits_for_its_end() -> None:
+    go_on = asyncio.Event()
+    stored: list[bytes] = []
+
+    async def find(event: Any) -> AsyncIterator[Any]:
+        yield 0xFF00, match(1)
+        await go_on.wait()
+        yield 0xFF00, match(2)
+
+    def store(event: Any) -> int:
+        stored.append(bytes(event.body.view()))
+        return 0
+
+    async with serving(find=find, store=store) as port, await Requestor.open(port, associate=Associate()) as peer:
+        peer.ask("find", 1)
+        assert (await peer.answer()).status == 0xFF00
+        command = {
+            "AffectedSOPClassUID": MR,
+            "CommandField": 1,
+            "MessageID": 2,
+            "CommandDataSetType": 1,
+            "AffectedSOPInstanceUID": "1.2.3",
+        }
+        peer.send(message(MR_ID, command, b"x" * 3000))
+        go_on.set()
+        assert [(await peer.answer()).status for _ in range(2)] == [0xFF00, 0x0000]
+        answer = await peer.answer()
+        assert (answer.command["CommandField"], answer.status) == (0x8001, 0)
+    assert stored == [b"x" * 3000]

@@ -454,7 +454,7 @@ async def test_requests_that_nobody_expects_are_refused() -> None:
 
 
 def test_a_failed_list_in_any_form() -> None:
-    many = [f"1.2.826.0.1.3680043.8.498.{number:040d}" for number in range(2000)]
+    many = [f"1.2.826.0.1.3680043.8.498.1{number:036d}" for number in range(2000)]
     for uids in ([], ["1.2"], ["1.2", "1.3"], many):
         response = Response(0xB000, failed_list(uids), EXPLICIT, {})
         assert response.failed_sop_instance_uids == tuple(uids)
