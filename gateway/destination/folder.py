@@ -14,6 +14,7 @@ from gateway.destination.safe_path import SafeFacts, relative_path
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.model import Deferred, Delivered, Folder, Outcome, Peer, Refused
 from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, Refusal
+from gateway.routing.attribute import parse
 from gateway.routing.template import Template
 
 CHUNK_BYTES = 1024**2
@@ -22,6 +23,8 @@ MOST_NUMBERS = 10_000
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN})
 """The whole folder is in trouble, not this file."""
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+
+_PATIENT_IDENTITY_REMOVED = parse("PatientIdentityRemoved")
 
 _temporary_numbers = itertools.count()
 
@@ -64,10 +67,11 @@ class FolderDestination:
         root = self._folder.root
         try:
             path = relative_path(self._template.render(SafeFacts(outbound.facts)), root)
+            head = _head(outbound)
         except Refusal as error:
             return Refused(str(error))
         try:
-            return self._put(path, outbound)
+            return self._put(path, head, outbound)
         except OSError as error:
             why = f"under {root}: {error.strerror or type(error).__name__}"
             return Deferred(
@@ -76,7 +80,7 @@ class FolderDestination:
                 log_reason=f"cannot write {why}",  # templates put patients into paths
             )
 
-    def _put(self, path: PurePosixPath, outbound: Outbound) -> Outcome:
+    def _put(self, path: PurePosixPath, head: bytes, outbound: Outbound) -> Outcome:
         os.makedirs(self._folder.root, exist_ok=True)
         folder = _open_folder(self._folder.root, path.parts[:-1])
         try:
@@ -86,7 +90,7 @@ class FolderDestination:
                     self._make_durable(folder, path.name)
                 if settled is not None and (settled or self._folder.on_conflict == "keep"):
                     return self._kept(path, is_same=settled)
-            temporary = _write_temporary(folder, _head(outbound), outbound.body)
+            temporary = _write_temporary(folder, head, outbound.body)
             try:
                 return self._name(folder, temporary, path, outbound.body)
             finally:
@@ -132,8 +136,13 @@ def _head(outbound: Outbound) -> bytes:
         transfer_syntax_uid=outbound.transfer_syntax_uid,
         implementation_class_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version_name=IMPLEMENTATION_VERSION_NAME,
-        source_ae_title=outbound.facts.association.calling_ae_title,
+        source_ae_title="" if _is_deidentified(outbound) else outbound.facts.association.calling_ae_title,
     )
+
+
+def _is_deidentified(outbound: Outbound) -> bool:
+    """Then the file may not tell where the object came from either (PS3.15 §E.1.1)."""
+    return outbound.facts.values(_PATIENT_IDENTITY_REMOVED) == ("YES",)
 
 
 def _open_folder(root: str, parts: Sequence[str]) -> int:

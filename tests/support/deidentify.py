@@ -15,15 +15,14 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
 from gateway import routing
-from gateway.dataset.scan import wanted
+from gateway.dataset.scan import scan, wanted
 from gateway.dataset.splice import splice
 from gateway.model import AssociationFacts
 from gateway.ports import Action
-from gateway.routing.facts import ObjectFacts, read_facts
+from gateway.routing.facts import ObjectFacts, needed
 from gateway.routing.kinds import build_actions
 from gateway.routing.resources import FileResources
 from gateway.routing.table import apply_actions, attributes_of
-from gateway.spool.body import InMemoryDataSet
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 KEY = b"a key for the tests, 32 bytes long"
@@ -53,14 +52,15 @@ def facts_of(
     data_set: bytes, action: Action, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str
 ) -> ObjectFacts:
     """What `action` reads of a data set."""
-    return read_facts(
+    read = wanted(needed(attributes_of([action])))
+    return ObjectFacts(
         association=AssociationFacts("MR1", "GATEWAY", "10.1.2.3"),
         sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,
-        body=InMemoryDataSet([data_set]),
+        length_bytes=len(data_set),
         received_at=datetime(2026, 11, 21, tzinfo=UTC),
-        attributes=wanted(attributes_of([action])),
+        level=scan(memoryview(data_set), transfer_syntax_uid, read).level,
     )
 
 

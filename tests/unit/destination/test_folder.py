@@ -55,6 +55,15 @@ async def test_the_data_set_is_written_as_it_is_after_a_head_from_the_instance(t
     assert names(tmp_path) == ["P1/1.2.3.dcm"]
 
 
+async def test_the_file_of_an_object_without_identity_does_not_tell_where_it_came_from(tmp_path: Path) -> None:
+    data = b"\x08\x00\x18\x00UI\x06\x001.2.3\x00"
+    one = outbound("1.2.3", data, PatientID="P1", PatientIdentityRemoved="YES")
+    assert await put(destination(tmp_path), one) == Delivered()
+    content = (tmp_path / "P1" / "1.2.3.dcm").read_bytes()
+    assert b"CT1" not in content
+    assert "SourceApplicationEntityTitle" not in dcmread(tmp_path / "P1" / "1.2.3.dcm").file_meta
+
+
 async def test_the_root_is_made_when_it_is_not_there(tmp_path: Path) -> None:
     assert await put(destination(tmp_path / "a" / "b", "{{ SOPInstanceUID }}"), outbound()) == Delivered()
     assert names(tmp_path) == ["a/b/1.2.3"]

@@ -281,7 +281,7 @@ def test_known_to_show_nothing() -> None:
 
 
 def test_compressed_pixels_must_be_decompressed_before() -> None:
-    with pytest.raises(Refusal, match="put `transcode: {to: \\[ExplicitVRLittleEndian\\]}` before"):
+    with pytest.raises(Refusal, match=r"put `transcode: \{to: \[ExplicitVRLittleEndian\]\}` before"):
         deidentified(encode(image()), action(**MASK), transfer_syntax_uid=JPEG2000Lossless)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c
@@ -84,7 +85,7 @@ def test_all_safe_private_attributes_are_there() -> None:
 
 
 def test_codes_are_those_of_cid_7050() -> None:
-    of_dicom: Mapping[str, Mapping[str, tuple[str, list[int]]]] = concepts["DCM"]
+    of_dicom = cast(Mapping[str, Mapping[str, tuple[str, list[int]]]], concepts["DCM"])
     of_context_group = {
         value: meaning
         for by_value in of_dicom.values()
