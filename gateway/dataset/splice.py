@@ -211,8 +211,9 @@ class _EditedLevel(EncodedLevel):
         pieces: Pieces = []
         is_changed = False
         count = 0
+        by_item = _by_item(edits, depth)
         for item in items(self.view, before, encoding) if before is not None else ():
-            edited = self._item(item, encoding, _of_item(edits, depth, count), depth)
+            edited = self._item(item, encoding, by_item.get(count, by_item[None]), depth)
             pieces += edited if edited is not None else [self.view[item.start : item.end]]
             is_changed = is_changed or edited is not None
             count += 1
@@ -250,6 +251,21 @@ def _selection(edits: Sequence[Edit], depth: int) -> Selection:
     group_lengths = {tag & 0xFFFF0000 for tag in tags}
     always = {SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION, LENGTH_TO_END}
     return selection_of(frozenset(tags | creators | group_lengths | always))
+
+
+def _by_item(edits: list[Edit], depth: int) -> dict[int | None, list[Edit]]:
+    """The edits of each item that is named, and under None those of all others, each in order."""
+    by_item: dict[int | None, list[Edit]] = {None: []}
+    for edit in edits:
+        index = edit.path.steps[depth][1]
+        if index is None:
+            for some in by_item.values():
+                some.append(edit)
+            continue
+        if index not in by_item:
+            by_item[index] = list(by_item[None])
+        by_item[index].append(edit)
+    return by_item
 
 
 def _of_item(edits: list[Edit], depth: int, index: int) -> list[Edit]:
