@@ -16,6 +16,7 @@ from gateway.dataset.encoding import DEFLATED, deflate, encodings_of, inflate
 from gateway.dataset.scan import parse, scan, wanted
 from gateway.dataset.splice import splice
 from gateway.dimse.memory import MemoryDataSet, MemoryReceiver
+from gateway.dimse.plain_data_set import encode_plain
 from gateway.model import AttributePath
 from gateway.ports import Edit, EncodedDataSet, ObjectTooLarge
 
@@ -68,6 +69,9 @@ def encode_data_set(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
         ValueError: it cannot be encoded so; the message has no values in it.
     """
     encoding = encodings_of(transfer_syntax_uid)[0]
+    plain = encode_plain(dataset, encoding)
+    if plain is not None:
+        return deflate([plain]) if transfer_syntax_uid in DEFLATED else plain
     file = DicomBytesIO()
     file.is_implicit_VR, file.is_little_endian = encoding.is_implicit, not encoding.is_big_endian
     try:

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pynetdicom.dsutils import encode as encode_of_pynetdicom
 
+from gateway.dataset.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 from gateway.dimse.identifiers import (
     IdentifierReceiver,
     as_identifier,
@@ -20,6 +21,7 @@ from gateway.dimse.identifiers import (
     without_bulk_data,
 )
 from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.plain_data_set import encode_plain
 from gateway.dimse.responses import Response
 from gateway.dimse.sendable import rewritten
 from gateway.ports import ObjectTooLarge, Unreadable
@@ -32,6 +34,12 @@ SYNTAXES = {
     BIG: (False, False, False),
     DEFLATED: (False, True, True),
 }
+
+
+def with_bytes() -> Dataset:
+    made = Dataset()
+    made.add_new(0x00091010, "UN", b"12")
+    return made
 
 
 def dataset(**elements: Any) -> Dataset:
@@ -80,6 +88,39 @@ DATASETS = {
 def test_encoded_as_pynetdicom_does(uid: str, name: str) -> None:
     expected = encode_of_pynetdicom(DATASETS[name], *SYNTAXES[uid])
     assert encode_data_set(DATASETS[name], uid) == expected
+
+
+PLAIN = {
+    "latin": dataset(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jörg", StudyDescription="Schädel"),
+    "unicode": dataset(SpecificCharacterSet="ISO_IR 192", PatientName="山田^太郎", PatientComments="ß" * 51),
+    "names": dataset(PatientName="Doe^John^^Dr=a=b", OtherPatientNames=["A^B", "C"], ReferringPhysicianName=""),
+    "numbers as text": dataset(
+        SeriesNumber="007", PatientWeight="70.50", InstanceNumber=5, PixelSpacing=[0.5, "0.250"]
+    ),
+    "numbers": dataset(Rows=5, EventTimeOffset=1.5, SimpleFrameList=[1, 2, 3], RescaleSlope=None),
+    "texts": dataset(StudyDate="20200101-", StudyInstanceUID=["1.2.3", "1.2.34"], ModalitiesInStudy=["CT", "MR"]),
+    "long": dataset(UnformattedTextValue="x" * 500, LongCodeValue="y"),
+    "empty": dataset(PatientID=None, PatientName=None, Rows=None, StudyInstanceUID="", NumberOfStudyRelatedSeries=""),
+}
+OTHERWISE = {
+    "sequence": DATASETS["sequence"],
+    "character sets": DATASETS["several character sets"],
+    "characters without a set": dataset(PatientName="Müller"),
+    "bytes": with_bytes(),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("encoding", [IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG], ids=str)
+def test_plain_data_sets_are_written_as_pydicom_does(encoding: Encoding, name: str) -> None:
+    expected = encode_of_pynetdicom(PLAIN[name], encoding.is_implicit, not encoding.is_big_endian)
+    assert encode_plain(PLAIN[name], encoding) == expected
+    assert expected
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_is_not_plain_is_left_to_pydicom(name: str) -> None:
+    assert encode_plain(OTHERWISE[name], EXPLICIT_LITTLE) is None
 
 
 def test_what_was_read_is_written_back() -> None:
