@@ -58,6 +58,12 @@ METRICS = (
         "Instances that no route wanted, by what `unmatched` did (hold, reject, discard).",
         ("peer", "action"),
     ),
+    Metric(
+        Counter,
+        "gateway_decided_instances_total",
+        "Instances that a rule decided about as a whole, by what it did (drop, reject, hold).",
+        ("rule", "action"),
+    ),
     # --- durability
     Metric(Histogram, "gateway_commit_seconds", "One group commit: payload fsync and queue transaction."),
     Metric(Histogram, "gateway_commit_instances", "Instances in one group commit.", (), GROUP_SIZES),

@@ -690,9 +690,10 @@ class NotAllowed(Refusal):
 class RejectedByRule(Refusal):
     """A rule says that the object is not taken."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, rule: str) -> None:
         super().__init__(message)
         self.dimse_status = status
+        self.rule = rule
 
 
 class ObjectTooLarge(Refusal):

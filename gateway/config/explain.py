@@ -26,7 +26,6 @@ STAND_INS: Mapping[tuple[str, str], Plain] = {
     ("GatewaySpec", "ae_title"): MISSING,
     ("GatewaySpec", "listeners"): [{"port": 0}],
     ("RouteSpec", "name"): MISSING,
-    ("RouteSpec", "to"): [MISSING],
     ("CoercionSpec", "then"): [MISSING],
 }
 """(type, setting) → what stands in for a required setting that is missing or wrong, once that was reported."""

@@ -16,6 +16,7 @@ from gateway.config.spec import CoercionSpec, RouteSpec
 from gateway.config.tree import MappingNode, Node, Path, Place, SequenceNode, discreet, lossless, without
 from gateway.model import Group, Mark, Peer
 from gateway.ports import Action, Predicate
+from gateway.routing.fate import fate_of, is_final
 from gateway.routing.kinds import build_actions, build_predicate, canonical_json, children, name_of_kind, settings
 from gateway.routing.match import All, Condition
 from gateway.routing.match_association import Listener
@@ -80,9 +81,11 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Rule, 
         if spec is None:
             continue
         _check_name(spec.name, at, taken, context)
-        to = expand(spec.to, at.at("to"), names, context)
+        to = () if spec.to is UNSET else expand(spec.to, at.at("to"), names, context)
         when = _predicate(at, context)
         actions = _actions(at, context)
+        fate = fate_of(actions)
+        _check_destinations(at, actions, context)
         if not spec.enabled or when is None:
             continue
         if end is not None:
@@ -90,14 +93,49 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Rule, 
             where = f"`{name}` at {mark.file}:{mark.line}:{mark.column}"
             message = f"the route `{spec.name}` is never asked: {where} always holds and stops"
             context.findings.warning(at.at("name").mark, "shadowed-route", message)
-        if not to:
+        if not to and not is_final(fate):
             continue
-        then = at.child("then")
-        actions_json = canonical_json(lossless(then.node)) if then and actions else ""
+        actions_json = _stored(at, actions)
         rules.append(Rule(spec.name, when, to, actions_json, actions, spec.stop, at.mark, _marks(at)))
         if spec.stop and end is None and _always_holds(when) and "when" not in _lost(at):
             end = (spec.name, at.at("name").mark)
     return tuple(rules)
+
+
+def _stored(place: Place, actions: Sequence[Action]) -> str:
+    """What is done at delivery, as the queue keeps it: all but what is decided before."""
+    then = place.child("then")
+    config = lossless(then.node) if then and actions else None
+    if not isinstance(config, list) or len(config) != len(actions):
+        return canonical_json(config)  # a wrong one, of which nothing is stored
+    return canonical_json([one for one, action in zip(config, actions, strict=True) if fate_of((action,)) is None])
+
+
+def _check_destinations(place: Place, actions: Sequence[Action], context: Context) -> None:
+    """`to` is there, or the route drops or rejects."""
+    is_end = is_final(fate_of(actions))
+    if is_end and place.has("to"):
+        message = "a route that drops or rejects sends nowhere; leave `to` out"
+        context.findings.error(place.at("to").holder, "never-sent", message)
+    if not is_end and not place.has("to") and _is_understood(place, actions):
+        context.findings.error(place.holder, "missing-setting", "the setting `to` is missing")
+
+
+def _is_understood(place: Place, actions: Sequence[Action]) -> bool:
+    then = place.child("then")
+    return then is None or (isinstance(then.node, SequenceNode) and len(then.node.items) == len(actions))
+
+
+def _check_order(place: Place, actions: Sequence[Action], context: Context) -> None:
+    """Actions that make no sense beside each other."""
+    kinds = [name_of_kind(action, ports.action) for action in actions]
+    for index, action in enumerate(actions):
+        if is_final(fate_of((action,))) and len(actions) > 1:
+            message = f"`{kinds[index]}` is the only action of its rule: nothing is left to be changed"
+            context.error(place.at("then", index), "pointless-action", message)
+    if "record_original" in kinds and "deidentify" in kinds[: kinds.index("record_original")]:
+        message = "after `deidentify` it would keep in the object what was taken out of it"
+        context.error(place.at("then", kinds.index("record_original")), "pointless-action", message)
 
 
 def expand(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
@@ -235,7 +273,10 @@ def _actions(place: Place, context: Context) -> tuple[Action, ...]:
         return ()
     if config == [MISSING]:
         return ()
-    return build_actions(config, _reporter(then, context), context.resources_at(then))
+    actions = build_actions(config, _reporter(then, context), context.resources_at(then))
+    if isinstance(config, list) and len(actions) == len(config):
+        _check_order(place, actions, context)
+    return actions
 
 
 def _check_conversions(place: Place, context: Context) -> None:

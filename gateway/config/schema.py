@@ -51,6 +51,7 @@ def schema() -> dict[str, Any]:
         }
         properties["then"] = {"description": "What changes, in order.", "$ref": "#/$defs/actions"}
     defs["RulesSpec"]["properties"]["conditions"]["additionalProperties"] = {"$ref": "#/$defs/predicate"}
+    defs["RouteSpec"]["anyOf"] = [{"required": ["to"]}, {"required": ["then"]}]  # a route that drops has no `to`
     for name in ("RulesSpec", "GatewaySpec"):
         defs[name]["required"] = []
     root = defs.pop("RulesSpec")

@@ -442,7 +442,13 @@ class RouteSpec(Spec, frozen=True):
     """Where objects go."""
 
     name: RuleName
-    to: Annotated[tuple[Text, ...], Meta(min_length=1, description="Names of peers and groups.")]
+    to: (
+        Annotated[
+            tuple[Text, ...],
+            Meta(min_length=1, description="Names of peers and groups. A route that drops or rejects has none."),
+        ]
+        | UnsetType
+    ) = UNSET
     when: Any = UNSET
     then: Any = UNSET
     stop: Annotated[bool, Meta(description="true: when this route holds, no later one is asked.")] = False

@@ -13,8 +13,9 @@ import structlog
 from gateway.dataset.splice import splice
 from gateway.dimse.event import Event
 from gateway.model import IndexEntry, Instance, PayloadRef
-from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, peer_label
+from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, RejectedByRule, peer_label
 from gateway.query.entry import IndexEntries
+from gateway.routing.fate import Decision
 from gateway.routing.table import Plan, RoutingTable
 
 SUCCESS = 0x0000
@@ -42,25 +43,25 @@ class StoreDesk:
 
 
 async def handle_store(event: Event, desk: StoreDesk) -> int:
-    """`evt.EVT_C_STORE`: Success when the instance is durable.
+    """`evt.EVT_C_STORE`: Success when the instance is durable, or the status with which a rule drops it.
 
     Raises:
         GatewayError: its `dimse_status` and text are the answer's status and Error Comment.
     """
     try:
-        await accept(event, desk)
+        return await accept(event, desk)
     except GatewayError as error:
         _log(desk, "instance_refused", event, status=f"0x{error.dimse_status:04X}", **_why(error))
         raise
-    return SUCCESS
 
 
-async def accept(event: Event, desk: StoreDesk) -> Instance | None:
-    """Return only when everything we are about to promise is on disk; None when the rules say to discard.
+async def accept(event: Event, desk: StoreDesk) -> int:
+    """The status to answer: only when everything we are about to promise is on disk, or the rules say to drop it.
 
     Raises:
         Unreadable, ClassMismatch, Refusal: this object is not taken in this form.
         NotAllowed: no rule wants it, and `unmatched: reject`.
+        RejectedByRule: a rule does not want it.
         SpoolFull: the peer may send it again.
     """
     table: RoutingTable = event.assoc.table  # pinned at admission: a reload changes nothing for this association
@@ -75,11 +76,14 @@ async def accept(event: Event, desk: StoreDesk) -> Instance | None:
     plan = table.plan(facts)
     if plan.is_unmatched:
         _tell_unmatched(event, desk, table)
+    if plan.decision is not None:
+        _tell_decision(event, desk, plan.decision)
     if not plan.routes:
-        return None
+        return SUCCESS if plan.decision is None else plan.decision.fate.status
     edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
     entry = desk.entries.entry(plan.facts.level, is_edited=bool(plan.edits)) if table.indexed else None
-    return await desk.journal.commit(as_instance(plan, entry), event.body, edited, plan.routes)
+    await desk.journal.commit(as_instance(plan, entry), event.body, edited, plan.routes)
+    return SUCCESS
 
 
 def as_instance(plan: Plan, index: IndexEntry | None) -> Instance:
@@ -118,8 +122,30 @@ def _tell_unmatched(event: Event, desk: StoreDesk, table: RoutingTable) -> None:
         raise NotAllowed("no rule wants this instance")
 
 
+def _tell_decision(event: Event, desk: StoreDesk, decision: Decision) -> None:
+    """What a rule drops, rejects or holds is counted, and logged: once an association and rule where the sender is
+    told of success.
+
+    Raises:
+        RejectedByRule
+    """
+    fate = decision.fate
+    desk.meter.count("gateway_decided_instances_total", rule=decision.rule, action=fate.kind)
+    if fate.kind == "reject":
+        raise RejectedByRule(fate.reason, fate.status, decision.rule)
+    key = f"{event.facts.association_id} {decision.rule}"
+    if key in desk.told:
+        return
+    desk.told.append(key)
+    name = "instance_dropped" if fate.kind == "drop" else "instance_held"
+    more = "counted, not logged, for this association and rule"
+    _log(desk, name, event, rule=decision.rule, reason=fate.reason, more=more)
+
+
 def _why(error: GatewayError) -> dict[str, str]:
     """For the log. A plain Refusal is an action's, and its text may quote the object."""
+    if isinstance(error, RejectedByRule):
+        return {"error": "RejectedByRule", "rule": error.rule, "reason": str(error)}
     kind = type(error)
     return {"error": kind.__name__} if kind is Refusal else {"error": kind.__name__, "reason": str(error)}
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from gateway import ports
 from gateway.model import AttributePath, Mark, Route, Unmatched
 from gateway.ports import Alteration, Facts, Predicate
+from gateway.routing.fate import Decision
 from gateway.routing.kinds import Path, children, name_of_kind
 
 
@@ -71,6 +72,8 @@ class Explanation:
     """Of the coercions."""
     is_unmatched: bool
     unmatched: Unmatched
+    decision: Decision | None = None
+    """A rule's word on the object as a whole."""
 
 
 Marks = Mapping[Path, Mark]

@@ -13,7 +13,9 @@ from functools import lru_cache
 from typing import NewType
 
 from pydicom._uid_dict import UID_dictionary
+from pydicom.charset import python_encoding
 
+from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
@@ -48,6 +50,21 @@ class TableFile(dict[str, str]):
 
     def __repr__(self) -> str:
         return f"TableFile({len(self)} rows)"  # they may name patients
+
+
+class Status(int):
+    """A DIMSE status (PS3.7 §C), written with four hexadecimal digits."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"0x{int(self):04X}"
+
+    __repr__ = __str__
+
+
+CharacterSet = NewType("CharacterSet", str)
+"""A defined term of Specific Character Set (0008,0005) that text can be written in."""
 
 
 class Key(bytes):
@@ -207,6 +224,25 @@ def key(text: str, resources: Resources) -> Key:
     return Key(resources.key(text))
 
 
+def status(text: str) -> Status:
+    """Raises ValueError for what is no status."""
+    match = re.fullmatch(r"(?:0x)?([0-9A-Fa-f]{4})", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a status such as 0xA700 (four hexadecimal digits)")
+    return Status(int(match[1], 16))
+
+
+def character_set(text: str) -> CharacterSet:
+    """Raises ValueError for a term that nobody knows (PS3.3 §C.12.1.1.2). The empty one is the default repertoire, of
+    which others are extensions."""
+    term = text.strip().upper()
+    if term and (charset.unknown((term,)) or term not in python_encoding):
+        raise ValueError(f"unknown character set {text!r}{did_you_mean(text, filter(None, python_encoding))}")
+    if term == "ISO_IR 6":
+        raise ValueError("ISO_IR 6 is the default repertoire, which (0008,0005) cannot name; use ISO_IR 192")
+    return CharacterSet(term)
+
+
 def _editable(text: str) -> AttributePath:
     path = parse(text)
     tag = path.tag
@@ -265,6 +301,12 @@ FIELD_TYPES: dict[object, FieldType] = {
             "description": "CSV file of two columns, or text file of one value a line; relative to the YAML file",
         },
         needs_resources=True,
+    ),
+    Status: FieldType(status, "bad-status", {"type": ["string", "integer"], "description": "Status such as 0xA700"}),
+    CharacterSet: FieldType(
+        character_set,
+        "unknown-character-set",
+        {"type": "string", "description": "Specific Character Set", "examples": ["ISO_IR 192", "ISO_IR 100"]},
     ),
     Key: FieldType(
         key, "unknown-key", {"type": "string", "description": "Name in the section keys"}, needs_resources=True

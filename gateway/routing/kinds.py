@@ -4,6 +4,8 @@ A kind is written as a single-key mapping. A kind with one field takes the field
 (``modality: [MR]``), one with more takes a mapping of fields. A trailing underscore of a field's name is dropped
 (`in_` is written ``in``). ``tuple[X, ...]`` takes one X or a list of them, never an empty list.
 
+An action whose settings all have defaults may stand alone, as a text: ``hold``.
+
 A setting may hold a dataclass of further settings. With a class variable `shorthand`, the name of a field, what is
 no mapping is that one's value: ``rows: 512`` for ``rows: {equals: 512}``.
 
@@ -172,8 +174,11 @@ def _kind(config: object, registry: Registry, path: Path, report: _Building) -> 
     if len(path) > 2 * MAX_NESTING:
         report(path, "too-deep", f"conditions are nested more than {MAX_NESTING} levels deep")
         return _INVALID
+    if isinstance(config, str) and config in _bare(registry):
+        return _settled(config, registry.kinds[config], {}, (*path, config), report)
     if not isinstance(config, Mapping):
-        report(path, "wrong-type", f"expected one {registry.noun} with its value, not {_noun(config)}")
+        near = did_you_mean(config, registry.kinds) if isinstance(config, str) and config not in registry.kinds else ""
+        report(path, "wrong-type", f"expected one {registry.noun} with its value, not {_noun(config)}{near}")
         return _INVALID
     if not config:
         report(path, "missing-kind", f"expected one {registry.noun}, found none")
@@ -188,6 +193,13 @@ def _kind(config: object, registry: Registry, path: Path, report: _Building) -> 
         (*path, second), "several-kinds", f"one {registry.noun} at a time, found {names}; to combine them use {hint}"
     )
     return _INVALID
+
+
+def _bare(registry: Registry) -> list[str]:
+    """The actions that stand alone, as they need no setting."""
+    if registry is not ports.action:
+        return []
+    return sorted(name for name, cls in registry.kinds.items() if not _required(settings(cls)))
 
 
 def _named(name: object, value: object, registry: Registry, path: Path, report: _Building) -> Any:
@@ -272,7 +284,7 @@ def _is_group(hint: Any) -> bool:
 
 
 def _group(cls: type, value: object, path: Path, report: _Building) -> Any:
-    name = path[-1] if path else cls.__name__
+    name = next((part for part in reversed(path) if isinstance(part, str)), cls.__name__)
     if isinstance(value, Mapping):
         return _settled(name, cls, value, path, report)
     fields, short = settings(cls), getattr(cls, "shorthand", None)
@@ -367,8 +379,10 @@ def _plain(value: object) -> object:
 
 
 def _registry_schema(registry: Registry) -> dict[str, Any]:
+    bare = _bare(registry)
     return {
-        "type": "object",
+        "type": ["object", "string"] if bare else "object",
+        **({"if": {"type": "string"}, "then": {"enum": bare}} if bare else {}),
         "description": f"One {registry.noun}",
         "additionalProperties": False,
         "maxProperties": 1,
@@ -436,7 +450,7 @@ def _schema(hint: Any) -> dict[str, Any]:
 def _one_or_list(item: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in item:
         return {"type": ["object", "array"], "if": {"type": "object"}, "then": item, "else": {"items": item}}
-    if "enum" in item:
+    if "enum" in item or "if" in item:
         return {"if": {"type": "array"}, "then": {"items": item, "minItems": 1}, "else": item}
     kinds = item["type"] if isinstance(item["type"], list) else [item["type"]]
     bounds = {key: value for key, value in item.items() if key not in ("type", "description", "examples")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.dataset.scan import Wanted, wanted
@@ -19,13 +19,15 @@ from gateway.model import (
     Settings,
     Unmatched,
 )
-from gateway.ports import Action, Alteration, EncodedDataSet, Predicate, Refusal, Resources
+from gateway.ports import Action, Alteration, EncodedDataSet, Fate, Predicate, Record, Refusal, Resources
 from gateway.routing.explain import Explanation, Marks, Verdict, reason_for
 from gateway.routing.facts import ObjectFacts, facts_for, needed, read_facts
+from gateway.routing.fate import Decision, fate_of, is_final
 from gateway.routing.resources import NO_RESOURCES
 
 __all__ = [
     "Coercion",
+    "Decision",
     "ObjectFacts",
     "Plan",
     "RoutingTable",
@@ -34,6 +36,8 @@ __all__ = [
     "attributes_of",
     "facts_for",
 ]
+
+PENDING, HELD = DeliveryState.PENDING, DeliveryState.HELD
 
 UNMATCHED_RULE = "unmatched"
 """The rule name of what `unmatched: hold` keeps."""
@@ -49,6 +53,10 @@ class Coercion:
     mark: Mark | None = None
     marks: Marks = field(default_factory=dict, repr=False, compare=False)
     """Of what stands inside `when`."""
+    fate: Fate | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fate", fate_of(self.actions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,10 @@ class Rule:
     mark: Mark | None = None
     marks: Marks = field(default_factory=dict, repr=False, compare=False)
     """Of what stands inside `when`."""
+    fate: Fate | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fate", fate_of(self.actions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,8 @@ class Plan:
     """No rule wanted it."""
     facts: ObjectFacts
     """After the coercions: its UIDs are those of the object to store."""
+    decision: Decision | None = None
+    """A rule's word on the object as a whole. Of a drop or a rejection there are no routes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +157,34 @@ class RoutingTable:
         """Coercions in order, each seeing the edits of the former; then every rule whose condition holds, until one
         says `stop`. Two rules that want the same destination with equal actions make one route, the first's.
 
+        The first rule that drops or rejects the object ends it all, whatever others said before.
+
         Raises:
             Refusal: an action cannot be done on this object.
         """
-        facts, edits = self._coerce(facts)
+        facts, edits, decision = self._coerce(facts)
+        if decision is not None and decision.is_final:
+            return Plan((), (), False, facts, decision)
+        is_held = decision is not None
         routes: dict[tuple[str, str], Route] = {}
         is_unmatched = True
         for rule in self.rules:
             if not rule.when(facts):
                 continue
             is_unmatched = False
+            if rule.fate is not None:
+                here = Decision(rule.name, rule.fate)
+                if here.is_final:
+                    return Plan((), (), False, facts, here)
+                decision = decision or here
+            state = PENDING if rule.fate is None and not is_held else HELD
             for destination in rule.to:
                 key = (destination, rule.actions_json)
                 if key not in routes:
-                    routes[key] = Route(rule.name, destination, rule.actions_json)
+                    routes[key] = Route(rule.name, destination, rule.actions_json, state)
             if rule.stop:
                 break
-        return Plan(self._held() if is_unmatched else tuple(routes.values()), edits, is_unmatched, facts)
+        return Plan(self._held() if is_unmatched else tuple(routes.values()), edits, is_unmatched, facts, decision)
 
     def explain(self, facts: ObjectFacts, *, with_values: bool = False) -> Explanation:
         """Every coercion's and rule's verdict with its reasons, and the plan. `with_values` shows what was compared.
@@ -174,27 +199,36 @@ class RoutingTable:
                 current, edits, refusal = _tried(coercion.actions, current)
             one = Verdict(coercion.name, coercion.mark, reason, is_reached=is_reached, edits=edits, refusal=refusal)
             coercions.append(one)
-            is_reached, refusal = is_reached and not refusal, ""
-        is_accepted = is_reached
+            is_reached, refusal = is_reached and not refusal and not (reason.holds and is_final(coercion.fate)), ""
         rules: list[Verdict] = []
         for rule in self.rules:
             reason = reason_for(rule.when, current, with_values=with_values, marks=rule.marks)
             edits, refusal = _tried(rule.actions, current)[1:] if reason.holds and is_reached else ((), "")
             one = Verdict(rule.name, rule.mark, reason, is_reached=is_reached, edits=edits, to=rule.to, refusal=refusal)
             rules.append(one)
-            is_reached = is_reached and not (reason.holds and rule.stop)
-        if not is_accepted:
+            is_reached = is_reached and not (reason.holds and (rule.stop or is_final(rule.fate)))
+        if any(one.refusal and one.is_applied for one in coercions):
             return Explanation(tuple(coercions), tuple(rules), (), (), False, self.unmatched)
         plan = self.plan(facts)
-        return Explanation(tuple(coercions), tuple(rules), plan.routes, plan.edits, plan.is_unmatched, self.unmatched)
+        return Explanation(
+            tuple(coercions), tuple(rules), plan.routes, plan.edits, plan.is_unmatched, self.unmatched, plan.decision
+        )
 
-    def _coerce(self, facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Alteration, ...]]:
+    def _coerce(self, facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Alteration, ...], Decision | None]:
+        """Ends at the first that drops or rejects."""
         edits: tuple[Alteration, ...] = ()
+        decision: Decision | None = None
         for coercion in self.coercions:
-            if coercion.when(facts):
-                facts, more = _apply(coercion.actions, facts)
-                edits += more
-        return facts, edits
+            if not coercion.when(facts):
+                continue
+            if coercion.fate is not None:
+                here = Decision(coercion.name, coercion.fate)
+                if here.is_final:
+                    return facts, (), here
+                decision = decision or here
+            facts, more = _apply(coercion.actions, facts)
+            edits += more
+        return facts, edits, decision
 
     def _held(self) -> tuple[Route, ...]:
         if self.unmatched != "hold":
@@ -226,9 +260,15 @@ def _tried(actions: Sequence[Action], facts: ObjectFacts) -> tuple[ObjectFacts, 
 
 def _apply(actions: Sequence[Action], facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Alteration, ...]]:
     edits: list[Alteration] = []
+    recorded = 0
     for action in actions:
         more = tuple(action.edits(facts))
         if more:
-            edits += more
+            for one in more:
+                if isinstance(one, Record):
+                    edits.append(replace(one, since=len(edits) - recorded))
+                    recorded = len(edits)
+                else:
+                    edits.append(one)
             facts = facts.edited(more)
     return facts, tuple(edits)

@@ -200,7 +200,8 @@ async def test_the_log_names_the_object_but_quotes_nothing_of_it() -> None:
 
 async def test_the_table_of_the_association_decides() -> None:
     bench = Bench(table(rules=(), unmatched="discard"), data_set(UID))
-    assert await accept(bench.event, bench.desk) is None
+    assert await accept(bench.event, bench.desk) == 0x0000
+    assert bench.journal.committed == []
 
 
 def test_every_offered_event_has_one_handler() -> None:
