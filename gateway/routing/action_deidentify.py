@@ -12,6 +12,7 @@ from gateway.dataset.mask import NATIVE_LITTLE_ENDIAN, PixelLayout, Rectangle, p
 from gateway.model import AttributePath
 from gateway.ports import Alteration, Edit, Facts, Refusal, Repainted, action
 from gateway.routing.action import problems_of_constants, split
+from gateway.routing.action_pseudonym import ISSUER_OF_PATIENT_ID, PATIENT_ID, STUDY_INSTANCE_UID, patient_in
 from gateway.routing.attribute import parse
 from gateway.routing.deidentification import marks, private
 from gateway.routing.deidentification.clean import IDENTIFYING, words_of
@@ -21,12 +22,9 @@ from gateway.routing.deidentification.rulings import rulings
 from gateway.routing.deidentification.tables import Option
 from gateway.routing.field import Key, RemoveTarget, SetTarget
 from gateway.routing.kinds import Path
-from gateway.routing.pseudonym import MAX_SHIFT_DAYS, patient_of, shift_days
+from gateway.routing.pseudonym import MAX_SHIFT_DAYS, shift_days
 from gateway.routing.template import Template
 
-PATIENT_ID: Final = parse("PatientID")
-ISSUER_OF_PATIENT_ID: Final = parse("IssuerOfPatientID")
-STUDY_INSTANCE_UID: Final = parse("StudyInstanceUID")
 _OVERLAY_BITS: Final = tuple(parse(f"{group:04X}0100") for group in range(0x6000, 0x6020, 2))
 """Overlay Bits Allocated of each plane: 1, unless the overlay lies in unused bits of the pixels."""
 _LAYOUT: Final = {
@@ -74,18 +72,6 @@ class Region:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Days:
-    """By how many days dates may move, both ends included; negative is earlier."""
-
-    from_: int = -3650
-    to: int = -1
-
-    def problems(self) -> Iterable[tuple[Path, str]]:
-        if not -MAX_SHIFT_DAYS <= self.from_ <= self.to <= MAX_SHIFT_DAYS:
-            yield (), f"`from` and `to` must lie between -{MAX_SHIFT_DAYS} and {MAX_SHIFT_DAYS}, in this order"
-
-
 @action("deidentify")
 @dataclass(frozen=True, slots=True)
 class Deidentify:
@@ -97,7 +83,8 @@ class Deidentify:
     of the attribute in the object's IOD decides; where that is not known, the object stays valid. The object says in
     (0012,0062) to (0012,0064) and (0028,0303) what was done.
 
-    `retain-longitudinal-modified` moves all dates of a patient by the same number of days out of `shift_days`.
+    `retain-longitudinal-modified` moves all dates of a patient by the same number of days out of `shift_days`
+    (from, to; never 0), as `shift_date` does with the same key.
     The `clean-…` options keep texts without what identifies: words of the object's own identifying attributes, dates,
     numbers, addresses. Text content items of reports and annotations become dummies; overlays and curves are removed
     even so. An object with Burned In Annotation YES is refused, unless `burned_in_annotation: accept`.
@@ -128,7 +115,7 @@ deidentify:
     remove: tuple[RemoveTarget, ...] = ()
     empty: tuple[RemoveTarget, ...] = ()
     replace: Mapping[SetTarget, Template] = field(default_factory=dict)
-    shift_days: Days = Days()
+    shift_days: tuple[int, ...] = (-3650, -1)
     burned_in_annotation: Literal["refuse", "accept"] = "refuse"
     regions: tuple[Region, ...] = ()
 
@@ -170,6 +157,9 @@ deidentify:
     def problems(self) -> Iterable[tuple[Path, str]]:
         if {"retain-longitudinal-full", "retain-longitudinal-modified"} <= set(self.options):
             yield ("options",), "retain-longitudinal-full and retain-longitudinal-modified exclude each other"
+        days = self.shift_days
+        if len(days) != 2 or not -MAX_SHIFT_DAYS <= days[0] <= days[1] <= MAX_SHIFT_DAYS or days == (0, 0):
+            yield ("shift_days",), f"expected two numbers of days in order, as [-365, -1], within {MAX_SHIFT_DAYS} days"
         if "clean-pixel-data" in self.options and not self.regions:
             yield ("options",), "clean-pixel-data needs `regions`: the rectangles to paint over"
         if self.regions and "clean-pixel-data" not in self.options:
@@ -180,10 +170,8 @@ deidentify:
         yield from ((("replace", *path), message) for path, message in problems_of_constants(self.replace))
 
     def _shift_days(self, facts: Facts) -> int:
-        patient, issuer, study = (
-            next(iter(facts.values(path) or ()), "") for path in (PATIENT_ID, ISSUER_OF_PATIENT_ID, STUDY_INSTANCE_UID)
-        )
-        return shift_days(self.key, patient_of(patient, issuer, study), (self.shift_days.from_, self.shift_days.to))
+        least, most = self.shift_days
+        return shift_days(self.key, patient_in(facts), (least, most))
 
     def _repaint(self, facts: Facts) -> Repainted | None:
         """How the pixels change; None when they stay. Raises Refusal when they may not go on."""

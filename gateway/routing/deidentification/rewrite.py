@@ -24,6 +24,8 @@ _TEXT_VALUE: Final = 0x0040A160
 """Of a TEXT content item (PS3.3 §C.17.3.2.6): narrative, which cannot be cleaned."""
 _CODING: Final = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00080120})
 """Code values and schemes, which are no free text (PS3.3 §8)."""
+_CLASSES: Final = frozenset({0x00080016, 0x00081150})
+"""SOP Class UID and Referenced SOP Class UID: private ones name no instance either."""
 _GRAPHICS: Final = range(0x5000, 0x5100), range(0x6000, 0x6100)
 """Groups of curves and of overlay planes."""
 
@@ -117,7 +119,7 @@ class Deidentification:
         if vr in _FREE_TEXT or vr in _MEASURED or vr in BULK or vr in _OTHER_TEXT:
             return _TO_DUMMY
         if vr == "UI":
-            return _KEPT if self.keeps_uids else _TO_UID
+            return _KEPT if self.keeps_uids or element.tag in _CLASSES else _TO_UID
         if vr == "CS" and any(value.casefold() in self.identifying for value in element.values):
             return _TO_DUMMY
         return _REMOVED if vr == "UN" else _KEPT  # structure: sequences, defined terms, counts, tags

@@ -137,8 +137,7 @@ def test_dates_of_a_patient_move_together_and_those_of_another_do_not() -> None:
 
 
 def test_days_are_out_of_the_range() -> None:
-    days = {"from": 5, "to": 5}
-    assert after(image(), options=["retain-longitudinal-modified"], shift_days=days).StudyDate == "20200107"
+    assert after(image(), options=["retain-longitudinal-modified"], shift_days=[5, 5]).StudyDate == "20200107"
 
 
 @pytest.mark.parametrize("text", ["2020010", "tomorrow", "20201332"])
@@ -207,7 +206,7 @@ def problems(**settings: Any) -> list[tuple[object, str, str]]:
         ({"empty": ["PatientIdentityRemoved"]}, "empty", "set by `deidentify` itself"),
         ({"remove": ["SOPInstanceUID"]}, "remove", "cannot be removed"),
         ({"replace": {"StudyDate": "today"}}, "replace", "not a value of VR DA"),
-        ({"shift_days": {"from": 5, "to": 1}}, "shift_days", "in this order"),
+        ({"shift_days": [5, 1]}, "shift_days", "in order"),
         (
             {
                 "options": ["clean-pixel-data"],
