@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gateway.dataset.dictionary import SEQUENCE, name_of, takes_count, vm_of
+from gateway.dataset.dictionary import SEQUENCE, takes_count, vm_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
 from gateway.dataset.value import TEXT_WITH_BACKSLASH
 from gateway.model import AttributePath
 from gateway.ports import Edit, Facts, action
+from gateway.routing.attribute import called
 from gateway.routing.field import RemoveTarget, SetTarget
 from gateway.routing.template import Template
 
@@ -95,9 +96,9 @@ class Append:
     def problems(self) -> Problems:
         for path, template in self.values.items():
             if vm_of(path.tag) == "1":
-                yield (path.text,), f"{name_of(path.tag)} takes one value: nothing can be appended to it"
+                yield (path.text,), f"{called(path)} takes one value: nothing can be appended to it"
             elif template.is_constant and (problem := _problem(path, split(path, template.text))):
-                yield (path.text,), f"{name_of(path.tag)}: {problem}"
+                yield (path.text,), f"{called(path)}: {problem}"
 
 
 def _appended(path: AttributePath, template: Template, facts: Facts) -> Iterator[Edit]:
@@ -194,12 +195,12 @@ class Move:
         yield from _problems_of_source(self.from_, "move")
         source: AttributePath = self.from_
         if source == self.to:
-            yield ("to",), f"{name_of(self.to.tag)} is moved to itself"
+            yield ("to",), f"{called(self.to)} is moved to itself"
 
 
 def _problems_of_source(path: AttributePath, kind: str) -> Problems:
     if vr_at(path) == SEQUENCE:
-        yield ("from",), f"{name_of(path.tag)} is a sequence: {kind} takes attributes with a text"
+        yield ("from",), f"{called(path)} is a sequence: {kind} takes attributes with a text"
 
 
 def _pairs(source: AttributePath, target: AttributePath, facts: Facts) -> list[tuple[AttributePath, AttributePath]]:
@@ -250,7 +251,7 @@ def problems_of_constants(values: Mapping[SetTarget, Template]) -> Problems:
         if problem is None and not takes_count(path.tag, len(constant)):
             problem = f"takes {vm_of(path.tag)} values, not {len(constant)}"
         if problem:
-            yield (path.text,), f"{name_of(path.tag)}: {problem}"
+            yield (path.text,), f"{called(path)}: {problem}"
 
 
 def _problem(path: AttributePath, values: tuple[str, ...]) -> str | None:

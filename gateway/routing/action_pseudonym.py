@@ -14,7 +14,7 @@ from gateway.dataset.private import vr_at
 from gateway.model import AttributePath
 from gateway.ports import KEEP, Change, Element, Facts, Refusal, Rewrite, action
 from gateway.routing.action import Problems
-from gateway.routing.attribute import parse, tag_of
+from gateway.routing.attribute import called, parse, tag_of
 from gateway.routing.field import Key
 from gateway.routing.pseudonym import (
     MAX_SHIFT_DAYS,
@@ -76,7 +76,7 @@ class HashUID:
         for index, path in enumerate(self.attributes_ or ()):
             vr = vr_at(path)
             if vr not in ("UI", None):
-                yield ("attributes", index), f"{name_of(path.tag)} is no UID (its VR is {vr}): use the action `hash`"
+                yield ("attributes", index), f"{called(path)} is no UID (its VR is {vr}): use the action `hash`"
             elif path.tag == 0x00080016:
                 yield ("attributes", index), "SOPClassUID cannot be edited: it must stay what the association carried"
 
@@ -148,7 +148,7 @@ class ShiftDate:
         for index, path in enumerate(self.attributes_ or ()):
             vr = vr_at(path)
             if vr not in ("DA", "DT", None):
-                yield ("attributes", index), f"{name_of(path.tag)} is no date (its VR is {vr})"
+                yield ("attributes", index), f"{called(path)} is no date (its VR is {vr})"
 
 
 def patient_in(facts: Facts) -> str:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-from gateway.dataset.dictionary import name_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
 from gateway.model import AttributePath
 from gateway.ports import Edit, Facts, Refusal, action
 from gateway.routing.action import Problems, split
+from gateway.routing.attribute import called
 from gateway.routing.field import Key, SetTarget, TableFile
 from gateway.routing.pattern import Regex, replacement_of
 from gateway.routing.pseudonym import hashed_text
@@ -97,7 +97,7 @@ class Case:
     def problems(self) -> Problems:
         for index, path in enumerate(self.attributes_):
             if self.to != "upper" and vr_at(path) == "CS":
-                yield ("attributes", index), f"{name_of(path.tag)} has VR CS, which holds capital letters only"
+                yield ("attributes", index), f"{called(path)} has VR CS, which holds capital letters only"
 
 
 _CASES: Final[Mapping[str, Callable[[str], str]]] = {"upper": str.upper, "lower": str.lower, "title": str.title}
@@ -197,13 +197,13 @@ map:
         if self.default is not None and self.default.is_constant:
             problem = problem_with(split(path, self.default.text), vr)
             if problem:
-                yield ("default",), f"{name_of(path.tag)}: {problem}"
+                yield ("default",), f"{called(path)}: {problem}"
         for old, new in (self.values or {}).items():
             if problem := problem_with(split(path, new), vr):
-                yield ("values", old), f"{name_of(path.tag)}: {problem}"
+                yield ("values", old), f"{called(path)}: {problem}"
         wrong = [problem for new in (self.table or {}).values() if (problem := problem_with(split(path, new), vr))]
         if wrong:
-            yield ("table",), f"{name_of(path.tag)}: {len(wrong)} new values in the file are not possible: {wrong[0]}"
+            yield ("table",), f"{called(path)}: {len(wrong)} new values in the file are not possible: {wrong[0]}"
 
     def _edit(self, place: AttributePath, facts: Facts) -> Iterator[Edit]:
         before = facts.values(place) or ()
@@ -223,7 +223,7 @@ map:
         if self.default is not None:
             return self.default.render(facts)
         if self.on_missing == "reject":
-            raise Refusal(f"the value of {name_of(place.tag)} is not in the map")
+            raise Refusal(f"the value of {called(place)} is not in the map")
         return "" if self.on_missing == "empty" else value
 
 
@@ -256,9 +256,9 @@ class Hash:
         for index, path in enumerate(self.attributes_):
             vr = vr_at(path)
             if vr == "UI":
-                yield ("attributes", index), f"{name_of(path.tag)} is a UID: use the action `hash_uid`"
+                yield ("attributes", index), f"{called(path)} is a UID: use the action `hash_uid`"
             elif vr is not None and (problem := problem_with(("A" * self.length,), vr)):
-                yield ("attributes", index), f"{name_of(path.tag)} cannot hold a hash: {problem}"
+                yield ("attributes", index), f"{called(path)} cannot hold a hash: {problem}"
 
     def _hashed(self, values: Values) -> Values:
         return tuple(hashed_text(self.key, value, self.length) for value in values)

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from pydicom.datadict import keyword_dict
 
-from gateway.dataset.dictionary import SEQUENCE, is_private, private_vr_of, vr_of
+from gateway.dataset.dictionary import SEQUENCE, is_private, name_of, private_vr_of, vr_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import STAND_IN_BLOCK
 from gateway.model import AttributePath
@@ -64,6 +64,11 @@ def parse(text: str) -> AttributePath:
         creator=creator,
         step_creators=step_creators if any(step_creators) else (),
     )
+
+
+def called(path: AttributePath) -> str:
+    """For messages: the keyword or tag that the path leads to; a path by private creator as it was written."""
+    return path.text if path.is_by_creator else name_of(path.tag)
 
 
 @lru_cache(maxsize=4096)
