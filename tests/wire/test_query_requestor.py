@@ -333,9 +333,9 @@ async def test_a_response_that_cannot_be_ours(name: str) -> None:
 
     async with acceptor(script) as there:
         association = await open_to(there)
-        with pytest.raises(DestinationDown, match=reason):
-            async with association.c_find(key(), sop_class_uid=STUDY_FIND) as responses:
-                assert (await anext(responses)).identifier == MATCH
+        async with association.c_find(key(), sop_class_uid=STUDY_FIND) as responses:
+            assert (await anext(responses)).identifier == MATCH
+            with pytest.raises(DestinationDown, match=reason):
                 await responses.final()
         assert not association.is_open
         association.close_now()
