@@ -23,6 +23,9 @@ _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _OFFSET = re.compile(r"([+-])(\d{2})(\d{2})", re.ASCII)
 
+_KANA_MARKS = "\u3099\u309a"
+"""They make other letters, not the same ones with a mark."""
+
 _EARLIEST, _LATEST = "00010101000000.000000", "99991231235959.999999"
 
 
@@ -131,7 +134,7 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.casefold()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(character for character in decomposed if not unicodedata.combining(character))
+    plain = "".join(each for each in decomposed if each in _KANA_MARKS or not unicodedata.combining(each))
     return unicodedata.normalize("NFC", plain).casefold()
 
 

@@ -112,7 +112,7 @@ def folder() -> Iterator[Path]:
 
 
 def objects(drawn: list[tuple[int, dict[str, str], list[dict[str, str]], str]]) -> list[Attributes]:
-    made = []
+    made: list[Attributes] = []
     for number, (study, keywords, items, offset) in enumerate(drawn, 1):
         uids = {"StudyInstanceUID": f"1.{study}.{number}", "SeriesInstanceUID": f"1.{study}.{number}.1"}
         uids |= {"SOPInstanceUID": f"1.2.3.{number}", "SOPClassUID": CT}

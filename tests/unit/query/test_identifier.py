@@ -1,0 +1,130 @@
+"""Identifiers: bytes to values and back, held against pydicom."""
+
+from __future__ import annotations
+
+import zlib
+from io import BytesIO
+
+import pytest
+from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+
+from gateway.dataset.dictionary import tag_of
+from gateway.ports import Unreadable
+from gateway.query import identifier
+from gateway.query.identifier import IdentifierEncoder, read_identifier
+from tests.support.identifiers import attributes
+
+EXPLICIT, IMPLICIT, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+SYNTAXES = {"explicit": EXPLICIT, "implicit": IMPLICIT, "big endian": BIG, "deflated": DEFLATED}
+
+
+def decoded(encoded: bytes, transfer_syntax_uid: str) -> Dataset:
+    """With pydicom."""
+    if transfer_syntax_uid == DEFLATED:
+        encoded, transfer_syntax_uid = zlib.decompress(encoded, -15), EXPLICIT
+    return read_dataset(BytesIO(encoded), transfer_syntax_uid == IMPLICIT, transfer_syntax_uid != BIG)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_what_is_written_is_read_by_us_and_by_pydicom(syntax: str) -> None:
+    values = attributes(
+        QueryRetrieveLevel="STUDY",
+        PatientName="Doe^John",
+        ImageType="A\\B",
+        StudyInstanceUID="1.2.3",
+        Rows="512",
+        NumberOfStudyRelatedInstances="12",
+        StudyDescription="",
+        RequestAttributesSequence=[{"RequestedProcedureID": "7"}, {"ScheduledProcedureStepID": ""}],
+    )
+    encoded = IdentifierEncoder(SYNTAXES[syntax])(values)
+    assert len(encoded) % 2 == 0
+    assert read_identifier(encoded, SYNTAXES[syntax]) == values
+    dataset = decoded(encoded, SYNTAXES[syntax])
+    assert (dataset.PatientName, dataset.Rows, list(dataset.ImageType)) == ("Doe^John", 512, ["A", "B"])
+    assert dataset.RequestAttributesSequence[0].RequestedProcedureID == "7"
+
+
+CHARACTER_SETS = {
+    "ASCII needs none": ((), "Doe^John", None),
+    "ASCII needs none, whatever is asked": (("ISO_IR 100",), "Doe^John", None),
+    "Latin-1 without a wish": ((), "Müller", "ISO_IR 100"),
+    "as asked": (("ISO_IR 192",), "Müller", "ISO_IR 192"),
+    "Greek as asked": (("ISO_IR 126",), "Διονυσιος", "ISO_IR 126"),
+    "more than was asked for": (("ISO_IR 100",), "山田", "ISO_IR 192"),
+    "neither asked nor Latin-1": ((), "山田", "ISO_IR 192"),
+    "code extensions": (("", "ISO 2022 IR 87"), "Yamada^Tarou=山田^太郎", ["", "ISO 2022 IR 87"]),
+    "unknown character set": (("ISO_IR 999",), "Müller", "ISO_IR 100"),
+}
+
+
+@pytest.mark.parametrize("name", CHARACTER_SETS)
+def test_the_character_set_of_the_request_is_kept_where_it_can_be(name: str) -> None:
+    asked, patient_name, expected = CHARACTER_SETS[name]
+    values = attributes(PatientName=patient_name, PatientID="1")
+    encoded = IdentifierEncoder(EXPLICIT, asked)(values)
+    dataset = decoded(encoded, EXPLICIT)
+    assert dataset.get("SpecificCharacterSet") == expected
+    assert str(dataset.PatientName) == patient_name
+    found = read_identifier(encoded, EXPLICIT)
+    assert found[tag_of("PatientName")] == (patient_name,)
+
+
+def test_pydicoms_identifiers_are_read() -> None:
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.QueryRetrieveLevel = "STUDY"
+    dataset.PatientName = "Jörg*"
+    dataset.StudyInstanceUID = ["1.2", "1.3"]
+    dataset.StudyDate = ""
+    item = Dataset()
+    item.ScheduledProcedureStepID = "x"
+    dataset.RequestAttributesSequence = [item]
+    stream = DicomBytesIO()
+    stream.is_little_endian, stream.is_implicit_VR = True, True
+    write_dataset(stream, dataset)
+    found = read_identifier(stream.getvalue(), IMPLICIT)
+    assert found == attributes(
+        SpecificCharacterSet="ISO_IR 100",
+        QueryRetrieveLevel="STUDY",
+        PatientName="Jörg*",
+        StudyInstanceUID="1.2\\1.3",
+        StudyDate="",
+        RequestAttributesSequence=[{"ScheduledProcedureStepID": "x"}],
+    )
+
+
+BROKEN = {
+    "cut in a header": b"\x08\x00\x52",
+    "cut in a value": b"\x08\x00\x52\x00CS\x06\x00STU",
+    "no VR": b"\x08\x00\x52\x00\xff\xff\x06\x00STUDY ",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_identifier_is_refused(name: str) -> None:
+    with pytest.raises(Unreadable):
+        read_identifier(BROKEN[name], EXPLICIT)
+
+
+def test_what_is_too_large_is_refused() -> None:
+    with pytest.raises(Unreadable, match="at most"):
+        read_identifier(bytes(identifier.MAX_BYTES + 2), EXPLICIT)
+
+
+def test_what_is_nested_too_deep_is_refused() -> None:
+    content = b""
+    for _ in range(identifier.MAX_DEPTH + 2):
+        item = b"\xfe\xff\x00\xe0" + len(content).to_bytes(4, "little") + content
+        content = b"\x40\x00\x75\x02SQ\0\0" + len(item).to_bytes(4, "little") + item
+    with pytest.raises(Unreadable, match="nested"):
+        read_identifier(content, EXPLICIT)
+
+
+def test_a_value_that_its_vr_cannot_hold_goes_out_empty() -> None:
+    encoded = IdentifierEncoder(EXPLICIT)(attributes(Rows="many", PatientComments="x" * 70000))
+    assert read_identifier(encoded, EXPLICIT) == attributes(Rows="", PatientComments="")
