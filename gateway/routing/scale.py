@@ -106,7 +106,7 @@ def moment(text: str, zone: tzinfo | None = None) -> datetime | None:
         if offset and written is None:
             return None
         return (naive.replace(tzinfo=written) if written else naive.astimezone()).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):  # the C library has its say on zones
         return None
 
 

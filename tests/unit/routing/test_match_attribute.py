@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from gateway.dataset.dictionary import is_private, vr_of
 from gateway.dataset.value import NUMBERS
@@ -19,6 +21,7 @@ from gateway.ports import Edit, Predicate
 from gateway.routing.attribute import parse
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.kinds import build_predicate
+from gateway.routing.match_attribute import Attribute
 from gateway.routing.resources import FileResources
 from gateway.routing.table import RoutingTable, Rule
 from tests.unit.dataset.build import ENCODINGS, EXPLICIT, IMPLICIT, Write
@@ -551,6 +554,29 @@ def test_a_million_values_cost_little_time(config: dict[str, Any]) -> None:
     started = time.monotonic()
     assert not condition(facts)
     assert time.monotonic() - started < 1  # 30 to 100 ms here; all of them would take seconds
+
+
+ODD = st.one_of(
+    st.text(max_size=40),
+    st.text("0123456789+-.:TZYMWD^= ", max_size=30),
+    st.from_regex(r"[0-9]{4,20}([.][0-9]{1,6})?([+-][0-9]{4})?", fullmatch=True),
+    st.sampled_from(["00010101", "99991231235959.999999-1200", "00010101000000+1400", "inf", "1e9999", "240000", "²"]),
+)
+CONDITIONS = [condition_of(given) for given in ROWS.values()]
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(values=st.lists(ODD.map(lambda text: text.replace("\\", "")), max_size=3), offset=ODD)
+def test_no_value_makes_a_comparison_raise(values: list[str], offset: str) -> None:
+    nothing = read(predicate({}), b"", EXPLICIT)
+    for condition in CONDITIONS:
+        path = next(iter(condition.attributes()))
+        if path.steps or path.creator:
+            continue
+        edits = [Edit(path, tuple(values)), Edit(parse("TimezoneOffsetFromUTC"), (offset,))]
+        facts = nothing.edited(edits)
+        assert condition(facts) in (True, False)
+        assert cast(Attribute, condition).compared(facts, with_values=True)
 
 
 def test_paths_are_equal_however_they_are_written() -> None:
