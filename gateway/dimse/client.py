@@ -6,28 +6,24 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
+from gateway.dimse.asking_association import AskingAssociation
 from gateway.dimse.assembly import Message
-from gateway.dimse.association import Association, AssociationEnded
+from gateway.dimse.association import AssociationEnded
 from gateway.dimse.connection import Hold
 from gateway.dimse.context import VERIFICATION, AcceptedContext
 from gateway.dimse.deadlines import Timer
-from gateway.dimse.identifiers import as_identifier
-from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.pdata import SMALLEST_MAXIMUM
 from gateway.dimse.proposal import Accepted, decode_accept, decode_reject, describe_reject, encode_request
-from gateway.dimse.responses import OnStore, Responses
 from gateway.dimse.tls import client_context
 from gateway.dimse.upper_layer import AbortReason, Event, Primitive, State
 from gateway.model import AssociationFacts, Limits, Peer, ProposedContext
 from gateway.ports import (
-    DataSetReceiver,
     DestinationDown,
     DestinationRefuses,
     EncodedDataSet,
@@ -50,23 +46,19 @@ class StoreResponse:
     error_comment: str = ""
 
 
-class ClientAssociation(Association):
+class ClientAssociation(AskingAssociation):
     """The requestor's side. One request at a time: the asynchronous operations window is (1, 1)."""
 
     holds_reading_while_writing = False
 
     def __init__(self, peer: Peer, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter) -> None:
         limits = Limits(max_pdu_bytes=peer.associate.max_pdu_bytes or Limits().max_pdu_bytes)
-        super().__init__(is_requestor=True, timers=peer.timers, limits=limits)
+        super().__init__(timers=peer.timers, limits=limits)
         self._peer = peer
         self._proposed = tuple(contexts)
         self._meter = meter
         self._opening: asyncio.Future[Accepted] = self._loop.create_future()
-        self._by_syntax: dict[tuple[str, str], AcceptedContext] = {}
         self._has_joined = False
-        self._conversation: Responses | None = None
-        self._last_conversation: Responses | None = None
-        """Some send more after their final response."""
         self.accepted: Mapping[tuple[str, str], int] = {}
         """(abstract syntax, transfer syntax) → presentation context ID, where we are the SCU."""
         self.identity_response: bytes | None = None
@@ -88,11 +80,6 @@ class ClientAssociation(Association):
     def is_open(self) -> bool:
         """True while requests can be sent."""
         return self._ended is None and self._upper.state is State.ESTABLISHED
-
-    @property
-    def is_busy(self) -> bool:
-        """True between a request and its last response."""
-        return bool(self._waiting) or self.is_sending or self._conversation is not None
 
     def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
         """True when all of `contexts` were proposed, accepted or not."""
@@ -148,138 +135,6 @@ class ClientAssociation(Association):
             request["MoveOriginatorApplicationEntityTitle"], request["MoveOriginatorMessageID"] = move_originator
         response = await self._request(context, request, body)
         return StoreResponse(int(response["Status"]), str(response.get("ErrorComment", "")))
-
-    def c_find(
-        self,
-        identifier: Any,
-        *,
-        sop_class_uid: str,
-        priority: int = 0,
-        response_s: float | None = None,
-        limit_s: float | None = None,
-    ) -> Responses:
-        """C-FIND: ``async with association.c_find(…) as responses: async for response in responses: …``.
-
-        Args:
-            identifier: a data set, or its bytes in `identifier_syntax(sop_class_uid)`.
-            sop_class_uid: of the information model; it must be accepted.
-            priority: 0 medium, 1 high, 2 low.
-            response_s: time limit of every response; None: the peer's `timers.dimse_s`.
-            limit_s: time limit of the whole operation; None: none.
-
-        Raises:
-            DestinationRefuses: no accepted context.
-            ValueError: the identifier cannot be encoded.
-        """
-        return self._ask("find", CommandField.C_FIND, identifier, sop_class_uid, priority, response_s, limit_s)
-
-    def c_move(
-        self,
-        identifier: Any,
-        *,
-        sop_class_uid: str,
-        destination: str,
-        priority: int = 0,
-        response_s: float | None = None,
-        limit_s: float | None = None,
-    ) -> Responses:
-        """C-MOVE to the AE title `destination`; the rest as `c_find`. Raises DestinationRefuses, ValueError."""
-        more: Command = {"MoveDestination": destination}
-        return self._ask("move", CommandField.C_MOVE, identifier, sop_class_uid, priority, response_s, limit_s, more)
-
-    def c_get(
-        self,
-        identifier: Any,
-        *,
-        sop_class_uid: str,
-        on_store: OnStore,
-        receiver: Callable[[], DataSetReceiver] = MemoryReceiver,
-        priority: int = 0,
-        response_s: float | None = None,
-        limit_s: float | None = None,
-    ) -> Responses:
-        """C-GET; the rest as `c_find`. The storage classes need the SCP role (`gateway.dimse.asking.as_store_scp`).
-
-        Args:
-            on_store: called with every instance that arrives, one at a time, in order; gives the C-STORE status.
-            receiver: takes the data set of one instance while it arrives.
-
-        Raises:
-            DestinationRefuses, ValueError: as `c_find`.
-        """
-        field = CommandField.C_GET
-        return self._ask(
-            "get",
-            field,
-            identifier,
-            sop_class_uid,
-            priority,
-            response_s,
-            limit_s,
-            on_store=on_store,
-            receiver=receiver,
-        )
-
-    def identifier_syntax(self, sop_class_uid: str) -> str:
-        """Transfer syntax of the context for an information model. Raises DestinationRefuses."""
-        return str(self._context_of(sop_class_uid).transfer_syntax)
-
-    def _context_of(self, sop_class_uid: str) -> AcceptedContext:
-        found = (context for (uid, _), context in self._by_syntax.items() if uid == sop_class_uid)
-        context = next(found, None)
-        if context is None:
-            raise DestinationRefuses(f"{self.name} accepted no context for {sop_class_uid}")
-        return context
-
-    def _ask(
-        self,
-        service: str,
-        field: CommandField,
-        identifier: Any,
-        sop_class_uid: str,
-        priority: int,
-        response_s: float | None,
-        limit_s: float | None,
-        more: Command | None = None,
-        **stores: Any,
-    ) -> Responses:
-        context = self._context_of(sop_class_uid)
-        if context.service != service:
-            raise DestinationRefuses(f"{sop_class_uid} is not for C-{service.upper()}")
-        request: Command = {
-            "AffectedSOPClassUID": sop_class_uid,
-            "CommandField": field,
-            "Priority": priority,
-            **(more or {}),
-        }
-        body = as_identifier(identifier, str(context.transfer_syntax))
-        seconds = self._timers.dimse_s if response_s is None else response_s
-        return Responses(self, context, request, body, response_s=seconds, limit_s=limit_s, **stores)
-
-    def converse(self, responses: Responses, request: Command) -> None:
-        """From now on `responses` takes what answers `request`, which gets its message ID. Raises AssociationEnded."""
-        if self._ended is not None:
-            raise AssociationEnded(self._ended)
-        if self.is_busy:
-            raise RuntimeError("one request at a time on an association")
-        self._message_id = request["MessageID"] = self._message_id % 65535 + 1
-        self._conversation = responses
-        self._deadlines.stop(Timer.IDLE)
-
-    def conversation_over(self, responses: Responses) -> None:
-        """Nothing more of `responses` is wanted."""
-        if self._conversation is responses:
-            self._conversation, self._last_conversation = None, responses
-            self.read_on()
-
-    def read_no_more(self) -> None:
-        """Read nothing until `read_on`."""
-        self._hold(Hold.QUEUE)
-
-    def read_on(self) -> None:
-        """Read again."""
-        if self._held & Hold.QUEUE:
-            self._unhold(Hold.QUEUE)
 
     async def release(self) -> None:
         """Release, and return when the connection is gone; a peer that does not answer is aborted."""
@@ -343,18 +198,6 @@ class ClientAssociation(Association):
         }
         with contextlib.suppress(AssociationEnded):  # we are releasing
             self.send_command(message.context.context_id, refusal)
-
-    def _is_of_conversation(self, message: Message) -> bool:
-        if message.command.get("MessageIDBeingRespondedTo") in self._waiting:
-            return False
-        for responses in (self._conversation, self._last_conversation):
-            if responses is not None and responses.is_answered_by(message):
-                responses.received(message)
-                return True
-        return False
-
-    def _open_data_set(self, message: Message) -> DataSetReceiver | None:
-        return self._conversation.receiver_for(message) if self._conversation is not None else None
 
     # --- opening and closing ---------------------------------------------------------------------------------------
 

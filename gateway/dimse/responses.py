@@ -36,7 +36,7 @@ from gateway.model import AssociationFacts
 from gateway.ports import DataSetReceiver, DestinationDown, EncodedDataSet, GatewayError
 
 if TYPE_CHECKING:
-    from gateway.dimse.client import ClientAssociation
+    from gateway.dimse.asking_association import AskingAssociation
 
 log = structlog.get_logger()
 
@@ -137,7 +137,7 @@ class Responses:
 
     def __init__(
         self,
-        association: ClientAssociation,
+        association: AskingAssociation,
         context: AcceptedContext,
         request: Command,
         identifier: EncodedDataSet,
