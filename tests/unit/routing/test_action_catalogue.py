@@ -566,6 +566,7 @@ def test_actions_on_bytes(config: object, expected: Expected, syntax: str, resou
     assert values_of(after, syntax, paths) == expected
     facts_after = facts_of(before, syntax, {*paths, *read_by(edits), *attributes_of(actions)}).edited(edits)
     assert {path.text: facts_after.values(path) for path in paths} == expected
+    assert facts_after.sop_instance_uid == read(after, syntax).SOPInstanceUID
     assert untouched(after, syntax, paths) == untouched(before, syntax, paths)
     data_set = read(after, syntax)
     for path in paths:
