@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import enum
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final, Literal, Protocol, TypeVar, runtime_checkable
@@ -524,7 +524,7 @@ class Journal(Protocol):
 class Index(Protocol):
     """What the gateway holds, as coroutines: read beside the commits, which never wait for it."""
 
-    def find(self, query: Query, limit: int = 0) -> AsyncIterator[Sequence[Attributes]]:
+    def find(self, query: Query, limit: int = 0) -> AsyncGenerator[Sequence[Attributes]]:
         """Matches in batches, in a stable order: each has a value, or (), for every key of the query's level and above.
         Neither level, Retrieve AE Title nor Instance Availability are among them. At most `limit`; 0 is all.
 
