@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Generic, TypeVar
 
 from gateway.model import Attributes, Instance, Query
@@ -31,7 +31,7 @@ class IndexReader:
         self._here = threading.local()
         self._opened: list[Queue] = []
 
-    async def find(self, query: Query, limit: int = 0) -> AsyncIterator[Sequence[Attributes]]:
+    async def find(self, query: Query, limit: int = 0) -> AsyncGenerator[Sequence[Attributes]]:
         """Matches in batches of up to `BATCH`, in a stable order. Nothing is open between two batches: who takes his
         time holds no snapshot.
 

@@ -37,7 +37,8 @@ CONDITIONS: dict[str, tuple[str, str, tuple[Condition, ...]]] = {
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_conditions(name: str) -> None:
     keyword, value, conditions = CONDITIONS[name]
-    query = find("STUDY", options=RELATIONAL, **{keyword: value})
+    keywords: dict[str, Any] = {keyword: value}
+    query = find("STUDY", options=RELATIONAL, **keywords)
     (key,) = query.keys
     assert (key.tag, key.conditions) == (tag_of(keyword), conditions)
 

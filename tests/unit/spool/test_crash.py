@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model import PayloadRef, Spool
+from gateway.model import PayloadRef, Query, QueryLevel, Spool
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool.journal import GroupCommitJournal
 from tests.contract.samples import TO_PACS
@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[3]
 ROUNDS = 20
 
 WRITER = """
-import asyncio, hashlib, random, sys
+import asyncio, dataclasses, hashlib, random, sys
 from pathlib import Path
-from gateway.model import Spool
+from gateway.model import IndexEntry, Spool
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool.journal import GroupCommitJournal
 from tests.contract.samples import TO_PACS, instance
@@ -41,7 +41,10 @@ async def sender(journal, base):
             if full is not None:
                 await full
         body = receiver.finish()
-        stored = await journal.commit(instance(number, body=b""), body, None, [TO_PACS])
+        study = '{"0020000D":"1.%d"}' % (number % 7)
+        entry = IndexEntry('{"00100020":"P"}', study, '{"0020000E":"1.1"}', '{}')
+        arrived = dataclasses.replace(instance(number, body=b""), index=entry)
+        stored = await journal.commit(arrived, body, None, [TO_PACS])
         body.close()
         print(stored.sop_instance_uid, hashlib.sha256(data).hexdigest(), flush=True)
         if chance.random() < 0.3:
@@ -83,6 +86,16 @@ def test_kill_at_any_instant_loses_nothing_acknowledged(tmp_path: Path) -> None:
     assert len(acknowledged) > ROUNDS
     lost = {uid for uid, digest in acknowledged.items() if found.get(uid) != digest}
     assert lost == set()
+    assert indexed(tmp_path) == found.keys()
+
+
+def indexed(folder: Path) -> set[str]:
+    """What a query would find: neither less nor more than what is owed."""
+    queue = SQLiteQueue(folder / "queue.db")
+    everything = Query(QueryLevel.IMAGE, "study", (), is_relational=True)
+    found = {each.sop_instance_uid for each in queue.instances(queue.find_instances(everything))}
+    queue.close()
+    return found
 
 
 def remember(line: str, acknowledged: dict[str, str]) -> None:
