@@ -129,22 +129,30 @@ class _Source:
         self.transfer_syntax_uid, self.scratch = transfer_syntax_uid, scratch
         self.has_pixels = bool(found)
         self._explicit: memoryview | None = None
+        self._pieces: Pieces | None = None
 
     def native(self, encoding: Encoding) -> Pieces:
         """With native pixels, in this encoding."""
         if is_native(self.transfer_syntax_uid):
             return reencode(self.view, self.encoding, encoding)
+        if encoding == EXPLICIT_LITTLE:
+            return self._explicit_pieces()
         return reencode(self.explicit(), EXPLICIT_LITTLE, encoding)
 
     def explicit(self) -> memoryview:
-        """In explicit VR little endian with native pixels."""
+        """In explicit VR little endian with native pixels, as one view."""
         if self._explicit is None:
+            self._explicit = self.scratch.joined(self._explicit_pieces())
+        return self._explicit
+
+    def _explicit_pieces(self) -> Pieces:
+        if self._pieces is None:
             is_compressed = not is_native(self.transfer_syntax_uid)
             pieces = reencode(self.view, self.encoding, EXPLICIT_LITTLE, may_be_encapsulated=is_compressed)
             if is_compressed:
                 pieces = _decompressed(self.scratch.joined(pieces), self.transfer_syntax_uid, self.scratch)
-            self._explicit = self.scratch.joined(pieces)
-        return self._explicit
+            self._pieces = pieces
+        return self._pieces
 
 
 # --- decompression ----------------------------------------------------------------------------------------------

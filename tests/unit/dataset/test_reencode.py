@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 
 from gateway.dataset.codecs import is_native
@@ -280,7 +280,7 @@ def is_ambiguous_big_endian(part: Part10) -> bool:
 
 
 def read(data: bytes | memoryview, encoding: Encoding) -> Dataset:
-    return read_dataset(DicomBytesIO(bytes(data)), encoding.is_implicit, not encoding.is_big_endian)
+    return read_dataset(BytesIO(bytes(data)), encoding.is_implicit, not encoding.is_big_endian)
 
 
 def texts(dataset: Dataset) -> dict[Any, str]:

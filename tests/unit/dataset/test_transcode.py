@@ -1,0 +1,584 @@
+"""One data set in another transfer syntax: pixels exactly as they were, all other elements too."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from gateway.dataset import codecs
+from gateway.dataset.codecs import CODECS, LOSSLESS, is_native, missing
+from gateway.dataset.derivation import Loss
+from gateway.dataset.encapsulation import basic_offset_table, extended_offset_table
+from gateway.dataset.encoding import EXPLICIT_LITTLE
+from gateway.dataset.scratch import MEMORY_BYTES, Scratch
+from gateway.dataset.transcode import Transcoded, to_native, transcode
+from gateway.ports import GatewayError, Refusal
+from tests.support.corpus import Part10
+from tests.support.pixels import (
+    BIG,
+    EXPLICIT,
+    IMPLICIT,
+    JPEG_2000,
+    JPEG_2000_LOSSLESS,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LS,
+    JPEG_LS_NEAR,
+    RLE,
+    Made,
+    Pixels,
+    dataset,
+    gradient,
+    pixels,
+)
+from tests.support.processes import program, run
+from tests.unit.dataset.build import REAL, REAL_NAMES, Write
+
+pytestmark = pytest.mark.skipif(bool(missing(CODECS)), reason="needs the codecs extra")
+
+EX = Write(EXPLICIT_LITTLE)
+LARGEST_BYTES = 1_000_000
+"""Native pixels of real objects that are compressed here; the codecs are slow, and larger ones are not different."""
+CODED = [
+    (part, name)
+    for part, name in zip(REAL, REAL_NAMES, strict=True)
+    if not is_native(part.transfer_syntax_uid) and len(part.data_set) < LARGEST_BYTES
+]
+PIXEL_TAGS = {0x00280004, 0x00280006, 0x7FE00000, 0x7FE00001, 0x7FE00002, 0x7FE00003, 0x7FE00010}
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """pydicom wonders about odd attributes of real objects."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Scratch:
+    return Scratch(str(tmp_path))
+
+
+def joined(result: Transcoded) -> bytes:
+    return b"".join(result.pieces)
+
+
+def to(data: bytes | memoryview, source: str, target: str, scratch: Scratch, loss: Loss = Loss()) -> bytes:  # noqa: B008
+    result = transcode(memoryview(data), source, [target], loss, scratch)
+    assert result.transfer_syntax_uid == target
+    return joined(result)
+
+
+def others(found: Dataset) -> dict[int, object]:
+    """Every top-level element that is not about how pixels are encoded, by its bytes or items."""
+    return {
+        int(tag): str(found[tag].value) if found[tag].VR == "SQ" else found.get_item(tag).value
+        for tag in found.keys()  # noqa: SIM118 - a data set iterates over elements
+        if int(tag) not in PIXEL_TAGS and int(tag) & 0xFFFF
+    }
+
+
+# --- made by hand ---
+
+
+def image(
+    frames: int = 1,
+    rows: int = 40,
+    columns: int = 35,
+    samples: int = 1,
+    dtype: str = "u1",
+    bits: int = 8,
+    photometric: str = "MONOCHROME2",
+    *,
+    is_planar: bool = False,
+) -> Made:
+    return Made(gradient(frames, rows, columns, samples, dtype, bits), bits, photometric, is_planar)
+
+
+IMAGES = {
+    "8 bit": image(),
+    "8 bit, odd length": image(rows=33, columns=35),
+    "8 bit signed": image(dtype="i1"),
+    "6 of 8 bit": image(bits=6),
+    "10 of 16 bit": image(dtype="u2", bits=10),
+    "12 of 16 bit": image(dtype="u2", bits=12, photometric="MONOCHROME1"),
+    "12 of 16 bit signed": image(dtype="i2", bits=12),
+    "16 bit": image(dtype="u2", bits=16),
+    "16 bit signed": image(dtype="i2", bits=16),
+    "8 of 16 bit": image(dtype="u2", bits=8),
+    "palette": image(photometric="PALETTE COLOR"),
+    "RGB": image(samples=3, photometric="RGB"),
+    "RGB by plane": image(samples=3, photometric="RGB", is_planar=True),
+    "RGB, odd length": image(rows=33, samples=3, photometric="RGB"),
+    "YBR_FULL": image(samples=3, photometric="YBR_FULL"),
+    "several frames": image(frames=3, dtype="u2", bits=12),
+    "several frames of odd length": image(frames=3, rows=33),
+    "several frames of RGB by plane": image(frames=2, samples=3, photometric="RGB", is_planar=True),
+}
+
+
+@pytest.mark.parametrize("target", LOSSLESS, ids=codecs.short_name)
+@pytest.mark.parametrize("made", IMAGES.values(), ids=IMAGES.keys())
+def test_lossless_there_and_back(made: Made, target: str, scratch: Scratch) -> None:
+    native = made.encoded()
+    before = dataset(native, EXPLICIT)
+    compressed = to(native, EXPLICIT, target, scratch)
+    between = dataset(compressed, target)
+    after = dataset(to(compressed, target, EXPLICIT, scratch), EXPLICIT)
+
+    for found in (between, after):
+        assert_same(pixels(found), pixels(before))
+        assert others(found) == others(before)
+        assert found.NumberOfFrames == len(made.array)
+    assert between["PixelData"].is_undefined_length
+    assert after.PhotometricInterpretation == made.photometric
+    assert len(after.PixelData) % 2 == 0
+    assert ("OB" if made.array.dtype.itemsize == 1 else "OW") == after["PixelData"].VR
+
+
+def assert_same(one: Pixels, other: Pixels) -> None:
+    assert one.dtype == other.dtype
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("made", "target", "photometric", "planar"),
+    [
+        ("RGB", RLE, "RGB", 1),
+        ("RGB by plane", RLE, "RGB", 1),
+        ("YBR_FULL", RLE, "YBR_FULL", 1),
+        ("RGB", JPEG_LS, "RGB", 0),
+        ("RGB by plane", JPEG_LS, "RGB", 0),
+        ("YBR_FULL", JPEG_LS, "YBR_FULL", 0),
+        ("RGB", JPEG_2000_LOSSLESS, "YBR_RCT", 0),
+        ("RGB by plane", JPEG_2000_LOSSLESS, "YBR_RCT", 0),
+        ("YBR_FULL", JPEG_2000_LOSSLESS, "YBR_FULL", 0),
+        ("palette", JPEG_2000_LOSSLESS, "PALETTE COLOR", None),
+        ("12 of 16 bit", JPEG_2000_LOSSLESS, "MONOCHROME1", None),
+    ],
+)
+def test_photometric_interpretation_says_what_is_there(
+    made: str, target: str, photometric: str, planar: int | None, scratch: Scratch
+) -> None:
+    found = dataset(to(IMAGES[made].encoded(), EXPLICIT, target, scratch), target)
+    assert found.PhotometricInterpretation == photometric
+    assert found.get("PlanarConfiguration") == planar
+
+
+@pytest.mark.parametrize("target", LOSSLESS, ids=codecs.short_name)
+def test_offsets_lead_to_the_frames(target: str, scratch: Scratch) -> None:
+    value = dataset(to(IMAGES["several frames"].encoded(), EXPLICIT, target, scratch), target).PixelData
+    tag, length = struct.unpack_from("<LL", value)
+    assert (tag, length) == (0xE000FFFE, 12)
+    offsets = struct.unpack_from("<3L", value, 8)
+    position, found = 20, []
+    while position < len(value):  # pydicom takes the delimiter away
+        assert struct.unpack_from("<L", value, position) == (0xE000FFFE,)
+        found.append(position - 20)
+        (size,) = struct.unpack_from("<L", value, position + 4)
+        assert size % 2 == 0
+        position += 8 + size
+    assert tuple(found) == offsets
+
+
+def test_beyond_four_gibibytes_the_offsets_are_extended() -> None:
+    lengths = [0xFFFFFFF0, 0x10, 0x20]
+    assert basic_offset_table(lengths) == struct.pack("<LL", 0xE000FFFE, 0)
+    offsets, sizes = extended_offset_table(lengths)
+    assert offsets == struct.pack("<HH2sHL3Q", 0x7FE0, 1, b"OV", 0, 24, 0, 0xFFFFFFF8, 0x100000010)
+    assert sizes == struct.pack("<HH2sHL3Q", 0x7FE0, 2, b"OV", 0, 24, *lengths)
+    assert extended_offset_table(lengths[:2]) == []  # the last frame begins within 32 bits
+
+
+def extended(data: bytes, syntax: str) -> bytes:
+    """The same with extended offset tables and an empty basic one."""
+    found = dataset(data, syntax)
+    value: bytes = found.PixelData
+    count = struct.unpack_from("<L", value, 4)[0] // 4
+    offsets = struct.unpack_from(f"<{count}L", value, 8)
+    sizes = [struct.unpack_from("<L", value, 8 + 4 * count + offset + 4)[0] for offset in offsets]
+    head = data[: data.index(b"\xe0\x7f\x10\x00OB")]
+    tables = EX.element(0x7FE00001, "OV", struct.pack(f"<{count}Q", *offsets))
+    tables += EX.element(0x7FE00002, "OV", struct.pack(f"<{count}Q", *sizes))
+    tables += EX.element(0x7FE00003, "UV", struct.pack("<Q", len(value)))
+    rest = value[8 + 4 * count :]
+    return (
+        head
+        + tables
+        + EX.header(0x7FE00010, "OB", 0xFFFFFFFF)
+        + struct.pack("<LL", 0xE000FFFE, 0)
+        + rest
+        + (b"" if rest.endswith(b"\xfe\xff\xdd\xe0\0\0\0\0") else struct.pack("<LL", 0xE0DDFFFE, 0))
+    )
+
+
+@pytest.mark.parametrize("target", [EXPLICIT, JPEG_LS], ids=codecs.short_name)
+def test_extended_offset_tables_are_read_and_go_with_the_frames_they_tell_of(target: str, scratch: Scratch) -> None:
+    made = IMAGES["several frames"]
+    source = extended(to(made.encoded(), EXPLICIT, RLE, scratch), RLE)
+    found = dataset(to(source, RLE, target, scratch), target)
+    assert_same(pixels(found), made.array)
+    assert not {0x7FE00001, 0x7FE00002, 0x7FE00003} & set(map(int, found.keys()))
+
+
+def test_elements_behind_the_pixels_and_sequences_stay(scratch: Scratch) -> None:
+    made = IMAGES["RGB"]
+    code = EX.element("CodeValue", "SH", "1")
+    extra = EX.sequence("ReferencedImageSequence", EX.item(code, is_defined=False), is_defined=False)
+    behind = EX.element(0xFFFCFFFC, "OB", bytes(6))
+    native = Made(made.array, 8, "RGB", extra=extra, behind=behind).encoded()
+    compressed = to(native, EXPLICIT, JPEG_2000_LOSSLESS, scratch)
+    assert compressed.endswith(behind)
+    assert extra in compressed
+    assert to(compressed, JPEG_2000_LOSSLESS, EXPLICIT, scratch) == native
+
+
+@pytest.mark.parametrize("source", [IMPLICIT, RLE, JPEG_LS, JPEG_2000_LOSSLESS], ids=codecs.short_name)
+@pytest.mark.parametrize("target", [IMPLICIT, RLE, JPEG_LS, JPEG_2000_LOSSLESS], ids=codecs.short_name)
+def test_from_each_to_each(source: str, target: str, scratch: Scratch) -> None:
+    native = IMAGES["several frames"].encoded()
+    data = to(native, EXPLICIT, source, scratch)
+    if source == target:
+        untouched = transcode(memoryview(data), source, [JPEG_2000, target], Loss(), scratch)
+        assert untouched.pieces == [data]
+        return
+    assert_same(pixels(dataset(to(data, source, target, scratch), target)), IMAGES["several frames"].array)
+
+
+def test_the_first_that_works_is_taken(scratch: Scratch) -> None:
+    small = image(rows=20)  # the JPEG 2000 encoder takes no less than 32 rows
+    result = transcode(memoryview(small.encoded()), EXPLICIT, [JPEG_2000_LOSSLESS, JPEG_LS, RLE], Loss(), scratch)
+    assert result.transfer_syntax_uid == JPEG_LS
+
+
+def test_what_is_listed_only_to_be_left_alone_is_no_target(scratch: Scratch) -> None:
+    data = memoryview(IMAGES["8 bit"].encoded())
+    assert transcode(data, EXPLICIT, [JPEG_2000, RLE], Loss(), scratch).transfer_syntax_uid == RLE
+    with pytest.raises(Refusal, match="can be written"):
+        transcode(data, EXPLICIT, [JPEG_2000, JPEG_BASELINE], Loss(), scratch)
+
+
+def without_pixels() -> bytes:
+    data = IMAGES["8 bit"].encoded()
+    return data[: data.index(b"\xe0\x7f\x10\x00OB")]
+
+
+@pytest.mark.parametrize(
+    ("source", "targets", "becomes"),
+    [
+        (EXPLICIT, [JPEG_2000_LOSSLESS], EXPLICIT),
+        (EXPLICIT, [JPEG_2000_LOSSLESS, IMPLICIT], IMPLICIT),
+        (JPEG_BASELINE, [EXPLICIT], EXPLICIT),
+        (JPEG_BASELINE, [IMPLICIT], IMPLICIT),
+        (JPEG_BASELINE, [RLE], JPEG_BASELINE),
+    ],
+)
+def test_what_has_no_pixels_is_not_compressed(
+    source: str, targets: Sequence[str], becomes: str, scratch: Scratch
+) -> None:
+    result = transcode(memoryview(without_pixels()), source, targets, Loss(), scratch)
+    assert result.transfer_syntax_uid == becomes
+    assert others(dataset(joined(result), becomes)) == others(dataset(without_pixels(), EXPLICIT))
+
+
+@pytest.mark.parametrize(
+    ("data", "source", "target", "text"),
+    [
+        (image(dtype="u4", bits=32).encoded(), EXPLICIT, JPEG_2000_LOSSLESS, "bits_stored"),
+        (image(dtype="u4", bits=32).encoded(), EXPLICIT, RLE, "PS3.5 §8.2 does not allow"),
+        (Made(gradient(1, 40, 40, 1, "u2", 16), 12).encoded(), EXPLICIT, JPEG_LS, "outside"),
+        (Made(gradient(1, 40, 40, 1, "u2", 16), 12).encoded(), EXPLICIT, JPEG_2000_LOSSLESS, "outside"),
+        (image(rows=20).encoded(), EXPLICIT, JPEG_2000_LOSSLESS, "less than 32 rows"),
+        (image(photometric="YBR_FULL_422", samples=3).encoded(), EXPLICIT, RLE, "shares its chrominance"),
+        (image(frames=2).encoded().replace(b"IS\x02\x002 ", b"IS\x02\x003 "), EXPLICIT, RLE, "its attributes tell"),
+        (image(frames=2).encoded().replace(b"IS\x02\x002 ", b"IS\x02\x001 "), EXPLICIT, RLE, "its attributes tell"),
+        (image().encoded().replace(b"IS\x02\x001 ", b"IS\x02\x00x "), EXPLICIT, RLE, "Number of Frames"),
+        (image().encoded().replace(b"\x28\0\x10\0US", b"\x28\0\x0f\0US"), EXPLICIT, RLE, "Rows is missing"),
+        (image().encoded().replace(b"\x28\0\0\x01US\2\0\x08", b"\x28\0\0\x01US\2\0\x07"), EXPLICIT, RLE, "no sense"),
+        (EX.element(0x7FE00008, "OF", bytes(8)), EXPLICIT, RLE, "float pixel data"),
+        (image().encoded(), JPEG_BASELINE, EXPLICIT, "not encapsulated"),
+        (EX.sequence(0x7FE00010, EX.item(b""), is_defined=False, vr="OB"), EXPLICIT, RLE, "native"),
+        (EX.sequence(0x7FE00010, EX.item(b""), is_defined=False, vr="OB"), "1.2.840.10008.1.2.4.100", RLE, "no codec"),
+    ],
+    ids=[
+        "32 bit as JPEG 2000",
+        "32 bit as RLE",
+        "bits above Bits Stored in use, JPEG-LS",
+        "bits above Bits Stored in use, JPEG 2000",
+        "too small for JPEG 2000",
+        "shared chrominance",
+        "a frame too few",
+        "a frame too many",
+        "frames that are no number",
+        "an attribute missing",
+        "attributes without sense",
+        "float pixels",
+        "native pixels in an encapsulated transfer syntax",
+        "encapsulated pixels in a native transfer syntax",
+        "MPEG2",
+    ],
+)
+def test_what_cannot_be_done_is_refused(data: bytes, source: str, target: str, text: str, scratch: Scratch) -> None:
+    with pytest.raises(Refusal, match=text):
+        transcode(memoryview(data), source, [target], Loss(), scratch)
+
+
+def test_one_bit_pixels_stay_native(scratch: Scratch) -> None:
+    data = image().encoded().replace(b"\x28\0\0\x01US\2\0\x08", b"\x28\0\0\x01US\2\0\x01")
+    data = data.replace(b"\x28\0\1\x01US\2\0\x08", b"\x28\0\1\x01US\2\0\x01")
+    with pytest.raises(Refusal, match="1 allocated bits"):
+        transcode(memoryview(data), EXPLICIT, [RLE], Loss(), scratch)
+    assert transcode(memoryview(data), EXPLICIT, [RLE, IMPLICIT], Loss(), scratch).transfer_syntax_uid == IMPLICIT
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_frames_that_number_of_frames_does_not_tell_are_refused(count: int, scratch: Scratch) -> None:
+    data = to(image(frames=2).encoded(), EXPLICIT, RLE, scratch)
+    wrong = data.replace(b"IS\x02\x002 ", b"IS\x02\x00%d " % count)
+    with pytest.raises(Refusal, match="frame"):
+        transcode(memoryview(wrong), RLE, [EXPLICIT], Loss(), scratch)
+
+
+def test_damaged_code_is_refused_and_not_quoted(scratch: Scratch) -> None:
+    data = bytearray(to(IMAGES["8 bit"].encoded(), EXPLICIT, JPEG_2000_LOSSLESS, scratch))
+    start = data.index(b"\xff\x4f\xff\x51")
+    data[start + 4 : start + 60] = bytes(56)
+    with pytest.raises(Refusal, match="frame 1 of the pixel data cannot be read as JPEG2000Lossless"):
+        transcode(memoryview(data), JPEG_2000_LOSSLESS, [EXPLICIT], Loss(), scratch)
+
+
+def test_icons_are_decompressed_with_the_image(scratch: Scratch) -> None:
+    icon = to(image(rows=32, columns=32).encoded(), EXPLICIT, JPEG_LS, scratch)
+    extra = EX.sequence("ReferencedImageSequence", EX.item(EX.element("CodeValue", "SH", "1")))
+    made = Made(IMAGES["8 bit"].array, 8, extra=extra).encoded()
+    data = to(made, EXPLICIT, JPEG_LS, scratch)
+    place = data.index(b"\xe0\x7f\x10\x00OB")
+    with_icon = data[:place] + EX.sequence(0x00880200, EX.item(icon)) + data[place:]
+    found = dataset(to(with_icon, JPEG_LS, EXPLICIT, scratch), EXPLICIT)
+    inside = found[0x00880200].value[0]
+    inside.file_meta = found.file_meta
+    assert_same(pixels(inside), image(rows=32, columns=32).array[0])
+    assert_same(pixels(found), IMAGES["8 bit"].array[0])
+    assert dataset(to(with_icon, JPEG_LS, IMPLICIT, scratch), IMPLICIT)[0x00880200].value[0].PixelData
+
+
+def test_large_objects_pass_by_a_file(scratch: Scratch, tmp_path: Path) -> None:
+    rows = MEMORY_BYTES // 1024 + 1
+    made = Made(np.zeros((2, rows, 1024), "u1"), 8)
+    grown: list[int] = []
+    result = transcode(
+        memoryview(to(made.encoded(), EXPLICIT, RLE, scratch)),
+        RLE,
+        [EXPLICIT],
+        Loss(),
+        Scratch(str(tmp_path), grown.append),
+    )
+    assert grown == [2 * rows * 1024]
+    assert joined(result) == made.encoded()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_to_native_leaves_native_alone(scratch: Scratch) -> None:
+    native = memoryview(IMAGES["8 bit"].encoded())
+    assert to_native(native, EXPLICIT, scratch) == [native]
+    coded = to(native, EXPLICIT, RLE, scratch)
+    assert b"".join(to_native(memoryview(coded), RLE, scratch)) == bytes(native)
+
+
+@pytest.mark.parametrize(
+    ("uids", "installed", "expected"),
+    [
+        ([JPEG_2000_LOSSLESS], {"numpy", "pylibjpeg", "openjpeg"}, ()),
+        ([JPEG_2000_LOSSLESS], {"numpy"}, ("pylibjpeg", "pylibjpeg-openjpeg")),
+        ([JPEG_LS, RLE], set[str](), ("numpy", "pyjpegls", "pylibjpeg", "pylibjpeg-rle")),
+        ([EXPLICIT, IMPLICIT, BIG], set[str](), ()),
+        ([JPEG_BASELINE], {"numpy"}, ("python-gdcm",)),
+    ],
+)
+def test_missing_packages_are_named(uids: list[str], installed: set[str], expected: tuple[str, ...]) -> None:
+    assert missing(uids, installed.__contains__) == expected
+
+
+# --- with loss ---
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "method", "made"),
+    [
+        (JPEG_2000, Loss(ratio=8), "ISO_15444_1", "12 of 16 bit"),
+        (JPEG_2000, Loss(ratio=8), "ISO_15444_1", "RGB"),
+        (JPEG_LS_NEAR, Loss(near=3), "ISO_14495_1", "8 bit"),
+        (JPEG_LS_NEAR, Loss(near=3), "ISO_14495_1", "RGB"),
+    ],
+)
+def test_what_loses_pixels_is_a_new_object(target: str, loss: Loss, method: str, made: str, scratch: Scratch) -> None:
+    native = memoryview(IMAGES[made].encoded())
+    result = transcode(native, EXPLICIT, [target], loss, scratch)
+    found = dataset(joined(result), target)
+    assert found.SOPInstanceUID == result.sop_instance_uid != "1.2.3.4.5"
+    assert result.sop_instance_uid.startswith("2.25.")
+    assert list(found.ImageType) == ["DERIVED", "PRIMARY", "AXIAL"]
+    assert found.LossyImageCompression == "01"
+    assert found.LossyImageCompressionMethod == method
+    size = sum(len(piece) for piece in result.pieces if isinstance(piece, memoryview))
+    assert 1 < float(found.LossyImageCompressionRatio) <= IMAGES[made].array.nbytes / 10 + size
+    assert "lossy compression" in found.DerivationDescription
+    (source,) = found.SourceImageSequence
+    assert (source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID) == (found.SOPClassUID, "1.2.3.4.5")
+    assert source.PurposeOfReferenceCodeSequence[0].CodeValue == "121320"
+    assert found.DerivationCodeSequence[0].CodeValue == "113040"
+    difference = np.abs(pixels(found, as_rgb=True).astype(int) - pixels(dataset(native, EXPLICIT)).astype(int))
+    assert 0 < difference.max() <= (loss.near or 2**8)
+    again = transcode(native, EXPLICIT, [target], loss, scratch)
+    assert joined(again) == joined(result)  # a delivery that is tried again sends the same object
+
+
+def test_loss_upon_loss_is_told(scratch: Scratch) -> None:
+    first = transcode(memoryview(IMAGES["8 bit"].encoded()), EXPLICIT, [JPEG_LS_NEAR], Loss(near=2), scratch)
+    data = memoryview(joined(first))
+    second = transcode(data, JPEG_LS_NEAR, [JPEG_2000], Loss(ratio=6), scratch)
+    found = dataset(joined(second), JPEG_2000)
+    assert list(found.LossyImageCompressionMethod) == ["ISO_14495_1", "ISO_15444_1"]
+    assert len(found.LossyImageCompressionRatio) == 2
+    assert [item.ReferencedSOPInstanceUID for item in found.SourceImageSequence] == [
+        "1.2.3.4.5",
+        first.sop_instance_uid,
+    ]
+    assert found.DerivationDescription.count("lossy compression") == 2
+
+
+def test_loss_is_refused_for_colours_by_table(scratch: Scratch) -> None:
+    with pytest.raises(Refusal):
+        transcode(memoryview(IMAGES["palette"].encoded()), EXPLICIT, [JPEG_2000], Loss(ratio=8), scratch)
+
+
+def test_decompression_keeps_telling_of_loss(scratch: Scratch, corpus: tuple[Path, ...]) -> None:
+    part = next(part for part in REAL if part.path.name == "SC_rgb_jpeg_dcmtk.dcm")
+    found = dataset(to(part.data_set, JPEG_BASELINE, EXPLICIT, scratch), EXPLICIT)
+    assert (found.LossyImageCompression, found.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+
+
+# --- real objects ---
+
+NOT_READ = {"JPEG2000-embedded-sequence-delimiter.dcm": "no header that any codec reads"}
+
+
+@pytest.mark.parametrize(("part", "name"), CODED, ids=[name for _, name in CODED])
+def test_decompression_against_pydicom(part: Part10, name: str, scratch: Scratch) -> None:
+    before = dcmread(part.path, force=True)
+    if part.path.name in NOT_READ:
+        with pytest.raises(Refusal, match="cannot be read"):
+            transcode(memoryview(part.data_set), part.transfer_syntax_uid, [EXPLICIT], Loss(), scratch)
+        return
+    after = dataset(to(part.data_set, part.transfer_syntax_uid, EXPLICIT, scratch), EXPLICIT)
+    kept = others(after)
+    for tag in (0x00282110, 0x00282114):
+        kept.pop(tag, None)
+    assert {tag: value for tag, value in others(before).items() if tag not in (0x00282110, 0x00282114)} == kept
+    if "PixelData" not in before or is_beyond_pydicom(part):
+        return
+    is_lossy = part.transfer_syntax_uid in (JPEG_BASELINE, JPEG_EXTENDED)
+    assert_same(pixels(after), pixels(before, as_rgb=is_lossy))
+    if before.PhotometricInterpretation.startswith("YBR") and (
+        is_lossy or before.PhotometricInterpretation != "YBR_FULL"
+    ):
+        assert after.PhotometricInterpretation == "RGB"
+    else:
+        assert after.PhotometricInterpretation == before.PhotometricInterpretation
+
+
+def is_beyond_pydicom(part: Part10) -> bool:
+    return part.path.name in ("JPEG-lossy.dcm", "JPGExtended.dcm")  # 12 bits; dcmdjpeg says what is right
+
+
+def compressible() -> Iterator[tuple[Part10, str]]:
+    """Real native images, one of each kind: bits, colour, frames, size."""
+    seen = set()
+    for part, name in zip(REAL, REAL_NAMES, strict=True):
+        if len(part.data_set) > LARGEST_BYTES or not is_native(part.transfer_syntax_uid):
+            continue
+        found = dcmread(part.path, force=True)
+        keys = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")
+        kind = (part.transfer_syntax_uid, found.get("NumberOfFrames"), *(str(found.get(key)) for key in keys))
+        if "PixelData" in found and kind not in seen:
+            seen.add(kind)
+            yield part, name
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    COMPRESSIBLE = list(compressible())
+
+
+@pytest.mark.parametrize("target", LOSSLESS, ids=codecs.short_name)
+@pytest.mark.parametrize(("part", "name"), COMPRESSIBLE, ids=[name for _, name in COMPRESSIBLE])
+def test_real_images_there_and_back(part: Part10, name: str, target: str, scratch: Scratch) -> None:
+    """What a codec cannot hold is refused; what it takes comes back as it was."""
+    try:
+        native = (
+            to(part.data_set, part.transfer_syntax_uid, EXPLICIT, scratch)
+            if (part.transfer_syntax_uid != EXPLICIT)
+            else part.data_set
+        )
+        compressed = to(native, EXPLICIT, target, scratch)
+    except GatewayError as error:
+        pytest.skip(str(error))
+    before, between = dataset(native, EXPLICIT), dataset(compressed, target)
+    after = dataset(to(compressed, target, EXPLICIT, scratch), EXPLICIT)
+    for found in (between, after):
+        assert_same(pixels(found), pixels(before))
+        assert others(found) == others(before)
+    assert after.PhotometricInterpretation == before.PhotometricInterpretation
+
+
+def test_most_real_images_can_be_compressed(scratch: Scratch) -> None:
+    """The tests above skip what is refused: that is the smaller part."""
+    refused = 0
+    for part, _ in COMPRESSIBLE:
+        try:
+            transcode(memoryview(part.data_set), part.transfer_syntax_uid, [JPEG_LS, RLE], Loss(), scratch)
+        except GatewayError:
+            refused += 1
+    assert refused < len(COMPRESSIBLE) / 3
+
+
+DCMTK = {
+    "dcmdjpeg": ("JPEG-lossy.dcm", "JPGExtended.dcm", "SC_rgb_jpeg_gdcm.dcm", "SC_rgb_jpeg_dcmtk.dcm"),
+    "dcmdjpls": ("MR_small_jpeg_ls_lossless.dcm", "emri_small_jpeg_ls_lossless.dcm"),
+    "dcmdrle": ("MR_small_RLE.dcm", "SC_rgb_rle.dcm", "SC_rgb_rle_2frame.dcm", "rtdose_rle_1frame.dcm"),
+}
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("tool", "name"), [(tool, name) for tool, names in DCMTK.items() for name in names])
+async def test_decompression_against_dcmtk(tool: str, name: str, scratch: Scratch, tmp_path: Path) -> None:
+    part = next(part for part in REAL if part.path.name == name)
+    finished = await run([program(tool), part.path, tmp_path / "out.dcm"])
+    assert finished.returncode == 0, finished.output
+    theirs = dcmread(tmp_path / "out.dcm")
+    ours = dataset(to(part.data_set, part.transfer_syntax_uid, EXPLICIT, scratch), EXPLICIT)
+    difference = np.abs(pixels(ours).astype(int) - pixels(theirs).astype(int))
+    is_colour_of_jpeg = part.transfer_syntax_uid == JPEG_BASELINE
+    assert difference.max() <= (3 if is_colour_of_jpeg else 0)
+    assert ours.PhotometricInterpretation == theirs.PhotometricInterpretation
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("target", "tool"), [(RLE, "dcmdrle"), (JPEG_LS, "dcmdjpls")])
+@pytest.mark.parametrize("made", ["8 bit", "12 of 16 bit signed", "RGB", "several frames"])
+async def test_dcmtk_reads_what_we_write(made: str, target: str, tool: str, scratch: Scratch, tmp_path: Path) -> None:
+    found = dataset(to(IMAGES[made].encoded(), EXPLICIT, target, scratch), target)
+    found.file_meta.MediaStorageSOPClassUID = found.SOPClassUID
+    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
+    found.save_as(tmp_path / "in.dcm", enforce_file_format=True)
+    finished = await run([program(tool), tmp_path / "in.dcm", tmp_path / "out.dcm"])
+    assert finished.returncode == 0, finished.output
+    assert_same(pixels(dcmread(tmp_path / "out.dcm")), pixels(dataset(IMAGES[made].encoded(), EXPLICIT)))
