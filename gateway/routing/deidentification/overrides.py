@@ -70,6 +70,8 @@ def overrides_of(
     keep: tuple[AttributePath, ...], remove: tuple[AttributePath, ...], empty: tuple[AttributePath, ...]
 ) -> Overrides:
     """Those that keep, remove and empty the attributes at these paths."""
+    if not (keep or remove or empty):
+        return NO_OVERRIDES
     by_tag: dict[int, tuple[Override, ...]] = {}
     by_creator: dict[tuple[str, int, int], tuple[Override, ...]] = {}
     changes: tuple[tuple[Iterable[AttributePath], Change], ...] = ((keep, KEEP), (remove, REMOVE), (empty, ()))

@@ -12,7 +12,7 @@ from gateway.dataset.value import BULK
 from gateway.ports import KEEP, REMOVE, Change, Element, Refusal, Repainted
 from gateway.routing.deidentification.clean import cleaned
 from gateway.routing.deidentification.dummy import dummy
-from gateway.routing.deidentification.overrides import Overrides
+from gateway.routing.deidentification.overrides import NO_OVERRIDES, Overrides
 from gateway.routing.deidentification.private import SafePrivate
 from gateway.routing.deidentification.rulings import Ruling, Rulings, Treatment
 from gateway.routing.pseudonym import hashed_uid, is_well_known, shifted
@@ -61,9 +61,10 @@ class Deidentification:
             if element.tag != _PIXEL_DATA:
                 raise Refusal("the pixels cannot be masked: they are floating point numbers")
             return self.repaint
-        override = self.overrides.change_of(element)
-        if override is not None:
-            return override
+        if self.overrides is not NO_OVERRIDES:
+            override = self.overrides.change_of(element)
+            if override is not None:
+                return override
         ruling = self._ruling(element)
         if ruling is _KEPT:
             return KEEP
