@@ -12,7 +12,7 @@ from msgspec import UNSET
 from gateway.config.case_spec import CaseSpec, CasesSpec, ExpectedAtSpec, ExpectedSpec, SenderSpec
 from gateway.config.check import check
 from gateway.config.context import Context
-from gateway.config.findings import Findings
+from gateway.config.findings import Findings, did_you_mean
 from gateway.config.parse import FILE_LIMIT_BYTES, parse
 from gateway.config.tree import BrokenNode, MappingNode, Place, Plain, discreet, lossless
 from gateway.model import AssociationFacts, AttributePath, Mark, Problem
@@ -139,7 +139,8 @@ def _case(spec: CaseSpec, sender: SenderSpec, place: Place, folder: Path, contex
     if has_file and has_attributes:
         context.error(place.at("attributes"), "two-objects", "a test has `file` or `attributes`, not both")
     lost = place.node.lost if isinstance(place.node, MappingNode) else frozenset()
-    if not has_file and not has_attributes and lost.isdisjoint({"file", "attributes"}):
+    is_told = any(did_you_mean(name, ("file", "attributes")) for name in lost)
+    if not has_file and not has_attributes and not is_told:
         context.findings.error(place.holder, "no-object", "a test needs an object: `file` or `attributes`")
     if has_file and spec.transfer_syntax is not UNSET:
         at = place.at("transfer_syntax")

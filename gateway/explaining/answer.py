@@ -69,6 +69,8 @@ class Answer:
     status: int | None
     """What the C-STORE would be answered; None when there would be no C-STORE."""
     error_comment: str = ""
+    decided_by: str = ""
+    """The rule that drops, rejects or holds the object as a whole; empty when none does."""
     coercions: tuple[Judged, ...] = ()
     routes: tuple[Judged, ...] = ()
     leaving: tuple[Leaving, ...] = ()
@@ -78,8 +80,9 @@ class Answer:
 
     @property
     def destinations(self) -> tuple[str, ...]:
-        """Where it would go, each once, in order; none for what is held, discarded or refused."""
-        return tuple(dict.fromkeys(one.destination for one in self.leaving if one.destination))
+        """Where it would be sent, each once, in order; none for what is held, discarded or refused."""
+        sent = (one.destination for one in self.leaving if one.state is DeliveryState.PENDING)
+        return tuple(dict.fromkeys(name for name in sent if name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ def answer_json(answer: Answer, *, with_values: bool) -> dict[str, Any]:
         "fate": answer.fate,
         "status": None if answer.status is None else f"0x{answer.status:04X}",
         "error_comment": answer.error_comment if with_values or not is_failed else "",
+        "decided_by": answer.decided_by,
         "destinations": list(answer.destinations),
         "coercions": [_judged(one, with_values=with_values) for one in answer.coercions],
         "routes": [_judged(one, with_values=with_values) for one in answer.routes],

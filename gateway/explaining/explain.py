@@ -17,6 +17,9 @@ from gateway.rehearsal import Admission, Stored
 from gateway.routing.explain import Verdict
 from gateway.routing.table import RoutingTable
 
+WARNINGS = range(0xB000, 0xC000)
+"""Statuses that tell the sender that the object was taken (PS3.7 §C.4)."""
+
 
 async def explain(table: RoutingTable, subject: Subject, *, with_values: bool) -> Answer:
     """Decide on `subject` as if it came now over its association; a stored one as it lies there, without coercions.
@@ -41,12 +44,15 @@ async def explain(table: RoutingTable, subject: Subject, *, with_values: bool) -
     if not admission.is_admitted:
         return answer
     stored = await rehearsal.store(table, admission.association, subject.sent, subject.received_at)
-    coercions, routes = await _judged(table, subject, admission.association, stored, with_values=with_values)
+    coercions, routes, decided_by = await _judged(
+        table, subject, admission.association, stored, with_values=with_values
+    )
     return replace(
         answer,
         fate=_fate(stored),
         status=stored.status,
         error_comment=stored.error_comment,
+        decided_by=decided_by,
         coercions=coercions,
         routes=routes,
         leaving=tuple([await _leaving(table, stored, route) for route in stored.routes]),
@@ -55,17 +61,16 @@ async def explain(table: RoutingTable, subject: Subject, *, with_values: bool) -
 
 
 def _fate(stored: Stored) -> Fate:
-    if stored.status != 0 and not stored.routes:
-        return "refused"
     if not stored.routes:
-        return "discarded"
+        return "discarded" if stored.status == 0 or stored.status in WARNINGS else "refused"
     return "held" if all(route.state is DeliveryState.HELD for route in stored.routes) else "routed"
 
 
 async def _judged(
     table: RoutingTable, subject: Subject, association: AssociationFacts, stored: Stored, *, with_values: bool
-) -> tuple[tuple[Judged, ...], tuple[Judged, ...]]:
-    """Coercions and routes with their verdicts; none when the object cannot be read at all."""
+) -> tuple[tuple[Judged, ...], tuple[Judged, ...], str]:
+    """Coercions and routes with their verdicts, none when the object cannot be read at all; and the rule that decides
+    on the object as a whole."""
     sent = subject.sent
     try:
         facts = table.read_facts(
@@ -78,16 +83,16 @@ async def _judged(
             is_to_explain=True,
         )
     except Refusal:
-        return (), ()  # the status says it
+        return (), (), ""  # the status says it
     found = table.explain(facts, with_values=with_values)
     coercions = tuple(_coerced(found.coercions, sent.body.view(), sent.transfer_syntax_uid))
     if any(one.refusal for one in coercions):
-        return coercions, tuple(Judged(_not_reached(verdict)) for verdict in found.rules)
+        return coercions, tuple(Judged(_not_reached(verdict)) for verdict in found.rules), ""
     routes = [
         await _routed(table, verdict, rule.actions_json, stored)
         for verdict, rule in zip(found.rules, table.rules, strict=True)
     ]
-    return coercions, tuple(routes)
+    return coercions, tuple(routes), "" if found.decision is None else found.decision.rule
 
 
 def _coerced(verdicts: Sequence[Verdict], view: memoryview, syntax: str) -> list[Judged]:

@@ -8,7 +8,7 @@ from gateway.dataset.dictionary import name_of as keyword_or_tag
 from gateway.dataset.difference import Difference
 from gateway.destination.contexts import named
 from gateway.explaining.answer import Answer, Fate, Judged, Leaving, Proposal
-from gateway.model import AttributePath
+from gateway.model import AttributePath, DeliveryState
 from gateway.routing.explain import Reason
 
 MOST_DIFFERENCES = 200
@@ -46,11 +46,13 @@ def answer_lines(answer: Answer, *, with_values: bool = False) -> Iterator[str]:
 def outcome(answer: Answer, *, with_values: bool = False) -> str:
     """Where it goes, in one line."""
     if answer.fate == "routed":
-        places = [f"{one.destination} ({one.rule})" for one in answer.leaving if one.destination]
-        held = "; and held" if len(places) < len(answer.leaving) else ""
-        return f"to {', '.join(places)}{held}"
-    rules = ", ".join(dict.fromkeys(repr(one.rule) for one in answer.leaving))
-    why = f" (by {rules})" if rules else ""
+        places = [f"{one.destination} ({one.rule})" for one in answer.leaving if one.state is DeliveryState.PENDING]
+        held = [
+            f"{one.destination or 'nobody'} ({one.rule})" for one in answer.leaving if one.state is DeliveryState.HELD
+        ]
+        return f"to {', '.join(places)}" + (f"; held for {', '.join(held)}" if held else "")
+    rules = dict.fromkeys([answer.decided_by] if answer.decided_by else [one.rule for one in answer.leaving])
+    why = f" (by {', '.join(map(repr, rules))})" if rules else ""
     if answer.status is None:
         return FATES[answer.fate]
     comment = f": {answer.error_comment}" if answer.error_comment and (with_values or _is_discreet(answer)) else ""
@@ -115,7 +117,8 @@ def _refusal_text(refusal: str, *, with_values: bool) -> str:
 def _leaving_text(leaving: Leaving, *, with_values: bool) -> str:
     if leaving.refusal:
         return f"{leaving.destination}: {_refusal_text(leaving.refusal, with_values=with_values)}"
-    return f"{leaving.destination}{_proposal_text(leaving.proposal)}" if leaving.proposal else leaving.destination
+    held = ", when it is released" if leaving.state is DeliveryState.HELD else ""
+    return f"{leaving.destination}{_proposal_text(leaving.proposal) if leaving.proposal else ''}{held}"
 
 
 def _proposal_text(proposal: Proposal) -> str:

@@ -81,9 +81,13 @@ class Finished:
 
 
 async def run(
-    command: Sequence[str | Path], *, timeout_s: float = 60.0, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    *,
+    timeout_s: float = 60.0,
+    environment: Mapping[str, str] | None = None,
+    folder: Path = REPOSITORY,
 ) -> Finished:
-    """Run a program to its end; the event loop goes on meanwhile.
+    """Run a program to its end, in `folder`; the event loop goes on meanwhile.
 
     Raises:
         subprocess.TimeoutExpired: it was killed after `timeout_s`.
@@ -96,7 +100,7 @@ async def run(
         stderr=subprocess.STDOUT,
         timeout=timeout_s,
         env={**os.environ, **(environment or {})},
-        cwd=REPOSITORY,
+        cwd=folder,
         check=False,
     )
     return Finished(done.returncode, done.stdout.decode(errors="replace"))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from gateway.config import tests_schema as schema_of_tests
@@ -14,6 +15,7 @@ from gateway.config.cases import files_of, read_cases
 from gateway.config.parse import resolve_plain
 from gateway.routing.attribute import parse
 from tests.support.golden import FOLDER, check_golden
+from tests.unit.config.test_effective import Loader
 
 ROOT = Path(__file__).parents[3]
 BAD = sorted((FOLDER / "cases").glob("*.test.yaml"))
@@ -88,7 +90,14 @@ def test_the_committed_schema_is_the_generated_one() -> None:
     assert committed.read_text() == generated, "run `gateway schema --tests > schemas/test.schema.json`"
 
 
-def test_the_schema_takes_the_shipped_tests_and_no_misspelt_setting() -> None:
+@pytest.mark.parametrize("path", sorted((ROOT / "rules").glob("*.test.yaml")), ids=lambda path: path.name)
+def test_the_shipped_tests_are_right_in_an_editor(path: Path) -> None:
+    tree = yaml.load(path.read_text(), Loader=Loader)
+    assert [error.message for error in Draft202012Validator(schema_of_tests()).iter_errors(tree)] == []
+    assert path.read_text().startswith("# yaml-language-server: $schema=../schemas/test.schema.json\n")
+
+
+def test_the_schema_takes_no_misspelt_setting() -> None:
     validator = Draft202012Validator(schema_of_tests())
     Draft202012Validator.check_schema(schema_of_tests())
     right = {"tests": [{"name": "a", "attributes": {}, "expect": {"status": "0x0000"}}]}

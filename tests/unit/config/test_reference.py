@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from gateway import ports
 from gateway.config import reference, schema
 from gateway.dataset.scan import wanted
 from gateway.dimse.memory import MemoryDataSet
-from gateway.model import AssociationFacts
+from gateway.model import AssociationFacts, AttributePath
 from gateway.ports import Predicate, Refusal, Registry
 from gateway.routing.facts import ObjectFacts, needed, read_facts
 from gateway.routing.kinds import build_actions, build_predicate
@@ -73,8 +73,7 @@ def _fail(path: tuple[str | int, ...], code: str, message: str) -> None:
     raise AssertionError(f"{path}: {code}: {message}")
 
 
-def facts(attributes: object) -> ObjectFacts:
-    paths = tuple(attributes)  # type: ignore[call-overload]
+def facts(attributes: Iterable[AttributePath]) -> ObjectFacts:
     return read_facts(
         association=ASSOCIATION,
         sop_class_uid=CT,
@@ -82,7 +81,7 @@ def facts(attributes: object) -> ObjectFacts:
         transfer_syntax_uid=EXPLICIT,
         body=MemoryDataSet(compose(SAMPLE, EXPLICIT)),
         received_at=NOW,
-        attributes=wanted(needed(paths)),
+        attributes=wanted(needed(attributes)),
     )
 
 
@@ -114,7 +113,7 @@ def test_examples_are_valid_in_an_editor(name: str, cls: type, registry: Registr
 @pytest.mark.parametrize(("name", "cls"), PREDICATES)
 def test_examples_of_predicates_decide(name: str, cls: type) -> None:
     config = yaml.load(getattr(cls, "example", ""), Loader=Loader)
-    predicate = build_predicate(config, _fail, AnyResources())  # type: ignore[arg-type]
+    predicate = build_predicate(config, _fail, AnyResources())
     assert predicate is not None
     assert predicate(facts(predicate.attributes())) in (True, False)
 
@@ -122,7 +121,7 @@ def test_examples_of_predicates_decide(name: str, cls: type) -> None:
 @pytest.mark.parametrize(("name", "cls"), ACTIONS)
 def test_examples_of_actions_do_something_or_refuse(name: str, cls: type) -> None:
     config = yaml.load(getattr(cls, "example", ""), Loader=Loader)
-    (action,) = build_actions([config], _fail, AnyResources())  # type: ignore[arg-type]
+    (action,) = build_actions([config], _fail, AnyResources())
     known = facts(action.attributes())
     try:
         edits = tuple(action.edits(known))

@@ -14,7 +14,7 @@ from gateway.config.parse import resolve_plain
 
 ROOT = Path(__file__).parents[3]
 COMMITTED = ROOT / "schemas" / "gateway.schema.json"
-SITE = sorted((ROOT / "rules").glob("*.yaml"))
+SITE = sorted(path for path in (ROOT / "rules").glob("*.yaml") if not path.name.endswith(".test.yaml"))
 
 
 class EditorLoader(yaml.SafeLoader):

@@ -61,7 +61,7 @@ routes:
     to: [files]
 unmatched: hold
 """
-HEAD = {
+HEAD: dict[str, object] = {
     "Modality": "CT",
     "BodyPartExamined": "HEAD",
     "PatientName": "Doe^Jane",
@@ -70,7 +70,8 @@ HEAD = {
     "RequestAttributesSequence": [{"ScheduledProcedureStepID": "secret-7"}],
 }
 NO_LAST_ROUTE = {"to: [files]\n": "to: [files]\n    enabled: false\n"}
-REPORT = {"Modality": "SR"}
+NEVER = "    when: {modality: [US]}\n    then: [{remove: [StationName]}]\n"
+REPORT: dict[str, object] = {"Modality": "SR"}
 SECRETS = ("Doe", "4711", "High Street", "secret-7")
 NOT_ADMITTED = ("not admitted", None, ())
 CT1 = AssociationFacts("CT1", "GATEWAY", "10.1.0.7", listener="port-11112")
@@ -146,6 +147,18 @@ async def test_values_of_the_object_are_shown_only_when_asked_for(table: Callabl
             ("refused", 0xC000, ()),
             id="a coercion that cannot be done",
         ),
+        pytest.param({NEVER: "    then: [drop]\n"}, HEAD, CT1, ("discarded", 0, ()), id="dropped"),
+        pytest.param(
+            {NEVER: "    then: [{drop: {status: 0xB006}}]\n"},
+            HEAD,
+            CT1,
+            ("discarded", 0xB006, ()),
+            id="dropped, warned",
+        ),
+        pytest.param(
+            {NEVER: "    then: [{reject: {status: 0xA701}}]\n"}, HEAD, CT1, ("refused", 0xA701, ()), id="by a rule"
+        ),
+        pytest.param({NEVER: "    then: [hold]\n"}, HEAD, CT1, ("held", 0, ()), id="held by a rule"),
         pytest.param({}, HEAD, replace(CT1, remote_host="10.9.0.1"), NOT_ADMITTED, id="from elsewhere"),
         pytest.param({}, HEAD, replace(CT1, calling_ae_title="FINDER"), NOT_ADMITTED, id="may not store"),
         pytest.param({}, HEAD, replace(CT1, called_ae_title="OTHER"), NOT_ADMITTED, id="calls another"),
@@ -160,6 +173,12 @@ async def test_fate(
 ) -> None:
     answer = await answer_for(table(**replaced), attributes, facts)
     assert (answer.fate, answer.status, answer.destinations) == expected
+
+
+async def test_a_rule_that_decides_is_named(table: Callable[..., RoutingTable]) -> None:
+    answer = await answer_for(table(**{NEVER: "    then: [drop]\n"}), HEAD)
+    assert answer.decided_by == "never"
+    assert "accepted and thrown away (by 'never'), status 0x0000" in "\n".join(answer_lines(answer))
 
 
 async def test_why_an_action_cannot_be_done_is_told_with_values_alone(table: Callable[..., RoutingTable]) -> None:

@@ -1,0 +1,57 @@
+"""Every YAML block in the documents is right: whole configurations, sections, parts of rules, and tests of rules."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.config import load
+from gateway.config.cases import read_cases
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "rules").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{path.relative_to(ROOT)}:{path.read_text()[: match.start()].count(chr(10)) + 2}")
+    for path in DOCUMENTS
+    for match in re.finditer(r"^```yaml\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    for block in [match[1]]
+]
+GATEWAY = "gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}\n"
+PEERS = "peers: {research: {ae_title: RESEARCH, address: 'research.example.org:104'}}\n"
+KEYS = "keys: {research: '${file:research.key}'}\n"
+CONDITIONS = "conditions: {head: {attribute: {select: BodyPartExamined, equals: HEAD}}}\n"
+TABLE = "CT1,North\nCT2,South\n"
+
+
+def completed(block: str) -> str:
+    """A whole configuration, with what the block leaves out."""
+    names = {match[1] for match in re.finditer(r"^(\w+):", block, re.MULTILINE)}
+    if names <= {"when", "then", "to"}:
+        rule = "".join(f"    {line}\n" for line in block.splitlines())
+        sends_nowhere = re.search(r"^  - (drop|reject)\b", block, re.MULTILINE) is not None
+        to = "" if "to" in names or sends_nowhere else "    to: [research]\n"
+        return GATEWAY + PEERS + KEYS + CONDITIONS + f"routes:\n  - name: example\n{to}{rule}unmatched: hold\n"
+    parts = {"gateway": GATEWAY, "peers": PEERS, "keys": KEYS, "unmatched": "unmatched: hold\n"}
+    missing = "".join(text for name, text in parts.items() if name not in names)
+    return missing + block.replace("${file:/run/secrets/research.key}", "${file:research.key}")
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(BLOCKS) > 30
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_is_right(block: str, tmp_path: Path) -> None:
+    if re.search(r"^tests:", block, re.MULTILINE):
+        path = tmp_path / "a.test.yaml"
+        path.write_text(block)
+        assert [str(problem) for problem in read_cases(path).problems] == []
+        return
+    (tmp_path / "research.key").write_text("a secret of the examples\n")
+    for name in re.findall(r"[\w-]+\.(?:csv|tsv|txt)\b", block):
+        (tmp_path / name).write_text(TABLE)
+    (tmp_path / "site.yaml").write_text(completed(block))
+    problems = load(tmp_path, {}).problems
+    assert [str(problem) for problem in problems if problem.severity == "error"] == []
