@@ -8,17 +8,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gateway.dataset.dictionary import SEQUENCE, takes_count, vm_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
-from gateway.dataset.value import TEXT_WITH_BACKSLASH
+from gateway.dataset.value import MAX_TEXT_BYTES, TEXT_WITH_BACKSLASH
 from gateway.model import AttributePath
-from gateway.ports import Edit, Facts, action
+from gateway.ports import Edit, Facts, Refusal, action
 from gateway.routing.attribute import called
 from gateway.routing.field import RemoveTarget, SetTarget
 from gateway.routing.template import Template
+
+MAX_EDITED_CHARACTERS: Final = MAX_TEXT_BYTES // 4
+"""Whatever the character set: no more than four bytes a character are read."""
 
 Problems = Iterable[tuple[tuple[str | int, ...], str]]
 
@@ -28,6 +31,18 @@ def split(path: AttributePath, text: str) -> tuple[str, ...]:
     if not text:
         return ()
     return (text,) if vr_at(path) in TEXT_WITH_BACKSLASH else tuple(text.split("\\"))
+
+
+def whole_values(facts: Facts, path: AttributePath) -> tuple[str, ...] | None:
+    """`facts.values`, for what new values are made of.
+
+    Raises:
+        Refusal: the text is so long that `facts` may have read only its beginning.
+    """
+    values = facts.values(path)
+    if values and sum(map(len, values)) > MAX_EDITED_CHARACTERS:
+        raise Refusal(f"{called(path)} cannot be edited: it has more than {MAX_EDITED_CHARACTERS} characters")
+    return values
 
 
 @action("set")
@@ -105,7 +120,7 @@ def _appended(path: AttributePath, template: Template, facts: Facts) -> Iterator
     added = split(path, template.render(facts))
     if not added:
         return
-    filled = [(place, before) for place in facts.places(path) if (before := facts.values(place))]
+    filled = [(place, before) for place in facts.places(path) if (before := whole_values(facts, place))]
     for place, before in filled:
         yield Edit(place, (*before, *added))
     if path.steps or not filled:
@@ -160,7 +175,7 @@ class Copy:
 
     def edits(self, facts: Facts) -> Iterable[Edit]:
         pairs = _pairs(self.from_, self.to, facts)
-        return [Edit(to, values) for source, to in pairs if (values := facts.values(source)) is not None]
+        return [Edit(to, values) for source, to in pairs if (values := whole_values(facts, source)) is not None]
 
     def attributes(self) -> Iterable[AttributePath]:
         return (self.from_, *_by_creator((self.to,)))
@@ -183,7 +198,7 @@ class Move:
     def edits(self, facts: Facts) -> Iterable[Edit]:
         edits: list[Edit] = []
         for source, to in _pairs(self.from_, self.to, facts):
-            values = facts.values(source)
+            values = whole_values(facts, source)
             if values is not None:
                 edits += [Edit(source, None), Edit(to, values)]
         return edits

@@ -11,6 +11,7 @@ from gateway.dataset.dictionary import (
 )
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
+from gateway.dataset.value import MAX_TEXT_BYTES
 from gateway.model import AttributePath
 from gateway.ports import KEEP, Change, Element, Facts, Refusal, Rewrite, action
 from gateway.routing.action import Problems
@@ -97,6 +98,8 @@ class HashedUIDs:
             return KEEP
         if not element.values and element.vr not in _UI:
             raise Refusal(f"{name_of(element.tag)} cannot be replaced: it holds no UID (its VR is {element.vr})")
+        if element.length_bytes > MAX_TEXT_BYTES:
+            raise Refusal(f"{name_of(element.tag)} cannot be replaced: its {element.length_bytes} bytes are too many")
         after = tuple(self._hashed(uid) for uid in element.values)
         return KEEP if after == element.values else after
 
@@ -176,6 +179,8 @@ class ShiftedDates:
             return KEEP
         if not element.values:
             return KEEP if element.vr in _DATES else self._unparsable(element, f"its VR is {element.vr}")
+        if element.length_bytes > MAX_TEXT_BYTES:
+            return self._unparsable(element, f"its {element.length_bytes} bytes are too many")
         vr = "DA" if is_of(element, _DA) else "DT"
         after = tuple(self._moved(value, vr, element) for value in element.values)
         return after if any(after) else ()

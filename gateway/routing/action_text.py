@@ -14,7 +14,7 @@ from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
 from gateway.model import AttributePath
 from gateway.ports import Edit, Facts, Refusal, action
-from gateway.routing.action import Problems, split
+from gateway.routing.action import Problems, split, whole_values
 from gateway.routing.attribute import called
 from gateway.routing.field import Key, SetTarget, TableFile
 from gateway.routing.pattern import Regex, replacement_of
@@ -32,7 +32,7 @@ def each_value(paths: Iterable[AttributePath], facts: Facts, new: Callable[[str]
     """The edits that give every value at `paths` the text that `new` makes of it; none where nothing changes."""
     for path in paths:
         for place in facts.places(path):
-            before = facts.values(place) or ()
+            before = whole_values(facts, place) or ()
             after = tuple(value and new(value) for value in before)
             if after != before:
                 yield Edit(place, after if any(after) else ())
@@ -206,7 +206,7 @@ map:
             yield ("table",), f"{called(path)}: {len(wrong)} new values in the file are not possible: {wrong[0]}"
 
     def _edit(self, place: AttributePath, facts: Facts) -> Iterator[Edit]:
-        before = facts.values(place) or ()
+        before = whole_values(facts, place) or ()
         known = self.values if self.values is not None else self.table or {}
         after: list[str] = []
         for value in before:
@@ -244,7 +244,7 @@ class Hash:
 
     def edits(self, facts: Facts) -> Iterable[Edit]:
         places = [place for path in self.attributes_ for place in facts.places(path)]
-        return [Edit(place, self._hashed(facts.values(place) or ())) for place in places]
+        return [Edit(place, self._hashed(whole_values(facts, place) or ())) for place in places]
 
     def attributes(self) -> Iterable[AttributePath]:
         return self.attributes_

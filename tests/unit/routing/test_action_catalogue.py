@@ -777,6 +777,29 @@ def test_text_in_place_of_items_is_refused(resources: FileResources) -> None:
         edited(sample_of_wrong_vrs(), built({"set": {"AccessionNumber": "A"}}, resources))
 
 
+LONG: dict[str, object] = {
+    "copy": {"copy": {"from": "TextValue", "to": "ImageComments"}},
+    "move": {"move": {"from": "TextValue", "to": "ImageComments"}},
+    "case": {"case": {"attributes": "TextValue", "to": "upper"}},
+    "replace": {"replace": {"attributes": "TextValue", "pattern": "a", "with": "b"}},
+    "truncate": {"truncate": {"attributes": "TextValue", "to": 5}},
+    "hash": {"hash": {"attributes": "TextValue", "key": "research"}},
+}
+
+
+@pytest.mark.parametrize("config", LONG.values(), ids=LONG)
+def test_texts_that_are_not_read_to_their_end_are_not_cut(config: object, resources: FileResources) -> None:
+    data = Write(ENCODINGS[EXPLICIT]).element("TextValue", "UT", "a" * (1 << 21))
+    with pytest.raises(Refusal, match="TextValue cannot be edited: it has more than 262144 characters"):
+        edited(data, built(config, resources))
+
+
+def test_many_uids_are_not_cut(resources: FileResources) -> None:
+    data = Write(ENCODINGS[EXPLICIT]).element("IrradiationEventUID", "UN", "1.2.3\\" * 200_000 + "1.2")
+    with pytest.raises(Refusal, match="IrradiationEventUID cannot be replaced"):
+        edited(data, built({"hash_uid": {"key": "research"}}, resources))
+
+
 UNPARSABLE = {
     "word": ("DA", "yesterday", None),
     "year": ("DA", "2020", None),
