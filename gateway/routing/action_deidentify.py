@@ -105,7 +105,7 @@ deidentify:
   key: research
   keep: [PatientSex, PatientAge]
   remove: [ProtocolName]
-  replace: {PatientID: "TRIAL-{{ StudyID }}"}
+  replace: {PatientName: Subject, ClinicalTrialSponsorName: A sponsor}
 """
 
     key: Key
