@@ -7,6 +7,7 @@ knows no secrets, opens no file by name but scratch, and writes nothing about ob
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import mmap
 import os
@@ -21,6 +22,8 @@ LINE_BYTES = 1 << 20
 """Longest line of JSON."""
 OUT_OF_MEMORY = 71
 """Exit code after a MemoryError was answered: who knows what is left of the heap."""
+SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS})
+"""Nothing against the object: it is tried again later."""
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 _CPU_GRACE_S = 10
 _PAGE_BYTES = resource.getpagesize()
@@ -88,10 +91,8 @@ def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[s
         return {"outcome": "refused", "reason": str(error)}
     except MemoryError:
         return {"outcome": "out_of_memory"}
-    except OSError as error:
-        return {"outcome": "short", "reason": f"{os.strerror(error.errno or 0)}"}
-    except Exception as error:  # its text may quote the object
-        return {"outcome": "failed", "reason": f"{type(error).__name__} in {_place(error)}"}
+    except Exception as error:
+        return _misfortune(error)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     return {
@@ -100,6 +101,15 @@ def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[s
         "sop_instance_uid": done.sop_instance_uid,
         "length_bytes": length_bytes,
     }
+
+
+def _misfortune(error: Exception) -> dict[str, Any]:
+    """What was not foreseen. Its text may quote the object, and stays here."""
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # mapping a file
+        return {"outcome": "out_of_memory"}
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
+        return {"outcome": "short", "reason": os.strerror(error.errno)}
+    return {"outcome": "failed", "reason": f"{type(error).__name__} in {_place(error)}"}
 
 
 def _limited(memory_bytes: int, time_limit_s: float) -> Callable[[int], None]:

@@ -41,13 +41,21 @@ class ConversionPool:
     """`gateway.ports.Converter` by worker processes; `folder` is for objects on their way, in files without names."""
 
     def __init__(
-        self, limits: ConversionLimits, folder: str, meter: Meter, *, idle_s: float = IDLE_S, module: str = CHILD
+        self,
+        limits: ConversionLimits,
+        folder: str,
+        meter: Meter,
+        *,
+        idle_s: float = IDLE_S,
+        module: str = CHILD,
+        events: Any = log,
     ) -> None:
         self._limits = limits
         self._folder = folder
         self._meter = meter
         self._idle_s = idle_s
         self._module = module
+        self._log = events
         self._places = asyncio.Semaphore(limits.workers)
         self._idle: list[WorkerProcess] = []
         self._busy: set[WorkerProcess] = set()
@@ -111,9 +119,9 @@ class ConversionPool:
                         answer = await self._done(job, source, result)
                     except WorkerDied as error:
                         died = error
-                        log.warning("conversion.worker_died", how=str(error), kind=conversion.kind)
+                        self._log.warning("conversion.worker_died", how=str(error), kind=conversion.kind)
                         continue
-                    return _read(answer, result)
+                    return _read(answer, result, self._log)
         raise ConversionFailed("crashed", f"the codec crashed, {TRIES} times ({died})")
 
     async def _done(self, job: Mapping[str, Any], source: IO[bytes], result: IO[bytes]) -> Answer:
@@ -121,7 +129,7 @@ class ConversionPool:
         try:
             answer = await worker.run(job, (source.fileno(), result.fileno()), self._limits.time_limit_s)
         except WorkerTooSlow as error:
-            log.warning("conversion.too_slow", kind=job["kind"], limit_s=self._limits.time_limit_s)
+            self._log.warning("conversion.too_slow", kind=job["kind"], limit_s=self._limits.time_limit_s)
             raise ConversionFailed("timed_out", f"the conversion was {error}; see gateway.conversion.time") from None
         finally:
             self._busy.discard(worker)
@@ -140,7 +148,7 @@ class ConversionPool:
             await worker.kill()
         else:
             worker = await WorkerProcess.start(self._folder, self._module)
-            log.info("conversion.worker_started", pid=worker.pid)
+            self._log.info("conversion.worker_started", pid=worker.pid)
         try:
             self._check_open()  # it may have ended while this one started
         except Temporary:
@@ -207,7 +215,7 @@ def _copied(body: EncodedDataSet, folder: str) -> IO[bytes]:
     return file
 
 
-def _read(answer: Answer, result: IO[bytes]) -> Converted:
+def _read(answer: Answer, result: IO[bytes], events: Any) -> Converted:
     """What the answer means. Raises ConversionFailed and Temporary."""
     outcome = answer["outcome"]
     if outcome == "converted":
@@ -219,5 +227,5 @@ def _read(answer: Answer, result: IO[bytes]) -> Converted:
     if outcome == "short":
         raise Temporary(f"no room for a conversion: {answer['reason']}")
     if outcome == "failed":
-        log.error("conversion.failed", error=answer["reason"])
+        events.error("conversion.failed", error=answer["reason"])
     raise ConversionFailed(outcome, f"it cannot be converted: {_REASONS[outcome]}")
