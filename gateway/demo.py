@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.data import get_testdata_file
 from pynetdicom import evt
 
-from gateway import explaining, scu
+from gateway import explaining, rehearsal, scu
 from gateway.app import Gateway
 from gateway.config import load
 from gateway.dataset.part10 import DicomFile, read_dicom_file
@@ -199,11 +199,12 @@ async def _journey(
     folder: Path,
 ) -> Journey:
     subjects = explaining.of_files([file.path], AssociationFacts(title, "GATEWAY", LOOPBACK), datetime.now(UTC))
-    answers = [
-        await explaining.explain(table, subject, with_values=True)
-        for subject in subjects
-        if isinstance(subject, explaining.Subject)
-    ]
+    async with rehearsal.staged(table) as stage:
+        answers = [
+            await explaining.explain(stage, subject, with_values=True)
+            for subject in subjects
+            if isinstance(subject, explaining.Subject)
+        ]
     rows = found.list(DeliveryFilter(sop_instance_uid=file.sop_instance_uid), 100)
     return Journey(
         file, title, answers[0], status, tuple((row, _arrived(table, row, file, arrivals, folder)) for row in rows)

@@ -7,8 +7,8 @@ An object goes through admission, the C-STORE handler and what a delivery does b
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
@@ -25,7 +25,7 @@ from gateway.dimse.message import CommandField
 from gateway.dimse.services import OPERATIONS
 from gateway.handlers.store import StoreDesk, handle_store
 from gateway.model import AssociationFacts, Delivery, Instance, PayloadRef, Route
-from gateway.ports import EncodedDataSet, GatewayError, Journal, NoMeter, Outbound
+from gateway.ports import Converter, EncodedDataSet, GatewayError, Journal, NoMeter, Outbound
 from gateway.routing.table import RoutingTable
 
 
@@ -89,7 +89,25 @@ async def store(table: RoutingTable, association: AssociationFacts, sent: Sent, 
     return Stored(int(status), "", journal.instance, journal.body, journal.routes, meter.is_unmatched)
 
 
-async def leave(table: RoutingTable, instance: Instance, body: EncodedDataSet, route: Route) -> Outbound:
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a rehearsal works with: the rules, and worker processes that convert where rules say so."""
+
+    table: RoutingTable
+    converter: Converter
+
+
+@asynccontextmanager
+async def staged(table: RoutingTable) -> AsyncIterator[Stage]:
+    """A stage for any number of objects; its workers start when they are needed and end with it."""
+    pool = ConversionPool(table.settings.conversion, tempfile.gettempdir(), NoMeter(), events=_SILENT)
+    try:
+        yield Stage(table, pool)
+    finally:
+        await pool.close()
+
+
+async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, route: Route) -> Outbound:
     """What would be sent to the route's destination, conversions included. `body` stays the caller's to close.
 
     Raises:
@@ -106,10 +124,7 @@ async def leave(table: RoutingTable, instance: Instance, body: EncodedDataSet, r
         created_at=instance.received_at,
         due_at=instance.received_at,
     )
-    pool = ConversionPool(table.settings.conversion, tempfile.gettempdir(), NoMeter())  # starts nothing unless asked
-    async with AsyncExitStack() as parts:
-        parts.push_async_callback(pool.close)
-        return await outbound_for(delivery, _Borrowed(body), table.resources, pool)
+    return await outbound_for(delivery, _Borrowed(body), stage.table.resources, stage.converter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +148,9 @@ class _Meter(NoMeter):
 class _Silent:
     """Nothing happened: nothing is logged."""
 
+    def info(self, name: str, **fields: object) -> None: ...
     def warning(self, name: str, **fields: object) -> None: ...
+    def error(self, name: str, **fields: object) -> None: ...
 
 
 _SILENT = _Silent()

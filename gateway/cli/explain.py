@@ -17,6 +17,7 @@ from gateway.explaining.text import answer_lines
 from gateway.life import exit_code
 from gateway.model import AssociationFacts
 from gateway.ports import DeliveryFilter, GatewayError
+from gateway.rehearsal import staged
 from gateway.routing.table import RoutingTable
 
 Subjects = Iterator[explaining.Subject | explaining.Unexplained]
@@ -103,18 +104,19 @@ async def _explain(
 ) -> None:
     """Show the first `limit` answers, count all."""
     shown: list[explaining.Answer] = []
-    for subject in subjects:
-        if isinstance(subject, explaining.Unexplained):
-            tally.skip(subject)
-            if tally.unexplained_count <= max(limit, 1):
-                click.echo(f"gateway: {subject.name}: {subject.reason}", err=True)
-            continue
-        answer = await explaining.explain(table, subject, with_values=with_values)
-        tally.add(answer)
-        if tally.objects <= limit and is_text:
-            click.echo("\n".join(answer_lines(answer, with_values=with_values)))
-        elif tally.objects <= limit:
-            shown.append(answer)
+    async with staged(table) as stage:
+        for subject in subjects:
+            if isinstance(subject, explaining.Unexplained):
+                tally.skip(subject)
+                if tally.unexplained_count <= max(limit, 1):
+                    click.echo(f"gateway: {subject.name}: {subject.reason}", err=True)
+                continue
+            answer = await explaining.explain(stage, subject, with_values=with_values)
+            tally.add(answer)
+            if tally.objects <= limit and is_text:
+                click.echo("\n".join(answer_lines(answer, with_values=with_values)))
+            elif tally.objects <= limit:
+                shown.append(answer)
     if not is_text:
         click.echo(json.dumps(as_json(shown, tally, with_values=with_values), indent=2, ensure_ascii=False))
         return

@@ -13,7 +13,7 @@ from gateway.explaining.answer import Answer, Fate, Judged, Leaving, Proposal
 from gateway.explaining.subjects import Subject
 from gateway.model import AssociationFacts, DeliveryState, Instance, Peer, Route
 from gateway.ports import EncodedDataSet, GatewayError, Outbound, Refusal, Unreadable
-from gateway.rehearsal import Admission, Stored
+from gateway.rehearsal import Admission, Stage, Stored
 from gateway.routing.explain import Verdict
 from gateway.routing.table import RoutingTable
 
@@ -21,13 +21,15 @@ WARNINGS = range(0xB000, 0xC000)
 """Statuses that tell the sender that the object was taken (PS3.7 §C.4)."""
 
 
-async def explain(table: RoutingTable, subject: Subject, *, with_values: bool) -> Answer:
+async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> Answer:
     """Decide on `subject` as if it came now over its association; a stored one as it lies there, without coercions.
 
     `with_values` keeps what predicates compared; differences always know their values.
     """
     if subject.deliveries:
-        table = replace(table, coercions=())
+        stage = replace(stage, table=replace(stage.table, coercions=()))
+    table = stage.table
+    if subject.deliveries:
         admission = Admission(subject.association, f"stored {subject.received_at:%Y-%m-%d %H:%M:%S %Z}", True)
     else:
         admission = rehearsal.admission(table, subject.association)
@@ -45,7 +47,7 @@ async def explain(table: RoutingTable, subject: Subject, *, with_values: bool) -
         return answer
     stored = await rehearsal.store(table, admission.association, subject.sent, subject.received_at)
     coercions, routes, decided_by = await _judged(
-        table, subject, admission.association, stored, with_values=with_values
+        stage, subject, admission.association, stored, with_values=with_values
     )
     return replace(
         answer,
@@ -55,8 +57,8 @@ async def explain(table: RoutingTable, subject: Subject, *, with_values: bool) -
         decided_by=decided_by,
         coercions=coercions,
         routes=routes,
-        leaving=tuple([await _leaving(table, stored, route) for route in stored.routes]),
-        owed=tuple([await _owed(table, subject, index) for index in range(len(subject.deliveries))]),
+        leaving=tuple([await _leaving(stage, stored, route) for route in stored.routes]),
+        owed=tuple([await _owed(stage, subject, index) for index in range(len(subject.deliveries))]),
     )
 
 
@@ -67,13 +69,13 @@ def _fate(stored: Stored) -> Fate:
 
 
 async def _judged(
-    table: RoutingTable, subject: Subject, association: AssociationFacts, stored: Stored, *, with_values: bool
+    stage: Stage, subject: Subject, association: AssociationFacts, stored: Stored, *, with_values: bool
 ) -> tuple[tuple[Judged, ...], tuple[Judged, ...], str]:
     """Coercions and routes with their verdicts, none when the object cannot be read at all; and the rule that decides
     on the object as a whole."""
     sent = subject.sent
     try:
-        facts = table.read_facts(
+        facts = stage.table.read_facts(
             association=association,
             sop_class_uid=sent.sop_class_uid,
             sop_instance_uid=sent.sop_instance_uid,
@@ -84,13 +86,13 @@ async def _judged(
         )
     except Refusal:
         return (), (), ""  # the status says it
-    found = table.explain(facts, with_values=with_values)
+    found = stage.table.explain(facts, with_values=with_values)
     coercions = tuple(_coerced(found.coercions, sent.body.view(), sent.transfer_syntax_uid))
     if any(one.refusal for one in coercions):
         return coercions, tuple(Judged(_not_reached(verdict)) for verdict in found.rules), ""
     routes = [
-        await _routed(table, verdict, rule.actions_json, stored)
-        for verdict, rule in zip(found.rules, table.rules, strict=True)
+        await _routed(stage, verdict, rule.actions_json, stored)
+        for verdict, rule in zip(found.rules, stage.table.rules, strict=True)
     ]
     return coercions, tuple(routes), "" if found.decision is None else found.decision.rule
 
@@ -122,28 +124,28 @@ def _not_reached(verdict: Verdict) -> Verdict:
     return replace(verdict, is_reached=False, edits=(), refusal="")
 
 
-async def _routed(table: RoutingTable, verdict: Verdict, actions_json: str, stored: Stored) -> Judged:
+async def _routed(stage: Stage, verdict: Verdict, actions_json: str, stored: Stored) -> Judged:
     """One route with what its actions change in what is stored."""
     if not verdict.is_applied or not actions_json or stored.instance is None or stored.body is None:
         return Judged(verdict, refusal=verdict.refusal)
     route = Route(verdict.name, next(iter(verdict.to), ""), actions_json)
-    changed, _, refusal = await _sent_on(table, stored.instance, stored.body, route)
+    changed, _, refusal = await _sent_on(stage, stored.instance, stored.body, route)
     return Judged(verdict, changed, refusal)
 
 
-async def _leaving(table: RoutingTable, stored: Stored, route: Route) -> Leaving:
+async def _leaving(stage: Stage, stored: Stored, route: Route) -> Leaving:
     assert stored.instance is not None
     assert stored.body is not None
-    changed, outbound, refusal = await _sent_on(table, stored.instance, stored.body, route)
-    return _as_leaving(table, route, changed, outbound, refusal)
+    changed, outbound, refusal = await _sent_on(stage, stored.instance, stored.body, route)
+    return _as_leaving(stage.table, route, changed, outbound, refusal)
 
 
-async def _owed(table: RoutingTable, subject: Subject, index: int) -> Leaving:
+async def _owed(stage: Stage, subject: Subject, index: int) -> Leaving:
     """A delivery of the queue, with the actions that were frozen when the object arrived."""
     delivery = subject.deliveries[index]
     route = Route(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)
-    changed, outbound, refusal = await _sent_on(table, delivery.instance, subject.sent.body, route)
-    return replace(_as_leaving(table, route, changed, outbound, refusal), delivery_id=delivery.delivery_id)
+    changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, route)
+    return replace(_as_leaving(stage.table, route, changed, outbound, refusal), delivery_id=delivery.delivery_id)
 
 
 def _as_leaving(
@@ -165,11 +167,11 @@ def _as_leaving(
 
 
 async def _sent_on(
-    table: RoutingTable, instance: Instance, body: EncodedDataSet, route: Route
+    stage: Stage, instance: Instance, body: EncodedDataSet, route: Route
 ) -> tuple[tuple[Difference, ...], Outbound | None, str]:
     """(what the route's actions change, what leaves, why nothing can)."""
     try:
-        outbound = await rehearsal.leave(table, instance, body, route)
+        outbound = await rehearsal.leave(stage, instance, body, route)
     except GatewayError as error:
         return (), None, str(error)
     try:

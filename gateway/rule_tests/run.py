@@ -17,7 +17,7 @@ from gateway.destination.contexts import named
 from gateway.dimse.memory import MemoryDataSet
 from gateway.model import AssociationFacts, AttributePath, DeliveryState, Problem, Route
 from gateway.ports import EncodedDataSet, GatewayError, Refusal
-from gateway.rehearsal import Sent, Stored
+from gateway.rehearsal import Sent, Stage, Stored, staged
 from gateway.routing.table import RoutingTable
 from gateway.rule_tests.compose import SOP_CLASS_UID, SOP_INSTANCE_UID, Uncomposable, compose
 from gateway.rule_tests.result import Failure, FileResult, Result
@@ -46,22 +46,20 @@ async def run(
     Raises:
         RulesUnusable: the rules have errors with the variables of a test file.
     """
-    tables: dict[tuple[tuple[str, str], ...], RoutingTable] = {}
     results: list[FileResult] = []
     for path in files_of(rules):
         cases = read_cases(path)
         if any(problem.severity == "error" for problem in cases.problems):
             results.append(FileResult(path, cases.problems, ()))
             continue
-        key = tuple(sorted(cases.environment.items()))
-        if key not in tables:
-            tables[key] = _table(rules.parent if rules.name.endswith(SUFFIX) else rules, {**environ, **dict(key)})
+        table = _table(rules.parent if rules.name.endswith(SUFFIX) else rules, {**environ, **cases.environment})
         chosen = [case for case in cases.cases if keyword.casefold() in f"{path.name}::{case.name}".casefold()]
         done: list[Result] = []
-        for case in chosen:
-            begun_s = clock_s()
-            failures = tuple(await failures_of(tables[key], case, now()))
-            done.append(Result(case.name, case.place.mark, failures, clock_s() - begun_s))
+        async with staged(table) as stage:
+            for case in chosen:
+                begun_s = clock_s()
+                failures = tuple(await failures_of(stage, case, now()))
+                done.append(Result(case.name, case.place.mark, failures, clock_s() - begun_s))
         results.append(FileResult(path, cases.problems, tuple(done), len(cases.cases) - len(chosen)))
     return results
 
@@ -73,7 +71,7 @@ def _table(rules: Path, environ: Mapping[str, str]) -> RoutingTable:
     return loaded.table
 
 
-async def failures_of(table: RoutingTable, case: Case, now: datetime) -> list[Failure]:
+async def failures_of(stage: Stage, case: Case, now: datetime) -> list[Failure]:
     """Run one test; every expectation that does not hold."""
     try:
         sent = _sent(case)
@@ -83,7 +81,7 @@ async def failures_of(table: RoutingTable, case: Case, now: datetime) -> list[Fa
     except (GatewayError, OSError) as error:
         return [Failure("the object", "a DICOM file", str(error), case.mark("file"))]
     try:
-        trial = _Trial(table, case, sent, case.received_at or now)
+        trial = _Trial(stage, case, sent, case.received_at or now)
         return await _failures(trial)
     finally:
         sent.body.close()
@@ -103,7 +101,7 @@ def _sent(case: Case) -> Sent:
 class _Trial:
     """One object under test."""
 
-    table: RoutingTable
+    stage: Stage
     case: Case
     sent: Sent
     received_at: datetime
@@ -114,7 +112,7 @@ class _Trial:
 
 
 async def _failures(trial: _Trial) -> list[Failure]:
-    table, case, expected = trial.table, trial.case, trial.case.expected
+    table, case, expected = trial.stage.table, trial.case, trial.case.expected
     listener = table.settings.listeners[0].name
     admission = rehearsal.admission(table, association_facts(case.association, table.settings.ae_title, listener))
     if admission.is_admitted is not expected.is_admitted:
@@ -154,7 +152,7 @@ def _rules(trial: _Trial, association: AssociationFacts) -> Iterator[Failure]:
     if expected.rules is None and expected.coercions is None:
         return
     try:
-        facts = trial.table.read_facts(
+        facts = trial.stage.table.read_facts(
             association=association,
             sop_class_uid=sent.sop_class_uid,
             sop_instance_uid=sent.sop_instance_uid,
@@ -166,7 +164,7 @@ def _rules(trial: _Trial, association: AssociationFacts) -> Iterator[Failure]:
     except Refusal as refusal:
         yield trial.failure("the object", "a data set that can be read", refusal, "rules", quotes=True)
         return
-    explained = trial.table.explain(facts)
+    explained = trial.stage.table.explain(facts)
     for what, names, verdicts in (
         ("rules", expected.rules, explained.rules),
         ("coercions", expected.coercions, explained.coercions),
@@ -205,7 +203,7 @@ async def _on_route(trial: _Trial, stored: Stored, route: Route, expected: Expec
     path = ("at", route.destination)
     where = f" at {route.destination}"
     try:
-        outbound = await rehearsal.leave(trial.table, stored.instance, stored.body, route)
+        outbound = await rehearsal.leave(trial.stage, stored.instance, stored.body, route)
     except GatewayError as error:
         if expected.is_refused:
             return []

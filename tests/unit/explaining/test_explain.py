@@ -15,6 +15,7 @@ from gateway.config import load
 from gateway.explaining.as_json import answer_json, as_json
 from gateway.explaining.text import answer_lines
 from gateway.model import AssociationFacts
+from gateway.rehearsal import staged
 from gateway.routing.table import RoutingTable
 from tests.support.golden import check_golden
 from tests.support.objects import write_part10
@@ -98,9 +99,10 @@ async def answer_for(
     table: RoutingTable, attributes: dict[str, object], facts: AssociationFacts = CT1, *, with_values: bool = False
 ) -> explaining.Answer:
     path = write_part10(Path("object.dcm"), attributes)
-    for subject in explaining.of_files([path], facts, NOON):
-        assert isinstance(subject, explaining.Subject), subject
-        return await explaining.explain(table, subject, with_values=with_values)
+    async with staged(table) as stage:
+        for subject in explaining.of_files([path], facts, NOON):
+            assert isinstance(subject, explaining.Subject), subject
+            return await explaining.explain(stage, subject, with_values=with_values)
     raise AssertionError("no object")
 
 
