@@ -126,13 +126,13 @@ NO_RESOURCES = FileResources()
 
 
 def _content(place: Path, path: str) -> bytes:
+    if place.exists() and not place.is_file():
+        raise ValueError(f"cannot read {path!r}: it is no file")
     try:
-        if place.exists() and not place.is_file():
-            raise ValueError(f"{path!r} is no file")
         with place.open("rb") as stream:
             content = stream.read(TABLE_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"cannot read the file {path!r}: {error.strerror or type(error).__name__}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        raise ValueError(f"cannot read the file {path!r}: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > TABLE_LIMIT_BYTES:
         raise ValueError(f"the file {path!r} is larger than {TABLE_LIMIT_BYTES // 1024**2} MiB")
     return content
