@@ -14,6 +14,7 @@ from typing import Any, Literal, Union
 
 from gateway import ports
 from gateway.ports import Predicate, Registry
+from gateway.routing import filters
 from gateway.routing.field import FIELD_TYPES
 from gateway.routing.kinds import settings
 from gateway.routing.template import ASSOCIATION_FIELDS, FILTERS, METHODS, TESTS
@@ -142,6 +143,23 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def _dicom_filters() -> str:
+    """A row a filter that knows DICOM, from its signature and docstring."""
+    rows = ["| filter | gives |", "|---|---|"]
+    for name, function in sorted(filters.FILTERS.items()):
+        plain = [
+            parameter.replace(annotation=inspect.Parameter.empty)
+            for key, parameter in inspect.signature(function).parameters.items()
+            if not key.startswith("_")
+        ]
+        given = 2 if hasattr(function, "jinja_pass_arg") else 1  # the value itself, after the context
+        arguments = ", ".join(str(parameter) for parameter in plain[given:])
+        written = f"{name}({arguments})" if arguments else name
+        gives = " ".join((function.__doc__ or "").split())
+        rows.append(f"| `{_escaped(written)}` | {_escaped(gives)} |")
+    return "\n".join(rows) + "\n"
+
+
 def _words(words: collections.abc.Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in sorted(words)) + ".\n"
 
@@ -150,7 +168,8 @@ _PARTS: Mapping[str, Callable[[], str]] = {
     "predicates": lambda: _kinds(ports.predicate),
     "actions": lambda: _kinds(ports.action),
     "association fields": lambda: _words(ASSOCIATION_FIELDS),
-    "template filters": lambda: _words(FILTERS),
+    "DICOM filters": _dicom_filters,
+    "template filters": lambda: _words(FILTERS - set(filters.FILTERS)),
     "template tests": lambda: _words(TESTS),
     "template methods": lambda: _words(METHODS),
 }

@@ -125,7 +125,12 @@ def _components(name: str) -> dict[str, str]:
 
 def name_part(part: str) -> Callable[[str], str]:
     """The filter that takes one component of the alphabetic group of a person name."""
-    return lambda name: _components(name)[part]
+
+    def component(name: str) -> str:
+        return _components(name)[part]
+
+    component.__doc__ = f"The {part} component of a person name's alphabetic group."
+    return component
 
 
 def pn_format(name: str, form: str = "{given} {family}") -> str:

@@ -16,6 +16,7 @@ from gateway.dimse.memory import MemoryDataSet
 from gateway.model import AssociationFacts, AttributePath
 from gateway.ports import Predicate, Refusal, Registry
 from gateway.routing.facts import ObjectFacts, needed, read_facts
+from gateway.routing.filters import FILTERS
 from gateway.routing.kinds import build_actions, build_predicate
 from gateway.rule_tests.compose import compose
 from tests.unit.config.test_effective import Loader
@@ -87,6 +88,10 @@ def facts(attributes: Iterable[AttributePath]) -> ObjectFacts:
 
 def test_the_committed_reference_is_the_generated_one() -> None:
     assert (ROOT / "docs" / "rules.md").read_text() == reference(), "run `gateway schema --docs > docs/rules.md`"
+
+
+def test_every_filter_that_knows_dicom_has_documentation() -> None:
+    assert [name for name, function in FILTERS.items() if not function.__doc__] == []
 
 
 @pytest.mark.parametrize(("name", "cls", "registry"), KINDS)
