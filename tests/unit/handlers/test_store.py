@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from gateway.ports import (
     SpoolFull,
     Unreadable,
 )
+from gateway.query.attributes import indexed_paths
 from gateway.routing.kinds import build_actions, build_predicate
 from gateway.routing.table import Coercion, RoutingTable, Rule
 from tests.support.caller import EXPLICIT, MR, data_set
@@ -137,6 +139,24 @@ async def test_coercions_edit_what_is_kept() -> None:
     assert b"North" in payload
     assert payload.endswith(data[-1000:])
     assert len(payload) != len(data)
+
+
+async def test_without_a_local_index_nothing_is_read_for_one() -> None:
+    bench = Bench(table(), data_set(UID))
+    assert await bench.handle() == 0x0000
+    assert bench.journal.committed[0][0].index is None
+
+
+async def test_the_local_index_is_told_what_is_kept() -> None:
+    tagged = coercion({"calling_ae_title": ["CT1"]}, [{"set": {"PatientID": "NORTH-1"}}])
+    for coercions, patient_id in (((), None), ((tagged,), "NORTH-1")):
+        bench = Bench(table(indexed=indexed_paths(), coercions=coercions), data_set(UID))
+        assert await bench.handle() == 0x0000
+        index = bench.journal.committed[0][0].index
+        assert index is not None
+        patient = json.loads(index.patient)
+        assert (patient["00100010"], patient.get("00100020")) == ("Nobody^At^All", patient_id)
+        assert json.loads(index.series) == {"00080060": "MR", "0020000E": "1.2.3.2"}
 
 
 @pytest.mark.parametrize("unmatched", ["hold", "reject", "discard"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import errno
 import os
 import threading
@@ -14,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from gateway.model import DeliveryState, Instance, Spool
-from gateway.ports import ConfigurationError, DeliveryFilter, Queue, SpoolFull
+from gateway.model import DeliveryState, IndexEntry, Instance, Query, QueryLevel, Spool
+from gateway.ports import ConfigurationError, DeliveryFilter, PayloadLost, Queue, SpoolFull
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal, JournalClosed
@@ -38,7 +39,7 @@ class Site:
 
     @asynccontextmanager
     async def journal(
-        self, *, min_free_bytes: int = 0, memory_bytes: int = 10**9, retention_s: float = 3600.0
+        self, *, min_free_bytes: int = 0, memory_bytes: int = 10**9, retention_s: float = 3600.0, keep_s: float = 0.0
     ) -> AsyncIterator[GroupCommitJournal]:
         spool = Spool(
             str(self.folder / "spool"),
@@ -56,6 +57,7 @@ class Site:
             memory_bytes=memory_bytes,
             poll_s=0.01,
             sweep_s=0.0,
+            keep_s=lambda: keep_s,
         )
         await journal.start()
         try:
@@ -466,6 +468,54 @@ async def test_retention_ends_early_when_room_is_low(site: Site) -> None:
         site.clock.advance(1)
         site.disk.free = 1100  # enough to receive, too little to keep what is delivered
         site.seconds += 1
+        await until(lambda: spool_files(site) == [])
+        await commit(journal, b"more", number=9)
+
+
+def indexed(number: int) -> Instance:
+    entry = IndexEntry('{"00100020":"P"}', '{"0020000D":"1.1"}', '{"0020000E":"1.1.1"}', "{}")
+    return dataclasses.replace(instance(number, body=b""), index=entry)
+
+
+def found(site: Site) -> int:
+    """How many instances a query finds."""
+    queue = SQLiteQueue(site.folder / "queue.db", now=site.clock)
+    count = len(queue.find_instances(Query(QueryLevel.IMAGE, "study", (), is_relational=True)))
+    queue.close()
+    return count
+
+
+def objects(site: Site) -> list[str]:
+    """Files of large objects."""
+    return [name for name in spool_files(site) if name.endswith(".obj")]
+
+
+async def test_what_is_in_the_index_is_kept_longer(site: Site) -> None:
+    async with site.journal(retention_s=10.0, keep_s=100.0) as journal:
+        plain = await commit(journal, b"l" * LARGE_BYTES * 2, number=1)
+        await journal.commit(indexed(2), InMemoryDataSet([b"m" * LARGE_BYTES * 2]), None, [TO_PACS])
+        assert len(objects(site)) == 2
+        await deliver(journal)
+        site.clock.advance(50)
+        await until(lambda: len(objects(site)) == 1)
+        with pytest.raises(PayloadLost):
+            journal.open(plain.payload)
+        assert found(site) == 1
+        site.clock.advance(51)
+        await until(lambda: objects(site) == [])
+        assert found(site) == 0
+
+
+async def test_what_is_kept_for_queries_goes_when_room_is_low(site: Site) -> None:
+    async with site.journal(min_free_bytes=1000, retention_s=10**6, keep_s=2.0 * 10**6) as journal:
+        for number in range(1, 6):
+            await journal.commit(indexed(number), InMemoryDataSet([b"data"]), None, [TO_PACS])
+        await deliver(journal)
+        site.clock.advance(1)
+        assert found(site) == 5
+        site.disk.free = 1100
+        site.seconds += 1
+        await until(lambda: found(site) == 0)
         await until(lambda: spool_files(site) == [])
         await commit(journal, b"more", number=9)
 

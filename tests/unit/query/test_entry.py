@@ -1,0 +1,98 @@
+"""Index entries: what is kept of an object, and that remembering pieces of it changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.dataset.scan import Level, scan, wanted
+from gateway.model import IndexEntry
+from gateway.ports import Unreadable
+from gateway.query import entry as module
+from gateway.query.attributes import indexed_paths
+from gateway.query.entry import IndexEntries
+from gateway.query.identifier import IdentifierEncoder
+from tests.support.corpus import corpus, read_part10
+from tests.support.identifiers import CT, attributes, entry
+
+UIDS = {"StudyInstanceUID": "1.1", "SeriesInstanceUID": "1.1.1", "SOPInstanceUID": "1.1.1.1", "SOPClassUID": CT}
+
+
+def level_of(path: Path) -> Level | None:
+    """None for what is no object with identifiers."""
+    try:
+        file = read_part10(path)
+        return scan(memoryview(file.data_set), file.transfer_syntax_uid, wanted(indexed_paths())).level
+    except (ValueError, Unreadable):
+        return None
+
+
+def as_values(found: IndexEntry | None) -> list[object] | None:
+    return (
+        None
+        if found is None
+        else [json.loads(text) for text in (found.patient, found.study, found.series, found.image)]
+    )
+
+
+def test_what_is_remembered_is_what_would_be_made_anew() -> None:
+    """Over all real files there are, twice: the first time pieces are made, the second time they are remembered."""
+    entries = IndexEntries()
+    compared = 0
+    for _ in range(2):
+        for path in corpus():
+            level = level_of(path)
+            if level is None:
+                continue
+            quick = entries.entry(level)
+            if quick is None:
+                continue
+            slow = entries.entry(level, is_edited=True)
+            assert as_values(quick) == as_values(slow), path.name
+            compared += 1
+    assert compared > 100
+
+
+def test_instances_of_one_series_share_the_text_of_what_they_have_in_common() -> None:
+    entries = IndexEntries()
+    first, second = (entry(attributes(**UIDS, PatientName="Roe^Jane", InstanceNumber=n), entries) for n in "12")
+    assert first.patient == second.patient
+    assert entry(attributes(**UIDS, PatientName="Roe^Jane", InstanceNumber="3"), entries).patient is second.patient
+    assert first.image != second.image
+
+
+@pytest.mark.parametrize("missing", ["StudyInstanceUID", "SeriesInstanceUID"])
+def test_an_object_that_no_query_could_name_has_none(missing: str) -> None:
+    with pytest.raises(AssertionError):
+        entry(attributes(**(UIDS | {missing: ""})))
+
+
+def test_values_are_bounded() -> None:
+    found = entry(attributes(**UIDS, PatientComments="x" * 5000, OtherPatientIDs="\\".join("abcdefghij" * 20)))
+    patient = json.loads(found.patient)
+    assert len(patient["00104000"]) == module.MAX_VALUE_CHARACTERS
+    assert len(patient["00101000"]) == module.MAX_VALUES
+
+
+def test_times_are_kept_in_utc_where_the_object_says_its_time_zone() -> None:
+    found = entry(attributes(**UIDS, StudyDate="20240101", StudyTime="0030", TimezoneOffsetFromUTC="+0100"))
+    assert json.loads(found.study)["00080020@"] == "20231231233000.000000"
+    assert "00080020@" not in json.loads(entry(attributes(**UIDS, StudyDate="20240101", StudyTime="0030")).study)
+
+
+def test_the_character_set_decides_how_equal_bytes_read() -> None:
+    entries = IndexEntries()
+    latin = entry(attributes(**UIDS, PatientName="Müller"), entries)
+    level = scan(memoryview(_greek()), "1.2.840.10008.1.2.1", wanted(indexed_paths())).level
+    greek = entries.entry(level)
+    assert greek is not None
+    assert json.loads(latin.patient)["00100010"] == "Müller"
+    assert json.loads(greek.patient)["00100010"] == "Mόller"
+
+
+def _greek() -> bytes:
+    """The bytes of Müller in Latin-1, declared as Greek."""
+    encoded = IdentifierEncoder("1.2.840.10008.1.2.1")(attributes(**UIDS, PatientName="Müller"))
+    return encoded.replace(b"ISO_IR 100", b"ISO_IR 126")
