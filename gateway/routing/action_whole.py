@@ -33,6 +33,8 @@ class Charset:
 charset: {to: ISO_IR 192, undeclared: ISO_IR 100}
 """
 
+    shorthand: ClassVar[str] = "to"
+
     to: tuple[CharacterSet, ...]
     undeclared: tuple[CharacterSet, ...] = ()
 

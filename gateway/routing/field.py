@@ -232,12 +232,18 @@ def status(text: str) -> Status:
     return Status(int(match[1], 16))
 
 
+_CHARACTER_SETS = {"UTF8": "ISO_IR 192", "UNICODE": "ISO_IR 192", "LATIN1": "ISO_IR 100", "ISO88591": "ISO_IR 100"}
+"""What others call them."""
+
+
 def character_set(text: str) -> CharacterSet:
     """Raises ValueError for a term that nobody knows (PS3.3 §C.12.1.1.2). The empty one is the default repertoire, of
     which others are extensions."""
     term = text.strip().upper()
     if term and (charset.unknown((term,)) or term not in python_encoding):
-        raise ValueError(f"unknown character set {text!r}{did_you_mean(text, filter(None, python_encoding))}")
+        meant = _CHARACTER_SETS.get(re.sub("[-_ ]", "", term))
+        near = f" (did you mean {meant!r}?)" if meant else did_you_mean(text, filter(None, python_encoding))
+        raise ValueError(f"unknown character set {text!r}{near}")
     if term == "ISO_IR 6":
         raise ValueError("ISO_IR 6 is the default repertoire, which (0008,0005) cannot name; use ISO_IR 192")
     return CharacterSet(term)
