@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gateway.dataset.dictionary import SEQUENCE, tag_of, vr_of
+from gateway.dataset.dictionary import tag_of, vr_of
 from gateway.model import AttributePath, QueryLevel
 
 LEVELS = tuple(QueryLevel)
@@ -167,7 +167,3 @@ def vr_for(tag: int) -> str:
     """The dictionary's VR, the first of several; ``UN`` for unknown and private tags."""
     vr = vr_of(tag)
     return vr.split(" or ")[0] if vr else "UN"
-
-
-def is_sequence(tag: int) -> bool:
-    return vr_of(tag) == SEQUENCE

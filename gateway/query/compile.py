@@ -36,7 +36,6 @@ from gateway.query.attributes import (
     SPECIFIC_CHARACTER_SET,
     TIMEZONE_OFFSET_FROM_UTC,
     UNIQUE,
-    is_sequence,
     vr_for,
 )
 from gateway.query.identifier import all_texts, first_text
@@ -237,15 +236,12 @@ class _Compiler:
                 unsupported.append(tag)
                 continue
             key = self._key(tag, identifier[tag])
-            if is_sequence(tag) and not self._is_known(key):
+            known = _known(key)
+            if known != key:
                 unsupported.append(tag)
-                continue
-            keys.append(key)
+            if known is not None:
+                keys.append(known)
         return keys, unsupported
-
-    def _is_known(self, key: Key) -> bool:
-        known = INDEXED_SEQUENCES[LEVEL_OF[key.tag]].get(key.tag, ())
-        return all(inner.tag in known for inner in key.inner)
 
     def _key(self, tag: int, value: Value) -> Key:
         vr = vr_for(tag)
@@ -308,6 +304,17 @@ class _Compiler:
                 return Between(*found)
         self._problems.add(UNABLE, f"the value of {name_of(tag)} is no {vr}, nor a range", tag)
         return None
+
+
+def _known(key: Key) -> Key | None:
+    """Without what the index does not keep of a sequence's items; None when that is all, or decides what matches."""
+    if not key.inner:
+        return key
+    kept = INDEXED_SEQUENCES[LEVEL_OF[key.tag]].get(key.tag, ())
+    inner = tuple(each for each in key.inner if each.tag in kept)
+    if not inner or any(each.conditions for each in key.inner if each not in inner):
+        return None
+    return key if len(inner) == len(key.inner) else replace(key, inner=inner)
 
 
 def _combined(query: Query, identifier: Attributes, timezone: str) -> Query:

@@ -74,6 +74,24 @@ def test_unknown_and_private_keys_are_named_and_left_out() -> None:
     assert query.unsupported == (0x00091001, tag_of("PixelSpacing"))
 
 
+ITEMS: dict[str, tuple[dict[str, Any], tuple[str, ...] | None]] = {
+    "all known": ({"RequestedProcedureID": "", "AccessionNumber": ""}, ("AccessionNumber", "RequestedProcedureID")),
+    "one unknown, only to be returned": ({"RequestedProcedureID": "", "PixelSpacing": ""}, ("RequestedProcedureID",)),
+    "one unknown that decides": ({"RequestedProcedureID": "", "ReasonForTheRequestedProcedure": "x"}, None),
+    "all unknown": ({"PixelSpacing": ""}, None),
+}
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_what_the_index_does_not_keep_of_items(name: str) -> None:
+    item, kept = ITEMS[name]
+    query = find("SERIES", StudyInstanceUID="1", RequestAttributesSequence=[item])
+    keys = [key for key in query.keys if key.inner]
+    assert query.unsupported == (() if name == "all known" else (tag_of("RequestAttributesSequence"),))
+    found = [tuple(inner.tag for inner in key.inner) for key in keys]
+    assert found == ([] if kept is None else [tuple(tag_of(keyword) for keyword in kept)])
+
+
 def test_keys_below_the_level_are_left_out_unless_relational() -> None:
     assert find("STUDY", Modality="CT").unsupported == (tag_of("Modality"),)
     (key,) = find("STUDY", options=RELATIONAL, Modality="CT").keys
