@@ -19,10 +19,20 @@ from gateway.model import Folder, Peer, Retry, Timers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-ONLY_DICOM = ("ae_title", "calling_ae_title", "associate", "may", "hosts", "accept", "timers")
+ONLY_DICOM = (
+    "ae_title",
+    "calling_ae_title",
+    "associate",
+    "may",
+    "may_move_to",
+    "retrieve",
+    "hosts",
+    "accept",
+    "timers",
+)
 """Settings that mean nothing to a folder."""
-ONLY_DESTINATION = ("calling_ae_title", "associate", "delivery")
-ONLY_REQUESTOR = ("hosts", "accept")
+ONLY_DESTINATION = ("calling_ae_title", "associate", "delivery", "retrieve")
+ONLY_REQUESTOR = ("hosts", "accept", "may_move_to")
 FIT_TO_FALL_BACK = (EXPLICIT, IMPLICIT, *LOSSLESS)
 
 
@@ -45,6 +55,8 @@ def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, base
         calling_ae_title="" if spec.calling_ae_title is UNSET else spec.calling_ae_title.strip(" "),
         associate=compile_associate(spec.associate, place.at("associate"), context),
         may=frozenset(spec.may) | ({"echo"} if spec.may else set()),
+        may_move_to=tuple(title.strip(" ") for title in spec.may_move_to),
+        retrieve=spec.retrieve,
         hosts=_hosts(spec.hosts, place.at("hosts"), context),
         accept_sop_classes=context.sop_classes(accept.at("sop_classes"), sop_classes),
         accept_transfer_syntaxes=context.transfer_syntaxes(accept.at("transfer_syntaxes"), transfer_syntaxes),
@@ -64,6 +76,9 @@ def check_combination(place: Place, context: Context) -> None:
             context.findings.error(place.at("folder").holder, "conflict", message)
             return
         _without_effect(ONLY_DICOM, "a folder", place, context)
+        if place.has("delivery", "fallback"):
+            message = "`fallback` means nothing for a folder, which takes every transfer syntax; leave it out"
+            context.findings.warning(place.at("delivery", "fallback").holder, "no-effect", message)
         return
     is_called_otherwise = place.has("associate", "ae_title") and not place.has("may")
     if not place.has("ae_title") and (place.has("address") or place.has("may")) and not is_called_otherwise:

@@ -41,6 +41,31 @@ def test_what_is_needed_first_has_the_first_right_to_the_128_places() -> None:
     assert kinds[100] == (MR, "1.2.199")
 
 
+def test_each_kind_is_followed_by_its_fallbacks_in_contexts_of_their_own() -> None:
+    recent = RecentKinds()
+    recent.add([(MR, JPEG)])
+    contexts = propose([(CT, JPEG), (CT, IMPLICIT)], recent, FREE, (EXPLICIT, IMPLICIT))
+    assert contexts == tuple(
+        ProposedContext(sop_class, (syntax,))
+        for sop_class, syntax in [
+            (CT, JPEG),
+            (CT, EXPLICIT),
+            (CT, IMPLICIT),
+            (MR, JPEG),
+            (MR, EXPLICIT),
+            (MR, IMPLICIT),
+        ]
+    )
+
+
+def test_fallbacks_are_narrowed_too_and_have_their_place_among_the_128() -> None:
+    contexts = propose([(CT, JPEG)], RecentKinds(), CT_JPEG_FIRST, (IMPLICIT, EXPLICIT))
+    assert [context.transfer_syntaxes for context in contexts] == [(JPEG,), (EXPLICIT,)]
+    many = propose([(CT, f"1.2.{number}") for number in range(200)], RecentKinds(), FREE, (EXPLICIT,))
+    assert len(many) == MAX_CONTEXTS
+    assert many[:2] == (ProposedContext(CT, ("1.2.0",)), ProposedContext(CT, (EXPLICIT,)))
+
+
 def test_the_oldest_kinds_are_forgotten() -> None:
     recent = RecentKinds(limit=2)
     recent.add([(CT, "1"), (CT, "2")])
