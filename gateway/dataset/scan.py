@@ -33,6 +33,8 @@ from gateway.ports import Refusal, Unreadable
 
 Texts = tuple[str, ...]
 
+PIXELS = 0x7FE0
+"""The group of pixel data, whose undefined length is one of fragments."""
 MAX_ITEMS = 100_000
 """Items that are looked at for the paths of one sequence."""
 
@@ -309,6 +311,8 @@ def _read(view: memoryview, found: list[Element], wanted: Wanted, level: Level) 
             level.items[tag] = _read_items(view, element, wanted, level)
         has_text = vr != SEQUENCE and end == stop and (tag not in wanted.inner or tag in wanted.attributes)
         raw = bytes(view[value : min(stop, value + MAX_TEXT_BYTES)]) if has_text else b""
+        if end != stop and vr in ("UN", "") and tag >> 16 != PIXELS:
+            vr = SEQUENCE  # of undefined length (PS3.5 §6.2.2)
         level.add(tag, vr, raw, stop - value)
 
 
