@@ -466,6 +466,10 @@ class Peer:
     associate: Associate = Associate()
     may: frozenset[str] = frozenset()
     """What it may ask of us: echo, store, find, move, get."""
+    may_move_to: tuple[str, ...] = ()
+    """Move Destinations that it may name; empty: any."""
+    retrieve: Literal["auto", "get", "move"] = "auto"
+    """As a source: how instances are fetched from it. auto: by C-GET where it takes that, else by C-MOVE to us."""
     hosts: tuple[str, ...] = ()
     """Addresses and networks (CIDR) it may call from; empty: any."""
     accept_sop_classes: tuple[str, ...] = ()
@@ -527,6 +531,10 @@ class QueryRetrieve:
     """Of each source."""
     limit: int = 0
     """The most matches of one C-FIND; 0 is without limit."""
+    keep_retrieved: bool = False
+    """What is fetched from a source for a retrieve also arrives here, through the rules."""
+    move_originator: str = ""
+    """Move Originator AE Title of C-STORE sub-operations; empty: the requestor's calling AE title."""
     keep_s: float = 0.0
     """How long an indexed instance stays at least after its last delivery, where `spool.retention` is shorter."""
 

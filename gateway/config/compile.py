@@ -18,7 +18,14 @@ from gateway.config.findings import did_you_mean, listed
 from gateway.config.peers import check_combination, check_requestors, compile_peer
 from gateway.config.process import ANY_ADDRESS, compile_settings
 from gateway.config.query_retrieve import compile_query_retrieve
-from gateway.config.rules import Names, compile_coercions, compile_routes, expand, names_of
+from gateway.config.rules import (
+    Names,
+    compile_coercions,
+    compile_retrieve_coercions,
+    compile_routes,
+    expand,
+    names_of,
+)
 from gateway.config.schema import definitions
 from gateway.config.source import Source
 from gateway.config.spec import GatewaySpec, GroupSpec, PeerSpec, QueryRetrieveSpec
@@ -26,7 +33,7 @@ from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, Sequ
 from gateway.model import Group, Peer, QueryRetrieve, Settings, Timers, Unmatched
 from gateway.query.attributes import indexed_paths
 from gateway.routing.resources import MIN_KEY_CHARACTERS, FileResources
-from gateway.routing.table import RoutingTable
+from gateway.routing.table import RoutingTable, Rule
 
 UNMATCHED: tuple[Unmatched, ...] = ("hold", "reject", "discard")
 
@@ -59,8 +66,8 @@ def compile_source(source: Source, context: Context) -> Compiled:
     names = names_of(peers, groups, _keys(root, "peers"), _keys(root, "groups"), not_destinations)
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
     rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
+    query_retrieve, retrieve_coercions = _query_retrieve(root, peers, names, context)
     conditions.close()
-    query_retrieve = _query_retrieve(root, peers, names, context)
     if settings is None or unmatched is None:
         return Compiled(None, process_settings)
     _warn_of_loops(root, settings, peers, context)
@@ -78,6 +85,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
         unmatched=unmatched,
         resources=context.resources,
         query_retrieve=query_retrieve,
+        retrieve_coercions=retrieve_coercions,
         indexed=indexed_paths() if query_retrieve.is_local else (),
     )
     return Compiled(table, process_settings)
@@ -208,12 +216,17 @@ def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer]
     return enabled, not_destinations
 
 
-def _query_retrieve(root: Place, peers: dict[str, Peer], names: Names, context: Context) -> QueryRetrieve:
+def _query_retrieve(
+    root: Place, peers: dict[str, Peer], names: Names, context: Context
+) -> tuple[QueryRetrieve, tuple[Rule, ...]]:
     place = root.child("query_retrieve")
     if place is None or not isinstance(place.node, MappingNode):
-        return QueryRetrieve()
+        return QueryRetrieve(), ()
     spec, at = check(place, QueryRetrieveSpec, context.findings)
-    return QueryRetrieve() if spec is None else compile_query_retrieve(spec, at, peers, names, context)
+    if spec is None:
+        return QueryRetrieve(), ()
+    coercions = compile_retrieve_coercions(at.at("coercions"), names, context) if spec.coercions else ()
+    return compile_query_retrieve(spec, at, peers, names, context), coercions
 
 
 def _lost(place: Place) -> frozenset[str]:

@@ -27,6 +27,8 @@ STAND_INS: Mapping[tuple[str, str], Plain] = {
     ("GatewaySpec", "listeners"): [{"port": 0}],
     ("RouteSpec", "name"): MISSING,
     ("CoercionSpec", "then"): [MISSING],
+    ("RetrieveCoercionSpec", "then"): [MISSING],
+    ("RetrieveCoercionSpec", "to"): [MISSING],
 }
 """(type, setting) → what stands in for a required setting that is missing or wrong, once that was reported."""
 

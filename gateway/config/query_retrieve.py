@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import UNSET
+
 from gateway.config.context import Context
 from gateway.config.explain import MISSING
 from gateway.config.findings import did_you_mean
@@ -26,7 +28,9 @@ def compile_query_retrieve(
         context.findings.error(place.at("sources").holder, "ambiguous-source", message)
     destinations = {}
     for title, words in spec.move_destinations.items():
-        destinations[title.strip(" ")] = expand(words, place.at("move_destinations", title), names, context)
+        at = place.at("move_destinations", title)
+        destinations[title.strip(" ")] = expand(words, at, names, context)
+        _check_dicom(words, at, peers, names, context)
     keep_s = duration_s(spec.keep)
     if keep_s and LOCAL not in spec.sources:
         message = f"`keep` means nothing without `{LOCAL}` among the `sources`; leave it out"
@@ -39,7 +43,23 @@ def compile_query_retrieve(
         timeout_s=context.positive_s(place, "timeout", text=spec.timeout),
         limit=spec.limit,
         keep_s=keep_s,
+        keep_retrieved=spec.keep_retrieved,
+        move_originator="" if spec.move_originator is UNSET else spec.move_originator.strip(" "),
     )
+
+
+def _check_dicom(
+    words: tuple[str, ...], place: Place, peers: Mapping[str, Peer], names: Names, context: Context
+) -> None:
+    """Nothing is moved into a folder."""
+    for index, word in enumerate(words):
+        at = place.at(index)
+        folders = [name for name in names.members.get(word, ()) if name in peers and not peers[name].host]
+        if folders == [word]:
+            context.error(at, "not-a-destination", f"{at.shown} is a folder; a C-MOVE goes to DICOM peers")
+        elif folders:
+            message = f"{at.shown} holds the folder `{folders[0]}`; a C-MOVE goes to DICOM peers"
+            context.error(at, "not-a-destination", message)
 
 
 def _sources(

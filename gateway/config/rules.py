@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import msgspec
 from msgspec import UNSET
 
 from gateway import ports
@@ -12,8 +13,8 @@ from gateway.config.check import check, is_broken
 from gateway.config.context import Context
 from gateway.config.explain import MISSING
 from gateway.config.findings import did_you_mean
-from gateway.config.spec import CoercionSpec, RouteSpec
-from gateway.config.tree import MappingNode, Node, Path, Place, SequenceNode, discreet, lossless, without
+from gateway.config.spec import CoercionSpec, RetrieveCoercionSpec, RouteSpec
+from gateway.config.tree import MappingNode, Node, Path, Place, SequenceNode, discreet, lossless, plain, without
 from gateway.model import Group, Mark, Peer
 from gateway.ports import Action, Predicate
 from gateway.routing.fate import fate_of, is_final
@@ -100,6 +101,32 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Rule, 
         if spec.stop and end is None and _always_holds(when) and "when" not in _lost(at):
             end = (spec.name, at.at("name").mark)
     return tuple(rules)
+
+
+def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> tuple[Rule, ...]:
+    """Changes of what is retrieved, in order. `place` holds `RetrieveCoercionSpec`s that were checked."""
+    rules: list[Rule] = []
+    taken: dict[str, Mark] = {}
+    for index, at in enumerate(_items(place)):
+        spec = msgspec.convert(plain(at.node), RetrieveCoercionSpec)
+        name = f"coercion-{index + 1}" if spec.name is UNSET else spec.name
+        _check_name(name, at, taken, context)
+        to = _recipients(spec.to, at.at("to"), names, context)
+        when = _predicate(at, context)
+        actions = _actions(at, context)
+        if fate_of(actions) is not None:
+            message = "what is retrieved goes to who asked for it; it is not dropped, rejected or held here"
+            context.findings.error(at.at("then").holder, "only-in-routes", message)
+        elif spec.enabled and when is not None and to:
+            rules.append(Rule(name, when, to, _stored(at, actions), actions, False, at.mark, _marks(at)))
+    return tuple(rules)
+
+
+def _recipients(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
+    """As `expand`; peers that only call us are good, since they may be who asks by C-GET."""
+    callers = Names(names.peers, names.groups, frozenset(), {name: (name,) for name in names.not_destinations})
+    callers = replace(callers, members={**callers.members, **names.members})
+    return expand(words, place, callers, context)
 
 
 def _stored(place: Place, actions: Sequence[Action]) -> str:

@@ -43,7 +43,7 @@ def schema() -> dict[str, Any]:
     defs = copy.deepcopy(definitions())
     defs["predicate"] = predicate_schema()
     defs["actions"] = actions_schema()
-    for name in ("CoercionSpec", "RouteSpec"):
+    for name in ("CoercionSpec", "RouteSpec", "RetrieveCoercionSpec"):
         properties = defs[name]["properties"]
         properties["when"] = {
             "description": "The condition; without it the rule always holds.",

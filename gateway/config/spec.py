@@ -411,6 +411,17 @@ class PeerSpec(Spec, frozen=True):
         tuple[Literal["echo", "store", "find", "move", "get"], ...],
         Meta(description="What it may ask of us. C-ECHO is always included."),
     ] = ()
+    may_move_to: Annotated[
+        tuple[AETitle, ...],
+        Meta(description="Move Destinations that it may name. Default: any.", examples=[["WS1", "ALLSITES"]]),
+    ] = ()
+    retrieve: Annotated[
+        Literal["auto", "get", "move"],
+        Meta(
+            description="As a source of retrieves: by C-GET, or by C-MOVE to us, for which it needs our AE title and "
+            "address, and `may: [store]` here. auto: by C-GET where it takes that."
+        ),
+    ] = "auto"
     hosts: Annotated[
         tuple[Text, ...],
         Meta(description="Addresses and networks that it may call from. Default: any.", examples=[["10.1.0.0/16"]]),
@@ -455,6 +466,19 @@ class RouteSpec(Spec, frozen=True):
     enabled: Annotated[bool, Meta(description="false: checked, but never applied.")] = True
 
 
+class RetrieveCoercionSpec(Spec, frozen=True):
+    """A change of what is retrieved, on its way to some destinations."""
+
+    to: Annotated[
+        tuple[Text, ...],
+        Meta(min_length=1, description="Peers and groups. Of a C-GET: the requestor."),
+    ]
+    then: Any
+    when: Any = UNSET
+    name: Annotated[RuleName, Meta(description="Default: coercion-NUMBER.")] | UnsetType = UNSET
+    enabled: Annotated[bool, Meta(description="false: checked, but never applied.")] = True
+
+
 class QueryRetrieveSpec(Spec, frozen=True):
     """Who answers C-FIND, C-MOVE and C-GET, and where a C-MOVE goes. Without this section nobody is answered."""
 
@@ -479,6 +503,17 @@ class QueryRetrieveSpec(Spec, frozen=True):
     ] = "fail"
     timeout: Annotated[Duration, Meta(description="How long a source may keep us waiting.")] = "30 s"
     limit: Annotated[int, Meta(ge=0, le=10_000_000, description="The most matches of one C-FIND; 0: all.")] = 0
+    coercions: Annotated[
+        tuple[RetrieveCoercionSpec, ...],
+        Meta(description="In order; each sees what the former changed. What is kept here stays as it is."),
+    ] = ()
+    keep_retrieved: Annotated[
+        bool, Meta(description="true: what is fetched from a source also arrives here, through coercions and routes.")
+    ] = False
+    move_originator: (
+        Annotated[AETitle, Meta(description="Move Originator AE Title of C-STOREs. Default: the requestor's.")]
+        | UnsetType
+    ) = UNSET
     keep: Annotated[
         Duration,
         Meta(

@@ -17,7 +17,7 @@ from gateway.dimse.sendable import Sendable
 from gateway.dimse.status import Category
 from gateway.dimse.tally import Result
 from gateway.model import ProposedContext
-from gateway.ports import DestinationDown, GatewayError
+from gateway.ports import DestinationDown, GatewayError, Refusal
 
 if TYPE_CHECKING:
     from gateway.dimse.acceptor import AcceptedAssociation
@@ -226,14 +226,19 @@ async def to_all(lines: Sequence[Line], instance: Sendable) -> list[Result]:
 
 
 async def _to_one(line: Line, instance: Sendable) -> Result:
+    form = instance
     try:
-        return await line.send(instance)
+        form = await instance.form_for(line.name)
+        return await line.send(form)
     except Exception as error:
         log.warning(
             "sub_operation_failed",
             destination=line.name,
             sop_instance_uid=instance.sop_instance_uid,
             error=type(error).__name__,
-            reason=str(error) if isinstance(error, GatewayError) else "",
+            reason="" if type(error) is Refusal or not isinstance(error, GatewayError) else str(error),
         )
         return Result.FAILED
+    finally:
+        if form is not instance:
+            form.close()

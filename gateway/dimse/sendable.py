@@ -6,8 +6,8 @@ What is sent in another transfer syntax than its own is rewritten element by ele
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 
@@ -62,6 +62,10 @@ class Sendable(Protocol):
         """The bytes; they stay the instance's."""
         ...
 
+    async def form_for(self, destination: str) -> Sendable:
+        """What this destination gets: itself, or another that is to be closed."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -91,6 +95,10 @@ class SendableDataset:
             self._encoded[transfer_syntax_uid] = MemoryDataSet(body.view())
         return self._encoded[transfer_syntax_uid]
 
+    async def form_for(self, destination: str) -> Sendable:
+        """All get the same."""
+        return self
+
     def close(self) -> None:
         """Forget the bytes."""
         self._encoded.clear()
@@ -112,7 +120,16 @@ class SendableBytes:
         self._rewriting: dict[str, asyncio.Task[EncodedDataSet]] = {}
         self.sop_class_uid = str(instance.sop_class_uid)
         self.sop_instance_uid = str(instance.sop_instance_uid)
-        self.transfer_syntaxes = alternatives(str(instance.transfer_syntax_uid))
+        written = alternatives(str(instance.transfer_syntax_uid))
+        self._converted = frozenset(instance.fallback).difference(written)
+        self.transfer_syntaxes = tuple(dict.fromkeys((*written, *instance.fallback)))
+
+    async def form_for(self, destination: str) -> Sendable:
+        """What the handler wants this destination to get."""
+        if self._instance.form_for is None:
+            return self
+        body = await self.body(self.transfer_syntaxes[0])
+        return SendableBytes(await self._instance.form_for(destination, body))
 
     async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
         """Opened once for all destinations, and rewritten once for each other transfer syntax."""
@@ -123,9 +140,13 @@ class SendableBytes:
         if transfer_syntax_uid == own:
             return body
         if transfer_syntax_uid not in self._rewriting:
-            work = asyncio.to_thread(rewritten, body.view(), own, transfer_syntax_uid)
-            self._rewriting[transfer_syntax_uid] = asyncio.ensure_future(_as_data_set(work))
+            self._rewriting[transfer_syntax_uid] = asyncio.ensure_future(self._written(body, own, transfer_syntax_uid))
         return await asyncio.shield(self._rewriting[transfer_syntax_uid])
+
+    async def _written(self, body: EncodedDataSet, own: str, target: str) -> EncodedDataSet:
+        if target in self._converted and self._instance.convert is not None:
+            return await self._instance.convert(body, target)
+        return MemoryDataSet(await asyncio.to_thread(rewritten, body.view(), own, target))
 
     async def _open(self) -> EncodedDataSet:
         given = self._instance.body
@@ -142,15 +163,14 @@ class SendableBytes:
         busy = next((task for task in self._rewriting.values() if not task.done()), None)
         if busy is not None:
             busy.add_done_callback(lambda _: self.close())
-        elif self._opening is not None:
+            return
+        for done in self._rewriting.values():
+            _close_opened(done)
+        if self._opening is not None:
             self._opening.add_done_callback(_close_opened)
             self._opening.cancel()
         elif not callable(self._instance.body):
             self._instance.body.close()
-
-
-async def _as_data_set(work: Coroutine[Any, Any, bytes]) -> EncodedDataSet:
-    return MemoryDataSet(await work)
 
 
 def _close_opened(opening: asyncio.Task[EncodedDataSet]) -> None:

@@ -41,12 +41,20 @@ class EncodedInstance:
         transfer_syntax_uid: what `body` is encoded in; it is sent in no other.
         body: the data set, or a coroutine function that gives it when it is this instance's turn. It is closed when all
             destinations have it or failed. What the function raises makes the sub-operation a failed one.
+        fallback: transfer syntaxes to convert it to, in order, where the destination takes none that it can simply be
+            written in; `convert` does so.
+        convert: gives the data set in one of `fallback`; what it raises makes the sub-operation a failed one.
+        form_for: gives what a destination (by its name) gets in place of this; None: all get the same. The body it is
+            given stays this instance's.
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     body: EncodedDataSet | Callable[[], Awaitable[EncodedDataSet]]
+    fallback: tuple[str, ...] = ()
+    convert: Callable[[EncodedDataSet, str], Awaitable[EncodedDataSet]] | None = None
+    form_for: Callable[[str, EncodedDataSet], Awaitable[EncodedInstance]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,8 @@ class RoutingTable:
     resources: Resources = field(default=NO_RESOURCES, compare=False)
     """Keys and tables that its kinds were built with; stored actions are built with those of the table in force."""
     query_retrieve: QueryRetrieve = QueryRetrieve()
+    retrieve_coercions: tuple[Rule, ...] = ()
+    """Of what is retrieved, on its way to the destinations that each names."""
     indexed: tuple[AttributePath, ...] = ()
     """What the local index keeps of every object; () without one."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
