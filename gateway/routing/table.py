@@ -107,7 +107,7 @@ class RoutingTable:
     unmatched: Unmatched
     resources: Resources = field(default=NO_RESOURCES, compare=False)
     """Keys and tables that its kinds were built with; stored actions are built with those of the table in force."""
-    query_retrieve: QueryRetrieve = QueryRetrieve()
+    query_retrieve: QueryRetrieve = field(default_factory=QueryRetrieve)
     retrieve_coercions: tuple[Rule, ...] = ()
     """Of what is retrieved, on its way to the destinations that each names."""
     indexed: tuple[AttributePath, ...] = ()
