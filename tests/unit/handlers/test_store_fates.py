@@ -1,0 +1,59 @@
+"""What the sender is answered when a rule drops, rejects or holds, and what is told of it."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+
+from gateway.model import DeliveryState, Route
+from gateway.ports import RejectedByRule
+from tests.support.caller import data_set
+from tests.unit.handlers.test_store import UID, Bench, coercion, rule, table
+
+COUNTED = "gateway_decided_instances_total"
+
+
+async def test_a_drop_is_answered_with_its_status_and_leaves_nothing() -> None:
+    dropped = coercion({}, [{"drop": {"status": "0xB007", "reason": "not wanted here"}}])
+    bench = Bench(table(coercions=(dropped,)), data_set(UID))
+    with structlog.testing.capture_logs() as told:
+        assert [await bench.handle() for _ in range(3)] == [0xB007] * 3
+    assert bench.journal.committed == []
+    assert bench.meter.counted == [(COUNTED, {"rule": "tag", "action": "drop"})] * 3
+    (line,) = told
+    assert (line["event"], line["rule"], line["reason"]) == ("instance_dropped", "tag", "not wanted here")
+    assert line["sop_instance_uid"] == UID
+
+
+async def test_a_rejection_is_answered_with_its_status_and_comment() -> None:
+    refused = coercion({}, [{"reject": {"status": "0xA700", "reason": "send it to the archive"}}])
+    bench = Bench(table(coercions=(refused,)), data_set(UID))
+    with structlog.testing.capture_logs() as told, pytest.raises(RejectedByRule) as raised:
+        await bench.handle()
+    assert (raised.value.dimse_status, str(raised.value)) == (0xA700, "send it to the archive")
+    assert bench.journal.committed == []
+    assert bench.meter.counted == [(COUNTED, {"rule": "tag", "action": "reject"})]
+    (line,) = told
+    assert (line["event"], line["status"], line["rule"]) == ("instance_refused", "0xA700", "tag")
+    assert line["reason"] == "send it to the archive"
+
+
+async def test_what_is_held_is_kept_with_its_edits() -> None:
+    held = coercion({}, [{"set": {"InstitutionName": "North"}}, "hold"])
+    bench = Bench(table(coercions=(held,)), data_set(UID))
+    with structlog.testing.capture_logs() as told:
+        assert [await bench.handle() for _ in range(2)] == [0x0000] * 2
+    (_, payload, routes), _ = bench.journal.committed
+    assert routes == (Route("mr", "pacs", state=DeliveryState.HELD),)
+    assert b"North" in payload
+    assert bench.meter.counted == [(COUNTED, {"rule": "tag", "action": "hold"})] * 2
+    assert [line["event"] for line in told] == ["instance_held"]
+
+
+async def test_a_rule_that_is_not_asked_decides_nothing() -> None:
+    early = rule("mr", {"modality": ["MR"]}, "pacs")
+    late = coercion({"modality": ["CT"]}, ["drop"])
+    bench = Bench(table(coercions=(late,), rules=(early,)), data_set(UID))
+    assert await bench.handle() == 0x0000
+    assert len(bench.journal.committed) == 1
+    assert bench.meter.counted == []
