@@ -426,6 +426,9 @@ class Associate:
     async_operations: tuple[int, int] | None = None
     bind_address: tuple[str, int] | None = None
     tls: TLS | None = None
+    hops: int = 0
+    """Gateways that a question passed on over the association came through, this one included; 0: it is our own.
+    Not a setting: see `gateway.federation.sources`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,6 +526,14 @@ class QueryRetrieve:
     """True when `sources` holds `local`: the gateway answers from what it holds itself."""
     sources: tuple[str, ...] = ()
     """Names of the peers that are asked too, in order."""
+    local_rank: int = 0
+    """How many of `sources` come before the gateway itself: where answers differ, the earlier one counts."""
+    patience_s: float = 2.0
+    """How long a match waits for what other sources say of the same thing."""
+    is_checked: bool = True
+    """Answers of sources that do not fit the question are left out."""
+    relay: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Services besides Query/Retrieve (`gateway.federation.services`) → names of the peers that are asked."""
     move_destinations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Move Destination AE title → names of peers, beside the peers' own titles."""
     partial: Literal["fail", "accept"] = "fail"

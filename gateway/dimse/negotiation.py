@@ -183,14 +183,15 @@ def encode_asynchronous_operations(invoked: int, performed: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=64)
-def own_identification(max_pdu_bytes: int) -> bytes:
-    """Maximum length, implementation class UID and version name."""
+def own_identification(max_pdu_bytes: int, hops: int = 0) -> bytes:
+    """Maximum length, implementation class UID and version name, which ends with the number of `hops` unless 0."""
     length = MaximumLengthSubItem()
     length.maximum_length_received = max_pdu_bytes
     implementation = ImplementationClassUIDSubItem()
     implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     version = ImplementationVersionNameSubItem()
-    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    name = IMPLEMENTATION_VERSION_NAME
+    version.implementation_version_name = f"{name[:14]}+{hops}" if hops else name
     return b"".join(bytes(item.encode()) for item in (length, implementation, version))
 
 

@@ -58,7 +58,7 @@ def encode_request(
     if not 0 < len(contexts) <= MOST_CONTEXTS:
         raise ValueError(f"{len(contexts)} presentation contexts; an association takes 1 to {MOST_CONTEXTS}")
     items = b"".join(_encode_context(2 * index + 1, context) for index, context in enumerate(contexts))
-    user_data = own_identification(associate.max_pdu_bytes)
+    user_data = own_identification(associate.max_pdu_bytes, associate.hops)
     if associate.async_operations is not None:
         user_data += encode_asynchronous_operations(*associate.async_operations)
     for role in associate.roles:

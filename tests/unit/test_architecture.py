@@ -12,7 +12,7 @@ LAYERS = [
     {"ports"},
     {"routing", "dataset", "spool"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
-    {"web", "dimse", "handlers", "delivery", "config", "conversion", "destination", "queue", "metrics"},
+    {"web", "dimse", "handlers", "delivery", "federation", "config", "conversion", "destination", "queue", "metrics"},
     {"life", "scu", "rehearsal"},
     {"explaining", "rule_tests"},
     {"app"},
@@ -25,6 +25,8 @@ SIDEWAYS = {
     ("routing", "dataset"),  # rules are decided on scanned bytes
     ("handlers", "dimse"),  # a handler speaks of events
     ("destination", "dimse"),  # the DICOM destination is a requestor
+    ("federation", "dimse"),  # sources are asked as a requestor
+    ("handlers", "federation"),  # a handler passes questions on
     ("cli", "demo"),
 }
 
