@@ -266,6 +266,8 @@ class Conversion:
     """A row of `gateway.dataset.conversions.KINDS`."""
     settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Plain values: they travel as JSON."""
+    is_optional: bool = False
+    """True when the object may go on as it is where this cannot be made."""
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from gateway.ports import (
     Converting,
     EncodedDataSet,
     Outbound,
+    Refusal,
     Resources,
     Temporary,
 )
@@ -157,16 +158,21 @@ async def outbound_for(
         Temporary: a conversion cannot be made now.
         ConfigurationError: the stored actions are not understood any more.
     """
-    outbound = _untouched(delivery.instance, body)
+    outbound = untouched(delivery.instance, body)
     if not delivery.actions_json:
         return outbound
-    for actions in _stages(actions_from_json(delivery.actions_json, resources)):
-        if isinstance(actions[0], Converting):
-            outbound = await _by_action(outbound, actions[0], converter)
+    return await changed(outbound, actions_from_json(delivery.actions_json, resources), converter)
+
+
+async def changed(outbound: Outbound, actions: Sequence[Action], converter: Converter) -> Outbound:
+    """After `actions` in order. Its body closes that of `outbound`. Raises Refusal, Temporary."""
+    for stage in _stages(actions):
+        if isinstance(stage[0], Converting):
+            outbound = await _by_action(outbound, stage[0], converter)
         if outbound.body.length_bytes < LARGE_BYTES:
-            outbound = edited(outbound, actions)
+            outbound = edited(outbound, stage)
         else:
-            outbound = await asyncio.to_thread(edited, outbound, actions)
+            outbound = await asyncio.to_thread(edited, outbound, stage)
     return outbound
 
 
@@ -182,7 +188,7 @@ def _stages(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
 
 def edited(outbound: Outbound, actions: Sequence[Action]) -> Outbound:
     """After the edits of `actions`. Raises Refusal."""
-    instance, body = _instance(outbound), outbound.body
+    instance, body = instance_of(outbound), outbound.body
     facts = facts_for(instance, body, attributes_of(actions))
     edits = apply_actions(actions, facts)
     if not edits:
@@ -204,10 +210,15 @@ async def _by_action(outbound: Outbound, action: Action, converter: Converter) -
     """After what the action asks for; then the body before it is closed."""
     assert isinstance(action, Converting)
     before = outbound.body
-    conversion = action.convert(facts_for(_instance(outbound), before, attributes_of([action])))
+    conversion = action.convert(facts_for(instance_of(outbound), before, attributes_of([action])))
     if conversion is None:
         return outbound
-    outbound = await converted(outbound, conversion, converter)
+    try:
+        outbound = await converted(outbound, conversion, converter)
+    except Refusal:
+        if conversion.is_optional:
+            return outbound
+        raise
     before.close()
     return outbound
 
@@ -216,20 +227,21 @@ async def converted(outbound: Outbound, conversion: Conversion, converter: Conve
     """Another object, made of this one, whose body stays open. Raises Refusal, Temporary."""
     made = await converter.convert(outbound.body, outbound.transfer_syntax_uid, conversion)
     instance = dataclasses.replace(
-        _instance(outbound),
+        instance_of(outbound),
         transfer_syntax_uid=made.transfer_syntax_uid,
         sop_instance_uid=made.sop_instance_uid or outbound.sop_instance_uid,
     )
-    return _untouched(instance, made.body)
+    return untouched(instance, made.body)
 
 
-def _instance(outbound: Outbound) -> Instance:
+def instance_of(outbound: Outbound) -> Instance:
     """As it leaves."""
     assert isinstance(outbound.facts, StoredFacts)
     return outbound.facts.instance
 
 
-def _untouched(instance: Instance, body: EncodedDataSet) -> Outbound:
+def untouched(instance: Instance, body: EncodedDataSet) -> Outbound:
+    """As it is stored."""
     return Outbound(
         instance.sop_class_uid,
         instance.sop_instance_uid,

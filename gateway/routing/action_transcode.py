@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from gateway.dataset.codecs import (
     EXPLICIT,
@@ -30,11 +30,11 @@ _WRITABLE = (EXPLICIT, IMPLICIT, *LOSSLESS)
 @dataclass(frozen=True, slots=True)
 class Transcode:
     """Sends the object on in one of the transfer syntaxes `to`: as it is when it is in one of them, else converted to
-    the first that works for it.
+    the first that works for it. So `to: [JPEG2000Lossless]` compresses all, and `to: [JPEG2000Lossless,
+    ExplicitVRLittleEndian]` leaves alone what is in either.
 
     Pixels stay exactly as they are and the SOP Instance UID is kept. An object without pixels is never compressed. An
-    object that none of `to` works for is refused, with the reason: name ExplicitVRLittleEndian last to take what a
-    codec cannot do.
+    object that none of `to` works for is refused, with the reason, or with `otherwise: keep` sent as it is.
 
     JPEG2000 and JPEGLSNearLossless only leave alone what is in them already, unless `ratio` (JPEG 2000: how many times
     smaller) or `near` (JPEG-LS: how much a sample may differ) says how much may be lost. The result is then a new,
@@ -46,6 +46,7 @@ class Transcode:
     to: tuple[TransferSyntaxUID, ...]
     ratio: float | None = None
     near: int | None = None
+    otherwise: Literal["refuse", "keep"] = "refuse"
 
     example: ClassVar[str] = "transcode: {to: [JPEG2000Lossless, ExplicitVRLittleEndian]}"
 
@@ -59,7 +60,7 @@ class Transcode:
         if facts.transfer_syntax_uid in self.to:
             return None
         loss = {name: value for name, value in (("ratio", self.ratio), ("near", self.near)) if value is not None}
-        return Conversion("transcode", {"to": list(self.to), **loss})
+        return Conversion("transcode", {"to": list(self.to), **loss}, is_optional=self.otherwise == "keep")
 
     def problems(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
         loss = Loss(self.ratio, self.near)

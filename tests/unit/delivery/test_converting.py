@@ -133,6 +133,15 @@ async def test_what_cannot_be_converted_does_not_go_out(error: Exception) -> Non
         await outbound_for(delivery(transcode(RLE)), Body(DATA), converter=Workshop(refuses={RLE: error}))
 
 
+async def test_what_may_stay_as_it_is_goes_on_as_it_is() -> None:
+    body, workshop = Body(DATA), Workshop(refuses={RLE: Refusal("no codec"), JPEG_LS: Temporary("later")})
+    keep: list[dict[str, object]] = [{"transcode": {"to": [syntax], "otherwise": "keep"}} for syntax in (RLE, JPEG_LS)]
+    outbound = await outbound_for(delivery(keep[0]), body, converter=workshop)
+    assert (outbound.body, outbound.transfer_syntax_uid, body.is_closed) == (body, IMPLICIT, False)
+    with pytest.raises(Temporary):
+        await outbound_for(delivery(keep[1]), body, converter=workshop)
+
+
 async def test_without_worker_processes_it_waits() -> None:
     with pytest.raises(Temporary, match="no worker processes"):
         await outbound_for(delivery(transcode(RLE)), Body(DATA))

@@ -50,7 +50,13 @@ def test_what_it_asks_for(config: object, source: str, expected: dict[str, objec
     assert isinstance(action, Converting)
     asked = action.convert(replace(facts({}), transfer_syntax_uid=source))
     assert asked == (None if expected is None else Conversion("transcode", expected))
+    assert asked is None or not asked.is_optional
     assert (list(action.edits(facts({}))), list(action.attributes())) == ([], [])
+
+
+def test_what_cannot_be_converted_may_be_kept() -> None:
+    asked = built({"to": ["RLELossless"], "otherwise": "keep"}).convert(facts({}))
+    assert asked == Conversion("transcode", {"to": [RLE]}, is_optional=True)
 
 
 WITHOUT_CODECS = """
