@@ -14,6 +14,14 @@ from pydicom.uid import UID
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 NATIVE = frozenset({IMPLICIT, EXPLICIT})
 """Little endian, pixels as they are: what any data set can be re-encoded to."""
+PLAIN = NATIVE | {
+    "1.2.840.10008.1.2.2",  # Explicit VR Big Endian (retired)
+    "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
+    "1.2.840.10008.1.20",  # Papyrus 3 (retired)
+}
+"""Transfer syntaxes whose pixels are known to lie there as they are."""
+ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205))
+"""JPIP Referenced: the pixels are behind an address, not in the object."""
 JPEG_LS_NEAR_LOSSLESS, JPEG_2000 = "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91"
 RLE, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS = (
     "1.2.840.10008.1.2.5",

@@ -16,11 +16,12 @@ from gateway.dataset.elements import items, selection_of, walk
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scan import Scanned, scan, wanted
 from gateway.model import AttributePath
-from gateway.ports import Edit, Refusal
+from gateway.ports import KEEP, Alteration, Change, Edit, Element, Refusal
 
 SOP_CLASS, SOP_INSTANCE = AttributePath(0x00080016), AttributePath(0x00080018)
 IMAGE_TYPE, DESCRIPTION = AttributePath(0x00080008), AttributePath(0x00082111)
 LOSSY_IMAGE, LOSSY_RATIO, LOSSY_METHOD = (AttributePath(0x00280000 | element) for element in (0x2110, 0x2112, 0x2114))
+FRAME_TYPE = 0x00089007
 SOURCE_IMAGE_SEQUENCE, DERIVATION_CODE_SEQUENCE, PURPOSE_SEQUENCE = 0x00082112, 0x00089215, 0x0040A170
 REFERENCED_CLASS, REFERENCED_INSTANCE = 0x00081150, 0x00081155
 CODE_VALUE, CODING_SCHEME, CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
@@ -55,7 +56,16 @@ def derived_uid(view: memoryview, transfer_syntax_uid: str, loss: Loss) -> str:
     return f"2.25.{uuid.UUID(bytes=digest.digest()[:16], version=5).int}"
 
 
-def derivation(view: memoryview, transfer_syntax_uid: str, new_uid: str, ratio: float) -> list[Edit]:
+class DerivedFrames:
+    """Frame Type (0008,9007) begins like Image Type, in the functional groups of every frame (PS3.3 §C.8.16.1)."""
+
+    tags: frozenset[int] | None = frozenset({FRAME_TYPE})
+
+    def __call__(self, element: Element) -> Change:
+        return ("DERIVED", *element.values[1:]) if element.values else KEEP
+
+
+def derivation(view: memoryview, transfer_syntax_uid: str, new_uid: str, ratio: float) -> list[Alteration]:
     """The edits that make the data set in `view` (explicit VR little endian, before) say what it became.
 
     Raises Refusal when it does not say which instance it was.
@@ -82,6 +92,7 @@ def derivation(view: memoryview, transfer_syntax_uid: str, new_uid: str, ratio: 
         Edit(LOSSY_IMAGE, ("01",)),
         Edit(LOSSY_RATIO, (*(found.values(LOSSY_RATIO) or ()), f"{ratio:.4g}")),
         Edit(LOSSY_METHOD, (*(found.values(LOSSY_METHOD) or ()), codec.method)),
+        DerivedFrames(),
     ]
 
 

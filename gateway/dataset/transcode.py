@@ -21,11 +21,13 @@ from dataclasses import dataclass
 
 from gateway.dataset.codecs import (
     CODECS,
+    ELSEWHERE,
     EXPLICIT,
     IMPLICIT,
     LOSSLESS,
     LOSSY,
     NATIVE,
+    PLAIN,
     RLE,
     is_native,
     missing,
@@ -57,7 +59,7 @@ from gateway.dataset.scan import parse, scan, wanted
 from gateway.dataset.scratch import Gathering, Pieces, Scratch
 from gateway.dataset.splice import splice
 from gateway.model import AttributePath
-from gateway.ports import Edit, Refusal
+from gateway.ports import Alteration, Edit, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class _Source:
 
     def native(self, encoding: Encoding) -> Pieces:
         """With native pixels, in this encoding."""
+        self._check()
         if is_native(self.transfer_syntax_uid):
             return reencode(self.view, self.encoding, encoding)
         if encoding == EXPLICIT_LITTLE:
@@ -145,7 +148,16 @@ class _Source:
             self._explicit = self.scratch.joined(self._explicit_pieces())
         return self._explicit
 
+    def _check(self) -> None:
+        """Raises Refusal where nobody can say how the pixels lie."""
+        name = short_name(self.transfer_syntax_uid)
+        if self.transfer_syntax_uid in ELSEWHERE:
+            raise Refusal(f"in {name} the pixels are elsewhere: there is nothing to convert")
+        if self.has_pixels and is_native(self.transfer_syntax_uid) and self.transfer_syntax_uid not in PLAIN:
+            raise Refusal(f"nobody says how pixels lie in the transfer syntax {name}: it cannot be converted")
+
     def _explicit_pieces(self) -> Pieces:
+        self._check()
         if self._pieces is None:
             is_compressed = not is_native(self.transfer_syntax_uid)
             pieces = reencode(self.view, self.encoding, EXPLICIT_LITTLE, may_be_encapsulated=is_compressed)
@@ -245,7 +257,7 @@ def _compressed(source: _Source, transfer_syntax_uid: str, loss: Loss) -> Transc
         gathering.add(item_header(len(code)))
         gathering.add(code)
         lengths.append(len(code))
-    edits = _changed(image, encoder.photometric, is_planar=transfer_syntax_uid == RLE)
+    edits: list[Alteration] = [*_changed(image, encoder.photometric, is_planar=transfer_syntax_uid == RLE)]
     new_uid = ""
     if loss.of(transfer_syntax_uid) is not None:
         new_uid = derived_uid(picture.view, transfer_syntax_uid, loss)

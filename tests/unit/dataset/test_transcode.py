@@ -125,6 +125,11 @@ IMAGES = {
 }
 
 
+def without_pixels() -> bytes:
+    data = IMAGES["8 bit"].encoded()
+    return data[: data.index(b"\xe0\x7f\x10\x00OB")]
+
+
 @pytest.mark.parametrize("target", LOSSLESS, ids=codecs.short_name)
 @pytest.mark.parametrize("made", IMAGES.values(), ids=IMAGES.keys())
 def test_lossless_there_and_back(made: Made, target: str, scratch: Scratch) -> None:
@@ -266,11 +271,6 @@ def test_what_is_listed_only_to_be_left_alone_is_no_target(scratch: Scratch) -> 
         transcode(data, EXPLICIT, [JPEG_2000, JPEG_BASELINE], Loss(), scratch)
 
 
-def without_pixels() -> bytes:
-    data = IMAGES["8 bit"].encoded()
-    return data[: data.index(b"\xe0\x7f\x10\x00OB")]
-
-
 @pytest.mark.parametrize(
     ("source", "targets", "becomes"),
     [
@@ -307,6 +307,9 @@ def test_what_has_no_pixels_is_not_compressed(
         (image().encoded(), JPEG_BASELINE, EXPLICIT, "not encapsulated"),
         (EX.sequence(0x7FE00010, EX.item(b""), is_defined=False, vr="OB"), EXPLICIT, RLE, "native"),
         (EX.sequence(0x7FE00010, EX.item(b""), is_defined=False, vr="OB"), "1.2.840.10008.1.2.4.100", RLE, "no codec"),
+        (image().encoded(), "1.2.840.113619.5.2", EXPLICIT, "nobody says"),
+        (image().encoded(), "1.3.6.1.4.1.5962.300.1", RLE, "nobody says"),
+        (without_pixels(), "1.2.840.10008.1.2.4.94", EXPLICIT, "elsewhere"),
     ],
     ids=[
         "32 bit as JPEG 2000",
@@ -324,6 +327,9 @@ def test_what_has_no_pixels_is_not_compressed(
         "native pixels in an encapsulated transfer syntax",
         "encapsulated pixels in a native transfer syntax",
         "MPEG2",
+        "GE's private one, pixels big endian",
+        "another private one",
+        "JPIP",
     ],
 )
 def test_what_cannot_be_done_is_refused(data: bytes, source: str, target: str, text: str, scratch: Scratch) -> None:
@@ -439,6 +445,18 @@ def test_what_loses_pixels_is_a_new_object(target: str, loss: Loss, method: str,
     assert 0 < difference.max() <= (loss.near or 2**8)
     again = transcode(native, EXPLICIT, [target], loss, scratch)
     assert joined(again) == joined(result)  # a delivery that is tried again sends the same object
+
+
+def test_frames_of_a_derived_image_are_derived(scratch: Scratch) -> None:
+    frame = EX.sequence("MRImageFrameTypeSequence", EX.item(EX.element("FrameType", "CS", "ORIGINAL\\PRIMARY\\M\\NONE")))
+    groups = EX.sequence("SharedFunctionalGroupsSequence", EX.item(frame))
+    groups += EX.sequence("PerFrameFunctionalGroupsSequence", EX.item(b""), EX.item(frame, is_defined=False))
+    made = IMAGES["8 bit"].encoded()
+    place = made.index(b"\xe0\x7f\x10\x00OB")
+    result = transcode(memoryview(made[:place] + groups + made[place:]), EXPLICIT, [JPEG_2000], Loss(ratio=5), scratch)
+    found = dataset(joined(result), JPEG_2000)
+    for item in (found[0x52009229].value[0], found[0x52009230].value[1]):
+        assert list(item.MRImageFrameTypeSequence[0].FrameType) == ["DERIVED", "PRIMARY", "M", "NONE"]
 
 
 def test_loss_upon_loss_is_told(scratch: Scratch) -> None:
