@@ -69,6 +69,12 @@ def gateway(folder: Path, sink_port: int) -> GatewayProcess:
     return GatewayProcess(folder, gateway_rules(sink_port), settings=LIMITS)
 
 
+def gateway_that_sets(folder: Path, sink_port: int) -> GatewayProcess:
+    """The same with one element set in every object that arrives."""
+    coercions = [{"then": [{"set": {"InstitutionName": "North Hospital"}}]}]
+    return GatewayProcess(folder, gateway_rules(sink_port) | {"coercions": coercions}, settings=LIMITS)
+
+
 def stock_router(folder: Path, sink_port: int) -> StockRouter:
     return StockRouter(folder, sink_port)
 
@@ -107,6 +113,7 @@ class Contender:
 
 
 GATEWAY = "gateway"
+GATEWAY_SETS = "gateway, one `set` coercion"
 STOCK = "stock pynetdicom router"
 STORESCP = "dcmtk storescp, TCP_NODELAY=1"
 STORESCP_FORK = "dcmtk storescp --fork, TCP_NODELAY=1"
@@ -115,6 +122,7 @@ ORTHANC_NO_DELAY = "Orthanc 1.10, the same with TCP_NODELAY=1"
 
 CONTENDERS = (
     Contender(GATEWAY, gateway, forwards=True, is_slow_at_forwarding=False),
+    Contender(GATEWAY_SETS, gateway_that_sets, forwards=True, is_slow_at_forwarding=False),
     Contender(STOCK, stock_router, forwards=True),
     Contender(STORESCP, storescp, forwards=False, most_associations=1),
     Contender(STORESCP_FORK, storescp_fork, forwards=False),
