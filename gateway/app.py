@@ -41,6 +41,7 @@ from gateway.model import AssociationFacts, Settings
 from gateway.ports import ConfigurationError, QueueDepth, peer_label
 from gateway.queue.reader import IndexReader
 from gateway.queue.sqlite import SQLiteQueue
+from gateway.retrieve.desk import RetrieveDesk
 from gateway.routing.table import RoutingTable
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock
@@ -75,8 +76,12 @@ class Gateway:
             keep_s=lambda: self.live.current.query_retrieve.keep_s,
         )
         self.index = IndexReader(lambda: SQLiteQueue(settings.queue_path, must_exist=True))
+        self.converter = ConversionPool(settings.conversion, settings.spool.path, self.metrics)
         self.server = Server(
-            handlers=bindings(StoreDesk(self.journal, self.metrics)),
+            handlers=bindings(
+                StoreDesk(self.journal, self.metrics),
+                RetrieveDesk(self.index, self.journal.open, self.converter),
+            ),
             admission=self._admit,
             receiver=self.journal.receiver,
             ae_title=settings.ae_title,
@@ -84,7 +89,6 @@ class Gateway:
             limits=settings.limits,
             meter=self.metrics,
         )
-        self.converter = ConversionPool(settings.conversion, settings.spool.path, self.metrics)
         self.delivery = DeliveryService(
             journal=self.journal,
             converter=self.converter,

@@ -14,7 +14,7 @@ from gateway.dimse.client import ClientAssociation
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.pool import AssociationPool
 from gateway.dimse.sendable import Sendable
-from gateway.dimse.status import Category
+from gateway.dimse.status import Category, where
 from gateway.dimse.tally import Result
 from gateway.model import ProposedContext
 from gateway.ports import DestinationDown, GatewayError, Refusal
@@ -44,13 +44,13 @@ class Line(Protocol):
     def close(self) -> None: ...
 
 
-class _NoMoreAssociations(Exception):
-    """The destination takes no further association; others are open."""
-
-
 class DestinationLine:
     """Associations of ours to one destination, lent by the pool. A destination that cannot be reached, or that ends two
-    associations over one instance, gets nothing more during this operation."""
+    associations over one instance, gets nothing more during this operation.
+
+    Many peers serve one association at a time and let the next one wait: an instance goes over whichever is free first,
+    and a further association that cannot be opened is no loss.
+    """
 
     def __init__(
         self, target: Target, pool: AssociationPool, *, width: int, priority: int, originator: tuple[str, int]
@@ -62,6 +62,11 @@ class DestinationLine:
         self._room = asyncio.Semaphore(max(1, width))
         self._free: list[ClientAssociation] = []
         self._in_use = 0
+        self._opening: asyncio.Task[None] | None = None
+        self._is_full = False
+        """The destination took no further association."""
+        self._changed = asyncio.Event()
+        """Set, and replaced, when an association is free or none will come."""
         self._down = ""
         self._told: set[str] = set()
         listed: dict[str, set[str]] = {}
@@ -78,19 +83,13 @@ class DestinationLine:
         """C-STORE over an association of ours; once more over another one when the first is lost."""
         losses = 0
         while not self._down:
-            await self._room.acquire()
-            has_room = True
-            try:
-                return await self._send(instance)
-            except _NoMoreAssociations:
-                has_room = False  # this one's place is gone; those that are open do the work
-            except DestinationDown as error:
-                losses += 1
-                if losses > 1:
-                    self._give_up(str(error))
-            finally:
-                if has_room:
-                    self._room.release()
+            async with self._room:
+                try:
+                    return await self._send(instance)
+                except DestinationDown as error:
+                    losses += 1
+                    if losses > 1:
+                        self._give_up(str(error))
         return Result.FAILED
 
     async def _send(self, instance: Sendable) -> Result:
@@ -106,24 +105,41 @@ class DestinationLine:
             return await self._store(association, instance)
         finally:
             self._in_use -= 1
-            if association.is_open and not association.is_busy:
-                self._free.append(association)
-            else:
-                self._pool.give(association)
+            self._free.append(association)
+            self._wake()
 
     async def _association(self, proposals: list[ProposedContext]) -> ClientAssociation | None:
-        while self._free:
-            association = self._free.pop()
-            if association.is_open and association.has_proposed(proposals):
-                return association
-            self._pool.give(association)
+        """One for this instance alone; None when the destination is given up."""
+        while True:
+            while self._free:
+                association = self._free.pop()
+                if association.is_open and not association.is_busy and association.has_proposed(proposals):
+                    return association
+                self._pool.give(association)
+            if self._down:
+                return None
+            if self._opening is None and not (self._is_full and self._in_use):
+                self._opening = asyncio.get_running_loop().create_task(self._open(proposals))
+            await self._changed.wait()
+
+    async def _open(self, proposals: list[ProposedContext]) -> None:
         try:
-            return await self._pool.take(self._target.peer, proposals, self._target.tls)
+            self._free.append(await self._pool.take(self._target.peer, proposals, self._target.tls))
         except (GatewayError, ValueError) as error:
-            if self._in_use:
-                raise _NoMoreAssociations from None
-            self._give_up(str(error))
-            return None
+            if self._in_use or self._free:
+                self._is_full = True
+            else:
+                self._give_up(str(error))
+        except Exception as error:  # a fault of ours must not leave the others waiting
+            log.error("association_failed", destination=self.name, error=type(error).__name__, where=where(error))
+            self._give_up(type(error).__name__)
+        finally:
+            self._opening = None
+            self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     async def _store(self, association: ClientAssociation, instance: Sendable) -> Result:
         syntaxes = instance.transfer_syntaxes
@@ -166,6 +182,8 @@ class DestinationLine:
 
     def close(self) -> None:
         """Give the associations back."""
+        if self._opening is not None:
+            self._opening.cancel()
         for association in self._free:
             self._pool.give(association)
         self._free.clear()

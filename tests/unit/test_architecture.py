@@ -12,7 +12,19 @@ LAYERS = [
     {"ports"},
     {"routing", "dataset", "spool"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
-    {"web", "dimse", "handlers", "delivery", "federation", "config", "conversion", "destination", "queue", "metrics"},
+    {
+        "web",
+        "dimse",
+        "handlers",
+        "delivery",
+        "federation",
+        "retrieve",
+        "config",
+        "conversion",
+        "destination",
+        "queue",
+        "metrics",
+    },
     {"life", "scu", "rehearsal"},
     {"explaining", "rule_tests"},
     {"app"},
@@ -27,6 +39,10 @@ SIDEWAYS = {
     ("destination", "dimse"),  # the DICOM destination is a requestor
     ("federation", "dimse"),  # sources are asked as a requestor
     ("handlers", "federation"),  # a handler passes questions on
+    ("retrieve", "dimse"),  # what is sent is told in the engine's words, and sources are asked as a requestor
+    ("retrieve", "delivery"),  # actions on a stored object are done in one way
+    ("retrieve", "federation"),  # what is not here is fetched from the sources that have it
+    ("handlers", "retrieve"),
     ("cli", "demo"),
 }
 

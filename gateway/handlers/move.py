@@ -1,0 +1,38 @@
+"""C-MOVE: send what is asked for to one or many peers at once (PS3.4 §C.4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from gateway.dimse.event import Event
+from gateway.dimse.yields import Destinations
+from gateway.handlers.retrieve import refusal_of, request_of
+from gateway.query.compile import BadIdentifier
+from gateway.retrieve.desk import RetrieveDesk, retrieved
+from gateway.retrieve.destinations import move_places
+
+
+async def handle_move(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
+    """`evt.EVT_C_MOVE`: where to, how many, then the instances.
+
+    Raises:
+        MoveDestinationUnknown, NotAllowed: before anything is looked for.
+        Unreadable, Temporary: with their statuses.
+    """
+    table = event.assoc.table
+    peers = move_places(table, event.move_destination or "", event.assoc.peer)
+    try:
+        request = request_of(event, peers, desk)
+    except BadIdentifier as error:
+        yield refusal_of(error), None
+        return
+    yield Destinations(
+        peers,
+        originator_ae_title=table.query_retrieve.move_originator or None,
+        associations=min(peer.associations for peer in peers),
+    )
+    async with aclosing(retrieved(desk, request)) as steps:
+        async for step in steps:
+            yield step

@@ -1,0 +1,74 @@
+"""C-MOVE and C-GET of what the gateway holds itself, with dcmtk and stock pynetdicom as requestors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+
+from tests.support.peers import GatewayProcess, StoreSCP, storescu
+from tests.support.query_table import OBJECTS, ROE, write_objects
+from tests.support.retrieving import movescu
+
+MODELS = ("study", "patient", "patient_study")
+ROE_UIDS = {each["SOPInstanceUID"] for each in OBJECTS if each["StudyInstanceUID"] == ROE["StudyInstanceUID"]}
+
+
+@pytest.fixture
+async def first(tmp_path: Path) -> AsyncIterator[StoreSCP]:
+    async with StoreSCP(tmp_path / "first", ae_title="WS1") as peer:
+        yield peer
+
+
+@pytest.fixture
+async def second(tmp_path: Path) -> AsyncIterator[StoreSCP]:
+    async with StoreSCP(tmp_path / "second", ae_title="WS2") as peer:
+        yield peer
+
+
+def site(*peers: StoreSCP, **settings: Any) -> Mapping[str, Any]:
+    """Destinations, and a requestor that may do everything."""
+    return {
+        "peers": {
+            "viewer": {"ae_title": "VIEWER", "may": ["find", "move", "get"]},
+            **{
+                peer.ae_title.lower(): {"ae_title": peer.ae_title, "address": f"127.0.0.1:{peer.port}"}
+                for peer in peers
+            },
+            "gone": {"ae_title": "GONE", "address": "127.0.0.1:9"},
+        },
+        "routes": [],
+        "unmatched": "hold",
+        "query_retrieve": {
+            "sources": ["local"],
+            "move_destinations": {"BOTH": [peer.ae_title.lower() for peer in peers], "HALF": ["gone", "ws1"]},
+            **settings,
+        },
+    }
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, first: StoreSCP, second: StoreSCP) -> AsyncIterator[GatewayProcess]:
+    async with GatewayProcess(tmp_path / "gateway", site(first, second)) as process:
+        sent = await storescu(process.port, write_objects(tmp_path / "objects"))
+        assert sent.returncode == 0, sent.output
+        yield process
+
+
+def uids(peer: StoreSCP) -> list[str]:
+    return sorted(str(dcmread(path).SOPInstanceUID) for path in peer.files())
+
+
+STUDY = ("QueryRetrieveLevel=STUDY", f"StudyInstanceUID={ROE['StudyInstanceUID']}")
+PATIENT = ("QueryRetrieveLevel=PATIENT", f"PatientID={ROE['PatientID']}")
+
+
+async def test_movescu_to_two_destinations_at_once(gateway: GatewayProcess, first: StoreSCP, second: StoreSCP) -> None:
+    moved = await movescu(gateway.port, "study", STUDY, destination="BOTH")
+
+    assert moved.is_success, moved.log
+    assert uids(first) == uids(second) == sorted(ROE_UIDS)
+    assert moved.counters == (6, 0, 0)
