@@ -108,11 +108,7 @@ class ConversionPool:
             "memory_bytes": self._limits.memory_bytes,
             "time_limit_s": self._limits.time_limit_s,
         }
-        try:
-            source = await asyncio.to_thread(_copied, body, self._folder)
-        except OSError as error:
-            raise Temporary(f"no room for a conversion: {error.strerror}") from error
-        with source:
+        with await self._source(body) as source:
             for _ in range(TRIES):
                 with _file(self._folder) as result:
                     try:
@@ -123,6 +119,17 @@ class ConversionPool:
                         continue
                     return _read(answer, result, self._log)
         raise ConversionFailed("crashed", f"the codec crashed, {TRIES} times ({died})")
+
+    async def _source(self, body: EncodedDataSet) -> IO[bytes]:
+        copying = asyncio.ensure_future(asyncio.to_thread(_copied, body, self._folder))
+        try:
+            return await asyncio.shield(copying)
+        except OSError as error:
+            raise Temporary(f"no room for a conversion: {error.strerror}") from error
+        except asyncio.CancelledError:
+            copying.add_done_callback(_closed)
+            await asyncio.wait([copying])  # a thread cannot be stopped, and it reads the body
+            raise
 
     async def _done(self, job: Mapping[str, Any], source: IO[bytes], result: IO[bytes]) -> Answer:
         worker = await self._take()
@@ -213,6 +220,12 @@ def _copied(body: EncodedDataSet, folder: str) -> IO[bytes]:
         file.close()
         raise
     return file
+
+
+def _closed(copying: asyncio.Future[IO[bytes]]) -> None:
+    """Nobody waits for this copy any more."""
+    if not copying.cancelled() and copying.exception() is None:
+        copying.result().close()
 
 
 def _read(answer: Answer, result: IO[bytes], events: Any) -> Converted:

@@ -10,7 +10,6 @@ settler   commits what became of the objects, while the next ones are sent
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,17 +18,17 @@ from random import Random
 
 import structlog
 
-from gateway.dataset.codecs import short_name
+from gateway.delivery.fallback import fall_back
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.retry import delay_s, is_given_up
 from gateway.delivery.settling import patiently
 from gateway.delivery.standing import Standing
-from gateway.delivery.transform import NO_CONVERTER, converted, outbound_for
+from gateway.delivery.transform import NO_CONVERTER, outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model import Deferred, Delivered, Delivery, Outcome, Peer, Refused
 from gateway.ports import (
+    Channel,
     ConfigurationError,
-    Conversion,
     Converter,
     Destination,
     DestinationDown,
@@ -366,30 +365,12 @@ class Courier:
         return await channel.send(outbound)
 
     async def _fall_back(self, worker: Worker, outbound: Outbound, refused: Refused) -> Outcome:
-        """Send it in the first transfer syntax of the peer's `fallback` that it can be converted to and is taken in."""
-        reasons = [refused.reason]
-        for target in self.peer.fallback:
-            kind = (outbound.sop_class_uid, target)
-            if target == outbound.transfer_syntax_uid:
-                continue
+        async def line(kind: Kind) -> Channel:
             channel = await worker.channel(self._destination)
             await channel.prepare((kind, *self._sight))
-            if not channel.takes(kind):
-                reasons.append(f"{short_name(target)} is not accepted either")
-                continue
-            try:
-                other = await converted(outbound, Conversion("transcode", {"to": [target]}), self._converter)
-            except Refusal as error:
-                reasons.append(str(error))
-                continue
-            try:
-                outcome = await self._send(worker, other)
-            finally:
-                other.body.close()
-            if not (type(outcome) is Refused and outcome.is_about_form):
-                return outcome
-            reasons.append(outcome.reason)
-        return dataclasses.replace(refused, reason="; ".join(reasons))
+            return channel
+
+        return await fall_back(outbound, refused, self.peer.fallback, line, self._converter)
 
     # --- what became of it ----------------------------------------------------------------------------------------
 

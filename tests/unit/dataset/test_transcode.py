@@ -448,7 +448,8 @@ def test_what_loses_pixels_is_a_new_object(target: str, loss: Loss, method: str,
 
 
 def test_frames_of_a_derived_image_are_derived(scratch: Scratch) -> None:
-    frame = EX.sequence("MRImageFrameTypeSequence", EX.item(EX.element("FrameType", "CS", "ORIGINAL\\PRIMARY\\M\\NONE")))
+    frame_type = EX.element("FrameType", "CS", "ORIGINAL\\PRIMARY\\M\\NONE")
+    frame = EX.sequence("MRImageFrameTypeSequence", EX.item(frame_type))
     groups = EX.sequence("SharedFunctionalGroupsSequence", EX.item(frame))
     groups += EX.sequence("PerFrameFunctionalGroupsSequence", EX.item(b""), EX.item(frame, is_defined=False))
     made = IMAGES["8 bit"].encoded()

@@ -1,0 +1,54 @@
+"""What a destination refuses as it is, in another transfer syntax."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+
+from gateway.dataset.codecs import short_name
+from gateway.delivery.transform import converted
+from gateway.model import Outcome, Refused
+from gateway.ports import Channel, Conversion, Converter, Outbound, Refusal
+
+
+async def fall_back(
+    outbound: Outbound,
+    refused: Refused,
+    fallback: Sequence[str],
+    line: Callable[[tuple[str, str]], Awaitable[Channel]],
+    converter: Converter,
+) -> Outcome:
+    """Send the object in the first transfer syntax of `fallback` that it can be converted to and that is taken.
+
+    Args:
+        outbound: as it was refused; its body stays open.
+        refused: why; it stands first among the reasons when nothing works.
+        fallback: transfer syntax UIDs.
+        line: gives the channel, on which this (SOP class UID, transfer syntax UID) was proposed.
+        converter: makes the conversions.
+
+    Raises:
+        DestinationDown, DestinationRefuses: from `line`.
+        Temporary: a conversion cannot be made now.
+    """
+    reasons = [refused.reason]
+    for target in fallback:
+        if target == outbound.transfer_syntax_uid:
+            continue
+        kind = (outbound.sop_class_uid, target)
+        if not (await line(kind)).takes(kind):
+            reasons.append(f"{short_name(target)} is not accepted either")
+            continue
+        try:
+            other = await converted(outbound, Conversion("transcode", {"to": [target]}), converter)
+        except Refusal as error:
+            reasons.append(str(error))
+            continue
+        try:
+            outcome = await (await line(kind)).send(other)  # the association may be gone after a long conversion
+        finally:
+            other.body.close()
+        if not (isinstance(outcome, Refused) and outcome.is_about_form):
+            return outcome
+        reasons.append(outcome.reason)
+    return dataclasses.replace(refused, reason="; ".join(reasons))
