@@ -19,7 +19,7 @@ _DEFAULT = ("ISO_IR 6", "ISO 2022 IR 6", "")
 
 
 def recoded(level: EncodedLevel, recode: Recode) -> Pieces | None:
-    """All bytes of the data set `level`, of which every element was found; None when nothing changes.
+    """All bytes of `level`, a data set or a part of one, of which every element was found; None when nothing changes.
 
     Raises:
         Refusal: a text is not what its character set says, or cannot be written in the new one. The message names the
@@ -28,7 +28,7 @@ def recoded(level: EncodedLevel, recode: Recode) -> Pieces | None:
     """
     recoding = _Recoding(recode)
     changes = walked(level, recoding, ())
-    if SPECIFIC_CHARACTER_SET not in level.first:
+    if SPECIFIC_CHARACTER_SET not in level.first and level.parent is None:
         pieces = level.written(SPECIFIC_CHARACTER_SET, None, recode.to, 0)
         changes += level.placed(SPECIFIC_CHARACTER_SET, pieces)
     if not changes:

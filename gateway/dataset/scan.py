@@ -89,7 +89,7 @@ def wanted(paths: tuple[AttributePath, ...]) -> Wanted:
 class Level:
     """The values that were wanted of a data set or of one item; text is made when first asked for."""
 
-    __slots__ = ("_encodings", "_given", "_long", "_parent", "_raw", "_texts", "encoding", "items")
+    __slots__ = ("_encodings", "_given", "_long", "_parent", "_raw", "encoding", "items", "known")
 
     def __init__(self, encoding: Encoding, parent: Level | None = None) -> None:
         self.encoding = encoding
@@ -98,7 +98,8 @@ class Level:
         self._raw: dict[int, tuple[str, bytes]] = {}
         self._long: dict[int, int] = {}
         self._given: frozenset[int] = frozenset()
-        self._texts: dict[int, Texts | None] = {}
+        self.known: dict[int, Texts | None] = {}
+        """Texts that were made, or given; None: made absent."""
         self.items: dict[int, list[Level]] = {}
         """By sequence tag; only sequences that paths go into."""
 
@@ -114,14 +115,14 @@ class Level:
 
     def text(self, tag: int) -> Texts | None:
         """The values of an attribute of this level; None when it is absent."""
-        known = self._texts.get(tag)
+        known = self.known.get(tag)
         if known is not None:
             return known
         raw = self._raw.get(tag)
-        if raw is None or tag in self._texts:
+        if raw is None or tag in self.known:
             return None
         value = texts(raw[1], self.vr_of(tag, raw[0]), self._codecs(), is_big_endian=self._is_big_endian(tag, raw[0]))
-        self._texts[tag] = value
+        self.known[tag] = value
         return value
 
     def values(self, path: AttributePath, depth: int = 0) -> Texts | None:
@@ -160,7 +161,7 @@ class Level:
         tag, creator = here(path, depth)
         if not creator:
             return tag
-        return found_tag(tag, creator, {*self._raw, *self._texts}, lambda element: (self.text(element) or ("",))[0])
+        return found_tag(tag, creator, {*self._raw, *self.known}, lambda element: (self.text(element) or ("",))[0])
 
     def reserve(self, path: AttributePath, depth: int = 0) -> int:
         """Overlay a private creator in a free block for what `path` names at this level; the tag it has then.
@@ -171,7 +172,7 @@ class Level:
         tag, creator = here(path, depth)
         for element in creators_of_group(tag):
             if self.text(element) is None:
-                self._texts[element] = (creator,)
+                self.known[element] = (creator,)
                 return with_block(tag, element & 0xFF)
         raise no_block_left(tag)
 
@@ -179,12 +180,12 @@ class Level:
         """A level that can be changed without changing this one; its items are still shared."""
         other = Level(self.encoding, self._parent)
         other._raw, other._long = self._raw, self._long
-        other._texts, other.items, other._given = dict(self._texts), dict(self.items), self._given
+        other.known, other.items, other._given = dict(self.known), dict(self.items), self._given
         return other
 
     def put(self, tag: int, value: Texts | None) -> None:
         """Overlay a value; None makes the attribute absent, with all its items."""
-        self._texts[tag] = value
+        self.known[tag] = value
         self._given |= {tag}
         if tag in self.items:
             self.items[tag] = []
@@ -192,13 +193,13 @@ class Level:
     def mark_present(self, sequence: int) -> None:
         """Overlay a sequence that came to be."""
         if self.text(sequence) is None:
-            self._texts[sequence] = ()
+            self.known[sequence] = ()
 
     # --- as a rewrite sees it ---
 
     def present(self) -> list[int]:
         """The tags that are known to be there, in order."""
-        return sorted(tag for tag in {*self._raw, *self._texts} if self._texts.get(tag, ()) is not None)
+        return sorted(tag for tag in {*self._raw, *self.known} if self.known.get(tag, ()) is not None)
 
     def shown(self, tag: int, path: tuple[tuple[int, int], ...]) -> ShownElement:
         """The element at `tag`, which is there."""

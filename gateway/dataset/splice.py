@@ -54,6 +54,9 @@ from gateway.dataset.scan import parse
 from gateway.model import AttributePath
 from gateway.ports import Alteration, Edit, Recode, Record, Refusal
 
+PIXELS = 0x7FE00000
+"""From here on there are pixels, and what is of a higher group."""
+
 
 def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alteration]) -> Pieces:
     """The pieces of the edited data set, in order: views of the original and new bytes.
@@ -69,17 +72,61 @@ def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alterat
         return [view]
     is_deflated = transfer_syntax_uid in DEFLATED
     plain = inflate(view) if is_deflated else view
-    pieces: Pieces | None = None
-    snapshots: dict[int, memoryview] = {}
-    for position, some in _passes(changes):
-        current = plain if pieces is None else memoryview(b"".join(pieces))
-        snapshots[position] = current
-        before = snapshots[position - some[0].since] if isinstance(some[0], Record) else current
-        changed = _changed(current, transfer_syntax_uid, some, before)
-        pieces = pieces if changed is None else changed
+    passes = list(_passes(changes))
+    edits = _edits(passes[0][1])
+    if edits and len(passes) == 1:
+        plain, found, encoding = parse(plain, transfer_syntax_uid, _selection(edits, 0))
+        pieces = _EditedLevel(plain, found, 0, len(plain), encoding, None).edited(edits, 0)
+    else:
+        pieces = _in_passes(plain, transfer_syntax_uid, passes)
     if pieces is None:
         return [view]
     return [deflate(pieces)] if is_deflated else pieces
+
+
+Pass = tuple[int, Sequence[Alteration]]
+"""Position of the first, and the changes that are made together."""
+Parts = tuple[memoryview, ...]
+"""Of one data set: what comes before the pixel data, and the rest, so that pixels are not copied pass by pass."""
+
+
+def _in_passes(plain: memoryview, transfer_syntax_uid: str, passes: Sequence[Pass]) -> Pieces | None:
+    plain, found, encoding = parse(plain, transfer_syntax_uid, EVERY)
+    at = _pixels_at(found, len(plain))
+    parts: Parts = (plain[:at], plain[at:]) if at < len(plain) else (plain,)
+    snapshots: dict[int, Parts] = {}
+    pieces: list[Pieces] = [[part] for part in parts]
+    is_changed = False
+    for position, some in passes:
+        snapshots[position] = parts
+        before = snapshots[position - some[0].since] if isinstance(some[0], Record) else parts
+        changed = _changed(parts, encoding, some, before)
+        if changed == [None] * len(parts):
+            continue
+        is_changed = True
+        pieces = [old if new is None else new for old, new in zip(pieces, changed, strict=True)]
+        is_last = position == passes[-1][0]
+        parts = (
+            parts
+            if is_last
+            else tuple(
+                part if new is None else memoryview(b"".join(new)) for part, new in zip(parts, changed, strict=True)
+            )
+        )
+    return [piece for some_pieces in pieces for piece in some_pieces] if is_changed else None
+
+
+def _pixels_at(found: Sequence[Element], end: int) -> int:
+    """Where the group of pixel data begins, when it and what follows is all that lies behind; else `end`."""
+    if any(element.tag == LENGTH_TO_END for element in found):
+        return end
+    behind = [element for element in found if element.tag >= PIXELS]
+    in_order = found[len(found) - len(behind) :] == behind
+    return behind[0].start if behind and in_order else end
+
+
+def _edits(changes: Sequence[Alteration]) -> list[Edit]:
+    return [change for change in changes if isinstance(change, Edit)]
 
 
 def _passes(changes: Sequence[Alteration]) -> Iterator[tuple[int, Sequence[Alteration]]]:
@@ -95,30 +142,42 @@ def _passes(changes: Sequence[Alteration]) -> Iterator[tuple[int, Sequence[Alter
         yield start, changes[start:]
 
 
-def _changed(
-    view: memoryview, transfer_syntax_uid: str, some: Sequence[Alteration], before: memoryview
-) -> Pieces | None:
-    """All pieces after one pass; None when nothing changes. `before` is what a record compares with."""
-    edits = [change for change in some if isinstance(change, Edit)]
+def _changed(parts: Parts, encoding: Encoding, some: Sequence[Alteration], before: Parts) -> list[Pieces | None]:
+    """The pieces of each part after one pass; None when it does not change. `before` is what a record compares with."""
+    edits = _edits(some)
     if edits:
-        view, found, encoding = parse(view, transfer_syntax_uid, _selection(edits, 0))
-        return _EditedLevel(view, found, 0, len(view), encoding, None).edited(edits, 0)
+        return _edited(parts, encoding, edits)
     (change,) = some
-    level = _whole(view, transfer_syntax_uid)
+    levels = _levels(parts, encoding)
     match change:
-        case Recode():
-            return recoded(level, change)
         case Record():
-            return recorded(_whole(before, transfer_syntax_uid), level, change)
+            return [recorded(_levels(before, encoding)[0], levels[0], change), *[None] * (len(parts) - 1)]
+        case Recode():
+            return [recoded(level, change) for level in levels]
         case Edit():
-            return None
-    return rewritten(level, change)
+            return [None] * len(parts)
+    return [rewritten(level, change) for level in levels]
 
 
-def _whole(view: memoryview, transfer_syntax_uid: str) -> EncodedLevel:
-    """With every element of its own level."""
-    view, found, encoding = parse(view, transfer_syntax_uid, EVERY)
-    return EncodedLevel(view, found, 0, len(view), encoding, None)
+def _levels(parts: Parts, encoding: Encoding) -> list[EncodedLevel]:
+    """With every element of their own level; the first part's character set holds for the others."""
+    levels: list[EncodedLevel] = []
+    for part in parts:
+        found = walk(part, 0, len(part), encoding, EVERY)
+        levels.append(EncodedLevel(part, found, 0, len(part), encoding, levels[0] if levels else None))
+    return levels
+
+
+def _edited(parts: Parts, encoding: Encoding, edits: list[Edit]) -> list[Pieces | None]:
+    pieces: list[Pieces | None] = []
+    first: EncodedLevel | None = None
+    for index, part in enumerate(parts):
+        own = [edit for edit in edits if len(parts) == 1 or (_tag_at(edit, 0) >= PIXELS) is (index > 0)]
+        found = walk(part, 0, len(part), encoding, _selection(own or edits, 0))
+        level = _EditedLevel(part, found, 0, len(part), encoding, first)
+        first = first or level
+        pieces.append(level.edited(own, 0) if own else None)
+    return pieces
 
 
 class _EditedLevel(EncodedLevel):

@@ -36,7 +36,10 @@ class ObjectFacts:
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """The values at `path` as text, () when empty, None when absent."""
-        return self.level.values(path) if path.steps or path.creator else self.level.text(path.tag)
+        if path.steps or path.creator:
+            return self.level.values(path)
+        known = self.level.known.get(path.tag)  # here, as a call would cost as much as the answer
+        return known if known is not None else self.level.text(path.tag)
 
     def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
         """Where the attribute of `path` is there: one path an item. Raises Refusal when there are too many."""

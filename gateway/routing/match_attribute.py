@@ -318,6 +318,8 @@ def _any(values: Values | None, compared: Comparison, facts: Facts) -> bool:
     if values is None:
         return False
     fits = compared.for_object(facts)
+    if len(values) == 1:  # nearly always
+        return bool(fits(values[0]))
     return any(fits(value) for value in _texts(values, compared))
 
 

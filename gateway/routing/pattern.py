@@ -31,7 +31,7 @@ class Regex:
         self.text = text
 
     def search(self, value: str) -> bool:
-        return self._compiled.search(value) is not None
+        return self._compiled.search(value.encode()) is not None  # of bytes RE2 need not say where in the text it is
 
     @property
     def groups(self) -> int:

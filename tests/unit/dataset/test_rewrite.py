@@ -428,3 +428,62 @@ def test_changes_are_made_in_order() -> None:
     assert after == nested(EXPLICIT, is_defined=True).replace(
         WRITE.element(NAME, "PN", "A^B"), WRITE.element(NAME, "PN", "Last")
     )
+
+
+SEVERAL: list[Alteration] = [
+    put("PatientName", "First^Name"),
+    Answers(without_private),
+    put("PatientID", "SECOND"),
+    Answers(lambda e: ("1.2.3.4",) if e.tag in UIDS else KEEP),
+    Answers(lambda e: REMOVE if e.tag >> 16 > 0x7FE0 else KEEP),
+]
+
+
+@pytest.mark.parametrize("part", WHOLE, ids=WHOLE_NAMES)
+def test_all_at_once_is_one_after_the_other(part: Part10) -> None:
+    syntax = part.transfer_syntax_uid
+    step_by_step = part.data_set
+    for change in SEVERAL:
+        step_by_step = rewritten(step_by_step, syntax, change)
+    at_once = rewritten(part.data_set, syntax, *SEVERAL)
+    assert unpacked(at_once, syntax) == unpacked(step_by_step, syntax)
+
+
+BEHIND = WRITE.element(0x7FE10010, "LO", "ACME") + WRITE.element(0xFFFCFFFC, "OB", bytes(8))
+PIXELS = WRITE.element(PIXEL_DATA, "OW", bytes(1 << 20))
+
+
+def test_pixels_are_not_copied_pass_by_pass() -> None:
+    data = nested(EXPLICIT, is_defined=True) + PIXELS + BEHIND
+    pieces = splice(
+        memoryview(data), EXPLICIT, [put("PatientName", "A"), Answers(without_private), put("StudyID", "1")]
+    )
+    assert b"".join(pieces) == (
+        WRITE.element(NAME, "PN", "A")
+        + WRITE.element("StudyID", "SH", "1")
+        + nested(EXPLICIT, is_defined=True)[len(WRITE.element(NAME, "PN", "A^B")) :]
+        + PIXELS
+        + WRITE.element(0xFFFCFFFC, "OB", bytes(8))
+    )
+    longest = max(pieces, key=len)
+    assert isinstance(longest, memoryview)
+    assert longest.obj is data
+    assert len(longest) >= 1 << 20
+
+
+def test_pixels_and_what_follows_are_changed_in_any_pass() -> None:
+    data = WRITE.element(NAME, "PN", "A^B") + PIXELS + BEHIND
+    gone = Answers(lambda e: REMOVE if e.tag == PIXEL_DATA else KEEP)
+    renamed = Answers(lambda e: ("OTHER",) if e.tag == 0x7FE10010 else KEEP)
+    after = rewritten(data, EXPLICIT, put("PatientName", "A"), gone, renamed, put("PatientName", "B"))
+    assert after == (
+        WRITE.element(NAME, "PN", "B")
+        + WRITE.element(0x7FE10010, "LO", "OTHER")
+        + WRITE.element(0xFFFCFFFC, "OB", bytes(8))
+    )
+
+
+def test_elements_out_of_order_are_found_all_the_same() -> None:
+    data = PIXELS + WRITE.element(NAME, "PN", "A^B")
+    after = rewritten(data, EXPLICIT, Answers(keep), put("PatientName", "B"))
+    assert after == PIXELS + WRITE.element(NAME, "PN", "B")

@@ -398,7 +398,7 @@ REFUSED = {
     "ascii-only": (put("StationAETitle", "Ü"), "AE"),
     "unknown-private": (put("00991001", "x"), "VR is unknown"),
     "unknown-public": (put("00189999", "x"), "VR is unknown"),
-    "binary": (put("RedPaletteColorLookupTableData", "x"), "text"),
+    "binary": (put("RedPaletteColorLookupTableData", "x"), "VR OW"),
     "empty-uid": (put("SOPInstanceUID"), "empty"),
     "blank-uid": (put("SOPInstanceUID", ""), "empty"),
     "item-beyond-the-next": (put(f"{SEQUENCE}[1].CodeMeaning", "x"), "0 items"),
