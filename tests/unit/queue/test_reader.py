@@ -114,10 +114,20 @@ async def test_closing_ends_the_statement_that_runs() -> None:
 
 def test_sqlite_is_interrupted(path: Path) -> None:
     queue = SQLiteQueue(path)
-    threading.Timer(0.05, queue.interrupt).start()
+    is_over = threading.Event()
+    # Between two statements there is nothing to interrupt: again and again, until one was.
+    interrupting = threading.Thread(target=interrupt_until, args=(queue, is_over))
+    interrupting.start()
     with pytest.raises(Temporary, match="interrupted"):
         ask_for_ever(queue)
+    is_over.set()
+    interrupting.join()
     queue.close()
+
+
+def interrupt_until(queue: SQLiteQueue, is_over: threading.Event) -> None:
+    while not is_over.wait(0.001):
+        queue.interrupt()
 
 
 def ask_for_ever(queue: SQLiteQueue) -> None:
