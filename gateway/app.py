@@ -28,7 +28,10 @@ from gateway.conversion.pool import ConversionPool
 from gateway.delivery.service import DeliveryService
 from gateway.destination import open_destination
 from gateway.dimse.admission import Admitted, admit
+from gateway.dimse.pool import AssociationPool
 from gateway.dimse.server import Server
+from gateway.federation.desk import QueryDesk
+from gateway.federation.sources import Sources
 from gateway.handlers.store import StoreDesk
 from gateway.handlers.table import bindings
 from gateway.life import exit_code
@@ -77,9 +80,12 @@ class Gateway:
         )
         self.index = IndexReader(lambda: SQLiteQueue(settings.queue_path, must_exist=True))
         self.converter = ConversionPool(settings.conversion, settings.spool.path, self.metrics)
+        sources = Sources(AssociationPool(settings.ae_title, self.metrics))
+        self.queries = QueryDesk(self.index, sources, meter=self.metrics)
         self.server = Server(
             handlers=bindings(
                 StoreDesk(self.journal, self.metrics),
+                self.queries,
                 RetrieveDesk(self.index, self.journal.open, self.converter),
             ),
             admission=self._admit,
@@ -158,6 +164,7 @@ class Gateway:
         parts.push_async_callback(self.journal.close)
         parts.push_async_callback(self.index.close)
         parts.push_async_callback(self.converter.close)
+        parts.push_async_callback(self.queries.close)
         await self.delivery.start(self.live.current)
         parts.push_async_callback(self.delivery.drain, 0.0)
         parts.push_async_callback(self.server.drain, 0.0)

@@ -99,6 +99,28 @@ METRICS = (
         ("destination",),
     ),
     Metric(Gauge, "gateway_destination_up", "1: the last contact went well; 0: deliveries wait.", ("destination",)),
+    # --- queries
+    Metric(
+        Counter,
+        "gateway_find_requests_total",
+        "C-FIND requests answered, by the requestor's peer and the final status sent (hexadecimal).",
+        ("peer", "status"),
+    ),
+    Metric(Histogram, "gateway_find_seconds", "From a C-FIND request to its final response.", ("peer",)),
+    Metric(Counter, "gateway_find_partial_total", "C-FIND answers that went on without a source (`partial: accept`)."),
+    Metric(
+        Counter,
+        "gateway_source_queries_total",
+        "Questions to sources by how they went (answered, failed, interrupted).",
+        ("source", "outcome"),
+    ),
+    Metric(
+        Counter,
+        "gateway_source_answers_total",
+        "Matches from sources: taken, unfit (they do not fit the question), hidden (by a rule).",
+        ("source", "outcome"),
+    ),
+    Metric(Histogram, "gateway_source_seconds", "One question to one source.", ("source",)),
     # --- converting
     Metric(
         Counter,

@@ -266,8 +266,9 @@ def _warn_of_unused(root: Place, peers: dict[str, Peer], context: Context) -> No
     in_groups = {word for name in _keys(root, "groups") for word in _words(root, "groups", name, "all")}
     in_routes = {word for index in range(_length(root, "routes")) for word in _words(root, "routes", index, "to")}
     in_queries = set(_words(root, "query_retrieve", "sources"))
-    for title in _keys(root.at("query_retrieve"), "move_destinations") if root.has("query_retrieve") else ():
-        in_queries |= set(_words(root, "query_retrieve", "move_destinations", title))
+    for section in ("move_destinations", "relay") if root.has("query_retrieve") else ():
+        for title in _keys(root.at("query_retrieve"), section):
+            in_queries |= set(_words(root, "query_retrieve", section, title))
     for name, peer in peers.items():
         if name not in in_groups | in_routes | in_queries and not peer.may:
             message = f"no route and no group names the peer `{name}`, and it may not call us (`may`)"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import UNSET
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from gateway.config.context import Context
 from gateway.config.explain import MISSING
 from gateway.config.findings import did_you_mean
 from gateway.config.rules import Names, expand
-from gateway.config.spec import QueryRetrieveSpec
+from gateway.config.spec import QueryRetrieveSpec, RelaySpec
 from gateway.config.tree import Place
 from gateway.model import Peer, QueryRetrieve
 from gateway.quantity import duration_s
@@ -31,13 +32,22 @@ def compile_query_retrieve(
         at = place.at("move_destinations", title)
         destinations[title.strip(" ")] = expand(words, at, names, context)
         _check_dicom(words, at, peers, names, context)
+    if not spec.sources and spec.relay is UNSET:
+        message = "nobody is asked: write at least one of the `sources`, or what `relay` passes on"
+        context.error(place.at("sources"), "empty", message)
     keep_s = duration_s(spec.keep)
     if keep_s and LOCAL not in spec.sources:
         message = f"`keep` means nothing without `{LOCAL}` among the `sources`; leave it out"
         context.findings.warning(place.at("keep").holder, "no-effect", message)
+    sources = _sources(spec.sources, place.at("sources"), peers, names, context)
+    before = spec.sources[: spec.sources.index(LOCAL)] if LOCAL in spec.sources else ()
     return QueryRetrieve(
         is_local=LOCAL in spec.sources,
-        sources=_sources(spec.sources, place.at("sources"), peers, names, context),
+        sources=sources,
+        local_rank=sum(name in before for name in sources),
+        patience_s=duration_s(spec.patience),
+        is_checked=spec.check,
+        relay=_relay(spec.relay, place, peers, names, context),
         move_destinations={title: members for title, members in destinations.items() if members},
         partial=spec.partial,
         timeout_s=context.positive_s(place, "timeout", text=spec.timeout),
@@ -62,22 +72,40 @@ def _check_dicom(
             context.error(at, "not-a-destination", message)
 
 
+def _relay(
+    spec: RelaySpec | UnsetType, place: Place, peers: Mapping[str, Peer], names: Names, context: Context
+) -> dict[str, tuple[str, ...]]:
+    if spec is UNSET:
+        return {}
+    served = {
+        name: _sources(words, place.at("relay", name), peers, names, context, others=frozenset())
+        for name, words in msgspec.structs.asdict(spec).items()
+    }
+    return {name: found for name, found in served.items() if found}
+
+
 def _sources(
-    words: tuple[str, ...], place: Place, peers: Mapping[str, Peer], names: Names, context: Context
+    words: tuple[str, ...],
+    place: Place,
+    peers: Mapping[str, Peer],
+    names: Names,
+    context: Context,
+    others: frozenset[str] = frozenset({LOCAL}),
 ) -> tuple[str, ...]:
-    """Names of enabled peers, each once."""
+    """Names of enabled peers, each once; `others` are good besides."""
     found: dict[str, None] = {}
     for index, word in enumerate(words):
         at = place.at(index)
         if word in words[:index] and word != MISSING:
             context.findings.warning(at.mark, "duplicate-source", f"`{word}` stands here twice; it is asked once")
-        if word in (LOCAL, MISSING):
+        if word in others or word == MISSING:
             continue
         if word in names.groups and word not in names.peers:
-            context.error(at, "not-a-source", f"{at.shown} is a group; a source is a peer, or `{LOCAL}`")
+            meant = " or ".join(("a peer", *(f"`{other}`" for other in others)))
+            context.error(at, "not-a-source", f"{at.shown} is a group; expected {meant}")
         elif word not in names.peers:
             if context.is_complete:
-                near = did_you_mean(word, sorted(names.peers | {LOCAL}))
+                near = did_you_mean(word, sorted(names.peers | others))
                 context.error(at, "unknown-source", f"no peer is named {at.shown}{near}")
         elif word in peers and not peers[word].host:
             context.error(at, "not-a-source", f"{at.shown} has no `address`: it cannot be asked")

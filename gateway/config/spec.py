@@ -479,13 +479,34 @@ class RetrieveCoercionSpec(Spec, frozen=True):
     enabled: Annotated[bool, Meta(description="false: checked, but never applied.")] = True
 
 
+Servers = Annotated[tuple[Text, ...], Meta(min_length=1)]
+
+
+class RelaySpec(Spec, frozen=True):
+    """Queries besides Query/Retrieve, and the peers that serve each. They are asked side by side; a thing that several
+    of them know is answered once."""
+
+    worklist: Annotated[Servers, Meta(description="Modality Worklist (PS3.4 Annex K).", examples=[["ris"]])] = ()
+    relevant_patient_information: Annotated[
+        Servers, Meta(description="Annex Q. The first that knows the patient is heard.")
+    ] = ()
+    substance_administration: Annotated[
+        Servers, Meta(description="Product Characteristics and Substance Approval (Annex V).")
+    ] = ()
+    hanging_protocol: Annotated[Servers, Meta(description="Annex U.")] = ()
+    defined_procedure_protocol: Annotated[Servers, Meta(description="Annex HH.")] = ()
+    color_palette: Annotated[Servers, Meta(description="Annex X.")] = ()
+    implant_template: Annotated[Servers, Meta(description="Generic, assembly and group (Annex BB).")] = ()
+    unified_procedure_step: Annotated[Servers, Meta(description="Annex CC: the queries alone.")] = ()
+    protocol_approval: Annotated[Servers, Meta(description="Annex II.")] = ()
+
+
 class QueryRetrieveSpec(Spec, frozen=True):
     """Who answers C-FIND, C-MOVE and C-GET, and where a C-MOVE goes. Without this section nobody is answered."""
 
     sources: Annotated[
         tuple[Text, ...],
         Meta(
-            min_length=1,
             description="`local` is what the gateway holds itself; others are names of peers. Asked side by side.",
             examples=[["local", "pacs"]],
         ),
@@ -497,6 +518,14 @@ class QueryRetrieveSpec(Spec, frozen=True):
             examples=[{"ALLSITES": ["pacs", "vna"]}],
         ),
     ] = {}
+    relay: RelaySpec | UnsetType = UNSET
+    check: Annotated[
+        bool,
+        Meta(description="true: what a source answers beyond what it was asked is left out. false: it is passed on."),
+    ] = True
+    patience: Annotated[
+        Duration, Meta(description="How long a match waits for what slower sources say of the same thing.")
+    ] = "2 s"
     partial: Annotated[
         Literal["fail", "accept"],
         Meta(description="A source that failed: the answer ends with a failure that names it, or goes on without it."),

@@ -93,6 +93,8 @@ class AcceptedAssociation(Association):
         self.handlers = host.handlers
         self.peer: Peer | None = None
         self.table: Any = None
+        self.extended: Mapping[str, bytes] = {}
+        """SOP class extended negotiation as we answered it: SOP class UID → application information."""
         self._queue: deque[Message] = deque()
         self._current: Message | None = None
         self._cancelled: set[int] = set()
@@ -264,12 +266,14 @@ class AcceptedAssociation(Association):
         if admitted.peer is not None:
             self.facts = dataclasses.replace(self.facts, peer=admitted.peer.name)
         answer = negotiate(request.contexts, request.roles, self._host.policy(admitted.peer))
+        extended = answer_extended(request, answer)
+        self.extended = dict(extended)
         accept = encode_accept(
             request,
             answer,
             max_pdu_bytes=self._max_pdu_bytes,
             identity_response=_identity_response(request),
-            extended=answer_extended(request, answer),
+            extended=extended,
         )
         self._has_joined = True
         self._host.joined(self)

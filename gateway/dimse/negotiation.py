@@ -27,6 +27,7 @@ from pynetdicom.presentation import SCP_SCU_ROLES
 from gateway import __version__
 from gateway.dimse.associate_request import APPLICATION_CONTEXT_NAME, AssociateRequest, Proposal, proposals
 from gateway.dimse.context import UNCOMPRESSED, AcceptedContext, service_of
+from gateway.query.compile import MODELS, Options
 
 IMPLEMENTATION_CLASS_UID = "2.25.250441499507111539750816702114327219122"
 IMPLEMENTATION_VERSION_NAME = f"GATEWAY_{__version__}"[:16]
@@ -206,6 +207,14 @@ _ONE_OPERATION = encode_asynchronous_operations(1, 1)
 
 
 def answer_extended(request: AssociateRequest, answer: Answer) -> tuple[tuple[str, bytes], ...]:
-    """Storage classes are answered as PS3.4 §B.3.1 says; what we do not know is left out, as the standard asks."""
-    accepted = {str(context.abstract_syntax) for context in answer.contexts.values() if context.service == "store"}
-    return tuple((uid, STORAGE_EXTENDED_ANSWER) for uid, _ in request.extended if uid in accepted)
+    """Storage classes are answered as PS3.4 §B.3.1 says, Query/Retrieve as §C.5; what we do not know is left out, as
+    the standard asks."""
+    services = {str(context.abstract_syntax): context.service for context in answer.contexts.values()}
+    found = ((uid, _agreed(uid, services.get(uid, ""), information)) for uid, information in request.extended)
+    return tuple((uid, information) for uid, information in found if information)
+
+
+def _agreed(uid: str, service: str, proposed: bytes) -> bytes:
+    if service == "store":
+        return STORAGE_EXTENDED_ANSWER
+    return Options.agree(proposed, is_retrieve=service != "find") if service and uid in MODELS else b""

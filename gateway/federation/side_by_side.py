@@ -58,12 +58,14 @@ class SideBySide(Generic[T]):
     Args:
         asks: what to do, by rank.
         background: where tasks end that are not needed any more.
+        is_stopped: once it is set, nothing is waited for.
     """
 
-    def __init__(self, asks: Mapping[int, Ask[T]], background: Background) -> None:
+    def __init__(self, asks: Mapping[int, Ask[T]], background: Background, is_stopped: asyncio.Event) -> None:
         self._asks = asks
         self._background = background
-        self._heard: asyncio.Queue[Heard[T]] = asyncio.Queue(MOST_AHEAD)
+        self._is_stopped = is_stopped
+        self._heard: asyncio.Queue[Heard[T] | None] = asyncio.Queue(MOST_AHEAD)
         self._running: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> SideBySide[T]:
@@ -72,6 +74,7 @@ class SideBySide(Generic[T]):
             task = loop.create_task(self._hear(rank, ask))
             self._running.append(task)
             self._background.add(task)
+        self._running.append(loop.create_task(self._stop()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -79,7 +82,7 @@ class SideBySide(Generic[T]):
             task.cancel()
 
     async def next(self, until_s: float | None = None) -> Heard[T] | None:
-        """The next thing that happens; None at `until_s` of the loop's clock."""
+        """The next thing that happens; None at `until_s` of the loop's clock, and when it is stopped."""
         if not self._heard.empty():
             return self._heard.get_nowait()
         try:
@@ -87,6 +90,10 @@ class SideBySide(Generic[T]):
                 return await self._heard.get()
         except TimeoutError:
             return None
+
+    async def _stop(self) -> None:
+        await self._is_stopped.wait()
+        await self._heard.put(None)
 
     async def _hear(self, rank: int, ask: Ask[T]) -> None:
         error: Exception | None = None

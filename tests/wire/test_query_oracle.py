@@ -1,21 +1,32 @@
-"""The index finds what dcmqrscp of dcmtk finds, over the same objects; each difference has its reason in the table."""
+"""The gateway finds what dcmqrscp of dcmtk finds, over the same objects; each difference has its reason in the table.
+
+Asked of the index alone, and of a gateway in a process of its own, with findscu and stock pynetdicom over the wire.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import subprocess
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pynetdicom import AE, build_context
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 from gateway.dataset.dictionary import tag_of
+from gateway.federation.question import FIND_MODELS
 from gateway.query.compile import BadIdentifier, Options, compile_find
-from gateway.query.identifier import first_text
+from gateway.query.identifier import UTF_8, IdentifierEncoder, first_text
 from gateway.queue.sqlite import SQLiteQueue
 from tests.contract.samples import NOON, TO_PACS, instance
 from tests.support.archive import QRSCP, findscu
-from tests.support.identifiers import attributes, entry
+from tests.support.gateway_process import GatewayProcess
+from tests.support.identifiers import EXPLICIT, attributes, entry
 from tests.support.processes import program
 from tests.support.query_table import OBJECTS, ROWS, Row, write_objects
 
@@ -48,6 +59,53 @@ def index() -> Iterator[SQLiteQueue]:
     queue.close()
 
 
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    folder = tmp_path_factory.mktemp("gateway")
+    paths = write_objects(folder / "objects")
+    rules = {
+        "peers": {"findscu": {"ae_title": "FINDSCU", "may": ["find"]}},
+        "routes": [],
+        "unmatched": "hold",
+        "query_retrieve": {"sources": ["local"]},
+    }
+    process = GatewayProcess(folder, rules)
+    asyncio.run(process.start())
+    try:
+        storescu = [program("storescu"), "-aec", process.ae_title, "127.0.0.1", str(process.port)]
+        subprocess.run([*storescu, *map(str, paths)], check=True, timeout=60, env={"TCP_NODELAY": "1"})
+        yield process
+    finally:
+        process.stop()
+
+
+def in_gateway(gateway: GatewayProcess, row: Row) -> list[str]:
+    """Unique keys, as findscu is told; it cannot ask relationally, so stock pynetdicom does."""
+    if row.is_relational:
+        return relationally(gateway, row)
+    found = findscu(gateway.port, row.root, row.words, called=gateway.ae_title)
+    return sorted(str(answer.get(row.unique, "")) for answer in found.answers)
+
+
+def relationally(gateway: GatewayProcess, row: Row) -> list[str]:
+    model = FIND_MODELS[row.root]
+    relational = SOPClassExtendedNegotiation()
+    relational.sop_class_uid, relational.service_class_application_information = model, b"\x01"
+    association = AE("FINDSCU").associate(
+        "127.0.0.1", gateway.port, [build_context(model, EXPLICIT)], ae_title="GATEWAY", ext_neg=[relational]
+    )
+    assert association.is_established
+    assert association.acceptor.sop_class_extended == {model: b"\x01"}
+    *matches, (final, _) = association.send_c_find(read(row), model)
+    association.release()
+    assert final.Status == 0x0000
+    return sorted(str(answer.get(row.unique, "")) for _, answer in matches if answer is not None)
+
+
+def read(row: Row) -> Dataset:
+    return read_dataset(BytesIO(IdentifierEncoder(EXPLICIT, UTF_8)(row.identifier)), False, True)
+
+
 def in_index(index: SQLiteQueue, row: Row) -> list[str]:
     """Unique keys; [] of what is refused."""
     try:
@@ -76,3 +134,10 @@ def test_the_index_finds_what_dcmqrscp_finds(archive: QRSCP, index: SQLiteQueue,
         return
     assert ours == sorted(row.found)
     assert theirs != ours, "no difference any more: take the reason away"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_gateway_answers_so_on_the_wire(archive: QRSCP, gateway: GatewayProcess, row: Row) -> None:
+    expected = in_archive(archive, row) if row.found is None else sorted(row.found)
+
+    assert in_gateway(gateway, row) == expected

@@ -226,5 +226,6 @@ async def test_the_table_of_the_association_decides() -> None:
 
 def test_every_offered_event_has_one_handler() -> None:
     nobody: Any = None
-    bound = bindings(Bench(table(), b"").desk, nobody)
-    assert [event.name for event, *_ in bound] == ["EVT_C_ECHO", "EVT_C_STORE", "EVT_C_GET", "EVT_C_MOVE"]
+    bound = bindings(Bench(table(), b"").desk, nobody, nobody)
+    names = [event.name for event, *_ in bound]
+    assert names == ["EVT_C_ECHO", "EVT_C_STORE", "EVT_C_FIND", "EVT_C_GET", "EVT_C_MOVE"]

@@ -1,0 +1,94 @@
+"""One question to the index and to sources at once: merged answers as they become ready, and who failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import TypeVar
+
+from gateway.federation.asking import SourceFailed
+from gateway.federation.merge import Merged, Merger
+from gateway.federation.side_by_side import Ask, Background, SideBySide
+from gateway.model import Attributes, QueryLevel
+from gateway.ports import GatewayError
+
+T = TypeVar("T")
+
+Found = tuple[Attributes, int]
+"""One answer of a source, and its pending status."""
+
+
+class Federated:
+    """One question.
+
+    Args:
+        names: of the sources, by rank.
+        background: where tasks end that are not needed any more.
+    """
+
+    def __init__(self, names: Mapping[int, str], background: Background) -> None:
+        self._names = names
+        self._background = background
+        self.failures: list[SourceFailed] = []
+        """In the order in which they happened."""
+        self._is_stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Nobody wants more answers: what gives them comes to an end."""
+        self._is_stopped.set()
+
+    async def matches(
+        self, asks: Mapping[int, Ask[Found]], level: QueryLevel, patience_s: float
+    ) -> AsyncGenerator[Merged]:
+        """Merged answers. Close the generator when it is left early."""
+        merger = Merger(level, asks, patience_s)
+        loop = asyncio.get_running_loop()
+        running = set(asks)
+        async with SideBySide(asks, self._background, self._is_stopped) as side:
+            while running and not self._is_stopped.is_set():
+                heard = await side.next(merger.due_at_s)
+                if heard is None:
+                    ready = merger.due(loop.time())
+                elif heard.has_ended:
+                    running.discard(heard.rank)
+                    self._note(heard.rank, heard.error)
+                    ready = merger.ended(heard.rank)
+                else:
+                    ready = []
+                    for attributes, status in heard.answers:
+                        ready += merger.add(heard.rank, attributes, status, loop.time())
+                for match in ready:
+                    yield match
+
+    async def everything(self, asks: Mapping[int, Ask[T]]) -> AsyncGenerator[tuple[int, T]]:
+        """Answers as they come, with the rank of the source."""
+        running = set(asks)
+        async with SideBySide(asks, self._background, self._is_stopped) as side:
+            while running and not self._is_stopped.is_set():
+                heard = await side.next()
+                if heard is None:
+                    continue
+                if heard.has_ended:
+                    running.discard(heard.rank)
+                    self._note(heard.rank, heard.error)
+                for answer in heard.answers:
+                    yield heard.rank, answer
+
+    def _note(self, rank: int, error: Exception | None) -> None:
+        """What no source is to blame for is raised."""
+        if error is None:
+            return
+        if isinstance(error, SourceFailed):
+            self.failures.append(error)
+        elif isinstance(error, GatewayError):
+            self.failures.append(SourceFailed(self._names[rank], str(error)))
+        else:
+            raise error
+
+
+async def one_by_one(answers: AsyncGenerator[T]) -> AsyncGenerator[list[T]]:
+    """Single answers as batches."""
+    async with aclosing(answers):
+        async for answer in answers:
+            yield [answer]

@@ -1,0 +1,84 @@
+"""Queries of other services, passed on as they are; answers passed back as they are, re-encoded where they must be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from gateway.dimse.asking import query_contexts
+from gateway.dimse.client import ClientAssociation
+from gateway.federation.asking import Clock, SourceFailed, asked, check_final, decoded
+from gateway.federation.sources import Sources
+from gateway.model import Attributes, Peer, ProposedContext
+from gateway.query.attributes import SPECIFIC_CHARACTER_SET
+from gateway.query.identifier import IdentifierEncoder, all_texts, read_identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A request to be passed on."""
+
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    """Of the request, and of what is to be answered."""
+    identifier: bytes
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One match: as it came, where that is in the requestor's transfer syntax."""
+
+    identifier: bytes
+    attributes: Attributes
+    status: int
+
+
+async def relay(sources: Sources, peer: Peer, request: Relayed, *, limit_s: float) -> AsyncGenerator[Answer]:
+    """The answers of one peer. Raises SourceFailed, Unreadable (of the request)."""
+    clock = Clock(limit_s)
+    has_answered = False
+    while True:
+        try:
+            async with (
+                asked(sources, peer, _contexts(peer, request), clock) as association,
+                aclosing(_answers(association, peer, request, clock)) as answers,
+            ):
+                async for answer in answers:
+                    has_answered = True
+                    yield answer
+            return
+        except SourceFailed as error:
+            if has_answered or not error.is_worth_another:
+                raise
+
+
+def _contexts(peer: Peer, request: Relayed) -> tuple[ProposedContext, ...]:
+    """The requestor's transfer syntax first: what comes in it goes on as it is."""
+    (context,) = query_contexts(peer, [request.sop_class_uid])
+    syntaxes = sorted(context.transfer_syntaxes, key=lambda uid: uid != request.transfer_syntax_uid)
+    return (dataclasses.replace(context, transfer_syntaxes=tuple(syntaxes)),)
+
+
+async def _answers(
+    association: ClientAssociation, peer: Peer, request: Relayed, clock: Clock
+) -> AsyncGenerator[Answer]:
+    uid = request.sop_class_uid
+    syntax = association.identifier_syntax(uid)
+    is_same = syntax == request.transfer_syntax_uid
+    asked_for = {} if is_same else read_identifier(request.identifier, request.transfer_syntax_uid)
+    character_sets = all_texts(asked_for, SPECIFIC_CHARACTER_SET)
+    identifier = request.identifier if is_same else IdentifierEncoder(syntax, character_sets)(asked_for)
+    encode = IdentifierEncoder(request.transfer_syntax_uid, character_sets)
+    async with association.c_find(
+        identifier, sop_class_uid=uid, priority=request.priority, response_s=clock.limit_s + 1
+    ) as responses:
+        while (response := await clock.next(association, responses)) is not None:
+            if not response.is_pending:
+                check_final(peer, response)
+                continue
+            attributes = decoded(peer, response)
+            if attributes is not None:
+                yield Answer(response.identifier if is_same else encode(attributes), attributes, response.status)

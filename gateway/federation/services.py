@@ -1,0 +1,70 @@
+"""Queries besides Query/Retrieve that are passed on to the peers that serve them: which there are, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gateway.model import Attributes
+from gateway.query.attributes import SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from gateway.query.identifier import first_text
+
+_STEPS = 0x00400100  # Scheduled Procedure Step Sequence
+_STEP_ID = 0x00400009  # Scheduled Procedure Step ID
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One kind of query.
+
+    Attributes:
+        sop_class_uids: of its information models.
+        unique: tags that together name one thing; () when nothing does, then all answers are given.
+        is_at_most_one: more than one match is an error there (PS3.4 §Q.4): the first source that has one is heard.
+    """
+
+    sop_class_uids: tuple[str, ...]
+    unique: tuple[int, ...] = (SOP_INSTANCE_UID,)
+    is_at_most_one: bool = False
+
+    def identity(self, answer: Attributes) -> tuple[str, ...] | None:
+        """What names the thing that the answer is about; None when the answer does not say."""
+        found = tuple(_text(answer, tag) for tag in self.unique)
+        return found if found and all(found) else None
+
+
+def _text(answer: Attributes, tag: int) -> str:
+    if tag != _STEP_ID:
+        return first_text(answer, tag)
+    steps = [step for step in answer.get(_STEPS, ()) if not isinstance(step, str)]
+    return first_text(steps[0], tag) if len(steps) == 1 else ""
+
+
+_DICOM = "1.2.840.10008.5.1.4."
+
+SERVICES: Mapping[str, Service] = MappingProxyType(
+    {
+        # PS3.4 Annex K: steps have identifiers within their procedures only
+        "worklist": Service((f"{_DICOM}31",), (STUDY_INSTANCE_UID, _STEP_ID)),
+        # Annex Q: general, breast imaging, cardiac
+        "relevant_patient_information": Service(
+            (f"{_DICOM}37.1", f"{_DICOM}37.2", f"{_DICOM}37.3"), (), is_at_most_one=True
+        ),
+        # Annex V: product characteristics, substance approval
+        "substance_administration": Service((f"{_DICOM}41", f"{_DICOM}42"), ()),
+        "hanging_protocol": Service((f"{_DICOM}38.2",)),  # Annex U
+        "defined_procedure_protocol": Service((f"{_DICOM}20.1",)),  # Annex HH
+        "color_palette": Service((f"{_DICOM}39.2",)),  # Annex X
+        # Annex BB: generic, assembly, group
+        "implant_template": Service((f"{_DICOM}43.2", f"{_DICOM}44.2", f"{_DICOM}45.2")),
+        # Annex CC: pull, watch, query
+        "unified_procedure_step": Service((f"{_DICOM}34.6.3", f"{_DICOM}34.6.2", f"{_DICOM}34.6.5")),
+        "protocol_approval": Service((f"{_DICOM}1.1.200.4",)),  # Annex II
+    }
+)
+"""Name, as in the setting `relay` → the service."""
+
+BY_SOP_CLASS: Mapping[str, str] = MappingProxyType(
+    {uid: name for name, service in SERVICES.items() for uid in service.sop_class_uids}
+)

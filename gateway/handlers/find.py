@@ -1,0 +1,55 @@
+"""C-FIND: the local index and every source asked side by side, their answers merged (PS3.4 §C.4.1).
+
+========== =========================================================================================================
+status     when
+========== =========================================================================================================
+0xFF00     a match; 0xFF01 when an optional key of the identifier is known to nobody who answered
+0x0000     these were all; under `partial: accept` also when a source failed or the limit cut the answer
+0xA700     there are more than `query_retrieve.limit` matches: the first ones were sent
+0xA900     the identifier has no level, or not the keys that its model asks for
+0xC000     the identifier cannot be read
+0xC001     a source failed, under `partial: fail`; what the others said was sent
+0xFE00     C-CANCEL
+========== =========================================================================================================
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from gateway.dimse import status
+from gateway.dimse.event import Event
+from gateway.federation.desk import QueryDesk
+from gateway.handlers.finding import Yielded
+from gateway.handlers.matching import matching
+from gateway.handlers.relay import relayed
+from gateway.ports import peer_label
+from gateway.query.compile import MODELS
+
+
+async def handle_find(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
+    """`evt.EVT_C_FIND`: ``(status, identifier)`` for each match, then the end.
+
+    Raises:
+        Unreadable, Temporary: with their statuses.
+    """
+    began_s = time.monotonic()
+    outcome = "interrupted"
+    answers = matching(event, desk) if event.sop_class_uid in MODELS else relayed(event, desk)
+    try:
+        async with aclosing(answers):
+            async for elements, identifier in answers:
+                if identifier is None:
+                    outcome = f"0x{status.of_result(elements)['Status']:04X}"
+                yield elements, identifier
+            if outcome == "interrupted":
+                outcome = "0xFE00" if event.is_cancelled else "0x0000"
+    except Exception as error:
+        outcome = f"0x{getattr(error, 'dimse_status', status.CANNOT_UNDERSTAND):04X}"
+        raise
+    finally:
+        peer = peer_label(event.facts)
+        desk.meter.count("gateway_find_requests_total", peer=peer, status=outcome)
+        desk.meter.observe("gateway_find_seconds", time.monotonic() - began_s, peer=peer)

@@ -1,0 +1,82 @@
+"""What answering a C-FIND takes, of whatever service: final statuses, C-CANCEL, measuring."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import structlog
+from pydicom.dataset import Dataset
+
+from gateway.dimse import status
+from gateway.dimse.event import Event
+from gateway.federation.asking import SourceFailed
+from gateway.federation.desk import QueryDesk
+from gateway.federation.federated import Federated
+from gateway.model import Peer
+
+log = structlog.get_logger()
+
+INCOMPLETE = 0xC001
+
+Yielded = tuple[Any, bytes | None]
+"""Status elements and identifier, as the handler's contract has them."""
+
+
+def final(code: int, text: str = "", offending: tuple[int, ...] = ()) -> Dataset:
+    """Elements of a final response."""
+    elements = Dataset()
+    elements.Status = code
+    if text:
+        elements.ErrorComment = status.comment(text)
+    if offending:
+        elements.OffendingElement = list(offending)
+    return elements
+
+
+def failed(event: Event, desk: QueryDesk, failures: Sequence[SourceFailed], partial: str) -> int | Dataset:
+    """The final status after sources failed: they are named, or left out by `partial: accept`."""
+    for failure in failures:
+        tell(event, "source_failed", source=failure.source, reason=failure.reason, partial=partial)
+    if partial == "accept":
+        desk.meter.count("gateway_find_partial_total")
+        return status.SUCCESS
+    if len(failures) == 1:
+        return final(INCOMPLETE, f"incomplete: {failures[0]}")
+    return final(INCOMPLETE, f"incomplete: no answer from {', '.join(failure.source for failure in failures)}")
+
+
+@contextlib.asynccontextmanager
+async def stopped_by_cancel(event: Event, federated: Federated) -> AsyncIterator[None]:
+    """In here `federated` comes to an end at once when a C-CANCEL arrives."""
+
+    async def stop() -> None:
+        await event.until_cancelled()
+        federated.stop()
+
+    waiting = asyncio.create_task(stop())
+    try:
+        yield
+    finally:
+        waiting.cancel()
+
+
+def measure(desk: QueryDesk, peer: Peer, outcome: str, began_s: float) -> None:
+    """One question to one source."""
+    desk.meter.count("gateway_source_queries_total", source=peer.name, outcome=outcome)
+    desk.meter.observe("gateway_source_seconds", time.monotonic() - began_s, source=peer.name)
+
+
+def tell(event: Event, name: str, **fields: object) -> None:
+    """A line in the log, without anything of the identifier."""
+    log.warning(
+        name,
+        sop_class_uid=event.sop_class_uid,
+        calling_ae_title=event.facts.calling_ae_title,
+        remote_host=event.facts.remote_host,
+        association=event.facts.association_id,
+        **fields,
+    )

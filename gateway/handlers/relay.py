@@ -1,0 +1,96 @@
+"""C-FIND of other services: passed on to the peers that `query_retrieve.relay` names, their answers put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from gateway.dimse import status
+from gateway.dimse.event import Event
+from gateway.federation.asking import SourceFailed
+from gateway.federation.desk import QueryDesk
+from gateway.federation.federated import Federated, one_by_one
+from gateway.federation.relay import Answer, Relayed, relay
+from gateway.federation.services import BY_SOP_CLASS, SERVICES
+from gateway.federation.sources import asked_for
+from gateway.handlers.finding import Yielded, failed, final, measure, stopped_by_cancel, tell
+from gateway.model import Peer
+from gateway.query.identifier import read_identifier
+from gateway.routing.table import RoutingTable
+
+
+async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
+    """Matches of all peers that serve the request's SOP class, each thing once where it has a name.
+
+    Raises:
+        Unreadable: the identifier is no data set.
+    """
+    table: RoutingTable = event.assoc.table
+    settings = table.query_retrieve
+    name = BY_SOP_CLASS.get(event.sop_class_uid, "")
+    peers, is_cut = asked_for(table, settings.relay.get(name, ()), event.facts)
+    if not peers:
+        text = "the question came through too many gateways" if is_cut else "nobody is asked for this SOP class"
+        tell(event, "find_refused", status=f"0x{status.SOP_CLASS_NOT_SUPPORTED:04X}", reason=text)
+        yield final(status.SOP_CLASS_NOT_SUPPORTED, text), None
+        return
+    request = _request(event)
+    service = SERVICES[name]
+    federated = Federated({rank: peer.name for rank, peer in enumerate(peers)}, desk.background)
+    asks = {rank: _Ask(desk, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
+    seen: set[tuple[str, ...]] = set()
+    given = 0
+    async with aclosing(federated.everything(asks)) as answers, stopped_by_cancel(event, federated):
+        async for _, answer in answers:
+            identity = service.identity(answer.attributes)
+            if identity in seen:
+                continue
+            if identity is not None:
+                seen.add(identity)
+            if settings.limit and given == settings.limit:
+                tell(event, "find_cut", limit=settings.limit)
+                if settings.partial != "accept":
+                    yield final(0xA700, f"more than {settings.limit} matches; the first ones were sent"), None
+                return
+            given += 1
+            yield answer.status, answer.identifier
+            if service.is_at_most_one:
+                return
+    if federated.failures and not event.is_cancelled:
+        yield failed(event, desk, federated.failures, settings.partial), None
+
+
+def _request(event: Event) -> Relayed:
+    identifier = event.encoded_identifier
+    read_identifier(identifier, event.transfer_syntax_uid)  # what cannot be read goes to nobody
+    priority = int(event.command.get("Priority", 0))
+    return Relayed(event.sop_class_uid, event.transfer_syntax_uid, identifier, priority)
+
+
+class _Ask:
+    """Asks one peer, and measures it."""
+
+    def __init__(self, desk: QueryDesk, peer: Peer, request: Relayed, limit_s: float) -> None:
+        self._desk = desk
+        self._peer = peer
+        self._request = request
+        self._limit_s = limit_s
+
+    def __call__(self) -> AsyncGenerator[list[Answer]]:
+        return one_by_one(self._answers())
+
+    async def _answers(self) -> AsyncGenerator[Answer]:
+        began_s = time.monotonic()
+        outcome = "interrupted"
+        try:
+            async with aclosing(relay(self._desk.sources, self._peer, self._request, limit_s=self._limit_s)) as answers:
+                async for answer in answers:
+                    self._desk.meter.count("gateway_source_answers_total", source=self._peer.name, outcome="taken")
+                    yield answer
+            outcome = "answered"
+        except SourceFailed:
+            outcome = "failed"
+            raise
+        finally:
+            measure(self._desk, self._peer, outcome, began_s)
