@@ -17,6 +17,9 @@ Encodings = tuple[str, ...]
 DEFAULT: Encodings = ("iso8859",)
 """ISO_IR 6; like pydicom, bytes above 127 are read as Latin-1 rather than lost."""
 
+UNDECODABLE = "\ufffd"
+"""Stands for what cannot be decoded; writing it would make the loss a lasting one."""
+
 _ESCAPED = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
 _TEXT_DELIMITERS = re.compile(rb"[\r\n\t\f\\]")
 _NAME_DELIMITERS = re.compile(rb"[\r\n\t\f\\^=]")

@@ -158,6 +158,8 @@ def _encode_text(values: tuple[str, ...], vr: str, codecs: charset.Encodings) ->
     if problem:
         raise Refusal(problem)
     text = "\\".join(values)
+    if charset.UNDECODABLE in text:
+        raise Refusal(f"the new value holds text that could not be read in the object's character set (VR {vr})")
     if vr in TEXT_WITH_BACKSLASH and len(values) > 1:
         raise Refusal(f"VR {vr} takes one value, not {len(values)}")
     try:

@@ -87,6 +87,6 @@ class _Recoding:
         if unknown:
             raise Refusal(f"{name_of(element.tag)} is in an unknown character set ({unknown!r})")
         text = charset.decode(raw, charset.encodings(names), is_name=is_name)
-        if "\ufffd" in text:
+        if charset.UNDECODABLE in text:
             raise Refusal(f"{name_of(element.tag)} is not in the object's Specific Character Set ({names[0]})")
         return text.rstrip(_PAD)

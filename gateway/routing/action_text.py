@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
+from gateway.dataset.charset import UNDECODABLE
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
 from gateway.model import AttributePath
@@ -261,7 +262,11 @@ class Hash:
                 yield ("attributes", index), f"{called(path)} cannot hold a hash: {problem}"
 
     def _hashed(self, values: Values) -> Values:
-        return tuple(hashed_text(self.key, value, self.length) for value in values)
+        return tuple(self._hashed_value(value) for value in values)
+
+    def _hashed_value(self, value: str) -> str:
+        """Of text that cannot be decoded the lost letters may be all that tells two patients apart."""
+        return "" if UNDECODABLE in value else hashed_text(self.key, value, self.length)
 
 
 MIN_HASH_CHARACTERS: Final = 8

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.dataset.charset import UNDECODABLE
 from gateway.dataset.dictionary import SEQUENCE, is_private, vr_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.value import BULK
@@ -164,7 +165,7 @@ class Deidentification:
         after = tuple(cleaned(value, self.identifying) for value in element.values)
         if after == element.values:
             return KEEP
-        is_writable = not problem_with(after, vr) and "\ufffd" not in "".join(after)
+        is_writable = not problem_with(after, vr) and UNDECODABLE not in "".join(after)
         return after if any(after) and is_writable else None
 
 
