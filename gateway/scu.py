@@ -69,6 +69,9 @@ def find_files(paths: Iterable[Path], skipped: Callable[[Path, str], None]) -> I
     """
     for path in paths:
         for candidate in _below(path) if path.is_dir() else [path]:
+            if candidate.exists() and not candidate.is_file():  # opening a pipe would wait for its writer
+                skipped(candidate, "not a regular file")
+                continue
             try:
                 if candidate is path or is_dicom_file(candidate):
                     yield read_dicom_file(candidate)

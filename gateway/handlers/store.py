@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
+from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.splice import splice
 from gateway.dimse.event import Event
 from gateway.model import IndexEntry, Instance, PayloadRef
@@ -17,6 +20,8 @@ from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, Rej
 from gateway.query.entry import IndexEntries
 from gateway.routing.fate import Decision
 from gateway.routing.table import Plan, RoutingTable
+
+T = TypeVar("T")
 
 SUCCESS = 0x0000
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
@@ -40,6 +45,12 @@ class StoreDesk:
     entries: IndexEntries = field(default_factory=IndexEntries)
     log: Any = log
     """Where what is not stored is told."""
+    inflating: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do `work` in a thread, one at a time: a few bytes may inflate to a gigabyte, and nobody else is to wait."""
+        async with self.inflating:
+            return await asyncio.to_thread(work)
 
 
 async def handle_store(event: Event, desk: StoreDesk) -> int:
@@ -65,7 +76,8 @@ async def accept(event: Event, desk: StoreDesk) -> int:
         SpoolFull: the peer may send it again.
     """
     table: RoutingTable = event.assoc.table  # pinned at admission: a reload changes nothing for this association
-    facts = table.read_facts(
+    read = partial(
+        table.read_facts,
         association=event.facts,
         sop_class_uid=event.sop_class_uid,
         sop_instance_uid=event.sop_instance_uid,
@@ -73,14 +85,18 @@ async def accept(event: Event, desk: StoreDesk) -> int:
         body=event.body,
         received_at=desk.now(),
     )
-    plan = table.plan(facts)
+    is_deflated = event.transfer_syntax_uid in DEFLATED
+    plan = table.plan(await desk.aside(read) if is_deflated else read())
     if plan.is_unmatched:
         _tell_unmatched(event, desk, table)
     if plan.decision is not None:
         _tell_decision(event, desk, plan.decision)
     if not plan.routes:
         return SUCCESS if plan.decision is None else plan.decision.fate.status
-    edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
+    edited = None
+    if plan.edits:
+        edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
+        edited = await desk.aside(edit) if is_deflated else edit()
     entry = desk.entries.entry(plan.facts.level, is_edited=bool(plan.edits)) if table.indexed else None
     await desk.journal.commit(as_instance(plan, entry), event.body, edited, plan.routes)
     return SUCCESS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,11 @@ def test_folders_are_searched_and_named_files_are_not_passed_over(tmp_path: Path
     note = tmp_path / "a" / "note.txt"
     note.write_text("x")
     skipped: list[tuple[str, str]] = []
-    found = list(find_files([tmp_path / "a", note, tmp_path / "gone"], lambda p, why: skipped.append((p.name, why))))
+    os.mkfifo(tmp_path / "pipe")
+    named = [tmp_path / "a", note, tmp_path / "gone", tmp_path / "pipe"]
+    found = list(find_files(named, lambda p, why: skipped.append((p.name, why))))
     assert [(one.path, one.sop_class_uid, one.transfer_syntax_uid) for one in found] == [(image, MR, EXPLICIT)]
-    assert [name for name, _ in skipped] == ["note.txt", "gone"]
+    assert [name for name, _ in skipped] == ["note.txt", "gone", "pipe"]
     assert "no DICOM file" in skipped[0][1]
 
 

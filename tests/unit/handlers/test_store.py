@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from gateway.dataset.encoding import deflate
 from gateway.dimse.memory import MemoryDataSet
 from gateway.handlers.store import StoreDesk, accept, handle_store
 from gateway.handlers.table import bindings
@@ -114,6 +116,19 @@ class Bench:
 
     async def handle(self) -> int:
         return await handle_store(self.event, self.desk)
+
+
+async def test_deflated_objects_are_read_aside_one_at_a_time() -> None:
+    deflated = "1.2.840.10008.1.2.1.99"
+    bench = Bench(table(), deflate([data_set(UID)]), transfer_syntax_uid=deflated)
+    async with bench.desk.inflating:
+        handling = asyncio.create_task(bench.handle())
+        plain = Bench(table(), data_set(UID))
+        plain.desk = replace(plain.desk, inflating=bench.desk.inflating)
+        assert await plain.handle() == 0x0000
+        assert not handling.done()
+    assert await handling == 0x0000
+    assert len(bench.journal.committed) == 1
 
 
 async def test_success_means_committed_with_its_routes() -> None:
