@@ -21,6 +21,7 @@ from gateway.config.query_retrieve import compile_query_retrieve
 from gateway.config.rules import (
     Names,
     compile_coercions,
+    compile_hide,
     compile_retrieve_coercions,
     compile_routes,
     expand,
@@ -32,6 +33,7 @@ from gateway.config.spec import GatewaySpec, GroupSpec, PeerSpec, QueryRetrieveS
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
 from gateway.model import Group, Peer, QueryRetrieve, Settings, Timers, Unmatched
 from gateway.query.attributes import indexed_paths
+from gateway.routing.hiding import Hiding
 from gateway.routing.resources import MIN_KEY_CHARACTERS, FileResources
 from gateway.routing.table import RoutingTable, Rule
 
@@ -66,7 +68,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
     names = names_of(peers, groups, _keys(root, "peers"), _keys(root, "groups"), not_destinations)
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
     rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
-    query_retrieve, retrieve_coercions = _query_retrieve(root, peers, names, context)
+    query_retrieve, retrieve_coercions, hidden = _query_retrieve(root, peers, names, context)
     conditions.close()
     if settings is None or unmatched is None:
         return Compiled(None, process_settings)
@@ -86,6 +88,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
         resources=context.resources,
         query_retrieve=query_retrieve,
         retrieve_coercions=retrieve_coercions,
+        hidden=hidden,
         indexed=indexed_paths() if query_retrieve.is_local else (),
     )
     return Compiled(table, process_settings)
@@ -218,15 +221,16 @@ def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer]
 
 def _query_retrieve(
     root: Place, peers: dict[str, Peer], names: Names, context: Context
-) -> tuple[QueryRetrieve, tuple[Rule, ...]]:
+) -> tuple[QueryRetrieve, tuple[Rule, ...], tuple[Hiding, ...]]:
     place = root.child("query_retrieve")
     if place is None or not isinstance(place.node, MappingNode):
-        return QueryRetrieve(), ()
+        return QueryRetrieve(), (), ()
     spec, at = check(place, QueryRetrieveSpec, context.findings)
     if spec is None:
-        return QueryRetrieve(), ()
+        return QueryRetrieve(), (), ()
     coercions = compile_retrieve_coercions(at.at("coercions"), names, context) if spec.coercions else ()
-    return compile_query_retrieve(spec, at, peers, names, context), coercions
+    hidden = compile_hide(at.at("hide"), names, context) if spec.hide else ()
+    return compile_query_retrieve(spec, at, peers, names, context), coercions, hidden
 
 
 def _lost(place: Place) -> frozenset[str]:

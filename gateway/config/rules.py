@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -13,11 +13,14 @@ from gateway.config.check import check, is_broken
 from gateway.config.context import Context
 from gateway.config.explain import MISSING
 from gateway.config.findings import did_you_mean
-from gateway.config.spec import CoercionSpec, RetrieveCoercionSpec, RouteSpec
+from gateway.config.spec import CoercionSpec, HideSpec, RetrieveCoercionSpec, RouteSpec
 from gateway.config.tree import MappingNode, Node, Path, Place, SequenceNode, discreet, lossless, plain, without
+from gateway.dataset.dictionary import name_of
 from gateway.model import Group, Mark, Peer
 from gateway.ports import Action, Predicate
+from gateway.query.attributes import is_of_study
 from gateway.routing.fate import fate_of, is_final
+from gateway.routing.hiding import Hiding
 from gateway.routing.kinds import build_actions, build_predicate, canonical_json, children, name_of_kind, settings
 from gateway.routing.match import All, Condition
 from gateway.routing.match_association import Listener
@@ -120,6 +123,47 @@ def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> 
         elif spec.enabled and when is not None and to:
             rules.append(Rule(name, when, to, _stored(at, actions), actions, False, at.mark, _marks(at)))
     return tuple(rules)
+
+
+def compile_hide(place: Place, names: Names, context: Context) -> tuple[Hiding, ...]:
+    """Studies that are hidden. `place` holds `HideSpec`s that were checked."""
+    rules: list[Hiding] = []
+    taken: dict[str, Mark] = {}
+    for index, at in enumerate(_items(place)):
+        spec = msgspec.convert(plain(at.node), HideSpec)
+        name = f"hide-{index + 1}" if spec.name is UNSET else spec.name
+        _check_name(name, at, taken, context)
+        peers = () if spec.from_ is UNSET else _recipients(spec.from_, at.at("from"), names, context)
+        when = _predicate(at, context)
+        if when is None or not _is_about_studies(when, at, context):
+            continue
+        if spec.enabled and (peers or spec.from_ is UNSET):
+            rules.append(Hiding(name, when, peers, at.mark))
+    return tuple(rules)
+
+
+_OF_OBJECTS = ("sop_class", "transfer_syntax", "modality", "size", "pixels", "sample")
+"""Predicates that no answer about a study can decide."""
+
+
+def _is_about_studies(when: Predicate, place: Place, context: Context) -> bool:
+    """False after reporting what a query for studies does not tell."""
+    if found := next((name for name in _kinds_in(when) if name in _OF_OBJECTS), None):
+        near = "; write attribute: {select: ModalitiesInStudy, …}" if found == "modality" else ""
+        message = f"`{found}` is about one object; what is hidden are studies{near}"
+        context.error(place.at("when"), "not-of-studies", message)
+        return False
+    unknown = [path for path in when.attributes() if not is_of_study(path)]
+    for path in dict.fromkeys(path.text or name_of(path.tag) for path in unknown):
+        message = f"{path} is not known of studies, so that nothing can be hidden by it"
+        context.error(place.at("when"), "not-of-studies", message)
+    return not unknown
+
+
+def _kinds_in(condition: Predicate) -> Iterator[str]:
+    yield name_of_kind(condition, ports.predicate)
+    for _, inner in children(condition):
+        yield from _kinds_in(inner)
 
 
 def _recipients(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:

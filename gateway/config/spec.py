@@ -479,6 +479,21 @@ class RetrieveCoercionSpec(Spec, frozen=True):
     enabled: Annotated[bool, Meta(description="false: checked, but never applied.")] = True
 
 
+class HideSpec(Spec, frozen=True):
+    """Studies that some peers do not see, neither in queries nor in retrieves."""
+
+    when: Any
+    from_: (
+        Annotated[
+            tuple[Text, ...],
+            Meta(min_length=1, description="Peers and groups that do not see them. Default: all."),
+        ]
+        | UnsetType
+    ) = msgspec.field(name="from", default=UNSET)
+    name: Annotated[RuleName, Meta(description="Default: hide-NUMBER.")] | UnsetType = UNSET
+    enabled: Annotated[bool, Meta(description="false: checked, but never applied.")] = True
+
+
 Servers = Annotated[tuple[Text, ...], Meta(min_length=1)]
 
 
@@ -535,6 +550,12 @@ class QueryRetrieveSpec(Spec, frozen=True):
     coercions: Annotated[
         tuple[RetrieveCoercionSpec, ...],
         Meta(description="In order; each sees what the former changed. What is kept here stays as it is."),
+    ] = ()
+    hide: Annotated[
+        tuple[HideSpec, ...],
+        Meta(
+            description="`when` is asked about studies: of what is known of a study and its patient, and of who asks."
+        ),
     ] = ()
     keep_retrieved: Annotated[
         bool, Meta(description="true: what is fetched from a source also arrives here, through coercions and routes.")

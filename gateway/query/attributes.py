@@ -125,6 +125,18 @@ LEVEL_OF: Mapping[int, QueryLevel] = MappingProxyType(
 )
 """The level that an attribute belongs to."""
 
+
+def is_of_study(path: AttributePath) -> bool:
+    """True for what is known of a study, or of its patient: at most an attribute in one of their sequences."""
+    if path.creator or len(path.steps) > 1:
+        return False
+    top = path.steps[0][0] if path.steps else path.tag
+    level = LEVEL_OF.get(top)
+    if level not in (QueryLevel.PATIENT, QueryLevel.STUDY) or COMPUTED.get(top) is QueryLevel.PATIENT:
+        return False
+    return path.tag in INDEXED_SEQUENCES[level][top] if path.steps else top not in INDEXED_SEQUENCES[level]
+
+
 NEVER_MATCHED = frozenset(
     {QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY, SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET_FROM_UTC}
 )

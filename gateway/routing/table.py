@@ -23,6 +23,7 @@ from gateway.ports import Action, Alteration, EncodedDataSet, Fate, Predicate, R
 from gateway.routing.explain import Explanation, Marks, Verdict, reason_for
 from gateway.routing.facts import ObjectFacts, facts_for, needed, read_facts
 from gateway.routing.fate import Decision, fate_of, is_final
+from gateway.routing.hiding import Hiding
 from gateway.routing.resources import NO_RESOURCES
 
 __all__ = [
@@ -110,6 +111,8 @@ class RoutingTable:
     query_retrieve: QueryRetrieve = field(default_factory=QueryRetrieve)
     retrieve_coercions: tuple[Rule, ...] = ()
     """Of what is retrieved, on its way to the destinations that each names."""
+    hidden: tuple[Hiding, ...] = ()
+    """Studies that queries and retrieves do not show to some."""
     indexed: tuple[AttributePath, ...] = ()
     """What the local index keeps of every object; () without one."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
