@@ -26,10 +26,10 @@ from gateway.routing.facts import ObjectFacts, facts_for, read_by
 from gateway.routing.kinds import actions_from_json
 from gateway.routing.resources import NO_RESOURCES
 from gateway.routing.table import apply_actions, attributes_of
-from gateway.spool.body import flat
+from gateway.spool.body import FileDataSet, flat
 
-LARGE_BYTES = 4 * 1024**2
-"""From here on editing happens in a thread: a mapped file may have to be read from disk."""
+LARGE_BYTES = 1024**2
+"""Beyond it editing happens in a thread: a file is read whole from disk first."""
 JOINED_BYTES = 1024**2
 """Up to here an edited object is one piece of memory; a larger one keeps pointing into the stored one."""
 
@@ -169,7 +169,7 @@ async def changed(outbound: Outbound, actions: Sequence[Action], converter: Conv
     for stage in _stages(actions):
         if isinstance(stage[0], Converting):
             outbound = await _by_action(outbound, stage[0], converter)
-        if outbound.body.length_bytes < LARGE_BYTES:
+        if outbound.body.length_bytes <= LARGE_BYTES:
             outbound = edited(outbound, stage)
         else:
             outbound = await asyncio.to_thread(edited, outbound, stage)
@@ -187,12 +187,14 @@ def _stages(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
 
 
 def edited(outbound: Outbound, actions: Sequence[Action]) -> Outbound:
-    """After the edits of `actions`. Raises Refusal."""
+    """After the edits of `actions`. Raises Refusal, PayloadLost."""
     instance, body = instance_of(outbound), outbound.body
     facts = facts_for(instance, body, attributes_of(actions))
     edits = apply_actions(actions, facts)
     if not edits:
         return outbound
+    if isinstance(body, FileDataSet):
+        body.check()  # as it is sent whole, `chunks` checks it; pieces of a map have nobody who would
     changed = EditedDataSet(splice(body.view(), instance.transfer_syntax_uid, edits), body)
     after = facts.edited(edits)
     leaving = dataclasses.replace(

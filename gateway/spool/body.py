@@ -14,6 +14,9 @@ from gateway.spool.disk import Buffer, is_shortage
 PAGES_KEPT_BYTES = 8 * 1024**2
 """Of a mapped file, touched in order; then its pages are given back, so that resident memory stays flat."""
 
+CHECKED_BYTES = 1024**2
+"""A read while nobody wants the bytes but their digest."""
+
 
 def _nothing() -> None:
     pass
@@ -114,6 +117,14 @@ class FileDataSet:
                 if done_bytes == self.length_bytes and found.digest() != self._digest:
                     raise PayloadLost(f"payload {self._name}: the stored bytes are changed; look at the disk")
             yield chunk
+
+    def check(self) -> None:
+        """Read all of it once, for whoever takes it by `view` and passes it on.
+
+        Raises PayloadLost when the bytes have not their digest any more, or cannot be read.
+        """
+        for _ in self.chunks(CHECKED_BYTES):
+            pass
 
     def drop_pages(self) -> None:
         """Give mapped pages back to the system; they are read again when touched again."""

@@ -1,14 +1,18 @@
 """Actions on a copy, or the stored bytes as they are."""
 
+import hashlib
+import os
 import struct
+from pathlib import Path
 
 import pytest
 
 from gateway.delivery.transform import EditedDataSet, outbound_for
 from gateway.model import Delivery
-from gateway.ports import ConfigurationError, Refusal, Unreadable
+from gateway.ports import ConfigurationError, PayloadLost, Refusal, Unreadable
 from gateway.routing.attribute import parse
 from gateway.routing.kinds import canonical_json
+from gateway.spool.body import FileDataSet
 from tests.unit.delivery.fakes import CT, IMPLICIT, Body, MemoryJournal
 
 
@@ -70,6 +74,17 @@ async def test_facts_after_edits_are_known_without_joining_the_new_data_set() ->
     outbound = await outbound_for(row, body)
     asked = ("PatientID", "InstitutionName", "PatientName", "StudyInstanceUID", "SeriesInstanceUID")
     assert [outbound.facts.values(parse(keyword)) for keyword in asked] == [("P2",), None, ("A",), ("1.2",), None]
+
+
+async def test_a_file_whose_bytes_changed_on_disk_is_never_edited_and_sent(tmp_path: Path) -> None:
+    row, _ = delivery({"set": {"InstitutionName": "South"}})
+    path = tmp_path / "1.payload"
+    path.write_bytes(DATA)
+    whole = FileDataSet(os.open(path, os.O_RDONLY), 0, len(DATA), path.name, digest=hashlib.sha256(DATA).digest())
+    assert (await outbound_for(row, whole)).body.length_bytes == len(DATA)
+    path.write_bytes(DATA.replace(b"P1", b"P2"))
+    with pytest.raises(PayloadLost, match="the stored bytes are changed"):
+        await outbound_for(row, whole)
 
 
 async def test_actions_that_change_nothing_leave_the_stored_body() -> None:
