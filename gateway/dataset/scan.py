@@ -32,6 +32,7 @@ from gateway.ports import Element as ShownElement
 from gateway.ports import Refusal, Unreadable
 
 Texts = tuple[str, ...]
+Written = tuple[str, bytes] | Texts | None
 
 PIXELS = 0x7FE0
 """The group of pixel data, whose undefined length is one of fragments."""
@@ -109,9 +110,15 @@ class Level:
             self._long[tag] = length_bytes
         self._raw.setdefault(tag, (vr, raw))
 
-    def written(self, tags: Iterable[int]) -> tuple[tuple[str, bytes] | None, ...]:
-        """VR and value field of each as they were scanned, None where absent; later changes do not show."""
-        return tuple(map(self._raw.get, tags))
+    def written(self, tags: Iterable[int]) -> tuple[Written, ...]:
+        """What decides on the text of each: VR and value field as they were scanned, the text of what was changed
+        since, None where absent. Of Specific Character Set always as scanned, since the value fields are read by that.
+        """
+        given = self._given
+        if not given:
+            return tuple(map(self._raw.get, tags))
+        known, raw = self.known, self._raw
+        return tuple([known[tag] if tag in given and tag != SPECIFIC_CHARACTER_SET else raw.get(tag) for tag in tags])
 
     def text(self, tag: int) -> Texts | None:
         """The values of an attribute of this level; None when it is absent."""

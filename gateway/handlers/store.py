@@ -97,7 +97,7 @@ async def accept(event: Event, desk: StoreDesk) -> int:
     if plan.edits:
         edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
         edited = await desk.aside(edit) if is_deflated else edit()
-    entry = desk.entries.entry(plan.facts.level, is_edited=bool(plan.edits)) if table.indexed else None
+    entry = desk.entries.entry(plan.facts.level) if table.indexed else None
     await desk.journal.commit(as_instance(plan, entry), event.body, edited, plan.routes)
     return SUCCESS
 

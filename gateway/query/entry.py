@@ -80,20 +80,18 @@ class IndexEntries:
         self._pieces: dict[tuple[object, ...], dict[tuple[int, object], str]] = {}
         """By encoding, character set and time zone: attributes of an image as pieces of JSON."""
 
-    def entry(self, level: Level, *, is_edited: bool = False) -> IndexEntry | None:
-        """The entry of an object that was scanned for `attributes.indexed_paths()`; None for one without study and
-        series, which no query could name. `is_edited` says that coercions changed what was scanned."""
+    def entry(self, level: Level) -> IndexEntry | None:
+        """The entry of an object that was scanned for `attributes.indexed_paths()`, after coercions; None for one
+        without study and series, which no query could name."""
         if not level.text(STUDY_INSTANCE_UID) or not level.text(SERIES_INSTANCE_UID):
             return None
-        if is_edited:
-            return _entry(level)
         written = level.written(_ABOVE_TAGS)
-        inner = tuple([item.written(tags) for tag, tags in _ABOVE_ITEMS for item in level.items.get(tag, ())])
+        inner = tuple([(tag, item.written(tags)) for tag, tags in _ABOVE_ITEMS for item in level.items.get(tag, ())])
         encoding = (level.encoding.is_implicit, level.encoding.is_big_endian)
         key = (encoding, written, inner)
         above = self._above.get(key)
         if above is None:
-            entry = _entry(level)
+            entry = entry_of(level)
             if len(self._above) >= KEPT_ABOVE:
                 self._above.clear()
             self._above[key] = (entry.patient, entry.study, entry.series)
@@ -143,7 +141,8 @@ class IndexEntries:
                 yield piece
 
 
-def _entry(level: Level) -> IndexEntry:
+def entry_of(level: Level) -> IndexEntry:
+    """Made anew."""
     offset = _offset(level)
     return IndexEntry(
         patient=_level_text(level, QueryLevel.PATIENT, offset),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gateway.dataset.scan import Level, scan, wanted
-from gateway.model import IndexEntry
-from gateway.ports import Unreadable
+from gateway.model import AssociationFacts, IndexEntry
+from gateway.ports import Alteration, Edit, Recode, Unreadable
 from gateway.query import entry as module
 from gateway.query.attributes import indexed_paths
 from gateway.query.entry import IndexEntries
 from gateway.query.identifier import IdentifierEncoder
+from gateway.routing.attribute import parse
+from gateway.routing.facts import ObjectFacts
 from tests.support.corpus import corpus, read_part10
 from tests.support.identifiers import CT, attributes, entry
 
@@ -49,10 +53,56 @@ def test_what_is_remembered_is_what_would_be_made_anew() -> None:
             quick = entries.entry(level)
             if quick is None:
                 continue
-            slow = entries.entry(level, is_edited=True)
-            assert as_values(quick) == as_values(slow), path.name
+            assert as_values(quick) == as_values(module.entry_of(level)), path.name
             compared += 1
     assert compared > 100
+
+
+EDITS = {
+    "study": {"StudyDescription": "new"},
+    "image": {"InstanceNumber": "7", "ContentDate": "20240102"},
+    "empty": {"PatientName": "", "InstanceNumber": ""},
+    "item": {"RequestAttributesSequence[0].AccessionNumber": "A-1"},
+    "another-item": {"ProcedureCodeSequence[0].CodeValue": "1", "PatientID": "42"},
+    "same-item-elsewhere": {"AnatomicRegionSequence[0].CodeValue": "1", "PatientID": "42"},
+}
+GONE = ["PatientID", "InstanceNumber", "ContentTime", "ReferencedStudySequence"]
+
+
+def edited(level: Level, edits: Sequence[Alteration]) -> Level:
+    uid = "1.2"
+    facts = ObjectFacts(AssociationFacts("A", "B", "h"), CT, uid, uid, 0, datetime(2026, 1, 1, tzinfo=UTC), level)
+    return facts.edited(edits).level
+
+
+def test_what_is_remembered_of_edited_objects_is_what_would_be_made_anew() -> None:
+    """Edited objects and untouched ones, by turns."""
+    entries = IndexEntries()
+    changes: list[list[Alteration]] = [
+        [Edit(parse(name), (text,) if text else ()) for name, text in each.items()] for each in EDITS.values()
+    ]
+    changes += [[Edit(parse(name), None)] for name in GONE]
+    changes += [[Recode(("ISO_IR 192",))]]
+    compared = 0
+    for path in corpus():
+        level = level_of(path)
+        if level is None or entries.entry(level) is None:
+            continue
+        for after in [level, *(edited(level, edits) for edits in changes), level]:
+            assert as_values(entries.entry(after)) == as_values(module.entry_of(after)), path.name
+            compared += 1
+    assert compared > 1000
+
+
+def test_character_sets_that_coercions_made_equal_do_not_mix_up_what_was_written() -> None:
+    entries = IndexEntries()
+    names = []
+    for raw in (_latin(), _greek()):
+        level = scan(memoryview(raw), "1.2.840.10008.1.2.1", wanted(indexed_paths())).level
+        found = entries.entry(edited(level, [Recode(("ISO_IR 192",))]))
+        assert found is not None
+        names.append(json.loads(found.patient)["00100010"])
+    assert names == ["Müller", "Mόller"]
 
 
 def test_instances_of_one_series_share_the_text_of_what_they_have_in_common() -> None:
@@ -92,7 +142,10 @@ def test_the_character_set_decides_how_equal_bytes_read() -> None:
     assert json.loads(greek.patient)["00100010"] == "Mόller"
 
 
+def _latin() -> bytes:
+    return IdentifierEncoder("1.2.840.10008.1.2.1")(attributes(**UIDS, PatientName="Müller"))
+
+
 def _greek() -> bytes:
     """The bytes of Müller in Latin-1, declared as Greek."""
-    encoded = IdentifierEncoder("1.2.840.10008.1.2.1")(attributes(**UIDS, PatientName="Müller"))
-    return encoded.replace(b"ISO_IR 100", b"ISO_IR 126")
+    return _latin().replace(b"ISO_IR 100", b"ISO_IR 126")
