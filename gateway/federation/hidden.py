@@ -1,6 +1,6 @@
 """Studies that a requestor must not see, wherever they are: decided study by study, by what each place says of them.
 
-A rule that says more than a peer may know hides: a study that cannot be looked at counts as hidden.
+A study that cannot be looked at counts as hidden. What a place does not know of a study is absent for the rules.
 """
 
 from __future__ import annotations

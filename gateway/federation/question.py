@@ -115,7 +115,9 @@ def _step(question: Question, root: QueryRoot, known: Attributes, *, is_relation
     levels = LEVELS_OF_ROOT[root]
     upper = levels[: levels.index(question.level)]
     missing = next((level for level in upper if not is_relational and not _is_fixed(question, known, level)), None)
-    fixed = {UNIQUE[level]: known[UNIQUE[level]] for level in upper if UNIQUE[level] in known}
+    above = upper if missing is None else upper[: upper.index(missing)]
+    named: Attributes = {**question.keys, **known}
+    fixed = {UNIQUE[level]: named[UNIQUE[level]] for level in above if UNIQUE[level] in named}
     if missing is None:
         keys = question.keys if not known else {tag: v for tag, v in question.keys.items() if tag not in known}
         return Step(question.level, {**keys, **fixed}, known=known)
@@ -135,10 +137,14 @@ def _is_fixed(question: Question, known: Attributes, level: QueryLevel) -> bool:
 
 def _studies_of_patients(question: Question) -> Step:
     """For a source without a patient level."""
-    keys: dict[int, Value] = {tag: value for tag, value in question.keys.items() if tag not in COMPUTED}
-    keys |= {PATIENT_ID: question.keys.get(PATIENT_ID, ()), STUDY_INSTANCE_UID: ()}
-    keys |= {of_study: () for of_patient, of_study in _COUNTS.items() if of_patient in question.keys}
-    return Step(QueryLevel.STUDY, keys)
+    return Step(QueryLevel.STUDY, studies_of_patients(question.keys))
+
+
+def studies_of_patients(keys: Attributes) -> dict[int, Value]:
+    """Keys of a question about studies whose answers say what `keys` ask of patients."""
+    of_studies: dict[int, Value] = {tag: value for tag, value in keys.items() if tag not in COMPUTED}
+    of_studies |= {PATIENT_ID: keys.get(PATIENT_ID, ()), STUDY_INSTANCE_UID: ()}
+    return of_studies | {of_study: () for of_patient, of_study in _COUNTS.items() if of_patient in keys}
 
 
 def is_by_studies(question: Question, step: Step) -> bool:

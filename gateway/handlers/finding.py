@@ -21,6 +21,9 @@ from gateway.model import Peer
 log = structlog.get_logger()
 
 INCOMPLETE = 0xC001
+"""Unable to process: a source did not answer, or not to the end."""
+TOO_MANY = 0xA700
+"""Refused: Out of Resources (PS3.4 Table C.4-1)."""
 
 Yielded = tuple[Any, bytes | None]
 """Status elements and identifier, as the handler's contract has them."""

@@ -14,11 +14,13 @@ from gateway.federation.asking import SourceFailed, find
 from gateway.federation.desk import QueryDesk
 from gateway.federation.federated import Federated, Found, one_by_one
 from gateway.federation.fit import fits, is_named
-from gateway.federation.question import Question, question_of
+from gateway.federation.hidden import Veil
+from gateway.federation.question import Question
+from gateway.federation.seen import Search, Seen, veiled
 from gateway.federation.side_by_side import Ask
 from gateway.federation.sources import Asked, sources_of
-from gateway.handlers.finding import Yielded, failed, final, measure, stopped_by_cancel, tell
-from gateway.model import Attributes, Peer, Query, Value
+from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measure, stopped_by_cancel, tell
+from gateway.model import Attributes, Peer, Value
 from gateway.query.attributes import (
     INSTANCE_AVAILABILITY,
     NEVER_MATCHED,
@@ -26,59 +28,61 @@ from gateway.query.attributes import (
     RETRIEVE_AE_TITLE,
     TIMEZONE_OFFSET_FROM_UTC,
 )
-from gateway.query.compile import MODELS, BadIdentifier, Options, compile_find
+from gateway.query.compile import MODELS, BadIdentifier, Options
 from gateway.query.identifier import IdentifierEncoder, read_identifier
 from gateway.routing.table import RoutingTable
 
 LOCAL = "local"
 ONLINE = ("ONLINE",)
 WITH_UNSUPPORTED_KEYS = 0xFF01
-TOO_MANY = 0xA700
 
 
 async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
+    """Matches, then the final status where it is not Success.
+
+    Raises:
+        Unreadable: the identifier is no data set.
+    """
     table: RoutingTable = event.assoc.table  # pinned at admission: a reload changes nothing for this association
+    if not table.query_retrieve.is_local and not table.query_retrieve.sources:
+        tell(event, "find_refused", status=f"0x{status.SOP_CLASS_NOT_SUPPORTED:04X}", reason="there are no sources")
+        yield final(status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None
+        return
     identifier = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
+    options = Options.of(event.assoc.extended.get(event.sop_class_uid, b""))
     try:
-        query = compile_find(identifier, MODELS[event.sop_class_uid], options_of(event))
+        search = Search.of(identifier, MODELS[event.sop_class_uid], options)
     except BadIdentifier as error:
         tell(event, "find_refused", status=f"0x{error.dimse_status:04X}", reason=str(error))
         yield final(error.dimse_status, str(error), error.offending_elements), None
         return
-    search = _Search(event, desk, table, identifier, query)
-    async with aclosing(search.answers()) as answers:
+    async with aclosing(_Matching(event, desk, table, identifier, search, options).answers()) as answers:
         async for answer in answers:
             yield answer
 
 
-def options_of(event: Event) -> Options:
-    """What extended negotiation agreed on for the request's SOP class."""
-    return Options.of(event.assoc.extended.get(event.sop_class_uid, b""))
-
-
-class _Search:
+class _Matching:
     """One C-FIND of Query/Retrieve."""
 
     def __init__(
-        self, event: Event, desk: QueryDesk, table: RoutingTable, identifier: Attributes, query: Query
+        self,
+        event: Event,
+        desk: QueryDesk,
+        table: RoutingTable,
+        identifier: Attributes,
+        search: Search,
+        options: Options,
     ) -> None:
         self._event = event
         self._desk = desk
-        self._table = table
         self._settings = table.query_retrieve
-        self._query = query
-        self._question = question_of(identifier, query)
-        self._encode = IdentifierEncoder(event.transfer_syntax_uid, query.character_sets)
         self._asked: Asked = sources_of(table, event.facts)
-        unsupported = set(query.unsupported)
-        self._answered: dict[int, Value] = {
-            tag: () for tag in identifier if tag not in NEVER_MATCHED and tag not in unsupported
-        }
-        self._of_sources = frozenset(identifier) - {QUERY_RETRIEVE_LEVEL}
-        self._always: dict[int, Value] = {
-            QUERY_RETRIEVE_LEVEL: (query.level.value,),
-            RETRIEVE_AE_TITLE: (event.facts.called_ae_title or table.settings.ae_title,),
-        }
+        self._query = search.query
+        veil = Veil(table, event.facts, desk)
+        self._is_veiled = veil.is_drawn
+        self._seen = Seen(veil, search.question, self._count_hidden)
+        self._search = veiled(identifier, search, options, veil) if veil.is_drawn else search
+        self._responses = _Responses(event, table, identifier, search)
         self._given = 0
 
     async def answers(self) -> AsyncGenerator[Yielded]:
@@ -92,17 +96,19 @@ class _Search:
             async for attributes, code in found:
                 if self._event.is_cancelled:
                     return
+                if self._is_veiled and self._seen.is_hidden(attributes):
+                    continue
                 if limit and self._given == limit:
                     yield self._too_many(limit), None
                     return
                 self._given += 1
-                yield code, self._encode(self._response(attributes))
+                yield code, self._responses.encoded(attributes)
         if federated.failures and not self._event.is_cancelled:
             yield failed(self._event, self._desk, federated.failures, self._settings.partial), None
 
     async def _found(self, federated: Federated, asks: dict[int, Ask[Found]]) -> AsyncGenerator[Found]:
-        if len(asks) == 1 and not self._asked.peers:
-            async with aclosing(next(iter(asks.values()))()) as batches:  # nothing to merge
+        if self._settings.is_local and not self._asked.peers:  # nothing to merge
+            async with aclosing(self._local()) as batches:
                 async for batch in batches:
                     for found in batch:
                         yield found
@@ -114,49 +120,95 @@ class _Search:
 
     def _asks(self) -> tuple[dict[int, str], dict[int, Ask[Found]]]:
         """Names and what to do, by rank."""
-        peers = list(self._asked.peers)
-        ranked: list[Peer | None] = [*peers]
+        ranked: list[Peer | None] = [*self._asked.peers]
         if self._asked.is_local:
             ranked.insert(self._asked.local_rank, None)
         names = {rank: LOCAL if peer is None else peer.name for rank, peer in enumerate(ranked)}
         return names, {rank: self._local if peer is None else self._ask_of(peer) for rank, peer in enumerate(ranked)}
 
-    def _ask_of(self, peer: Peer) -> Ask[Found]:
-        return lambda: one_by_one(self._source(peer))
+    # --- the index -------------------------------------------------------------------------------------------------
 
     async def _local(self) -> AsyncGenerator[list[Found]]:
-        code = WITH_UNSUPPORTED_KEYS if self._query.unsupported else status.PENDING
+        if self._is_veiled:
+            async with aclosing(one_by_one(self._seen.of(self._local_ones(), None))) as visible:
+                async for one in visible:
+                    yield one
+            return
         limit = self._settings.limit
-        known: dict[int, Value] = {INSTANCE_AVAILABILITY: ONLINE}
+        code = WITH_UNSUPPORTED_KEYS if self._query.unsupported else status.PENDING
         async with aclosing(self._desk.index.find(self._query, limit + 1 if limit else 0)) as batches:
             async for batch in batches:
-                yield [({**attributes, **known}, code) for attributes in batch]
+                yield [({**attributes, **_AT_HAND}, code) for attributes in batch]
 
-    async def _source(self, peer: Peer) -> AsyncGenerator[Found]:
-        async with aclosing(ask(self._desk, peer, self._question, self._settings.timeout_s)) as answers:
-            async for attributes, code in answers:
-                if not is_named(self._query, attributes) or (
-                    self._settings.is_checked and not fits(self._query, attributes)
-                ):
-                    self._desk.meter.count("gateway_source_answers_total", source=peer.name, outcome="unfit")
-                    continue
-                self._desk.meter.count("gateway_source_answers_total", source=peer.name, outcome="taken")
+    async def _local_ones(self) -> AsyncGenerator[Found]:
+        code = WITH_UNSUPPORTED_KEYS if self._query.unsupported else status.PENDING
+        async with aclosing(self._desk.index.find(self._search.query)) as batches:
+            async for batch in batches:
+                for attributes in batch:
+                    yield {**attributes, **_AT_HAND}, code
+
+    # --- sources ---------------------------------------------------------------------------------------------------
+
+    def _ask_of(self, peer: Peer) -> Ask[Found]:
+        return lambda: one_by_one(self._remembered(peer))
+
+    async def _remembered(self, peer: Peer) -> AsyncGenerator[Found]:
+        answers = self._fitting(peer)
+        async with aclosing(self._seen.of(answers, peer) if self._is_veiled else answers) as visible:
+            async for attributes, code in visible:
+                self._count(peer.name, "taken")
                 self._desk.holders.remember(peer.name, attributes)
-                yield {tag: value for tag, value in attributes.items() if tag in self._of_sources}, code
+                yield attributes, code
 
-    def _response(self, attributes: Attributes) -> dict[int, Value]:
-        """The identifier of a response (PS3.4 §C.4.1.1.3.2)."""
-        response = {**self._answered, **attributes, **self._always}
-        for tag in (INSTANCE_AVAILABILITY, TIMEZONE_OFFSET_FROM_UTC):
-            if tag not in self._query.asked:
-                response.pop(tag, None)
-        return response
+    async def _fitting(self, peer: Peer) -> AsyncGenerator[Found]:
+        query = self._search.query
+        async with aclosing(ask(self._desk, peer, self._search.question, self._settings.timeout_s)) as answers:
+            async for attributes, code in answers:
+                if is_named(query, attributes) and (not self._settings.is_checked or fits(query, attributes)):
+                    yield attributes, code
+                else:
+                    self._count(peer.name, "unfit")
+
+    def _count(self, source: str, outcome: str) -> None:
+        self._desk.meter.count("gateway_source_answers_total", source=source, outcome=outcome)
+
+    def _count_hidden(self, source: str) -> None:
+        self._count(source or LOCAL, "hidden")
 
     def _too_many(self, limit: int) -> int | Dataset:
         tell(self._event, "find_cut", limit=limit)
         if self._settings.partial == "accept":
             return status.SUCCESS
         return final(TOO_MANY, f"more than {limit} matches; the first ones were sent")
+
+
+_AT_HAND: dict[int, Value] = {INSTANCE_AVAILABILITY: ONLINE}
+"""Of what the gateway holds itself."""
+
+
+class _Responses:
+    """Makes the identifiers of responses (PS3.4 §C.4.1.1.3.2): every attribute of the request that somebody knows, in
+    the request's character set where that can write it."""
+
+    def __init__(self, event: Event, table: RoutingTable, identifier: Attributes, search: Search) -> None:
+        query = search.query
+        self._encode = IdentifierEncoder(event.transfer_syntax_uid, query.character_sets)
+        unsupported = set(query.unsupported)
+        self._empty: dict[int, Value] = {
+            tag: () for tag in identifier if tag not in NEVER_MATCHED and tag not in unsupported
+        }
+        known = set(identifier) - {QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE}
+        known -= {INSTANCE_AVAILABILITY, TIMEZONE_OFFSET_FROM_UTC} - query.asked
+        self._known = frozenset(known)
+        self._always: dict[int, Value] = {
+            QUERY_RETRIEVE_LEVEL: (query.level.value,),
+            RETRIEVE_AE_TITLE: (event.facts.called_ae_title or table.settings.ae_title,),
+        }
+
+    def encoded(self, attributes: Attributes) -> bytes:
+        """One match."""
+        told = {tag: value for tag, value in attributes.items() if tag in self._known}
+        return self._encode({**self._empty, **self._always, **told})
 
 
 async def ask(desk: QueryDesk, peer: Peer, question: Question, limit_s: float) -> AsyncGenerator[Found]:

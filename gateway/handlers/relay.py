@@ -14,7 +14,7 @@ from gateway.federation.federated import Federated, one_by_one
 from gateway.federation.relay import Answer, Relayed, relay
 from gateway.federation.services import BY_SOP_CLASS, SERVICES
 from gateway.federation.sources import asked_for
-from gateway.handlers.finding import Yielded, failed, final, measure, stopped_by_cancel, tell
+from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measure, stopped_by_cancel, tell
 from gateway.model import Peer
 from gateway.query.identifier import read_identifier
 from gateway.routing.table import RoutingTable
@@ -51,7 +51,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
             if settings.limit and given == settings.limit:
                 tell(event, "find_cut", limit=settings.limit)
                 if settings.partial != "accept":
-                    yield final(0xA700, f"more than {settings.limit} matches; the first ones were sent"), None
+                    yield final(TOO_MANY, f"more than {settings.limit} matches; the first ones were sent"), None
                 return
             given += 1
             yield answer.status, answer.identifier

@@ -1,0 +1,91 @@
+"""What is asked of the index and of sources so that hidden studies stay hidden, and which answers may be seen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from gateway.dimse.status import PENDING
+from gateway.federation.federated import Found
+from gateway.federation.hidden import Veil
+from gateway.federation.question import Question, patients_of, question_of, studies_of_patients
+from gateway.model import Attributes, Peer, Query, QueryLevel, QueryRoot
+from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
+from gateway.query.compile import Options, compile_find
+from gateway.query.identifier import first_text
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One question, as it is put to all."""
+
+    query: Query
+    """For the index, and to check what sources answer."""
+    question: Question
+    """For sources."""
+
+    @classmethod
+    def of(cls, identifier: Attributes, root: QueryRoot, options: Options) -> Search:
+        """Raises BadIdentifier."""
+        query = compile_find(identifier, root, options)
+        return cls(query, question_of(identifier, query))
+
+
+def veiled(identifier: Attributes, search: Search, options: Options, veil: Veil) -> Search:
+    """The question that also asks for what `veil` must know of studies. About patients it becomes one about their
+    studies: a patient is shown by those that are not hidden."""
+    query = search.query
+    more = {**dict.fromkeys(veil.needed, ()), STUDY_INSTANCE_UID: ()}
+    if query.level is not QueryLevel.PATIENT:
+        return Search.of({**more, **identifier}, query.root, options)
+    studies = {**more, **studies_of_patients(identifier), QUERY_RETRIEVE_LEVEL: (QueryLevel.STUDY.value,)}
+    relational = Options(True, options.is_date_time_combined, options.is_timezone_adjusted)
+    return Search.of(studies, "study", relational)
+
+
+class Seen:
+    """Looks through `veil` at what one place answers.
+
+    Args:
+        question: the requestor's own.
+        on_hidden: told of each study or part of one that is left out.
+    """
+
+    def __init__(self, veil: Veil, question: Question, on_hidden: Callable[[str], None]) -> None:
+        self._veil = veil
+        self._question = question
+        self._on_hidden = on_hidden
+        self.hidden: set[str] = set()
+        """Studies that were hidden at one place; what others say of them is not shown either."""
+
+    def is_hidden(self, attributes: Attributes) -> bool:
+        """True for (a part of) a study that one of the places hid."""
+        return bool(self.hidden) and self._study_of(attributes) in self.hidden
+
+    async def of(self, answers: AsyncGenerator[Found], place: Peer | None) -> AsyncGenerator[Found]:
+        """The answers to the veiled question that may be seen, as answers to the requestor's own."""
+        if self._question.level is QueryLevel.PATIENT:
+            async with aclosing(self._visible(answers, place)) as visible:
+                studies = [study async for study, _ in visible]
+            for patient in patients_of(self._question, studies):
+                yield patient, PENDING
+            return
+        async with aclosing(self._visible(answers, place)) as visible:
+            async for found in visible:
+                yield found
+
+    async def _visible(self, answers: AsyncGenerator[Found], place: Peer | None) -> AsyncGenerator[Found]:
+        is_below = self._question.level in (QueryLevel.SERIES, QueryLevel.IMAGE)
+        async with aclosing(answers):
+            async for attributes, code in answers:
+                uid = self._study_of(attributes)
+                if await self._veil.hides(uid, place) if is_below else self._veil.covers(attributes):
+                    self.hidden.add(uid)
+                    self._on_hidden("" if place is None else place.name)
+                    continue
+                yield attributes, code
+
+    def _study_of(self, attributes: Attributes) -> str:
+        """Sources may leave out what the question says itself."""
+        return first_text(attributes, STUDY_INSTANCE_UID) or first_text(self._question.keys, STUDY_INSTANCE_UID)
