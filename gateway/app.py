@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -32,7 +33,7 @@ from gateway.dimse.pool import AssociationPool
 from gateway.dimse.server import Server
 from gateway.federation.desk import QueryDesk
 from gateway.federation.sources import Sources
-from gateway.handlers.store import StoreDesk
+from gateway.handlers.store import StoreDesk, accept
 from gateway.handlers.table import bindings
 from gateway.life import exit_code
 from gateway.life.listening import Listening
@@ -82,12 +83,12 @@ class Gateway:
         self.converter = ConversionPool(settings.conversion, settings.spool.path, self.metrics)
         sources = Sources(AssociationPool(settings.ae_title, self.metrics))
         self.queries = QueryDesk(self.index, sources, meter=self.metrics)
+        store = StoreDesk(self.journal, self.metrics)
+        retrieve = RetrieveDesk(
+            self.queries, self.journal.open, self.converter, self.journal.receiver, keep=partial(accept, desk=store)
+        )
         self.server = Server(
-            handlers=bindings(
-                StoreDesk(self.journal, self.metrics),
-                self.queries,
-                RetrieveDesk(self.index, self.journal.open, self.converter),
-            ),
+            handlers=bindings(store, self.queries, retrieve),
             admission=self._admit,
             receiver=self.journal.receiver,
             ae_title=settings.ae_title,

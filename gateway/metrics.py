@@ -131,6 +131,44 @@ METRICS = (
     ),
     Metric(Histogram, "gateway_conversion_seconds", "One conversion in a worker process.", ("from", "to")),
     Metric(Gauge, "gateway_conversion_workers", "Worker processes for conversions that exist now."),
+    # --- retrieving
+    Metric(
+        Counter,
+        "gateway_retrieve_requests_total",
+        "C-GET and C-MOVE requests that ended, by requestor and final status (or how the association ended).",
+        ("service", "peer", "status"),
+    ),
+    Metric(
+        Histogram, "gateway_retrieve_seconds", "From a C-GET or C-MOVE request to its final response.", ("service",)
+    ),
+    Metric(
+        Counter,
+        "gateway_retrieve_suboperations_total",
+        "C-STORE sub-operations of C-GET and C-MOVE, by destination and result (completed, warning, failed).",
+        ("service", "destination", "result"),
+    ),
+    Metric(
+        Counter,
+        "gateway_source_retrieves_total",
+        "C-GET and C-MOVE requests to sources, by how they ended (answered, failed, not_offered, interrupted, or the "
+        "final status).",
+        ("source", "service", "outcome"),
+    ),
+    Metric(
+        Histogram, "gateway_source_retrieve_seconds", "One C-GET or C-MOVE request to a source.", ("source", "service")
+    ),
+    Metric(
+        Counter,
+        "gateway_source_instances_total",
+        "Instances that sources sent for retrieves (fetched, not_asked_for).",
+        ("source", "outcome"),
+    ),
+    Metric(
+        Counter,
+        "gateway_retrieved_not_kept_total",
+        "Fetched instances that were passed on, but that the rules did not let us keep.",
+        ("source",),
+    ),
     # --- configuration
     Metric(Gauge, "gateway_config_last_reload_successful", "1: the last reload is in force; 0: it was refused."),
     Metric(

@@ -33,7 +33,7 @@ from gateway.dimse.status import Category
 from gateway.dimse.steps import END, Steps
 from gateway.dimse.tally import MOST, Tally
 from gateway.dimse.watch import Interrupted, Watch
-from gateway.dimse.yields import Counters, Destinations, Done, EncodedInstance
+from gateway.dimse.yields import Counters, Destinations, Done, EncodedInstance, Missing
 
 if TYPE_CHECKING:
     from gateway.dimse.acceptor import AcceptedAssociation
@@ -243,6 +243,9 @@ class _Retrieval:
         if isinstance(value, Done | Counters):
             await self._settled()
             tally.add(value) if isinstance(value, Done) else tally.replace(value)
+        elif isinstance(value, Missing):
+            for sop_instance_uid in value.sop_instance_uids:
+                tally.fail_instance(sop_instance_uid)
         elif isinstance(value, EncodedInstance) or (isinstance(value, Dataset) and len(value)):
             return await self._instance(value)
         elif value is not None and not isinstance(value, Dataset):

@@ -9,7 +9,7 @@ request  pynetdicom's documentation                     besides
 C-FIND   ``(status, identifier)``                       identifier as bytes or `EncodedDataSet`; a bare final status
 C-MOVE   1. ``(addr, port[, kwargs])``, ``(None, None)`` a `Peer`, a list of these, `Destinations`
          2. number of sub-operations                    None: not known yet
-         3. ``(0xFF00, dataset)`` …, final status       `EncodedInstance`, `Done`, `Counters` in place of the data set
+         3. ``(0xFF00, dataset)`` …, final status       `EncodedInstance`, `Missing`, `Done`, `Counters`
 C-GET    as C-MOVE without 1                            as C-MOVE without 1
 ======== ============================================== =========================================================
 
@@ -55,6 +55,13 @@ class EncodedInstance:
     fallback: tuple[str, ...] = ()
     convert: Callable[[EncodedDataSet, str], Awaitable[EncodedDataSet]] | None = None
     form_for: Callable[[str, EncodedDataSet], Awaitable[EncodedInstance]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Announced instances that nobody can give: their sub-operations failed, to every destination."""
+
+    sop_instance_uids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

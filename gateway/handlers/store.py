@@ -18,6 +18,7 @@ from gateway.dimse.event import Event
 from gateway.model import IndexEntry, Instance, PayloadRef
 from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, RejectedByRule, peer_label
 from gateway.query.entry import IndexEntries
+from gateway.retrieve.arrival import Arrival
 from gateway.routing.fate import Decision
 from gateway.routing.table import Plan, RoutingTable
 
@@ -66,7 +67,7 @@ async def handle_store(event: Event, desk: StoreDesk) -> int:
         raise
 
 
-async def accept(event: Event, desk: StoreDesk) -> int:
+async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
     """The status to answer: only when everything we are about to promise is on disk, or the rules say to drop it.
 
     Raises:
@@ -118,7 +119,7 @@ def as_instance(plan: Plan, index: IndexEntry | None) -> Instance:
     )
 
 
-def _tell_unmatched(event: Event, desk: StoreDesk, table: RoutingTable) -> None:
+def _tell_unmatched(event: Event | Arrival, desk: StoreDesk, table: RoutingTable) -> None:
     """Nothing is lost in silence: what no rule wants is counted and logged, then held, rejected or discarded.
 
     What is held stands in the queue for all to see, so that one line an association is enough.
@@ -138,7 +139,7 @@ def _tell_unmatched(event: Event, desk: StoreDesk, table: RoutingTable) -> None:
         raise NotAllowed("no rule wants this instance")
 
 
-def _tell_decision(event: Event, desk: StoreDesk, decision: Decision) -> None:
+def _tell_decision(event: Event | Arrival, desk: StoreDesk, decision: Decision) -> None:
     """What a rule drops, rejects or holds is counted, and logged: once an association and rule where the sender is
     told of success.
 
@@ -166,7 +167,7 @@ def _why(error: GatewayError) -> dict[str, str]:
     return {"error": kind.__name__} if kind is Refusal else {"error": kind.__name__, "reason": str(error)}
 
 
-def _log(desk: StoreDesk, name: str, event: Event, **fields: str) -> None:
+def _log(desk: StoreDesk, name: str, event: Event | Arrival, **fields: str) -> None:
     desk.log.warning(
         name,
         sop_instance_uid=event.sop_instance_uid,

@@ -1,0 +1,144 @@
+"""One C-GET to one source, and what arrives meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from gateway.dimse.asking import as_store_scp
+from gateway.dimse.client import ClientAssociation
+from gateway.dimse.responses import IncomingStore, Response, Responses
+from gateway.federation.asking import Clock, SourceFailed, asked
+from gateway.federation.sources import Sources
+from gateway.model import Peer, ProposedContext, QueryRoot
+from gateway.ports import DataSetReceiver
+from gateway.query.identifier import IdentifierEncoder
+from gateway.retrieve.patience import Patience
+from gateway.retrieve.plan import Request
+from gateway.retrieve.proposals import GET_MODELS, USUAL_CLASSES, get_contexts
+from gateway.retrieve.shared import Shared, SharingReceiver
+
+A_DAY_S = 86400.0
+"""Of a single wait: `Patience` ends it much earlier, but counts what arrives as well."""
+
+
+class NotOffered(SourceFailed):
+    """The source does not serve this way of retrieving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An instance that a source sent us."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    body: Shared
+    """The caller's to close."""
+
+
+Take = Callable[[Arrived], Awaitable[int]]
+"""Gives the status of the C-STORE response; a GatewayError that it raises gives its own."""
+
+
+class GetLine:
+    """Fetches from one source by C-GET.
+
+    Args:
+        sources: lends the associations.
+        peer: as `gateway.federation.sources.sources_of` gives it.
+        sop_class_uids: of all that is to be fetched; empty ones are unknown.
+        receiver: takes one data set while it arrives.
+        limit_s: how long the source may say nothing.
+    """
+
+    service = "get"
+
+    def __init__(
+        self,
+        sources: Sources,
+        peer: Peer,
+        sop_class_uids: set[str],
+        receiver: Callable[[], DataSetReceiver],
+        limit_s: float,
+    ) -> None:
+        known = sorted(sop_class_uids - {""})
+        classes = known if "" not in sop_class_uids else list(dict.fromkeys((*known, *USUAL_CLASSES)))
+        self._sources = sources
+        self._contexts: tuple[ProposedContext, ...] = get_contexts(peer, classes)
+        self._peer = as_store_scp(peer, (context.abstract_syntax for context in self._contexts[len(GET_MODELS) :]))
+        self._receiver = receiver
+        self._limit_s = limit_s
+
+    async def fetch(self, request: Request, take: Take) -> Response:
+        """The final response; before it, `take` gets what arrives, one at a time.
+
+        Raises:
+            NotOffered: not by C-GET.
+            SourceFailed: it could not be asked, was lost, or said nothing for too long.
+        """
+        clock = Clock(self._limit_s)
+        async with asked(self._sources, self._peer, self._contexts, clock) as association:
+            sop_class_uid, has_patient_level = model_of(association, self._peer, request, GET_MODELS)
+            encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
+            patience = Patience(self._limit_s, lambda: give_up(association, self._sources, self._peer, self._limit_s))
+
+            async def on_store(store: IncomingStore) -> int:
+                assert isinstance(store.body, Shared)
+                body = store.body.share()
+                arrived = Arrived(store.sop_class_uid, store.sop_instance_uid, store.transfer_syntax_uid, body)
+                try:
+                    with patience.held():
+                        return await take(arrived)
+                finally:
+                    body.close()
+
+            responses = association.c_get(
+                encode(request.identifier(has_patient_level=has_patient_level)),
+                sop_class_uid=sop_class_uid,
+                on_store=on_store,
+                receiver=lambda: SharingReceiver(self._receiver(), patience.touch),
+                response_s=A_DAY_S,
+            )
+            with patience:
+                return await final_of(responses, patience)
+
+
+async def final_of(responses: Responses, patience: Patience) -> Response:
+    """The final response. Raises DestinationDown."""
+    async with responses:
+        async for response in responses:
+            patience.touch()
+            if not response.is_pending:
+                return response
+    raise AssertionError("responses end with a final one")
+
+
+def model_of(
+    association: ClientAssociation, peer: Peer, request: Request, models: Mapping[QueryRoot, str]
+) -> tuple[str, bool]:
+    """SOP class of the information model to ask in, and whether it has a patient level. Raises NotOffered."""
+    offered = {uid for uid, _ in association.accepted}
+    has_patient_id = all(item.patient_id for item in request.items)
+    for root, uid in models.items():
+        if uid in offered and (root == "study" or has_patient_id):
+            return uid, root == "patient"
+    raise NotOffered(peer.name, "it does not offer this way of retrieving")
+
+
+def give_up(association: ClientAssociation, sources: Sources, peer: Peer, limit_s: float) -> None:
+    """The source said nothing for too long."""
+    sources.kept_waiting(peer)
+    association.abort(f"said nothing for {limit_s:g} s")
+
+
+async def once_more(fetch: Callable[[], Awaitable[Response]], has_arrived: Callable[[], bool]) -> Response:
+    """Again, when an association was lost that was kept from earlier, before anything came over it."""
+    try:
+        return await fetch()
+    except SourceFailed as error:
+        if not error.is_worth_another or has_arrived():
+            raise
+    await asyncio.sleep(0)
+    return await fetch()

@@ -1,0 +1,133 @@
+"""Which instances the sources have of what is asked for: every source asked side by side, down to its instances."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from gateway.federation.asking import SourceFailed, find
+from gateway.federation.holders import HolderMemory
+from gateway.federation.question import Question
+from gateway.federation.sources import Sources
+from gateway.model import AnyOf, Attributes, Peer, Query, QueryLevel, QueryRoot, Value
+from gateway.query.attributes import (
+    PATIENT_ID,
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    UNIQUE,
+)
+from gateway.query.identifier import first_text
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One instance at a source, as the source describes it."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    """Empty where the source does not say."""
+    series_instance_uid: str
+    study_instance_uid: str
+    patient_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one source has of what is asked for."""
+
+    peer: Peer
+    items: Mapping[str, Item]
+    """By SOP Instance UID, in the order of its answers."""
+
+
+@dataclass(slots=True)
+class Holdings:
+    """What all sources said."""
+
+    found: list[Holding] = field(default_factory=list)
+    """In the configuration's order; sources without an instance are left out."""
+    failures: list[SourceFailed] = field(default_factory=list)
+
+
+IsHidden = Callable[[Attributes], bool]
+"""Says of an answer that its study is to be as not there."""
+
+
+def question_of(query: Query) -> Question:
+    """The instances below what a retrieve names."""
+    named: dict[int, Value] = {
+        key.tag: condition.values for key in query.keys for condition in key.conditions if isinstance(condition, AnyOf)
+    }
+    keys = {
+        PATIENT_ID: (),
+        STUDY_INSTANCE_UID: (),
+        SERIES_INSTANCE_UID: (),
+        SOP_INSTANCE_UID: (),
+        SOP_CLASS_UID: (),
+        **named,
+    }
+    root: QueryRoot = "study" if STUDY_INSTANCE_UID in named else "patient"
+    return Question(root, QueryLevel.IMAGE, keys, is_relational=True)
+
+
+async def holdings(
+    sources: Sources,
+    memory: HolderMemory,
+    peers: Sequence[Peer],
+    query: Query,
+    *,
+    limit_s: float,
+    is_hidden: IsHidden | None = None,
+    run: Callable[[asyncio.Task[None]], None],
+) -> Holdings:
+    """Ask all of `peers`. A caller that is cancelled does not wait for their last words.
+
+    Args:
+        limit_s: how long each may keep us waiting.
+        run: keeps a task until it has ended.
+    """
+    question = question_of(query)
+    found: list[dict[str, Item]] = [{} for _ in peers]
+    failures: dict[int, SourceFailed] = {}
+
+    async def ask(rank: int, peer: Peer) -> None:
+        try:
+            async with aclosing(find(sources, peer, question, limit_s=limit_s)) as answers:
+                async for answer, _ in answers:
+                    item = _item(question, answer)
+                    if item is None or (is_hidden is not None and is_hidden(answer)):
+                        continue
+                    memory.remember(peer.name, answer)
+                    found[rank].setdefault(item.sop_instance_uid, item)
+        except SourceFailed as error:
+            failures[rank] = error
+
+    tasks = [asyncio.create_task(ask(rank, peer)) for rank, peer in enumerate(peers)]
+    for task in tasks:
+        run(task)
+    try:
+        await asyncio.gather(*(asyncio.shield(task) for task in tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        raise
+    return Holdings(
+        [Holding(peer, items) for peer, items in zip(peers, found, strict=True) if items],
+        [failures[rank] for rank in sorted(failures)],
+    )
+
+
+def _item(question: Question, answer: Attributes) -> Item | None:
+    """None for what was not asked for, or has no name."""
+    for tag in (*UNIQUE.values(),):
+        named = question.keys.get(tag, ())
+        if any(named) and tag in answer and first_text(answer, tag) not in named:
+            return None
+    uids = [first_text(answer, tag) for tag in (SOP_INSTANCE_UID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID)]
+    if not all(uids):
+        return None
+    return Item(uids[0], first_text(answer, SOP_CLASS_UID), uids[1], uids[2], first_text(answer, PATIENT_ID))
