@@ -238,8 +238,10 @@ def _text(facts: Facts, path: AttributePath) -> str:
 
 def _reason(error: Exception) -> str:
     """Without the object's values: what Python's own errors say may quote them."""
-    if isinstance(error, SecurityError | jinja2.UndefinedError):
+    if isinstance(error, SecurityError):
         return str(error.message)
+    if isinstance(error, jinja2.UndefinedError):
+        return "it asks a text or a list for what is not in it"  # Jinja2 says what, and that may be a value
     if isinstance(error, filters.Impossible):
         return str(error)
     if isinstance(error, TypeError):

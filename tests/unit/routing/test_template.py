@@ -96,7 +96,7 @@ FAILING = {
     "join-bomb": ("{{ PatientID | join(PatientID) }}", "limit|characters"),
     "sum-bomb": ("{{ PatientID + PatientID + PatientID }}", "at most 10240"),
     "result-too-long": ("{{ PatientID ~ PatientID ~ PatientID }}", "at most 10240"),
-    "no-such-item": ("{{ Modality.split('^')[7] }}", "list object has no element 7"),
+    "no-such-item": ("{{ Modality.split('^')[7] }}", "asks a text or a list for what is not in it"),
     "division": ("{{ 1 // (Modality | length - 2) }}", "ZeroDivisionError"),
     "types": ("{{ Modality + 1 }}", "TypeError; attributes are text"),
 }
@@ -117,10 +117,19 @@ def test_values_over_the_limit_refuse() -> None:
         Template("{{ PatientID }}").render(facts({"PatientID": "x" * 20000}))
 
 
-def test_errors_do_not_quote_the_object() -> None:
+QUOTING = {
+    "type": "{{ PatientName | int + [PatientName] }}",
+    "item": "{{ Modality[PatientName] }}",
+    "item-of-a-list": "{{ Modality.split('^')[PatientName] }}",
+    "number-of-an-item": "{{ Modality.split('^')[PatientID | int] }}",
+}
+
+
+@pytest.mark.parametrize("text", QUOTING.values(), ids=QUOTING)
+def test_errors_do_not_quote_the_object(text: str) -> None:
     with pytest.raises(Refusal) as refusal:
-        Template("{{ PatientName | int + [PatientName] }}").render(facts({"PatientName": "Secret^Name"}))
-    assert "Secret" not in str(refusal.value)
+        Template(text).render(facts({"Modality": "MR", "PatientName": "Secret^Name", "PatientID": "4711"}))
+    assert "Secret" not in str(refusal.value) and "4711" not in str(refusal.value)
 
 
 def test_attributes_are_derived() -> None:
