@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import threading
@@ -18,6 +19,12 @@ from gateway.spool.disk import Buffer, Disk, is_shortage, write_all
 
 FOLDER = "segments"
 SUFFIX = ".seg"
+AHEAD_BYTES = 1024**2
+"""Written ahead with zeros: a sync of bytes that overwrite others need not make the file's new length durable, which
+takes as long again."""
+SMALL_GROUP_BYTES = 128 * 1024
+"""Up to here a group is small enough to gain by that."""
+_ZEROS = bytes(AHEAD_BYTES)
 OPEN_FILES = 64
 """Files kept open for reading."""
 
@@ -41,12 +48,19 @@ def digest_of(pieces: Sequence[Buffer]) -> bytes:
 
 
 class Segment:
-    """The segment that is written now."""
+    """The segment that is written now.
 
-    def __init__(self, root: Path, name: str, disk: Disk) -> None:
+    Behind its records it may have zeros, which are no record; `close` takes them away, or after a crash the next start.
+    """
+
+    def __init__(self, root: Path, name: str, disk: Disk, limit_bytes: int = 0) -> None:
+        """Nothing is written ahead beyond `limit_bytes`."""
         self.name = name
         self.size_bytes = 0
         """The end of what is trusted; the next record starts there."""
+        self._file_bytes = 0
+        """The length of the file."""
+        self._limit_bytes = limit_bytes
         self._disk = disk
         path = root / name
         self._descriptor = disk.create(path)
@@ -79,9 +93,19 @@ class Segment:
             note = redo(refs)
             buffers += (record.pack(len(note), digest_of([note]), "", record.REDO), note)
             end_bytes += record.HEADER_BYTES + len(note)
-        write_all(self._disk, self._descriptor, buffers, self.size_bytes)
+        ahead_bytes = self._ahead_bytes(end_bytes)
+        if ahead_bytes:
+            buffers.append(memoryview(_ZEROS)[:ahead_bytes])
+        written_bytes = write_all(self._disk, self._descriptor, buffers, self.size_bytes)
         self.size_bytes = end_bytes
+        self._file_bytes = max(self._file_bytes, written_bytes)
         return refs
+
+    def _ahead_bytes(self, end_bytes: int) -> int:
+        """How many zeros to write behind a group that ends there."""
+        if end_bytes <= self._file_bytes or end_bytes - self.size_bytes > SMALL_GROUP_BYTES:
+            return 0
+        return max(0, min(AHEAD_BYTES, self._limit_bytes - end_bytes))
 
     def sync(self) -> None:
         """Make everything appended durable. Raises OSError, and then the segment must not be written again."""
@@ -90,8 +114,13 @@ class Segment:
     def cut(self) -> None:
         """Take back what a failed `append` left behind the end. Raises OSError."""
         os.ftruncate(self._descriptor, self.size_bytes)
+        self._file_bytes = self.size_bytes
 
     def close(self) -> None:
+        """Nothing is written to it any more."""
+        if self._file_bytes > self.size_bytes:
+            with contextlib.suppress(OSError):  # else the next start does it
+                self.cut()
         os.close(self._descriptor)
 
 

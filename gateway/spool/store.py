@@ -142,7 +142,7 @@ class SpoolStore:
             self.retire()
         if self._active is None:
             self._active_name = segment_name(next(self._segment_numbers))  # set before the file is there: `candidates`
-            self._active = Segment(self.root, self._active_name, self._disk)
+            self._active = Segment(self.root, self._active_name, self._disk, self._spool.segment_bytes)
         return self._active
 
     def _take_back(self) -> None:
