@@ -46,6 +46,7 @@ from gateway.ports import ConfigurationError, QueueDepth, peer_label
 from gateway.queue.reader import IndexReader
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.retrieve.desk import RetrieveDesk
+from gateway.retrieve.mailbox import Mailbox
 from gateway.routing.table import RoutingTable
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock
@@ -83,9 +84,15 @@ class Gateway:
         self.converter = ConversionPool(settings.conversion, settings.spool.path, self.metrics)
         sources = Sources(AssociationPool(settings.ae_title, self.metrics))
         self.queries = QueryDesk(self.index, sources, meter=self.metrics)
-        store = StoreDesk(self.journal, self.metrics)
+        self.mailbox = Mailbox(Path(settings.spool.path) / "retrieves", self.journal.receiver)
+        store = StoreDesk(self.journal, self.metrics, offer=self.mailbox.hand_over)
         retrieve = RetrieveDesk(
-            self.queries, self.journal.open, self.converter, self.journal.receiver, keep=partial(accept, desk=store)
+            self.queries,
+            self.journal.open,
+            self.converter,
+            self.journal.receiver,
+            self.mailbox,
+            keep=partial(accept, desk=store),
         )
         self.server = Server(
             handlers=bindings(store, self.queries, retrieve),
@@ -165,6 +172,7 @@ class Gateway:
         parts.push_async_callback(self.journal.close)
         parts.push_async_callback(self.index.close)
         parts.push_async_callback(self.converter.close)
+        parts.push_async_callback(self.mailbox.close)
         parts.push_async_callback(self.queries.close)
         await self.delivery.start(self.live.current)
         parts.push_async_callback(self.delivery.drain, 0.0)

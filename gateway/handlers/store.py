@@ -19,6 +19,7 @@ from gateway.model import IndexEntry, Instance, PayloadRef
 from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, RejectedByRule, peer_label
 from gateway.query.entry import IndexEntries
 from gateway.retrieve.arrival import Arrival
+from gateway.retrieve.mailbox import Offer, Offered
 from gateway.routing.fate import Decision
 from gateway.routing.table import Plan, RoutingTable
 
@@ -46,6 +47,8 @@ class StoreDesk:
     entries: IndexEntries = field(default_factory=IndexEntries)
     log: Any = log
     """Where what is not stored is told."""
+    offer: Offered | None = None
+    """Gives what comes for a retrieve of ours to the one who asked for it (`gateway.retrieve.mailbox`)."""
     inflating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def aside(self, work: Callable[[], T]) -> T:
@@ -55,12 +58,17 @@ class StoreDesk:
 
 
 async def handle_store(event: Event, desk: StoreDesk) -> int:
-    """`evt.EVT_C_STORE`: Success when the instance is durable, or the status with which a rule drops it.
+    """`evt.EVT_C_STORE`: Success when the instance is durable, or the status with which a rule drops it. What a source
+    sends for a retrieve of ours goes to the one who asked for it, and not through the rules.
 
     Raises:
         GatewayError: its `dimse_status` and text are the answer's status and Error Comment.
     """
     try:
+        if desk.offer is not None and event.assoc.table.query_retrieve.sources:
+            status = await desk.offer(_offer(event), event.body)
+            if status is not None:
+                return status
         return await accept(event, desk)
     except GatewayError as error:
         _log(desk, "instance_refused", event, status=f"0x{error.dimse_status:04X}", **_why(error))
@@ -101,6 +109,19 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
     entry = desk.entries.entry(plan.facts.level) if table.indexed else None
     await desk.journal.commit(as_instance(plan, entry), event.body, edited, plan.routes)
     return SUCCESS
+
+
+def _offer(event: Event) -> Offer:
+    return Offer(
+        calling_ae_title=event.facts.calling_ae_title,
+        peer=event.facts.peer,
+        sop_class_uid=event.sop_class_uid,
+        sop_instance_uid=event.sop_instance_uid,
+        transfer_syntax_uid=event.transfer_syntax_uid,
+        length_bytes=event.body.length_bytes,
+        originator_ae_title=str(event.command.get("MoveOriginatorApplicationEntityTitle") or ""),
+        originator_message_id=event.command.get("MoveOriginatorMessageID"),
+    )
 
 
 def as_instance(plan: Plan, index: IndexEntry | None) -> Instance:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,6 +22,8 @@ from gateway.retrieve.collection import FetchedCollection, FetchLine
 from gateway.retrieve.fetching import Arrived, GetLine
 from gateway.retrieve.form import Forms
 from gateway.retrieve.holdings import Holding, Holdings, holdings
+from gateway.retrieve.mailbox import Mailbox
+from gateway.retrieve.moving import MoveLine, known_as
 from gateway.routing.table import RoutingTable
 
 log = structlog.get_logger()
@@ -60,6 +63,8 @@ class RetrieveDesk:
     converter: Converter
     receiver: Callable[[], DataSetReceiver]
     """For one instance that a source sends. Raises SpoolFull."""
+    mailbox: Mailbox
+    """Where instances come in that a source sends for a C-MOVE to ourselves."""
     keep: Callable[[Arrival], Awaitable[int]] = keep_nothing
     """Takes in what `keep_retrieved` asks for, as if the source had sent it; the status it would be answered."""
 
@@ -164,20 +169,29 @@ async def _fetched(
     for failure in what.failures:
         log.warning("source_failed", source=failure.source, service="find", reason=failure.reason)
 
-    def lines_to(holding: Holding) -> Sequence[FetchLine]:
-        classes = {item.sop_class_uid for item in holding.items.values()}
-        return [GetLine(desk.query.sources, holding.peer, classes, desk.receiver, settings.timeout_s)]
-
     collection = FetchedCollection(
         request.query.level,
         what.found,
         here,
-        lines_to=lines_to,
+        lines_to=partial(_lines_to, desk, request.table),
         made=_Maker(desk, request).made,
         meter=desk.query.meter,
         run=desk.query.background.add,
     )
     return collection, what.failures
+
+
+def _lines_to(desk: RetrieveDesk, table: RoutingTable, holding: Holding) -> Sequence[FetchLine]:
+    """C-MOVE to ourselves needs a source that may send to us."""
+    peer, sources, limit_s = holding.peer, desk.query.sources, table.query_retrieve.timeout_s
+    lines: list[FetchLine] = []
+    if peer.retrieve != "move":
+        classes = {item.sop_class_uid for item in holding.items.values()}
+        lines.append(GetLine(sources, peer, classes, desk.receiver, limit_s))
+    if peer.retrieve == "move" or (peer.retrieve == "auto" and "store" in peer.may):
+        ae_title = known_as(peer, table.settings.ae_title)
+        lines.append(MoveLine(sources, desk.mailbox, peer, ae_title, limit_s))
+    return lines
 
 
 async def _uids(desk: RetrieveDesk, held: Sequence[int]) -> set[str]:

@@ -105,9 +105,12 @@ class GetLine:
                 return await final_of(responses, patience)
 
 
-async def final_of(responses: Responses, patience: Patience) -> Response:
-    """The final response. Raises DestinationDown."""
+async def final_of(
+    responses: Responses, patience: Patience, sent_as: Callable[[int], None] = lambda message_id: None
+) -> Response:
+    """The final response; `sent_as` is told the message ID of the request. Raises DestinationDown."""
     async with responses:
+        sent_as(responses.message_id)
         async for response in responses:
             patience.touch()
             if not response.is_pending:

@@ -60,7 +60,7 @@ def rules(
     }
 
 
-@pytest.fixture(params=["get"])
+@pytest.fixture(params=["get", "move"])
 async def site(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     files = write_study(tmp_path / "files")
     port = free_port()

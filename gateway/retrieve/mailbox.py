@@ -1,0 +1,310 @@
+"""Where instances are handed over that a source sends us because we asked it for a C-MOVE to ourselves.
+
+The association they come over need not be one of the process that asked. Every process that waits for such instances
+listens on a UNIX socket, and says so by a file in a folder that all processes of the gateway see:
+
+    FOLDER/AE-TITLE-OF-THE-SOURCE@TOKEN    the path of the socket
+
+Whoever receives an instance looks into the folder, asks those who wait for this source whether they want it, and hands
+the bytes over; the answer is the status of the C-STORE response. One connection an instance, in frames of a length (4
+bytes, big endian) and JSON:
+
+    → {"sop_instance_uid": …, …, "length_bytes": N}    ← {"is_wanted": true}    → N bytes    ← {"status": 0, …}
+
+A file whose socket nobody listens on any more is deleted by whoever finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+from uuid import uuid4
+
+import structlog
+
+from gateway.dimse.status import where
+from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError, Refusal, Temporary
+from gateway.retrieve.fetching import Arrived, Take
+from gateway.retrieve.shared import Shared
+
+log = structlog.get_logger()
+
+LONGEST_SOCKET_PATH = 100  # sockaddr_un holds 108 bytes on Linux, 104 elsewhere
+LONGEST_FRAME_BYTES = 64 * 1024
+CHUNK_BYTES = 256 * 1024
+LATE_S = 60.0
+"""How long after the end of a C-MOVE its instances are known as such."""
+ANSWER_S = 5.0
+"""How long somebody who waits may take to say whether he wants an instance."""
+
+
+class NotHandedOver(Temporary):
+    """Whoever asked for the instance is gone."""
+
+
+class RefusedByTaker(Refusal):
+    """Whoever asked for the instance does not take it in this form."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.dimse_status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An instance that came, as the one who waits is asked about it."""
+
+    calling_ae_title: str
+    peer: str
+    """Name of the peer that it came from; empty: a stranger."""
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    length_bytes: int
+    originator_ae_title: str = ""
+    originator_message_id: int | None = None
+
+
+@dataclass(slots=True)
+class Expectation:
+    """What one C-MOVE to ourselves is to bring."""
+
+    source_ae_title: str
+    source_peer: str
+    our_ae_title: str
+    """Calling AE title of the C-MOVE."""
+    sop_instance_uids: frozenset[str]
+    take: Take
+    touch: Callable[[], None]
+    """Told of every sign of life."""
+    message_id: int | None = None
+    """Of the C-MOVE, once it is sent."""
+    is_over: bool = False
+    """Nobody waits any more; what still comes is refused, for nobody wants it in the gateway either."""
+
+    def sent_as(self, message_id: int) -> None:
+        """The C-MOVE is on its way."""
+        self.message_id = message_id
+
+    def is_meant(self, offer: Offer) -> bool:
+        """True for an instance that was asked for, and comes from the source, or names the C-MOVE. Sources that call
+        under another title, and sources that leave the originator out, are both common."""
+        if offer.sop_instance_uid not in self.sop_instance_uids:
+            return False
+        if self.is_over:
+            return self._is_named(offer)
+        if offer.peer == self.source_peer or offer.calling_ae_title == self.source_ae_title:
+            return True
+        return self._is_named(offer)
+
+    def _is_named(self, offer: Offer) -> bool:
+        return offer.originator_ae_title == self.our_ae_title and offer.originator_message_id == self.message_id
+
+
+class Mailbox:
+    """Both sides: who waits (`expecting`), and who receives (`hand_over`).
+
+    Args:
+        folder: shared by all processes of the gateway.
+        receiver: for the bytes of one instance.
+    """
+
+    def __init__(self, folder: Path, receiver: Callable[[], DataSetReceiver]) -> None:
+        self._folder = folder
+        self._receiver = receiver
+        self._token = uuid4().hex
+        self._socket: Path | None = None
+        self._server: asyncio.Server | None = None
+        self._starting = asyncio.Lock()
+        self._expected: list[Expectation] = []
+        self._later: dict[int, asyncio.TimerHandle] = {}
+
+    async def close(self) -> None:
+        """Wait for nothing any more."""
+        for timer in self._later.values():
+            timer.cancel()
+        for notice in self._folder.glob(f"*@{self._token}"):
+            notice.unlink(missing_ok=True)
+        if self._server is not None:
+            self._server.close()
+        if self._socket is not None:
+            self._socket.unlink(missing_ok=True)
+            if self._socket.parent != self._folder:
+                shutil.rmtree(self._socket.parent, ignore_errors=True)
+        self._server = self._socket = None
+
+    # --- who waits ---------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def expecting(self, expectation: Expectation) -> AsyncIterator[None]:
+        """In here, what is meant by `expectation` is taken, whichever process receives it. Raises OSError."""
+        async with self._starting:
+            if self._server is None:
+                await self._listen()
+        notice = self._folder / f"{quote(expectation.source_ae_title, safe='')}@{self._token}"
+        self._expected.append(expectation)
+        temporary = self._folder / f".{uuid4().hex}"
+        temporary.write_text(str(self._socket))
+        temporary.replace(notice)
+        try:
+            yield
+        finally:
+            expectation.is_over = True
+            self._later[id(expectation)] = asyncio.get_running_loop().call_later(
+                LATE_S, self._forget, expectation, notice
+            )
+
+    def _forget(self, expectation: Expectation, notice: Path) -> None:
+        self._later.pop(id(expectation), None)
+        self._expected.remove(expectation)
+        if not any(other.source_ae_title == expectation.source_ae_title for other in self._expected):
+            notice.unlink(missing_ok=True)
+
+    async def _listen(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f".{self._token}.socket"
+        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+            path = Path(tempfile.mkdtemp(prefix="gateway-")) / "socket"
+        self._server = await asyncio.start_unix_server(self._asked, str(path))
+        path.chmod(0o600)
+        self._socket = path
+
+    async def _asked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One instance that somebody received."""
+        try:
+            offer = Offer(**await _read_frame(reader))
+            meant = [one for one in self._expected if one.is_meant(offer)]
+            expectation = min(meant, key=lambda one: one.is_over, default=None)
+            _write_frame(writer, {"is_wanted": expectation is not None})
+            if expectation is not None:
+                expectation.touch()
+                _write_frame(writer, await self._taken(expectation, offer, reader))
+            await writer.drain()
+        except (OSError, EOFError, ValueError, TypeError) as error:
+            log.warning("hand_over_failed", error=type(error).__name__)
+        finally:
+            writer.close()
+
+    async def _taken(self, expectation: Expectation, offer: Offer, reader: asyncio.StreamReader) -> dict[str, Any]:
+        try:
+            body = await self._received(offer.length_bytes, reader)
+        except GatewayError as error:
+            return {"status": error.dimse_status, "text": str(error)}
+        if expectation.is_over:
+            body.close()
+            return {"status": NotHandedOver.dimse_status, "text": "the retrieve that asked for this has ended"}
+        arrived = Arrived(offer.sop_class_uid, offer.sop_instance_uid, offer.transfer_syntax_uid, body)
+        try:
+            return {"status": await expectation.take(arrived), "text": ""}
+        except GatewayError as error:
+            return {"status": error.dimse_status, "text": str(error)}
+        except Exception as error:
+            log.error("hand_over_failed", error=type(error).__name__, where=where(error))
+            return {"status": RefusedByTaker.dimse_status, "text": ""}
+        finally:
+            body.close()
+
+    async def _received(self, length_bytes: int, reader: asyncio.StreamReader) -> Shared:
+        """Raises EOFError, and whatever a receiver raises."""
+        receiver = self._receiver()
+        try:
+            left_bytes = length_bytes
+            while left_bytes:
+                chunk = await reader.read(min(left_bytes, CHUNK_BYTES))
+                if not chunk:
+                    raise EOFError("the bytes end too early")
+                left_bytes -= len(chunk)
+                writing = receiver.write(memoryview(chunk))
+                if writing is not None:
+                    await writing
+            return Shared(receiver.finish())
+        except BaseException:
+            receiver.discard()
+            raise
+
+    # --- who receives ------------------------------------------------------------------------------------------------
+
+    async def hand_over(self, offer: Offer, body: EncodedDataSet) -> int | None:
+        """Offer an instance to everybody who waits for its source; the status to answer. None: nobody wants it.
+
+        Raises:
+            RefusedByTaker, NotHandedOver: with the status to answer.
+        """
+        for notice in self._notices(offer):
+            status = await self._offered(notice, offer, body)
+            if status is not None:
+                return status
+        return None
+
+    def _notices(self, offer: Offer) -> Sequence[Path]:
+        """Files of those who may wait for it: for its sender, or for anybody when it says that a C-MOVE wants it."""
+        try:
+            names = os.listdir(self._folder)
+        except FileNotFoundError:
+            return ()
+        is_moved = offer.originator_message_id is not None or bool(offer.peer)
+        found = [name for name in names if "@" in name and not name.startswith(".")]
+        found.sort(key=lambda name: unquote(name.partition("@")[0]) != offer.calling_ae_title)
+        return [
+            self._folder / name
+            for name in found
+            if is_moved or unquote(name.partition("@")[0]) == offer.calling_ae_title
+        ]
+
+    async def _offered(self, notice: Path, offer: Offer, body: EncodedDataSet) -> int | None:
+        try:
+            socket = notice.read_text()
+            reader, writer = await asyncio.open_unix_connection(socket)
+        except OSError:
+            notice.unlink(missing_ok=True)
+            return None
+        is_wanted = False
+        try:
+            _write_frame(writer, asdict(offer))
+            async with asyncio.timeout(ANSWER_S):
+                is_wanted = bool((await _read_frame(reader))["is_wanted"])
+            if not is_wanted:
+                return None
+            for chunk in body.chunks(CHUNK_BYTES):
+                writer.write(chunk)
+                await writer.drain()
+            answer = await _read_frame(reader)
+        except (OSError, EOFError, ValueError) as error:  # a time-out is an OSError
+            if not is_wanted:
+                return None
+            raise NotHandedOver("who asked for this instance is gone") from error
+        finally:
+            writer.close()
+        status = int(answer["status"])
+        if status:
+            raise RefusedByTaker(status, str(answer["text"]))
+        return status
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """Raises EOFError, ValueError."""
+    length_bytes = int.from_bytes(await reader.readexactly(4), "big")
+    if length_bytes > LONGEST_FRAME_BYTES:
+        raise ValueError(f"a frame of {length_bytes} bytes")
+    frame = json.loads(await reader.readexactly(length_bytes))
+    if not isinstance(frame, dict):
+        raise ValueError("a frame that is no object")
+    return frame
+
+
+def _write_frame(writer: asyncio.StreamWriter, frame: dict[str, Any]) -> None:
+    data = json.dumps(frame).encode()
+    writer.write(len(data).to_bytes(4, "big") + data)
+
+
+Offered = Callable[[Offer, EncodedDataSet], Awaitable[int | None]]
+"""`Mailbox.hand_over`."""
