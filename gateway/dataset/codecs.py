@@ -35,7 +35,7 @@ class Codec:
     """How one encapsulated transfer syntax is read, and written when `encodes`."""
 
     plugin: str
-    """pydicom's name of it."""
+    """pydicom's name of it; it has none for the two retired JPEG syntaxes, which GDCM reads."""
     modules: tuple[str, ...]
     encodes: bool = False
     loses: bool = False
@@ -57,6 +57,8 @@ CODECS = {
     RLE: Codec("pylibjpeg", ("numpy", "pylibjpeg", "rle"), encodes=True),
     "1.2.840.10008.1.2.4.50": Codec("gdcm", _GDCM, loses=True, method="ISO_10918_1"),
     "1.2.840.10008.1.2.4.51": Codec("gdcm", _GDCM, loses=True, method="ISO_10918_1"),
+    "1.2.840.10008.1.2.4.53": Codec("gdcm", _GDCM, loses=True, method="ISO_10918_1"),
+    "1.2.840.10008.1.2.4.55": Codec("gdcm", _GDCM, loses=True, method="ISO_10918_1"),
     "1.2.840.10008.1.2.4.57": Codec("gdcm", _GDCM),
     "1.2.840.10008.1.2.4.70": Codec("gdcm", _GDCM),
     JPEG_LS_LOSSLESS: Codec("pyjpegls", _CHARLS, encodes=True),

@@ -19,7 +19,15 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.pixels.processing import convert_color_space
 
-from gateway.dataset.codecs import CODECS, JPEG_2000, JPEG_2000_LOSSLESS, JPEG_LS_NEAR_LOSSLESS, RLE, short_name
+from gateway.dataset.codecs import (
+    CODECS,
+    JPEG_2000,
+    JPEG_2000_LOSSLESS,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
+    RLE,
+    short_name,
+)
 from gateway.dataset.encapsulation import basic_offset_table, item_header
 from gateway.dataset.image import Image
 from gateway.ports import Refusal
@@ -28,8 +36,11 @@ Frame = npt.NDArray[Any]
 """(rows, columns), or (rows, columns, samples): colour by pixel."""
 
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
-TO_RGB = frozenset({"1.2.840.10008.1.2.4.50", JPEG_EXTENDED})
+PROGRESSIVE = frozenset({"1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"})
+"""Spectral selection and full progression (both retired)."""
+TO_RGB = PROGRESSIVE | {"1.2.840.10008.1.2.4.50", JPEG_EXTENDED}
 """JPEG that loses: its YBR is the codec's own, and subsampled; RGB is what it stands for."""
+_JPEG_LS = frozenset({JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS})
 _YBR = frozenset({"YBR_FULL", "YBR_FULL_422"})
 SMALLEST_JPEG_2000 = 32
 """OpenJPEG's encoder makes six resolutions, each half of the last."""
@@ -93,6 +104,8 @@ def decoded(
                 raise Refusal(f"the pixel data has more frames than the {image.frames} that Number of Frames says")
             photometric = str(properties["photometric_interpretation"])
             if transfer_syntax_uid in TO_RGB and photometric in _YBR:
+                if array.dtype.itemsize > 1:
+                    raise Refusal(f"YBR colours of {image.bits_stored} bits in {name} cannot be converted to RGB")
                 array, photometric = convert_color_space(array, "YBR_FULL", "RGB"), "RGB"
             yield _shaped(array, image, kind), photometric
     except (Refusal, MemoryError):
@@ -109,8 +122,8 @@ def _iterate(
     options: dict[str, Any] = _options(image) | {"correct_unused_bits": False, "number_of_frames": image.frames}
     if offsets is not None:
         options["extended_offsets"] = offsets
-    if transfer_syntax_uid == JPEG_EXTENDED and image.bits_stored > 8:
-        yield from _iterate_12_bits(value, image, offsets)
+    if transfer_syntax_uid in PROGRESSIVE or (transfer_syntax_uid == JPEG_EXTENDED and image.bits_stored > 8):
+        yield from _iterate_by_gdcm(value, image, transfer_syntax_uid, offsets)
         return
     decoder = get_decoder(transfer_syntax_uid)
     plugin = CODECS[transfer_syntax_uid].plugin
@@ -119,13 +132,13 @@ def _iterate(
         yield from decoder.iter_array(cast(BinaryIO, Window(value)), raw=True, decoding_plugin=plugin, **options)
 
 
-def _iterate_12_bits(
-    value: memoryview, image: Image, offsets: tuple[bytes, bytes] | None
+def _iterate_by_gdcm(
+    value: memoryview, image: Image, transfer_syntax_uid: str, offsets: tuple[bytes, bytes] | None
 ) -> Iterator[tuple[Frame, dict[str, Any]]]:
-    """JPEG Extended with 12 bits, which pydicom's plugin leaves out; GDCM reads it as dcmtk does."""
+    """JPEG that pydicom's plugin leaves out, and that GDCM reads as dcmtk does."""
     import gdcm
 
-    shape = (image.rows, image.columns, image.samples)[: 3 if image.samples > 1 else 2]
+    kind = np.dtype("<u1" if image.bits_allocated == 8 else "<u2")
     frames = generate_frames(Window(value), number_of_frames=image.frames, extended_offsets=offsets)
     for code in frames:
         fragment = gdcm.Fragment()
@@ -138,40 +151,67 @@ def _iterate_12_bits(
         picture.SetNumberOfDimensions(2)
         picture.SetDimensions((image.columns, image.rows, 1))
         picture.SetDataElement(element)
-        kind = gdcm.PhotometricInterpretation.GetPIType(image.photometric)
-        picture.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
-        picture.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(JPEG_EXTENDED)))
-        picture.SetPixelFormat(gdcm.PixelFormat(image.samples, 16, 12, 11, int(image.is_signed)))
+        number = gdcm.PhotometricInterpretation.GetPIType(image.photometric)
+        picture.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(number))
+        if image.samples > 1:
+            picture.SetPlanarConfiguration(0)
+        picture.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(transfer_syntax_uid)))
+        stored = image.bits_stored
+        picture.SetPixelFormat(
+            gdcm.PixelFormat(image.samples, kind.itemsize * 8, stored, stored - 1, int(image.is_signed))
+        )
         pixels = picture.GetBuffer().encode("utf-8", "surrogateescape")  # it comes as text of one character a byte
-        array = np.frombuffer(pixels, dtype="<u2").reshape(shape)
-        yield array, {"photometric_interpretation": image.photometric}
+        yield (
+            np.frombuffer(pixels, dtype=kind).reshape(_shape(image)),
+            {"photometric_interpretation": image.photometric},
+        )
 
 
 def _shaped(array: Frame, image: Image, kind: np.dtype[Any]) -> Frame:
     """With the size of a sample that the attributes say. Raises Refusal when the codec knows better."""
-    shape = (image.rows, image.columns, image.samples)[: 3 if image.samples > 1 else 2]
-    if array.shape != shape or array.dtype.itemsize > kind.itemsize:
+    if array.shape != _shape(image) or array.dtype.itemsize > kind.itemsize:
         raise ValueError("rows, columns or bits of the frame differ from those of the attributes")
     return np.ascontiguousarray(array, dtype=kind)
+
+
+def _shape(image: Image) -> tuple[int, ...]:
+    return (image.rows, image.columns, image.samples)[: 3 if image.samples > 1 else 2]
 
 
 def native_frames(value: memoryview, image: Image) -> Iterator[Frame]:
     """The frames of native pixel data, little endian. Raises Refusal when they are not as the attributes say."""
     kind = dtype_of(image)
-    if image.samples_per_frame != image.rows * image.columns * image.samples:
+    is_shared = image.samples_per_frame != image.rows * image.columns * image.samples
+    if is_shared and whole(image) is image:
         raise Refusal(f"native pixel data in {image.photometric} shares its chrominance: it cannot be compressed")
     length = image.length_bytes // image.frames
     excess = len(value) - image.length_bytes
-    if excess < 0 or excess >= max(length, 2):
+    if excess < 0 or excess >= (2 if is_shared else max(length, 2)):
         raise Refusal(f"the pixel data has {len(value)} bytes, its attributes tell of {image.length_bytes}")
     for index in range(image.frames):
         array = np.frombuffer(value[index * length : (index + 1) * length], dtype=kind)
         if image.samples == 1:
             yield array.reshape(image.rows, image.columns)
+        elif is_shared:
+            yield _unshared(array.reshape(image.rows, image.columns // 2, 4))
         elif image.is_planar:
             yield array.reshape(image.samples, image.rows, image.columns).transpose(1, 2, 0)
         else:
             yield array.reshape(image.rows, image.columns, image.samples)
+
+
+def whole(image: Image) -> Image:
+    """As its frames are compressed: where two pixels share their chrominance, each has its own now, the same one."""
+    if image.photometric != "YBR_FULL_422" or image.samples != 3 or image.columns % 2 or image.is_planar:
+        return image
+    return replace(image, photometric="YBR_FULL")
+
+
+def _unshared(array: Frame) -> Frame:
+    """Y Y Cb Cr, twice the pixels wide (PS3.3 §C.7.6.3.1.2), as Y Cb Cr."""
+    first, second, blue, red = (array[:, :, index] for index in range(4))
+    left, right = np.stack([first, blue, red], axis=-1), np.stack([second, blue, red], axis=-1)
+    return np.stack([left, right], axis=2).reshape(array.shape[0], array.shape[1] * 2, 3)
 
 
 class FrameEncoder:
@@ -188,13 +228,29 @@ class FrameEncoder:
             self.photometric = _TRANSFORMED.get(transfer_syntax_uid, "RGB")
         self._encoder = get_encoder(transfer_syntax_uid)
         self._options: dict[str, Any] = _options(image) | {"photometric_interpretation": self.photometric}
-        if transfer_syntax_uid == RLE:  # whole bytes, the bits that are not stored too
-            self._options["bits_stored"] = image.bits_allocated
+        self._options["bits_stored"] = self._precision()
         if transfer_syntax_uid == JPEG_LS_NEAR_LOSSLESS:
             self._options["jls_error"] = loss
         if transfer_syntax_uid == JPEG_2000:
             self._options["j2k_cr"] = [loss]
         self._is_lossless = loss is None
+
+    def _precision(self) -> int:
+        """Bits of a sample in the code. RLE takes whole bytes; of JPEG-LS readers want as many bytes as are allocated,
+        and some cannot read less than 8 bits."""
+        image = self.image
+        is_usual = image.bits_stored > image.bits_allocated - 8 and image.bits_stored >= 8
+        if self.transfer_syntax_uid == RLE or (self.transfer_syntax_uid in _JPEG_LS and not is_usual):
+            return image.bits_allocated
+        return image.bits_stored
+
+    def _options_for(self, frame: Frame) -> dict[str, Any]:
+        """JPEG-LS holds what lies above Bits Stored too, as whole words; dcmtk writes all its images like that."""
+        bits: int = self._options["bits_stored"]
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if self.image.is_signed else (0, (1 << bits) - 1)
+        if self.transfer_syntax_uid == JPEG_LS_LOSSLESS and not low <= frame.min() <= frame.max() <= high:
+            return self._options | {"bits_stored": self.image.bits_allocated}
+        return self._options
 
     def encode(self, frame: Frame) -> bytes:
         """The compressed frame, of even length. Raises Refusal when the codec cannot, or when pixels would change."""
@@ -207,7 +263,10 @@ class FrameEncoder:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 code = self._encoder.encode(
-                    np.ascontiguousarray(frame), encoding_plugin=plugin, number_of_frames=1, **self._options
+                    np.ascontiguousarray(frame),
+                    encoding_plugin=plugin,
+                    number_of_frames=1,
+                    **self._options_for(frame),
                 )
         except MemoryError:
             raise

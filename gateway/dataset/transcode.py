@@ -239,7 +239,7 @@ def _marked_lossy(view: memoryview, transfer_syntax_uid: str) -> list[Edit]:
 
 
 def _compressed(source: _Source, transfer_syntax_uid: str, loss: Loss) -> Transcoded:
-    from gateway.dataset.frames import FrameEncoder, native_frames
+    from gateway.dataset.frames import FrameEncoder, native_frames, whole
 
     _require(transfer_syntax_uid)
     picture = Picture(source.explicit())
@@ -249,7 +249,7 @@ def _compressed(source: _Source, transfer_syntax_uid: str, loss: Loss) -> Transc
     if pixels.end != pixels.stop:
         raise Refusal("the pixel data is encapsulated, though its transfer syntax is native")
     image = picture.image()
-    encoder = FrameEncoder(image, transfer_syntax_uid, loss.of(transfer_syntax_uid))
+    encoder = FrameEncoder(whole(image), transfer_syntax_uid, loss.of(transfer_syntax_uid))
     gathering = source.scratch.gathering()
     lengths: list[int] = []
     for frame in native_frames(picture.value(PIXEL_DATA), image):

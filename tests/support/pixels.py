@@ -31,11 +31,16 @@ def dataset(encoded: bytes | memoryview, transfer_syntax_uid: str) -> Dataset:
     return found
 
 
-def pixels(found: Dataset, *, as_rgb: bool = False) -> Pixels:
-    """The samples as they are; `as_rgb` turns YBR into RGB."""
+def pixels(found: Dataset, *, as_rgb: bool = False, by: str = "", whole_words: bool = False) -> Pixels:
+    """The samples as they are; `as_rgb` turns YBR into RGB; `by` names the codec.
+
+    With `whole_words` what lies above Bits Stored counts, else it is as the sign of the sample.
+    """
+    decoder = get_decoder(found.file_meta.TransferSyntaxUID)
+    options: dict[str, Any] = {"correct_unused_bits": not whole_words}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return get_decoder(found.file_meta.TransferSyntaxUID).as_array(found, raw=not as_rgb)[0]
+        return decoder.as_array(found, raw=not as_rgb, decoding_plugin=by, **options)[0]
 
 
 @dataclass(frozen=True)
