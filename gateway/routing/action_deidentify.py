@@ -78,10 +78,11 @@ class Deidentify:
     """Takes the identity out of the object by the Basic Application Level Confidentiality Profile of PS3.15 Annex E and
     its options, at every level.
 
-    Attributes that the standard's table names are treated as it says; private ones and curves and overlay planes go;
-    all others stay. UIDs become new ones by `key`, the same in every object. Where the table leaves a choice, the Type
-    of the attribute in the object's IOD decides; where that is not known, the object stays valid. The object says in
-    (0012,0062) to (0012,0064) and (0028,0303) what was done.
+    Attributes that the standard's table names are treated as it says; private ones and curves and overlay planes go. Of
+    those that it does not name, person names go, UIDs of instances, dates and times are treated as others of their VR,
+    what is not in DICOM's dictionary goes, and the rest stays. UIDs become new ones by `key`, the same in every object.
+    Where the table leaves a choice, the Type of the attribute in the object's IOD decides; where that is not known, the
+    object stays valid. The object says in (0012,0062) to (0012,0064) and (0028,0303) what was done.
 
     `retain-longitudinal-modified` moves all dates of a patient by the same number of days out of `shift_days`
     (from, to; never 0), as `shift_date` does with the same key.
@@ -132,6 +133,7 @@ deidentify:
             key=self.key,
             shift_days=self._shift_days(facts),
             identifying=words_of(value for path in IDENTIFYING for value in facts.values(path) or ()),
+            unlisted=private.by_vr(options),
             safe_private=private.safe_private_of(facts, options),
             keeps_uids="retain-uids" in options,
             repaint=repaint,

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.routing.attribute import parse
+from gateway.routing.text import without_diacritics
 
 IDENTIFYING: Final = tuple(
     parse(keyword)
@@ -73,7 +74,7 @@ IDENTIFYING: Final = tuple(
 MAX_TEXT_CHARACTERS: Final = 64 * 1024
 """Longer texts are not cleaned."""
 
-_WORD: Final = re.compile(r"[^\W_]+")
+_WORD: Final = re.compile(r"(?:[^\W_]|[\u0300-\u036F])+")  # a decomposed letter is one letter with its marks
 _MONTHS: Final = r"(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zéûä]{0,7}"
 _SUSPECT: Final = re.compile(
     rf"""
@@ -96,9 +97,9 @@ _EMPTIED: Final = " \t\r\n,;:.-_/()[]{}'\"*^="
 
 
 def words_of(values: Iterable[str]) -> frozenset[str]:
-    """The words of identifying values, folded: letters and digits that stand together, two or more, or one that is no
-    Latin letter or digit."""
-    found = {word.group().casefold() for value in values for word in _WORD.finditer(value)}
+    """The words of identifying values without case and diacritics: letters and digits that stand together, two or more,
+    or one that is no Latin letter or digit."""
+    found = {_folded(word.group()) for value in values for word in _WORD.finditer(value)}
     return frozenset(word for word in found if len(word) > 1 or not word.isascii())
 
 
@@ -107,8 +108,13 @@ def cleaned(text: str, identifying: frozenset[str]) -> str:
     if len(text) > MAX_TEXT_CHARACTERS:
         return ""
     without = _SUSPECT.sub("", text)
-    without = _WORD.sub(lambda word: "" if word.group().casefold() in identifying else word.group(), without)
+    without = _WORD.sub(lambda word: "" if _folded(word.group()) in identifying else word.group(), without)
     if without == text:
         return text
     without = _GAPS.sub(" ", without).strip()
     return without if without.strip(_EMPTIED) else ""
+
+
+def _folded(word: str) -> str:
+    """Who types ``Muller`` in a description means the patient ``Müller``."""
+    return without_diacritics(word).casefold()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from gateway.dataset.dictionary import is_private_creator
@@ -62,10 +63,13 @@ def safe_private_of(facts: Facts, options: frozenset[Option]) -> SafePrivate | N
     elements, blocks = _declared(facts)
     known = safe_private() | elements if elements else safe_private()
     reserved = blocks | {(creator, group) for creator, group, _element in known}
-    return SafePrivate(known, blocks, reserved, _by_vr(options))
+    return SafePrivate(known, blocks, reserved, by_vr(options))
 
 
-def _by_vr(options: frozenset[Option]) -> Mapping[str, Ruling]:
+@lru_cache(maxsize=64)
+def by_vr(options: frozenset[Option]) -> Mapping[str, Ruling]:
+    """Of attributes that no row of the table names: UIDs, dates, times and names are what the table is about. VRs that
+    are not in it stay."""
     by_vr = {"PN": Ruling(Treatment.REMOVE)}
     if "retain-uids" not in options:
         by_vr["UI"] = Ruling(Treatment.UID)

@@ -11,6 +11,7 @@ from gateway.dataset.dictionary import SEQUENCE, is_private, vr_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.value import BULK
 from gateway.ports import KEEP, REMOVE, Change, Element, Refusal, Repainted
+from gateway.routing.action_pseudonym import NOT_OF_INSTANCES
 from gateway.routing.deidentification.clean import cleaned
 from gateway.routing.deidentification.dummy import dummy
 from gateway.routing.deidentification.overrides import NO_OVERRIDES, Overrides
@@ -49,6 +50,8 @@ class Deidentification:
     shift_days: int
     identifying: frozenset[str] = field(repr=False)
     """Words of the object that identify, folded."""
+    unlisted: Mapping[str, Ruling] = field(default_factory=dict, repr=False)
+    """By VR, of attributes without a row that the dictionary knows; those of other VRs stay."""
     safe_private: SafePrivate | None = None
     """None: every private element goes."""
     keeps_uids: bool = False
@@ -84,7 +87,15 @@ class Deidentification:
         own = (self.rulings.nested if element.path else self.rulings.top).get(tag)
         if own is not None:
             return own
-        return self._inherited(element) if element.path else _KEPT
+        inherited = self._inherited(element) if element.path else _KEPT
+        return self._unlisted(element) if inherited is _KEPT else inherited
+
+    def _unlisted(self, element: Element) -> Ruling:
+        """The table is no list of all that identifies (PS3.15 §E.1.1): a name is a name without a row too, and what
+        nobody knows may be anything."""
+        if vr_of(element.tag) is None:
+            return _REMOVED
+        return _KEPT if element.tag in NOT_OF_INSTANCES else self.unlisted.get(_vr(element), _KEPT)
 
     def _of_private(self, element: Element) -> Ruling:
         if self.safe_private is None or self._enclosing(element) is Treatment.DUMMY:

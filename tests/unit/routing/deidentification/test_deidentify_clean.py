@@ -10,7 +10,7 @@ from pydicom import Dataset
 from gateway.routing.deidentification.clean import MAX_TEXT_CHARACTERS, cleaned, words_of
 from tests.support.deidentify import action, decode, deidentified, encode
 
-WORDS = words_of(["Doe^Jane^Mary=DOE^ジェーン", "4711-X", "Saint Elsewhere Hospital", "山", "B"])
+WORDS = words_of(["Doe^Jane^Mary=DOE^ジェーン", "4711-X", "Saint Elsewhere Hospital", "山", "B", "Müller^Zoë"])
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,9 @@ WORDS = words_of(["Doe^Jane^Mary=DOE^ジェーン", "4711-X", "Saint Elsewhere H
         ("山 chest", "chest"),
         ("ジェーン", ""),
         ("series B", "series B"),
+        ("Muller ZOE chest", "chest"),
+        ("Mu\u0308ller chest", "chest"),
+        ("Mull chest", "Mull chest"),
         ("seen 12.03.2020 and 2020-03-12 and 3/12/20", "seen and and"),
         ("on 12 March 2020 or Mar 12, 2020", "on or"),
         ("since 1987", "since"),
