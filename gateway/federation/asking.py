@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 
 import structlog
@@ -57,26 +57,40 @@ class _Late(DestinationDown):
 
 
 class Clock:
-    """How long a source may keep us waiting, all in all; the time that others take is not counted."""
+    """How long a source may keep us busy, all in all; the time that whoever takes its answers needs is not counted."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
-        self.left_s = limit_s
+        self._until_s = asyncio.get_running_loop().time() + limit_s
 
-    async def next(self, association: ClientAssociation, responses: AsyncIterator[Response]) -> Response | None:
-        """The next response, None after the last. Raises DestinationDown; then the association is aborted."""
+    @property
+    def left_s(self) -> float:
+        """More than 0."""
+        return max(self._until_s - asyncio.get_running_loop().time(), 0.001)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """In here it stands still."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         try:
-            async with asyncio.timeout(max(self.left_s, 0.001)):
-                return await anext(responses)
+            yield
+        finally:
+            self._until_s += loop.time() - began_s
+
+    async def next(self, association: ClientAssociation, responses: AsyncIterator[Response]) -> Response | None:
+        """The next response, None after the last. Raises DestinationDown; then the association is aborted."""
+        try:
+            async with asyncio.timeout_at(self._until_s):
+                response = await anext(responses)
+            if response.is_pending and asyncio.get_running_loop().time() > self._until_s:
+                raise TimeoutError  # one after the other was there already: nothing had to be waited for
+            return response
         except TimeoutError:
             association.abort("a source did not come to an end in time")
             raise _Late(f"its answer had no end in {self.limit_s:g} s") from None
         except StopAsyncIteration:
             return None
-        finally:
-            self.left_s -= loop.time() - began_s
 
 
 @contextlib.asynccontextmanager
@@ -85,11 +99,8 @@ async def asked(
 ) -> AsyncIterator[ClientAssociation]:
     """An association to a source. Raises SourceFailed for whatever goes wrong with the source meanwhile."""
     is_kept = False
-    loop = asyncio.get_running_loop()
-    began_s = loop.time()
     try:
-        async with sources.lend(peer, contexts, limit_s=max(clock.left_s, 0.001)) as association:
-            clock.left_s -= loop.time() - began_s
+        async with sources.lend(peer, contexts, limit_s=clock.left_s) as association:
             is_kept = sources.is_kept(association)
             yield association
             sources.answered(peer)
@@ -142,7 +153,8 @@ async def find(
             ):
                 async for answer in answers:
                     given += 1
-                    yield answer
+                    with clock.stopped():
+                        yield answer
                     if given == most:
                         return
             return
@@ -214,7 +226,7 @@ class _Conversation:
         if self._steps > MOST_STEPS:
             raise SourceFailed(self._peer.name, f"more than {MOST_STEPS} queries are needed; ask for less")
         syntax = self._association.identifier_syntax(self._sop_class_uid)
-        encoder = IdentifierEncoder(syntax, self._question.character_sets)
+        encoder = IdentifierEncoder(syntax, self._question.character_sets, is_always_declared=True)
         async with self._association.c_find(
             encoder(step.identifier),
             sop_class_uid=self._sop_class_uid,

@@ -48,7 +48,8 @@ async def relay(sources: Sources, peer: Peer, request: Relayed, *, limit_s: floa
             ):
                 async for answer in answers:
                     has_answered = True
-                    yield answer
+                    with clock.stopped():
+                        yield answer
             return
         except SourceFailed as error:
             if has_answered or not error.is_worth_another:
@@ -70,7 +71,9 @@ async def _answers(
     is_same = syntax == request.transfer_syntax_uid
     asked_for = {} if is_same else read_identifier(request.identifier, request.transfer_syntax_uid)
     character_sets = all_texts(asked_for, SPECIFIC_CHARACTER_SET)
-    identifier = request.identifier if is_same else IdentifierEncoder(syntax, character_sets)(asked_for)
+    identifier = request.identifier
+    if not is_same:
+        identifier = IdentifierEncoder(syntax, character_sets, is_always_declared=True)(asked_for)
     encode = IdentifierEncoder(request.transfer_syntax_uid, character_sets)
     async with association.c_find(
         identifier, sop_class_uid=uid, priority=request.priority, response_s=clock.limit_s + 1

@@ -134,20 +134,29 @@ def _head(tag: int, encoding: Encoding) -> _Head:
 
 
 class IdentifierEncoder:
-    """Writes identifiers in one transfer syntax, in the character set asked for, or a larger one where it must."""
+    """Writes identifiers in one transfer syntax, in the character set asked for, or a larger one where it must.
 
-    def __init__(self, transfer_syntax_uid: str, character_sets: Sequence[str] = ()) -> None:
+    Args:
+        character_sets: Specific Character Set; () for none in particular.
+        is_always_declared: they are written also where no value needs them: of a request, they say what answers may
+            use.
+    """
+
+    def __init__(
+        self, transfer_syntax_uid: str, character_sets: Sequence[str] = (), *, is_always_declared: bool = False
+    ) -> None:
         self._encoding = encodings_of(transfer_syntax_uid)[0]
         self._is_deflated = transfer_syntax_uid in DEFLATED
         asked = tuple(character_sets)
         wanted = [asked] if any(asked) and asked != ("ISO_IR 6",) else []
+        self._declared = self._text(SPECIFIC_CHARACTER_SET, asked) if wanted and is_always_declared else b""
         self._character_sets = [*wanted, *(each for each in (LATIN_1, UTF_8) if each not in wanted)]
 
     def __call__(self, attributes: Attributes) -> bytes:
         """The encoded identifier, elements in order of tags. Specific Character Set is set as it is needed, whatever
         stands in `attributes`; a value that its VR cannot hold goes out empty."""
         try:
-            encoded = self._elements(attributes, charset.DEFAULT, b"")
+            encoded = self._elements(attributes, charset.DEFAULT, self._declared)
         except UnicodeError:
             encoded = self._beyond_ascii(attributes)
         return deflate([encoded]) if self._is_deflated else encoded

@@ -1,0 +1,260 @@
+"""A gateway that answers C-FIND and sources behind it, all in this process, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pynetdicom import evt
+
+from gateway.dataset.dictionary import tag_of
+from gateway.dimse.admission import Admitted
+from gateway.dimse.asking import query_contexts
+from gateway.dimse.client import associate
+from gateway.dimse.event import Event
+from gateway.dimse.pool import AssociationPool
+from gateway.dimse.responses import Response
+from gateway.dimse.server import Server
+from gateway.federation.desk import QueryDesk
+from gateway.federation.question import FIND_MODELS
+from gateway.federation.sources import Sources
+from gateway.handlers.find import handle_find
+from gateway.metrics import Metrics
+from gateway.model import (
+    Associate,
+    Attributes,
+    Limits,
+    Listener,
+    Peer,
+    QueryRetrieve,
+    QueryRoot,
+    Settings,
+    Spool,
+    Timers,
+    Value,
+)
+from gateway.query.compile import MODELS, Options, compile_find
+from gateway.query.identifier import IdentifierEncoder, first_text, read_identifier
+from gateway.queue.reader import IndexReader
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.routing.table import RoutingTable
+from tests.contract.samples import NOON, TO_PACS, instance
+from tests.support.identifiers import EXPLICIT, attributes, entry
+from tests.support.query_table import UNIQUE
+
+TIMERS = Timers(connect_s=5.0, association_s=5.0, dimse_s=20.0)
+LOOPBACK = "127.0.0.1"
+
+
+def filled(path: Path | str, objects: Sequence[Mapping[str, Any]]) -> SQLiteQueue:
+    """An index that holds `objects`, given by keywords."""
+    queue = SQLiteQueue(Path(path))
+    with queue.transaction():
+        for number, keywords in enumerate(objects, 1):
+            uids = {"sop_instance_uid": keywords["SOPInstanceUID"], "sop_class_uid": keywords["SOPClassUID"]}
+            held = dataclasses.replace(instance(number), index=entry(attributes(**keywords)), **uids)
+            queue.accept(held, [TO_PACS], NOON)
+    return queue
+
+
+@dataclass
+class Source:
+    """A Query/Retrieve SCP over `objects`; what it does wrong is set, also while it runs."""
+
+    name: str
+    objects: Sequence[Mapping[str, Any]]
+    roots: tuple[QueryRoot, ...] = ("patient", "study", "patient_study")
+    status: int = 0
+    """Of its final response."""
+    more: Sequence[Mapping[str, Any]] = ()
+    """Answers besides, whatever it was asked."""
+    endless: bool = False
+    """Repeats its answers for ever."""
+    is_relational: bool = True
+    lacks: frozenset[str] = frozenset()
+    """Keywords that it does not know."""
+    character_set: str = ""
+    """That it writes its answers in, whatever it was asked."""
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    """It answers when this is set."""
+    asked: list[Attributes] = field(default_factory=list)
+    cancelled: int = 0
+    port: int = 0
+    server: Server | None = None
+    implementation: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.go.set()
+
+    @property
+    def peer(self) -> Peer:
+        agreed = () if self.is_relational else tuple((FIND_MODELS[root], b"\0") for root in self.roots)
+        return Peer(
+            self.name, self.name.upper(), LOOPBACK, self.port, timers=TIMERS, associate=Associate(extended=agreed)
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Source]:
+        queue = filled(":memory:", self.objects)
+        models = tuple(FIND_MODELS[root] for root in self.roots)
+        asker = Peer("gateway", may=frozenset({"find"}), accept_sop_classes=models)
+        self.server = Server(
+            handlers=[(evt.EVT_C_FIND, self.answer, [queue])],
+            admission=lambda facts: Admitted(asker),
+            ae_title=self.name.upper(),
+            timers=TIMERS,
+            limits=Limits(),
+        )
+        self.port = await self.server.listen(Listener("main", 0, LOOPBACK))
+        try:
+            yield self
+        finally:
+            self.go.set()
+            self.server.abort_all()
+            await self.server.drain(5.0)
+            queue.close()
+
+    async def answer(self, event: Event, queue: SQLiteQueue) -> AsyncIterator[Any]:
+        identifier = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
+        self.asked.append(identifier)
+        self.implementation.append(event.facts.implementation_version_name)
+        options = Options.of(event.assoc.extended.get(event.sop_class_uid, b""))
+        query = compile_find(identifier, MODELS[event.sop_class_uid], options)
+        waiting = asyncio.create_task(event.until_cancelled())
+        await asyncio.wait({waiting, asyncio.create_task(self.go.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        unknown = {tag_of(keyword) for keyword in self.lacks}
+        encode = IdentifierEncoder(event.transfer_syntax_uid, (self.character_set,) if self.character_set else ())
+        level: dict[int, Value] = {0x00080052: (query.level.value,)}
+        is_first = True
+        while (is_first or self.endless) and not event.is_cancelled:
+            is_first = False
+            for match in [*queue.matches(query, queue.find(query)), *(attributes(**each) for each in self.more)]:
+                yield 0xFF00, encode({**level, **{tag: v for tag, v in match.items() if tag not in unknown}})
+        if event.is_cancelled:
+            self.cancelled += 1
+            return
+        if self.status:
+            yield self.status, None
+
+
+@dataclass
+class Running:
+    """The gateway."""
+
+    port: int
+    desk: QueryDesk
+    metrics: Metrics
+    table: RoutingTable
+
+    def metric(self, name: str, **labels: str) -> float:
+        """0 when there is none."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+SETTINGS = Settings("GATEWAY", (Listener("main", 11112),), Spool("/nowhere"), "/nowhere")
+
+
+def table_of(peers: Sequence[Peer], settings: QueryRetrieve, **more: Any) -> RoutingTable:
+    """A routing table that asks `peers`."""
+    by_name = {peer.name: peer for peer in peers}
+    return RoutingTable("1", SETTINGS, (), (), by_name, {}, "hold", query_retrieve=settings, **more)
+
+
+VIEWER = Peer("viewer", "VIEWER", may=frozenset({"find"}))
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    folder: Path,
+    *sources: Source | Peer,
+    local: Sequence[Mapping[str, Any]] | None = None,
+    requestor: Peer = VIEWER,
+    table: Mapping[str, Any] | None = None,
+    keep_s: float = 10.0,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """A gateway that asks `sources`, and its index when `local` objects are given."""
+    peers = [source.peer if isinstance(source, Source) else source for source in sources]
+    path = folder / f"index-{id(peers)}.db"
+    filled(path, local or ()).close()
+    index = IndexReader(lambda: SQLiteQueue(path, must_exist=True))
+    asked = {"sources": tuple(peer.name for peer in peers), "is_local": local is not None, "timeout_s": 5.0}
+    made = table_of([requestor, *peers], QueryRetrieve(**{**asked, **settings}), **(table or {}))
+    metrics = Metrics()
+    desk = QueryDesk(index, Sources(AssociationPool("GATEWAY", metrics, idle_s=keep_s)), meter=metrics)
+    server = Server(
+        handlers=[(evt.EVT_C_FIND, handle_find, [desk])],
+        admission=lambda facts: Admitted(requestor, made),
+        ae_title="GATEWAY",
+        timers=TIMERS,
+        limits=Limits(),
+    )
+    port = await server.listen(Listener("main", 0, LOOPBACK))
+    try:
+        yield Running(port, desk, metrics, made)
+    finally:
+        server.abort_all()
+        await server.drain(5.0)
+        await desk.close()
+        await index.close()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a requestor was answered."""
+
+    answers: tuple[Attributes, ...]
+    final: Response
+    statuses: frozenset[int]
+    raw: tuple[bytes, ...]
+
+    @property
+    def status(self) -> int:
+        return self.final.status
+
+    def texts(self, keyword: str) -> list[str]:
+        """Of each answer, sorted."""
+        return sorted(first_text(answer, tag_of(keyword)) for answer in self.answers)
+
+    def only(self) -> Attributes:
+        (answer,) = self.answers
+        return answer
+
+
+async def ask(
+    port: int,
+    level: str,
+    root: QueryRoot = "study",
+    *,
+    relational: bool = False,
+    character_set: str = "",
+    syntax: str = EXPLICIT,
+    hops: int = 0,
+    **keywords: Any,
+) -> Told:
+    """One C-FIND."""
+    model = FIND_MODELS[root]
+    extended = ((model, b"\x01"),) if relational else ()
+    gateway = Peer(
+        "gateway", "GATEWAY", LOOPBACK, port, timers=TIMERS, associate=Associate(extended=extended, hops=hops)
+    )
+    (context,) = query_contexts(gateway, [model])
+    context = dataclasses.replace(context, transfer_syntaxes=(syntax,))
+    association = await associate(gateway, own_ae_title="VIEWER", contexts=[context])
+    try:
+        wanted = attributes(QueryRetrieveLevel=level, **{UNIQUE[level]: "", **keywords})
+        encode = IdentifierEncoder(syntax, (character_set,) if character_set else (), is_always_declared=True)
+        async with association.c_find(encode(wanted), sop_class_uid=model) as responses:
+            found = [response async for response in responses]
+    finally:
+        await association.release()
+    *pending, final = found
+    read = tuple(read_identifier(each.identifier, each.transfer_syntax_uid) for each in pending)
+    raw = tuple(each.identifier for each in pending)
+    return Told(read, final, frozenset(each.status for each in pending), raw)
