@@ -21,11 +21,12 @@ from contextlib import aclosing
 
 from gateway.dimse import status
 from gateway.dimse.event import Event
+from gateway.dimse.find import HANDLER_FAILED
 from gateway.federation.desk import QueryDesk
-from gateway.handlers.finding import Yielded
+from gateway.handlers.finding import Yielded, tell
 from gateway.handlers.matching import matching
 from gateway.handlers.relay import relayed
-from gateway.ports import peer_label
+from gateway.ports import GatewayError, peer_label
 from gateway.query.compile import MODELS
 
 
@@ -46,8 +47,12 @@ async def handle_find(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
                 yield elements, identifier
             if outcome == "interrupted":
                 outcome = "0xFE00" if event.is_cancelled else "0x0000"
-    except Exception as error:
-        outcome = f"0x{getattr(error, 'dimse_status', status.CANNOT_UNDERSTAND):04X}"
+    except GatewayError as error:
+        outcome = f"0x{error.dimse_status:04X}"
+        tell(event, "find_refused", status=outcome, reason=str(error))
+        raise
+    except Exception:
+        outcome = f"0x{HANDLER_FAILED:04X}"
         raise
     finally:
         peer = peer_label(event.facts)
