@@ -135,7 +135,7 @@ METRICS = (
     Metric(
         Counter,
         "gateway_retrieve_requests_total",
-        "C-GET and C-MOVE requests that ended, by requestor and final status (or how the association ended).",
+        "C-GET and C-MOVE requests that ended, by requestor and final status (or interrupted).",
         ("service", "peer", "status"),
     ),
     Metric(

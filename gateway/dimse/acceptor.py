@@ -42,7 +42,7 @@ from gateway.dimse.upper_layer import (
 )
 from gateway.dimse.watch import Watch
 from gateway.model import AssociationFacts, Limits, Peer, Timers
-from gateway.ports import DataSetReceiver, EncodedDataSet, Meter
+from gateway.ports import DataSetReceiver, EncodedDataSet, Meter, peer_label
 
 log = structlog.get_logger()
 
@@ -155,6 +155,19 @@ class AcceptedAssociation(Association):
         meter.observe("gateway_store_seconds", seconds, peer=peer)
         if status == 0 or status >> 12 == 0xB:
             meter.count("gateway_received_bytes_total", size_bytes, peer=peer)
+
+    def count_retrieve(self, service: str, status: str, seconds: float) -> None:
+        """Measure one C-GET or C-MOVE that ended; `status` is its final status, or how the association ended."""
+        meter = self._host.meter
+        outcome = status if status.startswith("0x") else "interrupted"
+        meter.count("gateway_retrieve_requests_total", service=service, peer=peer_label(self.facts), status=outcome)
+        meter.observe("gateway_retrieve_seconds", seconds, service=service)
+
+    def count_sub_operation(self, service: str, destination: str, result: str) -> None:
+        """Measure one C-STORE sub-operation."""
+        self._host.meter.count(
+            "gateway_retrieve_suboperations_total", service=service, destination=destination, result=result
+        )
 
     def send_response(self, message: Message, command: Command) -> None:
         """Answer `message`; when the association is gone there is nobody to answer."""

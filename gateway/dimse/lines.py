@@ -17,7 +17,7 @@ from gateway.dimse.sendable import Sendable
 from gateway.dimse.status import Category, where
 from gateway.dimse.tally import Result
 from gateway.model import ProposedContext
-from gateway.ports import DestinationDown, GatewayError, Refusal
+from gateway.ports import DestinationDown, GatewayError, Refusal, peer_label
 
 if TYPE_CHECKING:
     from gateway.dimse.acceptor import AcceptedAssociation
@@ -37,6 +37,11 @@ class Line(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def label(self) -> str:
+        """Of the metrics: the name of a configured peer, or what all others share."""
+        ...
+
     async def send(self, instance: Sendable) -> Result:
         """One sub-operation. Never raises for what a peer does."""
         ...
@@ -77,6 +82,11 @@ class DestinationLine:
     @property
     def name(self) -> str:
         """For the log."""
+        return self._target.peer.name
+
+    @property
+    def label(self) -> str:
+        """A destination is a configured peer."""
         return self._target.peer.name
 
     async def send(self, instance: Sendable) -> Result:
@@ -195,6 +205,7 @@ class RequestorLine:
     name = "(requestor)"
 
     def __init__(self, association: AcceptedAssociation, *, priority: int) -> None:
+        self.label = peer_label(association.facts)
         self._association = association
         self._priority = priority
         self._told: set[str] = set()

@@ -46,6 +46,7 @@ class Faults:
     """What a handler's mistakes are answered with, as pynetdicom documents it."""
 
     event: evt.InterventionEvent
+    service: str
     bad_destination_yield: int
     bad_destination: int
     bad_number: int
@@ -53,8 +54,8 @@ class Faults:
     failed: int
 
 
-GET = Faults(evt.EVT_C_GET, 0xC413, 0xC413, 0xC413, 0xC416, 0xC411)
-MOVE = Faults(evt.EVT_C_MOVE, 0xC514, 0xC515, 0xC513, 0xC516, 0xC511)
+GET = Faults(evt.EVT_C_GET, "get", 0xC413, 0xC413, 0xC413, 0xC416, 0xC411)
+MOVE = Faults(evt.EVT_C_MOVE, "move", 0xC514, 0xC515, 0xC513, 0xC516, 0xC511)
 
 CARELESS = 1
 """Instances that a handler may yield after a C-CANCEL: the one that was on its way."""
@@ -74,15 +75,17 @@ async def _serve(association: AcceptedAssociation, message: Message, faults: Fau
     answer = Answer(association, message)
     refused = refusal(association, message)
     if refused is not None:
+        association.count_retrieve(faults.service, f"0x{refused['Status']:04X}", 0.0)
         answer.send(refused)
         return
     with association.watched(message) as watch:
         retrieval = _Retrieval(association, message, answer, watch, faults)
         await retrieval.run()
     counters = retrieval.tally.elements(status.SUCCESS) if retrieval.tally is not None else {}
+    association.count_retrieve(faults.service, retrieval.outcome, time.monotonic() - answer.begun_s)
     log.info(
         "retrieve_served",
-        service=faults.event.name.removeprefix("EVT_"),
+        service=faults.service,
         sop_class_uid=str(message.context.abstract_syntax),
         destinations=[line.name for line in retrieval.lines],
         completed=counters.get("NumberOfCompletedSuboperations"),
@@ -314,6 +317,8 @@ class _Retrieval:
             if not is_sent:  # given up in the middle: nobody knows
                 self.tally.fail_instance(instance.sop_instance_uid)
         self.tally.count(instance.sop_instance_uid, results)
+        for line, result in zip(self.lines, results, strict=True):
+            self._association.count_sub_operation(self._faults.service, line.label, result.name.lower())
         self._report()
 
     # --- responses -------------------------------------------------------------------------------------------------

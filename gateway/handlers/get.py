@@ -9,7 +9,8 @@ from typing import Any
 from gateway.dimse.event import Event
 from gateway.handlers.retrieve import refusal_of, request_of
 from gateway.query.compile import BadIdentifier
-from gateway.retrieve.desk import RetrieveDesk, retrieved
+from gateway.retrieve.desk import RetrieveDesk
+from gateway.retrieve.sending import retrieved
 
 
 async def handle_get(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
@@ -23,7 +24,7 @@ async def handle_get(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
     try:
         request = request_of(event, () if peer is None else (peer,), desk)
     except BadIdentifier as error:
-        yield refusal_of(error), None
+        yield refusal_of(event, error), None
         return
     async with aclosing(retrieved(desk, request)) as steps:
         async for step in steps:

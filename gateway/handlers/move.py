@@ -10,8 +10,9 @@ from gateway.dimse.event import Event
 from gateway.dimse.yields import Destinations
 from gateway.handlers.retrieve import refusal_of, request_of
 from gateway.query.compile import BadIdentifier
-from gateway.retrieve.desk import RetrieveDesk, retrieved
+from gateway.retrieve.desk import RetrieveDesk
 from gateway.retrieve.destinations import move_places
+from gateway.retrieve.sending import retrieved
 
 
 async def handle_move(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
@@ -26,7 +27,7 @@ async def handle_move(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
     try:
         request = request_of(event, peers, desk)
     except BadIdentifier as error:
-        yield refusal_of(error), None
+        yield refusal_of(event, error), None
         return
     yield Destinations(
         peers,

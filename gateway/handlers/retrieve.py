@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
 from pydicom.dataset import Dataset
 
 from gateway.dimse.event import Event
-from gateway.dimse.status import comment
+from gateway.dimse.status import SOP_CLASS_NOT_SUPPORTED, comment
 from gateway.model import Peer
 from gateway.query.compile import BadIdentifier
 from gateway.retrieve.desk import Retrieve, RetrieveDesk
@@ -16,18 +17,32 @@ from gateway.retrieve.request import read_request
 from gateway.routing.table import RoutingTable
 
 
+log = structlog.get_logger()
+
+
 def request_of(event: Event, peers: Sequence[Peer], desk: RetrieveDesk) -> Retrieve:
     """What is asked for, and in which forms `peers` get it. Raises BadIdentifier, Unreadable."""
     table: RoutingTable = event.assoc.table  # pinned at admission: a reload changes nothing for this association
+    if not table.query_retrieve.is_local and not table.query_retrieve.sources:
+        raise BadIdentifier(SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class")
     query = read_request(event.encoded_identifier, event.transfer_syntax_uid, event.sop_class_uid)
     return Retrieve(query, table, event.facts, Forms(table.retrieve_coercions, peers, desk.converter))
 
 
-def refusal_of(error: BadIdentifier) -> Dataset:
-    """The final status of an identifier that cannot be answered, with its offending elements."""
+def refusal_of(event: Event, error: BadIdentifier) -> Dataset:
+    """The final status of an identifier that cannot be answered, with its offending elements; it is logged."""
     status = Dataset()
     status.Status = error.dimse_status
     status.ErrorComment = comment(str(error))
     if error.offending_elements:
         status.OffendingElement = list(error.offending_elements)
+    log.warning(
+        "retrieve_refused",
+        sop_class_uid=event.sop_class_uid,
+        status=f"0x{error.dimse_status:04X}",
+        reason=str(error),
+        calling_ae_title=event.facts.calling_ae_title,
+        remote_host=event.facts.remote_host,
+        association=event.facts.association_id,
+    )
     return status

@@ -53,10 +53,6 @@ class Holdings:
     failures: list[SourceFailed] = field(default_factory=list)
 
 
-IsHidden = Callable[[Attributes], bool]
-"""Says of an answer that its study is to be as not there."""
-
-
 def question_of(query: Query) -> Question:
     """The instances below what a retrieve names."""
     named: dict[int, Value] = {
@@ -81,7 +77,6 @@ async def holdings(
     query: Query,
     *,
     limit_s: float,
-    is_hidden: IsHidden | None = None,
     run: Callable[[asyncio.Task[None]], None],
 ) -> Holdings:
     """Ask all of `peers`. A caller that is cancelled does not wait for their last words.
@@ -99,7 +94,7 @@ async def holdings(
             async with aclosing(find(sources, peer, question, limit_s=limit_s)) as answers:
                 async for answer, _ in answers:
                     item = _item(question, answer)
-                    if item is None or (is_hidden is not None and is_hidden(answer)):
+                    if item is None:
                         continue
                     memory.remember(peer.name, answer)
                     found[rank].setdefault(item.sop_instance_uid, item)
@@ -123,7 +118,7 @@ async def holdings(
 
 def _item(question: Question, answer: Attributes) -> Item | None:
     """None for what was not asked for, or has no name."""
-    for tag in (*UNIQUE.values(),):
+    for tag in UNIQUE.values():
         named = question.keys.get(tag, ())
         if any(named) and tag in answer and first_text(answer, tag) not in named:
             return None

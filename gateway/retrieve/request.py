@@ -16,6 +16,7 @@ FRAME = "FRAME"
 FRAME_KEYS = (0x00081161, 0x00081162, 0x00081163)
 """Simple Frame List, Calculated Frame List, Time Range."""
 
+SOP_CLASS_NOT_SUPPORTED = 0x0122
 CANNOT_EXTRACT_FRAMES = 0xAA02
 INVALID_REQUEST = 0xAA04
 
@@ -34,6 +35,8 @@ def read_request(identifier: bytes, transfer_syntax_uid: str, sop_class_uid: str
     attributes = read_identifier(identifier, transfer_syntax_uid)
     if sop_class_uid in MODELS:
         return compile_retrieve(attributes, MODELS[sop_class_uid])
+    if sop_class_uid not in COMPOSITE_INSTANCE_ROOT and sop_class_uid != WITHOUT_BULK_DATA:
+        raise BadIdentifier(SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class")
     return _composite(attributes, has_frames=sop_class_uid in COMPOSITE_INSTANCE_ROOT)
 
 

@@ -1,0 +1,93 @@
+"""Where the instances are that a retrieve names: here, and at which sources; without those that are hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from gateway.federation.asking import SourceFailed
+from gateway.federation.hidden import Veil
+from gateway.federation.sources import sources_of
+from gateway.ports import GatewayError
+from gateway.retrieve.desk import CannotCount, Retrieve, RetrieveDesk
+from gateway.retrieve.holdings import Holding, Holdings, holdings
+
+log = structlog.get_logger()
+
+BATCH = 256
+"""Instances whose rows are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Of everything that one retrieve is to bring."""
+
+    held: Sequence[int]
+    """Instances that are here, as the index knows them."""
+    held_uids: frozenset[str] = frozenset()
+    """Their SOP Instance UIDs; only when sources were asked."""
+    elsewhere: Sequence[Holding] = ()
+    """What sources have, in the configuration's order."""
+    failures: Sequence[SourceFailed] = field(default=())
+    """Sources that did not say what they have."""
+
+
+async def whereabouts(desk: RetrieveDesk, request: Retrieve) -> Whereabouts:
+    """Asks the index and all sources. Raises CannotCount when the index cannot be read now."""
+    asked = sources_of(request.table, request.facts)
+    if asked.is_cut:
+        log.warning("retrieve_not_passed_on", reason="the request came through too many gateways")
+    veil = Veil(request.table, request.facts, desk.query)
+    try:
+        held: Sequence[int] = await desk.query.index.find_instances(request.query) if asked.is_local else ()
+        if not asked.peers and not veil.is_drawn:
+            return Whereabouts(held)
+        rows = await _rows(desk, held)
+    except GatewayError as error:
+        raise CannotCount(str(error)) from error
+    found = Holdings()
+    if asked.peers:
+        sources, memory, keep = desk.query.sources, desk.query.holders, desk.query.background.add
+        limit_s = request.table.query_retrieve.timeout_s
+        found = await holdings(sources, memory, asked.peers, request.query, limit_s=limit_s, run=keep)
+    for failure in found.failures:
+        log.warning("source_failed", source=failure.source, service="find", reason=failure.reason)
+    return await _unveiled(Whereabouts(held, elsewhere=found.found, failures=found.failures), rows, veil)
+
+
+async def _rows(desk: RetrieveDesk, held: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """(SOP Instance UID, Study Instance UID) of instances that are here. Raises Temporary."""
+    found = {}
+    for start in range(0, len(held), BATCH):
+        for instance in await desk.query.index.instances(held[start : start + BATCH]):
+            found[instance.instance_id] = (instance.sop_instance_uid, instance.study_instance_uid)
+    return found
+
+
+async def _unveiled(all_of_it: Whereabouts, rows: Mapping[int, tuple[str, str]], veil: Veil) -> Whereabouts:
+    """Without the studies that are hidden at one of the places, wherever they are."""
+    hidden: set[str] = set()
+    if veil.is_drawn:
+        for study in {study for _, study in rows.values()}:
+            if await veil.hides(study):
+                hidden.add(study)
+        for holding in all_of_it.elsewhere:
+            for study in {item.study_instance_uid for item in holding.items.values()} - hidden:
+                if await veil.hides(study, holding.peer):
+                    hidden.add(study)
+    if hidden:
+        log.info("studies_hidden", number=len(hidden))
+    held = [number for number in all_of_it.held if number in rows and rows[number][1] not in hidden]
+    return replace(
+        all_of_it,
+        held=held,
+        held_uids=frozenset(rows[number][0] for number in held),
+        elsewhere=[_without(holding, hidden) for holding in all_of_it.elsewhere] if hidden else all_of_it.elsewhere,
+    )
+
+
+def _without(holding: Holding, hidden: set[str]) -> Holding:
+    items = {uid: item for uid, item in holding.items.items() if item.study_instance_uid not in hidden}
+    return replace(holding, items=items)
