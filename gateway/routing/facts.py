@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
@@ -57,9 +58,10 @@ class ObjectFacts:
 
     def edited(self, edits: Iterable[Alteration]) -> ObjectFacts:
         """The facts after `edits`, without reading the object again. These stay as they are."""
+        own = _Own()
         level = self.level.copy()
         for edit in edits:
-            level = _changed(level, edit)
+            level = _changed(level, edit, own)
         after = replace(self, level=level)
         return replace(
             after,
@@ -127,7 +129,32 @@ def facts_for(instance: Instance, body: EncodedDataSet, attributes: Iterable[Att
     )
 
 
-def _apply(level: Level, edit: Edit, depth: int) -> None:
+_Copied = TypeVar("_Copied", Level, list[Level])
+
+
+class _Own:
+    """The items that were copied for one call of `edited`: they are copied once, however many edits there are."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, Level | list[Level]] = {}  # held, so that no other object gets one's id
+
+    def items(self, level: Level, sequence: int) -> list[Level]:
+        """Of a sequence, none as well when nobody reads them; a list that may change."""
+        shared = level.items.get(sequence, [])
+        if id(shared) in self._copies:
+            return shared
+        return self._kept(list(shared))
+
+    def item(self, shared: Level) -> Level:
+        """`shared`, or a copy that may change."""
+        return shared if id(shared) in self._copies else self._kept(shared.copy())
+
+    def _kept(self, copy: _Copied) -> _Copied:
+        self._copies[id(copy)] = copy
+        return copy
+
+
+def _apply(level: Level, edit: Edit, depth: int, own: _Own) -> None:
     """Change `level`, which is a copy; items are copied before they change."""
     path = edit.path
     sequence = level.tag_of(path, depth)
@@ -139,22 +166,22 @@ def _apply(level: Level, edit: Edit, depth: int) -> None:
     if len(path.steps) == depth:
         _put(level, sequence, edit)
         return
-    levels = list(level.items.get(sequence, ()))  # none as well when nobody reads them; then nobody sees this either
+    levels = own.items(level, sequence)
     if index == len(levels) and edit.value is not None and edit.where != "present":
         levels.append(Level(level.encoding, level))
         level.mark_present(sequence)
     chosen = range(len(levels)) if index is None else range(index, min(index + 1, len(levels)))
     for position in chosen:
-        levels[position] = levels[position].copy()
-        _apply(levels[position], edit, depth + 1)
+        levels[position] = own.item(levels[position])
+        _apply(levels[position], edit, depth + 1, own)
     level.items[sequence] = levels
 
 
-def _changed(level: Level, change: Alteration) -> Level:
+def _changed(level: Level, change: Alteration, own: _Own) -> Level:
     """`level`, which is a copy, or another one after `change`."""
     match change:
         case Edit():
-            _apply(level, change, 0)
+            _apply(level, change, 0, own)
         case Recode():
             level.put(SPECIFIC_CHARACTER_SET, change.to)
         case Record():

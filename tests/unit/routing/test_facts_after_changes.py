@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -191,3 +192,22 @@ def test_elements_are_shown_alike(part: Part10) -> None:
     for path in paths:
         one = level.shown(path.tag, ())
         assert (one.vr, one.private_creator, one.values, one.length_bytes) == on_bytes[path.tag], hex(path.tag)
+
+
+def seconds_to_edit(count: int) -> float:
+    """Of so many items, each by an edit of its own, as actions on ``[*]`` make them."""
+    path = parse("RequestAttributesSequence[*].AccessionNumber")
+    item = WRITE.item(WRITE.element("AccessionNumber", "SH", "1"))
+    facts = facts_of(WRITE.sequence("RequestAttributesSequence", item * count), EXPLICIT)
+    edits = [Edit(replace(path, steps=((path.steps[0][0], index),)), (str(index),)) for index in range(count)]
+    started = time.perf_counter()
+    after = facts.edited(edits)
+    seconds = time.perf_counter() - started
+    assert after.values(path) == tuple(map(str, range(count)))
+    assert facts.values(path) == ("1",) * count
+    return seconds
+
+
+def test_an_edit_an_item_costs_the_same_however_many_items_there_are() -> None:
+    few = min(seconds_to_edit(5_000) for _ in range(3))
+    assert seconds_to_edit(80_000) < 16 * 5 * few  # 16 times as many; in the square it would be 256
