@@ -18,7 +18,7 @@ from gateway.ports import Edit, Facts, Refusal, action
 from gateway.routing.action import Problems, split, whole_values
 from gateway.routing.attribute import called
 from gateway.routing.field import Key, SetTarget, TableFile
-from gateway.routing.pattern import Regex, replacement_of
+from gateway.routing.pattern import Allowance, Regex, replacement_of
 from gateway.routing.pseudonym import hashed_text
 from gateway.routing.template import Template
 
@@ -61,7 +61,8 @@ replace:
 
     def edits(self, facts: Facts) -> Iterable[Edit]:
         replacement = replacement_of(self.with_, self.pattern)
-        return each_value(self.attributes_, facts, lambda value: self._new(value, replacement))
+        allowance = Allowance()
+        return each_value(self.attributes_, facts, lambda value: self._new(value, replacement, allowance))
 
     def attributes(self) -> Iterable[AttributePath]:
         return self.attributes_
@@ -72,9 +73,9 @@ replace:
         except ValueError as error:
             yield ("with",), str(error)
 
-    def _new(self, value: str, replacement: Sequence[str | int]) -> str:
+    def _new(self, value: str, replacement: Sequence[str | int], allowance: Allowance) -> str:
         try:
-            return self.pattern.replaced(value, replacement, MAX_TEXT_CHARACTERS)
+            return self.pattern.replaced(value, replacement, MAX_TEXT_CHARACTERS, allowance)
         except OverflowError as error:
             raise Refusal(f"replace cannot be done: {error}") from None
 

@@ -95,7 +95,21 @@ def in_part(way: str, texts: tuple[str, ...], shown: str, shape: Shape | None) -
 
 
 def matching(regex: Regex, shown: str, shape: Shape | None) -> Comparison:
-    return text_comparison("a text that matches", shown, regex.search, shape)
+    """A value matches `regex`; beyond what a large one takes in reasonable time, values are not compared."""
+    search, most_characters = regex.search, regex.most_characters
+
+    def for_object(_facts: Facts) -> Fits:
+        left = most_characters
+
+        def fits(value: str) -> bool | None:
+            nonlocal left
+            left -= len(value)
+            return None if left < 0 else search(shape(value) if shape else value)
+
+        return fits
+
+    noun = "a text that is short enough for so large an expression"
+    return Comparison("a text that matches", shown, for_object, noun=noun, takes_empty=True)
 
 
 def bounded(scale: Scale, bounds: Sequence[tuple[str, str]], zone: tzinfo | None, narrow: Callable[[Any], Any] | None

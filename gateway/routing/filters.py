@@ -12,12 +12,15 @@ from functools import lru_cache
 from typing import Any, Final
 
 import jinja2
+from jinja2.filters import do_round
 
 from gateway.routing.pattern import Regex, replacement_of
 from gateway.routing.pseudonym import hashed_uid, is_well_known, shifted
 
 MAX_CHARACTERS: Final = 10_240
 """Of every text that is made on the way."""
+MAX_DIGITS: Final = 15
+"""That a number is rounded to: with a thousand million of them Python would calculate for hours."""
 
 
 class Impossible(Exception):
@@ -160,6 +163,13 @@ def pad(text: object, width: int, fill: str = "0", side: str = "left") -> str:
     return capped(str(text).rjust(width, fill) if side == "left" else str(text).ljust(width, fill))
 
 
+def rounded(number: float, precision: int = 0, method: str = "common") -> float:
+    """A number rounded to that many digits behind the point; `method` is `common`, `ceil` or `floor`."""
+    if isinstance(precision, bool) or not isinstance(precision, int) or abs(precision) > MAX_DIGITS:
+        raise Impossible(f"round takes a precision from -{MAX_DIGITS} to {MAX_DIGITS}")
+    return do_round(number, precision, method)  # type: ignore[arg-type]
+
+
 def regex_replace(text: str, pattern: str, replacement: str = "") -> str:
     r"""`text` with every place where `pattern` (RE2) is found replaced; ``\1`` to ``\9`` are its groups."""
     regex, parts = compiled(pattern, replacement)
@@ -213,6 +223,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     **{part: name_part(part) for part in NAME_PARTS},
     "pn_format": pn_format,
     "pad": pad,
+    "round": rounded,
     "regex_replace": regex_replace,
     "uid": uid,
     "lookup": lookup,

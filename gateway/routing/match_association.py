@@ -160,7 +160,7 @@ class UserIdentity:
         if self.exists is not None:
             return bool(name) is self.exists
         if self.matches is not None:
-            return bool(name) and self.matches.search(name)
+            return 0 < len(name) <= self.matches.most_characters and self.matches.search(name)
         return bool(name) and name in (self.any_of or ())
 
     def attributes(self) -> Iterable[AttributePath]:

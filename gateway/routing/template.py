@@ -40,7 +40,7 @@ _METHODS = """
 METHODS = frozenset(_METHODS.split())
 """What may be called: methods of text that never make more than they were given, `replace` under a cap."""
 _FILTERS = """
-    abs capitalize d default first float int join last length lower replace round string title trim truncate upper
+    abs capitalize d default first float int join last length lower replace string title trim truncate upper
 """
 FILTERS = frozenset(_FILTERS.split()) | frozenset(filters.FILTERS)
 _TESTS = """

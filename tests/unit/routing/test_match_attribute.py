@@ -19,6 +19,7 @@ from gateway.dataset.value import NUMBERS
 from gateway.model import AttributePath
 from gateway.ports import Edit, Predicate
 from gateway.routing.attribute import parse
+from gateway.routing.explain import reason_for
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.kinds import build_predicate
 from gateway.routing.match_attribute import Attribute
@@ -534,6 +535,17 @@ def test_hostile_values_cost_linear_time() -> None:
     write = Write(ENCODINGS[EXPLICIT])
     content = write.element("SeriesDescription", "UT", "a" * 600_000 + "b")
     assert not condition(read(condition, content, EXPLICIT))
+
+
+@pytest.mark.parametrize("values", ["a" * 900_000, "\\".join(["a" * 9_000] * 100)], ids=["one-value", "many-values"])
+def test_a_large_expression_does_not_begin_on_long_texts(values: str) -> None:
+    """2000 steps at each of 900 000 characters would take 15 s."""
+    condition = predicate(attribute("SeriesDescription", matches="(?:a?){1000}b"))
+    facts = read(condition, Write(ENCODINGS[EXPLICIT]).element("SeriesDescription", "UC", values), EXPLICIT)
+    started = time.thread_time()
+    assert not condition(facts)
+    assert time.thread_time() - started < 5
+    assert "short enough for so large an expression" in reason_for(condition, facts, with_values=False).compared
 
 
 MANY_WAYS: dict[str, dict[str, Any]] = {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
 
-from gateway.routing.pattern import Regex, replacement_of
+from gateway.routing.pattern import MAX_PROGRAM, MAX_REPLACING_S, Allowance, Regex, replacement_of
 
 REPLACED = {
     "text": (r"\^+$", "", "Doe^Jane^^^", "Doe^Jane"),
@@ -75,6 +76,40 @@ def test_catastrophic_expressions_are_linear(pattern: str) -> None:
     started = time.perf_counter()
     assert regex.replaced(text, (), 10_240) in ("!", text, "a" * (5000 % 120) + "!", "a" * (5000 % 60) + "!")
     assert time.perf_counter() - started < 1
+
+
+SLOW = "(?:a?){1000}b"
+"""RE2's automaton for it grows too large: then it follows 2000 steps at every character."""
+
+
+def test_texts_that_are_too_long_for_a_large_expression_are_not_begun() -> None:
+    regex = Regex(SLOW)
+    assert regex.most_characters < 50_000
+    started = time.perf_counter()
+    assert not regex.search("a" * regex.most_characters)
+    with pytest.raises(OverflowError, match="too long for so large an expression"):
+        regex.replaced("a" * (regex.most_characters + 1), (), 1 << 20)
+    assert time.perf_counter() - started < 10
+
+
+def test_finding_place_after_place_has_an_allowance() -> None:
+    """The expression looks as far as the end of the text before each of its places: quadratic in all."""
+    ticks = itertools.count()
+    allowance = Allowance(limit_s=50.0, clock=lambda: float(next(ticks)))
+    regex = Regex(".*b|a")
+    assert regex.replaced("a" * 49, (), 100, allowance) == ""
+    with pytest.raises(OverflowError, match="takes too long"):
+        regex.replaced("aa", (), 100, allowance)
+    started = time.thread_time()
+    with pytest.raises(OverflowError, match="takes too long"):
+        regex.replaced("a" * 200_000, (), 1 << 20)
+    assert time.thread_time() - started < 10 * MAX_REPLACING_S
+
+
+@pytest.mark.parametrize("pattern", ["(a?|b)" * 2000, "|".join(f"{number}!" for number in range(2000, 9000))], ids=len)
+def test_expressions_that_are_too_large_are_an_error(pattern: str) -> None:
+    with pytest.raises(ValueError, match=f"too large: .* at most {MAX_PROGRAM} are allowed"):
+        Regex(pattern)
 
 
 @pytest.mark.parametrize("pattern", [r"(?=a)", r"(a)\1", r"(?<!a)", "a{1001}", "(a{1000}){1000}", "("], ids=str)

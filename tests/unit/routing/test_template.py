@@ -37,6 +37,7 @@ VALUES = {
     "inline-condition": ("{{ 'a' if Modality in ['CT', 'MR'] else 'b' }}", "a"),
     "test": ("{{ 'yes' if Rows | int is divisibleby 2 else 'no' }}", "yes"),
     "arithmetic": ("{{ Rows | int * 2 + 1 }}", "1025"),
+    "rounded": ("{{ 2.345 | round(1) }} {{ 2.345 | round(1, 'ceil') }} {{ 1234 | round(-2) }}", "2.3 2.4 1200"),
     "concatenation": ("{{ PatientID ~ '-' ~ Modality }}", "0042-MR"),
     "joined": ("{{ ImageType.split('\\\\') | join('/') }}", "DERIVED/SECONDARY"),
     "comment": ("a{# no #}b", "ab"),
@@ -96,6 +97,9 @@ FAILING = {
     "join-bomb": ("{{ PatientID | join(PatientID) }}", "limit|characters"),
     "sum-bomb": ("{{ PatientID + PatientID + PatientID }}", "at most 10240"),
     "result-too-long": ("{{ PatientID ~ PatientID ~ PatientID }}", "at most 10240"),
+    "round-bomb-up": ("{{ 1.5 | round(1000000000, 'ceil') }}", "round takes a precision from -15 to 15"),
+    "round-bomb-down": ("{{ 1 | round(-1000000000) }}", "round takes a precision from -15 to 15"),
+    "round-bomb-of-the-object": ("{{ 1 | round(StudyID | int) }}", "round takes a precision from -15 to 15"),
     "no-such-item": ("{{ Modality.split('^')[7] }}", "asks a text or a list for what is not in it"),
     "division": ("{{ 1 // (Modality | length - 2) }}", "ZeroDivisionError"),
     "types": ("{{ Modality + 1 }}", "TypeError; attributes are text"),
@@ -104,7 +108,7 @@ FAILING = {
 
 @pytest.mark.parametrize(("text", "message"), FAILING.values(), ids=FAILING)
 def test_failures_on_an_object_refuse_it_quickly(text: str, message: str) -> None:
-    long = facts({"Modality": "MR", "PatientName": "n" * 9000, "PatientID": "5" * 9000})
+    long = facts({"Modality": "MR", "PatientName": "n" * 9000, "PatientID": "5" * 9000, "StudyID": "-1000000000"})
     template = Template(text)
     started = time.perf_counter()
     with pytest.raises(Refusal, match=message):
