@@ -16,7 +16,6 @@ from gateway.retrieve.form import Forms
 from gateway.retrieve.request import read_request
 from gateway.routing.table import RoutingTable
 
-
 log = structlog.get_logger()
 
 

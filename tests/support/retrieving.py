@@ -1,14 +1,26 @@
-"""dcmtk's movescu and getscu, and what they were told."""
+"""Requestors of C-MOVE and C-GET: dcmtk's movescu and getscu, and our own; and what they were told."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.dimse.client import associate
+from gateway.dimse.responses import Response, Responses
+from gateway.model import Peer, ProposedContext, Value
+from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
+from gateway.query.identifier import IdentifierEncoder
 from tests.support.archive import MODELS
 from tests.support.processes import program, run
+from tests.support.spread import STUDY_UID
+
+STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+SPREAD: Mapping[int, Value] = {QUERY_RETRIEVE_LEVEL: ("STUDY",), STUDY_INSTANCE_UID: (STUDY_UID,)}
+"""Identifier of the whole study of `tests.support.spread`."""
 
 _COUNTER = r"(?:Completed|Failed|Warning) Suboperations\s*: (\d+|none)"
 
@@ -79,3 +91,46 @@ def read_retrieved(log: str) -> Retrieved:
     found = re.findall(_COUNTER, last)[:3]
     counters = tuple(int(word) if word.isdigit() else 0 for word in found)
     return Retrieved(int(statuses[-1], 16) if statuses else None, counters, log)
+
+
+class Moving:
+    """Our own requestor: the exact elements of the responses."""
+
+    def __init__(self, port: int, *, calling: str = "VIEWER") -> None:
+        self._peer = Peer(name="gateway", ae_title="GATEWAY", host="127.0.0.1", port=port, calling_ae_title=calling)
+
+    @contextlib.asynccontextmanager
+    async def begun(
+        self, destination: str, identifier: Mapping[int, Value], sop_class_uid: str = STUDY_MOVE
+    ) -> AsyncIterator[Responses]:
+        """The responses to one C-MOVE."""
+        contexts = [ProposedContext(sop_class_uid, ("1.2.840.10008.1.2",))]
+        association = await associate(self._peer, own_ae_title="VIEWER", contexts=contexts)
+        try:
+            encoded = IdentifierEncoder("1.2.840.10008.1.2")(identifier)
+            async with association.c_move(encoded, sop_class_uid=sop_class_uid, destination=destination) as responses:
+                yield responses
+        finally:
+            await association.release()
+
+    async def move(
+        self, destination: str, identifier: Mapping[int, Value], sop_class_uid: str = STUDY_MOVE
+    ) -> Response:
+        """The final response."""
+        async with self.begun(destination, identifier, sop_class_uid) as responses:
+            return await responses.final()
+
+    async def study(self, destination: str) -> Response:
+        """Of the C-MOVE of the spread study."""
+        return await self.move(destination, SPREAD)
+
+    async def cancelled(self, after: int) -> tuple[Response, float]:
+        """Final response to a C-MOVE of the spread study that is cancelled once `after` instances went, and how long
+        it took from the C-CANCEL."""
+        async with self.begun("WS1", SPREAD) as responses:
+            async for response in responses:
+                if (response.completed or 0) >= after:
+                    break
+            began_s = time.monotonic()
+            responses.cancel()
+            return await responses.final(), time.monotonic() - began_s
