@@ -1,6 +1,10 @@
-"""`python -m gateway` is `gateway`."""
+"""The command `gateway`, which is `python -m gateway`."""
 
-from gateway.cli import main
+from gateway.without_codecs import hide_codecs
+
+hide_codecs()
+
+from gateway.cli import main  # noqa: E402 - imports pydicom
 
 if __name__ == "__main__":
     main(prog_name="gateway")

@@ -82,19 +82,19 @@ def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[s
     from gateway.ports import GatewayError
 
     source, result = files
-    grow = _limited(job["memory_bytes"], job["time_limit_s"])
+    limit = _Limit(job["memory_bytes"], job["time_limit_s"])
     try:
-        view = _mapped(source, grow)
-        done = kinds[job["kind"]](view, job["transfer_syntax_uid"], job["settings"], Scratch(folder, grow))
+        view = _mapped(source, limit.grow)
+        done = kinds[job["kind"]](view, job["transfer_syntax_uid"], job["settings"], Scratch(folder, limit.grow))
         length_bytes = _write(result, done.pieces)
     except GatewayError as error:
-        return {"outcome": "refused", "reason": str(error)}
+        return {"outcome": "refused", "reason": f"{error}{limit.note()}"}
     except MemoryError:
         return {"outcome": "out_of_memory"}
     except Exception as error:
         return _misfortune(error)
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        limit.lift()
     return {
         "outcome": "converted",
         "transfer_syntax_uid": done.transfer_syntax_uid,
@@ -112,20 +112,38 @@ def _misfortune(error: Exception) -> dict[str, Any]:
     return {"outcome": "failed", "reason": f"{type(error).__name__} in {_place(error)}"}
 
 
-def _limited(memory_bytes: int, time_limit_s: float) -> Callable[[int], None]:
-    """Limit what this job may take from here on; the function raises the limit by the size of a file to be mapped."""
-    limit = _address_space_bytes() + memory_bytes
+class _Limit:
+    """What one job may take from here on.
 
-    def grow(more_bytes: int) -> None:
-        nonlocal limit
-        limit += more_bytes + _PAGE_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    A library that gets no memory may only say that something failed, so that this says how near the limit was.
+    """
 
-    grow(0)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(usage.ru_utime + usage.ru_stime + time_limit_s + _CPU_GRACE_S)  # the parent is quicker, if it lives
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
-    return grow
+    def __init__(self, memory_bytes: int, time_limit_s: float) -> None:
+        self._memory_bytes = memory_bytes
+        self._limit_bytes = _address_space_bytes() + memory_bytes
+        self._highest_bytes = _highest_bytes()
+        self.grow(0)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = int(usage.ru_utime + usage.ru_stime + time_limit_s + _CPU_GRACE_S)  # the parent is quicker, if alive
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+
+    def grow(self, more_bytes: int) -> None:
+        """For a file that is to be mapped."""
+        self._limit_bytes += more_bytes + _PAGE_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (self._limit_bytes, resource.RLIM_INFINITY))
+
+    def note(self) -> str:
+        """For a reason: how near the limit it was; empty when it was not."""
+        highest_bytes = _highest_bytes()
+        taken_bytes = highest_bytes - (self._limit_bytes - self._memory_bytes)
+        if highest_bytes == self._highest_bytes or taken_bytes < self._memory_bytes // 2:
+            return ""
+        taken, most = taken_bytes // 1024**2, self._memory_bytes // 1024**2
+        return f" (it had taken {taken} MiB of the {most} MiB that `gateway.conversion.memory` allows)"
+
+    def lift(self) -> None:
+        """The job is done."""
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def _address_space_bytes() -> int:
@@ -133,6 +151,15 @@ def _address_space_bytes() -> int:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[0]) * _PAGE_BYTES
     except OSError:  # not Linux
+        return 0
+
+
+def _highest_bytes() -> int:
+    """The most address space that this process ever had; 0 where nobody says so."""
+    try:
+        with open("/proc/self/status") as file:
+            return next((int(line.split()[1]) * 1024 for line in file if line.startswith("VmPeak:")), 0)
+    except OSError:
         return 0
 
 

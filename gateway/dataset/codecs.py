@@ -5,9 +5,10 @@ Only names stand here: the packages themselves are native code, which worker pro
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 
 from pydicom.uid import UID
 
@@ -80,7 +81,8 @@ LOSSY = tuple(uid for uid in CODECS if CODECS[uid].encodes and CODECS[uid].metho
 
 
 def _is_installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+    """Looked up on the path, for this process hides them, see `gateway.without_codecs`."""
+    return sys.modules[module] is not None if module in sys.modules else PathFinder.find_spec(module) is not None
 
 
 def missing(uids: Iterable[str], is_installed: Callable[[str], bool] = _is_installed) -> tuple[str, ...]:

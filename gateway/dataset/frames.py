@@ -7,8 +7,10 @@ compared: a frame that does not come back as it was is a Refusal, never an objec
 from __future__ import annotations
 
 import io
+import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
@@ -46,6 +48,35 @@ SMALLEST_JPEG_2000 = 32
 """OpenJPEG's encoder makes six resolutions, each half of the last."""
 _TRANSFORMED = {JPEG_2000_LOSSLESS: "YBR_RCT", JPEG_2000: "YBR_ICT"}
 """RGB is written with the multiple component transformation (PS3.5 §8.2.4)."""
+
+
+class _Shortage(logging.Handler):
+    """pydicom logs what a plugin raised, and then raises something else."""
+
+    was_seen = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.was_seen |= record.exc_info is not None and isinstance(record.exc_info[1], MemoryError)
+
+
+@contextmanager
+def _codec(failed: Callable[[], str]) -> Iterator[None]:
+    """What a codec raises becomes a Refusal: what `failed`, and what it said; or MemoryError, if that was why."""
+    shortage = _Shortage()
+    logger = logging.getLogger("pydicom")
+    logger.addHandler(shortage)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom wonders about odd attributes; what counts here are the pixels
+            yield
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:
+        if shortage.was_seen:
+            raise MemoryError from None
+        raise Refusal(f"{failed()}: {_said(error)}") from None
+    finally:
+        logger.removeHandler(shortage)
 
 
 class Window(io.RawIOBase):
@@ -97,7 +128,7 @@ def decoded(
     kind = dtype_of(image)
     name = short_name(transfer_syntax_uid)
     count = 0
-    try:
+    with _codec(lambda: f"frame {count + 1} of the pixel data cannot be read as {name}"):
         for array, properties in _iterate(value, image, transfer_syntax_uid, offsets):
             count += 1
             if count > image.frames:
@@ -108,10 +139,6 @@ def decoded(
                     raise Refusal(f"YBR colours of {image.bits_stored} bits in {name} cannot be converted to RGB")
                 array, photometric = convert_color_space(array, "YBR_FULL", "RGB"), "RGB"
             yield _shaped(array, image, kind), photometric
-    except (Refusal, MemoryError):
-        raise
-    except Exception as error:
-        raise Refusal(f"frame {count + 1} of the pixel data cannot be read as {name}: {_said(error)}") from None
     if count < image.frames:
         raise Refusal(f"the pixel data has {count} frames, not the {image.frames} that Number of Frames says")
 
@@ -127,9 +154,7 @@ def _iterate(
         return
     decoder = get_decoder(transfer_syntax_uid)
     plugin = CODECS[transfer_syntax_uid].plugin
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom wonders about odd attributes; what counts here are the pixels
-        yield from decoder.iter_array(cast(BinaryIO, Window(value)), raw=True, decoding_plugin=plugin, **options)
+    yield from decoder.iter_array(cast(BinaryIO, Window(value)), raw=True, decoding_plugin=plugin, **options)
 
 
 def _iterate_by_gdcm(
@@ -259,19 +284,10 @@ class FrameEncoder:
         image = self.image
         if self.transfer_syntax_uid in _TRANSFORMED and min(image.rows, image.columns) < SMALLEST_JPEG_2000:
             raise Refusal(f"an image of less than {SMALLEST_JPEG_2000} rows or columns cannot be written as {name}")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                code = self._encoder.encode(
-                    np.ascontiguousarray(frame),
-                    encoding_plugin=plugin,
-                    number_of_frames=1,
-                    **self._options_for(frame),
-                )
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise Refusal(f"the pixels cannot be written as {name}: {_said(error)}") from None
+        with _codec(lambda: f"the pixels cannot be written as {name}"):
+            code = self._encoder.encode(
+                np.ascontiguousarray(frame), encoding_plugin=plugin, number_of_frames=1, **self._options_for(frame)
+            )
         padded = bytes(code) + b"\0" * (len(code) % 2)
         if self._is_lossless and not np.array_equal(self._read_back(padded), frame):
             raise Refusal(f"the pixels cannot be written as {name} without loss: they did not come back as they were")

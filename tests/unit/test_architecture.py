@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
 LAYERS = [
-    {"model", "quantity"},
+    {"model", "quantity", "without_codecs"},
     {"ports"},
     {"routing", "dataset", "spool"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
@@ -25,7 +25,7 @@ LAYERS = [
         "queue",
         "metrics",
     },
-    {"life", "scu", "rehearsal"},
+    {"life", "scu", "inquiry", "rehearsal"},
     {"explaining", "rule_tests"},
     {"app"},
     {"cli", "demo"},
