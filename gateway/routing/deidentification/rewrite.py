@@ -31,6 +31,8 @@ _CLASSES: Final = frozenset({0x00080016, 0x00081150})
 _GRAPHICS: Final = range(0x5000, 0x5100), range(0x6000, 0x6100)
 """Groups of curves and of overlay planes."""
 
+_NOT_OF_DATA_SETS: Final = range(0x0000, 0x0008)
+"""Groups of commands, file meta information and directories (PS3.5 §7.1): never part of an image."""
 _PIXEL_DATA: Final = 0x7FE00010
 _PIXELS: Final = frozenset({_PIXEL_DATA, 0x7FE00008, 0x7FE00009})
 
@@ -93,7 +95,7 @@ class Deidentification:
     def _unlisted(self, element: Element) -> Ruling:
         """The table is no list of all that identifies (PS3.15 §E.1.1): a name is a name without a row too, and what
         nobody knows may be anything."""
-        if vr_of(element.tag) is None:
+        if element.tag >> 16 in _NOT_OF_DATA_SETS or _is_in_disguise(element):
             return _REMOVED
         return _KEPT if element.tag in NOT_OF_INSTANCES else self.unlisted.get(_vr(element), _KEPT)
 
@@ -202,6 +204,15 @@ def _within_cleaned(element: Element) -> Ruling:
     if element.tag == _TEXT_VALUE or vr == "PN":
         return _TO_DUMMY
     return _TO_CLEAN if vr in _FREE_TEXT and element.tag not in _CODING else _KEPT
+
+
+def _is_in_disguise(element: Element) -> bool:
+    """True for what the dictionary does not know, and for sequences and coded values whose bytes are said to be
+    something else, which nobody looks into."""
+    known = vr_of(element.tag)
+    if known is None or (known == SEQUENCE) is not (element.vr == SEQUENCE):
+        return True
+    return element.vr in _FREE_TEXT and known not in _FREE_TEXT
 
 
 def _vr(element: Element) -> str:

@@ -12,6 +12,7 @@ from pydicom.datadict import keyword_for_tag
 from gateway.routing.action_pseudonym import NOT_OF_INSTANCES
 from gateway.routing.pseudonym import hashed_uid, shifted
 from tests.support.deidentify import ENCODABLE, EXPLICIT, IMPLICIT, KEY, action, decode, deidentified, encode
+from tests.unit.dataset.build import ENCODINGS, Write
 
 VALUES = {"PN": "Doe^Jane", "UI": "1.2.826.77", "DA": "20200229", "DT": "20200229101112", "TM": "101112"}
 LISTED = {tag for _row, tag in ENCODABLE}
@@ -91,3 +92,31 @@ def test_the_site_may_keep_one() -> None:
     top = decode(deidentified(encode(before()), action(keep=[name])))
     assert top[name].value == VALUES["PN"]
     assert "SecondaryReviewerName" not in top
+
+
+WRITE = Write(ENCODINGS[EXPLICIT])
+NAMES = WRITE.item(WRITE.element("PatientName", "PN", "Doe^Jane"))
+FRAMES = "SharedFunctionalGroupsSequence"
+DISGUISED = {
+    "sequence as bytes": WRITE.element(FRAMES, "OB", NAMES),
+    "sequence as text": WRITE.element("AnatomicRegionSequence", "LO", "Doe"),
+    "number as text": WRITE.element("Rows", "LT", "of Jane Doe"),
+    "code as text": WRITE.element("ScanningSequence", "UT", "of Jane Doe"),
+    "number as sequence": WRITE.sequence("SliceThickness", NAMES),
+    "file meta": WRITE.element(0x00020016, "AE", "DOE"),
+    "directory": WRITE.element(0x00041130, "CS", "DOE"),
+    "sequence of unknown VR": WRITE.element(FRAMES, "UN", Write(ENCODINGS[IMPLICIT]).item(b"\x10\0\x10\0\4\0\0\0Doe ")),
+}
+
+
+@pytest.mark.parametrize("element", DISGUISED.values(), ids=DISGUISED)
+@pytest.mark.parametrize("is_inside", [False, True], ids=["top", "inside"])
+def test_nothing_hides_behind_another_vr(element: bytes, *, is_inside: bool) -> None:
+    raw = WRITE.sequence("XRay3DFrameTypeSequence", WRITE.item(element)) if is_inside else element
+    after = deidentified(raw, action(options=["retain-safe-private", "clean-descriptors", "retain-device"]))
+    assert b"doe" not in after.lower()
+
+
+def test_other_vrs_of_the_same_sort_stay() -> None:
+    raw = WRITE.element("ScanningSequence", "CS", "SE") + WRITE.element("SequenceName", "LO", "fl3d")
+    assert raw in deidentified(raw, action())
