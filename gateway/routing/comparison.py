@@ -53,6 +53,8 @@ class Comparison:
     """True when an empty attribute counts as one empty text."""
     reads: tuple[AttributePath, ...] = ()
     """Attributes that it reads beside the compared one."""
+    of_one: Fits | None = None
+    """The question for the only value of an attribute, where it is the same for all objects: the quick way."""
 
 
 def _same(fits: Fits) -> Callable[[Facts], Fits]:
@@ -62,7 +64,7 @@ def _same(fits: Fits) -> Callable[[Facts], Fits]:
 def text_comparison(said: str, bound: str, test: Callable[[str], bool], shape: Shape | None) -> Comparison:
     """A value, after `shape`, passes `test`."""
     fits: Fits = (lambda value: test(shape(value))) if shape else test
-    return Comparison(said, bound, _same(fits), takes_empty=True)
+    return Comparison(said, bound, _same(fits), takes_empty=True, of_one=fits)
 
 
 def equals(text: str, shown: str, shape: Shape | None) -> Comparison:
@@ -108,8 +110,11 @@ def matching(regex: Regex, shown: str, shape: Shape | None) -> Comparison:
 
         return fits
 
+    def of_one(value: str) -> bool | None:
+        return None if len(value) > most_characters else search(shape(value) if shape else value)
+
     noun = "a text that is short enough for so large an expression"
-    return Comparison("a text that matches", shown, for_object, noun=noun, takes_empty=True)
+    return Comparison("a text that matches", shown, for_object, noun, takes_empty=True, of_one=of_one)
 
 
 def bounded(scale: Scale, bounds: Sequence[tuple[str, str]], zone: tzinfo | None, narrow: Callable[[Any], Any] | None

@@ -106,7 +106,7 @@ class Attribute:
         if text is not None:
             if values is None:
                 return False
-            if text in values or "\\".join(values) == text:
+            if text in values or (len(values) != 1 and "\\".join(values) == text):
                 return True
         return self._decide is not None and self._decide(values, facts)
 
@@ -317,9 +317,10 @@ def _texts(values: Values, compared: Comparison) -> Values:
 def _any(values: Values | None, compared: Comparison, facts: Facts) -> bool:
     if values is None:
         return False
-    fits = compared.for_object(facts)
     if len(values) == 1:  # nearly always
+        fits = compared.of_one or compared.for_object(facts)
         return bool(fits(values[0]))
+    fits = compared.for_object(facts)
     return any(fits(value) for value in _texts(values, compared))
 
 
