@@ -8,6 +8,7 @@ from gateway import __version__
 from gateway.cli.configuration import configuration
 from gateway.cli.demonstrate import demo
 from gateway.cli.explain import explain
+from gateway.cli.find import find
 from gateway.cli.network import echo, send
 from gateway.cli.queue import queue
 from gateway.cli.rules import schema, validate
@@ -38,5 +39,5 @@ def main() -> None:
     """
 
 
-for command in (run, validate, schema, explain, test, configuration, echo, send, queue, status, reload, demo):
+for command in (run, validate, schema, explain, test, configuration, echo, find, send, queue, status, reload, demo):
     main.add_command(command)

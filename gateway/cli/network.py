@@ -31,7 +31,7 @@ CALLED = click.option("--called-ae", default="", metavar="TITLE", help="Theirs  
 @CALLED
 def echo(peer: str, rules: Path, calling_ae: str, called_ae: str) -> None:
     """Ask a peer whether it answers (C-ECHO)."""
-    place, own = _addressed(peer, rules, calling_ae, called_ae)
+    place, own = addressed(peer, rules, calling_ae, called_ae)
     try:
         answer = asyncio.run(scu.echo(place, own))
     except (GatewayError, ValueError) as error:
@@ -56,7 +56,7 @@ def send(peer: str, paths: tuple[Path, ...], rules: Path, calling_ae: str, calle
 
     Exits 1 when one was not stored.
     """
-    place, own = _addressed(peer, rules, calling_ae, called_ae)
+    place, own = addressed(peer, rules, calling_ae, called_ae)
     skipped: list[Path] = []
 
     def skip(path: Path, reason: str) -> None:
@@ -99,7 +99,8 @@ def _summary(peer: Peer, results: list[scu.Sent], skipped: list[Path]) -> None:
         raise SystemExit(exit_code.FAILURE)
 
 
-def _addressed(peer: str, rules: Path, calling_ae: str, called_ae: str) -> tuple[Peer, str]:
+def addressed(peer: str, rules: Path, calling_ae: str, called_ae: str) -> tuple[Peer, str]:
+    """(the peer, our AE title), with the AE titles of the command line."""
     place, own = peer_named(peer, rules, called_ae)
     if called_ae:
         place = replace(place, associate=replace(place.associate, called_ae_title=called_ae))

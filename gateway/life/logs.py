@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -34,6 +35,20 @@ def configure(level: str = "info", form: Format = "text", stream: TextIO | None 
     )
     logging.basicConfig(handlers=[_Forward(max(number, logging.WARNING))], level=logging.WARNING, force=True)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its codecs log what they decode
+
+
+@contextlib.contextmanager
+def warnings_to_stderr() -> Iterator[None]:
+    """For commands whose standard output is their answer: in here only warnings are logged, beside it."""
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def place_of_exception(logger: object, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

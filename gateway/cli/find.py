@@ -1,0 +1,222 @@
+"""`gateway find`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.network import CALLED, CALLING, addressed
+from gateway.cli.options import Duration, fail, rules_option, usable_table
+from gateway.cli.render import count, table
+from gateway.dataset.dictionary import name_of
+from gateway.inquiry import Inquirer, Inquiry, Places
+from gateway.life import logs
+from gateway.model import AttributePath, Attributes, Item, Peer, QueryLevel, QueryRoot, Value
+from gateway.ports import GatewayError
+from gateway.query.attributes import SPECIFIC_CHARACTER_SET, UNIQUE
+from gateway.query.compile import LEVELS_OF_ROOT
+from gateway.routing.attribute import parse, tag_of
+
+ALL, LOCAL = "all", "local"
+ROOTS: Mapping[str, QueryRoot] = {"study": "study", "patient": "patient", "patient-study": "patient_study"}
+SERVICES = {"worklist": "worklist", "ups": "unified_procedure_step", "protocol": "defined_procedure_protocol"}
+
+_SHOWN = {
+    QueryLevel.PATIENT: "PatientID PatientName PatientBirthDate PatientSex NumberOfPatientRelatedStudies",
+    QueryLevel.STUDY: "StudyInstanceUID PatientID PatientName StudyDate StudyTime AccessionNumber ModalitiesInStudy "
+    "StudyDescription NumberOfStudyRelatedInstances",
+    QueryLevel.SERIES: "SeriesInstanceUID StudyInstanceUID Modality SeriesNumber SeriesDescription "
+    "NumberOfSeriesRelatedInstances",
+    QueryLevel.IMAGE: "SOPInstanceUID SeriesInstanceUID StudyInstanceUID SOPClassUID InstanceNumber",
+}
+_SHOWN_OF_SERVICES = {
+    "worklist": "PatientID PatientName AccessionNumber StudyInstanceUID RequestedProcedureDescription "
+    "ScheduledProcedureStepSequence[0].ScheduledProcedureStepID "
+    "ScheduledProcedureStepSequence[0].ScheduledStationAETitle "
+    "ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartDate "
+    "ScheduledProcedureStepSequence[0].Modality",
+    "unified_procedure_step": "SOPInstanceUID PatientID PatientName ProcedureStepState ProcedureStepLabel",
+    "defined_procedure_protocol": "SOPInstanceUID SOPClassUID",
+}
+"""What is asked for unless keys without a value say it."""
+
+
+@click.command(
+    epilog="\b\nExamples\n"
+    "  gateway find pacs PatientID=P-001\n"
+    "  gateway find all StudyDate=20260101- ModalitiesInStudy=MR --format json\n"
+    "  gateway find pacs StudyInstanceUID=1.2.3 --level series\n"
+    "  gateway find ris ScheduledProcedureStepSequence[0].Modality=MR --model worklist"
+)
+@click.argument("peer", metavar="PEER|all|local|HOST:PORT")
+@click.argument("keys", nargs=-1, metavar="[KEY[=VALUE]]...")
+@click.option(
+    "--level",
+    type=click.Choice([level.value.lower() for level in QueryLevel], case_sensitive=False),
+    default="study",
+    show_default=True,
+    help="Query/Retrieve Level.",
+)
+@click.option(
+    "--model",
+    type=click.Choice([*ROOTS, *SERVICES]),
+    default=None,
+    help="Information model  [default: study, for --level patient patient].",
+)
+@rules_option
+@CALLING
+@CALLED
+@click.option("--limit", type=click.IntRange(0), default=0, metavar="NUMBER", help="The most answers; 0 is all.")
+@click.option("--timeout", type=Duration(), default=30.0, show_default="30 s", help="Of each place that is asked.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Output."
+)
+def find(
+    peer: str,
+    keys: tuple[str, ...],
+    level: str,
+    model: str | None,
+    rules: Path,
+    calling_ae: str,
+    called_ae: str,
+    limit: int,
+    timeout: float,
+    form: str,
+) -> None:
+    """Ask a peer what it has (C-FIND); `all`: every source of the rules, merged; `local`: what the gateway holds.
+
+    KEY is a keyword, a tag or a path; without a VALUE it is only shown. VALUE may hold wild cards, a range of dates or
+    times, several values with backslashes. Exits 1 when a place did not answer.
+    """
+    at = QueryLevel(level.upper())
+    model = model or ("patient" if at is QueryLevel.PATIENT else "study")
+    if model in ROOTS and at not in LEVELS_OF_ROOT[ROOTS[model]]:
+        raise click.UsageError(f"--model {model} has no --level {level}")
+    service = SERVICES.get(model, "")
+    wanted, columns = _keys(keys, _SHOWN_OF_SERVICES[service] if service else _SHOWN[at])
+    if not service:
+        wanted.setdefault(UNIQUE[at], ())
+    inquiry = Inquiry(wanted, at, ROOTS.get(model, "study"), service, limit, timeout)
+    inquirer = Inquirer(_places(peer, rules, calling_ae, called_ae, service), inquiry)
+    try:
+        with logs.warnings_to_stderr():
+            answers = asyncio.run(_all(inquirer))
+    except (GatewayError, ValueError) as error:
+        fail(str(error))
+    _show(answers, columns, form)
+    for failure in inquirer.failures:
+        click.echo(f"{failure.source}: {failure.reason}", err=True)
+    if inquirer.failures:
+        fail(f"incomplete: {count(len(inquirer.failures), 'place')} did not answer")
+
+
+async def _all(inquirer: Inquirer) -> list[Attributes]:
+    async with aclosing(inquirer.answers()) as answers:
+        return [answer async for answer in answers]
+
+
+def _places(peer: str, rules: Path, calling_ae: str, called_ae: str, service: str) -> Places:
+    if peer not in (ALL, LOCAL):
+        place, own = addressed(peer, rules, calling_ae, called_ae)
+        return Places(own, (place,))
+    found = usable_table(rules)
+    settings, own = found.query_retrieve, calling_ae or found.settings.ae_title
+    path = found.settings.queue_path
+    if peer == LOCAL:
+        if service:
+            raise click.UsageError(f"the gateway itself knows nothing of --model {service}")
+        return Places(own, (), path)
+    names = settings.relay.get(service, ()) if service else settings.sources
+    peers = tuple(
+        replace(found.peers[name], calling_ae_title=calling_ae or found.peers[name].calling_ae_title) for name in names
+    )
+    is_local = settings.is_local and not service
+    if not peers and not is_local:
+        raise click.UsageError(f"the rules name nobody to ask: see `query_retrieve` in {rules}")
+    return Places(own, peers, path if is_local else "", settings.local_rank)
+
+
+def _calling(peer: Peer, calling_ae: str) -> Peer:
+    return replace(peer, calling_ae_title=calling_ae) if calling_ae else peer
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+def _keys(words: Sequence[str], shown: str) -> tuple[dict[int, Value], list[AttributePath]]:
+    """The identifier, and what is shown of its answers, in order."""
+    wanted: dict[int, Any] = {}
+    columns: list[AttributePath] = []
+    is_chosen = any("=" not in word for word in words)
+    for word in (*words, *(() if is_chosen else shown.split())):
+        name, _, value = word.partition("=")
+        try:
+            path = parse(name)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="KEY") from None
+        if path.is_by_creator or path.tag == SPECIFIC_CHARACTER_SET or any(index for _, index in path.steps):
+            raise click.BadParameter(f"{name} cannot be asked for", param_hint="KEY")
+        if all(path.tag != other.tag or path.steps != other.steps for other in columns):
+            columns.append(path)
+            _put(wanted, path, tuple(value.split("\\")) if value else ())
+    return wanted, columns
+
+
+def _put(wanted: dict[int, Any], path: AttributePath, value: Value) -> None:
+    level = wanted
+    for sequence, _ in path.steps:
+        (level,) = level.setdefault(sequence, ({},))
+    level[path.tag] = value
+
+
+# --- output -------------------------------------------------------------------------------------------------------
+
+
+def _show(answers: Sequence[Attributes], columns: Sequence[AttributePath], form: str) -> None:
+    if form == "json":
+        click.echo(json.dumps([_as_json(answer) for answer in answers], indent=2, ensure_ascii=False))
+        return
+    if answers:
+        heads = [name_of(path.tag) for path in columns]
+        click.echo(table(heads, [[_printable(_texts(answer, path)) for path in columns] for answer in answers]))
+    click.echo(count(len(answers), "answer"), err=True)
+
+
+def _texts(answer: Attributes, path: AttributePath) -> str:
+    for sequence, _ in path.steps:
+        answer = next(iter(_items(answer.get(sequence, ()))), {})
+    value = answer.get(path.tag, ())
+    items = _items(value)
+    return count(len(items), "item") if items else "\\".join(str(each) for each in value)
+
+
+def _items(value: Value) -> list[Item]:
+    return [item for item in value if not isinstance(item, str)]
+
+
+def _printable(text: str) -> str:
+    """Peers' texts do not command terminals."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _as_json(answer: Attributes) -> dict[str, Any]:
+    return {_keyword(tag): _value(answer[tag]) for tag in sorted(answer) if tag != SPECIFIC_CHARACTER_SET}
+
+
+def _keyword(tag: int) -> str:
+    name = name_of(tag)
+    return name if name.isidentifier() and tag_of(name) == tag else f"{tag:08X}"
+
+
+def _value(value: Value) -> Any:
+    found = [each if isinstance(each, str) else _as_json(each) for each in value]
+    if any(isinstance(each, dict) for each in found):
+        return found
+    return found[0] if len(found) == 1 else found or ""
