@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.dimse.asking import as_store_scp
 from gateway.dimse.client import associate
-from gateway.dimse.responses import Response, Responses
+from gateway.dimse.message import Command
+from gateway.dimse.responses import OnStore, Response, Responses
 from gateway.model import Peer, ProposedContext, Value
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
 from gateway.query.identifier import IdentifierEncoder
@@ -19,8 +21,12 @@ from tests.support.processes import program, run
 from tests.support.spread import STUDY_UID
 
 STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.3"
 SPREAD: Mapping[int, Value] = {QUERY_RETRIEVE_LEVEL: ("STUDY",), STUDY_INSTANCE_UID: (STUDY_UID,)}
 """Identifier of the whole study of `tests.support.spread`."""
+
+Identifier = Mapping[int, Value] | bytes
+"""What is asked, or the bytes of it in Implicit VR Little Endian."""
 
 _COUNTER = r"(?:Completed|Failed|Warning) Suboperations\s*: (\d+|none)"
 
@@ -93,6 +99,28 @@ def read_retrieved(log: str) -> Retrieved:
     return Retrieved(int(statuses[-1], 16) if statuses else None, counters, log)
 
 
+def elements(response: Response) -> Command:
+    """What is not in every response."""
+    always = (
+        "CommandGroupLength",
+        "AffectedSOPClassUID",
+        "CommandField",
+        "MessageIDBeingRespondedTo",
+        "CommandDataSetType",
+    )
+    return {keyword: value for keyword, value in response.command.items() if keyword not in always}
+
+
+def counters(completed: int, failed: int, warning: int, remaining: int | None = None) -> Command:
+    """As they stand in a response."""
+    found: Command = {
+        "NumberOfCompletedSuboperations": completed,
+        "NumberOfFailedSuboperations": failed,
+        "NumberOfWarningSuboperations": warning,
+    }
+    return found if remaining is None else {**found, "NumberOfRemainingSuboperations": remaining}
+
+
 class Moving:
     """Our own requestor: the exact elements of the responses."""
 
@@ -101,24 +129,43 @@ class Moving:
 
     @contextlib.asynccontextmanager
     async def begun(
-        self, destination: str, identifier: Mapping[int, Value], sop_class_uid: str = STUDY_MOVE
+        self, destination: str, identifier: Identifier, sop_class_uid: str = STUDY_MOVE, priority: int = 0
     ) -> AsyncIterator[Responses]:
         """The responses to one C-MOVE."""
         contexts = [ProposedContext(sop_class_uid, ("1.2.840.10008.1.2",))]
         association = await associate(self._peer, own_ae_title="VIEWER", contexts=contexts)
         try:
-            encoded = IdentifierEncoder("1.2.840.10008.1.2")(identifier)
-            async with association.c_move(encoded, sop_class_uid=sop_class_uid, destination=destination) as responses:
+            encoded = _encoded(identifier)
+            moving = association.c_move(
+                encoded, sop_class_uid=sop_class_uid, destination=destination, priority=priority
+            )
+            async with moving as responses:
                 yield responses
         finally:
             await association.release()
 
-    async def move(
-        self, destination: str, identifier: Mapping[int, Value], sop_class_uid: str = STUDY_MOVE
-    ) -> Response:
+    async def move(self, destination: str, identifier: Identifier, sop_class_uid: str = STUDY_MOVE) -> Response:
         """The final response."""
         async with self.begun(destination, identifier, sop_class_uid) as responses:
             return await responses.final()
+
+    async def get(
+        self,
+        identifier: Identifier,
+        on_store: OnStore,
+        sop_class_uid: str = STUDY_GET,
+        storage: Sequence[ProposedContext] = (),
+    ) -> Response:
+        """The final response to a C-GET; `on_store` gets the instances."""
+        contexts = [ProposedContext(sop_class_uid, ("1.2.840.10008.1.2",)), *storage]
+        peer = as_store_scp(self._peer, (context.abstract_syntax for context in storage))
+        association = await associate(peer, own_ae_title="VIEWER", contexts=contexts)
+        try:
+            encoded = _encoded(identifier)
+            async with association.c_get(encoded, sop_class_uid=sop_class_uid, on_store=on_store) as responses:
+                return await responses.final()
+        finally:
+            await association.release()
 
     async def study(self, destination: str) -> Response:
         """Of the C-MOVE of the spread study."""
@@ -134,3 +181,7 @@ class Moving:
             began_s = time.monotonic()
             responses.cancel()
             return await responses.final(), time.monotonic() - began_s
+
+
+def _encoded(identifier: Identifier) -> bytes:
+    return identifier if isinstance(identifier, bytes) else IdentifierEncoder("1.2.840.10008.1.2")(identifier)
