@@ -114,10 +114,11 @@ OBJECTS: tuple[dict[str, Any], ...] = (
 def write_objects(folder: Path) -> list[Path]:
     """`OBJECTS` as DICOM files (PS3.10 §7.1)."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write(folder / f"{number}.dcm", each) for number, each in enumerate(OBJECTS)]
+    return [write_object(folder / f"{number}.dcm", each) for number, each in enumerate(OBJECTS)]
 
 
-def _write(path: Path, keywords: Mapping[str, Any]) -> Path:
+def write_object(path: Path, keywords: Mapping[str, Any]) -> Path:
+    """One object of these attributes as a DICOM file."""
     names: tuple[str, ...] = tuple(filter(None, (keywords.get("SpecificCharacterSet", ""),)))
     encode = IdentifierEncoder(EXPLICIT, names)
     meta: dict[int, Value] = {
