@@ -201,7 +201,7 @@ class Committer(threading.Thread):
             nonlocal is_noted
             try:
                 return redo.encode(now, [(_with_payload(each), each.routes) for each in acceptances])
-            except ValueError:  # text that has no UTF-8: one in a million, and the queue knows what to do with it
+            except (ValueError, TypeError, OverflowError):  # text that has no UTF-8: the queue knows what to do with it
                 is_noted = False
                 return b""
 

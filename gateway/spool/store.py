@@ -62,6 +62,7 @@ class SpoolStore:
         self._reader = PayloadReader(self.root, spool.large_object_bytes)
         self._active: Segment | None = None
         self._active_name = ""
+        self._end = NOWHERE
         self._segment_numbers = itertools.count(1)
         self._file_numbers = itertools.count(1)
         self._arriving: set[str] = set()
@@ -130,12 +131,13 @@ class SpoolStore:
             # After a failed sync the kernel may call pages clean that never reached the disk: write there no more.
             self.retire()
             raise SpoolFull(f"spool {self.root}: {error}") from error
+        self._end = Position(active.name, active.size_bytes)
         return refs
 
     @property
     def end(self) -> Position:
-        """Behind what was appended last."""
-        return Position(self._active_name, self._active.size_bytes if self._active is not None else 0)
+        """Behind what was appended last, in a segment that may be retired by now."""
+        return self._end
 
     def _segment(self) -> Segment:
         if self._active is not None and self._active.size_bytes >= self._spool.segment_bytes:
