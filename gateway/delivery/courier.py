@@ -421,7 +421,7 @@ class Courier:
         if self._is_given_up(delivery):
             self._expire(delivery, str(error), seconds)
         else:
-            self._ledger.deferred(delivery, str(error), delivery.due_at, seconds)
+            self._ledger.deferred(delivery, str(error), self._ledger.place_of(delivery), seconds)
         self._wake.set()
 
     def _peer_answered(self) -> None:

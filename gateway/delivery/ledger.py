@@ -60,7 +60,12 @@ class Ledger:
 
     def returned(self, delivery: Delivery) -> None:
         """Not tried: back to its place in the queue."""
-        self._add(delivery, DeliveryState.PENDING, "returned", None, 0.0, delivery.reason, due_at=delivery.due_at)
+        due_at = self.place_of(delivery)
+        self._add(delivery, DeliveryState.PENDING, "returned", None, 0.0, delivery.reason, due_at=due_at)
+
+    def place_of(self, delivery: Delivery) -> datetime:
+        """When it was due as it was claimed; now, when the clock was set back since."""
+        return min(delivery.due_at, self._now())
 
     async def return_all(self) -> None:
         """At the very end: what is in hand goes back, and what is not settled yet is settled."""

@@ -110,7 +110,8 @@ def our_errors(path: Path) -> Generator[None]:
 
     Raises:
         SpoolFull: no room, or the disk failed.
-        Temporary: another process held the queue for longer than the busy time-out, or the statement was interrupted.
+        Temporary: another process held the queue for longer than the busy time-out, the statement was interrupted, or
+            this process is short of memory or descriptors.
         QueueBroken: the file is damaged.
     """
     try:
@@ -119,6 +120,8 @@ def our_errors(path: Path) -> Generator[None]:
         raise SpoolFull(f"queue {path}: the disk takes no more: {error}") from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise Temporary(f"queue {path}: another process holds it: {error}") from error
+    except (apsw.NoMemError, apsw.CantOpenError) as error:
+        raise Temporary(f"queue {path}: this process is short of memory or descriptors: {error}") from error
     except apsw.InterruptError as error:
         raise Temporary(f"queue {path}: the statement was interrupted") from error
     except (apsw.CorruptError, apsw.NotADBError) as error:

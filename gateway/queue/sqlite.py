@@ -6,7 +6,7 @@ import builtins
 import dataclasses
 import json
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ ATTEMPTS_KEPT = 20
 """Per delivery; the oldest go."""
 
 CLOCK_STEP_US = 3600 * 1_000_000
-"""A clock that is set back by up to this much does not change the order of arrival."""
+"""A clock that is set back by up to this much does not change the order of arrival; by more, all that waits is due."""
 
 ASSOCIATIONS_CACHED = 4096
 
@@ -118,6 +118,24 @@ class SQLiteQueue:
                 raise
             if self._log_pages >= PAGES_BEFORE_CHECKPOINT:
                 self._checkpoint()
+
+    @contextmanager
+    def _one_state(self) -> Generator[None]:
+        """Several statements that read see one state of the file, whatever other connections commit meanwhile."""
+        with our_errors(self.path):
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._end_reading()
+
+    def _end_reading(self) -> None:
+        while self._connection.in_transaction:
+            with suppress(apsw.InterruptError):  # meant for the statement before
+                self._connection.execute("ROLLBACK")
 
     def _log_grew(self, connection: apsw.Connection, database: str, pages: int) -> int:
         self._log_pages = pages
@@ -269,7 +287,16 @@ class SQLiteQueue:
     def _horizon(self, now_us: int) -> int:
         """The present, or the newest arrival when the clock was set back a little."""
         newest = self._known.created_at
+        if newest > now_us + CLOCK_STEP_US:
+            self._clock_was_set_back(now_us)
         return newest if now_us < newest <= now_us + CLOCK_STEP_US else now_us
+
+    def _clock_was_set_back(self, now_us: int) -> None:
+        """Nothing waits for the time that the clock showed before: it may have been years ahead."""
+        delayed = self._do("clock_was_set_back", now=now_us)
+        self._do("settled_in_future", now=now_us)
+        self._known.created_at = now_us
+        log.warning("queue.clock_was_set_back", path=str(self.path), deliveries=delayed)
 
     # --- working ------------------------------------------------------------------------------------------------
 
@@ -333,7 +360,7 @@ class SQLiteQueue:
 
     def list(self, which: DeliveryFilter, limit: int) -> builtins.list[Delivery]:
         """Deliveries that fit, oldest first."""
-        with our_errors(self.path):
+        with self._one_state():
             return self._read(self._find(which, limit))
 
     def attempts(self, delivery_id: int) -> builtins.list[Attempt]:
@@ -448,7 +475,7 @@ class SQLiteQueue:
 
     def matches(self, query: Query, keys: Sequence[int]) -> builtins.list[Attributes]:
         """What a response to `query` says of each; what was forgotten meanwhile is left out."""
-        with our_errors(self.path):
+        with self._one_state():
             return self._index.matches(query, keys)
 
     def find_instances(self, query: Query) -> Sequence[int]:
@@ -458,7 +485,7 @@ class SQLiteQueue:
 
     def instances(self, instance_ids: Sequence[int]) -> builtins.list[Instance]:
         """These instances, in order; what was forgotten meanwhile is left out."""
-        with our_errors(self.path):
+        with self._one_state():
             found = self._json("read_instances", ids=batch(builtins.list(instance_ids)))
             self._load_facts({row[rows.INSTANCE_ASSOCIATION_COLUMN] for row in found})
             return [rows.instance(row, self._facts) for row in found]

@@ -372,7 +372,44 @@ def test_a_clock_that_was_far_ahead_does_not_hold_arrivals_back(queue: SQLiteQue
     accept(queue, 2, at_clock=clock)
     with queue.transaction():
         claimed = queue.claim("pacs", 10, 60.0, NOON)
-    assert [each.instance.sop_instance_uid for each in claimed] == ["1.2.3.4.5.2"]
+    assert [each.instance.sop_instance_uid for each in claimed] == ["1.2.3.4.5.1", "1.2.3.4.5.2"]
+
+
+def test_nothing_waits_for_what_a_clock_showed_that_was_years_ahead(queue: SQLiteQueue, clock: Clock) -> None:
+    clock.at = ahead = NOON + timedelta(days=5000)
+    accept(queue, 1, 2, 3, 4, at_clock=clock)
+    with queue.transaction():
+        delivered, deferred, leased = queue.claim("pacs", 3, 60.0, clock())
+        due_at = ahead + timedelta(seconds=10)
+        queue.settle([settlement(delivered), settlement(deferred, DeliveryState.PENDING, due_at=due_at)])
+    clock.at = NOON
+    with queue.transaction():
+        claimed = queue.claim("pacs", 10, 60.0, NOON)
+        assert [each.instance.sop_instance_uid for each in claimed] == ["1.2.3.4.5.2", "1.2.3.4.5.4"]
+        assert [each.created_at for each in claimed] == [NOON, NOON], "their age counts from now"
+        assert queue.settle([settlement(leased, DeliveryState.PENDING, due_at=NOON, is_attempt=False)]) == 1
+        (given_back,) = queue.claim("pacs", 10, 60.0, NOON)
+        assert given_back.instance.sop_instance_uid == "1.2.3.4.5.3"
+        assert queue.forget(NOON + timedelta(seconds=1), 10) == 1, "retention begins now, not in years"
+
+
+def test_what_goes_while_it_is_listed_is_listed_as_it_was(queue: SQLiteQueue, clock: Clock) -> None:
+    """The statements of one answer see one state of the file."""
+    accept(queue, 1, at_clock=clock)
+    reader = SQLiteQueue(queue.path, now=clock)
+
+    def forget_meanwhile(cursor: object, statement: str, values: object) -> bool:
+        if statement == SQL["read_associations"]:
+            with queue.transaction():
+                queue.discard(ANY)
+                queue.forget(clock.advance(1), 10)
+        return True
+
+    reader._connection.exec_trace = forget_meanwhile
+    (found,) = reader.list(ANY, 10)
+    assert found.instance.association == FACTS
+    assert reader.list(ANY, 10) == [], "nothing of the old state is kept"
+    reader.close()
 
 
 def test_retries_wait_their_time_though_the_clock_was_set_back(queue: SQLiteQueue, clock: Clock) -> None:

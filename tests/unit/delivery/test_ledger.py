@@ -1,0 +1,47 @@
+"""What goes back to the queue takes its place there, also when the clock was set back meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.delivery.ledger import Ledger
+from gateway.model import Settlement
+from gateway.queue.sqlite import SQLiteQueue
+from tests.contract.samples import NOON, TO_PACS, Clock, instance
+from tests.unit.delivery.fakes import Counts, MemoryJournal
+
+
+class Settlements(MemoryJournal):
+    """Keeps what it is told to settle."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> int:
+        self.settled = list(settlements)
+        return len(settlements)
+
+
+@pytest.mark.parametrize(
+    ("due_at", "comes_back_at"),
+    [(NOON - timedelta(hours=1), NOON - timedelta(hours=1)), (NOON + timedelta(days=5000), NOON)],
+    ids=["as it was claimed", "the clock was set back"],
+)
+async def test_what_goes_back_waits_for_no_time_that_the_clock_showed_before(
+    tmp_path: Path, due_at: datetime, comes_back_at: datetime
+) -> None:
+    clock = Clock()
+    queue = SQLiteQueue(tmp_path / "queue.db", now=clock)
+    with queue.transaction():
+        queue.accept(instance(1), [TO_PACS], clock())
+        (claimed,) = queue.claim("pacs", 1, 60.0, clock())
+    queue.close()
+    journal = Settlements(clock)
+    ledger = Ledger(journal, "pacs", Counts(), clock)
+    delivery = replace(claimed, due_at=due_at)
+    assert ledger.claimed(delivery)
+    ledger.returned(delivery)
+    await ledger.return_all()
+    assert [each.due_at for each in journal.settled] == [comes_back_at]
