@@ -11,6 +11,7 @@ from gateway.cli.explain import explain
 from gateway.cli.find import find
 from gateway.cli.network import echo, send
 from gateway.cli.queue import queue
+from gateway.cli.retrieve import get, move
 from gateway.cli.rules import schema, validate
 from gateway.cli.running import reload, run, status
 from gateway.cli.test import test
@@ -39,5 +40,22 @@ def main() -> None:
     """
 
 
-for command in (run, validate, schema, explain, test, configuration, echo, find, send, queue, status, reload, demo):
+COMMANDS = (
+    run,
+    validate,
+    schema,
+    explain,
+    test,
+    configuration,
+    echo,
+    find,
+    move,
+    get,
+    send,
+    queue,
+    status,
+    reload,
+    demo,
+)
+for command in COMMANDS:
     main.add_command(command)

@@ -25,7 +25,7 @@ LAYERS = [
         "queue",
         "metrics",
     },
-    {"life", "scu", "inquiry", "rehearsal"},
+    {"life", "scu", "inquiry", "retrieval", "rehearsal"},
     {"explaining", "rule_tests"},
     {"app"},
     {"cli", "demo"},
