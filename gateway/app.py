@@ -81,7 +81,10 @@ class Gateway:
             keep_s=lambda: self.live.current.query_retrieve.keep_s,
         )
         self.index = IndexReader(lambda: SQLiteQueue(settings.queue_path, must_exist=True))
-        self.converter = ConversionPool(settings.conversion, settings.spool.path, self.metrics)
+        spool = settings.spool
+        self.converter = ConversionPool(
+            settings.conversion, spool.path, self.metrics, min_free_bytes=spool.min_free_bytes
+        )
         sources = Sources(AssociationPool(settings.ae_title, self.metrics))
         self.queries = QueryDesk(self.index, sources, meter=self.metrics)
         self.mailbox = Mailbox(Path(settings.spool.path) / "retrieves", self.journal.receiver)

@@ -20,6 +20,8 @@ from typing import Any
 
 LINE_BYTES = 1 << 20
 """Longest line of JSON."""
+STEP_BYTES = 32 * 1024**2
+"""After each of these that is written the room is looked at."""
 OUT_OF_MEMORY = 71
 """Exit code after a MemoryError was answered: who knows what is left of the heap."""
 SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS})
@@ -85,8 +87,9 @@ def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[s
     limit = _Limit(job["memory_bytes"], job["time_limit_s"])
     try:
         view = _mapped(source, limit.grow)
-        done = kinds[job["kind"]](view, job["transfer_syntax_uid"], job["settings"], Scratch(folder, limit.grow))
-        length_bytes = _write(result, done.pieces)
+        scratch = Scratch(folder, limit.grow, job["keep_free_bytes"])
+        done = kinds[job["kind"]](view, job["transfer_syntax_uid"], job["settings"], scratch)
+        length_bytes = _write(result, done.pieces, scratch.check_room)
     except GatewayError as error:
         return {"outcome": "refused", "reason": f"{error}{limit.note()}"}
     except MemoryError:
@@ -171,14 +174,18 @@ def _mapped(descriptor: int, grow: Callable[[int], None]) -> memoryview:
     return memoryview(mmap.mmap(descriptor, length_bytes, access=mmap.ACCESS_READ))
 
 
-def _write(descriptor: int, pieces: list[bytes | memoryview]) -> int:
+def _write(descriptor: int, pieces: list[bytes | memoryview], check_room: Callable[[], None]) -> int:
     """The pieces in order; their length."""
-    total = 0
+    total = unseen = 0
     for piece in pieces:
         view = memoryview(piece).cast("B")
-        total += len(view)
         while view:
-            view = view[os.write(descriptor, view) :]
+            if unseen >= STEP_BYTES:
+                check_room()
+                unseen = 0
+            written = os.write(descriptor, view[:STEP_BYTES])
+            view = view[written:]
+            total, unseen = total + written, unseen + written
     return total
 
 

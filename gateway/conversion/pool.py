@@ -17,6 +17,7 @@ import structlog
 
 from gateway.conversion.process import Answer, WorkerDied, WorkerProcess, WorkerTooSlow
 from gateway.dataset.codecs import short_name
+from gateway.dataset.scratch import Scratch
 from gateway.model import ConversionLimits
 from gateway.ports import Conversion, Converted, EncodedDataSet, Meter, Refusal, Temporary
 from gateway.spool.body import FileDataSet
@@ -24,6 +25,8 @@ from gateway.spool.body import FileDataSet
 log = structlog.get_logger()
 
 CHUNK_BYTES = 1024**2
+CHECKED_CHUNKS = 32
+"""After each of these the room is looked at."""
 IDLE_S = 60.0
 """A worker without a job is kept this long: starting one costs half a second and holds up to 100 MB."""
 MOST_JOBS = 1000
@@ -38,7 +41,11 @@ _REASONS = {
 
 
 class ConversionPool:
-    """`gateway.ports.Converter` by worker processes; `folder` is for objects on their way, in files without names."""
+    """`gateway.ports.Converter` by worker processes; `folder` is for objects on their way, in files without names.
+
+    Of the `min_free_bytes` of its file system conversions leave half alone. Incoming objects stop sooner, at all of it,
+    so that what is stored can still be converted, sent and removed.
+    """
 
     def __init__(
         self,
@@ -46,6 +53,7 @@ class ConversionPool:
         folder: str,
         meter: Meter,
         *,
+        min_free_bytes: int = 0,
         idle_s: float = IDLE_S,
         module: str = CHILD,
         events: Any = log,
@@ -53,6 +61,7 @@ class ConversionPool:
         self._limits = limits
         self._folder = folder
         self._meter = meter
+        self._keep_free_bytes = min_free_bytes // 2
         self._idle_s = idle_s
         self._module = module
         self._log = events
@@ -107,6 +116,7 @@ class ConversionPool:
             "transfer_syntax_uid": transfer_syntax_uid,
             "memory_bytes": self._limits.memory_bytes,
             "time_limit_s": self._limits.time_limit_s,
+            "keep_free_bytes": self._keep_free_bytes,
         }
         with await self._source(body) as source:
             for _ in range(TRIES):
@@ -121,7 +131,7 @@ class ConversionPool:
         raise ConversionFailed("crashed", f"the codec crashed, {TRIES} times ({died})")
 
     async def _source(self, body: EncodedDataSet) -> IO[bytes]:
-        copying = asyncio.ensure_future(asyncio.to_thread(_copied, body, self._folder))
+        copying = asyncio.ensure_future(asyncio.to_thread(_copied, body, self._folder, self._keep_free_bytes))
         try:
             return await asyncio.shield(copying)
         except OSError as error:
@@ -208,11 +218,14 @@ def _file(folder: str) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=folder, buffering=0)
 
 
-def _copied(body: EncodedDataSet, folder: str) -> IO[bytes]:
+def _copied(body: EncodedDataSet, folder: str, keep_free_bytes: int) -> IO[bytes]:
     """All of `body` in a file, so that the worker needs nothing of the spool; what is stored is checked on the way."""
     file = _file(folder)
+    scratch = Scratch(folder, keep_free_bytes=keep_free_bytes)
     try:
-        for chunk in body.chunks(CHUNK_BYTES):
+        for index, chunk in enumerate(body.chunks(CHUNK_BYTES)):
+            if index % CHECKED_CHUNKS == 0:
+                scratch.check_room()
             view = memoryview(chunk)
             while view:
                 view = view[os.write(file.fileno(), view) :]

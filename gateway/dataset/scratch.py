@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
+import os
 import tempfile
 from collections.abc import Callable, Iterable
 from typing import IO
 
+STEP_BYTES = 32 * 1024**2
+"""After each of these the room is looked at."""
 Buffer = bytes | bytearray | memoryview
 Pieces = list[bytes | memoryview]
 
@@ -22,11 +26,26 @@ class Scratch:
     """Makes room in `folder`, or in the system's folder for temporary files. What it gave lives as long as its views.
 
     `before_mapping` is told how many bytes are going to be mapped: they count for a limit of the address space.
+    `keep_free_bytes` of the file system are for others.
     """
 
-    def __init__(self, folder: str | None = None, before_mapping: Callable[[int], None] = _nothing) -> None:
+    def __init__(
+        self,
+        folder: str | None = None,
+        before_mapping: Callable[[int], None] = _nothing,
+        keep_free_bytes: int = 0,
+    ) -> None:
         self.folder = folder
         self.before_mapping = before_mapping
+        self._keep_free_bytes = keep_free_bytes
+
+    def check_room(self) -> None:
+        """Raises OSError as a disk that is full does, while there is still some room."""
+        if not self._keep_free_bytes:
+            return
+        found = os.statvfs(self.folder or tempfile.gettempdir())
+        if found.f_bavail * found.f_frsize < self._keep_free_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def gathering(self) -> Gathering:
         """An empty one."""
@@ -51,15 +70,22 @@ class Gathering:
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
         self.length_bytes = 0
+        self._unseen_bytes = 0
+        """Written since the room was looked at."""
 
     def add(self, piece: Buffer) -> None:
-        """Raises OSError when the disk is full."""
+        """Raises OSError when the disk is full, or nearly so."""
         self.length_bytes += len(piece)
         if self._file is not None:
             self._file.write(piece)
+            self._unseen_bytes += len(piece)
+            if self._unseen_bytes >= STEP_BYTES:
+                self._scratch.check_room()
+                self._unseen_bytes = 0
             return
         self._memory += piece
         if len(self._memory) > MEMORY_BYTES:
+            self._scratch.check_room()
             self._file = tempfile.TemporaryFile(dir=self._scratch.folder)  # noqa: SIM115 - closed by `view`
             self._file.write(self._memory)
             self._memory = bytearray()

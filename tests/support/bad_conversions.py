@@ -18,7 +18,9 @@ from gateway.dataset.transcode import Transcoded
 
 
 def copy(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
-    """The same again."""
+    """The same again; `marker` is a file that is made first, `takes_s` how long it takes."""
+    if "marker" in settings:
+        Path(settings["marker"]).touch()
     time.sleep(settings.get("takes_s", 0.0))
     return Transcoded([view], transfer_syntax_uid)
 
@@ -51,6 +53,13 @@ def fail(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch
     raise ValueError(f"cannot read {bytes(view)!r}")
 
 
+def swell(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
+    """Writes more than there is room for."""
+    full = Scratch(scratch.folder, scratch.before_mapping, keep_free_bytes=1 << 62).gathering()
+    while True:
+        full.add(bytes(1024**2))
+
+
 def environment(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
     """What the worker sees of its surroundings, as JSON."""
     files = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists()]
@@ -64,6 +73,7 @@ conversions.KINDS = {
     "hang": hang,
     "eat": eat,
     "fail": fail,
+    "swell": swell,
     "environment": environment,
 }
 

@@ -8,8 +8,9 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -207,17 +208,47 @@ async def test_workers_go_home_when_nothing_comes(start: Start, meter: Meter) ->
     assert await copied(pool) == SOURCE
 
 
-async def test_a_conversion_that_is_given_up_ends_its_worker(start: Start) -> None:
+async def test_a_conversion_that_is_given_up_ends_its_worker(start: Start, tmp_path: Path) -> None:
     pool = start()
-    await copied(pool)
+    marker = tmp_path / "begun"
+    working = asyncio.create_task(copied(pool, takes_s=20.0, marker=str(marker)))
+    await until(marker.exists, 10.0, "it works")
     (pid,) = pool.pids
-    working = asyncio.create_task(copied(pool, takes_s=20.0))
-    await until(lambda: not working.done() and Path(f"/proc/{pid}/wchan").exists(), 5.0, "it works")
-    await asyncio.sleep(0)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
+    await until(lambda: not is_alive(pid), 5.0, "the worker is gone")
     assert await copied(pool) == SOURCE
+
+
+class SlowBody(InMemoryDataSet):
+    """Comes in two pieces; the second when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__([SOURCE])
+        self.is_begun, self.may_end, self.has_ended = threading.Event(), threading.Event(), False
+
+    def chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
+        yield SOURCE[:4]
+        self.is_begun.set()
+        self.may_end.wait(10.0)
+        yield SOURCE[4:]
+        self.has_ended = True
+
+
+async def test_a_conversion_that_is_given_up_while_its_source_is_read_waits_for_the_reader(start: Start) -> None:
+    """Whoever gives it up closes the body: nobody may read it any more."""
+    pool, slow = start(), SlowBody()
+    copying = asyncio.create_task(pool.convert(slow, EXPLICIT, COPY))
+    await until(slow.is_begun.is_set, 5.0, "it is read")
+    copying.cancel()
+    await asyncio.sleep(0)
+    assert not copying.done()
+    slow.may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    assert slow.has_ended
+    assert pool.pids == ()
 
 
 async def test_closing_ends_everything(start: Start) -> None:
@@ -244,6 +275,22 @@ async def test_no_room(meter: Meter, tmp_path: Path) -> None:
     with pytest.raises(Temporary, match="no room"):
         await copied(pool)
     assert meter.counted == {("ExplicitVRLittleEndian", "copy", "deferred"): 1}
+
+
+async def test_room_that_is_kept_for_others(meter: Meter, tmp_path: Path) -> None:
+    """The disk is not full, but this far conversions do not go."""
+    pool = ConversionPool(ConversionLimits(), str(tmp_path), meter, module=BAD, min_free_bytes=1 << 62)
+    with pytest.raises(Temporary, match="no room for a conversion: No space left"):
+        await copied(pool)
+    assert pool.pids == ()
+
+
+async def test_a_worker_that_finds_no_room_leaves_it_for_later(start: Start, meter: Meter) -> None:
+    pool = start()
+    with pytest.raises(Temporary, match="no room for a conversion: No space left"):
+        await pool.convert(body(), EXPLICIT, Conversion("swell"))
+    assert meter.counted == {("ExplicitVRLittleEndian", "swell", "deferred"): 1}
+    assert await copied(pool) == SOURCE
 
 
 async def test_workers_know_no_secrets(start: Start) -> None:

@@ -358,6 +358,15 @@ def test_large_objects_pass_by_a_file(scratch: Scratch, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_room_is_left_for_others(tmp_path: Path) -> None:
+    full = Scratch(str(tmp_path), keep_free_bytes=1 << 62)
+    small = image().encoded()
+    assert to(small, EXPLICIT, RLE, full)  # what is in memory needs none
+    with pytest.raises(OSError, match="No space left"):
+        full.joined([bytes(MEMORY_BYTES), b"and one more"])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_to_native_leaves_native_alone(scratch: Scratch) -> None:
     native = memoryview(IMAGES["8 bit"].encoded())
     assert to_native(native, EXPLICIT, scratch) == [native]
