@@ -81,5 +81,5 @@ async def test_a_frame_that_is_too_large_for_the_memory(pool: ConversionPool, sy
 
 async def test_many_frames_need_the_memory_of_one(pool: ConversionPool) -> None:
     """80 MB of pixels with 64 MiB: frames go one by one, and what is made of them lies in files."""
-    large = Made(np.tile(np.arange(1000, dtype="u2"), (40, 1000, 1)), 16).encoded()
+    large = Made(np.broadcast_to(np.arange(40, dtype="u2")[:, None, None], (40, 1000, 1000)), 16).encoded()
     assert (await converted(pool, await converted(pool, large, EXPLICIT, RLE), RLE, EXPLICIT)) == large
