@@ -64,7 +64,10 @@ _TEXT_VRS: dict[str, _TextVR] = {
     "DA": _row(8, r"\d{8}", "a date as YYYYMMDD", _is_date),
     "DS": _row(16, r" *[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[Ee][+-]?\d+)? *", "a decimal number"),
     "DT": _row(
-        26, rf"\d{{4}}(?:\d\d(?:\d\d(?:{_TIME})?)?)?(?:[+-]\d{{4}})?", "a time as YYYYMMDDHHMMSS.FFFFFF", _is_datetime
+        26,
+        rf"\d{{4}}(?:\d\d(?:\d\d(?:{_TIME})?)?)?(?:[+-](?:0\d|1[0-4])[0-5]\d)?",
+        "a time as YYYYMMDDHHMMSS.FFFFFF",
+        _is_datetime,
     ),
     "IS": _row(12, r" *[+-]?\d+ *", "a whole number of 32 bits", _is_integer_string),
     "LO": _row(64, _LINE, _ON_ONE_LINE),

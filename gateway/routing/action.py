@@ -12,8 +12,9 @@ from typing import ClassVar, Final
 
 from gateway.dataset.dictionary import SEQUENCE, takes_count, vm_of
 from gateway.dataset.encode import problem_with
+from gateway.dataset.level import NEVER_EMPTY
 from gateway.dataset.private import vr_at
-from gateway.dataset.value import MAX_TEXT_BYTES, TEXT_WITH_BACKSLASH
+from gateway.dataset.value import BULK, MAX_TEXT_BYTES, TEXT_WITH_BACKSLASH
 from gateway.model import AttributePath
 from gateway.ports import Edit, Facts, Refusal, action
 from gateway.routing.attribute import called
@@ -214,8 +215,11 @@ class Move:
 
 
 def _problems_of_source(path: AttributePath, kind: str) -> Problems:
-    if vr_at(path) == SEQUENCE:
+    vr = vr_at(path) or ""
+    if vr == SEQUENCE:
         yield ("from",), f"{called(path)} is a sequence: {kind} takes attributes with a text"
+    elif all(one in BULK for one in vr.split(" or ")):
+        yield ("from",), f"{called(path)} holds binary data (VR {vr}): {kind} takes attributes with a text"
 
 
 def _pairs(source: AttributePath, target: AttributePath, facts: Facts) -> list[tuple[AttributePath, AttributePath]]:
@@ -263,6 +267,8 @@ def problems_of_constants(values: Mapping[SetTarget, Template]) -> Problems:
             continue
         constant = split(path, template.text)
         problem = _problem(path, constant)
+        if problem is None and not any(constant) and not path.steps and path.tag in NEVER_EMPTY:
+            problem = "cannot be empty"
         if problem is None and not takes_count(path.tag, len(constant)):
             problem = f"takes {vm_of(path.tag)} values, not {len(constant)}"
         if problem:
