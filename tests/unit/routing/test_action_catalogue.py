@@ -15,6 +15,7 @@ import pydicom
 import pytest
 from pydicom.filereader import read_dataset
 
+from gateway import ports
 from gateway.dataset.scan import Wanted, scan
 from gateway.dataset.splice import splice
 from gateway.model import AssociationFacts, AttributePath
@@ -124,6 +125,7 @@ _ALL = """
     0009111E 00091142 RequestAttributesSequence Modality PatientID
 """
 KEPT_ONLY: Expected = dict.fromkeys(_ALL.split())
+KEPT_TOO = ("Modality", "PatientID", "AccessionNumber", "OtherPatientIDs")
 
 ROWS: dict[str, tuple[object, Expected]] = {
     # --- set ---
@@ -159,7 +161,10 @@ ROWS: dict[str, tuple[object, Expected]] = {
     "if-missing-private": ({"set_if_missing": {BY_GENIE: "new"}}, {}),
     "if-missing-private-absent": ({"set_if_missing": {f"(0009,[{GENIE}],20)": "new"}}, {"00091120": ("new",)}),
     # --- append ---
-    "append-several": ({"append": {"ImageType": "RESEARCH"}}, {"ImageType": ("DERIVED", "SECONDARY", "RESEARCH")}),
+    "append-to-several-present": (
+        {"append": {"ImageType": "RESEARCH"}},
+        {"ImageType": ("DERIVED", "SECONDARY", "RESEARCH")},
+    ),
     "append-list": ({"append": {"OtherPatientIDs": ["D", "E"]}}, {"OtherPatientIDs": ("A1", "B2", "C3", "D", "E")}),
     "append-absent": ({"append": {"OtherPatientNames": "A^B"}}, {"OtherPatientNames": ("A^B",)}),
     "append-template": ({"append": {"ImageType": "{{ Modality }}"}}, {"ImageType": ("DERIVED", "SECONDARY", "MR")}),
@@ -262,7 +267,7 @@ ROWS: dict[str, tuple[object, Expected]] = {
     ),
     "replace-private": ({"replace": {"attributes": BY_GENIE, "pattern": "of ", "with": ""}}, {"00091110": ("GE",)}),
     # --- case ---
-    "case-upper": (
+    "case-present-upper": (
         {"case": {"attributes": "StudyDescription", "to": "upper"}},
         {"StudyDescription": ("MRI  SCH\xc4DEL",)},
     ),
@@ -355,7 +360,7 @@ ROWS: dict[str, tuple[object, Expected]] = {
     ),
     "hash-private": ({"hash": {"attributes": BY_GENIE, "key": "research"}}, {"00091110": hashed("of GE")}),
     # --- hash_uid ---
-    "hash-uid-everywhere": (
+    "hash-uid-present-everywhere": (
         {"hash_uid": {"key": "research"}},
         {
             "SOPInstanceUID": new("1.2.3"),
@@ -399,7 +404,7 @@ ROWS: dict[str, tuple[object, Expected]] = {
         {"IrradiationEventUID": (*new("1.5"), "1.2.840.10008.1.1")},
     ),
     # --- shift_date ---
-    "shift-everywhere": (
+    "shift-present-in-items-too": (
         {"shift_date": {"key": "research", "days": [-365, -1]}},
         {
             "StudyDate": moved("20200229"),
@@ -438,9 +443,13 @@ ROWS: dict[str, tuple[object, Expected]] = {
         {"PatientID": ("43",), "AcquisitionDateTime": (shifted("20200229120000.5+0100", "DT", days_of("43")),)},
     ),
     # --- keep_only ---
-    "keep-only": (
+    "keep-only-present": (
         {"keep_only": {"attributes": ["Modality", "PatientID"]}},
         {**KEPT_ONLY, "Modality": ("MR",), "PatientID": ("42",)},
+    ),
+    "keep-only-absent-empty-and-several": (
+        {"keep_only": {"attributes": ["Modality", "PatientID", "StationName", "AccessionNumber", "OtherPatientIDs"]}},
+        {key: value for key, value in KEPT_ONLY.items() if key not in KEPT_TOO} | {"StationName": None},
     ),
     "keep-only-groups": (
         {"keep_only": {"attributes": "Modality", "groups": "0010"}},
@@ -495,7 +504,7 @@ ROWS: dict[str, tuple[object, Expected]] = {
         },
     ),
     # --- remove_private ---
-    "remove-all-private": ({"remove_private": {}}, {**NO_ACME, **NO_GENIE, **NO_PRIVATE_INSIDE}),
+    "remove-private-present-in-items-too": ({"remove_private": {}}, {**NO_ACME, **NO_GENIE, **NO_PRIVATE_INSIDE}),
     "remove-private-but-a-creator": (
         {"remove_private": {"keep": "ACME CORP"}},
         {**NO_GENIE, **NO_PRIVATE_INSIDE},
@@ -511,6 +520,14 @@ ROWS: dict[str, tuple[object, Expected]] = {
             f"{RAS}[0].00090011": (GENIE,),
         },
     ),
+    "remove-private-that-is-empty-or-has-several-values": (
+        [{"empty": "00091010"}, {"set": {BY_GENIE: ["a", "b"]}}, {"remove_private": {}}],
+        {**NO_ACME, **NO_GENIE, **NO_PRIVATE_INSIDE},
+    ),
+    "remove-private-where-all-is-absent": (
+        [{"remove_private": {}}, {"remove_private": {}}],
+        {**NO_ACME, **NO_GENIE, **NO_PRIVATE_INSIDE},
+    ),
     "remove-private-but-another-group": (
         {"remove_private": {"keep": [{"creator": GENIE, "group": "0011"}]}},
         {**NO_ACME, **NO_GENIE, **NO_PRIVATE_INSIDE},
@@ -520,6 +537,23 @@ ROWS: dict[str, tuple[object, Expected]] = {
         {**NO_ACME, **NO_GENIE, **NO_PRIVATE_INSIDE, "00190010": ("SIEMENS MR HEADER",), "0019100C": ("1000",)},
     ),
 }
+
+
+STEMS = {"if-missing": "set_if_missing", "hash-uid": "hash_uid", "shift": "shift_date", "keep-only": "keep_only"}
+SITUATIONS = ("present", "absent", "empty", "several", "item", "private")
+BY_ATTRIBUTE = sorted(
+    set(ports.action.kinds)
+    - {"drop", "reject", "hold", "transcode"}  # about the object as a whole
+    - {"charset", "record_original", "deidentify"}  # see test_recode, test_original, deidentification/
+)
+
+
+@pytest.mark.parametrize("kind", BY_ATTRIBUTE)
+def test_every_action_has_a_row_for_every_situation(kind: str) -> None:
+    (stem,) = [stem for stem, name in STEMS.items() if name == kind] or [kind.replace("_", "-")]
+    rows = [name for name in ROWS if name == stem or name.startswith(f"{stem}-")]
+    assert [situation for situation in SITUATIONS if not any(situation in name for name in rows)] == []
+    assert any(name == stem or name.startswith(f"{stem}-") for name in WRONG_VRS)
 
 
 @pytest.fixture(scope="module")
@@ -694,6 +728,8 @@ def sample_of_wrong_vrs() -> bytes:
         (
             element("SOPInstanceUID", "UI", "1.2.3"),
             element("StudyDate", "LO", "20200229"),
+            element(0x00090010, "OB", b"ACME"),
+            element(0x00091010, "SL", b"\1\2\3\4"),
             write.sequence("AccessionNumber", write.item(b"")),
             element("StationName", "UN", "ST-1"),
             element("PatientName", "OB", b"\x01\x02"),
@@ -734,9 +770,10 @@ WRONG_VRS: dict[str, tuple[object, Expected]] = {
         {"shift_date": {"key": "research", "days": [-1, -1]}},
         {"StudyDate": ("20200228",)},
     ),
+    "remove-private": ({"remove_private": {}}, {"00090010": None, "00091010": None}),
     "keep-only": (
         {"keep_only": {"attributes": ["AccessionNumber", "PatientName"]}},
-        {"StudyDate": None, "StationName": None, "PatientID": None, "FrameOfReferenceUID": None},
+        {**dict.fromkeys(("StudyDate", "StationName", "PatientID", "FrameOfReferenceUID", "00090010", "00091010"))},
     ),
 }
 
