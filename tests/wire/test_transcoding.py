@@ -168,6 +168,30 @@ async def test_a_peer_that_refuses_by_status_gets_the_fallback(tmp_path: Path, c
     assert row["reason"].count("0xC000") == 3
 
 
+async def test_without_fallback_what_a_peer_does_not_take_is_a_dead_letter(
+    tmp_path: Path, corpus: tuple[Path, ...]
+) -> None:
+    """It says what was not accepted, and arrives once the peer has a fallback."""
+    originals = chosen(corpus, tmp_path / "originals", ["MR_small_jp2klossless.dcm", "MR_small.dcm"])
+    (refused, taken) = originals
+    async with ChoosySCP(tmp_path / "scp") as scp, gateway(tmp_path, rules(scp)) as running:
+        await send(running, list(originals.values()))
+        assert (await all_of(running, scp, 1)).keys() == {taken}
+        (row,) = await dead_letters(running)
+        assert row["sop_instance_uid"] == refused
+        assert row["reason"] == (
+            "scp accepted no presentation context for MR Image Storage (1.2.840.10008.5.1.4.1.1.4) in "
+            "JPEG 2000 Image Compression (Lossless Only) (1.2.840.10008.1.2.4.90)"
+        )
+        assert await running.metric("gateway_conversion_workers") == 0
+        running.write_rules(rules(scp, fallback=["ExplicitVRLittleEndian"]))
+        running.reload()
+        await until_metric(running, "gateway_config_reloads_total", 1, result="applied")
+        await command(running, "retry", "--state", "dead")
+        arrived = await all_of(running, scp, 2)
+    assert_same_pixels(arrived[refused], originals[refused])
+
+
 @pytest.mark.parametrize(
     ("options", "to", "becomes"),
     [
