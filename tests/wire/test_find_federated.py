@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from benchmarks.dead_peer import BlackHole
 from gateway.dataset.dictionary import tag_of
 from gateway.federation.sources import MOST_HOPS
 from gateway.model import Peer, QueryLevel
@@ -288,13 +289,14 @@ async def test_optional_keys_that_a_source_does_not_know_do_not_speak_against_it
 # --- sources that fail ------------------------------------------------------------------------------------------------
 
 
-def nobody(**more: Any) -> Peer:
+def nobody(stack: AsyncExitStack | None = None, **more: Any) -> Peer:
     return Peer("gone", "GONE", LOOPBACK, free_port(), timers=TIMERS, **more)
 
 
-async def outcome(folder: Path, partial: str, *sources: Source | Peer, **settings: Any) -> tuple[Told, Any, float]:
+async def outcome(folder: Path, partial: str, *makers: Any, **settings: Any) -> tuple[Told, Any, float]:
     """As the gateway answers with one good source more."""
     async with AsyncExitStack() as stack:
+        sources = [maker(stack) for maker in makers]
         good = Source("good", of(R1))
         gateway = await with_sources(stack, folder, good, *sources, partial=partial, timeout_s=0.6, **settings)
         began_s = time.monotonic()
@@ -302,17 +304,24 @@ async def outcome(folder: Path, partial: str, *sources: Source | Peer, **setting
         return told, gateway, time.monotonic() - began_s
 
 
-def black_hole() -> Source:
+def black_hole(stack: AsyncExitStack | None = None) -> Source:
     hole = Source("hole", of(D1))
     hole.go.clear()
     return hole
 
 
+def black_holed(stack: AsyncExitStack) -> Peer:
+    """Its address swallows what asks for a connection."""
+    hole = stack.enter_context(BlackHole())
+    return dataclasses.replace(nobody(), port=hole.port)
+
+
 FAILING: dict[str, tuple[Any, str]] = {
     "refused": (nobody, "gone"),
+    "black-holed": (black_holed, "gone"),
     "silent": (black_hole, "hole"),
-    "a failure status": (lambda: Source("bad", of(D1), status=0xA700), "bad"),
-    "endless": (lambda: Source("endless", of(D1), endless=True), "endless"),
+    "a failure status": (lambda stack: Source("bad", of(D1), status=0xA700), "bad"),
+    "endless": (lambda stack: Source("endless", of(D1), endless=True), "endless"),
 }
 
 
@@ -321,7 +330,7 @@ FAILING: dict[str, tuple[Any, str]] = {
 async def test_a_source_that_fails(tmp_path: Path, name: str, partial: str) -> None:
     make, failing = FAILING[name]
     with capture_logs() as events:
-        told, gateway, seconds = await outcome(tmp_path, partial, make())
+        told, gateway, seconds = await outcome(tmp_path, partial, make)
     assert R1 in told.texts("StudyInstanceUID")
     assert seconds < 3.0
     if partial == "accept":
@@ -346,8 +355,7 @@ async def test_a_source_without_the_level_is_a_failure(tmp_path: Path) -> None:
 
 
 async def test_several_that_fail_are_all_named(tmp_path: Path) -> None:
-    second = dataclasses.replace(nobody(), name="lost")
-    told, _, _ = await outcome(tmp_path, "fail", nobody(), second)
+    told, _, _ = await outcome(tmp_path, "fail", nobody, lambda stack: dataclasses.replace(nobody(), name="lost"))
     assert told.status == 0xC001
     assert sorted(told.final.error_comment.removeprefix("incomplete: no answer from ").split(", ")) == ["gone", "lost"]
 
