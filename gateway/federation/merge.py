@@ -17,7 +17,7 @@ What a source says of it after that is not told any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.model import Attributes, QueryLevel, Value
@@ -135,7 +135,7 @@ def _is_one_issuer(match: _Match, attributes: Attributes) -> bool:
     return not issuer or not others or issuer in others
 
 
-def merged(parts: list[Attributes]) -> Attributes:
+def merged(parts: Sequence[Attributes]) -> Attributes:
     """One answer out of several about the same thing, in the order in which they count."""
     if len(parts) == 1:
         return parts[0]

@@ -154,10 +154,10 @@ def is_by_studies(question: Question, step: Step) -> bool:
 
 def patients_of(question: Question, studies: Iterable[Attributes]) -> list[Attributes]:
     """One answer a patient, with what can be counted from the studies."""
-    groups: dict[str, list[Attributes]] = {}
+    groups: dict[str, dict[str, Attributes]] = {}
     for study in studies:
-        groups.setdefault(first_text(study, PATIENT_ID), []).append(study)
-    return [_patient(question, found) for found in groups.values()]
+        groups.setdefault(first_text(study, PATIENT_ID), {}).setdefault(first_text(study, STUDY_INSTANCE_UID), study)
+    return [_patient(question, [*found.values()]) for found in groups.values()]
 
 
 def _patient(question: Question, studies: list[Attributes]) -> Attributes:
@@ -169,7 +169,7 @@ def _patient(question: Question, studies: list[Attributes]) -> Attributes:
             continue
         answer[tag] = next((study[tag] for study in studies if any(study.get(tag, ()))), ())
     if _STUDIES in question.keys:
-        answer[_STUDIES] = (str(len({first_text(study, STUDY_INSTANCE_UID) for study in studies})),)
+        answer[_STUDIES] = (str(len(studies)),)
     for of_patient, of_study in _COUNTS.items():
         counts = [first_text(study, of_study) for study in studies]
         if of_patient in question.keys and all(count.isdecimal() for count in counts):

@@ -1,0 +1,144 @@
+"""Merging: which answers are one thing, what counts of each attribute, when a match is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.federation.merge import MOST_WAITING, Merged, Merger, best_availability, merged
+from gateway.model import Attributes, QueryLevel
+from tests.support.identifiers import attributes
+
+STUDY = {"StudyInstanceUID": "1.2"}
+
+VALUES: dict[str, tuple[str, list[str], str]] = {
+    "the first that has a value": ("StudyDescription", ["", "HEAD", "HEAD CT"], "HEAD"),
+    "nobody has one": ("StudyDescription", ["", "", ""], ""),
+    "the largest count": ("NumberOfStudyRelatedInstances", ["3", "20", "7"], "20"),
+    "what is no count does not count": ("NumberOfStudyRelatedInstances", ["many", "2", ""], "2"),
+    "no counts": ("NumberOfStudyRelatedInstances", ["", "?", ""], ""),
+    "counts of patients": ("NumberOfPatientRelatedStudies", ["1", "2", "1"], "2"),
+    "counts of series": ("NumberOfSeriesRelatedInstances", ["1", "", "4"], "4"),
+    "every modality once": ("ModalitiesInStudy", ["CT\\SR", "SR\\PR", ""], "CT\\SR\\PR"),
+    "every SOP class once": ("SOPClassesInStudy", ["1.2", "1.3\\1.2", "1.4"], "1.2\\1.3\\1.4"),
+    "the best availability": ("InstanceAvailability", ["OFFLINE", "NEARLINE", "UNAVAILABLE"], "NEARLINE"),
+    "online beats all": ("InstanceAvailability", ["", "OFFLINE", "ONLINE"], "ONLINE"),
+    "unknown availability": ("InstanceAvailability", ["SOMEWHERE", "", "?"], ""),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values(name: str) -> None:
+    keyword, texts, expected = VALUES[name]
+    parts = [attributes(**STUDY, **{keyword: text}) for text in texts]
+    assert merged(parts) == attributes(**STUDY, **{keyword: expected})
+
+
+def test_an_attribute_that_one_alone_has_is_kept() -> None:
+    one, two = attributes(**STUDY, PatientName="Roe^Jane"), attributes(**STUDY, AccessionNumber="A1")
+    assert merged([one, two]) == {**one, **two}
+
+
+def test_sequences_are_not_mixed() -> None:
+    codes: list[Any] = [{"CodeValue": "1"}, {"CodeValue": "2"}]
+    parts = [attributes(**STUDY, ProcedureCodeSequence=each) for each in ([], [codes[0]], [codes[1]])]
+    assert merged(parts) == parts[1]
+
+
+def test_best_availability() -> None:
+    assert best_availability([("OFFLINE",), ("ONLINE", "OFFLINE")]) == ("ONLINE",)
+    assert best_availability([]) == ()
+
+
+# --- when ---------------------------------------------------------------------------------------------------------
+
+
+def study(uid: str, **keywords: str) -> Attributes:
+    return attributes(StudyInstanceUID=uid, **keywords)
+
+
+def merger(level: QueryLevel = QueryLevel.STUDY, ranks: int = 2, patience_s: float = 1.0) -> Merger:
+    return Merger(level, range(ranks), patience_s)
+
+
+def test_given_when_all_said_it() -> None:
+    one = merger()
+    assert one.add(0, study("1"), 0xFF00, 0.0) == []
+    assert one.add(1, study("1"), 0xFF00, 0.1) == [Merged(study("1"), 0xFF00)]
+    assert one.due_at_s is None
+
+
+def test_given_when_the_others_ended() -> None:
+    one = merger(ranks=3)
+    one.add(0, study("1"), 0xFF00, 0.0)
+    one.add(0, study("2"), 0xFF00, 0.0)
+    one.add(1, study("2"), 0xFF00, 0.0)
+    assert one.ended(2) == [Merged(study("2"), 0xFF00)]
+    assert one.ended(1) == [Merged(study("1"), 0xFF00)]
+
+
+def test_given_when_its_time_is_over_the_oldest_first() -> None:
+    one = merger()
+    one.add(0, study("1"), 0xFF00, 0.0)
+    one.add(0, study("2"), 0xFF00, 0.5)
+    assert one.due_at_s == 1.0
+    assert one.due(0.9) == []
+    assert one.due(1.2) == [Merged(study("1"), 0xFF00)]
+    assert one.due_at_s == 1.5
+
+
+def test_what_comes_too_late_is_not_told_again() -> None:
+    one = merger()
+    one.add(0, study("1"), 0xFF00, 0.0)
+    one.due(5.0)
+    assert one.add(1, study("1", StudyDescription="LATE"), 0xFF00, 6.0) == []
+    assert one.ended(0) == one.ended(1) == []
+
+
+def test_a_source_that_repeats_itself_is_heard_once() -> None:
+    one = merger(ranks=1)
+    assert len(one.add(0, study("1"), 0xFF00, 0.0)) == 1
+    assert one.add(0, study("1"), 0xFF00, 0.0) == []
+
+
+def test_the_order_of_sources_counts_not_that_of_answers() -> None:
+    one = merger()
+    one.add(1, study("1", StudyDescription="OF SECOND"), 0xFF00, 0.0)
+    (given,) = one.add(0, study("1", StudyDescription="OF FIRST"), 0xFF00, 0.0)
+    assert given.attributes == study("1", StudyDescription="OF FIRST")
+
+
+def test_unsupported_keys_of_one_are_those_of_all() -> None:
+    one = merger()
+    one.add(0, study("1"), 0xFF01, 0.0)
+    assert [each.status for each in one.add(1, study("1"), 0xFF00, 0.0)] == [0xFF01]
+
+
+def test_what_waits_is_bounded() -> None:
+    one = merger()
+    given = [each for number in range(MOST_WAITING + 3) for each in one.add(0, study(str(number)), 0xFF00, 0.0)]
+    assert [each.attributes for each in given] == [study("0"), study("1"), study("2")]
+
+
+# --- patients ---------------------------------------------------------------------------------------------------------
+
+PATIENTS: dict[str, tuple[list[dict[str, str]], int]] = {
+    "the same ID": ([{"PatientID": "1"}, {"PatientID": "1"}], 1),
+    "other IDs": ([{"PatientID": "1"}, {"PatientID": "2"}], 2),
+    "the same issuer": ([{"PatientID": "1", "IssuerOfPatientID": "A"}] * 2, 1),
+    "other issuers": ([{"PatientID": "1", "IssuerOfPatientID": "A"}, {"PatientID": "1", "IssuerOfPatientID": "B"}], 2),
+    "one names none": ([{"PatientID": "1", "IssuerOfPatientID": "A"}, {"PatientID": "1"}], 1),
+    "none, then one": ([{"PatientID": "1"}, {"PatientID": "1", "IssuerOfPatientID": "A"}], 1),
+}
+
+
+@pytest.mark.parametrize("name", PATIENTS)
+def test_patients(name: str) -> None:
+    answers, expected = PATIENTS[name]
+    one = merger(QueryLevel.PATIENT)
+    given = [
+        each for rank, keywords in enumerate(answers) for each in one.add(rank, attributes(**keywords), 0xFF00, 0.0)
+    ]
+    given += [*one.ended(0), *one.ended(1)]
+    assert len(given) == expected

@@ -1,0 +1,169 @@
+"""How a question is asked of a source that speaks another model, or does not search relationally."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.federation.question import (
+    FIND_MODELS,
+    Question,
+    choose_root,
+    first_step,
+    is_by_studies,
+    next_step,
+    patients_of,
+    question_of,
+)
+from gateway.model import QueryLevel, QueryRoot
+from gateway.query.compile import Options, compile_find
+from tests.support.identifiers import attributes
+
+PATIENT, STUDY, SERIES, IMAGE = QueryLevel
+
+
+def question(level: QueryLevel, root: QueryRoot = "study", **keywords: Any) -> Question:
+    return Question(root, level, attributes(**keywords))
+
+
+ROOTS: list[tuple[QueryLevel, QueryRoot, tuple[QueryRoot, ...], QueryRoot | None]] = [
+    (STUDY, "study", ("study", "patient"), "study"),
+    (STUDY, "patient", ("study", "patient"), "patient"),
+    (STUDY, "patient", ("study",), "study"),
+    (STUDY, "study", ("patient",), "patient"),
+    (STUDY, "study", ("patient_study",), "patient_study"),
+    (SERIES, "study", ("patient_study",), None),
+    (SERIES, "study", ("patient_study", "patient"), "patient"),
+    (PATIENT, "patient", ("study",), "study"),
+    (PATIENT, "patient", ("study", "patient_study"), "patient_study"),
+    (PATIENT, "patient_study", ("patient",), "patient"),
+    (STUDY, "study", (), None),
+]
+
+
+@pytest.mark.parametrize(("level", "root", "offered", "expected"), ROOTS)
+def test_choose_root(
+    level: QueryLevel, root: QueryRoot, offered: tuple[QueryRoot, ...], expected: QueryRoot | None
+) -> None:
+    assert choose_root(question(level, root), [FIND_MODELS[each] for each in offered]) == expected
+
+
+def test_asked_as_it_is() -> None:
+    asked = question(SERIES, StudyInstanceUID="1.2", SeriesInstanceUID="", Modality="MR")
+    step = first_step(asked, "study", is_relational=False)
+    assert step.is_last
+    assert step.identifier == attributes(
+        QueryRetrieveLevel="SERIES", StudyInstanceUID="1.2", SeriesInstanceUID="", Modality="MR"
+    )
+
+
+def test_relational_is_asked_at_once() -> None:
+    asked = question(IMAGE, SOPInstanceUID="", PatientID="P1", Modality="MR")
+    step = first_step(asked, "study", is_relational=True)
+    assert (step.is_last, step.level, step.keys) == (True, IMAGE, asked.keys)
+
+
+def test_hierarchical_goes_down_level_by_level() -> None:
+    asked = question(IMAGE, SOPInstanceUID="", PatientID="P1", Modality="MR", SeriesNumber="")
+    first = first_step(asked, "study", is_relational=False)
+    assert not first.is_last
+    assert first.identifier == attributes(QueryRetrieveLevel="STUDY", StudyInstanceUID="", PatientID="P1")
+    second = next_step(asked, "study", first, attributes(StudyInstanceUID="1.2", PatientID="P1"))
+    assert second is not None
+    assert second.identifier == attributes(
+        QueryRetrieveLevel="SERIES", StudyInstanceUID="1.2", SeriesInstanceUID="", Modality="MR", SeriesNumber=""
+    )
+    found = attributes(SeriesInstanceUID="1.2.3", Modality="MR", SeriesNumber="7")
+    third = next_step(asked, "study", second, found)
+    assert third is not None
+    assert third.is_last
+    assert third.identifier == attributes(
+        QueryRetrieveLevel="IMAGE", StudyInstanceUID="1.2", SeriesInstanceUID="1.2.3", SOPInstanceUID=""
+    )
+    said = attributes(
+        PatientID="P1", StudyInstanceUID="1.2", SeriesInstanceUID="1.2.3", Modality="MR", SeriesNumber="7"
+    )
+    assert third.known == said
+
+
+def test_an_answer_without_a_name_leads_nowhere() -> None:
+    asked = question(SERIES, SeriesInstanceUID="")
+    step = first_step(asked, "study", is_relational=False)
+    assert next_step(asked, "study", step, attributes(PatientID="P1")) is None
+
+
+def test_a_patient_root_source_is_asked_for_patients_first() -> None:
+    asked = question(STUDY, StudyInstanceUID="", PatientName="Roe*", StudyDate="20240101-")
+    first = first_step(asked, "patient", is_relational=False)
+    assert first.identifier == attributes(QueryRetrieveLevel="PATIENT", PatientID="", PatientName="Roe*")
+    second = next_step(asked, "patient", first, attributes(PatientID="P1", PatientName="Roe^Jane"))
+    assert second is not None
+    assert second.identifier == attributes(
+        QueryRetrieveLevel="STUDY", PatientID="P1", StudyInstanceUID="", StudyDate="20240101-"
+    )
+
+
+def test_a_study_root_source_is_asked_for_the_studies_of_patients() -> None:
+    asked = question(
+        PATIENT, "patient", PatientID="", PatientName="Roe*", NumberOfPatientRelatedStudies="", PatientBirthDate=""
+    )
+    step = first_step(asked, "study", is_relational=False)
+    assert is_by_studies(asked, step)
+    assert step.identifier == attributes(
+        QueryRetrieveLevel="STUDY", StudyInstanceUID="", PatientID="", PatientName="Roe*", PatientBirthDate=""
+    )
+
+
+def test_patients_of_studies() -> None:
+    asked = question(
+        PATIENT,
+        "patient",
+        PatientID="",
+        PatientName="",
+        NumberOfPatientRelatedStudies="",
+        NumberOfPatientRelatedSeries="",
+        NumberOfPatientRelatedInstances="",
+    )
+    found = patients_of(
+        asked,
+        [
+            attributes(PatientID="1", PatientName="", StudyInstanceUID="1.1", NumberOfStudyRelatedInstances="2"),
+            attributes(PatientID="2", PatientName="Doe", StudyInstanceUID="1.2", NumberOfStudyRelatedInstances="5"),
+            attributes(PatientID="1", PatientName="Roe", StudyInstanceUID="1.3", NumberOfStudyRelatedInstances="3"),
+            attributes(PatientID="1", PatientName="Roe", StudyInstanceUID="1.3", NumberOfStudyRelatedInstances="3"),
+        ],
+    )
+    assert found[1] == attributes(
+        PatientID="2", PatientName="Doe", NumberOfPatientRelatedStudies="1", NumberOfPatientRelatedInstances="5"
+    )
+    assert found[0] == attributes(
+        PatientID="1", PatientName="Roe", NumberOfPatientRelatedStudies="2", NumberOfPatientRelatedInstances="5"
+    )
+
+
+DROPPED: dict[str, tuple[Options, dict[str, str], dict[str, str]]] = {
+    "level and character set": (
+        Options(),
+        {"SpecificCharacterSet": "ISO_IR 192", "StudyDate": "20240101"},
+        {"StudyDate": "20240101"},
+    ),
+    "date and time as one value": (
+        Options(is_date_time_combined=True),
+        {"StudyDate": "20240101-20240102", "StudyTime": "1200-1300"},
+        {"StudyDate": "20240101-20240102", "StudyTime": ""},
+    ),
+    "another time zone": (
+        Options(is_timezone_adjusted=True),
+        {"StudyDate": "20240101", "StudyTime": "1200", "TimezoneOffsetFromUTC": "+0200"},
+        {"StudyDate": "", "StudyTime": ""},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DROPPED)
+def test_what_sources_are_not_asked(name: str) -> None:
+    options, keywords, expected = DROPPED[name]
+    identifier = attributes(QueryRetrieveLevel="STUDY", StudyInstanceUID="", **keywords)
+    asked = question_of(identifier, compile_find(identifier, "study", options))
+    assert asked.keys == attributes(StudyInstanceUID="", **expected)
