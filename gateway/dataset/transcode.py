@@ -33,7 +33,7 @@ from gateway.dataset.codecs import (
     missing,
     short_name,
 )
-from gateway.dataset.derivation import LOSSY_IMAGE, LOSSY_METHOD, Loss, derivation, derived_uid
+from gateway.dataset.derivation import LOSSY_IMAGE, LOSSY_METHOD, LOSSY_RATIO, Loss, derivation, derived_uid
 from gateway.dataset.elements import UNDEFINED, Element, items, selection_of
 from gateway.dataset.encapsulation import (
     DELIMITER,
@@ -187,7 +187,8 @@ def _decompressed(view: memoryview, transfer_syntax_uid: str, scratch: Scratch) 
         raise Refusal(f"the pixels have {image.length_bytes} bytes when they are native: more than 4 GiB")
     gathering = scratch.gathering()
     photometric = _decode(picture, image, transfer_syntax_uid, gathering)
-    edits = [*_changed(image, photometric, is_planar=False), *_marked_lossy(view, transfer_syntax_uid)]
+    ratio = image.length_bytes / (pixels.stop - pixels.value)
+    edits = [*_changed(image, photometric, is_planar=False), *_marked_lossy(view, transfer_syntax_uid, ratio)]
     before, behind = picture.around()
     padding = b"\0" * (gathering.length_bytes % 2)
     vr = b"OB" if image.bits_allocated <= 8 else b"OW"
@@ -227,12 +228,16 @@ def _with_native_icons(view: memoryview, icons: Element, transfer_syntax_uid: st
     return [view[: icons.start], header, *pieces, view[icons.end :]]
 
 
-def _marked_lossy(view: memoryview, transfer_syntax_uid: str) -> list[Edit]:
+def _marked_lossy(view: memoryview, transfer_syntax_uid: str, ratio: float) -> list[Edit]:
     """Once it is native, only this tells that pixels lost something (PS3.3 §C.7.6.1.1.5)."""
     codec = CODECS[transfer_syntax_uid]
     if not codec.loses or scan(view, EXPLICIT, wanted((LOSSY_IMAGE,))).values(LOSSY_IMAGE) == ("01",):
         return []
-    return [Edit(LOSSY_IMAGE, ("01",)), Edit(LOSSY_METHOD, (codec.method,), where="missing")]
+    return [
+        Edit(LOSSY_IMAGE, ("01",)),
+        Edit(LOSSY_RATIO, (f"{ratio:.4g}",), where="missing"),
+        Edit(LOSSY_METHOD, (codec.method,), where="missing"),
+    ]
 
 
 # --- compression ------------------------------------------------------------------------------------------------

@@ -458,3 +458,5 @@ def test_decompression_keeps_telling_of_loss(scratch: Scratch) -> None:
     part = next(part for part in REAL if part.path.name == "SC_rgb_jpeg_dcmtk.dcm")
     found = dataset(to(part.data_set, JPEG_BASELINE, EXPLICIT, scratch), EXPLICIT)
     assert (found.LossyImageCompression, found.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+    code_bytes = len(dataset(part.data_set, JPEG_BASELINE).PixelData) - 16  # the empty offset table, the item's header
+    assert float(found.LossyImageCompressionRatio) == pytest.approx(len(found.PixelData) / code_bytes, rel=0.01)
