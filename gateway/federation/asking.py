@@ -233,11 +233,13 @@ class _Conversation:
             priority=self._question.priority,
             response_s=self._clock.limit_s + 1,
         ) as responses:
+            unreadable = 0
             while (response := await self._clock.next(self._association, responses)) is not None:
                 if not response.is_pending:
-                    check_final(self._peer, response)
+                    check_final(self._peer, response, unreadable)
                     continue
                 answer = decoded(self._peer, response)
+                unreadable += answer is None
                 if answer is not None:
                     yield answer, response.status
 
@@ -246,10 +248,12 @@ def _unsaid(known: Attributes, answer: Attributes) -> Attributes:
     return {tag: value for tag, value in known.items() if not any(answer.get(tag, ()))}
 
 
-def check_final(peer: Peer, response: Response) -> None:
-    """Raises SourceFailed unless the source says that these were all."""
+def check_final(peer: Peer, response: Response, unreadable: int = 0) -> None:
+    """Raises SourceFailed unless the source says that these were all, and all could be read."""
     if response.status != SUCCESS:
         raise SourceFailed(peer.name, f"it answered 0x{response.status:04X}")
+    if unreadable:
+        raise SourceFailed(peer.name, f"{unreadable} of its answers could not be read")
 
 
 def decoded(peer: Peer, response: Response) -> Attributes | None:

@@ -80,6 +80,8 @@ class Merger:
 
     def add(self, rank: int, attributes: Attributes, status: int, now_s: float) -> list[Merged]:
         """What can be given now that the source `rank` answered this."""
+        if not first_text(attributes, UNIQUE[self._level]):
+            return [Merged(attributes, status)]  # a patient without an identifier: nobody knows who else it is
         match = self._match(attributes, now_s)
         if match.is_given or rank in match.parts:
             return []

@@ -78,10 +78,12 @@ async def _answers(
     async with association.c_find(
         identifier, sop_class_uid=uid, priority=request.priority, response_s=clock.limit_s + 1
     ) as responses:
+        unreadable = 0
         while (response := await clock.next(association, responses)) is not None:
             if not response.is_pending:
-                check_final(peer, response)
+                check_final(peer, response, unreadable)
                 continue
             attributes = decoded(peer, response)
+            unreadable += attributes is None
             if attributes is not None:
                 yield Answer(response.identifier if is_same else encode(attributes), attributes, response.status)

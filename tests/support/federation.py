@@ -73,6 +73,8 @@ class Source:
     """Of its final response."""
     more: Sequence[Mapping[str, Any]] = ()
     """Answers besides, whatever it was asked."""
+    garbage: int = 0
+    """Answers besides that are no data sets."""
     endless: bool = False
     """Repeats its answers for ever."""
     is_relational: bool = True
@@ -136,6 +138,8 @@ class Source:
             is_first = False
             for match in [*queue.matches(query, queue.find(query)), *(attributes(**each) for each in self.more)]:
                 yield 0xFF00, encode({**level, **{tag: v for tag, v in match.items() if tag not in unknown}})
+        for _ in range(self.garbage):
+            yield 0xFF00, b"\xff" * 24
         if event.is_cancelled:
             self.cancelled += 1
             return

@@ -321,6 +321,7 @@ FAILING: dict[str, tuple[Any, str]] = {
     "black-holed": (black_holed, "gone"),
     "silent": (black_hole, "hole"),
     "a failure status": (lambda stack: Source("bad", of(D1), status=0xA700), "bad"),
+    "answers that cannot be read": (lambda stack: Source("bad", of(D1), garbage=2), "bad"),
     "endless": (lambda stack: Source("endless", of(D1), endless=True), "endless"),
 }
 
@@ -447,6 +448,25 @@ async def test_cancel_is_answered_at_once_and_passed_on(tmp_path: Path) -> None:
     assert (final.status, final.elements) == (0xFE00, {"Status": 0xFE00})
     assert seconds < 1.0
     assert gateway.metric("gateway_find_requests_total", peer="viewer", status="0xFE00") == 1
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["early", "after a match"])
+async def test_fifty_of_fifty_cancels(tmp_path: Path, *, is_early: bool) -> None:
+    async with AsyncExitStack() as stack:
+        endless, other = Source("endless", of(D1), endless=True), Source("other", of(R1), endless=True)
+        gateway = await with_sources(stack, tmp_path, endless, other, local=OBJECTS, patience_s=0.01)
+        finals, slowest_s = [], 0.0
+        async with await Requestor.open(gateway.port) as requestor:
+            for number in range(1, 51):
+                requestor.ask("find", number, identifier=_studies())
+                if not is_early:
+                    assert (await requestor.answer()).status == 0xFF00
+                requestor.cancel("find", number)
+                began_s = time.monotonic()
+                finals.append((await requestor.final()).elements)
+                slowest_s = max(slowest_s, time.monotonic() - began_s)
+    assert finals == [{"Status": 0xFE00}] * 50
+    assert slowest_s < 1.0
 
 
 async def test_a_requestor_that_leaves_ends_the_questions(tmp_path: Path) -> None:

@@ -211,13 +211,33 @@ def _stock(port: int) -> list[str]:
     return [str(answer.StudyInstanceUID) for _, answer in matches if answer is not None]
 
 
-async def test_orthanc_asks_the_gateway_that_asks_it(site: Site) -> None:
+ORTHANC_ASKS: dict[str, tuple[str, dict[str, str], str, list[str]]] = {
+    "patients": ("Patient", {"PatientName": "*"}, "PatientID", ["P-001", "P-002", "P-003"]),
+    "studies": ("Study", {"PatientID": ""}, "StudyInstanceUID", [R1, R2, D1, M1]),
+    "series": (
+        "Series",
+        {"StudyInstanceUID": R1, "PatientID": "P-001"},
+        "SeriesInstanceUID",
+        [f"{R1}.1", f"{R1}.2"],
+    ),
+    "instances": (
+        "Instance",
+        {"StudyInstanceUID": R1, "SeriesInstanceUID": f"{R1}.1", "PatientID": "P-001"},
+        "SOPInstanceUID",
+        [f"{R1}.1.1", f"{R1}.1.2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORTHANC_ASKS)
+async def test_orthanc_asks_the_gateway_that_asks_it(site: Site, name: str) -> None:
     """The second Orthanc is a source as well: its own studies do not come back to it, unless others hold them too."""
+    level, keys, unique, expected = ORTHANC_ASKS[name]
     orthanc = site.archives["second"]
     assert isinstance(orthanc, Orthanc)
-    query = await orthanc.post("/modalities/gateway/query", {"Level": "Study", "Query": {"PatientID": ""}})
+    query = await orthanc.post("/modalities/gateway/query", {"Level": level, "Query": keys})
     answers = await orthanc.get(f"/queries/{query['ID']}/answers?expand&simplify")
-    assert sorted(answer["StudyInstanceUID"] for answer in answers) == sorted([R1, R2, D1, M1])
+    assert sorted(answer[unique] for answer in answers) == sorted(expected)
 
 
 # --- in trouble ------------------------------------------------------------------------------------------------------

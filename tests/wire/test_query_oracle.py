@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -59,21 +60,38 @@ def index() -> Iterator[SQLiteQueue]:
     queue.close()
 
 
+def started(folder: Path, sources: list[str], **peers: Any) -> GatewayProcess:
+    """A gateway that findscu may ask."""
+    rules = {
+        "peers": {"findscu": {"ae_title": "FINDSCU", "may": ["find"]}, **peers},
+        "routes": [],
+        "unmatched": "hold",
+        "query_retrieve": {"sources": sources},
+    }
+    process = GatewayProcess(folder, rules)
+    asyncio.run(process.start())
+    return process
+
+
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("gateway")
     paths = write_objects(folder / "objects")
-    rules = {
-        "peers": {"findscu": {"ae_title": "FINDSCU", "may": ["find"]}},
-        "routes": [],
-        "unmatched": "hold",
-        "query_retrieve": {"sources": ["local"]},
-    }
-    process = GatewayProcess(folder, rules)
-    asyncio.run(process.start())
+    process = started(folder, ["local"])
     try:
         storescu = [program("storescu"), "-aec", process.ae_title, "127.0.0.1", str(process.port)]
         subprocess.run([*storescu, *map(str, paths)], check=True, timeout=60, env={"TCP_NODELAY": "1"})
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture(scope="module")
+def in_front(tmp_path_factory: pytest.TempPathFactory, archive: QRSCP) -> Iterator[GatewayProcess]:
+    """A gateway that holds nothing and asks dcmqrscp."""
+    peer = {"ae_title": archive.ae_title, "address": f"127.0.0.1:{archive.port}"}
+    process = started(tmp_path_factory.mktemp("in-front"), ["archive"], archive=peer)
+    try:
         yield process
     finally:
         process.stop()
@@ -141,3 +159,8 @@ def test_the_gateway_answers_so_on_the_wire(archive: QRSCP, gateway: GatewayProc
     expected = in_archive(archive, row) if row.found is None else sorted(row.found)
 
     assert in_gateway(gateway, row) == expected
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.found is None], ids=lambda row: row.name)
+def test_what_dcmqrscp_answers_comes_through_the_gateway(archive: QRSCP, in_front: GatewayProcess, row: Row) -> None:
+    assert in_gateway(in_front, row) == in_archive(archive, row)

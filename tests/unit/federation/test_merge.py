@@ -142,3 +142,10 @@ def test_patients(name: str) -> None:
     ]
     given += [*one.ended(0), *one.ended(1)]
     assert len(given) == expected
+
+
+def test_patients_without_an_identifier_stay_apart() -> None:
+    one = merger(QueryLevel.PATIENT)
+    names = ["Roe^Jane", "Doe^John", "Roe^Jane"]
+    given = [one.add(rank, attributes(PatientID="", PatientName=name), 0xFF00, 0.0) for rank, name in enumerate(names)]
+    assert [each.attributes for [each] in given] == [attributes(PatientID="", PatientName=name) for name in names]
