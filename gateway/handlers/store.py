@@ -26,6 +26,8 @@ from gateway.routing.table import Plan, RoutingTable
 T = TypeVar("T")
 
 SUCCESS = 0x0000
+LARGE_BYTES = 4 * 1024**2
+"""Objects from here on are edited in a thread."""
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 log = structlog.get_logger()
@@ -52,7 +54,8 @@ class StoreDesk:
     inflating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Do `work` in a thread, one at a time: a few bytes may inflate to a gigabyte, and nobody else is to wait."""
+        """Do `work` in a thread, one at a time: a few bytes may inflate to a gigabyte, a large object have a hundred
+        thousand elements that an action wants to see, and nobody else is to wait."""
         async with self.inflating:
             return await asyncio.to_thread(work)
 
@@ -105,7 +108,8 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
     edited = None
     if plan.edits:
         edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
-        edited = await desk.aside(edit) if is_deflated else edit()
+        is_large = event.body.length_bytes >= LARGE_BYTES
+        edited = await desk.aside(edit) if is_deflated or is_large else edit()
     entry = desk.entries.entry(plan.facts.level) if table.indexed else None
     await desk.journal.commit(as_instance(plan, entry), event.body, edited, plan.routes)
     return SUCCESS

@@ -14,7 +14,7 @@ import structlog
 
 from gateway.dataset.encoding import deflate
 from gateway.dimse.memory import MemoryDataSet
-from gateway.handlers.store import StoreDesk, accept, handle_store
+from gateway.handlers.store import LARGE_BYTES, StoreDesk, accept, handle_store
 from gateway.handlers.table import bindings
 from gateway.model import AssociationFacts, DeliveryState, Instance, Listener, PayloadRef, Peer, Route, Settings, Spool
 from gateway.ports import (
@@ -116,6 +116,25 @@ class Bench:
 
     async def handle(self) -> int:
         return await handle_store(self.event, self.desk)
+
+
+async def test_large_objects_are_edited_aside() -> None:
+    edits = table(coercions=(coercion({"modality": ["MR"]}, [{"set": {"StationName": "S1"}}]),))
+    pixels = b"\xe0\x7f\x10\x00OW\0\0" + LARGE_BYTES.to_bytes(4, "little") + bytes(LARGE_BYTES)
+    bench = Bench(edits, data_set(UID) + pixels)
+    async with bench.desk.inflating:
+        handling = asyncio.create_task(bench.handle())
+        small = Bench(edits, data_set(UID))
+        small.desk = replace(small.desk, inflating=bench.desk.inflating)
+        assert await small.handle() == 0x0000
+        untouched = Bench(table(), data_set(UID) + pixels)
+        untouched.desk = replace(untouched.desk, inflating=bench.desk.inflating)
+        assert await untouched.handle() == 0x0000
+        assert not handling.done()
+    assert await handling == 0x0000
+    ((_instance, payload, _routes),) = bench.journal.committed
+    assert b"S1" in payload
+    assert payload.endswith(pixels)
 
 
 async def test_deflated_objects_are_read_aside_one_at_a_time() -> None:
