@@ -75,10 +75,10 @@ class EncodedLevel:
     def values(self, element: Element | None) -> tuple[str, ...] | None:
         if element is None:
             return None
-        if element.vr == SEQUENCE or element.end != element.stop:
+        known = self.vr(element.tag, element)
+        if known == SEQUENCE or element.end != element.stop:
             return ("items",) if element.stop > element.value else ()
         raw = bytes(self.view[element.value : element.stop])
-        known = self.vr(element.tag, element)
         return texts(raw, known or "UN", self.codecs(), is_big_endian=self._is_big_endian(element))
 
     def written(self, tag: int, before: Element | None, values: tuple[str, ...], depth: int) -> Pieces:

@@ -130,16 +130,28 @@ def _edits(changes: Sequence[Alteration]) -> list[Edit]:
 
 
 def _passes(changes: Sequence[Alteration]) -> Iterator[tuple[int, Sequence[Alteration]]]:
-    """(position of the first, changes that are made together). A pass begins where a record looks back to."""
+    """(position of the first, changes that are made together). A pass begins where a record looks back to, and with an
+    edit of a sequence that edits before it went into."""
     begins = {position - change.since for position, change in enumerate(changes) if isinstance(change, Record)}
     start = 0
+    entered: set[tuple[int, ...]] = set()
     for position, change in enumerate(changes):
-        is_edit = isinstance(change, Edit)
-        if position > start and not (is_edit and isinstance(changes[start], Edit) and position not in begins):
+        goes_on = isinstance(change, Edit) and isinstance(changes[start], Edit) and position not in begins
+        if position > start and not (goes_on and _tags(change) not in entered):
             yield start, changes[start:position]
             start = position
+            entered = set()
+        if isinstance(change, Edit) and change.path.steps:
+            tags = _tags(change)
+            entered |= {tags[:depth] for depth in range(1, len(tags))}
     if changes:
         yield start, changes[start:]
+
+
+def _tags(change: Alteration) -> tuple[int, ...]:
+    """Of the sequences that an edit goes into, and of what it edits there."""
+    assert isinstance(change, Edit)
+    return (*(tag for tag, _index in change.path.steps), change.path.tag)
 
 
 def _changed(parts: Parts, encoding: Encoding, some: Sequence[Alteration], before: Parts) -> list[Pieces | None]:
