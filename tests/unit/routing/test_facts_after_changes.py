@@ -200,9 +200,9 @@ def seconds_to_edit(count: int) -> float:
     item = WRITE.item(WRITE.element("AccessionNumber", "SH", "1"))
     facts = facts_of(WRITE.sequence("RequestAttributesSequence", item * count), EXPLICIT)
     edits = [Edit(replace(path, steps=((path.steps[0][0], index),)), (str(index),)) for index in range(count)]
-    started = time.perf_counter()
+    started = time.thread_time()
     after = facts.edited(edits)
-    seconds = time.perf_counter() - started
+    seconds = time.thread_time() - started
     assert after.values(path) == tuple(map(str, range(count)))
     assert facts.values(path) == ("1",) * count
     return seconds
@@ -210,4 +210,5 @@ def seconds_to_edit(count: int) -> float:
 
 def test_an_edit_an_item_costs_the_same_however_many_items_there_are() -> None:
     few = min(seconds_to_edit(5_000) for _ in range(3))
-    assert seconds_to_edit(80_000) < 16 * 5 * few  # 16 times as many; in the square it would be 256
+    many = min(seconds_to_edit(80_000) for _ in range(2))
+    assert many < 16 * 5 * few  # 16 times as many; in the square it would be 256
