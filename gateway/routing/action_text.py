@@ -6,6 +6,7 @@ a new one of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
@@ -102,7 +103,15 @@ class Case:
                 yield ("attributes", index), f"{called(path)} has VR CS, which holds capital letters only"
 
 
-_CASES: Final[Mapping[str, Callable[[str], str]]] = {"upper": str.upper, "lower": str.lower, "title": str.title}
+_SHORT_ENDING: Final = re.compile(r"(?<=\w)['\u2019]\w\b")
+
+
+def _title(text: str) -> str:
+    """``O'Neil`` has two capitals, ``Patient's`` has one."""
+    return _SHORT_ENDING.sub(lambda ending: ending.group().lower(), text.title())
+
+
+_CASES: Final[Mapping[str, Callable[[str], str]]] = {"upper": str.upper, "lower": str.lower, "title": _title}
 
 
 @action("truncate")

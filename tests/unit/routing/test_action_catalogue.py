@@ -276,6 +276,13 @@ ROWS: dict[str, tuple[object, Expected]] = {
         [{"set": {"PatientName": "VAN DOE^JANE-ANN"}}, {"case": {"attributes": "PatientName", "to": "title"}}],
         {"PatientName": ("Van Doe^Jane-Ann",)},
     ),
+    "case-title-of-apostrophes": (
+        [
+            {"set": {"StudyDescription": "PATIENT'S HEAD, DR. O'NEIL"}},
+            {"case": {"attributes": "StudyDescription", "to": "title"}},
+        ],
+        {"StudyDescription": ("Patient's Head, Dr. O'Neil",)},
+    ),
     "case-absent": ({"case": {"attributes": "StationName", "to": "upper"}}, {}),
     "case-empty": ({"case": {"attributes": "AccessionNumber", "to": "upper"}}, {}),
     "case-several": (
