@@ -33,8 +33,11 @@ class Transcode:
     the first that works for it. So `to: [JPEG2000Lossless]` compresses all, and `to: [JPEG2000Lossless,
     ExplicitVRLittleEndian]` leaves alone what is in either.
 
-    Pixels stay exactly as they are and the SOP Instance UID is kept. An object without pixels is never compressed. An
-    object that none of `to` works for is refused, with the reason, or with `otherwise: keep` sent as it is.
+    It reads every native transfer syntax, RLE, JPEG (baseline, extended, progressive, lossless), JPEG-LS, JPEG 2000 and
+    HTJ2K; it writes implicit and explicit VR little endian, RLE, JPEG-LS and JPEG 2000. Pixels stay exactly as they are
+    and the SOP Instance UID is kept. An object without pixels is never compressed. An object that none of `to` works
+    for, or that the codec crashes on, takes too long for or too much memory, is refused, with the reason: a dead letter
+    that can be tried again. With `otherwise: keep` it is sent as it is.
 
     JPEG2000 and JPEGLSNearLossless only leave alone what is in them already, unless `ratio` (JPEG 2000: how many times
     smaller) or `near` (JPEG-LS: how much a sample may differ) says how much may be lost. The result is then a new,
