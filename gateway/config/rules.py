@@ -204,9 +204,9 @@ def _check_order(place: Place, actions: Sequence[Action], context: Context) -> N
         if is_final(fate_of((action,))) and len(actions) > 1:
             message = f"`{kinds[index]}` is the only action of its rule: nothing is left to be changed"
             context.error(place.at("then", index), "pointless-action", message)
-    if "record_original" in kinds and "deidentify" in kinds[: kinds.index("record_original")]:
-        message = "after `deidentify` it would keep in the object what was taken out of it"
-        context.error(place.at("then", kinds.index("record_original")), "pointless-action", message)
+        if kinds[index] == "record_original" and "deidentify" in kinds[:index]:
+            message = "after `deidentify` it would keep in the object what was taken out of it"
+            context.error(place.at("then", index), "pointless-action", message)
 
 
 def expand(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
