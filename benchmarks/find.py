@@ -1,7 +1,8 @@
 """C-FIND of 1 000 studies: `python -m benchmarks.find [--write]`.
 
-The gateway answers from its index; stock pynetdicom yields data sets that were made beforehand. One requestor made of
-bytes asks each by turns and only counts responses. `--write` puts the figures into benchmarks/README.md.
+The gateway answers from its index, and another one with that one as its source; stock pynetdicom yields data sets that
+were made beforehand. One requestor made of bytes asks each by turns and only counts responses. `--write` puts the
+figures into benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -170,11 +171,18 @@ def identifier() -> bytes:
 
 
 RULES: Mapping[str, Any] = {
-    "peers": {"viewer": {"ae_title": "VIEWER", "may": ["find"]}},
+    "peers": {name: {"ae_title": name.upper(), "may": ["find"]} for name in ("viewer", "gateway")},
     "unmatched": "hold",
     "query_retrieve": {"sources": ["local"]},
 }
 GATEWAY, STOCK = "gateway, from its index", "stock pynetdicom SCP, data sets made beforehand"
+FEDERATED = "gateway, from its index and a source (the other gateway), merged"
+
+
+def in_front(source: GatewayProcess) -> Mapping[str, Any]:
+    """Rules of a gateway that holds nothing itself."""
+    peer = {"source": {"ae_title": "GATEWAY", "address": f"127.0.0.1:{source.port}"}}
+    return {**RULES, "peers": {**RULES["peers"], **peer}, "query_retrieve": {"sources": ["local", "source"]}}
 
 
 async def run(root: Path, rounds: int) -> tuple[str, bool]:
@@ -183,9 +191,10 @@ async def run(root: Path, rounds: int) -> tuple[str, bool]:
         folder = await stack.enter_async_context(scratch(root))
         gateway = await stack.enter_async_context(GatewayProcess(folder / "gateway", RULES))
         stock = await stack.enter_async_context(StockFind(folder))
+        federated = await stack.enter_async_context(GatewayProcess(folder / "federated", in_front(gateway)))
         stored = await storescu(gateway.port, [write_object(folder / f"{at}.dcm", study(at)) for at in range(MATCHES)])
         assert stored.returncode == 0, stored.output
-        ports = {GATEWAY: gateway.port, STOCK: stock.port}
+        ports = {GATEWAY: gateway.port, FEDERATED: federated.port, STOCK: stock.port}
         seconds = await asyncio.to_thread(_by_turns, ports, rounds)
     return _section(seconds, rounds)
 

@@ -480,7 +480,8 @@ class RetrieveCoercionSpec(Spec, frozen=True):
 
 
 class HideSpec(Spec, frozen=True):
-    """Studies that some peers do not see, neither in queries nor in retrieves."""
+    """Studies that some peers do not see, neither in queries nor in retrieves. Decided by what each place says of a
+    study: what it does not know is absent there. What one place hides is not shown from another."""
 
     when: Any
     from_: (
@@ -546,7 +547,14 @@ class QueryRetrieveSpec(Spec, frozen=True):
         Meta(description="A source that failed: the answer ends with a failure that names it, or goes on without it."),
     ] = "fail"
     timeout: Annotated[Duration, Meta(description="How long a source may keep us waiting.")] = "30 s"
-    limit: Annotated[int, Meta(ge=0, le=10_000_000, description="The most matches of one C-FIND; 0: all.")] = 0
+    limit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="The most matches of one C-FIND, which more end with 0xA700 (`partial: fail`); 0: all.",
+        ),
+    ] = 0
     coercions: Annotated[
         tuple[RetrieveCoercionSpec, ...],
         Meta(description="In order; each sees what the former changed. What is kept here stays as it is."),
