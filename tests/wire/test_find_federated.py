@@ -479,6 +479,30 @@ async def test_a_requestor_that_leaves_ends_the_questions(tmp_path: Path) -> Non
         await _until(lambda: silent.cancelled == 1)
 
 
+async def test_many_requestors_at_once(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        one, two = Source("one", of(R1, R2)), Source("two", of(R2, D1))
+        gateway = await with_sources(stack, tmp_path, one, two, local=of(M1))
+        questions = {"P-001": [R1, R2], "P-002": [D1], "P-003": [M1], "P-009": []}
+        wanted = [*questions] * 8
+        told = await asyncio.gather(*(ask(gateway.port, "STUDY", PatientID=patient) for patient in wanted))
+        await _until(lambda: gateway.metric("gateway_find_requests_total", peer="viewer", status="0x0000") == 32)
+    assert [each.texts("StudyInstanceUID") for each in told] == [questions[patient] for patient in wanted]
+    for source in ("one", "two"):
+        assert gateway.metric("gateway_source_queries_total", source=source, outcome="answered") == 32
+
+
+async def test_nothing_of_questions_and_answers_is_logged(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        source = Source("pacs", of(R1), status=0xA700, garbage=1, more=[STRANGE["another patient"]])
+        gateway = await with_sources(stack, tmp_path, source, nobody(), local=OBJECTS, limit=2)
+        with capture_logs() as events:
+            told = await ask(gateway.port, "STUDY", PatientName="Roe*", PatientID="")
+    assert told.answers
+    assert events
+    assert [word for word in ("Roe", "P-001", "P-999", "CT HEAD") if word in repr(events)] == []
+
+
 # --- loops ------------------------------------------------------------------------------------------------------------
 
 

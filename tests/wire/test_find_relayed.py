@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class Servant:
             yield self.status, None
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[Servant]:
         asker = Peer("gateway", may=frozenset({"find"}), accept_transfer_syntaxes=self.syntaxes)
         server = Server(
             handlers=[(evt.EVT_C_FIND, self.answer)],
@@ -71,7 +72,7 @@ class Servant:
         )
         self.port = await server.listen(Listener("main", 0, LOOPBACK))
         try:
-            yield
+            yield self
         finally:
             server.abort_all()
             await server.drain(5.0)
@@ -214,6 +215,25 @@ async def test_an_identifier_that_cannot_be_read_goes_to_nobody(tmp_path: Path) 
         await association.release()
     assert final.status == 0xC000
     assert server.asked == []
+
+
+async def test_gateway_find_shows_a_worklist(tmp_path: Path) -> None:
+    step = {"Modality": "MR", "ScheduledProcedureStepID": "S1", "ScheduledProcedureStepStartDate": "20260102"}
+    async with Servant(
+        "ris", [{"PatientName": "Roe^Jane", "ScheduledProcedureStepSequence": [step]}]
+    ).running() as server:
+        place = [f"127.0.0.1:{server.port}", "--called-ae", "RIS", "--model", "worklist"]
+        command = [sys.executable, "-m", "gateway", "find", *place]
+        finished = await run([*command, "ScheduledProcedureStepSequence[0].Modality=MR", "PatientName=Roe*"])
+    assert finished.returncode == 0, finished.output
+    heads, row = finished.output.splitlines()[:2]
+    assert heads.split()[:2] == ["Modality", "PatientName"]
+    assert row.split()[:2] == ["MR", "Roe^Jane"]
+    assert {"S1", "20260102"} <= set(row.split())
+    asked = server.asked[0]
+    assert asked[tag_of("PatientName")] == ("Roe*",)
+    (item,) = asked[tag_of("ScheduledProcedureStepSequence")]
+    assert item[tag_of("Modality")] == ("MR",)
 
 
 # --- dcmtk's worklist server and findscu -----------------------------------------------------------------------------

@@ -215,6 +215,37 @@ def test_user_information_is_read_and_answered() -> None:
     assert information.user_identity.server_response == b""
 
 
+EVERYTHING_ASKED = Policy(frozenset({"find", "move", "get", "store"}))
+MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+QUERIES: dict[str, tuple[str, bytes, bytes | None]] = {
+    "relational": (FIND, b"\1", b"\1"),
+    "hierarchical": (FIND, b"\0", b"\0"),
+    "date and time as one value": (FIND, b"\1\1", b"\1\1"),
+    "fuzzy names are not agreed on": (FIND, b"\1\1\1\1", b"\1\1\0\1"),
+    "values that are none": (FIND, b"\2\1", b"\0\1"),
+    "more than is known": (FIND, b"\1\1\1\1\1\1\1\1\1", b"\1\1\0\1\0\1\1"),
+    "nothing": (FIND, b"", b"\0"),
+    "a retrieve": (MOVE, b"\1\1", b"\1"),
+    "another service": (WORKLIST, b"\1\1", None),
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_queries_agree_on_what_is_done_here(name: str) -> None:
+    """PS3.4 §C.5.1.1.1 and §C.5.2.1.1; what a service does not define here is not answered."""
+    uid, proposed, expected = QUERIES[name]
+    item = SOPClassExtendedNegotiation()
+    item.sop_class_uid, item.service_class_application_information = uid, proposed
+    parsed, answered = answer(request([(uid, [IMPLICIT])], item), EVERYTHING_ASKED)
+    assert answer_extended(parsed, answered) == (() if expected is None else ((uid, expected),))
+
+
+def test_extended_negotiation_of_a_context_that_is_not_accepted() -> None:
+    item = SOPClassExtendedNegotiation()
+    item.sop_class_uid, item.service_class_application_information = FIND, b"\1"
+    assert answer_extended(*answer(request([(FIND, [IMPLICIT])], item), ECHO_AND_STORE)) == ()
+
+
 def test_what_was_not_asked_is_not_answered() -> None:
     information = accept(*answer(request([(CT, [IMPLICIT])]))).user_information
     assert information.async_ops_window is None
