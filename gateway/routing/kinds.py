@@ -124,11 +124,16 @@ def _from_json(text: str, resources: Resources) -> tuple[Action, ...]:
         config = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(f"stored actions are not JSON: {error}") from None
-    found = lambda path, code, message: problems.append(f"{path}: {code}: {message}")  # noqa: E731
+    found = lambda path, code, message: problems.append(f"{_written(path)}: {code}: {message}")  # noqa: E731
     actions = build_actions(config, found, resources)
     if problems:
         raise ConfigurationError(f"stored actions are not understood any more: {'; '.join(problems)}")
     return actions
+
+
+def _written(path: Path) -> str:
+    """As it would be looked for under a rule: ``then[0].hash.key``."""
+    return "then" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
 def predicate_schema() -> dict[str, Any]:

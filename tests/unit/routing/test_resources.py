@@ -146,7 +146,7 @@ def test_stored_actions_use_the_configuration_in_force(tmp_path: Path) -> None:
 
 
 def test_stored_actions_whose_file_is_gone_are_not_understood(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"map.csv.*not there"):
+    with pytest.raises(ConfigurationError, match=r"then\[0\]\.map\.table: bad-file: .*map.csv.*not there"):
         actions_from_json(canonical_json(MAP), FileResources(folders=[tmp_path]))
     (tmp_path / "map.csv").write_text("head,HEAD")
     assert actions_from_json(canonical_json(MAP), FileResources(folders=[tmp_path]))
