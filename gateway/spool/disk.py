@@ -33,6 +33,12 @@ class Disk(Protocol):
 
     def fdatasync(self, descriptor: int) -> None: ...
 
+    def truncate(self, file: int | Path, size_bytes: int) -> None:
+        """Cut a file; by its descriptor, or by its path."""
+        ...
+
+    def unlink(self, path: Path) -> None: ...
+
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder durable."""
         ...
@@ -53,6 +59,12 @@ class LocalDisk:
 
     def fdatasync(self, descriptor: int) -> None:
         os.fdatasync(descriptor)
+
+    def truncate(self, file: int | Path, size_bytes: int) -> None:
+        os.truncate(file, size_bytes)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink()
 
     def sync_folder(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -133,7 +133,7 @@ class LargeFile:
         self._descriptor = -1
         if not self.is_adopted:
             with contextlib.suppress(OSError):  # the next start deletes what no row names
-                self._path.unlink()
+                self._disk.unlink(self._path)
 
 
 class ReceivedFile(FileDataSet):

@@ -12,6 +12,7 @@ import structlog
 
 from gateway.ports import ConfigurationError
 from gateway.spool import large, segment
+from gateway.spool.disk import Disk
 
 log = structlog.get_logger()
 
@@ -69,17 +70,17 @@ def check_pair(root: Path, spool_id: str, queue_spool_id: str, *, has_payloads: 
         )
 
 
-def recover(root: Path, named: Mapping[str, int]) -> Recovered:
+def recover(root: Path, named: Mapping[str, int], disk: Disk) -> Recovered:
     """Bring the folder to what the queue names: cut tails, delete what nothing names, tell what is lost."""
     found = dict(payload_files(root))
     recovered = Recovered(missing=sorted(named.keys() - found.keys()))
     for name, size_bytes in sorted(found.items()):
         end_bytes = named.get(name)
         if end_bytes is None:
-            (root / name).unlink()
+            disk.unlink(root / name)
             recovered.deleted.append(name)
         elif size_bytes > end_bytes:
-            os.truncate(root / name, end_bytes)
+            disk.truncate(root / name, end_bytes)
             recovered.truncated.append(name)
         elif size_bytes < end_bytes:
             log.error("spool.payload_file_short", file=name, size_bytes=size_bytes, expected_bytes=end_bytes)

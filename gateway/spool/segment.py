@@ -68,7 +68,7 @@ class Segment:
             disk.sync_folder(path.parent)
         except OSError:
             self.close()
-            path.unlink(missing_ok=True)
+            disk.unlink(path)
             raise
 
     def append(
@@ -113,7 +113,7 @@ class Segment:
 
     def cut(self) -> None:
         """Take back what a failed `append` left behind the end. Raises OSError."""
-        os.ftruncate(self._descriptor, self.size_bytes)
+        self._disk.truncate(self._descriptor, self.size_bytes)
         self._file_bytes = self.size_bytes
 
     def close(self) -> None:

@@ -105,7 +105,7 @@ class SpoolStore:
 
         New segments get numbers behind `position`, so that a later start finds theirs behind it.
         """
-        recovered = recover(self.root, named)
+        recovered = recover(self.root, named, self._disk)
         self._segment_numbers = itertools.count(_after([*named, position.name], self.root, segment.FOLDER))
         self._file_numbers = itertools.count(_after(named, self.root, large.FOLDER))
         return recovered
@@ -214,7 +214,7 @@ class SpoolStore:
                 continue
             self._reader.forget(name)
             try:
-                (self.root / name).unlink()
+                self._disk.unlink(self.root / name)
                 gone += 1
             except OSError as error:
                 log.error("spool.file_not_deleted", file=name, error=str(error))
