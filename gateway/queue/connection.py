@@ -26,6 +26,7 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
 
     Raises:
         ConfigurationError: it cannot be opened, is something else, or belongs to a newer version.
+        SpoolFull: there is no room, or the disk failed.
     """
     if must_exist and not path.is_file():
         raise ConfigurationError(f"queue {path}: there is no such file; start the gateway once, or name its queue")
@@ -42,6 +43,9 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
     except apsw.BusyError as error:
         connection.close()
         raise Temporary(f"queue {path}: another process holds it: {error}") from error
+    except (apsw.FullError, apsw.IOError) as error:
+        connection.close()
+        raise SpoolFull(f"queue {path}: the disk takes no more: {error}") from error
     except apsw.Error as error:
         connection.close()
         raise ConfigurationError(f"queue {path}: not a usable SQLite file: {error}") from error

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -421,3 +422,29 @@ def test_retries_wait_their_time_though_the_clock_was_set_back(queue: SQLiteQueu
         queue.settle([settlement(claimed, DeliveryState.PENDING, due_at=due_at)])
         assert queue.claim("pacs", 1, 60.0, clock()) == []
         assert len(queue.claim("pacs", 1, 60.0, due_at)) == 1
+
+
+class _FullFile(apsw.VFSFile):
+    def xWrite(self, data: bytes, offset: int) -> None:
+        raise apsw.FullError("full")
+
+
+class _FullDisk(apsw.VFS):
+    def __init__(self) -> None:
+        super().__init__("full", "unix")
+
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
+        return _FullFile("unix", name, flags)
+
+
+def test_a_full_disk_at_the_start_is_no_mistake_in_the_configuration(path: Path) -> None:
+    """Starting again helps, once there is room."""
+    disk = _FullDisk()
+    apsw.set_default_vfs("full")
+    try:
+        with pytest.raises(SpoolFull, match="no more"):
+            SQLiteQueue(path)
+    finally:
+        apsw.set_default_vfs("unix")
+        disk.unregister()
+    SQLiteQueue(path).close()
