@@ -5,6 +5,7 @@ status     when
 ========== =========================================================================================================
 0xFF00     a match; 0xFF01 when an optional key of the identifier is known to nobody who answered
 0x0000     these were all; under `partial: accept` also when a source failed or the limit cut the answer
+0x0122     the rules name nobody to ask for this SOP class
 0xA700     there are more than `query_retrieve.limit` matches: the first ones were sent
 0xA900     the identifier has no level, or not the keys that its model asks for
 0xC000     the identifier cannot be read

@@ -298,7 +298,7 @@ async def outcome(folder: Path, partial: str, *makers: Any, **settings: Any) -> 
     async with AsyncExitStack() as stack:
         sources = [maker(stack) for maker in makers]
         good = Source("good", of(R1))
-        gateway = await with_sources(stack, folder, good, *sources, partial=partial, timeout_s=0.6, **settings)
+        gateway = await with_sources(stack, folder, good, *sources, partial=partial, timeout_s=1.0, **settings)
         began_s = time.monotonic()
         told = await ask(gateway.port, "STUDY")
         return told, gateway, time.monotonic() - began_s
@@ -333,7 +333,7 @@ async def test_a_source_that_fails(tmp_path: Path, name: str, partial: str) -> N
     with capture_logs() as events:
         told, gateway, seconds = await outcome(tmp_path, partial, make)
     assert R1 in told.texts("StudyInstanceUID")
-    assert seconds < 3.0
+    assert seconds < 5.0
     if partial == "accept":
         assert (told.status, told.final.error_comment) == (0x0000, "")
         assert gateway.metric("gateway_find_partial_total") == 1
@@ -380,7 +380,7 @@ async def test_a_dead_source_costs_less_the_second_time(tmp_path: Path) -> None:
     """It is left alone for a while; when it answers again, it is asked again."""
     async with AsyncExitStack() as stack:
         hole = black_hole()
-        gateway = await with_sources(stack, tmp_path, hole, local=of(R1), timeout_s=0.3, partial="accept")
+        gateway = await with_sources(stack, tmp_path, hole, local=of(R1), timeout_s=0.6, partial="accept")
         await ask(gateway.port, "STUDY")
         began_s = time.monotonic()
         again = await ask(gateway.port, "STUDY")
@@ -392,7 +392,7 @@ async def test_a_dead_source_costs_less_the_second_time(tmp_path: Path) -> None:
             return D1 in (await ask(gateway.port, "STUDY")).texts("StudyInstanceUID")
 
         await _until_async(is_back)
-    assert seconds < 0.3
+    assert seconds < 0.6
     assert again.texts("StudyInstanceUID") == [R1]
     assert len(hole.asked) == 2
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.peers
 
 R1, R2, D1, M1, Y1 = STUDIES = tuple(each["StudyInstanceUID"] for each in (ROE, ROE_AGAIN, DOE, MUELLER, YAMADA))
 HELD = {"qrscp": (R1, D1), "first": (R1, R2), "second": (R2, D1, Y1), "local": (M1, R1)}
-TIMEOUT_S = 1.0
+TIMEOUT_S = 2.0
 Archive = QRSCP | Orthanc
 
 

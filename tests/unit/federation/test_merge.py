@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.federation.merge import MOST_WAITING, Merged, Merger, best_availability, merged
 from gateway.model import Attributes, QueryLevel
@@ -149,3 +151,38 @@ def test_patients_without_an_identifier_stay_apart() -> None:
     names = ["Roe^Jane", "Doe^John", "Roe^Jane"]
     given = [one.add(rank, attributes(PatientID="", PatientName=name), 0xFF00, 0.0) for rank, name in enumerate(names)]
     assert [each.attributes for [each] in given] == [attributes(PatientID="", PatientName=name) for name in names]
+
+
+# --- whatever the order of answers ---------------------------------------------------------------------------------
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> tuple[list[dict[str, Attributes]], list[int]]:
+    """What each source has, by unique key, and in which order they speak; each one's last word is its end."""
+    values = st.fixed_dictionaries(
+        {
+            "StudyDescription": st.sampled_from(["", "A", "B"]),
+            "ModalitiesInStudy": st.sampled_from(["", "CT", "CT\\SR"]),
+            "NumberOfStudyRelatedInstances": st.sampled_from(["", "1", "20"]),
+        }
+    )
+    held = draw(st.lists(st.dictionaries(st.sampled_from("12345"), values, max_size=5), min_size=1, max_size=4))
+    sources = [{uid: study(uid, **keywords) for uid, keywords in each.items()} for each in held]
+    order = [rank for rank, each in enumerate(sources) for _ in range(len(each) + 1)]
+    return sources, draw(st.permutations(order))
+
+
+@given(conversations())
+@settings(max_examples=200, deadline=None)
+def test_the_order_of_answers_changes_nothing(conversation: tuple[list[dict[str, Attributes]], list[int]]) -> None:
+    sources, order = conversation
+    one = merger(ranks=len(sources))
+    left = [list(each.values()) for each in sources]
+    given_ = []
+    for rank in order:
+        given_ += one.add(rank, left[rank].pop(), 0xFF00, 0.0) if left[rank] else one.ended(rank)
+    found = {str(match.attributes[0x0020000D]): match.attributes for match in given_}
+    uids = dict.fromkeys(uid for each in sources for uid in each)
+    assert found == {str((uid,)): merged([each[uid] for each in sources if uid in each]) for uid in uids}
+    assert len(given_) == len(uids)
+    assert one.due_at_s is None
