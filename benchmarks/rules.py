@@ -1,13 +1,16 @@
-"""What rules and edits cost on this machine: `python -m benchmarks.rules [--write]`.
+"""What rules and edits cost on this machine: `python -m benchmarks.rules [--forward] [--write]`.
 
 In one run: reading the facts of an object and planning its routes by 100 rules over 10 attributes, for small and large
 objects; two elements set in a CT image of 512 KB on its bytes, against pydicom reading, setting and writing it; a whole
-object rewritten. `--write` puts the figures into benchmarks/README.md.
+object rewritten. With `--forward` also store and forward with one `set` coercion against objects left alone, by turns,
+for which nobody else should use the machine. `--write` puts the figures into benchmarks/README.md.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
+import statistics
 import struct
 import sys
 import tempfile
@@ -20,9 +23,11 @@ from pathlib import Path
 import pydicom
 from pydicom.data import get_testdata_file
 
+from benchmarks import scenarios
 from benchmarks.measure import machine
 from benchmarks.objects import MR_IMAGE_STORAGE, sample
-from benchmarks.report import Bar, table, write_section
+from benchmarks.report import Bar, number, table, write_section
+from benchmarks.systems import CONTENDERS, GATEWAY, GATEWAY_SETS
 from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from gateway.config import load
 from gateway.dataset.splice import splice
@@ -31,11 +36,15 @@ from gateway.model import AssociationFacts
 from gateway.ports import KEEP, Change, Edit, Element
 from gateway.routing.attribute import parse
 from gateway.routing.table import RoutingTable
+from tests.support.processes import REPOSITORY
 
 RULES, DESTINATIONS = 100, 10
 SIZES = {"8 KB": 8192, "512 KB": 512 * 1024, "10 MB": 10_000_000}
 CT_BYTES = 512 * 1024
 ROUNDS = 7
+FORWARDED = {1: 1500, 8: 4000}
+"""Objects of 8 KB by number of associations."""
+FORWARD_ROUNDS = 5
 CONDITIONS = (
     "{modality: [MR, CT]}",
     "{attribute: {select: PatientID, matches: '^BENCH-%02d'}}",
@@ -58,11 +67,11 @@ def routing_table() -> RoutingTable:
     lines = ["gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}", "unmatched: hold", "peers:"]
     lines += [f"  peer{n}: {{ae_title: P{n}, address: 'localhost:{10400 + n}'}}" for n in range(DESTINATIONS)]
     lines.append("routes:")
-    for number in range(RULES):
-        chosen = [CONDITIONS[(number + step) % len(CONDITIONS)] for step in (0, 3, 7)][: 2 + number % 2]
-        written = ", ".join(one % number if "%" in one else one for one in chosen)
-        kind = "any" if number % 10 == 0 else "all"
-        lines.append(f"  - {{name: rule {number}, when: {{{kind}: [{written}]}}, to: [peer{number // DESTINATIONS}]}}")
+    for rule in range(RULES):
+        chosen = [CONDITIONS[(rule + step) % len(CONDITIONS)] for step in (0, 3, 7)][: 2 + rule % 2]
+        written = ", ".join(one % rule if "%" in one else one for one in chosen)
+        kind = "any" if rule % 10 == 0 else "all"
+        lines.append(f"  - {{name: rule {rule}, when: {{{kind}: [{written}]}}, to: [peer{rule // DESTINATIONS}]}}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rules.yaml"
         path.write_text("\n".join(lines))
@@ -158,7 +167,30 @@ def editing() -> tuple[float, float, float]:
     )
 
 
-def run() -> str:
+async def forwarding(associations: int) -> tuple[float, float]:
+    """Objects a second, untouched and with one element set on arrival; medians of rounds that take turns."""
+    by_name = {contender.name: contender for contender in CONTENDERS}
+    rates: dict[str, list[float]] = {GATEWAY: [], GATEWAY_SETS: []}
+    root = REPOSITORY / "var" / "benchmarks"
+    for turn in range(FORWARD_ROUNDS):
+        for name in (GATEWAY, GATEWAY_SETS) if turn % 2 else (GATEWAY_SETS, GATEWAY):
+            contender, objects = by_name[name], FORWARDED[associations]
+            figure = await scenarios.forward(root, contender, SIZES["8 KB"], associations, objects)
+            rates[name].append(figure.per_second)
+    return statistics.median(rates[GATEWAY]), statistics.median(rates[GATEWAY_SETS])
+
+
+def store_and_forward() -> tuple[str, list[Bar]]:
+    """As Markdown, and its bars."""
+    rates = {associations: asyncio.run(forwarding(associations)) for associations in FORWARDED}
+    rows = [[str(associations), *map(number, some)] for associations, some in rates.items()]
+    found = table(("associations", "untouched", "one `set` coercion"), rows)
+    what = "store and forward with one `set` against untouched, {} associations"
+    bars = [Bar(what.format(count), edited / untouched, 0.8, "times") for count, (untouched, edited) in rates.items()]
+    return f"Store and forward, 8 KB, objects a second:\n\n{found}", bars
+
+
+def run(*, with_forwarding: bool) -> str:
     """All figures as Markdown."""
     routing = routing_table()
     rows, totals = [], {}
@@ -175,6 +207,8 @@ def run() -> str:
         Bar("10 MB against 8 KB", totals["10 MB"] / totals["8 KB"], 1.25, "times", is_ceiling=True),
         Bar("pydicom against splice", slow / fast, 20, "times"),
     ]
+    forwarded, more = store_and_forward() if with_forwarding else ("", [])
+    bars += more
     edits = [
         ["two elements on the bytes", f"{fast * 1e6:.0f} µs"],
         ["every element looked at, one changed", f"{whole * 1e6:.0f} µs"],
@@ -186,6 +220,7 @@ def run() -> str:
             table(("object", "facts", "plan", "both", "routes"), rows),
             f"A CT image of {CT_BYTES // 1024} KB:",
             table(("edit", "processor time"), edits),
+            *([forwarded] if forwarded else []),
             table(("bar", "required", "measured", ""), [bar.row() for bar in bars]),
         ]
     )
@@ -194,7 +229,7 @@ def run() -> str:
 def main() -> None:
     """Print the figures; with `--write` also into the page."""
     warnings.simplefilter("ignore")
-    text = run()
+    text = run(with_forwarding="--forward" in sys.argv[1:])
     print(text)
     if "--write" in sys.argv[1:]:
         write_section("rules", text)

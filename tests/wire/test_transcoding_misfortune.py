@@ -33,8 +33,11 @@ def _uid(tag: int, value: str) -> bytes:
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, b"UI", len(raw)) + raw
 
 
-LARGE = Made(gradient(1, 2500, 2500, 1, "u2", 16), 16, extra=_uid(0x0020000D, "1.2.3") + _uid(0x0020000E, "1.2.3.4"))
-"""The JPEG 2000 encoder is at it for more than a second, and takes more than 64 MiB."""
+UIDS = _uid(0x0020000D, "1.2.3") + _uid(0x0020000E, "1.2.3.4")
+LARGE = Made(gradient(1, 1200, 1200, 1, "u2", 16), 16, extra=UIDS)
+"""The JPEG 2000 encoder is at it for some tenths of a second."""
+LARGER = Made(gradient(1, 2500, 2500, 1, "u2", 16), 16, extra=UIDS)
+"""And takes more than 64 MiB for this."""
 
 
 @dataclass
@@ -121,22 +124,23 @@ def assert_as_it_was(arrived: Part10, original: Path) -> None:
     assert (arrived.transfer_syntax_uid, arrived.data_set) == (EXPLICIT, sent.data_set)
 
 
-def assert_compressed(arrived: Part10) -> None:
+def assert_compressed(arrived: Part10, made: Made = LARGE) -> None:
     assert arrived.transfer_syntax_uid == JPEG_2000_LOSSLESS
-    assert_same(pixels(dataset(arrived.data_set, JPEG_2000_LOSSLESS)), LARGE.array[0])
+    assert_same(pixels(dataset(arrived.data_set, JPEG_2000_LOSSLESS)), made.array[0])
 
 
 @pytest.mark.parametrize(
-    ("conversion", "reason", "outcome"),
+    ("made", "conversion", "reason", "outcome"),
     [
-        ({"time_limit": "200 ms"}, "the conversion was not done in 0.2 s; see gateway.conversion.time", "timed_out"),
-        ({"memory": "64 MiB"}, "MiB of the 64 MiB that `gateway.conversion.memory` allows", "refused"),
+        (LARGE, {"time_limit": "20 ms"}, "not done in 0.02 s; see `gateway.conversion.time_limit`", "timed_out"),
+        (LARGER, {"memory": "64 MiB"}, "MiB of the 64 MiB that `gateway.conversion.memory` allows", "refused"),
     ],
     ids=["too slow", "too much memory"],
 )
 async def test_what_a_limit_stops_is_a_dead_letter_that_can_be_tried_again(
-    tmp_path: Path, original: Path, conversion: dict[str, str], reason: str, outcome: str
+    tmp_path: Path, made: Made, conversion: dict[str, str], reason: str, outcome: str
 ) -> None:
+    original = native_file(made, tmp_path / "made.dcm")
     async with site(tmp_path, **conversion) as here:
         await here.send(original)
         await here.running.idle()
@@ -150,7 +154,7 @@ async def test_what_a_limit_stops_is_a_dead_letter_that_can_be_tried_again(
         await command(here.running, "retry", "--state", "dead")
         await here.strict.received(1)
         await here.running.idle()
-        assert_compressed(only(here.strict))
+        assert_compressed(only(here.strict), made)
 
 
 @asynccontextmanager
@@ -175,8 +179,9 @@ async def crashing(running: GatewayProcess, number: signal.Signals) -> AsyncIter
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL], ids=lambda number: number.name)
 async def test_what_crashes_a_codec_is_a_dead_letter_that_can_be_tried_again(
-    tmp_path: Path, original: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals
 ) -> None:
+    original = native_file(LARGER, tmp_path / "larger.dcm")  # gives time to hit
     async with site(tmp_path) as here:
         async with crashing(here.running, number) as hit:
             await here.send(original)
@@ -190,7 +195,7 @@ async def test_what_crashes_a_codec_is_a_dead_letter_that_can_be_tried_again(
         await command(here.running, "retry", "--state", "dead")
         await here.strict.received(1)
         await here.running.idle()
-        assert_compressed(only(here.strict))
+        assert_compressed(only(here.strict), LARGER)
 
 
 async def test_a_gateway_that_is_killed_leaves_no_workers_and_loses_nothing(tmp_path: Path, original: Path) -> None:
