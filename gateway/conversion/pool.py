@@ -147,7 +147,8 @@ class ConversionPool:
             answer = await worker.run(job, (source.fileno(), result.fileno()), self._limits.time_limit_s)
         except WorkerTooSlow as error:
             self._log.warning("conversion.too_slow", kind=job["kind"], limit_s=self._limits.time_limit_s)
-            raise ConversionFailed("timed_out", f"the conversion was {error}; see gateway.conversion.time") from None
+            reason = f"the conversion was {error}; see `gateway.conversion.time_limit`"
+            raise ConversionFailed("timed_out", reason) from None
         finally:
             self._busy.discard(worker)
             self._count()
