@@ -21,7 +21,7 @@ from tests.support.peers import GatewayProcess, StoreSCP, stock_scu
 from tests.support.pixels import EXPLICIT, JPEG_2000_LOSSLESS, Made, dataset, gradient, pixels
 from tests.support.processes import until
 from tests.support.transcoding import assert_same, native_file
-from tests.wire.test_transcoding import command, dead_letters
+from tests.wire.test_transcoding import command, dead_letters, until_metric
 
 pytestmark = [pytest.mark.peers, pytest.mark.skipif(bool(missing(CODECS)), reason="needs the codecs extra")]
 
@@ -196,6 +196,25 @@ async def test_what_crashes_a_codec_is_a_dead_letter_that_can_be_tried_again(
         await here.strict.received(1)
         await here.running.idle()
         assert_compressed(only(here.strict), LARGER)
+
+
+async def test_what_needs_no_codec_does_not_wait_for_one_that_hangs(tmp_path: Path, original: Path) -> None:
+    async with site(tmp_path, time_limit="4 s") as here:
+        rules = _rules(here.strict, here.lenient)
+        del rules["routes"][1]["then"]
+        here.running.write_rules(rules)
+        here.running.reload()
+        await until_metric(here.running, "gateway_config_reloads_total", 1, result="applied")
+        async with crashing(here.running, signal.SIGSTOP) as hit:
+            await here.send(original)
+            await here.lenient.received(1)
+            assert await here.running.metric("gateway_conversions_total") == 0  # it still hangs, or has not begun
+            await here.running.idle()
+        assert len(hit) == 1
+        assert_as_it_was(only(here.lenient), original)
+        (row,) = await dead_letters(here.running)
+        assert "not done in 4 s" in row["reason"]
+        assert not any(map(is_alive, hit))
 
 
 async def test_a_gateway_that_is_killed_leaves_no_workers_and_loses_nothing(tmp_path: Path, original: Path) -> None:
