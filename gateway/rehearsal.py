@@ -18,14 +18,21 @@ from gateway.delivery.transform import outbound_for
 from gateway.dimse.acceptor import AcceptedAssociation
 from gateway.dimse.admission import Rejected, admit
 from gateway.dimse.assembly import Message
+from gateway.dimse.associate_request import Proposal
 from gateway.dimse.context import AcceptedContext, as_uid
 from gateway.dimse.event import Event
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.message import CommandField
+from gateway.dimse.negotiation import (
+    ABSTRACT_SYNTAX_NOT_SUPPORTED,
+    TRANSFER_SYNTAXES_NOT_SUPPORTED,
+    Policy,
+    decide,
+)
 from gateway.dimse.services import OPERATIONS
 from gateway.handlers.store import StoreDesk, handle_store
 from gateway.model import AssociationFacts, Delivery, Instance, PayloadRef, Route
-from gateway.ports import Converter, EncodedDataSet, GatewayError, Journal, NoMeter, Outbound
+from gateway.ports import Converter, EncodedDataSet, GatewayError, Journal, NoMeter, ObjectTooLarge, Outbound
 from gateway.routing.table import RoutingTable
 
 
@@ -64,22 +71,42 @@ class Stored:
     """No route wants it."""
 
 
-def admission(table: RoutingTable, facts: AssociationFacts) -> Admission:
-    """As whom an association with `facts` is admitted, or why it is not."""
+def admission(table: RoutingTable, facts: AssociationFacts, sent: Sent) -> Admission:
+    """As whom an association with `facts` is admitted, or why it is not, or why nothing like `sent` comes over it."""
     try:
         peer = admit(facts, table.settings, table.peers, table).peer
     except Rejected as rejected:
         return Admission(facts, f"association rejected: {rejected}", is_admitted=False)
     if peer is None:
-        return Admission(facts, "admitted as a stranger", is_admitted=True)
+        return _negotiated(facts, "admitted as a stranger", Policy(_STORE), sent)
     named = replace(facts, peer=peer.name)
     if "store" not in peer.may:
         return Admission(named, f"admitted as peer {peer.name}, which may not store", is_admitted=False)
-    return Admission(named, f"admitted as peer {peer.name}", is_admitted=True)
+    policy = Policy(_STORE, peer.accept_sop_classes, peer.accept_transfer_syntaxes)
+    return _negotiated(named, f"admitted as peer {peer.name}", policy, sent)
+
+
+_STORE = frozenset({"store"})
+_NOT_ACCEPTED = {
+    ABSTRACT_SYNTAX_NOT_SUPPORTED: "its SOP class is accepted in no presentation context",
+    TRANSFER_SYNTAXES_NOT_SUPPORTED: "its transfer syntax is accepted in no presentation context",
+}
+
+
+def _negotiated(facts: AssociationFacts, text: str, policy: Policy, sent: Sent) -> Admission:
+    """Whether the context that `sent` needs is accepted."""
+    proposal = Proposal(1, as_uid(sent.sop_class_uid), (as_uid(sent.transfer_syntax_uid),))
+    result, context = decide(proposal, {}, policy)
+    if context is None:
+        return Admission(facts, f"{text}, but {_NOT_ACCEPTED.get(result, 'it is not accepted')}", is_admitted=False)
+    return Admission(facts, text, is_admitted=True)
 
 
 async def store(table: RoutingTable, association: AssociationFacts, sent: Sent, now: datetime) -> Stored:
     """Hand the object to the C-STORE handler, as it runs in the gateway. `sent.body` stays the caller's to close."""
+    most = table.settings.limits.object_bytes
+    if sent.body.length_bytes > most:
+        return Stored(ObjectTooLarge.dimse_status, f"{sent.body.length_bytes} bytes; `limits.object_size` is {most}")
     journal, meter = _Journal(), _Meter()
     desk = StoreDesk(cast(Journal, journal), meter, lambda: now, log=_SILENT)
     try:

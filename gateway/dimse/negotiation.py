@@ -78,7 +78,7 @@ def negotiate(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], policy
     requested = {uid: (scu, scp) for uid, scu, scp in roles}
     parts, accepted, replies = [], {}, {}
     for proposal in proposals(contexts):
-        result, context = _decide(proposal, requested, policy)
+        result, context = decide(proposal, requested, policy)
         transfer_syntax = context.transfer_syntax if context else proposal.transfer_syntaxes[0]
         parts.append(_encode_context(proposal.context_id, result, str(transfer_syntax)))
         if context is None:
@@ -91,9 +91,11 @@ def negotiate(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], policy
     return Answer(b"".join(parts), MappingProxyType(accepted), tuple(replies.values()))
 
 
-def _decide(
+def decide(
     proposal: Proposal, requested: Mapping[str, tuple[bool, bool]], policy: Policy
 ) -> tuple[int, AcceptedContext | None]:
+    """The result (PS3.8 Table 9-18) of one proposed context, and the context when it is accepted. `requested` are the
+    roles (SCU, SCP) that the requestor proposes by SOP class."""
     uid = str(proposal.abstract_syntax)
     service = service_of(uid)
     is_offered = service in policy.services

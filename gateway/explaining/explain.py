@@ -32,7 +32,7 @@ async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> Answe
     if subject.deliveries:
         admission = Admission(subject.association, f"stored {subject.received_at:%Y-%m-%d %H:%M:%S %Z}", True)
     else:
-        admission = rehearsal.admission(table, subject.association)
+        admission = rehearsal.admission(table, subject.association, subject.sent)
     answer = Answer(
         name=subject.name,
         sop_class_uid=subject.sent.sop_class_uid,

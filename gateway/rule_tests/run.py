@@ -114,7 +114,8 @@ class _Trial:
 async def _failures(trial: _Trial) -> list[Failure]:
     table, case, expected = trial.stage.table, trial.case, trial.case.expected
     listener = table.settings.listeners[0].name
-    admission = rehearsal.admission(table, association_facts(case.association, table.settings.ae_title, listener))
+    facts = association_facts(case.association, table.settings.ae_title, listener)
+    admission = rehearsal.admission(table, facts, trial.sent)
     if admission.is_admitted is not expected.is_admitted:
         wanted_text = "admitted" if expected.is_admitted else "not admitted"
         return [trial.failure("the association", wanted_text, admission.text, "admitted")]

@@ -164,6 +164,30 @@ async def test_values_of_the_object_are_shown_only_when_asked_for(table: Callabl
         pytest.param({}, HEAD, replace(CT1, remote_host="10.9.0.1"), NOT_ADMITTED, id="from elsewhere"),
         pytest.param({}, HEAD, replace(CT1, calling_ae_title="FINDER"), NOT_ADMITTED, id="may not store"),
         pytest.param({}, HEAD, replace(CT1, called_ae_title="OTHER"), NOT_ADMITTED, id="calls another"),
+        pytest.param(
+            {"hosts:": "accept: {sop_classes: [MRImageStorage]}, hosts:"}, HEAD, CT1, NOT_ADMITTED, id="another class"
+        ),
+        pytest.param(
+            {"hosts:": "accept: {transfer_syntaxes: [ImplicitVRLittleEndian]}, hosts:"},
+            HEAD,
+            CT1,
+            NOT_ADMITTED,
+            id="another transfer syntax",
+        ),
+        pytest.param(
+            {"hosts:": "accept: {transfer_syntaxes: [ExplicitVRLittleEndian]}, hosts:"},
+            HEAD,
+            CT1,
+            ("routed", 0, ("pacs", "files", "research")),
+            id="an accepted transfer syntax",
+        ),
+        pytest.param(
+            {"  admit: known": "  admit: known\n  limits: {object_size: 1 KiB}"},
+            {**HEAD, "ImageComments": "x" * 1024},
+            CT1,
+            ("refused", 0xA700, ()),
+            id="over the limit",
+        ),
     ],
 )
 async def test_fate(
