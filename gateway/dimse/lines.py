@@ -251,6 +251,8 @@ class RequestorLine:
 
 async def to_all(lines: Sequence[Line], instance: Sendable) -> list[Result]:
     """One instance to every destination at once; a result each. What cannot be opened failed everywhere."""
+    if len(lines) == 1:
+        return [await _to_one(lines[0], instance)]
     return list(await asyncio.gather(*(_to_one(line, instance) for line in lines)))
 
 

@@ -57,6 +57,11 @@ class Faults:
 GET = Faults(evt.EVT_C_GET, "get", 0xC413, 0xC413, 0xC413, 0xC416, 0xC411)
 MOVE = Faults(evt.EVT_C_MOVE, "move", 0xC514, 0xC515, 0xC513, 0xC516, 0xC511)
 
+REPORTED_EACH = 64
+"""Sub-operations that have a Pending response each; after them nobody reads as fast as they come."""
+REPORT_S = 0.05
+"""Least time between two Pending responses after that."""
+
 CARELESS = 1
 """Instances that a handler may yield after a C-CANCEL: the one that was on its way."""
 
@@ -117,8 +122,11 @@ class _Retrieval:
         self._is_without_bulk_data = str(message.context.abstract_syntax) == WITHOUT_BULK_DATA
         self._width = 1
         self._in_work: set[asyncio.Task[None]] = set()
+        self._uncounted = 0
+        """Instances in work that the tally does not know of yet."""
         self._careless = 0
         self._last_response_s = answer.begun_s
+        self._reported = 0
         self._keep_alive: asyncio.TimerHandle | None = None
         self.lines: list[Line] = []
         self.tally: Tally | None = None
@@ -266,7 +274,7 @@ class _Retrieval:
             if self._careless > CARELESS:
                 raise Interrupted
             return True
-        if tally.remaining is not None and tally.remaining <= self._expected_in_work():
+        if tally.remaining is not None and tally.remaining <= self._uncounted * tally.per_instance:
             log.warning("handler_yielded_too_many", handler=self._faults.event.name)
             _close(value)
             return False
@@ -285,12 +293,9 @@ class _Retrieval:
             return SendableDataset(value, is_without_bulk_data=self._is_without_bulk_data)
         return SendableBytes(value, is_without_bulk_data=self._is_without_bulk_data)
 
-    def _expected_in_work(self) -> int:
-        assert self.tally is not None
-        return len(self._in_work) * self.tally.per_instance
-
     async def _dispatch(self, instance: Sendable, *, is_alone: bool) -> None:
         """Begin its sub-operations. A data set is the handler's to change, so it is sent before the next yield."""
+        self._uncounted += 1
         task = asyncio.get_running_loop().create_task(self._send(instance))
         self._in_work.add(task)
         task.add_done_callback(self._in_work.discard)
@@ -313,6 +318,7 @@ class _Retrieval:
             results = await to_all(self.lines, instance)
             is_sent = True
         finally:
+            self._uncounted -= 1
             instance.close()
             if not is_sent:  # given up in the middle: nobody knows
                 self.tally.fail_instance(instance.sop_instance_uid)
@@ -324,11 +330,15 @@ class _Retrieval:
     # --- responses -------------------------------------------------------------------------------------------------
 
     def _report(self) -> None:
-        """A Pending response, unless nobody waits for it or a message is on its way."""
+        """A Pending response, unless nobody waits for it, a message is on its way, or there was one just now."""
         if self._watch.is_interrupted or self._association.is_sending:
             return
+        now_s = time.monotonic()
+        self._reported += 1
+        if self._reported > REPORTED_EACH and now_s < self._last_response_s + REPORT_S:
+            return
         counters = self.tally.elements(status.PENDING) if self.tally is not None else {}
-        self._last_response_s = time.monotonic()
+        self._last_response_s = now_s
         self._answer.send({"Status": status.PENDING, **counters})
 
     def _arm_keep_alive(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -21,6 +23,10 @@ from gateway.retrieve.whereabouts import BATCH, Whereabouts, whereabouts
 from gateway.routing.table import RoutingTable
 
 PENDING = 0xFF00
+AHEAD = 2
+"""Local instances that are opened before it is their turn."""
+ASIDE_BYTES = 64 * 1024
+"""From here on they are opened in a thread."""
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 
@@ -62,18 +68,44 @@ async def _merged(basket: Basket, desk: RetrieveDesk, request: Retrieve, held: S
 
 async def _local(desk: RetrieveDesk, request: Retrieve, held: Sequence[int]) -> AsyncGenerator[EncodedInstance]:
     """What was forgotten since it was counted is not yielded: the engine counts it as failed."""
+    coming: deque[tuple[Instance, Opening]] = deque()
     for start in range(0, len(held), BATCH):
         for instance in await desk.query.index.instances(held[start : start + BATCH]):
-            yield request.forms.encoded(instance, _opener(desk, instance))
+            coming.append((instance, Opening(desk.open_payload, instance.payload)))
+            coming[-1][1].begin()
+            if len(coming) > AHEAD:
+                yield request.forms.encoded(*coming.popleft())
+    while coming:
+        yield request.forms.encoded(*coming.popleft())
 
 
-def _opener(desk: RetrieveDesk, instance: Instance) -> Callable[[], Awaitable[EncodedDataSet]]:
-    """Opens the stored bytes when it is this instance's turn."""
+class Opening:
+    """Opens stored bytes; those of some size in a thread, from `begin` on, for they are read and compared with their
+    digest."""
 
-    async def body() -> EncodedDataSet:
-        return desk.open_payload(instance.payload)
+    __slots__ = ("_open", "_payload", "_task")
 
-    return body
+    def __init__(self, open_payload: Callable[[PayloadRef], EncodedDataSet], payload: PayloadRef) -> None:
+        self._open = open_payload
+        self._payload = payload
+        self._task: asyncio.Task[EncodedDataSet] | None = None
+
+    def begin(self) -> None:
+        """Somebody will want it soon."""
+        if self._task is None and self._payload.length_bytes >= ASIDE_BYTES:
+            self._task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._open, self._payload))
+            self._task.add_done_callback(_seen)
+
+    async def __call__(self) -> EncodedDataSet:
+        """Raises PayloadLost, Temporary."""
+        self.begin()
+        return await self._task if self._task is not None else self._open(self._payload)
+
+
+def _seen(task: asyncio.Task[EncodedDataSet]) -> None:
+    """Of one that nobody came for, nobody is to complain."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _incomplete(request: Retrieve, found: Whereabouts) -> CannotCount | None:

@@ -13,7 +13,7 @@ from gateway.dimse.asking import as_store_scp
 from gateway.dimse.client import associate
 from gateway.dimse.message import Command
 from gateway.dimse.responses import OnStore, Response, Responses
-from gateway.model import Peer, ProposedContext, Value
+from gateway.model import Peer, ProposedContext, Timers, Value
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
 from gateway.query.identifier import IdentifierEncoder
 from tests.support.archive import MODELS
@@ -124,8 +124,15 @@ def counters(completed: int, failed: int, warning: int, remaining: int | None = 
 class Moving:
     """Our own requestor: the exact elements of the responses."""
 
-    def __init__(self, port: int, *, calling: str = "VIEWER") -> None:
-        self._peer = Peer(name="gateway", ae_title="GATEWAY", host="127.0.0.1", port=port, calling_ae_title=calling)
+    def __init__(self, port: int, *, calling: str = "VIEWER", called: str = "GATEWAY") -> None:
+        self._peer = Peer(
+            name="gateway",
+            ae_title=called,
+            host="127.0.0.1",
+            port=port,
+            calling_ae_title=calling,
+            timers=Timers(dimse_s=300.0),
+        )
 
     @contextlib.asynccontextmanager
     async def begun(

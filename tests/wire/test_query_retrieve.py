@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -606,3 +607,46 @@ async def test_keep_alive() -> None:
         peer.cancel("get")
         final = await peer.final()
         assert final.elements == {"Status": 0xFE00, **counters(0, 0, 0, remaining=4)}
+
+
+# --- many ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_the_last_instance_while_those_before_it_are_counted(turns: int) -> None:
+    """The second of two at once is answered some turns of the loop after the first."""
+    first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    arrived = itertools.count(1)
+
+    async def store(event: Any) -> int:
+        number = next(arrived)
+        if number == 1:
+            await first
+        if number == 2:
+            first.set_result(None)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        return 0x0000
+
+    async with storing(store) as there:
+
+        async def move(event: Any) -> AsyncIterator[Any]:
+            yield Destinations([("127.0.0.1", there)], associations=2)
+            yield 3
+            for number in range(3):
+                yield 0xFF00, encoded(number)
+
+        async with serving(move=move) as port, await Requestor.open(port) as peer:
+            peer.ask("move")
+            final = await peer.final()
+    assert final.elements == {"Status": 0x0000, **counters(3, 0, 0)}
+
+
+async def test_pending_responses_become_fewer() -> None:
+    number = 500
+    answers, storage = await ask("move", *((0xFF00, encoded(each)) for each in range(number)))
+    assert len(storage.uids) == number
+    assert 64 <= len(answers) < number / 2
+    assert answers[-1].elements == {"Status": 0x0000, **counters(number, 0, 0)}
+    for before, after in itertools.pairwise(answers[:-1]):
+        assert before.elements["NumberOfRemainingSuboperations"] > after.elements["NumberOfRemainingSuboperations"]

@@ -1,0 +1,225 @@
+"""C-MOVE from what a system holds: `python -m benchmarks.retrieve [--quick] [--write]`.
+
+In one run, by turns: the gateway, dcmtk's dcmqrscp and Orthanc each hold the same study and move it to the raw sink;
+the gateway also to three sinks at once. Then a study of many small objects, while the gateway's memory is looked at.
+`--quick` is smaller and only prints; `--write` puts the figures into benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.load import Load, Target
+from benchmarks.measure import machine, memory_bytes, reset_peak
+from benchmarks.report import Bar, number, table, write_section
+from benchmarks.sink import Sink
+from gateway.dimse.message import Command
+from gateway.model import Value
+from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
+from tests.support.archive import QRSCP
+from tests.support.gateway_process import GatewayProcess
+from tests.support.peers import Modality, Orthanc
+from tests.support.retrieving import Moving, elements
+
+SIZE_BYTES = 512 * 1024
+SMALL_BYTES = 2048
+ASSOCIATIONS = 4
+"""Of the gateway to each sink, as in the other benchmarks."""
+SINKS = ("SINK1", "SINK2", "SINK3")
+STUDY: dict[int, Value] = {
+    QUERY_RETRIEVE_LEVEL: ("STUDY",),
+    STUDY_INSTANCE_UID: ("2.25.1000000000000000000001",),
+}
+"""All objects of the generator are of this study."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    objects: int
+    rounds: int
+    small_objects: int
+
+
+FULL = Scale(objects=1000, rounds=5, small_objects=50_000)
+QUICK = Scale(objects=200, rounds=3, small_objects=5_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A system that holds the study."""
+
+    name: str
+    system: GatewayProcess | QRSCP | Orthanc
+
+
+def gateway(folder: Path, sinks: list[Sink], associations: int = ASSOCIATIONS) -> GatewayProcess:
+    """The gateway; what it gets is held and can be retrieved."""
+    peers: dict[str, Any] = {
+        sink.ae_title.lower(): {
+            "ae_title": sink.ae_title,
+            "address": f"127.0.0.1:{sink.port}",
+            "delivery": {"associations": associations},
+        }
+        for sink in sinks
+    }
+    rules = {
+        "peers": {
+            "viewer": {"ae_title": "VIEWER", "may": ["find", "move"]},
+            "load": {"ae_title": "LOAD", "may": ["store"]},
+            **peers,
+        },
+        "routes": [],
+        "unmatched": "hold",
+        "query_retrieve": {"sources": ["local"], "move_destinations": {"ALL": list(peers)}},
+    }
+    return GatewayProcess(folder, rules)
+
+
+async def filled(system: GatewayProcess | QRSCP | Orthanc, objects: int, size_bytes: int) -> None:
+    load = Load(Target(system.port, called=system.ae_title), size_bytes=size_bytes, associations=1, objects=objects)
+    report = await asyncio.to_thread(load.run)
+    assert report.statuses == {0x0000: objects}, report.summary()
+
+
+async def moved(holder: Holder, destination: str, sinks: list[Sink], objects: int) -> float:
+    """Seconds from the request to the final response; everything has to be at the sinks then."""
+    for sink in sinks:
+        await asyncio.to_thread(sink.ask, "clear")
+    moving = Moving(holder.system.port, called=holder.system.ae_title)
+    began_s = time.perf_counter()
+    final = await moving.move(destination, STUDY)
+    seconds = time.perf_counter() - began_s
+    said: Command = elements(final)
+    assert final.status == 0x0000, f"{holder.name}: {said}"
+    for sink in sinks:
+        assert (await asyncio.to_thread(sink.ask))["distinct"] == objects, f"{holder.name}: {said}"
+    return seconds
+
+
+async def rates(folder: Path, scale: Scale) -> dict[str, float]:
+    """Seconds of a C-MOVE by name: the median of all rounds, which take turns."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        sinks = [await enter(Sink(folder / f"{title}.log", ae_title=title)) for title in SINKS]
+        ports = {sink.ae_title: sink.port for sink in sinks}
+        modalities = {title: Modality(title, port) for title, port in ports.items()}
+        may = {"DicomAlwaysAllowFind": True, "DicomAlwaysAllowMove": True}
+        holders = [
+            Holder("gateway", await enter(gateway(folder / "gateway", sinks))),
+            Holder("dcmqrscp", await enter(QRSCP(folder / "qrscp", destinations=ports))),
+            Holder(
+                "Orthanc", await enter(Orthanc(folder / "shipped", modalities=modalities, settings=may, no_delay=False))
+            ),
+            Holder("Orthanc, no delay", await enter(Orthanc(folder / "orthanc", modalities=modalities, settings=may))),
+        ]
+        for holder in holders:
+            await filled(holder.system, scale.objects, SIZE_BYTES)
+        ours = holders[0]
+        found: dict[str, list[float]] = {}
+        for _ in range(scale.rounds):
+            for holder in holders:
+                found.setdefault(holder.name, []).append(await moved(holder, SINKS[0], sinks[:1], scale.objects))
+            found.setdefault("three", []).append(await moved(ours, "ALL", sinks, scale.objects))
+    return {name: statistics.median(seconds) for name, seconds in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of the gateway during a long C-MOVE."""
+
+    before_bytes: int
+    after_a_tenth_bytes: int
+    peak_bytes: int
+    objects_per_second: float
+
+    @property
+    def growth_bytes(self) -> int:
+        """After the first tenth, when everything it needs is there."""
+        return self.peak_bytes - self.after_a_tenth_bytes
+
+
+async def memory(folder: Path, scale: Scale) -> Memory:
+    """A C-MOVE of many small objects."""
+    async with AsyncExitStack() as stack:
+        sink = await stack.enter_async_context(Sink(folder / "small.log", ae_title=SINKS[0]))
+        system = await stack.enter_async_context(gateway(folder / "small", [sink]))
+        await filled(system, scale.small_objects, SMALL_BYTES)
+        before = memory_bytes(system.pid)["rss"]
+        reset_peak(system.pid)
+        began_s = time.perf_counter()
+        moving = asyncio.create_task(moved(Holder("gateway", system), SINKS[0], [sink], scale.small_objects))
+        await asyncio.wait(
+            {moving, asyncio.create_task(sink.received(scale.small_objects // 10, timeout_s=600))},
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        after_a_tenth = memory_bytes(system.pid)["peak"]
+        await moving
+        seconds = time.perf_counter() - began_s
+        return Memory(before, after_a_tenth, memory_bytes(system.pid)["peak"], scale.small_objects / seconds)
+
+
+def page(scale: Scale, seconds: dict[str, float], small: Memory) -> str:
+    """All figures as Markdown."""
+    size_mb = scale.objects * SIZE_BYTES / 1e6
+
+    def row(name: str, of: str, destinations: int = 1) -> list[str]:
+        rate = destinations * scale.objects / seconds[of]
+        megabytes = number(destinations * size_mb / seconds[of])
+        return [name, f"{seconds[of]:.2f} s", f"{number(rate)}/s", f"{megabytes} MB/s"]
+
+    rows = [
+        row("gateway, to one peer", "gateway"),
+        row("gateway, to three peers at once", "three", 3),
+        row("dcmtk dcmqrscp, TCP_NODELAY=1", "dcmqrscp"),
+        row("Orthanc 1.10, as Debian ships it", "Orthanc"),
+        row("Orthanc 1.10, TCP_NODELAY=1", "Orthanc, no delay"),
+    ]
+    bars = [
+        Bar("C-MOVE to one peer, against dcmqrscp", seconds["dcmqrscp"] / seconds["gateway"], 1.5, "times"),
+        Bar("C-MOVE to one peer, against Orthanc as shipped", seconds["Orthanc"] / seconds["gateway"], 5, "times"),
+        Bar("three peers at once, total bytes against one", 3 * seconds["gateway"] / seconds["three"], 0.8, "times"),
+        Bar(
+            f"memory growth over the last nine tenths of {scale.small_objects} objects",
+            small.growth_bytes / 2**20,
+            10,
+            "MiB",
+            is_ceiling=True,
+        ),
+    ]
+    return "\n\n".join(
+        [
+            f"{scale.objects} objects of {SIZE_BYTES // 1024} KB, from the request to the final response; the gateway "
+            f"sends over {ASSOCIATIONS} associations; median of {scale.rounds} rounds by turns; {machine()}.",
+            table(("who moves", "time", "objects sent", "bytes sent"), rows),
+            f"{scale.small_objects} objects of {SMALL_BYTES // 1024} KB: {number(small.objects_per_second)}/s; "
+            f"resident memory {small.before_bytes / 2**20:.0f} MiB before, {small.peak_bytes / 2**20:.0f} MiB at most.",
+            table(("bar", "required", "measured", ""), [bar.row() for bar in bars]),
+        ]
+    )
+
+
+async def run(scale: Scale) -> str:
+    with TemporaryDirectory(prefix="gateway-benchmark-") as folder:
+        seconds = await rates(Path(folder), scale)
+        return page(scale, seconds, await memory(Path(folder), scale))
+
+
+def main() -> None:
+    """Print the figures; with `--write` also into the page."""
+    is_quick = "--quick" in sys.argv[1:]
+    text = asyncio.run(run(QUICK if is_quick else FULL))
+    print(text)
+    if "--write" in sys.argv[1:] and not is_quick:
+        write_section("retrieve", text)
+
+
+if __name__ == "__main__":
+    main()
