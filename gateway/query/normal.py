@@ -104,12 +104,18 @@ def in_utc(text: str, offset: str) -> str | None:
     return f"{moment.year:04d}{moment:%m%d%H%M}{seconds:02d}{text[14:]}"
 
 
+MAX_RANGE_CHARACTERS = 128
+"""Two date-times have 53."""
+
+
 def bounds(value: str, vr: str, timezone_offset: str = "") -> tuple[str, str] | None:
     """Low and high end of a range ``A-B``, ``A-``, ``-B`` in normal form, '' where it is open; None when it is none.
 
     An end that is not precise counts with all that it stands for: 10-11 of a TM ends with 11:59:59.999999
     (PS3.5 §6.2).
     """
+    if len(value) > MAX_RANGE_CHARACTERS:
+        return None
     for position in (index for index, character in enumerate(value) if character == "-"):
         low, high = value[:position].strip(), value[position + 1 :].strip()
         low_end = _end(low, vr, timezone_offset, is_high=False)
@@ -133,9 +139,13 @@ def folded(text: str) -> str:
     """Without case and diacritics."""
     if text.isascii():
         return text.casefold()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(each for each in decomposed if each in _KANA_MARKS or not unicodedata.combining(each))
-    return unicodedata.normalize("NFC", plain).casefold()
+    # Before as well, since taking apart sorts the marks behind a letter, which takes the square of their number.
+    decomposed = unicodedata.normalize("NFKD", _without_marks(text.casefold()))
+    return unicodedata.normalize("NFC", _without_marks(decomposed)).casefold()
+
+
+def _without_marks(text: str) -> str:
+    return "".join(each for each in text if each in _KANA_MARKS or not unicodedata.combining(each))
 
 
 def folded_groups(name: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ _LETTERS = str.maketrans(
     }
 )
 """Letters whose stroke or ligature Unicode does not take apart."""
+MAX_MARKS = 64
 _KEPT = "\u3099\u309a"
 """Voicing marks make another syllable of a kana, not the same one with an accent."""
 
@@ -46,13 +47,32 @@ def without_diacritics(text: str) -> str:
     """``Müller-Łoś`` → ``Muller-Los``: base letters only."""
     if text.isascii():
         return text
-    apart = unicodedata.normalize("NFD", text.translate(_LETTERS))
-    return unicodedata.normalize("NFC", "".join(one for one in apart if one in _KEPT or not unicodedata.combining(one)))
+    # Before as well, since taking apart sorts the marks behind a letter, which takes the square of their number.
+    apart = unicodedata.normalize("NFD", _without_marks(text.translate(_LETTERS)))
+    return unicodedata.normalize("NFC", _without_marks(apart))
+
+
+def _without_marks(text: str) -> str:
+    return "".join(one for one in text if one in _KEPT or not unicodedata.combining(one))
 
 
 def folded(text: str) -> str:
-    """Without the difference of upper and lower case, whatever its composition."""
-    return text.casefold() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
+    """Without the difference of upper and lower case, whatever its composition.
+
+    A text with more than `MAX_MARKS` marks behind one letter is in no language, and stays composed as it is.
+    """
+    if text.isascii():
+        return text.casefold()
+    return text.casefold() if _has_many_marks(text) else unicodedata.normalize("NFC", text.casefold())
+
+
+def _has_many_marks(text: str) -> bool:
+    count = 0
+    for one in text if len(text) > MAX_MARKS else "":
+        count = count + 1 if unicodedata.combining(one) else 0
+        if count > MAX_MARKS:
+            return True
+    return False
 
 
 def shape(

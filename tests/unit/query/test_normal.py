@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from gateway.query.normal import bounds, folded_groups, in_utc, normal
@@ -87,3 +89,16 @@ def test_bounds(name: str) -> None:
 )
 def test_in_utc(text: str, offset: str, expected: str | None) -> None:
     assert in_utc(text, offset) == expected
+
+
+def test_many_marks_behind_a_letter_cost_linear_time() -> None:
+    """Python's normalization sorts them in the square of their number: minutes for this text."""
+    started = time.thread_time()
+    assert folded_groups("Do\u0308e" + "\u0301\u0316" * 120_000 + "^J") == ("doe^j",)
+    assert time.thread_time() - started < 5
+
+
+def test_a_long_text_of_hyphens_is_no_range() -> None:
+    started = time.thread_time()
+    assert bounds("-" * 4_000_000, "DA") is None
+    assert time.thread_time() - started < 1

@@ -537,6 +537,21 @@ def test_hostile_values_cost_linear_time() -> None:
     assert not condition(read(condition, content, EXPLICIT))
 
 
+@pytest.mark.parametrize("way", [{"ignore_case": True}, {"ignore_diacritics": True}], ids=["case", "diacritics"])
+def test_many_marks_behind_a_letter_cost_linear_time(way: dict[str, Any]) -> None:
+    """Python's normalization sorts them in the square of their number: minutes for this text."""
+    condition = predicate(attribute("SeriesDescription", equals="a", **way))
+    marks = ("a" + "\u0301\u0316" * 120_000).encode()
+    write = Write(ENCODINGS[EXPLICIT])
+    content = write.element("SpecificCharacterSet", "CS", "ISO_IR 192") + write.element(
+        "SeriesDescription", "UT", marks
+    )
+    facts = read(condition, content, EXPLICIT)
+    started = time.thread_time()
+    assert condition(facts) is ("ignore_diacritics" in way)
+    assert time.thread_time() - started < 5
+
+
 @pytest.mark.parametrize("values", ["a" * 900_000, "\\".join(["a" * 9_000] * 100)], ids=["one-value", "many-values"])
 def test_a_large_expression_does_not_begin_on_long_texts(values: str) -> None:
     """2000 steps at each of 900 000 characters would take 15 s."""
