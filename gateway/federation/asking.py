@@ -95,12 +95,16 @@ class Clock:
 
 @contextlib.asynccontextmanager
 async def asked(
-    sources: Sources, peer: Peer, contexts: Sequence[ProposedContext], clock: Clock
+    sources: Sources, peer: Peer, contexts: Sequence[ProposedContext], clock: Clock, *, takes_turn: bool = False
 ) -> AsyncIterator[ClientAssociation]:
-    """An association to a source. Raises SourceFailed for whatever goes wrong with the source meanwhile."""
+    """An association to a source; with `takes_turn`, when it is our turn. Raises SourceFailed for whatever goes wrong
+    with the source meanwhile."""
     is_kept = False
     try:
-        async with sources.lend(peer, contexts, limit_s=clock.left_s) as association:
+        async with (
+            sources.turn(peer, clock.left_s) if takes_turn else contextlib.nullcontext(),
+            sources.lend(peer, contexts, limit_s=clock.left_s) as association,
+        ):
             is_kept = sources.is_kept(association)
             yield association
             sources.answered(peer)
@@ -125,7 +129,7 @@ def _plain(error: Exception, peer: Peer) -> str:
 
 
 async def find(
-    sources: Sources, peer: Peer, question: Question, *, limit_s: float, most: int = 0
+    sources: Sources, peer: Peer, question: Question, *, limit_s: float, most: int = 0, takes_turn: bool = True
 ) -> AsyncGenerator[tuple[Attributes, int]]:
     """Answers of one source to a question of Query/Retrieve, with the pending status they came with.
 
@@ -136,6 +140,7 @@ async def find(
         peer: as `gateway.federation.sources.sources_of` gives it.
         limit_s: how long the source may keep us waiting, all in all.
         most: answers after which no more is asked for; 0: all.
+        takes_turn: False in the middle of another question to the same source.
 
     Raises:
         SourceFailed: it could not be asked, failed, or was too slow. Answers may have come before.
@@ -148,7 +153,7 @@ async def find(
     while True:
         try:
             async with (
-                asked(sources, peer, contexts, clock) as association,
+                asked(sources, peer, contexts, clock, takes_turn=takes_turn) as association,
                 aclosing(_Conversation(association, peer, question, clock).answers()) as answers,
             ):
                 async for answer in answers:

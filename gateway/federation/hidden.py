@@ -79,7 +79,8 @@ class Veil:
         keys: Mapping[int, Value] = {**dict.fromkeys(self.needed, ()), STUDY_INSTANCE_UID: (uid,)}
         question = Question("study", QueryLevel.STUDY, keys, UTF_8)
         try:
-            async with aclosing(find(self._desk.sources, place, question, limit_s=self._timeout_s)) as answers:
+            asking = find(self._desk.sources, place, question, limit_s=self._timeout_s, takes_turn=False)
+            async with aclosing(asking) as answers:
                 return [study async for study, _ in answers if first_text(study, STUDY_INSTANCE_UID) == uid]
         except SourceFailed as error:
             log.warning("study_not_looked_at", source=place.name, reason=error.reason, study_instance_uid=uid)

@@ -43,7 +43,7 @@ async def relay(sources: Sources, peer: Peer, request: Relayed, *, limit_s: floa
     while True:
         try:
             async with (
-                asked(sources, peer, _contexts(peer, request), clock) as association,
+                asked(sources, peer, _contexts(peer, request), clock, takes_turn=True) as association,
                 aclosing(_answers(association, peer, request, clock)) as answers,
             ):
                 async for answer in answers:

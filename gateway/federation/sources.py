@@ -24,6 +24,9 @@ MOST_HOPS = 4
 FIRST_REST_S, LONGEST_REST_S = 1.0, 15.0
 """How long a source that did not answer in time is left alone, doubled each time."""
 
+MOST_AT_ONCE = 16
+"""Questions that one source works on at a time: peers have few associations to give. More wait for their turn."""
+
 _HOPS = re.compile(r"\+(\d)$", re.ASCII)
 
 
@@ -108,6 +111,7 @@ class Sources:
         self.pool = pool
         self._now_s = now_s
         self._standings: dict[str, _Standing] = {}
+        self._turns: dict[str, asyncio.Semaphore] = {}
         self._lent_before: weakref.WeakSet[ClientAssociation] = weakref.WeakSet()
         self._kept: weakref.WeakSet[ClientAssociation] = weakref.WeakSet()
 
@@ -135,6 +139,27 @@ class Sources:
             yield association
         finally:
             self.pool.give(association)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, peer: Peer, limit_s: float) -> AsyncIterator[None]:
+        """In here is one of `MOST_AT_ONCE` questions to the source. Whoever asks it for something meanwhile does not
+        wait for a turn again.
+
+        Raises:
+            SourceRests: see the class.
+            DestinationDown: it was not our turn within `limit_s`.
+        """
+        turns = self._turns.setdefault(peer.name, asyncio.Semaphore(MOST_AT_ONCE))
+        try:
+            async with asyncio.timeout(limit_s):
+                await turns.acquire()
+        except TimeoutError:
+            raise DestinationDown(f"{peer.name} has too many questions before this one") from None
+        try:
+            self.check(peer)
+            yield
+        finally:
+            turns.release()
 
     def is_kept(self, association: ClientAssociation) -> bool:
         """True when it was used before: the peer may have closed it without our knowing, and one more try is fair."""

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from benchmarks.dead_peer import BlackHole
 from gateway.dataset.dictionary import tag_of
-from gateway.federation.sources import MOST_HOPS
+from gateway.federation.sources import MOST_AT_ONCE, MOST_HOPS
 from gateway.model import Peer, QueryLevel
 from tests.support.federation import LOOPBACK, TIMERS, Source, Told, answering, ask
 from tests.support.identifiers import EXPLICIT
@@ -485,9 +485,20 @@ async def test_many_requestors_at_once(tmp_path: Path) -> None:
         gateway = await with_sources(stack, tmp_path, one, two, local=of(M1))
         questions = {"P-001": [R1, R2], "P-002": [D1], "P-003": [M1], "P-009": []}
         wanted = [*questions] * 8
+        most = 0
+
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, *(len(source.server.associations) for source in (one, two) if source.server))
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(watch())
         told = await asyncio.gather(*(ask(gateway.port, "STUDY", PatientID=patient) for patient in wanted))
+        watching.cancel()
         await _until(lambda: gateway.metric("gateway_find_requests_total", peer="viewer", status="0x0000") == 32)
     assert [each.texts("StudyInstanceUID") for each in told] == [questions[patient] for patient in wanted]
+    assert 1 < most <= MOST_AT_ONCE
     for source in ("one", "two"):
         assert gateway.metric("gateway_source_queries_total", source=source, outcome="answered") == 32
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +12,9 @@ import pytest
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, own_identification
 from gateway.dimse.pool import AssociationPool
 from gateway.federation.holders import HolderMemory
-from gateway.federation.sources import MOST_HOPS, SourceRests, Sources, asked_for, hops_of, sources_of
+from gateway.federation.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, asked_for, hops_of, sources_of
 from gateway.model import AssociationFacts, Peer, QueryLevel, QueryRetrieve
+from gateway.ports import DestinationDown
 from tests.support.federation import table_of
 from tests.support.identifiers import attributes
 
@@ -130,6 +133,36 @@ def test_a_source_that_keeps_us_waiting_is_left_alone_for_longer_each_time() -> 
     sources.kept_waiting(peer)
     now_s += 1.0
     sources.check(peer)
+
+
+async def test_questions_wait_for_their_turn() -> None:
+    sources, peer = Sources(AssociationPool("GATEWAY")), PEERS[0]
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST_AT_ONCE):
+            await stack.enter_async_context(sources.turn(peer, 1.0))
+        with pytest.raises(DestinationDown, match=r"^one has too many questions before this one$"):
+            await stack.enter_async_context(sources.turn(peer, 0.01))
+        async with sources.turn(PEERS[1], 1.0):
+            pass
+    async with sources.turn(peer, 1.0):
+        pass
+
+
+async def test_whoever_waited_for_a_source_that_rests_now_is_told() -> None:
+    sources, peer = Sources(AssociationPool("GATEWAY")), PEERS[0]
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST_AT_ONCE):
+            await stack.enter_async_context(sources.turn(peer, 1.0))
+        waiting = asyncio.create_task(_take_turn(sources, peer))
+        await asyncio.sleep(0)
+        sources.kept_waiting(peer)
+    with pytest.raises(SourceRests):
+        await waiting
+
+
+async def _take_turn(sources: Sources, peer: Peer) -> None:
+    async with sources.turn(peer, 5.0):
+        raise AssertionError("it rests")
 
 
 # --- who holds what ---------------------------------------------------------------------------------------------------
