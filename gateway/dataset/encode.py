@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -84,6 +85,8 @@ _TEXT_VRS: dict[str, _TextVR] = {
 
 _BINARY = {"OB": "B", "OD": "d", "OF": "f", "OL": "I", "OV": "Q", "OW": "H", "UN": "B"}
 """Rules do not set these; a rewrite may, as the numbers that such a value is made of (PS3.5 Table 6.2-1)."""
+_WHOLE = re.compile(r" *[+-]?\d{1,20} *", re.ASCII)
+_DECIMAL = re.compile(r" *(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[Ee][+-]?\d+)?|-?inf|nan) *", re.ASCII)
 _INTEGERS = {vr: code for vr, code in NUMBERS.items() if vr not in ("FL", "FD")}
 
 
@@ -133,9 +136,9 @@ def encode(values: tuple[str, ...], vr: str, codecs: charset.Encodings, *, is_bi
             encoded = b"".join(struct.pack(order + _BINARY[vr], _number(value, vr)) for value in values)
             return encoded + b"\0" * (len(encoded) % 2)
         if vr in _INTEGERS:
-            return b"".join(struct.pack(order + _INTEGERS[vr], int(value)) for value in values)
+            return b"".join(struct.pack(order + _INTEGERS[vr], _whole(value)) for value in values)
         if vr in NUMBERS:
-            return b"".join(struct.pack(order + NUMBERS[vr], float(value)) for value in values)
+            return b"".join(struct.pack(order + NUMBERS[vr], _decimal(value)) for value in values)
         if vr == "AT":
             return b"".join(_encode_tag(value, order) for value in values)
     except (ValueError, struct.error, OverflowError):
@@ -144,7 +147,24 @@ def encode(values: tuple[str, ...], vr: str, codecs: charset.Encodings, *, is_bi
 
 
 def _number(value: str, vr: str) -> int | float:
-    return float(value) if vr in ("OD", "OF") else int(value)
+    return _decimal(value) if vr in ("OD", "OF") else _whole(value)
+
+
+def _whole(value: str) -> int:
+    """Less than Python takes: no underscores, no digits of other scripts."""
+    if not _WHOLE.fullmatch(value):
+        raise ValueError
+    return int(value)
+
+
+def _decimal(value: str) -> float:
+    """As binary numbers read as text; one that is too large to be written does not become infinite."""
+    if not _DECIMAL.fullmatch(value):
+        raise ValueError
+    number = float(value)
+    if math.isinf(number) and "inf" not in value:
+        raise OverflowError
+    return number
 
 
 _EXPECTED = {
