@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from pydicom.dataset import Dataset
 
@@ -162,7 +163,8 @@ class _Matching:
 
     async def _fitting(self, peer: Peer) -> AsyncGenerator[Found]:
         query = self._search.query
-        async with aclosing(ask(self._desk, peer, self._search.question, self._settings.timeout_s)) as answers:
+        question = replace(self._search.question, priority=int(self._event.command.get("Priority", 0)))
+        async with aclosing(ask(self._desk, peer, question, self._settings.timeout_s)) as answers:
             async for attributes, code in answers:
                 if is_named(query, attributes) and (not self._settings.is_checked or fits(query, attributes)):
                     yield attributes, code

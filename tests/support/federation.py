@@ -89,6 +89,7 @@ class Source:
     port: int = 0
     server: Server | None = None
     implementation: list[str] = field(default_factory=list)
+    priorities: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.go.set()
@@ -124,6 +125,7 @@ class Source:
     async def answer(self, event: Event, queue: SQLiteQueue) -> AsyncIterator[Any]:
         identifier = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
         self.asked.append(identifier)
+        self.priorities.append(event.command["Priority"])
         self.implementation.append(event.facts.implementation_version_name)
         options = Options.of(event.assoc.extended.get(event.sop_class_uid, b""))
         query = compile_find(identifier, MODELS[event.sop_class_uid], options)

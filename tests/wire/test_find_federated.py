@@ -450,6 +450,17 @@ async def test_cancel_is_answered_at_once_and_passed_on(tmp_path: Path) -> None:
     assert gateway.metric("gateway_find_requests_total", peer="viewer", status="0xFE00") == 1
 
 
+async def test_the_priority_is_the_requestor_s(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        source = Source("pacs", of(D1))
+        gateway = await with_sources(stack, tmp_path, source)
+        async with await Requestor.open(gateway.port) as requestor:
+            for priority in (2, 1, 0):
+                requestor.ask("find", 1 + priority, _studies(), Priority=priority)
+                await requestor.final()
+    assert source.priorities == [2, 1, 0]
+
+
 @pytest.mark.parametrize("is_early", [True, False], ids=["early", "after a match"])
 async def test_fifty_of_fifty_cancels(tmp_path: Path, *, is_early: bool) -> None:
     async with AsyncExitStack() as stack:
