@@ -44,6 +44,9 @@ def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, base
     folder: Folder | None = None
     if spec.folder is not UNSET:
         folder = compile_folder(spec.folder, place.at("folder"), context)
+    if spec.retrieve == "move" and "store" not in spec.may:
+        message = "`retrieve: move` has the peer send to us; add `store` to its `may`"
+        context.error(place.at("retrieve"), "conflict", message)
     accept = place.at("accept")
     sop_classes = () if spec.accept.sop_classes is UNSET else spec.accept.sop_classes
     transfer_syntaxes = () if spec.accept.transfer_syntaxes is UNSET else spec.accept.transfer_syntaxes
