@@ -11,7 +11,7 @@ from gateway.federation.federated import Found
 from gateway.federation.hidden import Veil
 from gateway.federation.question import Question, patients_of, question_of, studies_of_patients
 from gateway.model import Attributes, Peer, Query, QueryLevel, QueryRoot
-from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
+from gateway.query.attributes import COMPUTED, QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
 from gateway.query.compile import Options, compile_find
 from gateway.query.identifier import first_text
 
@@ -34,11 +34,13 @@ class Search:
 
 def veiled(identifier: Attributes, search: Search, options: Options, veil: Veil) -> Search:
     """The question that also asks for what `veil` must know of studies. About patients it becomes one about their
-    studies: a patient is shown by those that are not hidden."""
+    studies: a patient is shown by those that are not hidden. Below them nobody is asked for the numbers of a patient,
+    which would count what is hidden; the answers have them empty."""
     query = search.query
     more = {**dict.fromkeys(veil.needed, ()), STUDY_INSTANCE_UID: ()}
     if query.level is not QueryLevel.PATIENT:
-        return Search.of({**more, **identifier}, query.root, options)
+        asked = {tag: value for tag, value in identifier.items() if COMPUTED.get(tag) is not QueryLevel.PATIENT}
+        return Search.of({**more, **asked}, query.root, options)
     studies = {**more, **studies_of_patients(identifier), QUERY_RETRIEVE_LEVEL: (QueryLevel.STUDY.value,)}
     relational = Options(True, options.is_date_time_combined, options.is_timezone_adjusted)
     return Search.of(studies, "study", relational)

@@ -89,6 +89,21 @@ async def test_counts_of_patients_are_of_what_is_shown(tmp_path: Path, place: di
     assert told.only()[tag_of("PatientName")] == ("Roe^Jane",)
 
 
+@pytest.mark.parametrize("level", ["STUDY", "SERIES"])
+async def test_numbers_of_a_patient_are_not_told_below_patients(
+    tmp_path: Path, place: dict[str, Any], level: str
+) -> None:
+    """They would count what is hidden."""
+    counts = dict.fromkeys(("NumberOfPatientRelatedStudies", "NumberOfPatientRelatedInstances"), "")
+    async with AsyncExitStack() as stack:
+        gateway = await behind(stack, tmp_path, place, hiding(KNEE))
+        told = await ask(gateway.port, level, StudyInstanceUID=R1, NumberOfStudyRelatedSeries="", **counts)
+    assert told.answers
+    for answer in told.answers:
+        assert answer[tag_of("NumberOfStudyRelatedSeries")] == ("2",)
+        assert [answer[tag_of(keyword)] for keyword in counts] == [(), ()]
+
+
 async def test_a_patient_with_hidden_studies_alone_is_hidden(tmp_path: Path, place: dict[str, Any]) -> None:
     async with AsyncExitStack() as stack:
         rules = hiding({"attribute": {"select": "PatientID", "in": ["P-002", "P-003"]}})
