@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.support.archive import QRSCP
-from tests.support.peers import GatewayProcess, Orthanc, StoreSCP, free_port, storescu
+from tests.support.peers import GatewayProcess, Orthanc, StockSCP, StoreSCP, free_port, storescu
 from tests.support.proxy import Proxy, Trouble
-from tests.support.retrieving import Moving
+from tests.support.retrieving import SPREAD, Moving
 from tests.support.spread import all_uids, give, instance_uid, orthanc, uids, write_study
 
 SIZE_BYTES = 20_000
@@ -230,3 +230,52 @@ async def test_cancel_in_the_middle(sites: Sites, retrieve: str) -> None:
     assert final.warning == 0
     assert len(final.failed_sop_instance_uids) == failed
     assert len(uids(site.workstations[0])) >= completed
+
+
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+async def test_a_source_that_is_killed_is_replaced_by_the_next_holder(tmp_path: Path, retrieve: str) -> None:
+    files = [path for paths in write_study(tmp_path / "files").values() for path in paths]
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        archive = await enter(QRSCP(tmp_path / "qrscp", destinations={"GATEWAY": port}))
+        other = await enter(orthanc(tmp_path / "other", "OTHER", {"GATEWAY": port}))
+        slow = await enter(StockSCP(tmp_path / "slow", ae_title="SLOW", delay_s=0.05))
+        for each in (archive, other):
+            await give(each, files)
+        peers: dict[str, Any] = {
+            each.ae_title.lower(): {
+                "ae_title": each.ae_title,
+                "address": f"127.0.0.1:{each.port}",
+                "may": ["store"],
+                "retrieve": retrieve,
+            }
+            for each in (archive, other)
+        }
+        peers["slow"] = {
+            "ae_title": "SLOW",
+            "address": f"127.0.0.1:{slow.port}",
+            "delivery": {"associations": 1},
+        }
+        peers["viewer"] = {"ae_title": "VIEWER", "may": ["move"]}
+        rules = {
+            "peers": peers,
+            "routes": [],
+            "unmatched": "hold",
+            "query_retrieve": {"sources": ["qrscp", "other"], "timeout": "3 s"},
+        }
+        gateway = await enter(GatewayProcess(tmp_path / "gateway", rules, port=port))
+        async with Moving(gateway.port).begun("SLOW", SPREAD) as responses:
+            async for response in responses:
+                if response.completed == 3:
+                    archive.kill()
+                if not response.is_pending:
+                    break
+
+        assert response.status == 0x0000, gateway.log
+        assert (response.completed, response.failed, response.warning) == (20, 0, 0)
+        assert {path.name.rpartition(".")[0].rpartition(".")[0] for path in slow.files()} == all_uids()
+        of_qrscp = await gateway.metric("gateway_source_instances_total", source="qrscp", outcome="fetched")
+        of_other = await gateway.metric("gateway_source_instances_total", source="other", outcome="fetched")
+        assert of_qrscp >= 3
+        assert of_qrscp + of_other == 20
