@@ -7,9 +7,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import corpus as corpus_files
 from tests.support.peers import Orthanc, StockSCP, StoreSCP
+
+settings.register_profile("gateway", deadline=None)  # how long an example takes depends on who else uses the machine
+settings.load_profile("gateway")
 
 
 @pytest.fixture
