@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from gateway.dataset.dictionary import private_vr_of, vr_of
 from gateway.model import AttributePath
-from gateway.ports import Refusal
+from gateway.ports import Edit, Refusal
 
 STAND_IN_BLOCK = 0x10
 """The block in the tag of a path by creator."""
@@ -28,17 +28,22 @@ def possible_tags(tag: int, creator: str) -> list[int]:
     return [with_block(tag, block) for block in _BLOCKS] if creator else [tag]
 
 
-def found_tag(tag: int, creator: str, elements: Iterable[int], value_of: Callable[[int], str]) -> int | None:
-    """The tag that an object has for the element `tag` of `creator`; None when the creator reserved no block there.
+def found_tags(tag: int, creator: str, elements: Iterable[int], value_of: Callable[[int], str]) -> list[int]:
+    """The tags that an object may have for the element `tag` of `creator`, one for each block that the creator reserved
+    there, those first at which there is an element; none when it reserved no block.
 
-    `elements` are the object's, or at least all its private creators; `value_of` gives a creator's value. Of several
-    blocks the first one counts.
+    `elements` are the object's, or at least all its private creators; `value_of` gives a creator's value.
     """
+    there = set(elements)
     group = tag & 0xFFFF0000
-    for element in sorted(element for element in elements if group + 0x10 <= element <= group + 0xFF):
-        if value_of(element) == creator:
-            return with_block(tag, element & 0xFF)
-    return None
+    creators = sorted(element for element in there if group + 0x10 <= element <= group + 0xFF)
+    tags = [with_block(tag, element & 0xFF) for element in creators if value_of(element) == creator]
+    return sorted(tags, key=lambda found: found not in there)
+
+
+def takes_away(edit: Edit) -> bool:
+    """True for an edit that is meant for an element in every block of its creator."""
+    return edit.value is None or edit.where == "present"
 
 
 def creators_of_group(tag: int) -> list[int]:

@@ -25,7 +25,7 @@ from gateway.dataset.dictionary import (
 from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items, walk
 from gateway.dataset.encode import encode
 from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, inflate
-from gateway.dataset.private import creators_of_group, found_tag, here, no_block_left, possible_tags, with_block
+from gateway.dataset.private import creators_of_group, found_tags, here, no_block_left, possible_tags, with_block
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
 from gateway.model import AttributePath
 from gateway.ports import Element as ShownElement
@@ -166,9 +166,15 @@ class Level:
     def tag_of(self, path: AttributePath, depth: int = 0) -> int | None:
         """What `path` names at this level; None when it is by a private creator that has no block here."""
         tag, creator = here(path, depth)
+        return tag if not creator else next(iter(self.tags_of(path, depth)), None)
+
+    def tags_of(self, path: AttributePath, depth: int = 0) -> list[int]:
+        """Of a private creator that has several blocks here, one for each, those that are there first."""
+        tag, creator = here(path, depth)
         if not creator:
-            return tag
-        return found_tag(tag, creator, {*self._raw, *self.known}, lambda element: (self.text(element) or ("",))[0])
+            return [tag]
+        there = [one for one in {*self._raw, *self.known} if self.known.get(one, ()) is not None]
+        return found_tags(tag, creator, there, lambda element: (self.text(element) or ("",))[0])
 
     def reserve(self, path: AttributePath, depth: int = 0) -> int:
         """Overlay a private creator in a free block for what `path` names at this level; the tag it has then.

@@ -41,11 +41,12 @@ from gateway.dataset.level import (
 from gateway.dataset.original import recorded
 from gateway.dataset.private import (
     creators_of_group,
-    found_tag,
+    found_tags,
     here,
     no_block_left,
     placed,
     possible_tags,
+    takes_away,
     with_block,
 )
 from gateway.dataset.recode import recoded
@@ -223,7 +224,11 @@ class _EditedLevel(EncodedLevel):
             if not creator:
                 placed_edits.append(edit)
                 continue
-            found = found_tag(tag, creator, {*self.first, *added}, lambda one: added.get(one) or self.creator_in(one))
+            blocks = found_tags(tag, creator, {*self.first, *added}, lambda one: added.get(one) or self.creator_in(one))
+            found = next(iter(blocks), None)
+            if takes_away(edit) and len(edit.path.steps) == depth:
+                placed_edits += [dataclasses.replace(edit, path=placed(edit.path, depth, one)) for one in blocks]
+                continue
             if found is None:
                 is_for_items = len(edit.path.steps) > depth and edit.path.steps[depth][1] is None
                 if edit.value is None or edit.where == "present" or is_for_items:

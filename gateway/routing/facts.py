@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
+from gateway.dataset.private import takes_away
 from gateway.dataset.rewrite import is_frame
 from gateway.dataset.scan import Level, Wanted, scan, wanted
 from gateway.model import AssociationFacts, AttributePath, Instance
@@ -164,7 +165,8 @@ def _apply(level: Level, edit: Edit, depth: int, own: _Own) -> None:
             return
         sequence = level.reserve(path, depth)
     if len(path.steps) == depth:
-        _put(level, sequence, edit)
+        for tag in level.tags_of(path, depth) if takes_away(edit) else (sequence,):
+            _put(level, tag, edit)
         return
     levels = own.items(level, sequence)
     if index == len(levels) and edit.value is not None and edit.where != "present":

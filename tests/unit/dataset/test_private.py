@@ -159,3 +159,47 @@ def test_a_full_group_refuses() -> None:
     full = b"".join(write.element(0x20050000 + block, "LO", f"B{block}") for block in range(0x10, 0x100))
     with pytest.raises(Refusal, match="group 2005 has no block left"):
         splice(memoryview(full), EXPLICIT, [put("(2005,[Philips MR Imaging DD 001],5F)", "A")])
+
+
+# --- one creator with two blocks ---
+
+BLOCKS = {"first": (0x00991001,), "second": (0x00991101,), "both": (0x00991001, 0x00991101), "none": ()}
+"""Where the element is, of the blocks 10 and 11."""
+PATH = parse("(0099,[ACME],01)")
+
+
+def with_blocks(syntax: str, tags: tuple[int, ...]) -> bytes:
+    write = Write(ENCODINGS[syntax])
+    level = write.element(0x00990010, "LO", "ACME") + write.element(0x00990011, "LO", "ACME")
+    level += b"".join(write.element(tag, "LO", f"in {tag:X}") for tag in tags)
+    return packed(write.sequence("RequestAttributesSequence", write.item(level)) + level, syntax)
+
+
+def values_of(data: bytes, syntax: str, *paths: str) -> list[tuple[str, ...] | None]:
+    scanned = scan(memoryview(data), syntax, Wanted(tuple(map(parse, paths))))
+    return [scanned.values(parse(path)) for path in paths]
+
+
+@SYNTAXES
+@pytest.mark.parametrize("tags", BLOCKS.values(), ids=BLOCKS)
+def test_the_block_that_has_the_element_counts(syntax: str, tags: tuple[int, ...]) -> None:
+    data = with_blocks(syntax, tags)
+    expected = (f"in {tags[0]:X}",) if tags else None
+    assert values_of(data, syntax, PATH.text, f"RequestAttributesSequence[0].{PATH.text}") == [expected, expected]
+
+
+@SYNTAXES
+@pytest.mark.parametrize("tags", BLOCKS.values(), ids=BLOCKS)
+@pytest.mark.parametrize("left", [None, ()], ids=["removed", "emptied"])
+def test_nothing_is_left_in_another_block(syntax: str, tags: tuple[int, ...], left: tuple[str, ...] | None) -> None:
+    before = with_blocks(syntax, tags)
+    where = "always" if left is None else "present"
+    inner = parse(f"RequestAttributesSequence[*].{PATH.text}")
+    edits = [Edit(PATH, left, where), Edit(inner, left, where)]  # type: ignore[arg-type]
+    after = b"".join(splice(memoryview(before), syntax, edits))
+    places = [f"{prefix}{tag:08X}" for prefix in ("", "RequestAttributesSequence[0].") for tag in tags]
+    assert values_of(after, syntax, *places) == [left] * len(places)
+    level = scan(memoryview(before), syntax, Wanted((PATH, *map(parse, places)))).level
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    facts = ObjectFacts(AssociationFacts("A", "B", "10.0.0.1"), "1.2", "1.3", syntax, len(before), now, level)
+    assert facts.edited(edits).values(PATH) == (left if tags else None)
