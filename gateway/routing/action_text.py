@@ -272,7 +272,8 @@ class Hash:
                 yield ("attributes", index), f"{called(path)} cannot hold a hash: {problem}"
 
     def _hashed(self, values: Values) -> Values:
-        return tuple(self._hashed_value(value) for value in values)
+        hashed = tuple(self._hashed_value(value) for value in values)
+        return hashed if any(hashed) else ()
 
     def _hashed_value(self, value: str) -> str:
         """Of text that cannot be decoded the lost letters may be all that tells two patients apart."""
