@@ -16,7 +16,7 @@ from gateway.federation.asking import SourceFailed
 from gateway.model import Peer, QueryLevel
 from gateway.ports import Meter, NotAllowed, Refusal
 from gateway.retrieve.basket import Basket
-from gateway.retrieve.fetching import Arrived, NotOffered, Take, once_more
+from gateway.retrieve.fetching import Arrived, Take, is_not_offered, once_more
 from gateway.retrieve.holdings import Holding, Item
 from gateway.retrieve.plan import Request, requests
 
@@ -201,11 +201,11 @@ class FetchedCollection:
         try:
             response = await once_more(lambda: line.fetch(request, take), lambda: arrived > 0)
             outcome = "answered" if response.status == SUCCESS else f"0x{response.status:04X}"
-        except NotOffered:
-            outcome = "not_offered"
-            source.lines.remove(line)
-            return False
         except SourceFailed as error:
+            if is_not_offered(error):
+                outcome = "not_offered"
+                source.lines.remove(line)
+                return False
             outcome = "failed"
             source.is_lost = True
             log.warning(

@@ -12,7 +12,7 @@ from gateway.dimse.responses import IncomingStore, Response, Responses
 from gateway.federation.asking import Clock, SourceFailed, asked
 from gateway.federation.sources import Sources
 from gateway.model import Peer, ProposedContext, QueryRoot
-from gateway.ports import DataSetReceiver
+from gateway.ports import DataSetReceiver, NoContextAccepted
 from gateway.query.identifier import IdentifierEncoder
 from gateway.retrieve.patience import Patience
 from gateway.retrieve.plan import Request
@@ -25,6 +25,11 @@ A_DAY_S = 86400.0
 
 class NotOffered(SourceFailed):
     """The source does not serve this way of retrieving."""
+
+
+def is_not_offered(error: SourceFailed) -> bool:
+    """True when the source may still serve another way of retrieving."""
+    return isinstance(error, NotOffered) or isinstance(error.__cause__, NoContextAccepted)
 
 
 @dataclass(frozen=True, slots=True)
