@@ -94,7 +94,7 @@ async def test_numbers_of_a_patient_are_not_told_below_patients(
     tmp_path: Path, place: dict[str, Any], level: str
 ) -> None:
     """They would count what is hidden."""
-    counts = dict.fromkeys(("NumberOfPatientRelatedStudies", "NumberOfPatientRelatedInstances"), "")
+    counts: dict[str, Any] = dict.fromkeys(("NumberOfPatientRelatedStudies", "NumberOfPatientRelatedInstances"), "")
     async with AsyncExitStack() as stack:
         gateway = await behind(stack, tmp_path, place, hiding(KNEE))
         told = await ask(gateway.port, level, StudyInstanceUID=R1, NumberOfStudyRelatedSeries="", **counts)
