@@ -125,7 +125,7 @@ class DestinationLine:
                 association = self._free.pop()
                 if association.is_open and not association.is_busy and association.has_proposed(proposals):
                     return association
-                self._pool.give(association)
+                self._pool.drop(association)  # a peer that serves one association at a time would not take the next
             if self._down:
                 return None
             if self._opening is None and not (self._is_full and self._in_use):

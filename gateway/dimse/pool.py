@@ -75,6 +75,9 @@ class AssociationPool:
                 idle.expiry.cancel()
                 self._borrowed[idle.association] = key
                 return idle.association
+        for idle in self._idle.pop(key, []):  # what takes their place can do all that they can; some peers serve one
+            idle.expiry.cancel()
+            self._release(idle.association)
         recent = self._remember(key, contexts)
         association = await self._associate(
             peer, own_ae_title=self.own_ae_title, contexts=recent, meter=self._meter, tls=tls
@@ -96,6 +99,16 @@ class AssociationPool:
         loop = asyncio.get_running_loop()
         expiry = loop.call_later(self._idle_s, self._expired, key, association)
         self._idle.setdefault(key, []).append(_Idle(association, expiry))
+
+    def drop(self, association: ClientAssociation) -> None:
+        """The borrower is done, and needs another one instead: it is released at once."""
+        key = self._borrowed.pop(association, None)
+        if key is None or not association.is_open:
+            return
+        if association.is_busy:
+            association.abort("given back in the middle of a request")
+            return
+        self._release(association)
 
     async def close(self) -> None:
         """Release what is idle; what is lent is released when it comes back."""
