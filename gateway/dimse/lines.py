@@ -78,6 +78,7 @@ class DestinationLine:
         for context in target.peer.associate.contexts:
             listed.setdefault(context.abstract_syntax, set()).update(context.transfer_syntaxes)
         self._listed = listed
+        pool.lends(self._lend_idle, begins=True)
 
     @property
     def name(self) -> str:
@@ -115,8 +116,22 @@ class DestinationLine:
             return await self._store(association, instance)
         finally:
             self._in_use -= 1
-            self._free.append(association)
+            if self._pool.is_wanted(association):
+                self._lend(association)
+            else:
+                self._free.append(association)
             self._wake()
+
+    def _lend_idle(self) -> None:
+        for association in [each for each in self._free if self._pool.is_wanted(each)]:
+            self._free.remove(association)
+            self._lend(association)
+
+    def _lend(self, association: ClientAssociation) -> None:
+        """Others have been waiting for an association to this peer: they have their turn, then it is ours again."""
+        self._pool.give(association)
+        if self._opening is not None and not self._in_use and not self._free:
+            self._opening.cancel()  # it was for one more; from now on we wait for the only one
 
     async def _association(self, proposals: list[ProposedContext]) -> ClientAssociation | None:
         """One for this instance alone; None when the destination is given up."""
@@ -134,7 +149,9 @@ class DestinationLine:
 
     async def _open(self, proposals: list[ProposedContext]) -> None:
         try:
-            self._free.append(await self._pool.take(self._target.peer, proposals, self._target.tls))
+            is_further = bool(self._in_use or self._free)
+            peer, tls = self._target.peer, self._target.tls
+            self._free.append(await self._pool.take(peer, proposals, tls, is_further=is_further))
         except (GatewayError, ValueError) as error:
             if self._in_use or self._free:
                 self._is_full = True
@@ -192,6 +209,7 @@ class DestinationLine:
 
     def close(self) -> None:
         """Give the associations back."""
+        self._pool.lends(self._lend_idle, begins=False)
         if self._opening is not None:
             self._opening.cancel()
         for association in self._free:

@@ -12,11 +12,14 @@ from typing import Any
 from gateway.dimse.client import ClientAssociation, associate
 from gateway.dimse.proposal import MOST_CONTEXTS
 from gateway.model import Peer, ProposedContext
-from gateway.ports import Meter, NoMeter
+from gateway.ports import DestinationDown, Meter, NoMeter
 
 CLOSE_S = 2.0
 IDLE_S = 10.0
 """How long an association is kept that nobody needs: peers have few of them to give."""
+
+SOON_S = 0.5
+"""Whoever waits longer for an association is made room for: the peer may serve few at a time, and let others wait."""
 
 TLSOverride = tuple[ssl.SSLContext, str | None]
 _Key = tuple[Peer, TLSOverride | None]
@@ -26,6 +29,20 @@ _Key = tuple[Peer, TLSOverride | None]
 class _Idle:
     association: ClientAssociation
     expiry: asyncio.TimerHandle
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """Who opens an association, and takes one that comes back meanwhile."""
+
+    key: _Key
+    contexts: Sequence[ProposedContext]
+    found: asyncio.Future[ClientAssociation]
+    is_long: bool = False
+
+    def is_at(self, key: _Key) -> bool:
+        """True for the same peer, however it is associated with."""
+        return (self.key[0].host, self.key[0].port) == (key[0].host, key[0].port)
 
 
 class AssociationPool:
@@ -53,15 +70,26 @@ class AssociationPool:
         self._idle: dict[_Key, list[_Idle]] = {}
         self._recent: dict[_Key, OrderedDict[ProposedContext, None]] = {}
         self._borrowed: dict[ClientAssociation, _Key] = {}
+        self._waiting: list[_Waiting] = []
+        self._lenders: set[Callable[[], None]] = set()
         self._releasing: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     async def take(
-        self, peer: Peer, contexts: Sequence[ProposedContext], tls: TLSOverride | None = None
+        self,
+        peer: Peer,
+        contexts: Sequence[ProposedContext],
+        tls: TLSOverride | None = None,
+        *,
+        is_further: bool = False,
     ) -> ClientAssociation:
         """An open association on which all of `contexts` were proposed; give it back, whatever becomes of it.
 
-        A new one also proposes what was asked of this peer lately, as far as there is room.
+        A new one also proposes what was asked of this peer lately, as far as there is room. One that somebody gives
+        back while it is being opened is as good: many peers serve one association at a time and let others wait.
+
+        Args:
+            is_further: the borrower has others of this peer and goes on without this one: nobody makes room for it.
 
         Raises:
             DestinationDown, DestinationRefuses, ConfigurationError, ValueError: as `associate`.
@@ -78,12 +106,72 @@ class AssociationPool:
         for idle in self._idle.pop(key, []):  # what takes their place can do all that they can; some peers serve one
             idle.expiry.cancel()
             self._release(idle.association)
-        recent = self._remember(key, contexts)
-        association = await self._associate(
-            peer, own_ae_title=self.own_ae_title, contexts=recent, meter=self._meter, tls=tls
-        )
-        self._borrowed[association] = key
-        return association
+        waiting = _Waiting(key, contexts, asyncio.get_running_loop().create_future())
+        if not is_further:
+            self._waiting.append(waiting)
+        opening = asyncio.create_task(self._open(waiting))
+        try:
+            await asyncio.wait({waiting.found}, timeout=SOON_S)
+            if not is_further and not waiting.found.done():
+                waiting.is_long = True
+                self._release_idle(waiting)
+                for lend_idle in tuple(self._lenders):
+                    lend_idle()
+            return await waiting.found
+        except asyncio.CancelledError:
+            if not waiting.found.cancel() and not waiting.found.cancelled() and waiting.found.exception() is None:
+                self.give(waiting.found.result())
+            raise
+        finally:
+            if not is_further:
+                self._waiting.remove(waiting)
+            self._end(opening)
+
+    def lends(self, lend_idle: Callable[[], None], *, begins: bool) -> None:
+        """`lend_idle` is called when somebody waits long, to give back what is `is_wanted` and not in use."""
+        self._lenders.add(lend_idle) if begins else self._lenders.discard(lend_idle)
+
+    async def _open(self, waiting: _Waiting) -> None:
+        while True:
+            try:
+                association = await self._opened(waiting)
+                break
+            except Exception as error:
+                if isinstance(error, DestinationDown) and self._is_busy_with_us(waiting):
+                    await asyncio.sleep(SOON_S)
+                    continue
+                if not waiting.found.done():
+                    waiting.found.set_exception(error)
+                return
+        if waiting.found.done():
+            self._pass_on(waiting.key, association)
+        else:
+            self._hand_to(waiting, association)
+
+    async def _opened(self, waiting: _Waiting) -> ClientAssociation:
+        """A new one; tried again when the peer took none, but had one that nobody needs. Raises as `take`."""
+        peer, tls = waiting.key
+        recent = self._remember(waiting.key, waiting.contexts)
+        more: dict[str, Any] = {"own_ae_title": self.own_ae_title, "contexts": recent, "meter": self._meter, "tls": tls}
+        try:
+            return await self._associate(peer, **more)
+        except DestinationDown:
+            released = self._release_idle(waiting)
+            if not released:
+                raise
+        await asyncio.wait(released, timeout=CLOSE_S)
+        return await self._associate(peer, **more)
+
+    def _is_busy_with_us(self, waiting: _Waiting) -> bool:
+        """The peer takes no further association, but serves others of ours, who lend theirs."""
+        if waiting not in self._waiting:
+            return False
+        return any(key == waiting.key and association.is_open for association, key in self._borrowed.items())
+
+    def is_wanted(self, association: ClientAssociation) -> bool:
+        """True when others have been waiting for one to this peer: give it back, and take one again."""
+        key = self._borrowed.get(association)
+        return key is not None and any(each.is_long and each.is_at(key) for each in self._waiting)
 
     def give(self, association: ClientAssociation) -> None:
         """The borrower is done: an association that is idle is kept, one in the middle of something is aborted."""
@@ -93,12 +181,26 @@ class AssociationPool:
         if association.is_busy:
             association.abort("given back in the middle of a request")
             return
-        if self._is_closed:
+        self._pass_on(key, association)
+
+    def _pass_on(self, key: _Key, association: ClientAssociation) -> None:
+        """To whoever waits for such a one, the longest first; else it is kept, unless that keeps others waiting."""
+        waiting = [each for each in self._waiting if each.is_at(key) and not each.found.done()]
+        heirs = (each for each in waiting if each.key == key and association.has_proposed(each.contexts))
+        heir = next(heirs, None)
+        if heir is not None:
+            self._hand_to(heir, association)
+            return
+        if self._is_closed or any(each.is_long for each in waiting):
             self._release(association)
             return
         loop = asyncio.get_running_loop()
         expiry = loop.call_later(self._idle_s, self._expired, key, association)
         self._idle.setdefault(key, []).append(_Idle(association, expiry))
+
+    def _hand_to(self, waiting: _Waiting, association: ClientAssociation) -> None:
+        self._borrowed[association] = waiting.key
+        waiting.found.set_result(association)
 
     def drop(self, association: ClientAssociation) -> None:
         """The borrower is done, and needs another one instead: it is released at once."""
@@ -139,8 +241,27 @@ class AssociationPool:
             self._idle.pop(key, None)
         self._release(association)
 
-    def _release(self, association: ClientAssociation) -> None:
+    def _release_idle(self, waiting: _Waiting) -> list[asyncio.Task[None]]:
+        """What nobody needs of the peer's associations; the tasks that release them."""
+        found = [idle for key, kept in self._idle.items() if waiting.is_at(key) for idle in kept]
+        self._idle = {key: kept for key, kept in self._idle.items() if not waiting.is_at(key)}
+        for idle in found:
+            idle.expiry.cancel()
+        return [self._release(idle.association) for idle in found]
+
+    def _release(self, association: ClientAssociation) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(_released(association))
+        self._keep(task)
+        return task
+
+    def _end(self, opening: asyncio.Task[None]) -> None:
+        """Nobody needs what is being opened."""
+        if not opening.done():
+            opening.cancel()
+            self._keep(opening)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """Until it has ended."""
         self._releasing.add(task)
         task.add_done_callback(self._releasing.discard)
 

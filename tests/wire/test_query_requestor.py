@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from gateway.dimse.asking import as_store_scp, query_contexts
 from gateway.dimse.client import ClientAssociation, associate
 from gateway.dimse.identifiers import encode_data_set
 from gateway.dimse.message import Command
-from gateway.dimse.pool import AssociationPool
+from gateway.dimse.pool import CLOSE_S, SOON_S, AssociationPool
 from gateway.dimse.responses import IncomingStore, Response
 from gateway.dimse.upper_layer import RELEASE_RP
 from gateway.model import Peer, ProposedContext, Timers
@@ -496,4 +497,60 @@ async def test_the_pool_releases_what_nobody_needs() -> None:
         pool.give(association)
         async with asyncio.timeout(2.0):
             await association.wait_closed()
+        await pool.close()
+
+
+class OneAtATime:
+    """Opens associations one after the other: who comes meanwhile waits, as for many peers."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Semaphore(1)
+        self.opened = 0
+
+    async def __call__(self, peer: Peer, **more: Any) -> ClientAssociation:
+        async with asyncio.timeout(peer.timers.association_s):
+            await self.turn.acquire()
+        association = await associate(peer, **more)
+        self.opened += 1
+        asyncio.get_running_loop().create_task(self._until_closed(association))
+        return association
+
+    async def _until_closed(self, association: ClientAssociation) -> None:
+        await association.wait_closed()
+        self.turn.release()
+
+
+async def test_who_waits_is_given_what_comes_back() -> None:
+    """A peer that serves one association at a time would let them wait until the kept one is too old."""
+    async with serving(find=lambda event: None) as port:
+        opening = OneAtATime()
+        pool = AssociationPool("GATEWAY", associate=opening)
+        peer, contexts = peer_at(port), query_contexts(peer_at(port), [STUDY_FIND])
+        first = await pool.take(peer, contexts)
+        waiting = [asyncio.create_task(pool.take(peer, contexts)) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await asyncio.wait(waiting[:1])
+        pool.give(first)
+        assert await waiting[1] is first
+        assert not waiting[2].done()
+        pool.give(first)
+        assert await waiting[2] is first
+        assert opening.opened == 1
+        pool.give(first)
+        await pool.close()
+
+
+async def test_idle_associations_make_room_for_others_to_the_same_peer() -> None:
+    """Asked for in another way, they cannot be the same ones."""
+    async with serving(find=lambda event: None) as port:
+        opening = OneAtATime()
+        pool = AssociationPool("GATEWAY", associate=opening)
+        peer, contexts = peer_at(port), query_contexts(peer_at(port), [STUDY_FIND])
+        first = await pool.take(peer, contexts)
+        pool.give(first)
+        async with asyncio.timeout(SOON_S + CLOSE_S):
+            second = await pool.take(dataclasses.replace(peer, calling_ae_title="OTHER"), contexts)
+        assert not first.is_open
+        pool.give(second)
         await pool.close()

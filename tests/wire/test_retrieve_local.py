@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from pydicom import dcmread
 
 from tests.support.peers import GatewayProcess, StoreSCP, storescu
 from tests.support.query_table import OBJECTS, ROE, write_objects
-from tests.support.retrieving import movescu
+from tests.support.retrieving import Moving, movescu
 
 MODELS = ("study", "patient", "patient_study")
 ROE_UIDS = {each["SOPInstanceUID"] for each in OBJECTS if each["StudyInstanceUID"] == ROE["StudyInstanceUID"]}
@@ -64,6 +66,20 @@ def uids(peer: StoreSCP) -> list[str]:
 
 STUDY = ("QueryRetrieveLevel=STUDY", f"StudyInstanceUID={ROE['StudyInstanceUID']}")
 PATIENT = ("QueryRetrieveLevel=PATIENT", f"PatientID={ROE['PatientID']}")
+
+
+async def test_many_at_once_to_destinations_that_serve_one_at_a_time(gateway: GatewayProcess) -> None:
+    """dcmtk's storescp lets further associations wait, also for one that does nothing; nobody waits in vain."""
+    requestors = [Moving(gateway.port) for _ in range(12)]
+    identifier = {0x00080052: ("STUDY",), 0x0020000D: (ROE["StudyInstanceUID"],)}
+    began_s = time.monotonic()
+
+    finals = await asyncio.gather(
+        *(one.move(("BOTH", "WS1", "WS2")[number % 3], identifier) for number, one in enumerate(requestors))
+    )
+
+    assert [(final.status, final.failed) for final in finals] == [(0x0000, 0)] * 12, gateway.log
+    assert time.monotonic() - began_s < 15.0
 
 
 async def test_movescu_to_two_destinations_at_once(gateway: GatewayProcess, first: StoreSCP, second: StoreSCP) -> None:
