@@ -39,6 +39,10 @@ class AskingAssociation(Association):
         """True between a request and its last response."""
         return bool(self._waiting) or self.is_sending or self._conversation is not None
 
+    def number_from(self, message_id: int) -> None:
+        """The next request has this message ID, 1 to 65535."""
+        self._message_id = message_id - 1
+
     def c_find(
         self,
         identifier: Any,

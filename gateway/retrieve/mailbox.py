@@ -20,10 +20,11 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 
 LONGEST_SOCKET_PATH = 100  # sockaddr_un holds 108 bytes on Linux, 104 elsewhere
 LONGEST_FRAME_BYTES = 64 * 1024
+LARGEST_MESSAGE_ID = 0xFFFF
 CHUNK_BYTES = 256 * 1024
 LATE_S = 60.0
 """How long after the end of a C-MOVE its instances are known as such."""
@@ -72,6 +74,8 @@ class Offer:
     length_bytes: int
     originator_ae_title: str = ""
     originator_message_id: int | None = None
+    is_for_named: bool = False
+    """Asked first where several processes wait: whether it is of one's own C-MOVE."""
 
 
 @dataclass(slots=True)
@@ -106,6 +110,10 @@ class Expectation:
             return True
         return self._is_named(offer)
 
+    def is_of_this(self, offer: Offer) -> bool:
+        """True when it is meant, and has the message ID of this C-MOVE, whoever the source calls the originator."""
+        return not self.is_over and self.message_id is not None and self.message_id == offer.originator_message_id
+
     def _is_named(self, offer: Offer) -> bool:
         return offer.originator_ae_title == self.our_ae_title and offer.originator_message_id == self.message_id
 
@@ -126,6 +134,7 @@ class Mailbox:
         self._server: asyncio.Server | None = None
         self._starting = asyncio.Lock()
         self._expected: list[Expectation] = []
+        self._message_id = secrets.randbelow(LARGEST_MESSAGE_ID)
         self._later: dict[int, asyncio.TimerHandle] = {}
 
     async def close(self) -> None:
@@ -143,6 +152,12 @@ class Mailbox:
         self._server = self._socket = None
 
     # --- who waits ---------------------------------------------------------------------------------------------------
+
+    def next_message_id(self) -> int:
+        """For a C-MOVE to ourselves. No two of them have the same one for a long time, also in other processes, so that
+        what arrives tells which of several retrieves of one study it is for."""
+        self._message_id = self._message_id % LARGEST_MESSAGE_ID + 1
+        return self._message_id
 
     @contextlib.asynccontextmanager
     async def expecting(self, expectation: Expectation) -> AsyncIterator[None]:
@@ -182,36 +197,38 @@ class Mailbox:
         """One instance that somebody received."""
         try:
             offer = Offer(**await _read_frame(reader))
-            meant = [one for one in self._expected if one.is_meant(offer)]
-            expectation = min(meant, key=lambda one: one.is_over, default=None)
-            _write_frame(writer, {"is_wanted": expectation is not None})
-            if expectation is not None:
-                expectation.touch()
-                _write_frame(writer, await self._taken(expectation, offer, reader))
+            meant = self._meant(offer)
+            _write_frame(writer, {"is_wanted": bool(meant)})
+            if meant:
+                for expectation in meant:
+                    expectation.touch()
+                _write_frame(writer, await self._taken(meant, offer, reader))
             await writer.drain()
         except (OSError, EOFError, ValueError, TypeError) as error:
             log.warning("hand_over_failed", error=type(error).__name__)
         finally:
             writer.close()
 
-    async def _taken(self, expectation: Expectation, offer: Offer, reader: asyncio.StreamReader) -> dict[str, Any]:
+    def _meant(self, offer: Offer) -> list[Expectation]:
+        """For whom it is: the C-MOVE that it names; else everybody who waits for it, since any copy is as good and each
+        C-MOVE brings one; else who waited for it until just now."""
+        meant = [one for one in self._expected if one.is_meant(offer)]
+        own = [one for one in meant if one.is_of_this(offer)][:1]
+        if own or offer.is_for_named:
+            return own
+        return [one for one in meant if not one.is_over] or meant[:1]
+
+    async def _taken(self, meant: Sequence[Expectation], offer: Offer, reader: asyncio.StreamReader) -> dict[str, Any]:
+        """The answer: good when one of them could take it."""
         try:
             body = await self._received(offer.length_bytes, reader)
         except GatewayError as error:
             return {"status": error.dimse_status, "text": str(error)}
-        if expectation.is_over:
-            body.close()
-            return {"status": NotHandedOver.dimse_status, "text": "the retrieve that asked for this has ended"}
-        arrived = Arrived(offer.sop_class_uid, offer.sop_instance_uid, offer.transfer_syntax_uid, body)
         try:
-            return {"status": await expectation.take(arrived), "text": ""}
-        except GatewayError as error:
-            return {"status": error.dimse_status, "text": str(error)}
-        except Exception as error:
-            log.error("hand_over_failed", error=type(error).__name__, where=where(error))
-            return {"status": RefusedByTaker.dimse_status, "text": ""}
+            answers = await asyncio.gather(*(_taken_by(one, offer, body) for one in meant))
         finally:
             body.close()
+        return min(answers, key=lambda answer: bool(answer["status"]))
 
     async def _received(self, length_bytes: int, reader: asyncio.StreamReader) -> Shared:
         """Raises EOFError, and whatever a receiver raises."""
@@ -239,10 +256,15 @@ class Mailbox:
         Raises:
             RefusedByTaker, NotHandedOver: with the status to answer.
         """
-        for notice in self._notices(offer):
-            status = await self._offered(notice, offer, body)
-            if status is not None:
-                return status
+        notices = self._notices(offer)
+        offers = [offer]
+        if len(notices) > 1 and offer.originator_message_id is not None:
+            offers.insert(0, replace(offer, is_for_named=True))
+        for each in offers:
+            for notice in notices:
+                status = await self._offered(notice, each, body)
+                if status is not None:
+                    return status
         return None
 
     def _notices(self, offer: Offer) -> Sequence[Path]:
@@ -288,6 +310,22 @@ class Mailbox:
         if status:
             raise RefusedByTaker(status, str(answer["text"]))
         return status
+
+
+async def _taken_by(expectation: Expectation, offer: Offer, body: Shared) -> dict[str, Any]:
+    if expectation.is_over:
+        return {"status": NotHandedOver.dimse_status, "text": "the retrieve that asked for this has ended"}
+    share = body.share()
+    arrived = Arrived(offer.sop_class_uid, offer.sop_instance_uid, offer.transfer_syntax_uid, share)
+    try:
+        return {"status": await expectation.take(arrived), "text": ""}
+    except GatewayError as error:
+        return {"status": error.dimse_status, "text": str(error)}
+    except Exception as error:
+        log.error("hand_over_failed", error=type(error).__name__, where=where(error))
+        return {"status": RefusedByTaker.dimse_status, "text": ""}
+    finally:
+        share.close()
 
 
 async def _read_frame(reader: asyncio.StreamReader) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class MoveLine:
                 take=taken,
                 touch=patience.touch,
             )
+            association.number_from(self._mailbox.next_message_id())
             responses = association.c_move(
                 encode(request.identifier(has_patient_level=has_patient_level)),
                 sop_class_uid=sop_class_uid,

@@ -171,6 +171,16 @@ async def test_a_source_that_ends_in_the_middle(sites: Sites, source: str, troub
     assert (final.completed, final.failed, final.warning) == (2 * (20 - len(lost)), 2 * len(lost), 0)
 
 
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+async def test_the_same_study_for_many_at_once(sites: Sites, retrieve: str) -> None:
+    """What comes for one of several C-MOVEs to ourselves is not taken for another one's."""
+    site = await sites.open(retrieve=retrieve)
+
+    finals = await asyncio.gather(*(site.moving.study("WS1") for _ in range(6)))
+
+    assert [(final.status, final.completed, final.failed) for final in finals] == [(0x0000, 20, 0)] * 6
+
+
 async def test_a_slow_source(sites: Sites) -> None:
     site = await sites.open("second", "slow")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import sys
 from collections.abc import AsyncIterator
@@ -134,6 +135,29 @@ async def test_several_who_wait(pair: tuple[Mailbox, Mailbox]) -> None:
         for uid in ("1.3.3", "1.3.2", "1.3.1"):
             assert await give(receiving, sop_instance_uid=uid) == 0x0000
     assert [taker.taken[0][0].sop_instance_uid for taker in (one, two, three)] == ["1.3.1", "1.3.2", "1.3.3"]
+
+
+async def test_the_same_instance_for_several_in_several_processes(pair: tuple[Mailbox, Mailbox]) -> None:
+    """Each copy goes to the retrieve that it was sent for; one that does not say so is as good for all of them."""
+    waiting, receiving = pair
+    takers = [Taker() for _ in range(3)]
+    places = (waiting, waiting, receiving)
+    async with contextlib.AsyncExitStack() as stack:
+        for number, (place, taker) in enumerate(zip(places, takers, strict=True)):
+            wanted = dataclasses.replace(expectation(taker), message_id=20 + number)
+            await stack.enter_async_context(place.expecting(wanted))
+        for number, title in ((21, "GATEWAY"), (22, "PACS"), (20, "GATEWAY")):
+            assert await give(receiving, originator_ae_title=title, originator_message_id=number) == 0x0000
+            assert [len(taker.taken) for taker in takers] == {21: [0, 1, 0], 22: [0, 1, 1], 20: [1, 1, 1]}[number]
+        assert await give(waiting, originator_ae_title="", originator_message_id=None) == 0x0000
+        told = [len(taker.taken) for taker in takers]
+    assert told in ([2, 2, 1], [1, 1, 2])  # all of one process
+
+
+async def test_message_ids_differ(pair: tuple[Mailbox, Mailbox]) -> None:
+    ids = [pair[0].next_message_id() for _ in range(0x10001)]
+    assert set(ids) == set(range(1, 0x10000))
+    assert len(set(ids[:0xFFFF])) == 0xFFFF
 
 
 async def test_a_long_folder(tmp_path: Path) -> None:
