@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gateway.ports import EncodedDataSet, PayloadLost, Temporary
+from gateway.spool import record
 from gateway.spool.disk import Buffer, is_shortage
 
 PAGES_KEPT_BYTES = 8 * 1024**2
@@ -54,11 +55,11 @@ class InMemoryDataSet:
 class FileDataSet:
     """A part of a file: `view` maps it, `chunks` reads it in pieces. Closes the descriptor unless `on_close` does.
 
-    With a `digest` the last chunk is given only when all of them have that SHA-256: what is sent on the way is not
-    complete without it.
+    With a `digest` the last chunk is given only when all of them have that SHA-256, or what its header's `checksum`
+    says (`gateway.spool.record`): what is sent on the way is not complete without it.
     """
 
-    __slots__ = ("_descriptor", "_digest", "_map", "_name", "_offset_bytes", "_on_close", "length_bytes")
+    __slots__ = ("_checksum", "_descriptor", "_digest", "_map", "_name", "_offset_bytes", "_on_close", "length_bytes")
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class FileDataSet:
         digest: bytes = b"",
     ) -> None:
         self._digest = digest
+        self._checksum = 0
         self._descriptor = descriptor
         self._offset_bytes = offset_bytes
         self._name = name
@@ -100,7 +102,7 @@ class FileDataSet:
         Raises PayloadLost when the file is shorter than it was, has changed, or cannot be read.
         """
         done_bytes = 0
-        found = hashlib.sha256()
+        found = record.Checksum()
         while done_bytes < self.length_bytes:
             wanted_bytes = min(size_bytes, self.length_bytes - done_bytes)
             try:
@@ -114,9 +116,24 @@ class FileDataSet:
             done_bytes += len(chunk)
             if self._digest:
                 found.update(chunk)
-                if done_bytes == self.length_bytes and found.digest() != self._digest:
+                if done_bytes == self.length_bytes and found.value() != self._checksum and not self._has_digest():
                     raise PayloadLost(f"payload {self._name}: the stored bytes are changed; look at the disk")
             yield chunk
+
+    def expect(self, checksum: int) -> None:
+        """What the header says; 0: nothing."""
+        self._checksum = checksum
+
+    def _has_digest(self) -> bool:
+        """Reads everything once more."""
+        found = hashlib.sha256()
+        for start in range(0, self.length_bytes, CHECKED_BYTES):
+            wanted_bytes = min(CHECKED_BYTES, self.length_bytes - start)
+            try:
+                found.update(os.pread(self._descriptor, wanted_bytes, self._offset_bytes + start))
+            except OSError:
+                return False
+        return found.digest() == self._digest
 
     def check(self) -> None:
         """Read all of it once, for whoever takes it by `view` and passes it on.

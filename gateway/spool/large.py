@@ -38,6 +38,7 @@ class LargeFile:
         self._on_gone = on_gone
         self._descriptor = -1
         self._digest = hashlib.sha256()
+        self._checksum = record.Checksum()
         self._unhashed: list[Buffer] = []
         self._unsynced_bytes = 0
         self._holders = 1
@@ -78,6 +79,7 @@ class LargeFile:
     def _hash(self, buffers: Iterable[Buffer]) -> None:
         for buffer in buffers:
             self._digest.update(buffer)
+            self._checksum.update(buffer)
 
     def _sync_now_and_then(self) -> None:
         if self.length_bytes - self._unsynced_bytes < SYNC_EVERY_BYTES:
@@ -99,7 +101,8 @@ class LargeFile:
         digest = self._digest.digest()
         if self.error is None:
             try:
-                header = record.pack(self.length_bytes, digest, transfer_syntax_uid)
+                checksum = self._checksum.value()
+                header = record.pack(self.length_bytes, digest, transfer_syntax_uid, checksum=checksum)
                 write_all(self._disk, self._descriptor, [header], 0)
                 self._disk.fdatasync(self._descriptor)
                 self._disk.sync_folder(self._path.parent)

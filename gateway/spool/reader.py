@@ -36,7 +36,8 @@ class PayloadReader:
             raise PayloadLost(f"payload {ref.name}: {error}; restore it, or discard it") from error
         body = FileDataSet(descriptor, ref.offset_bytes, ref.length_bytes, ref.name, digest=ref.digest)
         try:
-            check(ref, os.pread(descriptor, record.HEADER_BYTES, ref.offset_bytes - record.HEADER_BYTES))
+            header = os.pread(descriptor, record.HEADER_BYTES, ref.offset_bytes - record.HEADER_BYTES)
+            body.expect(check(ref, header).checksum)
             if os.fstat(descriptor).st_size < ref.offset_bytes + ref.length_bytes:
                 raise PayloadLost(f"payload {ref.name}: bytes are missing at its end; look at the disk")
         except OSError as error:

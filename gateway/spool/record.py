@@ -1,7 +1,10 @@
 """The header that stands before every record, so that segments and files can be read without the database.
 
 128 bytes, little endian: magic, header length, kind (0: payload, 1: redo), length of what follows, its SHA-256,
-transfer syntax UID of a payload (padded with NUL), CRC-32 of all that, padding.
+transfer syntax UID of a payload (padded with NUL), CRC-32 of all that, checksum of what follows.
+
+The SHA-256 says what a payload is. The checksum (the low half of XXH3-64; 0: none) says thirty times as fast that
+stored bytes are as they were; where it does not agree, the SHA-256 decides.
 """
 
 from __future__ import annotations
@@ -9,13 +12,15 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import xxhash
+
 MAGIC = b"DGWREC01"
 _FIELDS = struct.Struct("<8sIIQ32s64s")
-_CHECK = struct.Struct("<I4x")
+_CHECK = struct.Struct("<II")
 HEADER_BYTES = _FIELDS.size + _CHECK.size
 assert HEADER_BYTES == 128
 
@@ -33,6 +38,7 @@ class Record:
     digest: bytes
     transfer_syntax_uid: str
     kind: int = PAYLOAD
+    checksum: int = 0
 
     @property
     def end_bytes(self) -> int:
@@ -40,11 +46,35 @@ class Record:
         return self.offset_bytes + self.length_bytes
 
 
-def pack(length_bytes: int, digest: bytes, transfer_syntax_uid: str, kind: int = PAYLOAD) -> bytes:
+class Checksum:
+    """Of bytes that come in pieces."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self) -> None:
+        self._hash = xxhash.xxh3_64()
+
+    def update(self, piece: bytes | bytearray | memoryview) -> None:
+        self._hash.update(piece)
+
+    def value(self) -> int:
+        """Never 0."""
+        return self._hash.intdigest() & 0xFFFFFFFF or 1
+
+
+def checksum_of(pieces: Iterable[bytes | bytearray | memoryview]) -> int:
+    """Of all pieces in order."""
+    checksum = Checksum()
+    for piece in pieces:
+        checksum.update(piece)
+    return checksum.value()
+
+
+def pack(length_bytes: int, digest: bytes, transfer_syntax_uid: str, kind: int = PAYLOAD, checksum: int = 0) -> bytes:
     """The header of a record."""
     uid = transfer_syntax_uid.encode("ascii", "replace")[:64]
     fields = _FIELDS.pack(MAGIC, HEADER_BYTES, kind, length_bytes, digest, uid)
-    return fields + _CHECK.pack(zlib.crc32(fields))
+    return fields + _CHECK.pack(zlib.crc32(fields), checksum)
 
 
 def unpack(header: bytes, header_offset_bytes: int = 0) -> Record | None:
@@ -52,11 +82,11 @@ def unpack(header: bytes, header_offset_bytes: int = 0) -> Record | None:
     if len(header) < HEADER_BYTES:
         return None
     magic, header_bytes, kind, length_bytes, digest, uid = _FIELDS.unpack_from(header)
-    (check,) = _CHECK.unpack_from(header, _FIELDS.size)
+    check, checksum = _CHECK.unpack_from(header, _FIELDS.size)
     if magic != MAGIC or header_bytes != HEADER_BYTES or check != zlib.crc32(header[: _FIELDS.size]):
         return None
     syntax = uid.rstrip(b"\0").decode("ascii", "replace")
-    return Record(header_offset_bytes + HEADER_BYTES, length_bytes, digest, syntax, kind)
+    return Record(header_offset_bytes + HEADER_BYTES, length_bytes, digest, syntax, kind, checksum)
 
 
 def read_records(path: Path) -> Iterator[Record]:

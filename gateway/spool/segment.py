@@ -85,7 +85,8 @@ class Segment:
             digest = payload.digest.result() if payload.digest is not None else digest_of(payload.pieces)
             length_bytes = sum(map(len, payload.pieces))
             ref = PayloadRef(self.name, end_bytes + record.HEADER_BYTES, length_bytes, digest)
-            buffers.append(record.pack(length_bytes, digest, payload.transfer_syntax_uid))
+            checksum = record.checksum_of(payload.pieces)
+            buffers.append(record.pack(length_bytes, digest, payload.transfer_syntax_uid, checksum=checksum))
             buffers.extend(payload.pieces)
             refs.append(ref)
             end_bytes = ref.offset_bytes + length_bytes
@@ -160,9 +161,9 @@ class SegmentReader:
             raise PayloadLost(
                 f"payload {ref.name} at {ref.offset_bytes}: {error}; restore it, or discard it"
             ) from error
-        check(ref, stored[: record.HEADER_BYTES])
+        found = check(ref, stored[: record.HEADER_BYTES])
         payload = memoryview(stored)[record.HEADER_BYTES :]
-        if len(payload) != ref.length_bytes or hashlib.sha256(payload).digest() != ref.digest:
+        if len(payload) != ref.length_bytes or not _is_unchanged(payload, found):
             raise PayloadLost(
                 f"payload {ref.name} at {ref.offset_bytes}: the stored bytes are cut short or changed; "
                 "look at the disk, then discard what is lost"
@@ -190,11 +191,16 @@ class SegmentReader:
             return file
 
 
-def check(ref: PayloadRef, header: bytes) -> None:
-    """Raises PayloadLost unless `header` is that of the payload."""
+def _is_unchanged(payload: memoryview, found: record.Record) -> bool:
+    return record.checksum_of([payload]) == found.checksum or hashlib.sha256(payload).digest() == found.digest
+
+
+def check(ref: PayloadRef, header: bytes) -> record.Record:
+    """What the header says. Raises PayloadLost unless it is that of the payload."""
     found = record.unpack(header, ref.offset_bytes - record.HEADER_BYTES)
     if found is None or (found.length_bytes, found.digest) != (ref.length_bytes, ref.digest):
         raise PayloadLost(
             f"payload {ref.name} at {ref.offset_bytes}: its header is missing or another object's; "
             "look at the disk, then discard what is lost"
         )
+    return found

@@ -53,6 +53,7 @@ HOMES = {
     "pynetdicom": {"dimse", "handlers", "demo"},
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destination", "cli", "demo"},
     "apsw": {"queue"},
+    "xxhash": {"spool"},
     "numpy": {"dataset"},  # in `frames` alone, which only worker processes import
     "gdcm": {"dataset"},
     "jinja2": {"routing", "destination"},

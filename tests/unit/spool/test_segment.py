@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.spool.record import HEADER_BYTES, read_records
+from gateway.ports import PayloadLost
+from gateway.spool import large
+from gateway.spool.reader import PayloadReader
+from gateway.spool.record import HEADER_BYTES, checksum_of, read_records
 from gateway.spool.segment import AHEAD_BYTES, FOLDER, SMALL_GROUP_BYTES, Payload, Segment, SegmentReader, segment_name
 from tests.unit.spool.faulty import FaultyDisk, error
 
@@ -80,6 +83,60 @@ def test_a_large_group_may_overwrite_and_pass_the_zeros(tmp_path: Path, disk: Fa
     assert file_bytes(tmp_path) == segment.size_bytes
     assert [record.length_bytes for record in read_records(tmp_path / NAME)] == [10, 2 * AHEAD_BYTES]
     segment.close()
+
+
+def damage(path: Path, offset_bytes: int) -> None:
+    """One bit of the file is another one."""
+    data = bytearray(path.read_bytes())
+    data[offset_bytes] ^= 1
+    path.write_bytes(data)
+
+
+CHECKSUM_BYTE = HEADER_BYTES - 1
+
+
+@pytest.mark.parametrize("offset_bytes", [HEADER_BYTES, HEADER_BYTES + 4999], ids=["first byte", "last byte"])
+def test_a_changed_payload_is_never_read(tmp_path: Path, disk: FaultyDisk, offset_bytes: int) -> None:
+    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    (ref,) = segment.append([payload(5000)])
+    segment.close()
+    damage(tmp_path / NAME, offset_bytes)
+    with pytest.raises(PayloadLost, match="changed"):
+        SegmentReader(tmp_path).read(ref)
+
+
+def test_where_only_the_checksum_is_changed_the_digest_decides(tmp_path: Path, disk: FaultyDisk) -> None:
+    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    (ref,) = segment.append([payload(5000)])
+    segment.close()
+    (found,) = read_records(tmp_path / NAME)
+    assert found.checksum == checksum_of([b"x" * 1000, b"x" * 4000]) != 0
+    damage(tmp_path / NAME, CHECKSUM_BYTE)
+    assert bytes(SegmentReader(tmp_path).read(ref)) == b"x" * 5000
+
+
+@pytest.mark.parametrize(
+    ("offset_bytes", "is_lost"),
+    [(CHECKSUM_BYTE, False), (HEADER_BYTES, True), (HEADER_BYTES + 2_999_999, True)],
+    ids=["checksum", "first byte", "last byte"],
+)
+def test_a_large_file_is_checked_likewise(
+    tmp_path: Path, disk: FaultyDisk, offset_bytes: int, *, is_lost: bool
+) -> None:
+    (tmp_path / large.FOLDER).mkdir()
+    file = large.LargeFile(tmp_path, 1, disk, lambda _: None)
+    file.write_from([b"a" * 1_000_000, b"b" * 2_000_000])
+    ref = file.seal("1.2.840.10008.1.2.1")
+    damage(tmp_path / ref.name, offset_bytes)
+    body = PayloadReader(tmp_path, 1_000_000).open(ref)
+    try:
+        if is_lost:
+            with pytest.raises(PayloadLost, match="changed"):
+                b"".join(body.chunks(100_000))
+        else:
+            assert b"".join(body.chunks(100_000)) == b"a" * 1_000_000 + b"b" * 2_000_000
+    finally:
+        body.close()
 
 
 def test_after_a_write_that_failed_it_is_written_ahead_anew(tmp_path: Path, disk: FaultyDisk) -> None:
