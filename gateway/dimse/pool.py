@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
@@ -20,6 +21,9 @@ IDLE_S = 10.0
 
 SOON_S = 0.5
 """Whoever waits longer for an association is made room for: the peer may serve few at a time, and let others wait."""
+
+ROOM_AFTER_S = (0.05, 0.25)
+"""Peers that count their associations see a little later that one has ended."""
 
 TLSOverride = tuple[ssl.SSLContext, str | None]
 _Key = tuple[Peer, TLSOverride | None]
@@ -160,6 +164,10 @@ class AssociationPool:
             if not released:
                 raise
         await asyncio.wait(released, timeout=CLOSE_S)
+        for pause_s in ROOM_AFTER_S:
+            with contextlib.suppress(DestinationDown):
+                return await self._associate(peer, **more)
+            await asyncio.sleep(pause_s)
         return await self._associate(peer, **more)
 
     def _is_busy_with_us(self, waiting: _Waiting) -> bool:

@@ -501,13 +501,16 @@ async def test_the_pool_releases_what_nobody_needs() -> None:
 
 
 class OneAtATime:
-    """Opens associations one after the other: who comes meanwhile waits, as for many peers."""
+    """Opens associations one after the other: who comes meanwhile waits, as for many peers, or is turned away."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_rejecting: bool = False) -> None:
         self.turn = asyncio.Semaphore(1)
         self.opened = 0
+        self._is_rejecting = is_rejecting
 
     async def __call__(self, peer: Peer, **more: Any) -> ClientAssociation:
+        if self._is_rejecting and self.turn.locked():
+            raise DestinationDown("local limit exceeded")
         async with asyncio.timeout(peer.timers.association_s):
             await self.turn.acquire()
         association = await associate(peer, **more)
@@ -517,6 +520,7 @@ class OneAtATime:
 
     async def _until_closed(self, association: ClientAssociation) -> None:
         await association.wait_closed()
+        await asyncio.sleep(0.02)  # it takes a peer a moment to see it
         self.turn.release()
 
 
@@ -541,10 +545,11 @@ async def test_who_waits_is_given_what_comes_back() -> None:
         await pool.close()
 
 
-async def test_idle_associations_make_room_for_others_to_the_same_peer() -> None:
+@pytest.mark.parametrize("is_rejecting", [True, False], ids=["turned away", "let wait"])
+async def test_idle_associations_make_room_for_others_to_the_same_peer(*, is_rejecting: bool) -> None:
     """Asked for in another way, they cannot be the same ones."""
     async with serving(find=lambda event: None) as port:
-        opening = OneAtATime()
+        opening = OneAtATime(is_rejecting=is_rejecting)
         pool = AssociationPool("GATEWAY", associate=opening)
         peer, contexts = peer_at(port), query_contexts(peer_at(port), [STUDY_FIND])
         first = await pool.take(peer, contexts)
