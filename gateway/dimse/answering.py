@@ -91,6 +91,12 @@ def _refusal(association: AcceptedAssociation, message: Message) -> GatewayError
     return None
 
 
+def priority_of(command: Command) -> int:
+    """0 medium, 1 high, 2 low; others are not passed on: there are peers that end the association over them."""
+    priority = command.get("Priority", 0)
+    return int(priority) if priority in (0, 1, 2) else 0
+
+
 # --- what a handler says ----------------------------------------------------------------------------------------
 
 

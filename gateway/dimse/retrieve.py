@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 
 from gateway.dimse import status
-from gateway.dimse.answering import Answer, Final, is_early_status, of_exception, read_pair, refusal
+from gateway.dimse.answering import Answer, Final, is_early_status, of_exception, priority_of, read_pair, refusal
 from gateway.dimse.assembly import Message
 from gateway.dimse.associate_keywords import target_of
 from gateway.dimse.context import WITHOUT_BULK_DATA
@@ -117,7 +117,7 @@ class _Retrieval:
         self._answer = answer
         self._watch = watch
         self._faults = faults
-        self._priority = int(message.command.get("Priority", 0))
+        self._priority = priority_of(message.command)
         self._transfer_syntax_uid = str(message.context.transfer_syntax)
         self._is_without_bulk_data = str(message.context.abstract_syntax) == WITHOUT_BULK_DATA
         self._width = 1

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pydicom.dataset import Dataset
 
 from gateway.dimse import status
+from gateway.dimse.answering import priority_of
 from gateway.dimse.event import Event
 from gateway.federation.asking import SourceFailed, find
 from gateway.federation.desk import QueryDesk
@@ -163,7 +164,7 @@ class _Matching:
 
     async def _fitting(self, peer: Peer) -> AsyncGenerator[Found]:
         query = self._search.query
-        question = replace(self._search.question, priority=int(self._event.command.get("Priority", 0)))
+        question = replace(self._search.question, priority=priority_of(self._event.command))
         async with aclosing(ask(self._desk, peer, question, self._settings.timeout_s)) as answers:
             async for attributes, code in answers:
                 if is_named(query, attributes) and (not self._settings.is_checked or fits(query, attributes)):

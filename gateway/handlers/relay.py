@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from gateway.dimse import status
+from gateway.dimse.answering import priority_of
 from gateway.dimse.event import Event
 from gateway.federation.asking import SourceFailed
 from gateway.federation.desk import QueryDesk
@@ -64,8 +65,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
 def _request(event: Event) -> Relayed:
     identifier = event.encoded_identifier
     read_identifier(identifier, event.transfer_syntax_uid)  # what cannot be read goes to nobody
-    priority = int(event.command.get("Priority", 0))
-    return Relayed(event.sop_class_uid, event.transfer_syntax_uid, identifier, priority)
+    return Relayed(event.sop_class_uid, event.transfer_syntax_uid, identifier, priority_of(event.command))
 
 
 class _Ask:

@@ -455,10 +455,10 @@ async def test_the_priority_is_the_requestor_s(tmp_path: Path) -> None:
         source = Source("pacs", of(D1))
         gateway = await with_sources(stack, tmp_path, source)
         async with await Requestor.open(gateway.port) as requestor:
-            for priority in (2, 1, 0):
+            for priority in (2, 1, 0, 7):
                 requestor.ask("find", 1 + priority, _studies(), Priority=priority)
                 await requestor.final()
-    assert source.priorities == [2, 1, 0]
+    assert source.priorities == [2, 1, 0, 0]  # 7 is none, and some peers end the association over it
 
 
 @pytest.mark.parametrize("is_early", [True, False], ids=["early", "after a match"])

@@ -149,18 +149,19 @@ async def test_what_a_destination_is_told() -> None:
     assert request.Priority == 0
 
 
-async def test_priority_and_keywords_reach_the_destination() -> None:
+@pytest.mark.parametrize(("said", "told"), [(1, 1), (2, 2), (7, 0)])
+async def test_priority_and_keywords_reach_the_destination(said: int, told: int) -> None:
     storage = Storage()
     async with storing(storage) as there:
         keywords = {"ae_title": "OTHER", "contexts": [ProposedContext(MR, (IMPLICIT,))], "max_pdu": 4096}
         head = (("127.0.0.1", there, keywords),)
         handler = handler_of("move", there, (0xFF00, image(1)), head=head)
         async with serving(move=handler) as port, await Requestor.open(port) as peer:
-            peer.ask("move", Priority=1)
+            peer.ask("move", Priority=said)
             assert (await peer.final()).elements == {"Status": 0, **counters(1, 0, 0)}
     ((_, request, data, facts),) = storage.received
     assert facts.called_ae_title == "OTHER"
-    assert request.Priority == 1
+    assert request.Priority == told
     assert data != data_set(uid(1))  # in Implicit VR, as the contexts ask
     assert data[4:8] == (len(MR) + 1 & ~1).to_bytes(4, "little")
 
