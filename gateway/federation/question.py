@@ -13,6 +13,7 @@ from gateway.query.attributes import (
     NEVER_MATCHED,
     PATIENT_ID,
     QUERY_RETRIEVE_LEVEL,
+    SERIES_INSTANCE_UID,
     SPECIFIC_CHARACTER_SET,
     STUDY_INSTANCE_UID,
     TIMEZONE_OFFSET_FROM_UTC,
@@ -100,13 +101,21 @@ def first_step(question: Question, root: QueryRoot, *, is_relational: bool) -> S
 
 
 def next_step(question: Question, root: QueryRoot, step: Step, answer: Attributes) -> Step | None:
-    """What to ask about one answer to `step`; None when that names nothing."""
+    """What to ask about one answer to `step`; None when that names nothing, or not what was asked for."""
     uid = first_text(answer, UNIQUE[step.level])
-    if not uid:
+    if not uid or any(_is_other(tag, step.keys, answer) for tag in (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)):
         return None
     known = {**step.known, **{tag: value for tag, value in answer.items() if tag in LEVEL_OF and any(value)}}
     known[UNIQUE[step.level]] = (uid,)
     return _step(question, root, known, is_relational=False)
+
+
+def _is_other(tag: int, keys: Attributes, answer: Attributes) -> bool:
+    """True when the answer has another UID than those that were asked for."""
+    asked = all_texts(keys, tag)
+    if any("*" in text or "?" in text for text in asked):
+        return False
+    return any(asked) and any(answer.get(tag, ())) and first_text(answer, tag) not in asked
 
 
 def _step(question: Question, root: QueryRoot, known: Attributes, *, is_relational: bool) -> Step:

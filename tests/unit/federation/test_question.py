@@ -93,6 +93,22 @@ def test_an_answer_without_a_name_leads_nowhere() -> None:
     assert next_step(asked, "study", step, attributes(PatientID="P1")) is None
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said", "is_followed"),
+    [
+        ("1.2", "1.2", True),
+        ("1.2", "", True),
+        ("1.2", "9.9", False),
+    ],
+)
+def test_answers_about_another_study_lead_nowhere(wanted: str, said: str, *, is_followed: bool) -> None:
+    asked = question(IMAGE, StudyInstanceUID=wanted, SOPInstanceUID="")
+    step = first_step(asked, "study", is_relational=False)
+    assert (step.level, step.is_last) == (SERIES, False)
+    answer = attributes(StudyInstanceUID=said, SeriesInstanceUID="1.2.3")
+    assert (next_step(asked, "study", step, answer) is not None) == is_followed
+
+
 def test_a_patient_root_source_is_asked_for_patients_first() -> None:
     asked = question(STUDY, StudyInstanceUID="", PatientName="Roe*", StudyDate="20240101-")
     first = first_step(asked, "patient", is_relational=False)
