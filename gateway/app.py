@@ -92,6 +92,7 @@ class Gateway:
         retrieve = RetrieveDesk(
             self.queries,
             self.journal.open,
+            self.journal.open_cached,
             self.converter,
             self.journal.receiver,
             self.mailbox,

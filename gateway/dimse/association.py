@@ -34,6 +34,8 @@ from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError
 
 log = structlog.get_logger()
 
+WHOLE_BYTES = 1024**2
+"""Up to here a data set leaves in one write: it is in memory anyway, and each write wakes the peer."""
 LARGEST_SENT = 128 * 1024
 """P-DATA-TF that we send, whatever more the peer would take: longer ones are no faster."""
 
@@ -276,13 +278,13 @@ class Association(Connection):
         command["CommandDataSetType"] = DATA_SET
         largest, length = self._largest_fragment_bytes, body.length_bytes
         pieces: list[bytes | memoryview] = [encode_command(context_id, encode(command), largest)]
-        size = 0
+        size, at_once = 0, WHOLE_BYTES if length <= WHOLE_BYTES else WRITE_HIGH_BYTES
         self.is_sending = True
         try:
             for piece in fragments(context_id, 0, body.chunks(largest), length, largest):
                 pieces.append(piece)
                 size += len(piece)
-                if size >= WRITE_HIGH_BYTES:
+                if size >= at_once:
                     await self._flush(pieces)
                     pieces, size = [], 0
             if pieces:

@@ -122,6 +122,8 @@ class _Retrieval:
         self._is_without_bulk_data = str(message.context.abstract_syntax) == WITHOUT_BULK_DATA
         self._width = 1
         self._in_work: set[asyncio.Task[None]] = set()
+        self._one_less: asyncio.Future[None] | None = None
+        """Done when fewer are in work."""
         self._uncounted = 0
         """Instances in work that the tally does not know of yet."""
         self._careless = 0
@@ -298,7 +300,7 @@ class _Retrieval:
         self._uncounted += 1
         task = asyncio.get_running_loop().create_task(self._send(instance))
         self._in_work.add(task)
-        task.add_done_callback(self._in_work.discard)
+        task.add_done_callback(self._sent)
         room = 0 if is_alone else self._width - 1
         await self._until_in_work(room)
 
@@ -306,7 +308,13 @@ class _Retrieval:
         """Return when at most `most` instances are on their way. Raises Interrupted."""
         while len(self._in_work) > most:
             async with self._watch.guard():
-                await asyncio.wait(self._in_work, return_when=asyncio.FIRST_COMPLETED)
+                self._one_less = asyncio.get_running_loop().create_future()
+                await self._one_less
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._in_work.discard(task)
+        if self._one_less is not None and not self._one_less.done():
+            self._one_less.set_result(None)
 
     async def _settled(self) -> None:
         await self._until_in_work(0)

@@ -133,10 +133,12 @@ class SendableBytes:
 
     async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
         """Opened once for all destinations, and rewritten once for each other transfer syntax."""
+        own, given = self.transfer_syntaxes[0], self._instance.body
+        if transfer_syntax_uid == own and not callable(given) and not self._is_without_bulk_data:
+            return given
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._open())
         body = await asyncio.shield(self._opening)
-        own = self.transfer_syntaxes[0]
         if transfer_syntax_uid == own:
             return body
         if transfer_syntax_uid not in self._rewriting:

@@ -27,6 +27,8 @@ class RetrieveDesk:
     """Index, sources, and what is known of them."""
     open_payload: Callable[[PayloadRef], EncodedDataSet]
     """`Journal.open`."""
+    open_cached: Callable[[PayloadRef], EncodedDataSet | None]
+    """The same when nobody has to wait for the disk, else None."""
     converter: Converter
     receiver: Callable[[], DataSetReceiver]
     """For one instance that a source sends. Raises SpoolFull."""

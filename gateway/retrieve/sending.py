@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from gateway.dimse.yields import EncodedInstance
 from gateway.model import AssociationFacts, Instance, PayloadRef, Peer
-from gateway.ports import EncodedDataSet, GatewayError
+from gateway.ports import EncodedDataSet, GatewayError, PayloadLost
 from gateway.retrieve.arrival import Arrival, Pinned
 from gateway.retrieve.basket import Basket
 from gateway.retrieve.collection import FetchedCollection, FetchLine
@@ -25,8 +26,6 @@ from gateway.routing.table import RoutingTable
 PENDING = 0xFF00
 AHEAD = 2
 """Local instances that are opened before it is their turn."""
-ASIDE_BYTES = 64 * 1024
-"""From here on they are opened in a thread."""
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 
@@ -71,35 +70,52 @@ async def _local(desk: RetrieveDesk, request: Retrieve, held: Sequence[int]) -> 
     coming: deque[tuple[Instance, Opening]] = deque()
     for start in range(0, len(held), BATCH):
         for instance in await desk.query.index.instances(held[start : start + BATCH]):
-            coming.append((instance, Opening(desk.open_payload, instance.payload)))
+            coming.append((instance, Opening(desk, instance.payload)))
             coming[-1][1].begin()
             if len(coming) > AHEAD:
-                yield request.forms.encoded(*coming.popleft())
+                yield _encoded(request, *coming.popleft())
     while coming:
-        yield request.forms.encoded(*coming.popleft())
+        yield _encoded(request, *coming.popleft())
+
+
+def _encoded(request: Retrieve, instance: Instance, opening: Opening) -> EncodedInstance:
+    return request.forms.encoded(instance, opening.taken() or opening)
 
 
 class Opening:
-    """Opens stored bytes; those of some size in a thread, from `begin` on, for they are read and compared with their
-    digest."""
+    """Opens stored bytes; those that the disk has to be waited for in a thread, from `begin` on."""
 
-    __slots__ = ("_open", "_payload", "_task")
+    __slots__ = ("_desk", "_opened", "_payload", "_task")
 
-    def __init__(self, open_payload: Callable[[PayloadRef], EncodedDataSet], payload: PayloadRef) -> None:
-        self._open = open_payload
+    def __init__(self, desk: RetrieveDesk, payload: PayloadRef) -> None:
+        self._desk = desk
         self._payload = payload
+        self._opened: EncodedDataSet | None = None
         self._task: asyncio.Task[EncodedDataSet] | None = None
 
     def begin(self) -> None:
         """Somebody will want it soon."""
-        if self._task is None and self._payload.length_bytes >= ASIDE_BYTES:
-            self._task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._open, self._payload))
+        if self._task is not None or self._opened is not None:
+            return
+        with contextlib.suppress(PayloadLost):  # said when it is its turn
+            self._opened = self._desk.open_cached(self._payload)
+        if self._opened is None:
+            opening = asyncio.to_thread(self._desk.open_payload, self._payload)
+            self._task = asyncio.get_running_loop().create_task(opening)
             self._task.add_done_callback(_seen)
+
+    def taken(self) -> EncodedDataSet | None:
+        """The bytes, when they are there: then they are the caller's."""
+        opened, self._opened = self._opened, None
+        return opened
 
     async def __call__(self) -> EncodedDataSet:
         """Raises PayloadLost, Temporary."""
         self.begin()
-        return await self._task if self._task is not None else self._open(self._payload)
+        if (opened := self.taken()) is not None:
+            return opened
+        assert self._task is not None
+        return await self._task
 
 
 def _seen(task: asyncio.Task[EncodedDataSet]) -> None:

@@ -258,6 +258,10 @@ class GroupCommitJournal:
         """The stored bytes. Raises PayloadLost, or Temporary when they cannot be read now."""
         return self._store.open(payload)
 
+    def open_cached(self, payload: PayloadRef) -> EncodedDataSet | None:
+        """As `open`, when nobody has to wait for the disk; else None. Raises PayloadLost."""
+        return self._store.open_cached(payload)
+
     def subscribe(self, listener: Callable[[str], None]) -> None:
         self._listeners.append(listener)
 

@@ -161,14 +161,17 @@ class SegmentReader:
             raise PayloadLost(
                 f"payload {ref.name} at {ref.offset_bytes}: {error}; restore it, or discard it"
             ) from error
-        found = check(ref, stored[: record.HEADER_BYTES])
-        payload = memoryview(stored)[record.HEADER_BYTES :]
-        if len(payload) != ref.length_bytes or not _is_unchanged(payload, found):
-            raise PayloadLost(
-                f"payload {ref.name} at {ref.offset_bytes}: the stored bytes are cut short or changed; "
-                "look at the disk, then discard what is lost"
-            )
-        return payload
+        return _checked(ref, stored)
+
+    def read_cached(self, ref: PayloadRef) -> memoryview | None:
+        """As `read`, when the system has all of it in memory; None when the disk would have to be waited for."""
+        stored = bytearray(record.HEADER_BYTES + ref.length_bytes)
+        try:
+            descriptor = self._file(ref.name).descriptor
+            got_bytes = os.preadv(descriptor, [stored], ref.offset_bytes - record.HEADER_BYTES, os.RWF_NOWAIT)
+        except OSError:  # not in memory, or a file system that cannot tell; `read` says what else is wrong
+            return None
+        return _checked(ref, stored) if got_bytes == len(stored) else None
 
     def forget(self, name: str) -> None:
         """The file is gone."""
@@ -189,6 +192,19 @@ class SegmentReader:
             else:
                 self._files.move_to_end(name)
             return file
+
+
+def _checked(ref: PayloadRef, stored: Buffer) -> memoryview:
+    """The payload behind its header. Raises PayloadLost."""
+    whole = memoryview(stored).toreadonly()
+    found = check(ref, bytes(whole[: record.HEADER_BYTES]))
+    payload = whole[record.HEADER_BYTES :]
+    if len(payload) != ref.length_bytes or not _is_unchanged(payload, found):
+        raise PayloadLost(
+            f"payload {ref.name} at {ref.offset_bytes}: the stored bytes are cut short or changed; "
+            "look at the disk, then discard what is lost"
+        )
+    return payload
 
 
 def _is_unchanged(payload: memoryview, found: record.Record) -> bool:

@@ -188,6 +188,10 @@ class SpoolStore:
         """
         return self._reader.open(ref)
 
+    def open_cached(self, ref: PayloadRef) -> EncodedDataSet | None:
+        """As `open`, when nobody has to wait for the disk; else None. Raises PayloadLost."""
+        return self._reader.open_cached(ref)
+
     def can_read(self, ref: PayloadRef) -> bool:
         """True when `open` would give the bytes. Any thread."""
         try:

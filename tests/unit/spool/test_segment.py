@@ -152,3 +152,21 @@ def test_after_a_write_that_failed_it_is_written_ahead_anew(tmp_path: Path, disk
     assert file_bytes(tmp_path) == segment.size_bytes + AHEAD_BYTES
     assert [record.length_bytes for record in read_records(tmp_path / NAME)] == [10, 30]
     segment.close()
+
+
+def test_what_is_in_memory_is_read_without_waiting_and_checked_likewise(tmp_path: Path, disk: FaultyDisk) -> None:
+    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    (ref,) = segment.append([payload(300_000, b"y")])
+    segment.close()
+    reader = PayloadReader(tmp_path, 1_000_000)
+    body = reader.open_cached(ref)
+    if body is None:
+        pytest.skip("this file system does not tell what is in memory")
+    assert bytes(body.view()) == b"y" * 300_000
+    damage(tmp_path / NAME, HEADER_BYTES + 7)
+    reader.forget(NAME)
+    with pytest.raises(PayloadLost, match="changed"):
+        reader.open_cached(ref)
+    (tmp_path / NAME).unlink()
+    reader.forget(NAME)
+    assert reader.open_cached(ref) is None, "`open` says why"
