@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from pydicom.dataset import Dataset
@@ -26,6 +27,7 @@ _UNCOMPRESSED = frozenset({*_TARGETS, "1.2.840.10008.1.2.2"})
 _NOTHING = Selection(())
 
 
+@lru_cache(maxsize=256)
 def alternatives(transfer_syntax_uid: str) -> tuple[str, ...]:
     """What a data set can be sent in, its own transfer syntax first."""
     if transfer_syntax_uid not in _UNCOMPRESSED:
@@ -122,7 +124,7 @@ class SendableBytes:
         self.sop_instance_uid = str(instance.sop_instance_uid)
         written = alternatives(str(instance.transfer_syntax_uid))
         self._converted = frozenset(instance.fallback).difference(written)
-        self.transfer_syntaxes = tuple(dict.fromkeys((*written, *instance.fallback)))
+        self.transfer_syntaxes = tuple(dict.fromkeys((*written, *instance.fallback))) if instance.fallback else written
 
     async def form_for(self, destination: str) -> Sendable:
         """What the handler wants this destination to get."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from types import TracebackType
 
 CANCEL_GRACE_S = 0.5
 """How long a handler may take to end by its own word after a C-CANCEL."""
@@ -19,9 +18,10 @@ class Watch:
 
     def __init__(self, *, is_cancelled: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
-        self._scope: asyncio.Timeout | None = None
+        self.scope: asyncio.Timeout | None = None
+        """What waits inside `guard`."""
         self._cancelled = asyncio.Event()
-        self._deadline_s: float | None = None
+        self.deadline_s: float | None = None
         self.ended: str | None = None
         """Why nobody waits for an answer any more."""
         if is_cancelled:
@@ -40,9 +40,9 @@ class Watch:
     @property
     def grace_left_s(self) -> float:
         """How long what is in work may go on: 0 when nobody waits for it; endless as long as nothing happened."""
-        if self._deadline_s is None:
+        if self.deadline_s is None:
             return float("inf")
-        return max(0.0, self._deadline_s - self._loop.time())
+        return max(0.0, self.deadline_s - self._loop.time())
 
     async def until_cancelled(self) -> None:
         """Return when a C-CANCEL came."""
@@ -61,30 +61,41 @@ class Watch:
             self._expire_at(self._loop.time())
 
     def _expire_at(self, when_s: float) -> None:
-        self._deadline_s = when_s if self._deadline_s is None else min(self._deadline_s, when_s)
-        if self._scope is not None:
-            self._scope.reschedule(self._deadline_s)
+        self.deadline_s = when_s if self.deadline_s is None else min(self.deadline_s, when_s)
+        if self.scope is not None:
+            self.scope.reschedule(self.deadline_s)
 
-    @contextlib.asynccontextmanager
-    async def guard(self) -> AsyncIterator[None]:
+    def guard(self) -> Guard:
         """Whatever waits in here is cancelled when the operation is cut short.
 
         Raises:
             Interrupted: it was.
         """
-        if self.ended is not None:
+        return Guard(self)
+
+
+class Guard:
+    """One use of `Watch.guard`; a class, for it is entered for every yield of a handler."""
+
+    __slots__ = ("_scope", "_watch")
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._scope = asyncio.timeout_at(watch.deadline_s)
+
+    async def __aenter__(self) -> None:
+        if self._watch.ended is not None:
             raise Interrupted
-        scope = asyncio.timeout_at(self._deadline_s)
+        await self._scope.__aenter__()
+        self._watch.scope = self._scope
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watch.scope = None
         try:
-            async with scope:
-                self._scope = scope
-                try:
-                    yield
-                finally:
-                    self._scope = None
+            await self._scope.__aexit__(kind, error, trace)
         except TimeoutError:
-            if scope.expired():
-                raise Interrupted from None
-            raise
-        if scope.expired():
+            raise Interrupted from None
+        if self._scope.expired():
             raise Interrupted
