@@ -106,7 +106,7 @@ async def run(root: Path, objects: int, rounds: int) -> tuple[str, bool]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=5000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "var" / "benchmarks")
     arguments = parser.parse_args()
     text, is_reached = asyncio.run(run(arguments.folder, arguments.objects, arguments.rounds))
