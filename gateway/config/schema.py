@@ -22,6 +22,9 @@ REFERENCE = r"\$\{"
 def definitions(kind: type = RulesSpec) -> dict[str, Any]:
     """The settings as they are checked, by type name; `when` and `then` are left to the kinds themselves."""
     _, components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for component in components.values():
+        if "description" in component:  # a docstring's lines, which Python 3.13 indents in another way
+            component["description"] = " ".join(component["description"].split())
     return components
 
 
