@@ -33,6 +33,7 @@ from gateway.dimse.services import OPERATIONS
 from gateway.handlers.store import StoreDesk, handle_store
 from gateway.model import AssociationFacts, Delivery, Instance, PayloadRef, Route
 from gateway.ports import Converter, EncodedDataSet, GatewayError, Journal, NoMeter, ObjectTooLarge, Outbound
+from gateway.routing.facts import ObjectFacts
 from gateway.routing.table import RoutingTable
 
 
@@ -132,6 +133,23 @@ async def staged(table: RoutingTable) -> AsyncIterator[Stage]:
         yield Stage(table, pool)
     finally:
         await pool.close()
+
+
+def read_facts(stage: Stage, association: AssociationFacts, sent: Sent, received_at: datetime) -> ObjectFacts:
+    """The object's facts, with what routes' actions read at delivery.
+
+    Raises:
+        Unreadable, ClassMismatch: the handler refuses it as well.
+    """
+    return stage.table.read_facts(
+        association=association,
+        sop_class_uid=sent.sop_class_uid,
+        sop_instance_uid=sent.sop_instance_uid,
+        transfer_syntax_uid=sent.transfer_syntax_uid,
+        body=sent.body,
+        received_at=received_at,
+        is_to_explain=True,
+    )
 
 
 async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, route: Route) -> Outbound:

@@ -18,7 +18,7 @@ from gateway.cli.render import count, table
 from gateway.dataset.dictionary import name_of
 from gateway.inquiry import Inquirer, Inquiry, Places
 from gateway.life import logs
-from gateway.model import AttributePath, Attributes, Item, Peer, QueryLevel, QueryRoot, Value
+from gateway.model import AttributePath, Attributes, Item, QueryLevel, QueryRoot, Value
 from gateway.ports import GatewayError
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET, UNIQUE
 from gateway.query.compile import LEVELS_OF_ROOT
@@ -141,10 +141,6 @@ def _places(peer: str, rules: Path, calling_ae: str, called_ae: str, service: st
     if not peers and not is_local:
         raise click.UsageError(f"the rules name nobody to ask: see `query_retrieve` in {rules}")
     return Places(own, peers, path if is_local else "", settings.local_rank)
-
-
-def _calling(peer: Peer, calling_ae: str) -> Peer:
-    return replace(peer, calling_ae_title=calling_ae) if calling_ae else peer
 
 
 # --- keys ---------------------------------------------------------------------------------------------------------

@@ -183,13 +183,9 @@ class AssociationPool:
 
     def give(self, association: ClientAssociation) -> None:
         """The borrower is done: an association that is idle is kept, one in the middle of something is aborted."""
-        key = self._borrowed.pop(association, None)
-        if key is None or not association.is_open:
-            return
-        if association.is_busy:
-            association.abort("given back in the middle of a request")
-            return
-        self._pass_on(key, association)
+        key = self._taken_back(association)
+        if key is not None:
+            self._pass_on(key, association)
 
     def _pass_on(self, key: _Key, association: ClientAssociation) -> None:
         """To whoever waits for such a one, the longest first; else it is kept, unless that keeps others waiting."""
@@ -212,13 +208,18 @@ class AssociationPool:
 
     def drop(self, association: ClientAssociation) -> None:
         """The borrower is done, and needs another one instead: it is released at once."""
+        if self._taken_back(association) is not None:
+            self._release(association)
+
+    def _taken_back(self, association: ClientAssociation) -> _Key | None:
+        """Its place when it can still be used; one in the middle of something is aborted."""
         key = self._borrowed.pop(association, None)
         if key is None or not association.is_open:
-            return
+            return None
         if association.is_busy:
             association.abort("given back in the middle of a request")
-            return
-        self._release(association)
+            return None
+        return key
 
     async def close(self) -> None:
         """Release what is idle; what is lent is released when it comes back."""

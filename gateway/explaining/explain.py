@@ -13,7 +13,7 @@ from gateway.explaining.answer import Answer, Fate, Judged, Leaving, Proposal
 from gateway.explaining.subjects import Subject
 from gateway.model import AssociationFacts, DeliveryState, Instance, Peer, Route
 from gateway.ports import EncodedDataSet, GatewayError, Outbound, Refusal, Unreadable
-from gateway.rehearsal import Admission, Stage, Stored
+from gateway.rehearsal import Admission, Stage, Stored, read_facts
 from gateway.routing.explain import Verdict
 from gateway.routing.table import RoutingTable
 
@@ -75,15 +75,7 @@ async def _judged(
     on the object as a whole."""
     sent = subject.sent
     try:
-        facts = stage.table.read_facts(
-            association=association,
-            sop_class_uid=sent.sop_class_uid,
-            sop_instance_uid=sent.sop_instance_uid,
-            transfer_syntax_uid=sent.transfer_syntax_uid,
-            body=sent.body,
-            received_at=subject.received_at,
-            is_to_explain=True,
-        )
+        facts = read_facts(stage, association, sent, subject.received_at)
     except Refusal:
         return (), (), ""  # the status says it
     found = stage.table.explain(facts, with_values=with_values)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from pydicom.dataset import Dataset
@@ -17,6 +17,8 @@ from gateway.federation.asking import SourceFailed
 from gateway.federation.desk import QueryDesk
 from gateway.federation.federated import Federated
 from gateway.model import Peer
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -67,10 +69,21 @@ async def stopped_by_cancel(event: Event, federated: Federated) -> AsyncIterator
         waiting.cancel()
 
 
-def measure(desk: QueryDesk, peer: Peer, outcome: str, began_s: float) -> None:
-    """One question to one source."""
-    desk.meter.count("gateway_source_queries_total", source=peer.name, outcome=outcome)
-    desk.meter.observe("gateway_source_seconds", time.monotonic() - began_s, source=peer.name)
+async def measured(desk: QueryDesk, peer: Peer, answers: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The answers of one source to one question, measured. Raises SourceFailed."""
+    began_s = time.monotonic()
+    outcome = "interrupted"
+    try:
+        async with contextlib.aclosing(answers):
+            async for answer in answers:
+                yield answer
+        outcome = "answered"
+    except SourceFailed:
+        outcome = "failed"
+        raise
+    finally:
+        desk.meter.count("gateway_source_queries_total", source=peer.name, outcome=outcome)
+        desk.meter.observe("gateway_source_seconds", time.monotonic() - began_s, source=peer.name)
 
 
 def tell(event: Event, name: str, **fields: object) -> None:

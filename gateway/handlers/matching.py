@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,16 +11,15 @@ from pydicom.dataset import Dataset
 from gateway.dimse import status
 from gateway.dimse.answering import priority_of
 from gateway.dimse.event import Event
-from gateway.federation.asking import SourceFailed, find
+from gateway.federation.asking import find
 from gateway.federation.desk import QueryDesk
 from gateway.federation.federated import Federated, Found, one_by_one
 from gateway.federation.fit import fits, is_named
 from gateway.federation.hidden import Veil
-from gateway.federation.question import Question
 from gateway.federation.seen import Search, Seen, veiled
 from gateway.federation.side_by_side import Ask
 from gateway.federation.sources import Asked, sources_of
-from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measure, stopped_by_cancel, tell
+from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measured, stopped_by_cancel, tell
 from gateway.model import Attributes, Peer, Value
 from gateway.query.attributes import (
     INSTANCE_AVAILABILITY,
@@ -165,7 +163,8 @@ class _Matching:
     async def _fitting(self, peer: Peer) -> AsyncGenerator[Found]:
         query = self._search.query
         question = replace(self._search.question, priority=priority_of(self._event.command))
-        async with aclosing(ask(self._desk, peer, question, self._settings.timeout_s)) as answers:
+        asking = find(self._desk.sources, peer, question, limit_s=self._settings.timeout_s)
+        async with aclosing(measured(self._desk, peer, asking)) as answers:
             async for attributes, code in answers:
                 if is_named(query, attributes) and (not self._settings.is_checked or fits(query, attributes)):
                     yield attributes, code
@@ -212,19 +211,3 @@ class _Responses:
         """One match."""
         told = {tag: value for tag, value in attributes.items() if tag in self._known}
         return self._encode({**self._empty, **self._always, **told})
-
-
-async def ask(desk: QueryDesk, peer: Peer, question: Question, limit_s: float) -> AsyncGenerator[Found]:
-    """The answers of one source, measured. Raises SourceFailed."""
-    began_s = time.monotonic()
-    outcome = "interrupted"
-    try:
-        async with aclosing(find(desk.sources, peer, question, limit_s=limit_s)) as answers:
-            async for answer in answers:
-                yield answer
-        outcome = "answered"
-    except SourceFailed:
-        outcome = "failed"
-        raise
-    finally:
-        measure(desk, peer, outcome, began_s)

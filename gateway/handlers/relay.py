@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from gateway.dimse import status
 from gateway.dimse.answering import priority_of
 from gateway.dimse.event import Event
-from gateway.federation.asking import SourceFailed
 from gateway.federation.desk import QueryDesk
 from gateway.federation.federated import Federated, one_by_one
 from gateway.federation.relay import Answer, Relayed, relay
 from gateway.federation.services import BY_SOP_CLASS, SERVICES
 from gateway.federation.sources import asked_for
-from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measure, stopped_by_cancel, tell
+from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measured, stopped_by_cancel, tell
 from gateway.model import Peer
 from gateway.query.identifier import read_identifier
 from gateway.routing.table import RoutingTable
@@ -81,16 +79,8 @@ class _Ask:
         return one_by_one(self._answers())
 
     async def _answers(self) -> AsyncGenerator[Answer]:
-        began_s = time.monotonic()
-        outcome = "interrupted"
-        try:
-            async with aclosing(relay(self._desk.sources, self._peer, self._request, limit_s=self._limit_s)) as answers:
-                async for answer in answers:
-                    self._desk.meter.count("gateway_source_answers_total", source=self._peer.name, outcome="taken")
-                    yield answer
-            outcome = "answered"
-        except SourceFailed:
-            outcome = "failed"
-            raise
-        finally:
-            measure(self._desk, self._peer, outcome, began_s)
+        asking = relay(self._desk.sources, self._peer, self._request, limit_s=self._limit_s)
+        async with aclosing(measured(self._desk, self._peer, asking)) as answers:
+            async for answer in answers:
+                self._desk.meter.count("gateway_source_answers_total", source=self._peer.name, outcome="taken")
+                yield answer

@@ -17,7 +17,7 @@ from gateway.destination.contexts import named
 from gateway.dimse.memory import MemoryDataSet
 from gateway.model import AssociationFacts, AttributePath, DeliveryState, Problem, Route
 from gateway.ports import EncodedDataSet, GatewayError, Refusal
-from gateway.rehearsal import Sent, Stage, Stored, staged
+from gateway.rehearsal import Sent, Stage, Stored, read_facts, staged
 from gateway.routing.table import RoutingTable
 from gateway.rule_tests.compose import SOP_CLASS_UID, SOP_INSTANCE_UID, Uncomposable, compose
 from gateway.rule_tests.result import Failure, FileResult, Result
@@ -153,15 +153,7 @@ def _rules(trial: _Trial, association: AssociationFacts) -> Iterator[Failure]:
     if expected.rules is None and expected.coercions is None:
         return
     try:
-        facts = trial.stage.table.read_facts(
-            association=association,
-            sop_class_uid=sent.sop_class_uid,
-            sop_instance_uid=sent.sop_instance_uid,
-            transfer_syntax_uid=sent.transfer_syntax_uid,
-            body=sent.body,
-            received_at=trial.received_at,
-            is_to_explain=True,
-        )
+        facts = read_facts(trial.stage, association, sent, trial.received_at)
     except Refusal as refusal:
         yield trial.failure("the object", "a data set that can be read", refusal, "rules", quotes=True)
         return
