@@ -6,6 +6,7 @@ of two equal keys in silence.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,9 @@ FILE_LIMIT_BYTES = 4 * 1024 * 1024
 DEPTH_LIMIT = 40
 NODE_LIMIT = 200_000
 """Nodes of one file, each use of an alias counted with all that it stands for."""
+
+SCANNER_TOO_DEEP = "exceeded maximum nesting depth"
+"""Part of the message by which some scanners (libyaml from PyYAML 6.0.4 on) refuse more than 1 000 open brackets."""
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -83,12 +87,33 @@ def parse(
         return BrokenNode(Mark(shown, 1, 1))
     composer = _Composer(path, shown, environ, findings)
     try:
-        return composer.compose(iter(yaml.parse(text, Loader=loader)))
+        return composer.compose(_events(text, loader))
     except _Abort:
         return BrokenNode(Mark(shown, 1, 1))
     except yaml.MarkedYAMLError as error:
         _report_syntax(error, text, shown, findings)
         return BrokenNode(Mark(shown, 1, 1))
+
+
+def _events(text: str, loader: Any) -> Iterator[Any]:
+    """The events of `text`, up to the deepest place that any version of PyYAML can reach.
+
+    A scanner reads up to 1 024 characters ahead of the event that it gives out. One that bounds the nesting itself
+    would fail before the composer has seen the level that is too deep; what stands before its bound is read again, so
+    that the composer finds that level at its own place.
+    """
+    given = 0
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            given += 1
+            yield event
+    except yaml.MarkedYAMLError as error:
+        if SCANNER_TOO_DEEP not in (error.problem or "") or error.problem_mark is None:
+            raise
+        before = text[: error.problem_mark.index]
+    else:
+        return
+    yield from itertools.islice(yaml.parse(before, Loader=loader), given, None)
 
 
 def _decode(content: bytes, shown: str, findings: Findings) -> str | None:
