@@ -69,6 +69,12 @@ METRICS = (
     Metric(Histogram, "gateway_commit_instances", "Instances in one group commit.", (), GROUP_SIZES),
     Metric(Gauge, "gateway_spool_free_bytes", "Free bytes of the spool's file system."),
     Metric(Gauge, "gateway_spool_min_free_bytes", "Below this many free bytes C-STORE is answered 0xA700."),
+    Metric(
+        Counter,
+        "gateway_spool_quarantined_total",
+        "Moved or copied into the spool's folder `quarantine` (file: whole, part: a copy of some of its bytes).",
+        ("kind",),
+    ),
     # --- queue
     Metric(Gauge, "gateway_queue_deliveries", "Deliveries in the queue.", ("destination", "state")),
     Metric(Gauge, "gateway_queue_bytes", "Encoded bytes of the deliveries in the queue.", ("destination", "state")),

@@ -513,6 +513,8 @@ class Spool:
     min_free_bytes: int = 5 * 1024**3
     retention_s: float = 3600.0
     """How long an instance stays after its last delivery settled; dead and held ones stay until discarded."""
+    quarantine_retention_s: float = 30 * 86400.0
+    """How long files stay in the folder `quarantine`."""
     segment_bytes: int = 64 * 1024**2
     large_object_bytes: int = 1024**2
     """Above this an object gets a file of its own."""

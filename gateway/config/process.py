@@ -102,6 +102,7 @@ def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:
         path=context.at_work(spec.path),
         min_free_bytes=size_bytes(spec.min_free),
         retention_s=duration_s(spec.retention),
+        quarantine_retention_s=duration_s(spec.quarantine_retention),
         segment_bytes=segment_bytes,
         large_object_bytes=large_object_bytes,
     )

@@ -191,6 +191,13 @@ class SpoolSpec(Spec, frozen=True):
         Size, Meta(description="With less free space than this, C-STORE is answered with 0xA700 (out of resources).")
     ] = "5 GiB"
     retention: Annotated[Duration, Meta(description="How long an instance stays after its last delivery.")] = "1 h"
+    quarantine_retention: Annotated[
+        Duration,
+        Meta(
+            description="How long files stay in the spool's folder `quarantine`, into which the gateway moves what "
+            "nothing names and copies what is damaged."
+        ),
+    ] = "30 d"
     segment_size: Annotated[Size, Meta(description="Size of one append-only segment.")] = "64 MiB"
     large_object: Annotated[Size, Meta(description="An object above this gets a file of its own.")] = "1 MiB"
 
