@@ -37,6 +37,7 @@ from gateway.handlers.store import StoreDesk, accept
 from gateway.handlers.table import bindings
 from gateway.life import exit_code
 from gateway.life.listening import Listening
+from gateway.life.loading import Loading, NotLoaded
 from gateway.life.pid_file import pid_file, write_result
 from gateway.life.reload import Live, Reloader, ReloadReport, Reporter
 from gateway.life.signals import Stop, handled
@@ -64,7 +65,7 @@ def utc_now() -> datetime:
 class Gateway:
     """The running gateway: its parts, and what it shows of itself (`gateway.web.server.Surface`)."""
 
-    def __init__(self, table: RoutingTable, load: Load, reload_requested: asyncio.Event) -> None:
+    def __init__(self, table: RoutingTable, loading: Loading, reload_requested: asyncio.Event) -> None:
         self.settings: Settings = table.settings
         self.state = "starting"
         self.started_at = utc_now()
@@ -117,7 +118,7 @@ class Gateway:
         )
         self.listening = Listening(self.server)
         self.reloader = Reloader(
-            load=load,
+            loading=loading,
             live=self.live,
             listening=self.listening,
             apply=self.delivery.apply,
@@ -294,12 +295,17 @@ def run(load: Load) -> int:
 async def _serve(load: Load) -> int:
     stop, reload_requested = Stop(), asyncio.Event()
     with handled(stop, reload_requested.set):
-        loaded = await asyncio.to_thread(load)
+        loading = Loading(load)
+        try:
+            loaded = await loading.load(stop.asked)
+        except NotLoaded as error:
+            log.error("gateway_not_started", reason=str(error))
+            return exit_code.SUCCESS if stop.asked.is_set() else exit_code.CONFIGURATION
         log_problems(loaded)
         if loaded.table is None:
             log.error("gateway_not_started", reason="the configuration has errors", problems=len(loaded.problems))
             return exit_code.CONFIGURATION
-        has_ended_in_time = await Gateway(loaded.table, load, reload_requested).run(stop)
+        has_ended_in_time = await Gateway(loaded.table, loading, reload_requested).run(stop)
         return exit_code.UNAVAILABLE if stop.urged.is_set() and not has_ended_in_time else exit_code.SUCCESS
 
 

@@ -19,6 +19,7 @@ from gateway.dataset.part10 import DicomFile, read_dicom_file
 from gateway.dimse.admission import Admitted
 from gateway.dimse.event import Event
 from gateway.dimse.server import Server
+from gateway.life.loading import Loading
 from gateway.life.signals import Stop, handled
 from gateway.model import AssociationFacts, Delivery, DeliveryState, Listener, Peer
 from gateway.ports import DeliveryFilter
@@ -129,7 +130,7 @@ async def demonstrate(folder: Path, show: Callable[[Demonstration], None], *, ke
         variables = {"DEMO": str(folder), "ARCHIVE_PORT": str(archive_port)}
         loaded = load(rules, variables)
         assert loaded.table is not None, loaded.problems
-        gateway = Gateway(loaded.table, lambda: load(rules, variables), reload_requested)
+        gateway = Gateway(loaded.table, Loading(lambda: load(rules, variables)), reload_requested)
         with handled(stop, reload_requested.set):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(gateway.run(stop, lambda _: ready.set()))

@@ -587,6 +587,8 @@ class Settings:
     """Called AE titles answered besides `ae_title`; `*` answers any."""
     timers: Timers = Timers()
     limits: Limits = Limits()
+    secret_folders: tuple[str, ...] = ()
+    """Folders outside the rules folder that ``${file:PATH}`` may read from, as written; empty: the default ones."""
     drain_s: float = 30.0
     pid_file: str = ""
     conversion: ConversionLimits = ConversionLimits()

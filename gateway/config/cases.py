@@ -16,6 +16,7 @@ from gateway.config.findings import Findings, did_you_mean
 from gateway.config.parse import FILE_LIMIT_BYTES, parse
 from gateway.config.tree import BrokenNode, MappingNode, Place, Plain, discreet, lossless
 from gateway.model import AssociationFacts, AttributePath, Mark, Problem
+from gateway.regular_file import read_regular_file
 from gateway.routing.attribute import parse as attribute
 from gateway.routing.field import transfer_syntax_uid
 
@@ -117,8 +118,7 @@ def _read(path: Path, findings: Findings) -> tuple[CasesSpec | None, Place]:
     start = Mark(str(path), 1, 1)
     nothing = Place(BrokenNode(start), start)
     try:
-        with path.open("rb") as stream:
-            content = stream.read(FILE_LIMIT_BYTES + 1)
+        content = read_regular_file(path, FILE_LIMIT_BYTES)
     except OSError as error:
         findings.error(start, "unreadable-file", f"cannot read it: {error.strerror}")
         return None, nothing

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from gateway.config.findings import Findings
+from gateway.config.secret_files import SecretFiles
 from gateway.config.substitution import SubstitutionError, substitute
 from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, ScalarNode, SequenceNode
 from gateway.model import Mark
@@ -77,15 +78,17 @@ def parse(
     environ: Mapping[str, str],
     findings: Findings,
     loader: Any = LOADER,
+    secrets: SecretFiles | None = None,
 ) -> Node | None:
     """The tree of one file; None when it is empty, a broken node when it is unreadable, which was reported.
 
-    `shown` names the file in messages; `loader` is one of PyYAML's.
+    `shown` names the file in messages; `loader` is one of PyYAML's; `secrets` says which files ``${file:…}`` may
+    read, by default those below the folder of `path`.
     """
     text = _decode(content, shown, findings)
     if text is None:
         return BrokenNode(Mark(shown, 1, 1))
-    composer = _Composer(path, shown, environ, findings)
+    composer = _Composer(path, shown, environ, findings, secrets)
     try:
         return composer.compose(_events(text, loader))
     except _Abort:
@@ -168,7 +171,10 @@ def _report_syntax(error: yaml.MarkedYAMLError, text: str, shown: str, findings:
 class _Composer:
     """Builds nodes from the events of one file."""
 
-    def __init__(self, path: Path, shown: str, environ: Mapping[str, str], findings: Findings) -> None:
+    def __init__(
+        self, path: Path, shown: str, environ: Mapping[str, str], findings: Findings, secrets: SecretFiles | None
+    ) -> None:
+        self._secrets = secrets or SecretFiles(path.parent)
         self._folder = path.parent
         self._shown = shown
         self._environ = environ
@@ -247,7 +253,7 @@ class _Composer:
         if "${" not in text:
             return ScalarNode(mark, resolve_plain(text) if event.implicit[0] else text, text, text)
         try:
-            result = substitute(text, self._environ, self._folder)
+            result = substitute(text, self._environ, self._folder, self._secrets)
         except SubstitutionError as error:
             self._findings.error(mark, error.code, str(error))
             return BrokenNode(mark)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config.findings import Findings
 from gateway.config.parse import FILE_LIMIT_BYTES, parse
-from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, SequenceNode
+from gateway.config.secret_files import SecretFiles, default_folders
+from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, Place, ScalarNode, SequenceNode
 from gateway.model import Mark
+from gateway.regular_file import read_regular_file
 
 LIST_SECTIONS = frozenset({"coercions", "routes"})
 """Sections that are lists; the others are mappings by name, or single values."""
@@ -35,18 +37,20 @@ def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
     roots: list[MappingNode] = []
     is_complete = True
     files = _files(path, findings)
+    contents: dict[Path, bytes] = {}
     for file in files:
         try:
-            with file.open("rb") as stream:
-                content = stream.read(FILE_LIMIT_BYTES + 1)
+            contents[file] = read_regular_file(file, FILE_LIMIT_BYTES)
         except OSError as error:
             findings.error(Mark(str(file), 1, 1), "unreadable-file", f"cannot read it: {error.strerror}")
             is_complete = False
-            continue
+    rules_folder = path if path.is_dir() else path.parent
+    secrets = SecretFiles(rules_folder, lambda: _secret_folders(contents, environ))
+    for file, content in contents.items():
         name = file.relative_to(path).as_posix() if file != path else file.name
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
-        node = parse(content, file, str(file), environ, findings)
+        node = parse(content, file, str(file), environ, findings, secrets=secrets)
         match node:
             case None:
                 pass
@@ -62,6 +66,24 @@ def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
     return Source(root, digest.hexdigest()[:12], is_complete and bool(files), folders)
 
 
+def _secret_folders(contents: Mapping[Path, bytes], environ: Mapping[str, str]) -> Iterator[str]:
+    """The paths of `gateway.secret_folders`, or the default ones. They are read before the references to files are
+    resolved, so that no such file can name its own folder."""
+    for file, content in contents.items():
+        if b"secret_folders" not in content:
+            continue
+        root = parse(content, file, str(file), environ, Findings())
+        place = Place(root, root.mark) if isinstance(root, MappingNode) else None
+        if place is None or not place.has("gateway", "secret_folders"):
+            continue
+        written = place.at("gateway", "secret_folders").node
+        for item in written.items if isinstance(written, SequenceNode) else ():
+            if isinstance(item, ScalarNode):
+                yield str(file.parent / item.text)
+        return
+    yield from default_folders(environ)
+
+
 def _files(path: Path, findings: Findings) -> list[Path]:
     """The files of a configuration in the order of their names; hidden ones and ``*.test.yaml`` aside."""
     place = Mark(str(path), 1, 1)
@@ -70,7 +92,7 @@ def _files(path: Path, findings: Findings) -> list[Path]:
     if not path.is_dir():
         findings.error(place, "no-such-file", "there is no such file or folder")
         return []
-    found = [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and file.is_file()]
+    found = [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and not file.is_dir()]
     for file in sorted(found):
         if file.suffix in (".yml", ".YAML", ".YML"):
             findings.warning(Mark(str(file), 1, 1), "file-not-read", "only `*.yaml` is read; rename the file")

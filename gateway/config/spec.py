@@ -270,6 +270,17 @@ class GatewaySpec(Spec, frozen=True):
     limits: LimitsSpec = LimitsSpec()
     conversion: ConversionSpec = ConversionSpec()
     drain: Annotated[Duration, Meta(description="How long a stop waits for associations and sends in work.")] = "30 s"
+    secret_folders: (
+        Annotated[
+            tuple[Text, ...],
+            Meta(
+                description="Folders outside the rules folder that ${file:PATH} may read from; relative to the YAML "
+                "file's folder. Default: /run/secrets, and the folder of the service's credentials under systemd.",
+                examples=[["/run/secrets"]],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     pid_file: (
         Annotated[Text, Meta(description="Holds our process ID while we run; relative to the working folder.")]
         | UnsetType

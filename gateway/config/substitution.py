@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.config.secret_files import SecretFileError, SecretFiles
+
 REFERENCE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<body>[^}]*)(?P<end>\}?)")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-SECRET_LIMIT_BYTES = 1024 * 1024
 
 
 class SubstitutionError(Exception):
@@ -31,8 +32,10 @@ class Substituted:
     """True when the scalar is one reference and nothing else."""
 
 
-def substitute(text: str, environ: Mapping[str, str], folder: Path) -> Substituted:
+def substitute(text: str, environ: Mapping[str, str], folder: Path, secrets: SecretFiles | None = None) -> Substituted:
     """Resolve the references in `text`; paths are relative to `folder`, the folder of the YAML file.
+
+    `secrets` says which files may be read; by default those below `folder`.
 
     Raises:
         SubstitutionError: a variable is not set, a file cannot be read, or a reference is malformed.
@@ -48,16 +51,19 @@ def substitute(text: str, environ: Mapping[str, str], folder: Path) -> Substitut
         if not match["end"]:
             raise SubstitutionError("bad-substitution", f"`{match[0]}` has no closing `}}`")
         is_changed = True
-        return _value(match["body"], environ, folder)
+        return _value(match["body"], environ, folder, secrets or SecretFiles(folder))
 
     first = REFERENCE.match(text)
     is_whole = first is not None and first.end() == len(text) and not first["escape"]
     return Substituted(REFERENCE.sub(resolve, text), is_changed=is_changed, is_whole=is_whole)
 
 
-def _value(body: str, environ: Mapping[str, str], folder: Path) -> str:
+def _value(body: str, environ: Mapping[str, str], folder: Path, secrets: SecretFiles) -> str:
     if body.startswith("file:"):
-        return _file(body.removeprefix("file:"), folder)
+        try:
+            return secrets.read(body.removeprefix("file:"), folder)
+        except SecretFileError as error:
+            raise SubstitutionError("unreadable-file", str(error)) from error
     name, has_default, default = body.partition(":-")
     if not NAME.fullmatch(name):
         raise SubstitutionError(
@@ -75,19 +81,3 @@ def _value(body: str, environ: Mapping[str, str], folder: Path) -> str:
         "missing-variable",
         f"the environment variable {name} is not set; set it, or write a default: `${{{name}:-value}}`",
     )
-
-
-def _file(name: str, folder: Path) -> str:
-    path = folder / name
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(SECRET_LIMIT_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SubstitutionError("unreadable-file", f"cannot read the file `{name}`: {reason}") from error
-    if len(content) > SECRET_LIMIT_BYTES:
-        raise SubstitutionError("unreadable-file", f"the file `{name}` is larger than 1 MiB")
-    try:
-        return content.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise SubstitutionError("unreadable-file", f"the file `{name}` is not UTF-8 text") from error

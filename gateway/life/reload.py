@@ -13,6 +13,7 @@ import structlog
 
 from gateway.config import Loaded
 from gateway.life.listening import Listening
+from gateway.life.loading import Loading, NotLoaded
 from gateway.model import Settings
 from gateway.ports import ConfigurationError, GatewayError, Meter
 from gateway.routing.table import RoutingTable
@@ -64,12 +65,12 @@ class ReloadReport:
 
 
 class Reloader:
-    """Does reloads one after the other; each ends in a report, `load` always reads after it was asked for."""
+    """Does reloads one after the other; each ends in a report, and always reads the rules after it was asked for."""
 
     def __init__(
         self,
         *,
-        load: Callable[[], Loaded],
+        loading: Loading,
         live: Live,
         listening: Listening,
         apply: Callable[[RoutingTable], Awaitable[None]],
@@ -77,7 +78,7 @@ class Reloader:
         requested: asyncio.Event,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._load = load
+        self._loading = loading
         self._live = live
         self._listening = listening
         self._apply = apply
@@ -86,7 +87,7 @@ class Reloader:
         self._one_at_a_time = asyncio.Lock()
         self._requested = requested
         self.last: ReloadReport | None = None
-        self._is_closed = False
+        self._closing = asyncio.Event()
 
     async def serve_requests(self) -> None:
         """Reload whenever `requested` is set (SIGHUP), until cancelled.
@@ -102,22 +103,25 @@ class Reloader:
         """One reload. Never raises for a bad configuration."""
         async with self._one_at_a_time:
             started_at = self._now()
-            loaded = await asyncio.to_thread(self._load)
             try:
-                if self._is_closed:
+                loaded = await self._loading.load(self._closing)
+                if self._closing.is_set():
                     raise Refused(("the gateway is stopping",))
                 problems, is_applied = await self._put_in_force(loaded), True
             except Refused as refused:
                 problems, is_applied = refused.problems, False
+            except NotLoaded as error:
+                problems, is_applied = (str(error),), False
             number = 1 if self.last is None else self.last.number + 1
             self.last = ReloadReport(number, started_at, is_applied, self._live.current.version, problems)
             self._report(self.last)
             return self.last
 
     async def close(self) -> None:
-        """End the reload that is going on, and refuse those that come."""
+        """End the reload that is going on, without waiting for files that it reads, and refuse those that come."""
+        self._closing.set()
         async with self._one_at_a_time:
-            self._is_closed = True
+            pass
 
     async def _put_in_force(self, loaded: Loaded) -> tuple[str, ...]:
         """The warnings. Raises Refused, and then nothing has changed."""

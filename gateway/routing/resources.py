@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gateway.ports import Predicate, Resources
+from gateway.regular_file import read_regular_file
 from gateway.routing.attribute import did_you_mean
 from gateway.routing.field import TableFile
 
@@ -126,11 +127,8 @@ NO_RESOURCES = FileResources()
 
 
 def _content(place: Path, path: str) -> bytes:
-    if place.exists() and not place.is_file():
-        raise ValueError(f"cannot read {path!r}: it is no file")
     try:
-        with place.open("rb") as stream:
-            content = stream.read(TABLE_LIMIT_BYTES + 1)
+        content = read_regular_file(place, TABLE_LIMIT_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         raise ValueError(f"cannot read the file {path!r}: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > TABLE_LIMIT_BYTES:

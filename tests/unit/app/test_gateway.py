@@ -10,6 +10,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.config import Loaded, load
+from gateway.life.loading import Loading
 from gateway.life.logs import describe
 from gateway.life.signals import Stop
 from gateway.ports import ConfigurationError
@@ -35,7 +36,7 @@ def loaded(folder: Path) -> Loaded:
 def made(folder: Path) -> Gateway:
     found = loaded(folder)
     assert found.table is not None, found.problems
-    return Gateway(found.table, lambda: loaded(folder), asyncio.Event())
+    return Gateway(found.table, Loading(lambda: loaded(folder)), asyncio.Event())
 
 
 class Fault(Exception):
@@ -84,7 +85,7 @@ async def test_a_queue_belongs_to_one_gateway_whatever_its_spool(tmp_path: Path)
     await ready.wait()
     second = made(tmp_path)
     settings = replace(second.settings, spool=replace(second.settings.spool, path=str(tmp_path / "other")))
-    other = Gateway(replace(second.live.current, settings=settings), lambda: loaded(tmp_path), asyncio.Event())
+    other = Gateway(replace(second.live.current, settings=settings), Loading(lambda: loaded(tmp_path)), asyncio.Event())
     with pytest.raises(ConfigurationError, match=r"queue .*another gateway uses it"):
         async with asyncio.timeout(10):
             await other.run(Stop())

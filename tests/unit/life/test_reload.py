@@ -11,6 +11,7 @@ import pytest
 
 from gateway.config import Loaded, schema
 from gateway.life.listening import Listening
+from gateway.life.loading import Loading
 from gateway.life.reload import WRITTEN_AS, Live, Reloader, ReloadReport, changed_process_settings
 from gateway.model import HTTP, Limits, Listener, Mark, Problem, Settings, Spool, Timers
 from gateway.ports import ConfigurationError
@@ -48,7 +49,7 @@ class FakeAcceptor:
 class Bench:
     """A reloader with everything around it."""
 
-    def __init__(self, next_load: Callable[[], Loaded]) -> None:
+    def __init__(self, next_load: Callable[[], Loaded], limit_s: float = 60.0) -> None:
         self.acceptor = FakeAcceptor()
         self.live = Live(table("1"))
         self.applied: list[str] = []
@@ -56,7 +57,7 @@ class Bench:
         self.requested = asyncio.Event()
         self.listening = Listening(self.acceptor)
         self.reloader = Reloader(
-            load=next_load,
+            loading=Loading(next_load, limit_s),
             live=self.live,
             listening=self.listening,
             apply=self._apply,
@@ -184,6 +185,53 @@ async def test_a_stopping_gateway_reloads_no_more() -> None:
     report = await made.reloader.reload()
     assert (report.is_applied, report.problems) == (False, ("the gateway is stopping",))
     assert made.live.current.version == "1"
+
+
+async def test_a_load_that_hangs_is_given_up_and_told() -> None:
+    go_on = threading.Event()
+
+    def hanging_load() -> Loaded:
+        go_on.wait()
+        return loaded("2")
+
+    made = Bench(hanging_load, limit_s=0.01)
+    try:
+        first = await made.reloader.reload()
+        second = await made.reloader.reload()
+    finally:
+        go_on.set()
+    assert not first.is_applied
+    assert "not read within 0.01 s" in first.problems[0]
+    assert not second.is_applied
+    assert "still being read" in second.problems[0]
+    assert made.live.current.version == "1"
+
+
+async def test_the_end_of_the_gateway_does_not_wait_for_a_load_that_hangs() -> None:
+    reading, go_on = threading.Event(), threading.Event()
+
+    def hanging_load() -> Loaded:
+        reading.set()
+        go_on.wait()
+        return loaded("2")
+
+    made = Bench(hanging_load)
+    reload = asyncio.create_task(made.reloader.reload())
+    await asyncio.to_thread(reading.wait)
+    try:
+        await made.reloader.close()
+        report = await reload
+    finally:
+        go_on.set()
+    assert (report.is_applied, report.problems) == (False, ("the gateway is stopping",))
+
+
+async def test_a_load_that_raises_is_raised() -> None:
+    def broken_load() -> Loaded:
+        raise LookupError("broken")
+
+    with pytest.raises(LookupError, match="broken"):
+        await Bench(broken_load).reloader.reload()
 
 
 @pytest.mark.parametrize(

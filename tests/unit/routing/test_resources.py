@@ -62,7 +62,7 @@ def test_what_is_wrong_with_a_table_is_said_without_quoting_it(content: bytes, m
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    for name, message in (("map.csv", "No such file"), ("folder.csv", "is no file"), ("\0.csv", "cannot read")):
+    for name, message in (("map.csv", "No such file"), ("folder.csv", "not a regular file"), ("\0.csv", "cannot read")):
         with pytest.raises(ValueError, match=message):
             FileResources().beside(tmp_path).table(name)
 

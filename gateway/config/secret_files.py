@@ -1,0 +1,77 @@
+"""Where ``${file:PATH}`` may read: the rules folder, and the folders that `gateway.secret_folders` names.
+
+Whoever may write rules is not to read everything that the gateway's user can read, for example another service's key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from gateway.regular_file import read_regular_file
+
+LIMIT_BYTES = 1024 * 1024
+DEFAULT_FOLDERS = ("/run/secrets",)
+"""Where container engines put secrets."""
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""The environment variable with which systemd names the folder of a service's credentials."""
+
+
+class SecretFileError(Exception):
+    """A file that may not be read, or cannot be. The message never holds its content."""
+
+
+def default_folders(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The folders beside the rules folder when `gateway.secret_folders` is not written."""
+    credentials = environ.get(CREDENTIALS, "")
+    return (*DEFAULT_FOLDERS, *((credentials,) if credentials else ()))
+
+
+class SecretFiles:
+    """The files that one configuration may read.
+
+    `rules_folder` and all below it are open to it. `named` gives further folders; it is asked once, when the first
+    file outside the rules folder is met. Symbolic links count as the place to which they lead.
+    """
+
+    def __init__(self, rules_folder: Path, named: Callable[[], Iterable[str]] = lambda: ()) -> None:
+        self._rules_folder = os.path.realpath(rules_folder)
+        self._named = named
+        self._folders: tuple[str, ...] | None = None
+
+    def read(self, name: str, folder: Path) -> str:
+        """The text of the file `name`, relative to `folder`, without line ends at its end.
+
+        Raises:
+            SecretFileError: it lies outside the folders, cannot be read, is no regular file, is larger than 1 MiB, or
+                is not UTF-8 text.
+        """
+        try:
+            place = os.path.realpath(folder / name)
+            if not self._permits(place):
+                raise SecretFileError(
+                    f"the file `{name}` lies outside the rules folder and `gateway.secret_folders`"
+                    f" ({', '.join(self._folders or ()) or 'none'}); move it, or name its folder there"
+                )
+            content = read_regular_file(Path(place), LIMIT_BYTES)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise SecretFileError(f"cannot read the file `{name}`: {reason}") from error
+        if len(content) > LIMIT_BYTES:
+            raise SecretFileError(f"the file `{name}` is larger than 1 MiB")
+        try:
+            return content.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise SecretFileError(f"the file `{name}` is not UTF-8 text") from error
+
+    def _permits(self, place: str) -> bool:
+        if _is_below(place, self._rules_folder):
+            return True
+        if self._folders is None:
+            self._folders = tuple(os.path.realpath(folder) for folder in self._named())
+        return any(_is_below(place, folder) for folder in self._folders)
+
+
+def _is_below(place: str, folder: str) -> bool:
+    return os.path.commonpath((place, folder)) == folder
