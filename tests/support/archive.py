@@ -87,7 +87,7 @@ def findscu(
     called: str = "QRSCP",
     calling: str = "FINDSCU",
     options: Sequence[str] = (),
-    timeout_s: float = 30.0,
+    timeout_s: float = 120.0,
 ) -> Found:
     """Ask with dcmtk's findscu; `keys` as ``Keyword=value``, in the bytes of their character set."""
     with tempfile.TemporaryDirectory() as folder:

@@ -47,7 +47,7 @@ from tests.contract.samples import NOON, TO_PACS, instance
 from tests.support.identifiers import EXPLICIT, attributes, entry
 from tests.support.query_table import UNIQUE
 
-TIMERS = Timers(connect_s=5.0, association_s=5.0, dimse_s=20.0)
+TIMERS = Timers(connect_s=120.0, association_s=120.0, dimse_s=120.0)
 LOOPBACK = "127.0.0.1"
 
 
@@ -190,7 +190,7 @@ async def answering(
     path = folder / f"index-{id(peers)}.db"
     filled(path, local or ()).close()
     index = IndexReader(lambda: SQLiteQueue(path, must_exist=True))
-    asked = {"sources": tuple(peer.name for peer in peers), "is_local": local is not None, "timeout_s": 5.0}
+    asked = {"sources": tuple(peer.name for peer in peers), "is_local": local is not None, "timeout_s": 120.0}
     made = table_of([requestor, *peers], QueryRetrieve(**{**asked, **settings}), **(table or {}))
     metrics = Metrics()
     desk = QueryDesk(index, Sources(AssociationPool("GATEWAY", metrics, idle_s=keep_s)), meter=metrics)

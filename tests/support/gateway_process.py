@@ -91,7 +91,7 @@ class GatewayProcess(Daemon):
         except (OSError, http.client.HTTPException):
             return False
 
-    async def http(self, method: str, path: str, timeout_s: float = 20.0) -> tuple[int, str]:
+    async def http(self, method: str, path: str, timeout_s: float = 60.0) -> tuple[int, str]:
         """Status and body of a call of its HTTP listener."""
         return await asyncio.to_thread(_call, self.http_port, method, path, timeout_s)
 
@@ -115,7 +115,7 @@ class GatewayProcess(Daemon):
         """SIGHUP; the result shows in `metric("gateway_config_last_reload_successful")` and in the log."""
         self.signal(signal.SIGHUP)
 
-    async def drain(self, timeout_s: float = 40.0) -> int:
+    async def drain(self, timeout_s: float = 90.0) -> int:
         """SIGTERM, and wait for the end; the exit code."""
         self.signal(signal.SIGTERM)
         return await self.wait(timeout_s)
@@ -124,7 +124,7 @@ class GatewayProcess(Daemon):
         """The log lines that are JSON."""
         return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
 
-    async def idle(self, timeout_s: float = 60.0) -> None:
+    async def idle(self, timeout_s: float = 120.0) -> None:
         """Wait until no delivery is pending (metric `gateway_queue_deliveries`)."""
 
         async def is_empty() -> bool:

@@ -62,7 +62,7 @@ class FolderSCP(Daemon):
         """What it has stored."""
         return stored(self.folder)
 
-    async def received(self, count: int, timeout_s: float = 30.0) -> list[Path]:
+    async def received(self, count: int, timeout_s: float = 60.0) -> list[Path]:
         """Wait for at least `count` files."""
         await until(lambda: len(self.files()) >= count, timeout_s, f"{count} objects at {self.name}")
         return self.files()
@@ -136,7 +136,7 @@ class Orthanc(Daemon):
     """Debian's Orthanc 1.10 with a storage of its own, everything accepted, its REST on 127.0.0.1:`http_port`."""
 
     name = "Orthanc"
-    ready_timeout_s = 40.0
+    ready_timeout_s = 90.0
 
     def __init__(
         self,
@@ -242,7 +242,7 @@ class Orthanc(Daemon):
         body = {"Resources": list(instances), "Synchronous": True, "Timeout": 30}
         return await self.post(f"/modalities/{modality}/store", body)
 
-    async def received(self, count: int, timeout_s: float = 30.0) -> list[str]:
+    async def received(self, count: int, timeout_s: float = 60.0) -> list[str]:
         """Wait until it holds at least `count` instances."""
 
         async def enough() -> bool:
@@ -276,7 +276,7 @@ async def storescu(
     called: str = "GATEWAY",
     calling: str = "STORESCU",
     options: Sequence[str] = (),
-    timeout_s: float = 60.0,
+    timeout_s: float = 120.0,
 ) -> Finished:
     """dcmtk's storescu; says what it does (`-v`)."""
     command: list[str | Path] = [
@@ -301,7 +301,7 @@ async def dcmsend(
     called: str = "GATEWAY",
     calling: str = "DCMSEND",
     options: Sequence[str] = (),
-    timeout_s: float = 60.0,
+    timeout_s: float = 120.0,
 ) -> Finished:
     """dcmtk's dcmsend; says what it does (`-v`)."""
     command: list[str | Path] = [
@@ -325,7 +325,7 @@ async def echoscu(
     called: str = "GATEWAY",
     calling: str = "ECHOSCU",
     options: Sequence[str] = (),
-    timeout_s: float = 20.0,
+    timeout_s: float = 60.0,
 ) -> Finished:
     """dcmtk's echoscu; returncode 0 when the echo was answered."""
     command = [program("echoscu"), "-v", "-aet", calling, "-aec", called, *options, "127.0.0.1", str(port)]

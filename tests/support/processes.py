@@ -19,6 +19,8 @@ from typing import Self
 
 REPOSITORY = Path(__file__).parents[2]
 POLL_S = 0.01
+GUARD_S = 60.0
+"""How long helpers wait for what must happen. It guards against hanging and says nothing of how fast something is."""
 _LOWEST_PORT, _HIGHEST_PORT = 20000, 32000  # below Linux's ephemeral ports: no outgoing connection takes them
 _RANDOM = random.SystemRandom()
 
@@ -49,11 +51,13 @@ def program(name: str) -> str:
 def is_listening(port: int) -> bool:
     """True when 127.0.0.1:port takes a connection."""
     with socket.socket() as probe:
-        probe.settimeout(1.0)
+        probe.settimeout(GUARD_S)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def until(condition: Callable[[], object | Awaitable[object]], timeout_s: float = 15.0, what: str = "") -> None:
+async def until(
+    condition: Callable[[], object | Awaitable[object]], timeout_s: float = GUARD_S, what: str = ""
+) -> None:
     """Wait until `condition` holds; it may be a function or a coroutine function.
 
     Raises:
@@ -83,7 +87,7 @@ class Finished:
 async def run(
     command: Sequence[str | Path],
     *,
-    timeout_s: float = 60.0,
+    timeout_s: float = 2 * GUARD_S,
     environment: Mapping[str, str] | None = None,
     folder: Path = REPOSITORY,
 ) -> Finished:
@@ -113,7 +117,7 @@ class Daemon:
     """
 
     name = "daemon"
-    ready_timeout_s = 20.0
+    ready_timeout_s = GUARD_S
 
     def __init__(self, log_path: Path) -> None:
         self.log_path = log_path
@@ -201,14 +205,14 @@ class Daemon:
         """SIGKILL, and wait until it is gone."""
         self._signal_session(signal.SIGKILL)
         if self.process is not None:
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=GUARD_S)
 
-    async def wait(self, timeout_s: float = 30.0) -> int:
+    async def wait(self, timeout_s: float = GUARD_S) -> int:
         """Wait for its own end; the return code (negative: the signal)."""
         await until(lambda: not self.is_running, timeout_s, f"end of {self.name}")
         return self.returncode or 0
 
-    def stop(self, grace_s: float = 5.0) -> None:
+    def stop(self, grace_s: float = 20.0) -> None:
         """SIGTERM, then SIGKILL; nothing when it has ended. For teardown."""
         if self.process is None:
             return

@@ -54,7 +54,7 @@ async def movescu(
     destination: str,
     calling: str = "VIEWER",
     options: Sequence[str] = (),
-    timeout_s: float = 60.0,
+    timeout_s: float = 120.0,
 ) -> Retrieved:
     """C-MOVE with dcmtk's movescu; `keys` as ``Keyword=value``."""
     return await _asked("movescu", port, model, keys, calling, ("-aem", destination, *options), timeout_s)
@@ -68,7 +68,7 @@ async def getscu(
     *,
     calling: str = "VIEWER",
     options: Sequence[str] = (),
-    timeout_s: float = 60.0,
+    timeout_s: float = 120.0,
 ) -> Retrieved:
     """C-GET with dcmtk's getscu into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)

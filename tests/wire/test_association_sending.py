@@ -14,6 +14,7 @@ from gateway.dimse.message import Command
 from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
 from gateway.model import Associate, Peer, Role, UserIdentity
 from gateway.ports import DestinationDown, DestinationRefuses
+from tests.support.processes import GUARD_S
 from tests.unit.dimse.acceptor_rig import (
     QUICK,
     TIMERS,
@@ -231,7 +232,7 @@ async def test_a_peer_that_stops_reading_does_not_hang_us() -> None:
                 sop_class_uid=CT, sop_instance_uid="1", transfer_syntax_uid=IMPLICIT, body=Endless(b"")
             )
         assert given < size / 4
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(GUARD_S):
             await association.wait_closed()
         gone.set()
 

@@ -89,7 +89,7 @@ async def test_what_is_measured() -> None:
             )
         open_now = meter.counts["gateway_associations_open", "ct", "in"]
         await association.release()
-        await until(lambda: not running.server.has_connections, 5.0)
+        await until(lambda: not running.server.has_connections)
     assert open_now == 1
     assert {key: value for key, value in meter.counts.items() if value} == {
         ("gateway_associations_total", "(stranger)", "in", "rejected"): 1,

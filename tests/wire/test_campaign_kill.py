@@ -71,7 +71,7 @@ async def test_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:
                 assert set(report.statuses) <= {0x0000}, report.summary()
                 assert report.acknowledged, "nothing was sent"
             assert sum(report.connections for report in reports) > 5, "no association was ever lost"
-            await gateway.idle(timeout_s=60.0)
+            await gateway.idle()
             arrived: dict[str, list[str]] = sink.ask("objects")["objects"]
         finally:
             gateway.stop()

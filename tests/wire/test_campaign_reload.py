@@ -57,7 +57,7 @@ async def alternate(gateway: GatewayProcess, sinks: dict[str, Sink]) -> Counter[
         async def is_reported(result: str = result, before: float = before) -> bool:
             return await reloads(gateway, result) == before + 1
 
-        await until(is_reported, 10.0, f"report of reload {number}")
+        await until(is_reported, what=f"report of reload {number}")
         assert await gateway.metric("gateway_config_last_reload_successful") == (result == "applied")
         expected[result] += 1
         await asyncio.sleep(0.05)  # some objects under this table

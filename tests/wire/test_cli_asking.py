@@ -112,5 +112,5 @@ async def test_stored_objects_beside_a_running_gateway(running: AsyncExitStack, 
     async def is_pending() -> bool:
         return await gateway.metric("gateway_queue_deliveries", destination="old") == 2
 
-    await until(is_pending, 20, "two deliveries that nobody touched")
+    await until(is_pending, what="two deliveries that nobody touched")
     assert await gateway.drain() == 0

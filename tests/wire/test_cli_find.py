@@ -126,7 +126,7 @@ async def test_by_address_without_rules(tmp_path: Path) -> None:
     async with Source("pacs", of(R1)).running() as source:
         command = [sys.executable, "-m", "gateway", "find", f"127.0.0.1:{source.port}", "--called-ae", "PACS"]
         finished = await run(
-            [*command, "PatientID"], environment={"PYTHONPATH": str(REPOSITORY)}, folder=tmp_path, timeout_s=30
+            [*command, "PatientID"], environment={"PYTHONPATH": str(REPOSITORY)}, folder=tmp_path, timeout_s=120
         )
     assert finished.returncode == 0, finished.output
     assert finished.output.splitlines()[:2] == ["PatientID", "P-001"]

@@ -275,7 +275,7 @@ class WorklistSCP(Daemon):
         for number, name in steps.items():
             dump = place / f"{number}.dump"
             dump.write_bytes(STEP.format(number=number, name=name).encode("iso8859_1"))
-            subprocess.run([program("dump2dcm"), "-g", dump, place / f"{number}.wl"], check=True, timeout=20)
+            subprocess.run([program("dump2dcm"), "-g", dump, place / f"{number}.wl"], check=True, timeout=120)
 
     def command(self) -> list[str]:
         return [program("wlmscpfs"), "-dfr", "-dfp", str(self.folder), str(self.port)]

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.peers
 
 R1, R2, D1, M1, Y1 = STUDIES = tuple(each["StudyInstanceUID"] for each in (ROE, ROE_AGAIN, DOE, MUELLER, YAMADA))
 HELD = {"qrscp": (R1, D1), "first": (R1, R2), "second": (R2, D1, Y1), "local": (M1, R1)}
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0
 Archive = QRSCP | Orthanc
 
 
@@ -103,10 +102,8 @@ def site(folder: Path) -> Iterator[Site]:
         asyncio.run(stack.aclose())
 
 
-async def ask(gateway: GatewayProcess, root: str, *keys: str) -> tuple[Found, float]:
-    began_s = time.monotonic()
-    found = await asyncio.to_thread(findscu, gateway.port, root, keys, called="GATEWAY")
-    return found, time.monotonic() - began_s
+async def ask(gateway: GatewayProcess, root: str, *keys: str) -> Found:
+    return await asyncio.to_thread(findscu, gateway.port, root, keys, called="GATEWAY")
 
 
 def uids(found: Found, keyword: str = "StudyInstanceUID") -> list[str]:
@@ -177,7 +174,7 @@ QUESTIONS: dict[str, tuple[str, tuple[str, ...], str, tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_everything_once(site: Site, name: str) -> None:
     root, keys, unique, expected = QUESTIONS[name]
-    found, _ = await ask(site.gateways["fail"], root, *keys)
+    found = await ask(site.gateways["fail"], root, *keys)
     assert found.is_success, found.log + site.gateways["fail"].log
     assert uids(found, unique) == sorted(expected)
     assert {answer.RetrieveAETitle for answer in found.answers} == {"GATEWAY"}
@@ -186,7 +183,7 @@ async def test_everything_once(site: Site, name: str) -> None:
 @pytest.mark.parametrize("character_set", ["ISO_IR 192", "ISO_IR 100"])
 async def test_names_in_the_character_set_that_is_asked_for(site: Site, character_set: str) -> None:
     keys = (f"SpecificCharacterSet={character_set}", "QueryRetrieveLevel=STUDY", "StudyInstanceUID=", "PatientName=")
-    found, _ = await ask(site.gateways["fail"], "study", *keys)
+    found = await ask(site.gateways["fail"], "study", *keys)
     names = {str(answer.StudyInstanceUID): str(answer.PatientName) for answer in found.answers}
     assert names[M1] == MUELLER["PatientName"]
     assert names[R1] == ROE["PatientName"]
@@ -250,13 +247,12 @@ LOST = {"qrscp": STUDIES, "first": STUDIES, "second": (R1, R2, D1, M1)}
 async def is_whole(site: Site) -> bool:
     """Every source is asked again and answers."""
     answers = [await ask(gateway, "study", *ALL) for gateway in site.gateways.values()]
-    return all(found.is_success and uids(found) == sorted(STUDIES) for found, _ in answers)
+    return all(found.is_success and uids(found) == sorted(STUDIES) for found in answers)
 
 
 async def check(site: Site, name: str) -> None:
     for partial, gateway in site.gateways.items():
-        found, seconds = await ask(gateway, "study", *ALL)
-        assert seconds < TIMEOUT_S + 4, (name, partial, seconds)
+        found = await ask(gateway, "study", *ALL)
         assert uids(found) == sorted(LOST[name]), (name, partial)
         if partial == "accept":
             assert found.is_success, found.log
@@ -275,7 +271,7 @@ async def whole(site: Site) -> Site:
     async def ready() -> bool:
         return await is_whole(site)
 
-    await until(ready, 40.0, "every source asked again")
+    await until(ready, what="every source asked again")
     return site
 
 
@@ -294,8 +290,8 @@ def stopped(archive: Archive) -> Iterator[None]:
 async def test_silent(whole: Site, name: str) -> None:
     with stopped(whole.archives[name]):
         await check(whole, name)
-        _, again_s = await ask(whole.gateways["accept"], "study", *ALL)
-    assert again_s < TIMEOUT_S + 1
+        again = await ask(whole.gateways["accept"], "study", *ALL)
+    assert uids(again) == sorted(LOST[name])
 
 
 @pytest.mark.parametrize("name", ["qrscp", "first", "second"])
@@ -315,12 +311,11 @@ async def test_killed_in_the_middle(whole: Site, name: str) -> None:
     try:
         with stopped(archive):
             asking = [asyncio.create_task(ask(gateway, "study", *ALL)) for gateway in whole.gateways.values()]
-            await asyncio.sleep(TIMEOUT_S / 3)  # the questions are out; nothing tells so
+            await asyncio.sleep(TIMEOUT_S / 3)  # the questions are out; if not, the outcome is the same
             archive.kill()
-        (failed, seconds), (accepted, _) = await asyncio.gather(*asking)
+        failed, accepted = await asyncio.gather(*asking)
     finally:
         await archive.start()
-    assert seconds < TIMEOUT_S + 4
     assert uids(failed) == uids(accepted) == sorted(LOST[name])
     assert accepted.is_success
     assert not failed.is_success

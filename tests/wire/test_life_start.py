@@ -35,7 +35,7 @@ async def test_ready_serves_and_leaves_no_pid_behind(running: AsyncExitStack, tm
 async def ended(gateway: GatewayProcess) -> int:
     gateway.launch()
     try:
-        return await gateway.wait(20)
+        return await gateway.wait()
     finally:
         gateway.stop()
 

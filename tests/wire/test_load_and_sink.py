@@ -67,7 +67,7 @@ async def test_failures_are_counted_not_acknowledged(tmp_path: Path) -> None:
 async def test_a_lost_association_is_no_acknowledgement(tmp_path: Path) -> None:
     async with Sink(tmp_path / "sink.log", silent=True) as sink:
         with pytest.raises(TimeoutError, match="no answer"):
-            Load(Target(sink.port, timeout_s=0.3), objects=2).run()
+            Load(Target(sink.port, timeout_s=2.0), objects=2).run()
         assert sink.ask()["total"] == 0
 
 

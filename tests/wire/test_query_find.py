@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -18,6 +17,7 @@ from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
 from gateway.model import Associate, ProposedContext
 from gateway.ports import NotAllowed
 from tests.support.caller import EXPLICIT, MR
+from tests.support.processes import GUARD_S
 from tests.unit.dimse.query_rig import (
     FIND_ID,
     IDENTIFIER,
@@ -380,12 +380,10 @@ async def test_early_cancel_50_of_50(manner: str) -> None:
     async def once() -> None:
         watched = Watched()
         async with serving(find=getattr(watched, manner)) as port, await Requestor.open(port) as peer:
-            begun_s = time.monotonic()
             peer.send(request("find", 9) + cancel("find", 9))
             final = await peer.final()
             assert final.elements == {"Status": 0xFE00}
-            assert time.monotonic() - begun_s < 1.0
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(GUARD_S):
                 await watched.is_closed.wait()
 
     for _ in range(5):
@@ -399,11 +397,9 @@ async def test_cancel_in_the_middle_50_of_50(manner: str) -> None:
         async with serving(find=getattr(watched, manner)) as port, await Requestor.open(port) as peer:
             peer.ask("find", 9)
             assert (await peer.answer()).status == 0xFF00
-            begun_s = time.monotonic()
             peer.cancel("find", 9)
             final = await peer.final()
             assert final.elements == {"Status": 0xFE00}
-            assert time.monotonic() - begun_s < 1.0
             await watched.is_closed.wait()
             peer.ask("find", 10)  # the next operation is not cancelled
             assert (await peer.answer()).status == 0xFF00
@@ -427,12 +423,12 @@ async def test_release_in_the_middle(manner: str) -> None:
     async with serving(find=getattr(watched, manner)) as port, await Requestor.open(port) as peer:
         peer.ask("find")
         assert (await peer.answer()).status == 0xFF00
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(GUARD_S):
             peer.send(RELEASE_RQ)
             while (pdu := await peer.pdu())[0] == 4:
                 pass
         assert pdu == RELEASE_RP
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(GUARD_S):
             await watched.is_closed.wait()
 
 
@@ -446,7 +442,7 @@ async def test_abort_in_the_middle(manner: str, how: str) -> None:
             assert (await peer.answer()).status == 0xFF00
             if how == "abort":
                 peer.send(encode_abort(0, 0))
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(GUARD_S):
             await watched.is_closed.wait()
 
 
@@ -456,7 +452,7 @@ async def test_a_stuck_thread_does_not_hold_up_the_end() -> None:
     def find(event: Any) -> Iterator[Any]:
         try:
             yield 0xFF00, match(1)
-            go_on.wait(10.0)
+            go_on.wait(120.0)
             yield 0xFF00, match(2)
         finally:
             closed.set()
@@ -464,11 +460,11 @@ async def test_a_stuck_thread_does_not_hold_up_the_end() -> None:
     async with serving(find=find) as port, await Requestor.open(port) as peer:
         peer.ask("find")
         assert (await peer.answer()).status == 0xFF00
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(GUARD_S):
             peer.cancel("find")
             assert (await peer.final()).elements == {"Status": 0xFE00}
         go_on.set()
-        assert await asyncio.to_thread(closed.wait, 5.0)
+        assert await asyncio.to_thread(closed.wait, GUARD_S)
 
 
 # --- many ------------------------------------------------------------------------------------------------------------
@@ -487,7 +483,7 @@ async def test_the_handler_is_not_read_faster_than_the_peer_takes() -> None:
         assert 0 < watched.sent < 10_000  # socket buffers and 256 KiB of ours, whatever they hold
         held = watched.sent
         peer.cancel("find")  # it is seen although the peer does not read
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(GUARD_S):
             await watched.is_closed.wait()
         assert watched.sent <= held + 2
         peer.reader._transport.resume_reading()  # type: ignore[attr-defined]
@@ -513,7 +509,7 @@ async def test_others_have_their_turn_while_one_is_answered() -> None:
     ):
         busy.ask("find")
         assert (await busy.answer()).status == 0xFF00
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(GUARD_S):
             other.ask("find")
             assert (await other.answer()).status == 0xFF00
 

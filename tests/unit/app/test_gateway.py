@@ -53,7 +53,7 @@ async def test_a_part_that_dies_ends_everything_with_its_error(tmp_path: Path, p
         failure.set_exception(Fault("no more"))
 
     with pytest.raises(ExceptionGroup) as raised:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await gateway.run(Stop(), die)
     assert raised.group_contains(Fault)
     assert gateway.server.listeners == {}
@@ -64,7 +64,7 @@ async def test_a_part_that_dies_ends_everything_with_its_error(tmp_path: Path, p
 async def test_stop_before_it_is_ready_still_stops(tmp_path: Path) -> None:
     stop = Stop()
     stop.ask("test")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await made(tmp_path).run(stop)
 
 
@@ -87,7 +87,7 @@ async def test_a_queue_belongs_to_one_gateway_whatever_its_spool(tmp_path: Path)
     settings = replace(second.settings, spool=replace(second.settings.spool, path=str(tmp_path / "other")))
     other = Gateway(replace(second.live.current, settings=settings), Loading(lambda: loaded(tmp_path)), asyncio.Event())
     with pytest.raises(ConfigurationError, match=r"queue .*another gateway uses it"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await other.run(Stop())
     stop.ask("test")
     assert await running

@@ -168,7 +168,7 @@ async def test_a_codec_gone_wrong_costs_its_object_alone(
         ("ExplicitVRLittleEndian", "ExplicitVRLittleEndian", "converted"): 6,
     }
     assert "Doe" not in str(logs)
-    await until(lambda: all(map(is_alive, pool.pids)), 5.0, "no dead worker is kept")
+    await until(lambda: all(map(is_alive, pool.pids)), what="no dead worker is kept")
 
 
 async def test_a_crash_that_does_not_come_again_is_made_good(start: Start, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ async def test_a_worker_that_was_killed_while_idle_is_replaced(start: Start) -> 
     await copied(pool)
     (pid,) = pool.pids
     os.kill(pid, signal.SIGKILL)
-    await until(lambda: not is_alive(pid), 5.0, "the worker is gone")
+    await until(lambda: not is_alive(pid), what="the worker is gone")
     assert await copied(pool) == SOURCE
     assert pool.pids != (pid,)
 
@@ -202,7 +202,7 @@ async def test_workers_go_home_when_nothing_comes(start: Start, meter: Meter) ->
     pool = start(idle_s=0.05)
     await copied(pool)
     (pid,) = pool.pids
-    await until(lambda: not is_alive(pid), 5.0, "the worker is gone")
+    await until(lambda: not is_alive(pid), what="the worker is gone")
     assert pool.pids == ()
     assert meter.values["gateway_conversion_workers"] == 0
     assert await copied(pool) == SOURCE
@@ -212,12 +212,12 @@ async def test_a_conversion_that_is_given_up_ends_its_worker(start: Start, tmp_p
     pool = start()
     marker = tmp_path / "begun"
     working = asyncio.create_task(copied(pool, takes_s=20.0, marker=str(marker)))
-    await until(marker.exists, 10.0, "it works")
+    await until(marker.exists, what="it works")
     (pid,) = pool.pids
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
-    await until(lambda: not is_alive(pid), 5.0, "the worker is gone")
+    await until(lambda: not is_alive(pid), what="the worker is gone")
     assert await copied(pool) == SOURCE
 
 
@@ -231,7 +231,7 @@ class SlowBody(InMemoryDataSet):
     def chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
         yield SOURCE[:4]
         self.is_begun.set()
-        self.may_end.wait(10.0)
+        self.may_end.wait(60.0)
         yield SOURCE[4:]
         self.has_ended = True
 
@@ -240,7 +240,7 @@ async def test_a_conversion_that_is_given_up_while_its_source_is_read_waits_for_
     """Whoever gives it up closes the body: nobody may read it any more."""
     pool, slow = start(), SlowBody()
     copying = asyncio.create_task(pool.convert(slow, EXPLICIT, COPY))
-    await until(slow.is_begun.is_set, 5.0, "it is read")
+    await until(slow.is_begun.is_set, what="it is read")
     copying.cancel()
     await asyncio.sleep(0)
     assert not copying.done()
@@ -255,12 +255,12 @@ async def test_closing_ends_everything(start: Start) -> None:
     pool = start(workers=2)
     await copied(pool)
     working = [asyncio.create_task(copied(pool, takes_s=20.0)) for _ in range(3)]
-    await until(lambda: len(pool.pids) == 2, 10.0, "both work")
+    await until(lambda: len(pool.pids) == 2, what="both work")
     pids = pool.pids
     await pool.close()
     for ended in await asyncio.gather(*working, return_exceptions=True):
         assert isinstance(ended, Temporary)
-    await until(lambda: not any(map(is_alive, pids)), 5.0, "the workers are gone")
+    await until(lambda: not any(map(is_alive, pids)), what="the workers are gone")
     with pytest.raises(Temporary, match="stopping"):
         await copied(pool)
 
@@ -360,4 +360,4 @@ async def test_no_worker_outlives_a_gateway_that_was_killed() -> None:
     finally:
         process.kill()
         await process.wait()
-    await until(lambda: not any(map(is_alive, pids)), 5.0, "the workers are gone")
+    await until(lambda: not any(map(is_alive, pids)), what="the workers are gone")

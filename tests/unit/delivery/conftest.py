@@ -52,4 +52,4 @@ class Bench:
 async def bench() -> AsyncIterator[Bench]:
     made = Bench(MemoryJournal(real_clock), real_clock)
     yield made
-    await asyncio.wait_for(made.service.drain(1.0), 10.0)
+    await asyncio.wait_for(made.service.drain(1.0), 60.0)

@@ -141,7 +141,7 @@ class MemoryJournal:
         """Another process claimed it: whoever holds it now has lost its lease."""
         self.rows[delivery_id] = replace(self.rows[delivery_id], lease=next(self._leases))
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Return when `condition()` holds."""
         async with asyncio.timeout(timeout_s):
             while not condition():

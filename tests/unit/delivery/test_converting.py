@@ -180,7 +180,7 @@ class Bench:
 async def bench() -> AsyncIterator[Bench]:
     made = Bench()
     yield made
-    await asyncio.wait_for(made.service.drain(1.0), 10.0)
+    await asyncio.wait_for(made.service.drain(1.0), 60.0)
     assert all(body.is_closed for body in [*made.workshop.made, *made.journal.opened])
 
 
@@ -254,7 +254,7 @@ async def test_conversions_that_cannot_be_made_now_are_made_later(bench: Bench) 
     while len(bench.workshop.asked) < 2:
         await asyncio.sleep(0.005)
     bench.workshop.refuses = {}
-    await asyncio.wait_for(delivering, 10.0)
+    await asyncio.wait_for(delivering, 60.0)
 
 
 async def test_a_peer_that_goes_away_meanwhile_gets_the_object_later(bench: Bench) -> None:
@@ -264,7 +264,7 @@ async def test_a_peer_that_goes_away_meanwhile_gets_the_object_later(bench: Benc
         return outcomes.pop(0)
 
     bench.to.behave = behave
-    await asyncio.wait_for(bench.deliver(EXPLICIT, until=DELIVERED), 10.0)
+    await asyncio.wait_for(bench.deliver(EXPLICIT, until=DELIVERED), 60.0)
     assert outcomes == []
 
 

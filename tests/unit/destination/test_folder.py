@@ -215,7 +215,7 @@ async def test_writing_does_not_hold_the_event_loop(tmp_path: Path) -> None:
 
     class Waiting(Endless):
         def chunks(self, size_bytes: int) -> Iterable[bytes]:
-            may_go_on.wait(10.0)
+            may_go_on.wait(60.0)
             yield b"x" * self.length_bytes
 
     writing = asyncio.create_task(put(destination(tmp_path), outbound(data=Waiting(10), PatientID="P1")))
@@ -232,7 +232,7 @@ async def test_given_up_writing_ends_before_the_object_is_closed(tmp_path: Path)
     class Waiting(Endless):
         def chunks(self, size_bytes: int) -> Iterable[bytes]:
             started.set()
-            may_go_on.wait(10.0)
+            may_go_on.wait(60.0)
             yield b"x" * self.length_bytes
             ended.set()
 

@@ -18,8 +18,8 @@ from tests.unit.dimse.rig import Peer as Bytes
 
 Script = Callable[[Bytes], Awaitable[None]]
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-TIMERS = Timers(connect_s=5.0, association_s=5.0, dimse_s=5.0)
-QUICK = Timers(connect_s=5.0, association_s=0.3, dimse_s=0.3)
+TIMERS = Timers(connect_s=120.0, association_s=120.0, dimse_s=120.0)
+QUICK = Timers(connect_s=120.0, association_s=1.0, dimse_s=0.3)
 
 
 @contextlib.asynccontextmanager
@@ -40,7 +40,7 @@ async def acceptor(script: Script, **peer: Any) -> AsyncIterator[Peer]:
         yield Peer("pacs", "PACS", "127.0.0.1", port, timers=peer.pop("timers", TIMERS), **peer)
     finally:
         server.close()
-        await asyncio.wait_for(asyncio.gather(*scripts), 20.0)
+        await asyncio.wait_for(asyncio.gather(*scripts), 60.0)
 
 
 async def accept(peer: Bytes, *, max_pdu_bytes: int = 16384, services: frozenset[str] | None = None) -> bytes:

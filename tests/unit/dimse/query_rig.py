@@ -174,7 +174,7 @@ async def serving(
         handlers=bound,
         admission=lambda facts: Admitted(peer or Peer("tester", may=may)),
         ae_title="GATEWAY",
-        timers=timers or Timers(association_s=5.0, dimse_s=5.0),
+        timers=timers or Timers(association_s=120.0, dimse_s=120.0),
         limits=Limits(),
         keep_alive_s=keep_alive_s,
     )

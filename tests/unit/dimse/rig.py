@@ -64,7 +64,7 @@ async def serving(
         admission=admission,
         receiver=receiver,
         ae_title="GATEWAY",
-        timers=timers or Timers(association_s=5.0, dimse_s=5.0),
+        timers=timers or Timers(association_s=120.0, dimse_s=120.0),
         limits=limits or Limits(),
         meter=meter or NoMeter(),
     )
@@ -153,7 +153,7 @@ class Peer:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def pdu(self, timeout_s: float = 10.0) -> bytes:
+    async def pdu(self, timeout_s: float = 60.0) -> bytes:
         """The next PDU; empty when the connection was closed."""
         async with asyncio.timeout(timeout_s):
             try:
@@ -162,7 +162,7 @@ class Peer:
                 return b""
             return header + await self.reader.readexactly(int.from_bytes(header[2:], "big"))
 
-    async def response(self, timeout_s: float = 10.0) -> Command:
+    async def response(self, timeout_s: float = 60.0) -> Command:
         """The command set of the next message, which has no data set and is in as many PDUs as it likes."""
         encoded = b""
         while True:
@@ -177,6 +177,6 @@ class Peer:
             if control & 2:
                 return decode(encoded)
 
-    async def is_closed(self, timeout_s: float = 10.0) -> bool:
+    async def is_closed(self, timeout_s: float = 60.0) -> bool:
         """True when the other side closes without another PDU."""
         return await self.pdu(timeout_s) == b""

@@ -83,7 +83,7 @@ class Endless(MemoryQueue):
 
     def find_instances(self, query: Query) -> Sequence[int]:
         self.is_asked.set()
-        assert self.is_interrupted.wait(30)
+        assert self.is_interrupted.wait(60)
         raise Temporary("interrupted")
 
     def interrupt(self) -> None:

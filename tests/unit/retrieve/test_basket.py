@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -81,23 +82,46 @@ def test_the_last_share_closes() -> None:
     assert body.closed == 1
 
 
-async def test_patience() -> None:
-    late = asyncio.Event()
-    with Patience(0.05, late.set) as patience:
+class Clock:
+    """The time of the running loop: it stands still until it is moved."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 1000.0
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now_s)
+
+    async def move(self, seconds: float) -> None:
+        """What is due by then is done."""
+        self.now_s += seconds
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Clock]:
+    with monkeypatch.context() as patch:
+        yield Clock(patch)
+
+
+async def test_patience(clock: Clock) -> None:
+    late: list[float] = []
+    with Patience(5.0, lambda: late.append(clock.now_s)) as patience:
         with patience.held():
-            await asyncio.sleep(0.12)
-        assert not late.is_set()
+            for _ in range(4):
+                await clock.move(4.0)
+        assert not late
         for _ in range(6):
-            await asyncio.sleep(0.02)
+            await clock.move(4.0)
             patience.touch()
-        assert not late.is_set()
-        async with asyncio.timeout(2):
-            await late.wait()
+        assert not late
+        await clock.move(4.9)
+        assert not late
+        await clock.move(0.2)
+        assert late == [clock.now_s]
 
 
-async def test_patience_that_was_left() -> None:
-    late = asyncio.Event()
-    with Patience(0.02, late.set):
+async def test_patience_that_was_left(clock: Clock) -> None:
+    late: list[float] = []
+    with Patience(5.0, lambda: late.append(clock.now_s)):
         pass
-    await asyncio.sleep(0.06)
-    assert not late.is_set()
+    await clock.move(60.0)
+    assert not late

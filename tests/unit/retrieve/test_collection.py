@@ -86,7 +86,7 @@ async def collected(here: str = "", **sources: tuple[str, Line | list[Line]]) ->
     fetched: list[str] = []
     missing: list[str] = []
     collection.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (item := await collection.basket.take()) is not None:
             if isinstance(item, Missing):
                 missing += item.sop_instance_uids

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from gateway.ports import Refusal
 from gateway.routing.pseudonym import hashed_uid
 from gateway.routing.resources import FileResources
 from gateway.routing.template import Expression, Template
+from tests.support.effort import processor_time_below
 from tests.unit.routing.build import facts
 
 KEY = b"a key of the tests"
@@ -155,19 +154,16 @@ FAILING = {
 
 @pytest.mark.parametrize(("text", "message"), FAILING.values(), ids=FAILING)
 def test_failures_refuse_quickly_and_quote_nothing(text: str, message: str, given: FileResources) -> None:
-    started = time.perf_counter()
-    with pytest.raises((Refusal, ValueError), match=message) as refusal:
+    with processor_time_below(2), pytest.raises((Refusal, ValueError), match=message) as refusal:
         Template(text, given).render(facts(OBJECT))
-    assert time.perf_counter() - started < 1
     assert not any(value in str(refusal.value).replace(text, "") for value in ("Doe", "Jane", "20200229"))
 
 
 def test_a_catastrophic_expression_is_linear() -> None:
     template = Template("{{ StudyID | regex_replace('^(a+)+$', 'x') }}")
     long = facts({"StudyID": "a" * 10_000 + "!"})
-    started = time.perf_counter()
-    assert template.render(long) == "a" * 10_000 + "!"
-    assert time.perf_counter() - started < 1
+    with processor_time_below(2):
+        assert template.render(long) == "a" * 10_000 + "!"
 
 
 def test_keys_are_not_shown(given: FileResources) -> None:

@@ -95,7 +95,7 @@ async def write(journal: GroupCommitJournal, length_bytes: int) -> object:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what housekeeping does soon."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -113,7 +113,7 @@ class SlowSync(FaultyDisk):
 
     def fdatasync(self, descriptor: int) -> None:
         self.entered.set()
-        assert self.may_end.wait(20)
+        assert self.may_end.wait(60)
         super().fdatasync(descriptor)
 
 
@@ -373,7 +373,7 @@ async def test_a_queue_that_cannot_be_closed_keeps_nobody_waiting(site: Site) ->
         return Unclosable(site.folder / "queue.db", now=site.clock) if opened == 1 else real()
 
     site.queue_factory = open_queue
-    async with asyncio.timeout(10), site.journal() as journal:
+    async with asyncio.timeout(60), site.journal() as journal:
         await commit(journal)
     assert journal.health() == "closed"
 

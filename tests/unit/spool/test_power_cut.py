@@ -125,7 +125,7 @@ async def test_segments_begun_after_everything_was_swept_are_found(site: Site) -
         await journal.settle([settlement(claimed)])
         site.clock.advance(1)
     async with site.journal(retention_s=0.0) as journal:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while list((site.folder / "spool").glob("segments/*")):
                 await journal.sweep()
                 await asyncio.sleep(0.01)
