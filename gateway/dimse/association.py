@@ -17,7 +17,8 @@ from gateway.dimse.connection import WRITE_HIGH_BYTES, Connection, Hold
 from gateway.dimse.context import AcceptedContext
 from gateway.dimse.deadlines import Timer
 from gateway.dimse.message import DATA_SET, NO_DATA_SET, Command, encode
-from gateway.dimse.pdata import PDUReader, WholePDU, encode_command, fragment_bytes, fragments
+from gateway.dimse.pdata import COMMAND, PDUReader, WholePDU, encode_command, fragment_bytes, fragments
+from gateway.dimse.turns import COMMAND_BYTES_PER_WORK, FRAGMENT_WORK, MESSAGE_WORK, WHOLE_PDU_WORK
 from gateway.dimse.upper_layer import (
     Abort,
     AbortReason,
@@ -96,11 +97,15 @@ class Association(Connection):
         self._close_transport()
 
     def _pump(self) -> None:
-        """Work through what was read; what a hold leaves is copied, since the buffer is everybody's."""
-        take, upper = self._reader.next, self._upper
+        """Work through what was read, for one turn; what a hold leaves is copied, since the buffer is everybody's."""
+        reader, upper = self._reader, self._upper
+        take = reader.next
         while not self._held:
             if upper.state is State.IDLE:
-                self._reader.is_broken = True  # over: what the peer still sends is nobody's
+                reader.is_broken = True  # over: what the peer still sends is nobody's
+            if self._work_left <= 0 and reader.has_more:
+                self._give_way()
+                continue
             item = take()
             if item is None:
                 break
@@ -111,7 +116,7 @@ class Association(Connection):
             else:
                 self._invalid(*item)
         else:
-            self._reader.hold()
+            reader.hold()
             return
         self._watch_receiving()
 
@@ -128,9 +133,12 @@ class Association(Connection):
 
     def _fragment(self, context_id: int, control: int, data: memoryview) -> None:
         assembler = self._assembler
+        self._work_left -= FRAGMENT_WORK
         if assembler is None or not self._upper.may_receive_data:
             self._event(Event.P_DATA_PDU)
             return
+        if control & COMMAND:
+            self._work_left -= len(data) // COMMAND_BYTES_PER_WORK
         try:
             message = assembler.fragment(context_id, control, data)
         except ProtocolError as error:
@@ -139,6 +147,7 @@ class Association(Connection):
         if assembler.pending is not None:
             self._await_receiver(assembler)
         elif message is not None:
+            self._work_left -= MESSAGE_WORK
             self._message_received(message)
 
     def _await_receiver(self, assembler: MessageAssembler) -> None:
@@ -159,6 +168,7 @@ class Association(Connection):
 
     def _whole_pdu(self, pdu: WholePDU) -> None:
         event = _PDU_EVENTS[pdu.pdu_type]
+        self._work_left -= WHOLE_PDU_WORK
         try:
             value = self._read_pdu(event, pdu.data)
         except ValueError as error:

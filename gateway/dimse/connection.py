@@ -9,6 +9,7 @@ import weakref
 
 from gateway.dimse.deadlines import Deadlines, Timer
 from gateway.dimse.pdata import PDUReader
+from gateway.dimse.turns import TURN_WORK, turns_of
 
 RECEIVE_BUFFER_BYTES = 256 * 1024
 WRITE_HIGH_BYTES = 256 * 1024
@@ -25,6 +26,8 @@ class Hold(enum.IntFlag):
     RECEIVER = 2
     QUEUE = 4
     WRITE = 8
+    TURN = 16
+    """What was read is more work than one turn allows."""
 
 
 def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
@@ -54,6 +57,9 @@ class Connection(asyncio.BufferedProtocol):
         self._deadlines = Deadlines(self._loop, self._expired)
         self._buffer = _receive_buffer(self._loop)
         self._held = int(Hold.TRANSPORT)
+        self._turns = turns_of(self._loop)
+        self._work_left = TURN_WORK
+        """Until this association gives way to the others."""
         self._writable: asyncio.Future[None] | None = None
         self._is_write_paused = False
         self._closed: asyncio.Future[None] | None = None
@@ -91,6 +97,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._reader.feed(self._buffer[:nbytes])
+        self._work_left = TURN_WORK
         self._pump()
 
     def eof_received(self) -> bool:
@@ -129,6 +136,15 @@ class Connection(asyncio.BufferedProtocol):
         if not self._transport.is_closing():
             self._transport.resume_reading()
         self._pump()
+
+    def _give_way(self) -> None:
+        """Read nothing, and go on with what was read when it is our turn again."""
+        self._hold(Hold.TURN)
+        self._turns.wait(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._work_left = TURN_WORK
+        self._unhold(Hold.TURN)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

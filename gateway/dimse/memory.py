@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+SMALL_FRAGMENT_BYTES = 4096
+"""Fragments below this are joined as they come: an object each would cost more memory than their bytes."""
+JOINED_BYTES = 64 * 1024
+
 
 class MemoryDataSet:
     """An encoded data set held as bytes."""
 
     __slots__ = ("_data",)
 
-    def __init__(self, data: bytes | memoryview) -> None:
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._data = memoryview(data).toreadonly()
 
     @property
@@ -40,11 +44,18 @@ class MemoryReceiver:
     __slots__ = ("_pieces",)
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
 
     def write(self, fragment: memoryview) -> None:
         """Copy `fragment`."""
-        self._pieces.append(bytes(fragment))
+        if len(fragment) >= SMALL_FRAGMENT_BYTES:
+            self._pieces.append(bytes(fragment))
+            return
+        last = self._pieces[-1] if self._pieces else None
+        if isinstance(last, bytearray) and len(last) < JOINED_BYTES:
+            last += fragment
+        else:
+            self._pieces.append(bytearray(fragment))
 
     def finish(self) -> MemoryDataSet:
         """All fragments joined."""

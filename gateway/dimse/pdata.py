@@ -31,6 +31,10 @@ TOLERATED = 4
 MAX_ASSOCIATE_BYTES = 1024 * 1024
 """Of an A-ASSOCIATE-RQ or -AC: 128 contexts with all transfer syntaxes and two long identity fields fit."""
 
+MOST_EMPTY = 32
+"""Presentation data values without data in a row. PS3.8 §9.3.5 does not forbid one, and some senders end a message
+with one; a row of them carries nothing."""
+
 P_DATA_TF = 0x04
 _FIXED_LENGTH = 4
 _LARGEST = {0x01: MAX_ASSOCIATE_BYTES, 0x02: MAX_ASSOCIATE_BYTES, 0x03: 4, 0x05: 4, 0x06: 4, 0x07: 4}
@@ -68,7 +72,9 @@ class PDUReader:
         "_collecting_bytes",
         "_context_id",
         "_control",
+        "_empty",
         "_end",
+        "_is_own",
         "_item_left",
         "_pdu_left",
         "_position",
@@ -81,6 +87,8 @@ class PDUReader:
         self.largest_data_bytes = max(TOLERATED * max_pdu_bytes, 1024 * 1024)
         self.is_broken = False
         self._view = _EMPTY
+        self._is_own = False
+        """True when the view is a copy of ours."""
         self._position = self._end = 0
         self._carry = b""
         """Start of a header that arrived in parts."""
@@ -88,6 +96,13 @@ class PDUReader:
         self._collecting_bytes = 0
         self._pdu_left = self._item_left = 0
         self._context_id = self._control = 0
+        self._empty = 0
+        """Values without data since the last one with data."""
+
+    @property
+    def has_more(self) -> bool:
+        """True while there are bytes that were fed and not taken."""
+        return self._position < self._end
 
     @property
     def is_mid_pdu(self) -> bool:
@@ -98,17 +113,18 @@ class PDUReader:
         """Give the next bytes; they must stay as they are until `next` returned None or `hold` was called."""
         if self.is_broken:
             return
-        if self._position < self._end:
+        self._is_own = self._position < self._end
+        if self._is_own:
             view = memoryview(bytes(self._view[self._position : self._end]) + bytes(view))
         self._view, self._position, self._end = view, 0, len(view)
 
     def hold(self) -> None:
         """Copy what was not taken yet, so that the fed buffer may be used again."""
-        if self._position < self._end:
-            self._view = memoryview(bytes(self._view[self._position : self._end]))
-            self._position, self._end = 0, len(self._view)
-        else:
+        if self._position >= self._end:
             self._release()
+        elif not self._is_own:
+            self._view = memoryview(bytes(self._view[self._position : self._end]))
+            self._position, self._end, self._is_own = 0, len(self._view), True
 
     def next(self) -> Fragment | WholePDU | Malformed | None:
         """The next piece; None when more bytes are needed, or after `Malformed`."""
@@ -191,7 +207,14 @@ class PDUReader:
         if length < 2 or self._pdu_left < 0 or 0 < self._pdu_left < ITEM_HEADER_BYTES:
             return self._break(AbortReason.INVALID_PARAMETER, f"presentation data value item of {length} bytes")
         self._item_left = length - 2
-        return None if self._item_left else (self._context_id, self._control, _EMPTY)
+        if self._item_left:
+            self._empty = 0
+            return None
+        self._empty += 1
+        if self._empty > MOST_EMPTY:
+            text = f"more than {MOST_EMPTY} presentation data values without data in a row"
+            return self._break(AbortReason.INVALID_PARAMETER, text)
+        return self._context_id, self._control, _EMPTY
 
     def _collect(self, collected: bytearray) -> WholePDU | None:
         stop = min(self._end, self._position + self._collecting_bytes - len(collected))
