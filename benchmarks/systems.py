@@ -49,7 +49,17 @@ function OnStoredInstance(instanceId, tags, metadata, origin)
 end
 """
 
-LIMITS = {"limits": {"associations": 4096, "associations_per_peer": 4096}}
+MANY = 4096
+LIMITS = {
+    "limits": {
+        "associations": MANY,
+        "associations_of_strangers": MANY,
+        "associations_per_host": MANY,
+        "associations_per_peer": MANY,
+        "unassociated": MANY,
+        "unassociated_per_host": MANY,
+    }
+}
 
 
 def gateway_rules(sink_port: int, parallel: int = 4) -> dict[str, Any]:

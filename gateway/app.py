@@ -29,6 +29,7 @@ from gateway.conversion.pool import ConversionPool
 from gateway.delivery.service import DeliveryService
 from gateway.destination import open_destination
 from gateway.dimse.admission import Admitted, admit
+from gateway.dimse.known_hosts import HostsOfPeers
 from gateway.dimse.pool import AssociationPool
 from gateway.dimse.server import Server
 from gateway.federation.desk import QueryDesk
@@ -42,7 +43,8 @@ from gateway.life.pid_file import pid_file, write_result
 from gateway.life.reload import Live, Reloader, ReloadReport, Reporter
 from gateway.life.signals import Stop, handled
 from gateway.metrics import CONTENT_TYPE, Metrics
-from gateway.model import AssociationFacts, Settings
+from gateway.model import AssociationFacts, Limits, Settings
+from gateway.network import descriptors
 from gateway.ports import ConfigurationError, QueueDepth, peer_label
 from gateway.queue.reader import IndexReader
 from gateway.queue.sqlite import SQLiteQueue
@@ -71,6 +73,7 @@ class Gateway:
         self.started_at = utc_now()
         self._elapsed_s = time.monotonic
         self.live = Live(table)
+        self._hosts_of_peers = (table, HostsOfPeers(table.peers.values()))
         self.metrics = Metrics(__version__)
         settings = self.settings
         self.journal = GroupCommitJournal(
@@ -105,8 +108,9 @@ class Gateway:
             receiver=self.journal.receiver,
             ae_title=settings.ae_title,
             timers=settings.timers,
-            limits=settings.limits,
+            limits=fitting_limits(table, descriptors.available()),
             meter=self.metrics,
+            is_known_host=self._is_known_host,
         )
         self.delivery = DeliveryService(
             journal=self.journal,
@@ -130,6 +134,13 @@ class Gateway:
     def _admit(self, facts: AssociationFacts) -> Admitted:
         table = self.live.current
         return admit(facts, table.settings, table.peers, table)
+
+    def _is_known_host(self, host: str) -> bool:
+        """By the table in force."""
+        table = self.live.current
+        if self._hosts_of_peers[0] is not table:
+            self._hosts_of_peers = (table, HostsOfPeers(table.peers.values()))
+        return host in self._hosts_of_peers[1]
 
     def _report(self, report: ReloadReport) -> None:
         self._tell_result(report)
@@ -280,9 +291,30 @@ class Gateway:
         }
 
 
+def fitting_limits(table: RoutingTable, available: int) -> Limits:
+    """The limits of associations and connections that `available` descriptors allow; the log says what is lowered.
+
+    Raises ConfigurationError when there are too few for any use.
+    """
+    settings = table.settings
+    outgoing = 2 * sum(peer.associations for peer in table.peers.values())  # deliveries; questions and retrieves
+    reserved = outgoing + 8 * settings.conversion.workers
+    limits = descriptors.fit(settings.limits, descriptors=available, reserved=reserved)
+    if limits != settings.limits:
+        log.warning(
+            "limits_lowered",
+            reason=f"this process may open only {available} files and connections (ulimit -Hn)",
+            associations=limits.associations,
+            associations_of_strangers=limits.associations_of_strangers,
+            unassociated=limits.unassociated,
+        )
+    return limits
+
+
 def run(load: Load) -> int:
     """`gateway run`: load, serve until a signal; the exit code (`gateway.life.exit_code`)."""
     try:
+        descriptors.raise_limit()
         return asyncio.run(_serve(load))
     except ConfigurationError as error:
         log.error("gateway_not_started", reason=str(error))

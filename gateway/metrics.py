@@ -43,6 +43,19 @@ METRICS = (
         ("direction", "peer", "result"),
     ),
     Metric(Gauge, "gateway_listeners", "Listeners open now."),
+    Metric(Counter, "gateway_connections_total", "Connections accepted.", ("listener",)),
+    Metric(
+        Counter,
+        "gateway_connections_displaced_total",
+        "Connections without an association that were closed to make room for newer ones.",
+    ),
+    Metric(
+        Counter,
+        "gateway_accept_failures_total",
+        "Times that no connection could be accepted for want of descriptors or memory.",
+        ("listener",),
+    ),
+    Metric(Counter, "gateway_tls_handshakes_failed_total", "Connections at TLS listeners that ended before TLS stood."),
     # --- receiving
     Metric(
         Counter,

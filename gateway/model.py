@@ -369,6 +369,15 @@ class Limits:
     """Of one command set."""
     object_bytes: int = 16 * 1024**3
     """Of one encoded data set."""
+    associations_of_strangers: int = 128
+    """Of `associations`, those that requestors may have whom no peer names; the others are reserved for known peers."""
+    associations_per_host: int = 64
+    """Associations of strangers from one remote host."""
+    unassociated: int = 256
+    """Connections that have no association yet, or no more. Hosts that known peers call from, and all other hosts, have
+    as many each."""
+    unassociated_per_host: int = 64
+    """The same of one host that no known peer calls from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,12 +113,20 @@ def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
     for name in ("command_size", "object_size"):
         if size_bytes(getattr(spec, name)) < 1024:
             context.error(place.at(name), "out-of-range", f"expected at least 1 KiB, found {place.at(name).shown}")
+    strangers = spec.associations_of_strangers
+    if strangers is not UNSET and strangers > spec.associations:
+        message = f"{place.at('associations_of_strangers').shown} is more than `associations` ({spec.associations})"
+        context.error(place.at("associations_of_strangers"), "out-of-range", message)
     return Limits(
         associations=spec.associations,
         associations_per_peer=spec.associations_per_peer,
         max_pdu_bytes=spec.max_pdu,
         command_bytes=size_bytes(spec.command_size),
         object_bytes=size_bytes(spec.object_size),
+        associations_of_strangers=max(1, spec.associations // 4) if strangers is UNSET else strangers,
+        associations_per_host=spec.associations_per_host,
+        unassociated=spec.unassociated,
+        unassociated_per_host=spec.unassociated_per_host,
     )
 
 

@@ -234,10 +234,36 @@ class TimersSpec(Spec, frozen=True):
 
 
 class LimitsSpec(Spec, frozen=True):
-    """Bounds on what peers may make us hold."""
+    """Bounds on what peers may make us hold. Where the process may not open enough files for them (`ulimit -Hn`), the
+    numbers of associations and connections are lowered in proportion, and the log says so at the start."""
 
     associations: Annotated[int, Meta(ge=1, le=100_000, description="Associations at a time.")] = 512
+    associations_of_strangers: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=100_000,
+                description="Of `associations`, those for requestors whom no peer names; the others are reserved for "
+                "known peers. Default: a quarter of `associations`.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    associations_per_host: Annotated[int, Meta(ge=1, le=100_000, description="Of strangers from one host.")] = 64
     associations_per_peer: Annotated[int, Meta(ge=1, le=100_000, description="Of one calling AE title and host.")] = 64
+    unassociated: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Connections without an association; the oldest is closed for a new one. Hosts that known "
+            "peers call from (`hosts`, `address`, or seen before) and all others have as many each.",
+        ),
+    ] = 256
+    unassociated_per_host: Annotated[
+        int, Meta(ge=1, le=100_000, description="The same of one host that no known peer calls from.")
+    ] = 64
     max_pdu: PDULength = 131072
     command_size: Annotated[Size, Meta(description="Of one command set.")] = "64 KiB"
     object_size: Annotated[Size, Meta(description="Of one data set.")] = "16 GiB"

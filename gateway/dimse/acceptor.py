@@ -227,6 +227,10 @@ class AcceptedAssociation(Association):
     # --- opening -----------------------------------------------------------------------------------------------
 
     def _attached(self) -> None:
+        if self._ended is not None:  # closed before its transport was there
+            assert self._transport is not None
+            self._transport.abort()
+            return
         self._event(Event.TRANSPORT_INDICATION)
         self._unhold(Hold.TRANSPORT)
 

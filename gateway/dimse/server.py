@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -21,17 +21,19 @@ from gateway.dimse.admission import (
     Admitted,
     Rejected,
 )
+from gateway.dimse.known_hosts import KnownHosts
 from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.negotiation import Policy
 from gateway.dimse.pool import AssociationPool
 from gateway.dimse.services import OPERATIONS
+from gateway.dimse.slots import Slots
 from gateway.dimse.tls import server_context
 from gateway.model import AssociationFacts, Limits, Listener, Peer, Timers
+from gateway.network.accepting import Acceptor, Address, bind, host_of
 from gateway.ports import ConfigurationError, DataSetReceiver, Meter, NoMeter
 
 log = structlog.get_logger()
 
-BACKLOG = 512
 DEFAULT_TIMERS, DEFAULT_LIMITS, NO_METER = Timers(), Limits(), NoMeter()
 STRANGERS_MAY = frozenset({"echo", "store"})
 ANSWERED_BY_STATUS = frozenset({"find", "get", "move"})
@@ -52,6 +54,7 @@ class Server:
         meter: where associations and stores are counted.
         pool: lends associations for C-MOVE sub-operations, and is closed when the server has drained; made when None.
         keep_alive_s: a C-GET or C-MOVE that takes longer than this between two responses sends a Pending one.
+        is_known_host: whether known peers call from a host; their connections have room of their own.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Server:
         meter: Meter = NO_METER,
         pool: AssociationPool | None = None,
         keep_alive_s: float = KEEP_ALIVE_S,
+        is_known_host: Callable[[str], bool] = lambda host: False,
     ) -> None:
         self.handlers: Handlers = {event: (handler, tuple(*rest)) for event, handler, *rest in handlers}
         self.receiver = receiver
@@ -76,11 +80,14 @@ class Server:
         self.pool = pool if pool is not None else AssociationPool(ae_title, meter)
         self.keep_alive_s = keep_alive_s
         self._admission = admission
-        self._listeners: dict[str, tuple[Listener, asyncio.Server]] = {}
-        self._connections: set[AcceptedAssociation] = set()
+        self._listeners: dict[str, tuple[Listener, Acceptor]] = {}
+        self._connections: dict[AcceptedAssociation, str] = {}
+        """Every open connection, and the host that it came from."""
         self._joined: set[AcceptedAssociation] = set()
-        self._per_peer: Counter[tuple[str, str]] = Counter()
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._slots: Slots[AcceptedAssociation] = Slots(limits)
+        self._known_hosts = KnownHosts(is_known_host)
+        self._opening: dict[AcceptedAssociation, asyncio.Task[None]] = {}
+        """Connections that are being set up: their transport, or TLS."""
         self._is_draining = False
         self._emptied: asyncio.Future[None] | None = None
         operations = {operation.event: operation.service for operation in OPERATIONS.values()}
@@ -115,40 +122,83 @@ class Server:
         if listener.name in self._listeners:
             raise ConfigurationError(f"listener {listener.name!r} is open already")
         context = server_context(listener.tls) if listener.tls is not None else None
-        factory = functools.partial(self._connect, listener.name, context)
         try:
-            server = await asyncio.get_running_loop().create_server(
-                factory, listener.address or None, listener.port, backlog=BACKLOG
-            )
+            sockets = await bind(listener.address, listener.port)
         except OSError as error:
             text = f"listener {listener.name!r} cannot bind {listener.address}:{listener.port}: {error}"
             raise ConfigurationError(text) from error
-        self._listeners[listener.name] = (listener, server)
-        port = int(server.sockets[0].getsockname()[1])
-        log.info("listener_opened", listener=listener.name, address=listener.address, port=port)
-        return port
+        take = functools.partial(self._take, listener.name, context)
+        acceptor = Acceptor(sockets, take, on_shortage=functools.partial(self._short, listener.name))
+        self._listeners[listener.name] = (listener, acceptor)
+        log.info("listener_opened", listener=listener.name, address=listener.address, port=acceptor.port)
+        return acceptor.port
 
     async def close(self, name: str) -> None:
         """Stop the listener `name`; its associations go on. Raises KeyError."""
-        _, server = self._listeners.pop(name)
-        server.close()  # wait_closed() would wait for the associations, from Python 3.12.1 on
+        _, acceptor = self._listeners.pop(name)
+        acceptor.close()
         log.info("listener_closed", listener=name)
 
-    def _connect(self, listener: str, context: ssl.SSLContext | None) -> asyncio.BaseProtocol:
-        if len(self._connections) >= 2 * self.limits.associations + 64:
-            log.warning("connection_refused", listener=listener, connections=len(self._connections))
-            return _Refusal()
-        association = AcceptedAssociation(self, listener, self.limits.max_pdu_bytes)
-        self._connections.add(association)
-        return association if context is None else _Handshake(self, association, context)
+    # --- connections -----------------------------------------------------------------------------------------------
 
-    def start_handshake(
-        self, transport: asyncio.Transport, association: AcceptedAssociation, context: ssl.SSLContext
+    def _take(self, listener: str, context: ssl.SSLContext | None, connection: socket.socket, address: Address) -> None:
+        """A new connection; the oldest without an association makes room for it where there is none."""
+        host = host_of(address)
+        association = AcceptedAssociation(self, listener, self.limits.max_pdu_bytes)
+        self._connections[association] = host
+        self._enter_unassociated(association, host)
+        self.meter.count("gateway_connections_total", listener=listener)
+        task = asyncio.get_running_loop().create_task(self._set_up(association, context, connection))
+        self._opening[association] = task
+        task.add_done_callback(functools.partial(self._is_set_up, association, connection))
+
+    def _enter_unassociated(self, association: AcceptedAssociation, host: str, *, is_over: bool = False) -> None:
+        is_known = host in self._known_hosts
+        displaced = self._slots.enter(association, host, is_known=is_known, is_over=is_over)
+        if displaced is None:
+            return
+        log.warning(
+            "connection_displaced",
+            remote_host=self._connections.get(displaced, ""),
+            reason="it had no association, and a newer connection needed its place (limits.unassociated)",
+        )
+        self.meter.count("gateway_connections_displaced_total")
+        self._close(displaced)
+
+    def _close(self, association: AcceptedAssociation) -> None:
+        """Whatever it is at."""
+        task = self._opening.get(association)
+        if task is not None:
+            task.cancel()
+        association.close_now()
+
+    def _short(self, listener: str, error: OSError) -> None:
+        log.error(
+            "connections_not_accepted",
+            listener=listener,
+            reason=error.strerror or str(error),
+            advice="nothing is accepted for a moment; raise the limit of open files, or lower `limits`",
+        )
+        self.meter.count("gateway_accept_failures_total", listener=listener)
+
+    async def _set_up(
+        self, association: AcceptedAssociation, context: ssl.SSLContext | None, connection: socket.socket
     ) -> None:
-        """Off the accept path: a silent or slow client keeps nobody waiting."""
-        task = asyncio.get_running_loop().create_task(self._shake_hands(transport, association, context))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        """Give the association its transport. Off the accept path: a silent or slow client keeps nobody waiting."""
+        loop = asyncio.get_running_loop()
+        protocol = association if context is None else _BeforeTLS()
+        try:
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection)
+            if context is not None:
+                await self._shake_hands(transport, association, context)
+        except (OSError, asyncio.CancelledError):  # asyncio has closed the connection
+            self.closed(association)
+
+    def _is_set_up(self, association: AcceptedAssociation, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        del self._opening[association]
+        if task.cancelled():  # before it began: the connection is still ours
+            connection.close()
+            self.closed(association)
 
     async def _shake_hands(
         self, transport: asyncio.Transport, association: AcceptedAssociation, context: ssl.SSLContext
@@ -164,7 +214,9 @@ class Server:
                 ssl_shutdown_timeout=self.timers.tls_handshake_s,
             )
         except (OSError, asyncio.CancelledError) as error:
-            log.warning("tls_handshake_failed", remote_host=address[0] if address else "", reason=str(error))
+            if isinstance(error, OSError):
+                log.warning("tls_handshake_failed", remote_host=address[0] if address else "", reason=str(error))
+                self.meter.count("gateway_tls_handshakes_failed_total")
             transport.abort()
             self.closed(association)
             return
@@ -180,12 +232,9 @@ class Server:
         if self._is_draining:
             raise Rejected(TRANSIENT, PROVIDER_PRESENTATION, TEMPORARY_CONGESTION, "the gateway is stopping")
         admitted = self._admission(facts)
-        if len(self._joined) >= self.limits.associations:
-            text = f"{self.limits.associations} associations are open"
-            raise Rejected(TRANSIENT, PROVIDER_PRESENTATION, LOCAL_LIMIT_EXCEEDED, text)
-        if self._per_peer[facts.remote_host, facts.calling_ae_title] >= self.limits.associations_per_peer:
-            text = f"{self.limits.associations_per_peer} associations of this peer are open"
-            raise Rejected(TRANSIENT, PROVIDER_PRESENTATION, LOCAL_LIMIT_EXCEEDED, text)
+        objection = self._slots.associations.objection(facts, is_stranger=admitted.peer is None)
+        if objection:
+            raise Rejected(TRANSIENT, PROVIDER_PRESENTATION, LOCAL_LIMIT_EXCEEDED, objection)
         return admitted
 
     def policy(self, peer: Peer | None) -> Policy:
@@ -203,7 +252,10 @@ class Server:
         """An association is accepted."""
         facts = association.facts
         self._joined.add(association)
-        self._per_peer[facts.remote_host, facts.calling_ae_title] += 1
+        self._slots.leave(association)
+        self._slots.associations.joined(facts)
+        if facts.peer:
+            self._known_hosts.add(facts.remote_host)
         label = facts.peer or "(stranger)"
         self.meter.count("gateway_associations_total", direction="in", peer=label, result="accepted")
         self.meter.count("gateway_associations_open", 1, direction="in", peer=label)
@@ -212,15 +264,16 @@ class Server:
         """An accepted association ended."""
         facts = association.facts
         self._joined.discard(association)
-        key = (facts.remote_host, facts.calling_ae_title)
-        self._per_peer[key] -= 1
-        if not self._per_peer[key]:
-            del self._per_peer[key]
+        self._slots.associations.left(facts)
+        host = self._connections.get(association)
+        if host is not None and not association.is_closed:
+            self._enter_unassociated(association, host, is_over=True)
         self.meter.count("gateway_associations_open", -1, direction="in", peer=facts.peer or "(stranger)")
 
     def closed(self, association: AcceptedAssociation) -> None:
         """A connection is gone."""
-        self._connections.discard(association)
+        self._slots.leave(association)
+        self._connections.pop(association, None)
         if not self._connections and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
@@ -251,28 +304,13 @@ class Server:
 
     def abort_all(self) -> None:
         """Abort every association and close its connection."""
-        for task in list(self._handshakes):
-            task.cancel()
         for association in list(self._connections):
-            association.close_now()
+            self._close(association)
 
 
-class _Refusal(asyncio.Protocol):
-    """Too many connections: closed at once."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
-class _Handshake(asyncio.Protocol):
+class _BeforeTLS(asyncio.Protocol):
     """A connection whose first bytes belong to TLS."""
-
-    def __init__(self, server: Server, association: AcceptedAssociation, context: ssl.SSLContext) -> None:
-        self._server = server
-        self._association = association
-        self._context = context
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()
-        self._server.start_handshake(transport, self._association, self._context)

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "gateway"
 LAYERS = [
     {"model", "quantity", "regular_file", "without_codecs"},
     {"ports"},
-    {"routing", "dataset", "spool"},
+    {"routing", "dataset", "spool", "network"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {
         "web",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from gateway.dimse.message import encode
 from gateway.dimse.pdata import LAST
 from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
 from gateway.model import Associate, Limits, ProposedContext, Role, Timers
+from gateway.ports import NoMeter
 from tests.support.processes import GUARD_S
 from tests.unit.dimse.rig import (
     CT,
@@ -30,6 +32,18 @@ from tests.unit.dimse.rig import (
 )
 
 USER = encode_abort(0, 0)
+
+
+class Counting(NoMeter):
+    """Counters by name."""
+
+    def __init__(self) -> None:
+        self.totals: Counter[str] = Counter()
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+        self.totals[name] += int(amount)
+
+
 # --- release, abort, timers ---------------------------------------------------------------------------------------
 
 
@@ -194,12 +208,30 @@ async def test_a_peer_that_stops_reading_is_let_go() -> None:
         assert not running.server.associations
 
 
-async def test_too_many_connections_are_closed_at_once() -> None:
-    async with serving(limits=Limits(associations=1)) as running, contextlib.AsyncExitStack() as stack:
-        for _ in range(66):
-            await stack.enter_async_context(await Peer.connect(running.port))
-        surplus = await stack.enter_async_context(await Peer.connect(running.port))
-        assert await surplus.is_closed()
+async def test_silent_connections_make_room_for_new_ones() -> None:
+    """From the same host, with every place taken by connections that say nothing."""
+    limits = Limits(unassociated=8, unassociated_per_host=4)
+    meter = Counting()
+    async with serving(limits=limits, timers=SLOW, meter=meter) as running, contextlib.AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(await Peer.connect(running.port)) for _ in range(20)]
+        assert await silent[0].is_closed()
+        async with await Peer.associated(running.port) as honest:
+            honest.send(message(ECHO_ID, echo_command()))
+            assert (await honest.response())["Status"] == 0
+        assert meter.totals["gateway_connections_displaced_total"] >= 16
+
+
+async def test_associations_that_are_over_are_not_kept_for_ever() -> None:
+    """Rejected requestors that never close do not keep others out."""
+    limits = Limits(associations_per_peer=1, unassociated=8, unassociated_per_host=4)
+    async with serving(limits=limits, timers=SLOW) as running, contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(await Peer.associated(running.port))
+        for _ in range(20):
+            rejected = await stack.enter_async_context(await Peer.connect(running.port))
+            rejected.send(associate_rq())
+            assert (await rejected.pdu())[0] == 3
+        await stack.enter_async_context(await Peer.associated(running.port, calling="OTHER"))
+        assert len(running.server.associations) == 2
 
 
 async def test_a_drain_that_takes_too_long_aborts() -> None:

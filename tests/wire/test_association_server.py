@@ -92,6 +92,7 @@ async def test_what_is_measured() -> None:
         await until(lambda: not running.server.has_connections)
     assert open_now == 1
     assert {key: value for key, value in meter.counts.items() if value} == {
+        ("gateway_connections_total", "main"): 2,
         ("gateway_associations_total", "(stranger)", "in", "rejected"): 1,
         ("gateway_associations_total", "accepted", "ct", "in"): 1,
         ("gateway_associations_total", "ct", "in", "released"): 1,

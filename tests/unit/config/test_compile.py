@@ -92,7 +92,9 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
           http: {address: "[::1]:9090"}
           admit: known
           timers: {connect: 1 s, tls_handshake: 2 s, association: 500 ms, dimse: 1.5 min, idle: 1 h}
-          limits: {associations: 7, associations_per_peer: 3, max_pdu: 16384, command_size: 8 KiB, object_size: 2 GB}
+          limits:
+            {associations: 7, associations_of_strangers: 5, associations_per_host: 4, associations_per_peer: 3,
+             unassociated: 9, unassociated_per_host: 2, max_pdu: 16384, command_size: 8 KiB, object_size: 2 GB}
           drain: 0 s
           pid_file: var/gateway.pid
         unmatched: reject
@@ -108,7 +110,7 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
     assert settings.http == HTTP("::1", 9090)
     assert settings.admit == "known"
     assert settings.timers == Timers(1.0, 2.0, 0.5, 90.0, 3600.0)
-    assert settings.limits == Limits(7, 3, 16384, 8192, 2 * 10**9)
+    assert settings.limits == Limits(7, 3, 16384, 8192, 2 * 10**9, 5, 4, 9, 2)
     assert settings.drain_s == 0
     assert settings.pid_file == str(working_folder / "var/gateway.pid")
     assert table.unmatched == "reject"
