@@ -129,6 +129,11 @@ METRICS = (
     Metric(Counter, "gateway_find_partial_total", "C-FIND answers that went on without a source (`partial: accept`)."),
     Metric(
         Counter,
+        "gateway_find_values_replaced_total",
+        "Values in C-FIND answers that could not be written as they are: bytes that are no text, or too long.",
+    ),
+    Metric(
+        Counter,
         "gateway_source_queries_total",
         "Questions to sources by how they went (answered, failed, interrupted).",
         ("source", "outcome"),

@@ -1,86 +1,137 @@
 """Text of data sets: Specific Character Set (PS3.3 §C.12.1.1.2, PS3.5 §6.1) to and from Python text.
 
-The tables are pydicom's; decoding never raises and never warns, whatever the bytes are.
+All defined terms of that section are known. Decoding never raises and never warns, whatever the bytes are.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import filterfalse
 
-from pydicom import charset
+from gateway.dataset import code_extensions
+from gateway.dataset.code_extensions import ASCII, ONLY_ASCII, SETS, Active, CodeSet, Reader, decode_with
 
-Encodings = tuple[str, ...]
-"""Python codecs, the one for text without escape sequences first."""
+UNDECODABLE = code_extensions.UNDECODABLE
 
-DEFAULT: Encodings = ("iso8859",)
-"""ISO_IR 6; like pydicom, bytes above 127 are read as Latin-1 rather than lost."""
+_ALONE = {"ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk"}
+"""Character sets without code extensions (PS3.3 Table C.12-5): term → Python codec."""
 
-UNDECODABLE = "\ufffd"
-"""Stands for what cannot be decoded; writing it would make the loss a lasting one."""
+TERMS = (
+    "",
+    *_ALONE,
+    *(f"ISO_IR {number}" for number, sets in SETS.items() if sets[0].is_ascii),
+    *(f"ISO 2022 IR {number}" for number in SETS),
+)
+"""The defined terms; the empty one is the default repertoire, of which others are extensions."""
 
-_ESCAPED = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
-_TEXT_DELIMITERS = re.compile(rb"[\r\n\t\f\\]")
-_NAME_DELIMITERS = re.compile(rb"[\r\n\t\f\\^=]")
+_OTHER_NAMES = {
+    "UTF8": "ISO_IR 192",
+    "UNICODE": "ISO_IR 192",
+    "GB18030": "GB18030",
+    "GBK": "GBK",
+    "ISO2022GBK": "GBK",
+    "GB2312": "ISO 2022 IR 58",
+    "ASCII": "ISO_IR 6",
+    "LATIN1": "ISO_IR 100",
+    **{f"ISO8859{part}": f"ISO_IR {number}" for part, number in ((1, 100), (2, 101), (3, 109), (4, 110), (5, 144))},
+    **{f"ISO8859{part}": f"ISO_IR {number}" for part, number in ((6, 127), (7, 126), (8, 138), (9, 148), (15, 203))},
+}
+"""What writers call them, in capitals without spaces and dashes."""
+_TERM = re.compile(r"ISO(2022)?(?:IR)?(\d+)")
+
+_NAME_DELIMITERS = "\\^="
+_IN_PIECES = re.compile(r"([\\\r\n\t\f])")
+_NAME_IN_PIECES = re.compile(r"([\\^=\r\n\t\f])")
+
+
+@dataclass(frozen=True, slots=True)
+class Encodings:
+    """How text of one Specific Character Set is read and written.
+
+    `plain` is the codec of bytes without escape sequences, empty when G1 begins empty and other sets are declared.
+    `alone` is the codec of a set without code extensions, and `others` are the sets that escape sequences may name.
+    """
+
+    plain: str = "iso8859_1"
+    alone: str = ""
+    reading: Active = ONLY_ASCII
+    writing: Active = ONLY_ASCII
+    others: tuple[CodeSet, ...] = ()
+    guesses: tuple[str, ...] = ()
+
+
+DEFAULT = Encodings()
+"""ISO_IR 6; bytes above 127 are read as Latin-1 rather than lost."""
 
 
 @lru_cache(maxsize=256)
 def encodings(names: tuple[str, ...]) -> Encodings:
-    """The codecs of a Specific Character Set's values; unknown ones are left out."""
-    known = [charset.python_encoding[name] for name in map(_canonical, names) if name in charset.python_encoding]
-    if len(known) > 1 and any(_canonical(name) in charset.STAND_ALONE_ENCODINGS for name in names):
-        return (known[0],) if _canonical(names[0]) in charset.STAND_ALONE_ENCODINGS else tuple(known)
-    return tuple(known) or DEFAULT
+    """How text is read and written with these values of Specific Character Set; unknown ones count as empty."""
+    terms = [term if term in TERMS else "" for term in map(_canonical, names)]
+    if not any(terms):
+        return DEFAULT
+    if terms[0] in _ALONE:
+        return Encodings(_ALONE[terms[0]], _ALONE[terms[0]])
+    declared = [SETS[term.rpartition(" ")[2]] if term and term not in _ALONE else () for term in terms]
+    first = declared[0]
+    g0 = first[0] if first and first[0].is_ascii else ASCII
+    g1 = next((one for one in first if one.is_g1), None)
+    is_multi_byte = any(one.width == 2 for one in first)
+    extensions = declared if len(declared) > 1 or is_multi_byte else []
+    others = [one for some in extensions for one in some if not one.is_ascii]
+    guesses = [_ALONE[term] for term in terms if term in _ALONE] + [one.codec for one in others if not one.prefix]
+    plain = g1.codec if g1 is not None else "" if guesses else DEFAULT.plain
+    return Encodings(
+        plain,
+        "",
+        Active(g0, g1),
+        Active(g0, None if is_multi_byte else g1),
+        tuple(dict.fromkeys(others)),
+        tuple(guesses),
+    )
 
 
 def unknown(names: tuple[str, ...]) -> str:
     """The first of a Specific Character Set's values that nobody knows; empty when all are known."""
-    return next((name for name in names if _canonical(name) not in charset.python_encoding), "")
+    return next((name for name in names if _canonical(name) not in TERMS), "")
 
 
 def is_stand_alone(name: str) -> bool:
     """True for character sets that cannot be combined with others by escape sequences (PS3.3 Table C.12-5)."""
-    return _canonical(name) in charset.STAND_ALONE_ENCODINGS
+    return _canonical(name) in _ALONE
 
 
 def _canonical(name: str) -> str:
-    """Writers confuse ``ISO IR 100``, ``ISO_IR_100`` and ``ISO-IR 100``."""
+    """The defined term that a writer meant: ``ISO IR 100``, ``ISO_IR_100``, ``ISO-IR 100``, ``iso_ir 100`` and the like
+    are one."""
     name = name.strip(" \0")
-    match = re.fullmatch(r"(ISO)[ _-](?:(2022)[ _-])?IR[ _-]?(\d+)", name)
+    if name in TERMS:
+        return name
+    compact = re.sub(r"[-_ .]", "", name.upper())
+    if compact in _OTHER_NAMES:
+        return _OTHER_NAMES[compact]
+    match = _TERM.fullmatch(compact)
     if match is None:
         return name
-    return f"ISO 2022 IR {match[3]}" if match[2] else f"ISO_IR {match[3]}"
+    terms = (f"ISO 2022 IR {match[2]}", f"ISO_IR {match[2]}")
+    return next((term for term in (terms if match[1] else terms[::-1]) if term in TERMS), name)
 
 
-def decode(raw: bytes, codecs: Encodings, *, is_name: bool = False) -> str:
-    """The text of `raw`; what cannot be decoded becomes U+FFFD."""
-    if raw.isascii() and b"\x1b" not in raw:
+def decode(raw: bytes, codecs: Encodings, *, is_name: bool = False, is_multiple: bool = True) -> str:
+    """The text of `raw`; what cannot be decoded becomes U+FFFD.
+
+    `is_name` is for person names, whose components are delimited as well; `is_multiple` is false for VRs that hold one
+    value, in which a backslash is an ordinary character.
+    """
+    has_escapes = b"\x1b" in raw
+    if not has_escapes and raw.isascii():
         return raw.decode("ascii")
-    if b"\x1b" not in raw:
-        return _decode(raw, codecs[0])
-    delimiters = _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS
-    return "".join(_decode_escaped(piece, codecs, delimiters) for piece in _ESCAPED.findall(raw))
-
-
-def _decode_escaped(piece: bytes, codecs: Encodings, delimiters: re.Pattern[bytes]) -> str:
-    if not piece.startswith(b"\x1b"):
-        return _decode(piece, codecs[0])
-    length = 4 if piece.startswith((b"\x1b$(", b"\x1b$)")) else 3
-    codec = charset.CODES_TO_ENCODINGS.get(piece[:length])
-    if codec is None:
-        return _decode(piece, codecs[0])
-    if codec in charset.handled_encodings:
-        return _decode(piece, codec)
-    text = piece[length:]
-    delimiter = delimiters.search(text)
-    if delimiter is None:
-        return _decode(text, codec)
-    return _decode(text[: delimiter.start()], codec) + _decode(text[delimiter.start() :], codecs[0])
-
-
-def _decode(raw: bytes, codec: str) -> str:
-    return raw.decode(codec, errors="replace")
+    if not has_escapes and codecs.plain:
+        return decode_with(codecs.plain, raw)
+    delimiters = _NAME_DELIMITERS if is_name else "\\" if is_multiple else ""
+    return Reader(raw, codecs.reading, codecs.alone, codecs.guesses, delimiters).text()
 
 
 def encode(text: str, codecs: Encodings, *, is_name: bool = False) -> bytes:
@@ -89,39 +140,15 @@ def encode(text: str, codecs: Encodings, *, is_name: bool = False) -> bytes:
     Raises:
         UnicodeError: the character set has no way to write it.
     """
+    if "\x1b" in text:
+        raise UnicodeError("an escape character is no text")
     if text.isascii():
         return text.encode("ascii")
-    if len(codecs) == 1:
-        encoded = _encode_alone(text, codecs[0])
+    if codecs.alone:
+        encoded = text.encode(codecs.alone)
     else:
-        pieces = re.split(r"([\^=\\\r\n\t\f])" if is_name else r"([\\\r\n\t\f])", text)
-        encoded = b"".join(_encode_extended(piece, codecs) for piece in pieces)
+        pieces: Sequence[str] = (_NAME_IN_PIECES if is_name else _IN_PIECES).split(text)
+        encoded = b"".join(code_extensions.write(piece, codecs.writing, codecs.others) for piece in pieces)
     if decode(encoded, codecs, is_name=is_name) != text:
         raise UnicodeError("the character set cannot write it")
     return encoded
-
-
-def _encode_alone(text: str, codec: str) -> bytes:
-    if codec == DEFAULT[0]:
-        raise UnicodeError("only ASCII can be written without a Specific Character Set")
-    return text.encode(codec)
-
-
-def _encode_extended(text: str, codecs: Encodings) -> bytes:
-    """Code extensions (PS3.5 §6.1.2.5); pydicom chooses the escape sequences."""
-    if text.isascii():
-        return text.encode("ascii")
-    for character in filterfalse(str.isascii, text):
-        is_in_default = _has(character, DEFAULT[0]) and DEFAULT[0] in codecs  # would go out as a bare Latin-1 byte
-        if is_in_default or not any(_has(character, codec) for codec in codecs):
-            raise UnicodeError("the character set cannot write it")
-    return bytes(charset.encode_string(text, list(codecs)))
-
-
-@lru_cache(maxsize=4096)
-def _has(character: str, codec: str) -> bool:
-    try:
-        character.encode(codec)
-    except UnicodeError:
-        return False
-    return True

@@ -33,7 +33,7 @@ def texts(raw: bytes, vr: str, codecs: charset.Encodings, *, is_big_endian: bool
         order = ">" if is_big_endian else "<"
         return tuple(f"{group:04X}{element:04X}" for group, element in _unpack(order + "HH", raw))
     codecs = codecs if vr in IN_CHARACTER_SET or vr == "UN" else charset.DEFAULT
-    text = charset.decode(raw, codecs, is_name=vr == "PN")
+    text = charset.decode(raw, codecs, is_name=vr == "PN", is_multiple=vr not in TEXT_WITH_BACKSLASH)
     if vr in TEXT_WITH_BACKSLASH:
         text = text.rstrip(" \0")
         return (text,) if text else ()

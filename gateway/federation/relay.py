@@ -34,6 +34,8 @@ class Answer:
     identifier: bytes
     attributes: Attributes
     status: int
+    replaced: int = 0
+    """Values that could not be written as they are (`IdentifierEncoder.replaced`)."""
 
 
 async def relay(sources: Sources, peer: Peer, request: Relayed, *, limit_s: float) -> AsyncGenerator[Answer]:
@@ -86,4 +88,6 @@ async def _answers(
             attributes = decoded(peer, response)
             unreadable += attributes is None
             if attributes is not None:
-                yield Answer(response.identifier if is_same else encode(attributes), attributes, response.status)
+                before = encode.replaced
+                encoded = response.identifier if is_same else encode(attributes)
+                yield Answer(encoded, attributes, response.status, encode.replaced - before)

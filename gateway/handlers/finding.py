@@ -96,3 +96,10 @@ def tell(event: Event, name: str, **fields: object) -> None:
         association=event.facts.association_id,
         **fields,
     )
+
+
+def tell_replaced(event: Event, desk: QueryDesk, count: int) -> None:
+    """Count and log the values of an answer that could not be written as they are; `count` may be 0."""
+    if count:
+        desk.meter.count("gateway_find_values_replaced_total", count)
+        tell(event, "find_values_replaced", values=count)

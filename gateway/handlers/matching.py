@@ -19,7 +19,7 @@ from gateway.federation.hidden import Veil
 from gateway.federation.seen import Search, Seen, veiled
 from gateway.federation.side_by_side import Ask
 from gateway.federation.sources import Asked, sources_of
-from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measured, stopped_by_cancel, tell
+from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measured, stopped_by_cancel, tell, tell_replaced
 from gateway.model import Attributes, Peer, Value
 from gateway.query.attributes import (
     INSTANCE_AVAILABILITY,
@@ -56,9 +56,13 @@ async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
         tell(event, "find_refused", status=f"0x{error.dimse_status:04X}", reason=str(error))
         yield final(error.dimse_status, str(error), error.offending_elements), None
         return
-    async with aclosing(_Matching(event, desk, table, identifier, search, options).answers()) as answers:
-        async for answer in answers:
-            yield answer
+    found = _Matching(event, desk, table, identifier, search, options)
+    try:
+        async with aclosing(found.answers()) as answers:
+            async for answer in answers:
+                yield answer
+    finally:
+        tell_replaced(event, desk, found.values_replaced)
 
 
 class _Matching:
@@ -84,6 +88,11 @@ class _Matching:
         self._search = veiled(identifier, search, options, veil) if veil.is_drawn else search
         self._responses = _Responses(event, table, identifier, search)
         self._given = 0
+
+    @property
+    def values_replaced(self) -> int:
+        """Values of the answer so far that could not be written as they are."""
+        return self._responses.values_replaced
 
     async def answers(self) -> AsyncGenerator[Yielded]:
         """Matches, then the final status where it is not Success."""
@@ -206,6 +215,10 @@ class _Responses:
             QUERY_RETRIEVE_LEVEL: (query.level.value,),
             RETRIEVE_AE_TITLE: (event.facts.called_ae_title or table.settings.ae_title,),
         }
+
+    @property
+    def values_replaced(self) -> int:
+        return self._encode.replaced
 
     def encoded(self, attributes: Attributes) -> bytes:
         """One match."""

@@ -13,7 +13,7 @@ from gateway.federation.federated import Federated, one_by_one
 from gateway.federation.relay import Answer, Relayed, relay
 from gateway.federation.services import BY_SOP_CLASS, SERVICES
 from gateway.federation.sources import asked_for
-from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measured, stopped_by_cancel, tell
+from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measured, stopped_by_cancel, tell, tell_replaced
 from gateway.model import Peer
 from gateway.query.identifier import read_identifier
 from gateway.routing.table import RoutingTable
@@ -39,7 +39,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     federated = Federated({rank: peer.name for rank, peer in enumerate(peers)}, desk.background)
     asks = {rank: _Ask(desk, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
     seen: set[tuple[str, ...]] = set()
-    given = 0
+    given = replaced = 0
     async with aclosing(federated.everything(asks)) as answers, stopped_by_cancel(event, federated):
         async for _, answer in answers:
             identity = service.identity(answer.attributes)
@@ -49,13 +49,18 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
                 seen.add(identity)
             if settings.limit and given == settings.limit:
                 tell(event, "find_cut", limit=settings.limit)
+                tell_replaced(event, desk, replaced)
                 if settings.partial != "accept":
                     yield final(TOO_MANY, f"more than {settings.limit} matches; the first ones were sent"), None
                 return
             given += 1
+            replaced += answer.replaced
             yield answer.status, answer.identifier
             if service.is_at_most_one:
-                return
+                break
+    tell_replaced(event, desk, replaced)
+    if given and service.is_at_most_one:
+        return
     if federated.failures and not event.is_cancelled:
         yield failed(event, desk, federated.failures, settings.partial), None
 

@@ -5,6 +5,7 @@ Values are text in Unicode; the character set is a matter of the bytes alone.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,6 +24,9 @@ MAX_BYTES = 4 * 1024**2
 """An identifier beyond this is refused; 50 000 UIDs fit in."""
 MAX_DEPTH = 16
 """Sequences inside each other."""
+
+_NOT_TEXT = re.compile("[\x1b\ud800-\udfff" + charset.UNDECODABLE + "]")
+"""What no character set writes: bytes that could not be decoded, and what is no character."""
 
 UTF_8 = ("ISO_IR 192",)
 LATIN_1 = ("ISO_IR 100",)
@@ -136,6 +140,9 @@ def _head(tag: int, encoding: Encoding) -> _Head:
 class IdentifierEncoder:
     """Writes identifiers in one transfer syntax, in the character set asked for, or a larger one where it must.
 
+    `replaced` counts the values that went out otherwise than they are: with ``?`` for what could not be decoded or may
+    not stand in their VR, or empty since their VR cannot hold them.
+
     Args:
         character_sets: Specific Character Set; () for none in particular.
         is_always_declared: they are written also where no value needs them: of a request, they say what answers may
@@ -147,6 +154,8 @@ class IdentifierEncoder:
     ) -> None:
         self._encoding = encodings_of(transfer_syntax_uid)[0]
         self._is_deflated = transfer_syntax_uid in DEFLATED
+        self.replaced = 0
+        self._replaced_in_this = 0
         asked = tuple(character_sets)
         wanted = [asked] if any(asked) and asked != ("ISO_IR 6",) else []
         self._declared = self._text(SPECIFIC_CHARACTER_SET, asked) if wanted and is_always_declared else b""
@@ -156,21 +165,26 @@ class IdentifierEncoder:
         """The encoded identifier, elements in order of tags. Specific Character Set is set as it is needed, whatever
         stands in `attributes`; a value that its VR cannot hold goes out empty."""
         try:
-            encoded = self._elements(attributes, charset.DEFAULT, self._declared)
+            encoded = self._identifier(attributes, charset.DEFAULT, self._declared)
         except UnicodeError:
             encoded = self._beyond_ascii(attributes)
+        self.replaced += self._replaced_in_this
         return deflate([encoded]) if self._is_deflated else encoded
 
     def _beyond_ascii(self, attributes: Attributes) -> bytes:
         for names in self._character_sets:
             try:
-                return self._elements(attributes, charset.encodings(names), self._text(SPECIFIC_CHARACTER_SET, names))
+                return self._identifier(attributes, charset.encodings(names), self._text(SPECIFIC_CHARACTER_SET, names))
             except UnicodeError:
                 continue
         raise AssertionError("UTF-8 writes everything")
 
     def _text(self, tag: int, values: tuple[str, ...]) -> bytes:
         return self._element(tag, values, charset.DEFAULT)
+
+    def _identifier(self, attributes: Attributes, codecs: charset.Encodings, character_set: bytes) -> bytes:
+        self._replaced_in_this = 0
+        return self._elements(attributes, codecs, character_set)
 
     def _elements(self, attributes: Attributes, codecs: charset.Encodings, character_set: bytes) -> bytes:
         pieces = [
@@ -193,19 +207,25 @@ class IdentifierEncoder:
         try:
             return head.tag_and_vr + head.length.pack(len(raw)) + raw
         except struct.error:  # more than 65534 bytes where the length has 16 bits
+            self._replaced_in_this += 1
             return head.tag_and_vr + head.length.pack(0)
 
     def _encoded(self, head: _Head, value: Value, codecs: charset.Encodings) -> bytes:
         if not head.is_text:
-            return _numbers(head.vr, value, is_big_endian=self._encoding.is_big_endian)
+            numbers = _numbers(head.vr, value, is_big_endian=self._encoding.is_big_endian)
+            self._replaced_in_this += not numbers and any(value)
+            return numbers
         text = value[0] if len(value) == 1 else "\\".join(str(each) for each in value)
         assert isinstance(text, str)
-        if text.isascii():
-            raw = text.encode("ascii")
-        elif head.vr not in IN_CHARACTER_SET:
+        if head.vr not in IN_CHARACTER_SET:
             raw = text.encode("ascii", "replace")
+            self._replaced_in_this += not text.isascii()
+        elif text.isascii() and "\x1b" not in text:
+            raw = text.encode("ascii")
         else:
-            raw = charset.encode(text.replace("\ufffd", "?"), codecs, is_name=head.vr == "PN")
+            writable = _NOT_TEXT.sub("?", text)
+            self._replaced_in_this += writable != text
+            raw = charset.encode(writable, codecs, is_name=head.vr == "PN")
         return raw if len(raw) % 2 == 0 else raw + head.padding
 
     def _sequence(self, head: _Head, value: Value, codecs: charset.Encodings) -> bytes:

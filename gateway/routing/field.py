@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import NewType
 
 from pydicom._uid_dict import UID_dictionary
-from pydicom.charset import python_encoding
 
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of
@@ -240,9 +239,9 @@ def character_set(text: str) -> CharacterSet:
     """Raises ValueError for a term that nobody knows (PS3.3 §C.12.1.1.2). The empty one is the default repertoire, of
     which others are extensions."""
     term = text.strip().upper()
-    if term and (charset.unknown((term,)) or term not in python_encoding):
+    if term not in charset.TERMS:
         meant = _CHARACTER_SETS.get(re.sub("[-_ ]", "", term))
-        near = f" (did you mean {meant!r}?)" if meant else did_you_mean(text, filter(None, python_encoding))
+        near = f" (did you mean {meant!r}?)" if meant else did_you_mean(text, filter(None, charset.TERMS))
         raise ValueError(f"unknown character set {text!r}{near}")
     if term == "ISO_IR 6":
         raise ValueError("ISO_IR 6 is the default repertoire, which (0008,0005) cannot name; use ISO_IR 192")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from io import BytesIO
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -128,3 +129,30 @@ def test_what_is_nested_too_deep_is_refused() -> None:
 def test_a_value_that_its_vr_cannot_hold_goes_out_empty() -> None:
     encoded = IdentifierEncoder(EXPLICIT)(attributes(Rows="many", PatientComments="x" * 70000))
     assert read_identifier(encoded, EXPLICIT) == attributes(Rows="", PatientComments="")
+
+
+ODD_TEXTS: dict[str, tuple[dict[str, Any], str, str, int]] = {
+    # attributes, PatientName in the answer, its character set, values replaced
+    "undecodable": ({"PatientName": "M\ufffdller"}, "M?ller", "", 1),
+    "undecodable beside others": ({"PatientName": "Mü\ufffdler", "PatientID": "ł"}, "Mü?ler", "ISO_IR 192", 1),
+    "an escape sequence": ({"PatientName": "Zhang=\x1b$)A张"}, "Zhang=?$)A张", "ISO_IR 192", 1),
+    "half a character": ({"PatientName": "A\ud800"}, "A?", "", 1),
+    "a code that is not ASCII": ({"PatientName": "A", "Modality": "CÜ"}, "A", "", 1),
+    "too long": ({"PatientName": "A", "PatientID": "x" * 70_000}, "A", "", 1),
+    "no number": ({"PatientName": "A", "Rows": "many"}, "A", "", 1),
+    "three of them": ({"PatientName": "\ufffd", "PatientID": "\ufffd", "Rows": "many", "Columns": "7"}, "?", "", 3),
+    "none": ({"PatientName": "Zhang=张"}, "Zhang=张", "ISO_IR 192", 0),
+}
+
+
+@pytest.mark.parametrize("name", ODD_TEXTS)
+def test_what_cannot_be_written_is_replaced_and_counted(name: str) -> None:
+    given, patient_name, character_set, replaced = ODD_TEXTS[name]
+    encode = IdentifierEncoder(EXPLICIT, ("ISO_IR 100",))
+    dataset = decoded(encode(attributes(StudyInstanceUID="1.2.3", **given)), EXPLICIT)
+    assert str(dataset.PatientName) == patient_name
+    assert dataset.StudyInstanceUID == "1.2.3"
+    assert dataset.get("SpecificCharacterSet", "") == character_set
+    assert encode.replaced == replaced
+    encode(attributes(PatientName="next"))
+    assert encode.replaced == replaced
