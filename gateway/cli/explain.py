@@ -16,6 +16,7 @@ from gateway.explaining.as_json import as_json
 from gateway.explaining.text import answer_lines
 from gateway.life import exit_code
 from gateway.model import AssociationFacts
+from gateway.plain_text import printable
 from gateway.ports import DeliveryFilter, GatewayError
 from gateway.rehearsal import staged
 from gateway.routing.table import RoutingTable
@@ -109,12 +110,12 @@ async def _explain(
             if isinstance(subject, explaining.Unexplained):
                 tally.skip(subject)
                 if tally.unexplained_count <= max(limit, 1):
-                    click.echo(f"gateway: {subject.name}: {subject.reason}", err=True)
+                    click.echo(printable(f"gateway: {subject.name}: {subject.reason}"), err=True)
                 continue
             answer = await explaining.explain(stage, subject, with_values=with_values)
             tally.add(answer)
             if tally.objects <= limit and is_text:
-                click.echo("\n".join(answer_lines(answer, with_values=with_values)))
+                click.echo("\n".join(map(printable, answer_lines(answer, with_values=with_values))))
             elif tally.objects <= limit:
                 shown.append(answer)
     if not is_text:

@@ -19,6 +19,7 @@ from gateway.dataset.dictionary import name_of
 from gateway.inquiry import Inquirer, Inquiry, Places
 from gateway.life import logs
 from gateway.model import AttributePath, Attributes, Item, QueryLevel, QueryRoot, Value
+from gateway.plain_text import printable
 from gateway.ports import GatewayError
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET, UNIQUE
 from gateway.query.compile import LEVELS_OF_ROOT
@@ -112,7 +113,7 @@ def find(
         fail(str(error))
     _show(answers, columns, form)
     for failure in inquirer.failures:
-        click.echo(f"{failure.source}: {failure.reason}", err=True)
+        click.echo(f"{failure.source}: {printable(failure.reason)}", err=True)
     if inquirer.failures:
         fail(f"incomplete: {count(len(inquirer.failures), 'place')} did not answer")
 
@@ -181,7 +182,7 @@ def _show(answers: Sequence[Attributes], columns: Sequence[AttributePath], form:
         return
     if answers:
         heads = [name_of(path.tag) for path in columns]
-        click.echo(table(heads, [[_printable(_texts(answer, path)) for path in columns] for answer in answers]))
+        click.echo(table(heads, [[_texts(answer, path) for path in columns] for answer in answers]))
     click.echo(count(len(answers), "answer"), err=True)
 
 
@@ -195,11 +196,6 @@ def _texts(answer: Attributes, path: AttributePath) -> str:
 
 def _items(value: Value) -> list[Item]:
     return [item for item in value if not isinstance(item, str)]
-
-
-def _printable(text: str) -> str:
-    """Peers' texts do not command terminals."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _as_json(answer: Attributes) -> dict[str, Any]:

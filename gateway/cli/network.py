@@ -16,6 +16,7 @@ from gateway.cli.options import fail, peer_named, rules_option
 from gateway.cli.render import count, size
 from gateway.life import exit_code
 from gateway.model import Peer
+from gateway.plain_text import printable
 from gateway.ports import GatewayError
 
 CALLING = click.option(
@@ -61,7 +62,7 @@ def send(peer: str, paths: tuple[Path, ...], rules: Path, calling_ae: str, calle
 
     def skip(path: Path, reason: str) -> None:
         skipped.append(path)
-        click.echo(f"not sent: {path}: {reason.removeprefix(f'{path} ')}", err=True)
+        click.echo(printable(f"not sent: {path}: {reason.removeprefix(f'{path} ')}"), err=True)
 
     files = list(scu.find_files(paths, skip))
     if not files:
@@ -88,7 +89,7 @@ def _summary(peer: Peer, results: list[scu.Sent], skipped: list[Path]) -> None:
         status = "no answer" if sent.status is None else f"0x{sent.status:04X}"
         reason = f": {sent.reason}" if sent.reason else ""
         word = "stored with a warning" if sent.is_stored else "failed"
-        click.echo(f"{word}: {sent.path}: {status}{reason}", err=True)
+        click.echo(printable(f"{word}: {sent.path}: {status}{reason}"), err=True)
     if len(notable) > MOST_SHOWN:
         click.echo(f"and {len(notable) - MOST_SHOWN} more", err=True)
     click.echo(

@@ -13,6 +13,7 @@ import click
 from gateway.config import Loaded, load
 from gateway.life import exit_code
 from gateway.model import Peer, Problem, Settings
+from gateway.plain_text import printable
 from gateway.quantity import duration_s, host_and_port
 from gateway.routing.table import RoutingTable
 
@@ -82,7 +83,7 @@ def show_problems(problems: tuple[Problem, ...]) -> None:
 
 def fail(message: str, code: int = exit_code.FAILURE) -> NoReturn:
     """Say why, and exit."""
-    click.echo(f"gateway: {message}", err=True)
+    click.echo(f"gateway: {printable(message)}", err=True)
     raise SystemExit(code)
 
 

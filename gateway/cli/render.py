@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gateway.plain_text import printable
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns as wide as they need to be."""
-    cells = [tuple(heads), *(tuple(str(cell) for cell in row) for row in rows)]
+    """Columns as wide as they need to be; what peers and objects say commands no terminal."""
+    cells = [tuple(heads), *(tuple(printable(str(cell)) for cell in row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells

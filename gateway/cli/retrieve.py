@@ -18,6 +18,7 @@ from gateway.cli.render import count
 from gateway.dimse.responses import Response
 from gateway.life import exit_code, logs
 from gateway.model import Peer, QueryLevel, QueryRoot
+from gateway.plain_text import printable
 from gateway.ports import GatewayError
 from gateway.query.attributes import LEVELS, UNIQUE
 from gateway.retrieval import Wanted
@@ -138,10 +139,10 @@ def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_
 
 
 def _summary(peer: Peer, final: Response, what: str) -> None:
-    status, comment = f"0x{final.status:04X}", _printable(final.error_comment)
+    status, comment = f"0x{final.status:04X}", printable(final.error_comment)
     failed = final.failed_sop_instance_uids
     for uid in failed[:MOST_SHOWN]:
-        click.echo(f"failed: {_printable(uid)}", err=True)
+        click.echo(f"failed: {printable(uid)}", err=True)
     if len(failed) > MOST_SHOWN:
         click.echo(f"and {len(failed) - MOST_SHOWN} more", err=True)
     warnings = f", {final.warning} with a warning" if final.warning else ""
@@ -151,11 +152,6 @@ def _summary(peer: Peer, final: Response, what: str) -> None:
     )
     if final.status != 0:
         raise SystemExit(exit_code.FAILURE)
-
-
-def _printable(text: str) -> str:
-    """Peers' texts do not command terminals."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 @contextmanager

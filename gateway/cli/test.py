@@ -12,6 +12,7 @@ import click
 from gateway import rule_tests
 from gateway.cli.options import fail, rules_argument, show_problems
 from gateway.life import exit_code
+from gateway.plain_text import printable
 from gateway.rule_tests import report
 
 
@@ -43,7 +44,7 @@ def test(rules: Path, keyword: str, show_values: bool, form: str) -> None:
     elif form == "junit":
         click.echo(report.junit(files, with_values=show_values))
     else:
-        click.echo("\n".join(report.text(files, with_values=show_values)))
+        click.echo("\n".join(map(printable, report.text(files, with_values=show_values))))
     if not files:
         fail(f"{rules}: there is no `*.test.yaml`")
     if not report.summary(files).is_good:

@@ -110,7 +110,10 @@ class Picture:
             min(image.rows, image.columns, image.samples) < 1
             or not 1 <= image.bits_stored <= image.bits_allocated <= 64
         ):
-            raise Refusal(f"the pixel data cannot be converted: its attributes make no sense ({image})")
+            raise Refusal(
+                f"the pixel data cannot be converted: its attributes make no sense ({image.rows} rows, {image.columns} "
+                f"columns, {image.samples} samples, {image.bits_stored} of {image.bits_allocated} bits)"
+            )
         return image
 
     def around(self) -> tuple[memoryview, memoryview]:

@@ -11,6 +11,7 @@ from gateway.dataset.elements import Element
 from gateway.dataset.level import EncodedLevel, Pieces
 from gateway.dataset.rewrite import Path, effective_vr, walked
 from gateway.dataset.value import IN_CHARACTER_SET, texts
+from gateway.plain_text import shown_code
 from gateway.ports import Recode, Refusal
 
 _PAD = " \0"
@@ -85,7 +86,7 @@ class _Recoding:
                 )
         unknown = charset.unknown(names)
         if unknown:
-            raise Refusal(f"{name_of(element.tag)} is in an unknown character set ({unknown!r})")
+            raise Refusal(f"{name_of(element.tag)} is in an unknown character set ({shown_code(unknown)})")
         text = charset.decode(raw, charset.encodings(names), is_name=is_name)
         if charset.UNDECODABLE in text:
             raise Refusal(f"{name_of(element.tag)} is not in the object's Specific Character Set ({names[0]})")

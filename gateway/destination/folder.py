@@ -73,12 +73,9 @@ class FolderDestination:
         try:
             return self._put(path, head, outbound)
         except OSError as error:
-            why = f"under {root}: {error.strerror or type(error).__name__}"
-            return Deferred(
-                f"cannot write {path} {why}",
-                is_destination_down=error.errno in FULL,
-                log_reason=f"cannot write {why}",  # templates put patients into paths
-            )
+            # The path below the root is made of the object's values: it stands in no reason.
+            reason = f"cannot write a file under {root}: {error.strerror or type(error).__name__}"
+            return Deferred(reason, is_destination_down=error.errno in FULL)
 
     def _put(self, path: PurePosixPath, head: bytes, outbound: Outbound) -> Outcome:
         os.makedirs(self._folder.root, exist_ok=True)
@@ -89,7 +86,7 @@ class FolderDestination:
                 if settled:
                     self._make_durable(folder, path.name)
                 if settled is not None and (settled or self._folder.on_conflict == "keep"):
-                    return self._kept(path, is_same=settled)
+                    return self._kept(is_same=settled)
             temporary = _write_temporary(folder, head, outbound.body)
             try:
                 return self._name(folder, temporary, path, outbound.body)
@@ -112,7 +109,7 @@ class FolderDestination:
             if _existing(folder, name, body):
                 self._make_durable(folder, name)
                 return Delivered()
-        return self._kept(path, is_same=False)
+        return self._kept(is_same=False)
 
     def _make_durable(self, folder: int, name: str) -> None:
         """A file that is there already: whoever wrote it may have been killed, or failed, before it was on disk."""
@@ -123,10 +120,10 @@ class FolderDestination:
             os.close(descriptor)
         self._sync(folder)
 
-    def _kept(self, path: PurePosixPath, *, is_same: bool) -> Outcome:
+    def _kept(self, *, is_same: bool) -> Outcome:
         if is_same:
             return Delivered()
-        return Refused(f"{path} under {self._folder.root} is there already with other content, and is kept")
+        return Refused(f"a file of this name with other content is under {self._folder.root} already, and is kept")
 
 
 def _head(outbound: Outbound) -> bytes:

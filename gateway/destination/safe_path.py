@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os.path
 import re
+import unicodedata
 from datetime import datetime
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -18,13 +19,24 @@ MAX_NAME_BYTES = 200
 """Of one file or folder name; file systems take 255, and numbers and suffixes must still fit."""
 MAX_PATH_BYTES = 3000
 """Of the whole path below the root; Linux takes 4096 in all."""
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\]+")
+_SEPARATORS = re.compile(r"[\x00-\x1f\x7f/\\]+")
 """Separators (also Windows's, for shares) and control characters."""
+_SPECIAL = re.compile(r"""[\x00-\x1f\x7f/\\<>:"'|?*$`;&]+""")
+"""Also what Windows and its shares refuse in names, and what a shell acts upon in a script without quotes."""
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that hide or turn text around, such as U+202E."""
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])[ ]*(\..*)?", re.IGNORECASE | re.DOTALL)
+"""Names of devices under Windows, whatever stands behind the first dot."""
 
 
 def safe_value(text: str) -> str:
-    """A value as part of one name: separators and control characters become `_`; no leading dots."""
-    text = _UNSAFE.sub("_", text.strip())
+    """A value as part of one name: what separates, hides, or means something to Windows or a shell becomes `_`; no
+    leading dots."""
+    seen = "".join("\0" if unicodedata.category(char) in _UNSEEN else char for char in text.strip())
+    return _without_leading_dots(_SPECIAL.sub("_", seen))
+
+
+def _without_leading_dots(text: str) -> str:
     bare = text.lstrip(".")
     return bare if bare == text else f"_{bare}"
 
@@ -104,7 +116,13 @@ def relative_path(rendered: str, root: str) -> PurePosixPath:
 
 
 def _safe_name(name: str) -> str:
-    name = safe_value(name)
+    """`name` without separators, bounded, and no device, option or home folder; without dots or spaces at its end,
+    which Windows drops."""
+    name = _without_leading_dots(_SEPARATORS.sub("_", name.strip()))
+    bare = name.rstrip(". ")
+    name = name if bare == name else f"{bare}_"
+    if name.startswith(("-", "~")) or _DEVICES.fullmatch(name):
+        name = f"_{name}"
     raw = name.encode("utf-8", "replace")
     if len(raw) <= MAX_NAME_BYTES:
         return raw.decode()

@@ -6,11 +6,12 @@ import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, Literal, TextIO
 
 import structlog
 
+from gateway.plain_text import printable, shown_uid
 from gateway.ports import GatewayError
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -27,6 +28,7 @@ def configure(level: str = "info", form: Format = "text", stream: TextIO | None 
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             place_of_exception,
+            without_free_text,
             _renderer(form, output),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -64,10 +66,36 @@ def place_of_exception(logger: object, name: str, event: MutableMapping[str, Any
     return event
 
 
+def without_free_text(logger: object, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Fields of UIDs show UIDs alone, and no text commands a terminal or ends its line; a stack keeps its lines."""
+    for key, value in event.items():
+        if key == "exception":
+            event[key] = "\n".join(printable(line) for line in str(value).split("\n"))
+        elif key.endswith(("_uid", "_uids")):
+            event[key] = _each_text(value, lambda text: printable(shown_uid(text)))
+        else:
+            event[key] = _each_text(value, printable)
+    return event
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    match value:
+        case str():
+            return change(value)
+        case dict():
+            return {_each_text(key, change): _each_text(below, change) for key, below in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_each_text(below, change) for below in value]
+        case _:
+            return value
+
+
 def describe(error: BaseException) -> str:
     """An exception in one line without values that may come from an object."""
     if isinstance(error, BaseExceptionGroup):
         return f"{type(error).__name__}: {'; '.join(describe(inner) for inner in error.exceptions)}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{type(error).__name__}: {error.strerror}"  # its file name may be made of a patient's attributes
     if isinstance(error, GatewayError | OSError):
         return f"{type(error).__name__}: {error}"
     return type(error).__name__

@@ -13,6 +13,7 @@ from gateway.dataset.private import takes_away
 from gateway.dataset.rewrite import is_frame
 from gateway.dataset.scan import Level, Wanted, scan, wanted
 from gateway.model import AssociationFacts, AttributePath, Instance
+from gateway.plain_text import shown_uid
 from gateway.ports import KEEP, REMOVE, Alteration, Change, ClassMismatch, Edit, EncodedDataSet, Recode, Record, Rewrite
 from gateway.routing.attribute import parse
 
@@ -110,7 +111,8 @@ def read_facts(
     for path, expected in ((SOP_CLASS_UID, sop_class_uid), (SOP_INSTANCE_UID, sop_instance_uid)):
         found = scanned.values(path)
         if found and found[0] != expected:
-            raise ClassMismatch(f"{path.text} of the data set is {found[0]}, of the command {expected}")
+            one, other = shown_uid(found[0]), shown_uid(expected)
+            raise ClassMismatch(f"{path.text} of the data set is {one}, of the command {other}")
     return ObjectFacts(
         association, sop_class_uid, sop_instance_uid, transfer_syntax_uid, body.length_bytes, received_at, scanned.level
     )

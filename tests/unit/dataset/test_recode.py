@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[bytes, Recode, str]] = {
     "unknown": (
         WRITE.element(CHARACTER_SET, "CS", "ISO_IR 999") + WRITE.element(NAME, "PN", b"M\xfcller"),
         UTF8,
-        "unknown character set .'ISO_IR 999'",
+        "unknown character set .ISO_IR 999.",
     ),
     "not-what-it-says": (
         WRITE.element(CHARACTER_SET, "CS", "ISO_IR 192") + WRITE.element(NAME, "PN", b"M\xfcller"),
