@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import structlog
 
@@ -14,20 +15,26 @@ from gateway.dimse.asking import query_contexts
 from gateway.dimse.client import ClientAssociation
 from gateway.dimse.responses import Response
 from gateway.dimse.status import PENDING, SUCCESS
+from gateway.federation.patients import are_different
 from gateway.federation.question import (
     FIND_MODELS,
+    PatientUnknown,
     Question,
     Step,
     choose_root,
+    completed,
     first_step,
     is_by_studies,
-    next_step,
+    names_patient,
+    next_steps,
+    patients_having,
     patients_of,
 )
 from gateway.federation.sources import Sources
-from gateway.model import Attributes, Peer, ProposedContext, QueryRoot
+from gateway.model import Attributes, Peer, ProposedContext, QueryLevel, QueryRoot
 from gateway.ports import DestinationDown, GatewayError, NoContextAccepted, Unreadable
-from gateway.query.identifier import IdentifierEncoder, read_identifier
+from gateway.query.attributes import STUDY_INSTANCE_UID, UNIQUE
+from gateway.query.identifier import IdentifierEncoder, first_text, read_identifier
 
 log = structlog.get_logger()
 
@@ -35,6 +42,8 @@ MOST_STEPS = 2000
 """C-FIND requests that one question may become at one source."""
 MOST_STUDIES = 100_000
 """Studies that are read to answer a question about patients."""
+MOST_UIDS = 200
+"""That one request names."""
 
 _RELATIONAL = b"\x01"
 
@@ -185,6 +194,7 @@ class _Conversation:
         self._question = question
         self._clock = clock
         self._steps = 0
+        self._left_out = LeftOut()
         root = choose_root(question, (uid for uid, _ in association.accepted))
         if root is None:
             raise SourceFailed(peer.name, "it does not offer this query")
@@ -192,73 +202,131 @@ class _Conversation:
         self._sop_class_uid = FIND_MODELS[root]
 
     async def answers(self) -> AsyncGenerator[tuple[Attributes, int]]:
+        """Raises SourceFailed; for answers that had to be left out, after all others were given."""
         agreed = self._association.extended.get(self._sop_class_uid, b"")
         is_relational = self._question.is_relational and agreed[:1] == _RELATIONAL
         step = first_step(self._question, self._root, is_relational=is_relational)
         if is_by_studies(self._question, step):
-            studies = []
-            async with aclosing(self._ask(step)) as found:
-                async for study, _ in found:
-                    studies.append(study)
-                    if len(studies) > MOST_STUDIES:
-                        raise SourceFailed(self._peer.name, f"more than {MOST_STUDIES} studies; ask for less")
-            for patient in patients_of(self._question, studies):
+            for patient in patients_of(self._question, await self._studies(step)):
                 yield patient, PENDING
-            return
-        async with aclosing(self._walk(step)) as answers:
-            async for answer in answers:
-                yield answer
+        else:
+            async with aclosing(self._walk(step)) as answers:
+                async for answer in answers:
+                    yield answer
+        self._left_out.check(self._peer)
+
+    async def _studies(self, step: Step) -> list[Attributes]:
+        studies = []
+        async with aclosing(self._ask(step)) as found:
+            async for study, _ in found:
+                studies.append(study)
+                if len(studies) > MOST_STUDIES:
+                    raise SourceFailed(self._peer.name, f"more than {MOST_STUDIES} studies; ask for less")
+        return studies
 
     async def _walk(self, step: Step) -> AsyncGenerator[tuple[Attributes, int]]:
         """What `step` finds; where it is not the last one, what the next steps find below."""
         below: list[Attributes] = []
         async with aclosing(self._ask(step)) as answers:
             async for answer, status in answers:
-                if step.is_last:
-                    yield ({**answer, **_unsaid(step.known, answer)} if step.known else answer), status
-                else:
+                if not step.is_last:
                     below.append(answer)
-        for above in below:
-            following = next_step(self._question, self._root, step, above)
-            if following is None:
-                continue
+                    continue
+                try:
+                    whole = completed(step, answer)
+                except PatientUnknown:
+                    self._left_out.without_patient += 1
+                    continue
+                if whole is not None:
+                    yield whole, status
+        for following in await self._next_steps(step, below):
             async with aclosing(self._walk(following)) as answers:
                 async for answer, status in answers:
                     yield answer, status
 
+    async def _next_steps(self, step: Step, below: Sequence[Attributes]) -> list[Step]:
+        if not below:
+            return []
+        others: set[str] = set()
+        if self._root == "study" and step.level is QueryLevel.STUDY and names_patient(self._question):
+            others = await self._shared(below)
+        uids = {first_text(answer, UNIQUE[step.level]) for answer in below}
+        steps = next_steps(self._question, self._root, step, below, others)
+        followed = {first_text(following.known, UNIQUE[step.level]) for following in steps}
+        self._left_out.unfit += len(uids - followed)
+        return steps
+
+    async def _shared(self, studies: Sequence[Attributes]) -> set[str]:
+        """Study Instance UIDs that this source has of further patients as well."""
+        patients: dict[str, list[Attributes]] = {}
+        for study in studies:
+            patients.setdefault(first_text(study, STUDY_INSTANCE_UID), []).append(study)
+        uids = list(patients)
+        shared: set[str] = set()
+        for start in range(0, len(uids), MOST_UIDS):
+            async with aclosing(self._ask(patients_having(uids[start : start + MOST_UIDS]))) as answers:
+                async for answer, _ in answers:
+                    uid = first_text(answer, STUDY_INSTANCE_UID)
+                    if all(are_different(answer, patient) for patient in patients.get(uid, ())):
+                        shared.add(uid)
+        return shared
+
     async def _ask(self, step: Step) -> AsyncGenerator[tuple[Attributes, int]]:
+        """Answers that say what they are of."""
         self._steps += 1
         if self._steps > MOST_STEPS:
             raise SourceFailed(self._peer.name, f"more than {MOST_STEPS} queries are needed; ask for less")
         syntax = self._association.identifier_syntax(self._sop_class_uid)
         encoder = IdentifierEncoder(syntax, self._question.character_sets, is_always_declared=True)
+        may_be_unnamed = step.is_last and step.level is QueryLevel.PATIENT  # patients without an identifier exist
         async with self._association.c_find(
             encoder(step.identifier),
             sop_class_uid=self._sop_class_uid,
             priority=self._question.priority,
             response_s=self._clock.limit_s + 1,
         ) as responses:
-            unreadable = 0
             while (response := await self._clock.next(self._association, responses)) is not None:
                 if not response.is_pending:
-                    check_final(self._peer, response, unreadable)
+                    check_final(self._peer, response)
                     continue
                 answer = decoded(self._peer, response)
-                unreadable += answer is None
-                if answer is not None:
+                if answer is None:
+                    self._left_out.unreadable += 1
+                elif not may_be_unnamed and not first_text(answer, UNIQUE[step.level]):
+                    self._left_out.unnamed += 1
+                else:
                     yield answer, response.status
 
 
-def _unsaid(known: Attributes, answer: Attributes) -> Attributes:
-    return {tag: value for tag, value in known.items() if not any(answer.get(tag, ()))}
+@dataclass(slots=True)
+class LeftOut:
+    """Answers of one source that cannot be passed on."""
+
+    unreadable: int = 0
+    unnamed: int = 0
+    """They have no value for the unique key of their level: nobody can say what they are of."""
+    without_patient: int = 0
+    """They do not say of which of several patients they are."""
+    unfit: int = 0
+    """They are of something else than what was asked for by its unique key, or by a key that every source compares."""
+
+    def check(self, peer: Peer) -> None:
+        """Raises SourceFailed when there is one: what the source knows was not all given."""
+        reasons = {
+            "could not be read": self.unreadable,
+            "do not say what they are of": self.unnamed,
+            "do not say which patient they are of": self.without_patient,
+            "do not fit the question": self.unfit,
+        }
+        told = [f"{number} of its answers {reason}" for reason, number in reasons.items() if number]
+        if told:
+            raise SourceFailed(peer.name, ", ".join(told))
 
 
-def check_final(peer: Peer, response: Response, unreadable: int = 0) -> None:
-    """Raises SourceFailed unless the source says that these were all, and all could be read."""
+def check_final(peer: Peer, response: Response) -> None:
+    """Raises SourceFailed unless the source says that these were all."""
     if response.status != SUCCESS:
         raise SourceFailed(peer.name, f"it answered 0x{response.status:04X}")
-    if unreadable:
-        raise SourceFailed(peer.name, f"{unreadable} of its answers could not be read")
 
 
 def decoded(peer: Peer, response: Response) -> Attributes | None:

@@ -5,6 +5,7 @@ A study that cannot be looked at counts as hidden. What a place does not know of
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from gateway.routing.table import RoutingTable
 log = structlog.get_logger()
 
 MOST_KNOWN = 100_000
-"""Studies whose answer is kept."""
+"""Studies whose answer is kept; of more, the first ones are asked about again."""
 
 
 class Veil:
@@ -40,9 +41,11 @@ class Veil:
         self._desk = desk
         self._timeout_s = table.query_retrieve.timeout_s
         self._now = datetime.now(UTC)
-        self._known: dict[tuple[str, str], bool] = {}
+        self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self.needed: tuple[int, ...] = tuple(tag for tag in first_tags(self._rules) if tag not in NEVER_MATCHED)
         """Attributes of a study, and of its patient, that `covers` wants to see."""
+        self.failures: dict[str, SourceFailed] = {}
+        """By place (empty: the index): why studies could not be looked at. They are hidden, but not by a rule."""
 
     @property
     def is_drawn(self) -> bool:
@@ -62,10 +65,12 @@ class Veil:
         if not self._rules:
             return False
         key = ("" if place is None else place.name, study_instance_uid)
-        if key not in self._known and len(self._known) < MOST_KNOWN:
+        if key not in self._known:
             studies = await (self._local(key[1]) if place is None else self._at(place, key[1]))
             self._known[key] = not studies or any(self.covers(study) for study in studies)
-        return self._known.get(key, True)
+            while len(self._known) > MOST_KNOWN:
+                self._known.popitem(last=False)
+        return self._known[key]
 
     async def _local(self, uid: str) -> list[Attributes]:
         named = Key(STUDY_INSTANCE_UID, "UI", (AnyOf((uid,)),))
@@ -78,10 +83,15 @@ class Veil:
     async def _at(self, place: Peer, uid: str) -> list[Attributes]:
         keys: Mapping[int, Value] = {**dict.fromkeys(self.needed, ()), STUDY_INSTANCE_UID: (uid,)}
         question = Question("study", QueryLevel.STUDY, keys, UTF_8)
+        studies: list[Attributes] = []
         try:
             asking = find(self._desk.sources, place, question, limit_s=self._timeout_s, takes_turn=False)
             async with aclosing(asking) as answers:
-                return [study async for study, _ in answers if first_text(study, STUDY_INSTANCE_UID) == uid]
+                studies = [study async for study, _ in answers if first_text(study, STUDY_INSTANCE_UID) == uid]
+            if not studies:
+                raise SourceFailed(place.name, "it does not tell of a study that it has parts of")
         except SourceFailed as error:
             log.warning("study_not_looked_at", source=place.name, reason=error.reason, study_instance_uid=uid)
+            self.failures.setdefault(place.name, SourceFailed(place.name, f"a study was not looked at: {error.reason}"))
             return []
+        return studies

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gateway.federation.patients import are_different
 from gateway.model import Attributes, Query, QueryLevel, QueryRoot, Value
 from gateway.query.attributes import (
     COMPUTED,
+    ISSUER_OF_PATIENT_ID,
     LEVEL_OF,
     LEVELS,
     NEVER_MATCHED,
+    PATIENT_BIRTH_DATE,
     PATIENT_ID,
+    PATIENT_NAME,
     QUERY_RETRIEVE_LEVEL,
     SERIES_INSTANCE_UID,
     SPECIFIC_CHARACTER_SET,
@@ -28,6 +32,9 @@ FIND_MODELS: Mapping[QueryRoot, str] = {
     "patient_study": "1.2.840.10008.5.1.4.1.2.3.1",
 }
 """Information model → SOP class of its C-FIND (PS3.4 §C.6)."""
+
+OF_PATIENT = (PATIENT_ID, PATIENT_NAME, ISSUER_OF_PATIENT_ID, PATIENT_BIRTH_DATE)
+"""What tells two patients apart."""
 
 _STUDIES = 0x00201200  # Number of Patient Related Studies
 _COUNTS = {0x00201202: 0x00201206, 0x00201204: 0x00201208}
@@ -58,11 +65,30 @@ class Step:
     """False: its answers name what the next step asks about."""
     known: Attributes = field(default_factory=dict)
     """What earlier steps said of all of its answers."""
+    patients: tuple[Attributes, ...] = ()
+    """Who is asked for of those that share the study at this source; () when nobody shares it."""
+    is_of_others_too: bool = False
+    """Some who share it are not asked for."""
 
     @property
     def identifier(self) -> dict[int, Value]:
         """To be sent."""
         return {**self.keys, QUERY_RETRIEVE_LEVEL: (self.level.value,)}
+
+
+def identifying(level: QueryLevel, root: QueryRoot, *, is_relational: bool) -> dict[int, Value]:
+    """Keys that every question has, without a value where it has none of its own: what an answer is about, so that
+    answers of several sources about one thing become one, and those about two patients do not.
+
+    In a hierarchical search the unique keys of upper levels have a value, and no other keys of upper levels are allowed
+    (PS3.4 §C.4.1.3.1.1).
+    """
+    levels = LEVELS_OF_ROOT[root]
+    named = levels[: levels.index(level) + 1] if is_relational else (level,)
+    keys: dict[int, Value] = {UNIQUE[each]: () for each in named}
+    if level is QueryLevel.PATIENT or (level is QueryLevel.STUDY and root == "study"):
+        keys |= dict.fromkeys(OF_PATIENT, ())
+    return keys
 
 
 def question_of(identifier: Attributes, query: Query) -> Question:
@@ -94,10 +120,7 @@ def first_step(question: Question, root: QueryRoot, *, is_relational: bool) -> S
     """What to ask first in the model `root`; `is_relational` when that was agreed on."""
     if question.level not in LEVELS_OF_ROOT[root]:
         return _studies_of_patients(question)
-    keys = dict(question.keys)
-    if root == "study" and question.root != "study" and question.level is not QueryLevel.STUDY:
-        keys = {tag: () if LEVEL_OF.get(tag) is QueryLevel.PATIENT else value for tag, value in keys.items()}
-    return _step(replace(question, keys=keys), root, {}, is_relational=is_relational)
+    return _step(question, root, {}, is_relational=is_relational)
 
 
 def next_step(question: Question, root: QueryRoot, step: Step, answer: Attributes) -> Step | None:
@@ -107,7 +130,86 @@ def next_step(question: Question, root: QueryRoot, step: Step, answer: Attribute
         return None
     known = {**step.known, **{tag: value for tag, value in answer.items() if tag in LEVEL_OF and any(value)}}
     known[UNIQUE[step.level]] = (uid,)
-    return _step(question, root, known, is_relational=False)
+    following = _step(question, root, known, is_relational=False)
+    if not step.patients:
+        return following
+    return replace(
+        following,
+        keys={**following.keys, PATIENT_ID: ()},
+        patients=step.patients,
+        is_of_others_too=step.is_of_others_too,
+    )
+
+
+def next_steps(
+    question: Question, root: QueryRoot, step: Step, answers: Sequence[Attributes], others: Container[str]
+) -> list[Step]:
+    """What to ask about the answers to `step`, each thing once. What answers say differently of one thing is not said
+    of what is below it.
+
+    Args:
+        others: Study Instance UIDs that patients have as well at this source who are not asked for. Patients that share
+            one are told apart by what the source says of the parts of the study.
+    """
+    groups: dict[str, list[tuple[Step, Attributes]]] = {}
+    for answer in answers:
+        following = next_step(question, root, step, answer)
+        if following is not None:
+            groups.setdefault(first_text(answer, UNIQUE[step.level]), []).append((following, answer))
+    is_by_study = root == "study" and step.level is QueryLevel.STUDY
+    found = []
+    for uid, group in groups.items():
+        first = group[0][0]
+        known = {
+            tag: value for tag, value in first.known.items() if all(each.known.get(tag) == value for each, _ in group)
+        }
+        following = replace(first, known=known) if len(group) > 1 else first
+        patients = _distinct([answer for _, answer in group])
+        if is_by_study and (uid in others or len(patients) > 1):
+            following = replace(
+                following,
+                keys={**following.keys, PATIENT_ID: ()},
+                known={tag: value for tag, value in known.items() if LEVEL_OF.get(tag) is not QueryLevel.PATIENT},
+                patients=tuple(patients),
+                is_of_others_too=uid in others,
+            )
+        found.append(following)
+    return found
+
+
+def _distinct(answers: Sequence[Attributes]) -> list[Attributes]:
+    """What is said of patients, each once."""
+    found: list[Attributes] = []
+    for answer in answers:
+        patient = {tag: value for tag, value in answer.items() if LEVEL_OF.get(tag) is QueryLevel.PATIENT}
+        if not any(not are_different(patient, other) for other in found):
+            found.append(patient)
+    return found
+
+
+class PatientUnknown(Exception):
+    """An answer does not say which of several patients it is of."""
+
+
+def completed(step: Step, answer: Attributes) -> Attributes | None:
+    """The answer to the last step, with what earlier ones said; None when it is of a patient who is not asked for.
+
+    Raises:
+        PatientUnknown: it may be of a patient who is not asked for.
+    """
+    whole = {**answer, **_unsaid(step.known, answer)} if step.known else answer
+    if not step.patients:
+        return whole
+    if not first_text(whole, PATIENT_ID):
+        if step.is_of_others_too:
+            raise PatientUnknown
+        return whole
+    patient = next((each for each in step.patients if not are_different(each, whole)), None)
+    return None if patient is None else {**whole, **_unsaid(patient, whole)}
+
+
+def _unsaid(known: Attributes, answer: Attributes) -> Attributes:
+    return {tag: value for tag, value in known.items() if not any(answer.get(tag, ()))}
 
 
 def _is_other(tag: int, keys: Attributes, answer: Attributes) -> bool:
@@ -118,21 +220,39 @@ def _is_other(tag: int, keys: Attributes, answer: Attributes) -> bool:
     return any(asked) and any(answer.get(tag, ())) and first_text(answer, tag) not in asked
 
 
+def names_patient(question: Question) -> bool:
+    """True when a key of the patient has a value: not everybody is asked for."""
+    return any(any(value) for tag, value in question.keys.items() if LEVEL_OF.get(tag) is QueryLevel.PATIENT)
+
+
 def _step(question: Question, root: QueryRoot, known: Attributes, *, is_relational: bool) -> Step:
     """Hierarchical search has one value for the unique key of each upper level (PS3.4 §C.4.1.3.1.1): where the question
-    has none, the source is asked for them, level by level."""
+    has none, the source is asked for them, level by level. A source without a patient level that is asked below studies
+    is asked first whether the study is of the patient: further down it does not compare patients."""
     levels = LEVELS_OF_ROOT[root]
     upper = levels[: levels.index(question.level)]
     missing = next((level for level in upper if not is_relational and not _is_fixed(question, known, level)), None)
+    is_foreign = root == "study" != question.root and question.level is not QueryLevel.STUDY and not is_relational
+    if is_foreign and STUDY_INSTANCE_UID not in known and names_patient(question):
+        missing = QueryLevel.STUDY
     above = upper if missing is None else upper[: upper.index(missing)]
     named: Attributes = {**question.keys, **known}
     fixed = {UNIQUE[level]: named[UNIQUE[level]] for level in above if UNIQUE[level] in named}
     if missing is None:
-        keys = question.keys if not known else {tag: v for tag, v in question.keys.items() if tag not in known}
-        return Step(question.level, {**keys, **fixed}, known=known)
+        keys = {tag: value for tag, value in question.keys.items() if tag not in known}
+        if is_foreign:
+            keys = {tag: () if LEVEL_OF.get(tag) is QueryLevel.PATIENT else value for tag, value in keys.items()}
+        return Step(question.level, {UNIQUE[question.level]: (), **keys, **fixed}, known=known)
     here = set(LEVELS[: LEVELS.index(missing) + 1] if missing is levels[0] else (missing,))
     keys = {tag: value for tag, value in question.keys.items() if LEVEL_OF.get(tag) in here and tag not in COMPUTED}
+    if root == "study" and missing is QueryLevel.STUDY:
+        keys = {PATIENT_ID: (), **keys}
     return Step(missing, {UNIQUE[missing]: (), **keys, **fixed}, is_last=False, known=known)
+
+
+def patients_having(uids: Sequence[str]) -> Step:
+    """Asks whose these studies are."""
+    return Step(QueryLevel.STUDY, {STUDY_INSTANCE_UID: tuple(uids), **dict.fromkeys(OF_PATIENT, ())})
 
 
 def _is_fixed(question: Question, known: Attributes, level: QueryLevel) -> bool:
@@ -162,11 +282,18 @@ def is_by_studies(question: Question, step: Step) -> bool:
 
 
 def patients_of(question: Question, studies: Iterable[Attributes]) -> list[Attributes]:
-    """One answer a patient, with what can be counted from the studies."""
-    groups: dict[str, dict[str, Attributes]] = {}
+    """One answer a patient, with what can be counted from the studies. A study without a Patient ID is a patient of its
+    own: nobody knows whose else it is."""
+    groups: dict[str, list[tuple[Attributes, dict[str, Attributes]]]] = {}
     for study in studies:
-        groups.setdefault(first_text(study, PATIENT_ID), {}).setdefault(first_text(study, STUDY_INSTANCE_UID), study)
-    return [_patient(question, [*found.values()]) for found in groups.values()]
+        patient_id = first_text(study, PATIENT_ID).strip()
+        known = groups.setdefault(patient_id, [])
+        found = next((each for first, each in known if patient_id and not are_different(first, study)), None)
+        if found is None:
+            found = {}
+            known.append((study, found))
+        found.setdefault(first_text(study, STUDY_INSTANCE_UID), study)
+    return [_patient(question, [*found.values()]) for known in groups.values() for _, found in known]
 
 
 def _patient(question: Question, studies: list[Attributes]) -> Attributes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gateway.dimse.asking import query_contexts
 from gateway.dimse.client import ClientAssociation
-from gateway.federation.asking import Clock, SourceFailed, asked, check_final, decoded
+from gateway.federation.asking import Clock, LeftOut, SourceFailed, asked, check_final, decoded
 from gateway.federation.sources import Sources
 from gateway.model import Attributes, Peer, ProposedContext
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET
@@ -80,13 +80,14 @@ async def _answers(
     async with association.c_find(
         identifier, sop_class_uid=uid, priority=request.priority, response_s=clock.limit_s + 1
     ) as responses:
-        unreadable = 0
+        left_out = LeftOut()
         while (response := await clock.next(association, responses)) is not None:
             if not response.is_pending:
-                check_final(peer, response, unreadable)
+                check_final(peer, response)
+                left_out.check(peer)
                 continue
             attributes = decoded(peer, response)
-            unreadable += attributes is None
+            left_out.unreadable += attributes is None
             if attributes is not None:
                 before = encode.replaced
                 encoded = response.identifier if is_same else encode(attributes)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from gateway.dimse.status import PENDING
 from gateway.federation.federated import Found
 from gateway.federation.hidden import Veil
-from gateway.federation.question import Question, patients_of, question_of, studies_of_patients
+from gateway.federation.question import Question, identifying, patients_of, question_of, studies_of_patients
 from gateway.model import Attributes, Peer, Query, QueryLevel, QueryRoot
 from gateway.query.attributes import COMPUTED, QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
-from gateway.query.compile import Options, compile_find
+from gateway.query.compile import LEVELS_OF_ROOT, Options, compile_find
 from gateway.query.identifier import first_text
 
 
@@ -27,9 +27,13 @@ class Search:
 
     @classmethod
     def of(cls, identifier: Attributes, root: QueryRoot, options: Options) -> Search:
-        """Raises BadIdentifier."""
-        query = compile_find(identifier, root, options)
-        return cls(query, question_of(identifier, query))
+        """With keys that say what an answer is about, also where the identifier has none. Raises BadIdentifier."""
+        word = first_text(identifier, QUERY_RETRIEVE_LEVEL)
+        level = next((each for each in LEVELS_OF_ROOT[root] if each == word), None)
+        more = {} if level is None else identifying(level, root, is_relational=options.is_relational)
+        asked = {**more, **identifier}
+        query = compile_find(asked, root, options)
+        return cls(query, question_of(asked, query))
 
 
 def veiled(identifier: Attributes, search: Search, options: Options, veil: Veil) -> Search:
@@ -66,16 +70,21 @@ class Seen:
         return bool(self.hidden) and self._study_of(attributes) in self.hidden
 
     async def of(self, answers: AsyncGenerator[Found], place: Peer | None) -> AsyncGenerator[Found]:
-        """The answers to the veiled question that may be seen, as answers to the requestor's own."""
-        if self._question.level is QueryLevel.PATIENT:
-            async with aclosing(self._visible(answers, place)) as visible:
-                studies = [study async for study, _ in visible]
-            for patient in patients_of(self._question, studies):
-                yield patient, PENDING
-            return
+        """The answers to the veiled question that may be seen, as answers to the requestor's own.
+
+        Raises:
+            SourceFailed: at the end, when some could not be looked at.
+        """
         async with aclosing(self._visible(answers, place)) as visible:
-            async for found in visible:
-                yield found
+            if self._question.level is QueryLevel.PATIENT:
+                for patient in patients_of(self._question, [study async for study, _ in visible]):
+                    yield patient, PENDING
+            else:
+                async for found in visible:
+                    yield found
+        failure = None if place is None else self._veil.failures.get(place.name)
+        if failure is not None:
+            raise failure
 
     async def _visible(self, answers: AsyncGenerator[Found], place: Peer | None) -> AsyncGenerator[Found]:
         is_below = self._question.level in (QueryLevel.SERIES, QueryLevel.IMAGE)

@@ -11,10 +11,10 @@ from pydicom.dataset import Dataset
 from gateway.dimse import status
 from gateway.dimse.answering import priority_of
 from gateway.dimse.event import Event
-from gateway.federation.asking import find
+from gateway.federation.asking import LeftOut, find
 from gateway.federation.desk import QueryDesk
 from gateway.federation.federated import Federated, Found, one_by_one
-from gateway.federation.fit import fits, is_named
+from gateway.federation.fit import contradicted, is_misunderstood
 from gateway.federation.hidden import Veil
 from gateway.federation.seen import Search, Seen, veiled
 from gateway.federation.side_by_side import Ask
@@ -87,6 +87,8 @@ class _Matching:
         self._seen = Seen(veil, search.question, self._count_hidden)
         self._search = veiled(identifier, search, options, veil) if veil.is_drawn else search
         self._responses = _Responses(event, table, identifier, search)
+        self._keys = frozenset(identifier) - NEVER_MATCHED
+        self._own_keys = frozenset(self._search.question.keys) - self._keys
         self._given = 0
 
     @property
@@ -170,15 +172,34 @@ class _Matching:
                 yield attributes, code
 
     async def _fitting(self, peer: Peer) -> AsyncGenerator[Found]:
+        """Without what does not fit the question. Raises SourceFailed, also at the end for what the question does not
+        justify to leave out."""
         query = self._search.query
         question = replace(self._search.question, priority=priority_of(self._event.command))
         asking = find(self._desk.sources, peer, question, limit_s=self._settings.timeout_s)
+        left_out, surplus = LeftOut(), 0
         async with aclosing(measured(self._desk, peer, asking)) as answers:
             async for attributes, code in answers:
-                if is_named(query, attributes) and (not self._settings.is_checked or fits(query, attributes)):
-                    yield attributes, code
+                against = contradicted(query, attributes) if self._settings.is_checked else None
+                if not against:
+                    yield attributes, self._code(attributes, code)
+                    continue
+                self._count(peer.name, "unfit")
+                if is_misunderstood(query, against):
+                    left_out.unfit += 1
                 else:
-                    self._count(peer.name, "unfit")
+                    surplus += 1
+        if surplus:
+            tell(
+                self._event, "answers_left_out", source=peer.name, number=surplus, reason="they do not fit the question"
+            )
+        left_out.check(peer)
+
+    def _code(self, attributes: Attributes, code: int) -> int:
+        """A source's pending status. What it says of keys that only the gateway asked for is not the requestor's."""
+        if code == WITH_UNSUPPORTED_KEYS and self._own_keys - attributes.keys() and self._keys <= attributes.keys():
+            return status.PENDING
+        return code
 
     def _count(self, source: str, outcome: str) -> None:
         self._desk.meter.count("gateway_source_answers_total", source=source, outcome=outcome)

@@ -29,9 +29,11 @@ from gateway.ports import Refusal
 from gateway.query.attributes import (
     DATE_TIME_PAIRS,
     INDEXED_SEQUENCES,
+    ISSUER_OF_PATIENT_ID,
     LEVEL_OF,
     LEVELS,
     NEVER_MATCHED,
+    PATIENT_ID,
     QUERY_RETRIEVE_LEVEL,
     SPECIFIC_CHARACTER_SET,
     TIMEZONE_OFFSET_FROM_UTC,
@@ -160,7 +162,8 @@ def compile_retrieve(identifier: Attributes, root: QueryRoot) -> Query:
     """What a C-MOVE or C-GET identifier names: unique keys, single or listed; other keys mean nothing there.
 
     Keys of upper levels narrow, but may be missing: the level's own UIDs say what is wanted (PS3.4 §C.4.2.2.1 asks for
-    them unless relational retrieve was agreed on; many requestors leave them out).
+    them unless relational retrieve was agreed on; many requestors leave them out). So does an Issuer of Patient ID
+    beside a Patient ID.
 
     Raises:
         BadIdentifier: no or a wrong level, no value for the level's unique key, wild cards.
@@ -179,6 +182,9 @@ def compile_retrieve(identifier: Attributes, root: QueryRoot) -> Query:
         elif each is level:
             problems.add(DOES_NOT_MATCH, f"{name_of(tag)} has no value: nothing is named", tag)
     problems.check()
+    issuer = first_text(identifier, ISSUER_OF_PATIENT_ID)
+    if issuer and keys and keys[0].tag == PATIENT_ID:
+        keys.append(Key(ISSUER_OF_PATIENT_ID, vr_for(ISSUER_OF_PATIENT_ID), (AnyOf((issuer,)),)))
     return Query(level=level, root=root, keys=tuple(sorted(keys, key=lambda key: key.tag)), is_relational=True)
 
 

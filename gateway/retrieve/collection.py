@@ -81,6 +81,7 @@ class FetchedCollection:
         lines_to: the ways to fetch from a source.
         made: see `Made`. What it raises is the answer to the source, and the instance counts as not given.
         run: keeps a task until it has ended.
+        is_of_patient: the retrieve names a patient.
     """
 
     def __init__(
@@ -93,8 +94,10 @@ class FetchedCollection:
         made: Made,
         meter: Meter,
         run: Callable[[asyncio.Task[None]], None],
+        is_of_patient: bool = False,
     ) -> None:
         self._level = level
+        self._is_of_patient = is_of_patient
         self._made = made
         self._meter = meter
         self._run = run
@@ -178,7 +181,7 @@ class FetchedCollection:
         left = items
         for line in tuple(source.lines):
             in_vain = 0
-            for request in requests(self._level, left, source.held):
+            for request in requests(self._level, left, source.held, is_of_patient=self._is_of_patient):
                 in_vain = 0 if await self._fetch(source, line, request) else in_vain + 1
                 if source.is_lost or line not in source.lines or in_vain == MOST_IN_VAIN:
                     break

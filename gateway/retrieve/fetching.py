@@ -126,10 +126,13 @@ async def final_of(
 def model_of(
     association: ClientAssociation, peer: Peer, request: Request, models: Mapping[QueryRoot, str]
 ) -> tuple[str, bool]:
-    """SOP class of the information model to ask in, and whether it has a patient level. Raises NotOffered."""
+    """SOP class of the information model to ask in, and whether it has a patient level: the patient's where the patient
+    counts and the source offers it. Raises NotOffered."""
     offered = {uid for uid, _ in association.accepted}
     has_patient_id = all(item.patient_id for item in request.items)
-    for root, uid in models.items():
+    order: tuple[QueryRoot, ...] = ("patient", "study") if request.is_of_patient else ("study", "patient")
+    for root in order:
+        uid = models[root]
         if uid in offered and (root == "study" or has_patient_id):
             return uid, root == "patient"
     raise NotOffered(peer.name, "it does not offer this way of retrieving")

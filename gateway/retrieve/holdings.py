@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from gateway.federation.asking import SourceFailed, find
+from gateway.federation.asking import LeftOut, SourceFailed, find
 from gateway.federation.holders import HolderMemory
 from gateway.federation.question import Question
 from gateway.federation.sources import Sources
 from gateway.model import AnyOf, Attributes, Peer, Query, QueryLevel, QueryRoot, Value
 from gateway.query.attributes import (
+    ISSUER_OF_PATIENT_ID,
     PATIENT_ID,
     SERIES_INSTANCE_UID,
     SOP_CLASS_UID,
@@ -21,6 +22,9 @@ from gateway.query.attributes import (
     UNIQUE,
 )
 from gateway.query.identifier import first_text
+
+OF_PATIENT = frozenset({PATIENT_ID, ISSUER_OF_PATIENT_ID})
+NAMING = (*UNIQUE.values(), ISSUER_OF_PATIENT_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def question_of(query: Query) -> Question:
         SOP_CLASS_UID: (),
         **named,
     }
-    root: QueryRoot = "study" if STUDY_INSTANCE_UID in named else "patient"
+    root: QueryRoot = "study" if STUDY_INSTANCE_UID in named and PATIENT_ID not in named else "patient"
     return Question(root, QueryLevel.IMAGE, keys, is_relational=True)
 
 
@@ -90,14 +94,16 @@ async def holdings(
     failures: dict[int, SourceFailed] = {}
 
     async def ask(rank: int, peer: Peer) -> None:
+        said = _Said(question)
         try:
             async with aclosing(find(sources, peer, question, limit_s=limit_s)) as answers:
                 async for answer, _ in answers:
-                    item = _item(question, answer)
+                    item = said.item(answer)
                     if item is None:
                         continue
                     memory.remember(peer.name, answer)
                     found[rank].setdefault(item.sop_instance_uid, item)
+            said.check(peer)
         except SourceFailed as error:
             failures[rank] = error
 
@@ -116,13 +122,37 @@ async def holdings(
     )
 
 
-def _item(question: Question, answer: Attributes) -> Item | None:
-    """None for what was not asked for, or has no name."""
-    for tag in UNIQUE.values():
-        named = question.keys.get(tag, ())
-        if any(named) and tag in answer and first_text(answer, tag) not in named:
+class _Said:
+    """What one source says of what it has."""
+
+    def __init__(self, question: Question) -> None:
+        self._named = {tag: question.keys[tag] for tag in NAMING if any(question.keys.get(tag, ()))}
+        self._of_others: set[str] = set()
+        """Studies with instances of a patient who was not asked for."""
+        self._studies: set[str] = set()
+        self._unfit = 0
+        self._unnamed = 0
+
+    def item(self, answer: Attributes) -> Item | None:
+        """None for what was not asked for, or has no name."""
+        uids = [first_text(answer, tag) for tag in (SOP_INSTANCE_UID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID)]
+        if not all(uids):
+            self._unnamed += 1
             return None
-    uids = [first_text(answer, tag) for tag in (SOP_INSTANCE_UID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID)]
-    if not all(uids):
-        return None
-    return Item(uids[0], first_text(answer, SOP_CLASS_UID), uids[1], uids[2], first_text(answer, PATIENT_ID))
+        others = [tag for tag in self._named if any(answer.get(tag, ())) and not self._is_named(tag, answer)]
+        if others and not set(others) & OF_PATIENT:
+            self._unfit += 1
+            return None
+        if others:
+            self._of_others.add(uids[2])
+            return None
+        self._studies.add(uids[2])
+        return Item(uids[0], first_text(answer, SOP_CLASS_UID), uids[1], uids[2], first_text(answer, PATIENT_ID))
+
+    def _is_named(self, tag: int, answer: Attributes) -> bool:
+        return first_text(answer, tag).strip() in {str(each).strip() for each in self._named[tag]}
+
+    def check(self, peer: Peer) -> None:
+        """Raises SourceFailed for what should not have been left out. Instances of another patient are left out of a
+        study that is of both; where the source has nothing of the one who was asked for, it calls him otherwise."""
+        LeftOut(unnamed=self._unnamed, unfit=self._unfit + len(self._of_others - self._studies)).check(peer)

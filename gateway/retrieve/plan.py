@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.model import QueryLevel, Value
 from gateway.query.attributes import (
@@ -27,6 +27,8 @@ class Request:
     level: QueryLevel
     items: tuple[Item, ...]
     """What it is to bring."""
+    is_of_patient: bool = False
+    """Nothing of another patient is to come, who may have the same study at this source."""
 
     def identifier(self, *, has_patient_level: bool) -> dict[int, Value]:
         """Unique keys of the level and of those above it (PS3.4 §C.4.2.2.1)."""
@@ -42,14 +44,23 @@ class Request:
         return keys
 
 
-def requests(level: QueryLevel, wanted: Sequence[Item], held: Mapping[str, Item]) -> Iterator[Request]:
+def requests(
+    level: QueryLevel, wanted: Sequence[Item], held: Mapping[str, Item], *, is_of_patient: bool = False
+) -> Iterator[Request]:
     """What to ask for, as little as possible of what is not wanted: nothing.
 
     Args:
         level: of the retrieve. What the source holds is known at and below it only.
         wanted: some of `held`.
         held: what the source has of what the retrieve names.
+        is_of_patient: the retrieve names a patient. Then each request is about one.
     """
+    if is_of_patient:
+        for items in _grouped(wanted, "patient_id").values():
+            patient = {uid: item for uid, item in held.items() if item.patient_id == items[0].patient_id}
+            for request in requests(level, items, patient):
+                yield replace(request, is_of_patient=True)
+        return
     of_study = Counter(item.study_instance_uid for item in held.values())
     of_series = Counter(item.series_instance_uid for item in held.values())
     for study, items in _grouped(wanted, "study_instance_uid").items():

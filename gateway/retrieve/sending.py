@@ -13,6 +13,7 @@ from typing import Any
 from gateway.dimse.yields import EncodedInstance
 from gateway.model import AssociationFacts, Instance, PayloadRef, Peer
 from gateway.ports import EncodedDataSet, GatewayError, PayloadLost
+from gateway.query.attributes import PATIENT_ID
 from gateway.retrieve.arrival import Arrival, Pinned
 from gateway.retrieve.basket import Basket
 from gateway.retrieve.collection import FetchedCollection, FetchLine
@@ -145,6 +146,7 @@ def _collection(desk: RetrieveDesk, request: Retrieve, found: Whereabouts) -> Fe
         made=_Maker(desk, request).made,
         meter=desk.query.meter,
         run=desk.query.background.add,
+        is_of_patient=any(key.tag == PATIENT_ID for key in request.query.keys),
     )
 
 

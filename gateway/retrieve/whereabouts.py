@@ -79,12 +79,15 @@ async def _unveiled(all_of_it: Whereabouts, rows: Mapping[int, tuple[str, str]],
                     hidden.add(study)
     if hidden:
         log.info("studies_hidden", number=len(hidden))
+    failed = {failure.source for failure in all_of_it.failures}
+    unseen = [failure for name, failure in veil.failures.items() if name not in failed]
     held = [number for number in all_of_it.held if number in rows and rows[number][1] not in hidden]
     return replace(
         all_of_it,
         held=held,
         held_uids=frozenset(rows[number][0] for number in held),
         elsewhere=[_without(holding, hidden) for holding in all_of_it.elsewhere] if hidden else all_of_it.elsewhere,
+        failures=(*all_of_it.failures, *unseen),
     )
 
 

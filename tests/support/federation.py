@@ -71,6 +71,8 @@ class Source:
     roots: tuple[QueryRoot, ...] = ("patient", "study", "patient_study")
     status: int = 0
     """Of its final response."""
+    fails_at: str = ""
+    """The level of questions that it answers with 0xA700 alone."""
     more: Sequence[Mapping[str, Any]] = ()
     """Answers besides, whatever it was asked."""
     garbage: int = 0
@@ -129,6 +131,9 @@ class Source:
         self.implementation.append(event.facts.implementation_version_name)
         options = Options.of(event.assoc.extended.get(event.sop_class_uid, b""))
         query = compile_find(identifier, MODELS[event.sop_class_uid], options)
+        if query.level == self.fails_at:
+            yield 0xA700, None
+            return
         waiting = asyncio.create_task(event.until_cancelled())
         await asyncio.wait({waiting, asyncio.create_task(self.go.wait())}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -242,9 +247,10 @@ async def ask(
     character_set: str = "",
     syntax: str = EXPLICIT,
     hops: int = 0,
+    is_unique_asked: bool = True,
     **keywords: Any,
 ) -> Told:
-    """One C-FIND."""
+    """One C-FIND; the level's unique key is among the keys unless `is_unique_asked` says otherwise."""
     model = FIND_MODELS[root]
     extended = ((model, b"\x01"),) if relational else ()
     gateway = Peer(
@@ -254,7 +260,8 @@ async def ask(
     context = dataclasses.replace(context, transfer_syntaxes=(syntax,))
     association = await associate(gateway, own_ae_title="VIEWER", contexts=[context])
     try:
-        wanted = attributes(QueryRetrieveLevel=level, **{UNIQUE[level]: "", **keywords})
+        unique = {UNIQUE[level]: ""} if is_unique_asked else {}
+        wanted = attributes(QueryRetrieveLevel=level, **{**unique, **keywords})
         encode = IdentifierEncoder(syntax, (character_set,) if character_set else (), is_always_declared=True)
         async with association.c_find(encode(wanted), sop_class_uid=model) as responses:
             found = [response async for response in responses]

@@ -19,7 +19,7 @@ from gateway.model import Peer, QueryLevel
 from tests.support.federation import LOOPBACK, TIMERS, Source, Told, answering, ask
 from tests.support.identifiers import EXPLICIT
 from tests.support.processes import GUARD_S, free_port
-from tests.support.query_table import DOE, MUELLER, OBJECTS, ROE, ROE_AGAIN, YAMADA
+from tests.support.query_table import DOE, MUELLER, OBJECTS, ROE, ROE_AGAIN, UNIQUE, YAMADA
 from tests.unit.dimse.query_rig import Requestor
 
 Objects = Sequence[Mapping[str, Any]]
@@ -253,25 +253,87 @@ async def test_transfer_syntaxes_are_the_requestor_s(tmp_path: Path, syntax: str
 
 # --- sources that answer wrongly --------------------------------------------------------------------------------------
 
-STRANGE: dict[str, dict[str, str]] = {
-    "another patient": {"StudyInstanceUID": "1.2.3", "PatientID": "P-999"},
-    "no unique key": {"PatientID": "P-002"},
+UNNAMED = "1 of its answers do not say what they are of"
+UNFIT = "1 of its answers do not fit the question"
+STRANGE: dict[str, tuple[dict[str, str], str]] = {
+    "another patient": ({"StudyInstanceUID": "1.2.3", "PatientID": "P-999"}, UNFIT),
+    "no unique key": ({"PatientID": "P-002"}, UNNAMED),
 }
 
 
+@pytest.mark.parametrize("partial", ["fail", "accept"])
 @pytest.mark.parametrize("name", STRANGE)
-async def test_what_does_not_fit_is_left_out(tmp_path: Path, name: str) -> None:
+async def test_what_cannot_be_passed_on_is_a_failure_of_its_source(tmp_path: Path, name: str, partial: str) -> None:
+    answer, reason = STRANGE[name]
     async with AsyncExitStack() as stack:
-        gateway = await with_sources(stack, tmp_path, Source("pacs", of(D1), more=[STRANGE[name]]))
-        told = await ask(gateway.port, "STUDY", PatientID="P-002")
-    assert (told.status, told.texts("StudyInstanceUID")) == (0x0000, [D1])
-    assert gateway.metric("gateway_source_answers_total", source="pacs", outcome="unfit") == 1
+        gateway = await with_sources(stack, tmp_path, Source("pacs", of(D1), more=[answer]), partial=partial)
+        with capture_logs() as events:
+            told = await ask(gateway.port, "STUDY", PatientID="P-002")
+    assert told.texts("StudyInstanceUID") == [D1]
+    assert told.status == (0xC001 if partial == "fail" else 0x0000)
+    assert told.final.error_comment == (f"incomplete: pacs: {reason}" if partial == "fail" else "")
+    (line,) = (event for event in events if event["event"] == "source_failed")
+    assert (line["source"], line["reason"], line["partial"]) == ("pacs", reason, partial)
+    assert gateway.metric("gateway_find_partial_total") == (partial == "accept")
+    assert gateway.metric("gateway_source_answers_total", source="pacs", outcome="unfit") == (reason == UNFIT)
     assert gateway.desk.holders.holders(QueryLevel.STUDY, "1.2.3") == ()
+
+
+async def test_what_an_optional_key_excludes_is_left_out(tmp_path: Path) -> None:
+    """A source need not compare it, and the question says what is wanted."""
+    async with AsyncExitStack() as stack:
+        surplus = {"StudyInstanceUID": "1.2.3", "StudyDescription": "OTHER"}
+        gateway = await with_sources(stack, tmp_path, Source("pacs", of(D1), more=[surplus]))
+        with capture_logs() as events:
+            told = await ask(gateway.port, "STUDY", StudyDescription=DOE["StudyDescription"])
+    assert (told.status, told.texts("StudyInstanceUID")) == (0x0000, [D1])
+    (line,) = (event for event in events if event["event"] == "answers_left_out")
+    assert (line["source"], line["number"]) == ("pacs", 1)
+    assert gateway.metric("gateway_source_answers_total", source="pacs", outcome="unfit") == 1
+
+
+async def test_text_in_other_case_fits(tmp_path: Path) -> None:
+    """Some sources compare text without case."""
+    async with AsyncExitStack() as stack:
+        found = {"StudyInstanceUID": "1.2.3", "StudyDescription": "CT HEAD"}
+        gateway = await with_sources(stack, tmp_path, Source("pacs", [], more=[found]))
+        told = await ask(gateway.port, "STUDY", StudyDescription="ct head")
+    assert (told.status, told.texts("StudyInstanceUID")) == (0x0000, ["1.2.3"])
+
+
+@pytest.mark.parametrize("is_local", [True, False], ids=["with the index", "sources alone"])
+@pytest.mark.parametrize("name", LEVELS)
+async def test_unique_keys_that_are_not_asked_for_are_asked_and_not_answered(
+    tmp_path: Path, name: str, *, is_local: bool
+) -> None:
+    root, level, keys, expected = LEVELS[name]
+    async with AsyncExitStack() as stack:
+        one, two = Source("one", of(R1, R2)), Source("two", of(R2, D1))
+        local = of(R1, M1) if is_local else of()
+        gateway = await with_sources(stack, tmp_path, one, two, local=local)
+        more = {"PatientName": "", "Modality": "", "InstanceNumber": ""}
+        told = await ask(gateway.port, level, root, is_unique_asked=False, **more, **keys)  # type: ignore[arg-type]
+        named = await ask(gateway.port, level, root, **more, **keys)  # type: ignore[arg-type]
+    assert told.status == named.status == 0x0000
+    unique = tag_of(UNIQUE[level])
+    without = [{tag: value for tag, value in answer.items() if tag != unique} for answer in named.answers]
+    assert sorted(map(repr, told.answers)) == sorted(map(repr, without))
+    if is_local:
+        assert len(told.answers) == len(expected)
+
+
+async def test_a_source_that_never_says_what_its_answers_are_of(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        source = Source("pacs", OBJECTS, lacks=frozenset({"StudyInstanceUID"}))
+        gateway = await with_sources(stack, tmp_path, source)
+        told = await ask(gateway.port, "STUDY", is_unique_asked=False, PatientName="")
+    assert (told.status, told.answers) == (0xC001, ())
+    assert told.final.error_comment == "incomplete: pacs: 5 of its answers do not say what they are of"
 
 
 async def test_what_does_not_fit_is_passed_on_when_nobody_checks(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        source = Source("pacs", of(D1), more=[STRANGE["another patient"]])
+        source = Source("pacs", of(D1), more=[STRANGE["another patient"][0]])
         gateway = await with_sources(stack, tmp_path, source, is_checked=False)
         told = await ask(gateway.port, "STUDY", PatientID="P-002")
     assert told.texts("StudyInstanceUID") == sorted([D1, "1.2.3"])
@@ -504,7 +566,7 @@ async def test_many_requestors_at_once(tmp_path: Path) -> None:
 
 async def test_nothing_of_questions_and_answers_is_logged(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        source = Source("pacs", of(R1), status=0xA700, garbage=1, more=[STRANGE["another patient"]])
+        source = Source("pacs", of(R1), status=0xA700, garbage=1, more=[STRANGE["another patient"][0]])
         gateway = await with_sources(stack, tmp_path, source, nobody(), local=OBJECTS, limit=2)
         with capture_logs() as events:
             told = await ask(gateway.port, "STUDY", PatientName="Roe*", PatientID="")

@@ -165,3 +165,18 @@ async def test_what_cannot_be_looked_at_is_hidden(tmp_path: Path) -> None:
         asked = len(pacs.asked)
         assert not await veil.hides(D1, peer)
         assert len(pacs.asked) == asked
+
+
+@pytest.mark.parametrize("partial", ["fail", "accept"])
+async def test_what_cannot_be_looked_at_is_told(tmp_path: Path, partial: str) -> None:
+    """The source answers about series and fails about their study: they stay hidden, and the answer is not complete."""
+    async with AsyncExitStack() as stack:
+        pacs = Source("pacs", OBJECTS, fails_at="STUDY")
+        settings = {"sources": [pacs], "local": OBJECTS}
+        gateway = await behind(stack, tmp_path, settings, hiding(KNEE), partial=partial)
+        told = await ask(gateway.port, "SERIES", StudyInstanceUID=D1)
+    assert told.texts("SeriesInstanceUID") == []
+    assert told.status == (0xC001 if partial == "fail" else 0x0000)
+    if partial == "fail":
+        assert told.final.error_comment == "incomplete: pacs: a study was not looked at: it answered 0xA700"
+    assert gateway.metric("gateway_find_partial_total") == (partial == "accept")
