@@ -579,6 +579,8 @@ class HTTP:
 
     address: str = "127.0.0.1"
     port: int = 8080
+    hosts: tuple[str, ...] = ()
+    """Names in Host headers that are answered, besides IP addresses, `localhost` and this machine's name."""
 
 
 @dataclass(frozen=True, slots=True)

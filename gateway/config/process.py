@@ -182,4 +182,4 @@ def _http(spec: GatewaySpec, place: Place, listeners: tuple[Listener, ...], cont
     for listener in listeners:
         if _is_same_place(address, port, listener.address, listener.port):
             context.error(at, "duplicate-port", f"the port {port} is taken by the listener `{listener.name}` already")
-    return HTTP(address, port)
+    return HTTP(address, port, spec.http.hosts)

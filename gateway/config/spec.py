@@ -212,6 +212,14 @@ class HTTPSpec(Spec, frozen=True):
     """Health, metrics and reload over HTTP; without this section there is no HTTP listener."""
 
     address: Annotated[HostAndPort, Meta(examples=["127.0.0.1:8080"])] = "127.0.0.1:8080"
+    hosts: Annotated[
+        tuple[Text, ...],
+        Meta(
+            description="Names under which it is called, besides IP addresses, localhost and this machine's name. "
+            "Others get 421, so that no web page reads it through a name of its own.",
+            examples=[["gateway.example.org"]],
+        ),
+    ] = ()
 
 
 class TimersSpec(Spec, frozen=True):

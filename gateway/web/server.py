@@ -1,4 +1,4 @@
-"""The HTTP listener: health, metrics, status and reload.
+"""The HTTP listener: health, metrics, status and reload. It answers to IP addresses and known names only (`hosts`).
 
 | call | answer |
 |---|---|
@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -20,6 +20,7 @@ from aiohttp import web
 
 from gateway.model import HTTP
 from gateway.ports import ConfigurationError
+from gateway.web.hosts import name_of, only_for
 
 SHUTDOWN_S = 2.0
 
@@ -57,8 +58,8 @@ def host_is_local(host: str) -> bool:
 
     Any other name may be an attacker's that resolves to 127.0.0.1 (DNS rebinding).
     """
-    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-    return name.lower() == "localhost" or is_loopback(name)
+    name = name_of(host)
+    return name == "localhost" or is_loopback(name)
 
 
 def reload_objection(remote: str, headers: Mapping[str, str]) -> str:
@@ -72,8 +73,8 @@ def reload_objection(remote: str, headers: Mapping[str, str]) -> str:
     return ""
 
 
-def application(surface: Surface) -> web.Application:
-    """The routes of the table above."""
+def application(surface: Surface, hosts: Iterable[str] = ()) -> web.Application:
+    """The routes of the table above; `hosts` are further names in Host headers that are answered."""
 
     async def livez(request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -96,7 +97,7 @@ def application(surface: Surface) -> web.Application:
         answer = await surface.reload()
         return web.json_response(answer, status=200 if answer["result"] == "applied" else 422)
 
-    routes = web.Application()
+    routes = web.Application(middlewares=[only_for(hosts)])
     routes.router.add_get("/livez", livez)
     routes.router.add_get("/readyz", readyz)
     routes.router.add_get("/metrics", metrics)
@@ -110,7 +111,7 @@ class WebServer:
 
     def __init__(self, surface: Surface, http: HTTP) -> None:
         self._http = http
-        self._runner = web.AppRunner(application(surface), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(application(surface, http.hosts), access_log=None, shutdown_timeout=SHUTDOWN_S)
         self.port = http.port
         """The bound port; another than asked for when that was 0."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import aiohttp
@@ -69,6 +70,36 @@ async def test_metrics_and_status_are_served(http: aiohttp.ClientSession) -> Non
         assert await answer.json() == {"state": "running"}
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:8080", 200),
+        ("LOCALHOST.", 200),
+        ("[::1]:8080", 200),
+        ("10.1.2.3:8080", 200),
+        ("2001:db8::7", 421),
+        (socket.gethostname(), 200),
+        ("gateway.example.org", 200),
+        ("gateway.example.org:8080", 200),
+        ("evil.example.org", 421),
+        ("127.0.0.1.evil.example.org", 421),
+        ("localhost.evil.example.org:8080", 421),
+        ("", 200),
+    ],
+)
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/status"])
+async def test_only_known_names_are_answered(surface: FakeSurface, host: str, status: int, path: str) -> None:
+    """A web page may ask by its own name that resolves to this machine."""
+    async with (
+        WebServer(surface, HTTP(port=0, hosts=("Gateway.example.org",))) as server,
+        aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session,
+        session.get(path, headers={"Host": host}) as answer,
+    ):
+        assert answer.status == status
+        assert ("gateway.http.hosts" in await answer.text()) == (status == 421)
+
+
 @pytest.mark.parametrize(("result", "status"), [("applied", 200), ("refused", 422)])
 async def test_reload_tells_its_result(
     http: aiohttp.ClientSession, surface: FakeSurface, result: str, status: int
@@ -92,7 +123,7 @@ async def test_a_web_page_cannot_reload(
     http: aiohttp.ClientSession, surface: FakeSurface, headers: dict[str, str]
 ) -> None:
     async with http.post("/-/reload", headers=headers) as answer:
-        assert answer.status == 403
+        assert answer.status == (421 if headers.get("Host") == "evil.example" else 403)
     assert surface.reloads == 0
 
 
