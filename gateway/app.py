@@ -39,6 +39,7 @@ from gateway.handlers.table import bindings
 from gateway.life import exit_code
 from gateway.life.listening import Listening
 from gateway.life.loading import Loading, NotLoaded
+from gateway.life.log_summary import SUMMARY
 from gateway.life.pid_file import pid_file, write_result
 from gateway.life.reload import Live, Reloader, ReloadReport, Reporter
 from gateway.life.signals import Stop, handled
@@ -56,6 +57,9 @@ from gateway.spool.lock import QueueLock
 from gateway.web.server import WebServer
 
 log = structlog.get_logger()
+
+SUMMARY_S = 5.0
+"""Between two looks at what the log left out."""
 
 Load = Callable[[], Loaded]
 
@@ -169,11 +173,13 @@ class Gateway:
                     tasks.create_task(self.reloader.serve_requests()),
                     tasks.create_task(self.journal.failed()),
                     tasks.create_task(self.delivery.run()),
+                    tasks.create_task(self._summarise_log()),
                 ]
                 await stop.asked.wait()
                 has_ended_in_time = await self._drain(stop)
                 for task in running:
                     task.cancel()
+        SUMMARY.write_due(is_final=True)
         log.info("gateway_stopped", has_ended_in_time=has_ended_in_time)
         return has_ended_in_time
 
@@ -197,6 +203,17 @@ class Gateway:
         self.metrics.set_config_version(self.live.current.version)
         self.metrics.set("gateway_config_last_reload_successful", 1)
         self.metrics.set("gateway_config_last_reload_success_timestamp_seconds", self.started_at.timestamp())
+
+    async def _summarise_log(self) -> None:
+        """Now and then: what the log left out."""
+        while True:
+            await asyncio.sleep(SUMMARY_S)
+            SUMMARY.write_due()
+            self._count_left_out()
+
+    def _count_left_out(self) -> None:
+        for event, number in SUMMARY.take_counts().items():
+            self.metrics.count("gateway_log_lines_left_out_total", number, event=event)
 
     async def _drain(self, stop: Stop) -> bool:
         """Finish what is in flight within `drain`; a second signal cuts it short."""
@@ -250,6 +267,7 @@ class Gateway:
         self.metrics.set_queue(await self._depths(), utc_now())
         self.metrics.set("gateway_spool_free_bytes", self._free_bytes())
         self.metrics.set("gateway_listeners", len(self.server.listeners))
+        self._count_left_out()
         return self.metrics.text(), CONTENT_TYPE
 
     async def reload(self) -> Mapping[str, object]:
@@ -322,6 +340,8 @@ def run(load: Load) -> int:
     except Exception as error:
         log.critical("gateway_failed", exc_info=error)
         return exit_code.SOFTWARE
+    finally:
+        SUMMARY.write_due(is_final=True)
 
 
 async def _serve(load: Load) -> int:

@@ -56,6 +56,12 @@ METRICS = (
         ("listener",),
     ),
     Metric(Counter, "gateway_tls_handshakes_failed_total", "Connections at TLS listeners that ended before TLS stood."),
+    Metric(
+        Counter,
+        "gateway_log_lines_left_out_total",
+        "Log lines that a summary stands for, by event.",
+        ("event",),
+    ),
     # --- receiving
     Metric(
         Counter,

@@ -174,7 +174,7 @@ class AcceptedAssociation(Association):
         try:
             self.send_command(message.context.context_id, command)
         except AssociationEnded as error:
-            log.info("response_not_sent", association=self.association_id, reason=str(error))
+            log.info("response_not_sent", **self._who, reason=str(error))
 
     # --- operations that take time -------------------------------------------------------------------------------
 
@@ -471,7 +471,7 @@ class AcceptedAssociation(Association):
         if not self._has_joined:
             return
         self._count("released" if reason == "released" else "aborted")
-        log.info("association_ended", association=self.association_id, peer=self.facts.peer, reason=reason)
+        log.info("association_ended", **self._who, reason=reason)
         self._host.left(self)
 
     def _lost(self, error: Exception | None) -> None:

@@ -69,6 +69,7 @@ def refusal(association: AcceptedAssociation, message: Message) -> Command | Non
         status=f"0x{elements['Status']:04X}",
         reason=elements.get("ErrorComment") or type(error).__name__,
         calling_ae_title=facts.calling_ae_title,
+        peer=facts.peer,
         remote_host=facts.remote_host,
         association=association.association_id,
     )

@@ -31,6 +31,7 @@ from gateway.dimse.upper_layer import (
     UpperLayer,
 )
 from gateway.model import AssociationFacts, Limits, Timers
+from gateway.network.accepting import host_of
 from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError
 
 log = structlog.get_logger()
@@ -75,6 +76,17 @@ class Association(Connection):
         self.facts = AssociationFacts("", "", "")
         self.accepted_contexts: Mapping[int, AcceptedContext] = {}
         """Accepted presentation contexts by ID."""
+
+    @property
+    def _who(self) -> dict[str, str]:
+        """For the log."""
+        address = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return {
+            "association": self.association_id,
+            "peer": self.facts.peer,
+            "calling_ae_title": self.facts.calling_ae_title,
+            "remote_host": self.facts.remote_host or host_of(address or ()),
+        }
 
     # --- what one may ask ------------------------------------------------------------------------------------
 
@@ -182,7 +194,7 @@ class Association(Connection):
 
     def _invalid(self, reason: AbortReason, detail: str) -> None:
         """Unreadable or senseless bytes: Evt19, and nothing more is read."""
-        log.warning("association_protocol_error", association=self.association_id, detail=detail, reason=reason.name)
+        log.warning("association_protocol_error", **self._who, detail=detail, reason=reason.name)
         self._reader.is_broken = True
         self._end(detail)
         if self._upper.is_defined(Event.INVALID_PDU):
@@ -231,7 +243,7 @@ class Association(Connection):
                 self._event(Event.ARTIM_EXPIRED)
                 self._end("ARTIM expired")
             return
-        log.warning("association_timer_expired", association=self.association_id, timer=timer.name.lower())
+        log.warning("association_timer_expired", **self._who, timer=timer.name.lower())
         self.abort(_EXPIRED[timer])
         if timer in (Timer.SENDING, Timer.RELEASE) and self._transport is not None:
             self._transport.abort()  # whoever does not read or answer will not close either

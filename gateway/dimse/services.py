@@ -95,6 +95,7 @@ def _log_refused(association: AcceptedAssociation, message: Message, error: Exce
         sop_instance_uid=message.command.get("AffectedSOPInstanceUID", ""),
         sop_class_uid=message.command.get("AffectedSOPClassUID", ""),
         calling_ae_title=association.facts.calling_ae_title,
+        peer=association.facts.peer,
         remote_host=association.facts.remote_host,
         association=association.association_id,
         status=f"0x{error.dimse_status:04X}",

@@ -92,6 +92,7 @@ def tell(event: Event, name: str, **fields: object) -> None:
         name,
         sop_class_uid=event.sop_class_uid,
         calling_ae_title=event.facts.calling_ae_title,
+        peer=event.facts.peer,
         remote_host=event.facts.remote_host,
         association=event.facts.association_id,
         **fields,

@@ -41,6 +41,7 @@ def refusal_of(event: Event, error: BadIdentifier) -> Dataset:
         status=f"0x{error.dimse_status:04X}",
         reason=str(error),
         calling_ae_title=event.facts.calling_ae_title,
+        peer=event.facts.peer,
         remote_host=event.facts.remote_host,
         association=event.facts.association_id,
     )

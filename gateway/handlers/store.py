@@ -198,6 +198,7 @@ def _log(desk: StoreDesk, name: str, event: Event | Arrival, **fields: str) -> N
         sop_instance_uid=event.sop_instance_uid,
         sop_class_uid=event.sop_class_uid,
         calling_ae_title=event.facts.calling_ae_title,
+        peer=event.facts.peer,
         remote_host=event.facts.remote_host,
         association=event.facts.association_id,
         **fields,

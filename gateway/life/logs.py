@@ -11,6 +11,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
+from gateway.life.log_summary import SUMMARY
 from gateway.plain_text import printable, shown_uid
 from gateway.ports import GatewayError
 
@@ -26,6 +27,7 @@ def configure(level: str = "info", form: Format = "text", stream: TextIO | None 
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            SUMMARY,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             place_of_exception,
             without_free_text,

@@ -124,6 +124,11 @@ class GatewayProcess(Daemon):
         """The log lines that are JSON."""
         return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
 
+    async def times_logged(self, event: str) -> int:
+        """How often `event` was logged, with the lines that a summary stands for."""
+        whole = len([line for line in self.events() if line.get("event") == event])
+        return whole + int(await self.metric("gateway_log_lines_left_out_total", event=event))
+
     async def idle(self, timeout_s: float = 120.0) -> None:
         """Wait until no delivery is pending (metric `gateway_queue_deliveries`)."""
 
