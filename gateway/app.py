@@ -137,7 +137,7 @@ class Gateway:
 
     def _admit(self, facts: AssociationFacts) -> Admitted:
         table = self.live.current
-        return admit(facts, table.settings, table.peers, table)
+        return admit(facts, table.settings, table.peers, table, reserved=table.reserved_ae_titles)
 
     def _is_known_host(self, host: str) -> bool:
         """By the table in force."""

@@ -25,10 +25,18 @@ class AssociationFacts:
     remote_port: int = 0
     listener: str = ""
     """Name of the listener that took the connection."""
+    is_tls: bool = False
+    """The connection is encrypted."""
     tls_subject: str = ""
     """Subject of the client certificate as ``CN=…,O=…``; empty without one."""
+    tls_names: tuple[str, ...] = ()
+    """Subject alternative names of the client certificate as ``DNS:…``, ``IP:…``, ``URI:…``, ``email:…``."""
+    tls_fingerprint: str = ""
+    """SHA-256 of the client certificate, 64 small hexadecimal digits; empty without one."""
     user_identity: str = ""
-    """User name of a user identity item (PS3.7 §D.3.3.7); empty without one. Never a secret."""
+    """User name that was verified (PS3.7 §D.3.3.7); empty where nothing was. Never a secret."""
+    claimed_user_identity: str = ""
+    """User name that a requestor gave and nobody verified; empty without one. Never a secret."""
     implementation_class_uid: str = ""
     implementation_version_name: str = ""
     peer: str = ""
@@ -322,6 +330,73 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateMatch:
+    """What a certificate must be: all that is named here must hold; of several texts for one thing, one."""
+
+    subject: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(part of the subject such as ``CN``, texts)."""
+    subject_alternative_names: tuple[str, ...] = ()
+    """As `AssociationFacts.tls_names` has them; DNS names in small letters."""
+    fingerprints: tuple[str, ...] = ()
+    """SHA-256, as `AssociationFacts.tls_fingerprint` has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a requestor must show to be taken for a peer."""
+
+    is_tls: bool = False
+    listeners: tuple[str, ...] = ()
+    """It must come in at one of these; empty: any."""
+    certificate: CertificateMatch | None = None
+    user_identity: IdentityCheck | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityCheck:
+    """A user identity is demanded (PS3.7 §D.3.3.7)."""
+
+    methods: tuple[str, ...]
+    """Names under `user_identities`; one of them must verify it."""
+    users: tuple[str, ...] = ()
+    """Only these verified names; empty: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordFile:
+    """Verifies user name and passcode by a file of argon2 hashes."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """Verifies JSON Web Tokens (RFC 7519) by keys in files."""
+
+    paths: tuple[str, ...]
+    """JWKS or PEM public keys."""
+    issuer: str
+    audiences: tuple[str, ...]
+    """One of them must be in the token."""
+    algorithms: tuple[str, ...]
+    user_claim: str = "sub"
+    leeway_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityCommand:
+    """Verifies by a program's exit code."""
+
+    arguments: tuple[str, ...]
+    kinds: frozenset[str]
+    """Which types it is asked about: username, username_passcode, kerberos, saml, jwt."""
+    time_limit_s: float = 10.0
+
+
+IdentityMethod = PasswordFile | TokenKeys | IdentityCommand
+
+
+@dataclass(frozen=True, slots=True)
 class TLS:
     """TLS settings of a listener or of a peer; paths are absolute."""
 
@@ -331,15 +406,26 @@ class TLS:
     """PEM file with its key; empty when the key stands in `certificate`."""
     key_pem: str = field(default="", repr=False)
     """The key itself, when it came from a secret."""
-    ca: str = ""
-    """PEM file with the authorities we trust: of client certificates (listener), of the server's (peer)."""
+    ca: tuple[str, ...] = ()
+    """PEM files with the authorities we trust: of client certificates (listener), of the server's (peer)."""
+    crl: tuple[str, ...] = ()
+    """PEM files with certificate revocation lists of those authorities; empty: revocation is not checked."""
+    profile: Literal["bcp195", "bcp195_modified"] = "bcp195"
+    """Secure transport connection profile (PS3.15 §B.12, §B.13)."""
     client_certificates: Literal["none", "optional", "required"] = "none"
     """Listener only."""
     minimum_version: Literal["1.2", "1.3"] = "1.2"
     server_name: str = ""
     """Peer only: the name its certificate must carry; empty: the host of its address."""
+    server_certificate: CertificateMatch | None = None
+    """Peer only: what its certificate must be, beside its name."""
     verify: bool = True
     """Peer only."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read for it."""
+        return tuple(name for name in (self.certificate, self.key, *self.ca, *self.crl) if name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +474,8 @@ class Listener:
     port: int
     address: str = "0.0.0.0"  # noqa: S104 - a DICOM listener serves the network unless told otherwise
     tls: TLS | None = None
+    user_identity: IdentityCheck | None = None
+    """Demanded of everybody who calls here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,6 +572,8 @@ class Peer:
     """As a source: how instances are fetched from it. auto: by C-GET where it takes that, else by C-MOVE to us."""
     hosts: tuple[str, ...] = ()
     """Addresses and networks (CIDR) it may call from; empty: any."""
+    requires: Requirements = Requirements()
+    """As a requestor: what it must show beside title and address."""
     accept_sop_classes: tuple[str, ...] = ()
     """As a requestor: only these abstract syntaxes; empty: any."""
     accept_transfer_syntaxes: tuple[str, ...] = ()

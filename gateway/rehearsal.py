@@ -74,10 +74,17 @@ class Stored:
 
 def admission(table: RoutingTable, facts: AssociationFacts, sent: Sent) -> Admission:
     """As whom an association with `facts` is admitted, or why it is not, or why nothing like `sent` comes over it."""
+    listener = next((one for one in table.settings.listeners if one.name == facts.listener), None)
+    facts = replace(facts, is_tls=facts.is_tls or (listener is not None and listener.tls is not None))
     try:
-        peer = admit(facts, table.settings, table.peers, table).peer
+        admitted = admit(facts, table.settings, table.peers, table, reserved=table.reserved_ae_titles)
     except Rejected as rejected:
         return Admission(facts, f"association rejected: {rejected}", is_admitted=False)
+    peer = admitted.peer
+    for check in (listener.user_identity if listener else None, admitted.user_identity):
+        if check is not None and not (facts.user_identity in check.users if check.users else facts.user_identity):
+            text = "association rejected: no user identity that is verified and allowed here"
+            return Admission(facts, text, is_admitted=False)
     if peer is None:
         return _negotiated(facts, "admitted as a stranger", Policy(_STORE), sent)
     named = replace(facts, peer=peer.name)

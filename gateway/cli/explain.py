@@ -37,7 +37,9 @@ Subjects = Iterator[explaining.Subject | explaining.Unexplained]
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address it calls from.")
 @click.option("--listener", default="", metavar="NAME", help="Listener it comes in by  [default: the first].")
 @click.option("--tls-subject", default="", metavar="NAME", help="Subject of its certificate, as CN=ct1,O=Example.")
-@click.option("--user", default="", metavar="NAME", help="User identity.")
+@click.option("--tls-name", "tls_names", multiple=True, metavar="NAME", help="Its alternative names, as DNS:ct1.")
+@click.option("--tls-fingerprint", default="", metavar="DIGITS", help="SHA-256 of its certificate.")
+@click.option("--user", default="", metavar="NAME", help="User identity, taken as verified.")
 @click.option("--delivery", "deliveries", type=int, multiple=True, metavar="ID", help="The object of this delivery.")
 @click.option("--instance", "instances", type=int, multiple=True, metavar="ID", help="A stored instance.")
 @click.option("--sop-instance-uid", default="", metavar="UID", help="Stored instances with this UID.")
@@ -53,6 +55,8 @@ def explain(
     host: str,
     listener: str,
     tls_subject: str,
+    tls_names: tuple[str, ...],
+    tls_fingerprint: str,
     user: str,
     deliveries: tuple[int, ...],
     instances: tuple[int, ...],
@@ -85,6 +89,8 @@ def explain(
             remote_host=host,
             listener=listener or table.settings.listeners[0].name,
             tls_subject=tls_subject,
+            tls_names=tls_names,
+            tls_fingerprint=tls_fingerprint.replace(":", "").lower(),
             user_identity=user,
         )
         subjects = explaining.of_files(paths, association, datetime.now(UTC))

@@ -49,7 +49,13 @@ class SenderSpec(Spec, frozen=True):
     remote_host: Annotated[Text, Meta(description="Numeric address. Default: 127.0.0.1.")] | UnsetType = UNSET
     listener: Annotated[Text, Meta(description="Name of the listener. Default: the first.")] | UnsetType = UNSET
     tls_subject: Annotated[Text, Meta(examples=["CN=ct1,O=Example"])] | UnsetType = UNSET
-    user_identity: Annotated[Text, Meta(description="User name.")] | UnsetType = UNSET
+    tls_names: (
+        Annotated[tuple[Text, ...], Meta(description="Subject alternative names.", examples=[["DNS:ct1.example.org"]])]
+        | UnsetType
+    ) = UNSET
+    tls_fingerprint: Annotated[Text, Meta(description="SHA-256: 64 small hexadecimal digits.")] | UnsetType = UNSET
+    user_identity: Annotated[Text, Meta(description="User name that is verified.")] | UnsetType = UNSET
+    claimed_user_identity: Annotated[Text, Meta(description="User name that nobody verified.")] | UnsetType = UNSET
 
 
 class ExpectedAtSpec(Spec, frozen=True):

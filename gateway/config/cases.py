@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from msgspec import UNSET
 
@@ -60,7 +61,7 @@ class Case:
 
     name: str
     place: Place = field(repr=False, compare=False)
-    association: Mapping[str, str]
+    association: Mapping[str, Any]
     """Fields of `AssociationFacts` that the test gives."""
     expected: Expected
     file: Path | None = None
@@ -157,16 +158,16 @@ def _case(spec: CaseSpec, sender: SenderSpec, place: Place, folder: Path, contex
     )
 
 
-def _association(own: SenderSpec, shared: SenderSpec) -> dict[str, str]:
-    given: dict[str, str] = {"calling_ae_title": CALLING_AE_TITLE, "remote_host": "127.0.0.1"}
+def _association(own: SenderSpec, shared: SenderSpec) -> dict[str, Any]:
+    given: dict[str, Any] = {"calling_ae_title": CALLING_AE_TITLE, "remote_host": "127.0.0.1"}
     for spec in (shared, own):
         given |= {name: value for name in spec.__struct_fields__ if (value := getattr(spec, name)) is not UNSET}
     return given
 
 
-def association_facts(given: Mapping[str, str], called_ae_title: str, listener: str) -> AssociationFacts:
+def association_facts(given: Mapping[str, Any], called_ae_title: str, listener: str) -> AssociationFacts:
     """The facts of a test's association; what it does not give is the gateway's."""
-    return AssociationFacts(**{"called_ae_title": called_ae_title, "listener": listener, **given})  # type: ignore[arg-type]
+    return AssociationFacts(**{"called_ae_title": called_ae_title, "listener": listener, **given})
 
 
 def _plain(place: Place) -> dict[str, object]:

@@ -127,8 +127,10 @@ def _as_text(place: Place, fault: Fault) -> ScalarNode | None:
     node = place.node
     if not isinstance(node, ScalarNode) or node.value is None or isinstance(node.value, str):
         return None
-    if (fault.keyword == "type" and fault.expected == "string") or (
-        fault.keyword == "enum" and node.text in fault.expected
+    if (
+        (fault.keyword == "type" and fault.expected == "string")
+        or (fault.keyword == "enum" and node.text in fault.expected)
+        or (fault.keyword == "anyOf" and any(form.get("type") == "string" for form in fault.expected))
     ):
         return ScalarNode(node.mark, node.text, node.text, node.written, is_secret=node.is_secret)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from gateway.config.findings import did_you_mean, listed
 from gateway.config.peers import check_combination, check_requestors, compile_peer
 from gateway.config.process import ANY_ADDRESS, compile_settings
 from gateway.config.query_retrieve import compile_query_retrieve
+from gateway.config.requirements import check_requirements
 from gateway.config.rules import (
     Names,
     compile_coercions,
@@ -31,7 +32,7 @@ from gateway.config.schema import definitions
 from gateway.config.source import Source
 from gateway.config.spec import GatewaySpec, GroupSpec, PeerSpec, QueryRetrieveSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
-from gateway.model import Group, Peer, QueryRetrieve, Settings, Timers, Unmatched
+from gateway.model import Group, Peer, QueryRetrieve, Requirements, Settings, Timers, Unmatched
 from gateway.query.attributes import indexed_paths
 from gateway.routing.hiding import Hiding
 from gateway.routing.resources import MIN_KEY_CHARACTERS, FileResources
@@ -53,11 +54,16 @@ class Compiled:
 def compile_source(source: Source, context: Context) -> Compiled:
     """Compile everything, whatever is wrong."""
     root = Place(source.root, source.root.mark)
+    context = replace(
+        context, identity_methods=frozenset(_keys(root, "user_identities")) if context.is_complete else None
+    )
     settings = _settings(root, context)
     process_settings = None if context.findings.has_errors else settings
     _check_sections(root, context)
     unmatched = _unmatched(root, context)
-    peers, not_destinations = _peers(root, settings.timers if settings else Timers(), context)
+    peers, not_destinations, written = _peers(root, settings.timers if settings else Timers(), context)
+    if process_settings and settings:
+        check_requirements(written, settings.listeners, context)
     groups = _groups(root, peers, not_destinations, context)
     conditions = Conditions(dict(_named(root, "conditions", context)))
     secrets = _secrets(root, context)
@@ -85,6 +91,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
         peers=peers,
         groups=groups,
         unmatched=unmatched,
+        reserved_ae_titles=_reserved(written, peers),
         resources=context.resources,
         query_retrieve=query_retrieve,
         retrieve_coercions=retrieve_coercions,
@@ -198,11 +205,12 @@ def _version(source: Source, resources: FileResources) -> str:
     return hashlib.sha256(source.version.encode() + tables).hexdigest()[:12] if tables else source.version
 
 
-def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer], set[str]]:
-    """Enabled peers by name, and the names of those that only call us."""
+def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer], set[str], list[tuple[Peer, Place]]]:
+    """Enabled peers by name, the names of those that only call us, and all peers, disabled or not, where they stand."""
     enabled: dict[str, Peer] = {}
     not_destinations: set[str] = set()
     requestors: list[tuple[Peer, Place]] = []
+    written: list[tuple[Peer, Place]] = []
     for name, place in _named(root, "peers", context):
         if isinstance(place.node, MappingNode):
             check_combination(place, context)
@@ -212,11 +220,18 @@ def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer]
         peer = compile_peer(name, spec, at, context, base)
         if not at.has("address") and not at.has("folder") and not _lost(at):
             not_destinations.add(name)
+        written.append((peer, at))
         if spec.enabled:
             enabled[name] = peer
             requestors.append((peer, place))
     check_requestors(requestors, context)
-    return enabled, not_destinations
+    return enabled, not_destinations, written
+
+
+def _reserved(written: Iterable[tuple[Peer, Place]], enabled: Mapping[str, Peer]) -> frozenset[str]:
+    """AE titles of disabled peers that may call when they are enabled."""
+    disabled = [peer for peer, _ in written if peer.name not in enabled]
+    return frozenset(peer.ae_title for peer in disabled if peer.may or peer.requires != Requirements())
 
 
 def _query_retrieve(

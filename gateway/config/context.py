@@ -32,6 +32,9 @@ class Context:
     listeners: frozenset[str] | None = None
     """Names of our listeners; None when they are not known."""
 
+    identity_methods: frozenset[str] | None = None
+    """Names of `user_identities`; None when they are not known."""
+
     def error(self, place: Place, code: str, message: str) -> None:
         """Report a mistake at the value of `place`."""
         self.findings.error(place.mark, code, message)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import LATER
 from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, discreet, located
@@ -199,6 +201,25 @@ def _empty(place: Place, fault: Fault) -> Iterator[Finding]:
     )
 
 
+def _in_no_form(place: Place, fault: Fault) -> Iterator[Finding]:
+    """A text or a list of texts was expected: what is wrong in the form that was meant."""
+    here = place.at(*fault.path)
+    form = _meant(fault)
+    if form is None:
+        message = f"expected a text or a list of texts, found {_found(here.node, here)}"
+        yield Finding(here.mark, "wrong-type", message, fault.path)
+        return
+    for error in Draft202012Validator(form).iter_errors(fault.value):
+        path = (*fault.path, *error.absolute_path)
+        inner = Fault(path, str(error.validator), error.validator_value, error.instance, error.schema)
+        yield from explain(place, inner)
+
+
+def _meant(fault: Fault) -> Mapping[str, Any] | None:
+    kind = "array" if isinstance(fault.value, list) else "string" if isinstance(fault.value, str) else ""
+    return next((form for form in fault.expected if form.get("type") == kind), None)
+
+
 def _wrong_value(place: Place, fault: Fault) -> Iterator[Finding]:
     here = place.at(*fault.path)
     yield Finding(
@@ -216,6 +237,7 @@ EXPLANATIONS: Mapping[str, Callable[[Place, Fault], Iterable[Finding]]] = {
     "maximum": _out_of_range,
     "minLength": _empty,
     "minItems": _empty,
+    "anyOf": _in_no_form,
 }
 """JSON Schema keyword → what to tell."""
 

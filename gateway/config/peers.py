@@ -12,6 +12,7 @@ from gateway.config.findings import listed
 from gateway.config.folder import compile_folder
 from gateway.config.negotiation import compile_associate
 from gateway.config.process import compile_address, compile_timers
+from gateway.config.requirements import compile_requirements, exclude_each_other
 from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
 from gateway.config.tree import Place, substituted
 from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, missing, short_name
@@ -27,6 +28,7 @@ ONLY_DICOM = (
     "may_move_to",
     "retrieve",
     "hosts",
+    "requires",
     "accept",
     "timers",
 )
@@ -61,6 +63,7 @@ def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, base
         may_move_to=tuple(title.strip(" ") for title in spec.may_move_to),
         retrieve=spec.retrieve,
         hosts=_hosts(spec.hosts, place.at("hosts"), context),
+        requires=compile_requirements(spec.requires, place.at("requires"), context),
         accept_sop_classes=context.sop_classes(accept.at("sop_classes"), sop_classes),
         accept_transfer_syntaxes=context.transfer_syntaxes(accept.at("transfer_syntaxes"), transfer_syntaxes),
         associations=spec.delivery.associations,
@@ -167,12 +170,15 @@ def check_requestors(peers: Iterable[tuple[Peer, Place]], context: Context) -> N
             if rival is not None:
                 message = (
                     f"`{peer.name}` and `{rival.name}` both call as {peer.ae_title} from the same hosts; "
-                    "give them `hosts` that do not overlap, or make them one peer"
+                    "give them `hosts` that do not overlap, or a certificate or listener each under `requires`, "
+                    "or make them one peer"
                 )
                 context.findings.error(place.holder, "ambiguous-requestor", message)
 
 
 def _overlap(one: Peer, other: Peer) -> bool:
+    if exclude_each_other(one.requires, other.requires):
+        return False
     if not one.hosts or not other.hosts:
         return True
     return any(

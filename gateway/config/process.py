@@ -9,6 +9,7 @@ from dataclasses import replace
 from msgspec import UNSET
 
 from gateway.config.context import Context
+from gateway.config.requirements import compile_identity_check
 from gateway.config.spec import ConversionSpec, GatewaySpec, LimitsSpec, ListenerSpec, SpoolSpec, TimersSpec
 from gateway.config.tls import compile_listener_tls
 from gateway.config.tree import Place
@@ -163,6 +164,9 @@ def _listener(spec: ListenerSpec, place: Place, context: Context) -> Listener:
         port=spec.port,
         address=address,
         tls=None if spec.tls is UNSET else compile_listener_tls(spec.tls, place.at("tls"), context),
+        user_identity=None
+        if spec.user_identity is UNSET
+        else compile_identity_check(spec.user_identity, place.at("user_identity"), context),
     )
 
 

@@ -122,7 +122,23 @@ TransferSyntaxName = Annotated[
 ]
 TransferSyntaxes = Annotated[tuple[TransferSyntaxName, ...], Meta(min_length=1)]
 TLSVersion = Literal["1.2", "1.3"]
+TLSProfile = Literal["bcp195", "bcp195_modified"]
+PROFILES = (
+    "Secure transport connection profile: BCP 195 (PS3.15 §B.12), or the modified one with the cipher suites of §B.13. "
+    "Both without CBC."
+)
 PEMFile = Annotated[str, Meta(min_length=1, description="PEM file; relative to the folder of the YAML file.")]
+PEMFiles = PEMFile | Annotated[tuple[PEMFile, ...], Meta(min_length=1)]
+Fingerprint = Annotated[
+    str,
+    Meta(
+        title="SHA-256 fingerprint",
+        description="64 hexadecimal digits, with or without colons, as `openssl x509 -noout -fingerprint -sha256` "
+        "prints them.",
+        pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$(?!\n)",
+        examples=["9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08"],
+    ),
+]
 Key = Annotated[
     str,
     Meta(
@@ -137,13 +153,54 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Base of all settings."""
 
 
+class CertificateSpec(Spec, frozen=True):
+    """What a certificate must be. All that is written must hold; of several texts for one thing, one of them."""
+
+    subject: Annotated[
+        dict[str, Text | Annotated[tuple[Text, ...], Meta(min_length=1)]],
+        Meta(
+            description="Parts of the subject: CN, O, OU, C, L, ST, DC, or a part's long name. Case matters.",
+            examples=[{"CN": "ct1.example.org", "O": "Example Hospital"}],
+        ),
+    ] = {}
+    subject_alternative_name: (
+        Annotated[
+            Text | Annotated[tuple[Text, ...], Meta(min_length=1)],
+            Meta(
+                description="A DNS name, IP address, URI or mail address that stands in the certificate as it is "
+                "written here; a wild card in it fits nothing else.",
+                examples=["ct1.example.org"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    fingerprint: (
+        Annotated[
+            Fingerprint | Annotated[tuple[Fingerprint, ...], Meta(min_length=1)],
+            Meta(description="SHA-256 of the certificate. Name the next one beside it before it is renewed."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
 class ListenerTLSSpec(Spec, frozen=True):
     """TLS of a listener."""
 
     certificate: Annotated[PEMFile, Meta(description="PEM file with our chain; relative to the YAML file's folder.")]
     key: Key | UnsetType = UNSET
     client_ca: (
-        Annotated[PEMFile, Meta(description="PEM file with the authorities of client certificates.")] | UnsetType
+        Annotated[PEMFiles, Meta(description="PEM files with the authorities of client certificates; one or a list.")]
+        | UnsetType
+    ) = UNSET
+    client_crl: (
+        Annotated[
+            PEMFiles,
+            Meta(
+                description="PEM files with certificate revocation lists, one or a list: one of each authority. "
+                "A client whose authority has none here, or an expired one, is refused."
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     client_certificates: (
         Annotated[
@@ -153,6 +210,7 @@ class ListenerTLSSpec(Spec, frozen=True):
         | UnsetType
     ) = UNSET
     minimum_version: TLSVersion = "1.2"
+    profile: Annotated[TLSProfile, Meta(description=PROFILES)] = "bcp195"
 
 
 class PeerTLSSpec(Spec, frozen=True):
@@ -165,13 +223,41 @@ class PeerTLSSpec(Spec, frozen=True):
         | UnsetType
     ) = UNSET
     key: Key | UnsetType = UNSET
-    ca: Annotated[PEMFile, Meta(description="PEM file with the authorities of the server.")] | UnsetType = UNSET
+    ca: (
+        Annotated[PEMFiles, Meta(description="PEM files with the authorities of the server; one or a list.")]
+        | UnsetType
+    ) = UNSET
+    crl: (
+        Annotated[PEMFiles, Meta(description="PEM files with certificate revocation lists of these authorities.")]
+        | UnsetType
+    ) = UNSET
     server_name: (
         Annotated[Text, Meta(description="Name in the server's certificate. Default: the host of `address`.")]
         | UnsetType
     ) = UNSET
-    verify: Annotated[bool, Meta(description="false takes any certificate; for tests only.")] = True
+    server_certificate: (
+        Annotated[CertificateSpec, Meta(description="What the server's certificate must be, beside its name.")]
+        | UnsetType
+    ) = UNSET
+    verify: Annotated[
+        bool,
+        Meta(
+            description="false checks neither authority nor name: safe with a `fingerprint` under "
+            "`server_certificate`; without one, for tests only."
+        ),
+    ] = True
     minimum_version: TLSVersion = "1.2"
+    profile: Annotated[TLSProfile, Meta(description=PROFILES)] = "bcp195"
+
+
+class IdentityCheckSpec(Spec, frozen=True):
+    """A user identity that must be there and verified (PS3.7 §D.3.3.7); else the association is rejected."""
+
+    verified_by: Annotated[
+        Name | Annotated[tuple[Name, ...], Meta(min_length=1)],
+        Meta(description="Names under `user_identities`; one of them must verify it.", examples=["staff"]),
+    ]
+    users: Annotated[tuple[Text, ...], Meta(description="Only these user names. Default: any that is verified.")] = ()
 
 
 class ListenerSpec(Spec, frozen=True):
@@ -181,6 +267,9 @@ class ListenerSpec(Spec, frozen=True):
     address: Annotated[Text, Meta(description="Own address to listen on. Default: all of IPv4.")] = "0.0.0.0"  # noqa: S104
     name: Annotated[Name, Meta(description="For logs and metrics. Default: port-PORT.")] | UnsetType = UNSET
     tls: ListenerTLSSpec | UnsetType = UNSET
+    user_identity: (
+        Annotated[IdentityCheckSpec, Meta(description="Demanded of everybody who calls here.")] | UnsetType
+    ) = UNSET
 
 
 class SpoolSpec(Spec, frozen=True):
@@ -451,6 +540,25 @@ class FolderSpec(Spec, frozen=True):
     ] = "number"
 
 
+class RequirementsSpec(Spec, frozen=True):
+    """What a requestor must show, beside its AE title and address, to be taken for the peer. Without it the association
+    is rejected, also under `admit: any`."""
+
+    tls: Annotated[bool, Meta(description="true: only over TLS.")] = False
+    listener: (
+        Annotated[
+            Name | Annotated[tuple[Name, ...], Meta(min_length=1)],
+            Meta(description="Only over this listener, or one of these.", examples=["secure"]),
+        ]
+        | UnsetType
+    ) = UNSET
+    certificate: (
+        Annotated[CertificateSpec, Meta(description="Only with such a client certificate, verified by `client_ca`.")]
+        | UnsetType
+    ) = UNSET
+    user_identity: IdentityCheckSpec | UnsetType = UNSET
+
+
 class PeerSpec(Spec, frozen=True):
     """A named place: a DICOM node with an address, a folder, or only a requestor."""
 
@@ -478,6 +586,7 @@ class PeerSpec(Spec, frozen=True):
         tuple[Text, ...],
         Meta(description="Addresses and networks that it may call from. Default: any.", examples=[["10.1.0.0/16"]]),
     ] = ()
+    requires: RequirementsSpec = RequirementsSpec()
     accept: AcceptSpec = AcceptSpec()
     delivery: DeliverySpec = DeliverySpec()
     timers: TimersSpec = TimersSpec()
@@ -633,6 +742,85 @@ class QueryRetrieveSpec(Spec, frozen=True):
     ] = "0 s"
 
 
+class TokenSpec(Spec, frozen=True):
+    """JSON Web Tokens (RFC 7519), signed with a key that is known here. A token must have an expiry."""
+
+    keys: Annotated[
+        PEMFiles,
+        Meta(
+            description="Files with the issuer's public keys, as JWKS (RFC 7517) or PEM; one or a list. Relative to "
+            "the folder of the YAML file; read again when they change."
+        ),
+    ]
+    issuer: Annotated[Text, Meta(description="`iss` must be this.")]
+    audience: Annotated[
+        Text | Annotated[tuple[Text, ...], Meta(min_length=1)],
+        Meta(description="`aud` must hold this, or one of these."),
+    ]
+    algorithms: Annotated[
+        tuple[
+            Literal[
+                "RS256",
+                "RS384",
+                "RS512",
+                "PS256",
+                "PS384",
+                "PS512",
+                "ES256",
+                "ES384",
+                "ES512",
+                "EdDSA",
+                "HS256",
+                "HS384",
+                "HS512",
+            ],
+            ...,
+        ],
+        Meta(min_length=1, description="Signatures that are taken."),
+    ] = ("RS256", "PS256", "ES256", "EdDSA")
+    user_claim: Annotated[Text, Meta(description="The claim that holds the user name.")] = "sub"
+    leeway: Annotated[Duration, Meta(description="How far clocks may differ.")] = "30 s"
+
+
+class IdentityCommandSpec(Spec, frozen=True):
+    """A program that is asked about each identity: JSON on its standard input, its exit code decides. See
+    docs/security.md."""
+
+    run: Annotated[
+        tuple[Text, ...],
+        Meta(
+            min_length=1,
+            description="Program and arguments; no shell. The program by absolute path.",
+            examples=[["/usr/local/bin/check-kerberos", "--realm", "EXAMPLE.ORG"]],
+        ),
+    ]
+    types: Annotated[
+        tuple[Literal["username", "username_passcode", "kerberos", "saml", "jwt"], ...],
+        Meta(min_length=1, description="The types of identity that it is asked about; others it does not verify."),
+    ]
+    time_limit: Annotated[Duration, Meta(description="How long it may take; then the association is rejected.")] = (
+        "10 s"
+    )
+
+
+class IdentityMethodSpec(Spec, frozen=True):
+    """One way to verify user identities: by a password file, by tokens, or by a command; exactly one of these."""
+
+    password_file: (
+        Annotated[
+            Text,
+            Meta(
+                description="File with a line `user:hash` for each user, as `gateway password` prints it (argon2id); "
+                "relative to the folder of the YAML file. Read again when it changes.",
+                examples=["passwords.txt"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    jwt: TokenSpec | UnsetType = UNSET
+    command: IdentityCommandSpec | UnsetType = UNSET
+
+
 class RulesSpec(Spec, frozen=True):
     """A configuration of the gateway: all `*.yaml` of the rules folder together."""
 
@@ -644,6 +832,10 @@ class RulesSpec(Spec, frozen=True):
     keys: Annotated[
         dict[Name, Annotated[str, Meta(min_length=1, description="At least 16 characters; write ${file:PATH}.")]],
         Meta(description="Secrets that rules name, as for hash_uid; never shown."),
+    ] = {}
+    user_identities: Annotated[
+        dict[Name, IdentityMethodSpec],
+        Meta(description="Ways to verify user identities, for `user_identity` of listeners and peers."),
     ] = {}
     conditions: Annotated[
         dict[Name, Any], Meta(description="Conditions with a name, for `condition: NAME` under `when`.")

@@ -7,13 +7,21 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
+from gateway.config.certificate import compile_certificate, several
 from gateway.config.context import Context
+from gateway.config.requirements import each
 from gateway.config.spec import ListenerTLSSpec, PeerTLSSpec
 from gateway.config.tree import Place
-from gateway.model import TLS
+from gateway.model import TLS, CertificateMatch
 
 CERTIFICATE = ("CERTIFICATE-----",)
 PRIVATE_KEY = ("PRIVATE KEY-----",)
+REVOCATION_LIST = ("X509 CRL-----",)
+NOUNS: dict[tuple[str, ...], str] = {
+    CERTIFICATE: "certificate",
+    PRIVATE_KEY: "private key",
+    REVOCATION_LIST: "certificate revocation list",
+}
 
 
 def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) -> TLS:
@@ -25,13 +33,18 @@ def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) 
     if wanted != "none" and not place.has("client_ca"):
         message = f"`client_certificates: {wanted}` needs `client_ca`, the authorities that we trust"
         context.error(place.at("client_certificates"), "missing-setting", message)
+    if spec.client_crl is not UNSET and spec.client_ca is UNSET:
+        message = "`client_crl` needs `client_ca`, the authorities whose lists these are"
+        context.error(place.at("client_crl"), "missing-setting", message)
     return TLS(
         certificate=_pem_file(spec.certificate, place.at("certificate"), context, CERTIFICATE),
         key=key,
         key_pem=key_pem,
-        ca=_pem_file(spec.client_ca, place.at("client_ca"), context, CERTIFICATE),
+        ca=_pem_files(spec.client_ca, place.at("client_ca"), context, CERTIFICATE),
+        crl=_pem_files(spec.client_crl, place.at("client_crl"), context, REVOCATION_LIST),
         client_certificates=wanted,
         minimum_version=spec.minimum_version,
+        profile=spec.profile,
     )
 
 
@@ -43,16 +56,39 @@ def compile_peer_tls(spec: PeerTLSSpec, place: Place, context: Context) -> TLS:
         context.error(
             place.at("verify"), "conflict", "`verify: false` takes any certificate; leave out `ca` or `verify`"
         )
+    if spec.crl is not UNSET and spec.ca is UNSET:
+        message = "`crl` needs `ca`, the authorities whose lists these are"
+        context.error(place.at("crl"), "missing-setting", message)
     key, key_pem = _key(spec.key, place, context, spec.certificate)
     return TLS(
         certificate=_pem_file(spec.certificate, place.at("certificate"), context, CERTIFICATE),
         key=key,
         key_pem=key_pem,
-        ca=_pem_file(spec.ca, place.at("ca"), context, CERTIFICATE),
+        ca=_pem_files(spec.ca, place.at("ca"), context, CERTIFICATE),
+        crl=_pem_files(spec.crl, place.at("crl"), context, REVOCATION_LIST),
         minimum_version=spec.minimum_version,
+        profile=spec.profile,
+        server_certificate=_server_certificate(spec, place, context),
         server_name="" if spec.server_name is UNSET else spec.server_name,
         verify=spec.verify,
     )
+
+
+def _server_certificate(spec: PeerTLSSpec, place: Place, context: Context) -> CertificateMatch | None:
+    if spec.server_certificate is UNSET:
+        return None
+    at = place.at("server_certificate")
+    if not spec.verify and (spec.server_certificate.subject or spec.server_certificate.subject_alternative_name):
+        message = "with `verify: false` only a `fingerprint` proves anything; names can be in any certificate"
+        context.error(place.at("verify"), "conflict", message)
+    return compile_certificate(spec.server_certificate, at, context)
+
+
+def _pem_files(
+    names: str | tuple[str, ...] | UnsetType, place: Place, context: Context, wanted: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The absolute paths of PEM files that are written as one or as a list."""
+    return tuple(_pem_file(name, at, context, wanted) for name, at in zip(several(names), each(place), strict=False))
 
 
 def _key(key: str | UnsetType, place: Place, context: Context, certificate: str | UnsetType) -> tuple[str, str]:
@@ -80,6 +116,5 @@ def _pem_file(name: str | UnsetType, place: Place, context: Context, wanted: tup
         context.error(place, "unreadable-file", f"cannot read the file {place.shown}: {reason}")
         return path
     if not any(mark in content for mark in wanted):
-        noun = "private key" if wanted is PRIVATE_KEY else "certificate"
-        context.error(place, "bad-pem", f"the file {place.shown} holds no {noun} in PEM form{hint}")
+        context.error(place, "bad-pem", f"the file {place.shown} holds no {NOUNS[wanted]} in PEM form{hint}")
     return path

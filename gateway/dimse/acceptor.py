@@ -29,9 +29,9 @@ from gateway.dimse.deadlines import Timer
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.negotiation import Answer, Policy, answer_extended, encode_accept, negotiate
 from gateway.dimse.pdata import SMALLEST_MAXIMUM
+from gateway.dimse.peer_certificate import shown_certificate
 from gateway.dimse.pool import AssociationPool
 from gateway.dimse.services import OPERATIONS, Later, serve_unrecognized
-from gateway.dimse.tls import subject_of
 from gateway.dimse.upper_layer import (
     AbortReason,
     AssociateRequestPDU,
@@ -257,14 +257,18 @@ class AcceptedAssociation(Association):
         assert self._transport is not None
         address = self._transport.get_extra_info("peername") or ("", 0)
         host = str(address[0]).removeprefix("::ffff:")
+        certificate = shown_certificate(self._transport)
         return AssociationFacts(
             calling_ae_title=request.calling_ae_title,
             called_ae_title=request.called_ae_title,
             remote_host=host,
             remote_port=address[1],
             listener=self._listener,
-            tls_subject=_tls_subject(self._transport),
-            user_identity=request.identity.user_name if request.identity else "",
+            is_tls=self._transport.get_extra_info("ssl_object") is not None,
+            tls_subject=certificate.subject,
+            tls_names=certificate.names,
+            tls_fingerprint=certificate.fingerprint,
+            claimed_user_identity=request.identity.user_name if request.identity else "",
             implementation_class_uid=request.implementation_class_uid,
             implementation_version_name=request.implementation_version_name,
             association_id=self.association_id,
@@ -477,10 +481,6 @@ class AcceptedAssociation(Association):
     def _lost(self, error: Exception | None) -> None:
         super()._lost(error)
         self._host.closed(self)
-
-
-def _tls_subject(transport: asyncio.Transport) -> str:
-    return subject_of(transport.get_extra_info("peercert"))
 
 
 def _identity_response(request: AssociateRequest) -> bytes | None:

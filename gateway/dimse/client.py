@@ -19,6 +19,7 @@ from gateway.dimse.context import VERIFICATION, AcceptedContext
 from gateway.dimse.deadlines import Timer
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.pdata import SMALLEST_MAXIMUM
+from gateway.dimse.peer_certificate import mismatch, shown_certificate
 from gateway.dimse.proposal import Accepted, decode_accept, decode_reject, describe_reject, encode_request
 from gateway.dimse.tls import client_context
 from gateway.dimse.upper_layer import AbortReason, Event, Primitive, State
@@ -365,6 +366,10 @@ async def _connect(
         raise DestinationDown(f"{where}: no TLS handshake: {error}") from error
     if encrypted is None:
         raise DestinationDown(f"{where} closed the connection during the TLS handshake")
+    wanted = tls.server_certificate if tls is not None and override is None else None
+    if wanted is not None and (unmet := mismatch(wanted, shown_certificate(encrypted))):
+        encrypted.abort()
+        raise DestinationRefuses(f"{where} is not who it should be: it shows {unmet}")
     association.attach(encrypted)
 
 

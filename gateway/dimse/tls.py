@@ -1,4 +1,4 @@
-"""TLS contexts of listeners and peers (PS3.15 §B.12: BCP 195, TLS 1.2 and 1.3), files read anew each time."""
+"""TLS contexts of listeners and peers: BCP 195 (RFC 8996, RFC 9325) as PS3.15 §B.12 and §B.13 profile it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,45 @@ import os
 import ssl
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from gateway.model import TLS
 from gateway.ports import ConfigurationError
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CLIENT_CERTIFICATES = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-_SHORT_NAMES = {
-    "commonName": "CN",
-    "organizationName": "O",
-    "organizationalUnitName": "OU",
-    "countryName": "C",
-    "localityName": "L",
-    "stateOrProvinceName": "ST",
-    "domainComponent": "DC",
+
+_FORWARD_SECRET_GCM = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+)
+CIPHER_SUITES = {
+    "bcp195": _FORWARD_SECRET_GCM,  # RFC 9325 §4.2, which PS3.15 §B.12 takes over
+    "bcp195_modified": (
+        *_FORWARD_SECRET_GCM,
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES256-CCM",
+        "ECDHE-ECDSA-AES128-CCM",
+        "ECDHE-ECDSA-AES256-CCM8",
+        "ECDHE-ECDSA-AES128-CCM8",
+    ),  # PS3.15 §B.13, without the Camellia suites that OpenSSL does not have
 }
+"""Of TLS 1.2, by profile, in order of preference. Those of TLS 1.3 are OpenSSL's own, all authenticated encryption."""
+
+_LEAST_STRENGTH = "@SECLEVEL=2"
+"""112 bits: RSA from 2048 bits, elliptic curves from 224 (RFC 9325 §4.5), no SHA-1 signatures."""
 
 
 def server_context(tls: TLS) -> ssl.SSLContext:
     """For a listener. Raises ConfigurationError for files that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.minimum_version = _VERSIONS[tls.minimum_version]
+        _harden(context, tls)
         _load_certificate(context, tls)
         if tls.client_certificates != "none":
-            context.load_verify_locations(cafile=tls.ca)
+            _trust(context, tls)
         context.verify_mode = _CLIENT_CERTIFICATES[tls.client_certificates]
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"TLS files of the listener cannot be used: {_describe(error, tls)}") from error
@@ -42,12 +55,12 @@ def client_context(tls: TLS) -> ssl.SSLContext:
     """For a peer. Raises ConfigurationError for files that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context.minimum_version = _VERSIONS[tls.minimum_version]
+        _harden(context, tls)
         if not tls.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         elif tls.ca:
-            context.load_verify_locations(cafile=tls.ca)
+            _trust(context, tls)
         else:
             context.load_default_certs()
         if tls.certificate:
@@ -57,17 +70,19 @@ def client_context(tls: TLS) -> ssl.SSLContext:
     return context
 
 
-def subject_of(certificate: dict[str, Any] | None) -> str:
-    """Subject of a peer certificate as ``CN=…,O=…``, in the certificate's order; empty without one.
-
-    A comma in a value has a backslash before it (RFC 4514 §2.4), so that no value passes for another part.
-    """
-    names = [pair for group in (certificate or {}).get("subject", ()) for pair in group]
-    return ",".join(f"{_SHORT_NAMES.get(name, name)}={_escaped(value)}" for name, value in names)
+def _harden(context: ssl.SSLContext, tls: TLS) -> None:
+    """Versions and cipher suites of the profile; no compression, no renegotiation (RFC 9325 §3)."""
+    context.minimum_version = _VERSIONS[tls.minimum_version]
+    context.set_ciphers(":".join((*CIPHER_SUITES[tls.profile], _LEAST_STRENGTH)))
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace(",", "\\,")
+def _trust(context: ssl.SSLContext, tls: TLS) -> None:
+    """Authorities, and their revocation lists: with these, one is demanded for the issuer of the peer's certificate."""
+    for name in (*tls.ca, *tls.crl):
+        context.load_verify_locations(cafile=name)
+    if tls.crl:
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
 
 
 def _load_certificate(context: ssl.SSLContext, tls: TLS) -> None:
@@ -88,5 +103,5 @@ def _no_password() -> str:
 
 
 def _describe(error: Exception, tls: TLS) -> str:
-    files = ", ".join(name for name in (tls.certificate, tls.key, tls.ca) if name)
+    files = ", ".join(tls.files)
     return f"{error} ({files})"

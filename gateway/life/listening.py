@@ -145,8 +145,7 @@ def _certificates(listener: Listener) -> tuple[object, ...]:
     """What tells that the files of a listener's TLS settings were renewed."""
     if listener.tls is None:
         return ()
-    names = (listener.tls.certificate, listener.tls.key, listener.tls.ca)
-    return tuple(_file_identity(Path(name)) for name in names if name)
+    return tuple(_file_identity(Path(name)) for name in listener.tls.files)
 
 
 def _file_identity(path: Path) -> object:

@@ -64,6 +64,7 @@ def association_facts(text: str) -> AssociationFacts:
     """What `association_text` wrote; fields of other versions of this package are left out."""
     known = {field.name for field in dataclasses.fields(AssociationFacts)}
     values = {"calling_ae_title": "", "called_ae_title": "", "remote_host": ""} | json.loads(text)
+    values["tls_names"] = tuple(values.get("tls_names", ()))
     return AssociationFacts(**{name: value for name, value in values.items() if name in known})
 
 

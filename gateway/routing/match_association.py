@@ -141,10 +141,11 @@ def subject_parts(subject: str) -> Mapping[str, tuple[str, ...]]:
 @predicate("user_identity")
 @dataclass(frozen=True, slots=True)
 class UserIdentity:
-    """True when the user name of the requestor's user identity (PS3.7 §D.3.3.7) is one of these (case matters).
+    """True when the user name of the requestor's verified user identity (PS3.7 §D.3.3.7) is one of these.
 
     matches: an RE2 regular expression, found anywhere unless anchored with ^ and $. exists: whether there is a name at
-    all. The gateway does not check passwords: only TLS, or a network that can be trusted, makes a name sure.
+    all. A name is verified where its listener or peer demands a `user_identity`. verified: false compares a name that
+    nobody verified too: any requestor can give it.
     """
 
     example: ClassVar[str] = "user_identity: {matches: '@example[.]org$'}"
@@ -154,9 +155,10 @@ class UserIdentity:
     any_of: tuple[str, ...] | None = None
     matches: Regex | None = None
     exists: bool | None = None
+    verified: bool = True
 
     def __call__(self, facts: Facts) -> bool:
-        name = facts.association.user_identity
+        name = self._name(facts)
         if self.exists is not None:
             return bool(name) is self.exists
         if self.matches is not None:
@@ -167,10 +169,15 @@ class UserIdentity:
         return ()
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
-        name = facts.association.user_identity
+        name = self._name(facts)
         if not name:
-            return "there is no user identity"
+            claimed = bool(facts.association.claimed_user_identity)
+            return "the user name is not verified" if claimed else "there is no user identity"
         return f"the user name is {name!r}" if with_values else "there is a user identity"
+
+    def _name(self, facts: Facts) -> str:
+        association = facts.association
+        return association.user_identity or ("" if self.verified else association.claimed_user_identity)
 
     def problems(self) -> Iterable[Problem]:
         ways = [way for way in ("any_of", "matches", "exists") if getattr(self, way) is not None]

@@ -12,6 +12,7 @@ from gateway.model import (
     AttributePath,
     DeliveryState,
     Group,
+    IdentityMethod,
     Mark,
     Peer,
     QueryRetrieve,
@@ -106,6 +107,10 @@ class RoutingTable:
     peers: Mapping[str, Peer]
     groups: Mapping[str, Group]
     unmatched: Unmatched
+    reserved_ae_titles: frozenset[str] = frozenset()
+    """Of disabled peers that may call when they are enabled: no stranger may have one."""
+    identity_methods: Mapping[str, IdentityMethod] = field(default_factory=dict)
+    """Ways to verify user identities, by name."""
     resources: Resources = field(default=NO_RESOURCES, compare=False)
     """Keys and tables that its kinds were built with; stored actions are built with those of the table in force."""
     query_retrieve: QueryRetrieve = field(default_factory=QueryRetrieve)

@@ -58,7 +58,23 @@ def settle_all(queue: Queue, deliveries: list[Delivery], state: DeliveryState, r
 
 
 def test_what_is_accepted_comes_back_whole(queue: Queue, clock: Clock) -> None:
-    facts = AssociationFacts("MR\\é ", "GW", "::1", 1, "tls", "CN=x", "bob", "1.2", "V", "mr", "a77")
+    facts = AssociationFacts(
+        calling_ae_title="MR\\é ",
+        called_ae_title="GW",
+        remote_host="::1",
+        remote_port=1,
+        listener="tls",
+        is_tls=True,
+        tls_subject="CN=x",
+        tls_names=("DNS:x", "IP:::1"),
+        tls_fingerprint="ab" * 32,
+        user_identity="bob",
+        claimed_user_identity="alice",
+        implementation_class_uid="1.2",
+        implementation_version_name="V",
+        peer="mr",
+        association_id="a77",
+    )
     given = instance(7, association=facts)
     route = Route("brain to research", "pacs", '[{"remove":"PatientName"}]')
     (accepted,) = accept(queue, (given, [route]), clock=clock)

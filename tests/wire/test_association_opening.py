@@ -233,7 +233,7 @@ async def test_what_is_known_of_the_association() -> None:
         port = peer.writer.get_extra_info("sockname")[1]
         assert (facts.calling_ae_title, facts.called_ae_title, facts.peer) == ("TESTER", "GATEWAY", "ct")
         assert (facts.remote_host, facts.remote_port, facts.listener) == ("127.0.0.1", port, "main")
-        assert facts.user_identity == "someone"
+        assert (facts.user_identity, facts.claimed_user_identity) == ("", "someone")
         assert "secret" not in repr(facts)
         assert facts.implementation_class_uid
         assert facts.association_id == association.association_id

@@ -51,12 +51,17 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 def listener(certificates: Certificates, port: int = 0, **tls: Any) -> Listener:
-    settings = {"certificate": certificates.server.certificate, "key": certificates.server.key, **tls}
+    settings = {"certificate": certificates.server.certificate, "key": certificates.server.key, **_with_lists(tls)}
     return Listener("tls", port, "127.0.0.1", TLS(**settings))
 
 
+def _with_lists(tls: dict[str, Any]) -> dict[str, Any]:
+    return {name: (one,) if name in ("ca", "crl") and isinstance(one, str) else one for name, one in tls.items()}
+
+
 async def call(port: int, **tls: Any) -> ClientAssociation:
-    peer = ConfiguredPeer("pacs", "GATEWAY", "127.0.0.1", port, timers=TIMERS, associate=Associate(tls=TLS(**tls)))
+    settings = TLS(**_with_lists(tls))
+    peer = ConfiguredPeer("pacs", "GATEWAY", "127.0.0.1", port, timers=TIMERS, associate=Associate(tls=settings))
     return await associate(peer, own_ae_title="TESTER", contexts=CONTEXTS)
 
 
@@ -119,7 +124,7 @@ IDENTITIES: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
     "another name": ({"which": "elsewhere"}, {}, "not who it should be"),
     "another name, which we expect": ({"which": "elsewhere"}, {"server_name": "elsewhere.example"}, ""),
     "another name, which we do not check": ({"which": "elsewhere"}, {"verify": False}, ""),
-    "nobody we trust signed it, unchecked": ({"which": "server"}, {"verify": False, "ca": ""}, ""),
+    "nobody we trust signed it, unchecked": ({"which": "server"}, {"verify": False, "ca": ()}, ""),
 }
 
 
@@ -239,9 +244,9 @@ async def test_files_that_cannot_be_used(certificates: Certificates, tmp_path: P
     }
     for path in (str(empty), str(tmp_path / "missing.pem")):
         with pytest.raises(ConfigurationError, match=path):
-            server_context(TLS(**{**settings, setting: path}))
+            server_context(TLS(**_with_lists({**settings, setting: path})))
         with pytest.raises(ConfigurationError, match=path):
-            client_context(TLS(**{**settings, setting: path}))
+            client_context(TLS(**_with_lists({**settings, setting: path})))
 
 
 # --- dcmtk --------------------------------------------------------------------------------------------------------

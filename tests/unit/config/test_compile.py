@@ -220,7 +220,7 @@ def test_associate_takes_the_keywords_of_the_library(compile_text: Compile, tmp_
         tls=TLS(
             certificate=str(tls / "gw.pem"),
             key=str(tls / "gw.key"),
-            ca=str(tls / "gw.pem"),
+            ca=(str(tls / "gw.pem"),),
             minimum_version="1.3",
             server_name="pacs",
         ),
@@ -246,7 +246,7 @@ def test_tls_of_listeners(compile_text: Compile, tmp_path: Path) -> None:
     tls = [listener.tls for listener in settings.listeners]
     assert [one.client_certificates for one in tls if one] == ["none", "required", "optional", "none"]
     assert tls[1] is not None
-    assert tls[1].ca == str(tmp_path / "rules/tls/gw.pem")
+    assert tls[1].ca == (str(tmp_path / "rules/tls/gw.pem"),)
     assert tls[3] is not None
     assert (tls[3].key, tls[3].key_pem[:27], tls[3].minimum_version) == ("", "-----BEGIN PRIVATE KEY-----", "1.3")
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +34,56 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         authority = cls(folder)
         new = ["req", "-x509", *_KEY, "-keyout", folder / "ca.key", "-out", folder / "ca.pem", "-days", "30"]
-        _openssl(*new, "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign")
+        _openssl(*new, "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         return authority
 
     @property
     def certificate(self) -> str:
         return str(self.folder / "ca.pem")
 
-    def issue(self, name: str, subject: str, *, host: str = "DNS:localhost,IP:127.0.0.1") -> Certificate:
-        """A certificate for `subject` (``/CN=…/O=…``) and the names in `host`."""
+    def issue(
+        self,
+        name: str,
+        subject: str,
+        *,
+        host: str = "DNS:localhost,IP:127.0.0.1",
+        days: int = 30,
+        key_kind: Sequence[str] = ("rsa:2048",),
+    ) -> Certificate:
+        """A certificate for `subject` (``/CN=…/O=…``) and the names in `host`; with `days` below 0 it is expired."""
         key, request, certificate = (self.folder / f"{name}.{ending}" for ending in ("key", "csr", "pem"))
         extensions = self.folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName={host}\n")
-        _openssl("req", "-new", *_KEY, "-keyout", key, "-out", request, "-subj", subject)
-        signing = ["-CA", self.folder / "ca.pem", "-CAkey", self.folder / "ca.key", "-CAcreateserial", "-days", "30"]
+        _openssl("req", "-new", "-newkey", *key_kind, "-nodes", "-keyout", key, "-out", request, "-subj", subject)
+        signing = ["-CA", self.folder / "ca.pem", "-CAkey", self.folder / "ca.key", "-CAcreateserial", "-days", days]
         _openssl("x509", "-req", "-in", request, "-out", certificate, *signing, "-extfile", extensions)
         return Certificate(str(certificate), str(key))
+
+    def revocation_list(self, name: str, *revoked: Certificate, days: int = 30) -> str:
+        """A revocation list that is good for so many days; below 0 it is out of date."""
+        authority = x509.load_pem_x509_certificate((self.folder / "ca.pem").read_bytes())
+        key = serialization.load_pem_private_key((self.folder / "ca.key").read_bytes(), None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(authority.subject)
+            .last_update(now - timedelta(days=60))
+            .next_update(now + timedelta(days=days))
+        )
+        for one in revoked:
+            serial = x509.load_pem_x509_certificate(Path(one.certificate).read_bytes()).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - timedelta(days=1))
+            builder = builder.add_revoked_certificate(entry.build())
+        path = self.folder / f"{name}.crl"
+        path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return str(path)
+
+
+def fingerprint(certificate: Certificate) -> str:
+    """SHA-256 of a certificate, as `openssl x509 -fingerprint` prints it."""
+    encoded = ssl.PEM_cert_to_DER_cert(Path(certificate.certificate).read_text())
+    return hashlib.sha256(encoded).digest().hex(":").upper()
 
 
 _KEY = ["-newkey", "rsa:2048", "-nodes"]

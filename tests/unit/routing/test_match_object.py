@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.dataset.dictionary import vr_of
-from gateway.dimse.tls import subject_of
+from gateway.dimse.peer_certificate import subject_of
 from gateway.model import AssociationFacts
 from gateway.ports import Predicate
 from gateway.routing import sop_groups
@@ -156,6 +156,7 @@ def test_a_private_sop_class_is_in_no_group() -> None:
     assert not predicate({"sop_class": list(sop_groups.RULES)})(facts)
 
 
+CLAIMED = replace(ASSOCIATION, user_identity="", claimed_user_identity="tech")
 SECURE = replace(ASSOCIATION, listener="secure", tls_subject="CN=ct1.example.org,O=Example Hospital,OU=Radiology,OU=CT")
 ASSOCIATIONS: dict[str, tuple[object, AssociationFacts, bool]] = {
     "listener": ({"listener": ["port-104", "secure"]}, SECURE, True),
@@ -175,6 +176,11 @@ ASSOCIATIONS: dict[str, tuple[object, AssociationFacts, bool]] = {
     "user-other": ({"user_identity": "Tech"}, ASSOCIATION, False),
     "user-matches": ({"user_identity": {"matches": "^te"}}, ASSOCIATION, True),
     "user-exists": ({"user_identity": {"exists": True}}, ASSOCIATION, True),
+    "user-claimed": ({"user_identity": "tech"}, CLAIMED, False),
+    "user-claimed-exists": ({"user_identity": {"exists": True}}, CLAIMED, False),
+    "user-claimed-taken": ({"user_identity": {"any_of": ["tech"], "verified": False}}, CLAIMED, True),
+    "user-claimed-matches": ({"user_identity": {"matches": "^te", "verified": False}}, CLAIMED, True),
+    "user-verified-taken": ({"user_identity": {"any_of": ["tech"], "verified": False}}, ASSOCIATION, True),
     "user-none": ({"user_identity": {"exists": False}}, replace(ASSOCIATION, user_identity=""), True),
     "user-none-matches": ({"user_identity": {"matches": ""}}, replace(ASSOCIATION, user_identity=""), False),
 }

@@ -1,0 +1,86 @@
+"""What a certificate must be: a `certificate:` setting → `CertificateMatch`."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from msgspec import UnsetType
+
+from gateway.config.context import Context
+from gateway.config.findings import did_you_mean, listed
+from gateway.config.spec import CertificateSpec
+from gateway.config.tree import MappingNode, Place
+from gateway.model import CertificateMatch
+
+SHORT = ("CN", "O", "OU", "C", "L", "ST", "DC")
+LONG_OF_SHORT = {
+    "commonName": "CN",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "countryName": "C",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+    "domainComponent": "DC",
+}
+LONG = frozenset(
+    {
+        "serialNumber",
+        "emailAddress",
+        "title",
+        "givenName",
+        "surname",
+        "name",
+        "initials",
+        "dnQualifier",
+        "pseudonym",
+        "generationQualifier",
+        "organizationIdentifier",
+        "streetAddress",
+        "postalCode",
+        "businessCategory",
+        "userId",
+        "description",
+    }
+)
+"""Parts of a subject without a short name, as OpenSSL calls them."""
+
+
+def compile_certificate(spec: CertificateSpec, place: Place, context: Context) -> CertificateMatch:
+    """The match. What is wrong is reported."""
+    match = CertificateMatch(
+        subject=tuple((part, several(texts)) for part, texts in spec.subject.items()),
+        subject_alternative_names=tuple(map(_normal_name, several(spec.subject_alternative_name))),
+        fingerprints=tuple(text.replace(":", "").lower() for text in several(spec.fingerprint)),
+    )
+    is_reported = isinstance(place.node, MappingNode) and bool(place.node.lost)
+    if match == CertificateMatch() and not is_reported:
+        message = "say what the certificate must be: `subject`, `subject_alternative_name` or `fingerprint`"
+        context.findings.error(place.holder, "missing-setting", message)
+    for part in spec.subject:
+        at = place.at("subject", part)
+        if part in LONG_OF_SHORT:
+            message = f"`{part}` is written as `{LONG_OF_SHORT[part]}` here"
+            context.findings.error(at.holder, "unknown-subject-part", message)
+        elif part not in SHORT and part not in LONG:
+            near = did_you_mean(part, (*SHORT, *LONG)) or f"; the usual ones are {listed(SHORT)}"
+            message = f"`{part}` is no part of a certificate's subject{near}"
+            context.findings.error(at.holder, "unknown-subject-part", message)
+    return match
+
+
+def several(value: str | tuple[str, ...] | UnsetType) -> tuple[str, ...]:
+    """What is written as one text or as a list of them."""
+    if isinstance(value, UnsetType):
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+def _normal_name(text: str) -> str:
+    """As `gateway.dimse.peer_certificate` reads it from a certificate; the form tells what kind of name it is."""
+    try:
+        return f"IP:{ipaddress.ip_address(text)}"
+    except ValueError:
+        pass
+    if "://" in text or text.startswith("urn:"):
+        return f"URI:{text}"
+    return f"email:{text}" if "@" in text else f"DNS:{text.lower()}"

@@ -1,0 +1,94 @@
+"""What requestors must show: `requires:` of peers, `user_identity:` of listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from msgspec import UNSET
+
+from gateway.config.certificate import compile_certificate, several
+from gateway.config.context import Context
+from gateway.config.findings import did_you_mean, listed
+from gateway.config.spec import IdentityCheckSpec, RequirementsSpec
+from gateway.config.tree import Place, SequenceNode
+from gateway.model import CertificateMatch, IdentityCheck, Listener, Peer, Requirements
+
+
+def compile_requirements(spec: RequirementsSpec, place: Place, context: Context) -> Requirements:
+    """What a peer must show. Names of listeners are looked at by `check_requirements`."""
+    certificate = None
+    if spec.certificate is not UNSET:
+        certificate = compile_certificate(spec.certificate, place.at("certificate"), context)
+    return Requirements(
+        is_tls=spec.tls or certificate is not None,
+        listeners=several(spec.listener),
+        certificate=certificate,
+        user_identity=None
+        if spec.user_identity is UNSET
+        else compile_identity_check(spec.user_identity, place.at("user_identity"), context),
+    )
+
+
+def compile_identity_check(spec: IdentityCheckSpec, place: Place, context: Context) -> IdentityCheck:
+    """A demand for a user identity."""
+    context.error(place, "not-supported-yet", "`user_identity` is not supported by this version; leave it out")
+    names = several(spec.verified_by)
+    for name, at in zip(names, each(place.at("verified_by")), strict=True):
+        if context.identity_methods is not None and name not in context.identity_methods:
+            known = context.identity_methods
+            near = did_you_mean(name, known) or (f"; there are {listed(sorted(known))}" if known else "")
+            message = f"{at.shown} is not one of `user_identities`{near}"
+            context.error(at, "unknown-user-identity", message)
+    return IdentityCheck(names, spec.users)
+
+
+def each(place: Place) -> list[Place]:
+    """The places of what is written as one text or as a list of them."""
+    if isinstance(place.node, SequenceNode):
+        return [place.at(index) for index in range(len(place.node.items))]
+    return [place]
+
+
+def check_requirements(peers: Iterable[tuple[Peer, Place]], listeners: Collection[Listener], context: Context) -> None:
+    """A requirement that no listener of ours can meet is a mistake: the peer could never call."""
+    by_name = {listener.name: listener for listener in listeners}
+    for peer, place in peers:
+        if peer.folder is not None:
+            continue
+        requires, at = peer.requires, place.at("requires")
+        for name, here in zip(requires.listeners, each(at.at("listener")), strict=False):
+            if name not in by_name:
+                near = did_you_mean(name, by_name) or f"; the listeners are {listed(by_name)}"
+                context.error(here, "unknown-listener", f"{here.shown} is not the name of a listener{near}")
+        usable = [by_name[name] for name in requires.listeners if name in by_name] or list(by_name.values())
+        if requires.certificate is not None and not any(_asks_for_certificate(one) for one in usable):
+            message = "no listener that it may use asks for client certificates; give one `client_ca`"
+            context.error(at.at("certificate"), "never-met", message)
+        elif requires.is_tls and not any(one.tls is not None for one in usable):
+            message = "no listener that it may use has `tls`"
+            context.error(at.at("tls") if at.has("tls") else at, "never-met", message)
+
+
+def _asks_for_certificate(listener: Listener) -> bool:
+    return listener.tls is not None and listener.tls.client_certificates != "none"
+
+
+def exclude_each_other(one: Requirements, other: Requirements) -> bool:
+    """True when no requestor fits both by listener or certificate."""
+    if one.listeners and other.listeners and not set(one.listeners) & set(other.listeners):
+        return True
+    if one.certificate is None or other.certificate is None:
+        return False
+    return _are_different(one.certificate, other.certificate)
+
+
+def _are_different(one: CertificateMatch, other: CertificateMatch) -> bool:
+    """True when no certificate is both; by names only as far as one certificate seldom has two of them: a requestor
+    whose certificate does is rejected."""
+    pairs = [
+        (set(one.fingerprints), set(other.fingerprints)),
+        (set(one.subject_alternative_names), set(other.subject_alternative_names)),
+    ]
+    parts = dict(other.subject)
+    pairs += [(set(texts), set(parts.get(part, ()))) for part, texts in one.subject]
+    return any(here and there and not here & there for here, there in pairs)
