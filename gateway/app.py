@@ -26,6 +26,7 @@ import structlog
 from gateway import __version__
 from gateway.config import Loaded
 from gateway.conversion.pool import ConversionPool
+from gateway.dataset.identity import identify
 from gateway.delivery.service import DeliveryService
 from gateway.destination import open_destination
 from gateway.dimse.admission import Admitted, admit
@@ -87,6 +88,7 @@ class Gateway:
             now=utc_now,
             meter=self.metrics,
             keep_s=lambda: self.live.current.query_retrieve.keep_s,
+            identify=identify,
         )
         self.index = IndexReader(lambda: SQLiteQueue(settings.queue_path, must_exist=True))
         spool = settings.spool

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 # --- what arrived -----------------------------------------------------------------------------------------------
 
@@ -55,6 +55,15 @@ class PayloadRef:
     length_bytes: int
     digest: bytes
     """SHA-256 of the encoded data set."""
+
+
+class Identifiers(NamedTuple):
+    """What an encoded data set says it is."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True)

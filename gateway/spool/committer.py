@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import queue
 import threading
@@ -23,6 +24,7 @@ from gateway.ports import Accepted, GatewayError, Queue, SpoolFull
 from gateway.spool import redo
 from gateway.spool.disk import Buffer
 from gateway.spool.large import LargeFile
+from gateway.spool.refusals import Refusals
 from gateway.spool.segment import Payload
 from gateway.spool.store import SpoolStore
 
@@ -115,6 +117,7 @@ class Committer(threading.Thread):
         self._finish = finish
         self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._is_ending = False
+        self._refusals = Refusals(store)
         self.failure: BaseException | None = None
 
     def submit(self, request: Request) -> None:
@@ -143,6 +146,7 @@ class Committer(threading.Thread):
             self.failure = error
             log.critical("spool.committer_died", error=f"{type(error).__name__}: {error}")
         finally:
+            self._refusals.write()
             try:
                 deliveries.close()
             except Exception as error:
@@ -173,9 +177,11 @@ class Committer(threading.Thread):
     def _commit(self, requests: Sequence[Request], deliveries: Queue) -> None:
         """Payloads first, then one transaction: a row never names bytes that are not on disk."""
         now = self._now()
-        is_noted = self._append([each for each in requests if isinstance(each, Acceptance)], now)
+        self._refusals.write_now_and_then()
+        acceptances = [each for each in requests if isinstance(each, Acceptance)]
+        noted = self._append(acceptances, now)
         rest = [request for request in requests if request.error is None]
-        is_durable = not is_noted or any(isinstance(request, Call) for request in rest)
+        is_durable = noted == b"" or any(isinstance(request, Call) for request in rest)
         try:
             self._record(rest, deliveries, now, is_durable=is_durable)
         except GatewayError as error:  # no room, or the queue is held by somebody else: true of each of them
@@ -184,26 +190,29 @@ class Committer(threading.Thread):
                 request.error = error
         except Exception as error:
             self._record_one_by_one(rest, deliveries, now, error)
+        except BaseException:  # the thread ends, and all of them are answered that they were not kept
+            self._refusals.add(noted, range(len(acceptances)), is_all=True)
+            raise
+        refused = [number for number, each in enumerate(acceptances) if each.error is not None]
+        self._refusals.add(noted, refused, is_all=len(refused) == len(acceptances))
 
-    def _append(self, acceptances: Sequence[Acceptance], now: datetime) -> bool:
+    def _append(self, acceptances: Sequence[Acceptance], now: datetime) -> bytes | None:
         """Write and sync the small payloads, and a note of what the queue will be told of all; else each carries the
-        error. False when there is no note, so that the transaction must be synced.
+        error. The note when a start may find it; b"" when none could be made, so that the transaction must be synced.
         """
         if not acceptances:
-            return True
-        is_noted = True
+            return None
+        noted = b""
         small = [each for each in acceptances if each.payload is None]
         payloads = [Payload(each.pieces, _instance(each).transfer_syntax_uid, each.digest) for each in small]
 
         def note(refs: Sequence[PayloadRef]) -> bytes:
             for acceptance, ref in zip(small, refs, strict=True):
                 acceptance.payload = ref
-            nonlocal is_noted
-            try:
-                return redo.encode(now, [(_with_payload(each), each.routes) for each in acceptances])
-            except (ValueError, TypeError, OverflowError):  # text that has no UTF-8: the queue knows what to do with it
-                is_noted = False
-                return b""
+            nonlocal noted
+            with contextlib.suppress(ValueError, TypeError, OverflowError):  # text without UTF-8: the queue replaces it
+                noted = redo.encode(now, [(_with_payload(each), each.routes) for each in acceptances])
+            return noted
 
         try:
             self._store.append(payloads, note)
@@ -211,7 +220,8 @@ class Committer(threading.Thread):
             log.error("spool.write_failed", instances=len(acceptances), error=str(error))
             for acceptance in acceptances:
                 acceptance.error = error
-        return is_noted
+            return noted if self._store.is_doubtful else None
+        return noted
 
     def _record(self, requests: Sequence[Request], deliveries: Queue, now: datetime, *, is_durable: bool) -> None:
         """One transaction for the group.

@@ -31,7 +31,7 @@ from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, Reception
 from gateway.spool.redo import Position
-from gateway.spool.retelling import tell_again
+from gateway.spool.retelling import Identify, nobody_knows, tell_again
 from gateway.spool.segment import digest_of
 from gateway.spool.store import SpoolStore
 
@@ -60,7 +60,8 @@ class GroupCommitJournal:
     """The `Journal` port: one committer thread, one reader thread, a few threads that write large objects.
 
     `queue_factory` opens the queue; it is called once in the committer thread and once for reading. `keep_s`
-    says how long instances in the index stay at least; it may change with the configuration.
+    says how long instances in the index stay at least; it may change with the configuration. `identify` reads which
+    object an encoded data set is, for those whose note is damaged.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class GroupCommitJournal:
         poll_s: float = POLL_S,
         sweep_s: float = SWEEP_S,
         keep_s: Callable[[], float] = lambda: 0.0,
+        identify: Identify = nobody_knows,
     ) -> None:
         self._spool = spool
         self._queue_factory = queue_factory
@@ -91,6 +93,7 @@ class GroupCommitJournal:
         self._poll_s = poll_s
         self._sweep_s = sweep_s
         self._keep_s = keep_s
+        self._identify = identify
         self._listeners: list[Callable[[str], None]] = []
         self._operator_listeners: list[Callable[[str], None]] = []
         self._problem = "not started"
@@ -173,7 +176,7 @@ class GroupCommitJournal:
             with deliveries.transaction():
                 deliveries.bind_spool(spool_id)
                 deliveries.expire_leases()
-            tell_again(self._store, deliveries)
+            tell_again(self._store, deliveries, identify=self._identify)
             self._store.recover(deliveries.payload_names(), Position(*deliveries.known_up_to()))
         except BaseException:
             deliveries.close()

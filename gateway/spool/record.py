@@ -1,14 +1,20 @@
 """The header that stands before every record, so that segments and files can be read without the database.
 
-128 bytes, little endian: magic, header length, kind (0: payload, 1: redo), length of what follows, its SHA-256,
-transfer syntax UID of a payload (padded with NUL), CRC-32 of all that, checksum of what follows.
+128 bytes, little endian: magic, header length, kind (0: payload, 1: redo, 2: cancellation), length of what follows, its
+SHA-256, transfer syntax UID of a payload (padded with NUL), CRC-32 of all that, checksum of what follows.
 
 The SHA-256 says what a payload is. The checksum (the low half of XXH3-64; 0: none) says thirty times as fast that
 stored bytes are as they were; where it does not agree, the SHA-256 decides.
+
+The CRC-32 of records in segments begins with a number made of the spool's identity (`seed_of`). A sender does not know
+it, so that bytes inside a payload cannot pass for a record where a damaged file is searched for the next one. Large
+files, and segments of former versions, have a CRC that begins with 0.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import struct
 import zlib
@@ -24,8 +30,9 @@ _CHECK = struct.Struct("<II")
 HEADER_BYTES = _FIELDS.size + _CHECK.size
 assert HEADER_BYTES == 128
 
-PAYLOAD, REDO = 0, 1
-"""Kinds: an encoded data set; what the queue is to be told of the payloads before it, see `gateway.spool.redo`."""
+PAYLOAD, REDO, CANCEL = 0, 1, 2
+"""Kinds: an encoded data set; what the queue is to be told of the payloads before it; what of that was refused after
+all. See `gateway.spool.redo`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +77,63 @@ def checksum_of(pieces: Iterable[bytes | bytearray | memoryview]) -> int:
     return checksum.value()
 
 
-def pack(length_bytes: int, digest: bytes, transfer_syntax_uid: str, kind: int = PAYLOAD, checksum: int = 0) -> bytes:
+def seed_of(spool_id: str) -> int:
+    """What the CRC-32 of this spool's headers begins with; 0 for a spool without an identity."""
+    return int.from_bytes(hashlib.sha256(spool_id.encode()).digest()[:4], "little") if spool_id else 0
+
+
+def pack(
+    length_bytes: int, digest: bytes, transfer_syntax_uid: str, kind: int = PAYLOAD, checksum: int = 0, seed: int = 0
+) -> bytes:
     """The header of a record."""
     uid = transfer_syntax_uid.encode("ascii", "replace")[:64]
     fields = _FIELDS.pack(MAGIC, HEADER_BYTES, kind, length_bytes, digest, uid)
-    return fields + _CHECK.pack(zlib.crc32(fields), checksum)
+    return fields + _CHECK.pack(zlib.crc32(fields, seed), checksum)
 
 
-def unpack(header: bytes, header_offset_bytes: int = 0) -> Record | None:
-    """What a header says; None when this is not one, or a torn one."""
+def unpack(header: bytes, header_offset_bytes: int = 0, seed: int | None = 0) -> Record | None:
+    """What a header says; None when this is not one, or a torn one. With `seed` None its CRC is not looked at."""
     if len(header) < HEADER_BYTES:
         return None
     magic, header_bytes, kind, length_bytes, digest, uid = _FIELDS.unpack_from(header)
     check, checksum = _CHECK.unpack_from(header, _FIELDS.size)
-    if magic != MAGIC or header_bytes != HEADER_BYTES or check != zlib.crc32(header[: _FIELDS.size]):
+    if magic != MAGIC or header_bytes != HEADER_BYTES:
+        return None
+    if seed is not None and check != zlib.crc32(header[: _FIELDS.size], seed):
         return None
     syntax = uid.rstrip(b"\0").decode("ascii", "replace")
     return Record(header_offset_bytes + HEADER_BYTES, length_bytes, digest, syntax, kind, checksum)
+
+
+def mended(header: bytes, header_offset_bytes: int, seed: int) -> list[Record]:
+    """What a header may have said before one of its bytes changed. Only the SHA-256 of what follows proves it."""
+    if len(header) < HEADER_BYTES:
+        return []
+    fields, (check, _) = header[: _FIELDS.size], _CHECK.unpack_from(header, _FIELDS.size)
+    difference = check ^ zlib.crc32(fields, seed)
+    found = []
+    place = _one_byte_errors().get(difference)
+    if difference.to_bytes(4, "little").count(0) == 3:  # a byte of the CRC itself
+        found.append(unpack(header, header_offset_bytes, None))
+    if place is not None:
+        position, change = place
+        whole = bytearray(header)
+        whole[position] ^= change
+        found.append(unpack(bytes(whole), header_offset_bytes, seed))
+    return [each for each in found if each is not None]
+
+
+@functools.cache
+def _one_byte_errors() -> dict[int, tuple[int, int]]:
+    """How a CRC-32 of the fields changes → which byte of them changed, and how. It is linear: whatever they hold."""
+    zeros = bytes(_FIELDS.size)
+    base = zlib.crc32(zeros)
+    errors = {}
+    for position in range(_FIELDS.size):
+        for change in range(1, 256):
+            changed = zeros[:position] + bytes([change]) + zeros[position + 1 :]
+            errors[base ^ zlib.crc32(changed)] = (position, change)
+    return errors
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -94,7 +141,7 @@ def read_records(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size
         offset_bytes = 0
-        while record := unpack(os.pread(file.fileno(), HEADER_BYTES, offset_bytes), offset_bytes):
+        while record := unpack(os.pread(file.fileno(), HEADER_BYTES, offset_bytes), offset_bytes, None):
             offset_bytes = record.end_bytes
             if offset_bytes > size_bytes:
                 return

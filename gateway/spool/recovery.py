@@ -13,6 +13,7 @@ import structlog
 from gateway.ports import ConfigurationError
 from gateway.spool import large, segment
 from gateway.spool.disk import Disk
+from gateway.spool.walk import walk
 
 log = structlog.get_logger()
 
@@ -31,10 +32,10 @@ class Recovered:
     """Named by the queue and not there: their deliveries are lost."""
     short: list[str] = field(default_factory=list)
     """There, but shorter than what the queue names: the deliveries at their ends are lost."""
-    truncated: list[str] = field(default_factory=list)
-    """Had bytes behind the last committed payload."""
-    deleted: list[str] = field(default_factory=list)
-    """Nothing named them."""
+    trimmed: list[str] = field(default_factory=list)
+    """Had zeros behind their last record."""
+    unnamed: list[str] = field(default_factory=list)
+    """Nothing names them; the sweep looks after them."""
 
 
 def payload_files(root: Path) -> Iterator[tuple[str, int]]:
@@ -70,21 +71,20 @@ def check_pair(root: Path, spool_id: str, queue_spool_id: str, *, has_payloads: 
         )
 
 
-def recover(root: Path, named: Mapping[str, int], disk: Disk) -> Recovered:
-    """Bring the folder to what the queue names: cut tails, delete what nothing names, tell what is lost."""
+def recover(root: Path, named: Mapping[str, int], disk: Disk, seed: int) -> Recovered:
+    """Compare the folder with what the queue names, once it knows the segments up to their end; tell what is lost.
+
+    Nothing but zeros behind the last record is cut, and nothing is deleted: what is damaged may have been acknowledged.
+    """
     found = dict(payload_files(root))
-    recovered = Recovered(missing=sorted(named.keys() - found.keys()))
+    recovered = Recovered(missing=sorted(named.keys() - found.keys()), unnamed=sorted(found.keys() - named.keys()))
     for name, size_bytes in sorted(found.items()):
-        end_bytes = named.get(name)
-        if end_bytes is None:
-            disk.unlink(root / name)
-            recovered.deleted.append(name)
-        elif size_bytes > end_bytes:
-            disk.truncate(root / name, end_bytes)
-            recovered.truncated.append(name)
-        elif size_bytes < end_bytes:
+        end_bytes = named.get(name, 0)
+        if size_bytes < end_bytes:
             log.error("spool.payload_file_short", file=name, size_bytes=size_bytes, expected_bytes=end_bytes)
             recovered.short.append(name)
+        elif name.startswith(f"{segment.FOLDER}/") and _trim(root / name, size_bytes, end_bytes, disk, seed):
+            recovered.trimmed.append(name)
     for name in recovered.missing:
         log.error("spool.payload_file_missing", file=name, expected_bytes=named[name])
     log.info(
@@ -92,7 +92,21 @@ def recover(root: Path, named: Mapping[str, int], disk: Disk) -> Recovered:
         files=len(found),
         missing=len(recovered.missing),
         short=len(recovered.short),
-        truncated=len(recovered.truncated),
-        deleted=len(recovered.deleted),
+        trimmed=len(recovered.trimmed),
+        unnamed=len(recovered.unnamed),
     )
     return recovered
+
+
+def _trim(path: Path, size_bytes: int, named_bytes: int, disk: Disk, seed: int) -> bool:
+    """Cut the zeros behind the last record of a segment; True when there were some."""
+    with path.open("rb") as file:
+        if not size_bytes or os.pread(file.fileno(), 1, size_bytes - 1) != b"\0":
+            return False
+    end_bytes = named_bytes
+    for found in walk(path, seed, is_checked=False):
+        end_bytes = max(end_bytes, found.end_bytes)
+    if end_bytes >= size_bytes:
+        return False
+    disk.truncate(path, end_bytes)
+    return True

@@ -1,23 +1,20 @@
 """What a group of acceptances tells the queue, kept beside its payloads: one sync makes both durable.
 
 The queue's transaction that follows is not synced. When the power fails before SQLite syncs it, the queue is as it was
-some groups ago, and says up to where it knows the segments; what stands behind is told to it again at the next start.
+some groups ago, and says up to where it knows the segments; what stands behind is told to it again at the next start
+(`gateway.spool.retelling`). What was refused after it had been noted is cancelled by a record of its own, or its note
+is taken back, before the refusal is answered.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from gateway.model import Instance, Route
-from gateway.spool import segment
-from gateway.spool.record import REDO, Record, read_records
-from gateway.spool.recovery import number, payload_files
 
 VERSION = 1
 
@@ -71,21 +68,36 @@ def decode(data: bytes) -> Note:
     return note
 
 
-def notes_after(root: Path, position: Position) -> Iterator[tuple[Position, bytes]]:
-    """The whole notes behind `position` in order, and where each ends."""
-    first = number(position.name) if position.name else 0
-    names = [name for name, _ in payload_files(root) if name.startswith(f"{segment.FOLDER}/") and number(name) >= first]
-    for name in sorted(names, key=number):
-        known_bytes = position.end_bytes if name == position.name else 0
-        for record in read_records(root / name):
-            if record.kind != REDO or record.end_bytes <= known_bytes:
-                continue
-            data = _content(root / name, record)
-            if data and hashlib.sha256(data).digest() == record.digest:  # else torn: its group was never answered
-                yield Position(name, record.end_bytes), data
+class Refused(msgspec.Struct, frozen=True, array_like=True):
+    """Arrivals of one note that were refused after it had been written."""
+
+    digest: bytes
+    """SHA-256 of the note; no two are alike, for each says when it was made."""
+    numbers: list[int]
+    """Which of its arrivals, from 0."""
 
 
-def _content(path: Path, record: Record) -> bytes:
-    with path.open("rb") as file:
-        file.seek(record.offset_bytes)
-        return file.read(record.length_bytes)
+class Cancellation(msgspec.Struct, frozen=True, array_like=True):
+    """Written before the refusal is answered: what the notes say of these is void."""
+
+    version: int
+    refused: list[Refused]
+
+
+_cancellation_decoder = msgspec.msgpack.Decoder(Cancellation)
+
+
+def encode_cancellation(refused: Sequence[Refused]) -> bytes:
+    """A cancellation as bytes."""
+    return _encoder.encode(Cancellation(VERSION, list(refused)))
+
+
+def decode_cancellation(data: bytes) -> Cancellation:
+    """What `encode_cancellation` wrote. Raises ValueError when a newer version wrote it, or it is none."""
+    try:
+        found = _cancellation_decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a cancellation: {error}") from None
+    if found.version > VERSION:
+        raise ValueError(f"written by a newer gateway (version {found.version}, this one knows {VERSION})")
+    return found

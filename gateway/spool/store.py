@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import errno
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from gateway.model import PayloadRef, Spool
 from gateway.ports import ConfigurationError, EncodedDataSet, PayloadLost, SpoolFull, Temporary
-from gateway.spool import large, redo, segment
+from gateway.spool import large, quarantine, record, segment
 from gateway.spool.disk import Disk
 from gateway.spool.large import LargeFile
 from gateway.spool.lock import SpoolLock
@@ -63,6 +64,9 @@ class SpoolStore:
         self._active: Segment | None = None
         self._active_name = ""
         self._end = NOWHERE
+        self.is_doubtful = False
+        """True when bytes of an `append` that failed may be on the disk all the same."""
+        self.seed = record.seed_of(self._identity())
         self._segment_numbers = itertools.count(1)
         self._file_numbers = itertools.count(1)
         self._arriving: set[str] = set()
@@ -82,7 +86,7 @@ class SpoolStore:
         Raises ConfigurationError when queue and spool do not belong together.
         """
         path = self.root / IDENTITY
-        spool_id = path.read_text(encoding="ascii").strip() if path.exists() else ""
+        spool_id = self._identity()
         has_payloads = any(True for _ in payload_files(self.root))
         check_pair(self.root, spool_id, queue_spool_id, has_payloads=has_payloads, has_rows=bool(named))
         if spool_id:
@@ -94,18 +98,28 @@ class SpoolStore:
             os.fsync(file.fileno())
         draft.replace(path)
         self._disk.sync_folder(self.root)
+        self.seed = record.seed_of(new_id)
         return new_id
 
-    def redo_after(self, position: Position) -> Iterator[tuple[Position, bytes]]:
-        """What was appended behind `position` for the queue, in order, with where it ends."""
-        return redo.notes_after(self.root, position)
+    def _identity(self) -> str:
+        """Empty when the folder has none yet."""
+        path = self.root / IDENTITY
+        return path.read_text(encoding="ascii", errors="replace").strip() if path.exists() else ""
+
+    def keep_copy(self, name: str, start_bytes: int, end_bytes: int, reason: str) -> str:
+        """Copy a part of a file into the quarantine folder; the copy's name. Raises OSError."""
+        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return quarantine.keep_copy(folder, name, start_bytes, end_bytes, reason)
+        finally:
+            os.close(folder)
 
     def recover(self, named: Mapping[str, int], position: Position = NOWHERE) -> Recovered:
-        """Bring the folder to what the queue names (name → end of its last payload).
+        """Compare the folder with what the queue names (name → end of its last payload); cut what was written ahead.
 
         New segments get numbers behind `position`, so that a later start finds theirs behind it.
         """
-        recovered = recover(self.root, named, self._disk)
+        recovered = recover(self.root, named, self._disk, self.seed)
         self._segment_numbers = itertools.count(_after([*named, position.name], self.root, segment.FOLDER))
         self._file_numbers = itertools.count(_after(named, self.root, large.FOLDER))
         return recovered
@@ -117,22 +131,48 @@ class SpoolStore:
     ) -> list[PayloadRef]:
         """Make small payloads durable with one write and one sync, with what `redo` makes of where they lie.
 
-        Raises SpoolFull; then none of them was kept.
+        Raises SpoolFull; then none of them was kept. Where `is_doubtful` is true then, a start may find them anyway.
         """
+        self.is_doubtful = False
         try:
             active = self._segment()
             refs = active.append(payloads, redo)
         except OSError as error:
+            self.is_doubtful = not self._take_back()
+            raise SpoolFull(f"spool {self.root}: {error}") from error
+        self._sync(active)
+        return refs
+
+    def append_cancellation(self, data: bytes) -> None:
+        """Make a cancellation durable. Raises SpoolFull."""
+        try:
+            active = self._segment()
+            active.append_record(record.CANCEL, data)
+        except OSError as error:
             self._take_back()
             raise SpoolFull(f"spool {self.root}: {error}") from error
+        self._sync(active)
+
+    def take_back_last(self) -> None:
+        """Take the last group out of its segment again, durably. Raises OSError; then it may still be there."""
+        if self._active is None or self._end != Position(self._active.name, self._active.size_bytes):
+            raise OSError(errno.ESTALE, "it is not the last one in the active segment")
+        try:
+            self._active.take_back()
+        except OSError:
+            self.retire()
+            raise
+        self._end = Position(self._active.name, self._active.size_bytes)
+
+    def _sync(self, active: Segment) -> None:
         try:
             active.sync()
         except OSError as error:
             # After a failed sync the kernel may call pages clean that never reached the disk: write there no more.
+            self.is_doubtful = True
             self.retire()
             raise SpoolFull(f"spool {self.root}: {error}") from error
         self._end = Position(active.name, active.size_bytes)
-        return refs
 
     @property
     def end(self) -> Position:
@@ -144,17 +184,21 @@ class SpoolStore:
             self.retire()
         if self._active is None:
             self._active_name = segment_name(next(self._segment_numbers))  # set before the file is there: `candidates`
-            self._active = Segment(self.root, self._active_name, self._disk, self._spool.segment_bytes)
+            self._active = Segment(self.root, self._active_name, self._disk, self._spool.segment_bytes, self.seed)
         return self._active
 
-    def _take_back(self) -> None:
+    def _take_back(self) -> bool:
+        """Cut what a write that failed left behind; True when nothing of it can be found by a start."""
         self.room.look_again()
         if self._active is None:
-            return
+            return True
         try:
             self._active.cut()
+            self._active.sync()
         except OSError:
             self.retire()
+            return False
+        return True
 
     def retire(self) -> None:
         """Write the active segment no more; the next payload starts a new one."""

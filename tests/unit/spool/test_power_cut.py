@@ -18,7 +18,7 @@ from pydicom.uid import UID
 from gateway.model import IndexEntry, Instance
 from gateway.ports import ConfigurationError
 from gateway.queue.sqlite import SQLiteQueue
-from gateway.spool import record, redo
+from gateway.spool import record, redo, survey
 from gateway.spool.redo import NOWHERE, Position
 from tests.contract.samples import NOON, TO_PACS, TO_VNA, instance, settlement
 from tests.unit.spool.test_crash import recovered, remember, start_writer
@@ -202,8 +202,8 @@ def test_what_is_no_note_is_refused(data: bytes) -> None:
 def test_no_segments_no_notes(tmp_path: Path) -> None:
     for folder in ("segments", "large"):
         (tmp_path / folder).mkdir()
-    assert list(redo.notes_after(tmp_path, NOWHERE)) == []
-    assert list(redo.notes_after(tmp_path, Position("segments/00000007.seg", 100))) == []
+    assert survey.segments_from(tmp_path, NOWHERE) == []
+    assert survey.segments_from(tmp_path, Position("segments/00000007.seg", 100)) == []
 
 
 def test_nothing_is_swept_before_the_queue_is_on_disk(tmp_path: Path) -> None:

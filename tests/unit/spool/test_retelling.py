@@ -135,7 +135,7 @@ async def test_an_instance_that_cannot_be_told_holds_nobody_up(site: Site) -> No
     site.queue_factory = lambda: Unlucky(site.folder / "queue.db", now=site.clock)
     assert uids(await owed(site)) == ["1", "2", "12", "14"]
     with queue_of(site, SpoolStore) as (store, queue):
-        assert tell_again(store, queue) == 0, "and it is not tried again"
+        assert tell_again(store, queue).instances == 0, "and it is not tried again"
 
 
 async def test_told_again_is_on_disk_before_notes_go(site: Site) -> None:
@@ -151,7 +151,7 @@ async def test_told_again_is_on_disk_before_notes_go(site: Site) -> None:
             return True
 
         queue._connection.exec_trace = note
-        assert tell_again(store, queue) == 1
+        assert tell_again(store, queue).instances == 1
         levels = [statement for statement in synced if "synchronous" in statement or "touched" in statement]
         assert ["NORMAL" in levels[0], "FULL" in levels[1], "touched" in levels[2]] == [True, True, True]
         assert len(queue.list(DeliveryFilter(), 10)) == 2

@@ -1,0 +1,76 @@
+"""What was refused after it had been noted: a start must not deliver what its sender was told is not kept.
+
+The note is taken back, or a record that cancels it is written, before the refusal is answered. Where the disk takes
+neither, the refusal is answered all the same, since the sender must not wait for ever, and the cancellation is
+written as soon as the disk takes it. Until then a crash makes the next start deliver these objects: the sender sends
+them again, and one object twice is no loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from gateway.ports import SpoolFull
+from gateway.spool import redo
+from gateway.spool.segment import digest_of
+from gateway.spool.store import SpoolStore
+
+log = structlog.get_logger()
+
+AT_ONCE = 1000
+"""Notes cancelled by one record."""
+
+MOST_SKIPPED = 64
+"""Groups between two tries while the disk takes nothing: each try may begin a segment."""
+
+
+class Refusals:
+    """Belongs to the committer thread."""
+
+    def __init__(self, store: SpoolStore) -> None:
+        self._store = store
+        self._waiting: list[redo.Refused] = []
+        self._failures = 0
+        self._skipped = 0
+
+    def add(self, note: bytes | None, numbers: Sequence[int], *, is_all: bool) -> None:
+        """These arrivals of a note are refused, or all of them; None and b"": no start can find a note of them."""
+        if not note or not numbers:
+            return
+        if is_all and self._is_taken_back():
+            return
+        self._waiting.append(redo.Refused(digest_of([note]), list(numbers)))
+        if not self.write():
+            log.error("spool.refusal_not_written", instances=len(numbers), waiting=len(self._waiting))
+
+    def _is_taken_back(self) -> bool:
+        """True when the last group is the refused one, and is gone from its segment."""
+        if self._store.is_doubtful:
+            return False
+        try:
+            self._store.take_back_last()
+        except OSError as error:
+            log.error("spool.group_not_taken_back", error=str(error))
+            return False
+        return True
+
+    def write_now_and_then(self) -> None:
+        """Once a group: cancel what could not be cancelled before, the more seldom the more often that failed."""
+        self._skipped += 1
+        if self._waiting and self._skipped >= min(2**self._failures, MOST_SKIPPED):
+            self.write()
+
+    def write(self) -> bool:
+        """Cancel what could not be cancelled before; False when it still cannot be."""
+        self._skipped = 0
+        while self._waiting:
+            try:
+                self._store.append_cancellation(redo.encode_cancellation(self._waiting[:AT_ONCE]))
+            except SpoolFull:
+                self._failures += 1
+                return False
+            del self._waiting[:AT_ONCE]
+        self._failures = 0
+        return True

@@ -1,0 +1,188 @@
+"""What segments say behind a place in them: notes, what of them was cancelled, payloads without a note, damage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gateway.ports import ConfigurationError
+from gateway.spool import redo, segment
+from gateway.spool.record import CANCEL, HEADER_BYTES, PAYLOAD, REDO, Record
+from gateway.spool.recovery import number, payload_files
+from gateway.spool.redo import Note, Position
+from gateway.spool.walk import Found, Gap, content, walk
+
+Cancelled = Mapping[bytes, AbstractSet[int]]
+"""Digest of a note → which of its arrivals were refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """One whole note."""
+
+    position: Position
+    """Where it ends."""
+    digest: bytes
+    note: Note
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes of a file that are not as they were written."""
+
+    name: str
+    start_bytes: int
+    end_bytes: int
+    what: str
+    """`header` (nothing is lost), `payload`, `note`, `cancellation`, or `unknown`: no header says what it was."""
+    trouble: str
+    is_unwritten: bool = False
+    """It looks as if the power had failed before all of it was written."""
+    is_torn: bool = False
+    """So does all that is damaged behind the last whole note of this file: it was never acknowledged."""
+    sop_instance_uids: Sequence[str] = ()
+    """Of whole notes that name payloads in it."""
+
+    def covers(self, offset_bytes: int, length_bytes: int) -> bool:
+        """True when a payload at this place is touched."""
+        return self.start_bytes < offset_bytes + length_bytes and offset_bytes - HEADER_BYTES < self.end_bytes
+
+
+@dataclass(slots=True)
+class Survey:
+    """Of one segment, from a position on."""
+
+    name: str
+    notes: list[Noted] = field(default_factory=list)
+    loose: list[Record] = field(default_factory=list)
+    """Whole payloads that no whole note names, though they may have been acknowledged."""
+    unfinished: list[Record] = field(default_factory=list)
+    """Whole payloads at the end of the file whose note was never written: they were not acknowledged."""
+    damages: list[Damage] = field(default_factory=list)
+    has_empty_notes: bool = False
+    """Of groups that could not be noted: the queue alone knew them."""
+    end_bytes: int = 0
+    """Behind all of it."""
+
+    def named(self) -> set[tuple[str, int]]:
+        """Files and places in them of the payloads that whole notes name."""
+        return {
+            (instance.payload.name, instance.payload.offset_bytes)
+            for noted in self.notes
+            for instance, _ in noted.note.arrivals
+        }
+
+    @property
+    def has_lost_notes(self) -> bool:
+        """True when a note may be among what is damaged, and what it named in other files has no note now."""
+        return self.has_empty_notes or any(
+            each.what in ("note", "unknown") and not each.is_torn for each in self.damages
+        )
+
+
+def segments_from(root: Path, position: Position) -> list[tuple[str, int]]:
+    """Segments from a position on, in order, and where in each to begin."""
+    first = number(position.name) if position.name else 0
+    names = [name for name, _ in payload_files(root) if name.startswith(f"{segment.FOLDER}/") and number(name) >= first]
+    return [(name, position.end_bytes if name == position.name else 0) for name in sorted(names, key=number)]
+
+
+def cancellations(root: Path, places: Sequence[tuple[str, int]], seed: int) -> dict[bytes, set[int]]:
+    """What was refused after it had been noted. Raises ConfigurationError when a newer gateway wrote it."""
+    refused: dict[bytes, set[int]] = {}
+    for name, start_bytes in places:
+        for found in walk(root / name, seed, start_bytes, is_checked=False):
+            if isinstance(found, Gap) or found.record.kind != CANCEL:
+                continue
+            data = content(root / name, found.record)
+            if segment.digest_of([data]) != found.record.digest:
+                continue  # `survey` says so
+            try:
+                cancellation = redo.decode_cancellation(data)
+            except ValueError as error:
+                raise _newer(root, name, found.end_bytes, error) from None
+            for each in cancellation.refused:
+                refused.setdefault(each.digest, set()).update(each.numbers)
+    return refused
+
+
+def survey(root: Path, name: str, seed: int, start_bytes: int = 0) -> Survey:
+    """Read all of a segment from `start_bytes` on.
+
+    Raises OSError when it cannot be opened, ConfigurationError when a newer gateway wrote it.
+    """
+    found = Survey(name, end_bytes=start_bytes)
+    payloads: list[Record] = []
+    damages: list[Damage] = []
+    last_told_bytes = start_bytes
+    for each in walk(root / name, seed, start_bytes):
+        found.end_bytes = each.end_bytes
+        damage = _damage(name, each)
+        if damage is not None:
+            damages.append(damage)
+        if isinstance(each, Gap) or each.trouble:
+            continue
+        if each.record.kind == PAYLOAD:
+            payloads.append(each.record)
+            continue
+        last_told_bytes = each.end_bytes
+        if each.record.kind == REDO:
+            found.has_empty_notes |= not each.record.length_bytes
+            if each.record.length_bytes:
+                found.notes.append(_noted(root, name, each.record))
+    is_torn = all(each.is_unwritten for each in damages if each.start_bytes >= last_told_bytes)
+    _sort_payloads(found, payloads, last_told_bytes, is_torn=is_torn)
+    found.damages = [
+        replace(
+            each,
+            is_torn=is_torn and each.start_bytes >= last_told_bytes,
+            sop_instance_uids=_named_in(each, found.notes),
+        )
+        for each in damages
+    ]
+    return found
+
+
+def _noted(root: Path, name: str, record: Record) -> Noted:
+    try:
+        note = redo.decode(content(root / name, record))
+    except ValueError as error:
+        raise _newer(root, name, record.end_bytes, error) from None
+    return Noted(Position(name, record.end_bytes), record.digest, note)
+
+
+def _newer(root: Path, name: str, end_bytes: int, error: ValueError) -> ConfigurationError:
+    return ConfigurationError(f"spool {root}: {name} before {end_bytes}: {error}; run the version that wrote it")
+
+
+def _damage(name: str, found: Found | Gap) -> Damage | None:
+    if isinstance(found, Gap):
+        return Damage(name, found.start_bytes, found.end_bytes, "unknown", "no header is found", found.is_unwritten)
+    if found.is_header_damaged:
+        return Damage(name, found.start_bytes, found.record.offset_bytes, "header", "one byte has changed")
+    if not found.trouble:
+        return None
+    what = {PAYLOAD: "payload", REDO: "note", CANCEL: "cancellation"}.get(found.record.kind, "unknown")
+    return Damage(name, found.start_bytes, found.end_bytes, what, found.trouble, found.is_unwritten)
+
+
+def _sort_payloads(found: Survey, payloads: list[Record], last_told_bytes: int, *, is_torn: bool) -> None:
+    """At the end of the file, payloads without a note may be what a power cut left of a group without an answer."""
+    named = found.named()
+    for payload in payloads:
+        if (found.name, payload.offset_bytes) in named:
+            continue
+        is_at_end = payload.offset_bytes > last_told_bytes
+        (found.unfinished if is_at_end and is_torn else found.loose).append(payload)
+
+
+def _named_in(damage: Damage, notes: Sequence[Noted]) -> list[str]:
+    return [
+        instance.sop_instance_uid
+        for noted in notes
+        for instance, _ in noted.note.arrivals
+        if instance.payload.name == damage.name
+        and damage.covers(instance.payload.offset_bytes, instance.payload.length_bytes)
+    ]

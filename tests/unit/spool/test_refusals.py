@@ -1,0 +1,235 @@
+"""What was answered as refused is not delivered by the next start, as far as the disk lets us."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import errno
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.model import DeliveryState
+from gateway.ports import DeliveryFilter, SpoolFull
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.spool import record
+from gateway.spool.walk import Found, walk
+from tests.contract.samples import TO_PACS, instance
+from tests.unit.spool.faulty import FaultyDisk, error
+from tests.unit.spool.test_journal import Breakable, Site, SlowSync, commit, until
+from tests.unit.spool.test_power_cut import owed, roll_back, saved
+from tests.unit.spool.test_retelling import uids
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+class NoRoom(SQLiteQueue):
+    """Takes no acceptances while `is_full`."""
+
+    is_full = False
+
+    def accept_all(self, arrivals: Any, now: datetime, *rest: Any) -> Any:
+        if NoRoom.is_full:
+            raise SpoolFull("queue: the disk takes no more")
+        return super().accept_all(arrivals, now, *rest)
+
+
+@pytest.fixture
+def no_room(site: Site) -> type[NoRoom]:
+    NoRoom.is_full = False
+    site.queue_factory = lambda: NoRoom(site.folder / "queue.db", now=site.clock)
+    return NoRoom
+
+
+def kinds(site: Site) -> list[int]:
+    """Of all records in all segments, in order."""
+    return [
+        each.record.kind
+        for path in sorted((site.folder / "spool" / "segments").iterdir())
+        for each in walk(path, record.seed_of((site.folder / "spool" / "spool.id").read_text().strip()))
+        if isinstance(each, Found)
+    ]
+
+
+@pytest.mark.parametrize("refused", [1, 3], ids=["one", "three in a row"])
+async def test_a_refused_group_is_taken_back(site: Site, no_room: type[NoRoom], refused: int) -> None:
+    async with site.journal() as journal:
+        await commit(journal, number=1)
+        no_room.is_full = True
+        for number in range(2, 2 + refused):
+            with pytest.raises(SpoolFull):
+                await commit(journal, number=number)
+        no_room.is_full = False
+        await commit(journal, number=9)
+    assert uids(await owed(site)) == ["1", "9"]
+    assert kinds(site) == [0, 1, 0, 1], "no byte of what was refused stays"
+
+
+@pytest.mark.parametrize("is_process_killed", [False, True], ids=["closed", "killed"])
+async def test_a_refused_group_that_was_the_last_is_not_delivered(
+    site: Site, no_room: type[NoRoom], is_process_killed: bool
+) -> None:
+    before = await saved(site)
+    async with site.journal() as journal:
+        no_room.is_full = True
+        with pytest.raises(SpoolFull):
+            await commit(journal, number=2)
+    no_room.is_full = False
+    if is_process_killed:
+        roll_back(site, before)
+    assert uids(await owed(site)) == ["1"]
+
+
+async def test_what_was_refused_may_be_sent_again(site: Site, no_room: type[NoRoom]) -> None:
+    before = await saved(site)
+    async with site.journal() as journal:
+        no_room.is_full = True
+        with pytest.raises(SpoolFull):
+            await commit(journal, number=2)
+        no_room.is_full = False
+        await commit(journal, number=2)
+    roll_back(site, before)
+    assert uids(await owed(site)) == ["1", "2"]
+
+
+class FailsOnce:
+    """The first sync fails; the bytes are there all the same."""
+
+    def __init__(self, times: int = 1) -> None:
+        self.left = times
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left >= 0:
+            error(errno.EIO)()
+
+
+async def test_a_group_whose_sync_failed_is_cancelled_in_the_next_segment(site: Site) -> None:
+    before = await saved(site)
+    async with site.journal() as journal:
+        site.disk.fail["fdatasync"] = FailsOnce()
+        with pytest.raises(SpoolFull):
+            await commit(journal, number=2)
+        await commit(journal, number=3)
+    assert kinds(site) == [0, 1, 0, 1, record.CANCEL, 0, 1]
+    roll_back(site, before)
+    with capture_logs() as logs:
+        assert uids(await owed(site)) == ["1", "3"]
+    (told,) = [each for each in logs if each["event"] == "spool.told_again"]
+    assert (told["instances"], told["refused"], told["held"], told["lost"]) == (1, 1, 0, 0)
+
+
+async def test_a_cancellation_is_durable_before_the_refusal_is_answered(site: Site) -> None:
+    async with site.journal() as journal:
+        await commit(journal, number=1)
+        site.disk.fail["fdatasync"] = FailsOnce()
+        site.disk.calls.clear()
+        with pytest.raises(SpoolFull):
+            await commit(journal, number=2)
+        calls = [each for each in site.disk.calls if each != "free_bytes"]
+    assert calls == ["pwritev", "fdatasync", "create", "sync_folder", "pwritev", "fdatasync"]
+
+
+async def test_part_of_a_group_that_was_refused_is_cancelled(site: Site) -> None:
+    """One request breaks the transaction; the others are kept, each alone."""
+    before = await saved(site)
+    site.queue_factory = lambda: Breakable(site.folder / "queue.db", now=site.clock)
+    site.disk = disk = SlowSync()
+    async with site.journal() as journal:
+        first = asyncio.create_task(commit(journal, number=2))
+        await asyncio.to_thread(disk.entered.wait, 20)
+        group = [asyncio.create_task(commit(journal, b"%d" % number, number)) for number in (12, 13, 14)]
+        await asyncio.sleep(0)
+        disk.may_end.set()
+        await first
+        answers = await asyncio.gather(*group, return_exceptions=True)
+        assert [type(each).__name__ for each in answers] == ["Instance", "ValueError", "Instance"]
+    site.queue_factory = lambda: SQLiteQueue(site.folder / "queue.db", now=site.clock)
+    roll_back(site, before)
+    assert uids(await owed(site)) == ["1", "2", "12", "14"]
+
+
+def becomes_read_only(disk: FaultyDisk) -> Callable[[], None]:
+    """With the sync that fails, as file systems do after an error."""
+
+    def fail() -> None:
+        disk.fail["create"] = disk.fail["pwritev"] = error(errno.EROFS)
+        error(errno.EIO)()
+
+    return fail
+
+
+async def test_where_nothing_can_be_written_the_cancellation_waits_for_the_disk(site: Site) -> None:
+    """The answer goes out: a sender that waits for ever learns nothing. It is written once the disk takes it."""
+    before = await saved(site)
+    with capture_logs() as logs:
+        async with site.journal() as journal:
+            site.disk.fail["fdatasync"] = becomes_read_only(site.disk)
+            with pytest.raises(SpoolFull):
+                await commit(journal, number=2)
+            with pytest.raises(SpoolFull):
+                await commit(journal, number=3)
+            assert record.CANCEL not in kinds(site)
+            site.disk.fail.clear()
+            await commit(journal, number=4)
+            await until(lambda: record.CANCEL in kinds(site))
+    (told,) = [each for each in logs if each["event"] == "spool.refusal_not_written"]
+    assert (told["log_level"], told["instances"]) == ("error", 1)
+    roll_back(site, before)
+    assert uids(await owed(site)) == ["1", "4"]
+
+
+async def test_where_the_disk_never_recovers_the_object_comes_again(site: Site) -> None:
+    """The safe side: what may have been on the disk is delivered rather than lost; its sender sends it again anyway."""
+    before = await saved(site)
+    async with site.journal() as journal:
+        site.disk.fail["fdatasync"] = becomes_read_only(site.disk)
+        with pytest.raises(SpoolFull):
+            await commit(journal, number=2)
+    site.disk = FaultyDisk()
+    roll_back(site, before)
+    assert uids(await owed(site)) == ["1", "2"]
+
+
+async def test_the_way_of_success_is_as_short_as_before(site: Site) -> None:
+    async with site.journal() as journal:
+        await commit(journal, number=1)
+        site.disk.calls.clear()
+        await commit(journal, number=2)
+        assert [each for each in site.disk.calls if each != "free_bytes"] == ["pwritev", "fdatasync"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+async def test_a_write_that_failed_leaves_nothing_for_a_start(site: Site, number: int) -> None:
+    before = await saved(site)
+    async with site.journal() as journal:
+        await commit(journal, number=2)
+        site.disk.fail["pwritev"] = error(number)
+        with pytest.raises(SpoolFull):
+            await commit(journal, number=3)
+        site.disk.fail.clear()
+        await commit(journal, number=4)
+    roll_back(site, before)
+    assert uids(await owed(site)) == ["1", "2", "4"]
+
+
+async def test_a_group_that_could_not_be_noted_is_not_cancelled(site: Site, no_room: type[NoRoom]) -> None:
+    async with site.journal() as journal:
+        odd = dataclasses.replace(TO_PACS, rule="a \udc80 rule")
+        receiver = journal.receiver()
+        receiver.write(memoryview(b"odd"))
+        no_room.is_full = True
+        with pytest.raises(SpoolFull):
+            await journal.commit(instance(1), receiver.finish(), None, [odd])
+        no_room.is_full = False
+    assert await owed(site) == []
+    queue = SQLiteQueue(site.folder / "queue.db", must_exist=True)
+    assert queue.list(DeliveryFilter(state=DeliveryState.HELD), 10) == []
+    queue.close()
