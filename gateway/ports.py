@@ -411,7 +411,8 @@ class Queue(Protocol):
     def hold(self, which: DeliveryFilter) -> int: ...
 
     def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
-        """Held → pending; `destination` names one for those that were held without."""
+        """Held → pending: to `destination` when it is given, whatever they were held for, else to their own; those held
+        without one stay then."""
         ...
 
     def discard(self, which: DeliveryFilter) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,14 +12,16 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import FORMAT, Duration, fail, process_settings, rules_option, usable_table
+from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
+from gateway.cli.queue_verbs import administer
 from gateway.cli.render import age, count, size, table
+from gateway.config.findings import did_you_mean
 from gateway.life import exit_code
 from gateway.model import Attempt, Delivery, DeliveryState
 from gateway.ports import DeliveryFilter, GatewayError
+from gateway.queue import verbs
 from gateway.queue.sqlite import SQLiteQueue
-
-STATES = click.Choice([state.value for state in DeliveryState])
+from gateway.queue.verbs import Verb
 
 
 @click.group(
@@ -33,53 +35,72 @@ def queue() -> None:
     """See and change what is owed to whom; safe while the gateway runs."""
 
 
-def filtered(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the filters, and hands them over as one `DeliveryFilter` named `which`."""
+def filtered(states: Sequence[DeliveryState]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds the filters, and hands them over as one `DeliveryFilter` named `which`; `states` are those that fit."""
 
-    @functools.wraps(command)
-    def with_filter(**values: Any) -> Any:
-        now = datetime.now(UTC)
-        older_s, newer_s = values.pop("older_than"), values.pop("newer_than")
-        state = values.pop("state")
-        which = DeliveryFilter(
-            ids=values.pop("ids"),
-            destination=values.pop("destination"),
-            state=DeliveryState(state) if state else None,
-            sop_instance_uid=values.pop("sop_instance_uid"),
-            study_instance_uid=values.pop("study_instance_uid"),
-            rule=values.pop("rule"),
-            created_before=None if older_s is None else now - timedelta(seconds=older_s),
-            created_after=None if newer_s is None else now - timedelta(seconds=newer_s),
-        )
-        return command(which=which, **values)
+    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_filter(**values: Any) -> Any:
+            return command(which=_filter(values), **values)
 
-    for option in reversed(
-        [
-            click.argument("ids", nargs=-1, type=int, metavar="[ID]..."),
-            click.option("--destination", metavar="PEER", help="Only to this peer; '' for those that wait for one."),
-            click.option("--state", type=STATES, help="Only in this state."),
-            click.option("--rule", default="", metavar="NAME", help="Only made by this rule."),
-            click.option("--sop-instance-uid", default="", metavar="UID", help="Only of this object."),
-            click.option("--study-instance-uid", default="", metavar="UID", help="Only of this study."),
-            click.option("--older-than", type=Duration(), metavar="DURATION", help="Only accepted longer ago."),
-            click.option("--newer-than", type=Duration(), metavar="DURATION", help="Only accepted since."),
-        ]
-    ):
-        with_filter = option(with_filter)
-    return with_filter
+        for option in reversed(_filter_options(states)):
+            with_filter = option(with_filter)
+        return with_filter
+
+    return decorated
 
 
-EVERYTHING = click.option("--all", "everything", is_flag=True, help="Mean every delivery when no filter is given.")
+def _filter_options(states: Sequence[DeliveryState]) -> list[Callable[..., Any]]:
+    return [
+        click.argument("ids", nargs=-1, type=int, metavar="[ID]..."),
+        click.option("--destination", metavar="PEER", help="Only to this peer; '' for those that wait for one."),
+        click.option("--state", type=click.Choice([state.value for state in states]), help="Only in this state."),
+        click.option("--rule", metavar="NAME", callback=_said, help="Only made by this rule."),
+        click.option("--sop-instance-uid", metavar="UID", callback=_said, help="Only of this object."),
+        click.option("--study-instance-uid", metavar="UID", callback=_said, help="Only of this study."),
+        click.option("--older-than", type=Duration(), metavar="DURATION", help="Only accepted longer ago."),
+        click.option("--newer-than", type=Duration(), metavar="DURATION", help="Only accepted since."),
+    ]
+
+
+def _said(context: click.Context, option: click.Parameter, value: str | None) -> str:
+    """A filter without a value, as of a variable that is not set, would mean everything."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; leave the option out to mean any")
+    return value or ""
+
+
+def _filter(values: dict[str, Any]) -> DeliveryFilter:
+    """Takes the filters out of a command's values."""
+    now = datetime.now(UTC)
+    older_s, newer_s = values.pop("older_than"), values.pop("newer_than")
+    if older_s is not None and newer_s is not None and newer_s <= older_s:
+        raise click.UsageError("--older-than and --newer-than leave no time between them")
+    state = values.pop("state")
+    return DeliveryFilter(
+        ids=values.pop("ids"),
+        destination=values.pop("destination"),
+        state=DeliveryState(state) if state else None,
+        sop_instance_uid=values.pop("sop_instance_uid"),
+        study_instance_uid=values.pop("study_instance_uid"),
+        rule=values.pop("rule"),
+        created_before=None if older_s is None else now - timedelta(seconds=older_s),
+        created_after=None if newer_s is None else now - timedelta(seconds=newer_s),
+    )
+
+
+EVERYTHING = click.option("--all", "everything", is_flag=True, help="Every delivery, instead of a filter.")
 
 
 @queue.command("list")
-@filtered
+@filtered(tuple(DeliveryState))
 @rules_option
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 @FORMAT
 def list_(which: DeliveryFilter, rules: Path, limit: int, form: str) -> None:
     """List deliveries, oldest first."""
     with opened(rules) as found:
+        _require_known(which, found, rules)
         rows = found.list(which, limit + 1)
     shown = rows[:limit]
     if form == "json":
@@ -114,37 +135,41 @@ def show(delivery_id: int, rules: Path, form: str) -> None:
 
 
 @queue.command()
-@filtered
+@filtered(verbs.RETRY.states)
 @rules_option
 @EVERYTHING
 def retry(which: DeliveryFilter, rules: Path, everything: bool) -> None:
     """Try dead and pending deliveries now; their age starts anew."""
-    _change(which, everything, rules, "retried", lambda found: found.retry(which, datetime.now(UTC)))
+    _change(verbs.RETRY, which, everything, rules)
 
 
 @queue.command()
-@filtered
+@filtered(verbs.HOLD.states)
 @rules_option
 @EVERYTHING
 def hold(which: DeliveryFilter, rules: Path, everything: bool) -> None:
     """Keep pending and dead deliveries until they are released."""
-    _change(which, everything, rules, "held", lambda found: found.hold(which))
+    _change(verbs.HOLD, which, everything, rules)
 
 
 @queue.command()
-@filtered
+@filtered(verbs.RELEASE.states)
 @rules_option
-@click.option("--to", metavar="PEER", help="Destination of those that were held without one (`unmatched: hold`).")
+@click.option("--to", metavar="PEER", help="Send them there, whatever destination they were held for, or none.")
 @EVERYTHING
 def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool) -> None:
-    """Deliver what is held. What was held without a destination stays until --to names one."""
+    """Deliver what is held: to the destination that it was held for, or to --to.
+
+    What was held without a destination (`unmatched: hold`) stays until --to names one. The actions of the rule that
+    made a delivery go with it, wherever it is sent.
+    """
     if to is not None:
         _require_destination(to, rules)
-    _change(which, everything, rules, "released", lambda found: found.release(which, datetime.now(UTC), to))
+    _change(verbs.RELEASE, which, everything, rules, to)
 
 
 @queue.command()
-@filtered
+@filtered(verbs.DISCARD.states)
 @rules_option
 @EVERYTHING
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -153,15 +178,34 @@ def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool) -> 
     _require_filter(which, everything)
     if not yes:
         with opened(rules) as found:
-            number = len(found.list(which, 1_000_000))
+            _require_known(which, found, rules)
+            number = found.selection.count(which, verbs.DISCARD.states)
         click.confirm(f"discard {count(number, 'delivery')}? They cannot be sent again", abort=True)
-    _change(which, everything, rules, "discarded", lambda found: found.discard(which))
+    _change(verbs.DISCARD, which, everything, rules)
 
 
 def _require_destination(name: str, rules: Path) -> None:
     known = sorted(peer.name for peer in usable_table(rules).peers.values() if peer.is_destination)
     if name not in known:
-        raise click.BadParameter(f"{name!r} is no destination (known: {', '.join(known)})", param_hint="--to")
+        near = did_you_mean(name, known)
+        raise click.BadParameter(
+            f"{name!r} is no destination{near} (known: {', '.join(known) or 'none'})", param_hint="--to"
+        )
+
+
+def _require_known(which: DeliveryFilter, found: SQLiteQueue, rules: Path) -> None:
+    """Refuse the name of a destination that neither the queue nor the rules know: `nothing` would be no answer."""
+    if not which.destination or found.selection.has_destination(which.destination):
+        return
+    table = load_rules(rules).table
+    if table is None or which.destination in table.peers:
+        return
+    known = sorted(table.peers)
+    near = did_you_mean(which.destination, known)
+    raise click.BadParameter(
+        f"{which.destination!r} is no peer, and nothing was ever queued for it{near} (known: {', '.join(known)})",
+        param_hint="--destination",
+    )
 
 
 @contextmanager
@@ -182,19 +226,15 @@ def opened(rules: Path) -> Iterator[SQLiteQueue]:
 def _require_filter(which: DeliveryFilter, everything: bool) -> None:
     if which == DeliveryFilter() and not everything:
         raise click.UsageError("say which: by ID, by a filter, or --all")
+    if which != DeliveryFilter() and everything:
+        raise click.UsageError("--all means every delivery: leave it out, or the filter")
 
 
-def _change(
-    which: DeliveryFilter, everything: bool, rules: Path, done: str, change: Callable[[SQLiteQueue], int]
-) -> None:
+def _change(verb: Verb, which: DeliveryFilter, everything: bool, rules: Path, to: str | None = None) -> None:
     _require_filter(which, everything)
-    with opened(rules) as found, found.transaction():
-        number = change(found)
-        left = () if number else found.list(which, 1)
-    click.echo(f"{count(number, 'delivery')} {done}")
-    if not number:
-        why = "what fits is being sent just now, or its state does not allow it" if left else "nothing fits"
-        click.echo(f"{why}; see `gateway queue list`", err=True)
+    with opened(rules) as found:
+        _require_known(which, found, rules)
+        administer(found, verb, which, to)
 
 
 def as_json(delivery: Delivery) -> dict[str, Any]:

@@ -42,11 +42,12 @@ def configure(level: str = "info", form: Format = "text", stream: TextIO | None 
 
 
 @contextlib.contextmanager
-def warnings_to_stderr() -> Iterator[None]:
-    """For commands whose standard output is their answer: in here only warnings are logged, beside it."""
+def warnings_to_stderr(level: int = logging.WARNING) -> Iterator[None]:
+    """For commands whose standard output is their answer: in here warnings are logged, or what is at least of `level`,
+    beside it."""
     before = structlog.get_config()
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     try:

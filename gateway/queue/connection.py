@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from gateway.queue.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
 
 PAGES_BEFORE_CHECKPOINT = 4000
 """The write-ahead log goes into the database after about 16 MB: often enough for reads, seldom enough for commits."""
+LONGEST_LOOK_AWAY_S = 0.003
+"""Less than bulk verbs pause between two transactions (`gateway.queue.verbs`)."""
 
 
 class QueueBroken(GatewayError):
@@ -56,13 +58,31 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
 
 
 def _prepare(connection: apsw.Connection, busy_timeout_s: float) -> None:
-    connection.set_busy_timeout(round(busy_timeout_s * 1000))
+    connection.set_busy_handler(_looking_often(busy_timeout_s))
     _use_wal(connection, busy_timeout_s)
     connection.pragma("synchronous", "FULL")
     connection.pragma("cache_size", -65536)  # KiB: inner pages of a million rows stay in memory
     connection.pragma("temp_store", "memory")
     connection.pragma("mmap_size", 0)  # an I/O error must be an error code, not SIGBUS
     connection.wal_autocheckpoint(PAGES_BEFORE_CHECKPOINT)
+
+
+def _looking_often(limit_s: float) -> Callable[[int], bool]:
+    """Waits for another process that writes: SQLite's own handler sleeps up to 100 ms at a time, in which the other one
+    may have begun its next transaction."""
+    give_up_s = 0.0
+
+    def wait(tries: int) -> bool:
+        nonlocal give_up_s
+        now_s = time.monotonic()
+        if tries == 0:
+            give_up_s = now_s + limit_s
+        if now_s >= give_up_s:
+            return False
+        time.sleep(min(0.0005 * (tries + 1), LONGEST_LOOK_AWAY_S))
+        return True
+
+    return wait
 
 
 def _use_wal(connection: apsw.Connection, busy_timeout_s: float) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
+from gateway.model import DeliveryState
 from gateway.ports import DeliveryFilter
 from gateway.queue.rows import microseconds
 from gateway.queue.statements import SQL
@@ -27,6 +29,31 @@ def select(which: DeliveryFilter, limit: int) -> tuple[str, dict[str, Any]]:
     values = _values(which)
     conditions = " AND ".join(CONDITIONS[name] for name in values) or "true"
     return SQL["find_deliveries"].replace("{filter}", conditions), {**values, "limit": limit}
+
+
+def paged(name: str, which: DeliveryFilter, states: Collection[DeliveryState]) -> tuple[str, dict[str, Any]]:
+    """The statement `name` over the deliveries in one of `states` that fit, and its values but those of the page.
+
+    Deliveries are read in the order of their identifiers, each once: an index of what is owed would be read anew for
+    every page, and changes under the reader. Only those of one object are looked up.
+    """
+    values = _values(which)
+    conditions = [CONDITIONS[each] for each in values] + [f"delivery.state IN ({_listed(states)})"]
+    statement = SQL[name].replace("{source}", _source(values)).replace("{filter}", " AND ".join(conditions))
+    return statement, values
+
+
+def _source(values: Collection[str]) -> str:
+    if "sop_instance_uid" in values:
+        return "instance CROSS JOIN delivery ON delivery.instance_id = instance.instance_id"
+    if "instance_ids" in values or "study_instance_uid" in values:
+        deliveries = "delivery" if "instance_ids" in values else "delivery NOT INDEXED"
+        return f"{deliveries} CROSS JOIN instance ON instance.instance_id = delivery.instance_id"
+    return "delivery NOT INDEXED"
+
+
+def _listed(states: Collection[DeliveryState]) -> str:
+    return ", ".join(f"'{state.value}'" for state in states)
 
 
 def _values(which: DeliveryFilter) -> dict[str, Any]:

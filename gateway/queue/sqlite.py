@@ -33,6 +33,7 @@ from gateway.queue.connection import PAGES_BEFORE_CHECKPOINT, connect, our_error
 from gateway.queue.filters import select
 from gateway.queue.index import IndexTables
 from gateway.queue.rows import batch, microseconds, moment
+from gateway.queue.selection import Selection
 from gateway.queue.statements import SQL
 
 log = structlog.get_logger()
@@ -98,6 +99,7 @@ class SQLiteQueue:
         self._known = _Known()
         self._facts: dict[int, AssociationFacts] = {}
         self._index = IndexTables(self._connection)
+        self.selection = Selection(self._connection, self.path)
 
     def close(self) -> None:
         self._connection.close()
@@ -389,27 +391,18 @@ class SQLiteQueue:
         return self._do("hold", ids=self._find(which), present=self._present())
 
     def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
-        """Held → pending. Those held without a destination need one named, and stay otherwise."""
+        """Held → pending: to `destination` when it is given, whatever they were held for, else to their own. Those held
+        without one stay when none is given."""
         return self._do("release", ids=self._find(which), now=microseconds(now), destination=destination or "")
 
     def discard(self, which: DeliveryFilter) -> int:
-        """Delete dead, held and pending deliveries that nobody works on; each leaves a line in the log."""
+        """Delete dead, held and pending deliveries that nobody works on."""
         gone = list(self._rows("discard", ids=self._find(which), present=self._present()))
         if not gone:
             return 0
         self._do("delete_attempts", ids=batch([row[0] for row in gone]))
         instances = batch(sorted({row[1] for row in gone}))
         self._do("mark_settled_instances", ids=instances, now=self._present())
-        for delivery_id, instance_id, destination, rule, state, sop_instance_uid in gone:
-            log.warning(
-                "queue.delivery_discarded",
-                delivery_id=delivery_id,
-                instance_id=instance_id,
-                destination=destination,
-                rule=rule,
-                state=state,
-                sop_instance_uid=sop_instance_uid,
-            )
         return len(gone)
 
     # --- forgetting ---------------------------------------------------------------------------------------------

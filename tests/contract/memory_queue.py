@@ -244,7 +244,7 @@ class MemoryQueue:
                 state=DeliveryState.PENDING,
                 due_at=now,
                 created_at=now,
-                destination=row.delivery.destination or destination,
+                destination=destination or row.delivery.destination,
             )
         return len(rows)
 

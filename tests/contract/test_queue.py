@@ -405,11 +405,15 @@ def test_release_of_what_was_held_without_a_destination(
     assert uids(claim(site, clock, "vna")) == ["1.2.3.4.5.3"] * released
 
 
-def test_release_keeps_a_destination(site: Queue, clock: Clock) -> None:
+@pytest.mark.parametrize(("to", "destination"), [(None, "pacs"), ("vna", "vna")], ids=["its own", "another"])
+def test_release_of_what_was_held_for_a_destination(
+    site: Queue, clock: Clock, to: str | None, destination: str
+) -> None:
     with site.transaction():
         site.hold(DeliveryFilter(destination="pacs"))
-        assert site.release(DeliveryFilter(destination="pacs"), clock(), "vna") == 2
-    assert len(claim(site, clock)) == 2
+        assert site.release(DeliveryFilter(destination="pacs"), clock(), to) == 2
+    assert len(claim(site, clock, destination)) == 2
+    assert claim(site, clock, "vna" if destination == "pacs" else "pacs") == []
 
 
 def test_discard_spares_what_is_delivered_or_under_a_lease(site: Queue) -> None:

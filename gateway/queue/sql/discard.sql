@@ -2,5 +2,4 @@
 DELETE FROM delivery
 WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'held', 'pending')
     AND (leased_until IS NULL OR leased_until <= :present)
-RETURNING delivery_id, instance_id, destination, rule, state,
-          (SELECT sop_instance_uid FROM instance WHERE instance.instance_id = delivery.instance_id);
+RETURNING delivery_id, instance_id;

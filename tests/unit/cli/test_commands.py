@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from gateway import __version__
 from gateway.cli import main
@@ -229,7 +231,7 @@ def states(invoke: Invoke) -> dict[int, tuple[str, str]]:
         ),
         (["discard", "--destination", "old", "--yes"], "1 delivery discarded", {4: None}),
         (["discard", "--all", "--yes"], "4 deliveries discarded", {1: None, 2: None, 3: None, 4: None}),
-        (["discard", "--all", "--older-than", "1 h", "--yes"], "0 deliveries discarded", {}),
+        (["discard", "--older-than", "1 h", "--yes"], "0 deliveries discarded", {}),
         (["retry", "--rule", "heads"], "2 deliveries retried", {}),
         (["retry", "--sop-instance-uid", "1.2.3"], "1 delivery retried", {}),
     ],
@@ -275,9 +277,9 @@ def test_queue_show(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["release", "3"], "or its state does not allow it"),
-        (["discard", "3", "--yes"], "what fits is being sent just now"),
-        (["retry", "--destination", "nobody"], "nothing fits"),
+        (["release", "3"], "its state does not allow it"),
+        (["discard", "3", "--yes"], "1 delivery stayed: being sent just now"),
+        (["retry", "--destination", "mr1"], "nothing fits"),
     ],
     ids=str,
 )
@@ -289,6 +291,105 @@ def test_queue_says_why_nothing_changed(invoke: Invoke, tmp_path: Path, argument
     result = invoke("queue", *arguments)
     assert (result.exit_code, result.stdout.split()[:2]) == (0, ["0", "deliveries"])
     assert said in result.stderr
+
+
+TWO_DESTINATIONS = GOOD.replace("routes:", '  vna: {ae_title: VNA, address: "127.0.0.1:105"}\nroutes:')
+
+RELEASES: dict[str, tuple[list[str], str, dict[int, tuple[str, str]]]] = {
+    "another destination": (
+        ["--destination", "pacs", "--state", "held", "--to", "vna"],
+        "1 delivery released to vna (1 held for pacs)",
+        {3: ("pending", "vna")},
+    ),
+    "their own": (["--destination", "pacs"], "1 delivery released\n", {3: ("pending", "pacs")}),
+    "its own, named": (
+        ["3", "--to", "pacs"],
+        "1 delivery released to pacs (1 held for pacs)",
+        {3: ("pending", "pacs")},
+    ),
+    "all of them": (
+        ["--all", "--to", "vna"],
+        "3 deliveries released to vna (2 held without a destination, 1 held for pacs)",
+        {1: ("pending", "vna"), 2: ("pending", "vna"), 3: ("pending", "vna")},
+    ),
+    "all of them, nowhere named": (["--all"], "1 delivery released\n", {3: ("pending", "pacs")}),
+}
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize("name", RELEASES)
+def test_release_goes_where_it_says(invoke: Invoke, name: str) -> None:
+    arguments, said, expected = RELEASES[name]
+    assert invoke("queue", "hold", "3").exit_code == 0
+    before = states(invoke)
+    result = invoke("queue", "release", *arguments, rules=TWO_DESTINATIONS)
+    assert result.exit_code == 0, result.output
+    assert said in result.stdout
+    assert states(invoke) == {**before, **expected}
+    assert ("2 deliveries held without a destination stayed" in result.stderr) == (name == "all of them, nowhere named")
+
+
+REFUSED: dict[str, tuple[list[str], str]] = {
+    "no such destination": (["release", "1", "--to", "pacz"], "no destination (did you mean `pacs`?)"),
+    "no destination at all": (["release", "1", "--to", ""], "no destination"),
+    "a peer that takes nothing": (["release", "1", "--to", "mr1"], "no destination (known: pacs)"),
+    "list: no such peer": (["list", "--destination", "pacz"], "nothing was ever queued for it (did you mean `pacs`?)"),
+    "retry: no such peer": (["retry", "--destination", "pacz"], "(did you mean `pacs`?)"),
+    "hold: no such peer": (["hold", "--destination", "pacz"], "(did you mean `pacs`?)"),
+    "release: no such peer": (["release", "--destination", "pacz"], "(did you mean `pacs`?)"),
+    "discard: no such peer": (["discard", "--destination", "pacz"], "(did you mean `pacs`?)"),
+    "retry: delivered": (["retry", "--state", "delivered"], "'dead', 'pending'"),
+    "retry: held": (["retry", "--state", "held"], "'dead', 'pending'"),
+    "hold: held": (["hold", "--state", "held"], "'pending', 'dead'"),
+    "release: pending": (["release", "--state", "pending"], "'held'"),
+    "discard: delivered": (["discard", "--state", "delivered"], "'dead', 'held', 'pending'"),
+    "a filter beside --all": (["discard", "--all", "--destination", "old", "--yes"], "--all means every delivery"),
+    "identifiers beside --all": (["retry", "--all", "1"], "--all means every delivery"),
+    "neither": (["hold"], "say which"),
+    "an empty rule": (["discard", "--destination", "old", "--rule", "", "--yes"], "it is empty"),
+    "an empty object": (["discard", "--destination", "old", "--sop-instance-uid", "", "--yes"], "it is empty"),
+    "an empty study": (["discard", "--destination", "old", "--study-instance-uid", " ", "--yes"], "it is empty"),
+    "no time between": (["list", "--older-than", "2d", "--newer-than", "1d"], "leave no time between"),
+}
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_can_never_fit_is_refused(invoke: Invoke, name: str) -> None:
+    arguments, said = REFUSED[name]
+    before = states(invoke)
+    result = invoke("queue", *arguments)
+    assert result.exit_code == 2, result.output
+    assert said in " ".join(result.stderr.split())
+    assert states(invoke) == before
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize("verb", ["retry", "hold", "discard"])
+def test_identifiers_that_are_not_there_are_named(invoke: Invoke, verb: str) -> None:
+    result = invoke("queue", verb, "3", "98", "99", *(["--yes"] if verb == "discard" else []))
+    assert result.exit_code == 1
+    assert result.stdout.startswith("1 delivery ")
+    assert "no such delivery: 98, 99" in result.stderr
+
+
+@pytest.mark.usefixtures("deliveries")
+def test_the_log_says_who_did_what(invoke: Invoke) -> None:
+    with capture_logs() as logs:
+        assert invoke("queue", "hold", "3", "4").exit_code == 0
+        assert invoke("queue", "release", "--destination", "old", "--to", "pacs").exit_code == 0
+    held, released = logs
+    assert {key: held[key] for key in ("event", "verb", "uid", "filter", "deliveries", "is_complete", "to")} == {
+        "event": "queue_administered",
+        "verb": "hold",
+        "uid": os.getuid(),
+        "filter": {"ids": (3, 4)},
+        "deliveries": 2,
+        "is_complete": True,
+        "to": "",
+    }
+    assert (released["filter"], released["to"], released["held_for"]) == ({"destination": "old"}, "pacs", {"old": 1})
+    assert datetime.fromisoformat(held["began_at"]).tzinfo is not None
 
 
 BROKEN_ROUTE = GOOD.replace("to: [pacs]", "to: [pax]")

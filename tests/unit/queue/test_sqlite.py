@@ -256,6 +256,9 @@ HOT = (
     "discard",
     "delete_attempts",
     "attempts",
+    "count_by_destination",
+    "missing",
+    "last_delivery",
 )
 """Statements whose cost must not grow with the number of rows kept."""
 
@@ -292,6 +295,35 @@ def test_an_operator_who_names_one_delivery_does_not_read_all(queue: SQLiteQueue
     statement, values = filters.select(which, 10)
     plan = [row[3] for row in queue._connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
     assert not [step for step in plan if re.match(r"SCAN (delivery|instance)", step)], plan
+
+
+PAGES: dict[str, tuple[DeliveryFilter, str]] = {
+    "all": (DeliveryFilter(), "SEARCH delivery USING INTEGER PRIMARY KEY"),
+    "destination and state": (
+        DeliveryFilter(destination="pacs", state=DeliveryState.DEAD),
+        "SEARCH delivery USING INTEGER PRIMARY KEY",
+    ),
+    "identifiers": (DeliveryFilter(ids=(1, 2)), "SEARCH delivery USING INTEGER PRIMARY KEY"),
+    "study": (DeliveryFilter(study_instance_uid="1.2"), "SEARCH delivery USING INTEGER PRIMARY KEY"),
+    "object": (
+        DeliveryFilter(sop_instance_uid="1.2"),
+        "SEARCH instance USING COVERING INDEX instance_by_sop_instance_uid",
+    ),
+    "instances": (DeliveryFilter(instance_ids=(1,)), "SEARCH delivery USING INDEX delivery_by_instance"),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_begins_where_the_last_one_ended(queue: SQLiteQueue, name: str) -> None:
+    """Nothing is sorted and no index is read anew, so that all pages together cost one pass."""
+    which, first = PAGES[name]
+    statement, values = filters.paged("page", which, tuple(DeliveryState))
+    values |= {"after": 0, "last": 9, "limit": 9}
+    plan = [row[3] for row in queue._connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    deliveries = [step for step in plan if re.match(r"(SCAN|SEARCH) (delivery|instance)\b", step)]
+    assert deliveries[0].startswith(first), plan
+    assert not [step for step in plan if re.match(r"SCAN (delivery|instance)\b", step)], plan
+    assert name in ("object", "instances") or not [step for step in plan if "TEMP B-TREE" in step], plan
 
 
 def test_every_filter_field_has_a_condition() -> None:
