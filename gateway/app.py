@@ -35,9 +35,11 @@ from gateway.dimse.pool import AssociationPool
 from gateway.dimse.server import Server
 from gateway.federation.desk import QueryDesk
 from gateway.federation.sources import Sources
+from gateway.file_modes import set_umask
 from gateway.handlers.store import StoreDesk, accept
 from gateway.handlers.table import bindings
 from gateway.life import exit_code
+from gateway.life.access import narrow_files
 from gateway.life.listening import Listening
 from gateway.life.loading import Loading, NotLoaded
 from gateway.life.log_summary import SUMMARY
@@ -188,6 +190,7 @@ class Gateway:
     async def _start(self, parts: AsyncExitStack) -> None:
         """What starts is registered to stop, in the next line."""
         settings = self.settings
+        narrow_files(settings)
         parts.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
         if settings.http is not None:
             await parts.enter_async_context(WebServer(self, settings.http))
@@ -359,6 +362,7 @@ async def _serve(load: Load) -> int:
         if loaded.table is None:
             log.error("gateway_not_started", reason="the configuration has errors", problems=len(loaded.problems))
             return exit_code.CONFIGURATION
+        set_umask(loaded.table.settings.file_access)
         has_ended_in_time = await Gateway(loaded.table, loading, reload_requested).run(stop)
         return exit_code.UNAVAILABLE if stop.urged.is_set() and not has_ended_in_time else exit_code.SUCCESS
 

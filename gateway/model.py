@@ -559,6 +559,8 @@ class Folder:
     """Absolute folder that no rendered path may leave."""
     on_conflict: Literal["keep", "replace", "number"] = "number"
     """A file with other bytes is there already: keep it and refuse ours, replace it, or write beside it."""
+    access: Literal["owner", "group", "others"] = "owner"
+    """Who may read the files, besides the gateway's user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -697,6 +699,8 @@ class Settings:
     """Called AE titles answered besides `ae_title`; `*` answers any."""
     timers: Timers = Timers()
     limits: Limits = Limits()
+    file_access: Literal["owner", "group"] = "owner"
+    """Who may read and write spool and queue: the gateway's user, or its group too."""
     secret_folders: tuple[str, ...] = ()
     """Folders outside the rules folder that ``${file:PATH}`` may read from, as written; empty: the default ones."""
     drain_s: float = 30.0

@@ -32,7 +32,10 @@ def compile_folder(spec: FolderSpec, place: Place, context: Context) -> Folder:
         context.error(where, "root-is-everything", "the whole file system would be the root; name a folder in it")
     rest = spec.path[len(literal) :]
     return Folder(
-        path_template=os.path.join(inside, os.path.basename(literal)) + rest, root=root, on_conflict=spec.on_conflict
+        path_template=os.path.join(inside, os.path.basename(literal)) + rest,
+        root=root,
+        on_conflict=spec.on_conflict,
+        access=spec.access,
     )
 
 

@@ -36,6 +36,7 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         timers=compile_timers(spec.timers, Timers(), place.at("timers"), context),
         limits=_limits(spec.limits, place.at("limits"), context),
         drain_s=duration_s(spec.drain),
+        file_access=spec.file_access,
         secret_folders=() if spec.secret_folders is UNSET else spec.secret_folders,
         pid_file="" if spec.pid_file is UNSET else context.at_work(spec.pid_file),
         conversion=_conversion(spec.conversion, place.at("conversion"), context),

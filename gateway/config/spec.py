@@ -393,6 +393,13 @@ class GatewaySpec(Spec, frozen=True):
     limits: LimitsSpec = LimitsSpec()
     conversion: ConversionSpec = ConversionSpec()
     drain: Annotated[Duration, Meta(description="How long a stop waits for associations and sends in work.")] = "30 s"
+    file_access: Annotated[
+        Literal["owner", "group"],
+        Meta(
+            description="Who may read and change spool, queue and pid file: the gateway's user, or its group too, as "
+            "for operators with `gateway queue`. Never others, whatever the umask."
+        ),
+    ] = "owner"
     secret_folders: (
         Annotated[
             tuple[Text, ...],
@@ -538,6 +545,13 @@ class FolderSpec(Spec, frozen=True):
         Literal["keep", "replace", "number"],
         Meta(description="A file with other bytes is there: refuse ours, replace it, or write beside it."),
     ] = "number"
+    access: Annotated[
+        Literal["owner", "group", "others"],
+        Meta(
+            description="Who may read files and folders: the gateway's user, its group too, or every user of the "
+            "machine. Except with `others`, nothing is written into a `root` that every user may list."
+        ),
+    ] = "owner"
 
 
 class RequirementsSpec(Spec, frozen=True):

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from gateway.destination.part10 import HEAD_BYTES, data_set_offset, file_meta
 from gateway.destination.safe_path import SafeFacts, relative_path
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.file_modes import is_reachable_by_others, set_mode
 from gateway.model import Deferred, Delivered, Folder, Outcome, Peer, Refused
 from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, Refusal
 from gateway.routing.attribute import parse
@@ -23,6 +24,10 @@ MOST_NUMBERS = 10_000
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN})
 """The whole folder is in trouble, not this file."""
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+
+FOLDER_MODES = {"owner": 0o700, "group": 0o750, "others": 0o755}
+FILE_MODES = {"owner": 0o600, "group": 0o640, "others": 0o644}
+"""By `access`, whatever the umask."""
 
 _PATIENT_IDENTITY_REMOVED = parse("PatientIdentityRemoved")
 
@@ -78,8 +83,7 @@ class FolderDestination:
             return Deferred(reason, is_destination_down=error.errno in FULL)
 
     def _put(self, path: PurePosixPath, head: bytes, outbound: Outbound) -> Outcome:
-        os.makedirs(self._folder.root, exist_ok=True)
-        folder = _open_folder(self._folder.root, path.parts[:-1])
+        folder = self._open_folder(path.parts[:-1])
         try:
             if self._folder.on_conflict != "replace":
                 settled = _existing(folder, path.name, outbound.body)
@@ -87,7 +91,7 @@ class FolderDestination:
                     self._make_durable(folder, path.name)
                 if settled is not None and (settled or self._folder.on_conflict == "keep"):
                     return self._kept(is_same=settled)
-            temporary = _write_temporary(folder, head, outbound.body)
+            temporary = _write_temporary(folder, head, outbound.body, FILE_MODES[self._folder.access])
             try:
                 return self._name(folder, temporary, path, outbound.body)
             finally:
@@ -95,6 +99,27 @@ class FolderDestination:
                 os.fsync(folder)
         finally:
             os.close(folder)
+
+    def _open_folder(self, parts: Sequence[str]) -> int:
+        """A descriptor of the folder below the root, made where missing. No step below the root follows a link.
+
+        Raises:
+            PermissionError: every user of the machine may list the root.
+        """
+        mode = FOLDER_MODES[self._folder.access]
+        folder = _made(self._folder.root, mode)
+        try:
+            if self._folder.access != "others" and is_reachable_by_others(self._folder.root):
+                reason = "every user may list it, and names tell of patients; chmod o-rwx it, or set `access: others`"
+                raise PermissionError(errno.EACCES, reason)
+            for part in parts:
+                below = _open_below(folder, part, mode)
+                os.close(folder)
+                folder = below
+        except BaseException:
+            os.close(folder)
+            raise
+        return folder
 
     def _name(self, folder: int, temporary: str, path: PurePosixPath, body: EncodedDataSet) -> Outcome:
         """Give the complete file its name, or find that it is there already."""
@@ -142,36 +167,39 @@ def _is_deidentified(outbound: Outbound) -> bool:
     return outbound.facts.values(_PATIENT_IDENTITY_REMOVED) == ("YES",)
 
 
-def _open_folder(root: str, parts: Sequence[str]) -> int:
-    """A descriptor of the folder below `root`, made where missing. No step follows a symbolic link."""
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+def _made(path: str, mode: int) -> int:
+    """A descriptor of the folder `path`; it and those above it are made where missing."""
+    flags = os.O_RDONLY | os.O_DIRECTORY
     try:
-        for part in parts:
-            below = _open_below(folder, part)
-            os.close(folder)
-            folder = below
-    except BaseException:
-        os.close(folder)
-        raise
-    return folder
+        return os.open(path, flags)
+    except FileNotFoundError:
+        parent = _made(os.path.dirname(path), mode)
+        try:
+            return _open_below(parent, os.path.basename(path), mode)
+        finally:
+            os.close(parent)
 
 
-def _open_below(folder: int, name: str) -> int:
+def _open_below(folder: int, name: str, mode: int) -> int:
+    """A descriptor of the folder `name` in `folder`, made with `mode` where missing. No symbolic link is followed."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
         return os.open(name, flags, dir_fd=folder)
     except FileNotFoundError:
-        _quietly(FileExistsError, lambda: os.mkdir(name, dir_fd=folder))  # another worker may be first
+        _quietly(FileExistsError, lambda: os.mkdir(name, 0o700, dir_fd=folder))  # another worker may be first
         os.fsync(folder)
-        return os.open(name, flags, dir_fd=folder)
+        below = os.open(name, flags, dir_fd=folder)
+        set_mode(below, mode)
+        return below
 
 
-def _write_temporary(folder: int, head: bytes, body: EncodedDataSet) -> str:
+def _write_temporary(folder: int, head: bytes, body: EncodedDataSet, mode: int) -> str:
     """The whole file under a hidden name of its own, on disk."""
     name = f".{os.getpid()}-{next(_temporary_numbers)}.part"
     _remove(folder, name)  # of a process that was killed and had our number
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
     try:
+        set_mode(descriptor, mode)
         with open(descriptor, "wb", buffering=0) as file:
             _write_all(file.write, head)
             for chunk in body.chunks(CHUNK_BYTES):
@@ -205,7 +233,7 @@ def _take_name(folder: int, temporary: str, name: str) -> bool:
 def _rename_to_free(folder: int, temporary: str, name: str) -> bool:
     """On a file system without hard links: hold the name with an empty file, then replace that."""
     try:
-        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666, dir_fd=folder))
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder))
     except FileExistsError:
         return False
     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gateway.file_modes import FILE, FOLDER
 from gateway.ports import ConfigurationError
 
 
@@ -23,7 +24,7 @@ def pid_file(path: Path | None) -> Iterator[None]:
         yield
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
         result_path(path).unlink(missing_ok=True)  # of another process
         _write(path, f"{os.getpid()}\n")
     except OSError as error:
@@ -63,6 +64,10 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
+    """In one step, under a name that nobody else can have prepared: no link is followed, no file of others is used."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
+    temporary.unlink(missing_ok=True)  # of a process that was killed and had our number
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
     temporary.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import apsw
 
+from gateway.file_modes import FILE, FOLDER
 from gateway.ports import ConfigurationError, GatewayError, SpoolFull, Temporary
 from gateway.queue.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
 
@@ -34,7 +36,8 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
         raise ConfigurationError(f"queue {path}: there is no such file; start the gateway once, or name its queue")
     try:
         if not must_exist:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE))  # SQLite itself would make it 0644
         flags = apsw.SQLITE_OPEN_READWRITE | (0 if must_exist else apsw.SQLITE_OPEN_CREATE)
         connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
     except (apsw.Error, OSError) as error:

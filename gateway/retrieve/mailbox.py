@@ -33,6 +33,7 @@ from uuid import uuid4
 import structlog
 
 from gateway.dimse.status import where
+from gateway.file_modes import FOLDER
 from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError, Refusal, Temporary
 from gateway.retrieve.fetching import Arrived, Take
 from gateway.retrieve.shared import Shared
@@ -185,7 +186,7 @@ class Mailbox:
             notice.unlink(missing_ok=True)
 
     async def _listen(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
         path = self._folder / f".{self._token}.socket"
         if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
             path = Path(tempfile.mkdtemp(prefix="gateway-")) / "socket"

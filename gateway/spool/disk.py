@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from gateway.file_modes import FILE
+
 Buffer = bytes | bytearray | memoryview
 
 IOV_MAX = min(os.sysconf("SC_IOV_MAX"), 1024)
@@ -52,7 +54,7 @@ class LocalDisk:
     """The real thing. Payloads are patient data: nobody else may read them."""
 
     def create(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
 
     def pwritev(self, descriptor: int, buffers: Sequence[Buffer], offset_bytes: int) -> int:
         return os.pwritev(descriptor, buffers, offset_bytes)

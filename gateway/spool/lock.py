@@ -6,6 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from gateway.file_modes import FILE, FOLDER
 from gateway.ports import ConfigurationError
 
 NAME = "gateway.lock"
@@ -20,7 +21,7 @@ class FileLock:
     def __init__(self, path: Path, what: str) -> None:
         kind = what.partition(" ")[0]
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE)
         except OSError as error:
             raise ConfigurationError(f"{what}: cannot be written: {error}") from error
         try:
@@ -54,7 +55,7 @@ class QueueLock(FileLock):
 
     def __init__(self, path: Path) -> None:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(f"queue {path}: its folder cannot be made: {error}") from error
         super().__init__(path.with_name(f"{path.name}.lock"), f"queue {path}")

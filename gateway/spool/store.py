@@ -20,6 +20,7 @@ from pathlib import Path
 
 import structlog
 
+from gateway.file_modes import FOLDER
 from gateway.model import PayloadRef, Spool
 from gateway.ports import ConfigurationError, EncodedDataSet, PayloadLost, SpoolFull, Temporary
 from gateway.spool import large, quarantine, record, segment
@@ -55,7 +56,7 @@ class SpoolStore:
         self._workers = workers
         try:
             for folder in (self.root, self.root / segment.FOLDER, self.root / large.FOLDER):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(f"spool {self.root}: cannot be made: {error}") from error
         self._lock = SpoolLock(self.root)

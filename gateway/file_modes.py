@@ -1,0 +1,78 @@
+"""Who on this machine may read what the gateway writes: its own user, or its group too; nobody else.
+
+The process's umask makes the difference, so that it also holds for files that libraries create.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Literal
+
+FileAccess = Literal["owner", "group"]
+
+FILE = 0o660
+FOLDER = 0o770
+"""What spool and queue ask for; the umask takes the group's part away under `owner`."""
+UMASKS: dict[FileAccess, int] = {"owner": 0o077, "group": 0o007}
+
+OTHERS = stat.S_IRWXO
+
+
+def set_umask(access: FileAccess) -> None:
+    """For this process and everything that it creates from here on."""
+    os.umask(UMASKS[access])
+
+
+def narrow(path: Path, access: FileAccess) -> int | None:
+    """Give what is at `path` the mode that it would get if it were made now; the mode before, when that differed.
+
+    None when it is as it should be or is not there. Symbolic links are not followed.
+
+    Raises:
+        PermissionError: it belongs to another user, and others may read or write it.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        return None
+    before = stat.S_IMODE(found.st_mode)
+    kept = stat.S_ISGID if stat.S_ISDIR(found.st_mode) else 0
+    wanted = (FOLDER if stat.S_ISDIR(found.st_mode) else FILE) & ~UMASKS[access] | before & kept
+    if before == wanted:
+        return None
+    if found.st_uid != os.geteuid():
+        if before & OTHERS:
+            raise PermissionError(
+                f"its mode is {before:04o}, so that every user reads it, and it belongs to another user"
+            )
+        return None
+    path.chmod(wanted)
+    return before
+
+
+def is_reachable_by_others(path: str) -> bool:
+    """True when users that are neither the owner nor in the group may list or enter the folder `path`: neither its own
+    mode nor that of a folder above it keeps them out."""
+    real = os.path.realpath(path)
+    if not stat.S_IMODE(os.stat(real).st_mode) & OTHERS:
+        return False
+    while real != os.path.dirname(real):
+        real = os.path.dirname(real)
+        if not os.stat(real).st_mode & stat.S_IXOTH:
+            return False
+    return True
+
+
+def set_mode(descriptor: int, mode: int) -> None:
+    """Exactly `mode`, whatever the umask; a folder keeps its set-group-ID bit. File systems without modes (CIFS) are left
+    as they are: what others may do there is decided where they are mounted."""
+    found = os.fstat(descriptor).st_mode
+    wanted = mode | (found & stat.S_ISGID if stat.S_ISDIR(found) else 0)
+    if stat.S_IMODE(found) != wanted:
+        with contextlib.suppress(PermissionError, NotImplementedError):
+            os.fchmod(descriptor, wanted)

@@ -1,0 +1,43 @@
+"""At start: spool and queue that are there already get the modes that `gateway.file_access` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from gateway.file_modes import narrow
+from gateway.model import Settings
+from gateway.ports import ConfigurationError
+
+log = structlog.get_logger()
+
+
+def narrow_files(settings: Settings) -> None:
+    """What another umask, a backup or a copy left open is closed, and logged.
+
+    Raises:
+        ConfigurationError: another user owns it, and every user may read it.
+    """
+    for path in _places(settings):
+        try:
+            before = narrow(path, settings.file_access)
+        except PermissionError as error:
+            raise ConfigurationError(
+                f"{path}: {error}; have its owner run `chmod o-rwx`, or start the gateway as that user"
+            ) from error
+        except OSError as error:
+            raise ConfigurationError(f"{path}: its mode cannot be looked at: {error.strerror}") from error
+        if before is not None:
+            log.warning("file_mode_changed", path=str(path), before=f"{before:04o}", access=settings.file_access)
+
+
+def _places(settings: Settings) -> Iterator[Path]:
+    """The queue's files, and everything below the spool. The spool's folder itself may be somebody's mount point."""
+    queue = Path(settings.queue_path)
+    yield from (queue.with_name(f"{queue.name}{suffix}") for suffix in ("", "-wal", "-shm", ".lock"))
+    spool = Path(settings.spool.path)
+    for folder in sorted(path for path in spool.glob("*") if path.is_dir() and not path.is_symlink()):
+        yield folder
+    yield from sorted(path for path in spool.glob("*") if path.is_file())
