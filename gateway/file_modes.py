@@ -47,9 +47,7 @@ def narrow(path: Path, access: FileAccess) -> int | None:
         return None
     if found.st_uid != os.geteuid():
         if before & OTHERS:
-            raise PermissionError(
-                f"its mode is {before:04o}, so that every user reads it, and it belongs to another user"
-            )
+            raise PermissionError(f"every user may read it (mode {before:04o}), and it belongs to another user")
         return None
     path.chmod(wanted)
     return before
@@ -69,8 +67,8 @@ def is_reachable_by_others(path: str) -> bool:
 
 
 def set_mode(descriptor: int, mode: int) -> None:
-    """Exactly `mode`, whatever the umask; a folder keeps its set-group-ID bit. File systems without modes (CIFS) are left
-    as they are: what others may do there is decided where they are mounted."""
+    """Exactly `mode`, whatever the umask; a folder keeps its set-group-ID bit. A file system without modes (CIFS) is
+    left as it is: what others may do there is decided where it is mounted."""
     found = os.fstat(descriptor).st_mode
     wanted = mode | (found & stat.S_ISGID if stat.S_ISDIR(found) else 0)
     if stat.S_IMODE(found) != wanted:

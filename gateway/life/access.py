@@ -38,6 +38,4 @@ def _places(settings: Settings) -> Iterator[Path]:
     queue = Path(settings.queue_path)
     yield from (queue.with_name(f"{queue.name}{suffix}") for suffix in ("", "-wal", "-shm", ".lock"))
     spool = Path(settings.spool.path)
-    for folder in sorted(path for path in spool.glob("*") if path.is_dir() and not path.is_symlink()):
-        yield folder
-    yield from sorted(path for path in spool.glob("*") if path.is_file())
+    yield from sorted(spool.glob("*"))

@@ -51,7 +51,7 @@ def test_what_another_user_owns_is_not_changed_and_refused_when_all_read_it(tmp_
     path.touch()
     os.chown(path, 12345, 12345)
     path.chmod(0o644)
-    with pytest.raises(PermissionError, match="0644.*another user"):
+    with pytest.raises(PermissionError, match=r"0644.*another user"):
         narrow(path, "owner")
     path.chmod(0o640)
     assert narrow(path, "owner") is None
