@@ -10,8 +10,14 @@ import structlog
 from gateway.file_modes import narrow
 from gateway.model import Settings
 from gateway.ports import ConfigurationError
+from gateway.spool import large, quarantine, segment
+from gateway.spool.lock import NAME
+from gateway.spool.store import IDENTITY
 
 log = structlog.get_logger()
+
+OURS = (segment.FOLDER, large.FOLDER, quarantine.FOLDER, "retrieves", IDENTITY, NAME)
+"""What stands in a spool; nobody else enters the folders, so that what lies in them needs no look."""
 
 
 def narrow_files(settings: Settings) -> None:
@@ -34,8 +40,8 @@ def narrow_files(settings: Settings) -> None:
 
 
 def _places(settings: Settings) -> Iterator[Path]:
-    """The queue's files, and everything below the spool. The spool's folder itself may be somebody's mount point."""
+    """The queue's files, and what we make in the spool. The spool's folder may be a mount point, and hold more than ours."""
     queue = Path(settings.queue_path)
     yield from (queue.with_name(f"{queue.name}{suffix}") for suffix in ("", "-wal", "-shm", ".lock"))
     spool = Path(settings.spool.path)
-    yield from sorted(spool.glob("*"))
+    yield from (spool / name for name in OURS)

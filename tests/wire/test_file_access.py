@@ -132,9 +132,13 @@ async def test_what_was_left_open_is_closed_at_the_start(running: AsyncExitStack
     await gateway.drain()
     for path in [open_folder / "c", *(open_folder / "c").iterdir(), *(open_folder / "a").rglob("*"), open_folder / "a"]:
         path.chmod(0o755 if path.is_dir() else 0o644)
+    foreign = open_folder / "a/b/spool/somebody-else"
+    foreign.touch()
+    foreign.chmod(0o644)
     assert leaks(open_folder) != []
     await gateway.restart()
     assert leaks(open_folder) == []
+    assert stat.S_IMODE(foreign.stat().st_mode) == 0o644
     changed = [event for event in gateway.events() if event["event"] == "file_mode_changed"]
     assert str(open_folder / "c/gateway.db") in {event["path"] for event in changed}
 
