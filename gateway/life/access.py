@@ -40,7 +40,7 @@ def narrow_files(settings: Settings) -> None:
 
 
 def _places(settings: Settings) -> Iterator[Path]:
-    """The queue's files, and what we make in the spool. The spool's folder may be a mount point, and hold more than ours."""
+    """The files of the queue, and what we make in the spool, whose folder may be a mount point with more than ours."""
     queue = Path(settings.queue_path)
     yield from (queue.with_name(f"{queue.name}{suffix}") for suffix in ("", "-wal", "-shm", ".lock"))
     spool = Path(settings.spool.path)
