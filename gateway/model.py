@@ -449,6 +449,10 @@ class Timers:
     """From a request's last byte to its response; also between two fragments of one message, both ways."""
     idle_s: float = 600.0
     """An accepted association without any message is aborted after this."""
+    progress_s: float = 30.0
+    """How long 16 KiB of a message may take, both ways; what is slower is aborted."""
+    message_s: float = 86400.0
+    """From the first byte of a message to its last one, when we receive it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,6 +328,17 @@ class TimersSpec(Spec, frozen=True):
         Annotated[Duration, Meta(description="An association without any message is aborted. Default: 10 min.")]
         | UnsetType
     ) = UNSET
+    progress: (
+        Annotated[
+            Duration,
+            Meta(description="How long 16 KiB of a message may take, both ways; else we abort. Default: 30 s."),
+        ]
+        | UnsetType
+    ) = UNSET
+    message: (
+        Annotated[Duration, Meta(description="Receiving one message, from its first byte on. Default: 1 d.")]
+        | UnsetType
+    ) = UNSET
 
 
 class LimitsSpec(Spec, frozen=True):

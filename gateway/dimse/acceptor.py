@@ -218,7 +218,7 @@ class AcceptedAssociation(Association):
             waiting.cancel()
             await asyncio.wait({sending})
             raise
-        self._deadlines.start(Timer.RESPONSE, self._timers.dimse_s)
+        self._await_response()
         try:
             return await waiting
         finally:

@@ -16,6 +16,7 @@ from gateway.dimse.assembly import Message, MessageAssembler, ProtocolError
 from gateway.dimse.connection import WRITE_HIGH_BYTES, Connection, Hold
 from gateway.dimse.context import AcceptedContext
 from gateway.dimse.deadlines import Timer
+from gateway.dimse.flow import LEFTOVER_BYTES, enough_bytes
 from gateway.dimse.message import DATA_SET, NO_DATA_SET, Command, encode
 from gateway.dimse.pdata import COMMAND, PDUReader, WholePDU, encode_command, fragment_bytes, fragments
 from gateway.dimse.turns import COMMAND_BYTES_PER_WORK, FRAGMENT_WORK, MESSAGE_WORK, WHOLE_PDU_WORK
@@ -72,6 +73,7 @@ class Association(Connection):
         self.is_sending = False
         """True while a message with a data set is on its way out: nothing may come between its fragments."""
         self._ended: str | None = None
+        self._leftover_bytes = LEFTOVER_BYTES
         self.association_id = f"a{next(_numbers)}"
         self.facts = AssociationFacts("", "", "")
         self.accepted_contexts: Mapping[int, AcceptedContext] = {}
@@ -108,6 +110,16 @@ class Association(Connection):
         self.abort()
         self._close_transport()
 
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._ended is None:
+            super().buffer_updated(nbytes)
+            return
+        self._leftover_bytes -= nbytes
+        if self._leftover_bytes >= 0:
+            super().buffer_updated(nbytes)
+        elif self._transport is not None:
+            self._transport.abort()
+
     def _pump(self) -> None:
         """Work through what was read, for one turn; what a hold leaves is copied, since the buffer is everybody's."""
         reader, upper = self._reader, self._upper
@@ -136,10 +148,17 @@ class Association(Connection):
         if self._upper.state is not State.ESTABLISHED:
             return
         if self._reader.is_mid_pdu or (self._assembler is not None and self._assembler.is_mid_message):
-            self._deadlines.start(Timer.RECEIVING, self._timers.dimse_s)
-            self._deadlines.stop(Timer.IDLE)
+            deadlines, timers = self._deadlines, self._timers
+            self._inflow.received_s = deadlines.start(Timer.RECEIVING, timers.dimse_s)
+            deadlines.stop(Timer.IDLE)
+            if self._inflow.is_enough or not deadlines.is_running(Timer.PROGRESS):
+                self._inflow.begin()
+                deadlines.start(Timer.PROGRESS, timers.progress_s)
+            if not deadlines.is_running(Timer.MESSAGE):
+                deadlines.start(Timer.MESSAGE, timers.message_s)
         else:
-            self._deadlines.stop(Timer.RECEIVING)
+            for timer in (Timer.RECEIVING, Timer.PROGRESS, Timer.MESSAGE):
+                self._deadlines.stop(timer)
 
     # --- PDUs ------------------------------------------------------------------------------------------------
 
@@ -160,6 +179,7 @@ class Association(Connection):
             self._await_receiver(assembler)
         elif message is not None:
             self._work_left -= MESSAGE_WORK
+            self._deadlines.stop(Timer.MESSAGE)
             self._message_received(message)
 
     def _await_receiver(self, assembler: MessageAssembler) -> None:
@@ -173,6 +193,7 @@ class Association(Connection):
                 return
             message = assembler.resume(error if isinstance(error, Exception) else None)
             if message is not None:
+                self._deadlines.stop(Timer.MESSAGE)
                 self._message_received(message)
             self._unhold(Hold.RECEIVER)
 
@@ -243,17 +264,39 @@ class Association(Connection):
                 self._event(Event.ARTIM_EXPIRED)
                 self._end("ARTIM expired")
             return
+        if timer is Timer.PROGRESS and not self._inflow.is_too_slow(self._loop.time(), self._timers.progress_s):
+            self._deadlines.start(timer, self._timers.progress_s)
+            return
+        if timer in (Timer.SENDING, Timer.RESPONSE) and self._is_reading_on():
+            self._deadlines.start(timer, self._timers.dimse_s)
+            return
         log.warning("association_timer_expired", **self._who, timer=timer.name.lower())
         self.abort(_EXPIRED[timer])
         if timer in (Timer.SENDING, Timer.RELEASE) and self._transport is not None:
             self._transport.abort()  # whoever does not read or answer will not close either
+
+    def _is_reading_on(self) -> bool:
+        """True when the peer takes what we send fast enough, over a slow line: neither it nor its response is late."""
+        return self._outflow.progress_bytes() >= enough_bytes(self._timers.dimse_s, self._timers.progress_s)
+
+    def _await_response(self) -> None:
+        """From now on the response to our request is waited for."""
+        self._outflow.mark()
+        self._deadlines.start(Timer.RESPONSE, self._timers.dimse_s)
 
     def _end(self, reason: str) -> None:
         """No message goes either way any more; happens once."""
         if self._ended is not None:
             return
         self._ended = reason
-        for timer in (Timer.RECEIVING, Timer.RESPONSE, Timer.RELEASE, Timer.IDLE):
+        for timer in (
+            Timer.RECEIVING,
+            Timer.PROGRESS,
+            Timer.MESSAGE,
+            Timer.RESPONSE,
+            Timer.RELEASE,
+            Timer.IDLE,
+        ):
             self._deadlines.stop(timer)
         if self._assembler is not None:
             self._assembler.discard()
@@ -323,7 +366,7 @@ class Association(Connection):
     async def _flush(self, pieces: list[bytes | memoryview]) -> None:
         if not self._upper.may_send_data or self._transport is None:
             raise AssociationEnded(self._ended or "the association is not established")
-        self._transport.write(b"".join(pieces))  # one copy; the body may be closed while the transport still sends
+        self._write(b"".join(pieces))  # one copy; the body may be closed while the transport still sends
         await self._until_writable()
         if self._ended is not None:
             raise AssociationEnded(self._ended)
@@ -357,7 +400,9 @@ class Association(Connection):
 
 _EXPIRED = {
     Timer.RECEIVING: "the peer stopped in the middle of a message",
-    Timer.SENDING: "the peer stopped reading",
+    Timer.PROGRESS: "the peer sends a message too slowly (timers.progress)",
+    Timer.MESSAGE: "one message took too long (timers.message)",
+    Timer.SENDING: "the peer stopped reading, or reads too slowly (timers.progress)",
     Timer.RESPONSE: "no response within the DIMSE time limit",
     Timer.RELEASE: "no A-RELEASE response in time",
     Timer.IDLE: "idle for too long",

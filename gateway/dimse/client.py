@@ -158,7 +158,7 @@ class ClientAssociation(AskingAssociation):
                 self.send_command(context.context_id, request)
             else:
                 await self.send_message(context.context_id, request, body)
-            self._deadlines.start(Timer.RESPONSE, self._timers.dimse_s)
+            self._await_response()
             message = await waiting
         except AssociationEnded as error:
             raise DestinationDown(f"{self.name}: {error}") from None

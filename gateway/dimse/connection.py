@@ -8,6 +8,7 @@ import socket
 import weakref
 
 from gateway.dimse.deadlines import Deadlines, Timer
+from gateway.dimse.flow import Inflow, Outflow
 from gateway.dimse.pdata import PDUReader
 from gateway.dimse.turns import TURN_WORK, turns_of
 
@@ -62,6 +63,8 @@ class Connection(asyncio.BufferedProtocol):
         """Until this association gives way to the others."""
         self._writable: asyncio.Future[None] | None = None
         self._is_write_paused = False
+        self._inflow = Inflow()
+        self._outflow = Outflow()
         self._closed: asyncio.Future[None] | None = None
         self._is_closed = False
 
@@ -85,6 +88,7 @@ class Connection(asyncio.BufferedProtocol):
     def attach(self, transport: asyncio.Transport) -> None:
         """Work on `transport`, plain or after its TLS handshake."""
         self._transport = transport
+        self._outflow = Outflow(transport)
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -96,6 +100,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        self._inflow.received_bytes += nbytes
         self._reader.feed(self._buffer[:nbytes])
         self._work_left = TURN_WORK
         self._pump()
@@ -112,6 +117,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._is_write_paused = True
+        self._outflow.mark()
         self._deadlines.start(Timer.SENDING, self._send_limit_s)
         if self.holds_reading_while_writing:
             self._hold(Hold.WRITE)
@@ -127,6 +133,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._held and self._transport is not None:
             self._transport.pause_reading()
             self._deadlines.stop(Timer.RECEIVING)
+            self._deadlines.stop(Timer.PROGRESS)  # what keeps the peer waiting is ours
         self._held |= reason
 
     def _unhold(self, reason: Hold) -> None:
@@ -148,6 +155,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
+            self._outflow.written_bytes += len(data)
             self._transport.write(data)
 
     async def _until_writable(self) -> None:

@@ -14,6 +14,10 @@ class Timer(enum.Enum):
     """PS3.8 §9.1.5."""
     RECEIVING = enum.auto()
     """The next fragment of a message."""
+    PROGRESS = enum.auto()
+    """Enough of a message that is arriving."""
+    MESSAGE = enum.auto()
+    """The end of a message that is arriving."""
     SENDING = enum.auto()
     """A peer that reads on."""
     RESPONSE = enum.auto()
@@ -47,15 +51,17 @@ class Deadlines:
         self._due: dict[Timer, float] = {}
         self._handle: Handle | None = None
 
-    def start(self, timer: Timer, seconds: float) -> None:
-        """Start, or start anew."""
-        due = self._due[timer] = self._clock.time() + seconds
+    def start(self, timer: Timer, seconds: float) -> float:
+        """Start, or start anew; the clock's time."""
+        now = self._clock.time()
+        due = self._due[timer] = now + seconds
         handle = self._handle
         if handle is None:
             self._handle = self._clock.call_at(due, self._fire)
         elif due < handle.when():
             handle.cancel()
             self._handle = self._clock.call_at(due, self._fire)
+        return now
 
     def stop(self, timer: Timer) -> None:
         """Stop; nothing happens when it does not run."""

@@ -91,7 +91,8 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
           queue: {sqlite: db/queue.db}
           http: {address: "[::1]:9090"}
           admit: known
-          timers: {connect: 1 s, tls_handshake: 2 s, association: 500 ms, dimse: 1.5 min, idle: 1 h}
+          timers: {connect: 1 s, tls_handshake: 2 s, association: 500 ms, dimse: 1.5 min, idle: 1 h,
+                   progress: 3 min, message: 2 d}
           limits:
             {associations: 7, associations_of_strangers: 5, associations_per_host: 4, associations_per_peer: 3,
              unassociated: 9, unassociated_per_host: 2, max_pdu: 16384, command_size: 8 KiB, object_size: 2 GB}
@@ -109,7 +110,7 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
     assert settings.queue_path == str(working_folder / "db/queue.db")
     assert settings.http == HTTP("::1", 9090)
     assert settings.admit == "known"
-    assert settings.timers == Timers(1.0, 2.0, 0.5, 90.0, 3600.0)
+    assert settings.timers == Timers(1.0, 2.0, 0.5, 90.0, 3600.0, 180.0, 172800.0)
     assert settings.limits == Limits(7, 3, 16384, 8192, 2 * 10**9, 5, 4, 9, 2)
     assert settings.drain_s == 0
     assert settings.pid_file == str(working_folder / "var/gateway.pid")
