@@ -92,7 +92,7 @@ class ConversionPool:
                 outcome = "deferred"
                 raise
             finally:
-                labels = {"from": short_name(transfer_syntax_uid), "to": to}
+                labels = {"from": _label(transfer_syntax_uid), "to": to}
                 self._meter.count("gateway_conversions_total", outcome=outcome, **labels)
                 self._meter.observe("gateway_conversion_seconds", time.monotonic() - begun_s, **labels)
 
@@ -200,6 +200,12 @@ class ConversionPool:
 
     def _count(self) -> None:
         self._meter.set("gateway_conversion_workers", len(self._idle) + len(self._busy))
+
+
+def _label(transfer_syntax_uid: str) -> str:
+    """For the metrics: senders may make up UIDs, and nobody is to make labels."""
+    name = short_name(transfer_syntax_uid)
+    return name if name != transfer_syntax_uid else "(other)"
 
 
 class ConversionFailed(Refusal):

@@ -66,9 +66,20 @@ DEFAULT = Encodings()
 """ISO_IR 6; bytes above 127 are read as Latin-1 rather than lost."""
 
 
-@lru_cache(maxsize=256)
+MOST_REMEMBERED_CHARACTERS = 256
+"""Of a Specific Character Set; a longer one is looked up each time."""
+MOST_NAMES = 64
+"""Of one set that are looked at; there are fewer defined terms."""
+
+
 def encodings(names: tuple[str, ...]) -> Encodings:
     """How text is read and written with these values of Specific Character Set; unknown ones count as empty."""
+    names = names[:MOST_NAMES]
+    is_short = sum(map(len, names)) <= MOST_REMEMBERED_CHARACTERS
+    return _remembered(names) if is_short else _encodings(names)
+
+
+def _encodings(names: tuple[str, ...]) -> Encodings:
     terms = [term if term in TERMS else "" for term in map(_canonical, names)]
     if not any(terms):
         return DEFAULT
@@ -91,6 +102,9 @@ def encodings(names: tuple[str, ...]) -> Encodings:
         tuple(dict.fromkeys(others)),
         tuple(guesses),
     )
+
+
+_remembered = lru_cache(maxsize=256)(_encodings)
 
 
 def unknown(names: tuple[str, ...]) -> str:

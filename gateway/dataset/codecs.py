@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 
+from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -99,4 +100,4 @@ def is_native(transfer_syntax_uid: str) -> bool:
 
 def short_name(uid: str) -> str:
     """``JPEG2000Lossless``; the UID itself when it has no keyword."""
-    return UID(uid).keyword or uid
+    return UID(uid, validation_mode=IGNORE).keyword or uid

@@ -50,9 +50,17 @@ def vr_of(tag: int) -> str | None:
         return None
 
 
-@lru_cache(maxsize=1024)
+LONGEST_CREATOR = 64
+"""Private creators are LO (PS3.5 §7.8.1)."""
+
+
 def private_vr_of(tag: int, creator: str) -> str | None:
     """The VR that a known vendor gives its private attribute; None when nobody told."""
+    return _private_vr_of(tag, creator) if len(creator) <= LONGEST_CREATOR else None
+
+
+@lru_cache(maxsize=1024)
+def _private_vr_of(tag: int, creator: str) -> str | None:
     try:
         return str(private_dictionary_VR(tag, creator))
     except KeyError:

@@ -21,7 +21,14 @@ from gateway.dimse.admission import (
     Rejected,
 )
 from gateway.dimse.assembly import Message
-from gateway.dimse.associate_request import APPLICATION_CONTEXT_NAME, AssociateRequest, MalformedAssociate, parse
+from gateway.dimse.associate_request import (
+    APPLICATION_CONTEXT_NAME,
+    AssociateHead,
+    AssociateRequest,
+    MalformedAssociate,
+    head,
+    parse,
+)
 from gateway.dimse.association import Association, AssociationEnded
 from gateway.dimse.connection import Hold
 from gateway.dimse.context import AcceptedContext
@@ -236,24 +243,46 @@ class AcceptedAssociation(Association):
 
     def _read_pdu(self, event: Event, data: bytes) -> object:
         if event is Event.ASSOCIATE_RQ_PDU and self._upper.state is State.AWAITING_ASSOCIATE_RQ:
-            request = parse(data)
-            return AssociateRequestPDU(request.protocol_version, request)
+            fixed = head(data)
+            return AssociateRequestPDU(fixed.protocol_version, self._considered(fixed))
         return super()._read_pdu(event, data)
+
+    def _considered(self, fixed: AssociateHead) -> tuple[Admitted, AssociateRequest] | Rejected:
+        """Titles, host and limits come first: only of a requestor that is admitted is the rest of the request read.
+
+        Raises MalformedAssociate.
+        """
+        self.facts = self._read_facts(fixed)
+        try:
+            admitted = self._host.admit(self.facts)
+        except Rejected as rejected:
+            return rejected
+        request = parse(fixed.pdu)
+        self.facts = dataclasses.replace(
+            self.facts,
+            peer=admitted.peer.name if admitted.peer is not None else "",
+            claimed_user_identity=request.identity.user_name if request.identity else "",
+            implementation_class_uid=request.implementation_class_uid,
+            implementation_version_name=request.implementation_version_name,
+        )
+        return admitted, request
 
     def _indicated(self, primitive: Primitive, value: object) -> None:
         if primitive is not Primitive.ASSOCIATE_INDICATION:
             super()._indicated(primitive, value)
             return
-        assert isinstance(value, AssociateRequest)
-        self.facts = self._read_facts(value)
         try:
-            self._accept(value)
+            if isinstance(value, Rejected):
+                raise value
+            assert isinstance(value, tuple)
+            self._accept(*value)
         except Rejected as rejected:
             self._reject(rejected)
         except MalformedAssociate as error:
             self._invalid(AbortReason.INVALID_PARAMETER, str(error))
 
-    def _read_facts(self, request: AssociateRequest) -> AssociationFacts:
+    def _read_facts(self, request: AssociateHead) -> AssociationFacts:
+        """What is known without decoding anything but the fixed fields."""
         assert self._transport is not None
         address = self._transport.get_extra_info("peername") or ("", 0)
         host = str(address[0]).removeprefix("::ffff:")
@@ -268,24 +297,18 @@ class AcceptedAssociation(Association):
             tls_subject=certificate.subject,
             tls_names=certificate.names,
             tls_fingerprint=certificate.fingerprint,
-            claimed_user_identity=request.identity.user_name if request.identity else "",
-            implementation_class_uid=request.implementation_class_uid,
-            implementation_version_name=request.implementation_version_name,
             association_id=self.association_id,
         )
 
-    def _accept(self, request: AssociateRequest) -> None:
-        """Say yes, or raise Rejected."""
+    def _accept(self, admitted: Admitted, request: AssociateRequest) -> None:
+        """Say yes, or raise Rejected or MalformedAssociate."""
         if request.application_context_name != APPLICATION_CONTEXT_NAME:
             text = f"application context {request.application_context_name!r}"
             raise Rejected(PERMANENT, SERVICE_USER, APPLICATION_CONTEXT_NOT_SUPPORTED, text)
-        admitted = self._host.admit(self.facts)
         if 0 < request.max_pdu_bytes < SMALLEST_MAXIMUM:
             text = f"maximum length {request.max_pdu_bytes} is too small for any message"
             raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, text)
         self.peer, self.table = admitted.peer, admitted.table
-        if admitted.peer is not None:
-            self.facts = dataclasses.replace(self.facts, peer=admitted.peer.name)
         answer = negotiate(request.contexts, request.roles, self._host.policy(admitted.peer))
         extended = answer_extended(request, answer)
         self.extended = dict(extended)

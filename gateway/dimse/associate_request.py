@@ -1,55 +1,39 @@
 """Reading a received A-ASSOCIATE-RQ (PS3.8 §9.3.2, PS3.7 Annex D.3).
 
-Presentation context items stay raw here: negotiation is remembered by those bytes. They are cut by `proposals` and not
-by pynetdicom's codec, because that one warns and raises on UIDs that odd senders propose, and takes milliseconds.
+Titles stand in fixed fields: `head` reads them, and nothing else is decoded until the requestor is admitted. Then
+`parse` reads the items in one pass, with bounds on their numbers. Presentation context items stay raw there, since
+negotiation is remembered by those bytes; `proposals` cuts them. None of it uses pynetdicom's codecs: they warn and
+raise on UIDs that odd senders use, and need milliseconds for an item.
 """
 
 from __future__ import annotations
 
 import struct
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-from pydicom.uid import UID
-from pynetdicom.pdu_items import (
-    AsynchronousOperationsWindowSubItem,
-    ImplementationClassUIDSubItem,
-    ImplementationVersionNameSubItem,
-    MaximumLengthSubItem,
-    PDUItem,
-    SCP_SCU_RoleSelectionSubItem,
-    SOPClassCommonExtendedNegotiationSubItem,
-    SOPClassExtendedNegotiationSubItem,
-    UserIdentitySubItemRQ,
-)
-
-from gateway.dimse.context import as_uid
 
 APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"
 DEFAULT_MAX_PDU_BYTES = 16384
 """For a peer that leaves out the mandatory Maximum Length sub-item."""
+
+MOST_ITEMS = 1024
+"""Of one PDU, and sub-items of the user information: 128 contexts, each with a role and extended negotiation, fit."""
+MOST_CONTEXTS = 128
+"""Odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
+MOST_TRANSFER_SYNTAXES = 128
+"""Of one context; the standard has about 60."""
+MOST_RELATED_CLASSES = 256
+"""Related general SOP classes of one sub-item."""
+LONGEST_USER_NAME = 1024
 
 _APPLICATION_CONTEXT, _PRESENTATION_CONTEXT_RQ, _USER_INFORMATION = 0x10, 0x20, 0x50
 _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0x30, 0x40
 _MAXIMUM_LENGTH, _IMPLEMENTATION_CLASS, _ASYNCHRONOUS, _ROLE, _IMPLEMENTATION_VERSION = 0x51, 0x52, 0x53, 0x54, 0x55
 _EXTENDED, _COMMON_EXTENDED, _USER_IDENTITY = 0x56, 0x57, 0x58
 
-_SUB_ITEMS: dict[int, type[PDUItem]] = {
-    _MAXIMUM_LENGTH: MaximumLengthSubItem,
-    _IMPLEMENTATION_CLASS: ImplementationClassUIDSubItem,
-    _ASYNCHRONOUS: AsynchronousOperationsWindowSubItem,
-    _ROLE: SCP_SCU_RoleSelectionSubItem,
-    _IMPLEMENTATION_VERSION: ImplementationVersionNameSubItem,
-    _EXTENDED: SOPClassExtendedNegotiationSubItem,
-    _COMMON_EXTENDED: SOPClassCommonExtendedNegotiationSubItem,
-    _USER_IDENTITY: UserIdentitySubItemRQ,
-}
-_FORGIVEN = {_IMPLEMENTATION_CLASS, _IMPLEMENTATION_VERSION}
-"""What only names the peer's software may be wrong."""
-
 _ITEM_HEADER = struct.Struct(">BxH")
+_LENGTH = struct.Struct(">H")
 
 
 class MalformedAssociate(ValueError):
@@ -60,8 +44,8 @@ class Proposal(NamedTuple):
     """One proposed presentation context."""
 
     context_id: int
-    abstract_syntax: UID
-    transfer_syntaxes: tuple[UID, ...]
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +62,16 @@ class RequestedIdentity:
     def user_name(self) -> str:
         """The user name; empty for tickets, assertions and tokens."""
         return self.primary.decode("utf-8", "replace") if self.kind in (1, 2) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class AssociateHead:
+    """The fixed fields of an A-ASSOCIATE-RQ, and its bytes."""
+
+    protocol_version: int
+    called_ae_title: str
+    calling_ae_title: str
+    pdu: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +97,13 @@ class AssociateRequest:
     identity: RequestedIdentity | None = None
 
 
-def items(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
+def items(data: bytes, start: int = 0, most: int = MOST_ITEMS) -> Iterator[tuple[int, bytes]]:
     """(item type, whole item) of PDU items that fill `data` exactly.
 
     Raises:
-        MalformedAssociate: an item reaches beyond the end.
+        MalformedAssociate: an item reaches beyond the end, or there are more than `most`.
     """
-    position, end = start, len(data)
+    position, end, count = start, len(data), 0
     while position < end:
         if end - position < 4:
             raise MalformedAssociate("an item header is cut off")
@@ -117,6 +111,9 @@ def items(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
         stop = position + 4 + length
         if stop > end:
             raise MalformedAssociate(f"item 0x{item_type:02X} of {length} bytes reaches beyond the PDU")
+        count += 1
+        if count > most:
+            raise MalformedAssociate(f"more than {most} items in one PDU, or sub-items in one item")
         yield item_type, data[position:stop]
         position = stop
 
@@ -125,7 +122,8 @@ def proposals(contexts: bytes) -> tuple[Proposal, ...]:
     """Cut raw presentation context items.
 
     Raises:
-        MalformedAssociate: IDs not odd or not unique, no abstract or no transfer syntax, broken sub-items.
+        MalformedAssociate: IDs not odd or not unique, no abstract or no transfer syntax, too many of them, broken
+            sub-items.
     """
     found: dict[int, Proposal] = {}
     for _, item in items(contexts):
@@ -134,38 +132,53 @@ def proposals(contexts: bytes) -> tuple[Proposal, ...]:
         context_id = item[4]
         if not context_id & 1 or context_id in found:
             raise MalformedAssociate(f"presentation context ID {context_id} is not odd or not unique")
-        abstract: list[UID] = []
-        transfer: list[UID] = []
-        for item_type, sub_item in items(item, 8):
-            target = {_ABSTRACT_SYNTAX: abstract, _TRANSFER_SYNTAX: transfer}.get(item_type)
-            if target is not None:
-                target.append(as_uid(sub_item[4:].decode("latin-1").strip("\0 ")))
+        abstract: list[str] = []
+        transfer: list[str] = []
+        for item_type, sub_item in items(item, 8, MOST_TRANSFER_SYNTAXES + 1):
+            if item_type == _TRANSFER_SYNTAX:
+                transfer.append(_text(sub_item[4:]))
+            elif item_type == _ABSTRACT_SYNTAX:
+                abstract.append(_text(sub_item[4:]))
         if len(abstract) != 1 or not transfer:
             raise MalformedAssociate(f"presentation context {context_id} lacks an abstract or a transfer syntax")
         found[context_id] = Proposal(context_id, abstract[0], tuple(transfer))
     return tuple(found.values())
 
 
+def head(pdu: bytes) -> AssociateHead:
+    """Read the fixed fields of a whole A-ASSOCIATE-RQ. Raises MalformedAssociate when they are not there."""
+    if len(pdu) < 74:
+        raise MalformedAssociate("an A-ASSOCIATE-RQ has at least 74 bytes")
+    return AssociateHead(
+        protocol_version=int.from_bytes(pdu[6:8], "big"),
+        called_ae_title=ae_title(pdu[10:26]),
+        calling_ae_title=ae_title(pdu[26:42]),
+        pdu=pdu,
+    )
+
+
 def parse(pdu: bytes) -> AssociateRequest:
     """Read a whole A-ASSOCIATE-RQ; items and sub-items that PS3.8 does not know are passed over (§9.3.1).
 
     Raises:
-        MalformedAssociate: lengths, identifiers or sub-items that cannot be.
+        MalformedAssociate: lengths, identifiers or sub-items that cannot be, or too many of them.
     """
-    if len(pdu) < 74:
-        raise MalformedAssociate("an A-ASSOCIATE-RQ has at least 74 bytes")
-    contexts, user_information, application_context = [], b"", ""
+    fixed = head(pdu)
+    contexts: list[bytes] = []
+    user_information, application_context = b"", ""
     for item_type, item in items(pdu, 74):
         if item_type == _PRESENTATION_CONTEXT_RQ:
             contexts.append(item)
         elif item_type == _APPLICATION_CONTEXT:
-            application_context = item[4:].decode("latin-1").strip("\0 ")
+            application_context = _name(item)
         elif item_type == _USER_INFORMATION:
             user_information = item[4:]
+    if len(contexts) > MOST_CONTEXTS:
+        raise MalformedAssociate(f"{len(contexts)} presentation contexts; an association takes {MOST_CONTEXTS}")
     return AssociateRequest(
-        protocol_version=int.from_bytes(pdu[6:8], "big"),
-        called_ae_title=ae_title(pdu[10:26]),
-        calling_ae_title=ae_title(pdu[26:42]),
+        protocol_version=fixed.protocol_version,
+        called_ae_title=fixed.called_ae_title,
+        calling_ae_title=fixed.calling_ae_title,
         fixed=pdu[10:74],
         application_context_name=application_context,
         contexts=b"".join(contexts),
@@ -179,55 +192,99 @@ def ae_title(value: bytes) -> str:
 
 
 def _user_information(data: bytes) -> dict[str, Any]:
-    found: dict[int, list[Any]] = {item_type: [] for item_type in _SUB_ITEMS}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of every odd UID
-        for item_type, item in items(data):
-            if item_type in _SUB_ITEMS:
-                found[item_type] += _decode(item_type, item)
-    window = next(iter(found[_ASYNCHRONOUS]), None)
+    found: dict[int, list[Any]] = {item_type: [] for item_type in _READERS}
+    for item_type, item in items(data):
+        read = _READERS.get(item_type)
+        if read is not None:
+            try:
+                found[item_type].append(read(item))
+            except (struct.error, IndexError, ValueError) as error:
+                raise MalformedAssociate(
+                    f"user information sub-item 0x{item_type:02X} cannot be read: {error}"
+                ) from error
     return {
-        "max_pdu_bytes": _first(found[_MAXIMUM_LENGTH], "maximum_length_received", DEFAULT_MAX_PDU_BYTES),
-        "implementation_class_uid": str(_first(found[_IMPLEMENTATION_CLASS], "implementation_class_uid", "")),
-        "implementation_version_name": _first(found[_IMPLEMENTATION_VERSION], "implementation_version_name", ""),
-        "roles": tuple((str(item.uid), bool(item.scu), bool(item.scp)) for item in found[_ROLE]),
-        "extended": tuple((str(item.sop_class_uid), bytes(item.app_info)) for item in found[_EXTENDED]),
-        "common_extended": tuple(
-            (
-                str(item.sop_class_uid),
-                str(item.service_class_uid),
-                tuple(map(str, item.related_general_sop_class_identification)),
-            )
-            for item in found[_COMMON_EXTENDED]
-        ),
-        "asynchronous_operations": window and (window.max_operations_invoked, window.max_operations_performed),
-        "identity": _identity(found[_USER_IDENTITY]),
+        "max_pdu_bytes": next(iter(found[_MAXIMUM_LENGTH]), DEFAULT_MAX_PDU_BYTES),
+        "implementation_class_uid": next(iter(found[_IMPLEMENTATION_CLASS]), ""),
+        "implementation_version_name": next(iter(found[_IMPLEMENTATION_VERSION]), ""),
+        "roles": tuple(found[_ROLE]),
+        "extended": tuple(found[_EXTENDED]),
+        "common_extended": tuple(found[_COMMON_EXTENDED]),
+        "asynchronous_operations": next(iter(found[_ASYNCHRONOUS]), None),
+        "identity": next(iter(found[_USER_IDENTITY]), None),
     }
 
 
-def _decode(item_type: int, item: bytes) -> list[PDUItem]:
-    sub_item = _SUB_ITEMS[item_type]()
-    try:
-        sub_item.decode(item)
-    except Exception as error:
-        if item_type in _FORGIVEN:
-            return []
-        raise MalformedAssociate(f"user information sub-item 0x{item_type:02X} cannot be read") from error
-    return [sub_item]
+# --- sub-items of the user information (PS3.8 §D.1, PS3.7 §D.3.3) ------------------------------------------------
 
 
-def _first(found: list[Any], attribute: str, default: Any) -> Any:
-    value = getattr(found[0], attribute) if found else default
-    return default if value is None else value
+def _text(value: bytes) -> str:
+    return value.decode("latin-1").strip("\0 ")
 
 
-def _identity(found: list[Any]) -> RequestedIdentity | None:
-    if not found:
-        return None
-    item = found[0]
-    return RequestedIdentity(
-        kind=item.user_identity_type,
-        primary=item.primary_field or b"",
-        secondary=item.secondary_field or b"",
-        is_response_requested=bool(item.positive_response_requested),
-    )
+def _counted(item: bytes, position: int) -> tuple[bytes, int]:
+    """A value behind its 16 bit length, and where it ends."""
+    (length,) = _LENGTH.unpack_from(item, position)
+    stop = position + 2 + length
+    if stop > len(item):
+        raise ValueError(f"a value of {length} bytes reaches beyond it")
+    return item[position + 2 : stop], stop
+
+
+def _maximum_length(item: bytes) -> int:
+    return int(struct.unpack_from(">L", item, 4)[0])
+
+
+def _name(item: bytes) -> str:
+    """A name of at most 64 characters; more is cut off."""
+    return _text(item[4:68])
+
+
+def _asynchronous(item: bytes) -> tuple[int, int]:
+    invoked, performed = struct.unpack_from(">HH", item, 4)
+    return invoked, performed
+
+
+def _role(item: bytes) -> tuple[str, bool, bool]:
+    uid, stop = _counted(item, 4)
+    return _text(uid), bool(item[stop]), bool(item[stop + 1])
+
+
+def _extended(item: bytes) -> tuple[str, bytes]:
+    uid, stop = _counted(item, 4)
+    return _text(uid), item[stop:]
+
+
+def _common_extended(item: bytes) -> tuple[str, str, tuple[str, ...]]:
+    uid, stop = _counted(item, 4)
+    service_class, stop = _counted(item, stop)
+    related: list[str] = []
+    if stop < len(item):
+        classes, _ = _counted(item, stop)
+        position = 0
+        while position < len(classes):
+            one, position = _counted(classes, position)
+            related.append(_text(one))
+            if len(related) > MOST_RELATED_CLASSES:
+                raise ValueError(f"more than {MOST_RELATED_CLASSES} related SOP classes")
+    return _text(uid), _text(service_class), tuple(related)
+
+
+def _identity(item: bytes) -> RequestedIdentity:
+    kind, is_response_requested = item[4], bool(item[5])
+    primary, stop = _counted(item, 6)
+    if kind in (1, 2) and len(primary) > LONGEST_USER_NAME:
+        raise ValueError(f"a user name of {len(primary)} bytes")
+    secondary = _counted(item, stop)[0] if stop < len(item) else b""
+    return RequestedIdentity(kind, primary, secondary, is_response_requested)
+
+
+_READERS: dict[int, Callable[[bytes], Any]] = {
+    _MAXIMUM_LENGTH: _maximum_length,
+    _IMPLEMENTATION_CLASS: _name,
+    _ASYNCHRONOUS: _asynchronous,
+    _ROLE: _role,
+    _IMPLEMENTATION_VERSION: _name,
+    _EXTENDED: _extended,
+    _COMMON_EXTENDED: _common_extended,
+    _USER_IDENTITY: _identity,
+}

@@ -22,6 +22,9 @@ Service = Literal["echo", "store", "find", "move", "get", ""]
 
 VERIFICATION = "1.2.840.10008.1.1"
 
+LONGEST_UID = 128
+"""UIDs have 64 characters; senders with somewhat longer ones exist and pass unharmed."""
+
 UNCOMPRESSED = (
     "1.2.840.10008.1.2",
     "1.2.840.10008.1.2.1",

@@ -1,7 +1,7 @@
 """Answering a request for an association: presentation contexts, roles, user information (PS3.8 §7.1.1.14, PS3.7 D.3).
 
-The answer to a list of contexts depends on the peer's settings only, so it is remembered: a peer that comes back gets
-the encoded bytes and the shared context table without any work.
+The answer to a list of contexts depends on the peer's settings only, so it is remembered, up to a number of bytes: a
+peer that comes back gets the encoded bytes and the shared context table without any work.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from pynetdicom.presentation import SCP_SCU_ROLES
 
 from gateway import __version__
 from gateway.dimse.associate_request import APPLICATION_CONTEXT_NAME, AssociateRequest, Proposal, proposals
-from gateway.dimse.context import UNCOMPRESSED, AcceptedContext, service_of
+from gateway.dimse.context import LONGEST_UID, UNCOMPRESSED, AcceptedContext, as_uid, service_of
 from gateway.query.compile import MODELS, Options
+from gateway.remembered import Remembered
 
 IMPLEMENTATION_CLASS_UID = "2.25.250441499507111539750816702114327219122"
 IMPLEMENTATION_VERSION_NAME = f"GATEWAY_{__version__}"[:16]
@@ -37,6 +38,12 @@ ACCEPTANCE, ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED, USER
 
 STORAGE_EXTENDED_ANSWER = bytes((2, 0, 1, 0, 1, 0))
 """Level 2 (full) storage, digital signature level 1, may coerce elements (PS3.4 §B.3.1)."""
+
+REMEMBERED_BYTES = 8 * 1024**2
+"""Of all answers and what they answer."""
+REMEMBERED_BYTES_EACH = 512 * 1024
+_CONTEXT_BYTES, _ROLE_BYTES = 1024, 256
+"""What an accepted context and a role cost in memory, about."""
 
 _AC_HEADER = struct.Struct(">BxIHxx")
 _ITEM_HEADER = struct.Struct(">BxH")
@@ -68,23 +75,36 @@ class Answer:
     """(SOP class UID, SCU role, SCP role) to send back."""
 
 
-@functools.lru_cache(maxsize=512)
+_Key = tuple[bytes, tuple[tuple[str, bool, bool], ...], Policy]
+_answers: Remembered[_Key, Answer] = Remembered(REMEMBERED_BYTES, REMEMBERED_BYTES_EACH)
+
+
 def negotiate(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], policy: Policy) -> Answer:
     """Answer every proposed context, its transfer syntaxes in the requestor's order.
 
     Raises:
         MalformedAssociate: the items cannot be read.
     """
+    key = (contexts, roles, policy)
+    answer = _answers.get(key)
+    if answer is None:
+        answer = _negotiated(contexts, roles, policy)
+        cost_bytes = len(contexts) + len(answer.items) + _ROLE_BYTES * len(roles)
+        _answers.put(key, answer, cost_bytes + _CONTEXT_BYTES * len(answer.contexts))
+    return answer
+
+
+def _negotiated(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], policy: Policy) -> Answer:
     requested = {uid: (scu, scp) for uid, scu, scp in roles}
     parts, accepted, replies = [], {}, {}
     for proposal in proposals(contexts):
         result, context = decide(proposal, requested, policy)
-        transfer_syntax = context.transfer_syntax if context else proposal.transfer_syntaxes[0]
+        transfer_syntax = context.transfer_syntax if context else proposal.transfer_syntaxes[0][:LONGEST_UID]
         parts.append(_encode_context(proposal.context_id, result, str(transfer_syntax)))
         if context is None:
             continue
         accepted[context.context_id] = context
-        uid = str(proposal.abstract_syntax)
+        uid = proposal.abstract_syntax
         if uid in requested:
             scu, scp = requested[uid]
             replies[uid] = (uid, scu and context.is_scp, scp and context.is_scu)
@@ -96,7 +116,9 @@ def decide(
 ) -> tuple[int, AcceptedContext | None]:
     """The result (PS3.8 Table 9-18) of one proposed context, and the context when it is accepted. `requested` are the
     roles (SCU, SCP) that the requestor proposes by SOP class."""
-    uid = str(proposal.abstract_syntax)
+    uid = proposal.abstract_syntax
+    if len(uid) > LONGEST_UID:
+        return ABSTRACT_SYNTAX_NOT_SUPPORTED, None
     service = service_of(uid)
     is_offered = service in policy.services
     is_for_get = service == "store" and policy.may_invoke_storage and requested.get(uid, (True, False))[1]
@@ -105,7 +127,8 @@ def decide(
     allowed: tuple[str, ...] = policy.transfer_syntaxes
     if service == "echo":
         allowed = UNCOMPRESSED  # no data set ever; the peer's settings speak of objects
-    transfer_syntax = next((uid for uid in proposal.transfer_syntaxes if not allowed or uid in allowed), None)
+    usable = (one for one in proposal.transfer_syntaxes if len(one) <= LONGEST_UID)
+    transfer_syntax = next((one for one in usable if not allowed or one in allowed), None)
     if not transfer_syntax:
         return TRANSFER_SYNTAXES_NOT_SUPPORTED, None
     ours = (is_offered, policy.may_invoke_storage) if service == "store" else (True, False)
@@ -113,7 +136,7 @@ def decide(
     if not (is_scu or is_scp):
         return USER_REJECTION, None
     return ACCEPTANCE, AcceptedContext(
-        proposal.context_id, proposal.abstract_syntax, transfer_syntax, service, is_scp, is_scu
+        proposal.context_id, as_uid(uid), as_uid(transfer_syntax), service, is_scp, is_scu
     )
 
 

@@ -28,8 +28,9 @@ SMALLEST_MAXIMUM = 16
 """A peer's maximum below this cannot carry a message sensibly; such associations are refused."""
 
 TOLERATED = 4
-MAX_ASSOCIATE_BYTES = 1024 * 1024
-"""Of an A-ASSOCIATE-RQ or -AC: 128 contexts with all transfer syntaxes and two long identity fields fit."""
+MAX_ASSOCIATE_BYTES = 384 * 1024
+"""Of an A-ASSOCIATE-RQ or -AC. 128 contexts, each with all of the standard's transfer syntaxes (about 60, of 30 bytes
+each), need 240 KiB, and user information ends at 64 KiB, since the length of an item has 16 bits."""
 
 MOST_EMPTY = 32
 """Presentation data values without data in a row. PS3.8 §9.3.5 does not forbid one, and some senders end a message

@@ -17,6 +17,7 @@ from pynetdicom import evt
 from gateway.dimse import status
 from gateway.dimse.answering import receive_identifier
 from gateway.dimse.assembly import Message
+from gateway.dimse.context import LONGEST_UID
 from gateway.dimse.event import Event
 from gateway.dimse.find import serve_find
 from gateway.dimse.message import RESPONSE, Command, CommandField
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 Later = Coroutine[Any, Any, None]
-LONGEST_UID = 128
-"""UIDs have 64 characters; senders with somewhat longer ones exist and pass unharmed."""
 
 
 @dataclass(frozen=True, slots=True)

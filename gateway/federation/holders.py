@@ -12,6 +12,8 @@ from gateway.query.identifier import first_text
 
 MOST = 200_000
 KEEP_S = 900.0
+LONGEST_UID = 64
+"""PS3.5 §9.1; what is longer is not remembered."""
 
 LEVELS = (QueryLevel.STUDY, QueryLevel.SERIES, QueryLevel.IMAGE)
 """Patients are too many things at many places to be retrieved by memory."""
@@ -42,7 +44,7 @@ class HolderMemory:
         now_s = self._now_s()
         for level in LEVELS:
             uid = first_text(attributes, UNIQUE[level])
-            if not uid:
+            if not uid or len(uid) > LONGEST_UID:
                 continue
             key = (level, uid)
             self._seen.setdefault(key, {})[source] = now_s

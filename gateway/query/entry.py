@@ -22,6 +22,7 @@ from gateway.query.attributes import (
     vr_for,
 )
 from gateway.query.normal import date, date_time, folded_groups, in_utc, time
+from gateway.remembered import ENTRY_BYTES, Remembered
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, ensure_ascii=False).encode
 
@@ -30,8 +31,11 @@ MAX_VALUE_CHARACTERS = 1024
 MAX_VALUES = 64
 """Of one attribute, and items of one sequence."""
 
-KEPT_ABOVE = 1024
-KEPT_PIECES = 8192
+KEPT_ABOVE_BYTES = 8 * 1024**2
+KEPT_ABOVE_BYTES_EACH = 64 * 1024
+KEPT_PIECES_BYTES = 8 * 1024**2
+KEPT_PIECE_BYTES = 1024
+"""What is made of longer values is made anew each time."""
 KEPT_CIRCUMSTANCES = 64
 
 NAMES = "="
@@ -75,10 +79,13 @@ class IndexEntries:
     before is not made again. For one thread."""
 
     def __init__(self) -> None:
-        self._above: dict[tuple[object, ...], tuple[str, str, str]] = {}
+        self._above: Remembered[tuple[object, ...], tuple[str, str, str]] = Remembered(
+            KEPT_ABOVE_BYTES, KEPT_ABOVE_BYTES_EACH
+        )
         """Patient, study and series by everything they are made of."""
         self._pieces: dict[tuple[object, ...], dict[tuple[int, object], str]] = {}
         """By encoding, character set and time zone: attributes of an image as pieces of JSON."""
+        self._pieces_bytes = 0
 
     def entry(self, level: Level) -> IndexEntry | None:
         """The entry of an object that was scanned for `attributes.indexed_paths()`, after coercions; None for one
@@ -92,9 +99,8 @@ class IndexEntries:
         above = self._above.get(key)
         if above is None:
             entry = entry_of(level)
-            if len(self._above) >= KEPT_ABOVE:
-                self._above.clear()
-            self._above[key] = (entry.patient, entry.study, entry.series)
+            above = (entry.patient, entry.study, entry.series)
+            self._above.put(key, above, _size((written, inner, above)))
             return entry
         offset = _offset(level)
         if any(level.items.get(tag) for tag in _IMAGE_SEQUENCES):
@@ -104,10 +110,25 @@ class IndexEntries:
     def _pieces_for(self, *circumstances: object) -> dict[tuple[int, object], str]:
         pieces = self._pieces.get(circumstances)
         if pieces is None:
+            if _size(circumstances) > KEPT_PIECE_BYTES:
+                return {}
             if len(self._pieces) >= KEPT_CIRCUMSTANCES:
                 self._pieces.clear()
+                self._pieces_bytes = 0
             pieces = self._pieces[circumstances] = {}
         return pieces
+
+    def _keep(self, known: dict[tuple[int, object], str], key: tuple[int, object], piece: str) -> None:
+        """For the next time; everything goes when it is too much together."""
+        size_bytes = _size(key) + len(piece)
+        if size_bytes > KEPT_PIECE_BYTES:
+            return
+        self._pieces_bytes += size_bytes + ENTRY_BYTES
+        if self._pieces_bytes > KEPT_PIECES_BYTES:
+            for pieces in self._pieces.values():
+                pieces.clear()
+            self._pieces_bytes = size_bytes + ENTRY_BYTES
+        known[key] = piece
 
     def _image(self, level: Level, offset: str, known: dict[tuple[int, object], str]) -> str:
         pieces = []
@@ -117,9 +138,7 @@ class IndexEntries:
             piece = known.get((step[0], written))
             if piece is None:
                 piece = _encode(_values(level, (step,), offset))[1:-1]
-                if len(known) >= KEPT_PIECES:
-                    known.clear()
-                known[step[0], written] = piece
+                self._keep(known, (step[0], written), piece)
             if piece:
                 pieces.append(piece)
         if offset:
@@ -136,9 +155,17 @@ class IndexEntries:
             if piece is None:
                 found: dict[str, object] = {hexadecimal(tag): (level.text(tag) or ("",))[0] for tag in (day, moment)}
                 _add_utc(found, hexadecimal(day), hexadecimal(moment), offset)
-                piece = known[day, written] = _encode(dict(list(found.items())[2:]))[1:-1]
+                piece = _encode(dict(list(found.items())[2:]))[1:-1]
+                self._keep(known, (day, written), piece)
             if piece:
                 yield piece
+
+
+def _size(value: object) -> int:
+    """Characters and bytes in nested tuples, about."""
+    if isinstance(value, tuple):
+        return sum(map(_size, value)) + 64
+    return len(value) if isinstance(value, str | bytes) else 8
 
 
 def entry_of(level: Level) -> IndexEntry:

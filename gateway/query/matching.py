@@ -75,9 +75,9 @@ def _name_matches(pattern: str, names: Iterable[str]) -> bool:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def compiled(pattern: str) -> Pattern:
-    """Wild cards, prepared."""
+    """Wild cards, prepared; patterns have at most `compile.MAX_PATTERN_CHARACTERS`."""
     return Pattern(pattern)
 
 

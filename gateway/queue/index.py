@@ -29,6 +29,8 @@ from gateway.queue.statements import SQL
 
 CACHED = 4096
 """Patients, studies and series each whose keys are remembered."""
+CACHED_CHARACTERS = 8 * 1024**2
+"""Of their attributes together."""
 
 READ = {
     QueryLevel.PATIENT: "read_patients",
@@ -47,6 +49,7 @@ class IndexTables:
         """(key of the parent, table, attributes) → key."""
         self._written: dict[tuple[str, int], str] = {}
         """(table, key) → attributes as they were written last; what comes with others is newer."""
+        self._characters = 0
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -54,6 +57,7 @@ class IndexTables:
         """What was known may not be so: rolled back, or another connection wrote."""
         self._known.clear()
         self._written.clear()
+        self._characters = 0
 
     def series_key(self, entry: IndexEntry) -> int:
         """The key of the entry's series, made with its patient and study, or brought up to date."""
@@ -66,8 +70,10 @@ class IndexTables:
             return known
         (text,) = json.loads(batch([attributes]))  # without what SQLite could not hold
         key = int(self._connection.execute(SQL[f"upsert_{table}"], {"parent": parent, "attributes": text}).get)
-        if len(self._known) >= 3 * CACHED:
+        self._characters += len(attributes)
+        if len(self._known) >= 3 * CACHED or self._characters > CACHED_CHARACTERS:
             self.clear()
+            self._characters = len(attributes)
         self._known[parent, table, attributes] = key
         self._written[table, key] = attributes
         return key

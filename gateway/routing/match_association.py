@@ -128,7 +128,7 @@ class TLSSubject:
         return f"the subject is {subject!r}" if subject else "there is no client certificate"
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def subject_parts(subject: str) -> Mapping[str, tuple[str, ...]]:
     """``CN=a,OU=b,OU=c`` → {CN: (a,), OU: (b, c)}; a backslash takes a comma's meaning away (RFC 4514 §2.4)."""
     found: dict[str, tuple[str, ...]] = {}

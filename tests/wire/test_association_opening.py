@@ -131,6 +131,36 @@ async def test_while_stopping_associations_are_rejected() -> None:
         assert await draining is True
 
 
+@pytest.mark.parametrize(
+    ("pdu", "numbers"),
+    [
+        (associate_rq(called="OTHER"), (1, 1, 7)),
+        (associate_rq(calling="STRANGER"), (1, 1, 3)),
+        (associate_rq(calling="FAR"), (1, 1, 3)),
+    ],
+    ids=["called", "calling", "host"],
+)
+async def test_nothing_but_the_titles_is_read_of_a_requestor_that_is_not_admitted(
+    pdu: bytes, numbers: tuple[int, int, int]
+) -> None:
+    """What follows the fixed fields cannot be read, and nobody notices."""
+    broken = bytearray(pdu[:74] + b"\x50\0\xff\xff" + bytes(65_000))
+    broken[2:6] = (len(broken) - 6).to_bytes(4, "big")
+    async with serving(admission=admission) as running, await Peer.connect(running.port) as peer:
+        peer.send(bytes(broken))
+        assert await peer.pdu() == bytes((3, 0, 0, 0, 0, 4, 0, *numbers))
+
+
+async def test_too_many_roles_end_an_association_that_would_be_admitted() -> None:
+    role = b"\x54\0\0\x07\0\x031.2\1\1"
+    user_information = b"\x50\0" + (len(role) * 5900).to_bytes(2, "big") + role * 5900
+    pdu = bytearray(associate_rq()[:74] + user_information)
+    pdu[2:6] = (len(pdu) - 6).to_bytes(4, "big")
+    async with serving(admission=admission) as running, await Peer.connect(running.port) as peer:
+        peer.send(bytes(pdu))
+        assert await peer.pdu() == USER
+
+
 # --- malformed PDUs -----------------------------------------------------------------------------------------------
 
 

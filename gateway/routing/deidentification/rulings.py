@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.dataset.dictionary import vr_of
-from gateway.routing.deidentification.tables import COLUMNS, PATTERNS, ActionCode, Option, Row, rows, types_of
+from gateway.routing.deidentification.tables import (
+    COLUMNS,
+    PATTERNS,
+    ActionCode,
+    Option,
+    Row,
+    rows,
+    typed_sop_classes,
+    types_of,
+)
 
 
 class Treatment(enum.Enum):
@@ -63,9 +72,14 @@ _SINGLE: Mapping[str, Treatment] = {
 _TYPE_3, _TYPE_2 = ("3",), ("2", "2C")
 
 
-@lru_cache(maxsize=1024)
 def rulings(options: frozenset[Option], sop_class_uid: str) -> Rulings:
     """The rulings under `options` for objects of a SOP class."""
+    return _rulings(options, sop_class_uid if sop_class_uid in typed_sop_classes() else "")
+
+
+@lru_cache(maxsize=1024)
+def _rulings(options: frozenset[Option], sop_class_uid: str) -> Rulings:
+    """Empty for all SOP classes that the tables do not know: what senders make up is not remembered one by one."""
     types = types_of(sop_class_uid)
     single = [row for row in rows() if row.tag not in PATTERNS]
     return Rulings(

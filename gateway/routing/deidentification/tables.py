@@ -117,6 +117,12 @@ def safe_private() -> frozenset[tuple[str, int, int]]:
 
 
 @cache
+@cache
+def typed_sop_classes() -> frozenset[str]:
+    """The SOP classes that `types_of` knows."""
+    return frozenset(json.loads((files(__package__) / "attribute_types.json").read_text("utf-8"))["sop_classes"])
+
+
 def types_of(sop_class_uid: str) -> Mapping[int, str]:
     """Attribute Types (PS3.5 §7.4) of tags in the top level of the IOD behind a SOP class: ``1``, ``1C``, ``2``,
     ``2C`` or ``3``. Tags that are not there, and all of an unknown SOP class, have no known Type."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scan import Level, scan, wanted
 from gateway.model import AssociationFacts, IndexEntry
 from gateway.ports import Alteration, Edit, Recode, Unreadable
@@ -39,6 +40,26 @@ def as_values(found: IndexEntry | None) -> list[object] | None:
         if found is None
         else [json.loads(text) for text in (found.patient, found.study, found.series, found.image)]
     )
+
+
+def test_what_is_remembered_is_bounded_in_bytes() -> None:
+    """Objects that have nothing in common, with values as long as they may be."""
+    entries = IndexEntries()
+    for number in range(1200):
+        level = Level(EXPLICIT_LITTLE)
+        for keyword, text in {
+            **UIDS,
+            "PatientComments": f"{number}" + "x" * 20_000,
+            "InstanceNumber": f"{number}",
+            "SpecificCharacterSet": f"ISO_IR {number}" + "y" * (number % 7) * 1000,
+        }.items():
+            level.add(parse(keyword).tag, "LT", text.encode())
+        assert entries.entry(level) is not None
+    kept = entries._above.held_bytes
+    pieces = sum(len(str(key)) + len(piece) for known in entries._pieces.values() for key, piece in known.items())
+    assert 0 < kept <= module.KEPT_ABOVE_BYTES
+    assert pieces <= 2 * module.KEPT_PIECES_BYTES
+    assert all(module._size(key) <= module.KEPT_PIECE_BYTES for key in entries._pieces)
 
 
 def test_what_is_remembered_is_what_would_be_made_anew() -> None:

@@ -1,0 +1,116 @@
+"""Nothing that the network sends is remembered without a bound in bytes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import apsw
+import pytest
+
+from gateway.conversion.pool import _label
+from gateway.dataset import charset, dictionary
+from gateway.federation.holders import HolderMemory
+from gateway.model import IndexEntry
+from gateway.query.attributes import STUDY_INSTANCE_UID
+from gateway.queue import index
+from gateway.queue.index import IndexTables
+from gateway.routing.deidentification import rulings
+
+PACKAGE = Path(__file__).parents[2] / "gateway"
+
+FROM_THE_NETWORK = {
+    "dataset/code_extensions.py:_bytes_of": "one character and the name of a codec",
+    "dataset/dictionary.py:_private_vr_of": "creators of at most 64 characters",
+    "dataset/dictionary.py:vm_of": "numbers",
+    "dataset/dictionary.py:vr_of": "numbers",
+    "dimse/context.py:service_of": "UIDs of at most 128 characters",
+    "dimse/sendable.py:alternatives": "transfer syntaxes of accepted contexts, at most 128 characters",
+    "query/identifier.py:_head": "numbers",
+    "query/matching.py:compiled": "256 patterns of at most 1024 characters",
+    "routing/match_association.py:_is_within": "addresses of hosts",
+    "routing/match_association.py:subject_parts": "256 subjects of certificates that were verified",
+    "routing/deidentification/rulings.py:_rulings": "SOP classes of the tables; all others share one",
+}
+FROM_THE_CONFIGURATION = {
+    "config/check.py:_validator",
+    "config/schema.py:definitions",
+    "dataset/elements.py:selection_of",
+    "dataset/scan.py:wanted",
+    "dimse/admission.py:_networks",
+    "dimse/negotiation.py:own_identification",
+    "routing/attribute.py:tag_of",
+    "routing/deidentification/overrides.py:overrides_of",
+    "routing/deidentification/private.py:by_vr",
+    "routing/deidentification/rulings.py:_nested",
+    "routing/field.py:_uid_names",
+    "routing/filters.py:compiled",
+    "routing/kinds.py:settings",
+    "routing/selection.py:tags_of",
+    "routing/sop_groups.py:group",
+    "routing/zone.py:time_zone",
+}
+
+
+def cached_functions() -> set[str]:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            decorators = [ast.unparse(each) for each in node.decorator_list]
+            if node.args.args and any("cache" in each and "property" not in each for each in decorators):
+                found.add(f"{path.relative_to(PACKAGE)}:{node.name}")
+    return found
+
+
+def test_every_cache_of_a_function_is_accounted_for() -> None:
+    """One that is new: say here where its keys come from, and what bounds their length."""
+    assert cached_functions() == FROM_THE_NETWORK.keys() | FROM_THE_CONFIGURATION
+
+
+def test_long_character_sets_are_not_remembered() -> None:
+    before = charset._remembered.cache_info().currsize
+    for number in range(10):
+        assert charset.encodings((f"{number}" * 300,)) == charset.DEFAULT
+        assert charset.encodings(("",) * (300 + number)) == charset.DEFAULT
+    assert charset._remembered.cache_info().currsize <= before + 1
+
+
+def test_long_creators_are_not_remembered() -> None:
+    before = dictionary._private_vr_of.cache_info().currsize
+    assert dictionary.private_vr_of(0x00291010, "SIEMENS CSA HEADER" + "x" * 64) is None
+    assert dictionary._private_vr_of.cache_info().currsize == before
+    assert dictionary.private_vr_of(0x00291010, "SIEMENS CSA HEADER") == "OB"
+
+
+def test_sop_classes_that_nobody_knows_share_their_rulings() -> None:
+    one = rulings.rulings(frozenset(), "1.2.3.4")
+    assert rulings.rulings(frozenset(), "1.2.3.5") is one
+    assert rulings.rulings(frozenset(), "1.2.840.10008.5.1.4.1.1.2") is not one
+
+
+def test_holders_of_long_uids_are_not_remembered() -> None:
+    memory = HolderMemory()
+    memory.remember("pacs", {STUDY_INSTANCE_UID: ("1" * 65,)})
+    assert len(memory) == 0
+    memory.remember("pacs", {STUDY_INSTANCE_UID: ("1" * 64,)})
+    assert len(memory) == 1
+
+
+@pytest.mark.parametrize(
+    ("uid", "label"), [("1.2.840.10008.1.2", "ImplicitVRLittleEndian"), ("1.2.3.4", "(other)"), ("x", "(other)")]
+)
+def test_nobody_makes_labels_of_metrics(uid: str, label: str) -> None:
+    assert _label(uid) == label
+
+
+def test_keys_of_the_index_are_remembered_up_to_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "CACHED_CHARACTERS", 1000)
+    connection = apsw.Connection(":memory:")
+    monkeypatch.setattr(index, "SQL", {f"upsert_{table}": "SELECT 1" for table in ("patient", "study", "series")})
+    tables = IndexTables(connection)
+    for number in range(50):
+        tables.series_key(IndexEntry(f'{{"a":"{number}"}}', f'{{"b":"{number}"}}', f'{{"c":"{number}"}}', "{}"))
+        assert sum(len(attributes) for _, _, attributes in tables._known) <= 1000
+    assert tables._known
