@@ -12,6 +12,15 @@ UID = re.compile(r"[0-9.]{1,64}")
 CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 """The characters and the length of a Code String (PS3.5 §6.2)."""
 
+PEER_SAYS = "; the peer says: "
+"""In the reason of a delivery: what follows is the peer's Error Comment, which may quote the object."""
+
+
+def without_peers_words(reason: str) -> str:
+    """A reason without what the peer said; that it said something stays to be seen."""
+    own, marker, _ = reason.partition(PEER_SAYS)
+    return f"{own}; --show-values shows what the peer says" if marker else own
+
 
 def printable(text: str) -> str:
     r"""`text` with control and format characters, line ends and lone surrogates as escapes such as ``\x1b``."""

@@ -18,6 +18,7 @@ from gateway.cli.render import age, count, size, table
 from gateway.config.findings import did_you_mean
 from gateway.life import exit_code
 from gateway.model import Attempt, Delivery, DeliveryState
+from gateway.plain_text import shown_uid, without_peers_words
 from gateway.ports import DeliveryFilter, GatewayError
 from gateway.queue import verbs
 from gateway.queue.sqlite import SQLiteQueue
@@ -89,6 +90,9 @@ def _filter(values: dict[str, Any]) -> DeliveryFilter:
     )
 
 
+SHOW_VALUES = click.option(
+    "--show-values", is_flag=True, help="Show what peers say of objects in Error Comments: it may name a patient."
+)
 EVERYTHING = click.option("--all", "everything", is_flag=True, help="Every delivery, instead of a filter.")
 
 
@@ -96,17 +100,18 @@ EVERYTHING = click.option("--all", "everything", is_flag=True, help="Every deliv
 @filtered(tuple(DeliveryState))
 @rules_option
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@SHOW_VALUES
 @FORMAT
-def list_(which: DeliveryFilter, rules: Path, limit: int, form: str) -> None:
+def list_(which: DeliveryFilter, rules: Path, limit: int, show_values: bool, form: str) -> None:
     """List deliveries, oldest first."""
     with opened(rules) as found:
         _require_known(which, found, rules)
         rows = found.list(which, limit + 1)
     shown = rows[:limit]
     if form == "json":
-        click.echo(json.dumps([as_json(row) for row in shown], indent=2))
+        click.echo(json.dumps([as_json(row, with_values=show_values) for row in shown], indent=2))
     elif shown:
-        click.echo(_table(shown))
+        click.echo(_table(shown, with_values=show_values))
     if len(rows) > limit:
         click.echo(f"there are more; see --limit (now {limit})", err=True)
     elif not rows:
@@ -116,22 +121,24 @@ def list_(which: DeliveryFilter, rules: Path, limit: int, form: str) -> None:
 @queue.command()
 @click.argument("delivery_id", metavar="ID", type=int)
 @rules_option
+@SHOW_VALUES
 @FORMAT
-def show(delivery_id: int, rules: Path, form: str) -> None:
+def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
     """Show one delivery with its attempts."""
     with opened(rules) as found:
         rows = found.list(DeliveryFilter(ids=(delivery_id,)), 1)
         attempts = found.attempts(delivery_id)
     if not rows:
         fail(f"there is no delivery {delivery_id}")
-    details = {**as_json(rows[0]), "attempts": [_attempt(attempt) for attempt in attempts]}
+    tries = [_attempt(attempt, with_values=show_values) for attempt in attempts]
+    details = {**as_json(rows[0], with_values=show_values), "attempts": tries}
     if form == "json":
         click.echo(json.dumps(details, indent=2))
         return
     click.echo(table(("", ""), [(name, value) for name, value in details.items() if name != "attempts"]).lstrip("\n"))
     if attempts:
         heads = ("attempt", "started", "seconds", "left it", "status", "reason")
-        click.echo("\n" + table(heads, [tuple("" if v is None else v for v in _attempt(a).values()) for a in attempts]))
+        click.echo("\n" + table(heads, [tuple("" if v is None else v for v in row.values()) for row in tries]))
 
 
 @queue.command()
@@ -237,9 +244,10 @@ def _change(verb: Verb, which: DeliveryFilter, everything: bool, rules: Path, to
         administer(found, verb, which, to)
 
 
-def as_json(delivery: Delivery) -> dict[str, Any]:
-    """A delivery without what could name a patient."""
+def as_json(delivery: Delivery, *, with_values: bool) -> dict[str, Any]:
+    """A delivery; without `with_values`, without what could name a patient."""
     instance = delivery.instance
+    uid: Callable[[str], str] = str if with_values else shown_uid
     return {
         "id": delivery.delivery_id,
         "state": delivery.state.value,
@@ -249,11 +257,11 @@ def as_json(delivery: Delivery) -> dict[str, Any]:
         "created_at": delivery.created_at.isoformat(),
         "due_at": delivery.due_at.isoformat(),
         "attempts_made": delivery.attempts,
-        "reason": delivery.reason,
+        "reason": _reason(delivery.reason, with_values=with_values),
         "sop_class_uid": instance.sop_class_uid,
-        "sop_instance_uid": instance.sop_instance_uid,
-        "study_instance_uid": instance.study_instance_uid,
-        "series_instance_uid": instance.series_instance_uid,
+        "sop_instance_uid": uid(instance.sop_instance_uid),
+        "study_instance_uid": uid(instance.study_instance_uid),
+        "series_instance_uid": uid(instance.series_instance_uid),
         "transfer_syntax_uid": instance.transfer_syntax_uid,
         "size_bytes": instance.payload.length_bytes,
         "calling_ae_title": instance.association.calling_ae_title,
@@ -261,18 +269,22 @@ def as_json(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _reason(reason: str, *, with_values: bool) -> str:
+    return reason if with_values else without_peers_words(reason)
+
+
+def _attempt(attempt: Attempt, *, with_values: bool) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "started_at": attempt.started_at.isoformat() if attempt.started_at else None,
         "duration_s": round(attempt.duration_s, 3),
         "state": attempt.state.value,
         "status": None if attempt.status is None else f"0x{attempt.status:04X}",
-        "reason": attempt.reason,
+        "reason": _reason(attempt.reason, with_values=with_values),
     }
 
 
-def _table(rows: list[Delivery]) -> str:
+def _table(rows: list[Delivery], *, with_values: bool) -> str:
     now = datetime.now(UTC)
     heads = ("id", "state", "destination", "rule", "age", "tries", "size", "object", "reason")
     return table(
@@ -286,8 +298,8 @@ def _table(rows: list[Delivery]) -> str:
                 age((now - row.created_at).total_seconds()),
                 row.attempts,
                 size(row.instance.payload.length_bytes),
-                row.instance.sop_instance_uid,
-                row.reason,
+                row.instance.sop_instance_uid if with_values else shown_uid(row.instance.sop_instance_uid),
+                _reason(row.reason, with_values=with_values),
             )
             for row in rows
         ],

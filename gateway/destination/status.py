@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from gateway.model import Deferred, Delivered, Outcome, Refused
+from gateway.plain_text import PEER_SAYS
 
 ABOUT_FORM = ((0x0122, 0x0122), (0xA900, 0xA9FF), (0xC000, 0xCFFF))
 """Refusals after which another transfer syntax may be taken: what a peer answers that cannot decode the object."""
@@ -65,7 +66,7 @@ def outcome_of(status: int, error_comment: str = "") -> Outcome:
     if row.outcome == "delivered":
         return Delivered(warning=status)
     name = f"0x{status:04X} {row.text}"
-    reason = f"{name}: {error_comment}" if error_comment else name
+    reason = f"{name}{PEER_SAYS}{error_comment}" if error_comment else name
     if row.outcome == "deferred":
         return Deferred(reason, log_reason=name)  # peers quote patients in Error Comments
     is_about_form = any(first <= status <= last for first, last in ABOUT_FORM)

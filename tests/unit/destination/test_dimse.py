@@ -147,7 +147,7 @@ async def test_the_status_decides() -> None:
     there = FakePeer(status=0xA700)
     channel = destination(there).channel()
     await channel.prepare([CT_EXPLICIT])
-    assert await channel.send(outbound()) == Deferred("0xA700 Refused: Out of Resources: because")
+    assert await channel.send(outbound()) == Deferred("0xA700 Refused: Out of Resources; the peer says: because")
 
 
 async def test_closing_releases_and_can_be_done_twice() -> None:

@@ -59,7 +59,9 @@ def test_refusals_and_unknown_statuses_are_refused_with_their_status(status: int
 
 
 def test_the_peers_error_comment_is_kept() -> None:
-    assert outcome_of(0xC001, "no patient") == Refused("0xC001 Error: Cannot Understand: no patient", 0xC001)
+    assert outcome_of(0xC001, "no patient") == Refused(
+        "0xC001 Error: Cannot Understand; the peer says: no patient", 0xC001
+    )
 
 
 def test_every_row_is_a_range_that_some_status_reaches() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import structlog
 
+from gateway.destination.status import outcome_of
 from gateway.life import logs
-from gateway.plain_text import printable, shown_code, shown_uid
+from gateway.model import Refused
+from gateway.plain_text import PEER_SAYS, printable, shown_code, shown_uid, without_peers_words
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,23 @@ def test_printable(text: str, expected: str) -> None:
 )
 def test_shown_uid(text: str, expected: str) -> None:
     assert shown_uid(text) == expected
+
+
+HIDDEN = "; --show-values shows what the peer says"
+
+
+@pytest.mark.parametrize(
+    "name", ["0xC000 Error: Cannot Understand", "given up after 9 s: 0xA700 Refused: Out of Resources"]
+)
+def test_what_a_peer_says_is_left_out_of_a_reason(name: str) -> None:
+    assert without_peers_words(f"{name}{PEER_SAYS}DOE^JOHN") == f"{name}{HIDDEN}"
+    assert without_peers_words(name) == name
+
+
+def test_what_a_peer_says_is_marked_in_the_reason() -> None:
+    outcome = outcome_of(0xC000, "DOE^JOHN is unknown")
+    assert isinstance(outcome, Refused)
+    assert without_peers_words(outcome.reason) == f"0xC000 Error: Cannot Understand{HIDDEN}"
 
 
 def test_shown_code() -> None:
