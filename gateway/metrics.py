@@ -147,7 +147,8 @@ METRICS = (
     Metric(
         Counter,
         "gateway_source_answers_total",
-        "Matches from sources: taken, unfit (they do not fit the question), hidden (by a rule).",
+        "Matches from sources: taken, unfit (they do not fit the question), hidden (by a rule), other_patient (another "
+        "source names another patient for the same unique key), late (they add to a match that was given before).",
         ("source", "outcome"),
     ),
     Metric(Histogram, "gateway_source_seconds", "One question to one source.", ("source",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import TypeVar
@@ -32,6 +33,10 @@ class Federated:
         self._background = background
         self.failures: list[SourceFailed] = []
         """In the order in which they happened."""
+        self.of_other_patients: Counter[str] = Counter()
+        """Answers that name another patient for a thing than a source before them, by source."""
+        self.late: Counter[str] = Counter()
+        """Answers that would have added to a match that was given without them, by source."""
         self._is_stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -60,6 +65,10 @@ class Federated:
                         ready += merger.add(heard.rank, attributes, status, loop.time())
                 for match in ready:
                     yield match
+        self.of_other_patients.update({self._names[rank]: n for rank, n in merger.of_other_patients.items()})
+        for rank, number in merger.late.items():
+            self.late[self._names[rank]] += number
+            self.failures.append(SourceFailed(self._names[rank], f"{number} of its answers came after `patience`"))
 
     async def everything(self, asks: Mapping[int, Ask[T]]) -> AsyncGenerator[tuple[int, T]]:
         """Answers as they come, with the rank of the source."""

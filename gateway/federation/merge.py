@@ -1,7 +1,8 @@
 """Answers of several sources to one question become one answer a thing. Pure: what time it is, is an argument.
 
-Things are the same when the level's unique key is. Patients with one Patient ID are the same unless both name an Issuer
-of Patient ID, and different ones. Of each attribute:
+Things are the same when the level's unique key is. Two answers of one source are two things unless they say the same.
+Patients with one Patient ID are two when both answers name an Issuer of Patient ID, and different ones, or differ in
+name and birth date. Of each attribute:
 
 ============================== =====================================================================================
 Number of … Related …          the largest number: how far the sources' holdings overlap, counts do not tell
@@ -11,20 +12,25 @@ Instance Availability          the best: ONLINE, NEARLINE, OFFLINE, UNAVAILABLE
 all others                     the value of the first source in the configuration's order that has one
 ============================== =====================================================================================
 
+Sources that name different patients for one thing are never mixed: what is said of the patient is the first one's
+alone.
+
 A match is given as soon as every source that is still answering named it, or ended, or when it waited for `patience_s`.
-What a source says of it after that is not told any more.
+What a source says of it after that is not told any more, and counted where it adds something.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from gateway.federation.patients import are_different
 from gateway.model import Attributes, QueryLevel, Value
 from gateway.query.attributes import (
     COMPUTED,
     INSTANCE_AVAILABILITY,
-    ISSUER_OF_PATIENT_ID,
+    LEVEL_OF,
     MODALITIES_IN_STUDY,
     SOP_CLASSES_IN_STUDY,
     UNIQUE,
@@ -36,6 +42,8 @@ AVAILABILITY = ("ONLINE", "NEARLINE", "OFFLINE", "UNAVAILABLE")
 
 _GATHERED = (MODALITIES_IN_STUDY, SOP_CLASSES_IN_STUDY)
 _COUNTS = frozenset(COMPUTED) - frozenset(_GATHERED)
+_COMBINED = frozenset((*COMPUTED, INSTANCE_AVAILABILITY))
+"""Attributes whose value may be another one than each source's."""
 
 MOST_WAITING = 20_000
 """Matches that wait for other sources; beyond that the oldest are given as they are."""
@@ -52,12 +60,16 @@ class Merged:
 
 
 @dataclass(slots=True)
-class _Match:
-    """What is known of one thing, by the rank of the source."""
+class _Group:
+    """What is known under one unique key."""
 
     since_s: float
-    parts: dict[int, Attributes] = field(default_factory=dict)
-    status: int = 0
+    parts: list[tuple[int, Attributes, int]] = field(default_factory=list)
+    """(rank, answer, status): what was not given yet."""
+    ranks: set[int] = field(default_factory=set)
+    """Of the sources that named it."""
+    given: list[Attributes] = field(default_factory=list)
+    """What was told before all had their say; of the first `MOST_WAITING` only."""
     is_given: bool = False
 
 
@@ -74,75 +86,144 @@ class Merger:
         self._level = level
         self._running = set(ranks)
         self._patience_s = patience_s
-        self._known: dict[str, list[_Match]] = {}
-        self._waiting: dict[int, _Match] = {}
-        """By identity, the longest first."""
+        self._known: dict[str, _Group | None] = {}
+        """None: given, and every source had its say."""
+        self._heard: set[int] = set()
+        """Fingerprints of answers, to know those that are repeated."""
+        self._waiting: dict[str, _Group] = {}
+        """By unique key, the longest first."""
+        self._given_early = 0
+        self.repeated: Counter[int] = Counter()
+        """Answers that a source gave before, by rank."""
+        self.late: Counter[int] = Counter()
+        """Answers that would have added to a match that was given already."""
+        self.of_other_patients: Counter[int] = Counter()
+        """Answers that name another patient for a thing than a source before them; what they say of him is not told."""
 
     def add(self, rank: int, attributes: Attributes, status: int, now_s: float) -> list[Merged]:
         """What can be given now that the source `rank` answered this."""
-        if not first_text(attributes, UNIQUE[self._level]):
+        uid = first_text(attributes, UNIQUE[self._level])
+        if not uid:
             return [Merged(attributes, status)]  # a patient without an identifier: nobody knows who else it is
-        match = self._match(attributes, now_s)
-        if match.is_given or rank in match.parts:
+        fingerprint = hash((rank, repr(sorted(attributes.items(), key=_tag))))
+        if fingerprint in self._heard:
+            self.repeated[rank] += 1
             return []
-        match.parts[rank] = attributes
-        match.status = max(match.status, status)
-        if self._running <= match.parts.keys():
-            return [self._give(match)]
-        self._waiting[id(match)] = match
+        self._heard.add(fingerprint)
+        group = self._known.setdefault(uid, _Group(now_s))
+        if group is None or (group.is_given and rank in group.ranks):
+            return [Merged(attributes, status)]  # two things of one source
+        is_first = rank not in group.ranks
+        group.ranks.add(rank)
+        if group.is_given and is_first:
+            return self._late(group, rank, attributes, status)
+        group.parts.append((rank, attributes, status))
+        if self._running <= group.ranks and not _is_in_doubt(group):
+            return self._give(uid, group)
+        self._waiting[uid] = group
         if len(self._waiting) > MOST_WAITING:
-            return [self._give(next(iter(self._waiting.values())))]
+            return self._give(*next(iter(self._waiting.items())))
         return []
 
     def ended(self, rank: int) -> list[Merged]:
         """The source has no more to say."""
         self._running.discard(rank)
-        return [self._give(match) for match in list(self._waiting.values()) if self._running <= match.parts.keys()]
+        ready = [(uid, group) for uid, group in self._waiting.items() if self._running <= group.ranks]
+        return [match for uid, group in ready for match in self._give(uid, group)]
 
     def due(self, now_s: float) -> list[Merged]:
         """What has waited long enough."""
-        found = []
-        for match in list(self._waiting.values()):
-            if match.since_s + self._patience_s > now_s:
+        found: list[Merged] = []
+        for uid, group in list(self._waiting.items()):
+            if group.since_s + self._patience_s > now_s:
                 break
-            found.append(self._give(match))
+            found += self._give(uid, group)
         return found
 
     @property
     def due_at_s(self) -> float | None:
         """When `due` has something to give; None when nothing waits."""
-        match = next(iter(self._waiting.values()), None)
-        return None if match is None else match.since_s + self._patience_s
+        group = next(iter(self._waiting.values()), None)
+        return None if group is None else group.since_s + self._patience_s
 
-    def _match(self, attributes: Attributes, now_s: float) -> _Match:
-        candidates = self._known.setdefault(first_text(attributes, UNIQUE[self._level]), [])
-        for match in candidates:
-            if self._level is not QueryLevel.PATIENT or _is_one_issuer(match, attributes):
-                return match
-        candidates.append(_Match(now_s))
-        return candidates[-1]
+    def _give(self, uid: str, group: _Group) -> list[Merged]:
+        self._waiting.pop(uid, None)
+        group.is_given = True
+        is_last = self._running <= group.ranks
+        is_kept = not is_last and self._given_early < MOST_WAITING
+        self._given_early += is_kept
+        matches = []
+        for parts in self._things(sorted(group.parts, key=lambda part: part[0])):
+            whole = merged([attributes for _, attributes, _ in parts])
+            matches.append(Merged(whole, max(status for _, _, status in parts)))
+            if is_kept:
+                group.given.append(whole)
+        group.parts = []
+        if is_last:
+            self._known[uid] = None
+        return matches
 
-    def _give(self, match: _Match) -> Merged:
-        self._waiting.pop(id(match), None)
-        match.is_given = True
-        parts = [match.parts[rank] for rank in sorted(match.parts)]
-        if self._level is not QueryLevel.PATIENT:
-            match.parts = {}
-        return Merged(merged(parts), match.status)
+    def _things(self, parts: Sequence[tuple[int, Attributes, int]]) -> list[list[tuple[int, Attributes, int]]]:
+        """The answers under one unique key, thing by thing, in order of rank."""
+        things: list[list[tuple[int, Attributes, int]]] = []
+        is_one = len({rank for rank, _, _ in parts}) == len(parts)  # no source has more than one
+        for part in parts:
+            open_to = [thing for thing in things if all(rank != part[0] for rank, _, _ in thing)]
+            thing = next((each for each in open_to if not are_different(each[0][1], part[1])), None)
+            if thing is None and is_one and open_to and self._level is not QueryLevel.PATIENT:
+                thing = open_to[0]
+                self.of_other_patients[part[0]] += 1
+            if thing is None:
+                things.append([part])
+            else:
+                thing.append(part)
+        return things
+
+    def _late(self, group: _Group, rank: int, attributes: Attributes, status: int) -> list[Merged]:
+        """A source's first word about what was given without it: told when it is of another patient."""
+        fit = [whole for whole in group.given if not are_different(whole, attributes)]
+        if not fit and group.given:
+            return [Merged(attributes, status)]
+        if not group.given or _adds(fit[0], attributes):  # or there were too many to be remembered
+            self.late[rank] += 1
+        return []
 
 
-def _is_one_issuer(match: _Match, attributes: Attributes) -> bool:
-    issuer = first_text(attributes, ISSUER_OF_PATIENT_ID)
-    others = {first_text(part, ISSUER_OF_PATIENT_ID) for part in match.parts.values()} - {""}
-    return not issuer or not others or issuer in others
+def _is_in_doubt(group: _Group) -> bool:
+    """True when sources name different patients: one of them may have the other as well."""
+    return any(are_different(group.parts[0][1], attributes) for _, attributes, _ in group.parts[1:])
+
+
+def _tag(item: tuple[int, Value]) -> int:
+    return item[0]
+
+
+def _adds(told: Attributes, late: Attributes) -> bool:
+    """True when something is left out of what was told: a value where there is none, or a larger number or set."""
+    whole = merged([told, late])
+    return any(
+        any(value) and (set(value) != set(told.get(tag, ())) if tag in _COMBINED else not any(told.get(tag, ())))
+        for tag, value in whole.items()
+    )
 
 
 def merged(parts: Sequence[Attributes]) -> Attributes:
     """One answer out of several about the same thing, in the order in which they count."""
     if len(parts) == 1:
         return parts[0]
+    parts = _of_one_patient(parts)
     tags = dict.fromkeys(tag for part in parts for tag in part)
     return {tag: _value(tag, [part[tag] for part in parts if tag in part]) for tag in tags}
+
+
+def _of_one_patient(parts: Sequence[Attributes]) -> list[Attributes]:
+    """Without what later ones say of another patient than the first."""
+    return [
+        {tag: value for tag, value in part.items() if LEVEL_OF.get(tag) is not QueryLevel.PATIENT}
+        if are_different(parts[0], part)
+        else part
+        for part in parts
+    ]
 
 
 def _value(tag: int, values: list[Value]) -> Value:

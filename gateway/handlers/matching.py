@@ -114,8 +114,18 @@ class _Matching:
                     return
                 self._given += 1
                 yield code, self._responses.encoded(attributes)
+        self._tell_of_merging(federated)
         if federated.failures and not self._event.is_cancelled:
             yield failed(self._event, self._desk, federated.failures, self._settings.partial), None
+
+    def _tell_of_merging(self, federated: Federated) -> None:
+        """What sources said that was not passed on as they said it."""
+        for outcome, numbers in (("other_patient", federated.of_other_patients), ("late", federated.late)):
+            for source, number in numbers.items():
+                self._desk.meter.count("gateway_source_answers_total", number, source=source, outcome=outcome)
+        for source, number in federated.of_other_patients.items():
+            reason = "another source names another patient for the same unique key"
+            tell(self._event, "patients_differ", source=source, number=number, reason=reason)
 
     async def _found(self, federated: Federated, asks: dict[int, Ask[Found]]) -> AsyncGenerator[Found]:
         if self._settings.is_local and not self._asked.peers:  # nothing to merge

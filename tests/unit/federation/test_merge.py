@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.dataset.dictionary import tag_of
 from gateway.federation.merge import MOST_WAITING, Merged, Merger, best_availability, merged
 from gateway.model import Attributes, QueryLevel
+from gateway.query.identifier import first_text
 from tests.support.identifiers import attributes
 
 STUDY = {"StudyInstanceUID": "1.2"}
@@ -151,6 +153,103 @@ def test_patients_without_an_identifier_stay_apart() -> None:
     names = ["Roe^Jane", "Doe^John", "Roe^Jane"]
     given = [one.add(rank, attributes(PatientID="", PatientName=name), 0xFF00, 0.0) for rank, name in enumerate(names)]
     assert [each.attributes for [each] in given] == [attributes(PatientID="", PatientName=name) for name in names]
+
+
+# --- two patients under one unique key -------------------------------------------------------------------------------
+
+ROE = {"PatientID": "P1", "PatientName": "Roe^Jane", "PatientBirthDate": "19600101"}
+DOE = {"PatientID": "P2", "PatientName": "Doe^John", "PatientBirthDate": "19700202"}
+
+SHARED: dict[str, tuple[list[tuple[int, dict[str, str]]], list[str], int]] = {
+    "one source, two patients": ([(0, ROE), (0, DOE)], ["P1", "P2"], 0),
+    "one source, one patient, two records": ([(0, ROE), (0, {**ROE, "StudyDate": "20240101"})], ["P1", "P1"], 0),
+    "one source, the same twice": ([(0, ROE), (0, ROE)], ["P1"], 0),
+    "one source, two issuers": (
+        [(0, {**ROE, "IssuerOfPatientID": "A"}), (0, {**ROE, "IssuerOfPatientID": "B"})],
+        ["P1", "P1"],
+        0,
+    ),
+    "one source, nobody with a Patient ID": (
+        [(0, {**ROE, "PatientID": ""}), (0, {**DOE, "PatientID": ""})],
+        ["", ""],
+        0,
+    ),
+    "another source has one of the two": ([(0, ROE), (0, DOE), (1, DOE)], ["P1", "P2"], 0),
+    "another source has the other, and is faster": ([(1, DOE), (0, ROE), (0, DOE)], ["P1", "P2"], 0),
+    "another source has a third": ([(0, ROE), (0, DOE), (1, {"PatientID": "P3"})], ["P1", "P2", "P3"], 0),
+    "each source has another": ([(0, ROE), (1, DOE)], ["P1"], 1),
+    "each source has another, the other way round": ([(1, DOE), (0, ROE)], ["P1"], 1),
+    "one does not say": ([(0, ROE), (1, {})], ["P1"], 0),
+    "another spelling": ([(0, ROE), (1, {**ROE, "PatientName": "ROE-MILLER^JANE"})], ["P1"], 0),
+    "the same Patient ID of two people": ([(0, ROE), (1, {**DOE, "PatientID": "P1"})], ["P1"], 1),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_one_study_of_two_patients(name: str) -> None:
+    answers, expected, differing = SHARED[name]
+    one = merger()
+    given_ = [match for rank, said in answers for match in one.add(rank, study("1", **said), 0xFF00, 0.0)]
+    given_ += [*one.ended(0), *one.ended(1)]
+    assert sorted(first_text(match.attributes, tag_of("PatientID")) for match in given_) == expected
+    assert sum(one.of_other_patients.values()) == differing
+
+
+def test_two_patients_are_never_mixed() -> None:
+    """What the first one does not say of its patient is not taken from another's; what is said of the study is."""
+    said = [{"PatientID": "P1"}, {**DOE, "StudyDescription": "HEAD"}, {**ROE, "AccessionNumber": "A1"}]
+    one = merger(ranks=3)
+    found = [match for rank, each in enumerate(said) for match in one.add(rank, study("1", **each), 0xFF00, 0.0)]
+    found += [match for rank in range(3) for match in one.ended(rank)]
+    assert [match.attributes for match in found] == [study("1", **ROE, StudyDescription="HEAD", AccessionNumber="A1")]
+    assert one.of_other_patients == {1: 1}
+
+
+def test_patients_of_one_source_are_two_when_they_are_named_differently() -> None:
+    one = merger(QueryLevel.PATIENT, ranks=1)
+    found = [
+        *one.add(0, attributes(**ROE), 0xFF00, 0.0),
+        *one.add(0, attributes(**DOE | {"PatientID": "P1"}), 0xFF00, 0.0),
+    ]
+    assert len(found) == 2
+
+
+def test_one_patient_id_of_two_people_at_two_sources() -> None:
+    one = merger(QueryLevel.PATIENT)
+    one.add(0, attributes(**ROE), 0xFF00, 0.0)
+    one.add(1, attributes(**DOE | {"PatientID": "P1"}), 0xFF00, 0.0)
+    assert len([*one.ended(0), *one.ended(1)]) == 2
+
+
+LATE: dict[str, tuple[dict[str, str], bool, int]] = {
+    "the same": ({"PatientID": "P1"}, False, 0),
+    "less": ({"NumberOfStudyRelatedInstances": "2"}, False, 0),
+    "other words": ({"StudyDescription": "Other"}, False, 0),
+    "more instances": ({"NumberOfStudyRelatedInstances": "20"}, False, 1),
+    "more modalities": ({"ModalitiesInStudy": "CT\\SR"}, False, 1),
+    "something that nobody said": ({"AccessionNumber": "A1"}, False, 1),
+    "a better availability": ({"InstanceAvailability": "ONLINE"}, False, 1),
+    "another patient": ({"PatientID": "P2"}, True, 0),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_late_words_are_counted_where_they_add_something(name: str) -> None:
+    said, is_given, late = LATE[name]
+    told = study(
+        "1",
+        PatientID="P1",
+        StudyDescription="HEAD",
+        NumberOfStudyRelatedInstances="10",
+        ModalitiesInStudy="CT",
+        AccessionNumber="",
+        InstanceAvailability="NEARLINE",
+    )
+    one = merger()
+    one.add(0, told, 0xFF00, 0.0)
+    assert len(one.due(5.0)) == 1
+    assert bool(one.add(1, study("1", **said), 0xFF00, 6.0)) is is_given
+    assert sum(one.late.values()) == late
 
 
 # --- whatever the order of answers ---------------------------------------------------------------------------------

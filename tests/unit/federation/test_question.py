@@ -8,11 +8,15 @@ import pytest
 
 from gateway.federation.question import (
     FIND_MODELS,
+    PatientUnknown,
     Question,
     choose_root,
+    completed,
     first_step,
+    identifying,
     is_by_studies,
     next_step,
+    next_steps,
     patients_of,
     question_of,
 )
@@ -156,6 +160,79 @@ def test_patients_of_studies() -> None:
     assert found[0] == attributes(
         PatientID="1", PatientName="Roe", NumberOfPatientRelatedStudies="2", NumberOfPatientRelatedInstances="5"
     )
+
+
+def test_patients_whose_studies_do_not_say_enough_stay_apart() -> None:
+    """Two issuers, two people with one Patient ID, and studies without one."""
+    asked = question(PATIENT, "patient", PatientID="", PatientName="")
+    rows = [
+        {"PatientID": "1", "PatientName": "Roe", "IssuerOfPatientID": "A"},
+        {"PatientID": "1", "PatientName": "Roe", "IssuerOfPatientID": "B"},
+        {"PatientID": "2", "PatientName": "Roe", "PatientBirthDate": "19600101"},
+        {"PatientID": "2", "PatientName": "Doe", "PatientBirthDate": "19700101"},
+        {"PatientID": "2", "PatientName": "Roe^J", "PatientBirthDate": "19600101"},
+        {"PatientID": "", "PatientName": "Roe"},
+        {"PatientID": "", "PatientName": "Doe"},
+    ]
+    studies = [attributes(StudyInstanceUID=f"1.{number}", **row) for number, row in enumerate(rows)]
+    found = [each[0x00100010] for each in patients_of(asked, studies)]
+    assert found == [("Roe",), ("Roe",), ("Roe",), ("Doe",), ("Roe",), ("Doe",)]
+
+
+def test_a_study_of_two_patients_is_asked_about_once() -> None:
+    """What only one of them is said to have is not said of its series."""
+    asked = question(SERIES, SeriesInstanceUID="", PatientID="", PatientName="")
+    step = first_step(asked, "study", is_relational=False)
+    rows = [attributes(StudyInstanceUID="1.2", PatientID=each, PatientName=f"Name^{each}") for each in ("A", "B")]
+    (following,) = next_steps(asked, "study", step, rows, set())
+    assert following.known == attributes(StudyInstanceUID="1.2")
+    assert following.identifier[0x00100020] == ()
+    said = attributes(SeriesInstanceUID="1.2.3", PatientID="B")
+    assert completed(following, said) == {**said, **rows[1]}
+    silent = attributes(SeriesInstanceUID="1.2.3")
+    assert completed(following, silent) == {**silent, **attributes(StudyInstanceUID="1.2")}
+
+
+def test_of_a_study_of_two_patients_the_one_who_is_asked_for() -> None:
+    asked = question(SERIES, SeriesInstanceUID="", PatientID="A")
+    step = first_step(asked, "study", is_relational=False)
+    row = attributes(StudyInstanceUID="1.2", PatientID="A")
+    (following,) = next_steps(asked, "study", step, [row], {"1.2"})
+    assert completed(following, attributes(SeriesInstanceUID="1.2.3", PatientID="B")) is None
+    assert completed(following, attributes(SeriesInstanceUID="1.2.3", PatientID="A")) is not None
+    with pytest.raises(PatientUnknown):
+        completed(following, attributes(SeriesInstanceUID="1.2.3"))
+
+
+def test_a_source_without_patients_is_asked_whose_the_study_is() -> None:
+    """Below studies it does not compare patients."""
+    asked = question(SERIES, "patient", PatientID="A", StudyInstanceUID="1.2", SeriesInstanceUID="", Modality="MR")
+    step = first_step(asked, "study", is_relational=False)
+    assert not step.is_last
+    assert step.identifier == attributes(QueryRetrieveLevel="STUDY", PatientID="A", StudyInstanceUID="1.2")
+    following = next_step(asked, "study", step, attributes(StudyInstanceUID="1.2", PatientID="A"))
+    assert following is not None
+    assert following.identifier == attributes(
+        QueryRetrieveLevel="SERIES", StudyInstanceUID="1.2", SeriesInstanceUID="", Modality="MR"
+    )
+
+
+IDENTIFYING: list[tuple[QueryLevel, QueryRoot, bool, str]] = [
+    (PATIENT, "patient", False, "PatientID PatientName IssuerOfPatientID PatientBirthDate"),
+    (STUDY, "study", False, "StudyInstanceUID PatientID PatientName IssuerOfPatientID PatientBirthDate"),
+    (STUDY, "patient", False, "StudyInstanceUID"),
+    (STUDY, "patient", True, "PatientID StudyInstanceUID"),
+    (SERIES, "study", False, "SeriesInstanceUID"),
+    (SERIES, "study", True, "StudyInstanceUID SeriesInstanceUID"),
+    (IMAGE, "patient", True, "PatientID StudyInstanceUID SeriesInstanceUID SOPInstanceUID"),
+    (IMAGE, "patient", False, "SOPInstanceUID"),
+]
+
+
+@pytest.mark.parametrize(("level", "root", "is_relational", "keywords"), IDENTIFYING)
+def test_what_every_question_asks(level: QueryLevel, root: QueryRoot, keywords: str, *, is_relational: bool) -> None:
+    found = identifying(level, root, is_relational=is_relational)
+    assert found == attributes(**dict.fromkeys(keywords.split(), ""))
 
 
 DROPPED: dict[str, tuple[Options, dict[str, str], dict[str, str]]] = {
