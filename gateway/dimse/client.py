@@ -82,6 +82,12 @@ class ClientAssociation(AskingAssociation):
         """True while requests can be sent."""
         return self._ended is None and self._upper.state is State.ESTABLISHED
 
+    @property
+    def remote_address(self) -> str:
+        """Numeric address of the peer; empty when there is no connection (any more)."""
+        place = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(place[0]) if place else ""
+
     def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
         """True when all of `contexts` were proposed, accepted or not."""
         return set(contexts) <= set(self._proposed)

@@ -117,8 +117,8 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
 
 def _offer(event: Event) -> Offer:
     return Offer(
-        calling_ae_title=event.facts.calling_ae_title,
         peer=event.facts.peer,
+        remote_host=event.facts.remote_host,
         sop_class_uid=event.sop_class_uid,
         sop_instance_uid=event.sop_instance_uid,
         transfer_syntax_uid=event.transfer_syntax_uid,

@@ -3,7 +3,7 @@
 The association they come over need not be one of the process that asked. Every process that waits for such instances
 listens on a UNIX socket, and says so by a file in a folder that all processes of the gateway see:
 
-    FOLDER/AE-TITLE-OF-THE-SOURCE@TOKEN    the path of the socket
+    FOLDER/NAME-OF-THE-SOURCE@TOKEN    the path of the socket
 
 Whoever receives an instance looks into the folder, asks those who wait for this source whether they want it, and hands
 the bytes over; the answer is the status of the C-STORE response. One connection an instance, in frames of a length (4
@@ -12,6 +12,9 @@ bytes, big endian) and JSON:
     → {"sop_instance_uid": …, …, "length_bytes": N}    ← {"is_wanted": true}    → N bytes    ← {"status": 0, …}
 
 A file whose socket nobody listens on any more is deleted by whoever finds it.
+
+Instances are taken only from the peer that was asked (`gateway.retrieve.sender`): knowing a SOP Instance UID, an AE
+title or a Message ID gives nobody the right to hand over an instance.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 from uuid import uuid4
 
 import structlog
@@ -36,6 +39,7 @@ from gateway.dimse.status import where
 from gateway.file_modes import FOLDER
 from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError, Refusal, Temporary
 from gateway.retrieve.fetching import Arrived, Take
+from gateway.retrieve.sender import Sender
 from gateway.retrieve.shared import Shared
 
 log = structlog.get_logger()
@@ -66,9 +70,10 @@ class RefusedByTaker(Refusal):
 class Offer:
     """An instance that came, as the one who waits is asked about it."""
 
-    calling_ae_title: str
     peer: str
-    """Name of the peer that it came from; empty: a stranger."""
+    """Name of the peer that it came from."""
+    remote_host: str
+    """Numeric address that it came from."""
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
@@ -83,8 +88,7 @@ class Offer:
 class Expectation:
     """What one C-MOVE to ourselves is to bring."""
 
-    source_ae_title: str
-    source_peer: str
+    sender: Sender
     our_ae_title: str
     """Calling AE title of the C-MOVE."""
     sop_instance_uids: frozenset[str]
@@ -101,15 +105,21 @@ class Expectation:
         self.message_id = message_id
 
     def is_meant(self, offer: Offer) -> bool:
-        """True for an instance that was asked for, and comes from the source, or names the C-MOVE. Sources that call
-        under another title, and sources that leave the originator out, are both common."""
+        """True for an instance that was asked for, of the peer that was asked. Sources that leave the originator out
+        are common; after the end only what names the C-MOVE is known."""
         if offer.sop_instance_uid not in self.sop_instance_uids:
             return False
-        if self.is_over:
-            return self._is_named(offer)
-        if offer.peer == self.source_peer or offer.calling_ae_title == self.source_ae_title:
-            return True
-        return self._is_named(offer)
+        refusal = self.sender.refusal(offer.peer, offer.remote_host)
+        if refusal:
+            log.warning(
+                "not_taken_for_retrieve",
+                source=self.sender.peer,
+                reason=refusal,
+                sop_instance_uid=offer.sop_instance_uid,
+                remote_host=offer.remote_host,
+            )
+            return False
+        return not self.is_over or self._is_named(offer)
 
     def is_of_this(self, offer: Offer) -> bool:
         """True when it is meant, and has the message ID of this C-MOVE, whoever the source calls the originator."""
@@ -166,7 +176,7 @@ class Mailbox:
         async with self._starting:
             if self._server is None:
                 await self._listen()
-        notice = self._folder / f"{quote(expectation.source_ae_title, safe='')}@{self._token}"
+        notice = self._folder / f"{quote(expectation.sender.peer, safe='')}@{self._token}"
         self._expected.append(expectation)
         temporary = self._folder / f".{uuid4().hex}"
         temporary.write_text(str(self._socket))
@@ -182,7 +192,7 @@ class Mailbox:
     def _forget(self, expectation: Expectation, notice: Path) -> None:
         self._later.pop(id(expectation), None)
         self._expected.remove(expectation)
-        if not any(other.source_ae_title == expectation.source_ae_title for other in self._expected):
+        if not any(other.sender.peer == expectation.sender.peer for other in self._expected):
             notice.unlink(missing_ok=True)
 
     async def _listen(self) -> None:
@@ -269,19 +279,15 @@ class Mailbox:
         return None
 
     def _notices(self, offer: Offer) -> Sequence[Path]:
-        """Files of those who may wait for it: for its sender, or for anybody when it says that a C-MOVE wants it."""
+        """Files of those who wait for what its sender sends; nobody waits for strangers."""
+        if not offer.peer:
+            return ()
         try:
             names = os.listdir(self._folder)
         except FileNotFoundError:
             return ()
-        is_moved = offer.originator_message_id is not None or bool(offer.peer)
-        found = [name for name in names if "@" in name and not name.startswith(".")]
-        found.sort(key=lambda name: unquote(name.partition("@")[0]) != offer.calling_ae_title)
-        return [
-            self._folder / name
-            for name in found
-            if is_moved or unquote(name.partition("@")[0]) == offer.calling_ae_title
-        ]
+        beginning = f"{quote(offer.peer, safe='')}@"
+        return [self._folder / name for name in names if name.startswith(beginning)]
 
     async def _offered(self, notice: Path, offer: Offer, body: EncodedDataSet) -> int | None:
         try:

@@ -12,6 +12,7 @@ from gateway.retrieve.mailbox import Expectation, Mailbox
 from gateway.retrieve.patience import Patience
 from gateway.retrieve.plan import Request
 from gateway.retrieve.proposals import MOVE_MODELS, move_contexts
+from gateway.retrieve.sender import sender_of
 
 
 class MoveLine:
@@ -52,8 +53,7 @@ class MoveLine:
                     return await take(arrived)
 
             expectation = Expectation(
-                source_ae_title=peer.ae_title,
-                source_peer=peer.name,
+                sender=await sender_of(peer, association),
                 our_ae_title=association.facts.calling_ae_title,
                 sop_instance_uids=frozenset(item.sop_instance_uid for item in request.items),
                 take=taken,

@@ -15,10 +15,11 @@ from gateway.dimse.memory import MemoryDataSet, MemoryReceiver
 from gateway.ports import Refusal
 from gateway.retrieve.fetching import Arrived
 from gateway.retrieve.mailbox import Expectation, Mailbox, NotHandedOver, Offer, RefusedByTaker
+from gateway.retrieve.sender import Sender
 from tests.support.processes import REPOSITORY
 
 DATA = bytes(range(256)) * 4096
-OFFER = Offer("PACS", "pacs", "1.2", "1.3.1", "1.2.840.10008.1.2.1", len(DATA), "GATEWAY", 7)
+OFFER = Offer("pacs", "10.1.0.5", "1.2", "1.3.1", "1.2.840.10008.1.2.1", len(DATA), "GATEWAY", 7)
 
 
 class Taker:
@@ -40,7 +41,8 @@ class Taker:
 
 
 def expectation(taker: Taker, *uids: str, source: str = "PACS") -> Expectation:
-    return Expectation(source, source.lower(), "GATEWAY", frozenset(uids or ("1.3.1", "1.3.2")), taker, taker.touch, 7)
+    sender = Sender(source.lower(), ("10.1.0.5", "10.2.0.0/24"))
+    return Expectation(sender, "GATEWAY", frozenset(uids or ("1.3.1", "1.3.2")), taker, taker.touch, 7)
 
 
 @pytest.fixture
@@ -80,14 +82,15 @@ MEANT: dict[str, tuple[dict[str, object], bool]] = {
     "as it should be": ({}, True),
     "without originator": ({"originator_ae_title": "", "originator_message_id": None}, True),
     "with an odd originator": ({"originator_ae_title": "PACS", "originator_message_id": 1}, True),
-    "under another title": ({"calling_ae_title": "PACS_STORE", "peer": ""}, True),
-    "of a peer under another title": ({"calling_ae_title": "PACS_STORE"}, True),
+    "from another of its hosts": ({"remote_host": "10.2.0.77"}, True),
+    "over IPv6 as IPv4": ({"remote_host": "::ffff:10.1.0.5"}, True),
     "another instance": ({"sop_instance_uid": "1.3.9"}, False),
-    "somebody else, without originator": (
-        {"calling_ae_title": "CT", "peer": "ct", "originator_ae_title": "", "originator_message_id": None},
-        False,
-    ),
-    "somebody else's C-MOVE": ({"calling_ae_title": "CT", "peer": "ct", "originator_message_id": 8}, False),
+    "from elsewhere under its title": ({"remote_host": "10.9.9.9"}, False),
+    "from nowhere": ({"remote_host": ""}, False),
+    "a stranger from its host": ({"peer": ""}, False),
+    "a stranger that names the C-MOVE": ({"peer": "", "remote_host": "10.9.9.9"}, False),
+    "another peer from its host": ({"peer": "ct"}, False),
+    "another peer that names the C-MOVE": ({"peer": "ct", "remote_host": "10.9.9.9"}, False),
 }
 
 
@@ -173,7 +176,7 @@ async def test_a_long_folder(tmp_path: Path) -> None:
 async def test_who_waited_was_killed(pair: tuple[Mailbox, Mailbox], tmp_path: Path) -> None:
     folder = tmp_path / "retrieves"
     folder.mkdir()
-    notice = folder / "PACS@0123"
+    notice = folder / "pacs@0123"
     notice.write_text(str(folder / ".gone.socket"))
 
     assert await give(pair[1]) is None
@@ -191,7 +194,7 @@ async def test_who_waits_dies_in_the_middle(pair: tuple[Mailbox, Mailbox], tmp_p
         writer.transport.abort()
 
     server = await asyncio.start_unix_server(die, str(tmp_path / "s"))
-    notice = folder / "PACS@0123"
+    notice = folder / "pacs@0123"
     notice.write_text(str(tmp_path / "s"))
     try:
         with pytest.raises(NotHandedOver):
@@ -210,7 +213,7 @@ from gateway.retrieve.mailbox import Mailbox, Offer
 async def main():
     data = bytes(range(256)) * 4096
     mailbox = Mailbox(Path(sys.argv[1]), MemoryReceiver)
-    offer = Offer("PACS", "pacs", "1.2", "1.3.1", "1.2.840.10008.1.2.1", len(data), "GATEWAY", 7)
+    offer = Offer("pacs", "10.1.0.5", "1.2", "1.3.1", "1.2.840.10008.1.2.1", len(data), "GATEWAY", 7)
     print(await mailbox.hand_over(offer, MemoryDataSet(data)))
 
 asyncio.run(main())
