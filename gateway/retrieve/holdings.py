@@ -94,7 +94,7 @@ async def holdings(
     failures: dict[int, SourceFailed] = {}
 
     async def ask(rank: int, peer: Peer) -> None:
-        said = _Said(question)
+        said = Said(question)
         try:
             async with aclosing(find(sources, peer, question, limit_s=limit_s)) as answers:
                 async for answer, _ in answers:
@@ -122,7 +122,7 @@ async def holdings(
     )
 
 
-class _Said:
+class Said:
     """What one source says of what it has."""
 
     def __init__(self, question: Question) -> None:

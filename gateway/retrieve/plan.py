@@ -53,12 +53,14 @@ def requests(
         level: of the retrieve. What the source holds is known at and below it only.
         wanted: some of `held`.
         held: what the source has of what the retrieve names.
-        is_of_patient: the retrieve names a patient. Then each request is about one.
+        is_of_patient: the retrieve names a patient. Then each request is about one, and no study is asked for as a
+            whole: some sources look at its UID alone, and others may have the same study.
     """
     if is_of_patient:
         for items in _grouped(wanted, "patient_id").values():
             patient = {uid: item for uid, item in held.items() if item.patient_id == items[0].patient_id}
-            for request in requests(level, items, patient):
+            below = level if level is QueryLevel.IMAGE else QueryLevel.SERIES
+            for request in requests(below, items, patient):
                 yield replace(request, is_of_patient=True)
         return
     of_study = Counter(item.study_instance_uid for item in held.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from gateway.model import QueryLevel
@@ -50,6 +52,21 @@ def test_requests(name: str) -> None:
     found = list(requests(level, [held[uid] for uid in wanted.split()], held))
 
     assert [(each.level, " ".join(one.sop_instance_uid for one in each.items)) for each in found] == expected
+
+
+def test_of_a_patient_no_study_is_asked_for_as_a_whole() -> None:
+    """Some sources look at its UID alone, and another patient may have it as well."""
+    held = {uid: item(uid) for uid in STUDIES}
+    held["1.3.1"] = dataclasses.replace(item("1.3.1"), patient_id="OTHER")
+
+    found = list(requests(PATIENT, [held[uid] for uid in (*STUDIES, "1.3.1")], held, is_of_patient=True))
+
+    assert all(each.is_of_patient for each in found)
+    assert [(each.level, " ".join(one.sop_instance_uid for one in each.items)) for each in found] == [
+        (SERIES, "1.1.1 1.1.2 1.2.1"),
+        (SERIES, "2.1.1"),
+        (SERIES, "1.3.1"),
+    ]
 
 
 def test_every_instance_is_asked_for_once_in_requests_of_bounded_size() -> None:

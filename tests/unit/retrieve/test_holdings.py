@@ -1,0 +1,67 @@
+"""What a source says of what it has, and what a retrieve takes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.federation.asking import SourceFailed
+from gateway.model import AnyOf, Key, Peer, Query, QueryLevel
+from gateway.query.attributes import vr_for
+from gateway.query.compile import compile_retrieve
+from gateway.retrieve.holdings import Said, question_of
+from tests.support.identifiers import attributes
+
+UIDS = {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.1", "SOPInstanceUID": "1.2.1.1"}
+
+
+def query(**keywords: Any) -> Query:
+    """A retrieve of a study."""
+    return compile_retrieve(attributes(QueryRetrieveLevel="STUDY", **keywords), "patient")
+
+
+ROWS: dict[str, tuple[dict[str, str], list[dict[str, str]], list[bool], str]] = {
+    "as asked": ({}, [UIDS], [True], ""),
+    "another study": ({}, [UIDS | {"StudyInstanceUID": "1.3"}], [False], "1 of its answers do not fit the question"),
+    "without a series": (
+        {},
+        [UIDS, UIDS | {"SeriesInstanceUID": ""}],
+        [True, False],
+        "1 of its answers do not say what they are of",
+    ),
+    "of two patients": ({"PatientID": "A"}, [UIDS | {"PatientID": each} for each in "BAB"], [False, True, False], ""),
+    "of another patient alone": (
+        {"PatientID": "A"},
+        [UIDS | {"PatientID": "B"}],
+        [False],
+        "1 of its answers do not fit the question",
+    ),
+    "of two issuers": (
+        {"PatientID": "A", "IssuerOfPatientID": "X"},
+        [UIDS | {"PatientID": "A", "IssuerOfPatientID": each} for each in "XY"],
+        [True, False],
+        "",
+    ),
+    "of a patient who is not named": ({"PatientID": "A"}, [UIDS], [True], ""),
+    "everybody's": ({}, [UIDS | {"PatientID": each} for each in "AB"], [True, True], ""),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_taken_and_what_is_a_failure(name: str) -> None:
+    named, answers, taken, reason = ROWS[name]
+    said = Said(question_of(query(StudyInstanceUID="1.2", **named)))
+    assert [said.item(attributes(**answer)) is not None for answer in answers] == taken
+    if not reason:
+        said.check(Peer("pacs"))
+        return
+    with pytest.raises(SourceFailed) as failed:
+        said.check(Peer("pacs"))
+    assert failed.value.reason == reason
+
+
+def test_a_named_patient_is_asked_for_where_patients_are_compared() -> None:
+    keys = tuple(Key(tag, vr_for(tag), (AnyOf(("1.2",)),)) for tag in (0x0020000D,))
+    assert question_of(Query(QueryLevel.STUDY, "patient", keys, is_relational=True)).root == "study"
+    assert question_of(query(PatientID="A", StudyInstanceUID="1.2")).root == "patient"
