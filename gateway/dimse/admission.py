@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.dimse.hosts import is_within
 from gateway.dimse.peer_certificate import ShownCertificate, mismatch
 from gateway.model import AssociationFacts, IdentityCheck, Peer, Requirements, Settings
 
@@ -93,7 +92,7 @@ def _is_owner(peer: Peer) -> bool:
 def _missing(peer: Peer, facts: AssociationFacts) -> str:
     """What the requestor lacks to be taken for `peer`, in words for the log; empty when nothing."""
     requires = peer.requires
-    if peer.hosts and not _is_within(facts.remote_host, peer.hosts):
+    if peer.hosts and not is_within(facts.remote_host, peer.hosts):
         return f"not from {facts.remote_host}"
     if requires.listeners and facts.listener not in requires.listeners:
         return f"not over the listener {facts.listener!r}"
@@ -104,18 +103,3 @@ def _missing(peer: Peer, facts: AssociationFacts) -> str:
         if unmet := mismatch(requires.certificate, shown):
             return f"the requestor shows {unmet}"
     return "" if peer.may else "the peer has no `may`"
-
-
-def _is_within(host: str, hosts: tuple[str, ...]) -> bool:
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in _networks(hosts))
-
-
-@functools.lru_cache(maxsize=1024)
-def _networks(hosts: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(ipaddress.ip_network(host, strict=False) for host in hosts)
