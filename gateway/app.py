@@ -91,8 +91,11 @@ class Gateway:
             meter=self.metrics,
             keep_s=lambda: self.live.current.query_retrieve.keep_s,
             identify=identify,
+            queue_lock_gone=lambda: self._queue_lock.gone(),
         )
-        self.index = IndexReader(lambda: SQLiteQueue(settings.queue_path, must_exist=True))
+        self.index = IndexReader(
+            lambda: SQLiteQueue(settings.queue_path, must_exist=True), moved=self.journal.moved_queue
+        )
         spool = settings.spool
         self.converter = ConversionPool(
             settings.conversion, spool.path, self.metrics, min_free_bytes=spool.min_free_bytes
@@ -194,7 +197,8 @@ class Gateway:
         parts.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
         if settings.http is not None:
             await parts.enter_async_context(WebServer(self, settings.http))
-        parts.callback(QueueLock(Path(settings.queue_path)).release)
+        self._queue_lock = QueueLock(Path(settings.queue_path))
+        parts.callback(self._queue_lock.release)
         await self.journal.start()
         parts.push_async_callback(self.journal.close)
         parts.push_async_callback(self.index.close)
@@ -249,16 +253,16 @@ class Gateway:
         """Why no objects should be sent now."""
         if self.state != "running":
             return [self.state]
-        reasons = [self.journal.health()]
-        if self._free_bytes() < self.settings.spool.min_free_bytes:
+        reasons = [self.journal.health(), self.journal.refusal()]
+        if not self.journal.refusal() and self._free_bytes() < self.settings.spool.min_free_bytes:
             reasons.append("spool full")
         return [reason for reason in reasons if reason]
 
     def _free_bytes(self) -> int:
-        """Of the spool's file system; 0 before there is a spool."""
+        """Of the spool's file system; 0 while there is none."""
         try:
             return shutil.disk_usage(self.settings.spool.path).free
-        except FileNotFoundError:
+        except OSError:  # `refusal` says what is wrong
             return 0
 
     async def _depths(self) -> list[QueueDepth]:

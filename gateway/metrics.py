@@ -89,6 +89,17 @@ METRICS = (
     Metric(Gauge, "gateway_spool_free_bytes", "Free bytes of the spool's file system."),
     Metric(Gauge, "gateway_spool_min_free_bytes", "Below this many free bytes C-STORE is answered 0xA700."),
     Metric(
+        Gauge,
+        "gateway_spool_in_place",
+        "1: spool and queue are what was opened at the start; 0: they were replaced or deleted, and nothing is taken.",
+    ),
+    Metric(
+        Counter,
+        "gateway_payload_read_failures_total",
+        "Stored payloads that could not be read (unreadable, missing: tried again; damaged: their deliveries die).",
+        ("kind",),
+    ),
+    Metric(
         Counter,
         "gateway_spool_quarantined_total",
         "Moved or copied into the spool's folder `quarantine` (file: whole, part: a copy of some of its bytes).",

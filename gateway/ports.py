@@ -474,6 +474,13 @@ class Queue(Protocol):
         """Write something: when the durable transaction around it has ended, all before it is on disk as well."""
         ...
 
+    def moved(self) -> str:
+        """Why its path does not name what was opened any more; empty when it does. Any thread, a few system calls.
+
+        What is written then would be lost with the next start.
+        """
+        ...
+
     def changes(self) -> int:
         """A number that differs after another connection wrote."""
         ...
@@ -717,8 +724,16 @@ class NoContextAccepted(DestinationRefuses):
     """The peer associates, but takes none of the presentation contexts that were proposed."""
 
 
+class PayloadUnreadable(Temporary):
+    """We retry: the disk gave an error where stored bytes lie. They may be whole; no destination is to blame."""
+
+
+class PayloadMissing(PayloadUnreadable):
+    """The file of stored bytes is not there, or ends before them. It may come back."""
+
+
 class PayloadLost(GatewayError):
-    """An operator fixes: stored bytes are missing or changed."""
+    """An operator fixes: stored bytes were read, and are not what they were."""
 
 
 class ConfigurationError(GatewayError):

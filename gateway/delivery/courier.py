@@ -38,6 +38,7 @@ from gateway.ports import (
     Meter,
     Outbound,
     PayloadLost,
+    PayloadUnreadable,
     Refusal,
     Resources,
     Temporary,
@@ -341,8 +342,11 @@ class Courier:
         except (DestinationDown, DestinationRefuses) as error:
             self._cannot_reach(worker, delivery, error, begun_s)
             return
-        except (Refusal, PayloadLost, ConfigurationError) as error:  # what is stored cannot be edited, or is gone
+        except (Refusal, PayloadLost, ConfigurationError) as error:  # what is stored cannot be edited, or is damaged
             outcome = Refused(str(error))
+        except PayloadUnreadable as error:  # by our own disk: neither the object nor the destination is to blame
+            self._set_back(delivery, Deferred(str(error)), _clock_s() - begun_s)
+            return
         except Temporary as error:  # we are short of descriptors or memory: nothing against the object
             outcome = Deferred(str(error))
         except Exception as error:
@@ -397,9 +401,14 @@ class Courier:
             has_opened = self._standing.doubt(retry, log_reason)
         if has_opened:
             self._return_ready()
+        self._set_back(delivery, outcome, seconds)
+
+    def _set_back(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
+        """Try this object again later, or give it up for its age."""
         if self._is_given_up(delivery):
             self._expire(delivery, outcome.reason, seconds)
             return
+        retry, wait_s = self.peer.retry, outcome.retry_after_s
         if wait_s is None:
             wait_s = delay_s(retry, delivery.attempts + 1, self._random)
         last_at = delivery.created_at + timedelta(seconds=retry.give_up_after_s)

@@ -11,8 +11,8 @@ from gateway.file_modes import narrow
 from gateway.model import Settings
 from gateway.ports import ConfigurationError
 from gateway.spool import large, quarantine, segment
+from gateway.spool.folder import IDENTITY
 from gateway.spool.lock import NAME
-from gateway.spool.store import IDENTITY
 
 log = structlog.get_logger()
 

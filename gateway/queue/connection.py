@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ PAGES_BEFORE_CHECKPOINT = 4000
 """The write-ahead log goes into the database after about 16 MB: often enough for reads, seldom enough for commits."""
 LONGEST_LOOK_AWAY_S = 0.003
 """Less than bulk verbs pause between two transactions (`gateway.queue.verbs`)."""
+
+
+SIDE_FILES = ("", "-wal", "-shm")
+"""The database, its write-ahead log, the index of that."""
 
 
 class QueueBroken(GatewayError):
@@ -37,7 +41,7 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
     try:
         if not must_exist:
             path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE))  # SQLite itself would make it 0644
+            _make(path)
         flags = apsw.SQLITE_OPEN_READWRITE | (0 if must_exist else apsw.SQLITE_OPEN_CREATE)
         connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
     except (apsw.Error, OSError) as error:
@@ -58,6 +62,44 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """SQLite itself would make it 0644.
+
+    A file that is there is not opened: closing it again would end the locks that other connections of this process
+    hold on it, and another process might delete the write-ahead log.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
+
+
+class OpenedFiles:
+    """Which files a connection has open, so that one that was deleted or replaced is noticed: SQLite goes on to write
+    the old ones, which nobody will ever find again.
+
+    Made right after the connection has read: then all of them are there, until the last connection is closed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._files = [(name, _identity(name)) for name in (Path(f"{path}{end}") for end in SIDE_FILES)]
+
+    def moved(self) -> str:
+        """Which one is not there any more; empty when all are. Any thread."""
+        for path, opened in self._files:
+            found = _identity(path)
+            if found != opened:
+                return f"the queue's file {path} was {'replaced' if found else 'deleted'}"
+        return ""
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """None when it is not there, or nobody can say."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare(connection: apsw.Connection, busy_timeout_s: float) -> None:

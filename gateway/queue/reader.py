@@ -22,11 +22,14 @@ T = TypeVar("T")
 class IndexReader:
     """Reads what was committed; commits never wait for it, nor it for them (WAL).
 
-    `open_queue` is called once a thread, when it is first needed.
+    `open_queue` is called once a thread, when it is first needed. `moved` says why its file is not the gateway's own
+    any more, empty while it is: another file knows nothing of what the gateway holds, and would say that there is
+    nothing.
     """
 
-    def __init__(self, open_queue: Callable[[], Queue]) -> None:
+    def __init__(self, open_queue: Callable[[], Queue], moved: Callable[[], str] = lambda: "") -> None:
         self._open_queue = open_queue
+        self._moved = moved
         self._threads = concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="index-reader")
         self._here = threading.local()
         self._opened: list[Queue] = []
@@ -78,6 +81,8 @@ class IndexReader:
 
     def _queue(self) -> Queue:
         """This thread's."""
+        if problem := self._moved():
+            raise Temporary(f"the index cannot be read: {problem}")
         queue: Queue | None = getattr(self._here, "queue", None)
         if queue is None:
             queue = self._here.queue = self._open_queue()

@@ -29,7 +29,7 @@ from gateway.model import (
 )
 from gateway.ports import Accepted, DeliveryFilter, QueueDepth
 from gateway.queue import rows
-from gateway.queue.connection import PAGES_BEFORE_CHECKPOINT, connect, our_errors, single
+from gateway.queue.connection import PAGES_BEFORE_CHECKPOINT, OpenedFiles, connect, our_errors, single
 from gateway.queue.filters import select
 from gateway.queue.index import IndexTables
 from gateway.queue.rows import batch, microseconds, moment
@@ -91,6 +91,7 @@ class SQLiteQueue:
         self.path = Path(path)
         self._now = now
         self._connection = connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
+        self._files = OpenedFiles(self.path)
         self._is_synchronous_full = True
         self._log_pages = 0
         self._connection.set_wal_hook(self._log_grew)  # instead of SQLite's own: that one hides a failed sync
@@ -198,6 +199,10 @@ class SQLiteQueue:
             delivery_id=max(delivery_id, known.delivery_id),
             created_at=max(created_at, known.created_at),
         )
+
+    def moved(self) -> str:
+        """Why its path does not name what was opened any more; empty when it does. Any thread."""
+        return self._files.moved()
 
     def changes(self) -> int:
         """A number that differs after another connection wrote."""

@@ -8,9 +8,10 @@ import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gateway.ports import EncodedDataSet, PayloadLost, Temporary
+from gateway.ports import EncodedDataSet, GatewayError, PayloadLost
 from gateway.spool import record
-from gateway.spool.disk import Buffer, is_shortage
+from gateway.spool.disk import Buffer
+from gateway.spool.trouble import cannot_read, cut_short
 
 PAGES_KEPT_BYTES = 8 * 1024**2
 """Of a mapped file, touched in order; then its pages are given back, so that resident memory stays flat."""
@@ -20,6 +21,10 @@ CHECKED_BYTES = 1024**2
 
 
 def _nothing() -> None:
+    pass
+
+
+def _unreported(_: GatewayError) -> None:
     pass
 
 
@@ -56,10 +61,21 @@ class FileDataSet:
     """A part of a file: `view` maps it, `chunks` reads it in pieces. Closes the descriptor unless `on_close` does.
 
     With a `digest` the last chunk is given only when all of them have that SHA-256, or what its header's `checksum`
-    says (`gateway.spool.record`): what is sent on the way is not complete without it.
+    says (`gateway.spool.record`): what is sent on the way is not complete without it. `report` is told of each error
+    that is raised.
     """
 
-    __slots__ = ("_checksum", "_descriptor", "_digest", "_map", "_name", "_offset_bytes", "_on_close", "length_bytes")
+    __slots__ = (
+        "_checksum",
+        "_descriptor",
+        "_digest",
+        "_map",
+        "_name",
+        "_offset_bytes",
+        "_on_close",
+        "_report",
+        "length_bytes",
+    )
 
     def __init__(
         self,
@@ -69,8 +85,10 @@ class FileDataSet:
         name: str,
         on_close: Callable[[], None] | None = None,
         digest: bytes = b"",
+        report: Callable[[GatewayError], None] = _unreported,
     ) -> None:
         self._digest = digest
+        self._report = report
         self._checksum = 0
         self._descriptor = descriptor
         self._offset_bytes = offset_bytes
@@ -82,7 +100,7 @@ class FileDataSet:
     def view(self) -> memoryview:
         """All bytes, read-only, mapped.
 
-        Raises PayloadLost when the file is shorter than it was, or cannot be read; Temporary when not now.
+        Raises PayloadMissing when the file is shorter than it was; Temporary when it cannot be mapped now.
         """
         end_bytes = self._offset_bytes + self.length_bytes
         if self._map is None:
@@ -90,55 +108,60 @@ class FileDataSet:
                 return memoryview(b"")
             try:
                 self._map = mmap.mmap(self._descriptor, end_bytes, access=mmap.ACCESS_READ)
-            except (ValueError, OSError) as error:
-                if is_shortage(error):
-                    raise Temporary(f"payload {self._name}: cannot be mapped now: {error}") from error
-                raise PayloadLost(f"payload {self._name}: cannot be mapped: {error}; look at the disk") from error
+            except OSError as error:
+                raise self._reported(cannot_read(self._name, error)) from error
+            except ValueError as error:  # it ends before the payload does
+                missing_bytes = end_bytes - os.fstat(self._descriptor).st_size
+                raise self._reported(cut_short(self._name, missing_bytes)) from error
         return memoryview(self._map)[self._offset_bytes : end_bytes]
 
     def chunks(self, size_bytes: int) -> Iterator[bytes]:
         """Pieces read one after the other.
 
-        Raises PayloadLost when the file is shorter than it was, has changed, or cannot be read.
+        Raises PayloadLost when they have changed; PayloadMissing, Temporary when they cannot be read now.
         """
         done_bytes = 0
         found = record.Checksum()
         while done_bytes < self.length_bytes:
             wanted_bytes = min(size_bytes, self.length_bytes - done_bytes)
-            try:
-                chunk = os.pread(self._descriptor, wanted_bytes, self._offset_bytes + done_bytes)
-            except OSError as error:
-                raise PayloadLost(f"payload {self._name}: cannot be read: {error}; look at the disk") from error
+            chunk = self._read(wanted_bytes, done_bytes)
             if not chunk:
-                raise PayloadLost(
-                    f"payload {self._name}: {self.length_bytes - done_bytes} bytes are missing at its end"
-                )
+                raise self._reported(cut_short(self._name, self.length_bytes - done_bytes))
             done_bytes += len(chunk)
             if self._digest:
                 found.update(chunk)
                 if done_bytes == self.length_bytes and found.value() != self._checksum and not self._has_digest():
-                    raise PayloadLost(f"payload {self._name}: the stored bytes are changed; look at the disk")
+                    changed = PayloadLost(f"payload {self._name}: the stored bytes are changed; look at the disk")
+                    raise self._reported(changed)
             yield chunk
+
+    def _read(self, wanted_bytes: int, start_bytes: int) -> bytes:
+        """Raises Temporary."""
+        try:
+            return os.pread(self._descriptor, wanted_bytes, self._offset_bytes + start_bytes)
+        except OSError as error:
+            raise self._reported(cannot_read(self._name, error)) from error
+
+    def _reported(self, error: GatewayError) -> GatewayError:
+        self._report(error)
+        return error
 
     def expect(self, checksum: int) -> None:
         """What the header says; 0: nothing."""
         self._checksum = checksum
 
     def _has_digest(self) -> bool:
-        """Reads everything once more."""
+        """Reads everything once more. Raises Temporary."""
         found = hashlib.sha256()
         for start in range(0, self.length_bytes, CHECKED_BYTES):
             wanted_bytes = min(CHECKED_BYTES, self.length_bytes - start)
-            try:
-                found.update(os.pread(self._descriptor, wanted_bytes, self._offset_bytes + start))
-            except OSError:
-                return False
+            found.update(self._read(wanted_bytes, start))
         return found.digest() == self._digest
 
     def check(self) -> None:
         """Read all of it once, for whoever takes it by `view` and passes it on.
 
-        Raises PayloadLost when the bytes have not their digest any more, or cannot be read.
+        Raises PayloadLost when the bytes have not their digest any more; Temporary when they cannot be read now.
         """
         for _ in self.chunks(CHECKED_BYTES):
             pass

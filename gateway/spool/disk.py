@@ -27,8 +27,11 @@ def is_shortage(error: Exception) -> bool:
 class Disk(Protocol):
     """The calls that can run out of room or fail; all of them raise OSError."""
 
-    def create(self, path: Path) -> int:
-        """A new file for reading and writing; its descriptor. The name must not exist."""
+    def create(self, path: Path, folder: int | None = None) -> int:
+        """A new file for reading and writing; its descriptor. The name must not exist.
+
+        A relative path is looked up in the directory handle `folder`, where it is given.
+        """
         ...
 
     def pwritev(self, descriptor: int, buffers: Sequence[Buffer], offset_bytes: int) -> int: ...
@@ -39,22 +42,22 @@ class Disk(Protocol):
         """Cut a file; by its descriptor, or by its path."""
         ...
 
-    def unlink(self, path: Path) -> None: ...
+    def unlink(self, path: Path, folder: int | None = None) -> None: ...
 
-    def sync_folder(self, path: Path) -> None:
-        """Make the names in a folder durable."""
+    def sync_folder(self, path: Path | int) -> None:
+        """Make the names in a folder durable; by its path or its handle."""
         ...
 
-    def free_bytes(self, path: Path) -> int:
-        """What an ordinary user may still write on the file system of `path`."""
+    def free_bytes(self, path: Path | int) -> int:
+        """What an ordinary user may still write on the file system of `path`, or of a handle."""
         ...
 
 
 class LocalDisk:
     """The real thing. Payloads are patient data: nobody else may read them."""
 
-    def create(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
+    def create(self, path: Path, folder: int | None = None) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE, dir_fd=folder)
 
     def pwritev(self, descriptor: int, buffers: Sequence[Buffer], offset_bytes: int) -> int:
         return os.pwritev(descriptor, buffers, offset_bytes)
@@ -65,17 +68,20 @@ class LocalDisk:
     def truncate(self, file: int | Path, size_bytes: int) -> None:
         os.truncate(file, size_bytes)
 
-    def unlink(self, path: Path) -> None:
-        path.unlink()
+    def unlink(self, path: Path, folder: int | None = None) -> None:
+        os.unlink(path, dir_fd=folder)
 
-    def sync_folder(self, path: Path) -> None:
+    def sync_folder(self, path: Path | int) -> None:
+        if isinstance(path, int):
+            os.fsync(path)
+            return
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
-    def free_bytes(self, path: Path) -> int:
+    def free_bytes(self, path: Path | int) -> int:
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 import structlog
 
 from gateway.ports import Meter, Queue, Temporary
+from gateway.spool.recovery import number
+from gateway.spool.redo import NOWHERE, Position
 from gateway.spool.store import SpoolStore
 
 log = structlog.get_logger()
@@ -22,6 +24,9 @@ SWEEP_S = 10.0
 
 FORGET_AT_ONCE = 200
 """Instances forgotten in one group, so that those who wait for a commit do not wait for the broom."""
+
+CLOCK_STEP_S = 600.0
+"""The wall clock ran this much further than the monotonic one between two rounds: it was set, and ages are not true."""
 
 MAKE_ROOM_AT_ONCE = 1000
 """Instances that are kept for queries alone and are given up in one round when room is low, the oldest first."""
@@ -62,22 +67,45 @@ class Housekeeping:
         self._monotonic = monotonic
         self._meter = meter
         self._changes: int | None = None
+        self._position = NOWHERE
+        self._clocks = (now(), monotonic())
+        self._ages_true_at_s: dict[str, float] = {}
+        """What has a retention → monotonic time from when on ages by the wall clock are believed again."""
 
     async def run(self, poll_s: float, sweep_s: float) -> None:
         """For ever. What is short or held by others is tried again the next time; anything else is raised."""
         sweep_at_s = self._monotonic()
         while True:
             try:
-                await self.look_for_changes()
-                is_low = self._store.room.is_low
-                self._meter.set("gateway_spool_free_bytes", self._store.room.free_bytes)
-                forgotten = await self.forget(is_low=is_low)
-                if self._monotonic() >= sweep_at_s or (is_low and forgotten):
-                    await self.sweep(is_low=is_low)
-                    sweep_at_s = self._monotonic() + sweep_s
+                if await self.is_in_place():
+                    await self.look_for_changes()
+                    is_low = self._store.room.is_low
+                    self._meter.set("gateway_spool_free_bytes", self._store.room.free_bytes)
+                    forgotten = await self.forget(is_low=is_low)
+                    if self._monotonic() >= sweep_at_s or (is_low and forgotten):
+                        await self.sweep(is_low=is_low)
+                        sweep_at_s = self._monotonic() + sweep_s
             except (Temporary, OSError) as error:
                 log.warning("spool.housekeeping_failed", error=str(error))
             await asyncio.sleep(poll_s)
+
+    async def is_in_place(self) -> bool:
+        """False while spool or queue are not what was opened at the start; then nothing may be deleted."""
+        return not await self._read(lambda _: self._store.presence.look())
+
+    def _moment(self) -> datetime:
+        """Now, by the wall clock. One that was set ahead makes everything look old; nothing is deleted for that."""
+        (wall, monotonic_s), self._clocks = self._clocks, (self._now(), self._monotonic())
+        ahead_s = (self._clocks[0] - wall).total_seconds() - (self._clocks[1] - monotonic_s)
+        if ahead_s < CLOCK_STEP_S:
+            return self._clocks[0]
+        kept_s = {"instances": max(self._retention_s, self._keep_s()), "quarantine": self._store.quarantine_retention_s}
+        self._ages_true_at_s = {what: self._clocks[1] + seconds for what, seconds in kept_s.items()}
+        log.error("spool.clock_was_set_ahead", seconds=round(ahead_s), consequence="retention begins anew")
+        return self._clocks[0]
+
+    def _is_age_true(self, what: str) -> bool:
+        return self._monotonic() >= self._ages_true_at_s.get(what, float("-inf"))
 
     async def look_for_changes(self) -> None:
         """Tell when another process wrote; its own commits the committer's connection does not count."""
@@ -89,7 +117,9 @@ class Housekeeping:
     async def forget(self, *, is_low: bool) -> int:
         """Delete instances whose retention is over; how many. When room is low all that owe nothing go, and of those
         that are kept for queries a part, so that no more of them goes than is needed."""
-        now = self._now()
+        now = self._moment()
+        if not (is_low or self._is_age_true("instances")):
+            return 0
         before = now - timedelta(seconds=0.0 if is_low else self._retention_s)
         kept_s = self._keep_s()
         indexed_before = before if kept_s <= self._retention_s else now - timedelta(seconds=kept_s)
@@ -112,9 +142,27 @@ class Housekeeping:
         """Delete files that nothing names; how many. When room is low the active segment ends, so that it can go."""
         if is_low:
             await self._call(lambda deliveries: self._store.retire())
+        now = self._moment()
+        if self._is_age_true("quarantine"):
+            await self._read(lambda _: self._store.empty_quarantine(now))
         candidates = await self._read(lambda _: self._store.candidates())
         if not candidates:
             return 0
         # A segment also holds what the queue was told without a sync: nothing goes before the queue's own is done.
         await self._call(lambda deliveries: deliveries.settle_on_disk())
-        return await self._read(lambda reader: self._store.sweep(candidates, reader.payload_names()))
+        return await self._read(lambda reader: self._sweep(candidates, reader))
+
+    def _sweep(self, candidates: Sequence[str], reader: Queue) -> int:
+        """Asked of a queue that is behind what it said before, another file was written over the database: what that
+        one does not name is not garbage.
+        """
+        position = Position(*reader.known_up_to())
+        if _order(position) < _order(self._position):
+            self._store.presence.fail("another database was written over the queue's file: it is older than before")
+            return 0
+        self._position = position
+        return self._store.sweep(candidates, reader.payload_names())
+
+
+def _order(position: Position) -> tuple[int, int]:
+    return (number(position.name) if position.name else 0), position.end_bytes

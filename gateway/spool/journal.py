@@ -15,6 +15,7 @@ import structlog
 
 from gateway.model import Delivery, DeliveryState, Instance, Limits, PayloadRef, Route, Settlement, Spool
 from gateway.ports import (
+    ConfigurationError,
     DataSetReceiver,
     EncodedDataSet,
     GatewayError,
@@ -61,7 +62,8 @@ class GroupCommitJournal:
 
     `queue_factory` opens the queue; it is called once in the committer thread and once for reading. `keep_s`
     says how long instances in the index stay at least; it may change with the configuration. `identify` reads which
-    object an encoded data set is, for those whose note is damaged.
+    object an encoded data set is, for those whose note is damaged. `queue_lock_gone` says why the lock beside the queue
+    holds nobody off any more; empty while it does.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class GroupCommitJournal:
         sweep_s: float = SWEEP_S,
         keep_s: Callable[[], float] = lambda: 0.0,
         identify: Identify = nobody_knows,
+        queue_lock_gone: Callable[[], str] = lambda: "",
     ) -> None:
         self._spool = spool
         self._queue_factory = queue_factory
@@ -94,6 +97,8 @@ class GroupCommitJournal:
         self._sweep_s = sweep_s
         self._keep_s = keep_s
         self._identify = identify
+        self._queue_lock_gone = queue_lock_gone
+        self._moved_queue: Callable[[], str] = lambda: ""
         self._listeners: list[Callable[[str], None]] = []
         self._operator_listeners: list[Callable[[str], None]] = []
         self._problem = "not started"
@@ -113,7 +118,9 @@ class GroupCommitJournal:
         self._digesting = concurrent.futures.ThreadPoolExecutor(DIGESTERS, thread_name_prefix="spool-digest")
         self._reading = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
         try:
-            self._store = SpoolStore(self._spool, disk=self._disk, monotonic=self._monotonic, workers=self._workers)
+            self._store = SpoolStore(
+                self._spool, disk=self._disk, monotonic=self._monotonic, workers=self._workers, meter=self._meter
+            )
         except BaseException:
             self._stop_threads()
             raise
@@ -178,10 +185,22 @@ class GroupCommitJournal:
                 deliveries.expire_leases()
             tell_again(self._store, deliveries, identify=self._identify)
             self._store.recover(deliveries.payload_names(), Position(*deliveries.known_up_to()))
+            self._watch(deliveries)
         except BaseException:
             deliveries.close()
             raise
         return deliveries
+
+    def _watch(self, deliveries: Queue) -> None:
+        """From here on; what was found until now must be of the spool that is there now.
+
+        Raises ConfigurationError when it is not.
+        """
+        self._moved_queue = deliveries.moved
+        self._store.presence.add(deliveries.moved, is_quick=True)
+        self._store.presence.add(self._queue_lock_gone, is_quick=False)
+        if problem := self._store.presence.look():
+            raise ConfigurationError(f"spool {self._spool.path}: while the gateway was starting, {problem}")
 
     async def close(self) -> None:
         """Commit what waits, then give the spool back. Later calls raise JournalClosed."""
@@ -206,6 +225,14 @@ class GroupCommitJournal:
         """Empty when commits go on; else what is wrong."""
         return self._problem
 
+    def refusal(self) -> str:
+        """Why no objects are taken though the journal works; empty when they are."""
+        return self._store.presence.problem if self._problem == "" else ""
+
+    def moved_queue(self) -> str:
+        """Why the queue's file is not the one that was opened at the start; empty when it is. Any thread."""
+        return self._moved_queue()
+
     async def failed(self) -> None:
         """Wait until the journal breaks, and raise why: the process must end then, nothing more can be promised.
 
@@ -218,6 +245,7 @@ class GroupCommitJournal:
     def receiver(self) -> DataSetReceiver:
         """For one incoming data set. Raises SpoolFull below `min_free`."""
         self._check()
+        self._store.presence.check()
         self._store.room.check()
         return Receiver(self._reception)
 
@@ -230,6 +258,7 @@ class GroupCommitJournal:
     ) -> Instance:
         """Return only when payload, instance and deliveries are on disk. Raises SpoolFull."""
         self._check()
+        self._store.presence.check()
         self._store.room.check()
         file, pieces, size_bytes = await self._payload(body, edited)
         request = Acceptance(

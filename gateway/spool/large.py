@@ -6,13 +6,13 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from gateway.model import PayloadRef
 from gateway.ports import SpoolFull
 from gateway.spool import record
 from gateway.spool.body import FileDataSet
 from gateway.spool.disk import Buffer, Disk, write_all
+from gateway.spool.folder import SpoolFolder
 
 FOLDER = "large"
 SUFFIX = ".obj"
@@ -27,13 +27,13 @@ class LargeFile:
     Writing calls come from one thread at a time; holders are counted on the event loop alone.
     """
 
-    def __init__(self, root: Path, number: int, disk: Disk, on_gone: Callable[[LargeFile], None]) -> None:
+    def __init__(self, spool: SpoolFolder, number: int, disk: Disk, on_gone: Callable[[LargeFile], None]) -> None:
         self.name = f"{FOLDER}/{number:016d}{SUFFIX}"
         self.length_bytes = 0
         self.is_adopted = False
         """True once a committed row names it."""
         self.error: SpoolFull | None = None
-        self._path = root / self.name
+        self._spool = spool
         self._disk = disk
         self._on_gone = on_gone
         self._descriptor = -1
@@ -69,10 +69,10 @@ class LargeFile:
             return
         try:
             if self._descriptor < 0:
-                self._descriptor = self._disk.create(self._path)
+                self._descriptor = self._spool.create(self.name, self._disk)
             write_all(self._disk, self._descriptor, buffers, record.HEADER_BYTES + self.length_bytes)
         except OSError as error:
-            self.error = SpoolFull(f"spool file {self._path}: {error}")
+            self.error = SpoolFull(f"spool file {self.name}: {error}")
             return
         self.length_bytes += sum(map(len, buffers))
 
@@ -88,7 +88,7 @@ class LargeFile:
         try:
             self._disk.fdatasync(self._descriptor)
         except OSError as error:  # the pages may be gone though they look clean: this file is lost
-            self.error = SpoolFull(f"spool file {self._path}: {error}")
+            self.error = SpoolFull(f"spool file {self.name}: {error}")
 
     def seal(self, transfer_syntax_uid: str) -> PayloadRef:
         """Write the header and make all of it durable, its name too. In a worker thread.
@@ -105,12 +105,19 @@ class LargeFile:
                 header = record.pack(self.length_bytes, digest, transfer_syntax_uid, checksum=checksum)
                 write_all(self._disk, self._descriptor, [header], 0)
                 self._disk.fdatasync(self._descriptor)
-                self._disk.sync_folder(self._path.parent)
+                self._spool.sync(FOLDER, self._disk)
+                if not self._spool.is_still(self.name, self._descriptor):
+                    self.error = SpoolFull(f"spool file {self.name}: it was deleted or replaced while it was written")
             except OSError as error:
-                self.error = SpoolFull(f"spool file {self._path}: {error}")
+                self.error = SpoolFull(f"spool file {self.name}: {error}")
         if self.error is not None:
             raise self.error
         return PayloadRef(self.name, record.HEADER_BYTES, self.length_bytes, digest)
+
+    @property
+    def inode(self) -> int:
+        """Of the file that was made."""
+        return os.fstat(self._descriptor).st_ino
 
     # --- holding ------------------------------------------------------------------------------------------------
 
@@ -132,11 +139,12 @@ class LargeFile:
         """Close, and delete unless adopted. In a worker thread: deleting a gigabyte takes its time."""
         if self._descriptor < 0:
             return
+        if not self.is_adopted:
+            with contextlib.suppress(OSError):  # the next start sets aside what no row names
+                if self._spool.is_still(self.name, self._descriptor):
+                    self._spool.unlink(self.name, self._disk)
         os.close(self._descriptor)
         self._descriptor = -1
-        if not self.is_adopted:
-            with contextlib.suppress(OSError):  # the next start deletes what no row names
-                self._disk.unlink(self._path)
 
 
 class ReceivedFile(FileDataSet):

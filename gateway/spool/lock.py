@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import stat
 from pathlib import Path
 
 from gateway.file_modes import FILE, FOLDER
@@ -11,43 +13,93 @@ from gateway.ports import ConfigurationError
 
 NAME = "gateway.lock"
 
+_CONTENT = re.compile(rb"\d*\n?")
+_LONGEST_BYTES = 32
+
 
 class FileLock:
     """Held from construction to `release`, or to the end of the process however it ends.
 
-    Raises ConfigurationError, naming the process that holds it.
+    `folder` is the handle of the directory that a relative `path` is looked up in.
+
+    Raises ConfigurationError, naming the process that holds it, or when the file is no lock of a gateway.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
-        kind = what.partition(" ")[0]
-        try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE)
-        except OSError as error:
-            raise ConfigurationError(f"{what}: cannot be written: {error}") from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
-        except BlockingIOError:
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._descriptor)
-            raise ConfigurationError(
-                f"{what}: another gateway uses it (process {holder}); stop that one, or name another {kind}"
-            ) from None
-        except OSError as error:
-            os.close(self._descriptor)
-            raise ConfigurationError(f"{what}: cannot be locked: {error}") from error
+    def __init__(self, path: Path, what: str, folder: int | None = None) -> None:
+        self._path = path
+        self._folder = folder
+        self._what = what
+        self._descriptor = self._take(os.O_CREAT)
 
     def release(self) -> None:
         """Let the next one in."""
         os.close(self._descriptor)
 
+    def gone(self) -> str:
+        """Why others could take the lock though it is held; empty when they cannot."""
+        try:
+            here = os.stat(self._path, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return f"the lock file {self._path.name} was deleted"
+        except OSError as error:
+            return f"the lock file {self._path.name} cannot be read ({error.strerror})"
+        if not os.path.samestat(here, os.fstat(self._descriptor)):
+            return f"the lock file {self._path.name} was replaced"
+        return ""
+
+    def renew(self) -> bool:
+        """Make a lock file that was deleted again, and hold it; False when somebody else was first."""
+        try:
+            descriptor = self._take(os.O_CREAT | os.O_EXCL)
+        except ConfigurationError:
+            return False
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        return True
+
+    def _take(self, how: int) -> int:
+        kind = self._what.partition(" ")[0]
+        try:
+            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | how
+            descriptor = os.open(self._path, flags, FILE, dir_fd=self._folder)
+        except OSError as error:
+            raise ConfigurationError(f"{self._what}: cannot be written: {error}") from error
+        try:
+            self._check_is_lock(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError:
+            holder = os.pread(descriptor, _LONGEST_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise ConfigurationError(
+                f"{self._what}: another gateway uses it (process {holder}); stop that one, or name another {kind}"
+            ) from None
+        except OSError as error:
+            os.close(descriptor)
+            raise ConfigurationError(f"{self._what}: cannot be locked: {error}") from error
+        except ConfigurationError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _check_is_lock(self, descriptor: int) -> None:
+        """A file of somebody else's that has this name by chance is not emptied."""
+        found = os.fstat(descriptor)
+        content = os.pread(descriptor, _LONGEST_BYTES + 1, 0) if stat.S_ISREG(found.st_mode) else b"?"
+        if not _CONTENT.fullmatch(content):
+            raise ConfigurationError(
+                f"{self._what}: {self._path} is not the lock file of a gateway; move it away, or name another "
+                f"{self._what.partition(' ')[0]}"
+            )
+
 
 class SpoolLock(FileLock):
-    """Of a spool folder."""
+    """Of a spool folder, given by its path and, where it is open already, by its handle."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / NAME, f"spool {folder}")
+    def __init__(self, root: Path, folder: int | None = None) -> None:
+        path = root / NAME if folder is None else Path(NAME)
+        super().__init__(path, f"spool {root}", folder)
 
 
 class QueueLock(FileLock):

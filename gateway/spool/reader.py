@@ -3,47 +3,56 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.model import PayloadRef
-from gateway.ports import EncodedDataSet, PayloadLost, Temporary
+from gateway.ports import EncodedDataSet, GatewayError
 from gateway.spool import record
 from gateway.spool.body import FileDataSet, InMemoryDataSet
-from gateway.spool.disk import is_shortage
 from gateway.spool.segment import SegmentReader, check
+from gateway.spool.trouble import cannot_read, cut_short
 
 
 class PayloadReader:
-    """Opens payloads of the spool folder `root`. Any thread; writes nothing."""
+    """Opens payloads of the spool folder `root`, or by `open_file`, which gives a descriptor for a name. Any thread;
+    writes nothing. `report` is told of each error of a large file that shows while it is read.
+    """
 
-    def __init__(self, root: Path, large_object_bytes: int) -> None:
-        self.root = root
+    def __init__(
+        self,
+        root: Path,
+        large_object_bytes: int,
+        open_file: Callable[[str], int] | None = None,
+        report: Callable[[GatewayError], None] = lambda _: None,
+    ) -> None:
+        self._report = report
         self._large_object_bytes = large_object_bytes
-        self._segments = SegmentReader(root)
+        self._open_file = open_file or (lambda name: os.open(root / name, os.O_RDONLY | os.O_CLOEXEC))
+        self._segments = SegmentReader(root, self._open_file)
 
     def open(self, ref: PayloadRef) -> EncodedDataSet:
         """The stored bytes, checked by their digest: small ones in memory, now; large ones as a file, in `chunks`.
 
-        Raises PayloadLost, or Temporary when they cannot be read now.
+        Raises PayloadLost when they are damaged; PayloadMissing, Temporary when they cannot be read now.
         """
         if ref.length_bytes <= self._large_object_bytes:
             return InMemoryDataSet([self._segments.read(ref)])
         try:
-            descriptor = os.open(self.root / ref.name, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = self._open_file(ref.name)
         except OSError as error:
-            if is_shortage(error):
-                raise Temporary(f"payload {ref.name}: cannot be read now: {error}") from error
-            raise PayloadLost(f"payload {ref.name}: {error}; restore it, or discard it") from error
-        body = FileDataSet(descriptor, ref.offset_bytes, ref.length_bytes, ref.name, digest=ref.digest)
+            raise cannot_read(ref.name, error) from error
+        body = FileDataSet(descriptor, ref.offset_bytes, ref.length_bytes, ref.name, None, ref.digest, self._report)
         try:
+            missing_bytes = ref.offset_bytes + ref.length_bytes - os.fstat(descriptor).st_size
+            if missing_bytes > 0:
+                raise cut_short(ref.name, missing_bytes)
             header = os.pread(descriptor, record.HEADER_BYTES, ref.offset_bytes - record.HEADER_BYTES)
             body.expect(check(ref, header).checksum)
-            if os.fstat(descriptor).st_size < ref.offset_bytes + ref.length_bytes:
-                raise PayloadLost(f"payload {ref.name}: bytes are missing at its end; look at the disk")
         except OSError as error:
             body.close()
-            raise PayloadLost(f"payload {ref.name}: {error}; look at the disk") from error
-        except PayloadLost:
+            raise cannot_read(ref.name, error) from error
+        except GatewayError:
             body.close()
             raise
         return body

@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 import structlog
 
 from gateway.model import AssociationFacts, DeliveryState, Identifiers, Instance, PayloadRef, Route
-from gateway.ports import GatewayError, PayloadLost, Queue, Temporary
+from gateway.ports import GatewayError, PayloadLost, PayloadMissing, PayloadUnreadable, Queue
 from gateway.spool import large, survey
-from gateway.spool.disk import is_shortage
 from gateway.spool.record import Record
 from gateway.spool.recovery import payload_files
 from gateway.spool.redo import Position
@@ -260,9 +259,10 @@ class _Retelling:
         except PayloadLost as error:
             self._lose(instance, str(error))
             return False
-        except Temporary as error:
-            if error.__cause__ is None or not isinstance(error.__cause__, OSError) or is_shortage(error.__cause__):
-                raise
+        except PayloadUnreadable as error:
+            if isinstance(error, PayloadMissing) and self._choose is not everything:
+                self._lose(instance, str(error))  # from the very first segment on: most of it was delivered and deleted
+                return False
             log.error("spool.payload_not_readable", sop_instance_uid=instance.sop_instance_uid, error=str(error))
         return True
 

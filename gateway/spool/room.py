@@ -18,8 +18,17 @@ LOW_FACTOR = 1.25
 class Room:
     """Free space of the spool's file system against `min_free`; looks at most once a second."""
 
-    def __init__(self, path: Path, min_free_bytes: int, disk: Disk, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        min_free_bytes: int,
+        disk: Disk,
+        monotonic: Callable[[], float],
+        handle: Callable[[], int] | None = None,
+    ) -> None:
+        """`handle` gives that of the folder that is open; without it the folder is found by its path."""
         self._path = path
+        self._handle = handle
         self._min_free_bytes = min_free_bytes
         self._disk = disk
         self._monotonic = monotonic
@@ -31,7 +40,7 @@ class Room:
         """Free space, about a second old at most."""
         now_s = self._monotonic()
         if now_s - self._looked_at_s >= FRESH_S:
-            self._free_bytes = self._disk.free_bytes(self._path)
+            self._free_bytes = self._disk.free_bytes(self._path if self._handle is None else self._handle())
             self._looked_at_s = now_s
         return self._free_bytes
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.model import PayloadRef
-from gateway.ports import PayloadLost, Temporary
+from gateway.ports import PayloadLost
 from gateway.spool import record
-from gateway.spool.disk import Buffer, Disk, is_shortage, write_all
+from gateway.spool.disk import Buffer, Disk, write_all
+from gateway.spool.folder import SpoolFolder
+from gateway.spool.trouble import cannot_read, cut_short
 
 FOLDER = "segments"
 SUFFIX = ".seg"
@@ -53,7 +55,7 @@ class Segment:
     Behind its records it may have zeros, which are no record; `close` takes them away, or after a crash the next start.
     """
 
-    def __init__(self, root: Path, name: str, disk: Disk, limit_bytes: int = 0, seed: int = 0) -> None:
+    def __init__(self, spool: SpoolFolder, name: str, disk: Disk, limit_bytes: int = 0, seed: int = 0) -> None:
         """Nothing is written ahead beyond `limit_bytes`. `seed`: see `gateway.spool.record`."""
         self.name = name
         self._seed = seed
@@ -65,14 +67,24 @@ class Segment:
         """The length of the file."""
         self._limit_bytes = limit_bytes
         self._disk = disk
-        path = root / name
-        self._descriptor = disk.create(path)
+        self._spool = spool
+        self._descriptor = spool.create(name, disk)
         try:
-            disk.sync_folder(path.parent)
+            spool.sync(FOLDER, disk)
         except OSError:
             self.close()
-            disk.unlink(path)
+            spool.unlink(name, disk)
             raise
+
+    @property
+    def is_there(self) -> bool:
+        """True while its name stands for the file that is written. Raises OSError."""
+        return self._spool.is_still(self.name, self._descriptor)
+
+    @property
+    def inode(self) -> int:
+        """Of its file."""
+        return os.fstat(self._descriptor).st_ino
 
     def append(
         self, payloads: Sequence[Payload], redo: Callable[[Sequence[PayloadRef]], bytes] | None = None
@@ -156,34 +168,35 @@ def segment_name(number: int) -> str:
 class _OpenFile:
     """A descriptor that is closed when nobody reads with it any more."""
 
-    def __init__(self, path: Path) -> None:
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
 
     def __del__(self) -> None:
-        if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
+        os.close(self.descriptor)
 
 
 class SegmentReader:
-    """Reads payloads into memory; the last used files stay open. Any thread."""
+    """Reads payloads into memory; the last used files stay open. Any thread.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    `open_file` gives a descriptor for a name; without it the spool folder is found by its path `root`.
+    """
+
+    def __init__(self, root: Path, open_file: Callable[[str], int] | None = None) -> None:
+        self._open_file = open_file or (lambda name: os.open(root / name, os.O_RDONLY | os.O_CLOEXEC))
         self._files: OrderedDict[str, _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, ref: PayloadRef) -> memoryview:
-        """The bytes, checked against header and digest. Raises PayloadLost; Temporary when they cannot be read now."""
+        """The bytes, checked against header and digest.
+
+        Raises PayloadLost when they are damaged; PayloadMissing, Temporary when they cannot be read now.
+        """
         start_bytes = ref.offset_bytes - record.HEADER_BYTES
         try:
             file = self._file(ref.name)
             stored = os.pread(file.descriptor, record.HEADER_BYTES + ref.length_bytes, start_bytes)
         except OSError as error:
-            if is_shortage(error):
-                raise Temporary(f"payload {ref.name} at {ref.offset_bytes}: cannot be read now: {error}") from error
-            raise PayloadLost(
-                f"payload {ref.name} at {ref.offset_bytes}: {error}; restore it, or discard it"
-            ) from error
+            raise cannot_read(ref.name, error) from error
         return _checked(ref, stored)
 
     def read_cached(self, ref: PayloadRef) -> memoryview | None:
@@ -209,7 +222,7 @@ class SegmentReader:
         with self._lock:
             file = self._files.get(name)
             if file is None:
-                file = self._files[name] = _OpenFile(self._root / name)
+                file = self._files[name] = _OpenFile(self._open_file(name))
                 if len(self._files) > OPEN_FILES:
                     self._files.popitem(last=False)
             else:
@@ -218,15 +231,18 @@ class SegmentReader:
 
 
 def _checked(ref: PayloadRef, stored: Buffer) -> memoryview:
-    """The payload behind its header. Raises PayloadLost."""
+    """The payload behind its header. Raises PayloadLost, PayloadMissing."""
+    missing_bytes = record.HEADER_BYTES + ref.length_bytes - len(stored)
+    if missing_bytes:
+        raise cut_short(ref.name, missing_bytes)
     whole = memoryview(stored).toreadonly()
     payload = whole[record.HEADER_BYTES :]
     found = record.unpack(bytes(whole[: record.HEADER_BYTES]), 0, None)
     is_its_header = found is not None and (found.length_bytes, found.digest) == (ref.length_bytes, ref.digest)
     checksum = found.checksum if found is not None and is_its_header else 0
-    if len(payload) != ref.length_bytes or not _is_unchanged(payload, checksum, ref.digest):
+    if not _is_unchanged(payload, checksum, ref.digest):
         raise PayloadLost(
-            f"payload {ref.name} at {ref.offset_bytes}: the stored bytes are cut short, changed or another object's; "
+            f"payload {ref.name} at {ref.offset_bytes}: the stored bytes are changed or another object's; "
             "look at the disk, then discard what is lost"
         )
     return payload

@@ -5,7 +5,11 @@ gateway.lock                  held while a gateway runs
 spool.id                      identity; the queue keeps the same
 segments/00000001.seg …       many small payloads each, append-only
 large/0000000000000001.obj …  one large payload each
+quarantine/…                  what nothing names, and copies of what is damaged, see `gateway.spool.quarantine`
 ```
+
+Files are made, read and deleted by the handles of the folders that were opened at the start (`gateway.spool.folder`);
+nothing is written or deleted while the path names another folder (`gateway.spool.presence`).
 """
 
 from __future__ import annotations
@@ -15,27 +19,43 @@ import contextlib
 import errno
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
-from gateway.file_modes import FOLDER
 from gateway.model import PayloadRef, Spool
-from gateway.ports import ConfigurationError, EncodedDataSet, PayloadLost, SpoolFull, Temporary
+from gateway.ports import (
+    EncodedDataSet,
+    GatewayError,
+    Meter,
+    NoMeter,
+    PayloadLost,
+    PayloadMissing,
+    SpoolFull,
+    Temporary,
+)
 from gateway.spool import large, quarantine, record, segment
 from gateway.spool.disk import Disk
+from gateway.spool.folder import SpoolFolder
 from gateway.spool.large import LargeFile
 from gateway.spool.lock import SpoolLock
+from gateway.spool.presence import Presence
 from gateway.spool.reader import PayloadReader
-from gateway.spool.recovery import Recovered, check_pair, number, payload_files, recover
+from gateway.spool.recovery import OURS, Recovered, check_pair, number, payload_files, recover
 from gateway.spool.redo import NOWHERE, Position
 from gateway.spool.room import Room
 from gateway.spool.segment import Payload, Segment, segment_name
 
 log = structlog.get_logger()
 
-IDENTITY = "spool.id"
+READ_FAILURES = "gateway_payload_read_failures_total"
+
+LOG_AGAIN_S = 60.0
+"""One file that cannot be read is logged once in this time, however many payloads of it are asked for."""
+
+LOGGED_FILES = 256
 
 
 class SpoolStore:
@@ -48,26 +68,38 @@ class SpoolStore:
     """
 
     def __init__(
-        self, spool: Spool, *, disk: Disk, monotonic: Callable[[], float], workers: concurrent.futures.Executor
+        self,
+        spool: Spool,
+        *,
+        disk: Disk,
+        monotonic: Callable[[], float],
+        workers: concurrent.futures.Executor,
+        meter: Meter = NoMeter(),  # noqa: B008 - measures nothing, keeps nothing
     ) -> None:
         self.root = Path(spool.path)
         self._spool = spool
         self._disk = disk
         self._workers = workers
+        self._monotonic = monotonic
+        self._meter = meter
+        self._folder = SpoolFolder(self.root)
         try:
-            for folder in (self.root, self.root / segment.FOLDER, self.root / large.FOLDER):
-                folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"spool {self.root}: cannot be made: {error}") from error
-        self._lock = SpoolLock(self.root)
-        self.room = Room(self.root, spool.min_free_bytes, disk, monotonic)
-        self._reader = PayloadReader(self.root, spool.large_object_bytes)
+            self._lock = SpoolLock(self.root, self._folder.handle)
+        except BaseException:
+            self._folder.close()
+            raise
+        self.presence = Presence(str(self.root), meter)
+        self.room = Room(self.root, spool.min_free_bytes, disk, monotonic, lambda: self._folder.handle)
+        self._reader = PayloadReader(self.root, spool.large_object_bytes, self._folder.open, self._report)
+        self._logged_at_s: dict[str, float] = {}
+        self._ours: dict[str, int] = {}
+        """Payload files that the queue named at the start, or that were made since → inode: what may be deleted."""
         self._active: Segment | None = None
         self._active_name = ""
         self._end = NOWHERE
         self.is_doubtful = False
         """True when bytes of an `append` that failed may be on the disk all the same."""
-        self.seed = record.seed_of(self._identity())
+        self.seed = record.seed_of(self._folder.read_identity())
         self._segment_numbers = itertools.count(1)
         self._file_numbers = itertools.count(1)
         self._arriving: set[str] = set()
@@ -78,6 +110,7 @@ class SpoolStore:
         self.retire()
         self._reader.close()
         self._lock.release()
+        self._folder.close()
 
     # --- starting -----------------------------------------------------------------------------------------------
 
@@ -86,44 +119,46 @@ class SpoolStore:
 
         Raises ConfigurationError when queue and spool do not belong together.
         """
-        path = self.root / IDENTITY
-        spool_id = self._identity()
-        has_payloads = any(True for _ in payload_files(self.root))
+        spool_id = self._folder.read_identity()
+        has_payloads = any(self._payload_files())
         check_pair(self.root, spool_id, queue_spool_id, has_payloads=has_payloads, has_rows=bool(named))
-        if spool_id:
-            return spool_id
-        draft = path.with_suffix(".new")
-        with draft.open("w", encoding="ascii") as file:
-            file.write(f"{new_id}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        self._disk.sync_folder(self.root)
-        self.seed = record.seed_of(new_id)
-        return new_id
+        if not spool_id:
+            self._folder.write_identity(new_id, self._disk)
+            spool_id = new_id
+            self.seed = record.seed_of(new_id)
+        self.presence.add(self._folder.moved, is_quick=True)
+        self.presence.add(self._lock_gone, lambda: self._folder.unfit(spool_id), is_quick=False)
+        return spool_id
 
-    def _identity(self) -> str:
-        """Empty when the folder has none yet."""
-        path = self.root / IDENTITY
-        return path.read_text(encoding="ascii", errors="replace").strip() if path.exists() else ""
+    def _lock_gone(self) -> str:
+        """A lock file that was deleted is logged once, and then made again."""
+        gone = self._lock.gone()
+        if gone and gone == self.presence.problem and self._lock.renew():
+            return ""
+        return gone
 
     def keep_copy(self, name: str, start_bytes: int, end_bytes: int, reason: str) -> str:
         """Copy a part of a file into the quarantine folder; the copy's name. Raises OSError."""
-        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            return quarantine.keep_copy(folder, name, start_bytes, end_bytes, reason)
-        finally:
-            os.close(folder)
+        return quarantine.keep_copy(self._folder.handle, name, start_bytes, end_bytes, reason, meter=self._meter)
 
     def recover(self, named: Mapping[str, int], position: Position = NOWHERE) -> Recovered:
         """Compare the folder with what the queue names (name → end of its last payload); cut what was written ahead.
 
         New segments get numbers behind `position`, so that a later start finds theirs behind it.
         """
-        recovered = recover(self.root, named, self._disk, self.seed)
-        self._segment_numbers = itertools.count(_after([*named, position.name], self.root, segment.FOLDER))
-        self._file_numbers = itertools.count(_after(named, self.root, large.FOLDER))
+        root = self._folder.path
+        recovered = recover(root, named, self._disk, self.seed)
+        self._segment_numbers = itertools.count(_after([*named, position.name], root, segment.FOLDER))
+        self._file_numbers = itertools.count(_after(named, root, large.FOLDER))
+        self._ours.update((name, inode) for name, inode in self._payload_files() if name in named)
         return recovered
+
+    def _payload_files(self) -> Iterator[tuple[str, int]]:
+        """Name and inode of each file that has a name of ours. Raises OSError."""
+        for folder, pattern in OURS.items():
+            for base, inode in self._folder.files(folder):
+                if pattern.fullmatch(base):
+                    yield f"{folder}/{base}", inode
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -135,6 +170,7 @@ class SpoolStore:
         Raises SpoolFull; then none of them was kept. Where `is_doubtful` is true then, a start may find them anyway.
         """
         self.is_doubtful = False
+        self.presence.check()
         try:
             active = self._segment()
             refs = active.append(payloads, redo)
@@ -142,7 +178,27 @@ class SpoolStore:
             self.is_doubtful = not self._take_back()
             raise SpoolFull(f"spool {self.root}: {error}") from error
         self._sync(active)
+        self._check_in_place(active)
         return refs
+
+    def _check_in_place(self, active: Segment) -> None:
+        """Between write and answer: what was just written lies where a start will look for it.
+
+        Raises SpoolFull; then the last group was taken back, or `is_doubtful` is true.
+        """
+        if self.presence.glance():
+            error: SpoolFull = self.presence.error()
+        elif not active.is_there:
+            error = SpoolFull(f"spool {self.root}: {active.name} was deleted or replaced while it was written")
+            log.error("spool.segment_gone", file=active.name, size_bytes=active.size_bytes)
+        else:
+            return
+        try:
+            self.take_back_last()
+        except OSError:
+            self.is_doubtful = True
+        self.retire()
+        raise error
 
     def append_cancellation(self, data: bytes) -> None:
         """Make a cancellation durable. Raises SpoolFull."""
@@ -184,8 +240,11 @@ class SpoolStore:
         if self._active is not None and self._active.size_bytes >= self._spool.segment_bytes:
             self.retire()
         if self._active is None:
+            if self.presence.look():
+                raise self.presence.error()
             self._active_name = segment_name(next(self._segment_numbers))  # set before the file is there: `candidates`
-            self._active = Segment(self.root, self._active_name, self._disk, self._spool.segment_bytes, self.seed)
+            self._active = Segment(self._folder, self._active_name, self._disk, self._spool.segment_bytes, self.seed)
+            self._ours[self._active_name] = self._active.inode
         return self._active
 
     def _take_back(self) -> bool:
@@ -209,67 +268,135 @@ class SpoolStore:
             active.close()
 
     def new_file(self) -> LargeFile:
-        """A file for one large object."""
-        file = LargeFile(self.root, next(self._file_numbers), self._disk, self._let_go)
+        """A file for one large object. Raises SpoolFull."""
+        self.presence.check()
+        file = LargeFile(self._folder, next(self._file_numbers), self._disk, self._let_go)
         self._arriving.add(file.name)
         return file
 
     def adopt(self, file: LargeFile) -> None:
         """A committed row names it now."""
+        self._ours[file.name] = file.inode
         file.is_adopted = True
         self._arriving.discard(file.name)
 
     def _let_go(self, file: LargeFile) -> None:
-        self._arriving.discard(file.name)
         with contextlib.suppress(RuntimeError):  # workers have stopped: the next start cleans up
-            self._workers.submit(file.clean_up)
+            self._workers.submit(self._clean_up, file)
+
+    def _clean_up(self, file: LargeFile) -> None:
+        file.clean_up()
+        self._arriving.discard(file.name)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
     def open(self, ref: PayloadRef) -> EncodedDataSet:
         """The stored bytes, checked by their digest: small ones in memory, now; large ones as a file, in `chunks`.
 
-        Raises PayloadLost, or Temporary when they cannot be read now.
+        Raises PayloadLost when they are damaged, PayloadMissing or Temporary when they cannot be read now: also when
+        they seem damaged while the spool is not in its place.
         """
-        return self._reader.open(ref)
+        try:
+            return self._reader.open(ref)
+        except (PayloadLost, Temporary) as error:
+            self._report(error, ref.name)
+            if isinstance(error, PayloadLost) and self.presence.look():
+                raise Temporary(f"{error}; spool: {self.presence.problem}") from error
+            raise
 
     def open_cached(self, ref: PayloadRef) -> EncodedDataSet | None:
-        """As `open`, when nobody has to wait for the disk; else None. Raises PayloadLost."""
-        return self._reader.open_cached(ref)
+        """As `open`, when nobody has to wait for the disk; else None, also when `open` has an error to tell."""
+        try:
+            return self._reader.open_cached(ref)
+        except PayloadLost:
+            return None
 
     def can_read(self, ref: PayloadRef) -> bool:
         """True when `open` would give the bytes. Any thread."""
         try:
             self.open(ref).close()
-        except (PayloadLost, Temporary) as error:
-            log.error("spool.payload_not_readable", file=ref.name, offset_bytes=ref.offset_bytes, error=str(error))
+        except (PayloadLost, Temporary):
             return False
         return True
+
+    def _report(self, error: GatewayError, name: str = "") -> None:
+        """Counted each time; logged once in a while for each file. Any thread."""
+        kind = "damaged" if isinstance(error, PayloadLost) else "unreadable"
+        self._meter.count(READ_FAILURES, kind="missing" if isinstance(error, PayloadMissing) else kind)
+        now_s = self._monotonic()
+        if kind != "damaged" and now_s - self._logged_at_s.get(name, float("-inf")) < LOG_AGAIN_S:
+            return
+        if len(self._logged_at_s) >= LOGGED_FILES:
+            self._logged_at_s.clear()
+        self._logged_at_s[name] = now_s
+        log.error("spool.payload_not_readable", error=str(error))
 
     # --- leaving ------------------------------------------------------------------------------------------------
 
     def candidates(self) -> list[str]:
         """Files that no further row will ever name. Ask the queue what it names *after* this, then `sweep`."""
-        names = [name for name, _ in payload_files(self.root)]
+        if self.presence.problem:
+            return []
+        names = [name for name, _ in self._payload_files()]
         # Read after the folder: what is in the list and not active or arriving now got its last row before now, and
         # what is created from here on is not in the list.
         return [name for name in names if name != self._active_name and name not in self._arriving]
 
     def sweep(self, candidates: Sequence[str], named: Mapping[str, int]) -> int:
-        """Delete candidates that nothing names; how many."""
+        """Delete candidates that nothing names; how many. Those that this gateway never wrote go into the quarantine.
+
+        Nothing is touched while the spool is not in its place.
+        """
+        if self.presence.look():
+            return 0
         gone = 0
         for name in candidates:
             if name in named:
                 continue
             self._reader.forget(name)
             try:
-                self._disk.unlink(self.root / name)
+                self._remove(name)
                 gone += 1
             except OSError as error:
                 log.error("spool.file_not_deleted", file=name, error=str(error))
         if gone:
             self.room.look_again()
         return gone
+
+    def _remove(self, name: str) -> None:
+        """Raises OSError."""
+        inode, ours = self._folder.inode(name), self._ours.pop(name, 0)
+        if not inode:  # gone meanwhile: it never was adopted
+            return
+        if inode == ours or self._was_never_finished(name):
+            self._folder.unlink(name, self._disk)
+            return
+        reason = "nothing names it, and this gateway did not write it"
+        quarantine.set_aside(self._folder.handle, name, reason, meter=self._meter)
+
+    def _was_never_finished(self, name: str) -> bool:
+        """True for a file that the last process had just begun: nobody got an answer for what it may hold.
+
+        A segment then is empty, and a large file has no header, which is written last. Raises OSError.
+        """
+        descriptor = self._folder.open(name)
+        try:
+            if name.startswith(f"{segment.FOLDER}/"):
+                return os.fstat(descriptor).st_size == 0
+            return not any(os.pread(descriptor, record.HEADER_BYTES, 0))
+        finally:
+            os.close(descriptor)
+
+    @property
+    def quarantine_retention_s(self) -> float:
+        """How long a file stays in the quarantine."""
+        return self._spool.quarantine_retention_s
+
+    def empty_quarantine(self, now: datetime) -> int:
+        """Delete what lies in the quarantine for longer than its retention; how many. Raises OSError."""
+        if self.presence.look():
+            return 0
+        return quarantine.delete_expired(self._folder.handle, self.quarantine_retention_s, now=lambda: now)
 
 
 def _after(named: Iterable[str], root: Path, folder: str) -> int:

@@ -11,7 +11,15 @@ from gateway.delivery.courier import FIRST_CLAIM
 from gateway.delivery.settling import MAX_UNSETTLED
 from gateway.destination.status import outcome_of
 from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Refused, Retry
-from gateway.ports import DestinationDown, DestinationRefuses, Outbound, SpoolFull, Temporary
+from gateway.ports import (
+    DestinationDown,
+    DestinationRefuses,
+    Outbound,
+    PayloadMissing,
+    PayloadUnreadable,
+    SpoolFull,
+    Temporary,
+)
 from tests.unit.delivery.conftest import Bench
 from tests.unit.delivery.fakes import (
     CT,
@@ -148,6 +156,28 @@ async def test_a_payload_that_cannot_be_read_now_is_tried_again(bench: Bench) ->
     await bench.journal.until_all(DELIVERED)
     assert [row.attempts for row in bench.journal.rows.values()] == [2, 1]
     assert "too many open files" in bench.journal.settlements[0].reason
+
+
+@pytest.mark.parametrize("error", [PayloadUnreadable, PayloadMissing])
+async def test_a_disk_that_gives_errors_is_held_against_no_destination(bench: Bench, error: type[Temporary]) -> None:
+    """Ninety objects in a row: none dies, none waits for more than its own retry, and the destination stays up."""
+    bench.journal.open_trouble = [error("payload segments/00000001.seg: cannot be read now") for _ in range(90)]
+    bench.journal.add_many(100)
+    await bench.start(peer(retry=QUICK))
+    await bench.journal.until_all(DELIVERED)
+    assert sum(row.attempts for row in bench.journal.rows.values()) == 190
+    assert bench.meter.values["gateway_destination_up", "pacs"] == 1
+    assert "cannot be read now" in bench.journal.settlements[0].reason
+
+
+async def test_what_cannot_be_read_for_too_long_dies_of_its_age(bench: Bench) -> None:
+    bench.journal.open_trouble = [PayloadMissing("payload large/1.obj: the file is not there") for _ in range(10_000)]
+    bench.journal.add()
+    await bench.start(peer(retry=Retry(first_delay_s=0.001, max_delay_s=0.01, jitter=0.0, give_up_after_s=0.2)))
+    await bench.journal.until_all(DEAD)
+    (row,) = bench.journal.rows.values()
+    assert row.attempts > 1
+    assert "is not there" in row.reason
 
 
 async def test_lost_payloads_and_broken_actions_are_dead_letters(bench: Bench) -> None:

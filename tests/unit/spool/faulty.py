@@ -21,9 +21,9 @@ class FaultyDisk(LocalDisk):
         self.calls.append(call)
         self.fail.get(call, lambda: None)()
 
-    def create(self, path: Path) -> int:
+    def create(self, path: Path, folder: int | None = None) -> int:
         self._ask("create")
-        return super().create(path)
+        return super().create(path, folder)
 
     def pwritev(self, descriptor: int, buffers: Sequence[Buffer], offset_bytes: int) -> int:
         try:
@@ -37,11 +37,11 @@ class FaultyDisk(LocalDisk):
         self._ask("fdatasync")
         super().fdatasync(descriptor)
 
-    def sync_folder(self, path: Path) -> None:
+    def sync_folder(self, path: Path | int) -> None:
         self._ask("sync_folder")
         super().sync_folder(path)
 
-    def free_bytes(self, path: Path) -> int:
+    def free_bytes(self, path: Path | int) -> int:
         self._ask("free_bytes")
         return super().free_bytes(path) if self.free is None else self.free
 

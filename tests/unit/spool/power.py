@@ -80,7 +80,7 @@ class Power:
         self.steps.append(Step("said", what))
 
     def _name(self, path: Path | str) -> str:
-        return os.path.relpath(path, self.root)
+        return os.path.relpath(os.path.realpath(path), os.path.realpath(self.root))
 
     def cut(self, chance: Random, to: Path, *, is_kill: bool) -> set[str]:
         """Cut at some instant, and make in `to` what is left; what was said before.
@@ -119,6 +119,11 @@ def _follow(files: dict[str, _File], step: Step) -> None:
                     file.fate = "there" if file.fate in ("there", "coming") else "gone"
 
 
+def _in(folder: int | None, path: Path) -> Path:
+    """Where a path in a folder that is open leads."""
+    return path if folder is None else Path(os.readlink(f"/proc/self/fd/{folder}")) / path
+
+
 class LoggedDisk(LocalDisk):
     """The local disk; tells `power` what it does."""
 
@@ -126,11 +131,11 @@ class LoggedDisk(LocalDisk):
         self._power = power
         self._paths: dict[int, Path] = {}
 
-    def create(self, path: Path) -> int:
+    def create(self, path: Path, folder: int | None = None) -> int:
         with self._power.lock:
-            descriptor = super().create(path)
-            self._paths[descriptor] = path
-            self._power.add("create", path)
+            descriptor = super().create(path, folder)
+            self._paths[descriptor] = _in(folder, path)
+            self._power.add("create", self._paths[descriptor])
             return descriptor
 
     def pwritev(self, descriptor: int, buffers: Sequence[Buffer], offset_bytes: int) -> int:
@@ -144,23 +149,23 @@ class LoggedDisk(LocalDisk):
             super().truncate(file, size_bytes)
             self._power.add("cut", self._paths[file] if isinstance(file, int) else file, size_bytes)
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: Path, folder: int | None = None) -> None:
         with self._power.lock:
-            super().unlink(path)
-            self._power.add("unlink", path)
+            super().unlink(path, folder)
+            self._power.add("unlink", _in(folder, path))
 
     def fdatasync(self, descriptor: int) -> None:
         self._power.add("sync", self._paths[descriptor])
 
-    def sync_folder(self, path: Path) -> None:
-        self._power.add("sync folder", path)
+    def sync_folder(self, path: Path | int) -> None:
+        self._power.add("sync folder", _in(path, Path()) if isinstance(path, int) else path)
 
 
 class _LoggedFile(apsw.VFSFile):
     def __init__(self, power: Power, name: Any, flags: list[int]) -> None:
         self._power = power
         self._path = name.filename() if isinstance(name, apsw.URIFilename) else name
-        self._is_new = not os.path.exists(self._path)
+        self._is_new = not os.path.exists(self._path) or not os.path.getsize(self._path)
         super().__init__("unix", name, flags)
         if self._is_new:
             power.add("create", self._path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.file_modes import UMASKS
 from gateway.ports import ConfigurationError, SpoolFull
 from gateway.spool import record
 from gateway.spool.disk import IOV_MAX, Buffer, LocalDisk, write_all
@@ -72,7 +73,11 @@ def test_all_bytes_are_written_whatever_the_kernel_takes_at_once(tmp_path: Path,
 
 
 def test_payloads_are_for_nobody_else(tmp_path: Path) -> None:
-    os.close(LocalDisk().create(tmp_path / "file"))
+    before = os.umask(UMASKS["owner"])
+    try:
+        os.close(LocalDisk().create(tmp_path / "file"))
+    finally:
+        os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o077 == 0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.model import DeliveryState, IndexEntry, Instance, Query, QueryLevel, Spool
-from gateway.ports import ConfigurationError, DeliveryFilter, PayloadLost, Queue, SpoolFull
+from gateway.ports import ConfigurationError, DeliveryFilter, PayloadMissing, Queue, SpoolFull
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal, JournalClosed
@@ -501,7 +501,7 @@ async def test_what_is_in_the_index_is_kept_longer(site: Site) -> None:
         await deliver(journal)
         site.clock.advance(50)
         await until(lambda: len(objects(site)) == 1)
-        with pytest.raises(PayloadLost):
+        with pytest.raises(PayloadMissing):
             journal.open(plain.payload)
         assert found(site) == 1
         site.clock.advance(51)

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.ports import PayloadLost
 from gateway.spool import large
+from gateway.spool.folder import SpoolFolder
 from gateway.spool.reader import PayloadReader
 from gateway.spool.record import HEADER_BYTES, checksum_of, read_records
 from gateway.spool.segment import AHEAD_BYTES, FOLDER, SMALL_GROUP_BYTES, Payload, Segment, SegmentReader, segment_name
@@ -33,7 +34,7 @@ def file_bytes(root: Path) -> int:
 
 
 def test_small_groups_overwrite_what_was_written_ahead(tmp_path: Path, disk: FaultyDisk) -> None:
-    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    segment = Segment(SpoolFolder(tmp_path), NAME, disk, LIMIT_BYTES)
     segment.append([payload(1000)])
     first_bytes = file_bytes(tmp_path)
     assert first_bytes == segment.size_bytes + AHEAD_BYTES
@@ -47,7 +48,7 @@ def test_small_groups_overwrite_what_was_written_ahead(tmp_path: Path, disk: Fau
 
 
 def test_the_next_stretch_is_written_when_the_last_is_used_up(tmp_path: Path, disk: FaultyDisk) -> None:
-    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    segment = Segment(SpoolFolder(tmp_path), NAME, disk, LIMIT_BYTES)
     lengths = set()
     for _ in range(30):
         segment.append([payload(100_000)])
@@ -70,14 +71,14 @@ def test_the_next_stretch_is_written_when_the_last_is_used_up(tmp_path: Path, di
 def test_how_much_is_written_ahead(
     tmp_path: Path, disk: FaultyDisk, length_bytes: int, limit_bytes: int, ahead_bytes: int
 ) -> None:
-    segment = Segment(tmp_path, NAME, disk, limit_bytes)
+    segment = Segment(SpoolFolder(tmp_path), NAME, disk, limit_bytes)
     segment.append([payload(length_bytes)])
     assert file_bytes(tmp_path) - segment.size_bytes == ahead_bytes
     segment.close()
 
 
 def test_a_large_group_may_overwrite_and_pass_the_zeros(tmp_path: Path, disk: FaultyDisk) -> None:
-    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    segment = Segment(SpoolFolder(tmp_path), NAME, disk, LIMIT_BYTES)
     segment.append([payload(10)])
     segment.append([payload(2 * AHEAD_BYTES, b"z")])
     assert file_bytes(tmp_path) == segment.size_bytes
@@ -97,7 +98,7 @@ CHECKSUM_BYTE = HEADER_BYTES - 1
 
 @pytest.mark.parametrize("offset_bytes", [HEADER_BYTES, HEADER_BYTES + 4999], ids=["first byte", "last byte"])
 def test_a_changed_payload_is_never_read(tmp_path: Path, disk: FaultyDisk, offset_bytes: int) -> None:
-    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    segment = Segment(SpoolFolder(tmp_path), NAME, disk, LIMIT_BYTES)
     (ref,) = segment.append([payload(5000)])
     segment.close()
     damage(tmp_path / NAME, offset_bytes)
@@ -106,7 +107,7 @@ def test_a_changed_payload_is_never_read(tmp_path: Path, disk: FaultyDisk, offse
 
 
 def test_where_only_the_checksum_is_changed_the_digest_decides(tmp_path: Path, disk: FaultyDisk) -> None:
-    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    segment = Segment(SpoolFolder(tmp_path), NAME, disk, LIMIT_BYTES)
     (ref,) = segment.append([payload(5000)])
     segment.close()
     (found,) = read_records(tmp_path / NAME)
@@ -124,7 +125,7 @@ def test_a_large_file_is_checked_likewise(
     tmp_path: Path, disk: FaultyDisk, offset_bytes: int, *, is_lost: bool
 ) -> None:
     (tmp_path / large.FOLDER).mkdir()
-    file = large.LargeFile(tmp_path, 1, disk, lambda _: None)
+    file = large.LargeFile(SpoolFolder(tmp_path), 1, disk, lambda _: None)
     file.write_from([b"a" * 1_000_000, b"b" * 2_000_000])
     ref = file.seal("1.2.840.10008.1.2.1")
     damage(tmp_path / ref.name, offset_bytes)
@@ -140,7 +141,7 @@ def test_a_large_file_is_checked_likewise(
 
 
 def test_after_a_write_that_failed_it_is_written_ahead_anew(tmp_path: Path, disk: FaultyDisk) -> None:
-    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    segment = Segment(SpoolFolder(tmp_path), NAME, disk, LIMIT_BYTES)
     segment.append([payload(10)])
     disk.fail["pwritev"] = error(errno.ENOSPC)
     with pytest.raises(OSError, match="No space"):
@@ -155,7 +156,7 @@ def test_after_a_write_that_failed_it_is_written_ahead_anew(tmp_path: Path, disk
 
 
 def test_what_is_in_memory_is_read_without_waiting_and_checked_likewise(tmp_path: Path, disk: FaultyDisk) -> None:
-    segment = Segment(tmp_path, NAME, disk, LIMIT_BYTES)
+    segment = Segment(SpoolFolder(tmp_path), NAME, disk, LIMIT_BYTES)
     (ref,) = segment.append([payload(300_000, b"y")])
     segment.close()
     reader = PayloadReader(tmp_path, 1_000_000)

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.model import PayloadRef, Spool
-from gateway.ports import ConfigurationError, PayloadLost, SpoolFull
+from gateway.ports import ConfigurationError, GatewayError, PayloadLost, PayloadMissing, SpoolFull
 from gateway.spool import record
 from gateway.spool.disk import Buffer
 from gateway.spool.segment import Payload
@@ -158,13 +158,18 @@ DAMAGE: dict[str, Callable[[Path, PayloadRef], None]] = {
 }
 
 
+def error_of(damage: Callable[[Path, PayloadRef], None]) -> type[GatewayError]:
+    """What is not there may come back; what was read and is not what it was is lost."""
+    return PayloadLost if damage is DAMAGE["bytes changed"] else PayloadMissing
+
+
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damage_is_noticed_when_a_payload_is_opened(
     store: SpoolStore, damage: Callable[[Path, PayloadRef], None]
 ) -> None:
     good, bad = store.append([payload(b"good one"), payload(b"bad one")])
     damage(store.root / bad.name, bad)
-    with pytest.raises(PayloadLost, match=re.escape(bad.name)):
+    with pytest.raises(error_of(damage), match=re.escape(bad.name)):
         store.open(bad)
     if (store.root / good.name).exists():
         assert read(store, good) == b"good one"
@@ -189,7 +194,7 @@ def test_damage_of_a_large_file_is_noticed(store: SpoolStore, damage: Callable[[
     ref = large(store, b"x" * 5000)
     assert read(store, ref) == b"x" * 5000
     damage(store.root / ref.name, ref)
-    with pytest.raises(PayloadLost, match=re.escape(ref.name)):
+    with pytest.raises(error_of(damage), match=re.escape(ref.name)):
         store.open(ref)
 
 
@@ -256,7 +261,7 @@ def test_what_is_lost_is_said_loudly(open_store: Callable[[], SpoolStore]) -> No
     errors = {(each["event"], each["file"]) for each in logs if each["log_level"] == "error"}
     assert errors == {("spool.payload_file_missing", gone.name), ("spool.payload_file_short", second.name)}
     assert read(store, first) == b"x" * 900
-    with pytest.raises(PayloadLost):
+    with pytest.raises(PayloadMissing):
         store.open(second)
 
 
@@ -313,9 +318,9 @@ def test_a_file_goes_when_nothing_names_it(store: SpoolStore) -> None:
     read(store, garbage)  # open for reading: must not keep it
     assert store.sweep(store.candidates(), ends([named, kept])) == 2
     assert files(store) == sorted([named.name, active.name, kept.name])
-    with pytest.raises(PayloadLost):
+    with pytest.raises(PayloadMissing):
         store.open(forgotten)
-    with pytest.raises(PayloadLost):
+    with pytest.raises(PayloadMissing):
         store.open(garbage)
 
 

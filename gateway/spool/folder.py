@@ -1,0 +1,174 @@
+"""The spool folder by its directory handles: whatever is put in its place meanwhile, files are made, read and deleted
+in the folder that was opened at the start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.file_modes import FILE, FOLDER
+from gateway.ports import ConfigurationError
+from gateway.spool.disk import Disk
+
+IDENTITY = "spool.id"
+SUBFOLDERS = ("segments", "large")
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class SpoolFolder:
+    """Handles of the spool folder and of its folders for payloads; made where they are missing. Any thread.
+
+    Names are relative to the spool folder, as the queue keeps them (``segments/00000001.seg``).
+
+    Raises (construction): ConfigurationError when the folder cannot be used.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        """For messages, and to see whether it still names this folder."""
+        self._handles: dict[str, int] = {}
+        try:
+            root.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+            self._handles[""] = os.open(root, _OPEN)
+            for name in SUBFOLDERS:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, FOLDER, dir_fd=self.handle)
+                self._handles[name] = os.open(name, _OPEN, dir_fd=self.handle)
+        except OSError as error:
+            self.close()
+            raise ConfigurationError(f"spool {root}: cannot be made: {error}") from error
+
+    def close(self) -> None:
+        """Give the handles back; every later call raises OSError."""
+        while self._handles:
+            os.close(self._handles.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close()
+
+    @property
+    def handle(self) -> int:
+        """Of the spool folder itself. Raises OSError after `close`."""
+        return self._handle("")
+
+    @property
+    def path(self) -> Path:
+        """Leads into the folder that was opened at the start, for code that works with paths."""
+        return Path(f"/proc/self/fd/{self.handle}")
+
+    def _handle(self, folder: str) -> int:
+        try:
+            return self._handles[folder]
+        except KeyError:
+            raise OSError(errno.EBADF, "the spool folder is closed", str(self.root)) from None
+
+    def _place(self, name: str) -> tuple[int, str]:
+        folder, _, base = name.rpartition("/")
+        return self._handle(folder), base
+
+    # --- files --------------------------------------------------------------------------------------------------
+
+    def open(self, name: str) -> int:
+        """A descriptor for reading."""
+        folder, base = self._place(name)
+        return os.open(base, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+
+    def create(self, name: str, disk: Disk) -> int:
+        """A descriptor of a new file for reading and writing."""
+        folder, base = self._place(name)
+        return disk.create(Path(base), folder)
+
+    def unlink(self, name: str, disk: Disk) -> None:
+        """Delete a file."""
+        folder, base = self._place(name)
+        disk.unlink(Path(base), folder)
+
+    def sync(self, folder: str, disk: Disk) -> None:
+        """Make the names in a folder durable; "" is the spool folder itself."""
+        disk.sync_folder(self._handle(folder))
+
+    def inode(self, name: str) -> int:
+        """Of what the name stands for now; 0: there is nothing of this name. Raises OSError."""
+        folder, base = self._place(name)
+        try:
+            return os.stat(base, dir_fd=folder, follow_symlinks=False).st_ino
+        except FileNotFoundError:
+            return 0
+
+    def is_still(self, name: str, descriptor: int) -> bool:
+        """True when the name stands for the file that is open as `descriptor`. Raises OSError."""
+        folder, base = self._place(name)
+        try:
+            return os.path.samestat(os.stat(base, dir_fd=folder, follow_symlinks=False), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
+
+    def files(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Base name and inode of each regular file. Raises OSError."""
+        with os.scandir(self._handle(folder)) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    yield entry.name, entry.inode()
+
+    # --- identity -----------------------------------------------------------------------------------------------
+
+    def read_identity(self) -> str:
+        """The spool's identity; empty when the folder has none. Raises OSError."""
+        try:
+            descriptor = self.open(IDENTITY)
+        except FileNotFoundError:
+            return ""
+        try:
+            return os.read(descriptor, 256).decode("ascii", "replace").strip()
+        finally:
+            os.close(descriptor)
+
+    def write_identity(self, spool_id: str, disk: Disk) -> None:
+        """Give a folder without identity one, durably. Raises OSError."""
+        draft = f"{IDENTITY}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=self.handle)  # of a start that was cut short
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE, dir_fd=self.handle)
+        try:
+            os.write(descriptor, f"{spool_id}\n".encode("ascii"))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(draft, IDENTITY, src_dir_fd=self.handle, dst_dir_fd=self.handle)
+        self.sync("", disk)
+
+    # --- whether it is still there ------------------------------------------------------------------------------
+
+    def moved(self) -> str:
+        """Why the path does not name this folder any more; empty when it does. A few system calls."""
+        try:
+            here = os.stat(self.root)
+        except OSError as error:
+            return f"the folder {self.root} is not there any more ({error.strerror})"
+        if not os.path.samestat(here, os.fstat(self.handle)):
+            return f"another folder than at the start stands at {self.root}"
+        for name in SUBFOLDERS:
+            try:
+                here = os.stat(name, dir_fd=self.handle)
+            except OSError as error:
+                return f"the folder {self.root / name} is not there any more ({error.strerror})"
+            if not os.path.samestat(here, os.fstat(self._handle(name))):
+                return f"another folder than at the start stands at {self.root / name}"
+        return ""
+
+    def unfit(self, spool_id: str) -> str:
+        """Why nothing can be written though the folder is there; empty when it can."""
+        try:
+            found = self.read_identity()
+            is_read_only = os.fstatvfs(self.handle).f_flag & os.ST_RDONLY
+        except OSError as error:
+            return f"{self.root} cannot be read ({error.strerror})"
+        if found != spool_id:
+            there = f"holds {found!r}" if found else "is missing or empty"
+            return f"{self.root / IDENTITY} {there}, and this spool is {spool_id!r}"
+        return f"the file system of {self.root} is read-only" if is_read_only else ""

@@ -1,0 +1,97 @@
+"""Whether spool and queue are still the folder and the files that were opened at the start.
+
+A volume mounted over the spool, a backup restored into it, a database that was deleted: what is written from then on
+would be lost, and what is deleted would be another's. So nothing is accepted and nothing is deleted until all is as it
+was. What waits is still delivered: its bytes are read by the handles of the start.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from gateway.ports import Meter, SpoolFull
+
+log = structlog.get_logger()
+
+METRIC = "gateway_spool_in_place"
+
+Check = Callable[[], str]
+"""Says what is wrong; empty when nothing is."""
+
+
+class NotInPlace(SpoolFull):
+    """Spool or queue were replaced, moved or deleted under the running gateway; the peer may send again later."""
+
+
+class Presence:
+    """What the checks said last. Any thread.
+
+    Args:
+        where: the spool folder, for messages.
+        meter: gets `gateway_spool_in_place`.
+    """
+
+    def __init__(self, where: str, meter: Meter) -> None:
+        self._where = where
+        self._meter = meter
+        self._lock = threading.Lock()
+        self._quick: list[Check] = []
+        self._thorough: list[Check] = []
+        self._final = ""
+        self.problem = ""
+        """Why nothing is accepted or deleted; empty when all is in place. As of the last look."""
+        meter.set(METRIC, 1)
+
+    def add(self, *checks: Check, is_quick: bool) -> None:
+        """Quick ones are asked for each group of acceptances, all of them once a second and before deletions."""
+        (self._quick if is_quick else self._thorough).extend(checks)
+
+    def fail(self, problem: str) -> None:
+        """What no check can see any more: stays until the next start."""
+        self._final = self._final or problem
+        self.look()
+
+    def look(self) -> str:
+        """Ask all checks; the first problem, empty when there is none."""
+        return self._learn(self._final or _first(self._quick) or _first(self._thorough))
+
+    def glance(self) -> str:
+        """Ask the quick checks; all of them while there is a problem."""
+        if self.problem or self._final:
+            return self.look()
+        found = _first(self._quick)
+        return self._learn(found) if found else ""
+
+    def check(self) -> None:
+        """Raises NotInPlace when the last look found something."""
+        if self.problem:
+            raise self.error()
+
+    def error(self) -> NotInPlace:
+        """For whoever wants to write now."""
+        return NotInPlace(f"spool {self._where}: {self.problem}; nothing is taken until it is as it was")
+
+    def _learn(self, found: str) -> str:
+        with self._lock:
+            before, self.problem = self.problem, found
+        if found == before:
+            return found
+        self._meter.set(METRIC, 0 if found else 1)
+        if found:
+            log.error(
+                "spool.not_in_place",
+                spool=self._where,
+                problem=found,
+                consequence="nothing is accepted and nothing is deleted until it is as it was at the start; "
+                "else stop the gateway, put it right, and start again",
+            )
+        else:
+            log.warning("spool.in_place_again", spool=self._where, problem=before)
+        return found
+
+
+def _first(checks: list[Check]) -> str:
+    return next((problem for check in checks if (problem := check())), "")
