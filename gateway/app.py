@@ -196,7 +196,7 @@ class Gateway:
         narrow_files(settings)
         parts.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
         if settings.http is not None:
-            await parts.enter_async_context(WebServer(self, settings.http))
+            await parts.enter_async_context(WebServer(self, settings.http, self.metrics))
         self._queue_lock = QueueLock(Path(settings.queue_path))
         parts.callback(self._queue_lock.release)
         await self.journal.start()
@@ -325,7 +325,8 @@ def fitting_limits(table: RoutingTable, available: int) -> Limits:
     """
     settings = table.settings
     outgoing = 2 * sum(peer.associations for peer in table.peers.values())  # deliveries; questions and retrieves
-    reserved = outgoing + 8 * settings.conversion.workers
+    http = settings.http.connections if settings.http is not None else 0
+    reserved = outgoing + http + 8 * settings.conversion.workers
     limits = descriptors.fit(settings.limits, descriptors=available, reserved=reserved)
     if limits != settings.limits:
         log.warning(

@@ -55,6 +55,12 @@ METRICS = (
         "Times that no connection could be accepted for want of descriptors or memory.",
         ("listener",),
     ),
+    Metric(
+        Counter,
+        "gateway_http_connections_total",
+        "HTTP connections that were accepted or refused, and of the accepted ones those displaced or timed_out.",
+        ("result",),
+    ),
     Metric(Counter, "gateway_tls_handshakes_failed_total", "Connections at TLS listeners that ended before TLS stood."),
     Metric(
         Counter,

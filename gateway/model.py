@@ -686,6 +686,10 @@ class HTTP:
     port: int = 8080
     hosts: tuple[str, ...] = ()
     """Names in Host headers that are answered, besides IP addresses, `localhost` and this machine's name."""
+    connections: int = 64
+    """At a time; the one that has waited longest for its client makes room for a new one."""
+    connections_per_host: int = 16
+    """Of another machine; this one may have all."""
 
 
 @dataclass(frozen=True, slots=True)

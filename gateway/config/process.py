@@ -187,4 +187,4 @@ def _http(spec: GatewaySpec, place: Place, listeners: tuple[Listener, ...], cont
     for listener in listeners:
         if _is_same_place(address, port, listener.address, listener.port):
             context.error(at, "duplicate-port", f"the port {port} is taken by the listener `{listener.name}` already")
-    return HTTP(address, port, spec.http.hosts)
+    return HTTP(address, port, spec.http.hosts, spec.http.connections, spec.http.connections_per_host)

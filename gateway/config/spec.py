@@ -309,6 +309,13 @@ class HTTPSpec(Spec, frozen=True):
             examples=[["gateway.example.org"]],
         ),
     ] = ()
+    connections: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="At a time; a new one takes the place of the one that waits longest."),
+    ] = 64
+    connections_per_host: Annotated[
+        int, Meta(ge=1, le=10_000, description="Of one host, except of this machine itself.")
+    ] = 16
 
 
 class TimersSpec(Spec, frozen=True):

@@ -80,6 +80,8 @@ SUMMARISED = frozenset(
         "config_problem",
         "config_reload_refused",
         "config_reloaded",
+        "http_connection_closed",
+        "http_request_malformed",
         "library_message",
     }
 )

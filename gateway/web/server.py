@@ -11,18 +11,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from gateway.model import HTTP
-from gateway.ports import ConfigurationError
+from gateway.network.accepting import Acceptor, Address, bind
+from gateway.ports import ConfigurationError, Meter, NoMeter
+from gateway.web.connections import MOST_BODY_BYTES, PATIENCE, Connection, Connections, Patience
 from gateway.web.hosts import name_of, only_for
+from gateway.web.joined import Joined, TooManyWaiting
+
+log = structlog.get_logger()
 
 SHUTDOWN_S = 2.0
+MOST_WAITING = 32
+"""Clients that wait for one page, or for a reload."""
+NO_METER = NoMeter()
 
 
 class Surface(Protocol):
@@ -73,8 +85,14 @@ def reload_objection(remote: str, headers: Mapping[str, str]) -> str:
     return ""
 
 
-def application(surface: Surface, hosts: Iterable[str] = ()) -> web.Application:
-    """The routes of the table above; `hosts` are further names in Host headers that are answered."""
+def application(surface: Surface, hosts: Iterable[str] = (), middlewares: Sequence[Middleware] = ()) -> web.Application:
+    """The routes of the table above; `hosts` are further names in Host headers that are answered.
+
+    What takes time is done once for all who ask for it meanwhile.
+    """
+    metrics_page = Joined(surface.metrics_page, MOST_WAITING)
+    status_of = Joined(surface.status, MOST_WAITING)
+    reloaded = Joined(surface.reload, MOST_WAITING)
 
     async def livez(request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -84,20 +102,20 @@ def application(surface: Surface, hosts: Iterable[str] = ()) -> web.Application:
         return web.Response(status=503 if reasons else 200, text="".join(f"{line}\n" for line in reasons or ["ok"]))
 
     async def metrics(request: web.Request) -> web.Response:
-        body, content_type = await surface.metrics_page()
+        body, content_type = await metrics_page()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def status(request: web.Request) -> web.Response:
-        return web.json_response(await surface.status())
+        return web.json_response(await status_of())
 
     async def reload(request: web.Request) -> web.Response:
         objection = reload_objection(request.remote or "", request.headers)
         if objection:
             return web.json_response({"result": "forbidden", "message": objection}, status=403)
-        answer = await surface.reload()
+        answer = await reloaded()
         return web.json_response(answer, status=200 if answer["result"] == "applied" else 422)
 
-    routes = web.Application(middlewares=[only_for(hosts)])
+    routes = web.Application(middlewares=[*middlewares, only_for(hosts), not_too_many], client_max_size=MOST_BODY_BYTES)
     routes.router.add_get("/livez", livez)
     routes.router.add_get("/readyz", readyz)
     routes.router.add_get("/metrics", metrics)
@@ -106,28 +124,72 @@ def application(surface: Surface, hosts: Iterable[str] = ()) -> web.Application:
     return routes
 
 
+@web.middleware
+async def not_too_many(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """503 where too many wait for the same."""
+    try:
+        return await handler(request)
+    except TooManyWaiting as error:
+        return web.Response(status=503, text=f"{error}; try again later\n", headers={"Retry-After": "5"})
+
+
 class WebServer:
     """The HTTP listener, an asynchronous context manager."""
 
-    def __init__(self, surface: Surface, http: HTTP) -> None:
+    def __init__(self, surface: Surface, http: HTTP, meter: Meter = NO_METER, patience: Patience = PATIENCE) -> None:
+        self._surface = surface
         self._http = http
-        self._runner = web.AppRunner(application(surface, http.hosts), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._meter = meter
+        self._patience = patience
+        self._opening: set[asyncio.Task[object]] = set()
         self.port = http.port
         """The bound port; another than asked for when that was 0."""
 
     async def __aenter__(self) -> Self:
+        self._connections = Connections(self._http, self._meter, is_loopback, self._patience)
+        pages = application(self._surface, self._http.hosts, [self._connections.served()])
+        self._runner = web.AppRunner(pages, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._http.address, self._http.port).start()
+            sockets = await bind(self._http.address, self._http.port)
         except OSError as error:
             await self._runner.cleanup()
             place = f"{self._http.address}:{self._http.port}"
             reason = error.strerror or error
             raise ConfigurationError(f"gateway.http: cannot listen on {place}: {reason}; choose another") from error
-        self.port = self._runner.addresses[0][1]
+        self._acceptor = Acceptor(sockets, self._take, on_shortage=self._short)
+        self.port = self._acceptor.port
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._acceptor.close()
+        self._connections.close()
         await self._runner.cleanup()
+
+    def _take(self, connection: socket.socket, address: Address) -> None:
+        assert self._runner.server is not None
+        loop = asyncio.get_running_loop()
+        protocol = Connection(self._runner.server, self._connections, loop)
+        if not self._connections.take(protocol, address):
+            connection.close()
+            return
+        task = loop.create_task(self._set_up(protocol, connection))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _set_up(self, protocol: Connection, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, connection)
+        except OSError:
+            self._connections.gone(protocol)
+
+    def _short(self, error: OSError) -> None:
+        log.error(
+            "connections_not_accepted",
+            listener="http",
+            reason=error.strerror or str(error),
+            advice="nothing is accepted for a moment; raise the limit of open files",
+        )
+        self._meter.count("gateway_accept_failures_total", listener="http")

@@ -1,0 +1,58 @@
+"""Work that many may ask for at once, and that is done for all of them together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class TooManyWaiting(Exception):
+    """So many wait for the same already."""
+
+
+class Joined(Generic[T]):
+    """Runs `work` one at a time; all who ask while it runs share the next run, which begins after they asked.
+
+    Args:
+        work: may raise; everybody who waits for that run gets the error.
+        most: how many may wait.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[T]], most: int) -> None:
+        self._work = work
+        self._most = most
+        self._running: asyncio.Task[T] | None = None
+        self._next: asyncio.Task[T] | None = None
+        self._waiting = 0
+
+    async def __call__(self) -> T:
+        """The result of a run that began after this call.
+
+        Raises:
+            TooManyWaiting: `most` wait already.
+        """
+        if self._waiting >= self._most:
+            raise TooManyWaiting(f"{self._waiting} requests wait for the same")
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_task(self._run(self._running))
+            self._next.add_done_callback(_retrieve)
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._next)  # the others go on waiting when one of them is gone
+        finally:
+            self._waiting -= 1
+
+    async def _run(self, before: asyncio.Task[T] | None) -> T:
+        if before is not None:
+            await asyncio.wait({before})
+        self._running, self._next = self._next, None
+        return await self._work()
+
+
+def _retrieve(task: asyncio.Task[T]) -> None:
+    """Nobody may be waiting any more."""
+    if not task.cancelled():
+        task.exception()
