@@ -593,6 +593,8 @@ class Peer:
     """As a requestor: only these abstract syntaxes; empty: any."""
     accept_transfer_syntaxes: tuple[str, ...] = ()
     """As a requestor: only these; empty: any. The requestor's order decides."""
+    accepts_odd_uids: bool = False
+    """It may store SOP Instance UIDs that are none by PS3.5 §9.1."""
     associations: int = 2
     """Parallel associations for deliveries."""
     fallback: tuple[str, ...] = ()

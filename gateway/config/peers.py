@@ -66,6 +66,7 @@ def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, base
         requires=compile_requirements(spec.requires, place.at("requires"), context),
         accept_sop_classes=context.sop_classes(accept.at("sop_classes"), sop_classes),
         accept_transfer_syntaxes=context.transfer_syntaxes(accept.at("transfer_syntaxes"), transfer_syntaxes),
+        accepts_odd_uids=spec.accept.uids == "any",
         associations=spec.delivery.associations,
         fallback=_fallback(spec.delivery, place.at("delivery", "fallback"), context),
         retry=_retry(spec.delivery.retry, place.at("delivery", "retry"), context),

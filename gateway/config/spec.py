@@ -516,6 +516,13 @@ class AcceptSpec(Spec, frozen=True):
 
     sop_classes: Annotated[tuple[SOPClassName, ...], Meta(min_length=1)] | UnsetType = UNSET
     transfer_syntaxes: TransferSyntaxes | UnsetType = UNSET
+    uids: Annotated[
+        Literal["standard", "any"],
+        Meta(
+            description="SOP Instance UIDs of what it stores: `standard` takes at most 64 digits and dots (PS3.5 "
+            "§9.1), leading zeros too; `any` also letters, dashes and 128 characters, for senders that make such."
+        ),
+    ] = "standard"
 
 
 class RetrySpec(Spec, frozen=True):

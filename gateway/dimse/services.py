@@ -6,6 +6,7 @@ before it takes the next request. It may send any number of responses: those of 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from pynetdicom import evt
 from gateway.dimse import status
 from gateway.dimse.answering import receive_identifier
 from gateway.dimse.assembly import Message
-from gateway.dimse.context import LONGEST_UID
 from gateway.dimse.event import Event
 from gateway.dimse.find import serve_find
 from gateway.dimse.message import RESPONSE, Command, CommandField
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 Later = Coroutine[Any, Any, None]
+UID = re.compile(r"[0-9][0-9.]{0,63}")
+"""PS3.5 §9.1, but for leading zeros and empty components, which senders make and everybody takes."""
+ODD_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
+"""What `accept: {uids: any}` takes as well: nothing that means something in a path, a URL or a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,9 @@ def serve_echo(association: AcceptedAssociation, message: Message) -> Later | No
 
 def serve_store(association: AcceptedAssociation, message: Message) -> Later | None:
     """C-STORE (PS3.7 §9.1.1, PS3.4 §B.2.3)."""
-    error = message.failure or (None if message.body is not None else _store_refusal(message) or _NO_DATA_SET)
+    error = message.failure or (
+        None if message.body is not None else _store_refusal(association, message) or _NO_DATA_SET
+    )
     if error is not None:
         _log_refused(association, message, error)
         _respond_store(association, message, status.of_error(error, status.STORE_HANDLER_FAILED))
@@ -105,7 +111,7 @@ def _log_refused(association: AcceptedAssociation, message: Message, error: Exce
 
 def receive_store(association: AcceptedAssociation, message: Message) -> DataSetReceiver:
     """Refuse before the data set comes what no data set can mend."""
-    error = _store_refusal(message)
+    error = _store_refusal(association, message)
     if error is not None:
         raise error
     return association.new_receiver()
@@ -121,7 +127,7 @@ def serve_unrecognized(association: AcceptedAssociation, message: Message) -> La
 _NO_DATA_SET = StatusRefusal(status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
 
 
-def _store_refusal(message: Message) -> Exception | None:
+def _store_refusal(association: AcceptedAssociation, message: Message) -> Exception | None:
     """Why a C-STORE command cannot be served; None when it can."""
     command, context = message.command, message.context
     if context.service != "store" or not context.is_scp:
@@ -129,8 +135,11 @@ def _store_refusal(message: Message) -> Exception | None:
     if command.get("AffectedSOPClassUID", "") != context.abstract_syntax:
         return ClassMismatch("SOP class of the command is not that of its context")
     uid = command.get("AffectedSOPInstanceUID", "")
-    if not uid or len(uid) > LONGEST_UID or not (uid.isascii() and uid.isprintable()) or " " in uid:
-        return StatusRefusal(status.INVALID_OBJECT_INSTANCE, "Affected SOP Instance UID is missing or no UID")
+    peer = association.peer
+    form = ODD_UID if peer is not None and peer.accepts_odd_uids else UID
+    if not form.fullmatch(uid):
+        text = "Affected SOP Instance UID is missing" if not uid else "Affected SOP Instance UID is no UID"
+        return StatusRefusal(status.INVALID_OBJECT_INSTANCE, text)
     return None
 
 

@@ -16,10 +16,11 @@ from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.splice import splice
 from gateway.dimse.event import Event
 from gateway.model import IndexEntry, Instance, PayloadRef
-from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, RejectedByRule, peer_label
+from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, RejectedByRule, Unreadable, peer_label
 from gateway.query.entry import IndexEntries
 from gateway.retrieve.arrival import Arrival
 from gateway.retrieve.mailbox import Offer, Offered
+from gateway.routing.facts import check_identified
 from gateway.routing.fate import Decision
 from gateway.routing.table import Plan, RoutingTable
 
@@ -97,8 +98,12 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
         body=event.body,
         received_at=desk.now(),
     )
+    if not event.body.length_bytes:
+        raise Unreadable("the data set is empty")
     is_deflated = event.transfer_syntax_uid in DEFLATED
-    plan = table.plan(await desk.aside(read) if is_deflated else read())
+    facts = await desk.aside(read) if is_deflated else read()
+    check_identified(facts)
+    plan = table.plan(facts)
     if plan.is_unmatched:
         _tell_unmatched(event, desk, table)
     if plan.decision is not None:

@@ -51,6 +51,9 @@ def _composite(attributes: Attributes, *, has_frames: bool) -> Query:
     uids = tuple(dict.fromkeys(uid for uid in all_texts(attributes, SOP_INSTANCE_UID) if uid))
     if not uids:
         raise BadIdentifier(DOES_NOT_MATCH, "SOP Instance UID has no value: nothing is named", (SOP_INSTANCE_UID,))
+    if any("*" in uid or "?" in uid for uid in uids):
+        text = "SOP Instance UID has wild cards: a retrieve names values"
+        raise BadIdentifier(DOES_NOT_MATCH, text, (SOP_INSTANCE_UID,))
     key = Key(SOP_INSTANCE_UID, "UI", (AnyOf(uids),))
     return Query(level=QueryLevel.IMAGE, root="patient", keys=(key,), is_relational=True)
 

@@ -104,8 +104,8 @@ def read_facts(
 
     Raises:
         Unreadable: the bytes are not a data set in this transfer syntax.
-        ClassMismatch: the data set names another SOP class or instance than the command (PS3.4 §B.2.3); one that
-            names none is let through.
+        ClassMismatch: the data set names another SOP class or instance than the command (PS3.4 §B.2.3). One that
+            names none is told by `check_identified`.
     """
     scanned = scan(body.view(), transfer_syntax_uid, attributes)
     for path, expected in ((SOP_CLASS_UID, sop_class_uid), (SOP_INSTANCE_UID, sop_instance_uid)):
@@ -116,6 +116,18 @@ def read_facts(
     return ObjectFacts(
         association, sop_class_uid, sop_instance_uid, transfer_syntax_uid, body.length_bytes, received_at, scanned.level
     )
+
+
+def check_identified(facts: ObjectFacts) -> None:
+    """Refuse what does not say which object it is: receivers would refuse it later, when its sender no longer hears
+    of it.
+
+    Raises:
+        ClassMismatch: SOP Class UID or SOP Instance UID is absent or empty.
+    """
+    for path in (SOP_CLASS_UID, SOP_INSTANCE_UID):
+        if not any(facts.level.text(path.tag) or ()):
+            raise ClassMismatch(f"the data set has no {path.text}")
 
 
 def facts_for(instance: Instance, body: EncodedDataSet, attributes: Iterable[AttributePath]) -> ObjectFacts:

@@ -11,11 +11,13 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 from structlog.testing import capture_logs
 
+from gateway.dimse.admission import Admitted
 from gateway.dimse.memory import MemoryDataSet, MemoryReceiver
 from gateway.dimse.message import Command, encode
 from gateway.dimse.pdata import COMMAND, LAST
 from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
 from gateway.model import Associate, Limits
+from gateway.model import Peer as Sender
 from gateway.ports import NotAllowed, SpoolFull
 from tests.unit.dimse.rig import (
     CT,
@@ -148,9 +150,7 @@ REFUSED: dict[str, tuple[int, Command, bytes | None, int]] = {
     "C-STORE over Verification": (ECHO_ID, store_command(AffectedSOPClassUID=VERIFICATION), b"data", 0x0122),
     "C-ECHO over storage": (CT_ID, echo_command(), None, 0x0122),
     "no SOP instance": (CT_ID, store_command(AffectedSOPInstanceUID=None), b"data", 0x0117),
-    "SOP instance with a space": (CT_ID, store_command(AffectedSOPInstanceUID="1.2 3"), b"data", 0x0117),
-    "SOP instance far too long": (CT_ID, store_command(AffectedSOPInstanceUID="1" * 130), b"data", 0x0117),
-    "SOP instance somewhat too long": (CT_ID, store_command(AffectedSOPInstanceUID="1" * 70), b"data", 0x0000),
+    "an empty SOP instance": (CT_ID, store_command(AffectedSOPInstanceUID=""), b"data", 0x0117),
     "no data set": (CT_ID, store_command(CommandDataSetType=0x0101), None, 0xC000),
     "C-FIND": (CT_ID, {"CommandField": 0x20, "MessageID": 1, "CommandDataSetType": 1}, b"data", 0x0211),
     "N-ACTION": (CT_ID, {"CommandField": 0x130, "MessageID": 1, "CommandDataSetType": 1}, b"data", 0x0211),
@@ -174,6 +174,46 @@ async def test_refused_requests_leave_the_association_alone(
         assert response["MessageIDBeingRespondedTo"] == 1
         peer.send(message(ECHO_ID, echo_command(2)))
         assert (await peer.response())["MessageIDBeingRespondedTo"] == 2
+
+
+UIDS: dict[str, tuple[str, bool, bool]] = {
+    # UID, is it taken, is it taken from a peer with `accept: {uids: any}`
+    "a UID": ("1.2.840.113619.2.55", True, True),
+    "64 characters": ("1." + "2" * 62, True, True),
+    "trailing spaces": ("1.2.3  ", True, True),
+    "trailing zero bytes": ("1.2.3\0\0\0", True, True),
+    "leading zeros": ("1.2.0840.003", True, True),
+    "an empty component": ("1.2..3", True, True),
+    "a dot at the end": ("1.2.3.", True, True),
+    "one digit": ("1", True, True),
+    "65 characters": ("1." + "2" * 63, False, True),
+    "128 characters": ("1." + "2" * 126, False, True),
+    "129 characters": ("1." + "2" * 127, False, False),
+    "letters": ("1.2.840.ABC-7_f", False, True),
+    "a path": ("../../../etc/passwd", False, False),
+    "a path that begins with a digit": ("1/../../etc/passwd", False, False),
+    "dots": ("..", False, False),
+    "a dot at the start": (".1.2.3", False, False),
+    "a space": ("1.2 3", False, False),
+    "a line end": ("1.2\n3", False, False),
+    "a backslash": ("1.2\\3", False, False),
+    "wild cards": ("1.2.*", False, False),
+    "beyond ASCII": ("1.2.\xe4", False, False),
+    "digits of other scripts": ("1.\xb2", False, False),
+    "a template": ("{{PatientName}}", False, False),
+    "a URL": ("1.2.3?a=b&c", False, False),
+}
+
+
+@pytest.mark.parametrize("is_any", [False, True], ids=["standard", "any"])
+@pytest.mark.parametrize("name", UIDS)
+async def test_sop_instance_uids(name: str, is_any: bool) -> None:
+    uid, *taken = UIDS[name]
+    sender = Sender("ct1", may=frozenset({"store"}), accepts_odd_uids=is_any)
+    admission = lambda facts: Admitted(sender, "table")  # noqa: E731
+    async with serving(admission=admission) as running, await Peer.associated(running.port) as peer:
+        peer.send(message(CT_ID, store_command(AffectedSOPInstanceUID=uid), b"data"))
+        assert (await peer.response())["Status"] == (0x0000 if taken[is_any] else 0x0117)
 
 
 async def test_without_a_handler_for_store_no_context_is_accepted() -> None:

@@ -184,6 +184,11 @@ MOVES: dict[str, Row] = {
         bad(0xA900, "SOP Instance UID has no value: nothing is named", SOP_INSTANCE_UID),
         sop_class_uid=COMPOSITE_MOVE,
     ),
+    "composite: wild cards": Row(
+        named("IMAGE", image="1.2.*"),
+        bad(0xA900, "SOP Instance UID has wild cards: a retrieve names values", SOP_INSTANCE_UID),
+        sop_class_uid=COMPOSITE_MOVE,
+    ),
     "composite: a study": Row(
         STUDY, bad(0xA900, "Query/Retrieve Level is not IMAGE or FRAME", LEVEL), sop_class_uid=COMPOSITE_MOVE
     ),

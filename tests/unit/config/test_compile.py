@@ -146,6 +146,8 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
             },
             id="accept by keyword, name and UID",
         ),
+        pytest.param("{ae_title: A, may: [store]}", {"accepts_odd_uids": False}, id="only UIDs"),
+        pytest.param("{ae_title: A, may: [store], accept: {uids: any}}", {"accepts_odd_uids": True}, id="any UIDs"),
         pytest.param(
             "{ae_title: A, address: 'a:104', calling_ae_title: US, delivery: {associations: 4,"
             " retry: {first: 1 s, factor: 1.5, max: 1 min, jitter: 0, give_up_after: 1 h}}, timers: {dimse: 5 s}}",

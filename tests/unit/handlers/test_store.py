@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 import structlog
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import dcmwrite
 
 from gateway.dataset.encoding import deflate
 from gateway.dimse.memory import MemoryDataSet
@@ -220,6 +223,18 @@ async def test_lines_of_three_unmatched_instances_of_one_association(unmatched: 
 BROKEN = data_set(UID)[:-5]
 
 
+def without(keyword: str, value: str | None = None) -> bytes:
+    """The object without this UID, or with another value of it."""
+    image = read_dataset(io.BytesIO(data_set(UID)), is_implicit_VR=False, is_little_endian=True)
+    if value is None:
+        del image[keyword]
+    else:
+        setattr(image, keyword, value)
+    buffer = io.BytesIO()
+    dcmwrite(buffer, image, implicit_vr=False, little_endian=True)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("bench", "expected", "status"),
     [
@@ -231,6 +246,28 @@ BROKEN = data_set(UID)[:-5]
             id="another SOP class",
         ),
         pytest.param(lambda: Bench(table(), data_set("1.1.1")), ClassMismatch, 0xA900, id="another SOP instance"),
+        pytest.param(lambda: Bench(table(), b""), Unreadable, 0xC000, id="no bytes"),
+        pytest.param(lambda: Bench(table(), without("SOPClassUID")), ClassMismatch, 0xA900, id="no SOP class"),
+        pytest.param(lambda: Bench(table(), without("SOPInstanceUID")), ClassMismatch, 0xA900, id="no SOP instance"),
+        pytest.param(lambda: Bench(table(), without("SOPClassUID", "")), ClassMismatch, 0xA900, id="empty SOP class"),
+        pytest.param(
+            lambda: Bench(table(), without("SOPInstanceUID", "")), ClassMismatch, 0xA900, id="empty SOP instance"
+        ),
+        pytest.param(
+            lambda: Bench(
+                table(coercions=(coercion({"modality": ["MR"]}, [{"set": {"SOPInstanceUID": UID}}]),)),
+                without("SOPInstanceUID"),
+            ),
+            ClassMismatch,
+            0xA900,
+            id="no SOP instance, but a rule that sets one",
+        ),
+        pytest.param(
+            lambda: Bench(table(unmatched="discard", rules=()), without("SOPInstanceUID")),
+            ClassMismatch,
+            0xA900,
+            id="no SOP instance, and no rule that wants it",
+        ),
         pytest.param(lambda: Bench(table(), data_set(UID), SpoolFull("no room")), SpoolFull, 0xA700, id="no room"),
     ],
 )
