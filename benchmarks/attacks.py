@@ -186,7 +186,7 @@ class Log:
             file.seek(self._at)
             for line in file:
                 lines += b'"peer": "ct1"' not in line
-                tracebacks += line.count(b"Traceback (most recent call last)")
+                tracebacks += b'"exception": ' in line or b"Traceback (most recent call last)" in line
         return lines, tracebacks
 
 
@@ -199,9 +199,9 @@ def limited(descriptors: int) -> list[str] | None:
 
 
 @contextlib.asynccontextmanager
-async def beside(peer: Honest) -> AsyncIterator[None]:
+async def beside(peer: Honest, *, with_find: bool = False) -> AsyncIterator[None]:
     """It sends while the block runs."""
-    task = asyncio.create_task(peer.run())
+    task = asyncio.create_task(peer.run(with_find=with_find))
     try:
         yield
     finally:

@@ -74,7 +74,10 @@ def _item(kind: int, content: bytes) -> bytes:
 
 def role_items_request(number: int, called: str = "NOBODY") -> bytes:
     """An A-ASSOCIATE-RQ of 64 KiB with 5 950 role selection sub-items (PS3.7 §D.3.3.4)."""
-    roles = _item(0x54, struct.pack(">H", 3) + b"1.2" + b"\1\1") * 5949
+    roles = b"".join(
+        _item(0x54, struct.pack(">H", 3) + f"{index // 100 % 10}{index // 10 % 10}{index % 10}".encode() + b"\1\1")
+        for index in range(5949)
+    )
     user = _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"1.2.3") + roles
     body = struct.pack(">H2x16s16s32x", 1, called.ljust(16).encode(), f"ROLE{number}".ljust(16).encode())
     body += _item(0x10, b"1.2.840.10008.3.1.1.1")
@@ -86,17 +89,19 @@ def role_items_request(number: int, called: str = "NOBODY") -> bytes:
 async def role_items(target: Target) -> None:
     """Such requests to an unknown title, one after the other, 130 kB a second in pieces of 1 460 bytes."""
 
+    loop = asyncio.get_running_loop()
+
     async def one(number: int) -> None:
         request = role_items_request(number)
         while True:
             with suppress(OSError):
                 async with await target.connect() as line:
+                    began_s = loop.time()
                     for start in range(0, len(request), 1460):
                         await line.send(request[start : start + 1460])
-                        await asyncio.sleep(1460 / 130_000)
+                        await asyncio.sleep(max(0.0, began_s + start / 130_000 - loop.time()))
                     target.counts["requests"] += 1
                     await line.pdu()
-            await asyncio.sleep(PAUSE_S)
 
     await asyncio.gather(*(one(number) for number in range(target.many(1))))
 

@@ -33,8 +33,8 @@ _ECHO = p_data(
 _IDENTIFIER = (
     struct.pack("<HHI", 0x0008, 0x0052, 6)
     + b"STUDY "
-    + struct.pack("<HHI", 0x0010, 0x0020, 8)
-    + b"HONEST-1"
+    + struct.pack("<HHI", 0x0010, 0x0020, 6)
+    + b"GOOD-1"
     + struct.pack("<HHI", 0x0020, 0x000D, 0)
 )
 
