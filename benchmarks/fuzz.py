@@ -26,6 +26,7 @@ from benchmarks.attacks import Watch, beside
 from benchmarks.report import table
 from benchmarks.scenarios import scratch
 from benchmarks.sink import Sink
+from benchmarks.wire import RELEASE_RP
 from tests.support.attacks.honest import Honest
 from tests.support.attacks.line import KNOWN_HOST, Target
 from tests.support.fuzzing.recordings import FOLDER, pdus, record, recordings
@@ -152,7 +153,8 @@ async def _replayed(port: int, recorded: list[bytes]) -> None:
     async with await target.associate(request=recorded[0]) as line:
         for pdu in recorded[1:]:
             await line.send(pdu)
-        await line.closed()
+        while (await line.pdu())[:1] not in (b"", bytes([RELEASE_RP])):
+            pass
 
 
 async def _sessions(

@@ -379,9 +379,6 @@ class AcceptedAssociation(Association):
             self._cancel(command.get("MessageIDBeingRespondedTo", -1))
             if not self._is_serving:
                 self._rest()
-        elif "MessageID" not in command:
-            message.close()
-            self._invalid(AbortReason.INVALID_PARAMETER, "a request without Message ID")
         else:
             self._queue.append(message)
             if not self._is_serving:

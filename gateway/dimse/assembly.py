@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from gateway.dimse.context import AcceptedContext
-from gateway.dimse.message import NO_DATA_SET, Command, MalformedCommand, decode
+from gateway.dimse.message import NO_DATA_SET, RESPONSE, Command, CommandField, MalformedCommand, decode
 from gateway.dimse.pdata import COMMAND, LAST
 from gateway.dimse.upper_layer import AbortReason
 from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError, ObjectTooLarge
@@ -23,6 +23,11 @@ class ProtocolError(Exception):
     def __init__(self, reason: AbortReason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+def _is_request(field: int) -> bool:
+    """True for what is answered, and must therefore have a Message ID (PS3.7 §9.3, §10.3)."""
+    return not field & RESPONSE and field != CommandField.C_CANCEL
 
 
 class Message:
@@ -161,6 +166,8 @@ class MessageAssembler:
             raise ProtocolError(AbortReason.INVALID_PARAMETER, f"malformed command set: {error}") from error
         if "CommandField" not in command:
             raise ProtocolError(AbortReason.INVALID_PARAMETER, "a command set without Command Field")
+        if "MessageID" not in command and _is_request(command["CommandField"]):
+            raise ProtocolError(AbortReason.INVALID_PARAMETER, "a request without Message ID")
         message = Message(context, command)
         if command.get("CommandDataSetType", NO_DATA_SET) == NO_DATA_SET:
             self._fragments = None

@@ -22,7 +22,7 @@ from gateway.dimse.pdata import SMALLEST_MAXIMUM
 from gateway.dimse.peer_certificate import mismatch, shown_certificate
 from gateway.dimse.proposal import Accepted, decode_accept, decode_reject, describe_reject, encode_request
 from gateway.dimse.tls import client_context
-from gateway.dimse.upper_layer import AbortReason, Event, Primitive, State
+from gateway.dimse.upper_layer import Event, Primitive, State
 from gateway.model import AssociationFacts, Limits, Peer, ProposedContext
 from gateway.ports import (
     DestinationDown,
@@ -190,13 +190,10 @@ class ClientAssociation(AskingAssociation):
                 self._response_received(message)
             return
         conversation = self._conversation
-        if conversation is not None and "MessageID" in message.command and conversation.takes_store(message):
+        if conversation is not None and conversation.takes_store(message):
             return
         message.close()
         if field == CommandField.C_CANCEL:
-            return
-        if "MessageID" not in message.command:
-            self._invalid(AbortReason.INVALID_PARAMETER, "a request without Message ID")
             return
         refusal: Command = {
             "CommandField": field | RESPONSE,

@@ -212,7 +212,7 @@ class Daemon:
         await until(lambda: not self.is_running, timeout_s, f"end of {self.name}")
         return self.returncode or 0
 
-    def stop(self, grace_s: float = 20.0) -> None:
+    def stop(self, grace_s: float = 5.0) -> None:
         """SIGTERM, then SIGKILL; nothing when it has ended. For teardown."""
         if self.process is None:
             return

@@ -61,6 +61,7 @@ async def answered(peer: Honest, echoes: int, stores: int) -> None:
         )
     finally:
         sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
 
 
 @pytest.mark.parametrize("name", SIZES)

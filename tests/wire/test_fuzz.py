@@ -5,18 +5,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import pytest
-
 from benchmarks.fuzz import fuzz
 from tests.support.fuzzing.mutate import mutated
 from tests.support.fuzzing.recordings import pdus, recordings
 
-SESSIONS = 300
+SESSIONS = 400
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_mutated_associations_harm_nobody(tmp_path: Path, seed: int) -> None:
-    report = await fuzz(tmp_path, SESSIONS, seed, at_once=20)
+async def test_mutated_associations_harm_nobody(tmp_path: Path) -> None:
+    report = await fuzz(tmp_path, SESSIONS, seed=1, at_once=20)
 
     assert report.misses == [], report.samples
     assert report.counts["A-ASSOCIATE-AC"] > SESSIONS / 3, "most mutations are behind the association request"

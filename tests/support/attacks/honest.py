@@ -85,15 +85,14 @@ class Honest:
         return True
 
     async def _keep(self) -> None:
-        """Echoes on an association that stays open, as a modality's does."""
-        line: Line | None = None
+        """Echoes on an association that stays open, as a modality's does; a new one when it is lost."""
         while True:
             try:
-                if line is None:
-                    async with asyncio.timeout(LIMIT_S):
-                        line = await self._associated()
-                if not await self._timed("echo on a kept association", partial(_echo, line), self.echoes_s):
-                    line = None
+                async with asyncio.timeout(LIMIT_S):
+                    line = await self._associated()
+                async with line:
+                    while await self._timed("echo on a kept association", partial(_echo, line), self.echoes_s):
+                        await asyncio.sleep(PAUSE_S)
             except (OSError, TimeoutError) as error:
                 self.failures.append(f"association: {type(error).__name__} {error}")
             await asyncio.sleep(PAUSE_S)

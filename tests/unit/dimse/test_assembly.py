@@ -105,6 +105,11 @@ BROKEN: dict[str, tuple[list[Fragment], AbortReason]] = {
     "command too long at once": ([(1, 3, bytes(1001))], AbortReason.INVALID_PARAMETER),
     "malformed command": ([(1, 3, b"\x08\0\0\0\0\0\0\0")], AbortReason.INVALID_PARAMETER),
     "no Command Field": ([(1, 3, encode({"MessageID": 1}))], AbortReason.INVALID_PARAMETER),
+    "request without Message ID": ([(1, 3, encode({"CommandField": 0x30}))], AbortReason.INVALID_PARAMETER),
+    "data set announced without Message ID": (
+        [(1, 3, encode({"CommandField": 0x20, "CommandDataSetType": 0}))],
+        AbortReason.INVALID_PARAMETER,
+    ),
     "empty command": ([(1, 3, b"")], AbortReason.INVALID_PARAMETER),
 }
 
