@@ -145,6 +145,7 @@ class DestinationLine:
                 return None
             if self._opening is None and not (self._is_full and self._in_use):
                 self._opening = asyncio.get_running_loop().create_task(self._open(proposals))
+                self._opening.add_done_callback(self._opened)
             await self._changed.wait()
 
     async def _open(self, proposals: list[ProposedContext]) -> None:
@@ -160,9 +161,12 @@ class DestinationLine:
         except Exception as error:  # a fault of ours must not leave the others waiting
             log.error("association_failed", destination=self.name, error=type(error).__name__, where=where(error))
             self._give_up(type(error).__name__)
-        finally:
+
+    def _opened(self, opening: asyncio.Task[None]) -> None:
+        """Also of one that was cancelled before it began, whose own code never runs."""
+        if self._opening is opening:
             self._opening = None
-            self._wake()
+        self._wake()
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

@@ -126,6 +126,8 @@ class _Retrieval:
         """Done when fewer are in work."""
         self._uncounted = 0
         """Instances in work that the tally does not know of yet."""
+        self._not_begun: dict[asyncio.Task[None], Sendable] = {}
+        """Instances in work whose task has not run yet."""
         self._careless = 0
         self._last_response_s = answer.begun_s
         self._reported = 0
@@ -300,6 +302,7 @@ class _Retrieval:
         self._uncounted += 1
         task = asyncio.get_running_loop().create_task(self._send(instance))
         self._in_work.add(task)
+        self._not_begun[task] = instance
         task.add_done_callback(self._sent)
         room = 0 if is_alone else self._width - 1
         await self._until_in_work(room)
@@ -313,6 +316,10 @@ class _Retrieval:
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._in_work.discard(task)
+        instance = self._not_begun.pop(task, None)
+        if instance is not None:  # cancelled before its own code could run
+            self._uncounted -= 1
+            instance.close()
         if self._one_less is not None and not self._one_less.done():
             self._one_less.set_result(None)
 
@@ -321,6 +328,9 @@ class _Retrieval:
 
     async def _send(self, instance: Sendable) -> None:
         assert self.tally is not None
+        task = asyncio.current_task()
+        assert task is not None
+        self._not_begun.pop(task, None)
         is_sent = False
         try:
             results = await to_all(self.lines, instance)
