@@ -474,6 +474,10 @@ class Queue(Protocol):
         """Write something: when the durable transaction around it has ended, all before it is on disk as well."""
         ...
 
+    def checkpoint(self) -> None:
+        """Put what was committed into the database itself, outside a transaction; what fails is logged."""
+        ...
+
     def moved(self) -> str:
         """Why its path does not name what was opened any more; empty when it does. Any thread, a few system calls.
 

@@ -200,6 +200,10 @@ class SQLiteQueue:
             created_at=max(created_at, known.created_at),
         )
 
+    def checkpoint(self) -> None:
+        """Put what was committed into the database itself, outside a transaction; what fails is logged."""
+        self._checkpoint()
+
     def moved(self) -> str:
         """Why its path does not name what was opened any more; empty when it does. Any thread."""
         return self._files.moved()

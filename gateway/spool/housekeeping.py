@@ -90,8 +90,14 @@ class Housekeeping:
             await asyncio.sleep(poll_s)
 
     async def is_in_place(self) -> bool:
-        """False while spool or queue are not what was opened at the start; then nothing may be deleted."""
-        return not await self._read(lambda _: self._store.presence.look())
+        """False while spool or queue are not what was opened at the start; then nothing may be deleted.
+
+        Meanwhile the write-ahead log goes into the database again and again: it may be the log that was deleted.
+        """
+        if not await self._read(lambda _: self._store.presence.look()):
+            return True
+        await self._read(lambda reader: reader.checkpoint())
+        return False
 
     def _moment(self) -> datetime:
         """Now, by the wall clock. One that was set ahead makes everything look old; nothing is deleted for that."""

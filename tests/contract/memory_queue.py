@@ -319,6 +319,9 @@ class MemoryQueue:
     def bind_spool(self, spool_id: str) -> None:
         self._spool_id = spool_id
 
+    def checkpoint(self) -> None:
+        pass
+
     def moved(self) -> str:
         return ""
 

@@ -13,7 +13,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.model import DeliveryState, Instance
-from gateway.ports import ConfigurationError, PayloadLost, PayloadMissing, PayloadUnreadable, SpoolFull, Temporary
+from gateway.ports import (
+    ConfigurationError,
+    DeliveryFilter,
+    PayloadLost,
+    PayloadMissing,
+    PayloadUnreadable,
+    SpoolFull,
+    Temporary,
+)
 from gateway.queue.reader import IndexReader
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool.journal import GroupCommitJournal
@@ -282,6 +290,44 @@ async def test_an_active_segment_that_is_deleted_is_noticed_before_the_answer(si
         assert [row["log_level"] for row in logs if row["event"] == "spool.segment_gone"] == ["error"]
         third = await commit(journal, b"third", 3)
         assert third.payload.name != first.payload.name
+
+
+async def test_a_file_system_that_became_read_only_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site.journal() as journal:
+        await commit(journal, b"before", 1)
+        found = os.statvfs(site.folder)
+        read_only = os.statvfs_result((*found[:8], found.f_flag | os.ST_RDONLY, *found[9:]))
+        with monkeypatch.context() as remounted:
+            remounted.setattr(os, "fstatvfs", lambda _: read_only)
+            await until(journal.refusal)
+            assert journal.refusal() == f"the file system of {site.folder / 'spool'} is read-only"
+            with pytest.raises(NotInPlace):
+                journal.receiver()
+        await until(lambda: not journal.refusal())
+        await commit(journal, b"afterwards", 2)
+
+
+async def test_the_log_of_the_queue_is_saved_when_it_was_deleted(site: Site) -> None:
+    """What the deleted file held is in the database then, even when the process is killed right after."""
+    async with site.journal() as journal:
+        await commit(journal, b"data", 1)
+        aside("queue.db-wal")(site.folder)
+        await until(journal.refusal)
+        await journal.sweep()  # a round later
+        copy = site.folder / "after.db"
+        await until(lambda: shutil.copy(site.folder / "queue.db", copy) and rows_in(copy) == 1)
+        back("queue.db-wal")(site.folder)
+
+
+def rows_in(path: Path) -> int:
+    try:
+        queue = SQLiteQueue(path, must_exist=True)
+    except Exception:  # copied while it was written
+        return 0
+    try:
+        return len(queue.list(DeliveryFilter(), 10))
+    finally:
+        queue.close()
 
 
 # --- reading ----------------------------------------------------------------------------------------------------
