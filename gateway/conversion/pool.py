@@ -120,7 +120,7 @@ class ConversionPool:
         }
         with await self._source(body) as source:
             for _ in range(TRIES):
-                with _file(self._folder) as result:
+                with self._result() as result:
                     try:
                         answer = await self._done(job, source, result)
                     except WorkerDied as error:
@@ -129,6 +129,13 @@ class ConversionPool:
                         continue
                     return _read(answer, result, self._log)
         raise ConversionFailed("crashed", f"the codec crashed, {TRIES} times ({died})")
+
+    def _result(self) -> IO[bytes]:
+        """Raises Temporary."""
+        try:
+            return _file(self._folder)
+        except OSError as error:
+            raise Temporary(f"no room for a conversion: {error.strerror}") from error
 
     async def _source(self, body: EncodedDataSet) -> IO[bytes]:
         copying = asyncio.ensure_future(asyncio.to_thread(_copied, body, self._folder, self._keep_free_bytes))

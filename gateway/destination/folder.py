@@ -6,6 +6,7 @@ import asyncio
 import errno
 import itertools
 import os
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
@@ -31,11 +32,17 @@ FILE_MODES = {"owner": 0o600, "group": 0o640, "others": 0o644}
 
 _PATIENT_IDENTITY_REMOVED = parse("PatientIdentityRemoved")
 
+_OWN = uuid.uuid4().hex
+"""In names of temporary files: a process on another host, or in another container, may have our process number."""
 _temporary_numbers = itertools.count()
 
 
 class FolderDestination:
-    """Opens channels to one folder; files are written in threads."""
+    """Opens channels to one folder; files are written in threads.
+
+    Where another file system is found than at first (a share that was unmounted leaves the empty folder below it), the
+    destination is down: what is written there would be hidden by the next mount.
+    """
 
     def __init__(self, peer: Peer, folder: Folder, sync: Callable[[int], None] = os.fsync) -> None:
         try:
@@ -44,6 +51,8 @@ class FolderDestination:
             raise ConfigurationError(f"the path of folder {peer.name!r}: {error}") from error
         self._folder = folder
         self._sync = sync
+        self._device: int | None = None
+        """Of the root, once it was opened."""
 
     def channel(self) -> FolderDestination:
         """The folder itself: there is no line to it."""
@@ -105,10 +114,12 @@ class FolderDestination:
 
         Raises:
             PermissionError: every user of the machine may list the root.
+            OSError: ESTALE, see the class.
         """
         mode = FOLDER_MODES[self._folder.access]
         folder = _made(self._folder.root, mode)
         try:
+            self._check_device(os.fstat(folder).st_dev)
             if self._folder.access != "others" and is_reachable_by_others(self._folder.root):
                 reason = "every user may list it, and names tell of patients; chmod o-rwx it, or set `access: others`"
                 raise PermissionError(errno.EACCES, reason)
@@ -120,6 +131,13 @@ class FolderDestination:
             os.close(folder)
             raise
         return folder
+
+    def _check_device(self, found: int) -> None:
+        if self._device is None:
+            self._device = found
+        if found != self._device:
+            reason = "another file system is there than at first; mount the right one, or reload when this is meant"
+            raise OSError(errno.ESTALE, reason)
 
     def _name(self, folder: int, temporary: str, path: PurePosixPath, body: EncodedDataSet) -> Outcome:
         """Give the complete file its name, or find that it is there already."""
@@ -195,8 +213,7 @@ def _open_below(folder: int, name: str, mode: int) -> int:
 
 def _write_temporary(folder: int, head: bytes, body: EncodedDataSet, mode: int) -> str:
     """The whole file under a hidden name of its own, on disk."""
-    name = f".{os.getpid()}-{next(_temporary_numbers)}.part"
-    _remove(folder, name)  # of a process that was killed and had our number
+    name = f".{_OWN}-{next(_temporary_numbers)}.part"
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
     try:
         set_mode(descriptor, mode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +19,13 @@ def pid_file(path: Path | None) -> Iterator[None]:
     """Holds our process id in `path` while entered; nothing without a path.
 
     Raises:
-        ConfigurationError: it cannot be written.
+        ConfigurationError: it cannot be written, or holds something else than a process id.
     """
     if path is None:
         yield
         return
+    if _is_of_others(path):
+        raise ConfigurationError(f"gateway.pid_file: {path} is not a pid file; name another, or move it away")
     try:
         path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
         result_path(path).unlink(missing_ok=True)  # of another process
@@ -34,6 +37,17 @@ def pid_file(path: Path | None) -> Iterator[None]:
     finally:
         if read_pid(path) == os.getpid():
             path.unlink(missing_ok=True)
+
+
+def _is_of_others(path: Path) -> bool:
+    """True for a file with other content than a process id, which we would overwrite."""
+    try:
+        with path.open("rb") as file:
+            return not re.fullmatch(rb"\s*\d*\s*", file.read(64))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def read_pid(path: Path) -> int | None:

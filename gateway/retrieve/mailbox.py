@@ -11,7 +11,8 @@ bytes, big endian) and JSON:
 
     → {"sop_instance_uid": …, …, "length_bytes": N}    ← {"is_wanted": true}    → N bytes    ← {"status": 0, …}
 
-A file whose socket nobody listens on any more is deleted by whoever finds it.
+A file whose socket nobody listens on any more is deleted by whoever finds it. Where it cannot be told whether anybody
+listens, the instance is refused for now.
 
 Instances are taken only from the peer that was asked (`gateway.retrieve.sender`): knowing a SOP Instance UID, an AE
 title or a Message ID gives nobody the right to hand over an instance.
@@ -24,7 +25,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -159,7 +159,8 @@ class Mailbox:
         if self._socket is not None:
             self._socket.unlink(missing_ok=True)
             if self._socket.parent != self._folder:
-                shutil.rmtree(self._socket.parent, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    self._socket.parent.rmdir()
         self._server = self._socket = None
 
     # --- who waits ---------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ class Mailbox:
             notice.unlink(missing_ok=True)
 
     async def _listen(self) -> None:
-        self._folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=FOLDER, exist_ok=True)  # without its parents: where the spool is not, nothing is made
         path = self._folder / f".{self._token}.socket"
         if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
             path = Path(tempfile.mkdtemp(prefix="gateway-")) / "socket"
@@ -291,11 +292,12 @@ class Mailbox:
 
     async def _offered(self, notice: Path, offer: Offer, body: EncodedDataSet) -> int | None:
         try:
-            socket = notice.read_text()
-            reader, writer = await asyncio.open_unix_connection(socket)
-        except OSError:
+            reader, writer = await asyncio.open_unix_connection(notice.read_text())
+        except (FileNotFoundError, ConnectionRefusedError):  # whoever waited there has ended
             notice.unlink(missing_ok=True)
             return None
+        except OSError as error:  # who waits there may be well, and cannot be asked now
+            raise NotHandedOver(f"who may have asked for this instance cannot be asked: {error.strerror}") from error
         is_wanted = False
         try:
             _write_frame(writer, asdict(offer))

@@ -69,6 +69,35 @@ async def test_the_root_is_made_when_it_is_not_there(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a/b/1.2.3"]
 
 
+async def test_a_root_on_another_file_system_than_at_first_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = destination(tmp_path, "{{ SOPInstanceUID }}")
+    assert await put(there, outbound("1.2.3")) == Delivered()
+    real = os.fstat
+
+    def elsewhere(descriptor: int) -> os.stat_result:
+        found = real(descriptor)
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:]))
+
+    with monkeypatch.context() as unmounted:
+        unmounted.setattr(os, "fstat", elsewhere)
+        outcome = await put(there, outbound("1.2.4"))
+    assert isinstance(outcome, Deferred)
+    assert outcome.is_destination_down
+    assert "another file system" in outcome.reason
+    assert names(tmp_path) == ["1.2.3"]
+    assert await put(there, outbound("1.2.4")) == Delivered()
+
+
+async def test_the_temporary_file_of_another_container_with_our_number_is_left_alone(tmp_path: Path) -> None:
+    others = [tmp_path / f".{os.getpid()}-{number}.part" for number in range(2000)]
+    for path in others:
+        path.touch()
+    assert await put(destination(tmp_path, "{{ SOPInstanceUID }}"), outbound("1.2.3")) == Delivered()
+    assert all(path.exists() for path in others)
+
+
 @pytest.mark.parametrize("on_conflict", ["keep", "replace", "number"])
 async def test_the_same_data_set_again_is_delivered_and_stays_one_file(tmp_path: Path, on_conflict: str) -> None:
     there = destination(tmp_path, on_conflict=on_conflict)

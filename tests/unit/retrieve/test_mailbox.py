@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -181,6 +183,32 @@ async def test_who_waited_was_killed(pair: tuple[Mailbox, Mailbox], tmp_path: Pa
 
     assert await give(pair[1]) is None
     assert not notice.exists()
+
+
+async def test_who_cannot_be_asked_is_not_taken_for_dead(
+    pair: tuple[Mailbox, Mailbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process is short of descriptors for a moment: that says nothing of who waits."""
+
+    async def short(path: str) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    taker = Taker()
+    async with pair[0].expecting(expectation(taker)):
+        with monkeypatch.context() as crowded:
+            crowded.setattr(asyncio, "open_unix_connection", short)
+            with pytest.raises(NotHandedOver, match="cannot be asked"):
+                await give(pair[1])
+        assert await give(pair[1]) == 0x0000
+    assert taker.taken
+
+
+async def test_no_spool_is_made_where_there_is_none(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path / "spool" / "retrieves", MemoryReceiver)
+    with pytest.raises(OSError, match="spool"):
+        async with mailbox.expecting(expectation(Taker())):
+            pass
+    assert not (tmp_path / "spool").exists()
 
 
 async def test_who_waits_dies_in_the_middle(pair: tuple[Mailbox, Mailbox], tmp_path: Path) -> None:
