@@ -22,6 +22,7 @@ from benchmarks.measure import machine, memory_bytes
 from benchmarks.report import Bar, number, table, write_section
 from benchmarks.scenarios import scratch
 from benchmarks.systems import LIMITS
+from gateway.queue import page_checksums
 from tests.support.gateway_process import GatewayProcess
 from tests.support.processes import REPOSITORY, free_port
 
@@ -79,7 +80,7 @@ def site(folder: Path) -> GatewayProcess:
 
 def fill(path: Path, deliveries: int) -> None:
     """Copies of the one delivery that is there, each of an instance of its own, over the same payload."""
-    connection = apsw.Connection(str(path))
+    connection = apsw.Connection(str(path), vfs=page_checksums.vfs())
     with connection:
         connection.execute(COPY, {"number": deliveries - 1})
         connection.execute(DELIVERIES)

@@ -50,6 +50,8 @@ from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.model import AssociationFacts, Limits, Settings
 from gateway.network import descriptors
 from gateway.ports import ConfigurationError, QueueDepth, peer_label
+from gateway.queue.connection import QueueBroken
+from gateway.queue.inspection import check_before_start
 from gateway.queue.reader import IndexReader
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.retrieve.desk import RetrieveDesk
@@ -199,6 +201,7 @@ class Gateway:
             await parts.enter_async_context(WebServer(self, settings.http, self.metrics))
         self._queue_lock = QueueLock(Path(settings.queue_path))
         parts.callback(self._queue_lock.release)
+        await asyncio.to_thread(check_before_start, Path(settings.queue_path))
         await self.journal.start()
         parts.push_async_callback(self.journal.close)
         parts.push_async_callback(self.index.close)
@@ -347,11 +350,26 @@ def run(load: Load) -> int:
     except ConfigurationError as error:
         log.error("gateway_not_started", reason=str(error))
         return exit_code.CONFIGURATION
+    except QueueBroken as error:
+        log.error("gateway_not_started", reason=str(error))
+        return exit_code.CONFIGURATION
     except Exception as error:
-        log.critical("gateway_failed", exc_info=error)
+        broken = _broken_queue(error)
+        if broken is not None:
+            log.critical("gateway_failed", reason=str(broken))
+        else:
+            log.critical("gateway_failed", exc_info=error)
         return exit_code.SOFTWARE
     finally:
         SUMMARY.write_due(is_final=True)
+
+
+def _broken_queue(error: BaseException | None) -> QueueBroken | None:
+    """The damaged database that made a part of the gateway die, if it was that: an operator needs no traceback then."""
+    if error is None or isinstance(error, QueueBroken):
+        return error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else (error.__cause__,)
+    return next(filter(None, map(_broken_queue, inner)), None)
 
 
 async def _serve(load: Load) -> int:

@@ -11,6 +11,7 @@ from gateway.cli.explain import explain
 from gateway.cli.find import find
 from gateway.cli.network import echo, send
 from gateway.cli.queue import queue
+from gateway.cli.repair import check, rebuild
 from gateway.cli.retrieve import get, move
 from gateway.cli.rules import schema, validate
 from gateway.cli.running import reload, run, status
@@ -19,7 +20,7 @@ from gateway.cli.test import test
 EPILOG = """\b
 Exit codes
   0   done
-  1   problems in the rules; something was not sent, not found or refused
+  1   problems in the rules, the spool or the database; something was not sent, not found, lost or refused
   2   wrong usage
   3   warnings under --strict
   70  a part of the running gateway died
@@ -55,6 +56,8 @@ COMMANDS = (
     queue,
     status,
     reload,
+    check,
+    rebuild,
     demo,
 )
 for command in COMMANDS:

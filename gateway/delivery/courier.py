@@ -342,7 +342,11 @@ class Courier:
         except (DestinationDown, DestinationRefuses) as error:
             self._cannot_reach(worker, delivery, error, begun_s)
             return
-        except (Refusal, PayloadLost, ConfigurationError) as error:  # what is stored cannot be edited, or is damaged
+        except PayloadLost as error:  # what was promised cannot be kept: an operator must know
+            uid = delivery.instance.sop_instance_uid
+            log.error("delivery.payload_lost", destination=self.name, sop_instance_uid=uid, error=str(error))
+            outcome = Refused(str(error))
+        except (Refusal, ConfigurationError) as error:  # what is stored cannot be edited
             outcome = Refused(str(error))
         except PayloadUnreadable as error:  # by our own disk: neither the object nor the destination is to blame
             self._set_back(delivery, Deferred(str(error)), _clock_s() - begun_s)

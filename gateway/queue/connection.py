@@ -13,6 +13,7 @@ import apsw
 
 from gateway.file_modes import FILE, FOLDER
 from gateway.ports import ConfigurationError, GatewayError, SpoolFull, Temporary
+from gateway.queue import page_checksums
 from gateway.queue.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
 
 PAGES_BEFORE_CHECKPOINT = 4000
@@ -23,6 +24,8 @@ LONGEST_LOOK_AWAY_S = 0.003
 
 SIDE_FILES = ("", "-wal", "-shm")
 """The database, its write-ahead log, the index of that."""
+
+REPAIR = "stop the gateway, and run `gateway rebuild`: it makes the database anew from the spool"
 
 
 class QueueBroken(GatewayError):
@@ -43,10 +46,14 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
             path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
             _make(path)
         flags = apsw.SQLITE_OPEN_READWRITE | (0 if must_exist else apsw.SQLITE_OPEN_CREATE)
-        connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+        vfs = page_checksums.vfs()
+        connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=200)
+        if vfs is not None and not path.stat().st_size:
+            page_checksums.begin(connection)
     except (apsw.Error, OSError) as error:
         raise ConfigurationError(f"queue {path}: cannot be opened: {error}") from error
     try:
+        page_checksums.check(connection, path, vfs)
         _prepare(connection, busy_timeout_s)
         _migrate(connection, path)
     except apsw.BusyError as error:
@@ -54,10 +61,14 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
         raise Temporary(f"queue {path}: another process holds it: {error}") from error
     except (apsw.FullError, apsw.IOError) as error:
         connection.close()
+        if is_damage(error):
+            raise QueueBroken(f"queue {path}: the file is damaged (a page has another checksum); {REPAIR}") from error
         raise SpoolFull(f"queue {path}: the disk takes no more: {error}") from error
     except apsw.Error as error:
         connection.close()
-        raise ConfigurationError(f"queue {path}: not a usable SQLite file: {error}") from error
+        raise ConfigurationError(
+            f"queue {path}: not a usable SQLite file: {error}; stop the gateway, and run `gateway rebuild`"
+        ) from error
     except BaseException:
         connection.close()
         raise
@@ -144,11 +155,11 @@ def _use_wal(connection: apsw.Connection, busy_timeout_s: float) -> None:
 
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:
-    if _version(connection, path) == SCHEMA_VERSION:
+    if version_of(connection, path) == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for version in range(_version(connection, path) + 1, SCHEMA_VERSION + 1):
+        for version in range(version_of(connection, path) + 1, SCHEMA_VERSION + 1):
             connection.execute(SQL[f"schema_{version}"])
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", SCHEMA_VERSION)
@@ -158,7 +169,7 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
     connection.execute("COMMIT")
 
 
-def _version(connection: apsw.Connection, path: Path) -> int:
+def version_of(connection: apsw.Connection, path: Path) -> int:
     """The file's schema version; 0 for an empty file."""
     application_id, version = int(connection.pragma("application_id")), int(connection.pragma("user_version"))
     if application_id != APPLICATION_ID:
@@ -171,6 +182,11 @@ def _version(connection: apsw.Connection, path: Path) -> int:
             "run that version, or name another file"
         )
     return version
+
+
+def is_damage(error: apsw.Error) -> bool:
+    """True for a page whose checksum does not agree."""
+    return bool(getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA)
 
 
 @contextmanager
@@ -186,6 +202,8 @@ def our_errors(path: Path) -> Generator[None]:
     try:
         yield
     except (apsw.FullError, apsw.IOError) as error:
+        if is_damage(error):
+            raise QueueBroken(f"queue {path}: the file is damaged (a page has another checksum); {REPAIR}") from error
         raise SpoolFull(f"queue {path}: the disk takes no more: {error}") from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise Temporary(f"queue {path}: another process holds it: {error}") from error
@@ -194,7 +212,7 @@ def our_errors(path: Path) -> Generator[None]:
     except apsw.InterruptError as error:
         raise Temporary(f"queue {path}: the statement was interrupted") from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise QueueBroken(f"queue {path}: the file is damaged ({error}); stop, and restore or recover it") from error
+        raise QueueBroken(f"queue {path}: the file is damaged ({error}); {REPAIR}") from error
 
 
 def single(connection: apsw.Connection, name: str, values: dict[str, Any]) -> Any:

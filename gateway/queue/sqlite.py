@@ -105,6 +105,11 @@ class SQLiteQueue:
     def close(self) -> None:
         self._connection.close()
 
+    @property
+    def connection(self) -> apsw.Connection:
+        """For those who copy rows as they are (`gateway.queue.salvage`)."""
+        return self._connection
+
     # --- transactions -------------------------------------------------------------------------------------------
 
     @contextmanager

@@ -111,15 +111,15 @@ def mended(header: bytes, header_offset_bytes: int, seed: int) -> list[Record]:
         return []
     fields, (check, _) = header[: _FIELDS.size], _CHECK.unpack_from(header, _FIELDS.size)
     difference = check ^ zlib.crc32(fields, seed)
-    found = []
+    as_it_is = unpack(header, header_offset_bytes, None)
+    found = [as_it_is]  # the CRC itself has changed, or the spool had another identity
     place = _one_byte_errors().get(difference)
-    if difference.to_bytes(4, "little").count(0) == 3:  # a byte of the CRC itself
-        found.append(unpack(header, header_offset_bytes, None))
     if place is not None:
         position, change = place
         whole = bytearray(header)
         whole[position] ^= change
-        found.append(unpack(bytes(whole), header_offset_bytes, seed))
+        is_crc_alone = difference.to_bytes(4, "little").count(0) == 3
+        found.insert(1 if is_crc_alone else 0, unpack(bytes(whole), header_offset_bytes, seed))
     return [each for each in found if each is not None]
 
 

@@ -67,7 +67,7 @@ def check_pair(root: Path, spool_id: str, queue_spool_id: str, *, has_payloads: 
     if has_payloads:
         raise ConfigurationError(
             f"spool {root}: it holds payloads, and the queue does not know them; restore the queue's file that belongs "
-            f"to it, or move {root} away to start anew"
+            "to it, or run `gateway rebuild`, which makes it anew from the spool"
         )
 
 

@@ -62,6 +62,8 @@ class Told:
     """SOP Instance UIDs of objects whose note is damaged; an operator releases or discards them."""
     lost: list[str] = field(default_factory=list)
     """SOP Instance UIDs of objects whose own bytes are damaged or gone."""
+    gone: list[str] = field(default_factory=list)
+    """SOP Instance UIDs of objects whose file is not there, in a rebuild: delivered and deleted before, or lost."""
     damages: list[Damage] = field(default_factory=list)
     kept_as: list[str] = field(default_factory=list)
     """Copies of damaged and of unfinished bytes, relative to the spool folder."""
@@ -261,10 +263,18 @@ class _Retelling:
             return False
         except PayloadUnreadable as error:
             if isinstance(error, PayloadMissing) and self._choose is not everything:
-                self._lose(instance, str(error))  # from the very first segment on: most of it was delivered and deleted
+                self._miss(instance, str(error))
                 return False
             log.error("spool.payload_not_readable", sop_instance_uid=instance.sop_instance_uid, error=str(error))
         return True
+
+    def _miss(self, instance: Instance, why: str) -> None:
+        """Told from the very first segment on: most large files that are gone were delivered and deleted."""
+        if (self._store.root / instance.payload.name).exists():
+            self._lose(instance, why)
+            return
+        self._told.gone.append(instance.sop_instance_uid)
+        log.warning("spool.instance_gone", sop_instance_uid=instance.sop_instance_uid, file=instance.payload.name)
 
     def _lose(self, instance: Instance, why: str) -> None:
         self._told.lost.append(instance.sop_instance_uid)

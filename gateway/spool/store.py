@@ -123,12 +123,21 @@ class SpoolStore:
         has_payloads = any(self._payload_files())
         check_pair(self.root, spool_id, queue_spool_id, has_payloads=has_payloads, has_rows=bool(named))
         if not spool_id:
-            self._folder.write_identity(new_id, self._disk)
+            self.write_identity(new_id)
             spool_id = new_id
-            self.seed = record.seed_of(new_id)
         self.presence.add(self._folder.moved, is_quick=True)
         self.presence.add(self._lock_gone, lambda: self._folder.unfit(spool_id), is_quick=False)
         return spool_id
+
+    @property
+    def spool_id(self) -> str:
+        """Empty for a folder that has none yet."""
+        return self._folder.read_identity()
+
+    def write_identity(self, new_id: str) -> None:
+        """Give a folder without identity one. Raises OSError."""
+        self._folder.write_identity(new_id, self._disk)
+        self.seed = record.seed_of(new_id)
 
     def _lock_gone(self) -> str:
         """A lock file that was deleted is logged once, and then made again."""

@@ -63,6 +63,9 @@ class Survey:
     damages: list[Damage] = field(default_factory=list)
     has_empty_notes: bool = False
     """Of groups that could not be noted: the queue alone knew them."""
+    payloads: dict[int, Record] = field(default_factory=dict)
+    """All whole payloads by their offsets."""
+    records: int = 0
     end_bytes: int = 0
     """Behind all of it."""
 
@@ -119,6 +122,7 @@ def survey(root: Path, name: str, seed: int, start_bytes: int = 0) -> Survey:
     last_told_bytes = start_bytes
     for each in walk(root / name, seed, start_bytes):
         found.end_bytes = each.end_bytes
+        found.records += isinstance(each, Found)
         damage = _damage(name, each)
         if damage is not None:
             damages.append(damage)
@@ -126,6 +130,7 @@ def survey(root: Path, name: str, seed: int, start_bytes: int = 0) -> Survey:
             continue
         if each.record.kind == PAYLOAD:
             payloads.append(each.record)
+            found.payloads[each.record.offset_bytes] = each.record
             continue
         last_told_bytes = each.end_bytes
         if each.record.kind == REDO:

@@ -25,7 +25,7 @@ LAYERS = [
         "queue",
         "metrics",
     },
-    {"life", "scu", "inquiry", "retrieval", "rehearsal"},
+    {"life", "scu", "inquiry", "retrieval", "rehearsal", "repair"},
     {"explaining", "rule_tests"},
     {"app"},
     {"cli", "demo"},

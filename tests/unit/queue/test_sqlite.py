@@ -70,10 +70,9 @@ def test_a_reopened_queue_is_as_it_was(queue: SQLiteQueue, path: Path, clock: Cl
 
 
 def make_newer(path: Path) -> None:
-    SQLiteQueue(path).close()
-    connection = apsw.Connection(str(path))
-    connection.pragma("user_version", SCHEMA_VERSION + 1)
-    connection.close()
+    queue = SQLiteQueue(path)
+    queue.connection.pragma("user_version", SCHEMA_VERSION + 1)
+    queue.close()
 
 
 def make_foreign(path: Path) -> None:
@@ -472,11 +471,12 @@ class _FullDisk(apsw.VFS):
 def test_a_full_disk_at_the_start_is_no_mistake_in_the_configuration(path: Path) -> None:
     """Starting again helps, once there is room."""
     disk = _FullDisk()
+    before = apsw.vfs_names()[0]
     apsw.set_default_vfs("full")
     try:
         with pytest.raises(SpoolFull, match="no more"):
             SQLiteQueue(path)
     finally:
-        apsw.set_default_vfs("unix")
+        apsw.set_default_vfs(before)
         disk.unregister()
     SQLiteQueue(path).close()

@@ -205,9 +205,10 @@ class _LoggedFiles(apsw.VFS):
 def logged_sqlite(power: Power) -> Iterator[None]:
     """Whatever SQLite file this process opens meanwhile."""
     files = _LoggedFiles(power)
+    before = apsw.vfs_names()[0]
     apsw.set_default_vfs("logged")
     try:
         yield
     finally:
-        apsw.set_default_vfs("unix")
+        apsw.set_default_vfs(before)
         files.unregister()

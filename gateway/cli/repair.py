@@ -1,0 +1,187 @@
+"""`gateway check` and `gateway rebuild`: looking after spool and database."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.options import FORMAT, fail, process_settings, rules_argument
+from gateway.cli.render import count
+from gateway.dataset.identity import identify
+from gateway.life import exit_code, logs
+from gateway.ports import ConfigurationError, GatewayError
+from gateway.repair import check as checking
+from gateway.repair import rebuild as rebuilding
+from gateway.repair.finding import Finding, Report
+from gateway.repair.rebuild import Rebuilt
+
+UIDS_SHOWN = 20
+
+
+@click.command(epilog="\b\nExamples\n  gateway check\n  gateway check /etc/gateway/rules --format json")
+@rules_argument
+@FORMAT
+def check(rules: Path, form: str) -> None:
+    """Read the whole spool and the database of RULES, and tell what is wrong with them. Writes to neither.
+
+    Works beside a running gateway and on a stopped one. Every header, checksum and digest is read, each payload that is
+    named, the database's pages and tables, and what was set aside. Exits 1 when there are problems.
+    """
+    settings = process_settings(rules)
+    try:
+        with logs.warnings_to_stderr():
+            report = checking.check(settings)
+    except ConfigurationError as error:
+        fail(str(error), exit_code.CONFIGURATION)
+    if form == "json":
+        click.echo(json.dumps(_report_json(report), indent=2))
+    else:
+        click.echo(_report_text(report))
+    if report.errors:
+        raise SystemExit(exit_code.FAILURE)
+
+
+@click.command(epilog="\b\nExamples\n  gateway rebuild\n  gateway rebuild /etc/gateway/rules --hold")
+@rules_argument
+@click.option("--hold", is_flag=True, help="Hold what the old database does not know, instead of delivering it.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Another old database to take from, such as one that a former rebuild kept.",
+)
+@FORMAT
+def rebuild(rules: Path, hold: bool, source: Path | None, form: str) -> None:
+    """Make the database of RULES anew from the spool, and from what can still be read of the old database.
+
+    The gateway must be stopped. The old database is kept under another name. The spool says what each object owed when
+    it was accepted. What was delivered, held, released, sent elsewhere or discarded since, the old database alone says;
+    where it cannot be read, an object is owed again, and is delivered again unless --hold is given.
+    """
+    settings = process_settings(rules)
+    try:
+        with logs.warnings_to_stderr():
+            rebuilt = rebuilding.rebuild(settings, identify=identify, is_held=hold, source=source)
+    except ConfigurationError as error:
+        fail(str(error), exit_code.CONFIGURATION)
+    except (GatewayError, OSError) as error:
+        fail(f"{error}; the old database is as it was")
+    click.echo(json.dumps(_rebuilt_json(rebuilt), indent=2) if form == "json" else _rebuilt_text(rebuilt, is_held=hold))
+    if rebuilt.lost or rebuilt.missing:
+        raise SystemExit(exit_code.FAILURE)
+
+
+# --- text and JSON --------------------------------------------------------------------------------------------------
+
+
+def _report_json(report: Report) -> dict[str, Any]:
+    return {
+        "is_running": report.is_running,
+        "segments": report.segments,
+        "large_files": report.large_files,
+        "records": report.records,
+        "instances": report.instances,
+        "problems": [dataclasses.asdict(each) for each in report.errors],
+        "notes": [dataclasses.asdict(each) for each in report.findings if each.severity == "note"],
+    }
+
+
+def _report_text(report: Report) -> str:
+    lines = [line for each in report.findings for line in _finding_lines(each)]
+    state = "a gateway is using them" if report.is_running else "no gateway is using them"
+    lines.append(
+        f"{count(report.segments, 'segment')}, {count(report.large_files, 'large file')}, "
+        f"{count(report.records, 'record')}, {count(report.instances, 'instance')} in the database; {state}"
+    )
+    lines.append(count(len(report.errors), "problem") if report.errors else "no problems")
+    return "\n".join(lines)
+
+
+def _finding_lines(found: Finding) -> list[str]:
+    place = found.file if found.start_bytes is None else f"{found.file} bytes {found.start_bytes} to {found.end_bytes}"
+    lines = [f"{found.severity}: {found.code}: {place}: {found.what}"]
+    if found.lost:
+        more = f" and {len(found.lost) - UIDS_SHOWN} more" if len(found.lost) > UIDS_SHOWN else ""
+        owed = f", {count(found.owed, 'delivery')} owed" if found.owed else ""
+        lines.append(f"  lost: {count(len(found.lost), 'object')}{owed}: {', '.join(found.lost[:UIDS_SHOWN])}{more}")
+    if found.severity == "error":
+        lines.append(f"  to do: {found.remedy}")
+    return lines
+
+
+def _rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
+    told, salvaged = rebuilt.told, rebuilt.salvaged
+    return {
+        "database": rebuilt.database,
+        "old_database": rebuilt.old_database,
+        "is_old_database_whole": salvaged.is_complete,
+        "taken_from_old_database": salvaged.rows,
+        "left_out_of_old_database": salvaged.left_out,
+        "objects_owed_again": rebuilt.owed_again,
+        "deliveries_held_in_doubt": rebuilt.in_doubt,
+        "deliveries_held_before": rebuilt.held_before,
+        "objects_settled_before": rebuilt.settled_before,
+        "objects_refused_before": told.refused,
+        "held_without_note": told.held,
+        "lost": list(rebuilt.lost),
+        "gone": told.gone,
+        "missing_files": list(rebuilt.missing),
+        "damaged": [dataclasses.asdict(each) for each in told.damages],
+        "set_aside": [*told.kept_as, *told.unidentified],
+        "deliveries": rebuilt.deliveries,
+    }
+
+
+def _rebuilt_text(rebuilt: Rebuilt, *, is_held: bool) -> str:
+    told, salvaged = rebuilt.told, rebuilt.salvaged
+    owes = ", ".join(f"{number} {state}" for state, number in sorted(rebuilt.deliveries.items())) or "none"
+    lines = [
+        f"{rebuilt.database}: made anew; deliveries: {owes}",
+        f"the old database is kept as {rebuilt.old_database}" if rebuilt.old_database else "there was no old database",
+    ]
+    if salvaged.rows:
+        taken = ", ".join(f"{number} {table}" for table, number in salvaged.rows.items() if number) or "nothing"
+        lines.append(f"taken from {'the whole' if salvaged.is_complete else 'the damaged'} old database: {taken} rows")
+    if salvaged.left_out:
+        out = ", ".join(f"{number} {table}" for table, number in salvaged.left_out.items())
+        lines.append(f"left out of it, since they contradict the spool or have lost what they belong to: {out} rows")
+    if rebuilt.owed_again:
+        lines.append(_what_is_not_known(rebuilt.owed_again, is_held=is_held))
+    if rebuilt.in_doubt:
+        lines.append(
+            f"held: {count(rebuilt.in_doubt, 'delivery')} of which the damaged old database does not know, though it "
+            "knows their objects: somebody discarded them, or their rows are lost"
+        )
+    if rebuilt.held_before:
+        lines.append(f"held or dead as before, by a damaged page: {count(rebuilt.held_before, 'delivery')}")
+    if rebuilt.settled_before:
+        lines.append(f"{count(rebuilt.settled_before, 'object')} had been settled and forgotten before: not owed again")
+    if told.refused:
+        lines.append(f"{count(told.refused, 'object')} had been refused, and their senders told so: not owed")
+    if told.gone:
+        lines.append(
+            f"{count(len(told.gone), 'object')} of which notes speak have no file any more: they were delivered and "
+            "deleted before, or are lost; --format json lists them"
+        )
+    lines += [f"held, since its note is damaged: {uid}" for uid in told.held]
+    lines += [f"lost: {uid}" for uid in rebuilt.lost]
+    lines += [f"missing: {name}" for name in rebuilt.missing]
+    lines += [
+        f"damaged: {each.name} bytes {each.start_bytes} to {each.end_bytes}: {each.what}" for each in told.damages
+    ]
+    lines += [f"set aside: {name}" for name in (*told.kept_as, *told.unidentified)]
+    return "\n".join(lines)
+
+
+def _what_is_not_known(objects: int, *, is_held: bool) -> str:
+    what = (
+        "held: release them with `gateway queue release`, or discard them"
+        if is_held
+        else "owed again. What was already delivered is delivered once more; what an operator had held, sent elsewhere "
+        "or discarded goes where its rule first said"
+    )
+    return f"of {count(objects, 'object')} the spool alone speaks, not the old database: they are {what}"

@@ -1,0 +1,180 @@
+"""The database as it lies there: opened without writing to it, and asked what does not agree."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+import structlog
+
+from gateway.ports import ConfigurationError
+from gateway.queue import page_checksums
+from gateway.queue.connection import REPAIR, QueueBroken, is_damage, our_errors, single, version_of
+from gateway.queue.statements import SQL
+from gateway.queue.write_ahead_log import LogState, log_of, read_log
+
+log = structlog.get_logger()
+
+PROBLEMS_SHOWN = 100
+
+CHECKED_AT_START_BYTES = 256 * 1024**2
+"""A larger database is not read whole at a start: that would take seconds. `gateway check` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """One instance of the queue, and where its payload lies."""
+
+    instance_id: int
+    sop_instance_uid: str
+    offset_bytes: int
+    length_bytes: int
+    digest: bytes
+    owed: int
+    """Deliveries that are pending, dead or held."""
+
+
+class Inspection:
+    """Questions to one database. Its methods raise what `our_errors` does: QueueBroken when pages are damaged."""
+
+    def __init__(self, path: Path, connection: apsw.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    def has_tables(self) -> bool:
+        """False for a file that was made and never filled."""
+        with our_errors(self.path):
+            return bool(self._connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'known'").get)
+
+    def problems(self) -> Sequence[str]:
+        """What SQLite finds in pages, indices and constraints; () when all agrees."""
+        try:
+            found = [row[0] for row in self._connection.execute(f"PRAGMA integrity_check({PROBLEMS_SHOWN})")]
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            return [str(error)]
+        except apsw.IOError as error:
+            if not is_damage(error):
+                raise
+            return ["a page has another checksum"]
+        return [text for text in found if text != "ok"]
+
+    def disagreements(self) -> Sequence[tuple[str, int]]:
+        """Rows that name rows that are not there: what, and how many."""
+        with our_errors(self.path):
+            return [(what, count) for what, count in self._connection.execute(SQL["inspect_index"]) if count]
+
+    def rows(self, name: str) -> Sequence[HeldRow]:
+        """Instances with their payloads in this file, by place."""
+        with our_errors(self.path):
+            return [HeldRow(*row) for row in self._connection.execute(SQL["inspect_rows"], {"name": name})]
+
+    def payload_names(self) -> dict[str, int]:
+        """File → the end of its last payload."""
+        with our_errors(self.path):
+            return dict(json.loads(single(self._connection, "payload_names", {})))
+
+    def count(self) -> int:
+        """Instances."""
+        with our_errors(self.path):
+            return int(single(self._connection, "count_instances", {}))
+
+    def spool_id(self) -> str:
+        with our_errors(self.path):
+            return single(self._connection, "read_spool", {}) or ""
+
+    def known_up_to(self) -> tuple[str, int]:
+        with our_errors(self.path):
+            name, end_bytes = single(self._connection, "read_known", {})
+        return str(name), int(end_bytes)
+
+
+@contextmanager
+def inspected(path: Path) -> Iterator[Inspection]:
+    """The database, opened for reading alone. Neither it nor its log is changed.
+
+    Raises ConfigurationError when it is not there, is no gateway's queue, or a newer version's; QueueBroken when it is
+    damaged.
+    """
+    connection = open_read_only(path)
+    try:
+        with our_errors(path):
+            version_of(connection, path)
+        yield Inspection(path, connection)
+    finally:
+        connection.close()
+
+
+def open_read_only(path: Path) -> apsw.Connection:
+    """Without a log nothing beside the file is made either. Raises ConfigurationError, QueueBroken."""
+    if not path.is_file():
+        raise ConfigurationError(f"queue {path}: there is no such file")
+    side = log_of(path)
+    has_log = side.is_file() and side.stat().st_size > 0
+    try:
+        connection = _connect(path, "" if has_log else "&immutable=1")
+        connection.set_busy_timeout(10_000)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise QueueBroken(f"queue {path}: the file is damaged ({error})") from error
+    except apsw.Error as error:
+        raise ConfigurationError(f"queue {path}: cannot be opened: {error}") from error
+    return connection
+
+
+def _connect(path: Path, parameters: str) -> apsw.Connection:
+    uri = f"file:{urllib.parse.quote(str(path.absolute()))}?mode=ro{parameters}"
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(uri, flags=flags, vfs=page_checksums.vfs())
+
+
+def problems_of(path: Path) -> Sequence[str]:
+    """All that is wrong with the pages of a database, its log included. Raises QueueBroken, ConfigurationError."""
+    state = state_of_log(path)
+    with inspected(path) as found:
+        return [*found.problems(), *_log_problems(path, found, state)] if found.has_tables() else ()
+
+
+def state_of_log(path: Path) -> LogState:
+    """What SQLite reads of the log. Only while this process has no connection to the database: where a file is closed,
+    the locks that a process has on it end. Raises QueueBroken, ConfigurationError, OSError."""
+    with inspected(path) as found:
+        if found.has_tables():
+            found.known_up_to()
+    return read_log(path, is_open=True)
+
+
+def check_before_start(path: Path) -> None:
+    """Refuse a database that is damaged: rows would go missing one by one later. Nothing when there is none yet.
+
+    Reads all of it when it is small, or when its log was damaged in the middle. Raises QueueBroken, ConfigurationError.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    state = state_of_log(path)
+    if not state.is_damaged and path.stat().st_size > CHECKED_AT_START_BYTES:
+        log.warning("queue.not_checked", path=str(path), size_bytes=path.stat().st_size)
+        return
+    with inspected(path) as found:
+        problems = [*found.problems(), *_log_problems(path, found, state)] if found.has_tables() else []
+    if problems:
+        raise QueueBroken(f"queue {path}: the database is damaged ({problems[0]}); {REPAIR}")
+
+
+def _log_problems(path: Path, found: Inspection, state: LogState) -> Sequence[str]:
+    """A log that ends early is no problem, for the segments hold it too; newer pages in the database are one."""
+    if not state.is_damaged:
+        return ()
+    try:
+        with contextlib.closing(_connect(path, "&immutable=1")) as alone:
+            name, end_bytes = single(alone, "read_known", {})
+    except (apsw.Error, TypeError):
+        return ()
+    if (name, end_bytes) > found.known_up_to():
+        return ["its write-ahead log is damaged in the middle, and newer pages than it holds stand in the database"]
+    return ()

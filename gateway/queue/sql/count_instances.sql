@@ -1,0 +1,2 @@
+-- How many instances there are.
+SELECT count(*) FROM instance;

@@ -1,0 +1,2 @@
+-- Put such a row into a new database. Table, columns and places are filled in.
+INSERT OR IGNORE INTO {table} ({columns}) VALUES ({places});

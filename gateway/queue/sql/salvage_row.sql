@@ -1,0 +1,2 @@
+-- One of them.
+SELECT {columns} FROM {table} WHERE {key} = :key;

@@ -1,0 +1,110 @@
+"""SQLite's write-ahead log as bytes: how much of it SQLite will read, and whether whole frames stand behind that.
+
+A log ends where a frame's checksum does not agree: after a power cut that is how it should be. Where whole frames
+stand behind such a place, the log was damaged later: pages may already be in the database that are newer than what
+SQLite reads of the log, and the two do not belong together. The format is that of
+https://www.sqlite.org/fileformat2.html#walformat.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+HEADER = struct.Struct(">8I")
+FRAME = struct.Struct(">6I")
+MAGIC_LITTLE, MAGIC_BIG = 0x377F0682, 0x377F0683
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What a write-ahead log holds."""
+
+    size_bytes: int = 0
+    read_bytes: int = 0
+    """Up to here SQLite reads it."""
+    whole_behind: int = 0
+    """Whole frames of the same generation behind that place."""
+
+    @property
+    def is_damaged(self) -> bool:
+        """True when something is missing in its middle, which no power cut does to what was synced."""
+        return self.whole_behind > 0
+
+
+def log_of(database: Path) -> Path:
+    """Where the write-ahead log of a database is."""
+    return database.with_name(f"{database.name}-wal")
+
+
+def read_log(database: Path, *, is_open: bool = False) -> LogState:
+    """The state of its log; an empty one when there is none. Raises OSError.
+
+    `is_open`: SQLite has read it meanwhile, and what it took need not be checked again.
+    """
+    try:
+        data = log_of(database).read_bytes()
+    except FileNotFoundError:
+        return LogState()
+    if len(data) < HEADER.size:
+        return LogState(len(data))
+    magic, _, page_bytes, _, *salt, first, second = HEADER.unpack_from(data)
+    order = {MAGIC_LITTLE: "<", MAGIC_BIG: ">"}.get(magic)
+    if order is None or page_bytes < 512 or page_bytes & (page_bytes - 1):
+        return LogState(len(data), 0, _frames_anyway(data))
+    if _checksum(data[: HEADER.size - 8], order, (0, 0)) != (first, second):
+        return LogState(len(data), 0, _frames_anyway(data))
+    known = HEADER.size + (_frames_taken(database, data) if is_open else 0) * (FRAME.size + page_bytes)
+    if HEADER.size < known <= len(data):
+        *_, first, second = FRAME.unpack_from(data, known - FRAME.size - page_bytes)
+    else:
+        known = HEADER.size
+    return _read_frames(data, page_bytes, order, salt, (first, second), known)
+
+
+def _frames_taken(database: Path, log: bytes) -> int:
+    """How many frames SQLite has taken, as the file beside the log says that processes share; 0 when it does not."""
+    try:
+        shared = database.with_name(f"{database.name}-shm").read_bytes()[:48]
+    except OSError:
+        return 0
+    if len(shared) < 48 or shared[32:40] != log[16:24]:  # of another generation
+        return 0
+    return int(struct.unpack_from("=I", shared, 16)[0])
+
+
+def _read_frames(
+    data: bytes, page_bytes: int, order: str, salt: list[int], before: tuple[int, int], start_bytes: int
+) -> LogState:
+    """Each frame's checksum goes on from that of the frame before, which stands in it."""
+    step_bytes = FRAME.size + page_bytes
+    read_bytes, whole_behind, is_broken = start_bytes, 0, False
+    for at in range(start_bytes, len(data) - step_bytes + 1, step_bytes):
+        _, _, *found_salt, first, second = FRAME.unpack_from(data, at)
+        if found_salt != salt:
+            is_broken = True
+            before = (first, second)
+            continue
+        middle = _checksum(data[at : at + 8], order, before)
+        is_whole = _checksum(data[at + FRAME.size : at + step_bytes], order, middle) == (first, second)
+        if is_whole and not is_broken:
+            read_bytes = at + step_bytes
+        whole_behind += is_whole and is_broken
+        is_broken |= not is_whole
+        before = (first, second)
+    return LogState(len(data), read_bytes, whole_behind)
+
+
+def _frames_anyway(data: bytes) -> int:
+    """1 when something stands behind a header that cannot be read."""
+    return int(any(data[HEADER.size :]))
+
+
+def _checksum(data: bytes, order: str, before: tuple[int, int]) -> tuple[int, int]:
+    first, second = before
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for index in range(0, len(words), 2):
+        first = (first + words[index] + second) & 0xFFFFFFFF
+        second = (second + words[index + 1] + first) & 0xFFFFFFFF
+    return first, second

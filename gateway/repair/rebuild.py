@@ -1,0 +1,254 @@
+"""`gateway rebuild`: the database anew from the spool alone, and from what can still be read of the old one.
+
+What the spool says: each object with the deliveries that it owed when it was accepted. What only the old database says:
+which of them were made, tried, held, released, sent elsewhere or discarded since. Where the old database can be read,
+that is taken from it. Where it cannot, an object counts as owed: delivered twice is better than lost.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from gateway.file_modes import set_umask
+from gateway.model import DeliveryState, Instance, PayloadRef, Route, Settings
+from gateway.ports import ConfigurationError, PayloadLost, Temporary
+from gateway.queue.inspection import Inspection
+from gateway.queue.salvage import Salvaged, hold_what_was_held, routes_at, salvage
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.queue.write_ahead_log import log_of
+from gateway.spool import large, record
+from gateway.spool.disk import LocalDisk
+from gateway.spool.lock import QueueLock
+from gateway.spool.recovery import number
+from gateway.spool.redo import Position
+from gateway.spool.retelling import RECOVERED, Identify, Told, tell_again
+from gateway.spool.store import SpoolStore
+
+log = structlog.get_logger()
+
+DRAFT = ".rebuilding"
+STAMP = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a rebuild made."""
+
+    database: str
+    old_database: str = ""
+    """Where the old one was put; empty when there was none."""
+    salvaged: Salvaged = field(default_factory=Salvaged)
+    told: Told = field(default_factory=Told)
+    settled_before: int = 0
+    """Objects of the spool that the old database, which is whole, had settled and forgotten."""
+    in_doubt: int = 0
+    """Deliveries that are held: the old database, which is damaged, knows their objects and not them."""
+    held_before: int = 0
+    """Deliveries that were held or dead by what a damaged page of the old database says, and wait again."""
+    owed_again: int = 0
+    """Objects of which the spool alone speaks: all that they once owed is owed again."""
+    missing: Sequence[str] = ()
+    """Files of the spool that are named and not there."""
+    lost: Sequence[str] = ()
+    """SOP Instance UIDs that were named somewhere, and whose bytes are damaged or gone."""
+    deliveries: dict[str, int] = field(default_factory=dict)
+    """State → how many the new database owes."""
+
+
+def rebuild(settings: Settings, *, identify: Identify, is_held: bool = False, source: Path | None = None) -> Rebuilt:
+    """Make the database anew. `is_held`: what the old database does not know is held, not delivered. `source` is
+    another old database to read from.
+
+    Raises:
+        ConfigurationError: a gateway runs, the spool is not there, or spool and database do not belong together.
+        SpoolFull, OSError: there is no room for it, or the disk failed. The old database is as it was then.
+    """
+    root, path = Path(settings.spool.path), Path(settings.queue_path)
+    set_umask(settings.file_access)
+    if not (root / "segments").is_dir():
+        raise ConfigurationError(f"spool {root}: there is none; mount or restore it, there is nothing to rebuild from")
+    with contextlib.ExitStack() as stack:
+        stack.callback(QueueLock(path).release)
+        workers = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
+        store = SpoolStore(settings.spool, disk=LocalDisk(), monotonic=time.monotonic, workers=workers)
+        stack.callback(store.close)
+        draft = path.with_name(f"{path.name}{DRAFT}")
+        _remove_draft(draft)
+        rebuilt = _Rebuilding(store, draft, source or path, identify, is_held=is_held).run()
+        rebuilt.database = str(path)
+        rebuilt.old_database = _put_in_place(draft, path)
+    return rebuilt
+
+
+class _Rebuilding:
+    def __init__(self, store: SpoolStore, draft: Path, old: Path, identify: Identify, *, is_held: bool) -> None:
+        self._store = store
+        self._draft = draft
+        self._old = old
+        self._identify = identify
+        self._is_held = is_held
+        self._rebuilt = Rebuilt(str(draft))
+
+    def run(self) -> Rebuilt:
+        with contextlib.closing(SQLiteQueue(self._draft)) as queue:
+            if self._old.is_file():
+                self._rebuilt.salvaged = salvage(self._old, queue, self._is_stored)
+            with queue.transaction():
+                queue.bind_spool(self._identity())
+            told = tell_again(self._store, queue, identify=self._identify, choose=self._chooser(queue))
+            self._rebuilt.told = told
+            if self._old.is_file() and not self._rebuilt.salvaged.is_complete:
+                self._rebuilt.held_before = hold_what_was_held(self._old, queue)
+            self._rebuilt.missing = self._store.recover(queue.payload_names()).missing
+            self._rebuilt.deliveries = _count(queue)
+            self._rebuilt.lost = sorted(self._lost(queue))
+        return self._rebuilt
+
+    def _identity(self) -> str:
+        """Raises ConfigurationError when the old database belongs to another spool."""
+        here, there = self._store.spool_id, self._rebuilt.salvaged.spool_id
+        if here and there and here != there and self._rebuilt.salvaged.is_complete:
+            raise ConfigurationError(
+                f"queue {self._old}: it is whole, and names payloads of another spool than {self._store.root}; mount "
+                "the spool that belongs to it, or move the database away"
+            )
+        if not here:
+            self._store.write_identity(there or uuid.uuid4().hex)
+        return self._store.spool_id
+
+    def _is_stored(self, payload: PayloadRef) -> bool:
+        """A payload of this length and digest was written there, as its header says, or as its bytes prove.
+
+        Of one whose bytes have changed since the row is kept: its delivery becomes a dead letter that says so.
+        """
+        try:
+            with (self._store.root / payload.name).open("rb") as file:
+                header = os.pread(file.fileno(), record.HEADER_BYTES, payload.offset_bytes - record.HEADER_BYTES)
+        except (OSError, ValueError, OverflowError):
+            return False
+        found = record.unpack(header, 0, None)
+        if found is not None and (found.length_bytes, found.digest) == (payload.length_bytes, payload.digest):
+            return True
+        return self._is_readable(payload)
+
+    def _is_readable(self, payload: PayloadRef) -> bool:
+        """All its bytes are as they were written."""
+        try:
+            with contextlib.closing(self._store.open(payload)) as body:
+                for _ in body.chunks(1024**2):
+                    pass
+        except (PayloadLost, Temporary, ValueError, OSError, OverflowError, MemoryError):
+            return False
+        return True
+
+    def _chooser(self, queue: SQLiteQueue) -> Callable[[Position, Instance, Sequence[Route]], Sequence[Route] | None]:
+        salvaged = self._rebuilt.salvaged
+        known_up_to = _order(Position(*salvaged.known_up_to))
+
+        def choose(position: Position, instance: Instance, routes: Sequence[Route]) -> Sequence[Route] | None:
+            known = routes_at(queue, instance.payload)
+            if known is not None:
+                missing = [each for each in routes if (each.destination, each.actions_json) not in known]
+                return None if salvaged.is_complete or not missing or RECOVERED in missing else self._in_doubt(missing)
+            if salvaged.is_complete and _order(position) <= known_up_to:
+                self._rebuilt.settled_before += instance.sop_instance_uid not in salvaged.unconfirmed
+                return None
+            return self._owed(routes)
+
+        return choose
+
+    def _in_doubt(self, routes: Sequence[Route]) -> Sequence[Route]:
+        """The old database knows the object and not these deliveries: somebody discarded them, or they were lost."""
+        self._rebuilt.in_doubt += len(routes)
+        return [dataclasses.replace(each, state=DeliveryState.HELD) for each in routes]
+
+    def _owed(self, routes: Sequence[Route]) -> Sequence[Route]:
+        if RECOVERED in routes:
+            return routes
+        self._rebuilt.owed_again += 1
+        if not self._is_held:
+            return routes
+        return [dataclasses.replace(each, state=DeliveryState.HELD) for each in routes]
+
+    def _lost(self, queue: SQLiteQueue) -> set[str]:
+        known = {uid for (uid,) in queue.connection.execute("SELECT sop_instance_uid FROM instance")}
+        unconfirmed = {each for each in self._rebuilt.salvaged.unconfirmed if each not in known}
+        for uid in unconfirmed:
+            why = "the old database names it, and its bytes are gone"
+            log.error("spool.instance_lost", sop_instance_uid=uid, error=why)
+        return unconfirmed | set(self._rebuilt.told.lost) | set(self._unreadable(queue))
+
+    def _unreadable(self, queue: SQLiteQueue) -> Iterator[str]:
+        """Of what the new database names: in damaged parts, and in any large file. Its bytes stay where they are."""
+        rows = Inspection(self._draft, queue.connection)
+        for name in queue.payload_names():
+            damages = [each for each in self._rebuilt.told.damages if each.name == name]
+            for row in rows.rows(name):
+                is_touched = any(each.covers(row.offset_bytes, row.length_bytes) for each in damages)
+                payload = PayloadRef(name, row.offset_bytes, row.length_bytes, row.digest)
+                if (is_touched or name.startswith(f"{large.FOLDER}/")) and not self._is_readable(payload):
+                    why = "its bytes have changed"
+                    log.error("spool.instance_lost", sop_instance_uid=row.sop_instance_uid, file=name, error=why)
+                    yield row.sop_instance_uid
+
+
+def _order(position: Position) -> tuple[int, int]:
+    return (number(position.name) if position.name.startswith("segments/") else 0, position.end_bytes)
+
+
+def _count(queue: SQLiteQueue) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in queue.depths():
+        counts[row.state.value] = counts.get(row.state.value, 0) + row.count
+    return counts
+
+
+def _remove_draft(draft: Path) -> None:
+    """What a rebuild left that did not end."""
+    for path in (draft, log_of(draft), draft.with_name(f"{draft.name}-shm")):
+        path.unlink(missing_ok=True)
+
+
+def _put_in_place(draft: Path, path: Path) -> str:
+    """Keep the old database under another name, then let the new one take its place; where the old one is.
+
+    At no time is there neither, and never the new one beside the old one's log.
+    """
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    old = path.with_name(f"{path.name}.{datetime.now(UTC).strftime(STAMP)}")
+    is_there = path.exists()
+    for suffix in ("", "-wal"):
+        before = path.with_name(f"{path.name}{suffix}")
+        if before.exists():
+            _keep(before, old.with_name(f"{old.name}{suffix}"))
+    _sync_folder(path.parent)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+    draft.replace(path)
+    _sync_folder(path.parent)
+    return str(old) if is_there else ""
+
+
+def _keep(before: Path, after: Path) -> None:
+    """The same file under another name as well; a copy where the file system has no such thing."""
+    try:
+        os.link(before, after)
+    except OSError:
+        shutil.copy2(before, after)
+
+
+def _sync_folder(folder: Path) -> None:
+    LocalDisk().sync_folder(folder)

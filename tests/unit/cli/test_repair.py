@@ -1,0 +1,132 @@
+"""`gateway check` and `gateway rebuild`: output and exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.spool.lock import SpoolLock
+from tests.contract.samples import instance
+from tests.unit.repair.site import GROUPS, Made, Site, make
+
+RULES = """
+gateway:
+  ae_title: GATEWAY
+  listeners: [{port: 11112, address: 127.0.0.1}]
+  spool: {path: spool, min_free: 1 MiB}
+  queue: {sqlite: gateway.db}
+unmatched: hold
+"""
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return asyncio.run(make(tmp_path_factory.mktemp("made")))
+
+
+@pytest.fixture
+def site(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWAY_RULES", raising=False)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "site.yaml").write_text(RULES)
+    return made.copy(tmp_path, 0)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments])
+
+
+def test_no_problems(site: Site) -> None:
+    result = invoke("check", "rules")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "no problems")
+    as_json = json.loads(invoke("check", "--format", "json").stdout)
+    assert as_json["problems"] == []
+    assert (as_json["instances"], as_json["is_running"]) == (GROUPS, False)
+
+
+def test_a_problem_has_its_place_and_its_remedy(made: Made, site: Site) -> None:
+    payload = made.places[30].payload
+    site.flip(f"spool/{payload.name}", payload.offset_bytes + 100)
+    result = invoke("check")
+    assert result.exit_code == 1
+    assert f"error: payload-damaged: {payload.name} bytes {payload.offset_bytes - 128} to" in result.stdout
+    assert f"lost: 1 object, 2 deliveries owed: {instance(30).sop_instance_uid}" in result.stdout
+    assert "to do: look at the disk" in result.stdout
+    (problem,) = json.loads(invoke("check", "--format", "json").stdout)["problems"]
+    assert problem["lost"] == [instance(30).sop_instance_uid]
+
+
+def test_a_damaged_database_names_rebuild(site: Site) -> None:
+    SQLiteQueue(site.database).close()  # what its log holds goes into it
+    site.flip("gateway.db", 5)
+    result = invoke("check")
+    assert result.exit_code == 1
+    assert "gateway rebuild" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "rebuild"])
+def test_rules_with_mistakes_end_with_78(site: Site, command: str) -> None:
+    (site.folder / "rules" / "site.yaml").write_text("gateway: {ae_title: 7}\n")
+    assert invoke(command).exit_code == 78
+
+
+@pytest.mark.parametrize("command", ["check", "rebuild"])
+def test_wrong_usage_ends_with_2(site: Site, command: str) -> None:
+    assert invoke(command, "--no-such-option").exit_code == 2
+
+
+def test_a_database_of_a_newer_version_ends_with_78(site: Site) -> None:
+    queue = SQLiteQueue(site.database)
+    queue.connection.pragma("user_version", 999)
+    queue.close()
+    result = invoke("check")
+    assert result.exit_code == 78
+    assert "newer gateway" in result.stderr
+
+
+def test_rebuild_tells_what_it_did_and_what_nobody_knows(site: Site) -> None:
+    site.remove_database()
+    result = invoke("rebuild")
+    assert result.exit_code == 0, result.output
+    assert "there was no old database" in result.stdout
+    assert f"of {GROUPS} objects the spool alone speaks" in result.stdout
+    assert "delivered once more" in result.stdout
+    assert invoke("check").exit_code == 0
+
+
+def test_rebuild_as_json(site: Site) -> None:
+    result = invoke("rebuild", "--format", "json")
+    assert result.exit_code == 0, result.output
+    as_json = json.loads(result.stdout)
+    assert as_json["is_old_database_whole"] is True
+    assert as_json["taken_from_old_database"]["instance"] == GROUPS
+    assert Path(as_json["old_database"]).is_file()
+
+
+def test_rebuild_names_what_is_lost(made: Made, site: Site) -> None:
+    payload = made.places[30].payload
+    site.flip(f"spool/{payload.name}", payload.offset_bytes + 100)
+    site.remove_database()
+    result = invoke("rebuild")
+    assert result.exit_code == 1
+    assert f"lost: {instance(30).sop_instance_uid}" in result.stdout
+
+
+def test_rebuild_refuses_beside_a_gateway(site: Site) -> None:
+    lock = SpoolLock(site.spool_folder)
+    try:
+        result = invoke("rebuild")
+    finally:
+        lock.release()
+    assert result.exit_code == 78
+    assert "another gateway uses it" in result.stderr
+    assert not list(site.folder.glob("gateway.db.2*"))
