@@ -38,6 +38,8 @@ from gateway.federation.sources import Sources
 from gateway.file_modes import set_umask
 from gateway.handlers.store import StoreDesk, accept
 from gateway.handlers.table import bindings
+from gateway.identity.values import OfferedIdentity, VerifiedIdentity
+from gateway.identity.verifier import Verifier
 from gateway.life import exit_code
 from gateway.life.access import narrow_files
 from gateway.life.listening import Listening
@@ -47,7 +49,7 @@ from gateway.life.pid_file import pid_file, write_result
 from gateway.life.reload import Live, Reloader, ReloadReport, Reporter
 from gateway.life.signals import Stop, handled
 from gateway.metrics import CONTENT_TYPE, Metrics
-from gateway.model import AssociationFacts, Limits, Settings
+from gateway.model import AssociationFacts, IdentityCheck, Limits, Settings
 from gateway.network import descriptors
 from gateway.ports import ConfigurationError, QueueDepth, peer_label
 from gateway.queue.connection import QueueBroken
@@ -115,6 +117,7 @@ class Gateway:
             self.mailbox,
             keep=partial(accept, desk=store),
         )
+        self.verifier = Verifier(self.metrics)
         self.server = Server(
             handlers=bindings(store, self.queries, retrieve),
             admission=self._admit,
@@ -123,6 +126,7 @@ class Gateway:
             timers=settings.timers,
             limits=fitting_limits(table, descriptors.available()),
             meter=self.metrics,
+            verify_identity=self._verify_identity,
             is_known_host=self._is_known_host,
         )
         self.delivery = DeliveryService(
@@ -154,6 +158,9 @@ class Gateway:
         if self._hosts_of_peers[0] is not table:
             self._hosts_of_peers = (table, HostsOfPeers(table.peers.values()))
         return host in self._hosts_of_peers[1]
+
+    async def _verify_identity(self, check: IdentityCheck, offered: OfferedIdentity) -> VerifiedIdentity:
+        return await self.verifier.verify(self.live.current.identity_methods, check, offered)
 
     def _report(self, report: ReloadReport) -> None:
         self._tell_result(report)

@@ -68,6 +68,12 @@ METRICS = (
         "Log lines that a summary stands for, by event.",
         ("event",),
     ),
+    Metric(
+        Counter,
+        "gateway_user_identities_total",
+        "User identities that were looked at, by type and how it went (verified, refused, not_verifiable).",
+        ("type", "result"),
+    ),
     # --- receiving
     Metric(
         Counter,

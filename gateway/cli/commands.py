@@ -10,6 +10,7 @@ from gateway.cli.demonstrate import demo
 from gateway.cli.explain import explain
 from gateway.cli.find import find
 from gateway.cli.network import echo, send
+from gateway.cli.password import password
 from gateway.cli.queue import queue
 from gateway.cli.repair import check, rebuild
 from gateway.cli.retrieve import get, move
@@ -54,6 +55,7 @@ COMMANDS = (
     get,
     send,
     queue,
+    password,
     status,
     reload,
     check,

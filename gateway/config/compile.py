@@ -15,6 +15,7 @@ from gateway.config.conditions import Conditions
 from gateway.config.context import Context
 from gateway.config.explain import unknown_setting
 from gateway.config.findings import did_you_mean, listed
+from gateway.config.identities import compile_identity_method
 from gateway.config.peers import check_combination, check_requestors, compile_peer
 from gateway.config.process import ANY_ADDRESS, compile_settings
 from gateway.config.query_retrieve import compile_query_retrieve
@@ -30,9 +31,9 @@ from gateway.config.rules import (
 )
 from gateway.config.schema import definitions
 from gateway.config.source import Source
-from gateway.config.spec import GatewaySpec, GroupSpec, PeerSpec, QueryRetrieveSpec
+from gateway.config.spec import GatewaySpec, GroupSpec, IdentityMethodSpec, PeerSpec, QueryRetrieveSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
-from gateway.model import Group, Peer, QueryRetrieve, Requirements, Settings, Timers, Unmatched
+from gateway.model import Group, IdentityMethod, Peer, QueryRetrieve, Requirements, Settings, Timers, Unmatched
 from gateway.query.attributes import indexed_paths
 from gateway.routing.hiding import Hiding
 from gateway.routing.resources import MIN_KEY_CHARACTERS, FileResources
@@ -64,6 +65,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
     peers, not_destinations, written = _peers(root, settings.timers if settings else Timers(), context)
     if process_settings and settings:
         check_requirements(written, settings.listeners, context)
+    identity_methods = _identity_methods(root, context)
     groups = _groups(root, peers, not_destinations, context)
     conditions = Conditions(dict(_named(root, "conditions", context)))
     secrets = _secrets(root, context)
@@ -91,6 +93,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
         peers=peers,
         groups=groups,
         unmatched=unmatched,
+        identity_methods=identity_methods,
         reserved_ae_titles=_reserved(written, peers),
         resources=context.resources,
         query_retrieve=query_retrieve,
@@ -232,6 +235,16 @@ def _reserved(written: Iterable[tuple[Peer, Place]], enabled: Mapping[str, Peer]
     """AE titles of disabled peers that may call when they are enabled."""
     disabled = [peer for peer, _ in written if peer.name not in enabled]
     return frozenset(peer.ae_title for peer in disabled if peer.may or peer.requires != Requirements())
+
+
+def _identity_methods(root: Place, context: Context) -> dict[str, IdentityMethod]:
+    methods: dict[str, IdentityMethod] = {}
+    for name, place in _named(root, "user_identities", context):
+        spec, at = check(place, IdentityMethodSpec, context.findings)
+        method = None if spec is None else compile_identity_method(spec, at, context)
+        if method is not None:
+            methods[name] = method
+    return methods
 
 
 def _query_retrieve(

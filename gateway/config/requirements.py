@@ -31,7 +31,6 @@ def compile_requirements(spec: RequirementsSpec, place: Place, context: Context)
 
 def compile_identity_check(spec: IdentityCheckSpec, place: Place, context: Context) -> IdentityCheck:
     """A demand for a user identity."""
-    context.error(place, "not-supported-yet", "`user_identity` is not supported by this version; leave it out")
     names = several(spec.verified_by)
     for name, at in zip(names, each(place.at("verified_by")), strict=True):
         if context.identity_methods is not None and name not in context.identity_methods:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -16,7 +16,10 @@ from gateway.dimse.admission import (
     APPLICATION_CONTEXT_NOT_SUPPORTED,
     NO_REASON,
     PERMANENT,
+    PROVIDER_PRESENTATION,
     SERVICE_USER,
+    TEMPORARY_CONGESTION,
+    TRANSIENT,
     Admitted,
     Rejected,
 )
@@ -33,6 +36,7 @@ from gateway.dimse.association import Association, AssociationEnded
 from gateway.dimse.connection import Hold
 from gateway.dimse.context import AcceptedContext
 from gateway.dimse.deadlines import Timer
+from gateway.dimse.identity_check import VerifyIdentity, positive_response, verified_identity
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.negotiation import Answer, Policy, answer_extended, encode_accept, negotiate
 from gateway.dimse.pdata import SMALLEST_MAXIMUM
@@ -48,7 +52,8 @@ from gateway.dimse.upper_layer import (
     encode_reject,
 )
 from gateway.dimse.watch import Watch
-from gateway.model import AssociationFacts, Limits, Peer, Timers
+from gateway.identity.values import VerifiedIdentity
+from gateway.model import AssociationFacts, IdentityCheck, Limits, Peer, Timers
 from gateway.ports import DataSetReceiver, EncodedDataSet, Meter, peer_label
 
 log = structlog.get_logger()
@@ -80,6 +85,8 @@ class Host(Protocol):
     pool: AssociationPool
     keep_alive_s: float
 
+    verify_identity: VerifyIdentity
+
     def admit(self, facts: AssociationFacts) -> Admitted: ...
     def policy(self, peer: Peer | None) -> Policy: ...
     def joined(self, association: AcceptedAssociation) -> None: ...
@@ -92,10 +99,15 @@ class AcceptedAssociation(Association):
 
     holds_reading_while_writing = True
 
-    def __init__(self, host: Host, listener: str, max_pdu_bytes: int) -> None:
+    def __init__(
+        self, host: Host, listener: str, max_pdu_bytes: int, identity_check: IdentityCheck | None = None
+    ) -> None:
         super().__init__(is_requestor=False, timers=host.timers, limits=host.limits)
         self._host = host
         self._listener = listener
+        self._identity_check = identity_check
+        """What the listener demands of everybody."""
+        self._verifying: asyncio.Task[None] | None = None
         self._max_pdu_bytes = max_pdu_bytes
         self.handlers = host.handlers
         self.peer: Peer | None = None
@@ -275,7 +287,7 @@ class AcceptedAssociation(Association):
             if isinstance(value, Rejected):
                 raise value
             assert isinstance(value, tuple)
-            self._accept(*value)
+            self._answer(*value)
         except Rejected as rejected:
             self._reject(rejected)
         except MalformedAssociate as error:
@@ -300,14 +312,46 @@ class AcceptedAssociation(Association):
             association_id=self.association_id,
         )
 
-    def _accept(self, admitted: Admitted, request: AssociateRequest) -> None:
-        """Say yes, or raise Rejected or MalformedAssociate."""
+    def _answer(self, admitted: Admitted, request: AssociateRequest) -> None:
+        """Say yes, go on with the user identity, or raise Rejected or MalformedAssociate."""
         if request.application_context_name != APPLICATION_CONTEXT_NAME:
             text = f"application context {request.application_context_name!r}"
             raise Rejected(PERMANENT, SERVICE_USER, APPLICATION_CONTEXT_NOT_SUPPORTED, text)
         if 0 < request.max_pdu_bytes < SMALLEST_MAXIMUM:
             text = f"maximum length {request.max_pdu_bytes} is too small for any message"
             raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, text)
+        demanded = (self._identity_check, admitted.user_identity)
+        checks = tuple(check for check in demanded if check is not None)
+        if not checks:
+            self._accept(admitted, request)
+            return
+        self._verifying = self._loop.create_task(self._verify_identity(checks, admitted, request))
+
+    async def _verify_identity(
+        self, checks: Sequence[IdentityCheck], admitted: Admitted, request: AssociateRequest
+    ) -> None:
+        """Off the event loop; meanwhile the peer waits, and may abort."""
+        try:
+            async with asyncio.timeout(self._timers.association_s):
+                verified = await verified_identity(checks, request.identity, self.facts, self._host.verify_identity)
+            if self._upper.state is not State.AWAITING_ASSOCIATE_RESPONSE:
+                return
+            self.facts = dataclasses.replace(self.facts, user_identity=verified.user, claimed_user_identity="")
+            again = self._host.admit(self.facts)  # places may have been taken, and rules put in force, meanwhile
+            if (again.peer, again.user_identity) != (admitted.peer, admitted.user_identity):
+                raise Rejected(TRANSIENT, PROVIDER_PRESENTATION, TEMPORARY_CONGESTION, "other rules are in force now")
+            self._accept(again, request, verified)
+        except (Rejected, TimeoutError) as error:
+            if self._upper.state is State.AWAITING_ASSOCIATE_RESPONSE:
+                self._reject(error if isinstance(error, Rejected) else _not_in_time())
+        except MalformedAssociate as error:
+            self._invalid(AbortReason.INVALID_PARAMETER, str(error))
+        except Exception:
+            log.exception("request_failed", association=self.association_id)
+            self.abort("internal error")
+
+    def _accept(self, admitted: Admitted, request: AssociateRequest, verified: VerifiedIdentity | None = None) -> None:
+        """Say yes. Raises MalformedAssociate."""
         self.peer, self.table = admitted.peer, admitted.table
         answer = negotiate(request.contexts, request.roles, self._host.policy(admitted.peer))
         extended = answer_extended(request, answer)
@@ -316,7 +360,7 @@ class AcceptedAssociation(Association):
             request,
             answer,
             max_pdu_bytes=self._max_pdu_bytes,
-            identity_response=_identity_response(request),
+            identity_response=positive_response(request.identity, verified),
             extended=extended,
         )
         self._has_joined = True
@@ -472,7 +516,7 @@ class AcceptedAssociation(Association):
             assembler = self._assembler
             if not self._is_serving and not (assembler is not None and assembler.is_mid_message):
                 self._request_release()
-        elif self._upper.state in (State.IDLE, State.AWAITING_ASSOCIATE_RQ):
+        elif self._upper.state in (State.IDLE, State.AWAITING_ASSOCIATE_RQ, State.AWAITING_ASSOCIATE_RESPONSE):
             self.abort("shutting down")
 
     def _release_requested(self) -> None:
@@ -488,6 +532,8 @@ class AcceptedAssociation(Association):
         for message in self._queue:
             message.close()
         self._queue.clear()
+        if self._verifying is not None:
+            self._verifying.cancel()
         if self._watch is not None:
             self._watch.end(reason)
         if self._wakeup is not None and not self._wakeup.done():
@@ -503,7 +549,6 @@ class AcceptedAssociation(Association):
         self._host.closed(self)
 
 
-def _identity_response(request: AssociateRequest) -> bytes | None:
-    """An empty server response to a user name that asked for one; tickets and tokens we cannot verify get none."""
-    identity = request.identity
-    return b"" if identity is not None and identity.is_response_requested and identity.kind in (1, 2) else None
+def _not_in_time() -> Rejected:
+    text = "the user identity was not verified in time"
+    return Rejected(TRANSIENT, PROVIDER_PRESENTATION, TEMPORARY_CONGESTION, text)

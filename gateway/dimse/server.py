@@ -21,6 +21,7 @@ from gateway.dimse.admission import (
     Admitted,
     Rejected,
 )
+from gateway.dimse.identity_check import VerifyIdentity, nothing_verifies
 from gateway.dimse.known_hosts import KnownHosts
 from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.negotiation import Policy
@@ -55,6 +56,7 @@ class Server:
         pool: lends associations for C-MOVE sub-operations, and is closed when the server has drained; made when None.
         keep_alive_s: a C-GET or C-MOVE that takes longer than this between two responses sends a Pending one.
         is_known_host: whether known peers call from a host; their connections have room of their own.
+        verify_identity: verifies a user identity that a listener or a peer demands; without it all are refused.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Server:
         pool: AssociationPool | None = None,
         keep_alive_s: float = KEEP_ALIVE_S,
         is_known_host: Callable[[str], bool] = lambda host: False,
+        verify_identity: VerifyIdentity = nothing_verifies,
     ) -> None:
         self.handlers: Handlers = {event: (handler, tuple(*rest)) for event, handler, *rest in handlers}
         self.receiver = receiver
@@ -79,8 +82,11 @@ class Server:
         self.meter = meter
         self.pool = pool if pool is not None else AssociationPool(ae_title, meter)
         self.keep_alive_s = keep_alive_s
+        self.verify_identity = verify_identity
         self._admission = admission
         self._listeners: dict[str, tuple[Listener, Acceptor]] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        """By listener, for those with TLS."""
         self._connections: dict[AcceptedAssociation, str] = {}
         """Every open connection, and the host that it came from."""
         self._joined: set[AcceptedAssociation] = set()
@@ -127,27 +133,31 @@ class Server:
         except OSError as error:
             text = f"listener {listener.name!r} cannot bind {listener.address}:{listener.port}: {error}"
             raise ConfigurationError(text) from error
-        take = functools.partial(self._take, listener.name, context)
+        take = functools.partial(self._take, listener)
         acceptor = Acceptor(sockets, take, on_shortage=functools.partial(self._short, listener.name))
         self._listeners[listener.name] = (listener, acceptor)
+        if context is not None:
+            self._contexts[listener.name] = context
         log.info("listener_opened", listener=listener.name, address=listener.address, port=acceptor.port)
         return acceptor.port
 
     async def close(self, name: str) -> None:
         """Stop the listener `name`; its associations go on. Raises KeyError."""
         _, acceptor = self._listeners.pop(name)
+        self._contexts.pop(name, None)
         acceptor.close()
         log.info("listener_closed", listener=name)
 
     # --- connections -----------------------------------------------------------------------------------------------
 
-    def _take(self, listener: str, context: ssl.SSLContext | None, connection: socket.socket, address: Address) -> None:
+    def _take(self, listener: Listener, connection: socket.socket, address: Address) -> None:
         """A new connection; the oldest without an association makes room for it where there is none."""
         host = host_of(address)
-        association = AcceptedAssociation(self, listener, self.limits.max_pdu_bytes)
+        context = self._contexts[listener.name] if listener.tls is not None else None
+        association = AcceptedAssociation(self, listener.name, self.limits.max_pdu_bytes, listener.user_identity)
         self._connections[association] = host
         self._enter_unassociated(association, host)
-        self.meter.count("gateway_connections_total", listener=listener)
+        self.meter.count("gateway_connections_total", listener=listener.name)
         task = asyncio.get_running_loop().create_task(self._set_up(association, context, connection))
         self._opening[association] = task
         task.add_done_callback(functools.partial(self._is_set_up, association, connection))

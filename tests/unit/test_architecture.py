@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "gateway"
 LAYERS = [
     {"file_modes", "model", "plain_text", "quantity", "regular_file", "remembered", "without_codecs"},
     {"ports"},
-    {"routing", "dataset", "spool", "network"},
+    {"routing", "dataset", "spool", "network", "identity"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {
         "web",
@@ -59,6 +59,9 @@ HOMES = {
     "jinja2": {"routing", "destination"},
     "re2": {"routing"},
     "click": {"cli"},
+    "argon2": {"identity"},
+    "jwt": {"identity"},
+    "cryptography": {"identity"},
     "prometheus_client": {"metrics"},
     "aiohttp": {"web", "cli"},
 }

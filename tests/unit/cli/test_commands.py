@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 
 from gateway import __version__
 from gateway.cli import main
+from gateway.identity.password_file import PasswordFileVerifier, parse
+from gateway.identity.values import OfferedIdentity
 from gateway.model import AssociationFacts, DeliveryState, Instance, PayloadRef, Route
 from gateway.queue.sqlite import SQLiteQueue
 from tests.support.caller import write_file
@@ -413,3 +415,23 @@ def test_a_broken_route_does_not_hide_the_queue(invoke: Invoke) -> None:
 @pytest.mark.parametrize("rules", BROKEN_PROCESS.values(), ids=BROKEN_PROCESS)
 def test_the_queue_is_never_guessed(invoke: Invoke, rules: str) -> None:
     assert invoke("queue", "list", rules=rules).exit_code == 78
+
+
+def test_password_makes_a_line_for_a_password_file(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["password", "ct1"], input="s3cr3t\r\nnot this\n")
+    assert done.exit_code == 0
+    assert list(parse(done.stdout.encode())) == ["ct1"]
+    assert "s3cr3t" not in done.output
+    offered = OfferedIdentity("username_passcode", b"ct1", b"s3cr3t")
+    path = tmp_path / "passwords.txt"
+    path.write_text(done.stdout)
+    assert PasswordFileVerifier(str(path)).verify(offered).user == "ct1"
+
+
+@pytest.mark.parametrize(("user", "passcode"), [("ct1", ""), ("#ct1", "s3cr3t"), ("", "s3cr3t")])
+def test_password_refuses_what_cannot_be_used(user: str, passcode: str) -> None:
+    done = CliRunner().invoke(main, ["password", user], input=f"{passcode}\n")
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("gateway: the ")
+    assert "s3cr3t" not in done.stderr

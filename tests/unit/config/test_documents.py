@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from gateway.config import load
 from gateway.config.cases import read_cases
+from gateway.identity.password_file import entry
+from tests.unit.dimse.certificates import Authority
+from tests.unit.identity.tokens import Issuer, write_jwks
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "rules").glob("*.md"))]
@@ -35,7 +40,26 @@ def completed(block: str) -> str:
         return GATEWAY + PEERS + KEYS + CONDITIONS + f"routes:\n  - name: example\n{to}{rule}unmatched: hold\n"
     parts = {"gateway": GATEWAY, "peers": PEERS, "keys": KEYS, "unmatched": "unmatched: hold\n"}
     missing = "".join(text for name, text in parts.items() if name not in names)
-    return missing + block.replace("${file:/run/secrets/research.key}", "${file:research.key}")
+    for name in ("research", "gateway"):
+        block = block.replace(f"${{file:/run/secrets/{name}.key}}", f"${{file:{name}.key}}")
+    return missing + block
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the certificates, keys, passwords and programs that the documents name."""
+    folder = tmp_path_factory.mktemp("material")
+    (folder / "tls").mkdir()
+    for name in ("hospital", "vendor"):
+        authority = Authority.create(folder / name, name)
+        shutil.copy(authority.certificate, folder / "tls" / f"{name}-ca.pem")
+        shutil.copy(authority.revocation_list(name), folder / "tls")
+    shown = authority.issue("gateway", "/CN=gateway")
+    shutil.copy(shown.certificate, folder / "tls")
+    shutil.copy(shown.key, folder)
+    (folder / "passwords.txt").write_text(entry("alice", "secret"))
+    write_jwks(folder / "jwks.json", Issuer.of("ES256"))
+    return folder
 
 
 def test_there_is_something_to_check() -> None:
@@ -43,7 +67,7 @@ def test_there_is_something_to_check() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_is_right(block: str, tmp_path: Path) -> None:
+def test_a_block_is_right(block: str, tmp_path: Path, material: Path) -> None:
     if re.search(r"^tests:", block, re.MULTILINE):
         path = tmp_path / "a.test.yaml"
         path.write_text(block)
@@ -52,6 +76,8 @@ def test_a_block_is_right(block: str, tmp_path: Path) -> None:
     (tmp_path / "research.key").write_text("a secret of the examples\n")
     for name in re.findall(r"[\w-]+\.(?:csv|tsv|txt)\b", block):
         (tmp_path / name).write_text(TABLE)
+    shutil.copytree(material, tmp_path, dirs_exist_ok=True)
+    block = block.replace("/usr/local/bin/check-kerberos", sys.executable)
     (tmp_path / "site.yaml").write_text(completed(block))
     problems = load(tmp_path, {}).problems
     assert [str(problem) for problem in problems if problem.severity == "error"] == []

@@ -11,6 +11,7 @@ from typing import Any, Self
 from pynetdicom import evt
 
 from gateway.dimse.admission import Admitted
+from gateway.dimse.identity_check import VerifyIdentity, nothing_verifies
 from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.message import Command, decode, encode
 from gateway.dimse.proposal import encode_request
@@ -56,6 +57,7 @@ async def serving(
     limits: Limits | None = None,
     meter: Meter | None = None,
     listener: Listener | None = None,
+    verify_identity: VerifyIdentity = nothing_verifies,
 ) -> AsyncIterator[Running]:
     """Run a server; whatever is open when the test is over is aborted."""
     bound = [(evt.EVT_C_ECHO, echo), (evt.EVT_C_STORE, store)] if handlers is None else handlers
@@ -67,6 +69,7 @@ async def serving(
         timers=timers or Timers(association_s=120.0, dimse_s=120.0),
         limits=limits or Limits(),
         meter=meter or NoMeter(),
+        verify_identity=verify_identity,
     )
     port = await server.listen(listener or Listener("main", 0, "127.0.0.1"))
     try:

@@ -1,0 +1,100 @@
+"""The section `user_identities:` → how user identities are verified."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+
+from msgspec import UNSET
+
+from gateway.config.certificate import several
+from gateway.config.context import Context
+from gateway.config.findings import listed
+from gateway.config.requirements import each
+from gateway.config.spec import IdentityCommandSpec, IdentityMethodSpec, TokenSpec
+from gateway.config.tree import MappingNode, Place
+from gateway.identity import password_file, token
+from gateway.identity.watched_file import read_bounded
+from gateway.model import IdentityCommand, IdentityMethod, PasswordFile, TokenKeys
+from gateway.quantity import duration_s
+
+WAYS = ("password_file", "jwt", "command")
+
+
+def compile_identity_method(spec: IdentityMethodSpec, place: Place, context: Context) -> IdentityMethod | None:
+    """One way to verify; None after reporting that it is none, or several."""
+    written = [way for way in WAYS if getattr(spec, way) is not UNSET]
+    if len(written) != 1:
+        is_reported = isinstance(place.node, MappingNode) and bool(place.node.lost)
+        if written or not is_reported:
+            found = " and ".join(f"`{way}`" for way in written) or "none"
+            message = f"expected one of {listed(WAYS)}, found {found}"
+            context.findings.error(place.holder, "conflict" if written else "missing-setting", message)
+        return None
+    if spec.password_file is not UNSET:
+        at = place.at("password_file")
+        path = context.beside(at, spec.password_file)
+        if _check_file(path, at, context, password_file.parse):
+            _warn_of_readers(path, at, context)
+        return PasswordFile(path)
+    if spec.jwt is not UNSET:
+        return _tokens(spec.jwt, place.at("jwt"), context)
+    assert spec.command is not UNSET
+    return _command(spec.command, place.at("command"), context)
+
+
+def _tokens(spec: TokenSpec, place: Place, context: Context) -> TokenKeys:
+    paths = []
+    for name, at in zip(several(spec.keys), each(place.at("keys")), strict=False):
+        paths.append(context.beside(at, name))
+        _check_file(paths[-1], at, context, token.parse_keys)
+    return TokenKeys(
+        paths=tuple(paths),
+        issuer=spec.issuer,
+        audiences=several(spec.audience),
+        algorithms=spec.algorithms,
+        user_claim=spec.user_claim,
+        leeway_s=duration_s(spec.leeway),
+    )
+
+
+def _command(spec: IdentityCommandSpec, place: Place, context: Context) -> IdentityCommand:
+    at = place.at("run", 0)
+    program = spec.run[0]
+    if not os.path.isabs(program):
+        context.error(at, "bad-program", f"{at.shown} is no absolute path; name the program by one")
+    elif not (os.path.isfile(program) and os.access(program, os.X_OK)):
+        context.error(at, "bad-program", f"{at.shown} is no file that may be run")
+    return IdentityCommand(
+        arguments=spec.run,
+        kinds=frozenset(spec.types),
+        time_limit_s=context.positive_s(place, "time_limit", text=spec.time_limit),
+    )
+
+
+def _check_file(path: str, place: Place, context: Context, parse: Callable[[bytes], object]) -> bool:
+    """True when its content is good."""
+    try:
+        content = read_bounded(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        context.error(place, "unreadable-file", f"cannot read the file {place.shown}: {reason}")
+        return False
+    try:
+        parse(content)
+    except ValueError as error:
+        context.error(place, "unusable-file", f"the file {place.shown} cannot be used: {error}")
+        return False
+    return True
+
+
+def _warn_of_readers(path: str, place: Place, context: Context) -> None:
+    """Hashes of passcodes are for us alone: who has them can try passcodes at leisure."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        message = f"every local user may read the file {place.shown}; `chmod o-rwx` it"
+        context.findings.warning(place.mark, "readable-by-others", message)

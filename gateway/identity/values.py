@@ -1,0 +1,39 @@
+"""What a requestor offers as its user identity, and what comes of verifying it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.ports import GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedIdentity:
+    """A user identity item, with what a command is told of the association. The secrets stay out of `repr`."""
+
+    kind: str
+    """username, username_passcode, kerberos, saml or jwt."""
+    primary: bytes = field(repr=False)
+    secondary: bytes = field(default=b"", repr=False)
+    is_response_requested: bool = False
+    calling_ae_title: str = ""
+    remote_host: str = ""
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedIdentity:
+    """The identity is who it says."""
+
+    user: str
+    """Empty where a ticket or assertion was found good and no name was given for it."""
+    server_response: bytes = field(default=b"", repr=False)
+    """For the User Identity item of the A-ASSOCIATE-AC: a Kerberos server ticket or SAML response."""
+
+
+class NotVerified(GatewayError):
+    """It is refused. The message says why, and holds nothing of what was offered."""
+
+
+class NotVerifiable(GatewayError):
+    """Nobody can say now: a file is gone, a command failed, too many wait. The requestor may try again."""
