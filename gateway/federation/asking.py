@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from gateway.dimse.asking import query_contexts
 from gateway.dimse.client import ClientAssociation
 from gateway.dimse.responses import Response
 from gateway.dimse.status import PENDING, SUCCESS
+from gateway.federation.clock import A_DAY_S, Clock
 from gateway.federation.patients import are_different
 from gateway.federation.question import (
     FIND_MODELS,
@@ -65,41 +65,20 @@ class _Late(DestinationDown):
     """The time limit is over."""
 
 
-class Clock:
-    """How long a source may keep us busy, all in all; the time that whoever takes its answers needs is not counted."""
-
-    def __init__(self, limit_s: float) -> None:
-        self.limit_s = limit_s
-        self._until_s = asyncio.get_running_loop().time() + limit_s
-
-    @property
-    def left_s(self) -> float:
-        """More than 0."""
-        return max(self._until_s - asyncio.get_running_loop().time(), 0.001)
-
-    @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
-        """In here it stands still."""
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
-        try:
-            yield
-        finally:
-            self._until_s += loop.time() - began_s
-
-    async def next(self, association: ClientAssociation, responses: AsyncIterator[Response]) -> Response | None:
-        """The next response, None after the last. Raises DestinationDown; then the association is aborted."""
-        try:
-            async with asyncio.timeout_at(self._until_s):
-                response = await anext(responses)
-            if response.is_pending and asyncio.get_running_loop().time() > self._until_s:
-                raise TimeoutError  # one after the other was there already: nothing had to be waited for
-            return response
-        except TimeoutError:
-            association.abort("a source did not come to an end in time")
-            raise _Late(f"its answer had no end in {self.limit_s:g} s") from None
-        except StopAsyncIteration:
-            return None
+async def next_of(association: ClientAssociation, responses: AsyncIterator[Response], clock: Clock) -> Response | None:
+    """The next response, None after the last. Raises DestinationDown; then the association is aborted."""
+    try:
+        async with clock.limited():
+            response = await anext(responses)
+        clock.heard()
+        if response.is_pending and clock.is_over:
+            raise TimeoutError  # one after the other was there already: nothing had to be waited for
+        return response
+    except TimeoutError:
+        association.abort("a source did not come to an end in time")
+        raise _Late(f"its answer had no end in {clock.limit_s:g} s") from None
+    except StopAsyncIteration:
+        return None
 
 
 @contextlib.asynccontextmanager
@@ -111,8 +90,9 @@ async def asked(
     is_kept = False
     try:
         async with (
-            sources.turn(peer, clock.left_s) if takes_turn else contextlib.nullcontext(),
-            sources.lend(peer, contexts, limit_s=clock.left_s) as association,
+            sources.conversing(peer, clock),
+            sources.turn(peer, clock) if takes_turn else contextlib.nullcontext(),
+            sources.lend(peer, contexts, clock) as association,
         ):
             is_kept = sources.is_kept(association)
             yield association
@@ -283,9 +263,9 @@ class _Conversation:
             encoder(step.identifier),
             sop_class_uid=self._sop_class_uid,
             priority=self._question.priority,
-            response_s=self._clock.limit_s + 1,
+            response_s=A_DAY_S,
         ) as responses:
-            while (response := await self._clock.next(self._association, responses)) is not None:
+            while (response := await next_of(self._association, responses, self._clock)) is not None:
                 if not response.is_pending:
                     check_final(self._peer, response)
                     continue

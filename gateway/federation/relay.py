@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from gateway.dimse.asking import query_contexts
 from gateway.dimse.client import ClientAssociation
-from gateway.federation.asking import Clock, LeftOut, SourceFailed, asked, check_final, decoded
+from gateway.federation.asking import LeftOut, SourceFailed, asked, check_final, decoded, next_of
+from gateway.federation.clock import A_DAY_S, Clock
 from gateway.federation.sources import Sources
 from gateway.model import Attributes, Peer, ProposedContext
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET
@@ -78,10 +79,10 @@ async def _answers(
         identifier = IdentifierEncoder(syntax, character_sets, is_always_declared=True)(asked_for)
     encode = IdentifierEncoder(request.transfer_syntax_uid, character_sets)
     async with association.c_find(
-        identifier, sop_class_uid=uid, priority=request.priority, response_s=clock.limit_s + 1
+        identifier, sop_class_uid=uid, priority=request.priority, response_s=A_DAY_S
     ) as responses:
         left_out = LeftOut()
-        while (response := await clock.next(association, responses)) is not None:
+        while (response := await next_of(association, responses, clock)) is not None:
             if not response.is_pending:
                 check_final(peer, response)
                 left_out.check(peer)

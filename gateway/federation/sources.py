@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from gateway.dimse.client import ClientAssociation
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID
 from gateway.dimse.pool import AssociationPool
+from gateway.federation.clock import Clock, Talks
 from gateway.model import AssociationFacts, Peer, ProposedContext
 from gateway.ports import DestinationDown, DestinationRefuses
 from gateway.routing.table import RoutingTable
@@ -111,27 +112,40 @@ class Sources:
         self.pool = pool
         self._now_s = now_s
         self._standings: dict[str, _Standing] = {}
+        self._talks: dict[str, Talks] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
         self._lent_before: weakref.WeakSet[ClientAssociation] = weakref.WeakSet()
         self._kept: weakref.WeakSet[ClientAssociation] = weakref.WeakSet()
 
     @contextlib.asynccontextmanager
+    async def conversing(self, peer: Peer, clock: Clock) -> AsyncIterator[None]:
+        """In here `clock` is that of a conversation with the source; see `gateway.federation.clock`."""
+        talks = self._talks.setdefault(peer.name, Talks())
+        clock.join(talks)
+        try:
+            yield
+        finally:
+            clock.leave()
+            if not talks.open and self._talks.get(peer.name) is talks:
+                del self._talks[peer.name]
+
+    @contextlib.asynccontextmanager
     async def lend(
-        self, peer: Peer, contexts: Sequence[ProposedContext], *, limit_s: float
+        self, peer: Peer, contexts: Sequence[ProposedContext], clock: Clock
     ) -> AsyncIterator[ClientAssociation]:
         """An association for one request after the other, kept for the next borrower afterwards.
 
         Args:
             peer: as `sources_of` gives it.
             contexts: that are needed; see `gateway.dimse.asking`.
-            limit_s: for opening the association; what happens on it has the limits of its requests.
+            clock: ends the opening of the association; what happens on it has the limits of its requests.
 
         Raises:
             SourceRests: see the class.
             DestinationDown, DestinationRefuses, ConfigurationError, ValueError: as `AssociationPool.take`.
         """
         self.check(peer)
-        association = await self._taken(peer, contexts, limit_s)
+        association = await self._taken(peer, contexts, clock)
         if association in self._lent_before:
             self._kept.add(association)
         self._lent_before.add(association)
@@ -141,17 +155,17 @@ class Sources:
             self.pool.give(association)
 
     @contextlib.asynccontextmanager
-    async def turn(self, peer: Peer, limit_s: float) -> AsyncIterator[None]:
+    async def turn(self, peer: Peer, clock: Clock) -> AsyncIterator[None]:
         """In here is one of `MOST_AT_ONCE` questions to the source. Whoever asks it for something meanwhile does not
         wait for a turn again.
 
         Raises:
             SourceRests: see the class.
-            DestinationDown: it was not our turn within `limit_s`.
+            DestinationDown: it was not our turn before the end of `clock`.
         """
         turns = self._turns.setdefault(peer.name, asyncio.Semaphore(MOST_AT_ONCE))
         try:
-            async with asyncio.timeout(limit_s):
+            async with clock.limited():
                 await turns.acquire()
         except TimeoutError:
             raise DestinationDown(f"{peer.name} has too many questions before this one") from None
@@ -189,16 +203,16 @@ class Sources:
         """Release what is kept."""
         await self.pool.close()
 
-    async def _taken(self, peer: Peer, contexts: Sequence[ProposedContext], limit_s: float) -> ClientAssociation:
+    async def _taken(self, peer: Peer, contexts: Sequence[ProposedContext], clock: Clock) -> ClientAssociation:
         started_s = self._now_s()
         try:
-            async with asyncio.timeout(limit_s):
+            async with clock.limited():
                 return await self.pool.take(peer, contexts)
         except TimeoutError:
             self.kept_waiting(peer)
-            raise DestinationDown(f"{peer.name} did not associate in {limit_s:g} s") from None
+            raise DestinationDown(f"{peer.name} did not associate in {clock.limit_s:g} s") from None
         except DestinationDown:
-            if self._now_s() - started_s >= min(limit_s, peer.timers.connect_s):
+            if self._now_s() - started_s >= min(clock.limit_s, peer.timers.connect_s):
                 self.kept_waiting(peer)
             raise
         except DestinationRefuses:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from gateway.dimse.asking import as_store_scp
 from gateway.dimse.client import ClientAssociation
 from gateway.dimse.responses import IncomingStore, Response, Responses
-from gateway.federation.asking import Clock, SourceFailed, asked
+from gateway.federation.asking import SourceFailed, asked
+from gateway.federation.clock import A_DAY_S, Clock
 from gateway.federation.sources import Sources
 from gateway.model import Peer, ProposedContext, QueryRoot
 from gateway.ports import DataSetReceiver, NoContextAccepted
@@ -18,9 +19,6 @@ from gateway.retrieve.patience import Patience
 from gateway.retrieve.plan import Request
 from gateway.retrieve.proposals import GET_MODELS, USUAL_CLASSES, get_contexts
 from gateway.retrieve.shared import Shared, SharingReceiver
-
-A_DAY_S = 86400.0
-"""Of a single wait: `Patience` ends it much earlier, but counts what arrives as well."""
 
 
 class NotOffered(SourceFailed):
@@ -87,7 +85,7 @@ class GetLine:
         async with asked(self._sources, self._peer, self._contexts, clock) as association:
             sop_class_uid, has_patient_level = model_of(association, self._peer, request, GET_MODELS)
             encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
-            patience = Patience(self._limit_s, lambda: give_up(association, self._sources, self._peer, self._limit_s))
+            patience = Patience(clock, lambda: give_up(association, self._sources, self._peer, self._limit_s))
 
             async def on_store(store: IncomingStore) -> int:
                 assert isinstance(store.body, Shared)

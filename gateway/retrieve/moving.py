@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gateway.dimse.responses import Response
-from gateway.federation.asking import Clock, SourceFailed, asked
+from gateway.federation.asking import SourceFailed, asked
+from gateway.federation.clock import A_DAY_S, Clock
 from gateway.federation.sources import Sources
 from gateway.model import Peer
 from gateway.query.identifier import IdentifierEncoder
-from gateway.retrieve.fetching import A_DAY_S, Arrived, Take, final_of, give_up, model_of
+from gateway.retrieve.fetching import Arrived, Take, final_of, give_up, model_of
 from gateway.retrieve.mailbox import Expectation, Mailbox
 from gateway.retrieve.patience import Patience
 from gateway.retrieve.plan import Request
@@ -46,7 +47,7 @@ class MoveLine:
         async with asked(self._sources, peer, move_contexts(peer), clock) as association:
             sop_class_uid, has_patient_level = model_of(association, peer, request, MOVE_MODELS)
             encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
-            patience = Patience(self._limit_s, lambda: give_up(association, self._sources, peer, self._limit_s))
+            patience = Patience(clock, lambda: give_up(association, self._sources, peer, self._limit_s))
 
             async def taken(arrived: Arrived) -> int:
                 with patience.held():

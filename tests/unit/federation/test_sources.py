@@ -11,6 +11,7 @@ import pytest
 
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, own_identification
 from gateway.dimse.pool import AssociationPool
+from gateway.federation.clock import Clock
 from gateway.federation.holders import HolderMemory
 from gateway.federation.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, asked_for, hops_of, sources_of
 from gateway.model import AssociationFacts, Peer, QueryLevel, QueryRetrieve
@@ -139,12 +140,12 @@ async def test_questions_wait_for_their_turn() -> None:
     sources, peer = Sources(AssociationPool("GATEWAY")), PEERS[0]
     async with AsyncExitStack() as stack:
         for _ in range(MOST_AT_ONCE):
-            await stack.enter_async_context(sources.turn(peer, 1.0))
+            await stack.enter_async_context(sources.turn(peer, Clock(1.0)))
         with pytest.raises(DestinationDown, match=r"^one has too many questions before this one$"):
-            await stack.enter_async_context(sources.turn(peer, 0.01))
-        async with sources.turn(PEERS[1], 1.0):
+            await stack.enter_async_context(sources.turn(peer, Clock(0.01)))
+        async with sources.turn(PEERS[1], Clock(1.0)):
             pass
-    async with sources.turn(peer, 1.0):
+    async with sources.turn(peer, Clock(1.0)):
         pass
 
 
@@ -152,7 +153,7 @@ async def test_whoever_waited_for_a_source_that_rests_now_is_told() -> None:
     sources, peer = Sources(AssociationPool("GATEWAY")), PEERS[0]
     async with AsyncExitStack() as stack:
         for _ in range(MOST_AT_ONCE):
-            await stack.enter_async_context(sources.turn(peer, 1.0))
+            await stack.enter_async_context(sources.turn(peer, Clock(1.0)))
         waiting = asyncio.create_task(_take_turn(sources, peer))
         await asyncio.sleep(0)
         sources.kept_waiting(peer)
@@ -161,7 +162,7 @@ async def test_whoever_waited_for_a_source_that_rests_now_is_told() -> None:
 
 
 async def _take_turn(sources: Sources, peer: Peer) -> None:
-    async with sources.turn(peer, 5.0):
+    async with sources.turn(peer, Clock(5.0)):
         raise AssertionError("it rests")
 
 

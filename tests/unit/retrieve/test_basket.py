@@ -9,6 +9,7 @@ import pytest
 
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.yields import EncodedInstance, Missing
+from gateway.federation.clock import Clock, Talks
 from gateway.retrieve.basket import Basket, Stopped
 from gateway.retrieve.patience import Patience
 from gateway.retrieve.shared import Shared
@@ -82,7 +83,7 @@ def test_the_last_share_closes() -> None:
     assert body.closed == 1
 
 
-class Clock:
+class Time:
     """The time of the running loop: it stands still until it is moved."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,38 +91,87 @@ class Clock:
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now_s)
 
     async def move(self, seconds: float) -> None:
-        """What is due by then is done."""
+        """Bit by bit: what is due by then is done."""
+        for _ in range(round(seconds * 10)):
+            self.now_s += 0.1
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    async def jump(self, seconds: float) -> None:
+        """At once, as for a process that did not get to run."""
         self.now_s += seconds
         for _ in range(3):
             await asyncio.sleep(0)
 
 
 @pytest.fixture
-async def clock(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Clock]:
+async def time(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Time]:
     with monkeypatch.context() as patch:
-        yield Clock(patch)
+        yield Time(patch)
 
 
-async def test_patience(clock: Clock) -> None:
+async def test_patience(time: Time) -> None:
     late: list[float] = []
-    with Patience(5.0, lambda: late.append(clock.now_s)) as patience:
+    with Patience(Clock(5.0), lambda: late.append(time.now_s)) as patience:
         with patience.held():
-            for _ in range(4):
-                await clock.move(4.0)
+            await time.move(16.0)
         assert not late
         for _ in range(6):
-            await clock.move(4.0)
+            await time.move(4.0)
             patience.touch()
         assert not late
-        await clock.move(4.9)
+        await time.move(4.0)
         assert not late
-        await clock.move(0.2)
-        assert late == [clock.now_s]
+        await time.move(2.0)
+        assert len(late) == 1
 
 
-async def test_patience_that_was_left(clock: Clock) -> None:
+async def test_patience_that_was_left(time: Time) -> None:
     late: list[float] = []
-    with Patience(5.0, lambda: late.append(clock.now_s)):
+    with Patience(Clock(5.0), lambda: late.append(time.now_s)):
         pass
-    await clock.move(60.0)
+    await time.move(60.0)
     assert not late
+
+
+async def test_patience_of_a_process_that_did_not_run(time: Time) -> None:
+    late: list[float] = []
+    with Patience(Clock(5.0), lambda: late.append(time.now_s)):
+        for _ in range(5):
+            await time.jump(60.0)
+        assert not late
+        await time.move(5.0)
+    assert len(late) == 1
+
+
+async def test_patience_with_a_source_that_serves_others_of_ours(time: Time) -> None:
+    """It is only our turn later; but not for ever."""
+    late: list[float] = []
+    talks, mine, other = Talks(), Clock(5.0), Clock(5.0)
+    mine.join(talks)
+    other.join(talks)
+    with Patience(mine, lambda: late.append(time.now_s)) as patience:
+        for _ in range(5):
+            await time.move(4.0)
+            other.heard()
+        assert not late
+        with other.stopped():  # it waits for us
+            await time.move(8.0)
+        assert not late
+        patience.touch()
+        for _ in range(8):
+            await time.move(4.0)
+            other.heard()
+        assert len(late) == 1
+
+
+async def test_patience_with_a_source_that_served_others_of_ours(time: Time) -> None:
+    late: list[float] = []
+    talks, mine, other = Talks(), Clock(5.0), Clock(5.0)
+    mine.join(talks)
+    other.join(talks)
+    other.heard()
+    other.leave()
+    with Patience(mine, lambda: late.append(time.now_s)):
+        await time.move(6.0)
+    assert len(late) == 1
