@@ -468,8 +468,9 @@ class Limits:
     """Of one command set."""
     object_bytes: int = 16 * 1024**3
     """Of one encoded data set."""
-    associations_of_strangers: int = 128
-    """Of `associations`, those that requestors may have whom no peer names; the others are reserved for known peers."""
+    associations_of_strangers: int = 0
+    """Of `associations`, those that requestors may have whom no peer names; the others are reserved for known peers.
+    0: as `strangers` says."""
     associations_per_host: int = 64
     """Associations of strangers from one remote host."""
     unassociated: int = 256
@@ -477,6 +478,11 @@ class Limits:
     as many each."""
     unassociated_per_host: int = 64
     """The same of one host that no known peer calls from."""
+
+    @property
+    def strangers(self) -> int:
+        """`associations_of_strangers` with its default: a quarter of `associations`."""
+        return self.associations_of_strangers or max(1, self.associations // 4)
 
 
 @dataclass(frozen=True, slots=True)

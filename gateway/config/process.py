@@ -125,7 +125,7 @@ def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
         max_pdu_bytes=spec.max_pdu,
         command_bytes=size_bytes(spec.command_size),
         object_bytes=size_bytes(spec.object_size),
-        associations_of_strangers=max(1, spec.associations // 4) if strangers is UNSET else strangers,
+        associations_of_strangers=0 if strangers is UNSET else strangers,
         associations_per_host=spec.associations_per_host,
         unassociated=spec.unassociated,
         unassociated_per_host=spec.unassociated_per_host,

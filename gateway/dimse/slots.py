@@ -95,9 +95,9 @@ class Associations:
             return f"{limits.associations_per_peer} associations of this peer are open (limits.associations_per_peer)"
         if not is_stranger:
             return ""
-        if self._strangers >= limits.associations_of_strangers:
+        if self._strangers >= limits.strangers:
             return (
-                f"{limits.associations_of_strangers} associations of strangers are open "
+                f"{limits.strangers} associations of strangers are open "
                 "(limits.associations_of_strangers); the others are reserved for known peers"
             )
         if self._of_strangers_host[host] >= limits.associations_per_host:

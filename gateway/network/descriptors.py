@@ -67,7 +67,7 @@ def fit(limits: Limits, *, descriptors: int, reserved: int) -> Limits:
     return dataclasses.replace(
         limits,
         associations=_share(limits.associations, share),
-        associations_of_strangers=_share(limits.associations_of_strangers, share),
+        associations_of_strangers=_share(limits.strangers, share),
         unassociated=_share(limits.unassociated, share),
     )
 

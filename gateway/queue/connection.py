@@ -75,12 +75,18 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
     return connection
 
 
+MEMORY = ":memory:"
+"""The name of a database that is no file."""
+
+
 def _make(path: Path) -> None:
     """SQLite itself would make it 0644.
 
     A file that is there is not opened: closing it again would end the locks that other connections of this process
     hold on it, and another process might delete the write-ahead log.
     """
+    if str(path) == MEMORY:
+        return
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
 
