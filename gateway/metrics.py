@@ -51,6 +51,11 @@ METRICS = (
     ),
     Metric(
         Counter,
+        "gateway_connections_refused_total",
+        "Connections closed at once, of hosts that were displaced or rejected many times in the last seconds.",
+    ),
+    Metric(
+        Counter,
         "gateway_accept_failures_total",
         "Times that no connection could be accepted for want of descriptors or memory.",
         ("listener",),

@@ -89,6 +89,7 @@ class Host(Protocol):
 
     def admit(self, facts: AssociationFacts) -> Admitted: ...
     def policy(self, peer: Peer | None) -> Policy: ...
+    def rejected(self, association: AcceptedAssociation) -> None: ...
     def joined(self, association: AcceptedAssociation) -> None: ...
     def left(self, association: AcceptedAssociation) -> None: ...
     def closed(self, association: AcceptedAssociation) -> None: ...
@@ -247,8 +248,7 @@ class AcceptedAssociation(Association):
 
     def _attached(self) -> None:
         if self._ended is not None:  # closed before its transport was there
-            assert self._transport is not None
-            self._transport.abort()
+            self._abort_transport()
             return
         self._event(Event.TRANSPORT_INDICATION)
         self._unhold(Hold.TRANSPORT)
@@ -396,6 +396,7 @@ class AcceptedAssociation(Association):
             diagnostic=str(rejected),
         )
         self._count("rejected")
+        self._host.rejected(self)
         self._event(Event.ASSOCIATE_REJECT, encode_reject(rejected.result, rejected.source, rejected.reason))
         self._end("rejected")
 

@@ -42,6 +42,9 @@ WHOLE_BYTES = 1024**2
 LARGEST_SENT = 128 * 1024
 """P-DATA-TF that we send, whatever more the peer would take: longer ones are no faster."""
 
+CLOSING_S = 10.0
+"""ARTIM for a peer that is to close the connection, and has nothing else to do."""
+
 _numbers = itertools.count(1)
 
 _PDU_EVENTS = {
@@ -101,8 +104,8 @@ class Association(Connection):
         """Send A-ABORT (service user) and let the connection go; nothing happens when it is gone already."""
         if self._upper.is_defined(Event.ABORT_REQUEST):
             self._event(Event.ABORT_REQUEST)
-        elif self._upper.state in (State.IDLE, State.AWAITING_ASSOCIATE_RQ) and self._transport is not None:
-            self._transport.abort()
+        elif self._upper.state in (State.IDLE, State.AWAITING_ASSOCIATE_RQ):
+            self._abort_transport()
         self._end(detail)
 
     def close_now(self) -> None:
@@ -117,8 +120,8 @@ class Association(Connection):
         self._leftover_bytes -= nbytes
         if self._leftover_bytes >= 0:
             super().buffer_updated(nbytes)
-        elif self._transport is not None:
-            self._transport.abort()
+        else:
+            self._abort_transport()
 
     def _pump(self) -> None:
         """Work through what was read, for one turn; what a hold leaves is copied, since the buffer is everybody's."""
@@ -230,7 +233,9 @@ class Association(Connection):
             elif isinstance(output, Indicate):
                 self._indicated(output.primitive, output.value)
             elif output is Do.START_ARTIM:
-                self._deadlines.start(Timer.ARTIM, self._timers.association_s)
+                is_over = self._upper.state is State.AWAITING_CLOSE
+                limit_s = min(CLOSING_S, self._timers.association_s) if is_over else self._timers.association_s
+                self._deadlines.start(Timer.ARTIM, limit_s)
             elif output is Do.STOP_ARTIM:
                 self._deadlines.stop(Timer.ARTIM)
             elif output is Do.CLOSE_TRANSPORT:
@@ -272,8 +277,8 @@ class Association(Connection):
             return
         log.warning("association_timer_expired", **self._who, timer=timer.name.lower())
         self.abort(_EXPIRED[timer])
-        if timer in (Timer.SENDING, Timer.RELEASE) and self._transport is not None:
-            self._transport.abort()  # whoever does not read or answer will not close either
+        if timer in (Timer.SENDING, Timer.RELEASE):
+            self._abort_transport()  # whoever does not read or answer will not close either
 
     def _is_reading_on(self) -> bool:
         """True when the peer takes what we send fast enough, over a slow line: neither it nor its response is late."""

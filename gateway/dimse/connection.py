@@ -169,9 +169,13 @@ class Connection(asyncio.BufferedProtocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
 
+    def _abort_transport(self) -> None:
+        if self._transport is not None and not self._is_closed:  # asyncio's may raise when it is gone
+            self._transport.abort()
+
     def _close_transport(self) -> None:
         transport = self._transport
-        if transport is None:
+        if transport is None or self._is_closed:
             return
         if transport.get_write_buffer_size():
             transport.abort()  # closing would wait for a peer that does not read

@@ -31,6 +31,7 @@ from gateway.dimse.slots import Slots
 from gateway.dimse.tls import server_context
 from gateway.model import AssociationFacts, Limits, Listener, Peer, Timers
 from gateway.network.accepting import Acceptor, Address, bind, host_of
+from gateway.network.offences import Offences
 from gateway.ports import ConfigurationError, DataSetReceiver, Meter, NoMeter
 
 log = structlog.get_logger()
@@ -92,6 +93,7 @@ class Server:
         self._joined: set[AcceptedAssociation] = set()
         self._slots: Slots[AcceptedAssociation] = Slots(limits)
         self._known_hosts = KnownHosts(is_known_host)
+        self._offences = Offences()
         self._opening: dict[AcceptedAssociation, asyncio.Task[None]] = {}
         """Connections that are being set up: their transport, or TLS."""
         self._is_draining = False
@@ -150,9 +152,13 @@ class Server:
 
     # --- connections -----------------------------------------------------------------------------------------------
 
-    def _take(self, listener: Listener, connection: socket.socket, address: Address) -> None:
+    def _take(self, listener: Listener, connection: socket.socket, address: Address) -> bool:
         """A new connection; the oldest without an association makes room for it where there is none."""
         host = host_of(address)
+        if not self._offences.is_heard(host, is_known=host in self._known_hosts):
+            connection.close()
+            self._tell_refused(host)
+            return False
         context = self._contexts[listener.name] if listener.tls is not None else None
         association = AcceptedAssociation(self, listener.name, self.limits.max_pdu_bytes, listener.user_identity)
         self._connections[association] = host
@@ -161,6 +167,15 @@ class Server:
         task = asyncio.get_running_loop().create_task(self._set_up(association, context, connection))
         self._opening[association] = task
         task.add_done_callback(functools.partial(self._is_set_up, association, connection))
+        return True
+
+    def _tell_refused(self, host: str) -> None:
+        log.warning(
+            "connection_refused",
+            remote_host=host,
+            reason="connections of this host were displaced or rejected many times in the last seconds",
+        )
+        self.meter.count("gateway_connections_refused_total")
 
     def _enter_unassociated(self, association: AcceptedAssociation, host: str, *, is_over: bool = False) -> None:
         is_known = host in self._known_hosts
@@ -173,6 +188,7 @@ class Server:
             reason="it had no association, and a newer connection needed its place (limits.unassociated)",
         )
         self.meter.count("gateway_connections_displaced_total")
+        self._offences.add(self._connections.get(displaced, ""))
         self._close(displaced)
 
     def _close(self, association: AcceptedAssociation) -> None:
@@ -257,6 +273,12 @@ class Server:
             transfer_syntaxes=peer.accept_transfer_syntaxes,
             may_invoke_storage="get" in self._services & peer.may,
         )
+
+    def rejected(self, association: AcceptedAssociation) -> None:
+        """An association was rejected; a host of known peers may have limits of its own in its way."""
+        host = self._connections.get(association)
+        if host is not None and not self._is_draining and host not in self._known_hosts:
+            self._offences.add(host)
 
     def joined(self, association: AcceptedAssociation) -> None:
         """An association is accepted."""

@@ -25,6 +25,7 @@ SUMMARISED = frozenset(
         "association_rejected",
         "association_timer_expired",
         "connection_displaced",
+        "connection_refused",
         "connections_not_accepted",
         "response_not_sent",
         "tls_handshake_failed",

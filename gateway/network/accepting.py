@@ -12,7 +12,9 @@ from typing import Any
 
 BACKLOG = 512
 MOST_A_TURN = 16
-"""Connections that one socket gives in one turn, so that others are read in between."""
+"""Connections that are set up in one turn for one socket, so that others are read in between."""
+MOST_CLOSED_A_TURN = 128
+"""Connections that are closed at once: what attackers leave in the queue keeps others waiting."""
 PAUSE_S = 0.5
 """How long nothing is taken after the system refused to give a connection (no descriptors, no memory)."""
 
@@ -58,14 +60,14 @@ class Acceptor:
 
     Args:
         sockets: listening and not blocking; closed with the acceptor.
-        take: gets the connection, which is its to close, and the peer's address.
+        take: gets the connection, which is its to close, and the peer's address; False when it closed it at once.
         on_shortage: told when the system gave no connection; nothing is taken for `pause_s` then.
     """
 
     def __init__(
         self,
         sockets: Iterable[socket.socket],
-        take: Callable[[socket.socket, Address], None],
+        take: Callable[[socket.socket, Address], bool],
         *,
         on_shortage: Callable[[OSError], None],
         pause_s: float = PAUSE_S,
@@ -101,7 +103,8 @@ class Acceptor:
         self._paused[listening] = self._loop.call_later(self._pause_s, self._resume, listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(MOST_A_TURN):
+        taken = 0
+        for _ in range(MOST_CLOSED_A_TURN):
             try:
                 connection, address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -111,4 +114,6 @@ class Acceptor:
                 self._on_shortage(error)
                 return
             connection.setblocking(False)
-            self._take(connection, address)
+            taken += self._take(connection, address)
+            if taken >= MOST_A_TURN:
+                return

@@ -72,6 +72,7 @@ class Connection(web.RequestHandler):
             self.abort()  # it made room before it was there
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._stream = None
         super().connection_lost(exc)
         self.owner.gone(self)
 

@@ -168,16 +168,17 @@ class WebServer:
         self._connections.close()
         await self._runner.cleanup()
 
-    def _take(self, connection: socket.socket, address: Address) -> None:
+    def _take(self, connection: socket.socket, address: Address) -> bool:
         assert self._runner.server is not None
         loop = asyncio.get_running_loop()
         protocol = Connection(self._runner.server, self._connections, loop)
         if not self._connections.take(protocol, address):
             connection.close()
-            return
+            return False
         task = loop.create_task(self._set_up(protocol, connection))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
+        return True
 
     async def _set_up(self, protocol: Connection, connection: socket.socket) -> None:
         try:

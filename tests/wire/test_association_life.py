@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from gateway.dimse.admission import Admitted, Rejected
 from gateway.dimse.message import encode
 from gateway.dimse.pdata import LAST
 from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.model import Associate, Limits, ProposedContext, Role, Timers
+from gateway.model import Associate, AssociationFacts, Limits, ProposedContext, Role, Timers
+from gateway.network.offences import BURST
 from gateway.ports import NoMeter
 from tests.support.processes import GUARD_S
 from tests.unit.dimse.rig import (
@@ -219,6 +221,26 @@ async def test_silent_connections_make_room_for_new_ones() -> None:
             honest.send(message(ECHO_ID, echo_command()))
             assert (await honest.response())["Status"] == 0
         assert meter.totals["gateway_connections_displaced_total"] >= 16
+
+
+async def test_a_host_that_is_rejected_again_and_again_is_closed_at_once_for_a_while() -> None:
+    def admission(facts: AssociationFacts) -> Admitted:
+        if facts.calling_ae_title == "NOBODY":
+            raise Rejected(1, 1, 3, "who?")
+        return Admitted(None)
+
+    meter = Counting()
+    async with serving(admission=admission, timers=SLOW, meter=meter) as running:
+        async with await Peer.associated(running.port) as honest:
+            answers = set()
+            for _ in range(int(BURST) + 40):
+                async with await Peer.connect(running.port) as peer:
+                    peer.send(associate_rq(calling="NOBODY"))
+                    answers.add((await peer.pdu())[:1])
+            assert answers == {b"\3", b""}
+            honest.send(message(ECHO_ID, echo_command()))
+            assert (await honest.response())["Status"] == 0
+        assert meter.totals["gateway_connections_refused_total"] > 0
 
 
 async def test_associations_that_are_over_are_not_kept_for_ever() -> None:

@@ -166,7 +166,7 @@ class Line(asyncio.Protocol):
             await self._news.wait()
 
     def close(self) -> None:
-        if self._transport is not None:
+        if self._transport is not None and self.is_open:
             self._transport.abort()
 
     async def __aenter__(self) -> Self:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,6 +28,19 @@ class Starved(socket.socket):
         return super().accept()
 
 
+def into(queue: asyncio.Queue[socket.socket]) -> Callable[[socket.socket, Any], bool]:
+    def take(one: socket.socket, address: Any) -> bool:
+        queue.put_nowait(one)
+        return True
+
+    return take
+
+
+def closing(one: socket.socket, address: Any) -> bool:
+    one.close()
+    return False
+
+
 def starved(failures: int) -> Starved:
     one = Starved(socket.AF_INET, socket.SOCK_STREAM)
     one.setblocking(False)
@@ -38,9 +52,7 @@ def starved(failures: int) -> Starved:
 
 async def test_every_connection_is_given_on() -> None:
     taken: asyncio.Queue[socket.socket] = asyncio.Queue()
-    acceptor = Acceptor(
-        await bind("127.0.0.1", 0), lambda one, address: taken.put_nowait(one), on_shortage=lambda error: None
-    )
+    acceptor = Acceptor(await bind("127.0.0.1", 0), into(taken), on_shortage=lambda error: None)
     opened = [await asyncio.open_connection("127.0.0.1", acceptor.port) for _ in range(2 * MOST_A_TURN + 1)]
     async with asyncio.timeout(20):
         connections = [await taken.get() for _ in opened]
@@ -58,7 +70,7 @@ async def test_after_a_shortage_nothing_is_tried_until_the_pause_is_over() -> No
     told: list[int | None] = []
     acceptor = Acceptor(
         [listening],
-        lambda one, address: taken.put_nowait(one),
+        into(taken),
         on_shortage=lambda error: told.append(error.errno),
         pause_s=0.01,
     )
@@ -72,10 +84,32 @@ async def test_after_a_shortage_nothing_is_tried_until_the_pause_is_over() -> No
     writer.close()
 
 
+async def test_those_that_are_closed_at_once_keep_nobody_waiting() -> None:
+    """They do not count against what is set up in a turn."""
+    turns: list[int] = []
+    (listening,) = await bind("127.0.0.1", 0)
+    opened = []
+    for _ in range(100):
+        one = socket.create_connection(("127.0.0.1", listening.getsockname()[1]))
+        opened.append(one)
+
+    def take(one: socket.socket, address: Any) -> bool:
+        turns.append(len(turns))
+        one.close()
+        return False
+
+    acceptor = Acceptor([listening], take, on_shortage=lambda error: None)
+    acceptor._accept(listening)
+    assert len(turns) == 100
+    acceptor.close()
+    for one in opened:
+        one.close()
+
+
 async def test_a_pause_ends_with_the_acceptor() -> None:
     listening = starved(failures=1)
     told = asyncio.Event()
-    acceptor = Acceptor([listening], lambda one, address: one.close(), on_shortage=lambda error: told.set())
+    acceptor = Acceptor([listening], closing, on_shortage=lambda error: told.set())
     _, writer = await asyncio.open_connection("127.0.0.1", acceptor.port)
     async with asyncio.timeout(20):
         await told.wait()
