@@ -34,7 +34,7 @@ REFUSED = {
 
 IS_FULL = os.environ.get("GATEWAY_BYTE_EXACT") == "all"
 
-pytestmark = [pytest.mark.peers, pytest.mark.timeout(900 if IS_FULL else 180)]
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(3600 if IS_FULL else 900)]
 
 
 @pytest.fixture

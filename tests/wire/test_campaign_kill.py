@@ -35,7 +35,7 @@ def rules(sink: Sink) -> dict[str, object]:
     }
 
 
-@pytest.mark.timeout(120 + 10 * KILLS)
+@pytest.mark.timeout(600 + 30 * KILLS)
 async def test_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:
     chance = random.Random(20261121)
     async with Sink(tmp_path / "sink.log", digest=True) as sink:

@@ -19,6 +19,8 @@ from benchmarks.sink import Sink
 from tests.support.peers import GatewayProcess, until
 
 RELOADS = int(os.environ.get("GATEWAY_RELOADS", "20"))
+OBJECTS_EACH = 5
+"""So many objects at least are sent under each table."""
 MARKS = {"a": "TABLE-A", "b": "TABLE-B", "broken": "TABLE-C"}
 
 
@@ -60,11 +62,16 @@ async def alternate(gateway: GatewayProcess, sinks: dict[str, Sink]) -> Counter[
         await until(is_reported, what=f"report of reload {number}")
         assert await gateway.metric("gateway_config_last_reload_successful") == (result == "applied")
         expected[result] += 1
-        await asyncio.sleep(0.05)  # some objects under this table
+        taken = await gateway.metric("gateway_received_instances_total")
+
+        async def are_more_taken(taken: float = taken) -> bool:
+            return await gateway.metric("gateway_received_instances_total") >= taken + OBJECTS_EACH
+
+        await until(are_more_taken, what=f"objects under table {number}")
     return expected
 
 
-@pytest.mark.timeout(120 + 2 * RELOADS)
+@pytest.mark.timeout(600 + 5 * RELOADS)
 async def test_reload_under_load(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         sinks = {

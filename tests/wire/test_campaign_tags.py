@@ -107,7 +107,7 @@ def differences(parts: dict[str, Part10], arrived: Path, *, is_routed: bool) -> 
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_only_the_edited_elements_change(tmp_path: Path, corpus: tuple[Path, ...]) -> None:
     compared, wrong = 0, []
     async with AsyncExitStack() as stack:

@@ -453,12 +453,16 @@ async def ask_of(storage: Storage, *items: Any) -> tuple[list[Answer], Storage]:
 async def test_several_associations_to_a_destination() -> None:
     at_once: list[int] = []
     working = 0
+    are_three = asyncio.Event()
 
     async def store(event: Any) -> int:
         nonlocal working
         working += 1
         at_once.append(working)
-        await asyncio.sleep(0.02)
+        if working >= 3:
+            are_three.set()
+        await are_three.wait()
+        await asyncio.sleep(0)
         working -= 1
         return 0
 

@@ -23,8 +23,8 @@ def mutated(recorded: Mapping[str, PDUs], chance: random.Random) -> tuple[str, P
     found = list(recorded[name])
     for _ in range(chance.choice((1, 1, 2, 2, 3, 4))):
         if found:
-            found = chance.choice(MUTATIONS)(found, chance, recorded)
-    return name, [pdu for pdu in found if pdu]
+            found = [pdu for pdu in chance.choice(MUTATIONS)(found, chance, recorded) if pdu]
+    return name, found
 
 
 def _place(found: PDUs, chance: random.Random, kind: int | None = None) -> int:
