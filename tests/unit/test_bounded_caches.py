@@ -37,7 +37,7 @@ FROM_THE_CONFIGURATION = {
     "config/schema.py:definitions",
     "dataset/elements.py:selection_of",
     "dataset/scan.py:wanted",
-    "dimse/admission.py:_networks",
+    "dimse/hosts.py:_networks",
     "dimse/negotiation.py:own_identification",
     "routing/attribute.py:tag_of",
     "routing/deidentification/overrides.py:overrides_of",
