@@ -27,6 +27,7 @@ from gateway import __version__
 from gateway.config import Loaded
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
+from gateway.dataset.inflation import Bounds, set_bounds
 from gateway.delivery.service import DeliveryService
 from gateway.destination import open_destination
 from gateway.dimse.admission import Admitted, admit
@@ -87,6 +88,7 @@ class Gateway:
         self._hosts_of_peers = (table, HostsOfPeers(table.peers.values()))
         self.metrics = Metrics(__version__)
         settings = self.settings
+        bound_inflation(settings.limits)
         self.journal = GroupCommitJournal(
             settings.spool,
             lambda: SQLiteQueue(settings.queue_path),
@@ -326,6 +328,11 @@ class Gateway:
                 "min_free_bytes": self.settings.spool.min_free_bytes,
             },
         }
+
+
+def bound_inflation(limits: Limits) -> None:
+    """How far deflated data sets may inflate in this process."""
+    set_bounds(Bounds(limits.inflated_bytes, limits.inflated_ratio))
 
 
 def fitting_limits(table: RoutingTable, available: int) -> Limits:

@@ -478,6 +478,10 @@ class Limits:
     as many each."""
     unassociated_per_host: int = 64
     """The same of one host that no known peer calls from."""
+    inflated_bytes: int = 1024**3
+    """What a deflated data set may inflate to."""
+    inflated_ratio: int = 250
+    """The same as a multiple of its own size."""
 
     @property
     def strangers(self) -> int:

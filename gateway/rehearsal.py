@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from gateway.conversion.pool import ConversionPool
+from gateway.dataset.inflation import Bounds, set_bounds
 from gateway.delivery.transform import outbound_for
 from gateway.dimse.acceptor import AcceptedAssociation
 from gateway.dimse.admission import Rejected, admit
@@ -135,6 +136,8 @@ class Stage:
 @asynccontextmanager
 async def staged(table: RoutingTable) -> AsyncIterator[Stage]:
     """A stage for any number of objects; its workers start when they are needed and end with it."""
+    limits = table.settings.limits
+    set_bounds(Bounds(limits.inflated_bytes, limits.inflated_ratio))
     pool = ConversionPool(table.settings.conversion, tempfile.gettempdir(), NoMeter(), events=_SILENT)
     try:
         yield Stage(table, pool)

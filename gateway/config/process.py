@@ -112,7 +112,7 @@ def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:
 
 
 def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
-    for name in ("command_size", "object_size"):
+    for name in ("command_size", "object_size", "inflated"):
         if size_bytes(getattr(spec, name)) < 1024:
             context.error(place.at(name), "out-of-range", f"expected at least 1 KiB, found {place.at(name).shown}")
     strangers = spec.associations_of_strangers
@@ -125,6 +125,8 @@ def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
         max_pdu_bytes=spec.max_pdu,
         command_bytes=size_bytes(spec.command_size),
         object_bytes=size_bytes(spec.object_size),
+        inflated_bytes=size_bytes(spec.inflated),
+        inflated_ratio=spec.inflated_ratio,
         associations_of_strangers=0 if strangers is UNSET else strangers,
         associations_per_host=spec.associations_per_host,
         unassociated=spec.unassociated,

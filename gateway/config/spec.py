@@ -382,6 +382,18 @@ class LimitsSpec(Spec, frozen=True):
     max_pdu: PDULength = 131072
     command_size: Annotated[Size, Meta(description="Of one command set.")] = "64 KiB"
     object_size: Annotated[Size, Meta(description="Of one data set.")] = "16 GiB"
+    inflated: Annotated[
+        Size, Meta(description="What a deflated data set may inflate to; beyond, it is refused with 0xA700.")
+    ] = "1 GiB"
+    inflated_ratio: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=2000,
+            description="The same as a multiple of its own size; counts beyond 64 MiB. "
+            "What is over 128 MiB is not edited.",
+        ),
+    ] = 250
 
 
 class ConversionSpec(Spec, frozen=True):

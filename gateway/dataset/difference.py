@@ -12,7 +12,8 @@ from typing import Literal, cast
 
 from gateway.dataset.dictionary import SEQUENCE, name_of
 from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items, walk
-from gateway.dataset.encoding import DEFLATED, Encoding, inflate
+from gateway.dataset.encoding import DEFLATED, Encoding
+from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import Level, parse
 from gateway.dataset.value import MAX_TEXT_BYTES
 from gateway.ports import Unreadable

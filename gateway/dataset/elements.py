@@ -9,17 +9,22 @@ their offset.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.dataset.encoding import IMPLICIT_LITTLE, Encoding
-from gateway.ports import Unreadable
+from gateway.ports import Refusal, Unreadable
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 MAX_DEPTH = 256
 """Sequences of undefined length inside each other."""
+MOST_ELEMENTS = 250_000
+"""Of one level, where every element is reported: one takes some 250 bytes of memory."""
+CHECKED_BYTES = 1024**2
+SLICE_BYTES = 16 * 1024
+"""Headers that begin within so many bytes are read at once: at most 2048, in about two milliseconds."""
 
 _SHORT = "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US"
 _LONG = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"
@@ -131,72 +136,152 @@ def walk(view: memoryview, position: int, end: int, encoding: Encoding, selectio
 
     Raises:
         Unreadable: these bytes are not whole elements of `encoding`.
+        Refusal: every element is asked for, and there are too many.
     """
-    start = position
-    try:
-        if encoding.is_implicit:
-            return _walk_implicit(view, position, end, selection)
-        return _walk_explicit(view, position, end, encoding, selection)
-    except struct.error:
-        raise Unreadable(f"the data set ends inside an element header (level starts at byte {start})") from None
+    walker = Walker(view, position, end, encoding, selection)
+    if selection is not EVERY:
+        walker.go_on(end)
+        return walker.found
+    is_done = False
+    while not is_done:
+        is_done = walker.go_on(min(walker.position + CHECKED_BYTES, end))
+        if len(walker.found) > MOST_ELEMENTS:
+            raise Refusal(f"more than {MOST_ELEMENTS} elements at one level: such a data set is not changed")
+    return walker.found
 
 
-def _walk_explicit(
+def walking(
     view: memoryview, position: int, end: int, encoding: Encoding, selection: Selection
-) -> list[Element]:
-    layout = _BIG if encoding.is_big_endian else _LITTLE
-    header, long_length, short, long, names = (
-        layout.explicit,
-        layout.long_length,
-        layout.short,
-        layout.long,
-        layout.names,
-    )
-    wanted = selection.raw(is_big_endian=encoding.is_big_endian)
-    found: list[Element] = []
-    start = position
-    while position < end:
-        start = position
-        tag, vr, length = header(view, position)
-        position += 8
-        if vr not in short:
-            if vr not in long:
-                raise _not_explicit(view, start, layout)
-            (length,) = long_length(view, position)
-            position += 4
-        value = position
-        if length == UNDEFINED:
-            inner = IMPLICIT_LITTLE if names[vr] == "UN" else encoding  # PS3.5 §6.2.2
-            position = skip(view, value, end, inner)
-            stop = position - 8
-        else:
-            stop = position = value + length
-        if tag in wanted:
-            found.append(Element(_checked(tag, layout, start), names[vr], start, value, stop, position))
-    if position != end:
-        raise Unreadable(f"the element at byte {start} ends at byte {position}, but the data ends at byte {end}")
-    return found
+) -> Generator[None, None, list[Element]]:
+    """As `walk`; stops after each slice of headers, so that others can go on. Raises Unreadable."""
+    walker = Walker(view, position, end, encoding, selection)
+    while not walker.go_on(min(walker.position + SLICE_BYTES, end)):
+        yield
+    return walker.found
 
 
-def _walk_implicit(view: memoryview, position: int, end: int, selection: Selection) -> list[Element]:
-    header = _LITTLE.implicit
-    wanted = selection.raw(is_big_endian=False)
-    found: list[Element] = []
-    start = position
-    while position < end:
-        start = position
-        tag, length = header(view, position)
-        value = position + 8
-        if length == UNDEFINED:
-            position = skip(view, value, end, IMPLICIT_LITTLE)
-            stop = position - 8
-        else:
-            stop = position = value + length
-        if tag in wanted:
-            found.append(Element(_checked(tag, _LITTLE, start), "", start, value, stop, position))
-    if position != end:
-        raise Unreadable(f"the element at byte {start} ends at byte {position}, but the data ends at byte {end}")
-    return found
+class Walker:
+    """A walk over one level that can be interrupted. `found` has what was selected so far."""
+
+    __slots__ = ("_element", "_encoding", "_end", "_opened", "_skip", "_start", "_view", "_wanted", "found", "position")
+
+    def __init__(self, view: memoryview, position: int, end: int, encoding: Encoding, selection: Selection) -> None:
+        self._view = view
+        self._end = end
+        self._encoding = encoding
+        self._wanted = selection.raw(is_big_endian=encoding.is_big_endian)
+        self._start = self._element = position
+        self._skip: Skip | None = None
+        self._opened = (0, "", 0, 0)
+        """Tag as read, VR, start and value of the element whose end is being looked for."""
+        self.found: list[Element] = []
+        self.position = position
+        """Of the next header; behind `end` of the walk when a value reaches there."""
+
+    def go_on(self, stop: int) -> bool:
+        """Read headers that begin before `stop`; True when the level is done.
+
+        Raises:
+            Unreadable: these bytes are not whole elements.
+        """
+        try:
+            while self.position < stop:
+                if self._skip is None:
+                    walk_on = self._implicit if self._encoding.is_implicit else self._explicit
+                    walk_on(stop)
+                if self._skip is not None and not self._find_end(self._skip, stop):
+                    return False
+        except struct.error:
+            raise Unreadable(
+                f"the data set ends inside an element header (level starts at byte {self._start})"
+            ) from None
+        if self._skip is not None and self.position >= self._end:
+            self._find_end(self._skip, self._end)  # raises: it has none
+        if self.position == self._end:
+            return True
+        if self.position > self._end:
+            text = f"the element at byte {self._element} ends at byte {self.position}"
+            raise Unreadable(f"{text}, but the data ends at byte {self._end}")
+        return False
+
+    def end_at(self, end: int) -> None:
+        """The level ends there: it was begun before that was known."""
+        self._end = end
+        if self._skip is not None:
+            self._skip.end_at(end)
+
+    def hole(self, keep: Callable[[Element], int]) -> tuple[int, int]:
+        """Bytes before `position` that lie in a value which nobody reads: (first, end); `keep` as in
+        `Inflating.walking`."""
+        if self._skip is not None:
+            return (0, 0) if self._opened[0] in self._wanted else (0, self.position)
+        last = self.found[-1] if self.found else None
+        if last is None or last.end != self.position:
+            return 0, self.position
+        return last.value + keep(last), self.position
+
+    def _find_end(self, skip: Skip, stop: int) -> bool:
+        """Of an element of undefined length; False when it is not reached yet."""
+        is_done = skip.go_on(stop)
+        self.position = skip.position
+        if not is_done:
+            return False
+        self._skip = None
+        tag, vr, start, value = self._opened
+        if tag in self._wanted:
+            layout = layout_of(self._encoding)
+            self.found.append(Element(_checked(tag, layout, start), vr, start, value, self.position - 8, self.position))
+        return True
+
+    def _explicit(self, stop: int) -> None:
+        """Up to `stop`, or into an element of undefined length."""
+        view, wanted, found, position = self._view, self._wanted, self.found, self.position
+        layout = _BIG if self._encoding.is_big_endian else _LITTLE
+        header, long_length, short, long, names = (
+            layout.explicit,
+            layout.long_length,
+            layout.short,
+            layout.long,
+            layout.names,
+        )
+        start = self._element
+        while position < stop:
+            start = position
+            tag, vr, length = header(view, position)
+            position += 8
+            if vr not in short:
+                if vr not in long:
+                    raise _not_explicit(view, start, layout)
+                (length,) = long_length(view, position)
+                position += 4
+            value = position
+            if length == UNDEFINED:
+                inner = IMPLICIT_LITTLE if names[vr] == "UN" else self._encoding  # PS3.5 §6.2.2
+                self._skip = Skip(view, value, self._end, inner)
+                self._opened = (tag, names[vr], start, value)
+                break
+            position = value + length
+            if tag in wanted:
+                found.append(Element(_checked(tag, layout, start), names[vr], start, value, position, position))
+        self._element, self.position = start, position
+
+    def _implicit(self, stop: int) -> None:
+        """Up to `stop`, or into an element of undefined length."""
+        view, wanted, found, position = self._view, self._wanted, self.found, self.position
+        header, start = _LITTLE.implicit, self._element
+        while position < stop:
+            start = position
+            tag, length = header(view, position)
+            value = position + 8
+            if length == UNDEFINED:
+                self._skip = Skip(view, value, self._end, IMPLICIT_LITTLE)
+                self._opened = (tag, "", start, value)
+                position = value
+                break
+            position = value + length
+            if tag in wanted:
+                found.append(Element(_checked(tag, _LITTLE, start), "", start, value, position, position))
+        self._element, self.position = start, position
 
 
 def _checked(raw: int, layout: _Layout, start: int) -> int:
@@ -245,27 +330,62 @@ def _next(view: memoryview, position: int, end: int, encoding: Encoding, layout:
 def skip(view: memoryview, position: int, end: int, encoding: Encoding, *, is_item: bool = False) -> int:
     """Where a sequence (or the fragments of encapsulated pixel data) of undefined length ends, behind its delimiter.
 
-    `position` is its first item; with `is_item` it is the first element of an item of undefined length. Iterative:
-    what peers nest costs no stack, and no more than `MAX_DEPTH` levels are followed.
+    `position` is its first item; with `is_item` it is the first element of an item of undefined length.
     """
-    levels: list[tuple[bool, Encoding]] = [(is_item, encoding)]
-    while levels:
-        if len(levels) > 2 * MAX_DEPTH:
-            raise Unreadable(f"sequences are nested more than {MAX_DEPTH} levels deep at byte {position}")
-        is_item, encoding = levels[-1]
-        step = _skip_elements if is_item else _skip_items
-        position, inside = step(view, position, end, encoding)
-        if inside is None:
-            levels.pop()
-        else:
-            levels.append(inside)
-    return position
+    whole = Skip(view, position, end, encoding, is_item=is_item)
+    whole.go_on(end)
+    return whole.position
+
+
+class Skip:
+    """Looks for the end of something of undefined length, and can be interrupted. Iterative: what peers nest costs no
+    stack, and no more than `MAX_DEPTH` levels are followed."""
+
+    __slots__ = ("_end", "_levels", "_view", "position")
+
+    def __init__(self, view: memoryview, position: int, end: int, encoding: Encoding, *, is_item: bool = False) -> None:
+        self._view = view
+        self._end = end
+        self._levels: list[tuple[bool, Encoding]] = [(is_item, encoding)]
+        self.position = position
+
+    def end_at(self, end: int) -> None:
+        """The level ends there."""
+        self._end = end
+
+    def go_on(self, stop: int) -> bool:
+        """Read headers that begin before `stop`; True when the end was found, which is `position` then.
+
+        Raises:
+            Unreadable: there is none before the end of the level.
+        """
+        levels, view, end = self._levels, self._view, self._end
+        while levels:
+            if len(levels) > 2 * MAX_DEPTH:
+                raise Unreadable(f"sequences are nested more than {MAX_DEPTH} levels deep at byte {self.position}")
+            is_item, encoding = levels[-1]
+            step = _skip_elements if is_item else _skip_items
+            self.position, inside = step(view, self.position, stop, encoding)
+            if inside is None:
+                levels.pop()
+            elif inside is not GIVE_WAY:
+                levels.append(inside)
+            elif self.position < end:
+                return False
+            else:
+                what = "an item" if is_item else "a sequence"
+                raise Unreadable(f"{what} of undefined length has no end before byte {end}")
+        return True
+
+
+GIVE_WAY: tuple[bool, Encoding] = (False, IMPLICIT_LITTLE)
+"""Stands for: not done yet."""
 
 
 def _skip_items(
     view: memoryview, position: int, end: int, encoding: Encoding
 ) -> tuple[int, tuple[bool, Encoding] | None]:
-    """Over items up to the sequence's end, or into the first item of undefined length."""
+    """Over items up to the sequence's end, into the first item of undefined length, or up to `end`."""
     layout = _BIG if encoding.is_big_endian else _LITTLE
     header, item = layout.implicit, layout.item
     while position < end:
@@ -278,13 +398,13 @@ def _skip_items(
         if length == UNDEFINED:
             return position, (True, encoding)
         position += length
-    raise Unreadable(f"a sequence of undefined length has no end before byte {end}")
+    return position, GIVE_WAY
 
 
 def _skip_elements(
     view: memoryview, position: int, end: int, encoding: Encoding
 ) -> tuple[int, tuple[bool, Encoding] | None]:
-    """Over elements up to the item's end, or into the first value of undefined length."""
+    """Over elements up to the item's end, into the first value of undefined length, or up to `end`."""
     layout = _BIG if encoding.is_big_endian else _LITTLE
     header, short, long, item_end = layout.explicit, layout.short, layout.long, layout.item_end
     is_implicit, implicit = encoding.is_implicit, layout.implicit
@@ -308,7 +428,7 @@ def _skip_elements(
             is_unknown = not is_implicit and layout.names[vr] == "UN"
             return value, (False, IMPLICIT_LITTLE if is_unknown else encoding)
         position = value + length
-    raise Unreadable(f"an item of undefined length has no end before byte {end}")
+    return position, GIVE_WAY
 
 
 def items(view: memoryview, sequence: Element, encoding: Encoding) -> Iterator[Item]:
@@ -317,8 +437,16 @@ def items(view: memoryview, sequence: Element, encoding: Encoding) -> Iterator[I
     Raises:
         Unreadable: what lies there is no list of items.
     """
+    return (item for item in items_in_slices(view, sequence, encoding, sequence.stop) if item is not None)
+
+
+def items_in_slices(
+    view: memoryview, sequence: Element, encoding: Encoding, slice_bytes: int = SLICE_BYTES
+) -> Iterator[Item | None]:
+    """As `items`; gives None after each slice of headers, so that others can go on. Raises Unreadable."""
     layout = layout_of(encoding)
     position = sequence.value
+    slice_stop = position + slice_bytes
     try:
         while position < sequence.stop:
             start = position
@@ -326,11 +454,18 @@ def items(view: memoryview, sequence: Element, encoding: Encoding) -> Iterator[I
             if tag != layout.item:
                 raise Unreadable(f"expected an item of the sequence at byte {position}")
             value = position + 8
-            is_defined = length != UNDEFINED
-            position = value + length if is_defined else skip(view, value, sequence.stop, encoding, is_item=True)
+            position = value + length
+            if length == UNDEFINED:
+                skipping = Skip(view, value, sequence.stop, encoding, is_item=True)
+                while not skipping.go_on(min(skipping.position + slice_bytes, sequence.stop)):
+                    yield None
+                position = skipping.position
             if position > sequence.stop:
                 raise Unreadable(f"the item at byte {start} ends at byte {position}, behind its sequence")
-            yield Item(start, value, position if is_defined else position - 8, position)
+            yield Item(start, value, position if length != UNDEFINED else position - 8, position)
+            if position >= slice_stop:
+                slice_stop = position + slice_bytes
+                yield None
     except struct.error:
         raise Unreadable(f"the data set ends inside an item header at byte {position}") from None
 

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
 from dataclasses import dataclass
-
-from gateway.ports import Unreadable
-
-INFLATED_LIMIT_BYTES = 1 << 30
-"""A deflated data set may not grow beyond this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +45,6 @@ def encodings_of(transfer_syntax_uid: str) -> tuple[Encoding, ...]:
     if encoding.is_big_endian:
         return (encoding,)
     return (encoding, EXPLICIT_LITTLE if encoding.is_implicit else IMPLICIT_LITTLE)
-
-
-def inflate(view: memoryview, limit_bytes: int = INFLATED_LIMIT_BYTES) -> memoryview:
-    """The data set inside a deflate stream (RFC 1951, no zlib header); after it one padding byte is allowed, and the
-    checksum and length that writers leave who took the stream out of a gzip file.
-
-    Raises:
-        Unreadable: not such a stream, cut, followed by something else, or over the limit.
-    """
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = stream.decompress(view, limit_bytes + 1)
-    except zlib.error as error:
-        raise Unreadable(f"the deflated data set cannot be inflated: {error}") from None
-    if len(inflated) > limit_bytes:
-        raise Unreadable(f"the deflated data set grows beyond {limit_bytes} bytes")
-    if not stream.eof:
-        raise Unreadable(f"the deflated data set is cut: it does not end within {len(view)} bytes")
-    if stream.unused_data not in (b"", b"\0") and not _is_gzip_trailer(stream.unused_data, inflated):
-        raise Unreadable(f"{len(stream.unused_data)} bytes follow the deflated data set")
-    return memoryview(inflated)
-
-
-def _is_gzip_trailer(rest: bytes, inflated: bytes) -> bool:
-    return rest == struct.pack("<LL", zlib.crc32(inflated), len(inflated) & 0xFFFFFFFF)
 
 
 def deflate(pieces: list[bytes | memoryview]) -> bytes:

@@ -7,8 +7,9 @@ Of an attribute that is there twice, which PS3.5 §7.1 forbids, the first one co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from typing import TypeVar
 
 from gateway.dataset import charset
 from gateway.dataset.dictionary import (
@@ -22,15 +23,17 @@ from gateway.dataset.dictionary import (
     private_vr_of,
     vr_of,
 )
-from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items, walk
+from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items_in_slices, walk, walking
 from gateway.dataset.encode import encode
-from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, inflate
+from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of
+from gateway.dataset.inflation import Inflating, Steps
 from gateway.dataset.private import creators_of_group, found_tags, here, no_block_left, possible_tags, with_block
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
 from gateway.model import AttributePath
 from gateway.ports import Element as ShownElement
 from gateway.ports import Refusal, Unreadable
 
+T = TypeVar("T")
 Texts = tuple[str, ...]
 Written = tuple[str, bytes] | Texts | None
 
@@ -38,6 +41,7 @@ PIXELS = 0x7FE0
 """The group of pixel data, whose undefined length is one of fragments."""
 MAX_ITEMS = 100_000
 """Items that are looked at for the paths of one sequence."""
+ITEMS_AT_ONCE = 128
 
 
 class Wanted:
@@ -289,12 +293,67 @@ def scan(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Scanned:
 
     Raises:
         Unreadable: the bytes are not a data set in this transfer syntax; the message gives the offset.
+        ObjectTooLarge: a deflated one that inflates beyond the bounds.
+        Temporary: a deflated one, while others are being inflated that take too much together.
     """
+    return at_once(scanning(view, transfer_syntax_uid, wanted))
+
+
+def at_once(steps: Steps[T]) -> T:
+    """The result, without giving way."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        if step is not None:
+            step()
+
+
+def scanning(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Steps[Scanned]:
+    """`scan` in steps of some milliseconds. Raises as it does."""
     if transfer_syntax_uid in DEFLATED:
-        view = inflate(view)
-    view, found, encoding = parse(view, transfer_syntax_uid, wanted.selection)
+        with Inflating(view) as inflating:
+            walk_of = partial(inflating.walking, selection=wanted.selection, keep=partial(_read_bytes, wanted))
+            (plain, found), encoding = yield from _in_first_that_fits(walk_of, transfer_syntax_uid)
+            return (yield from _reading_top(plain, found, wanted, encoding))
+    walk_of_plain = partial(_walking_plain, view, wanted.selection)
+    (_, found), encoding = yield from _in_first_that_fits(walk_of_plain, transfer_syntax_uid)
+    return (yield from _reading_top(view, found, wanted, encoding))
+
+
+Walked = tuple[memoryview, list[Element]]
+
+
+def _walking_plain(view: memoryview, selection: Selection, encoding: Encoding) -> Steps[Walked]:
+    return view, (yield from walking(view, 0, len(view), encoding, selection))
+
+
+def _in_first_that_fits(
+    walk_of: Callable[[Encoding], Steps[Walked]], transfer_syntax_uid: str
+) -> Steps[tuple[Walked, Encoding]]:
+    first, *others = encodings_of(transfer_syntax_uid)
+    try:
+        return (yield from walk_of(first)), first
+    except Unreadable:
+        for encoding in others:
+            try:
+                return (yield from walk_of(encoding)), encoding
+            except Unreadable:
+                continue
+        raise
+
+
+def _read_bytes(wanted: Wanted, element: Element) -> int:
+    """How much of the value of a selected element is read."""
+    length = element.stop - element.value
+    return length if element.tag in wanted.inner else min(length, MAX_TEXT_BYTES)
+
+
+def _reading_top(view: memoryview, found: list[Element], wanted: Wanted, encoding: Encoding) -> Steps[Scanned]:
     level = Level(encoding)
-    _read(view, found, wanted, level)
+    yield from _reading(view, found, wanted, level)
     return Scanned(level)
 
 
@@ -318,11 +377,11 @@ def parse(
         raise
 
 
-def _read(view: memoryview, found: list[Element], wanted: Wanted, level: Level) -> None:
+def _reading(view: memoryview, found: list[Element], wanted: Wanted, level: Level) -> Steps[None]:
     for element in found:
         tag, vr, _start, value, stop, end = element
         if tag in wanted.inner and tag not in level.items:
-            level.items[tag] = _read_items(view, element, wanted, level)
+            level.items[tag] = yield from _reading_items(view, element, wanted, level)
         has_text = vr != SEQUENCE and end == stop and (tag not in wanted.inner or tag in wanted.attributes)
         raw = bytes(view[value : min(stop, value + MAX_TEXT_BYTES)]) if has_text else b""
         if end != stop and vr in ("UN", "") and tag >> 16 != PIXELS:
@@ -330,7 +389,7 @@ def _read(view: memoryview, found: list[Element], wanted: Wanted, level: Level) 
         level.add(tag, vr, raw, stop - value)
 
 
-def _read_items(view: memoryview, sequence: Element, wanted: Wanted, parent: Level) -> list[Level]:
+def _reading_items(view: memoryview, sequence: Element, wanted: Wanted, parent: Level) -> Steps[list[Level]]:
     """The items that paths go into; none when this object has something else in that place."""
     if sequence.vr not in SEQUENCE_VRS:
         return []
@@ -338,10 +397,16 @@ def _read_items(view: memoryview, sequence: Element, wanted: Wanted, parent: Lev
     inner, last = wanted.inner[sequence.tag], wanted.last_item[sequence.tag]
     levels: list[Level] = []
     try:
-        for item in items(view, sequence, encoding):
+        for item in items_in_slices(view, sequence, encoding):
+            if item is None:
+                yield None
+                continue
             level = Level(encoding, parent)
-            _read(view, walk(view, item.value, item.stop, encoding, inner.selection), inner, level)
+            found = yield from walking(view, item.value, item.stop, encoding, inner.selection)
+            yield from _reading(view, found, inner, level)
             levels.append(level)
+            if len(levels) % ITEMS_AT_ONCE == 0:
+                yield None
             if len(levels) > last:
                 break
     except Unreadable:

@@ -28,7 +28,8 @@ from gateway.dataset.elements import (
     selection_of,
     walk,
 )
-from gateway.dataset.encoding import DEFLATED, Encoding, deflate, inflate
+from gateway.dataset.encoding import DEFLATED, Encoding, deflate
+from gateway.dataset.inflation import inflate
 from gateway.dataset.level import (
     LENGTH_TO_END,
     NEVER_EMPTY,

@@ -42,7 +42,7 @@ from gateway.dataset.encapsulation import (
     item_header,
     long_header,
 )
-from gateway.dataset.encoding import DEFLATED, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, inflate
+from gateway.dataset.encoding import DEFLATED, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 from gateway.dataset.image import (
     EXTENDED_LENGTHS,
     EXTENDED_OFFSETS,
@@ -54,6 +54,7 @@ from gateway.dataset.image import (
     Image,
     Picture,
 )
+from gateway.dataset.inflation import Bounds, inflate
 from gateway.dataset.reencode import reencode
 from gateway.dataset.scan import parse, scan, wanted
 from gateway.dataset.scratch import Gathering, Pieces, Scratch
@@ -126,7 +127,7 @@ class _Source:
 
     def __init__(self, view: memoryview, transfer_syntax_uid: str, scratch: Scratch) -> None:
         if transfer_syntax_uid in DEFLATED:
-            view = inflate(view)
+            view = inflate(view, Bounds().size_bytes)  # a worker process has a limit of memory of its own
         self.view, found, self.encoding = parse(view, transfer_syntax_uid, selection_of(PIXELS))
         self.transfer_syntax_uid, self.scratch = transfer_syntax_uid, scratch
         self.has_pixels = bool(found)

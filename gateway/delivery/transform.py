@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
+from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.splice import splice
 from gateway.model import AssociationFacts, AttributePath, Delivery, Instance
 from gateway.ports import (
@@ -22,11 +23,12 @@ from gateway.ports import (
     Resources,
     Temporary,
 )
-from gateway.routing.facts import ObjectFacts, facts_for, read_by
+from gateway.routing.facts import ObjectFacts, facts_for, finding_facts, read_by
 from gateway.routing.kinds import actions_from_json
 from gateway.routing.resources import NO_RESOURCES
 from gateway.routing.table import apply_actions, attributes_of
 from gateway.spool.body import FileDataSet, flat
+from gateway.turns import aside, in_turns
 
 LARGE_BYTES = 1024**2
 """Beyond it editing happens in a thread: a file is read whole from disk first."""
@@ -169,11 +171,21 @@ async def changed(outbound: Outbound, actions: Sequence[Action], converter: Conv
     for stage in _stages(actions):
         if isinstance(stage[0], Converting):
             outbound = await _by_action(outbound, stage[0], converter)
-        if outbound.body.length_bytes <= LARGE_BYTES:
-            outbound = edited(outbound, stage)
-        else:
-            outbound = await asyncio.to_thread(edited, outbound, stage)
+        outbound = await _edited(outbound, stage)
     return outbound
+
+
+async def _edited(outbound: Outbound, actions: Sequence[Action]) -> Outbound:
+    """`edited`, in a thread where it may take long: for large, deflated and very fine-grained objects."""
+    body = outbound.body
+    if body.length_bytes <= LARGE_BYTES and outbound.transfer_syntax_uid not in DEFLATED:
+        finding = finding_facts(instance_of(outbound), body, attributes_of(actions))
+        try:
+            next(finding)
+        except StopIteration as found:
+            return edited(outbound, actions, found.value)
+        finding.close()
+    return await aside(partial(edited, outbound, actions))
 
 
 def _stages(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
@@ -186,10 +198,11 @@ def _stages(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
     yield actions[start:]
 
 
-def edited(outbound: Outbound, actions: Sequence[Action]) -> Outbound:
-    """After the edits of `actions`. Raises Refusal, PayloadLost."""
+def edited(outbound: Outbound, actions: Sequence[Action], facts: ObjectFacts | None = None) -> Outbound:
+    """After the edits of `actions`; `facts` where they were found before. Raises Refusal, PayloadLost."""
     instance, body = instance_of(outbound), outbound.body
-    facts = facts_for(instance, body, attributes_of(actions))
+    if facts is None:
+        facts = facts_for(instance, body, attributes_of(actions))
     edits = apply_actions(actions, facts)
     if not edits:
         return outbound
@@ -212,7 +225,8 @@ async def _by_action(outbound: Outbound, action: Action, converter: Converter) -
     """After what the action asks for; then the body before it is closed."""
     assert isinstance(action, Converting)
     before = outbound.body
-    conversion = action.convert(facts_for(instance_of(outbound), before, attributes_of([action])))
+    facts, _ = await in_turns(finding_facts(instance_of(outbound), before, attributes_of([action])))
+    conversion = action.convert(facts)
     if conversion is None:
         return outbound
     try:

@@ -19,7 +19,6 @@ from gateway.dimse.deadlines import Timer
 from gateway.dimse.flow import LEFTOVER_BYTES, enough_bytes
 from gateway.dimse.message import DATA_SET, NO_DATA_SET, Command, encode
 from gateway.dimse.pdata import COMMAND, PDUReader, WholePDU, encode_command, fragment_bytes, fragments
-from gateway.dimse.turns import COMMAND_BYTES_PER_WORK, FRAGMENT_WORK, MESSAGE_WORK, WHOLE_PDU_WORK
 from gateway.dimse.upper_layer import (
     Abort,
     AbortReason,
@@ -34,6 +33,7 @@ from gateway.dimse.upper_layer import (
 from gateway.model import AssociationFacts, Limits, Timers
 from gateway.network.accepting import host_of
 from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError
+from gateway.turns import COMMAND_BYTES_PER_WORK, FRAGMENT_WORK, MESSAGE_WORK, WHOLE_PDU_WORK
 
 log = structlog.get_logger()
 
@@ -99,6 +99,11 @@ class Association(Connection):
     def is_established(self) -> bool:
         """True between acceptance and release or abort."""
         return self._upper.state is State.ESTABLISHED
+
+    @property
+    def is_over(self) -> bool:
+        """True once no message goes either way any more."""
+        return self._ended is not None
 
     def abort(self, detail: str = "aborted by us") -> None:
         """Send A-ABORT (service user) and let the connection go; nothing happens when it is gone already."""

@@ -10,7 +10,7 @@ import weakref
 from gateway.dimse.deadlines import Deadlines, Timer
 from gateway.dimse.flow import Inflow, Outflow
 from gateway.dimse.pdata import PDUReader
-from gateway.dimse.turns import TURN_WORK, turns_of
+from gateway.turns import TURN_WORK, turns_of
 
 RECEIVE_BUFFER_BYTES = 256 * 1024
 WRITE_HIGH_BYTES = 256 * 1024

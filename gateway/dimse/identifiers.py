@@ -12,7 +12,8 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from gateway.dataset.elements import Selection
-from gateway.dataset.encoding import DEFLATED, deflate, encodings_of, inflate
+from gateway.dataset.encoding import DEFLATED, deflate, encodings_of
+from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import parse, scan, wanted
 from gateway.dataset.splice import splice
 from gateway.dimse.memory import MemoryDataSet, MemoryReceiver
@@ -23,6 +24,7 @@ from gateway.ports import Edit, EncodedDataSet, ObjectTooLarge
 LARGEST_IDENTIFIER_BYTES = 4 * 1024 * 1024
 """A list of 65 535 UIDs fits."""
 
+EXPLICIT_LITTLE_UID = "1.2.840.10008.1.2.1"
 FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
 _LONGEST_SHORT_VALUE = 0xFFFE
 _NOTHING = wanted(())
@@ -99,7 +101,9 @@ def as_identifier(value: Any, transfer_syntax_uid: str) -> EncodedDataSet:
 
 
 def check(view: memoryview, transfer_syntax_uid: str) -> None:
-    """See that the bytes are whole elements. Raises Unreadable."""
+    """See that the bytes are whole elements. Raises Unreadable, ObjectTooLarge."""
+    if transfer_syntax_uid in DEFLATED:
+        view, transfer_syntax_uid = inflate(view, LARGEST_IDENTIFIER_BYTES), EXPLICIT_LITTLE_UID
     scan(view, transfer_syntax_uid, _NOTHING)
 
 
@@ -128,7 +132,7 @@ def read_failed_list(view: memoryview, transfer_syntax_uid: str) -> tuple[str, .
     Raises:
         Unreadable: the bytes are not a data set in this transfer syntax.
     """
-    plain = inflate(view) if transfer_syntax_uid in DEFLATED else view
+    plain = inflate(view, LARGEST_IDENTIFIER_BYTES) if transfer_syntax_uid in DEFLATED else view
     plain, found, _ = parse(plain, transfer_syntax_uid, _FAILED_LIST)
     value = b"".join(bytes(plain[element.value : element.stop]) for element in found[:1])
     return tuple(filter(None, (uid.strip("\0 ") for uid in value.decode("ascii", "replace").split("\\"))))

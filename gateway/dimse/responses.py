@@ -23,12 +23,13 @@ import structlog
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
-from gateway.dataset.encoding import DEFLATED, encodings_of, inflate
+from gateway.dataset.encoding import DEFLATED, encodings_of
+from gateway.dataset.inflation import inflate
 from gateway.dimse import status
 from gateway.dimse.assembly import Message
 from gateway.dimse.association import AssociationEnded
 from gateway.dimse.context import AcceptedContext
-from gateway.dimse.identifiers import IdentifierReceiver, check, read_failed_list
+from gateway.dimse.identifiers import LARGEST_IDENTIFIER_BYTES, IdentifierReceiver, check, read_failed_list
 from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.message import NO_DATA_SET, RESPONSE, Command, CommandField
 from gateway.dimse.status import Category, StatusRefusal
@@ -95,7 +96,7 @@ class Response:
         view, uid = memoryview(self.identifier), self.transfer_syntax_uid
         check(view, uid)
         encoding = encodings_of(uid)[0]
-        plain = inflate(view) if uid in DEFLATED else view
+        plain = inflate(view, LARGEST_IDENTIFIER_BYTES) if uid in DEFLATED else view
         return read_dataset(BytesIO(plain), encoding.is_implicit, not encoding.is_big_endian)
 
     @property

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 from pydicom.dataset import Dataset
 
 from gateway.dataset.elements import Selection
-from gateway.dataset.encoding import DEFLATED, deflate, encodings_of, inflate
+from gateway.dataset.encoding import DEFLATED, deflate, encodings_of
+from gateway.dataset.inflation import inflate
 from gateway.dataset.reencode import reencode
 from gateway.dataset.scan import parse
 from gateway.dimse.identifiers import encode_data_set, without_bulk_data
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.yields import EncodedInstance
 from gateway.ports import EncodedDataSet
+from gateway.turns import aside
 
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 _TARGETS = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, "1.2.840.10008.1.2.1.99")
@@ -157,7 +159,7 @@ class SendableBytes:
         body = await given() if callable(given) else given
         if not self._is_without_bulk_data:
             return body
-        stripped = without_bulk_data(body, self.transfer_syntaxes[0])
+        stripped = await aside(partial(without_bulk_data, body, self.transfer_syntaxes[0]))
         if stripped is not body:
             body.close()
         return stripped

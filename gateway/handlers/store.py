@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 
 from gateway.dataset.encoding import DEFLATED
+from gateway.dataset.inflation import Steps
 from gateway.dataset.splice import splice
+from gateway.dimse.association import Association
 from gateway.dimse.event import Event
 from gateway.model import IndexEntry, Instance, PayloadRef
-from gateway.ports import GatewayError, Journal, Meter, NotAllowed, Refusal, RejectedByRule, Unreadable, peer_label
+from gateway.ports import (
+    GatewayError,
+    Journal,
+    Meter,
+    NotAllowed,
+    Refusal,
+    RejectedByRule,
+    Temporary,
+    Unreadable,
+    peer_label,
+)
 from gateway.query.entry import IndexEntries
 from gateway.retrieve.arrival import Arrival
 from gateway.retrieve.mailbox import Offer, Offered
-from gateway.routing.facts import check_identified
+from gateway.routing.facts import ObjectFacts, check_identified
 from gateway.routing.fate import Decision
 from gateway.routing.table import Plan, RoutingTable
-
-T = TypeVar("T")
+from gateway.turns import NobodyWaits, aside, in_turns
 
 SUCCESS = 0x0000
 LARGE_BYTES = 4 * 1024**2
@@ -52,13 +62,6 @@ class StoreDesk:
     """Where what is not stored is told."""
     offer: Offered | None = None
     """Gives what comes for a retrieve of ours to the one who asked for it (`gateway.retrieve.mailbox`)."""
-    inflating: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def aside(self, work: Callable[[], T]) -> T:
-        """Do `work` in a thread, one at a time: a few bytes may inflate to a gigabyte, a large object have a hundred
-        thousand elements that an action wants to see, and nobody else is to wait."""
-        async with self.inflating:
-            return await asyncio.to_thread(work)
 
 
 async def handle_store(event: Event, desk: StoreDesk) -> int:
@@ -89,8 +92,7 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
         SpoolFull: the peer may send it again.
     """
     table: RoutingTable = event.assoc.table  # pinned at admission: a reload changes nothing for this association
-    read = partial(
-        table.read_facts,
+    reading = table.reading_facts(
         association=event.facts,
         sop_class_uid=event.sop_class_uid,
         sop_instance_uid=event.sop_instance_uid,
@@ -100,8 +102,7 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
     )
     if not event.body.length_bytes:
         raise Unreadable("the data set is empty")
-    is_deflated = event.transfer_syntax_uid in DEFLATED
-    facts = await desk.aside(read) if is_deflated else read()
+    facts, turns = await _read(event, reading)
     check_identified(facts)
     plan = table.plan(facts)
     if plan.is_unmatched:
@@ -113,11 +114,28 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
     edited = None
     if plan.edits:
         edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
-        is_large = event.body.length_bytes >= LARGE_BYTES
-        edited = await desk.aside(edit) if is_deflated or is_large else edit()
+        is_heavy = turns or event.transfer_syntax_uid in DEFLATED or event.body.length_bytes >= LARGE_BYTES
+        edited = await aside(edit) if is_heavy else edit()
     entry = desk.entries.entry(plan.facts.level) if table.indexed else None
     await desk.journal.commit(as_instance(plan, entry), event.body, edited, plan.routes)
     return SUCCESS
+
+
+async def _read(event: Event | Arrival, reading: Steps[ObjectFacts]) -> tuple[ObjectFacts, int]:
+    """The facts, and how often others went on meanwhile: 0 of all objects but very fine-grained and deflated ones.
+
+    An object that cannot be answered any more is not read on: it was not acknowledged, and its sender knows.
+    """
+    association = event.assoc
+    is_over = partial(_is_over, association) if isinstance(association, Association) else None
+    try:
+        return await in_turns(reading, is_over)
+    except NobodyWaits:
+        raise Temporary("the association ended before the object was read") from None
+
+
+def _is_over(association: Association) -> bool:
+    return association.is_over
 
 
 def _offer(event: Event) -> Offer:

@@ -28,6 +28,7 @@ WRITTEN_AS = {
     "spool.segment_bytes": "spool.segment_size",
     "limits.command_bytes": "limits.command_size",
     "limits.object_bytes": "limits.object_size",
+    "limits.inflated_bytes": "limits.inflated",
     "http.port": "http.address",
 }
 """Settings whose YAML name is not the field's name without its unit."""

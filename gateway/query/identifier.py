@@ -14,7 +14,8 @@ from typing import NamedTuple
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET
 from gateway.dataset.elements import LONG_VRS, SEQUENCE_VRS, Element, Selection, inside, items, walk
-from gateway.dataset.encoding import DEFLATED, Encoding, deflate, encodings_of, inflate
+from gateway.dataset.encoding import DEFLATED, Encoding, deflate, encodings_of
+from gateway.dataset.inflation import inflate
 from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, texts
 from gateway.model import Attributes, Item, Value
 from gateway.ports import Unreadable

@@ -9,8 +9,9 @@ from gateway.delivery.transform import changed, instance_of, untouched
 from gateway.dimse.yields import EncodedInstance
 from gateway.model import Instance, Peer
 from gateway.ports import Conversion, Converter, EncodedDataSet
-from gateway.routing.facts import facts_for
+from gateway.routing.facts import finding_facts
 from gateway.routing.table import Rule
+from gateway.turns import in_turns
 
 Body = EncodedDataSet | Callable[[], Awaitable[EncodedDataSet]]
 
@@ -86,7 +87,7 @@ class Forms:
         """Raises Refusal, Temporary: it cannot be had in this form, so that this destination does not get it."""
         outbound = untouched(instance, Borrowed(opened))
         for rule in form.rules:
-            facts = facts_for(instance_of(outbound), outbound.body, rule.when.attributes())
+            facts, _ = await in_turns(finding_facts(instance_of(outbound), outbound.body, rule.when.attributes()))
             if rule.when(facts):
                 outbound = await changed(outbound, rule.actions, self._converter)
         return EncodedInstance(

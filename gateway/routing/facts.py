@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
+from gateway.dataset.inflation import Steps
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
 from gateway.dataset.private import takes_away
 from gateway.dataset.rewrite import is_frame
-from gateway.dataset.scan import Level, Wanted, scan, wanted
+from gateway.dataset.scan import Level, Wanted, at_once, scanning, wanted
 from gateway.model import AssociationFacts, AttributePath, Instance
 from gateway.plain_text import shown_uid
 from gateway.ports import KEEP, REMOVE, Alteration, Change, ClassMismatch, Edit, EncodedDataSet, Recode, Record, Rewrite
@@ -90,7 +91,7 @@ def read_by(edits: Iterable[Alteration]) -> set[AttributePath]:
     return {edit.path for edit in edits if isinstance(edit, Edit)}
 
 
-def read_facts(
+def reading_facts(
     *,
     association: AssociationFacts,
     sop_class_uid: str,
@@ -99,15 +100,15 @@ def read_facts(
     body: EncodedDataSet,
     received_at: datetime,
     attributes: Wanted,
-) -> ObjectFacts:
-    """One scan over the encoded data set.
+) -> Steps[ObjectFacts]:
+    """One scan over the encoded data set, in steps.
 
     Raises:
         Unreadable: the bytes are not a data set in this transfer syntax.
         ClassMismatch: the data set names another SOP class or instance than the command (PS3.4 §B.2.3). One that
             names none is told by `check_identified`.
     """
-    scanned = scan(body.view(), transfer_syntax_uid, attributes)
+    scanned = yield from scanning(body.view(), transfer_syntax_uid, attributes)
     for path, expected in ((SOP_CLASS_UID, sop_class_uid), (SOP_INSTANCE_UID, sop_instance_uid)):
         found = scanned.values(path)
         if found and found[0] != expected:
@@ -136,7 +137,13 @@ def facts_for(instance: Instance, body: EncodedDataSet, attributes: Iterable[Att
     Raises:
         Unreadable: the stored bytes are not a data set.
     """
-    level = scan(body.view(), instance.transfer_syntax_uid, wanted(needed(attributes))).level
+    return at_once(finding_facts(instance, body, attributes))
+
+
+def finding_facts(instance: Instance, body: EncodedDataSet, attributes: Iterable[AttributePath]) -> Steps[ObjectFacts]:
+    """`facts_for` in steps. Raises as it does."""
+    scanned = yield from scanning(body.view(), instance.transfer_syntax_uid, wanted(needed(attributes)))
+    level = scanned.level
     return ObjectFacts(
         instance.association,
         instance.sop_class_uid,

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gateway.dataset.scan import Wanted, wanted
+from gateway.dataset.inflation import Steps
+from gateway.dataset.scan import Wanted, at_once, wanted
 from gateway.model import (
     AssociationFacts,
     AttributePath,
@@ -22,7 +23,7 @@ from gateway.model import (
 )
 from gateway.ports import Action, Alteration, EncodedDataSet, Fate, Predicate, Record, Refusal, Resources
 from gateway.routing.explain import Explanation, Marks, Verdict, reason_for
-from gateway.routing.facts import ObjectFacts, facts_for, needed, read_facts
+from gateway.routing.facts import ObjectFacts, facts_for, needed, reading_facts
 from gateway.routing.fate import Decision, fate_of, is_final
 from gateway.routing.hiding import Hiding
 from gateway.routing.resources import NO_RESOURCES
@@ -146,14 +147,39 @@ class RoutingTable:
         received_at: datetime,
         is_to_explain: bool = False,
     ) -> ObjectFacts:
-        """What this table needs to know of an object that arrived; the bytes are read once. What only the actions of
-        rules need, which run at delivery, is read when `is_to_explain`.
+        """`reading_facts` at once."""
+        return at_once(
+            self.reading_facts(
+                association=association,
+                sop_class_uid=sop_class_uid,
+                sop_instance_uid=sop_instance_uid,
+                transfer_syntax_uid=transfer_syntax_uid,
+                body=body,
+                received_at=received_at,
+                is_to_explain=is_to_explain,
+            )
+        )
+
+    def reading_facts(
+        self,
+        *,
+        association: AssociationFacts,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        body: EncodedDataSet,
+        received_at: datetime,
+        is_to_explain: bool = False,
+    ) -> Steps[ObjectFacts]:
+        """What this table needs to know of an object that arrived, in steps; the bytes are read once. What only the
+        actions of rules need, which run at delivery, is read when `is_to_explain`.
 
         Raises:
             Unreadable: the bytes are not a data set in this transfer syntax.
+            ObjectTooLarge, Temporary: a deflated data set inflates too far, or too many do at this time.
             ClassMismatch: command and data set name different SOP classes or instances.
         """
-        return read_facts(
+        return reading_facts(
             association=association,
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,

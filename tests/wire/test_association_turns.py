@@ -12,7 +12,7 @@ import pytest
 
 from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.pdata import MOST_EMPTY
-from gateway.dimse.turns import MESSAGE_WORK, TURN_WORK
+from gateway.turns import MESSAGE_WORK, TURN_WORK
 from tests.unit.dimse.rig import CT_ID, ECHO_ID, Peer, echo_command, item, message, p_data, serving, store_command
 
 

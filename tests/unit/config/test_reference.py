@@ -11,11 +11,11 @@ from jsonschema import Draft202012Validator
 
 from gateway import ports
 from gateway.config import reference, schema
-from gateway.dataset.scan import wanted
+from gateway.dataset.scan import at_once, wanted
 from gateway.dimse.memory import MemoryDataSet
 from gateway.model import AssociationFacts, AttributePath
 from gateway.ports import Predicate, Refusal, Registry
-from gateway.routing.facts import ObjectFacts, needed, read_facts
+from gateway.routing.facts import ObjectFacts, needed, reading_facts
 from gateway.routing.filters import FILTERS
 from gateway.routing.kinds import build_actions, build_predicate
 from gateway.rule_tests.compose import compose
@@ -75,14 +75,16 @@ def _fail(path: tuple[str | int, ...], code: str, message: str) -> None:
 
 
 def facts(attributes: Iterable[AttributePath]) -> ObjectFacts:
-    return read_facts(
-        association=ASSOCIATION,
-        sop_class_uid=CT,
-        sop_instance_uid="1.2.826.0.1.3680043.10.1.3",
-        transfer_syntax_uid=EXPLICIT,
-        body=MemoryDataSet(compose(SAMPLE, EXPLICIT)),
-        received_at=NOW,
-        attributes=wanted(needed(attributes)),
+    return at_once(
+        reading_facts(
+            association=ASSOCIATION,
+            sop_class_uid=CT,
+            sop_instance_uid="1.2.826.0.1.3680043.10.1.3",
+            transfer_syntax_uid=EXPLICIT,
+            body=MemoryDataSet(compose(SAMPLE, EXPLICIT)),
+            received_at=NOW,
+            attributes=wanted(needed(attributes)),
+        )
     )
 
 

@@ -12,7 +12,8 @@ from pydicom.filereader import read_dataset
 
 from gateway.dataset.codecs import is_native
 from gateway.dataset.elements import selection_of
-from gateway.dataset.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, inflate
+from gateway.dataset.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
+from gateway.dataset.inflation import inflate
 from gateway.dataset.reencode import MAX_LEVELS, reencode
 from gateway.dataset.scan import parse
 from gateway.ports import Refusal, Unreadable

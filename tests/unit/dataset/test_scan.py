@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.multival import MultiValue
 
-from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, inflate
+from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import Scanned, Wanted, scan
 from gateway.dataset.value import BULK, TEXT_WITH_BACKSLASH
 from gateway.model import AttributePath
-from gateway.ports import Unreadable
+from gateway.ports import ObjectTooLarge, Unreadable
 from gateway.routing.attribute import parse
 from tests.support.corpus import Part10
 from tests.unit.dataset.build import (
@@ -336,7 +337,7 @@ def test_nested_sequences_are_bounded(syntax: str, levels: int, is_readable: boo
 
 def test_deflate_bomb_is_stopped() -> None:
     bomb = packed(bytes(1 << 22), DEFLATED)
-    with pytest.raises(Unreadable, match="grows beyond"):
+    with pytest.raises(ObjectTooLarge, match="inflate to more than 1048576"):
         inflate(memoryview(bomb), limit_bytes=1 << 20)
 
 

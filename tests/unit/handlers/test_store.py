@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from gateway.ports import (
 from gateway.query.attributes import indexed_paths
 from gateway.routing.kinds import build_actions, build_predicate
 from gateway.routing.table import Coercion, RoutingTable, Rule
+from gateway.turns import HEAVY_AT_ONCE, aside
 from tests.support.caller import EXPLICIT, MR, data_set
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -121,36 +123,55 @@ class Bench:
         return await handle_store(self.event, self.desk)
 
 
-async def test_large_objects_are_edited_aside() -> None:
+async def test_heavy_edits_are_made_aside_and_others_do_not_wait() -> None:
+    """Two threads for heavy work are busy; what is light goes on."""
     edits = table(coercions=(coercion({"modality": ["MR"]}, [{"set": {"StationName": "S1"}}]),))
     pixels = b"\xe0\x7f\x10\x00OW\0\0" + LARGE_BYTES.to_bytes(4, "little") + bytes(LARGE_BYTES)
-    bench = Bench(edits, data_set(UID) + pixels)
-    async with bench.desk.inflating:
+    go_on = threading.Event()
+    try:
+        busy = [asyncio.create_task(aside(go_on.wait)) for _ in range(HEAVY_AT_ONCE)]
+        bench = Bench(edits, data_set(UID) + pixels)
         handling = asyncio.create_task(bench.handle())
-        small = Bench(edits, data_set(UID))
-        small.desk = replace(small.desk, inflating=bench.desk.inflating)
-        assert await small.handle() == 0x0000
-        untouched = Bench(table(), data_set(UID) + pixels)
-        untouched.desk = replace(untouched.desk, inflating=bench.desk.inflating)
-        assert await untouched.handle() == 0x0000
+        assert await Bench(edits, data_set(UID)).handle() == 0x0000
+        assert await Bench(table(), data_set(UID) + pixels).handle() == 0x0000
         assert not handling.done()
+    finally:
+        go_on.set()
+    await asyncio.gather(*busy)
     assert await handling == 0x0000
     ((_instance, payload, _routes),) = bench.journal.committed
     assert b"S1" in payload
     assert payload.endswith(pixels)
 
 
-async def test_deflated_objects_are_read_aside_one_at_a_time() -> None:
+async def test_others_go_on_while_a_very_fine_grained_object_is_read() -> None:
+    """It gives way some hundred times; what comes later is done before it."""
+    fine = data_set(UID) + b"\x29\x00\x10\x10LO\0\0" * 300_000
+    bench, order = Bench(table(), fine), []
+
+    async def handle(name: str, one: Bench) -> None:
+        assert await one.handle() == 0x0000
+        order.append(name)
+
+    await asyncio.gather(handle("fine", bench), *(handle("small", Bench(table(), data_set(UID))) for _ in range(20)))
+    assert order == ["small"] * 20 + ["fine"]
+    assert bench.journal.committed[0][1] == fine
+
+
+async def test_deflated_objects_are_read_side_by_side() -> None:
+    """While threads for heavy work are busy, deflated objects are read all the same, and their bytes stay."""
     deflated = "1.2.840.10008.1.2.1.99"
-    bench = Bench(table(), deflate([data_set(UID)]), transfer_syntax_uid=deflated)
-    async with bench.desk.inflating:
-        handling = asyncio.create_task(bench.handle())
-        plain = Bench(table(), data_set(UID))
-        plain.desk = replace(plain.desk, inflating=bench.desk.inflating)
-        assert await plain.handle() == 0x0000
-        assert not handling.done()
-    assert await handling == 0x0000
-    assert len(bench.journal.committed) == 1
+    pixels = b"\xe0\x7f\x10\x00OW\0\0" + (20 << 20).to_bytes(4, "little") + bytes(20 << 20)
+    data = deflate([data_set(UID), pixels])
+    go_on = threading.Event()
+    try:
+        busy = [asyncio.create_task(aside(go_on.wait)) for _ in range(HEAVY_AT_ONCE)]
+        benches = [Bench(table(), data, transfer_syntax_uid=deflated) for _ in range(4)]
+        assert await asyncio.gather(*(bench.handle() for bench in benches)) == [0x0000] * 4
+    finally:
+        go_on.set()
+    await asyncio.gather(*busy)
+    assert {bench.journal.committed[0][1] for bench in benches} == {data}
 
 
 async def test_success_means_committed_with_its_routes() -> None:

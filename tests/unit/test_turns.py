@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.dimse.memory import MemoryReceiver
-from gateway.dimse.turns import turns_of
+from gateway.turns import turns_of
 
 
 async def test_one_goes_on_in_each_step_of_the_loop() -> None:
