@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -62,6 +61,7 @@ from gateway.retrieve.mailbox import Mailbox
 from gateway.routing.table import RoutingTable
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock
+from gateway.steady_clock import SteadyClock, utc_now
 from gateway.web.server import WebServer
 
 log = structlog.get_logger()
@@ -70,10 +70,6 @@ SUMMARY_S = 5.0
 """Between two looks at what the log left out."""
 
 Load = Callable[[], Loaded]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Gateway:
@@ -87,13 +83,14 @@ class Gateway:
         self.live = Live(table)
         self._hosts_of_peers = (table, HostsOfPeers(table.peers.values()))
         self.metrics = Metrics(__version__)
+        self.clock = SteadyClock(utc_now)
         settings = self.settings
         bound_inflation(settings.limits)
         self.journal = GroupCommitJournal(
             settings.spool,
-            lambda: SQLiteQueue(settings.queue_path),
+            lambda: SQLiteQueue(settings.queue_path, clock=self.clock),
             limits=settings.limits,
-            now=utc_now,
+            now=self.clock,
             meter=self.metrics,
             keep_s=lambda: self.live.current.query_retrieve.keep_s,
             identify=identify,
@@ -136,7 +133,8 @@ class Gateway:
             converter=self.converter,
             open_destination=lambda peer: open_destination(peer, settings.ae_title, self.metrics),
             meter=self.metrics,
-            now=utc_now,
+            now=self.clock,
+            wall=self.clock.wall,
             random=Random(),
         )
         self.listening = Listening(self.server)
@@ -285,7 +283,7 @@ class Gateway:
 
     async def metrics_page(self) -> tuple[bytes, str]:
         """The metrics, with the queue as it stands now."""
-        self.metrics.set_queue(await self._depths(), utc_now())
+        self.metrics.set_queue(await self._depths(), self.clock())
         self.metrics.set("gateway_spool_free_bytes", self._free_bytes())
         self.metrics.set("gateway_listeners", len(self.server.listeners))
         self._count_left_out()
@@ -320,7 +318,11 @@ class Gateway:
             "associations": dict(sorted(peers.items())),
             "destinations": [asdict(row) for row in self.delivery.status()],
             "queue": [
-                {**asdict(row), "oldest_at": row.oldest_at.isoformat() if row.oldest_at else None} for row in depths
+                {
+                    **asdict(row),
+                    "oldest_at": self.clock.on_the_wall(row.oldest_at).isoformat() if row.oldest_at else None,
+                }
+                for row in depths
             ],
             "spool": {
                 "path": self.settings.spool.path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -106,12 +107,13 @@ def list_(which: DeliveryFilter, rules: Path, limit: int, show_values: bool, for
     """List deliveries, oldest first."""
     with opened(rules) as found:
         _require_known(which, found, rules)
-        rows = found.list(which, limit + 1)
-    shown = rows[:limit]
+        rows = found.list(_in_queue_time(which, found), limit + 1)
+        shown, now = rows[:limit], found.now()
+        described = [as_json(row, found, with_values=show_values) for row in shown] if form == "json" else []
     if form == "json":
-        click.echo(json.dumps([as_json(row, with_values=show_values) for row in shown], indent=2))
+        click.echo(json.dumps(described, indent=2))
     elif shown:
-        click.echo(_table(shown, with_values=show_values))
+        click.echo(_table(shown, now, with_values=show_values))
     if len(rows) > limit:
         click.echo(f"there are more; see --limit (now {limit})", err=True)
     elif not rows:
@@ -128,10 +130,11 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
     with opened(rules) as found:
         rows = found.list(DeliveryFilter(ids=(delivery_id,)), 1)
         attempts = found.attempts(delivery_id)
+        described = [as_json(row, found, with_values=show_values) for row in rows]
     if not rows:
         fail(f"there is no delivery {delivery_id}")
     tries = [_attempt(attempt, with_values=show_values) for attempt in attempts]
-    details = {**as_json(rows[0], with_values=show_values), "attempts": tries}
+    details = {**described[0], "attempts": tries}
     if form == "json":
         click.echo(json.dumps(details, indent=2))
         return
@@ -186,7 +189,7 @@ def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool) -> 
     if not yes:
         with opened(rules) as found:
             _require_known(which, found, rules)
-            number = found.selection.count(which, verbs.DISCARD.states)
+            number = found.selection.count(_in_queue_time(which, found), verbs.DISCARD.states)
         click.confirm(f"discard {count(number, 'delivery')}? They cannot be sent again", abort=True)
     _change(verbs.DISCARD, which, everything, rules)
 
@@ -241,11 +244,19 @@ def _change(verb: Verb, which: DeliveryFilter, everything: bool, rules: Path, to
     _require_filter(which, everything)
     with opened(rules) as found:
         _require_known(which, found, rules)
-        administer(found, verb, which, to)
+        administer(found, verb, _in_queue_time(which, found), to)
 
 
-def as_json(delivery: Delivery, *, with_values: bool) -> dict[str, Any]:
-    """A delivery; without `with_values`, without what could name a patient."""
+def _in_queue_time(which: DeliveryFilter, found: SQLiteQueue) -> DeliveryFilter:
+    """Ages are measured by the queue's own time, which the wall clock may be far from."""
+    ahead = found.now() - datetime.now(UTC)
+    before, after = which.created_before, which.created_after
+    return dataclasses.replace(which, created_before=before and before + ahead, created_after=after and after + ahead)
+
+
+def as_json(delivery: Delivery, found: SQLiteQueue, *, with_values: bool) -> dict[str, Any]:
+    """A delivery; without `with_values`, without what could name a patient. Times are the wall clock's; `age_s` is what
+    `give_up_after` is compared with."""
     instance = delivery.instance
     uid: Callable[[str], str] = str if with_values else shown_uid
     return {
@@ -254,8 +265,9 @@ def as_json(delivery: Delivery, *, with_values: bool) -> dict[str, Any]:
         "destination": delivery.destination,
         "rule": delivery.rule,
         "actions": json.loads(delivery.actions_json or "[]"),
-        "created_at": delivery.created_at.isoformat(),
-        "due_at": delivery.due_at.isoformat(),
+        "created_at": instance.received_at.isoformat(),
+        "age_s": round((found.now() - delivery.created_at).total_seconds()),
+        "due_at": found.on_the_wall(delivery.due_at).isoformat(),
         "attempts_made": delivery.attempts,
         "reason": _reason(delivery.reason, with_values=with_values),
         "sop_class_uid": instance.sop_class_uid,
@@ -284,8 +296,7 @@ def _attempt(attempt: Attempt, *, with_values: bool) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[Delivery], *, with_values: bool) -> str:
-    now = datetime.now(UTC)
+def _table(rows: list[Delivery], now: datetime, *, with_values: bool) -> str:
     heads = ("id", "state", "destination", "rule", "age", "tries", "size", "object", "reason")
     return table(
         heads,

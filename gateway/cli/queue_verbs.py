@@ -29,10 +29,6 @@ from gateway.queue.verbs import Progress, Verb, carry_out
 log = structlog.get_logger()
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 def administer(queue: SQLiteQueue, verb: Verb, which: DeliveryFilter, to: str | None = None) -> None:
     """Do `verb` to all that fits, say how many, and log who did it.
 
@@ -40,11 +36,11 @@ def administer(queue: SQLiteQueue, verb: Verb, which: DeliveryFilter, to: str | 
     Raises GatewayError of the queue.
     """
     missing = queue.selection.missing(which.ids) if which.ids else []
-    began_at, began_s = utc_now(), time.monotonic()
+    began_at, began_s = datetime.now(UTC), time.monotonic()
     progress = Progress()
     try:
         with _signals() as signals:
-            carry_out(queue, verb, which, progress, now=utc_now, destination=to, is_stopped=lambda: bool(signals))
+            carry_out(queue, verb, which, progress, now=queue.now, destination=to, is_stopped=lambda: bool(signals))
     finally:
         _record(verb, which, to, progress, began_at, time.monotonic() - began_s)
         _say(verb, to, progress)

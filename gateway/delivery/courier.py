@@ -64,6 +64,8 @@ MIN_REST_S = 0.05
 """Before the queue is asked again for something due that it did not give (it is under another lease)."""
 SWEEP = 500
 """Deliveries looked at together for their age while the destination is down."""
+MOST_UNTRIED = 5000
+"""Of those that were never tried, so many are kept in hand to look at the ones behind them."""
 
 Kind = tuple[str, str]
 Claim = tuple[float, Delivery]
@@ -101,6 +103,7 @@ class Courier:
         resources: Callable[[], Resources] = lambda: NO_RESOURCES,
         converter: Converter = NO_CONVERTER,
         idle_s: float = IDLE_S,
+        wall: Callable[[], datetime] | None = None,
     ) -> None:
         self.name = peer.name
         self.peer = peer
@@ -111,7 +114,7 @@ class Courier:
         self._resources = resources
         self._converter = converter
         self._idle_s = idle_s
-        self._ledger = Ledger(journal, peer.name, meter, now)
+        self._ledger = Ledger(journal, peer.name, meter, now, wall or now)
         self._standing = Standing(peer.name, meter, random)
         self._is_stopping = False
         self._is_sweep_due = False
@@ -250,19 +253,25 @@ class Courier:
         self._hire()
 
     async def _sweep_old(self) -> None:
-        """The destination is down and its oldest delivery was given up: so are the others of that age."""
+        """The destination is down and its oldest delivery was given up: so are the others of that age. Those that were
+        never tried have their try in the failed contact that led here, keep their place, and are given up after the
+        next one at the earliest."""
         self._is_sweep_due = False
-        while not self._is_stopping:
+        untried: list[Delivery] = []
+        are_all_old = True
+        while are_all_old and len(untried) < MOST_UNTRIED and not self._is_stopping:
             batch = [delivery for delivery in await self._claim(SWEEP) if self._ledger.claimed(delivery)]
-            young = 0
+            are_all_old = len(batch) == SWEEP
             for delivery in batch:
-                if self._is_given_up(delivery):
+                if not self._is_given_up(delivery):
+                    self._ledger.returned(delivery)
+                    are_all_old = False
+                elif delivery.attempts:
                     self._ledger.expired(delivery, self._standing.reason, None)
-                    continue
-                self._ledger.returned(delivery)
-                young += 1
-            if young or len(batch) < SWEEP:
-                return
+                else:
+                    untried.append(delivery)
+        for delivery in untried:
+            self._ledger.deferred(delivery, self._standing.reason, self._ledger.place_of(delivery), 0.0)
 
     def _return_ready(self) -> None:
         while self._ready:

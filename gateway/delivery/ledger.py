@@ -20,11 +20,19 @@ class Ledger:
     `seconds` is how long the attempt took.
     """
 
-    def __init__(self, journal: Journal, destination: str, meter: Meter, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        destination: str,
+        meter: Meter,
+        now: Callable[[], datetime],
+        wall: Callable[[], datetime] | None = None,
+    ) -> None:
         self.settler = Settler(journal, destination, meter)
         self._destination = destination
         self._meter = meter
         self._now = now
+        self._wall = wall or now
         self._leases: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -97,16 +105,15 @@ class Ledger:
         status: int | None = None,
         due_at: datetime | None = None,
     ) -> None:
-        now = self._now()
         settlement = Settlement(
             delivery_id=delivery.delivery_id,
             lease=self._leases.pop(delivery.delivery_id),
             state=state,
-            due_at=due_at or now,
+            due_at=due_at or self._now(),
             reason=reason,
             is_attempt=attempt is not None,
             status=status,
-            started_at=now - timedelta(seconds=seconds),
+            started_at=self._wall() - timedelta(seconds=seconds),
             duration_s=seconds,
         )
         self.settler.add(Settled(settlement, result, attempt, delivery.instance.payload.length_bytes))

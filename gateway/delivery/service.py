@@ -34,7 +34,8 @@ class Destinations(Protocol):
 class DeliveryService:
     """Delivers what the journal owes, until drained.
 
-    `now` gives aware UTC times; `random` spreads retries; `idle_s` is how long a channel outlives its work.
+    `now` gives the queue's time (`gateway.steady_clock`), `wall` that of people; `random` spreads retries; `idle_s` is
+    how long a channel outlives its work.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class DeliveryService:
         random: Random,
         idle_s: float = IDLE_S,
         converter: Converter = NO_CONVERTER,
+        wall: Callable[[], datetime] | None = None,
     ) -> None:
         self._journal = journal
         self._open_destination = open_destination
         self._meter = meter
         self._now = now
+        self._wall = wall or now
         self._random = random
         self._idle_s = idle_s
         self._converter = converter
@@ -124,6 +127,7 @@ class DeliveryService:
             journal=self._journal,
             meter=self._meter,
             now=self._now,
+            wall=self._wall,
             random=self._random,
             resources=lambda: self._resources,
             converter=self._converter,

@@ -33,7 +33,7 @@ def _is_request(field: int) -> bool:
 class Message:
     """One message as it arrived. `failure` says why its data set was not kept; then `body` is None."""
 
-    __slots__ = ("body", "command", "context", "failure", "received_at")
+    __slots__ = ("body", "command", "complete_s", "context", "failure", "received_at")
 
     def __init__(self, context: AcceptedContext, command: Command) -> None:
         self.context = context
@@ -41,6 +41,7 @@ class Message:
         self.body: EncodedDataSet | None = None
         self.failure: Exception | None = None
         self.received_at = time.time()
+        self.complete_s = time.monotonic()
         """Seconds since 1970 at the end of the command set."""
 
     def close(self) -> None:

@@ -147,7 +147,7 @@ def _respond_store(association: AcceptedAssociation, message: Message, elements:
     elements.setdefault("AffectedSOPInstanceUID", message.command.get("AffectedSOPInstanceUID"))
     size = message.body.length_bytes if message.body is not None else 0
     respond(association, message, elements)
-    association.count_store(elements["Status"], size, time.time() - message.received_at)
+    association.count_store(elements["Status"], size, time.monotonic() - message.complete_s)
 
 
 def _call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from gateway.queue.index import IndexTables
 from gateway.queue.rows import batch, microseconds, moment
 from gateway.queue.selection import Selection
 from gateway.queue.statements import SQL
+from gateway.steady_clock import SteadyClock
 
 log = structlog.get_logger()
 
@@ -43,6 +45,9 @@ ATTEMPTS_KEPT = 20
 
 CLOCK_STEP_US = 3600 * 1_000_000
 """A clock that is set back by up to this much does not change the order of arrival; by more, all that waits is due."""
+
+KEEP_CLOCK_S = 10.0
+"""How often the queue's time is written: a crash takes away as much of the age of what waits."""
 
 ASSOCIATIONS_CACHED = 4096
 
@@ -84,12 +89,15 @@ class SQLiteQueue:
         self,
         path: Path | str,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
+        clock: SteadyClock | None = None,
         busy_timeout_s: float = 30.0,
         must_exist: bool = False,
     ) -> None:
         self.path = Path(path)
-        self._now = now
+        self._clock = clock
+        self._now = now or clock or self._remembered
+        self._keep_clock_at_s = 0.0
         self._connection = connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
         self._files = OpenedFiles(self.path)
         self._is_synchronous_full = True
@@ -101,6 +109,8 @@ class SQLiteQueue:
         self._facts: dict[int, AssociationFacts] = {}
         self._index = IndexTables(self._connection)
         self.selection = Selection(self._connection, self.path)
+        if clock is not None:
+            clock.resume(self._clocks()[0])
 
     def close(self) -> None:
         self._connection.close()
@@ -119,6 +129,7 @@ class SQLiteQueue:
             self._begin(is_durable)
             try:
                 yield self
+                self._keep_clock()
                 self._connection.execute("COMMIT")
             except BaseException as error:
                 self._is_log_in_doubt |= isinstance(error, apsw.IOError)
@@ -216,6 +227,34 @@ class SQLiteQueue:
     def changes(self) -> int:
         """A number that differs after another connection wrote."""
         return int(self._connection.pragma("data_version"))
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The queue's time (`gateway.steady_clock`): the clock's that was given, else as the gateway last wrote it."""
+        return self._now()
+
+    def on_the_wall(self, moment: datetime) -> datetime:
+        """What the wall clock shows at a moment of the queue's time that is near."""
+        queue_time, wall_time = self._clocks()
+        return moment if queue_time is None or wall_time is None else moment + (wall_time - queue_time)
+
+    def _remembered(self) -> datetime:
+        return self._clocks()[0] or datetime.now(UTC)
+
+    def _clocks(self) -> tuple[datetime | None, datetime | None]:
+        """The queue's time and the wall clock's as they were last written."""
+        with our_errors(self.path):
+            found = single(self._connection, "read_clock", {})
+        return (None, None) if found is None else (moment(found[0]), moment(found[1]))
+
+    def _keep_clock(self) -> None:
+        """Write the time, once in a while, with what is written anyway."""
+        if self._clock is None or time.monotonic() < self._keep_clock_at_s:
+            return
+        self._keep_clock_at_s = time.monotonic() + KEEP_CLOCK_S
+        now, wall = microseconds(self._clock()), microseconds(self._clock.wall())
+        self._do("keep_clock", queue_time=now, wall_time=wall)
 
     # --- accepting ----------------------------------------------------------------------------------------------
 

@@ -119,7 +119,12 @@ class GroupCommitJournal:
         self._reading = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
         try:
             self._store = SpoolStore(
-                self._spool, disk=self._disk, monotonic=self._monotonic, workers=self._workers, meter=self._meter
+                self._spool,
+                disk=self._disk,
+                monotonic=self._monotonic,
+                workers=self._workers,
+                meter=self._meter,
+                now=self._now,
             )
         except BaseException:
             self._stop_threads()

@@ -47,6 +47,7 @@ from gateway.spool.recovery import OURS, Recovered, check_pair, number, payload_
 from gateway.spool.redo import NOWHERE, Position
 from gateway.spool.room import Room
 from gateway.spool.segment import Payload, Segment, segment_name
+from gateway.steady_clock import utc_now
 
 log = structlog.get_logger()
 
@@ -75,8 +76,10 @@ class SpoolStore:
         monotonic: Callable[[], float],
         workers: concurrent.futures.Executor,
         meter: Meter = NoMeter(),  # noqa: B008 - measures nothing, keeps nothing
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.root = Path(spool.path)
+        self._now = now
         self._spool = spool
         self._disk = disk
         self._workers = workers
@@ -148,7 +151,9 @@ class SpoolStore:
 
     def keep_copy(self, name: str, start_bytes: int, end_bytes: int, reason: str) -> str:
         """Copy a part of a file into the quarantine folder; the copy's name. Raises OSError."""
-        return quarantine.keep_copy(self._folder.handle, name, start_bytes, end_bytes, reason, meter=self._meter)
+        return quarantine.keep_copy(
+            self._folder.handle, name, start_bytes, end_bytes, reason, now=self._now, meter=self._meter
+        )
 
     def recover(self, named: Mapping[str, int], position: Position = NOWHERE) -> Recovered:
         """Compare the folder with what the queue names (name → end of its last payload); cut what was written ahead.
@@ -381,7 +386,7 @@ class SpoolStore:
             self._folder.unlink(name, self._disk)
             return
         reason = "nothing names it, and this gateway did not write it"
-        quarantine.set_aside(self._folder.handle, name, reason, meter=self._meter)
+        quarantine.set_aside(self._folder.handle, name, reason, now=self._now, meter=self._meter)
 
     def _was_never_finished(self, name: str) -> bool:
         """True for a file that the last process had just begun: nobody got an answer for what it may hold.

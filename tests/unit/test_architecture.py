@@ -8,7 +8,17 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
 LAYERS = [
-    {"file_modes", "model", "plain_text", "quantity", "regular_file", "remembered", "turns", "without_codecs"},
+    {
+        "file_modes",
+        "model",
+        "plain_text",
+        "quantity",
+        "regular_file",
+        "remembered",
+        "steady_clock",
+        "turns",
+        "without_codecs",
+    },
     {"ports"},
     {"routing", "dataset", "spool", "network", "identity"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL

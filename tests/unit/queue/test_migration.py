@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import apsw
@@ -10,6 +11,7 @@ from gateway.model import DeliveryState
 from gateway.ports import DeliveryFilter
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.queue.statements import SCHEMA_VERSION
+from gateway.steady_clock import SteadyClock
 from tests.contract.samples import NOON, TO_PACS, Clock, settlement
 from tests.contract.test_index import ALL, held
 
@@ -55,6 +57,15 @@ def test_it_works_on_with_an_index(tmp_path: Path) -> None:
     assert connection.pragma("user_version") == SCHEMA_VERSION
     assert connection.pragma("integrity_check") == "ok"
     connection.close()
+
+
+def test_its_time_goes_on_where_it_was_last_used(tmp_path: Path) -> None:
+    """Not where the wall clock stands: nobody knows whether that one was set meanwhile."""
+    years_later = SteadyClock(lambda: NOON + timedelta(days=4000), lambda: 1.0)
+    queue = SQLiteQueue(former(tmp_path), clock=years_later)
+    latest = max(delivery.created_at for delivery in queue.list(ANY, 100))
+    assert latest <= years_later() < latest + timedelta(days=1)
+    queue.close()
 
 
 def test_a_migrated_file_has_what_a_new_one_has(tmp_path: Path) -> None:
