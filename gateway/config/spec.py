@@ -544,7 +544,13 @@ class RetrySpec(Spec, frozen=True):
     factor: Annotated[float, Meta(ge=1, le=100, description="Each further delay is this much longer.")] = 2.0
     max: Annotated[Duration, Meta(description="Longest delay.")] = "10 min"
     jitter: Annotated[float, Meta(ge=0, le=1, description="Each delay is spread by up to this share.")] = 0.1
-    give_up_after: Annotated[Duration, Meta(description="Age at which a delivery becomes a dead letter.")] = "7 d"
+    give_up_after: Annotated[
+        Duration,
+        Meta(
+            description="Age at which a delivery becomes a dead letter, once it was tried; the time in which no gateway "
+            "runs does not count."
+        ),
+    ] = "7 d"
 
 
 class DeliverySpec(Spec, frozen=True):

@@ -41,8 +41,9 @@ class Message:
         self.body: EncodedDataSet | None = None
         self.failure: Exception | None = None
         self.received_at = time.time()
-        self.complete_s = time.monotonic()
         """Seconds since 1970 at the end of the command set."""
+        self.complete_s = time.monotonic()
+        """The same, by a clock that nobody sets."""
 
     def close(self) -> None:
         """Free the data set."""
