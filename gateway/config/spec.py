@@ -547,8 +547,8 @@ class RetrySpec(Spec, frozen=True):
     give_up_after: Annotated[
         Duration,
         Meta(
-            description="Age at which a delivery becomes a dead letter, once it was tried; the time in which no gateway "
-            "runs does not count."
+            description="Age at which a delivery becomes a dead letter, once it was tried; the time in which no "
+            "gateway runs does not count."
         ),
     ] = "7 d"
 
