@@ -10,7 +10,8 @@ from pathlib import Path
 from gateway.dimse.pool import AssociationPool
 from gateway.federation.asking import SourceFailed, find
 from gateway.federation.federated import Federated, Found, one_by_one
-from gateway.federation.question import Question
+from gateway.federation.once import Once
+from gateway.federation.question import Question, identifying
 from gateway.federation.relay import Answer, Relayed, relay
 from gateway.federation.services import SERVICES
 from gateway.federation.side_by_side import Ask, Background
@@ -86,7 +87,7 @@ class Inquirer:
 
     async def _found(self, sources: Sources, background: Background) -> AsyncGenerator[Attributes]:
         inquiry, places = self.inquiry, self.places
-        question = Question(inquiry.root, inquiry.level, inquiry.keys, UTF_8, is_relational=True)
+        question = Question(inquiry.root, inquiry.level, self._keys, UTF_8, is_relational=True)
         ranked: list[Peer | None] = [*places.peers]
         index: IndexReader | None = None
         async with AsyncExitStack() as parts:
@@ -107,9 +108,14 @@ class Inquirer:
                 async for match in matches:
                     yield match.attributes
 
+    @property
+    def _keys(self) -> Attributes:
+        """With those that say what an answer is about."""
+        return {**identifying(self.inquiry.level, self.inquiry.root, is_relational=True), **self.inquiry.keys}
+
     async def _local(self, index: IndexReader) -> AsyncGenerator[Sequence[Found]]:
         level = {QUERY_RETRIEVE_LEVEL: (self.inquiry.level.value,)}
-        query = compile_find({**self.inquiry.keys, **level}, self.inquiry.root, Options(is_relational=True))
+        query = compile_find({**self._keys, **level}, self.inquiry.root, Options(is_relational=True))
         async with aclosing(index.find(query)) as batches:
             async for batch in batches:
                 yield [(attributes, 0xFF00) for attributes in batch]
@@ -124,15 +130,11 @@ class Inquirer:
 
         federated = self._federated(self.places.peers, background)
         asks = {rank: ask_of(peer) for rank, peer in enumerate(self.places.peers)}
-        seen: set[tuple[str, ...]] = set()
+        once = Once(service)
         async with aclosing(federated.everything(asks)) as answers:
-            async for _, answer in answers:
-                identity = service.identity(answer.attributes)
-                if identity is not None and identity in seen:
-                    continue
-                if identity is not None:
-                    seen.add(identity)
-                yield answer.attributes
+            async for rank, answer in answers:
+                if once.is_new(rank, answer.attributes):
+                    yield answer.attributes
 
     def _federated(self, ranked: Sequence[Peer | None], background: Background) -> Federated:
         names: Mapping[int, str] = {rank: LOCAL if peer is None else peer.name for rank, peer in enumerate(ranked)}

@@ -160,7 +160,12 @@ METRICS = (
         ("peer", "status"),
     ),
     Metric(Histogram, "gateway_find_seconds", "From a C-FIND request to its final response.", ("peer",)),
-    Metric(Counter, "gateway_find_partial_total", "C-FIND answers that went on without a source (`partial: accept`)."),
+    Metric(
+        Counter,
+        "gateway_find_partial_total",
+        "C-FIND answers that may lack something and end with 0x0000: without a source that failed or cut by `limit` "
+        "(`partial: accept`), or after too many gateways.",
+    ),
     Metric(
         Counter,
         "gateway_find_values_replaced_total",
@@ -221,6 +226,11 @@ METRICS = (
         "gateway_source_instances_total",
         "Instances that sources sent for retrieves (fetched, not_asked_for).",
         ("source", "outcome"),
+    ),
+    Metric(
+        Counter,
+        "gateway_retrieve_partial_total",
+        "C-GET and C-MOVE requests that went on without a source (`partial: accept`, or after too many gateways).",
     ),
     Metric(
         Counter,

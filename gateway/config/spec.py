@@ -641,7 +641,11 @@ class PeerSpec(Spec, frozen=True):
     ] = "auto"
     hosts: Annotated[
         tuple[Text, ...],
-        Meta(description="Addresses and networks that it may call from. Default: any.", examples=[["10.1.0.0/16"]]),
+        Meta(
+            description="Addresses and networks that it may call from. Default: any; what it sends for a C-MOVE to "
+            "ourselves, from its `address`.",
+            examples=[["10.1.0.0/16"]],
+        ),
     ] = ()
     requires: RequirementsSpec = RequirementsSpec()
     accept: AcceptSpec = AcceptSpec()
@@ -755,10 +759,17 @@ class QueryRetrieveSpec(Spec, frozen=True):
     relay: RelaySpec | UnsetType = UNSET
     check: Annotated[
         bool,
-        Meta(description="true: what a source answers beyond what it was asked is left out. false: it is passed on."),
+        Meta(
+            description="true: what a source answers beyond what it was asked is left out; where it contradicts a key "
+            "that every source compares, the source counts as failed. false: it is passed on."
+        ),
     ] = True
     patience: Annotated[
-        Duration, Meta(description="How long a match waits for what slower sources say of the same thing.")
+        Duration,
+        Meta(
+            description="How long a match waits for what slower sources say of the same thing. One that would have "
+            "added to it later counts as failed."
+        ),
     ] = "2 s"
     partial: Annotated[
         Literal["fail", "accept"],

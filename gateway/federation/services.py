@@ -21,7 +21,7 @@ class Service:
     Attributes:
         sop_class_uids: of its information models.
         unique: tags that together name one thing; () when nothing does, then all answers are given.
-        is_at_most_one: more than one match is an error there (PS3.4 §Q.4): the first source that has one is heard.
+        is_at_most_one: more than one match is an error there (PS3.4 Table Q.4-1).
     """
 
     sop_class_uids: tuple[str, ...]

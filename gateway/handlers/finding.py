@@ -16,7 +16,7 @@ from gateway.dimse.event import Event
 from gateway.federation.asking import SourceFailed
 from gateway.federation.desk import QueryDesk
 from gateway.federation.federated import Federated
-from gateway.model import Peer
+from gateway.model import Peer, QueryRetrieve
 
 T = TypeVar("T")
 
@@ -52,6 +52,15 @@ def failed(event: Event, desk: QueryDesk, failures: Sequence[SourceFailed], part
     if len(failures) == 1:
         return final(INCOMPLETE, f"incomplete: {failures[0]}")
     return final(INCOMPLETE, f"incomplete: no answer from {', '.join(failure.source for failure in failures)}")
+
+
+def too_many(event: Event, desk: QueryDesk, settings: QueryRetrieve) -> int | Dataset:
+    """The final status of an answer that `limit` cut."""
+    tell(event, "find_cut", limit=settings.limit, partial=settings.partial)
+    if settings.partial == "accept":
+        desk.meter.count("gateway_find_partial_total")
+        return status.SUCCESS
+    return final(TOO_MANY, f"more than {settings.limit} matches; the first ones were sent")
 
 
 @contextlib.asynccontextmanager

@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from pydicom.dataset import Dataset
-
 from gateway.dimse import status
 from gateway.dimse.answering import priority_of
 from gateway.dimse.event import Event
@@ -19,7 +17,7 @@ from gateway.federation.hidden import Veil
 from gateway.federation.seen import Search, Seen, veiled
 from gateway.federation.side_by_side import Ask
 from gateway.federation.sources import Asked, sources_of
-from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measured, stopped_by_cancel, tell, tell_replaced
+from gateway.handlers.finding import Yielded, failed, final, measured, stopped_by_cancel, tell, tell_replaced, too_many
 from gateway.model import Attributes, Peer, Value
 from gateway.query.attributes import (
     INSTANCE_AVAILABILITY,
@@ -99,6 +97,7 @@ class _Matching:
     async def answers(self) -> AsyncGenerator[Yielded]:
         """Matches, then the final status where it is not Success."""
         if self._asked.is_cut:
+            self._desk.meter.count("gateway_find_partial_total")
             tell(self._event, "find_not_passed_on", reason="the question came through too many gateways")
         names, asks = self._asks()
         federated = Federated(names, self._desk.background)
@@ -110,7 +109,7 @@ class _Matching:
                 if self._is_veiled and self._seen.is_hidden(attributes):
                     continue
                 if limit and self._given == limit:
-                    yield self._too_many(limit), None
+                    yield too_many(self._event, self._desk, self._settings), None
                     return
                 self._given += 1
                 yield code, self._responses.encoded(attributes)
@@ -216,12 +215,6 @@ class _Matching:
 
     def _count_hidden(self, source: str) -> None:
         self._count(source or LOCAL, "hidden")
-
-    def _too_many(self, limit: int) -> int | Dataset:
-        tell(self._event, "find_cut", limit=limit)
-        if self._settings.partial == "accept":
-            return status.SUCCESS
-        return final(TOO_MANY, f"more than {limit} matches; the first ones were sent")
 
 
 _AT_HAND: dict[int, Value] = {INSTANCE_AVAILABILITY: ONLINE}

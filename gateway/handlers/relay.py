@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+
+from pydicom.dataset import Dataset
 
 from gateway.dimse import status
 from gateway.dimse.answering import priority_of
 from gateway.dimse.event import Event
 from gateway.federation.desk import QueryDesk
 from gateway.federation.federated import Federated, one_by_one
+from gateway.federation.once import Once, fingerprint
 from gateway.federation.relay import Answer, Relayed, relay
 from gateway.federation.services import BY_SOP_CLASS, SERVICES
 from gateway.federation.sources import asked_for
-from gateway.handlers.finding import TOO_MANY, Yielded, failed, final, measured, stopped_by_cancel, tell, tell_replaced
+from gateway.handlers.finding import Yielded, failed, final, measured, stopped_by_cancel, tell, too_many
 from gateway.model import Peer
 from gateway.query.identifier import read_identifier
 from gateway.routing.table import RoutingTable
 
+MORE_THAN_ONE = 0xC100
+"""More than one match found (PS3.4 Table Q.4-1), where a service has at most one."""
+
 
 async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
-    """Matches of all peers that serve the request's SOP class, each thing once where it has a name.
+    """Matches of all peers that serve the request's SOP class, each thing once where it has a name. Where a service has
+    at most one match, all are heard before it is given.
 
     Raises:
         Unreadable: the identifier is no data set.
@@ -38,31 +45,39 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     service = SERVICES[name]
     federated = Federated({rank: peer.name for rank, peer in enumerate(peers)}, desk.background)
     asks = {rank: _Ask(desk, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
-    seen: set[tuple[str, ...]] = set()
-    given = replaced = 0
+    once = Once(service)
+    alone: dict[int, tuple[str, Answer]] = {}
+    given = 0
     async with aclosing(federated.everything(asks)) as answers, stopped_by_cancel(event, federated):
-        async for _, answer in answers:
-            identity = service.identity(answer.attributes)
-            if identity in seen:
+        async for rank, answer in answers:
+            if service.is_at_most_one:
+                alone.setdefault(fingerprint(answer.attributes), (peers[rank].name, answer))
                 continue
-            if identity is not None:
-                seen.add(identity)
+            if not once.is_new(rank, answer.attributes):
+                continue
             if settings.limit and given == settings.limit:
-                tell(event, "find_cut", limit=settings.limit)
-                tell_replaced(event, desk, replaced)
-                if settings.partial != "accept":
-                    yield final(TOO_MANY, f"more than {settings.limit} matches; the first ones were sent"), None
+                yield too_many(event, desk, settings), None
                 return
             given += 1
-            replaced += answer.replaced
             yield answer.status, answer.identifier
-            if service.is_at_most_one:
-                break
-    tell_replaced(event, desk, replaced)
-    if given and service.is_at_most_one:
+    if event.is_cancelled:
         return
-    if federated.failures and not event.is_cancelled:
-        yield failed(event, desk, federated.failures, settings.partial), None
+    end = failed(event, desk, federated.failures, settings.partial) if federated.failures else status.SUCCESS
+    if service.is_at_most_one and end == status.SUCCESS:
+        if len(alone) > 1:
+            end = _more_than_one(event, [place for place, _ in alone.values()])
+        else:
+            for _, answer in alone.values():
+                yield answer.status, answer.identifier
+    if end != status.SUCCESS:
+        yield end, None
+
+
+def _more_than_one(event: Event, places: Sequence[str]) -> Dataset:
+    """The final status where a service has at most one match."""
+    told = ", ".join(dict.fromkeys(places))
+    tell(event, "find_refused", status=f"0x{MORE_THAN_ONE:04X}", reason=f"more than one match, at {told}")
+    return final(MORE_THAN_ONE, f"more than one match found, at {told}")
 
 
 def _request(event: Event) -> Relayed:

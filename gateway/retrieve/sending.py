@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import structlog
+
 from gateway.dimse.yields import EncodedInstance
 from gateway.model import AssociationFacts, Instance, PayloadRef, Peer
 from gateway.ports import EncodedDataSet, GatewayError, PayloadLost
@@ -23,6 +25,8 @@ from gateway.retrieve.holdings import Holding
 from gateway.retrieve.moving import MoveLine, known_as
 from gateway.retrieve.whereabouts import BATCH, Whereabouts, whereabouts
 from gateway.routing.table import RoutingTable
+
+log = structlog.get_logger()
 
 PENDING = 0xFF00
 AHEAD = 2
@@ -209,5 +213,11 @@ class _Maker:
         )
         try:
             await self._desk.keep(arrival)
-        except GatewayError:
+        except GatewayError as error:
+            log.warning(
+                "retrieved_not_kept",
+                source=facts.peer,
+                sop_instance_uid=arrived.sop_instance_uid,
+                error=type(error).__name__,
+            )
             self._desk.query.meter.count("gateway_retrieved_not_kept_total", source=facts.peer)

@@ -38,6 +38,7 @@ async def whereabouts(desk: RetrieveDesk, request: Retrieve) -> Whereabouts:
     """Asks the index and all sources. Raises CannotCount when the index cannot be read now."""
     asked = sources_of(request.table, request.facts)
     if asked.is_cut:
+        desk.query.meter.count("gateway_retrieve_partial_total")
         log.warning("retrieve_not_passed_on", reason="the request came through too many gateways")
     veil = Veil(request.table, request.facts, desk.query)
     try:
@@ -52,9 +53,12 @@ async def whereabouts(desk: RetrieveDesk, request: Retrieve) -> Whereabouts:
         sources, memory, keep = desk.query.sources, desk.query.holders, desk.query.background.add
         limit_s = request.table.query_retrieve.timeout_s
         found = await holdings(sources, memory, asked.peers, request.query, limit_s=limit_s, run=keep)
-    for failure in found.failures:
+    unveiled = await _unveiled(Whereabouts(held, elsewhere=found.found, failures=found.failures), rows, veil)
+    for failure in unveiled.failures:
         log.warning("source_failed", source=failure.source, service="find", reason=failure.reason)
-    return await _unveiled(Whereabouts(held, elsewhere=found.found, failures=found.failures), rows, veil)
+    if unveiled.failures and request.table.query_retrieve.partial == "accept":
+        desk.query.meter.count("gateway_retrieve_partial_total")
+    return unveiled
 
 
 async def _rows(desk: RetrieveDesk, held: Sequence[int]) -> dict[int, tuple[str, str]]:

@@ -129,13 +129,66 @@ async def test_every_service_is_passed_on(tmp_path: Path, service: str, uid: str
         one, two = Servant("one", [thing(1), thing(2)]), Servant("two", [thing(2), thing(3)])
         gateway = await before(stack, tmp_path, service, one, two)
         told = await asking(gateway.port, uid, PatientName="Name*", SOPInstanceUID="")
-    assert told.status == 0x0000
     if SERVICES[service].is_at_most_one:
-        assert len(told.answers) == 1
+        assert (told.status, told.answers) == (0xC100, ())
+        assert told.final.error_comment == "more than one match found, at one, two"
         return
+    assert told.status == 0x0000
     expected = [1, 2, 3] if SERVICES[service].unique else [1, 2, 2, 3]
     assert told.texts("PatientName") == [f"Name^{number}" for number in expected]
     assert one.raw == two.raw
+
+
+PATIENT_INFORMATION = "1.2.840.10008.5.1.4.37.1"
+ONE: dict[str, tuple[list[Sequence[Mapping[str, Any]]], int, list[str]]] = {
+    "one has it": ([[thing(1)], []], 0x0000, ["Name^1"]),
+    "both say the same": ([[thing(1)], [thing(1)]], 0x0000, ["Name^1"]),
+    "they differ": ([[thing(1)], [thing(2)]], 0xC100, []),
+    "nobody has it": ([[], []], 0x0000, []),
+}
+
+
+@pytest.mark.parametrize("name", ONE)
+async def test_at_most_one_match(tmp_path: Path, name: str) -> None:
+    answers, status, names = ONE[name]
+    async with AsyncExitStack() as stack:
+        servers = [Servant(f"place{number}", said) for number, said in enumerate(answers)]
+        gateway = await before(stack, tmp_path, "relevant_patient_information", *servers)
+        told = await asking(gateway.port, PATIENT_INFORMATION, PatientID="1")
+    assert (told.status, told.texts("PatientName")) == (status, names)
+
+
+@pytest.mark.parametrize(("partial", "status", "names"), [("fail", 0xC001, []), ("accept", 0x0000, ["Name^1"])])
+async def test_at_most_one_match_and_a_server_that_fails(
+    tmp_path: Path, partial: str, status: int, names: list[str]
+) -> None:
+    """It might have had another one."""
+    async with AsyncExitStack() as stack:
+        gone = Peer("gone", "GONE", LOOPBACK, free_port(), timers=TIMERS)
+        servers = (Servant("ris", [thing(1)]), gone)
+        gateway = await before(stack, tmp_path, "relevant_patient_information", *servers, partial=partial)
+        told = await asking(gateway.port, PATIENT_INFORMATION, PatientID="1")
+    assert (told.status, told.texts("PatientName")) == (status, names)
+    assert gateway.metric("gateway_find_partial_total") == (partial == "accept")
+
+
+SHARED: dict[str, tuple[list[Sequence[Mapping[str, Any]]], int]] = {
+    "one place, the same twice": ([[thing(1), thing(1)]], 1),
+    "one place, two patients": ([[thing(1) | {"PatientID": "A"}, thing(1) | {"PatientID": "B"}]], 2),
+    "one place, two records": ([[thing(1), thing(1) | {"AccessionNumber": "2"}]], 2),
+    "two places, the same thing": ([[thing(1)], [thing(1) | {"AccessionNumber": "2"}]], 1),
+    "two places, two patients": ([[thing(1) | {"PatientID": "A"}], [thing(1) | {"PatientID": "B"}]], 2),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+async def test_what_has_one_name_is_one_thing_unless_patients_differ(tmp_path: Path, name: str) -> None:
+    answers, expected = SHARED[name]
+    async with AsyncExitStack() as stack:
+        servers = [Servant(f"place{number}", said) for number, said in enumerate(answers)]
+        gateway = await before(stack, tmp_path, "worklist", *servers)
+        told = await asking(gateway.port, WORKLIST, PatientName="")
+    assert (told.status, len(told.answers)) == (0x0000, expected)
 
 
 async def test_what_is_asked_and_answered_goes_on_byte_for_byte(tmp_path: Path) -> None:
