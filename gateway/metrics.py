@@ -118,6 +118,12 @@ METRICS = (
     ),
     Metric(
         Counter,
+        "gateway_spool_told_again_total",
+        "Objects that a start found behind what the database knew, by what became of them: told, held, lost, refused.",
+        ("result",),
+    ),
+    Metric(
+        Counter,
         "gateway_spool_quarantined_total",
         "Moved or copied into the spool's folder `quarantine` (file: whole, part: a copy of some of its bytes).",
         ("kind",),

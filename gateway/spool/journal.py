@@ -32,7 +32,7 @@ from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, Reception
 from gateway.spool.redo import Position
-from gateway.spool.retelling import Identify, nobody_knows, tell_again
+from gateway.spool.retelling import Identify, Told, nobody_knows, tell_again
 from gateway.spool.segment import digest_of
 from gateway.spool.store import SpoolStore
 
@@ -47,6 +47,8 @@ DIGEST_ASIDE_BYTES = 64 * 1024
 to that thread and back costs as much as the hash."""
 
 COPY_BYTES = 1024**2
+
+TOLD_AGAIN = "gateway_spool_told_again_total"
 
 T = TypeVar("T")
 
@@ -188,7 +190,7 @@ class GroupCommitJournal:
             with deliveries.transaction():
                 deliveries.bind_spool(spool_id)
                 deliveries.expire_leases()
-            tell_again(self._store, deliveries, identify=self._identify)
+            self._count(tell_again(self._store, deliveries, identify=self._identify))
             self._store.recover(deliveries.payload_names(), Position(*deliveries.known_up_to()))
             self._watch(deliveries)
         except BaseException:
@@ -206,6 +208,12 @@ class GroupCommitJournal:
         self._store.presence.add(self._queue_lock_gone, is_quick=False)
         if problem := self._store.presence.look():
             raise ConfigurationError(f"spool {self._spool.path}: while the gateway was starting, {problem}")
+
+    def _count(self, told: Told) -> None:
+        results = {"told": told.instances, "held": len(told.held), "lost": len(told.lost), "refused": told.refused}
+        for result, number in results.items():
+            if number:
+                self._meter.count(TOLD_AGAIN, number, result=result)
 
     async def close(self) -> None:
         """Commit what waits, then give the spool back. Later calls raise JournalClosed."""

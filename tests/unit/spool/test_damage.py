@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.model import DeliveryState, Identifiers
-from gateway.ports import DeliveryFilter
+from gateway.ports import DeliveryFilter, NoMeter
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool import record
 from gateway.spool.record import HEADER_BYTES, PAYLOAD, REDO, Record, seed_of
@@ -152,6 +152,28 @@ async def test_a_damaged_payload_costs_that_object_alone(behind: Behind) -> None
     assert (told["what"], told["objects"]) == ("payload", 1)
     (lost,) = found.errors("spool.instance_lost")
     assert number_of(lost["sop_instance_uid"]) == 3
+
+
+class Counts(NoMeter):
+    """Remembers what is counted."""
+
+    def __init__(self) -> None:
+        self.counted: dict[tuple[str, str], float] = {}
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+        key = (name, labels.get("result", ""))
+        self.counted[key] = self.counted.get(key, 0) + amount
+
+
+async def test_what_became_of_them_is_counted(behind: Behind) -> None:
+    payload, note = behind.of_kind(PAYLOAD, 1), behind.of_kind(REDO, 2)
+    behind.flip(payload.offset_bytes + 300)
+    behind.flip(note.offset_bytes + 50)
+    behind.site.meter = meter = Counts()
+    await behind.start()
+    name = "gateway_spool_told_again_total"
+    counted = {result: number for (metric, result), number in meter.counted.items() if metric == name}
+    assert counted == {"told": GROUPS - 2, "held": 1, "lost": 1}
 
 
 async def test_what_is_damaged_is_set_aside_and_stays(behind: Behind) -> None:

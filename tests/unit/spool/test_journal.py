@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.model import DeliveryState, IndexEntry, Instance, Query, QueryLevel, Spool
-from gateway.ports import ConfigurationError, DeliveryFilter, PayloadMissing, Queue, SpoolFull
+from gateway.ports import ConfigurationError, DeliveryFilter, Meter, NoMeter, PayloadMissing, Queue, SpoolFull
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal, JournalClosed
@@ -38,6 +38,7 @@ class Site:
         self.queue_factory: Callable[[], Queue] = lambda: SQLiteQueue(folder / "queue.db", now=self.clock)
         self.seconds = 0.0
         self.identify: Identify = nobody_knows
+        self.meter: Meter = NoMeter()
 
     @asynccontextmanager
     async def journal(
@@ -61,6 +62,7 @@ class Site:
             sweep_s=0.0,
             keep_s=lambda: keep_s,
             identify=self.identify,
+            meter=self.meter,
         )
         await journal.start()
         try:

@@ -1,0 +1,179 @@
+"""A damaged database: each page has a checksum, a log that ends early is understood, and a start says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from random import Random
+
+import apsw
+import pytest
+
+from gateway.ports import ConfigurationError, DeliveryFilter
+from gateway.queue import page_checksums
+from gateway.queue.connection import QueueBroken
+from gateway.queue.inspection import check_before_start, problems_of
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.queue.write_ahead_log import log_of, read_log
+from tests.contract.samples import NOON, TO_PACS, TO_VNA, instance
+from tests.unit.queue.test_migration import former
+
+PAGE_BYTES = 4096
+FRAME_BYTES = PAGE_BYTES + 24
+
+
+def fill(queue: SQLiteQueue, numbers: range) -> None:
+    for number in numbers:
+        with queue.transaction(is_durable=False):
+            queue.accept(instance(number), [TO_PACS, TO_VNA], NOON)
+            queue.knows_up_to("segments/00000001.seg", number)
+
+
+def flip(path: Path, at_bytes: int, change: int = 0x55) -> None:
+    with path.open("r+b") as file:
+        file.seek(at_bytes)
+        before = file.read(1)
+        file.seek(at_bytes)
+        file.write(bytes([before[0] ^ change]))
+
+
+@pytest.fixture
+def crashed(tmp_path: Path) -> Path:
+    """A database with forty transactions in its log."""
+    queue = SQLiteQueue(tmp_path / "queue.db")
+    fill(queue, range(40))
+    folder = tmp_path / "crashed"
+    folder.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{queue.path}{suffix}", folder / f"queue.db{suffix}")
+    queue.close()
+    return folder / "queue.db"
+
+
+@pytest.fixture
+def closed(crashed: Path) -> Path:
+    """The same, closed in order."""
+    SQLiteQueue(crashed).close()
+    assert not log_of(crashed).exists()
+    return crashed
+
+
+# --- checksums ------------------------------------------------------------------------------------------------------
+
+
+def test_a_changed_byte_anywhere_is_noticed(closed: Path) -> None:
+    chance = Random(20261129)
+    data = closed.read_bytes()
+    for _ in range(40):
+        closed.write_bytes(data)
+        flip(closed, chance.randrange(len(data)), chance.randrange(1, 256))
+        with pytest.raises((QueueBroken, ConfigurationError), match=r"gateway rebuild|not a gateway's queue"):
+            check_before_start(closed)
+
+
+def test_a_damaged_page_is_damage_and_no_lack_of_room(closed: Path) -> None:
+    for page in range(3, closed.stat().st_size // PAGE_BYTES):
+        flip(closed, page * PAGE_BYTES + 2000)
+    with pytest.raises(QueueBroken, match="gateway rebuild"), contextlib.closing(SQLiteQueue(closed)) as queue:
+        queue.list(DeliveryFilter(), -1)
+
+
+def test_a_whole_database_is_taken(closed: Path) -> None:
+    check_before_start(closed)
+    assert list(problems_of(closed)) == []
+    assert not list(closed.parent.glob("*-wal")), "looking leaves nothing beside it"
+
+
+def test_a_database_of_a_former_version_has_no_checksums_and_works(tmp_path: Path) -> None:
+    path = former(tmp_path)
+    check_before_start(path)
+    with contextlib.closing(SQLiteQueue(path)) as queue:
+        assert len(queue.list(DeliveryFilter(), -1)) == 9
+        assert queue.connection.reserve_bytes() == 0
+    check_before_start(path)
+
+
+def test_without_the_module_for_checksums_such_a_database_is_refused(
+    closed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages that this process wrote would have none, and count as damaged later."""
+    plain = apsw.Connection(str(closed), vfs="unix")
+    with contextlib.closing(plain), pytest.raises(ConfigurationError, match="install its wheel"):
+        page_checksums.check(plain, closed, None)
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["none", "empty"])
+def test_no_database_is_no_damage(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "queue.db"
+    if content is not None:
+        path.write_bytes(content)
+    check_before_start(path)
+
+
+# --- the write-ahead log --------------------------------------------------------------------------------------------
+
+
+def instances(path: Path) -> int:
+    with contextlib.closing(SQLiteQueue(path)) as queue:
+        return len(queue.list(DeliveryFilter(destination="pacs"), -1))
+
+
+def test_a_whole_log_is_read_whole(crashed: Path) -> None:
+    state = read_log(crashed)
+    assert (state.read_bytes, state.is_damaged) == (state.size_bytes, False)
+    assert state.size_bytes == log_of(crashed).stat().st_size > 40 * FRAME_BYTES
+
+
+def test_a_torn_end_is_no_damage(crashed: Path) -> None:
+    size_bytes = log_of(crashed).stat().st_size
+    os.truncate(log_of(crashed), size_bytes - 1000)
+    state = read_log(crashed)
+    assert (state.read_bytes, state.is_damaged) == (size_bytes - FRAME_BYTES, False)
+    check_before_start(crashed)
+
+
+@pytest.mark.parametrize("at_frame", [1, 20, 60])
+def test_a_changed_byte_in_the_middle_is_seen(crashed: Path, at_frame: int) -> None:
+    flip(log_of(crashed), 32 + at_frame * FRAME_BYTES + 1000)
+    state = read_log(crashed)
+    assert (state.read_bytes, state.is_damaged) == (32 + at_frame * FRAME_BYTES, True)
+
+
+def test_a_changed_header_hides_all_of_it(crashed: Path) -> None:
+    flip(log_of(crashed), 13)
+    assert (read_log(crashed).read_bytes, read_log(crashed).is_damaged) == (0, True)
+
+
+def test_frames_of_a_former_round_are_no_damage(tmp_path: Path) -> None:
+    """After a checkpoint the log is written again from its beginning."""
+    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+        fill(queue, range(40))
+        queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        fill(queue, range(40, 43))
+        shutil.copy(queue.path, tmp_path / "copy.db")
+        shutil.copy(log_of(queue.path), tmp_path / "copy.db-wal")
+    state = read_log(tmp_path / "copy.db")
+    assert state.read_bytes < state.size_bytes
+    assert not state.is_damaged
+
+
+def test_a_log_that_ends_early_is_taken_when_the_database_is_older(crashed: Path) -> None:
+    """What it held stands in the segments."""
+    flip(log_of(crashed), 32 + 60 * FRAME_BYTES + 1000)
+    check_before_start(crashed)
+    assert 0 < instances(crashed) < 40
+
+
+def test_a_log_that_ends_before_what_stands_in_the_database_is_refused(tmp_path: Path, crashed: Path) -> None:
+    """Its pages are older than those of the database: together they are no state that ever was."""
+    with contextlib.closing(SQLiteQueue(crashed)) as queue:
+        queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        mixed = tmp_path / "mixed.db"
+        shutil.copy(queue.path, mixed)
+        shutil.copy(log_of(queue.path), log_of(mixed))
+    flip(log_of(mixed), 32 + 60 * FRAME_BYTES + 1000)
+    assert read_log(mixed).is_damaged
+    with pytest.raises(QueueBroken, match="gateway rebuild"):
+        check_before_start(mixed)
