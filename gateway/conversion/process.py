@@ -56,16 +56,15 @@ class WorkerProcess:
     @classmethod
     async def start(cls, folder: str, module: str) -> WorkerProcess:
         """Start `python -m module`. Raises Temporary when that fails."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        with tempfile.TemporaryFile() as said:
+        try:
+            said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise Temporary(f"no process for conversions can be started: {error.strerror}") from error
+        with said:
             try:
-                process = await _spawn(module, theirs, folder, said)
+                process, ours = await _spawn_connected(module, folder, said)
             except OSError as error:
-                ours.close()
                 raise Temporary(f"no process for conversions can be started: {error.strerror}") from error
-            finally:
-                theirs.close()
             worker = cls(process, ours)
             try:
                 async with asyncio.timeout(START_S):
@@ -138,6 +137,20 @@ class WorkerProcess:
             return signal.Signals(-code).name
         except ValueError:
             return f"signal {-code}"
+
+
+async def _spawn_connected(
+    module: str, folder: str, said: IO[bytes]
+) -> tuple[asyncio.subprocess.Process, socket.socket]:
+    """The process, and our end of its connection. Raises OSError, also for want of descriptors."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            ours.setblocking(False)
+            return await _spawn(module, theirs, folder, said), ours
+    except BaseException:
+        ours.close()
+        raise
 
 
 async def _spawn(module: str, connection: socket.socket, folder: str, said: IO[bytes]) -> asyncio.subprocess.Process:
