@@ -11,7 +11,6 @@ from typing import Any
 
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ
 from pynetdicom.pdu_items import (
-    PresentationContextItemRQ,
     SOPClassCommonExtendedNegotiationSubItem,
     UserIdentitySubItemRQ,
 )
@@ -155,11 +154,13 @@ def _title(title: str) -> bytes:
 
 
 def _encode_context(context_id: int, proposed: ProposedContext) -> bytes:
-    context = build_context(proposed.abstract_syntax, list(proposed.transfer_syntaxes))
-    context.context_id = context_id
-    item = PresentationContextItemRQ()
-    item.from_primitive(context)
-    return bytes(item.encode())
+    """A presentation context item (PS3.8 §9.3.2.2); UIDs that are none go out with the bytes that they came with."""
+    names = [(0x30, proposed.abstract_syntax), *((0x40, syntax) for syntax in proposed.transfer_syntaxes)]
+    content = bytes((context_id, 0, 0, 0))
+    for item_type, name in names:
+        encoded = name.encode("latin-1", "replace")
+        content += _ITEM_HEADER.pack(item_type, len(encoded)) + encoded
+    return _ITEM_HEADER.pack(0x20, len(content)) + content
 
 
 def _encode_common_extended(uid: str, service_class_uid: str, related: tuple[str, ...]) -> bytes:

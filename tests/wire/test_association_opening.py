@@ -84,7 +84,7 @@ async def test_protocol_versions_with_bit_0_are_taken() -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [Limits(associations=2), Limits(associations_per_peer=2)],
+    [Limits(associations=2, associations_of_strangers=2), Limits(associations_per_peer=2)],
     ids=["in all", "per peer"],
 )
 async def test_limits_of_associations_are_transient(limits: Limits) -> None:

@@ -30,6 +30,8 @@ from gateway.dimse.negotiation import (
     encode_accept,
     negotiate,
 )
+from gateway.dimse.proposal import encode_request
+from gateway.model import Associate, ProposedContext
 
 VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -288,6 +290,18 @@ def test_odd_uids_are_proposed_and_answered(name: bytes) -> None:
     items = context_item(1, (0x30, name), TRANSFER) + context_item(3, ABSTRACT, (0x40, name), TRANSFER)
     answered = negotiate(items, (), ECHO_AND_STORE)
     assert set(answered.contexts) == {1, 3}
+
+
+@pytest.mark.parametrize("name", [b"1.2.x", b"not a uid", b"\xff\xfe", b"1.2.840.10008.5.1.4.1.1.2"])
+def test_odd_uids_go_on_with_the_bytes_that_they_came_with(name: bytes) -> None:
+    """An object of such a class is refused by its destination; it does not make the destination look broken."""
+    answered = negotiate(context_item(1, (0x30, name), (0x40, name)), (), ECHO_AND_STORE)
+    (context,) = answered.contexts.values()
+    proposed = ProposedContext(str(context.abstract_syntax), (str(context.transfer_syntax), IMPLICIT))
+
+    sent = encode_request("GATEWAY", "PACS", [proposed], Associate())
+
+    assert context_item(1, (0x30, name), (0x40, name), (0x40, IMPLICIT.encode())) in sent
 
 
 MALFORMED = {
