@@ -16,6 +16,7 @@ from gateway.dimse.identifiers import IdentifierReceiver
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.status import StatusRefusal
 from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError, NotAllowed, ObjectTooLarge
+from gateway.query.identifier import excess
 
 if TYPE_CHECKING:
     from gateway.dimse.acceptor import AcceptedAssociation
@@ -28,6 +29,8 @@ NAMES = {"find": "C-FIND", "get": "C-GET", "move": "C-MOVE"}
 _TOO_LARGE = {"find": 0xA700, "get": 0xA701, "move": 0xA701}
 """Out of Resources; of a retrieve: Unable to calculate number of matches (PS3.4 Tables C.4-1 to C.4-3)."""
 _NO_IDENTIFIER = 0xA900
+_TOO_MANY_ELEMENTS = 0xC000
+"""Unable to process (PS3.4 Tables C.4-1 to C.4-3)."""
 _STATUS_KEYWORDS = ("Status", "ErrorComment", "OffendingElement", "ErrorID")
 
 
@@ -56,6 +59,9 @@ def refusal(association: AcceptedAssociation, message: Message) -> Command | Non
     error = message.failure or _refusal(association, message)
     if error is None and message.body is None:
         error = StatusRefusal(_NO_IDENTIFIER, "the request has no identifier")
+    if error is None and message.body is not None:
+        too_much = excess(message.body.view(), str(message.context.transfer_syntax))
+        error = StatusRefusal(_TOO_MANY_ELEMENTS, too_much) if too_much else None
     if error is None:
         return None
     elements = status.of_error(error, 0xC000)

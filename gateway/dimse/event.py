@@ -16,6 +16,7 @@ from pynetdicom.dsutils import create_file_meta, decode, encode_file_meta
 from pynetdicom.events import InterventionEvent
 from pynetdicom.presentation import PresentationContextTuple
 
+from gateway.dataset.inflation import inflate
 from gateway.dimse.assembly import Message
 from gateway.dimse.context import as_uid
 from gateway.dimse.identifiers import check
@@ -267,6 +268,7 @@ class Event:
 
     def _decode(self, body: EncodedDataSet) -> Dataset:
         implicit, little, deflated = _ENCODINGS.get(self.transfer_syntax_uid, (False, True, False))
-        dataset = decode(BytesIO(bytes(body.view())), implicit, little, deflated)
+        encoded = inflate(body.view()) if deflated else body.view()  # within bounds, as pydicom does not
+        dataset = decode(BytesIO(bytes(encoded)), implicit, little, False)
         dataset.set_original_encoding(implicit, little)
         return dataset

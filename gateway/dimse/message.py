@@ -42,12 +42,16 @@ class MalformedCommand(ValueError):
     """The bytes are no command set."""
 
 
+LONGEST_TEXT = 256
+"""What is longer than any AE title, UID or LO is cut here; a UID of this length is refused where it counts."""
+
+
 def _text(value: bytes) -> str:
-    return value.rstrip(b"\0 ").decode("latin-1")
+    return value[:LONGEST_TEXT].rstrip(b"\0 ").decode("latin-1")
 
 
 def _title(value: bytes) -> str:
-    return value.strip(b"\0 ").decode("latin-1")
+    return value[:LONGEST_TEXT].strip(b"\0 ").decode("latin-1")
 
 
 def _us(value: bytes) -> int | None:

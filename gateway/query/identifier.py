@@ -13,16 +13,30 @@ from typing import NamedTuple
 
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET
-from gateway.dataset.elements import LONG_VRS, SEQUENCE_VRS, Element, Selection, inside, items, walk
+from gateway.dataset.elements import (
+    LONG_VRS,
+    SEQUENCE_VRS,
+    SLICE_BYTES,
+    Element,
+    Selection,
+    Walker,
+    inside,
+    items,
+    walk,
+)
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate, encodings_of
 from gateway.dataset.inflation import inflate
 from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, texts
 from gateway.model import Attributes, Item, Value
-from gateway.ports import Unreadable
+from gateway.ports import ObjectTooLarge, Unreadable
 from gateway.query.attributes import vr_for
 
 MAX_BYTES = 4 * 1024**2
 """An identifier beyond this is refused; 50 000 UIDs fit in."""
+MOST_ELEMENTS = 10_000
+"""At all levels, items included; the data dictionary has about 5 000 attributes."""
+MOST_VALUES = 100_000
+"""Of all elements; a Failed SOP Instance UID List has at most 65 535."""
 MAX_DEPTH = 16
 """Sequences inside each other."""
 
@@ -58,15 +72,68 @@ _EVERYTHING = _Everything()
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
+def excess(view: memoryview | bytes, transfer_syntax_uid: str) -> str:
+    """Why an encoded identifier is more than is read, in words for an Error Comment; empty for one of any sense.
+
+    Elements at all levels are counted, and values by their backslashes; bytes that cannot be walked are for
+    `read_identifier` to tell.
+    """
+    view = memoryview(view)
+    if len(view) > MAX_BYTES:
+        return f"the identifier has more than {MAX_BYTES} bytes"
+    try:
+        if transfer_syntax_uid in DEFLATED:
+            view = inflate(view, MAX_BYTES)
+    except ObjectTooLarge:
+        return f"the identifier inflates to more than {MAX_BYTES} bytes"
+    except Unreadable:
+        return ""
+    if bytes(view).count(b"\\") > MOST_VALUES:
+        return f"the identifier has more than {MOST_VALUES} values"
+    encodings = encodings_of(transfer_syntax_uid)
+    for encoding in encodings:
+        try:
+            count = _elements_in(view, encoding)
+        except Unreadable:
+            continue
+        return f"the identifier has more than {MOST_ELEMENTS} elements" if count > MOST_ELEMENTS else ""
+    return ""
+
+
+def _elements_in(view: memoryview, encoding: Encoding) -> int:
+    """Elements and items at all levels; the count ends soon after `MOST_ELEMENTS`. Raises Unreadable."""
+    count = 0
+    levels = [(0, len(view), encoding)]
+    while levels and count <= MOST_ELEMENTS:
+        start, stop, of_level = levels.pop()
+        walker = Walker(view, start, stop, of_level, _EVERYTHING)
+        is_done = False
+        while not is_done and count + len(walker.found) <= MOST_ELEMENTS:
+            is_done = walker.go_on(min(walker.position + SLICE_BYTES, stop))
+        count += len(walker.found)
+        for element in walker.found:
+            vr = element.vr if element.vr not in ("", "UN") else vr_for(element.tag)
+            if vr != SEQUENCE or element.vr not in SEQUENCE_VRS or count > MOST_ELEMENTS:
+                continue
+            within = inside(element, of_level)
+            for item in items(view, element, within):
+                count += 1
+                if count > MOST_ELEMENTS:
+                    break
+                levels.append((item.value, item.stop, within))
+    return count
+
+
 def read_identifier(view: memoryview | bytes, transfer_syntax_uid: str) -> dict[int, Value]:
     """All attributes of an encoded identifier, group lengths left out; texts decoded, padding gone.
 
     Raises:
-        Unreadable: not an identifier in this transfer syntax, or too large.
+        Unreadable: not an identifier in this transfer syntax, or more than is read (`excess`).
     """
     view = memoryview(view)
-    if len(view) > MAX_BYTES:
-        raise Unreadable(f"the identifier has {len(view)} bytes; at most {MAX_BYTES} are read")
+    too_much = excess(view, transfer_syntax_uid)
+    if too_much:
+        raise Unreadable(too_much)
     if transfer_syntax_uid in DEFLATED:
         view = inflate(view, MAX_BYTES)
     first, *others = encodings_of(transfer_syntax_uid)
