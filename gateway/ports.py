@@ -478,10 +478,10 @@ class Queue(Protocol):
         """Put what was committed into the database itself, outside a transaction; what fails is logged."""
         ...
 
-    def moved(self) -> str:
+    def moved(self, *, is_quick: bool = False) -> str:
         """Why its path does not name what was opened any more; empty when it does. Any thread, a few system calls.
 
-        What is written then would be lost with the next start.
+        What is written then would be lost with the next start. A quick look may leave out what loses nothing by itself.
         """
         ...
 

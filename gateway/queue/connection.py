@@ -101,9 +101,9 @@ class OpenedFiles:
     def __init__(self, path: Path) -> None:
         self._files = [(name, _identity(name)) for name in (Path(f"{path}{end}") for end in SIDE_FILES)]
 
-    def moved(self) -> str:
-        """Which one is not there any more; empty when all are. Any thread."""
-        for path, opened in self._files:
+    def moved(self, *, is_quick: bool) -> str:
+        """Which one is not there any more; empty when all are. A quick look asks for database and log. Any thread."""
+        for path, opened in self._files[:2] if is_quick else self._files:
             found = _identity(path)
             if found != opened:
                 return f"the queue's file {path} was {'replaced' if found else 'deleted'}"

@@ -220,9 +220,9 @@ class SQLiteQueue:
         """Put what was committed into the database itself, outside a transaction; what fails is logged."""
         self._checkpoint()
 
-    def moved(self) -> str:
+    def moved(self, *, is_quick: bool = False) -> str:
         """Why its path does not name what was opened any more; empty when it does. Any thread."""
-        return self._files.moved()
+        return self._files.moved(is_quick=is_quick)
 
     def changes(self) -> int:
         """A number that differs after another connection wrote."""

@@ -20,6 +20,15 @@ SUBFOLDERS = ("segments", "large")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
+Identity = tuple[int, int]
+"""Device and inode."""
+
+
+def identity_of(found: os.stat_result) -> Identity:
+    """What tells a file from all others that are there."""
+    return found.st_dev, found.st_ino
+
+
 class SpoolFolder:
     """Handles of the spool folder and of its folders for payloads; made where they are missing. Any thread.
 
@@ -106,6 +115,13 @@ class SpoolFolder:
         try:
             return os.path.samestat(os.stat(base, dir_fd=folder, follow_symlinks=False), os.fstat(descriptor))
         except FileNotFoundError:
+            return False
+
+    def leads_to(self, name: str, identity: Identity) -> bool:
+        """True when the path that a start would take leads to the file of this identity. One system call."""
+        try:
+            return identity_of(os.stat(self.root / name)) == identity
+        except OSError:
             return False
 
     def files(self, folder: str) -> Iterator[tuple[str, int]]:

@@ -203,9 +203,8 @@ class GroupCommitJournal:
 
         Raises ConfigurationError when it is not.
         """
-        self._moved_queue = deliveries.moved
-        self._store.presence.add(deliveries.moved, is_quick=True)
-        self._store.presence.add(self._queue_lock_gone, is_quick=False)
+        self._moved_queue = partial(deliveries.moved, is_quick=True)
+        self._store.presence.add(deliveries.moved, self._queue_lock_gone, quick=self._moved_queue)
         if problem := self._store.presence.look():
             raise ConfigurationError(f"spool {self._spool.path}: while the gateway was starting, {problem}")
 

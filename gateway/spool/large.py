@@ -12,7 +12,7 @@ from gateway.ports import SpoolFull
 from gateway.spool import record
 from gateway.spool.body import FileDataSet
 from gateway.spool.disk import Buffer, Disk, write_all
-from gateway.spool.folder import SpoolFolder
+from gateway.spool.folder import SpoolFolder, identity_of
 
 FOLDER = "large"
 SUFFIX = ".obj"
@@ -106,7 +106,7 @@ class LargeFile:
                 write_all(self._disk, self._descriptor, [header], 0)
                 self._disk.fdatasync(self._descriptor)
                 self._spool.sync(FOLDER, self._disk)
-                if not self._spool.is_still(self.name, self._descriptor):
+                if not self._spool.leads_to(self.name, identity_of(os.fstat(self._descriptor))):
                     self.error = SpoolFull(f"spool file {self.name}: it was deleted or replaced while it was written")
             except OSError as error:
                 self.error = SpoolFull(f"spool file {self.name}: {error}")

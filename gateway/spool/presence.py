@@ -45,9 +45,11 @@ class Presence:
         """Why nothing is accepted or deleted; empty when all is in place. As of the last look."""
         meter.set(METRIC, 1)
 
-    def add(self, *checks: Check, is_quick: bool) -> None:
-        """Quick ones are asked for each group of acceptances, all of them once a second and before deletions."""
-        (self._quick if is_quick else self._thorough).extend(checks)
+    def add(self, *checks: Check, quick: Check | None = None) -> None:
+        """All are asked once a second and before deletions, `quick` for each group of acceptances as well."""
+        self._thorough.extend(checks)
+        if quick is not None:
+            self._quick.append(quick)
 
     def fail(self, problem: str) -> None:
         """What no check can see any more: stays until the next start."""
@@ -56,7 +58,7 @@ class Presence:
 
     def look(self) -> str:
         """Ask all checks; the first problem, empty when there is none."""
-        return self._learn(self._final or _first(self._quick) or _first(self._thorough))
+        return self._learn(self._final or _first(self._thorough))
 
     def glance(self) -> str:
         """Ask the quick checks; all of them while there is a problem."""

@@ -16,7 +16,7 @@ from gateway.model import PayloadRef
 from gateway.ports import PayloadLost
 from gateway.spool import record
 from gateway.spool.disk import Buffer, Disk, write_all
-from gateway.spool.folder import SpoolFolder
+from gateway.spool.folder import SpoolFolder, identity_of
 from gateway.spool.trouble import cannot_read, cut_short
 
 FOLDER = "segments"
@@ -76,15 +76,12 @@ class Segment:
             spool.unlink(name, disk)
             raise
 
-    @property
-    def is_there(self) -> bool:
-        """True while its name stands for the file that is written. Raises OSError."""
-        return self._spool.is_still(self.name, self._descriptor)
+        self.identity = identity_of(os.fstat(self._descriptor))
 
     @property
-    def inode(self) -> int:
-        """Of its file."""
-        return os.fstat(self._descriptor).st_ino
+    def is_there(self) -> bool:
+        """True while the whole path, from the root of the file system on, leads to the file that is written."""
+        return self._spool.leads_to(self.name, self.identity)
 
     def append(
         self, payloads: Sequence[Payload], redo: Callable[[Sequence[PayloadRef]], bytes] | None = None

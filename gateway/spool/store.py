@@ -128,8 +128,7 @@ class SpoolStore:
         if not spool_id:
             self.write_identity(new_id)
             spool_id = new_id
-        self.presence.add(self._folder.moved, is_quick=True)
-        self.presence.add(self._lock_gone, lambda: self._folder.unfit(spool_id), is_quick=False)
+        self.presence.add(self._folder.moved, self._lock_gone, lambda: self._folder.unfit(spool_id))
         return spool_id
 
     @property
@@ -200,13 +199,13 @@ class SpoolStore:
 
         Raises SpoolFull; then the last group was taken back, or `is_doubtful` is true.
         """
-        if self.presence.glance():
+        if active.is_there and not self.presence.glance():
+            return
+        if self.presence.look():
             error: SpoolFull = self.presence.error()
-        elif not active.is_there:
+        else:
             error = SpoolFull(f"spool {self.root}: {active.name} was deleted or replaced while it was written")
             log.error("spool.segment_gone", file=active.name, size_bytes=active.size_bytes)
-        else:
-            return
         try:
             self.take_back_last()
         except OSError:
@@ -258,7 +257,7 @@ class SpoolStore:
                 raise self.presence.error()
             self._active_name = segment_name(next(self._segment_numbers))  # set before the file is there: `candidates`
             self._active = Segment(self._folder, self._active_name, self._disk, self._spool.segment_bytes, self.seed)
-            self._ours[self._active_name] = self._active.inode
+            self._ours[self._active_name] = self._active.identity[1]
         return self._active
 
     def _take_back(self) -> bool:

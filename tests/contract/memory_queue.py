@@ -322,7 +322,7 @@ class MemoryQueue:
     def checkpoint(self) -> None:
         pass
 
-    def moved(self) -> str:
+    def moved(self, *, is_quick: bool = False) -> str:
         return ""
 
     def changes(self) -> int:
