@@ -441,7 +441,7 @@ STARTING = {
         move_back(f"{SPOOL}/spool.id"),
     ),
     "database damaged": Mishap(
-        "not a usable SQLite file",
+        "run `gateway rebuild`",
         swap(DATABASE, lambda site, place: place.write_bytes(b"no database" * 1000)),
         move_back(DATABASE),
     ),
