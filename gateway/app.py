@@ -42,6 +42,7 @@ from gateway.identity.values import OfferedIdentity, VerifiedIdentity
 from gateway.identity.verifier import Verifier
 from gateway.life import exit_code
 from gateway.life.access import narrow_files
+from gateway.life.certificate_watch import CertificateWatch
 from gateway.life.listening import Listening
 from gateway.life.loading import Loading, NotLoaded
 from gateway.life.log_summary import SUMMARY
@@ -138,6 +139,9 @@ class Gateway:
             random=Random(),
         )
         self.listening = Listening(self.server)
+        self.certificates = CertificateWatch(
+            lambda: self.server.tls_contexts, lambda: self.live.current.peers, self.metrics, utc_now
+        )
         self.reloader = Reloader(
             loading=loading,
             live=self.live,
@@ -165,6 +169,7 @@ class Gateway:
     def _report(self, report: ReloadReport) -> None:
         self._tell_result(report)
         self.metrics.set_config_version(report.version)
+        self.certificates.look_soon()
         if self.settings.pid_file:
             write_result(Path(self.settings.pid_file), report.as_json())
 
@@ -190,6 +195,7 @@ class Gateway:
                     tasks.create_task(self.journal.failed()),
                     tasks.create_task(self.delivery.run()),
                     tasks.create_task(self._summarise_log()),
+                    tasks.create_task(self.certificates.run()),
                 ]
                 await stop.asked.wait()
                 has_ended_in_time = await self._drain(stop)

@@ -74,6 +74,18 @@ METRICS = (
         ("event",),
     ),
     Metric(
+        Gauge,
+        "gateway_certificate_expiry_timestamp_seconds",
+        "When the first certificate of a TLS file ends; `used_by` is listener or peer.",
+        ("used_by", "name", "file"),
+    ),
+    Metric(
+        Gauge,
+        "gateway_revocation_list_expiry_timestamp_seconds",
+        "When the first certificate revocation list of a file is out of date; `used_by` is listener or peer.",
+        ("used_by", "name", "file"),
+    ),
+    Metric(
         Counter,
         "gateway_user_identities_total",
         "User identities that were looked at, by type and how it went (verified, refused, not_verifiable).",
@@ -283,7 +295,7 @@ class Metrics:
 
     def set_queue(self, depths: Iterable[QueueDepth], now: datetime) -> None:
         """Replace all queue gauges; destinations that owe nothing any more disappear."""
-        rows = [((row.destination, row.state.value), row) for row in depths]
+        rows: list[tuple[tuple[str, ...], QueueDepth]] = [((row.destination, row.state.value), row) for row in depths]
         ages = {
             labels: max(0.0, (now - row.oldest_at).total_seconds()) for labels, row in rows if row.oldest_at is not None
         }
@@ -291,7 +303,7 @@ class Metrics:
         self.replace("gateway_queue_bytes", {labels: row.size_bytes for labels, row in rows})
         self.replace("gateway_queue_oldest_age_seconds", ages)
 
-    def replace(self, name: str, values: Mapping[tuple[str, str], float]) -> None:
+    def replace(self, name: str, values: Mapping[tuple[str, ...], float]) -> None:
         """Set a labelled gauge to exactly `values` (label values → value)."""
         gauge = self._collectors[name]
         gauge.clear()

@@ -12,6 +12,7 @@ from gateway.config.context import Context
 from gateway.config.requirements import each
 from gateway.config.spec import ListenerTLSSpec, PeerTLSSpec
 from gateway.config.tree import Place
+from gateway.config.validity import check_validity
 from gateway.model import TLS, CertificateMatch
 
 CERTIFICATE = ("CERTIFICATE-----",)
@@ -36,7 +37,7 @@ def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) 
     if spec.client_crl is not UNSET and spec.client_ca is UNSET:
         message = "`client_crl` needs `client_ca`, the authorities whose lists these are"
         context.error(place.at("client_crl"), "missing-setting", message)
-    return TLS(
+    tls = TLS(
         certificate=_pem_file(spec.certificate, place.at("certificate"), context, CERTIFICATE),
         key=key,
         key_pem=key_pem,
@@ -46,6 +47,8 @@ def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) 
         minimum_version=spec.minimum_version,
         profile=spec.profile,
     )
+    check_validity(tls, place, context, authorities="client_ca", lists="client_crl")
+    return tls
 
 
 def compile_peer_tls(spec: PeerTLSSpec, place: Place, context: Context) -> TLS:
@@ -60,7 +63,7 @@ def compile_peer_tls(spec: PeerTLSSpec, place: Place, context: Context) -> TLS:
         message = "`crl` needs `ca`, the authorities whose lists these are"
         context.error(place.at("crl"), "missing-setting", message)
     key, key_pem = _key(spec.key, place, context, spec.certificate)
-    return TLS(
+    tls = TLS(
         certificate=_pem_file(spec.certificate, place.at("certificate"), context, CERTIFICATE),
         key=key,
         key_pem=key_pem,
@@ -72,6 +75,8 @@ def compile_peer_tls(spec: PeerTLSSpec, place: Place, context: Context) -> TLS:
         server_name="" if spec.server_name is UNSET else spec.server_name,
         verify=spec.verify,
     )
+    check_validity(tls, place, context, authorities="ca", lists="crl")
+    return tls
 
 
 def _server_certificate(spec: PeerTLSSpec, place: Place, context: Context) -> CertificateMatch | None:

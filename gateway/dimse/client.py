@@ -21,7 +21,7 @@ from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.pdata import SMALLEST_MAXIMUM
 from gateway.dimse.peer_certificate import mismatch, shown_certificate
 from gateway.dimse.proposal import Accepted, decode_accept, decode_reject, describe_reject, encode_request
-from gateway.dimse.tls import client_context
+from gateway.dimse.tls_contexts import CLIENT_CONTEXTS
 from gateway.dimse.upper_layer import Event, Primitive, State
 from gateway.model import AssociationFacts, Limits, Peer, ProposedContext
 from gateway.ports import (
@@ -339,7 +339,7 @@ async def _connect(
     """TCP, then TLS where the peer has it, each with its own time limit."""
     where = f"{peer.name} at {peer.host}:{peer.port}"
     tls = peer.associate.tls
-    context, server_name = override or (client_context(tls) if tls is not None else None, None)
+    context, server_name = override or (CLIENT_CONTEXTS.get(tls) if tls is not None else None, None)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(peer.timers.connect_s):

@@ -28,7 +28,8 @@ from gateway.dimse.negotiation import Policy
 from gateway.dimse.pool import AssociationPool
 from gateway.dimse.services import OPERATIONS
 from gateway.dimse.slots import Slots
-from gateway.dimse.tls import server_context
+from gateway.dimse.tls import handshake_failure, server_context
+from gateway.dimse.tls_contexts import ReloadedContext
 from gateway.model import AssociationFacts, Limits, Listener, Peer, Timers
 from gateway.network.accepting import Acceptor, Address, bind, host_of
 from gateway.network.offences import Offences
@@ -86,7 +87,7 @@ class Server:
         self.verify_identity = verify_identity
         self._admission = admission
         self._listeners: dict[str, tuple[Listener, Acceptor]] = {}
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts: dict[str, ReloadedContext] = {}
         """By listener, for those with TLS."""
         self._connections: dict[AcceptedAssociation, str] = {}
         """Every open connection, and the host that it came from."""
@@ -112,6 +113,11 @@ class Server:
         return MappingProxyType({name: listener for name, (listener, _) in self._listeners.items()})
 
     @property
+    def tls_contexts(self) -> Mapping[str, ReloadedContext]:
+        """Of open listeners with TLS, by name."""
+        return MappingProxyType(self._contexts)
+
+    @property
     def associations(self) -> Collection[AcceptedAssociation]:
         """Accepted associations that were neither released nor aborted."""
         return frozenset(self._joined)
@@ -129,7 +135,7 @@ class Server:
         """
         if listener.name in self._listeners:
             raise ConfigurationError(f"listener {listener.name!r} is open already")
-        context = server_context(listener.tls) if listener.tls is not None else None
+        context = ReloadedContext(listener.tls, server_context) if listener.tls is not None else None
         try:
             sockets = await bind(listener.address, listener.port)
         except OSError as error:
@@ -159,7 +165,7 @@ class Server:
             connection.close()
             self._tell_refused(host)
             return False
-        context = self._contexts[listener.name] if listener.tls is not None else None
+        context = self._contexts[listener.name].current if listener.tls is not None else None
         association = AcceptedAssociation(self, listener.name, self.limits.max_pdu_bytes, listener.user_identity)
         self._connections[association] = host
         self._enter_unassociated(association, host)
@@ -241,7 +247,9 @@ class Server:
             )
         except (OSError, asyncio.CancelledError) as error:
             if isinstance(error, OSError):
-                log.warning("tls_handshake_failed", remote_host=address[0] if address else "", reason=str(error))
+                log.warning(
+                    "tls_handshake_failed", remote_host=address[0] if address else "", reason=handshake_failure(error)
+                )
                 self.meter.count("gateway_tls_handshakes_failed_total")
             transport.abort()
             self.closed(association)

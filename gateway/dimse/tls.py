@@ -70,6 +70,32 @@ def client_context(tls: TLS) -> ssl.SSLContext:
     return context
 
 
+_FAILURES = {
+    "CRL has expired": "the revocation list of the client's authority is out of date; renew it (`client_crl`)",
+    "unable to get certificate CRL": "there is no revocation list of the client's authority (`client_crl`)",
+    "certificate revoked": "the client's certificate is revoked",
+    "certificate has expired": "the client's certificate has expired",
+    "certificate is not yet valid": "the client's certificate is not valid yet",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client shows no certificate",
+    "NO_SHARED_CIPHER": "the client offers no cipher suite of the profile",
+    "UNSUPPORTED_PROTOCOL": "the client offers no version of TLS that is taken here",
+    "WRONG_VERSION_NUMBER": "this is no TLS; does the client speak plain DICOM here?",
+    "HTTP_REQUEST": "this is no TLS; the client speaks HTTP",
+}
+"""What OpenSSL says of a handshake → what to do about it."""
+
+
+def handshake_failure(error: BaseException) -> str:
+    """Why a client's handshake failed, in words for the log; holds nothing of its certificate."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = error.verify_message
+        return _FAILURES.get(said, f"the client's certificate is not taken: {said}")
+    if isinstance(error, ssl.SSLError):
+        said = error.reason or str(error)
+        return _FAILURES.get(said, f"TLS failed: {said}")
+    return str(error) or type(error).__name__
+
+
 def _harden(context: ssl.SSLContext, tls: TLS) -> None:
     """Versions and cipher suites of the profile; no compression, no renegotiation (RFC 9325 §3)."""
     context.minimum_version = _VERSIONS[tls.minimum_version]

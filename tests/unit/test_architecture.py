@@ -20,7 +20,7 @@ LAYERS = [
         "without_codecs",
     },
     {"ports"},
-    {"routing", "dataset", "spool", "network", "identity"},
+    {"routing", "dataset", "spool", "network", "identity", "certificates"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {
         "web",
@@ -71,7 +71,7 @@ HOMES = {
     "click": {"cli"},
     "argon2": {"identity"},
     "jwt": {"identity"},
-    "cryptography": {"identity"},
+    "cryptography": {"certificates", "identity"},
     "prometheus_client": {"metrics"},
     "aiohttp": {"web", "cli"},
 }

@@ -24,6 +24,7 @@ from gateway.model import (
     UserIdentity,
 )
 from gateway.routing.table import RoutingTable
+from tests.unit.dimse.certificates import self_signed
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -48,8 +49,8 @@ def compile_text(tmp_path: Path, working_folder: Path) -> Compile:
     rules = tmp_path / "rules"
     rules.mkdir()
     (rules / "tls").mkdir()
-    (rules / "tls" / "gw.pem").write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
-    (rules / "tls" / "gw.key").write_text("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n")
+    (rules / "tls" / "gw.pem").write_text(self_signed()[0])
+    (rules / "tls" / "gw.key").write_text(self_signed()[1])
 
     def compiled(text: str) -> RoutingTable:
         (rules / "a.yaml").write_text(text if "gateway:" in text else GATEWAY + dedent(text))

@@ -56,7 +56,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(authority.revocation_list(name), folder / "tls")
     shown = authority.issue("gateway", "/CN=gateway")
     shutil.copy(shown.certificate, folder / "tls")
-    shutil.copy(shown.key, folder)
+    shutil.copy(shown.key, folder / "tls")
     (folder / "passwords.txt").write_text(entry("alice", "secret"))
     write_jwks(folder / "jwks.json", Issuer.of("ES256"))
     return folder

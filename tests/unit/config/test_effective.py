@@ -12,6 +12,7 @@ from gateway.config import in_force
 from gateway.config.effective import HIDDEN, as_yaml, origins, plain
 from gateway.config.parse import resolve_plain
 from tests.support.golden import check_golden
+from tests.unit.dimse.certificates import self_signed
 
 ENVIRON = {"AE": "NORTH", "PASSCODE": "s3cr3t-passcode", "LISTEN": "104"}
 SITE = """\
@@ -50,8 +51,8 @@ unmatched: hold
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("site.yaml").write_text(SITE)
-    Path("gw.pem").write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
-    Path("gw.key").write_text("-----BEGIN PRIVATE KEY-----\ns3cr3t-tls\n-----END PRIVATE KEY-----\n")
+    Path("gw.pem").write_text(self_signed()[0])
+    Path("gw.key").write_text(f"s3cr3t-tls\n{self_signed()[1]}")
     Path("research.key").write_text("s3cr3t-research-key-of-many-letters\n")
     return Path("site.yaml")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,10 +32,10 @@ class Authority:
     folder: Path
 
     @classmethod
-    def create(cls, folder: Path, name: str = "Test CA") -> Authority:
+    def create(cls, folder: Path, name: str = "Test CA", *, days: int = 60) -> Authority:
         folder.mkdir(parents=True, exist_ok=True)
         authority = cls(folder)
-        new = ["req", "-x509", *_KEY, "-keyout", folder / "ca.key", "-out", folder / "ca.pem", "-days", "30"]
+        new = ["req", "-x509", *_KEY, "-keyout", folder / "ca.key", "-out", folder / "ca.pem", "-days", days]
         _openssl(*new, "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         return authority
 
@@ -47,7 +49,7 @@ class Authority:
         subject: str,
         *,
         host: str = "DNS:localhost,IP:127.0.0.1",
-        days: int = 30,
+        days: int = 60,
         key_kind: Sequence[str] = ("rsa:2048",),
     ) -> Certificate:
         """A certificate for `subject` (``/CN=…/O=…``) and the names in `host`; with `days` below 0 it is expired."""
@@ -59,7 +61,7 @@ class Authority:
         _openssl("x509", "-req", "-in", request, "-out", certificate, *signing, "-extfile", extensions)
         return Certificate(str(certificate), str(key))
 
-    def revocation_list(self, name: str, *revoked: Certificate, days: int = 30) -> str:
+    def revocation_list(self, name: str, *revoked: Certificate, days: int = 60) -> str:
         """A revocation list that is good for so many days; below 0 it is out of date."""
         authority = x509.load_pem_x509_certificate((self.folder / "ca.pem").read_bytes())
         key = serialization.load_pem_private_key((self.folder / "ca.key").read_bytes(), None)
@@ -78,6 +80,14 @@ class Authority:
         path = self.folder / f"{name}.crl"
         path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         return str(path)
+
+
+@functools.cache
+def self_signed() -> tuple[str, str]:
+    """(certificate, key) in PEM form, for tests that only read them."""
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority.create(Path(folder), "self-signed", days=90)
+        return Path(authority.certificate).read_text(), (authority.folder / "ca.key").read_text()
 
 
 def fingerprint(certificate: Certificate) -> str:

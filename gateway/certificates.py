@@ -1,0 +1,109 @@
+"""What PEM files of certificates, keys and revocation lists say: until when they are good, what belongs together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.model import TLS
+from gateway.regular_file import read_regular_file
+
+LIMIT_BYTES = 4 * 1024 * 1024
+MOST_AUTHORITIES = 10
+"""A file with more is a public collection, of which some are always out of date."""
+
+_CERTIFICATE = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----.*?-----END (?:X509 )?CERTIFICATE-----", re.DOTALL)
+_REVOCATION_LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """Until when a file is good: the first of its certificates or lists that ends."""
+
+    file: str
+    is_revocation_list: bool
+    until: datetime
+
+
+def read_pem(path: str) -> bytes:
+    """The content of a PEM file. Raises OSError; ValueError when it is larger than 4 MiB."""
+    content = read_regular_file(Path(path), LIMIT_BYTES)
+    if len(content) > LIMIT_BYTES:
+        raise ValueError("it is larger than 4 MiB")
+    return content
+
+
+def certificates_until(content: bytes) -> datetime | None:
+    """When the first certificate in `content` ends; None without one, or with very many.
+
+    Raises:
+        ValueError: a certificate cannot be read.
+    """
+    from cryptography import x509  # takes a while to load, and only TLS needs it
+
+    blocks = _CERTIFICATE.findall(content)
+    if len(blocks) > MOST_AUTHORITIES:
+        return None
+    return min((x509.load_pem_x509_certificate(_plain(block)).not_valid_after_utc for block in blocks), default=None)
+
+
+def _plain(block: bytes) -> bytes:
+    return block.replace(b"X509 CERTIFICATE", b"CERTIFICATE")
+
+
+def revocation_lists_until(content: bytes) -> datetime | None:
+    """When the first revocation list in `content` is out of date; None where none says so.
+
+    Raises:
+        ValueError: a list cannot be read.
+    """
+    from cryptography import x509
+
+    lists = [x509.load_pem_x509_crl(block) for block in _REVOCATION_LIST.findall(content)]
+    return min((one.next_update_utc for one in lists if one.next_update_utc is not None), default=None)
+
+
+def belong_together(certificate: bytes, key: bytes) -> bool:
+    """True when the first private key in `key` is that of the first certificate in `certificate`, or one is missing.
+
+    Raises:
+        ValueError: one of them cannot be read, for example because it has a passphrase.
+    """
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
+    blocks, keys = _CERTIFICATE.findall(certificate), _PRIVATE_KEY.findall(key)
+    if not blocks or not keys:
+        return True
+    try:
+        public: Any = x509.load_pem_x509_certificate(_plain(blocks[0])).public_key()
+        private: Any = serialization.load_pem_private_key(keys[0], None)
+    except TypeError:
+        raise ValueError("the private key is encrypted; give one without a passphrase") from None
+    except UnsupportedAlgorithm:
+        return True  # OpenSSL will say
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return bool(public.public_bytes(*form) == private.public_key().public_bytes(*form))
+
+
+def validities(tls: TLS) -> Iterator[Validity]:
+    """Of every file of `tls` that can be read and says until when it is good."""
+    for path, is_list in _dated_files(tls):
+        try:
+            content = read_pem(path)
+            until = revocation_lists_until(content) if is_list else certificates_until(content)
+        except (OSError, ValueError):
+            continue  # that it cannot be used is told where it is used
+        if until is not None:
+            yield Validity(path, is_list, until)
+
+
+def _dated_files(tls: TLS) -> Sequence[tuple[str, bool]]:
+    own = (tls.certificate,) if tls.certificate else ()
+    return [*((path, False) for path in (*own, *tls.ca)), *((path, True) for path in tls.crl)]
