@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.model import HTTP
 from gateway.network.accepting import host_of
+from gateway.network.offences import Offences
 from gateway.ports import Meter
 
 log = structlog.get_logger()
@@ -116,6 +117,7 @@ class Connections:
         self._open: dict[Connection, None] = {}
         self._of_host: Counter[str] = Counter()
         self._look: asyncio.TimerHandle | None = None
+        self._offences = Offences()
 
     def __contains__(self, connection: object) -> bool:
         return connection in self._open
@@ -124,8 +126,14 @@ class Connections:
         return len(self._open)
 
     def take(self, connection: Connection, address: tuple[Any, ...]) -> bool:
-        """True when there is room for one more; the one that has waited longest is closed for it if need be."""
+        """True when there is room for one more; the one that has waited longest is closed for it if need be.
+
+        A host whose connections were closed many times lately is not heard for a while, this machine's own too.
+        """
         host = host_of(address)
+        if not self._offences.is_heard(host, is_known=False):
+            self._tell(host, "refused", "connections of this host were displaced or too slow many times lately")
+            return False
         if self._of_host[host] >= self._http.connections_per_host and not self._is_loopback(host):
             room = self._displace(host)
         else:
@@ -202,6 +210,7 @@ class Connections:
     def _end(self, connection: Connection, result: str, reason: str) -> None:
         self.gone(connection)
         connection.abort()
+        self._offences.add(connection.host)
         self._tell(connection.host, result, reason)
 
     def _tell(self, host: str, result: str, reason: str) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.support.attacks import connections, http, messages
 from tests.support.attacks.line import Target
+
+LONG_S = 45.0
+"""Whoever is too slow is let go before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,12 @@ ATTACKS: Mapping[str, Attack] = {
 
 
 async def run(attack: Attack, target: Target) -> dict[str, int]:
-    """Run it for `target.seconds` at most; what it saw, with `open`: connections that it could keep."""
+    """Run it for `target.seconds` at most; what it saw, with `open`: its connections, and `kept`: those it could keep
+    for `LONG_S`."""
     with suppress(TimeoutError):
         async with asyncio.timeout(target.seconds):
             await attack.run(target)
     await asyncio.sleep(0)
-    return {**target.counts, "open": sum(line.is_open for line in target.lines)}
+    still_open = [line for line in target.lines if line.is_open]
+    kept = sum(time.monotonic() - line.opened_s > LONG_S for line in still_open)
+    return {**target.counts, "open": len(still_open), "kept": kept}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
@@ -100,6 +101,8 @@ class Line(asyncio.Protocol):
 
     def __init__(self, counts: Counter[str]) -> None:
         self.is_open = False
+        self.opened_s = 0.0
+        """By the monotonic clock."""
         self.is_listening = True
         """False: what comes is thrown away."""
         self._counts = counts
@@ -111,6 +114,7 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self.opened_s = time.monotonic()
         self.is_open = True
         self._may_write.set()
 

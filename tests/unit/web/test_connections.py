@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from gateway.model import HTTP
+from gateway.network.offences import BURST
 from gateway.ports import NoMeter
 from gateway.web.connections import MOST_BODY_BYTES, MOST_HEADERS, Patience
 from gateway.web.server import WebServer
@@ -221,3 +222,15 @@ async def test_a_client_that_goes_in_the_middle_of_a_body_leaves_no_stack(caplog
         await until(lambda: len(server._connections) == 0)
     assert not caplog.records
     assert surface.reloads == 0
+
+
+async def test_a_host_that_is_too_slow_again_and_again_is_refused_for_a_while() -> None:
+    meter = Counting()
+    async with (
+        WebServer(Surface(), HTTP(port=0, connections=2), meter, NEVER) as server,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for _ in range(int(BURST) + 40):
+            await stack.enter_async_context(client(server, HEADERS, "127.0.0.66"))
+        await until(lambda: meter.results["refused"] > 0)
+        assert await status_of(server) == 200  # another host is heard
