@@ -30,7 +30,7 @@ LONGEST_USER_NAME = 1024
 _APPLICATION_CONTEXT, _PRESENTATION_CONTEXT_RQ, _USER_INFORMATION = 0x10, 0x20, 0x50
 _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0x30, 0x40
 _MAXIMUM_LENGTH, _IMPLEMENTATION_CLASS, _ASYNCHRONOUS, _ROLE, _IMPLEMENTATION_VERSION = 0x51, 0x52, 0x53, 0x54, 0x55
-_EXTENDED, _COMMON_EXTENDED, _USER_IDENTITY = 0x56, 0x57, 0x58
+_EXTENDED, _COMMON_EXTENDED, _USER_IDENTITY, _USER_IDENTITY_RESPONSE = 0x56, 0x57, 0x58, 0x59
 
 _ITEM_HEADER = struct.Struct(">BxH")
 _LENGTH = struct.Struct(">H")
@@ -95,6 +95,8 @@ class AssociateRequest:
     common_extended: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     asynchronous_operations: tuple[int, int] | None = None
     identity: RequestedIdentity | None = None
+    identity_response: bytes | None = None
+    """Of an A-ASSOCIATE-AC alone."""
 
 
 def items(data: bytes, start: int = 0, most: int = MOST_ITEMS) -> Iterator[tuple[int, bytes]]:
@@ -165,14 +167,14 @@ def parse(pdu: bytes) -> AssociateRequest:
     """
     fixed = head(pdu)
     contexts: list[bytes] = []
-    user_information, application_context = b"", ""
+    information, application_context = b"", ""
     for item_type, item in items(pdu, 74):
         if item_type == _PRESENTATION_CONTEXT_RQ:
             contexts.append(item)
         elif item_type == _APPLICATION_CONTEXT:
             application_context = _name(item)
         elif item_type == _USER_INFORMATION:
-            user_information = item[4:]
+            information = item[4:]
     if len(contexts) > MOST_CONTEXTS:
         raise MalformedAssociate(f"{len(contexts)} presentation contexts; an association takes {MOST_CONTEXTS}")
     return AssociateRequest(
@@ -182,7 +184,7 @@ def parse(pdu: bytes) -> AssociateRequest:
         fixed=pdu[10:74],
         application_context_name=application_context,
         contexts=b"".join(contexts),
-        **_user_information(user_information),
+        **user_information(information),
     )
 
 
@@ -191,7 +193,12 @@ def ae_title(value: bytes) -> str:
     return value.decode("ascii", "replace").strip("\0 ")
 
 
-def _user_information(data: bytes) -> dict[str, Any]:
+def user_information(data: bytes) -> dict[str, Any]:
+    """What the sub-items of a user information item say, by the fields of `AssociateRequest`.
+
+    Raises:
+        MalformedAssociate: one cannot be read, or there are too many.
+    """
     found: dict[int, list[Any]] = {item_type: [] for item_type in _READERS}
     for item_type, item in items(data):
         read = _READERS.get(item_type)
@@ -211,6 +218,7 @@ def _user_information(data: bytes) -> dict[str, Any]:
         "common_extended": tuple(found[_COMMON_EXTENDED]),
         "asynchronous_operations": next(iter(found[_ASYNCHRONOUS]), None),
         "identity": next(iter(found[_USER_IDENTITY]), None),
+        "identity_response": next(iter(found[_USER_IDENTITY_RESPONSE]), None),
     }
 
 
@@ -278,6 +286,10 @@ def _identity(item: bytes) -> RequestedIdentity:
     return RequestedIdentity(kind, primary, secondary, is_response_requested)
 
 
+def _identity_response(item: bytes) -> bytes:
+    return _counted(item, 4)[0]
+
+
 _READERS: dict[int, Callable[[bytes], Any]] = {
     _MAXIMUM_LENGTH: _maximum_length,
     _IMPLEMENTATION_CLASS: _name,
@@ -287,4 +299,5 @@ _READERS: dict[int, Callable[[bytes], Any]] = {
     _EXTENDED: _extended,
     _COMMON_EXTENDED: _common_extended,
     _USER_IDENTITY: _identity,
+    _USER_IDENTITY_RESPONSE: _identity_response,
 }

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import struct
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.pdu_items import (
     SOPClassCommonExtendedNegotiationSubItem,
     UserIdentitySubItemRQ,
 )
-from pynetdicom.presentation import build_context, negotiate_as_requestor
+from pynetdicom.presentation import SCP_SCU_ROLES
 
-from gateway.dimse.associate_request import DEFAULT_MAX_PDU_BYTES
-from gateway.dimse.context import AcceptedContext, service_of
+from gateway.dimse.associate_request import MalformedAssociate, items, user_information
+from gateway.dimse.context import AcceptedContext, as_uid, service_of
 from gateway.dimse.negotiation import (
     ACCEPTANCE,
     APPLICATION_CONTEXT,
@@ -33,6 +32,7 @@ MOST_CONTEXTS = 128
 
 _RQ_HEADER = struct.Struct(">BxIHxx16s16s32x")
 _ITEM_HEADER = struct.Struct(">BxH")
+_PRESENTATION_CONTEXT_AC, _TRANSFER_SYNTAX, _USER_INFORMATION = 0x21, 0x40, 0x50
 _IDENTITY_KINDS = {"username": 1, "username_passcode": 2, "kerberos": 3, "saml": 4, "jwt": 5}
 
 
@@ -79,24 +79,30 @@ def decode_accept(pdu: bytes, contexts: Sequence[ProposedContext], associate: As
     Raises:
         ValueError: it cannot be read.
     """
-    accept: Any = A_ASSOCIATE_AC()
+    answers: dict[int, tuple[int, str]] = {}
+    information: dict[str, Any] | None = None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom warns of every odd UID
-            accept.decode(pdu)
-            results = _results(accept, contexts, associate)
-            information = accept.user_information
-            extended = tuple((str(item.uid), bytes(item.app_info)) for item in information.ext_neg)
-            identity = information.user_identity
-    except Exception as error:
-        raise ValueError(f"malformed A-ASSOCIATE-AC: {type(error).__name__}") from error
-    maximum = information.maximum_length
+        for item_type, item in items(pdu, 74):
+            if item_type == _PRESENTATION_CONTEXT_AC and len(item) >= 8:
+                answers[item[4]] = (item[6], _transfer_syntax(item))
+            elif item_type == _USER_INFORMATION:
+                information = user_information(item[4:])
+    except MalformedAssociate as error:
+        raise ValueError(f"malformed A-ASSOCIATE-AC: {error}") from error
+    if information is None:
+        raise ValueError("malformed A-ASSOCIATE-AC: no user information")
     return Accepted(
-        contexts=MappingProxyType(results),
-        max_pdu_bytes=DEFAULT_MAX_PDU_BYTES if maximum is None else maximum,
-        extended=extended,
-        identity_response=getattr(identity, "server_response", None),
+        contexts=MappingProxyType(_results(answers, information["roles"], contexts, associate)),
+        max_pdu_bytes=information["max_pdu_bytes"],
+        extended=information["extended"],
+        identity_response=information["identity_response"],
     )
+
+
+def _transfer_syntax(context: bytes) -> str:
+    """Of a presentation context item; empty when it has none, as that of a rejected one may."""
+    names = (item[4:] for item_type, item in items(context, 8) if item_type == _TRANSFER_SYNTAX)
+    return next(names, b"").decode("latin-1").strip("\0 ")
 
 
 def decode_reject(pdu: bytes) -> A_ASSOCIATE_RJ:
@@ -118,30 +124,29 @@ def describe_reject(reject: A_ASSOCIATE_RJ) -> str:
     return f"{words[0]} by {words[1]}: {words[2]} ({numbers})"
 
 
-def _results(accept: Any, contexts: Sequence[ProposedContext], associate: Associate) -> dict[int, AcceptedContext]:
-    """Contexts that the peer accepted in a transfer syntax that we proposed."""
-    ours = {role.sop_class_uid: role for role in associate.roles}
-    proposed: list[Any] = []
-    for index, context in enumerate(contexts):
-        item = build_context(context.abstract_syntax, list(context.transfer_syntaxes))
-        item.context_id = 2 * index + 1
-        role = ours.get(context.abstract_syntax)
-        if role is not None:
-            item.scu_role, item.scp_role = role.scu_role, role.scp_role
-        proposed.append(item)
-    answers: list[Any] = [item.to_primitive() for item in accept.presentation_context]
-    roles: dict[Any, Any] = {
-        uid: (bool(item.scu), bool(item.scp)) for uid, item in accept.user_information.role_selection.items()
-    }
+def _results(
+    answers: Mapping[int, tuple[int, str]],
+    roles: Sequence[tuple[str, bool, bool]],
+    contexts: Sequence[ProposedContext],
+    associate: Associate,
+) -> dict[int, AcceptedContext]:
+    """Contexts that the peer accepted in a transfer syntax that we proposed, with the roles of PS3.7 Table D.3-9.
+
+    `answers` are result and transfer syntax by presentation context ID, `roles` are those that the peer answers.
+    """
+    proposed_roles = {role.sop_class_uid: (role.scu_role, role.scp_role) for role in associate.roles}
+    answered_roles = {uid: (scu, scp) for uid, scu, scp in roles}
     found = {}
-    negotiated: list[Any] = negotiate_as_requestor(proposed, answers, roles)
-    for result in negotiated:
-        index = (result.context_id - 1) // 2
-        if result.result != ACCEPTANCE or result.transfer_syntax[0] not in contexts[index].transfer_syntaxes:
+    for index, proposed in enumerate(contexts):
+        context_id = 2 * index + 1
+        result, transfer_syntax = answers.get(context_id, (None, ""))
+        if result != ACCEPTANCE or transfer_syntax not in proposed.transfer_syntaxes:
             continue
-        uid = result.abstract_syntax
-        found[result.context_id] = AcceptedContext(
-            result.context_id, uid, result.transfer_syntax[0], service_of(str(uid)), result.as_scp, result.as_scu
+        uid = str(proposed.abstract_syntax)
+        ours: Any = proposed_roles.get(uid, (None, None))
+        is_scu, is_scp, *_ = SCP_SCU_ROLES[ours][answered_roles[uid]] if uid in answered_roles else (True, False)
+        found[context_id] = AcceptedContext(
+            context_id, as_uid(uid), as_uid(transfer_syntax), service_of(uid), is_scp, is_scu
         )
     return found
 

@@ -20,6 +20,8 @@ from gateway.dimse.associate_request import (
 from gateway.dimse.context import LONGEST_UID
 from gateway.dimse.negotiation import REMEMBERED_BYTES, Policy, negotiate
 from gateway.dimse.pdata import MAX_ASSOCIATE_BYTES, Malformed, PDUReader
+from gateway.dimse.proposal import decode_accept
+from gateway.model import Associate, ProposedContext
 
 CT, IMPLICIT = b"1.2.840.10008.5.1.4.1.1.2", b"1.2.840.10008.1.2"
 POLICY = Policy(frozenset({"echo", "store"}))
@@ -103,3 +105,40 @@ def test_uids_that_are_none_by_their_length() -> None:
     answer = negotiate(context(1, IMPLICIT, abstract=long) + context(3, long, IMPLICIT) + context(5, long), (), POLICY)
     assert {key: str(one.transfer_syntax) for key, one in answer.contexts.items()} == {3: IMPLICIT.decode()}
     assert long not in answer.items
+
+
+def accepted(*items: bytes) -> bytes:
+    """An A-ASSOCIATE-AC."""
+    return b"\x02" + pdu(*items)[1:]
+
+
+def answered(context_id: int, result: int, syntax: bytes) -> bytes:
+    return item(0x21, bytes((context_id, 0, result, 0)) + (item(0x40, syntax) if syntax else b""))
+
+
+PROPOSED = [ProposedContext(CT.decode(), (IMPLICIT.decode(),)), ProposedContext(CT.decode(), ("1.2.840.10008.1.2.1",))]
+MAXIMUM = item(0x51, struct.pack(">L", 4096))
+
+
+def test_an_accept_is_read_in_one_pass() -> None:
+    """Items and sub-items that nobody knows, and odd names, hurt nobody."""
+    name = item(0x55, b"A name of more than sixteen characters \xff")
+    information = item(0x50, MAXIMUM + name + item(0x77, b"?"))
+    answers = accepted(answered(1, 0, IMPLICIT), item(0x99, b"?"), answered(3, 3, b""), information)
+    read = decode_accept(answers, PROPOSED, Associate())
+    assert {key: str(one.transfer_syntax) for key, one in read.contexts.items()} == {1: IMPLICIT.decode()}
+    assert (read.max_pdu_bytes, read.contexts[1].is_scu, read.contexts[1].is_scp) == (4096, True, False)
+
+
+UNREADABLE = {
+    "nothing": b"",
+    "no user information": answered(1, 0, IMPLICIT),
+    "too many roles": item(0x50, ROLE * (MOST_ITEMS + 1)),
+    "an item beyond the end": item(0x50, MAXIMUM)[:-1],
+}
+
+
+@pytest.mark.parametrize("items", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_accepts_that_cannot_be_read(items: bytes) -> None:
+    with pytest.raises(ValueError, match="malformed A-ASSOCIATE-AC"):
+        decode_accept(accepted(items), PROPOSED, Associate())
