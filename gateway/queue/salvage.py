@@ -83,6 +83,10 @@ def salvage(old: Path, new: SQLiteQueue, is_stored: Callable[[PayloadRef], bool]
         with contextlib.suppress(apsw.Error, TypeError):
             name, end_bytes = connection.execute(SQL["read_known"]).get
             found.known_up_to = (str(name), int(end_bytes))
+        with contextlib.suppress(apsw.Error, TypeError):  # ages go on from where they were
+            queue_time, wall_time = connection.execute(SQL["read_clock"]).get
+            values = {"queue_time": int(queue_time), "wall_time": int(wall_time)}
+            new.connection.execute(SQL["keep_clock"], values)
         with contextlib.suppress(apsw.Error):
             found.spool_id = str(connection.execute(SQL["read_spool"]).get or "")
     return found

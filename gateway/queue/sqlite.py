@@ -110,7 +110,7 @@ class SQLiteQueue:
         self._index = IndexTables(self._connection)
         self.selection = Selection(self._connection, self.path)
         if clock is not None:
-            clock.resume(self._clocks()[0])
+            clock.resume(self._clocks()[0] or self._last_acceptance())
 
     def close(self) -> None:
         self._connection.close()
@@ -247,6 +247,12 @@ class SQLiteQueue:
         with our_errors(self.path):
             found = single(self._connection, "read_clock", {})
         return (None, None) if found is None else (moment(found[0]), moment(found[1]))
+
+    def _last_acceptance(self) -> datetime | None:
+        """Of a database that was made anew from the spool; None when there is none."""
+        with our_errors(self.path):
+            found = single(self._connection, "last_acceptance", {})
+        return None if found is None else moment(found)
 
     def _keep_clock(self) -> None:
         """Write the time, once in a while, with what is written anyway."""

@@ -190,7 +190,8 @@ class GroupCommitJournal:
             with deliveries.transaction():
                 deliveries.bind_spool(spool_id)
                 deliveries.expire_leases()
-            self._count(tell_again(self._store, deliveries, identify=self._identify))
+            told = tell_again(self._store, deliveries, identify=self._identify, now=self._now)
+            self._count(told)
             self._store.recover(deliveries.payload_names(), Position(*deliveries.known_up_to()))
             self._watch(deliveries)
         except BaseException:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
@@ -22,6 +22,7 @@ from gateway.spool.redo import Position
 from gateway.spool.store import SpoolStore
 from gateway.spool.survey import Cancelled, Damage, Noted, Survey
 from gateway.spool.walk import Found, walk
+from gateway.steady_clock import utc_now
 
 log = structlog.get_logger()
 
@@ -72,24 +73,32 @@ class Told:
 
 
 def tell_again(
-    store: SpoolStore, deliveries: Queue, *, identify: Identify = nobody_knows, choose: Choose = everything
+    store: SpoolStore,
+    deliveries: Queue,
+    *,
+    identify: Identify = nobody_knows,
+    choose: Choose = everything,
+    now: Callable[[], datetime] = utc_now,
 ) -> Told:
     """Accept what stands behind the queue's position. It is on disk when this returns, and the queue knows the segments
     up to their end.
 
     What nobody got an answer for may be among it. It is delivered all the same: its sender sends it again, and one
-    object twice is no loss.
+    object twice is no loss. `now` gives the queue's time.
 
     Raises:
         ConfigurationError: a newer gateway wrote these segments.
         Temporary: a payload cannot be read now, or the queue cannot be written.
         OSError: a segment cannot be read, or damaged bytes cannot be set aside.
     """
-    return _Retelling(store, deliveries, identify, choose).run()
+    return _Retelling(store, deliveries, identify, choose, now).run()
 
 
 class _Retelling:
-    def __init__(self, store: SpoolStore, deliveries: Queue, identify: Identify, choose: Choose) -> None:
+    def __init__(
+        self, store: SpoolStore, deliveries: Queue, identify: Identify, choose: Choose, now: Callable[[], datetime]
+    ) -> None:
+        self._now = now
         self._store = store
         self._deliveries = deliveries
         self._identify = identify
@@ -196,14 +205,14 @@ class _Retelling:
             if who is None:
                 self._keep_unidentified(payload)
                 continue
-            instance = Instance(*who[:2], transfer_syntax_uid, *who[2:], NOBODY, payload, datetime.now(UTC))
+            instance = Instance(*who[:2], transfer_syntax_uid, *who[2:], NOBODY, payload, utc_now())
             routes = self._choose(Position(payload.name, payload.offset_bytes), instance, [RECOVERED])
             if routes:
                 held.append((instance, routes))
         if not held:
             return
         with self._deliveries.transaction():
-            self._deliveries.accept_all(held, datetime.now(UTC), self._store.can_read)
+            self._deliveries.accept_all(held, self._now(), self._store.can_read)
         for instance, _ in held:
             self._told.held.append(instance.sop_instance_uid)
             log.error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from gateway.delivery.retry import is_given_up
 from gateway.model import DeliveryState, Retry
 from gateway.ports import DeliveryFilter
+from gateway.queue.salvage import salvage
 from gateway.queue.sqlite import KEEP_CLOCK_S, SQLiteQueue
 from tests.contract.samples import TO_PACS, instance, settlement
 from tests.unit.test_steady_clock import DAY_S, Machine
@@ -161,3 +163,24 @@ def test_a_crash_costs_no_more_than_the_time_between_two_notes(site: Site) -> No
 def test_without_a_note_it_is_the_wall_clock(tmp_path: Path) -> None:
     site = Site(tmp_path / "queue.db")
     assert site.clock() == site.machine.wall_time
+
+
+def test_a_database_that_was_made_anew_goes_on_from_its_newest_delivery(site: Site) -> None:
+    before = site.clock()
+    site.queue.connection.execute("DELETE FROM clock")
+    site.queue.close()
+    site.machine.step(400 * DAY_S)
+    site.start()
+    assert site.clock() == before - timedelta(seconds=60)
+
+
+def test_what_is_salvaged_goes_on_from_the_old_ones_time(site: Site, tmp_path: Path) -> None:
+    site.restart(0.0)
+    before = site.clock()
+    site.queue.close()
+    site.path = tmp_path / "new.db"
+    with contextlib.closing(SQLiteQueue(site.path)) as new:
+        salvage(tmp_path / "queue.db", new, lambda payload: True)
+    site.machine.step(400 * DAY_S)
+    site.start()
+    assert site.clock() == before
