@@ -16,7 +16,7 @@ from gateway.model import AnyOf, Attributes, Condition, IsEmpty, Key, Like, Quer
 from gateway.query.attributes import TIMEZONE_OFFSET_FROM_UTC
 from gateway.query.identifier import first_text
 from gateway.query.matching import compiled, key_matches, matches
-from gateway.query.normal import WILD_CARD_VRS, folded, normal
+from gateway.query.normal import WILD_CARD_VRS, folded, folded_groups, normal
 
 COMPARED_BY_ALL = frozenset(
     tag_of(keyword)
@@ -68,7 +68,8 @@ def _matches_loosely(key: Key, value: Value) -> bool:
         return True
     if key.vr not in WILD_CARD_VRS:
         return key.vr != "UI" and all(normal(text, key.vr) is None for text in texts)
-    return any(_is_alike(condition, text) for condition in key.conditions for text in texts)
+    alike = _is_named_alike if key.vr == "PN" else _is_alike
+    return any(alike(condition, text) for condition in key.conditions for text in texts)
 
 
 def _is_alike(condition: Condition, text: str) -> bool:
@@ -76,6 +77,14 @@ def _is_alike(condition: Condition, text: str) -> bool:
     if isinstance(condition, AnyOf):
         return any(_fold(value) == alike for value in condition.values)
     return isinstance(condition, Like) and compiled(_fold(condition.pattern)).fullmatch(alike)
+
+
+def _is_named_alike(condition: Condition, text: str) -> bool:
+    """Many sources find names that begin with what was asked for, also without a star."""
+    if not isinstance(condition, Like):
+        return False
+    patterns = [compiled(f"{_fold(group)}*") for group in condition.pattern.split("=") if group]
+    return any(pattern.fullmatch(_fold(group)) for pattern in patterns for group in folded_groups(text) if group)
 
 
 def _fold(text: str) -> str:

@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.federation.patients import are_different
+from gateway.federation.patients import are_different, fingerprint_of
 from gateway.model import Attributes, QueryLevel, Value
 from gateway.query.attributes import (
     COMPUTED,
@@ -47,6 +47,8 @@ _COMBINED = frozenset((*COMPUTED, INSTANCE_AVAILABILITY))
 
 MOST_WAITING = 20_000
 """Matches that wait for other sources; beyond that the oldest are given as they are."""
+MOST_PARTS = 64
+"""Answers under one unique key that are compared with each other; more are given as they come."""
 WITH_UNSUPPORTED_KEYS = 0xFF01
 
 
@@ -71,6 +73,8 @@ class _Group:
     given: list[Attributes] = field(default_factory=list)
     """What was told before all had their say; of the first `MOST_WAITING` only."""
     is_given: bool = False
+    is_plain: bool = True
+    """Every source named one thing, and all of them the same patient."""
 
 
 class Merger:
@@ -105,7 +109,7 @@ class Merger:
         uid = first_text(attributes, UNIQUE[self._level])
         if not uid:
             return [Merged(attributes, status)]  # a patient without an identifier: nobody knows who else it is
-        fingerprint = hash((rank, repr(sorted(attributes.items(), key=_tag))))
+        fingerprint = hash((rank, fingerprint_of(attributes)))
         if fingerprint in self._heard:
             self.repeated[rank] += 1
             return []
@@ -113,12 +117,12 @@ class Merger:
         group = self._known.setdefault(uid, _Group(now_s))
         if group is None or (group.is_given and rank in group.ranks):
             return [Merged(attributes, status)]  # two things of one source
-        is_first = rank not in group.ranks
+        group.is_plain &= rank not in group.ranks and not (group.parts and are_different(group.parts[0][1], attributes))
         group.ranks.add(rank)
-        if group.is_given and is_first:
+        if group.is_given:
             return self._late(group, rank, attributes, status)
         group.parts.append((rank, attributes, status))
-        if self._running <= group.ranks and not _is_in_doubt(group):
+        if (group.is_plain and self._running <= group.ranks) or len(group.parts) == MOST_PARTS:
             return self._give(uid, group)
         self._waiting[uid] = group
         if len(self._waiting) > MOST_WAITING:
@@ -153,9 +157,10 @@ class Merger:
         is_kept = not is_last and self._given_early < MOST_WAITING
         self._given_early += is_kept
         matches = []
-        for parts in self._things(sorted(group.parts, key=lambda part: part[0])):
-            whole = merged([attributes for _, attributes, _ in parts])
-            matches.append(Merged(whole, max(status for _, _, status in parts)))
+        parts = sorted(group.parts, key=_rank) if len(group.parts) > 1 else group.parts
+        for thing in [parts] if group.is_plain else self._things(parts):
+            whole = merged([attributes for _, attributes, _ in thing], are_of_one_patient=group.is_plain)
+            matches.append(Merged(whole, max(status for _, _, status in thing)))
             if is_kept:
                 group.given.append(whole)
         group.parts = []
@@ -189,13 +194,8 @@ class Merger:
         return []
 
 
-def _is_in_doubt(group: _Group) -> bool:
-    """True when sources name different patients: one of them may have the other as well."""
-    return any(are_different(group.parts[0][1], attributes) for _, attributes, _ in group.parts[1:])
-
-
-def _tag(item: tuple[int, Value]) -> int:
-    return item[0]
+def _rank(part: tuple[int, Attributes, int]) -> int:
+    return part[0]
 
 
 def _adds(told: Attributes, late: Attributes) -> bool:
@@ -207,11 +207,13 @@ def _adds(told: Attributes, late: Attributes) -> bool:
     )
 
 
-def merged(parts: Sequence[Attributes]) -> Attributes:
-    """One answer out of several about the same thing, in the order in which they count."""
+def merged(parts: Sequence[Attributes], *, are_of_one_patient: bool = False) -> Attributes:
+    """One answer out of several about the same thing, in the order in which they count; of several patients, the first
+    one's."""
     if len(parts) == 1:
         return parts[0]
-    parts = _of_one_patient(parts)
+    if not are_of_one_patient:
+        parts = _of_one_patient(parts)
     tags = dict.fromkeys(tag for part in parts for tag in part)
     return {tag: _value(tag, [part[tag] for part in parts if tag in part]) for tag in tags}
 

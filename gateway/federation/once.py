@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.federation.patients import are_different
+from gateway.federation.patients import are_different, fingerprint_of
 from gateway.federation.services import Service
 from gateway.model import Attributes
 from gateway.query.attributes import (
@@ -45,4 +45,4 @@ class Once:
 
 def fingerprint(answer: Attributes) -> int:
     """The same for the same words, whatever the character set."""
-    return hash(repr(sorted((tag, value) for tag, value in answer.items() if tag != SPECIFIC_CHARACTER_SET)))
+    return fingerprint_of({tag: value for tag, value in answer.items() if tag != SPECIFIC_CHARACTER_SET})

@@ -1,4 +1,4 @@
-"""Are two answers about the same patient? Pure.
+"""Are two answers about the same patient, or in the same words? Pure.
 
 An answer need not say much of a patient: only what both say can speak against their being one.
 """
@@ -10,6 +10,16 @@ from gateway.query.attributes import ISSUER_OF_PATIENT_ID, PATIENT_BIRTH_DATE, P
 from gateway.query.identifier import first_text
 from gateway.query.normal import folded_groups, normal
 
+_OF_PATIENT = (PATIENT_ID, PATIENT_NAME, ISSUER_OF_PATIENT_ID, PATIENT_BIRTH_DATE)
+
+
+def fingerprint_of(answer: Attributes) -> int:
+    """The same for the same words, in this process."""
+    try:
+        return hash(frozenset(answer.items()))
+    except TypeError:  # with items of sequences
+        return hash(repr(sorted(answer.items(), key=lambda item: item[0])))
+
 
 def are_different(one: Attributes, other: Attributes) -> bool:
     """True when what both say cannot be of one patient.
@@ -18,6 +28,8 @@ def are_different(one: Attributes, other: Attributes) -> bool:
     one patient (names are spelled in many ways) unless the birth date is another one as well. Where one of them says no
     Patient ID, name and birth date decide each for itself.
     """
+    if all(one.get(tag) == other.get(tag) for tag in _OF_PATIENT):
+        return False
     ids = [first_text(each, PATIENT_ID).strip() for each in (one, other)]
     if all(ids):
         return (
