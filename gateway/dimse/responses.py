@@ -218,6 +218,11 @@ class Responses:
         self._is_over = not response.is_pending
         return response
 
+    @property
+    def is_ready(self) -> bool:
+        """True when the next response is there already."""
+        return bool(self._ready)
+
     async def final(self) -> Response:
         """The final response; pending ones are passed over. Raises DestinationDown."""
         async for response in self:

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.dimse.asking import query_contexts
 from gateway.dimse.client import ClientAssociation
-from gateway.dimse.responses import Response
+from gateway.dimse.responses import Response, Responses
 from gateway.dimse.status import PENDING, SUCCESS
 from gateway.federation.clock import A_DAY_S, Clock
 from gateway.federation.patients import are_different
@@ -65,11 +65,14 @@ class _Late(DestinationDown):
     """The time limit is over."""
 
 
-async def next_of(association: ClientAssociation, responses: AsyncIterator[Response], clock: Clock) -> Response | None:
+async def next_of(association: ClientAssociation, responses: Responses, clock: Clock) -> Response | None:
     """The next response, None after the last. Raises DestinationDown; then the association is aborted."""
     try:
-        async with clock.limited():
+        if responses.is_ready:
             response = await anext(responses)
+        else:
+            async with clock.limited():
+                response = await anext(responses)
         clock.heard()
         if response.is_pending and clock.is_over:
             raise TimeoutError  # one after the other was there already: nothing had to be waited for

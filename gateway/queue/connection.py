@@ -46,7 +46,7 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
             path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
             _make(path)
         flags = apsw.SQLITE_OPEN_READWRITE | (0 if must_exist else apsw.SQLITE_OPEN_CREATE)
-        vfs = page_checksums.vfs()
+        vfs = page_checksums.vfs() if str(path) != MEMORY else None
         connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=200)
         if vfs is not None and not path.stat().st_size:
             page_checksums.begin(connection)
