@@ -19,7 +19,7 @@ from gateway.config.identities import compile_identity_method
 from gateway.config.peers import check_combination, check_requestors, compile_peer
 from gateway.config.process import ANY_ADDRESS, compile_settings
 from gateway.config.query_retrieve import compile_query_retrieve
-from gateway.config.requirements import check_requirements
+from gateway.config.requirements import check_requirements, warn_of_clear_secrets
 from gateway.config.rules import (
     Names,
     compile_coercions,
@@ -66,6 +66,8 @@ def compile_source(source: Source, context: Context) -> Compiled:
     if process_settings and settings:
         check_requirements(written, settings.listeners, context)
     identity_methods = _identity_methods(root, context)
+    if process_settings and settings:
+        warn_of_clear_secrets(written, settings.listeners, root.at("gateway"), identity_methods, context)
     groups = _groups(root, peers, not_destinations, context)
     conditions = Conditions(dict(_named(root, "conditions", context)))
     secrets = _secrets(root, context)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import ipaddress
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import UNSET
 
@@ -11,7 +12,16 @@ from gateway.config.context import Context
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import IdentityCheckSpec, RequirementsSpec
 from gateway.config.tree import Place, SequenceNode
-from gateway.model import CertificateMatch, IdentityCheck, Listener, Peer, Requirements
+from gateway.model import (
+    CertificateMatch,
+    IdentityCheck,
+    IdentityMethod,
+    Listener,
+    PasswordFile,
+    Peer,
+    Requirements,
+    TokenKeys,
+)
 
 
 def compile_requirements(spec: RequirementsSpec, place: Place, context: Context) -> Requirements:
@@ -70,6 +80,40 @@ def check_requirements(peers: Iterable[tuple[Peer, Place]], listeners: Collectio
 
 def _asks_for_certificate(listener: Listener) -> bool:
     return listener.tls is not None and listener.tls.client_certificates != "none"
+
+
+def warn_of_clear_secrets(
+    peers: Iterable[tuple[Peer, Place]],
+    listeners: Collection[Listener],
+    gateway: Place,
+    methods: Mapping[str, IdentityMethod],
+    context: Context,
+) -> None:
+    """Passcodes and tokens that cross the network as they are: any listener there can take them."""
+    clear = [listener for listener in listeners if listener.tls is None and not _is_loopback(listener.address)]
+    for index, listener in enumerate(listeners):
+        if listener in clear and _has_secrets(listener.user_identity, methods):
+            at = gateway.at("listeners", index, "user_identity")
+            context.findings.warning(at.mark, "clear-secrets", "passcodes and tokens come here without TLS")
+    for peer, place in peers:
+        requires = peer.requires
+        may_come = [one for one in clear if not requires.listeners or one.name in requires.listeners]
+        if may_come and not requires.is_tls and _has_secrets(requires.user_identity, methods):
+            names = listed(one.name for one in may_come)
+            message = f"passcodes and tokens may come without TLS, over {names}; add `tls: true`"
+            context.findings.warning(place.at("requires", "user_identity").mark, "clear-secrets", message)
+
+
+def _has_secrets(check: IdentityCheck | None, methods: Mapping[str, IdentityMethod]) -> bool:
+    found = [methods.get(name) for name in check.methods] if check is not None else []
+    return any(isinstance(method, PasswordFile | TokenKeys) for method in found)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def exclude_each_other(one: Requirements, other: Requirements) -> bool:

@@ -339,3 +339,54 @@ def test_actions_and_conditions_reach_the_table(compile_text: Compile) -> None:
 
 def test_the_table_carries_the_version_of_its_sources(compile_text: Compile) -> None:
     assert compile_text(GATEWAY).version == compile_text(GATEWAY).version != compile_text(GATEWAY + "\n").version
+
+
+def test_titles_of_disabled_peers_are_reserved(compile_text: Compile) -> None:
+    table = compile_text("""\
+        peers:
+          ct1: {ae_title: CT1, may: [store], enabled: false}
+          ct2: {ae_title: CT2, may: [store]}
+          ct3: {ae_title: CT3, requires: {listener: port-11112}, enabled: false}
+          pacs: {ae_title: PACS, address: "pacs:104", enabled: false}
+        """)
+    assert table.reserved_ae_titles == {"CT1", "CT3"}
+
+
+CLEAR: dict[str, tuple[str, str, list[str]]] = {
+    "a listener": ("{port: 1, user_identity: {verified_by: staff}}", "{}", ["4"]),
+    "a listener on loopback": ("{port: 1, address: 127.0.0.1, user_identity: {verified_by: staff}}", "{}", []),
+    "a listener with TLS": (
+        "{port: 1, tls: {certificate: gw.pem, key: gw.key}, user_identity: {verified_by: staff}}",
+        "{}",
+        [],
+    ),
+    "a command, which may have no secrets": ("{port: 1, user_identity: {verified_by: others}}", "{}", []),
+    "a peer": ("{port: 1}", "{user_identity: {verified_by: [others, staff]}}", ["9"]),
+    "a peer over TLS": (
+        "{port: 1, tls: {certificate: gw.pem, key: gw.key}}, {port: 2}",
+        "{tls: true, user_identity: {verified_by: staff}}",
+        [],
+    ),
+    "a peer over another listener": (
+        "{port: 1, name: a, tls: {certificate: gw.pem, key: gw.key}}, {port: 2}",
+        "{listener: a, user_identity: {verified_by: staff}}",
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("listeners", "requires", "lines"), CLEAR.values(), ids=CLEAR.keys())
+def test_secrets_without_tls_are_told(tmp_path: Path, listeners: str, requires: str, lines: list[str]) -> None:
+    certificate, key = self_signed()
+    for name, text in {"gw.pem": certificate, "gw.key": key, "passwords.txt": "# nobody yet\n"}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        f"gateway:\n  ae_title: GATEWAY\n  admit: any\n  listeners: [{listeners}]\nunmatched: hold\nuser_identities:\n"
+        "  staff: {password_file: passwords.txt}\n"
+        "  others: {command: {run: [/bin/true], types: [kerberos]}}\n"
+        f"peers: {{ct1: {{ae_title: CT1, may: [store], requires: {requires}}}}}\n"
+    )
+    found = [str(problem).removeprefix(f"{path}:").split(":") for problem in load(path, {}).problems]
+    assert [(line, code.strip()) for line, _, _, code, *_ in found] == [(line, "clear-secrets") for line in lines]
