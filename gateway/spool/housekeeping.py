@@ -25,9 +25,6 @@ SWEEP_S = 10.0
 FORGET_AT_ONCE = 200
 """Instances forgotten in one group, so that those who wait for a commit do not wait for the broom."""
 
-CLOCK_STEP_S = 600.0
-"""The wall clock ran this much further than the monotonic one between two rounds: it was set, and ages are not true."""
-
 MAKE_ROOM_AT_ONCE = 1000
 """Instances that are kept for queries alone and are given up in one round when room is low, the oldest first."""
 
@@ -68,9 +65,6 @@ class Housekeeping:
         self._meter = meter
         self._changes: int | None = None
         self._position = NOWHERE
-        self._clocks = (now(), monotonic())
-        self._ages_true_at_s: dict[str, float] = {}
-        """What has a retention → monotonic time from when on ages by the wall clock are believed again."""
 
     async def run(self, poll_s: float, sweep_s: float) -> None:
         """For ever. What is short or held by others is tried again the next time; anything else is raised."""
@@ -99,20 +93,6 @@ class Housekeeping:
         await self._read(lambda reader: reader.checkpoint())
         return False
 
-    def _moment(self) -> datetime:
-        """Now, by the wall clock. One that was set ahead makes everything look old; nothing is deleted for that."""
-        (wall, monotonic_s), self._clocks = self._clocks, (self._now(), self._monotonic())
-        ahead_s = (self._clocks[0] - wall).total_seconds() - (self._clocks[1] - monotonic_s)
-        if ahead_s < CLOCK_STEP_S:
-            return self._clocks[0]
-        kept_s = {"instances": max(self._retention_s, self._keep_s()), "quarantine": self._store.quarantine_retention_s}
-        self._ages_true_at_s = {what: self._clocks[1] + seconds for what, seconds in kept_s.items()}
-        log.error("spool.clock_was_set_ahead", seconds=round(ahead_s), consequence="retention begins anew")
-        return self._clocks[0]
-
-    def _is_age_true(self, what: str) -> bool:
-        return self._monotonic() >= self._ages_true_at_s.get(what, float("-inf"))
-
     async def look_for_changes(self) -> None:
         """Tell when another process wrote; its own commits the committer's connection does not count."""
         before, self._changes = self._changes, await self._call(lambda deliveries: deliveries.changes())
@@ -123,9 +103,7 @@ class Housekeeping:
     async def forget(self, *, is_low: bool) -> int:
         """Delete instances whose retention is over; how many. When room is low all that owe nothing go, and of those
         that are kept for queries a part, so that no more of them goes than is needed."""
-        now = self._moment()
-        if not (is_low or self._is_age_true("instances")):
-            return 0
+        now = self._now()
         before = now - timedelta(seconds=0.0 if is_low else self._retention_s)
         kept_s = self._keep_s()
         indexed_before = before if kept_s <= self._retention_s else now - timedelta(seconds=kept_s)
@@ -148,9 +126,7 @@ class Housekeeping:
         """Delete files that nothing names; how many. When room is low the active segment ends, so that it can go."""
         if is_low:
             await self._call(lambda deliveries: self._store.retire())
-        now = self._moment()
-        if self._is_age_true("quarantine"):
-            await self._read(lambda _: self._store.empty_quarantine(now))
+        await self._read(lambda _: self._store.empty_quarantine())
         candidates = await self._read(lambda _: self._store.candidates())
         if not candidates:
             return 0

@@ -400,16 +400,11 @@ class SpoolStore:
         finally:
             os.close(descriptor)
 
-    @property
-    def quarantine_retention_s(self) -> float:
-        """How long a file stays in the quarantine."""
-        return self._spool.quarantine_retention_s
-
-    def empty_quarantine(self, now: datetime) -> int:
+    def empty_quarantine(self) -> int:
         """Delete what lies in the quarantine for longer than its retention; how many. Raises OSError."""
         if self.presence.look():
             return 0
-        return quarantine.delete_expired(self._folder.handle, self.quarantine_retention_s, now=lambda: now)
+        return quarantine.delete_expired(self._folder.handle, self._spool.quarantine_retention_s, now=self._now)
 
 
 def _after(named: Iterable[str], root: Path, folder: str) -> int:

@@ -233,18 +233,17 @@ async def settle(journal: GroupCommitJournal) -> None:
     await journal.settle([settlement(each, DeliveryState.DELIVERED) for each in claimed])
 
 
-async def test_a_clock_that_is_set_ahead_ends_no_retention(site: Site) -> None:
-    async with site.journal(retention_s=3600.0) as journal:
-        kept = await commit(journal, b"x" * 200_000, 1)
-        path = site.folder / "spool" / kept.payload.name
-        await settle(journal)
-        with capture_logs() as logs:
-            site.clock.advance(400 * 86400)
-            await until(lambda: any(row["event"] == "spool.clock_was_set_ahead" for row in logs))
+async def test_what_lies_in_the_quarantine_for_long_goes(site: Site) -> None:
+    async with site.journal() as journal:
+        await commit(journal, b"ours", 1)
+        (site.folder / "spool" / "segments" / "00000099.seg").write_bytes(b"of a backup")
+        await until(lambda: "00000099.seg" not in payload_files(site.folder))
+        (kept,) = (site.folder / "spool" / "quarantine").iterdir()
+        site.clock.advance(30 * 86400)
         await journal.sweep()
-        assert path.exists()
-        site.seconds += 3601  # the retention has passed since, by the clock that nobody sets
-        await until(lambda: not path.exists())
+        assert kept.exists()
+        site.clock.advance(2)
+        await until(lambda: not kept.exists())
 
 
 async def test_an_older_database_that_was_written_over_the_queue_deletes_nothing(site: Site) -> None:
