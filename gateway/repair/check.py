@@ -1,7 +1,7 @@
 """`gateway check`: reads the whole spool and the database, and writes to neither.
 
-Beside a running gateway what is being written now is left out: the end of the newest segment, and files that come and
-go.
+Beside a running gateway what is being written now is left out: what lies behind the position that the database had when
+the check began, and files that come and go.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class _Check:
         for name in names:
             self._seen.add(name)
             try:
-                found = survey.survey(self._root, name, seed)
+                found = survey.survey(self._root, name, seed, end_bytes=self._end_of(name))
             except FileNotFoundError:
                 continue  # swept meanwhile
             except OSError as error:
@@ -167,7 +167,7 @@ class _Check:
                 continue
             self._report.segments += 1
             self._report.records += found.records
-            self._check_segment(name, found, is_written_now=self._report.is_running and name == names[-1])
+            self._check_segment(name, found)
             groups_behind += sum(_is_behind(noted.position, self._position) for noted in found.notes)
         if groups_behind and not self._report.is_running:
             self._report.note(
@@ -175,6 +175,15 @@ class _Check:
                 str(self._database),
                 f"{groups_behind} groups of the spool stand behind its position; the next start tells it of them",
             )
+
+    def _end_of(self, name: str) -> int | None:
+        """Up to where a segment is read; None: all of it. Behind its position a gateway writes while we read."""
+        if not self._report.is_running:
+            return None
+        known, end_bytes = self._position
+        if name == known:
+            return end_bytes
+        return 0 if _is_behind((name, 0), self._position) else None
 
     def _check_position(self, names: Sequence[str]) -> None:
         name, end_bytes = self._position
@@ -194,13 +203,10 @@ class _Check:
                 "segments-older", name, "the database knows segments that are gone; new ones come behind them"
             )
 
-    def _check_segment(self, name: str, found: Survey, *, is_written_now: bool) -> None:
+    def _check_segment(self, name: str, found: Survey) -> None:
         rows = self._rows(name)
         lost = {row.instance_id: row for row in rows if self._is_lost(name, row, found)}
-        last_bytes = max((noted.position.end_bytes for noted in found.notes), default=0)
         for damage in found.damages:
-            if is_written_now and damage.start_bytes >= last_bytes:
-                continue
             hit = [row for row in rows if damage.covers(row.offset_bytes, row.length_bytes)]
             self._tell_damage(damage, [row for row in hit if row.instance_id in lost], hit)
             for row in hit:
@@ -298,6 +304,8 @@ class _Check:
         is_whole = any(isinstance(each, Found) and not each.trouble for each in found)
         for row in rows:
             self._tell_lost(name, row)
+        if not rows and self._report.is_running:
+            return  # it is arriving, or has just been forgotten
         if not rows:
             state = "whole" if is_whole else "not finished"
             self._report.note(

@@ -111,8 +111,8 @@ def cancellations(root: Path, places: Sequence[tuple[str, int]], seed: int) -> d
     return refused
 
 
-def survey(root: Path, name: str, seed: int, start_bytes: int = 0) -> Survey:
-    """Read all of a segment from `start_bytes` on.
+def survey(root: Path, name: str, seed: int, start_bytes: int = 0, end_bytes: int | None = None) -> Survey:
+    """Read all of a segment from `start_bytes` on, or up to `end_bytes`, where a group ends.
 
     Raises OSError when it cannot be opened, ConfigurationError when a newer gateway wrote it.
     """
@@ -120,7 +120,7 @@ def survey(root: Path, name: str, seed: int, start_bytes: int = 0) -> Survey:
     payloads: list[Record] = []
     damages: list[Damage] = []
     last_told_bytes = start_bytes
-    for each in walk(root / name, seed, start_bytes):
+    for each in walk(root / name, seed, start_bytes, end_bytes):
         found.end_bytes = each.end_bytes
         found.records += isinstance(each, Found)
         damage = _damage(name, each)

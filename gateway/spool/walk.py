@@ -54,14 +54,17 @@ class Gap:
     """It looks as if the power had failed before all of it was written."""
 
 
-def walk(path: Path, seed: int, start_bytes: int = 0, *, is_checked: bool = True) -> Iterator[Found | Gap]:
-    """Everything in a file from `start_bytes`, where a record begins. Zeros behind the last of it are left out.
+def walk(
+    path: Path, seed: int, start_bytes: int = 0, end_bytes: int | None = None, *, is_checked: bool = True
+) -> Iterator[Found | Gap]:
+    """Everything in a file from `start_bytes`, where a record begins. Zeros behind the last of it are left out, and so
+    is what lies behind `end_bytes`, when it is given.
 
     Unless `is_checked` contents are read only where the next record has to be looked for. Raises OSError when the file
     cannot be opened; bytes of it that cannot be read are damaged ones.
     """
     with path.open("rb", buffering=0) as file:
-        yield from _Walk(file.fileno(), seed, is_checked=is_checked).run(start_bytes)
+        yield from _Walk(file.fileno(), seed, end_bytes, is_checked=is_checked).run(start_bytes)
 
 
 def content(path: Path, found: Record) -> bytes:
@@ -71,9 +74,11 @@ def content(path: Path, found: Record) -> bytes:
 
 
 class _Walk:
-    def __init__(self, descriptor: int, seed: int, *, is_checked: bool) -> None:
+    def __init__(self, descriptor: int, seed: int, end_bytes: int | None, *, is_checked: bool) -> None:
         self._descriptor = descriptor
         self._size_bytes = os.fstat(descriptor).st_size
+        if end_bytes is not None:
+            self._size_bytes = min(self._size_bytes, end_bytes)
         self._seed = seed
         self._is_checked = is_checked
         self._seeds: tuple[int, ...] = ()
