@@ -188,6 +188,7 @@ class Committer(threading.Thread):
             self._store.room.look_again()
             for request in rest:
                 request.error = error
+            _settle_doubt(deliveries, error)
         except Exception as error:
             self._record_one_by_one(rest, deliveries, now, error)
         except BaseException:  # the thread ends, and all of them are answered that they were not kept
@@ -258,6 +259,7 @@ class Committer(threading.Thread):
                 self._record([request], deliveries, now, is_durable=True)
             except GatewayError as alone:
                 request.error = alone
+                _settle_doubt(deliveries, alone)
             except Exception as alone:
                 self._record_one_by_one([request], deliveries, now, alone)
 
@@ -279,6 +281,16 @@ def _accept(
             instance, payload=accepted.payload or instance.payload, instance_id=accepted.instance_id
         )
     return True
+
+
+def _settle_doubt(deliveries: Queue, error: GatewayError) -> None:
+    """After a sync that failed the transaction stands in the write-ahead log: a start after a crash would find it.
+
+    Before the refusal is answered the next transaction begins that log anew, if the disk takes it.
+    """
+    if isinstance(error, SpoolFull):
+        with contextlib.suppress(Exception), deliveries.transaction():
+            deliveries.settle_on_disk()
 
 
 def _settle(requests: Sequence[Request], deliveries: Queue) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model import DeliveryState
+from gateway.model import DeliveryState, Spool
 from gateway.ports import DeliveryFilter, SpoolFull
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool import record
+from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.walk import Found, walk
 from tests.contract.samples import TO_PACS, instance
 from tests.unit.spool.faulty import FaultyDisk, error
@@ -232,4 +235,59 @@ async def test_a_group_that_could_not_be_noted_is_not_cancelled(site: Site, no_r
     assert await owed(site) == []
     queue = SQLiteQueue(site.folder / "queue.db", must_exist=True)
     assert queue.list(DeliveryFilter(state=DeliveryState.HELD), 10) == []
+    queue.close()
+
+
+class FailingSync(apsw.VFS):
+    """The write-ahead log of the queue cannot be synced while `is_failing`; what was written is there all the same."""
+
+    is_failing = False
+
+    def __init__(self) -> None:
+        super().__init__("failing sync", "unix")
+
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
+        return _FailingSyncFile("unix", name, flags)
+
+
+class _FailingSyncFile(apsw.VFSFile):
+    def xSync(self, flags: int) -> None:
+        if FailingSync.is_failing:
+            FailingSync.is_failing = False
+            raise apsw.IOError("the disk does not take it")
+        super().xSync(flags)
+
+
+@pytest.fixture
+def failing_sync() -> Iterator[type[FailingSync]]:
+    files, before = FailingSync(), apsw.vfs_names()[0]
+    apsw.set_default_vfs("failing sync")
+    yield FailingSync
+    apsw.set_default_vfs(before)
+    files.unregister()
+
+
+async def test_a_transaction_whose_sync_failed_is_gone_before_the_answer(
+    site: Site, failing_sync: type[FailingSync], tmp_path: Path
+) -> None:
+    """Its commit stands in the log: a start after a kill would find it."""
+    journal = GroupCommitJournal(
+        Spool(str(site.folder / "spool"), 0), lambda: SQLiteQueue(site.folder / "queue.db"), poll_s=3600.0
+    )
+    await journal.start()
+    try:
+        await commit(journal, number=1)
+        odd = dataclasses.replace(TO_PACS, rule="a \udc80 rule")  # cannot be noted: the transaction is synced
+        failing_sync.is_failing = True
+        receiver = journal.receiver()
+        receiver.write(memoryview(b"refused"))
+        with pytest.raises(SpoolFull):
+            await journal.commit(instance(2), receiver.finish(), None, [odd])
+        assert not failing_sync.is_failing
+        for suffix in ("", "-wal"):
+            shutil.copy(site.folder / f"queue.db{suffix}", tmp_path / f"killed.db{suffix}")
+    finally:
+        await journal.close()
+    queue = SQLiteQueue(tmp_path / "killed.db", must_exist=True)
+    assert uids([each.instance for each in queue.list(DeliveryFilter(), 10)]) == ["1"]
     queue.close()
