@@ -143,7 +143,10 @@ def decode(raw: bytes, codecs: Encodings, *, is_name: bool = False, is_multiple:
     if not has_escapes and raw.isascii():
         return raw.decode("ascii")
     if not has_escapes and codecs.plain:
-        return decode_with(codecs.plain, raw)
+        try:
+            return raw.decode(codecs.plain)
+        except UnicodeError:
+            return decode_with(codecs.plain, raw)
     delimiters = _NAME_DELIMITERS if is_name else "\\" if is_multiple else ""
     return Reader(raw, codecs.reading, codecs.alone, codecs.guesses, delimiters).text()
 
@@ -158,11 +161,27 @@ def encode(text: str, codecs: Encodings, *, is_name: bool = False) -> bytes:
         raise UnicodeError("an escape character is no text")
     if text.isascii():
         return text.encode("ascii")
-    if codecs.alone:
-        encoded = text.encode(codecs.alone)
-    else:
+    encoded = _without_escapes(text, codecs)
+    if not encoded:
         pieces: Sequence[str] = (_NAME_IN_PIECES if is_name else _IN_PIECES).split(text)
         encoded = b"".join(code_extensions.write(piece, codecs.writing, codecs.others) for piece in pieces)
     if decode(encoded, codecs, is_name=is_name) != text:
         raise UnicodeError("the character set cannot write it")
     return encoded
+
+
+def _without_escapes(text: str, codecs: Encodings) -> bytes:
+    """In the set without code extensions, or in the Latin set that is active at first; empty when that cannot be.
+
+    Raises:
+        UnicodeError: the set without code extensions has no way to write it.
+    """
+    if codecs.alone:
+        return text.encode(codecs.alone)
+    g1 = codecs.writing.g1
+    if g1 is None or not g1.codec.startswith("iso8859"):
+        return b""
+    try:
+        return text.encode(g1.codec)
+    except UnicodeError:
+        return b""

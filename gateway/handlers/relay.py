@@ -16,7 +16,7 @@ from gateway.federation.once import Once, fingerprint
 from gateway.federation.relay import Answer, Relayed, relay
 from gateway.federation.services import BY_SOP_CLASS, SERVICES
 from gateway.federation.sources import asked_for
-from gateway.handlers.finding import Yielded, failed, final, measured, stopped_by_cancel, tell, too_many
+from gateway.handlers.finding import Yielded, failed, final, measured, stopped_by_cancel, tell, tell_replaced, too_many
 from gateway.model import Peer
 from gateway.query.identifier import read_identifier
 from gateway.routing.table import RoutingTable
@@ -47,30 +47,35 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     asks = {rank: _Ask(desk, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
     once = Once(service)
     alone: dict[int, tuple[str, Answer]] = {}
-    given = 0
-    async with aclosing(federated.everything(asks)) as answers, stopped_by_cancel(event, federated):
-        async for rank, answer in answers:
-            if service.is_at_most_one:
-                alone.setdefault(fingerprint(answer.attributes), (peers[rank].name, answer))
-                continue
-            if not once.is_new(rank, answer.attributes):
-                continue
-            if settings.limit and given == settings.limit:
-                yield too_many(event, desk, settings), None
-                return
-            given += 1
-            yield answer.status, answer.identifier
-    if event.is_cancelled:
-        return
-    end = failed(event, desk, federated.failures, settings.partial) if federated.failures else status.SUCCESS
-    if service.is_at_most_one and end == status.SUCCESS:
-        if len(alone) > 1:
-            end = _more_than_one(event, [place for place, _ in alone.values()])
-        else:
-            for _, answer in alone.values():
+    given = replaced = 0
+    try:
+        async with aclosing(federated.everything(asks)) as answers, stopped_by_cancel(event, federated):
+            async for rank, answer in answers:
+                if service.is_at_most_one:
+                    alone.setdefault(fingerprint(answer.attributes), (peers[rank].name, answer))
+                    continue
+                if not once.is_new(rank, answer.attributes):
+                    continue
+                if settings.limit and given == settings.limit:
+                    yield too_many(event, desk, settings), None
+                    return
+                given += 1
+                replaced += answer.replaced
                 yield answer.status, answer.identifier
-    if end != status.SUCCESS:
-        yield end, None
+        if event.is_cancelled:
+            return
+        end = failed(event, desk, federated.failures, settings.partial) if federated.failures else status.SUCCESS
+        if service.is_at_most_one and end == status.SUCCESS:
+            if len(alone) > 1:
+                end = _more_than_one(event, [place for place, _ in alone.values()])
+            else:
+                for _, answer in alone.values():
+                    replaced += answer.replaced
+                    yield answer.status, answer.identifier
+        if end != status.SUCCESS:
+            yield end, None
+    finally:
+        tell_replaced(event, desk, replaced)
 
 
 def _more_than_one(event: Event, places: Sequence[str]) -> Dataset:

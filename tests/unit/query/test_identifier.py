@@ -113,7 +113,7 @@ def test_what_is_no_identifier_is_refused(name: str) -> None:
 
 
 def test_what_is_too_large_is_refused() -> None:
-    with pytest.raises(Unreadable, match="at most"):
+    with pytest.raises(Unreadable, match="more than"):
         read_identifier(bytes(identifier.MAX_BYTES + 2), EXPLICIT)
 
 
