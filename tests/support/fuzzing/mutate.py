@@ -285,7 +285,11 @@ def command_elements(found: PDUs, chance: random.Random, others: Mapping[str, PD
         case 1:
             elements.insert(at, elements[at])
         case 2:
-            elements[at] = (group, chance.choice((number + 1, 0x0110, 0x0120, 0x0600, 0x0800, 0x1000, 0xFFFF)), value)
+            elements[at] = (
+                group,
+                chance.choice(((number + 1) & 0xFFFF, 0x0110, 0x0120, 0x0600, 0x0800, 0x1000, 0xFFFF)),
+                value,
+            )
         case 3:
             new = chance.choice((b"", b"\0", value[:-1], value + b"\0", chance.randbytes(len(value)), b"\xff" * 70))
             elements[at] = (group, number, new)
