@@ -74,7 +74,7 @@ def scu(arguments: argparse.Namespace) -> None:
 
 def _send(arguments: argparse.Namespace, kinds: list[tuple[str, str]], parts: list[Part10]) -> None:
     ae = AE(ae_title=arguments.ae_title)
-    ae.acse_timeout = ae.dimse_timeout = 10
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 300
     contexts = [build_context(UID(abstract), UID(transfer)) for abstract, transfer in kinds]
     handlers: list[Any] = [(evt.EVT_CONN_OPEN, no_delay)]
     title = arguments.called_ae_title

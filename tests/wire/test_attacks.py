@@ -41,7 +41,7 @@ SIZES = {
 }
 """Attack → how large it is, compared with what did harm."""
 ECHOES, STORES = 12, 6
-MEMORY_BYTES = 150_000_000
+MEMORY_BYTES = 300_000_000
 
 
 @pytest.fixture
