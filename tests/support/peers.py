@@ -276,7 +276,7 @@ async def storescu(
     called: str = "GATEWAY",
     calling: str = "STORESCU",
     options: Sequence[str] = (),
-    timeout_s: float = 120.0,
+    timeout_s: float = 600.0,
 ) -> Finished:
     """dcmtk's storescu; says what it does (`-v`)."""
     command: list[str | Path] = [
@@ -301,7 +301,7 @@ async def dcmsend(
     called: str = "GATEWAY",
     calling: str = "DCMSEND",
     options: Sequence[str] = (),
-    timeout_s: float = 120.0,
+    timeout_s: float = 600.0,
 ) -> Finished:
     """dcmtk's dcmsend; says what it does (`-v`)."""
     command: list[str | Path] = [
@@ -339,7 +339,7 @@ async def stock_scu(
     called: str = "GATEWAY",
     calling: str = "STOCK",
     options: Sequence[str] = ("--raw",),
-    timeout_s: float = 120.0,
+    timeout_s: float = 600.0,
 ) -> Finished:
     """Stock pynetdicom's `send_c_store` in a process of its own; one line a file, see `tests.support.stock`."""
     place = ["--port", str(port), "--called-ae-title", called, "--ae-title", calling]
