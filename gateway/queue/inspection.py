@@ -17,7 +17,7 @@ from gateway.ports import ConfigurationError
 from gateway.queue import page_checksums
 from gateway.queue.connection import REPAIR, QueueBroken, is_damage, our_errors, single, version_of
 from gateway.queue.statements import SQL
-from gateway.queue.write_ahead_log import LogState, log_of, read_log
+from gateway.queue.write_ahead_log import LogState, frames_gone, log_of, read_log, read_shared
 
 log = structlog.get_logger()
 
@@ -25,6 +25,9 @@ PROBLEMS_SHOWN = 100
 
 CHECKED_AT_START_BYTES = 256 * 1024**2
 """A larger database is not read whole at a start: that would take seconds. `gateway check` does."""
+
+
+NEWER_PAGES = "its write-ahead log is damaged in the middle, and newer pages than it holds stand in the database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +155,33 @@ def state_of_log(path: Path) -> LogState:
 def check_before_start(path: Path) -> None:
     """Refuse a database that is damaged: rows would go missing one by one later. Nothing when there is none yet.
 
-    Reads all of it when it is small, or when its log was damaged in the middle. Raises QueueBroken, ConfigurationError.
+    Reads all of it when it is small, or when its log was damaged in the middle. A log that lost its end is named at
+    level error. Raises QueueBroken, ConfigurationError.
     """
     if not path.is_file() or not path.stat().st_size:
         return
+    shared = read_shared(path)  # before the first connection, which empties it
     state = state_of_log(path)
+    gone, is_mixed = frames_gone(shared, path, state)
+    if is_mixed:
+        raise QueueBroken(f"queue {path}: the database is damaged ({NEWER_PAGES}); {REPAIR}")
     if not state.is_damaged and path.stat().st_size > CHECKED_AT_START_BYTES:
         log.warning("queue.not_checked", path=str(path), size_bytes=path.stat().st_size)
-        return
+    else:
+        _refuse_damage(path, state)
+    if state.is_damaged or gone:
+        log.error(
+            "queue.log_cut_short",
+            file=str(log_of(path)),
+            read_bytes=state.read_bytes,
+            size_bytes=state.size_bytes,
+            transactions="those behind it are lost: objects are told again from the spool, what was delivered since is "
+            "delivered again, and what operators held, released or discarded since is as it was before",
+            action="a power cut does that; else look at the disk, and run `gateway check` and `gateway queue list`",
+        )
+
+
+def _refuse_damage(path: Path, state: LogState) -> None:
     with inspected(path) as found:
         problems = [*found.problems(), *_log_problems(path, found, state)] if found.has_tables() else []
     if problems:
@@ -176,5 +198,5 @@ def _log_problems(path: Path, found: Inspection, state: LogState) -> Sequence[st
     except (apsw.Error, TypeError):
         return ()
     if (name, end_bytes) > found.known_up_to():
-        return ["its write-ahead log is damaged in the middle, and newer pages than it holds stand in the database"]
+        return [NEWER_PAGES]
     return ()

@@ -33,6 +33,20 @@ class LogState:
         return self.whole_behind > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the file beside the log says that processes share: it outlives a process that was killed."""
+
+    salt: bytes
+    """Of the generation of the log that it speaks of."""
+    frames: int
+    """Committed in the log."""
+    backfilled: int
+    """So many of them stand in the database already."""
+    generation: tuple[int, bytes]
+    """Length of a page and salt as the log itself had them at that moment; (0, b"") without a header."""
+
+
 def log_of(database: Path) -> Path:
     """Where the write-ahead log of a database is."""
     return database.with_name(f"{database.name}-wal")
@@ -63,15 +77,46 @@ def read_log(database: Path, *, is_open: bool = False) -> LogState:
     return _read_frames(data, page_bytes, order, salt, (first, second), known)
 
 
-def _frames_taken(database: Path, log: bytes) -> int:
-    """How many frames SQLite has taken, as the file beside the log says that processes share; 0 when it does not."""
+def read_shared(database: Path) -> Shared | None:
+    """None when it is not there, or says nothing whole. The first connection after all were closed empties it."""
     try:
-        shared = database.with_name(f"{database.name}-shm").read_bytes()[:48]
+        data = database.with_name(f"{database.name}-shm").read_bytes()[:100]
     except OSError:
-        return 0
-    if len(shared) < 48 or shared[32:40] != log[16:24]:  # of another generation
-        return 0
-    return int(struct.unpack_from("=I", shared, 16)[0])
+        return None
+    if len(data) < 100 or data[:48] != data[48:96] or not data[12]:
+        return None
+    (frames,), (backfilled,) = struct.unpack_from("=I", data, 16), struct.unpack_from("=I", data, 96)
+    return Shared(data[32:40], int(frames), int(backfilled), _generation(log_of(database)))
+
+
+def frames_gone(shared: Shared | None, database: Path, state: LogState) -> tuple[int, bool]:
+    """Of the last process's log: how many committed frames SQLite reads no more, and stand nowhere else; and whether
+    the database has newer pages than what SQLite still reads of the log. `state` was read later; nothing is said of a
+    log that another process has begun anew, or put away, meanwhile.
+    """
+    if shared is None or _generation(log_of(database)) != shared.generation:
+        return 0, False
+    page_bytes, salt = shared.generation
+    if salt and salt != shared.salt:
+        return 0, False
+    frames = max(state.read_bytes - HEADER.size, 0) // (FRAME.size + page_bytes) if page_bytes else 0
+    return max(shared.frames - max(frames, shared.backfilled), 0), 0 < frames < shared.backfilled
+
+
+def _generation(log: Path) -> tuple[int, bytes]:
+    """Length of a page, and salt; 0 and b"" without a header."""
+    try:
+        with log.open("rb") as file:
+            data = file.read(HEADER.size)
+    except OSError:
+        return 0, b""
+    return (HEADER.unpack(data)[2], data[16:24]) if len(data) == HEADER.size else (0, b"")
+
+
+def _frames_taken(database: Path, log: bytes) -> int:
+    """How many frames SQLite has taken, as processes share it; 0 when they do not, or of another generation."""
+    shared = read_shared(database)
+    return shared.frames if shared is not None and shared.salt == log[16:24] else 0
 
 
 def _read_frames(

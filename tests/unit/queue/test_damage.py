@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import apsw
 import pytest
+import structlog
 
 from gateway.ports import ConfigurationError, DeliveryFilter
 from gateway.queue import page_checksums
@@ -177,3 +179,71 @@ def test_a_log_that_ends_before_what_stands_in_the_database_is_refused(tmp_path:
     assert read_log(mixed).is_damaged
     with pytest.raises(QueueBroken, match="gateway rebuild"):
         check_before_start(mixed)
+
+
+def killed(path: Path, folder: Path) -> Path:
+    """The files as a process leaves them that is killed."""
+    folder.mkdir()
+    for suffix in ("", "-wal", "-shm"):
+        shutil.copy(f"{path}{suffix}", folder / f"queue.db{suffix}")
+    return folder / "queue.db"
+
+
+def cut_in_the_middle(log: Path) -> None:
+    os.truncate(log, 32 + 60 * FRAME_BYTES)
+
+
+def empty(log: Path) -> None:
+    os.truncate(log, 0)
+
+
+def flip_in_the_middle(log: Path) -> None:
+    flip(log, 32 + 60 * FRAME_BYTES + 1000)
+
+
+@pytest.mark.parametrize("damage", [cut_in_the_middle, empty, Path.unlink, flip_in_the_middle])
+def test_a_start_on_an_older_state_is_logged_as_an_error(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """What was settled, held or discarded since is undone by it."""
+    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+        fill(queue, range(40))
+        path = killed(queue.path, tmp_path / "killed")
+    damage(log_of(path))
+    with structlog.testing.capture_logs() as lines:
+        check_before_start(path)
+    (found,) = [each for each in lines if each["event"] == "queue.log_cut_short"]
+    assert (found["log_level"], found["file"]) == ("error", str(log_of(path)))
+    assert "gateway check" in found["action"]
+    with structlog.testing.capture_logs() as lines:
+        SQLiteQueue(path).close()
+        check_before_start(path)
+    assert lines == [], "once"
+
+
+def test_a_log_that_stands_in_the_database_may_go(tmp_path: Path) -> None:
+    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+        fill(queue, range(40))
+        queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        path = killed(queue.path, tmp_path / "killed")
+    whole = killed(path, tmp_path / "whole")
+    log_of(path).unlink()
+    with structlog.testing.capture_logs() as lines:
+        check_before_start(path)
+        check_before_start(whole)
+    assert lines == []
+    assert instances(path) == instances(whole) == 40
+
+
+def test_a_cut_log_is_refused_when_its_end_stands_in_the_database(tmp_path: Path) -> None:
+    """The place in the segments is the same in both, and what is read is no state that ever was."""
+    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+        fill(queue, range(40))
+        queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        for _ in range(5):
+            with queue.transaction():
+                assert queue.claim("pacs", 2, 60.0, NOON)
+        queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        path = killed(queue.path, tmp_path / "killed")
+    os.truncate(log_of(path), 32 + 1 * FRAME_BYTES)
+    os.truncate(log_of(path), log_of(path).stat().st_size + FRAME_BYTES)
+    with pytest.raises(QueueBroken, match="gateway rebuild"):
+        check_before_start(path)
