@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.regular_file import open_regular_file
+
 HEADER = struct.Struct(">8I")
 FRAME = struct.Struct(">6I")
 MAGIC_LITTLE, MAGIC_BIG = 0x377F0682, 0x377F0683
@@ -57,10 +59,9 @@ def read_log(database: Path, *, is_open: bool = False) -> LogState:
 
     `is_open`: SQLite has read it meanwhile, and what it took need not be checked again.
     """
-    try:
-        data = log_of(database).read_bytes()
-    except FileNotFoundError:
+    if not log_of(database).is_file():
         return LogState()
+    data = log_of(database).read_bytes()
     if len(data) < HEADER.size:
         return LogState(len(data))
     magic, _, page_bytes, _, *salt, first, second = HEADER.unpack_from(data)
@@ -80,7 +81,8 @@ def read_log(database: Path, *, is_open: bool = False) -> LogState:
 def read_shared(database: Path) -> Shared | None:
     """None when it is not there, or says nothing whole. The first connection after all were closed empties it."""
     try:
-        data = database.with_name(f"{database.name}-shm").read_bytes()[:100]
+        with open(open_regular_file(database.with_name(f"{database.name}-shm")), "rb") as file:
+            data = file.read(100)
     except OSError:
         return None
     if len(data) < 100 or data[:48] != data[48:96] or not data[12]:
@@ -106,7 +108,7 @@ def frames_gone(shared: Shared | None, database: Path, state: LogState) -> tuple
 def _generation(log: Path) -> tuple[int, bytes]:
     """Length of a page, and salt; 0 and b"" without a header."""
     try:
-        with log.open("rb") as file:
+        with open(open_regular_file(log), "rb") as file:
             data = file.read(HEADER.size)
     except OSError:
         return 0, b""

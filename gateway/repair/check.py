@@ -16,6 +16,7 @@ from gateway.model import PayloadRef, Settings
 from gateway.ports import ConfigurationError, GatewayError, PayloadLost, Temporary
 from gateway.queue.inspection import HeldRow, Inspection, inspected, problems_of, state_of_log
 from gateway.queue.write_ahead_log import LogState, log_of
+from gateway.regular_file import open_regular_file
 from gateway.repair.finding import LOOK_AT_THE_DISK, REBUILD, Report
 from gateway.spool import lock, quarantine, segment, survey
 from gateway.spool.folder import IDENTITY
@@ -34,7 +35,7 @@ def check(settings: Settings) -> Report:
 def is_in_use(folder: Path) -> bool:
     """True while a gateway holds the spool. Its lock is asked for and given back at once, shared with other readers."""
     try:
-        descriptor = os.open(folder / lock.NAME, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_regular_file(folder / lock.NAME)
     except OSError:
         return False
     try:

@@ -28,6 +28,7 @@ from gateway.queue.inspection import Inspection
 from gateway.queue.salvage import Salvaged, hold_what_was_held, routes_at, salvage
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.queue.write_ahead_log import log_of
+from gateway.regular_file import open_regular_file
 from gateway.spool import large, record
 from gateway.spool.disk import LocalDisk
 from gateway.spool.lock import QueueLock
@@ -134,7 +135,7 @@ class _Rebuilding:
         Of one whose bytes have changed since the row is kept: its delivery becomes a dead letter that says so.
         """
         try:
-            with (self._store.root / payload.name).open("rb") as file:
+            with open(open_regular_file(self._store.root / payload.name), "rb") as file:
                 header = os.pread(file.fileno(), record.HEADER_BYTES, payload.offset_bytes - record.HEADER_BYTES)
         except (OSError, ValueError, OverflowError):
             return False

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.file_modes import FILE, FOLDER
 from gateway.ports import ConfigurationError
+from gateway.regular_file import open_regular_file
 from gateway.spool.disk import Disk
 
 IDENTITY = "spool.id"
@@ -83,9 +84,9 @@ class SpoolFolder:
     # --- files --------------------------------------------------------------------------------------------------
 
     def open(self, name: str) -> int:
-        """A descriptor for reading."""
+        """A descriptor for reading. Raises OSError, also when a pipe or a device stands there."""
         folder, base = self._place(name)
-        return os.open(base, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+        return open_regular_file(base, folder)
 
     def create(self, name: str, disk: Disk) -> int:
         """A descriptor of a new file for reading and writing."""
@@ -117,12 +118,9 @@ class SpoolFolder:
         except FileNotFoundError:
             return False
 
-    def leads_to(self, name: str, identity: Identity) -> bool:
-        """True when the path that a start would take leads to the file of this identity. One system call."""
-        try:
-            return identity_of(os.stat(self.root / name)) == identity
-        except OSError:
-            return False
+    def path_of(self, name: str) -> bytes:
+        """The path that a start would take, for `leads_to`."""
+        return os.fsencode(self.root / name)
 
     def files(self, folder: str) -> Iterator[tuple[str, int]]:
         """Base name and inode of each regular file. Raises OSError."""

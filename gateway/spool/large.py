@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 
+from gateway.file_place import leads_to
 from gateway.model import PayloadRef
 from gateway.ports import SpoolFull
 from gateway.spool import record
@@ -106,7 +107,7 @@ class LargeFile:
                 write_all(self._disk, self._descriptor, [header], 0)
                 self._disk.fdatasync(self._descriptor)
                 self._spool.sync(FOLDER, self._disk)
-                if not self._spool.leads_to(self.name, identity_of(os.fstat(self._descriptor))):
+                if not leads_to(self._spool.path_of(self.name), *identity_of(os.fstat(self._descriptor))):
                     self.error = SpoolFull(f"spool file {self.name}: it was deleted or replaced while it was written")
             except OSError as error:
                 self.error = SpoolFull(f"spool file {self.name}: {error}")

@@ -64,8 +64,10 @@ class Presence:
         """Ask the quick checks; all of them while there is a problem."""
         if self.problem or self._final:
             return self.look()
-        found = _first(self._quick)
-        return self._learn(found) if found else ""
+        for check in self._quick:
+            if found := check():
+                return self._learn(found)
+        return ""
 
     def check(self) -> None:
         """Raises NotInPlace when the last look found something."""

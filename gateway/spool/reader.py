@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.model import PayloadRef
 from gateway.ports import EncodedDataSet, GatewayError
+from gateway.regular_file import open_regular_file
 from gateway.spool import record
 from gateway.spool.body import FileDataSet, InMemoryDataSet
 from gateway.spool.segment import SegmentReader, check
@@ -28,7 +29,7 @@ class PayloadReader:
     ) -> None:
         self._report = report
         self._large_object_bytes = large_object_bytes
-        self._open_file = open_file or (lambda name: os.open(root / name, os.O_RDONLY | os.O_CLOEXEC))
+        self._open_file = open_file or (lambda name: open_regular_file(root / name))
         self._segments = SegmentReader(root, self._open_file)
 
     def open(self, ref: PayloadRef) -> EncodedDataSet:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.file_place import leads_to
 from gateway.model import PayloadRef
 from gateway.ports import PayloadLost
+from gateway.regular_file import open_regular_file
 from gateway.spool import record
 from gateway.spool.disk import Buffer, Disk, write_all
 from gateway.spool.folder import SpoolFolder, identity_of
@@ -77,11 +79,12 @@ class Segment:
             raise
 
         self.identity = identity_of(os.fstat(self._descriptor))
+        self._path = spool.path_of(name)
 
     @property
     def is_there(self) -> bool:
         """True while the whole path, from the root of the file system on, leads to the file that is written."""
-        return self._spool.leads_to(self.name, self.identity)
+        return leads_to(self._path, *self.identity)
 
     def append(
         self, payloads: Sequence[Payload], redo: Callable[[Sequence[PayloadRef]], bytes] | None = None
@@ -179,7 +182,7 @@ class SegmentReader:
     """
 
     def __init__(self, root: Path, open_file: Callable[[str], int] | None = None) -> None:
-        self._open_file = open_file or (lambda name: os.open(root / name, os.O_RDONLY | os.O_CLOEXEC))
+        self._open_file = open_file or (lambda name: open_regular_file(root / name))
         self._files: OrderedDict[str, _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
 

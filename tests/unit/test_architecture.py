@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "gateway"
 LAYERS = [
     {
         "file_modes",
+        "file_place",
         "model",
         "plain_text",
         "quantity",

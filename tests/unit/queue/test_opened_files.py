@@ -43,3 +43,24 @@ def test_a_file_that_is_not_the_one_that_was_opened_is_named(tmp_path: Path, end
     (tmp_path / "aside").rename(path)
     assert queue.moved() == ""
     queue.close()
+
+
+def test_a_quick_look_is_one_system_call_for_database_and_log_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made for each group of acceptances."""
+    queue = SQLiteQueue(tmp_path / "queue.db")
+    asked: list[object] = []
+    system = os.stat
+
+    def stat(*arguments: object, **names: object) -> os.stat_result:
+        asked.append(arguments[0])
+        return system(*arguments, **names)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert queue.moved(is_quick=True) == ""
+    monkeypatch.undo()
+    assert asked == [os.fsencode(f"{tmp_path / 'queue.db'}{end}") for end in ("", "-wal")]
+    Path(f"{queue.path}-wal").rename(tmp_path / "aside")
+    assert "queue.db-wal was deleted" in queue.moved(is_quick=True)
+    queue.close()

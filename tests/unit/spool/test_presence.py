@@ -94,6 +94,24 @@ def emptied_anew(root: Path) -> None:
     (root / "spool").mkdir()
 
 
+def piped(name: str) -> Callable[[Path], None]:
+    """A named pipe, which a reader would wait at for ever."""
+
+    def happen(root: Path) -> None:
+        aside(name)(root)
+        os.mkfifo(root / name)
+
+    return happen
+
+
+def unpiped(name: str) -> Callable[[Path], None]:
+    def put_back(root: Path) -> None:
+        (root / name).unlink()
+        back(name)(root)
+
+    return put_back
+
+
 def nothing(root: Path) -> None:
     pass
 
@@ -113,6 +131,7 @@ MISHAPS = {
         lambda root: shutil.copyfile(root / "kept", root / "spool/spool.id"),
     ),
     "spool.id is gone": Mishap("spool.id is missing", aside("spool/spool.id"), back("spool/spool.id")),
+    "spool.id is a pipe": Mishap("is not a regular file", piped("spool/spool.id"), unpiped("spool/spool.id")),
     "the lock is gone": Mishap("gateway.lock was deleted", aside("spool/gateway.lock"), nothing),
     "the lock is another": Mishap(
         "gateway.lock was replaced", replaced("spool/gateway.lock"), back("spool/gateway.lock")
