@@ -83,6 +83,22 @@ class Instance:
     index: IndexEntry | None = field(default=None, compare=False, repr=False)
     """On the way in only: what the local index is to know of it; None leaves it out of the index."""
 
+    def stored(self, payload: PayloadRef, instance_id: int = 0) -> Instance:
+        """The same with its place. A constructor's call takes a quarter of the time of `dataclasses.replace`, and each
+        object is placed twice on its way in."""
+        return Instance(
+            self.sop_class_uid,
+            self.sop_instance_uid,
+            self.transfer_syntax_uid,
+            self.study_instance_uid,
+            self.series_instance_uid,
+            self.association,
+            payload,
+            self.received_at,
+            instance_id,
+            self.index,
+        )
+
 
 # --- what is asked ----------------------------------------------------------------------------------------------
 

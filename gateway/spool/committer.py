@@ -55,6 +55,8 @@ class Acceptance(Request):
     digest: concurrent.futures.Future[bytes] | None = None
     """Of `pieces`, when another thread computes it."""
     payload: PayloadRef | None = None
+    placed: Instance | None = None
+    """`instance` with `payload`, from when its note was made."""
     accepted: Accepted | None = None
     file: LargeFile | None = None
     """Held by this request until its group is through."""
@@ -210,9 +212,11 @@ class Committer(threading.Thread):
         def note(refs: Sequence[PayloadRef]) -> bytes:
             for acceptance, ref in zip(small, refs, strict=True):
                 acceptance.payload = ref
+            for acceptance in acceptances:
+                acceptance.placed = _with_payload(acceptance)
             nonlocal noted
             with contextlib.suppress(ValueError, TypeError, OverflowError):  # text without UTF-8: the queue replaces it
-                noted = redo.encode(now, [(_with_payload(each), each.routes) for each in acceptances])
+                noted = redo.encode(now, [(_placed(each), each.routes) for each in acceptances])
             return noted
 
         try:
@@ -271,15 +275,13 @@ def _accept(
     acceptances = [each for each in requests if isinstance(each, Acceptance)]
     if not acceptances:
         return False
-    instances = [_with_payload(each) for each in acceptances]
+    instances = [_placed(each) for each in acceptances]
     answers = deliveries.accept_all(
         [(instance, each.routes) for instance, each in zip(instances, acceptances, strict=True)], now, is_readable
     )
     for acceptance, instance, accepted in zip(acceptances, instances, answers, strict=True):
         acceptance.accepted = accepted
-        acceptance.answer = dataclasses.replace(
-            instance, payload=accepted.payload or instance.payload, instance_id=accepted.instance_id
-        )
+        acceptance.answer = instance.stored(accepted.payload or instance.payload, accepted.instance_id)
     return True
 
 
@@ -312,4 +314,8 @@ def _instance(acceptance: Acceptance) -> Instance:
 
 def _with_payload(acceptance: Acceptance) -> Instance:
     assert acceptance.payload is not None
-    return dataclasses.replace(_instance(acceptance), payload=acceptance.payload)
+    return _instance(acceptance).stored(acceptance.payload)
+
+
+def _placed(acceptance: Acceptance) -> Instance:
+    return acceptance.placed or _with_payload(acceptance)
