@@ -12,8 +12,8 @@ Instance Availability          the best: ONLINE, NEARLINE, OFFLINE, UNAVAILABLE
 all others                     the value of the first source in the configuration's order that has one
 ============================== =====================================================================================
 
-Sources that name different patients for one thing are never mixed: what is said of the patient is the first one's
-alone.
+Sources that name different patients for one thing say two things: each is given, nothing of one is mixed into the
+other, neither attributes nor numbers, whoever answers first.
 
 A match is given as soon as every source that is still answering named it, or ended, or when it waited for `patience_s`.
 What a source says of it after that is not told any more, and counted where it adds something.
@@ -30,7 +30,6 @@ from gateway.model import Attributes, QueryLevel, Value
 from gateway.query.attributes import (
     COMPUTED,
     INSTANCE_AVAILABILITY,
-    LEVEL_OF,
     MODALITIES_IN_STUDY,
     SOP_CLASSES_IN_STUDY,
     UNIQUE,
@@ -102,7 +101,7 @@ class Merger:
         self.late: Counter[int] = Counter()
         """Answers that would have added to a match that was given already."""
         self.of_other_patients: Counter[int] = Counter()
-        """Answers that name another patient for a thing than a source before them; what they say of him is not told."""
+        """Answers that name another patient for a thing than a source before them; they are matches of their own."""
 
     def add(self, rank: int, attributes: Attributes, status: int, now_s: float) -> list[Merged]:
         """What can be given now that the source `rank` answered this."""
@@ -117,11 +116,12 @@ class Merger:
         group = self._known.setdefault(uid, _Group(now_s))
         if group is None or (group.is_given and rank in group.ranks):
             return [Merged(attributes, status)]  # two things of one source
-        group.is_plain &= rank not in group.ranks and not (group.parts and are_different(group.parts[0][1], attributes))
+        part = (rank, attributes, status)
+        group.is_plain &= rank not in group.ranks and _are_of_one(group.parts, part)
         group.ranks.add(rank)
         if group.is_given:
             return self._late(group, rank, attributes, status)
-        group.parts.append((rank, attributes, status))
+        group.parts.append(part)
         if (group.is_plain and self._running <= group.ranks) or len(group.parts) == MOST_PARTS:
             return self._give(uid, group)
         self._waiting[uid] = group
@@ -159,7 +159,7 @@ class Merger:
         matches = []
         parts = sorted(group.parts, key=_rank) if len(group.parts) > 1 else group.parts
         for thing in [parts] if group.is_plain else self._things(parts):
-            whole = merged([attributes for _, attributes, _ in thing], are_of_one_patient=group.is_plain)
+            whole = merged([attributes for _, attributes, _ in thing])
             matches.append(Merged(whole, max(status for _, _, status in thing)))
             if is_kept:
                 group.given.append(whole)
@@ -171,14 +171,12 @@ class Merger:
     def _things(self, parts: Sequence[tuple[int, Attributes, int]]) -> list[list[tuple[int, Attributes, int]]]:
         """The answers under one unique key, thing by thing, in order of rank."""
         things: list[list[tuple[int, Attributes, int]]] = []
-        is_one = len({rank for rank, _, _ in parts}) == len(parts)  # no source has more than one
         for part in parts:
             open_to = [thing for thing in things if all(rank != part[0] for rank, _, _ in thing)]
-            thing = next((each for each in open_to if not are_different(each[0][1], part[1])), None)
-            if thing is None and is_one and open_to and self._level is not QueryLevel.PATIENT:
-                thing = open_to[0]
-                self.of_other_patients[part[0]] += 1
+            thing = next((each for each in open_to if _are_of_one(each, part)), None)
             if thing is None:
+                if self._level is not QueryLevel.PATIENT and open_to and len(open_to) == len(things):
+                    self.of_other_patients[part[0]] += 1
                 things.append([part])
             else:
                 thing.append(part)
@@ -188,10 +186,17 @@ class Merger:
         """A source's first word about what was given without it: told when it is of another patient."""
         fit = [whole for whole in group.given if not are_different(whole, attributes)]
         if not fit and group.given:
+            if self._level is not QueryLevel.PATIENT:
+                self.of_other_patients[rank] += 1
             return [Merged(attributes, status)]
         if not group.given or _adds(fit[0], attributes):  # or there were too many to be remembered
             self.late[rank] += 1
         return []
+
+
+def _are_of_one(thing: Sequence[tuple[int, Attributes, int]], part: tuple[int, Attributes, int]) -> bool:
+    """True when the answer names no other patient than any of the thing's."""
+    return not any(are_different(attributes, part[1]) for _, attributes, _ in thing)
 
 
 def _rank(part: tuple[int, Attributes, int]) -> int:
@@ -207,25 +212,12 @@ def _adds(told: Attributes, late: Attributes) -> bool:
     )
 
 
-def merged(parts: Sequence[Attributes], *, are_of_one_patient: bool = False) -> Attributes:
-    """One answer out of several about the same thing, in the order in which they count; of several patients, the first
-    one's."""
+def merged(parts: Sequence[Attributes]) -> Attributes:
+    """One answer out of several about the same thing of one patient, in the order in which they count."""
     if len(parts) == 1:
         return parts[0]
-    if not are_of_one_patient:
-        parts = _of_one_patient(parts)
     tags = dict.fromkeys(tag for part in parts for tag in part)
     return {tag: _value(tag, [part[tag] for part in parts if tag in part]) for tag in tags}
-
-
-def _of_one_patient(parts: Sequence[Attributes]) -> list[Attributes]:
-    """Without what later ones say of another patient than the first."""
-    return [
-        {tag: value for tag, value in part.items() if LEVEL_OF.get(tag) is not QueryLevel.PATIENT}
-        if are_different(parts[0], part)
-        else part
-        for part in parts
-    ]
 
 
 def _value(tag: int, values: list[Value]) -> Value:

@@ -118,7 +118,7 @@ class _Matching:
             yield failed(self._event, self._desk, federated.failures, self._settings.partial), None
 
     def _tell_of_merging(self, federated: Federated) -> None:
-        """What sources said that was not passed on as they said it."""
+        """Where sources contradict each other, and what was not passed on."""
         for outcome, numbers in (("other_patient", federated.of_other_patients), ("late", federated.late)):
             for source, number in numbers.items():
                 self._desk.meter.count("gateway_source_answers_total", number, source=source, outcome=outcome)

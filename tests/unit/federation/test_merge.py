@@ -176,12 +176,12 @@ SHARED: dict[str, tuple[list[tuple[int, dict[str, str]]], list[str], int]] = {
     ),
     "another source has one of the two": ([(0, ROE), (0, DOE), (1, DOE)], ["P1", "P2"], 0),
     "another source has the other, and is faster": ([(1, DOE), (0, ROE), (0, DOE)], ["P1", "P2"], 0),
-    "another source has a third": ([(0, ROE), (0, DOE), (1, {"PatientID": "P3"})], ["P1", "P2", "P3"], 0),
-    "each source has another": ([(0, ROE), (1, DOE)], ["P1"], 1),
-    "each source has another, the other way round": ([(1, DOE), (0, ROE)], ["P1"], 1),
+    "another source has a third": ([(0, ROE), (0, DOE), (1, {"PatientID": "P3"})], ["P1", "P2", "P3"], 1),
+    "each source has another": ([(0, ROE), (1, DOE)], ["P1", "P2"], 1),
+    "each source has another, the other way round": ([(1, DOE), (0, ROE)], ["P1", "P2"], 1),
     "one does not say": ([(0, ROE), (1, {})], ["P1"], 0),
     "another spelling": ([(0, ROE), (1, {**ROE, "PatientName": "ROE-MILLER^JANE"})], ["P1"], 0),
-    "the same Patient ID of two people": ([(0, ROE), (1, {**DOE, "PatientID": "P1"})], ["P1"], 1),
+    "the same Patient ID of two people": ([(0, ROE), (1, {**DOE, "PatientID": "P1"})], ["P1", "P1"], 1),
 }
 
 
@@ -195,14 +195,25 @@ def test_one_study_of_two_patients(name: str) -> None:
     assert sum(one.of_other_patients.values()) == differing
 
 
-def test_two_patients_are_never_mixed() -> None:
-    """What the first one does not say of its patient is not taken from another's; what is said of the study is."""
-    said = [{"PatientID": "P1"}, {**DOE, "StudyDescription": "HEAD"}, {**ROE, "AccessionNumber": "A1"}]
+MIXED: dict[str, list[dict[str, str]]] = {
+    "in the middle": [{"PatientID": "P1"}, {**DOE, "StudyDescription": "HEAD"}, {**ROE, "AccessionNumber": "A1"}],
+    "the first does not say": [{"AccessionNumber": "A1"}, ROE, {**DOE, "StudyDescription": "HEAD"}],
+}
+COUNTED = ({"ModalitiesInStudy": "CT"}, {"ModalitiesInStudy": "MR"}, {"ModalitiesInStudy": "PT"})
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_two_patients_are_never_mixed(name: str) -> None:
+    """Neither what is said of them, nor of their studies: no description, no number, no modality."""
+    said = [each | more for each, more in zip(MIXED[name], COUNTED, strict=True)]
     one = merger(ranks=3)
     found = [match for rank, each in enumerate(said) for match in one.add(rank, study("1", **each), 0xFF00, 0.0)]
     found += [match for rank in range(3) for match in one.ended(rank)]
-    assert [match.attributes for match in found] == [study("1", **ROE, StudyDescription="HEAD", AccessionNumber="A1")]
-    assert one.of_other_patients == {1: 1}
+    other = next(each for each in said if each.get("PatientID") == "P2")
+    modalities = [each["ModalitiesInStudy"] for each in said if each is not other]
+    roe = study("1", **ROE, AccessionNumber="A1", ModalitiesInStudy="\\".join(modalities))
+    assert [match.attributes for match in found] == [roe, study("1", **other)]
+    assert one.of_other_patients == {said.index(other): 1}
 
 
 def test_patients_of_one_source_are_two_when_they_are_named_differently() -> None:
