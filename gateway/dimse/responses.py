@@ -168,6 +168,8 @@ class Responses:
         """The final response came."""
         self._is_over = False
         """The final response was given, or nothing more can come."""
+        self.matches_lost = 0
+        """Matches of a C-FIND that came without an identifier, or with one that was not taken; they are not given."""
 
     @property
     def message_id(self) -> int:
@@ -330,17 +332,18 @@ class Responses:
             return
         response = Response(command["Status"], identifier, str(message.context.transfer_syntax), command)
         self._has_final = not response.is_pending
-        if self._is_empty_match(response, message):
+        if self._is_lost_match(response, message):
             return
         self._ready.append(response)
         if len(self._ready) >= MOST_AHEAD:
             self._association.read_no_more()
         self._wake()
 
-    def _is_empty_match(self, response: Response, message: Message) -> bool:
+    def _is_lost_match(self, response: Response, message: Message) -> bool:
         if self._request["CommandField"] != CommandField.C_FIND or not response.is_pending or response.identifier:
             return False
         reason = str(message.failure) if message.failure is not None else "no identifier"
+        self.matches_lost += 1
         log.warning("match_without_identifier", peer=self._association.name, reason=reason)
         return True
 

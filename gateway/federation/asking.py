@@ -279,6 +279,7 @@ class _Conversation:
                     self._left_out.unnamed += 1
                 else:
                     yield answer, response.status
+            self._left_out.unreadable += responses.matches_lost
 
 
 @dataclass(slots=True)

@@ -85,6 +85,7 @@ async def _answers(
         while (response := await next_of(association, responses, clock)) is not None:
             if not response.is_pending:
                 check_final(peer, response)
+                left_out.unreadable += responses.matches_lost
                 left_out.check(peer)
                 continue
             attributes = decoded(peer, response)

@@ -380,6 +380,10 @@ FAILING: dict[str, tuple[Any, str]] = {
     "black-holed": (black_holed, "gone"),
     "silent": (black_hole, "hole"),
     "a failure status": (lambda stack: Source("bad", of(D1), status=0xA700), "bad"),
+    "an answer that is larger than is taken": (
+        lambda stack: Source("bad", of(D1), more=[{"StudyInstanceUID": "1.2.3", "TextValue": "x" * 5_000_000}]),
+        "bad",
+    ),
     "answers that cannot be read": (lambda stack: Source("bad", of(D1), garbage=2), "bad"),
     "endless": (lambda stack: Source("endless", of(D1), endless=True), "endless"),
 }

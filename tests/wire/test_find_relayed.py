@@ -191,6 +191,23 @@ async def test_what_has_one_name_is_one_thing_unless_patients_differ(tmp_path: P
     assert (told.status, len(told.answers)) == (0x0000, expected)
 
 
+async def test_an_answer_that_is_larger_than_is_taken_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        server = Servant("ris", [thing(1), thing(2) | {"TextValue": "x" * 5_000_000}])
+        gateway = await before(stack, tmp_path, "worklist", server)
+        told = await asking(gateway.port, WORKLIST, PatientName="")
+    assert (told.status, len(told.answers)) == (0xC001, 1)
+
+
+async def test_values_that_another_transfer_syntax_cannot_have_are_counted(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        server = Servant("ris", [thing(1) | {"PatientComments": "x" * 70_000}], syntaxes=(IMPLICIT,))
+        gateway = await before(stack, tmp_path, "worklist", server)
+        told = await asking(gateway.port, WORKLIST, PatientName="")
+        replaced = gateway.metric("gateway_find_values_replaced_total")
+    assert (told.status, len(told.answers), replaced) == (0x0000, 1, 1.0)
+
+
 async def test_what_is_asked_and_answered_goes_on_byte_for_byte(tmp_path: Path) -> None:
     private = {"PatientName": "Name^1", "StudyInstanceUID": "1.2.1"}
     async with AsyncExitStack() as stack:

@@ -343,7 +343,7 @@ async def test_a_response_that_cannot_be_ours(name: str) -> None:
         await association.wait_closed()
 
 
-async def test_matches_without_identifier_are_passed_over_and_so_is_a_second_final_response() -> None:
+async def test_matches_without_identifier_are_counted_and_a_second_final_response_is_passed_over() -> None:
     async def script(peer: Bytes) -> None:
         await accept(peer, services=frozenset({"find"}))
         for _ in range(2):
@@ -361,6 +361,7 @@ async def test_matches_without_identifier_are_passed_over_and_so_is_a_second_fin
         for _ in range(2):
             async with association.c_find(key(), sop_class_uid=STUDY_FIND) as responses:
                 assert [response.status async for response in responses] == [0xFF00, 0xB001]
+                assert responses.matches_lost == 2
         await association.release()
 
 
