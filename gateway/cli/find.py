@@ -23,6 +23,7 @@ from gateway.plain_text import printable
 from gateway.ports import GatewayError
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET, UNIQUE
 from gateway.query.compile import LEVELS_OF_ROOT
+from gateway.query.typed import Bulk
 from gateway.routing.attribute import parse, tag_of
 
 ALL, LOCAL = "all", "local"
@@ -191,7 +192,12 @@ def _texts(answer: Attributes, path: AttributePath) -> str:
         answer = next(iter(_items(answer.get(sequence, ()))), {})
     value = answer.get(path.tag, ())
     items = _items(value)
-    return count(len(items), "item") if items else "\\".join(str(each) for each in value)
+    return count(len(items), "item") if items else "\\".join(_shown(each) for each in value)
+
+
+def _shown(value: str | Item) -> str:
+    """One value; of what is no text its length."""
+    return count(len(value), "byte") if isinstance(value, Bulk) else str(value)
 
 
 def _items(value: Value) -> list[Item]:
@@ -208,7 +214,7 @@ def _keyword(tag: int) -> str:
 
 
 def _value(value: Value) -> Any:
-    found = [each if isinstance(each, str) else _as_json(each) for each in value]
+    found = [_as_json(each) if not isinstance(each, str) else _shown(each) for each in value]
     if any(isinstance(each, dict) for each in found):
         return found
     return found[0] if len(found) == 1 else found or ""

@@ -30,6 +30,7 @@ from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, texts
 from gateway.model import Attributes, Item, Value
 from gateway.ports import ObjectTooLarge, Unreadable
 from gateway.query.attributes import vr_for
+from gateway.query.typed import Bulk, Typed, bulk, is_bulk, typed
 
 MAX_BYTES = 4 * 1024**2
 """An identifier beyond this is refused; 50 000 UIDs fit in."""
@@ -175,7 +176,10 @@ def _value(view: memoryview, element: Element, encoding: Encoding, codecs: chars
     if element.end != element.stop:
         return ()  # of undefined length, and no sequence
     raw = bytes(view[element.value : element.stop])
-    return texts(raw, vr, codecs, is_big_endian=encoding.is_big_endian and element.vr != "UN")
+    is_big_endian = encoding.is_big_endian and element.vr != "UN"
+    if is_bulk(vr):
+        return bulk(raw, vr, is_big_endian=is_big_endian)
+    return typed(texts(raw, vr, codecs, is_big_endian=is_big_endian), element.tag, vr)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------
@@ -192,8 +196,8 @@ class _Head(NamedTuple):
 
 
 @lru_cache(maxsize=8192)
-def _head(tag: int, encoding: Encoding) -> _Head:
-    vr = vr_for(tag)
+def _head(tag: int, encoding: Encoding, vr: str = "") -> _Head:
+    vr = vr or vr_for(tag)
     order = ">" if encoding.is_big_endian else "<"
     start = struct.pack(order + "HH", tag >> 16, tag & 0xFFFF)
     padding = b"\0" if vr in ("UI", "UN", "OB") else b" "
@@ -266,10 +270,13 @@ class IdentifierEncoder:
 
     def _element(self, tag: int, value: Value, codecs: charset.Encodings) -> bytes:
         """Raises UnicodeError when `codecs` cannot write it."""
-        head = _head(tag, self._encoding)
+        first = value[0] if value else ""
+        if not isinstance(first, str):
+            return self._sequence(_head(tag, self._encoding, SEQUENCE), value, codecs)
+        head = _head(tag, self._encoding, first.vr if isinstance(first, Typed) else "")
         if not value:
             return head.tag_and_vr + head.length.pack(0)
-        if head.vr == SEQUENCE or not isinstance(value[0], str):
+        if head.vr == SEQUENCE:
             return self._sequence(head, value, codecs)
         raw = self._encoded(head, value, codecs)
         try:
@@ -283,6 +290,9 @@ class IdentifierEncoder:
             numbers = _numbers(head.vr, value, is_big_endian=self._encoding.is_big_endian)
             self._replaced_in_this += not numbers and any(value)
             return numbers
+        if isinstance(value[0], Bulk):
+            raw = value[0].bytes_of(is_big_endian=self._encoding.is_big_endian)
+            return raw if len(raw) % 2 == 0 else raw + b"\0"
         text = value[0] if len(value) == 1 else "\\".join(str(each) for each in value)
         assert isinstance(text, str)
         if head.vr not in IN_CHARACTER_SET:
