@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.dataset.scan import Level
 from gateway.model import IndexEntry, QueryLevel
@@ -26,10 +26,11 @@ from gateway.remembered import ENTRY_BYTES, Remembered
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, ensure_ascii=False).encode
 
-MAX_VALUE_CHARACTERS = 1024
-"""Of one value; comments and histories are cut there."""
-MAX_VALUES = 64
-"""Of one attribute, and items of one sequence."""
+MAX_CHARACTERS = 65_536
+"""Of one attribute, all values with their separators; what is beyond is cut. Comments and histories have at most 10 240
+(PS3.5 §6.2)."""
+MAX_ITEMS = 64
+"""Of one sequence."""
 
 KEPT_ABOVE_BYTES = 8 * 1024**2
 KEPT_ABOVE_BYTES_EACH = 64 * 1024
@@ -186,7 +187,7 @@ def _offset(level: Level) -> str:
 def _level_text(level: Level, which: QueryLevel, offset: str) -> str:
     found = _values(level, _PLANS[which], offset)
     for tag, name, inner in _SEQUENCES[which]:
-        items = [item for each in level.items.get(tag, ())[:MAX_VALUES] if (item := _values(each, inner, offset))]
+        items = [item for each in level.items.get(tag, ())[:MAX_ITEMS] if (item := _values(each, inner, offset))]
         if items:
             found[name] = items
     if offset:
@@ -205,16 +206,26 @@ def _values(level: Level, plan: Plan, offset: str) -> dict[str, object]:
         texts = text_of(tag)
         if not texts or not any(texts):
             continue
-        if len(texts) == 1 and len(texts[0]) <= MAX_VALUE_CHARACTERS:
-            found[name] = texts[0]
-        else:
-            texts = tuple(text[:MAX_VALUE_CHARACTERS] for text in texts[:MAX_VALUES])
-            found[name] = texts if len(texts) > 1 else texts[0]
+        if sum(map(len, texts)) + len(texts) > MAX_CHARACTERS:
+            texts = _cut(texts)
+        found[name] = texts if len(texts) > 1 else texts[0]
         if vr == "PN":
             found[name + NAMES] = [folded_groups(text) for text in texts]
         elif vr == "DT":
             found[name + IN_UTC] = [date_time(text, offset) for text in texts]
     return found
+
+
+def _cut(texts: Sequence[str]) -> tuple[str, ...]:
+    """The first ones, `MAX_CHARACTERS` in all; a name or code is not cut in its middle unless it is the only one."""
+    found: list[str] = []
+    left = MAX_CHARACTERS
+    for text in texts:
+        if len(text) > left:
+            break
+        found.append(text)
+        left -= len(text) + 1
+    return tuple(found) or (texts[0][:MAX_CHARACTERS],)
 
 
 def _add_utc(found: dict[str, object], day: str, moment: str, offset: str) -> None:

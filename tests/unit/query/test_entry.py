@@ -140,11 +140,22 @@ def test_an_object_that_no_query_could_name_has_none(missing: str) -> None:
         entry(attributes(**(UIDS | {missing: ""})))
 
 
-def test_values_are_bounded() -> None:
-    found = entry(attributes(**UIDS, PatientComments="x" * 5000, OtherPatientIDs="\\".join("abcdefghij" * 20)))
+def test_what_the_standard_allows_is_kept_whole() -> None:
+    names = "\\".join(f"Name{number}^X" for number in range(300))
+    found = entry(attributes(**UIDS, PatientComments="x" * 10_240, OtherPatientNames=names))
     patient = json.loads(found.patient)
-    assert len(patient["00104000"]) == module.MAX_VALUE_CHARACTERS
-    assert len(patient["00101000"]) == module.MAX_VALUES
+    assert len(patient["00104000"]) == 10_240
+    assert patient["00101001"] == names.split("\\")
+    assert len(patient["00101001="]) == 300
+
+
+def test_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CHARACTERS", 100)
+    patient = json.loads(entry(attributes(**UIDS, PatientComments="x" * 101, OtherPatientIDs="A123\\" * 30)).patient)
+    assert patient["00104000"] == "x" * 100
+    assert patient["00101000"] == ["A123"] * 20
+    empty = json.loads(entry(attributes(**UIDS, OtherPatientIDs="a" + "\\" * 200)).patient)
+    assert len(empty["00101000"]) == 99
 
 
 def test_times_are_kept_in_utc_where_the_object_says_its_time_zone() -> None:
