@@ -14,8 +14,11 @@ from gateway.config.spec import ListenerTLSSpec, PeerTLSSpec
 from gateway.config.tree import Place
 from gateway.config.validity import check_validity
 from gateway.model import TLS, CertificateMatch
+from gateway.regular_file import read_regular_file
 
 CERTIFICATE = ("CERTIFICATE-----",)
+PEM_LIMIT_BYTES = 16 * 1024**2
+"""Bundles of authorities and revocation lists grow; a device has no end."""
 PRIVATE_KEY = ("PRIVATE KEY-----",)
 REVOCATION_LIST = ("X509 CRL-----",)
 NOUNS: dict[tuple[str, ...], str] = {
@@ -115,7 +118,7 @@ def _pem_file(name: str | UnsetType, place: Place, context: Context, wanted: tup
         return ""
     path = context.beside(place, name)
     try:
-        content = Path(path).read_text(encoding="ascii", errors="replace")
+        content = read_regular_file(Path(path), PEM_LIMIT_BYTES).decode("ascii", "replace")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a file name"
         context.error(place, "unreadable-file", f"cannot read the file {place.shown}: {reason}")

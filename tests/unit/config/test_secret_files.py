@@ -97,11 +97,11 @@ def test_default_folders(environ: dict[str, str], folders: tuple[str, ...]) -> N
         pytest.param(lambda path: path.symlink_to("/dev/zero"), id="a device"),
     ],
 )
-@pytest.mark.parametrize("name", ["secret", "rules.yaml", "table.csv"])
+@pytest.mark.parametrize("name", ["secret", "rules.yaml", "table.csv", "gateway.pem"])
 def test_what_is_no_regular_file_is_a_problem_and_nobody_waits_for_it(
     rules: Path, make: Callable[[Path], object], name: str
 ) -> None:
-    """Of secrets, of YAML files and of tables."""
+    """Of secrets, of YAML files, of tables and of certificates."""
     if name == "rules.yaml" and "mkdir" in make.__code__.co_names:
         return  # a folder may have any name
     make(rules / name)
@@ -110,6 +110,10 @@ def test_what_is_no_regular_file_is_a_problem_and_nobody_waits_for_it(
         + "routes: [{name: r, to: [ct1], when: {attribute: {select: PatientID, in: {file: table.csv}}}}]\n"
         * (name == "table.csv")
     )
+    if name == "gateway.pem":
+        (rules / "site.yaml").write_text(
+            SITE.replace("{port: 11112}", "{port: 2762, tls: {certificate: gateway.pem}}") % ("", "key")
+        )
     found = [str(problem) for problem in load(rules, {}).problems]
     assert any("regular file" in line or "outside the rules folder" in line for line in found), found
 
