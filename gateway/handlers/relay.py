@@ -44,7 +44,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     request = _request(event)
     service = SERVICES[name]
     federated = Federated({rank: peer.name for rank, peer in enumerate(peers)}, desk.background)
-    asks = {rank: _Ask(event, desk, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
+    asks = {rank: _Ask(desk, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
     once = Once(service)
     alone: dict[int, tuple[str, Answer]] = {}
     given = replaced = 0
@@ -94,8 +94,7 @@ def _request(event: Event) -> Relayed:
 class _Ask:
     """Asks one peer, and measures it."""
 
-    def __init__(self, event: Event, desk: QueryDesk, peer: Peer, request: Relayed, limit_s: float) -> None:
-        self._event = event
+    def __init__(self, desk: QueryDesk, peer: Peer, request: Relayed, limit_s: float) -> None:
         self._desk = desk
         self._peer = peer
         self._request = request
@@ -106,12 +105,7 @@ class _Ask:
 
     async def _answers(self) -> AsyncGenerator[Answer]:
         asking = relay(self._desk.sources, self._peer, self._request, limit_s=self._limit_s)
-        replaced = 0
-        try:
-            async with aclosing(measured(self._desk, self._peer, asking)) as answers:
-                async for answer in answers:
-                    self._desk.meter.count("gateway_source_answers_total", source=self._peer.name, outcome="taken")
-                    replaced += answer.replaced
-                    yield answer
-        finally:
-            tell_replaced(self._event, self._desk, replaced)
+        async with aclosing(measured(self._desk, self._peer, asking)) as answers:
+            async for answer in answers:
+                self._desk.meter.count("gateway_source_answers_total", source=self._peer.name, outcome="taken")
+                yield answer
