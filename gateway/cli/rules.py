@@ -49,6 +49,7 @@ def validate(rules: Path, strict: bool, form: str) -> None:
 
 TESTS = click.option("--tests", is_flag=True, help="Of `*.test.yaml` instead of the rules.")
 DOCS = click.option("--docs", is_flag=True, help="The reference of the rules, in Markdown.")
+SETTINGS = click.option("--settings", is_flag=True, help="The reference of all sections and settings, in Markdown.")
 
 
 @click.group(
@@ -57,19 +58,21 @@ DOCS = click.option("--docs", is_flag=True, help="The reference of the rules, in
 )
 @TESTS
 @DOCS
+@SETTINGS
 @click.pass_context
-def schema(context: click.Context, tests: bool, docs: bool) -> None:
+def schema(context: click.Context, tests: bool, docs: bool, settings: bool) -> None:
     """The JSON Schema of the rules, for editors; or their reference."""
     if context.invoked_subcommand is None:
-        _show_schema(tests=tests, docs=docs)
+        _show_schema(tests=tests, docs=docs, settings=settings)
 
 
 @schema.command("show")
 @TESTS
 @DOCS
-def schema_show(tests: bool, docs: bool) -> None:
+@SETTINGS
+def schema_show(tests: bool, docs: bool, settings: bool) -> None:
     """Print the JSON Schema, or the reference."""
-    _show_schema(tests=tests, docs=docs)
+    _show_schema(tests=tests, docs=docs, settings=settings)
 
 
 @schema.command("validate")
@@ -81,9 +84,12 @@ def schema_validate(rules: Path, strict: bool, form: str) -> None:
     _validate(rules, strict, form)
 
 
-def _show_schema(*, tests: bool, docs: bool) -> None:
-    if tests and docs:
-        raise click.UsageError("--tests and --docs are two things; ask for one")
+def _show_schema(*, tests: bool, docs: bool, settings: bool) -> None:
+    if tests + docs + settings > 1:
+        raise click.UsageError("--tests, --docs and --settings are different pages; ask for one")
+    if settings:
+        click.echo(config.settings_reference(), nl=False)
+        return
     if docs:
         click.echo(config.reference(), nl=False)
         return

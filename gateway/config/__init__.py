@@ -12,11 +12,12 @@ from gateway.config.effective import Effective, effective
 from gateway.config.findings import Findings
 from gateway.config.reference import reference
 from gateway.config.schema import schema, tests_schema
+from gateway.config.settings_reference import settings_reference
 from gateway.config.source import read
 from gateway.model import Problem, Settings
 from gateway.routing.table import RoutingTable
 
-__all__ = ["Loaded", "in_force", "load", "reference", "schema", "tests_schema"]
+__all__ = ["Loaded", "in_force", "load", "reference", "schema", "settings_reference", "tests_schema"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from gateway import ports
-from gateway.config import reference, schema
+from gateway.config import reference, settings_reference
+from gateway.config.schema import definitions, schema
 from gateway.dataset.scan import at_once, wanted
 from gateway.dimse.memory import MemoryDataSet
 from gateway.model import AssociationFacts, AttributePath
@@ -90,6 +92,22 @@ def facts(attributes: Iterable[AttributePath]) -> ObjectFacts:
 
 def test_the_committed_reference_is_the_generated_one() -> None:
     assert (ROOT / "docs" / "rules.md").read_text() == reference(), "run `gateway schema --docs > docs/rules.md`"
+
+
+def test_the_committed_settings_are_the_generated_ones() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert page == settings_reference(), "run `gateway schema --settings > docs/settings.md`"
+
+
+def test_every_setting_stands_in_the_settings_with_a_description() -> None:
+    """Each kind of mapping has a table, and each setting of it a row; its links lead to headings of the page."""
+    page = settings_reference()
+    for name, definition in definitions().items():
+        for setting in definition.get("properties", {}):
+            assert re.search(rf"^\| `{setting}` \|", page, re.MULTILINE), f"{name}.{setting}"
+    headings = {re.sub(r"[^a-z0-9_-]", "", title.lower()) for title in re.findall(r"^## `(.*)`$", page, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([^)]*)\)", page)) <= headings
+    assert len(headings) > 25
 
 
 def test_every_filter_that_knows_dicom_has_documentation() -> None:
