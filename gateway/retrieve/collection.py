@@ -107,6 +107,9 @@ class FetchedCollection:
         self._changed = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
         self._sources = [_Source(holding, lines_to(holding)) for holding in found]
+        self._known = frozenset(here).union(*(holding.items for holding in found))
+        self.unlisted: dict[str, set[str]] = {}
+        """By source: instances of a study that it sent and had not listed, nor anybody else. They are not sent on."""
         self.basket = Basket()
         for source in self._sources:
             for uid, item in source.held.items():
@@ -244,6 +247,8 @@ class FetchedCollection:
             self._count(source, "not_asked_for")
             if uid in source.held:
                 return SUCCESS  # somebody else was faster, or it was sent twice
+            if uid not in self._known and self._level is QueryLevel.STUDY and not self._is_of_patient:
+                self.unlisted.setdefault(source.peer.name, set()).add(uid)
             log.warning("not_asked_for", source=source.peer.name, sop_instance_uid=uid)
             raise NotAskedFor("this instance was not asked for")
         del self._wanted[uid]

@@ -38,7 +38,7 @@ async def retrieved(desk: RetrieveDesk, request: Retrieve) -> AsyncGenerator[Any
     """The number of instances, then each of them, as the handlers of C-MOVE and C-GET yield them.
 
     What sources bring comes before what is here, which can wait. Under `partial: fail` the end is 0xA701 when a source
-    did not say what it holds; what the others hold was sent.
+    did not say what it holds, or sent more of a study than it had said; what the others hold was sent.
 
     Raises:
         CannotCount: the index cannot be read now, or see above; at once when nothing was found.
@@ -56,6 +56,7 @@ async def retrieved(desk: RetrieveDesk, request: Retrieve) -> AsyncGenerator[Any
             yield PENDING, item
     finally:
         collection.stop()
+    incomplete = incomplete or _unlisted(desk, request, collection)
     if incomplete is not None:
         raise incomplete
 
@@ -136,6 +137,17 @@ def _incomplete(request: Retrieve, found: Whereabouts) -> CannotCount | None:
     if len(found.failures) == 1:
         return CannotCount(f"incomplete: {found.failures[0]}")
     return CannotCount(f"incomplete: no answer from {', '.join(each.source for each in found.failures)}")
+
+
+def _unlisted(desk: RetrieveDesk, request: Retrieve, collection: FetchedCollection) -> CannotCount | None:
+    """Sources have more of a study than they listed when they were asked: it may be arriving there just now."""
+    if not collection.unlisted:
+        return None
+    if request.table.query_retrieve.partial == "accept":
+        desk.query.meter.count("gateway_retrieve_partial_total")
+        return None
+    told = ", ".join(f"{len(uids)} more at {source}" for source, uids in collection.unlisted.items())
+    return CannotCount(f"incomplete: {told}; retrieve again")
 
 
 # --- what is not here -----------------------------------------------------------------------------------------------

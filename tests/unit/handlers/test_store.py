@@ -244,7 +244,7 @@ async def test_lines_of_three_unmatched_instances_of_one_association(unmatched: 
 BROKEN = data_set(UID)[:-5]
 
 
-def without(keyword: str, value: str | None = None) -> bytes:
+def without(keyword: str, value: str | list[str] | None = None) -> bytes:
     """The object without this UID, or with another value of it."""
     image = read_dataset(io.BytesIO(data_set(UID)), is_implicit_VR=False, is_little_endian=True)
     if value is None:
@@ -267,6 +267,12 @@ def without(keyword: str, value: str | None = None) -> bytes:
             id="another SOP class",
         ),
         pytest.param(lambda: Bench(table(), data_set("1.1.1")), ClassMismatch, 0xA900, id="another SOP instance"),
+        pytest.param(
+            lambda: Bench(table(), without("SOPInstanceUID", [UID, "1.1.1"])),
+            ClassMismatch,
+            0xA900,
+            id="two SOP instances",
+        ),
         pytest.param(lambda: Bench(table(), b""), Unreadable, 0xC000, id="no bytes"),
         pytest.param(lambda: Bench(table(), without("SOPClassUID")), ClassMismatch, 0xA900, id="no SOP class"),
         pytest.param(lambda: Bench(table(), without("SOPInstanceUID")), ClassMismatch, 0xA900, id="no SOP instance"),

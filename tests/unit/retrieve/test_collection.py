@@ -60,8 +60,13 @@ class Line:
         return self._end
 
 
-async def collected(here: str = "", **sources: tuple[str, Line | list[Line]]) -> tuple[list[str], list[str]]:
-    """(fetched, missing): sources by name, in order, each with what it holds and its lines."""
+async def collected(
+    here: str = "",
+    unlisted: dict[str, set[str]] | None = None,
+    level: QueryLevel = QueryLevel.STUDY,
+    **sources: tuple[str, Line | list[Line]],
+) -> tuple[list[str], list[str]]:
+    """(fetched, missing): sources by name, in order, each with what it holds and its lines. `unlisted` is filled."""
     lines = {name: lines if isinstance(lines, list) else [lines] for name, (_, lines) in sources.items()}
     background = Background()
 
@@ -72,7 +77,7 @@ async def collected(here: str = "", **sources: tuple[str, Line | list[Line]]) ->
         return EncodedInstance("1.2", arrived.sop_instance_uid, "1.2.840.10008.1.2", arrived.body.share())
 
     collection = FetchedCollection(
-        QueryLevel.STUDY,
+        level,
         [
             Holding(Peer(name), {uid: Item(uid, "1.2", "1.1", "1", "P") for uid in held.split()})
             for name, (held, _) in sources.items()
@@ -94,6 +99,8 @@ async def collected(here: str = "", **sources: tuple[str, Line | list[Line]]) ->
                 fetched.append(item.sop_instance_uid)
     collection.stop()
     await background.close()
+    if unlisted is not None:
+        unlisted |= collection.unlisted
     return sorted(fetched), sorted(missing)
 
 
@@ -159,6 +166,20 @@ async def test_what_was_not_asked_for_is_refused_and_doubles_are_dropped() -> No
     a = Line(foreign=["9", "1", "1"])
     assert await collected(a=("1 2", a)) == (["1", "2"], [])
     assert a.refused == [0x0124]
+
+
+async def test_what_nobody_listed_of_a_study_is_known_to_be_left_out() -> None:
+    unlisted: dict[str, set[str]] = {}
+    a = Line(foreign=["9", "8", "3", "4", "9"])
+    assert await collected("4", unlisted, a=("1 2", a), b=("3", Line())) == (["1", "2", "3"], [])
+    assert unlisted == {"a": {"8", "9"}}
+
+
+@pytest.mark.parametrize("level", [QueryLevel.SERIES, QueryLevel.IMAGE])
+async def test_what_a_source_sends_beside_a_part_of_a_study_is_left_out_rightly(level: QueryLevel) -> None:
+    unlisted: dict[str, set[str]] = {}
+    assert await collected("", unlisted, level, a=("1 2", Line(foreign=["9"]))) == (["1", "2"], [])
+    assert not unlisted
 
 
 async def test_a_fault_of_ours_ends_in_missing_instances() -> None:
