@@ -20,6 +20,10 @@ UMASKS: dict[FileAccess, int] = {"owner": 0o077, "group": 0o007}
 
 OTHERS = stat.S_IRWXO
 
+OPEN_TO_OTHERS = "every user may list or enter it, and names tell of patients"
+CLOSE_IT = "chmod o-rwx it, or set `access: others`"
+"""What is wrong with the root of a folder destination that `is_reachable_by_others`, and what to do."""
+
 
 def set_umask(access: FileAccess) -> None:
     """For this process and everything that it creates from here on."""

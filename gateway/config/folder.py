@@ -10,6 +10,7 @@ from msgspec import UNSET
 from gateway.config.context import Context
 from gateway.config.spec import FolderSpec
 from gateway.config.tree import Place, discreet
+from gateway.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others
 from gateway.model import Folder
 from gateway.routing.template import Template
 
@@ -30,6 +31,8 @@ def compile_folder(spec: FolderSpec, place: Place, context: Context) -> Folder:
     elif root == os.path.sep:
         where = place.at("root") if place.has("root") else at
         context.error(where, "root-is-everything", "the whole file system would be the root; name a folder in it")
+    else:
+        _check_root(root, place.at("root") if place.has("root") else at, spec.access, context)
     rest = spec.path[len(literal) :]
     return Folder(
         path_template=os.path.join(inside, os.path.basename(literal)) + rest,
@@ -48,3 +51,18 @@ def _check_template(text: str, place: Place, context: Context) -> None:
     if not template.attributes:
         message = f"{place.shown} is the same path for every object; use attributes, such as `{{{{ SOPInstanceUID }}}}`"
         context.error(place, "constant-path", message)
+
+
+def _check_root(root: str, place: Place, access: str, context: Context) -> None:
+    """What can be seen of the root before the first object: it may also be made, mounted or mended later."""
+    try:
+        if not os.path.isdir(root):
+            if os.path.lexists(root):
+                message = f"`{root}` is no folder; every delivery will wait until it is one"
+                context.findings.warning(place.mark, "not-a-folder", message)
+            return
+        if access != "others" and is_reachable_by_others(root):
+            message = f"nothing will be written under `{root}`: {OPEN_TO_OTHERS}; {CLOSE_IT}"
+            context.findings.warning(place.mark, "readable-by-others", message)
+    except OSError:
+        return  # the user of `gateway validate` may see less than the gateway's

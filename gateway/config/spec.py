@@ -592,7 +592,7 @@ class FolderSpec(Spec, frozen=True):
         Literal["owner", "group", "others"],
         Meta(
             description="Who may read files and folders: the gateway's user, its group too, or every user of the "
-            "machine. Except with `others`, nothing is written into a `root` that every user may list."
+            "machine. Except with `others`, nothing is written into a `root` that every user may list or enter."
         ),
     ] = "owner"
 

@@ -7,13 +7,14 @@ import errno
 import itertools
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 from gateway.destination.part10 import HEAD_BYTES, data_set_offset, file_meta
 from gateway.destination.safe_path import SafeFacts, relative_path
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from gateway.file_modes import is_reachable_by_others, set_mode
+from gateway.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others, set_mode
 from gateway.model import Deferred, Delivered, Folder, Outcome, Peer, Refused
 from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, Refusal
 from gateway.routing.attribute import parse
@@ -24,6 +25,8 @@ MOST_NUMBERS = 10_000
 """Files with one name but other bytes, before we give up counting."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN})
 """The whole folder is in trouble, not this file."""
+FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
+"""Where this meets what is made in the root itself, no object can be written."""
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 FOLDER_MODES = {"owner": 0o700, "group": 0o750, "others": 0o755}
@@ -37,11 +40,16 @@ _OWN = uuid.uuid4().hex
 _temporary_numbers = itertools.count()
 
 
+class RootUnusable(Exception):
+    """The root itself is the trouble, whatever object comes; `str()` says why."""
+
+
 class FolderDestination:
     """Opens channels to one folder; files are written in threads.
 
     Where another file system is found than at first (a share that was unmounted leaves the empty folder below it), the
-    destination is down: what is written there would be hidden by the next mount.
+    destination is down: what is written there would be hidden by the next mount. So it is where the root cannot be
+    made, opened or written into, or is open to every user of the machine.
     """
 
     def __init__(self, peer: Peer, folder: Folder, sync: Callable[[int], None] = os.fsync) -> None:
@@ -86,9 +94,11 @@ class FolderDestination:
             return Refused(str(error))
         try:
             return self._put(path, head, outbound)
+        except RootUnusable as error:
+            return Deferred(f"cannot write a file under {root}: {error}", is_destination_down=True)
         except OSError as error:
             # The path below the root is made of the object's values: it stands in no reason.
-            reason = f"cannot write a file under {root}: {error.strerror or type(error).__name__}"
+            reason = f"cannot write a file under {root}: {_plain(error)}"
             return Deferred(reason, is_destination_down=error.errno in FULL)
 
     def _put(self, path: PurePosixPath, head: bytes, outbound: Outbound) -> Outcome:
@@ -100,7 +110,9 @@ class FolderDestination:
                     self._make_durable(folder, path.name)
                 if settled is not None and (settled or self._folder.on_conflict == "keep"):
                     return self._kept(is_same=settled)
-            temporary = _write_temporary(folder, head, outbound.body, FILE_MODES[self._folder.access])
+            with _in_root(is_root=len(path.parts) == 1):
+                temporary, descriptor = _make_temporary(folder)
+            _fill_temporary(folder, temporary, descriptor, head, outbound.body, FILE_MODES[self._folder.access])
             try:
                 return self._name(folder, temporary, path, outbound.body)
             finally:
@@ -113,20 +125,33 @@ class FolderDestination:
         """A descriptor of the folder below the root, made where missing. No step below the root follows a link.
 
         Raises:
-            PermissionError: every user of the machine may list the root.
-            OSError: ESTALE, see the class.
+            RootUnusable: see the class.
+            OSError: a folder below the root cannot be made or opened.
         """
         mode = FOLDER_MODES[self._folder.access]
-        folder = _made(self._folder.root, mode)
+        folder = self._open_root(mode)
+        try:
+            for depth, part in enumerate(parts):
+                below = _open_below(folder, part, mode, is_root=depth == 0)
+                os.close(folder)
+                folder = below
+        except BaseException:
+            os.close(folder)
+            raise
+        return folder
+
+    def _open_root(self, mode: int) -> int:
+        try:
+            folder = _made(self._folder.root, mode)
+        except OSError as error:
+            raise RootUnusable(_plain(error)) from error
         try:
             self._check_device(os.fstat(folder).st_dev)
             if self._folder.access != "others" and is_reachable_by_others(self._folder.root):
-                reason = "every user may list it, and names tell of patients; chmod o-rwx it, or set `access: others`"
-                raise PermissionError(errno.EACCES, reason)
-            for part in parts:
-                below = _open_below(folder, part, mode)
-                os.close(folder)
-                folder = below
+                raise RootUnusable(f"{OPEN_TO_OTHERS}; {CLOSE_IT}")
+        except OSError as error:
+            os.close(folder)
+            raise RootUnusable(_plain(error)) from error
         except BaseException:
             os.close(folder)
             raise
@@ -198,26 +223,51 @@ def _made(path: str, mode: int) -> int:
             os.close(parent)
 
 
-def _open_below(folder: int, name: str, mode: int) -> int:
-    """A descriptor of the folder `name` in `folder`, made with `mode` where missing. No symbolic link is followed."""
+def _open_below(folder: int, name: str, mode: int, *, is_root: bool = False) -> int:
+    """A descriptor of the folder `name` in `folder`, made with `mode` where missing. No symbolic link is followed.
+
+    Raises:
+        RootUnusable: `folder` is the root, and we may not make a folder in it.
+        OSError: anything else.
+    """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
         return os.open(name, flags, dir_fd=folder)
     except FileNotFoundError:
-        _quietly(FileExistsError, lambda: os.mkdir(name, 0o700, dir_fd=folder))  # another worker may be first
+        with _in_root(is_root=is_root):
+            _quietly(FileExistsError, lambda: os.mkdir(name, 0o700, dir_fd=folder))  # another worker may be first
         os.fsync(folder)
         below = os.open(name, flags, dir_fd=folder)
         set_mode(below, mode)
         return below
 
 
-def _write_temporary(folder: int, head: bytes, body: EncodedDataSet, mode: int) -> str:
-    """The whole file under a hidden name of its own, on disk."""
-    name = f".{_OWN}-{next(_temporary_numbers)}.part"
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+@contextmanager
+def _in_root(*, is_root: bool) -> Generator[None]:
+    """What is made here lies in the root: that we may not is the trouble of every object."""
     try:
-        set_mode(descriptor, mode)
+        yield
+    except OSError as error:
+        if is_root and error.errno in FORBIDDEN:
+            raise RootUnusable(_plain(error)) from error
+        raise
+
+
+def _plain(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _make_temporary(folder: int) -> tuple[str, int]:
+    """An empty file under a hidden name of its own: the name and a descriptor."""
+    name = f".{_OWN}-{next(_temporary_numbers)}.part"
+    return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+
+
+def _fill_temporary(folder: int, name: str, descriptor: int, head: bytes, body: EncodedDataSet, mode: int) -> None:
+    """Put the whole file there, on disk; nothing stays when that fails."""
+    try:
         with open(descriptor, "wb", buffering=0) as file:
+            set_mode(descriptor, mode)
             _write_all(file.write, head)
             for chunk in body.chunks(CHUNK_BYTES):
                 _write_all(file.write, chunk)
@@ -225,7 +275,6 @@ def _write_temporary(folder: int, head: bytes, body: EncodedDataSet, mode: int) 
     except BaseException:
         _remove(folder, name)
         raise
-    return name
 
 
 def _write_all(write: Callable[[memoryview], int | None], data: bytes | memoryview) -> None:

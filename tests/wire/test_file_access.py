@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,6 +144,11 @@ async def test_what_was_left_open_is_closed_at_the_start(running: AsyncExitStack
     assert str(open_folder / "c/gateway.db") in {event["path"] for event in changed}
 
 
+def downs(gateway: GatewayProcess) -> list[dict[str, Any]]:
+    found = [event for event in gateway.events() if event["event"] == "delivery.destination_down"]
+    return [event for event in found if event["destination"] == "files"]
+
+
 async def test_a_folder_that_everybody_may_list_takes_nothing_until_it_is_closed(
     running: AsyncExitStack, open_folder: Path
 ) -> None:
@@ -150,7 +156,9 @@ async def test_a_folder_that_everybody_may_list_takes_nothing_until_it_is_closed
     (open_folder / "files").chmod(0o755)
     gateway = await running.enter_async_context(gateway_in(open_folder, "022"))
     await send_two(gateway, open_folder)
-    await until(lambda: "every user may list it" in gateway.log, what="the reason in the log")
+    await until(lambda: downs(gateway) != [], what="the destination is down")
+    assert "every user may list or enter it" in downs(gateway)[0]["reason"]
+    assert downs(gateway)[0]["failures"] == 1
     assert list((open_folder / "files").iterdir()) == []
     (open_folder / "files").chmod(0o700)
     command = [sys.executable, "-m", "gateway", "queue", "retry", "--all", "--rules", str(gateway.rules_folder)]

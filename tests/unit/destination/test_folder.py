@@ -3,9 +3,11 @@
 import asyncio
 import errno
 import os
+import shutil
+import tempfile
 import threading
 import tracemalloc
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +217,94 @@ async def test_trouble_while_writing_is_deferred_and_leaves_no_file(
     assert isinstance(outcome, Deferred)
     assert outcome.is_destination_down is is_destination_down
     assert os.strerror(number) in outcome.reason
+    assert "P1" not in outcome.reason, "the path is made of the patient's attributes"
+    assert names(tmp_path) == []
+
+
+@pytest.fixture
+def open_root() -> Iterator[Path]:
+    """A folder that every user of the machine can reach, with one in it that is the root of a destination."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway-open-"))
+    folder.chmod(0o755)
+    (folder / "root").mkdir()
+    yield folder / "root"
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o751, 0o754, 0o773])
+async def test_a_root_that_is_open_to_every_user_is_down_at_the_first_object(open_root: Path, mode: int) -> None:
+    open_root.chmod(mode)
+    outcome = await put(destination(open_root), outbound(PatientID="P1"))
+    assert isinstance(outcome, Deferred)
+    assert outcome.is_destination_down
+    assert f"{open_root}: every user may list or enter it" in outcome.reason
+    assert names(open_root) == []
+    open_root.chmod(0o750)
+    assert await put(destination(open_root), outbound(PatientID="P1")) == Delivered()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP])
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_root_that_cannot_be_made_or_opened_is_down(
+    tmp_path: Path, number: int, is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    if is_there:
+        root.mkdir()
+    real, failing = (os.open, "open") if is_there else (os.mkdir, "mkdir")
+
+    def refuse(path: str, *arguments: Any, **keywords: Any) -> Any:
+        if os.path.basename(path) == "root":
+            raise OSError(number, os.strerror(number))
+        return real(path, *arguments, **keywords)
+
+    there = destination(root)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(os, failing, refuse)
+        outcome = await put(there, outbound(PatientID="P1"))
+    assert outcome == Deferred(f"cannot write a file under {root}: {os.strerror(number)}", is_destination_down=True)
+    assert await put(there, outbound(PatientID="P1")) == Delivered()
+
+
+async def test_a_root_that_is_a_file_is_down(tmp_path: Path) -> None:
+    (tmp_path / "root").write_bytes(b"")
+    outcome = await put(destination(tmp_path / "root"), outbound(PatientID="P1"))
+    assert isinstance(outcome, Deferred)
+    assert outcome.is_destination_down
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+@pytest.mark.parametrize(
+    ("template", "function", "is_destination_down"),
+    [
+        pytest.param(BY_UID, "mkdir", True, id="a folder in the root"),
+        pytest.param("{{ SOPInstanceUID }}", "open", True, id="a file in the root"),
+        pytest.param(BY_UID, "open", False, id="a file below it"),
+        pytest.param("all/{{ PatientID }}/{{ SOPInstanceUID }}", "mkdir", False, id="a folder below it"),
+    ],
+)
+async def test_what_may_not_be_made_in_the_root_itself_is_its_trouble(
+    tmp_path: Path,
+    template: str,
+    function: str,
+    number: int,
+    is_destination_down: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "all").mkdir()
+    real = getattr(os, function)
+
+    def refuse(path: str, *arguments: Any, **keywords: Any) -> Any:
+        if function == "mkdir" or str(path).endswith(".part"):
+            raise OSError(number, os.strerror(number))
+        return real(path, *arguments, **keywords)
+
+    there = FolderDestination(Peer("files"), Folder(f"{tmp_path}/{template}", str(tmp_path)))
+    with monkeypatch.context() as refusing:
+        refusing.setattr(os, function, refuse)
+        outcome = await put(there, outbound(PatientID="P1"))
+    assert isinstance(outcome, Deferred)
+    assert outcome.is_destination_down is is_destination_down
     assert "P1" not in outcome.reason, "the path is made of the patient's attributes"
     assert names(tmp_path) == []
 

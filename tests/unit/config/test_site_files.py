@@ -1,0 +1,74 @@
+"""What `gateway validate` says of files and folders that are there, and of the modes that they have."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.config import load
+
+GATEWAY = "gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}\nunmatched: hold\n"
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    """Those of a configuration that stands in `folder`, without the places."""
+    rules = folder / "rules"
+    rules.mkdir(exist_ok=True)
+    (rules / "a.yaml").write_text(text if "gateway:" in text else GATEWAY + text)
+    return [f"{each.severity}: {each.code}: {each.message}" for each in load(rules, {}, folder).problems]
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user of the machine can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway-open-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+FOLDER = "peers: {{files: {{may: [store], folder: {{path: '{root}/{{{{ SOPInstanceUID }}}}', access: {access}}}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("mode", "access", "is_warned"),
+    [
+        (0o755, "group", True),
+        (0o751, "owner", True),
+        (0o750, "group", False),
+        (0o755, "others", False),
+        (None, "group", False),
+    ],
+)
+def test_a_root_that_is_open_to_every_user(open_folder: Path, mode: int | None, access: str, is_warned: bool) -> None:
+    root = open_folder / "root"
+    if mode is not None:
+        root.mkdir()
+        root.chmod(mode)
+    expected = (
+        f"warning: readable-by-others: nothing will be written under `{root}`: every user may list or enter it, and "
+        "names tell of patients; chmod o-rwx it, or set `access: others`"
+    )
+    found = problems(open_folder, FOLDER.format(root=root, access=access))
+    assert (expected in found) is is_warned
+    assert any("list or enter" in each for each in found) is is_warned
+
+
+def test_a_root_in_a_folder_that_keeps_others_out(open_folder: Path) -> None:
+    (open_folder / "closed" / "root").mkdir(parents=True)
+    (open_folder / "closed").chmod(0o750)
+    os.chmod(open_folder / "closed" / "root", 0o755)
+    found = problems(open_folder, FOLDER.format(root=open_folder / "closed" / "root", access="owner"))
+    assert not any("list or enter" in each for each in found)
+
+
+def test_a_root_that_is_a_file(open_folder: Path) -> None:
+    (open_folder / "root").write_bytes(b"")
+    found = problems(open_folder, FOLDER.format(root=open_folder / "root", access="owner"))
+    expected = f"`{open_folder}/root` is no folder; every delivery will wait until it is one"
+    assert f"warning: not-a-folder: {expected}" in found
