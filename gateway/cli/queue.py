@@ -109,7 +109,7 @@ def list_(which: DeliveryFilter, rules: Path, limit: int, show_values: bool, for
         _require_known(which, found, rules)
         rows = found.list(_in_queue_time(which, found), limit + 1)
         shown, now = rows[:limit], found.now()
-        described = [as_json(row, found, with_values=show_values) for row in shown] if form == "json" else []
+        described = [as_json(row, found, now, with_values=show_values) for row in shown] if form == "json" else []
     if form == "json":
         click.echo(json.dumps(described, indent=2))
     elif shown:
@@ -130,7 +130,8 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
     with opened(rules) as found:
         rows = found.list(DeliveryFilter(ids=(delivery_id,)), 1)
         attempts = found.attempts(delivery_id)
-        described = [as_json(row, found, with_values=show_values) for row in rows]
+        now = found.now()
+        described = [as_json(row, found, now, with_values=show_values) for row in rows]
     if not rows:
         fail(f"there is no delivery {delivery_id}")
     tries = [_attempt(attempt, with_values=show_values) for attempt in attempts]
@@ -254,9 +255,9 @@ def _in_queue_time(which: DeliveryFilter, found: SQLiteQueue) -> DeliveryFilter:
     return dataclasses.replace(which, created_before=before and before + ahead, created_after=after and after + ahead)
 
 
-def as_json(delivery: Delivery, found: SQLiteQueue, *, with_values: bool) -> dict[str, Any]:
+def as_json(delivery: Delivery, found: SQLiteQueue, now: datetime, *, with_values: bool) -> dict[str, Any]:
     """A delivery; without `with_values`, without what could name a patient. Times are the wall clock's; `age_s` is what
-    `give_up_after` is compared with."""
+    `give_up_after` is compared with. `now` is the queue's time."""
     instance = delivery.instance
     uid: Callable[[str], str] = str if with_values else shown_uid
     return {
@@ -266,7 +267,7 @@ def as_json(delivery: Delivery, found: SQLiteQueue, *, with_values: bool) -> dic
         "rule": delivery.rule,
         "actions": json.loads(delivery.actions_json or "[]"),
         "created_at": instance.received_at.isoformat(),
-        "age_s": round((found.now() - delivery.created_at).total_seconds()),
+        "age_s": round(_age_s(delivery, now)),
         "due_at": found.on_the_wall(delivery.due_at).isoformat(),
         "attempts_made": delivery.attempts,
         "reason": _reason(delivery.reason, with_values=with_values),
@@ -279,6 +280,11 @@ def as_json(delivery: Delivery, found: SQLiteQueue, *, with_values: bool) -> dic
         "calling_ae_title": instance.association.calling_ae_title,
         "remote_host": instance.association.remote_host,
     }
+
+
+def _age_s(delivery: Delivery, now: datetime) -> float:
+    """Never below 0: what arrived after the time that is known just arrived."""
+    return max(0.0, (now - delivery.created_at).total_seconds())
 
 
 def _reason(reason: str, *, with_values: bool) -> str:
@@ -306,7 +312,7 @@ def _table(rows: list[Delivery], now: datetime, *, with_values: bool) -> str:
                 row.state.value,
                 row.destination or "-",
                 row.rule,
-                age((now - row.created_at).total_seconds()),
+                age(_age_s(row, now)),
                 row.attempts,
                 size(row.instance.payload.length_bytes),
                 row.instance.sop_instance_uid if with_values else shown_uid(row.instance.sop_instance_uid),

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,10 @@ from gateway.queue.connection import PAGES_BEFORE_CHECKPOINT, OpenedFiles, conne
 from gateway.queue.filters import select
 from gateway.queue.index import IndexTables
 from gateway.queue.rows import batch, microseconds, moment
+from gateway.queue.running import is_gateway_running
 from gateway.queue.selection import Selection
 from gateway.queue.statements import SQL
-from gateway.steady_clock import SteadyClock
+from gateway.steady_clock import SteadyClock, utc_now
 
 log = structlog.get_logger()
 
@@ -48,6 +49,10 @@ CLOCK_STEP_US = 3600 * 1_000_000
 
 KEEP_CLOCK_S = 10.0
 """How often the queue's time is written: a crash takes away as much of the age of what waits."""
+
+MOST_UNWRITTEN_S = 60.0
+"""How much later than the time that was last written the queue's time can be: a gateway that is idle writes it every
+20 seconds. Where the wall clock says more, it was set ahead."""
 
 ASSOCIATIONS_CACHED = 4096
 
@@ -93,9 +98,13 @@ class SQLiteQueue:
         clock: SteadyClock | None = None,
         busy_timeout_s: float = 30.0,
         must_exist: bool = False,
+        wall: Callable[[], datetime] = utc_now,
+        is_running: Callable[[Path], bool] = is_gateway_running,
     ) -> None:
         self.path = Path(path)
         self._clock = clock
+        self._wall = wall
+        self._is_running = is_running
         self._now = now or clock or self._remembered
         self._keep_clock_at_s = 0.0
         self._connection = connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
@@ -231,7 +240,8 @@ class SQLiteQueue:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The queue's time (`gateway.steady_clock`): the clock's that was given, else as the gateway last wrote it."""
+        """The queue's time (`gateway.steady_clock`): the clock's that was given, else as the gateway last wrote it, and
+        what has passed since while a gateway runs."""
         return self._now()
 
     def on_the_wall(self, moment: datetime) -> datetime:
@@ -240,7 +250,14 @@ class SQLiteQueue:
         return moment if queue_time is None or wall_time is None else moment + (wall_time - queue_time)
 
     def _remembered(self) -> datetime:
-        return self._clocks()[0] or datetime.now(UTC)
+        """Without a time that was written, the one with which a gateway would begin."""
+        queue_time, wall_time = self._clocks()
+        if queue_time is None or wall_time is None:
+            return self._last_acceptance() or self._wall()
+        if not self._is_running(self.path):
+            return queue_time
+        passed_s = (self._wall() - wall_time).total_seconds()
+        return queue_time + timedelta(seconds=min(max(passed_s, 0.0), MOST_UNWRITTEN_S))
 
     def _clocks(self) -> tuple[datetime | None, datetime | None]:
         """The queue's time and the wall clock's as they were last written."""

@@ -12,8 +12,10 @@ import pytest
 from gateway.delivery.retry import is_given_up
 from gateway.model import DeliveryState, Retry
 from gateway.ports import DeliveryFilter
+from gateway.queue.running import is_gateway_running
 from gateway.queue.salvage import salvage
-from gateway.queue.sqlite import KEEP_CLOCK_S, SQLiteQueue
+from gateway.queue.sqlite import KEEP_CLOCK_S, MOST_UNWRITTEN_S, SQLiteQueue
+from gateway.spool.lock import QueueLock
 from tests.contract.samples import TO_PACS, instance, settlement
 from tests.unit.test_steady_clock import DAY_S, Machine
 
@@ -148,6 +150,52 @@ def test_an_operator_beside_it_sees_and_does_the_same(site: Site, name: str) -> 
         assert operator.retry(DeliveryFilter(ids=(2,)), operator.now()) == 1
     operator.close()
     assert 2 in site.claim()
+
+
+@pytest.mark.parametrize(
+    ("is_running", "ran_s", "step_s", "seen_s"),
+    [
+        pytest.param(True, 9.0, 0.0, 9.0, id="since the last note"),
+        pytest.param(False, 9.0, 0.0, 0.0, id="no gateway runs"),
+        pytest.param(True, 9.0, -400 * DAY_S, 0.0, id="wall clock set back"),
+        pytest.param(True, 9.0, 400 * DAY_S, MOST_UNWRITTEN_S, id="wall clock set ahead"),
+    ],
+)
+def test_an_operator_counts_what_passed_since_the_last_note(
+    site: Site, is_running: bool, ran_s: float, step_s: float, seen_s: float
+) -> None:
+    site.queue._keep_clock_at_s = 0.0
+    with site.queue.transaction():
+        pass
+    noted = site.clock()
+    site.machine.run(ran_s)
+    site.machine.step(step_s)
+    operator = SQLiteQueue(
+        site.path, must_exist=True, wall=lambda: site.machine.wall_time, is_running=lambda path: is_running
+    )
+    assert (operator.now() - noted).total_seconds() == pytest.approx(seen_s)
+    operator.close()
+
+
+def test_an_operator_sees_the_same_before_and_after_the_first_start_on_a_database_made_anew(tmp_path: Path) -> None:
+    at = Machine().wall_time
+    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db", now=lambda: at)) as made, made.transaction():
+        made.accept(instance(1), [TO_PACS], at)
+    machine = Machine(at + timedelta(seconds=34))
+    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db", must_exist=True, wall=machine.wall)) as operator:
+        before = operator.now()
+    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db", clock=machine.clock())) as queue:
+        assert queue.now() == before == at
+
+
+def test_a_gateway_is_seen_by_the_lock_that_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    assert not is_gateway_running(path)
+    lock = QueueLock(path)
+    assert is_gateway_running(path)
+    assert not is_gateway_running(path, tmp_path / "no-such-file")
+    lock.release()
+    assert not is_gateway_running(path), "the lock file stays, with our number"
 
 
 def test_a_crash_costs_no_more_than_the_time_between_two_notes(site: Site) -> None:
