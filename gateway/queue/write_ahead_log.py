@@ -27,7 +27,8 @@ class LogState:
     read_bytes: int = 0
     """Up to here SQLite reads it."""
     whole_behind: int = 0
-    """Whole frames of the same generation behind that place."""
+    """Whole frames of the same generation behind that place, up to the last that ends a transaction: what was rolled
+    back leaves frames too, and does not end."""
 
     @property
     def is_damaged(self) -> bool:
@@ -126,9 +127,9 @@ def _read_frames(
 ) -> LogState:
     """Each frame's checksum goes on from that of the frame before, which stands in it."""
     step_bytes = FRAME.size + page_bytes
-    read_bytes, whole_behind, is_broken = start_bytes, 0, False
+    read_bytes, whole, whole_behind, is_broken = start_bytes, 0, 0, False
     for at in range(start_bytes, len(data) - step_bytes + 1, step_bytes):
-        _, _, *found_salt, first, second = FRAME.unpack_from(data, at)
+        _, pages_after_commit, *found_salt, first, second = FRAME.unpack_from(data, at)
         if found_salt != salt:
             is_broken = True
             before = (first, second)
@@ -137,7 +138,9 @@ def _read_frames(
         is_whole = _checksum(data[at + FRAME.size : at + step_bytes], order, middle) == (first, second)
         if is_whole and not is_broken:
             read_bytes = at + step_bytes
-        whole_behind += is_whole and is_broken
+        whole += is_whole and is_broken
+        if is_whole and is_broken and pages_after_commit:
+            whole_behind = whole
         is_broken |= not is_whole
         before = (first, second)
     return LogState(len(data), read_bytes, whole_behind)

@@ -161,6 +161,26 @@ def test_frames_of_a_former_round_are_no_damage(tmp_path: Path) -> None:
     assert not state.is_damaged
 
 
+def test_frames_of_a_transaction_that_a_full_disk_cut_short_are_no_damage(tmp_path: Path, crashed: Path) -> None:
+    """The next transaction writes over the first of them; the others are whole, and none of them ends a transaction."""
+    shutil.copytree(crashed.parent, tmp_path / "other")
+    with contextlib.closing(SQLiteQueue(tmp_path / "other" / "queue.db")) as queue:
+        with queue.transaction():
+            queue.accept_all([(instance(number), [TO_PACS]) for number in range(100, 400)], NOON)
+        long = log_of(queue.path).read_bytes()
+    with contextlib.closing(SQLiteQueue(crashed)) as queue:
+        with queue.transaction():
+            queue.settle_on_disk()
+        path = killed(crashed, tmp_path / "killed")
+    short = log_of(path).read_bytes()
+    log_of(path).write_bytes(short + long[len(short) : -FRAME_BYTES])
+    state = read_log(path)
+    assert state.read_bytes == len(short) < state.size_bytes - 10 * FRAME_BYTES
+    with structlog.testing.capture_logs() as lines:
+        check_before_start(path)
+    assert (state.is_damaged, lines) == (False, [])
+
+
 def test_a_log_that_ends_early_is_taken_when_the_database_is_older(crashed: Path) -> None:
     """What it held stands in the segments."""
     flip(log_of(crashed), 32 + 60 * FRAME_BYTES + 1000)
