@@ -52,7 +52,7 @@ from gateway.life.signals import Stop, handled
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.model import AssociationFacts, IdentityCheck, Limits, Settings
 from gateway.network import descriptors
-from gateway.ports import ConfigurationError, QueueDepth, peer_label
+from gateway.ports import ConfigurationError, QueueDepth, Temporary, peer_label
 from gateway.queue.connection import QueueBroken
 from gateway.queue.inspection import check_before_start
 from gateway.queue.reader import IndexReader
@@ -375,6 +375,9 @@ def run(load: Load) -> int:
     except QueueBroken as error:
         log.error("gateway_not_started", reason=str(error))
         return exit_code.CONFIGURATION
+    except Temporary as error:  # at the start: later ones come in groups
+        log.critical("gateway_failed", reason=str(error))
+        return exit_code.SOFTWARE
     except Exception as error:
         broken = _broken_queue(error)
         if broken is not None:

@@ -159,7 +159,8 @@ def _rebuilt_text(rebuilt: Rebuilt, *, is_held: bool) -> str:
     if rebuilt.held_before:
         lines.append(f"held or dead as before, by a damaged page: {count(rebuilt.held_before, 'delivery')}")
     if rebuilt.settled_before:
-        lines.append(f"{count(rebuilt.settled_before, 'object')} had been settled and forgotten before: not owed again")
+        objects = count(rebuilt.settled_before, "object")
+        lines.append(f"{objects} had been settled and forgotten before, or were lost before: not owed again")
     if told.refused:
         lines.append(f"{count(told.refused, 'object')} had been refused, and their senders told so: not owed")
     if told.gone:

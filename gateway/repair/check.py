@@ -333,13 +333,13 @@ class _Check:
             self._report.error("database-damaged", str(self._database), str(error), REBUILD)
             return
         for name in missing:
-            rows = [row for row in self._rows(name) if not (self._root / name).exists()]
+            rows = [] if _is_file(self._root / name) else self._rows(name)
             if not rows:
                 continue
             self._report.error(
                 "file-missing",
                 name,
-                "the database names it, and it is not there",
+                "the database names it, and it is not there, or no regular file",
                 "restore it; else ask the senders to send the objects again, and discard what cannot be delivered",
                 lost=[row.sop_instance_uid for row in rows],
                 owed=sum(row.owed for row in rows),
@@ -351,6 +351,11 @@ class _Check:
             for path in sorted(folder.iterdir()):
                 name = f"{quarantine.FOLDER}/{path.name}"
                 self._report.note("quarantined", name, f"{path.stat().st_size} bytes were set aside")
+
+
+def _is_file(path: Path) -> bool:
+    """False for a link, a pipe or a folder, too."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _is_behind(place: tuple[str, int], position: tuple[str, int]) -> bool:

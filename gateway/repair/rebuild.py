@@ -36,6 +36,7 @@ from gateway.spool.recovery import number
 from gateway.spool.redo import Position
 from gateway.spool.retelling import RECOVERED, Identify, Told, tell_again
 from gateway.spool.store import SpoolStore
+from gateway.steady_clock import utc_now
 
 log = structlog.get_logger()
 
@@ -83,19 +84,32 @@ def rebuild(settings: Settings, *, identify: Identify, is_held: bool = False, so
     with contextlib.ExitStack() as stack:
         stack.callback(QueueLock(path).release)
         workers = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
-        store = SpoolStore(settings.spool, disk=LocalDisk(), monotonic=time.monotonic, workers=workers)
+        earliest = [_newest_change(root)]
+        store = SpoolStore(
+            settings.spool,
+            disk=LocalDisk(),
+            monotonic=time.monotonic,
+            workers=workers,
+            now=lambda: max(utc_now(), *earliest),
+        )
         stack.callback(store.close)
         draft = path.with_name(f"{path.name}{DRAFT}")
         _remove_draft(draft)
-        rebuilt = _Rebuilding(store, draft, source or path, identify, is_held=is_held).run()
+        rebuilt = _Rebuilding(store, draft, source or path, identify, earliest, is_held=is_held).run()
         rebuilt.database = str(path)
         rebuilt.old_database = _put_in_place(draft, path)
     return rebuilt
 
 
 class _Rebuilding:
-    def __init__(self, store: SpoolStore, draft: Path, old: Path, identify: Identify, *, is_held: bool) -> None:
+    """`earliest` gets moments that have been. What is set aside gets no earlier time than these, though the wall clock
+    may stand in the past: its retention would be over at once."""
+
+    def __init__(
+        self, store: SpoolStore, draft: Path, old: Path, identify: Identify, earliest: list[datetime], *, is_held: bool
+    ) -> None:
         self._store = store
+        self._earliest = earliest
         self._draft = draft
         self._old = old
         self._identify = identify
@@ -106,6 +120,7 @@ class _Rebuilding:
         with contextlib.closing(SQLiteQueue(self._draft)) as queue:
             if self._old.is_file():
                 self._rebuilt.salvaged = salvage(self._old, queue, self._is_stored)
+            self._earliest.append(queue.now())
             with queue.transaction():
                 queue.bind_spool(self._identity())
             told = tell_again(self._store, queue, identify=self._identify, choose=self._chooser(queue))
@@ -203,6 +218,12 @@ class _Rebuilding:
                     why = "its bytes have changed"
                     log.error("spool.instance_lost", sop_instance_uid=row.sop_instance_uid, file=name, error=why)
                     yield row.sop_instance_uid
+
+
+def _newest_change(root: Path) -> datetime:
+    """Of a segment; of the beginning of time when there is none."""
+    newest_s = max((each.stat().st_mtime for each in (root / "segments").glob("*.seg")), default=0.0)
+    return datetime.fromtimestamp(newest_s, UTC)
 
 
 def _order(position: Position) -> tuple[int, int]:

@@ -111,7 +111,8 @@ class GroupCommitJournal:
     async def start(self) -> None:
         """Take the spool, recover, begin to commit.
 
-        Raises ConfigurationError when spool or queue cannot be used, or another gateway uses them.
+        Raises ConfigurationError when spool or queue cannot be used, or another gateway uses them; SpoolFull when the
+        disk is full or fails; Temporary when a payload cannot be read now.
         """
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[None] = self._loop.create_future()
@@ -194,6 +195,9 @@ class GroupCommitJournal:
             self._count(told)
             self._store.recover(deliveries.payload_names(), Position(*deliveries.known_up_to()))
             self._watch(deliveries)
+        except OSError as error:
+            deliveries.close()
+            raise SpoolFull(f"spool {self._spool.path}: the disk failed at the start: {error}; look at it") from error
         except BaseException:
             deliveries.close()
             raise

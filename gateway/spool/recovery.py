@@ -47,6 +47,19 @@ def payload_files(root: Path) -> Iterator[tuple[str, int]]:
                     yield f"{folder}/{entry.name}", entry.stat(follow_symlinks=False).st_size
 
 
+def not_files(root: Path) -> list[str]:
+    """What has the name of a payload file and is none: a link, a pipe, a folder. Nothing of it is read at a start."""
+    found = []
+    for folder, pattern in OURS.items():
+        with os.scandir(root / folder) as entries:
+            found += [
+                f"{folder}/{entry.name}"
+                for entry in entries
+                if pattern.fullmatch(entry.name) and not entry.is_file(follow_symlinks=False)
+            ]
+    return sorted(found)
+
+
 def number(name: str) -> int:
     """The number in a payload file's name."""
     return int(name.rpartition("/")[2].partition(".")[0])
@@ -85,6 +98,8 @@ def recover(root: Path, named: Mapping[str, int], disk: Disk, seed: int) -> Reco
             recovered.short.append(name)
         elif name.startswith(f"{segment.FOLDER}/") and _trim(root / name, size_bytes, end_bytes, disk, seed):
             recovered.trimmed.append(name)
+    for name in not_files(root):
+        log.error("spool.not_a_file", file=name, action="put the file itself there, stop the gateway, start it again")
     for name in recovered.missing:
         log.error("spool.payload_file_missing", file=name, expected_bytes=named[name])
     log.info(
@@ -99,10 +114,17 @@ def recover(root: Path, named: Mapping[str, int], disk: Disk, seed: int) -> Reco
 
 
 def _trim(path: Path, size_bytes: int, named_bytes: int, disk: Disk, seed: int) -> bool:
-    """Cut the zeros behind the last record of a segment; True when there were some."""
-    with path.open("rb") as file:
-        if not size_bytes or os.pread(file.fileno(), 1, size_bytes - 1) != b"\0":
-            return False
+    """Cut the zeros behind the last record of a segment; True when there were some.
+
+    A segment whose end cannot be read stays as it is: nobody can say that it holds nothing.
+    """
+    try:
+        with path.open("rb") as file:
+            if not size_bytes or os.pread(file.fileno(), 1, size_bytes - 1) != b"\0":
+                return False
+    except OSError as error:
+        log.error("spool.segment_not_readable", file=path.name, error=str(error), at_bytes=size_bytes - 1)
+        return False
     end_bytes = named_bytes
     for found in walk(path, seed, is_checked=False):
         end_bytes = max(end_bytes, found.end_bytes)

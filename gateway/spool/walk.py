@@ -83,6 +83,8 @@ class _Walk:
         self._is_checked = is_checked
         self._seeds: tuple[int, ...] = ()
         """Which headers count when the next one is looked for; found out when it is needed."""
+        self._unreadable: set[int] = set()
+        """Where reads of a sector or less failed."""
 
     def run(self, at: int) -> Iterator[Found | Gap]:
         while at < self._size_bytes:
@@ -141,12 +143,13 @@ class _Walk:
         return "" if digest.digest() == whole.digest else "its bytes have changed"
 
     def _read(self, at: int, length_bytes: int) -> bytes:
-        """Bytes that cannot be read are zeros."""
+        """Bytes that cannot be read are filled, never with zeros: they are not unwritten."""
         try:
             return os.pread(self._descriptor, length_bytes, at)
         except OSError:
             if length_bytes <= SECTOR_BYTES:
-                return bytes(min(length_bytes, self._size_bytes - at))
+                self._unreadable.add(at)
+                return b"\xff" * min(length_bytes, self._size_bytes - at)
             ends = range(at, min(at + length_bytes, self._size_bytes), SECTOR_BYTES)
             return b"".join(self._read(start, min(SECTOR_BYTES, at + length_bytes - start)) for start in ends)
 
@@ -204,8 +207,11 @@ class _Walk:
         return bool(self._seed and seeds == (self._seed,)) or self._trouble(found, is_sure=True) == ""
 
     def _looks_unwritten(self, start: int, end: int) -> bool:
-        """A sector of it is all zeros, as far as it belongs to it."""
+        """A sector of it is all zeros, as far as it belongs to it, and all of it can be read: a power cut leaves no
+        read errors, and what has one may have been acknowledged."""
         data = self._read(start, end - start)
+        if any(start <= each < end for each in self._unreadable):
+            return False
         ends = [*range(-start % SECTOR_BYTES or SECTOR_BYTES, len(data), SECTOR_BYTES), len(data)]
         begin = 0
         for stop in ends:

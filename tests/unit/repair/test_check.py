@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.repair.check import check
@@ -216,3 +217,24 @@ async def test_asking_does_not_keep_a_gateway_out(site: Site) -> None:
         lock.release()
     assert not check(site.settings()).is_running
     SpoolLock(site.spool_folder).release()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+async def test_what_is_no_file_is_a_problem(made: Made, site: Site, kind: str) -> None:
+    """A start reads nothing of it, and says so."""
+    name = made.places[30].payload.name
+    path = site.spool_folder / name
+    path.rename(site.folder / "aside")
+    if kind == "link":
+        path.symlink_to(site.folder / "aside")
+    else:
+        (os.mkfifo if kind == "pipe" else os.mkdir)(path)
+    found = only(site)
+    assert (found.code, found.file) == ("file-missing", name)
+    assert uid(30) in found.lost
+    with capture_logs() as logs:
+        journal = site.journal()
+        await journal.start()
+        await journal.close()
+    (told,) = [each for each in logs if each["event"] == "spool.not_a_file"]
+    assert (told["file"], told["log_level"]) == (name, "error")

@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -229,3 +230,21 @@ async def test_what_is_lost_is_named(made: Made, site: Site, number: int) -> Non
     site.remove_database()
     rebuilt = site.rebuild()
     assert list(rebuilt.lost) == [instance(number).sop_instance_uid]
+
+
+@pytest.mark.parametrize("has_database", [True, False])
+async def test_what_is_set_aside_is_not_old_at_once_when_the_clock_stands_in_the_past(
+    made: Made, site: Site, monkeypatch: pytest.MonkeyPatch, has_database: bool
+) -> None:
+    """The next start would delete it, since the retention is measured in the queue's time."""
+    if not has_database:
+        site.remove_database()
+    payload = made.places[30].payload
+    site.flip(f"spool/{payload.name}", payload.offset_bytes + 100)
+    monkeypatch.setattr("gateway.repair.rebuild.utc_now", lambda: datetime(2001, 1, 1, tzinfo=UTC))
+    (kept_as,) = site.rebuild().told.kept_as
+    assert abs(datetime.strptime(f"{kept_as[-16:]}+0000", "%Y%m%dT%H%M%SZ%z") - made_at(made)) < timedelta(days=1)
+
+
+def made_at(made: Made) -> datetime:
+    return datetime.fromtimestamp((made.folder / "spool" / "spool.id").stat().st_mtime, UTC)

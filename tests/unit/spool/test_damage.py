@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, MutableMapping, Sequence
@@ -13,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.model import DeliveryState, Identifiers
-from gateway.ports import DeliveryFilter, NoMeter
+from gateway.ports import DeliveryFilter, NoMeter, SpoolFull
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool import record
 from gateway.spool.record import HEADER_BYTES, PAYLOAD, REDO, Record, seed_of
@@ -365,3 +366,49 @@ async def test_a_file_that_is_gone_names_what_is_lost(behind: Behind) -> None:
         async with behind.site.journal():
             pass
     assert [each["event"] for each in logs if each["log_level"] == "error"] == ["spool.payload_file_missing"]
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, path: Path, start_bytes: int, end_bytes: int) -> None:
+    """The disk gives errors for a part of a file."""
+    bad, system = path.stat().st_ino, os.pread
+
+    def pread(descriptor: int, length_bytes: int, at: int) -> bytes:
+        if os.fstat(descriptor).st_ino == bad and at < end_bytes and at + length_bytes > start_bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return system(descriptor, length_bytes, at)
+
+    monkeypatch.setattr(os, "pread", pread)
+
+
+@pytest.mark.parametrize("ahead_bytes", [0, 8192], ids=["ends there", "zeros behind"])
+@pytest.mark.parametrize("what", ["group", "note"])
+async def test_the_last_group_is_not_unwritten_when_it_cannot_be_read(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch, what: str, ahead_bytes: int
+) -> None:
+    """It was acknowledged: a power cut leaves no read errors."""
+    payload, note = behind.of_kind(PAYLOAD, -1), behind.of_kind(REDO, -1)
+    whole = behind.segment.read_bytes()
+    behind.segment.write_bytes(whole + bytes(ahead_bytes))
+    start_bytes = (payload if what == "group" else note).offset_bytes - HEADER_BYTES
+    with monkeypatch.context() as failing:
+        unreadable(failing, behind.segment, start_bytes, note.end_bytes)
+        outcome = Outcome()
+        with capture_logs() as outcome.logs:
+            async with behind.site.journal():
+                pass
+    (told,) = outcome.errors("spool.damaged")
+    assert (told["file"], told["start_bytes"]) == ("segments/00000002.seg", start_bytes)
+    assert told["end_bytes"] >= note.end_bytes
+    assert len(outcome.errors("spool.instance_held")) == (what == "note")
+    assert behind.segment.read_bytes()[: len(whole)] == whole, "nothing but zeros is cut"
+
+
+async def test_a_start_on_a_disk_that_fails_says_so(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(*arguments: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as failing:
+        failing.setattr("gateway.spool.recovery.not_files", scandir)
+        with pytest.raises(SpoolFull, match="the disk failed at the start"):
+            await behind.start()
+    assert (await behind.start()).owed == EVERYTHING
