@@ -29,6 +29,9 @@ REFUSED = {
     "rtdose_expb.dcm",
     "rtdose_expb_1frame.dcm",
     "rtplan.dcm",
+    # the data set has no SOP Instance UID: 0xA900
+    "chrSQEncoding.dcm",
+    "no_meta_group_length.dcm",
 }
 """What the gateway rightly refuses. A DICOMDIR is no object of a storage SOP class either."""
 
