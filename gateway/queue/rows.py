@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from gateway.model import (
@@ -58,6 +59,13 @@ def _cleaned(value: Any) -> Any:
 def association_text(facts: AssociationFacts) -> str:
     """Facts as compact JSON, without what is empty."""
     return _encode({name: value for name, value in dataclasses.asdict(facts).items() if value})
+
+
+sender: Callable[[AssociationFacts], tuple[object, ...]] = attrgetter(
+    *("calling_ae_title", "called_ae_title", "remote_host", "listener", "is_tls", "tls_subject", "tls_names"),
+    *("user_identity", "claimed_user_identity", "peer"),
+)
+"""What rules and templates of a delivery may read of the sender, and what stays the same when he sends again."""
 
 
 def association_facts(text: str) -> AssociationFacts:

@@ -57,8 +57,9 @@ MOST_UNWRITTEN_S = 60.0
 ASSOCIATIONS_CACHED = 4096
 
 
-_Identity = tuple[str, bytes, str, str]
-"""SOP Instance UID, digest, transfer syntax UID, SOP class UID: what a duplicate has in common."""
+_Identity = tuple[str, bytes, str, str, tuple[object, ...]]
+"""SOP Instance UID, digest, transfer syntax UID, SOP class UID, sender: what a duplicate has in common. Paths and edits
+of a delivery may depend on who sent it."""
 
 
 def _identity(instance: Instance) -> _Identity:
@@ -67,6 +68,7 @@ def _identity(instance: Instance) -> _Identity:
         instance.payload.digest,
         instance.transfer_syntax_uid,
         instance.sop_class_uid,
+        rows.sender(instance.association),
     )
 
 
@@ -330,12 +332,14 @@ class SQLiteQueue:
     ) -> dict[_Identity, dict[tuple[str, str], tuple[int, PayloadRef]]]:
         """What is still owed of the same objects: identity → (destination, actions) → its instance."""
         identities = [_identity(instance) for instance, _ in arrivals]
-        asked = [(uid, digest.hex(), syntax, sop_class) for uid, digest, syntax, sop_class in identities]
+        asked = [(uid, digest.hex(), syntax, sop_class) for uid, digest, syntax, sop_class, _ in identities]
         found: dict[_Identity, dict[tuple[str, str], tuple[int, PayloadRef]]] = {}
         readable: dict[int, bool] = {}
-        for index, instance_id, destination, actions, name, offset, length in self._json(
+        for index, instance_id, destination, actions, name, offset, length, facts in self._json(
             "find_duplicates", arrivals=batch(asked)
         ):
+            if rows.sender(rows.association_facts(facts)) != identities[index][-1]:
+                continue
             payload = PayloadRef(name, offset, length, arrivals[index][0].payload.digest)
             if instance_id not in readable:
                 readable[instance_id] = is_readable(payload)

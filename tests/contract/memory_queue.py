@@ -10,7 +10,18 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.model import Attempt, Attributes, Delivery, DeliveryState, Instance, PayloadRef, Query, Route, Settlement
+from gateway.model import (
+    AssociationFacts,
+    Attempt,
+    Attributes,
+    Delivery,
+    DeliveryState,
+    Instance,
+    PayloadRef,
+    Query,
+    Route,
+    Settlement,
+)
 from gateway.ports import Accepted, DeliveryFilter, QueueDepth
 from tests.contract.memory_index import MemoryIndex
 
@@ -30,6 +41,15 @@ class Row:
 
     def change(self, **values: Any) -> None:
         self.delivery = dataclasses.replace(self.delivery, **values)
+
+
+SENDER = tuple(
+    field.name
+    for field in dataclasses.fields(AssociationFacts)
+    if not field.name.startswith("implementation_")
+    and field.name not in ("remote_port", "tls_fingerprint", "association_id")
+)
+"""Of somebody who sends again."""
 
 
 class MemoryQueue:
@@ -106,6 +126,9 @@ class MemoryQueue:
                 and kept.instance.payload.digest == instance.payload.digest
                 and kept.instance.transfer_syntax_uid == instance.transfer_syntax_uid
                 and kept.instance.sop_class_uid == instance.sop_class_uid
+                and all(
+                    getattr(kept.instance.association, name) == getattr(instance.association, name) for name in SENDER
+                )
                 and is_readable(kept.instance.payload)
                 and (kept.destination, kept.actions_json) == (route.destination, route.actions_json)
             ):

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,12 @@ def test_an_exception_rolls_everything_back(queue: Queue, clock: Clock) -> None:
     assert uids(claim(queue, clock)) == ["1.2.3.4.5.2"]
 
 
+def _sent(**facts: Any) -> Instance:
+    """The first instance, over another association."""
+    first = instance(1)
+    return dataclasses.replace(first, association=dataclasses.replace(first.association, **facts))
+
+
 DUPLICATES = {
     "same again": (instance(1), [TO_PACS], 0),
     "same bytes, another rule": (instance(1), [Route("other", "pacs")], 0),
@@ -144,6 +151,14 @@ DUPLICATES = {
         dataclasses.replace(instance(1), sop_class_uid="1.2.840.10008.5.1.4.1.1.4"),
         [TO_PACS],
         1,
+    ),
+    "same bytes, another sender": (_sent(calling_ae_title="MR1"), [TO_PACS], 1),
+    "same bytes, another called AE title": (_sent(called_ae_title="OTHER"), [TO_PACS], 1),
+    "same bytes, another user": (_sent(user_identity="bob"), [TO_PACS], 1),
+    "same again over another association": (
+        _sent(association_id="b77", remote_port=40_000, implementation_version_name="NEW"),
+        [TO_PACS],
+        0,
     ),
     "same bytes, another UID": (instance(2, body=b"data set 1"), [TO_PACS], 1),
 }
