@@ -9,7 +9,7 @@ from msgspec import UnsetType
 from gateway.config.context import Context
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import CertificateSpec
-from gateway.config.tree import MappingNode, Place
+from gateway.config.tree import MappingNode, Place, SequenceNode
 from gateway.model import CertificateMatch
 
 SHORT = ("CN", "O", "OU", "C", "L", "ST", "DC")
@@ -56,6 +56,12 @@ def compile_certificate(spec: CertificateSpec, place: Place, context: Context) -
     if match == CertificateMatch() and not is_reported:
         message = "say what the certificate must be: `subject`, `subject_alternative_name` or `fingerprint`"
         context.findings.error(place.holder, "missing-setting", message)
+    for text, at in zip(
+        several(spec.subject_alternative_name), each(place.at("subject_alternative_name")), strict=False
+    ):
+        if "*" in text:
+            message = f"{at.shown} fits only a certificate that holds this very wild card; write each name instead"
+            context.findings.warning(at.mark, "literal-wild-card", message)
     for part in spec.subject:
         at = place.at("subject", part)
         if part in LONG_OF_SHORT:
@@ -66,6 +72,13 @@ def compile_certificate(spec: CertificateSpec, place: Place, context: Context) -
             message = f"`{part}` is no part of a certificate's subject{near}"
             context.findings.error(at.holder, "unknown-subject-part", message)
     return match
+
+
+def each(place: Place) -> list[Place]:
+    """The places of what is written as one text or as a list of them."""
+    if isinstance(place.node, SequenceNode):
+        return [place.at(index) for index in range(len(place.node.items))]
+    return [place]
 
 
 def several(value: str | tuple[str, ...] | UnsetType) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from gateway.config.identities import compile_identity_method
 from gateway.config.peers import check_combination, check_requestors, compile_peer
 from gateway.config.process import ANY_ADDRESS, compile_settings
 from gateway.config.query_retrieve import compile_query_retrieve
-from gateway.config.requirements import check_requirements, warn_of_clear_secrets
+from gateway.config.requirements import check_requirements, warn_of_clear_secrets, warn_of_unknown_users
 from gateway.config.rules import (
     Names,
     compile_coercions,
@@ -68,6 +68,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
     identity_methods = _identity_methods(root, context)
     if process_settings and settings:
         warn_of_clear_secrets(written, settings.listeners, root.at("gateway"), identity_methods, context)
+        warn_of_unknown_users(written, settings.listeners, root.at("gateway"), identity_methods, context)
     groups = _groups(root, peers, not_destinations, context)
     conditions = Conditions(dict(_named(root, "conditions", context)))
     secrets = _secrets(root, context)

@@ -13,6 +13,7 @@ from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import LATER
 from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, discreet, located
 from gateway.model import Mark
+from gateway.quantity import BYTES, size_bytes
 from gateway.routing.field import ae_title
 
 TYPE_WORDS = {
@@ -33,6 +34,12 @@ STAND_INS: Mapping[tuple[str, str], Plain] = {
     ("RetrieveCoercionSpec", "to"): [MISSING],
 }
 """(type, setting) → what stands in for a required setting that is missing or wrong, once that was reported."""
+
+SHORT_FORMS = {"CertificateSpec": "subject_alternative_name", "IdentityCheckSpec": "verified_by"}
+"""Mapping → the setting that is meant by a text in its place."""
+WORD = re.compile(r"[A-Za-z_][\w.-]*")
+SIZE = re.compile(r"[0-9]+ ?(" + "|".join(BYTES) + ")")
+FINGERPRINT = re.compile(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}")
 
 YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -133,6 +140,13 @@ def _hint(node: Node, fault: Fault) -> str:
             return "; leave out the quotes"
         case "boolean" if node.text.casefold() in YES_NO:
             return f" (did you mean `{YES_NO[node.text.casefold()]}`?)"
+        case "integer" if fault.schema.get("title") == "PDU length" and SIZE.fullmatch(node.text):
+            return f"; it is in bytes, without a unit (did you mean `{size_bytes(node.text)}`?)"
+        case "object" if fault.schema.get("title") in SHORT_FORMS and isinstance(node.value, str):
+            setting = SHORT_FORMS[fault.schema["title"]]
+            if setting == "subject_alternative_name" and FINGERPRINT.fullmatch(node.text):
+                setting = "fingerprint"
+            return f" (did you mean `{{{setting}: {node.written}}}`?)"
         case "array" if "$ref" not in fault.schema["items"]:
             return f" (did you mean `[{node.written}]`?)"
     return ""
@@ -142,7 +156,7 @@ def _not_one_of(place: Place, fault: Fault) -> Iterator[Finding]:
     here = place.at(*fault.path)
     words = [str(word) for word in fault.expected]
     text = here.node.text if isinstance(here.node, ScalarNode) and not here.node.is_secret else ""
-    near = did_you_mean(text, words) if text.isidentifier() else ""
+    near = did_you_mean(text, words) if WORD.fullmatch(text) else ""
     message = f"expected {listed(words)}, found {here.shown}{near}"
     yield Finding(here.mark, "not-one-of", message, fault.path)
 
@@ -172,6 +186,8 @@ def _nearest_format(title: str, text: str, example: str) -> str:
     if title == "duration":
         near = _with_unit(text, DURATION_UNITS)
     if title == "size":
+        if re.fullmatch(r"[0-9.]+", text):
+            return f"; the unit is missing: {listed(unit for unit in BYTES if unit != 'KB')}"
         near = _with_unit(text, SIZE_UNITS)
     if title == "address" and re.fullmatch(r"[^\s:\[\]/]+", text):
         near = f"{text}:{example.rpartition(':')[2]}"

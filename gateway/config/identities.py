@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 from msgspec import UNSET
 
-from gateway.config.certificate import several
+from gateway.config.certificate import each, several
 from gateway.config.context import Context
 from gateway.config.findings import listed
-from gateway.config.requirements import each
 from gateway.config.spec import IdentityCommandSpec, IdentityMethodSpec, TokenSpec
 from gateway.config.tree import MappingNode, Place
 from gateway.identity import password_file, token

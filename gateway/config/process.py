@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
@@ -12,11 +14,12 @@ from gateway.config.context import Context
 from gateway.config.requirements import compile_identity_check
 from gateway.config.spec import ConversionSpec, GatewaySpec, LimitsSpec, ListenerSpec, SpoolSpec, TimersSpec
 from gateway.config.tls import compile_listener_tls
-from gateway.config.tree import Place
+from gateway.config.tree import Place, ScalarNode
 from gateway.model import HTTP, ConversionLimits, Limits, Listener, Settings, Spool, Timers
 from gateway.quantity import duration_s, host_and_port, size_bytes
 
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+HTTP_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*|[^\s:\[\]/]+)(:[0-9]{1,5})?")
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 LEAST_CONVERSION_BYTES = 64 * 1024**2
 SMALLEST_SEGMENT_BYTES = 1024**2
@@ -37,7 +40,7 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         limits=_limits(spec.limits, place.at("limits"), context),
         drain_s=duration_s(spec.drain),
         file_access=spec.file_access,
-        secret_folders=() if spec.secret_folders is UNSET else spec.secret_folders,
+        secret_folders=_secret_folders(spec, place.at("secret_folders"), context),
         pid_file="" if spec.pid_file is UNSET else context.at_work(spec.pid_file),
         conversion=_conversion(spec.conversion, place.at("conversion"), context),
     )
@@ -111,6 +114,35 @@ def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:
     )
 
 
+def _secret_folders(spec: GatewaySpec, place: Place, context: Context) -> tuple[str, ...]:
+    if spec.secret_folders is UNSET:
+        return ()
+    for index, folder in enumerate(spec.secret_folders):
+        at = place.at(index)
+        path = os.path.realpath(context.beside(at, folder))
+        if path == os.path.sep:
+            message = "${file:…} could read every file of the machine; name the folder that holds the secrets"
+            context.error(at, "root-is-everything", message)
+        elif not os.path.exists(path):
+            message = f"the folder {at.shown} is not there ({path})"
+            context.findings.warning(at.mark, "no-such-folder", message)
+        elif not os.path.isdir(path):
+            message = f"{at.shown} is no folder, so that nothing can be read from it; name the folder that holds it"
+            context.findings.warning(at.mark, "not-a-folder", message)
+    return spec.secret_folders
+
+
+def _warn_of_limits(place: Place, context: Context, *pairs: tuple[str, int, str, int]) -> None:
+    """A limit of some that is written and more than that of all: only the lower one ever holds."""
+    for name, value, of_all, most in pairs:
+        if place.has(name) and value > most:
+            at = place.at(name)
+            message = (
+                f"{at.shown} is more than `{of_all}` ({most}), so that it limits nothing; lower it, or leave it out"
+            )
+            context.findings.warning(at.mark, "no-effect", message)
+
+
 def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
     for name in ("command_size", "object_size", "inflated"):
         if size_bytes(getattr(spec, name)) < 1024:
@@ -119,6 +151,13 @@ def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
     if strangers is not UNSET and strangers > spec.associations:
         message = f"{place.at('associations_of_strangers').shown} is more than `associations` ({spec.associations})"
         context.error(place.at("associations_of_strangers"), "out-of-range", message)
+    _warn_of_limits(
+        place,
+        context,
+        ("associations_per_peer", spec.associations_per_peer, "associations", spec.associations),
+        ("associations_per_host", spec.associations_per_host, "associations", spec.associations),
+        ("unassociated_per_host", spec.unassociated_per_host, "unassociated", spec.unassociated),
+    )
     return Limits(
         associations=spec.associations,
         associations_per_peer=spec.associations_per_peer,
@@ -173,6 +212,23 @@ def _listener(spec: ListenerSpec, place: Place, context: Context) -> Listener:
     )
 
 
+def _check_http_host(text: str, place: Place, context: Context) -> None:
+    """A Host header is compared with these as they stand: what is no host fits none (RFC 9110 §7.2)."""
+    match = HTTP_HOST.fullmatch(text)
+    if match is not None and not host_fault(match[1].removeprefix("[").removesuffix("]")):
+        return
+    try:
+        meant = urlsplit(text).hostname or ""
+    except ValueError:
+        meant = ""
+    is_secret = isinstance(place.node, ScalarNode) and place.node.is_secret
+    near = f" (did you mean `{meant}`?)" if meant and not host_fault(meant) and not is_secret else ""
+    message = (
+        f"expected a host name such as `gateway.example.org`, without scheme, path and wild card, found {place.shown}"
+    )
+    context.error(place, "bad-host", f"{message}{near}")
+
+
 def _is_same_place(address: str, port: int, other_address: str, other_port: int) -> bool:
     if port != other_port or port == 0:
         return False
@@ -189,4 +245,8 @@ def _http(spec: GatewaySpec, place: Place, listeners: tuple[Listener, ...], cont
     for listener in listeners:
         if _is_same_place(address, port, listener.address, listener.port):
             context.error(at, "duplicate-port", f"the port {port} is taken by the listener `{listener.name}` already")
+    for index, host in enumerate(spec.http.hosts):
+        _check_http_host(host, place.at("http", "hosts", index), context)
+    here, connections = place.at("http"), spec.http.connections
+    _warn_of_limits(here, context, ("connections_per_host", spec.http.connections_per_host, "connections", connections))
     return HTTP(address, port, spec.http.hosts, spec.http.connections, spec.http.connections_per_host)

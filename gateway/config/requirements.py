@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import UNSET
 
-from gateway.config.certificate import compile_certificate, several
+from gateway.config.certificate import compile_certificate, each, several
 from gateway.config.context import Context
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import IdentityCheckSpec, RequirementsSpec
-from gateway.config.tree import Place, SequenceNode
+from gateway.config.tree import Place
+from gateway.identity import password_file
+from gateway.identity.watched_file import read_bounded
 from gateway.model import (
     CertificateMatch,
     IdentityCheck,
@@ -49,13 +51,6 @@ def compile_identity_check(spec: IdentityCheckSpec, place: Place, context: Conte
             message = f"{at.shown} is not one of `user_identities`{near}"
             context.error(at, "unknown-user-identity", message)
     return IdentityCheck(names, spec.users)
-
-
-def each(place: Place) -> list[Place]:
-    """The places of what is written as one text or as a list of them."""
-    if isinstance(place.node, SequenceNode):
-        return [place.at(index) for index in range(len(place.node.items))]
-    return [place]
 
 
 def check_requirements(peers: Iterable[tuple[Peer, Place]], listeners: Collection[Listener], context: Context) -> None:
@@ -102,6 +97,41 @@ def warn_of_clear_secrets(
             names = listed(one.name for one in may_come)
             message = f"passcodes and tokens may come without TLS, over {names}; add `tls: true`"
             context.findings.warning(place.at("requires", "user_identity").mark, "clear-secrets", message)
+
+
+def warn_of_unknown_users(
+    peers: Iterable[tuple[Peer, Place]],
+    listeners: Collection[Listener],
+    gateway: Place,
+    methods: Mapping[str, IdentityMethod],
+    context: Context,
+) -> None:
+    """User names that no password file has, where only password files verify: nobody can ever show them."""
+    checks = [(one.user_identity, gateway.at("listeners", index)) for index, one in enumerate(listeners)]
+    checks += [(peer.requires.user_identity, place.at("requires")) for peer, place in peers]
+    users: dict[str, frozenset[str] | None] = {}
+    for check, place in checks:
+        if check is None:
+            continue
+        for name in check.methods:
+            if name not in users:
+                users[name] = _users_of(methods.get(name))
+        known = [users[name] for name in check.methods]
+        for index, user in enumerate(check.users):
+            if all(names is not None and user not in names for names in known):
+                at = place.at("user_identity", "users", index)
+                message = f"no password file of {listed(check.methods)} has the user {at.shown}"
+                context.findings.warning(at.mark, "unknown-user", message)
+
+
+def _users_of(method: IdentityMethod | None) -> frozenset[str] | None:
+    """None where any name may be verified, or that cannot be told."""
+    if not isinstance(method, PasswordFile):
+        return None
+    try:
+        return frozenset(password_file.parse(read_bounded(method.path)))
+    except (OSError, ValueError):  # reported where it is named
+        return None
 
 
 def _has_secrets(check: IdentityCheck | None, methods: Mapping[str, IdentityMethod]) -> bool:

@@ -50,8 +50,10 @@ class SecretFiles:
         try:
             place = os.path.realpath(folder / name)
             if not self._permits(place):
+                is_link = place != os.path.normpath(os.path.join(os.path.realpath(folder), name))
+                link = f" leads by a symbolic link to {place}, which" if is_link else ""
                 raise SecretFileError(
-                    f"the file `{name}` lies outside the rules folder and `gateway.secret_folders`"
+                    f"the file `{name}`{link} lies outside the rules folder and `gateway.secret_folders`"
                     f" ({', '.join(self._folders or ()) or 'none'}); move it, or name its folder there"
                 )
             content = read_regular_file(Path(place), LIMIT_BYTES)

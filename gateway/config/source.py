@@ -42,7 +42,8 @@ def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
         try:
             contents[file] = read_regular_file(file, FILE_LIMIT_BYTES)
         except OSError as error:
-            findings.error(Mark(str(file), 1, 1), "unreadable-file", f"cannot read it: {error.strerror}")
+            message = f"cannot read it: {error.strerror}{_link(file)}"
+            findings.error(Mark(str(file), 1, 1), "unreadable-file", message)
             is_complete = False
     rules_folder = path if path.is_dir() else path.parent
     secrets = SecretFiles(rules_folder, lambda: _secret_folders(contents, environ))
@@ -93,6 +94,10 @@ def _files(path: Path, findings: Findings) -> list[Path]:
         findings.error(place, "no-such-file", "there is no such file or folder")
         return []
     found = [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and not file.is_dir()]
+    for folder in sorted(each for each in path.rglob("*") if each.is_symlink()):
+        if folder.is_dir() and not _is_hidden(folder.relative_to(path)):
+            message = f"links to folders are not followed; copy it, or link each file{_link(folder)}"
+            findings.warning(Mark(str(folder), 1, 1), "folder-not-read", message)
     for file in sorted(found):
         if file.suffix in (".yml", ".YAML", ".YML"):
             findings.warning(Mark(str(file), 1, 1), "file-not-read", "only `*.yaml` is read; rename the file")
@@ -100,6 +105,11 @@ def _files(path: Path, findings: Findings) -> list[Path]:
     if not files:
         findings.error(place, "no-configuration", "the folder holds no `*.yaml` file")
     return files
+
+
+def _link(path: Path) -> str:
+    """Where a symbolic link leads, to be added to a message; empty for what is none."""
+    return f"; it is a symbolic link to {path.resolve()}" if path.is_symlink() else ""
 
 
 def _is_hidden(relative: Path) -> bool:

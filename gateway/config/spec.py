@@ -265,7 +265,16 @@ class ListenerSpec(Spec, frozen=True):
 
     port: Annotated[Port, Meta(description="TCP port; 0 takes any free one.")]
     address: Annotated[Text, Meta(description="Own address to listen on. Default: all of IPv4.")] = "0.0.0.0"  # noqa: S104
-    name: Annotated[Name, Meta(description="For logs and metrics. Default: port-PORT.")] | UnsetType = UNSET
+    name: (
+        Annotated[
+            Name,
+            Meta(
+                description="For logs, metrics, rules and `requires`. Default: port-PORT; with an "
+                "`address` other than 0.0.0.0 and `::` port-PORT-ADDRESS, as in port-11112-127.0.0.1, colons as `-`."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     tls: ListenerTLSSpec | UnsetType = UNSET
     user_identity: (
         Annotated[IdentityCheckSpec, Meta(description="Demanded of everybody who calls here.")] | UnsetType
@@ -365,7 +374,15 @@ class LimitsSpec(Spec, frozen=True):
         ]
         | UnsetType
     ) = UNSET
-    associations_per_host: Annotated[int, Meta(ge=1, le=100_000, description="Of strangers from one host.")] = 64
+    associations_per_host: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Of strangers alone, from one host. A requestor that a peer names does not count here; see "
+            "`associations_per_peer`.",
+        ),
+    ] = 64
     associations_per_peer: Annotated[int, Meta(ge=1, le=100_000, description="Of one calling AE title and host.")] = 64
     unassociated: Annotated[
         int,
@@ -435,7 +452,8 @@ class GatewaySpec(Spec, frozen=True):
             tuple[Text, ...],
             Meta(
                 description="Folders outside the rules folder that ${file:PATH} may read from; relative to the YAML "
-                "file's folder. Default: /run/secrets, and the folder of the service's credentials under systemd.",
+                "file's folder. The list replaces the default: /run/secrets, and the folder of the credentials that systemd "
+                "gives the service; name these too where they are needed.",
                 examples=[["/run/secrets"]],
             ),
         ]

@@ -7,9 +7,8 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from gateway.config.certificate import compile_certificate, several
+from gateway.config.certificate import compile_certificate, each, several
 from gateway.config.context import Context
-from gateway.config.requirements import each
 from gateway.config.spec import ListenerTLSSpec, PeerTLSSpec
 from gateway.config.tree import Place
 from gateway.config.validity import check_validity

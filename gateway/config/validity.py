@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from gateway.certificates import belong_together, certificates_until, read_pem, revocation_lists_until
+from gateway.config.certificate import each
 from gateway.config.context import Context
-from gateway.config.requirements import each
 from gateway.config.tree import Place
 from gateway.model import TLS
 

@@ -87,7 +87,8 @@ def _is_within(host: str, networks: tuple[Network, ...]) -> bool:
 @dataclass(frozen=True, slots=True)
 class Listener:
     """True when the association came in at one of these listeners, by name (case matters). A listener without a name
-    of its own is called port-PORT."""
+    of its own is called port-PORT, or port-PORT-ADDRESS where it has an `address`, as in port-11112-127.0.0.1; colons
+    of an address become `-`."""
 
     example: ClassVar[str] = "listener: port-11112"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
+from gateway.identity.password_file import entry
 
 GATEWAY = "gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}\nunmatched: hold\n"
 
@@ -72,3 +73,63 @@ def test_a_root_that_is_a_file(open_folder: Path) -> None:
     found = problems(open_folder, FOLDER.format(root=open_folder / "root", access="owner"))
     expected = f"`{open_folder}/root` is no folder; every delivery will wait until it is one"
     assert f"warning: not-a-folder: {expected}" in found
+
+
+STAFF = """
+user_identities:
+  staff: {{password_file: staff.txt}}
+  more: {{password_file: more.txt}}
+  tokens: {{jwt: {{keys: keys.json, issuer: x, audience: y}}}}
+peers:
+  ct1:
+    ae_title: CT1
+    may: [store]
+    requires: {{tls: true, user_identity: {{verified_by: {verified_by}, users: [{users}]}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("verified_by", "users", "unknown"),
+    [
+        ("staff", "alice", []),
+        ("staff", "alice, alcie", ["alcie"]),
+        ("[staff, more]", "alice, bob", []),
+        ("staff", "bob", ["bob"]),
+        ("[staff, tokens]", "bob", []),
+    ],
+)
+def test_users_that_no_password_file_has(tmp_path: Path, verified_by: str, users: str, unknown: list[str]) -> None:
+    (tmp_path / "rules").mkdir()
+    for name, user in (("staff", "alice"), ("more", "bob")):
+        (tmp_path / "rules" / f"{name}.txt").write_text(entry(user, "secret") + "\n")
+    found = problems(tmp_path, STAFF.format(verified_by=verified_by, users=users))
+    assert [each for each in found if "unknown-user:" in each] == [
+        f"warning: unknown-user: no password file of `{verified_by}` has the user `{user}`" for user in unknown
+    ]
+
+
+def test_a_link_to_a_folder_is_told_and_hidden_ones_are_not(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "rules" / "..data").symlink_to(tmp_path / "elsewhere")
+    found = [each for each in problems(tmp_path, "") if "folder-not-read" in each]
+    assert found == [
+        "warning: folder-not-read: links to folders are not followed; copy it, or link each file; it is a symbolic "
+        f"link to {tmp_path}/elsewhere"
+    ]
+
+
+def test_a_link_that_leads_nowhere_says_where(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "b.yaml").symlink_to(tmp_path / "gone.yaml")
+    expected = f"cannot read it: No such file or directory; it is a symbolic link to {tmp_path}/gone.yaml"
+    assert f"error: unreadable-file: {expected}" in problems(tmp_path, "")
+
+
+def test_a_secret_that_is_a_link_to_a_place_outside_says_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "key").write_text("x")
+    (tmp_path / "rules" / "key").symlink_to(tmp_path / "key")
+    (found,) = [each for each in problems(tmp_path, 'keys: {k: "${file:key}"}\n') if "unreadable" in each]
+    assert f"the file `key` leads by a symbolic link to {tmp_path}/key, which lies outside the rules folder" in found
