@@ -452,8 +452,8 @@ class GatewaySpec(Spec, frozen=True):
             tuple[Text, ...],
             Meta(
                 description="Folders outside the rules folder that ${file:PATH} may read from; relative to the YAML "
-                "file's folder. The list replaces the default: /run/secrets, and the folder of the credentials that systemd "
-                "gives the service; name these too where they are needed.",
+                "file's folder. The list replaces the default: /run/secrets, and the folder of the credentials "
+                "that systemd gives the service; name these too where they are needed.",
                 examples=[["/run/secrets"]],
             ),
         ]
