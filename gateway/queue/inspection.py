@@ -136,11 +136,19 @@ def _connect(path: Path, parameters: str) -> apsw.Connection:
     return apsw.Connection(uri, flags=flags, vfs=page_checksums.vfs())
 
 
-def problems_of(path: Path) -> Sequence[str]:
-    """All that is wrong with the pages of a database, its log included. Raises QueueBroken, ConfigurationError."""
+def problems_of(path: Path, *, is_cut_logged: bool = False) -> Sequence[str]:
+    """All that is wrong with the pages of a database, its log included; with `is_cut_logged` a log that lost its end,
+    which is no problem of the pages, is named at level error. Raises QueueBroken, ConfigurationError."""
+    shared = read_shared(path)  # before the first connection, which empties it
     state = state_of_log(path)
+    gone, is_mixed = frames_gone(shared, path, state)
     with inspected(path) as found:
-        return [*found.problems(), *_log_problems(path, found, state)] if found.has_tables() else ()
+        problems = [*found.problems(), *_log_problems(path, found, state)] if found.has_tables() else []
+    if is_mixed and NEWER_PAGES not in problems:
+        problems.append(NEWER_PAGES)
+    if is_cut_logged and (state.is_damaged or gone):
+        _log_cut(path, state)
+    return problems
 
 
 def state_of_log(path: Path) -> LogState:
@@ -170,15 +178,19 @@ def check_before_start(path: Path) -> None:
     else:
         _refuse_damage(path, state)
     if state.is_damaged or gone:
-        log.error(
-            "queue.log_cut_short",
-            file=str(log_of(path)),
-            read_bytes=state.read_bytes,
-            size_bytes=state.size_bytes,
-            transactions="those behind it are lost: objects are told again from the spool, what was delivered since is "
-            "delivered again, and what operators held, released or discarded since is as it was before",
-            action="a power cut does that; else look at the disk, and run `gateway check` and `gateway queue list`",
-        )
+        _log_cut(path, state)
+
+
+def _log_cut(path: Path, state: LogState) -> None:
+    log.error(
+        "queue.log_cut_short",
+        file=str(log_of(path)),
+        read_bytes=state.read_bytes,
+        size_bytes=state.size_bytes,
+        transactions="those behind it are lost: objects are told again from the spool, what was delivered since is "
+        "delivered again, and what operators held, released or discarded since is as it was before",
+        action="a power cut does that; else look at the disk, and run `gateway check` and `gateway queue list`",
+    )
 
 
 def _refuse_damage(path: Path, state: LogState) -> None:

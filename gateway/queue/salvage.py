@@ -70,7 +70,7 @@ def salvage(old: Path, new: SQLiteQueue, is_stored: Callable[[PayloadRef], bool]
     """
     found = Salvaged()
     try:
-        found.problems = inspection.problems_of(old)
+        found.problems = inspection.problems_of(old, is_cut_logged=True)
         found.is_complete = not found.problems
     except GatewayError as error:
         found.problems = [str(error)]

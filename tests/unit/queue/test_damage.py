@@ -17,6 +17,7 @@ from gateway.ports import ConfigurationError, DeliveryFilter
 from gateway.queue import page_checksums
 from gateway.queue.connection import QueueBroken
 from gateway.queue.inspection import check_before_start, problems_of
+from gateway.queue.salvage import salvage
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.queue.write_ahead_log import log_of, read_log
 from tests.contract.samples import NOON, TO_PACS, TO_VNA, instance
@@ -237,6 +238,16 @@ def test_a_start_on_an_older_state_is_logged_as_an_error(tmp_path: Path, damage:
         SQLiteQueue(path).close()
         check_before_start(path)
     assert lines == [], "once"
+
+
+def test_a_rebuild_from_an_older_state_says_so_too(tmp_path: Path) -> None:
+    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+        fill(queue, range(40))
+        path = killed(queue.path, tmp_path / "killed")
+    cut_in_the_middle(log_of(path))
+    with structlog.testing.capture_logs() as lines, contextlib.closing(SQLiteQueue(tmp_path / "new.db")) as new:
+        assert salvage(path, new, lambda payload: True).is_complete
+    assert [(each["event"], each["log_level"]) for each in lines] == [("queue.log_cut_short", "error")]
 
 
 def test_a_log_that_stands_in_the_database_may_go(tmp_path: Path) -> None:
