@@ -61,8 +61,17 @@ def is_reachable_by_others(path: str) -> bool:
     """True when users that are neither the owner nor in the group may list or enter the folder `path`: neither its own
     mode nor that of a folder above it keeps them out."""
     real = os.path.realpath(path)
-    if not stat.S_IMODE(os.stat(real).st_mode) & OTHERS:
-        return False
+    return bool(os.stat(real).st_mode & OTHERS) and _is_way_open(real)
+
+
+def is_open_to_others(path: str) -> bool:
+    """True when users that are neither the owner nor in the group may read or write the file `path`: neither its own
+    mode nor that of a folder above it keeps them out. Raises OSError."""
+    real = os.path.realpath(path)
+    return bool(os.stat(real).st_mode & (stat.S_IROTH | stat.S_IWOTH)) and _is_way_open(real)
+
+
+def _is_way_open(real: str) -> bool:
     while real != os.path.dirname(real):
         real = os.path.dirname(real)
         if not os.stat(real).st_mode & stat.S_IXOTH:

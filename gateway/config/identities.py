@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 
 from msgspec import UNSET
@@ -11,6 +10,7 @@ from msgspec import UNSET
 from gateway.config.certificate import each, several
 from gateway.config.context import Context
 from gateway.config.findings import listed
+from gateway.config.readers import warn_of_readers
 from gateway.config.spec import IdentityCommandSpec, IdentityMethodSpec, TokenSpec
 from gateway.config.tree import MappingNode, Place
 from gateway.identity import password_file, token
@@ -35,7 +35,7 @@ def compile_identity_method(spec: IdentityMethodSpec, place: Place, context: Con
         at = place.at("password_file")
         path = context.beside(at, spec.password_file)
         if _check_file(path, at, context, password_file.parse):
-            _warn_of_readers(path, at, context)
+            warn_of_readers(path, at.shown, at.mark, context.findings)
         return PasswordFile(path)
     if spec.jwt is not UNSET:
         return _tokens(spec.jwt, place.at("jwt"), context)
@@ -86,14 +86,3 @@ def _check_file(path: str, place: Place, context: Context, parse: Callable[[byte
         context.error(place, "unusable-file", f"the file {place.shown} cannot be used: {error}")
         return False
     return True
-
-
-def _warn_of_readers(path: str, place: Place, context: Context) -> None:
-    """Hashes of passcodes are for us alone: who has them can try passcodes at leisure."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return
-    if mode & (stat.S_IROTH | stat.S_IWOTH):
-        message = f"every local user may read the file {place.shown}; `chmod o-rwx` it"
-        context.findings.warning(place.mark, "readable-by-others", message)

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from gateway.config.findings import Findings
+from gateway.config.readers import warn_of_readers
 from gateway.config.secret_files import SecretFiles
 from gateway.config.substitution import SubstitutionError, substitute
 from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, ScalarNode, SequenceNode
@@ -257,6 +258,9 @@ class _Composer:
         except SubstitutionError as error:
             self._findings.error(mark, error.code, str(error))
             return BrokenNode(mark)
+        finally:
+            for name, path in self._secrets.take_read():
+                warn_of_readers(path, f"`{name}`", mark, self._findings)
         is_resolved = event.implicit[0] or (result.is_whole and result.is_changed)
         value = resolve_plain(result.text) if is_resolved else result.text
         return ScalarNode(mark, value, result.text, text, is_secret=result.is_changed)

@@ -39,6 +39,7 @@ class SecretFiles:
         self._rules_folder = os.path.realpath(rules_folder)
         self._named = named
         self._folders: tuple[str, ...] | None = None
+        self._read: list[tuple[str, str]] = []
 
     def read(self, name: str, folder: Path) -> str:
         """The text of the file `name`, relative to `folder`, without line ends at its end.
@@ -57,6 +58,7 @@ class SecretFiles:
                     f" ({', '.join(self._folders or ()) or 'none'}); move it, or name its folder there"
                 )
             content = read_regular_file(Path(place), LIMIT_BYTES)
+            self._read.append((name, place))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise SecretFileError(f"cannot read the file `{name}`: {reason}") from error
@@ -66,6 +68,11 @@ class SecretFiles:
             return content.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise SecretFileError(f"the file `{name}` is not UTF-8 text") from error
+
+    def take_read(self) -> list[tuple[str, str]]:
+        """The files that were read since this was last called: as written, and the place to which that leads."""
+        taken, self._read = self._read, []
+        return taken
 
     def _permits(self, place: str) -> bool:
         if _is_below(place, self._rules_folder):

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from gateway.config.certificate import compile_certificate, each, several
 from gateway.config.context import Context
+from gateway.config.readers import warn_of_readers
 from gateway.config.spec import ListenerTLSSpec, PeerTLSSpec
 from gateway.config.tree import Place
 from gateway.config.validity import check_validity
@@ -102,13 +103,19 @@ def _key(key: str | UnsetType, place: Place, context: Context, certificate: str 
     """(file, PEM text); at most one of them is not empty. Without `key` the certificate's file must hold it."""
     if key is UNSET:
         if certificate is not UNSET:
-            _pem_file(certificate, place.at("certificate"), context, PRIVATE_KEY, "; name the key's file as `key`")
+            _key_file(certificate, place.at("certificate"), context, "; name the key's file as `key`")
         return "", ""
     if "-----BEGIN" in key:
         if PRIVATE_KEY[0] not in key:
             context.error(place.at("key"), "bad-pem", f"{place.at('key').shown} holds no private key in PEM form")
         return "", key
-    return _pem_file(key, place.at("key"), context, PRIVATE_KEY), ""
+    return _key_file(key, place.at("key"), context), ""
+
+
+def _key_file(name: str, place: Place, context: Context, hint: str = "") -> str:
+    path = _pem_file(name, place, context, PRIVATE_KEY, hint)
+    warn_of_readers(path, place.shown, place.mark, context.findings)
+    return path
 
 
 def _pem_file(name: str | UnsetType, place: Place, context: Context, wanted: tuple[str, ...], hint: str = "") -> str:

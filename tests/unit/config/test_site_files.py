@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config import load
 from gateway.identity.password_file import entry
+from tests.unit.dimse.certificates import self_signed
 
 GATEWAY = "gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}\nunmatched: hold\n"
 
@@ -133,3 +134,50 @@ def test_a_secret_that_is_a_link_to_a_place_outside_says_where_it_leads(tmp_path
     (tmp_path / "rules" / "key").symlink_to(tmp_path / "key")
     (found,) = [each for each in problems(tmp_path, 'keys: {k: "${file:key}"}\n') if "unreadable" in each]
     assert f"the file `key` leads by a symbolic link to {tmp_path}/key, which lies outside the rules folder" in found
+
+
+READERS = """
+user_identities: {{staff: {{password_file: staff.txt}}}}
+keys: {{pseudonyms: "${{file:pseudonyms}}"}}
+gateway:
+  ae_title: GATEWAY
+  admit: any
+  listeners:
+    - {{port: 11112, user_identity: {{verified_by: staff}}, tls: {tls}}}
+unmatched: hold
+"""
+TWO_FILES = "{certificate: gw.pem, key: gw.key}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "folder_mode", "tls", "named"),
+    [
+        (0o644, 0o755, TWO_FILES, ["gw.key", "pseudonyms", "staff.txt"]),
+        (0o602, 0o755, TWO_FILES, ["gw.key", "pseudonyms", "staff.txt"]),
+        (0o644, 0o755, "{certificate: both.pem}", ["both.pem", "pseudonyms", "staff.txt"]),
+        (0o640, 0o755, TWO_FILES, []),
+        (0o644, 0o750, TWO_FILES, []),
+    ],
+)
+def test_secrets_that_every_user_may_read(
+    open_folder: Path, mode: int, folder_mode: int, tls: str, named: list[str]
+) -> None:
+    rules = open_folder / "rules"
+    rules.mkdir()
+    certificate, key = self_signed()
+    files = {
+        "gw.pem": certificate,
+        "gw.key": key,
+        "both.pem": certificate + key,
+        "staff.txt": entry("alice", "secret") + "\n",
+        "pseudonyms": "0123456789abcdef",
+    }
+    for name, content in files.items():
+        (rules / name).write_text(content)
+        (rules / name).chmod(mode)
+    (rules / "gw.pem").chmod(0o644)
+    rules.chmod(folder_mode)
+    found = sorted(each for each in problems(open_folder, READERS.format(tls=tls)) if "readable-by-others" in each)
+    assert found == [
+        f"warning: readable-by-others: every local user may read the file `{name}`; `chmod o-rwx` it" for name in named
+    ]

@@ -1,0 +1,18 @@
+"""Files of secrets that every user of the machine can read: what lies in them is known to all of them."""
+
+from __future__ import annotations
+
+from gateway.config.findings import Findings
+from gateway.file_modes import is_open_to_others
+from gateway.model import Mark
+
+
+def warn_of_readers(path: str, shown: str, mark: Mark, findings: Findings) -> None:
+    """Warn when others than the file's owner and its group can read `path`, which messages call `shown`."""
+    try:
+        is_open = is_open_to_others(path)
+    except (OSError, ValueError):  # told where it is read
+        return
+    if is_open:
+        message = f"every local user may read the file {shown}; `chmod o-rwx` it"
+        findings.warning(mark, "readable-by-others", message)
