@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +28,38 @@ _LOWEST_PORT, _HIGHEST_PORT = 20000, 32000  # below Linux's ephemeral ports: no 
 _RANDOM = random.SystemRandom()
 
 
+_RESERVED: deque[int] = deque()
+"""Descriptors of locks of the ports that were given out last."""
+MOST_RESERVED = 200
+"""More are never in use at a time, and descriptors are few."""
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nobody listens."""
+    """A TCP port of 127.0.0.1 on which nobody listens, and that no other test process of this machine is given: some
+    are only listened on later, or again after a restart."""
     while True:
         port = _RANDOM.randrange(_LOWEST_PORT, _HIGHEST_PORT)
+        if not _is_reserved_for_us(port):
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def _is_reserved_for_us(port: int) -> bool:
+    folder = Path(tempfile.gettempdir()) / "gateway-test-ports"
+    folder.mkdir(mode=0o777, exist_ok=True)
+    lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return False
+    _RESERVED.append(lock)
+    if len(_RESERVED) > MOST_RESERVED:
+        os.close(_RESERVED.popleft())
+    return True
 
 
 def program(name: str) -> str:
