@@ -179,11 +179,20 @@ async def test_the_pid_file_follows_no_link_of_others(running: AsyncExitStack, o
     victim = open_folder / "victim"
     victim.write_text("untouched")
     (open_folder / "run").mkdir()
-    (open_folder / "run/gateway.pid").symlink_to(victim)
     (open_folder / "run/gateway.pid.reload.json").symlink_to(victim)
     gateway = await running.enter_async_context(gateway_in(open_folder, "022"))
     gateway.reload()
     await until(lambda: any(event["event"] == "config_reloaded" for event in gateway.events()), what="a reload")
     assert victim.read_text() == "untouched"
-    assert not (open_folder / "run/gateway.pid").is_symlink()
     assert not (open_folder / "run/gateway.pid.reload.json").is_symlink()
+
+
+async def test_a_link_in_place_of_the_pid_file_is_refused(open_folder: Path) -> None:
+    victim = open_folder / "victim"
+    victim.write_text("untouched")
+    (open_folder / "run").mkdir()
+    (open_folder / "run/gateway.pid").symlink_to(victim)
+    with pytest.raises(AssertionError, match="is not a pid file"):
+        async with gateway_in(open_folder, "022"):
+            pass
+    assert victim.read_text() == "untouched"

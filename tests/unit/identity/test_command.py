@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 from gateway.identity.command import CommandVerifier
 from gateway.identity.values import NotVerifiable, NotVerified, OfferedIdentity, VerifiedIdentity
 from gateway.model import IdentityCommand
+from tests.support.processes import until
 
 TICKET = bytes(range(256))
 OFFERED = OfferedIdentity("kerberos", TICKET, b"", True, "CT1", "10.1.0.7", "ct1")
@@ -88,7 +90,7 @@ def test_it_ends_in_time_with_all_that_it_started(tmp_path: Path) -> None:
     arguments = ("/bin/sh", "-c", f"sleep 600 & echo $! > {path}; wait")
     with pytest.raises(NotVerifiable, match="did not end within"):
         CommandVerifier(IdentityCommand(arguments, frozenset({"kerberos"}), 3.0)).verify(OFFERED)
-    assert not _is_running(int(path.read_text()))
+    asyncio.run(until(lambda: not _is_running(int(path.read_text())), what="the end of what it started"))
 
 
 def _is_running(pid: int) -> bool:
