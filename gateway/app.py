@@ -57,6 +57,7 @@ from gateway.queue.connection import QueueBroken
 from gateway.queue.inspection import check_before_start
 from gateway.queue.reader import IndexReader
 from gateway.queue.sqlite import SQLiteQueue
+from gateway.repair.pairing import check_before_spool
 from gateway.retrieve.desk import RetrieveDesk
 from gateway.retrieve.mailbox import Mailbox
 from gateway.routing.table import RoutingTable
@@ -215,6 +216,7 @@ class Gateway:
         self._queue_lock = QueueLock(Path(settings.queue_path))
         parts.callback(self._queue_lock.release)
         await asyncio.to_thread(check_before_start, Path(settings.queue_path))
+        await asyncio.to_thread(check_before_spool, settings)
         await self.journal.start()
         parts.push_async_callback(self.journal.close)
         parts.push_async_callback(self.index.close)

@@ -24,6 +24,7 @@ from gateway.ports import DeliveryFilter, GatewayError
 from gateway.queue import verbs
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.queue.verbs import Verb
+from gateway.repair.pairing import why_no_database
 
 
 @click.group(
@@ -222,8 +223,11 @@ def _require_known(which: DeliveryFilter, found: SQLiteQueue, rules: Path) -> No
 @contextmanager
 def opened(rules: Path) -> Iterator[SQLiteQueue]:
     """The queue of these rules, for a while."""
+    settings = process_settings(rules)
+    if not Path(settings.queue_path).is_file():
+        fail(why_no_database(settings), exit_code.CONFIGURATION)
     try:
-        found = SQLiteQueue(process_settings(rules).queue_path, must_exist=True)
+        found = SQLiteQueue(settings.queue_path, must_exist=True)
     except GatewayError as error:
         fail(str(error), exit_code.CONFIGURATION)
     try:

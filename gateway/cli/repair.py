@@ -54,8 +54,13 @@ def check(rules: Path, form: str) -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Another old database to take from, such as one that a former rebuild kept.",
 )
+@click.option(
+    "--all-lost",
+    is_flag=True,
+    help="Go on though not one payload that the old database names is there. They are lost then.",
+)
 @FORMAT
-def rebuild(rules: Path, hold: bool, source: Path | None, form: str) -> None:
+def rebuild(rules: Path, hold: bool, source: Path | None, all_lost: bool, form: str) -> None:
     """Make the database of RULES anew from the spool, and from what can still be read of the old database.
 
     The gateway must be stopped. The old database is kept under another name. The spool says what each object owed when
@@ -65,7 +70,7 @@ def rebuild(rules: Path, hold: bool, source: Path | None, form: str) -> None:
     settings = process_settings(rules)
     try:
         with logs.warnings_to_stderr():
-            rebuilt = rebuilding.rebuild(settings, identify=identify, is_held=hold, source=source)
+            rebuilt = rebuilding.rebuild(settings, identify=identify, is_held=hold, source=source, is_all_lost=all_lost)
     except ConfigurationError as error:
         fail(str(error), exit_code.CONFIGURATION)
     except (GatewayError, OSError) as error:
@@ -143,8 +148,7 @@ def _rebuilt_text(rebuilt: Rebuilt, *, is_held: bool) -> str:
         f"{rebuilt.database}: made anew; deliveries: {owes}",
         f"the old database is kept as {rebuilt.old_database}" if rebuilt.old_database else "there was no old database",
     ]
-    if salvaged.rows:
-        taken = ", ".join(f"{number} {table}" for table, number in salvaged.rows.items() if number) or "nothing"
+    if taken := ", ".join(f"{number} {table}" for table, number in salvaged.rows.items() if number):
         lines.append(f"taken from {'the whole' if salvaged.is_complete else 'the damaged'} old database: {taken} rows")
     if salvaged.left_out:
         out = ", ".join(f"{number} {table}" for table, number in salvaged.left_out.items())
@@ -169,6 +173,7 @@ def _rebuilt_text(rebuilt: Rebuilt, *, is_held: bool) -> str:
             "deleted before, or are lost; --format json lists them"
         )
     lines += [f"held, since its note is damaged: {uid}" for uid in told.held]
+    lines += _what_to_do_with_held(rebuilt)
     lines += [f"lost: {uid}" for uid in rebuilt.lost]
     lines += [f"missing: {name}" for name in rebuilt.missing]
     lines += [
@@ -185,4 +190,15 @@ def _what_is_not_known(objects: int, *, is_held: bool) -> str:
         else "owed again. What was already delivered is delivered once more; what an operator had held, sent elsewhere "
         "or discarded goes where its rule first said"
     )
-    return f"of {count(objects, 'object')} the spool alone speaks, not the old database: they are {what}"
+    return f"of {count(objects, 'object')} the spool alone speaks, no database: they are {what}"
+
+
+def _what_to_do_with_held(rebuilt: Rebuilt) -> list[str]:
+    """The next commands, when something is held."""
+    if not (held := rebuilt.deliveries.get("held", 0)):
+        return []
+    return [
+        f"{count(held, 'delivery')} held: nothing sends them by itself. Look with `gateway queue list --state held`, "
+        "and send with `gateway queue release --destination PEER` or `gateway queue release ID`; those that have no "
+        "destination need `--to PEER`"
+    ]

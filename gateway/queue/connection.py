@@ -27,7 +27,7 @@ LONGEST_LOOK_AWAY_S = 0.003
 SIDE_FILES = ("", "-wal", "-shm")
 """The database, its write-ahead log, the index of that."""
 
-REPAIR = "stop the gateway, and run `gateway rebuild`: it makes the database anew from the spool"
+REPAIR = "run `gateway rebuild` while no gateway runs: it makes the database anew from the spool"
 
 
 class QueueBroken(GatewayError):
@@ -68,9 +68,7 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
         raise SpoolFull(f"queue {path}: the disk takes no more: {error}") from error
     except apsw.Error as error:
         connection.close()
-        raise ConfigurationError(
-            f"queue {path}: not a usable SQLite file: {error}; stop the gateway, and run `gateway rebuild`"
-        ) from error
+        raise ConfigurationError(f"queue {path}: not a usable SQLite file: {error}; {REPAIR}") from error
     except BaseException:
         connection.close()
         raise

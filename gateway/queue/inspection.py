@@ -91,6 +91,14 @@ class Inspection:
         with our_errors(self.path):
             return single(self._connection, "read_spool", {}) or ""
 
+    def identity(self) -> tuple[str, bool]:
+        """The spool that it belongs to, and whether it has instances. Of former versions and unfilled files as well."""
+        with our_errors(self.path):
+            if not self._connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'spool'").get:
+                return "", False
+            has_rows = bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM instance)").get)
+        return self.spool_id(), has_rows
+
     def known_up_to(self) -> tuple[str, int]:
         with our_errors(self.path):
             name, end_bytes = single(self._connection, "read_known", {})

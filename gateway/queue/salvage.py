@@ -199,7 +199,7 @@ class _Copying:
         place = {"columns": ",".join(names), "table": table, "key": key}
         at = names.index(key)
         last = LEAST
-        forwards = self._until_damage(SQL["salvage_rows"].format(**place), last)
+        forwards = self._until_damage(table, SQL["salvage_rows"].format(**place), last)
         while True:
             row = next(forwards, None)
             if row is None:
@@ -211,7 +211,7 @@ class _Copying:
         self._found.is_complete = False
         first = MOST
         behind: list[Row] = []
-        for row in self._until_damage(SQL["salvage_rows_backwards"].format(**place), last):
+        for row in self._until_damage(table, SQL["salvage_rows_backwards"].format(**place), last):
             if row is DAMAGED:
                 break
             first = row[at]
@@ -220,12 +220,12 @@ class _Copying:
         yield from self._one_by_one(SQL["salvage_row"].format(**place), range(max(last + 1, 1), end))
         yield from reversed(behind)
 
-    def _until_damage(self, statement: str, after: int) -> Iterator[Row]:
+    def _until_damage(self, table: str, statement: str, after: int) -> Iterator[Row]:
         """Rows, and DAMAGED where reading ends early."""
         try:
             yield from self._old.execute(statement, {"after": after})
         except (apsw.Error, UnicodeDecodeError) as error:
-            log.warning("queue.table_cut_short", error=type(error).__name__)
+            log.warning("queue.table_cut_short", table=table, error=str(error))
             yield DAMAGED
 
     def _end_of_keys(self, table: str) -> int:

@@ -7,18 +7,17 @@ the check began, and files that come and go.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.model import PayloadRef, Settings
 from gateway.ports import ConfigurationError, GatewayError, PayloadLost, Temporary
+from gateway.queue.connection import REPAIR
 from gateway.queue.inspection import HeldRow, Inspection, inspected, problems_of, state_of_log
 from gateway.queue.write_ahead_log import LogState, log_of
-from gateway.regular_file import open_regular_file
-from gateway.repair.finding import LOOK_AT_THE_DISK, REBUILD, Report
-from gateway.spool import lock, quarantine, segment, survey
+from gateway.repair.finding import LOOK_AT_THE_DISK, MOUNT, REBUILD, Report
+from gateway.repair.pairing import found_mismatch, has_payloads, is_in_use, spool_id
+from gateway.spool import quarantine, segment, survey
 from gateway.spool.folder import IDENTITY
 from gateway.spool.reader import PayloadReader
 from gateway.spool.record import seed_of
@@ -26,25 +25,12 @@ from gateway.spool.recovery import number, payload_files
 from gateway.spool.survey import Damage, Survey
 from gateway.spool.walk import Found, Gap, walk
 
+PROBLEMS_SHOWN = 5
+
 
 def check(settings: Settings) -> Report:
     """Everything that is wrong. Raises ConfigurationError when a newer gateway wrote the database or the spool."""
     return _Check(settings).run()
-
-
-def is_in_use(folder: Path) -> bool:
-    """True while a gateway holds the spool. Its lock is asked for and given back at once, shared with other readers."""
-    try:
-        descriptor = open_regular_file(folder / lock.NAME)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 class _Check:
@@ -52,17 +38,21 @@ class _Check:
         self._root = Path(settings.spool.path)
         self._database = Path(settings.queue_path)
         self._reader = PayloadReader(self._root, settings.spool.large_object_bytes)
-        self._report = Report(is_running=is_in_use(self._root))
+        self._report = Report(is_running=is_in_use(settings))
+        if self._report.is_running:
+            self._report.rebuild = f"stop the gateway, and {REBUILD}"
         self._queue: Inspection | None = None
+        self._spool_id = ""
         self._seen: set[str] = set()
         self._position = ("", 0)
 
     def run(self) -> Report:
         with contextlib.closing(self._reader), contextlib.ExitStack() as stack:
+            has_spool = self._has_spool()
             self._queue = self._open_database(stack)
-            if not self._has_spool():
+            if not has_spool:
                 return self._report
-            self._check_identity()
+            self._check_pair()
             self._check_segments()
             self._check_large_files()
             self._check_missing_files()
@@ -75,27 +65,44 @@ class _Check:
         """None when nothing can be asked of it. Raises ConfigurationError."""
         path = str(self._database)
         if not self._database.is_file():
-            self._report.error("database-missing", path, "there is no database", REBUILD)
+            self._tell_no_database()
             return None
         try:
             problems = problems_of(self._database)
             self._check_log(state_of_log(self._database))
             queue = stack.enter_context(inspected(self._database))
             if not queue.has_tables():
-                self._report.error("database-empty", path, "the database was never filled", REBUILD)
+                self._report.error("database-empty", path, "the database was never filled", self._report.rebuild)
                 return None
-            for problem in problems:
-                self._report.error("database-damaged", path, problem, REBUILD)
-            for what, count in queue.disagreements():
-                self._report.error("database-disagrees", path, f"{what}: {count}", REBUILD)
+            if problems:
+                self._tell_damage_of_database(*problems)
+            else:
+                for what, count in queue.disagreements():
+                    self._report.error("database-disagrees", path, f"{what}: {count}", self._report.rebuild)
             self._position = queue.known_up_to()
             self._report.instances = queue.count()
         except ConfigurationError:
             raise
         except GatewayError as error:
-            self._report.error("database-damaged", path, str(error), REBUILD)
+            self._tell_damage_of_database(str(error))
             return None
         return queue
+
+    def _tell_no_database(self) -> None:
+        path = str(self._database)
+        if self._report.is_running:
+            what = "there is no database, though a gateway is running: it was moved away or deleted"
+            self._report.error("database-missing", path, what, f"put it back; where it is lost, {self._report.rebuild}")
+        else:
+            self._report.error("database-missing", path, "there is no database", self._report.rebuild)
+
+    def _tell_damage_of_database(self, *problems: str) -> None:
+        """Once, however many questions meet it."""
+        if self._report.has("database-damaged"):
+            return
+        shown = "; ".join(each.removesuffix(f"; {REPAIR}") for each in problems[:PROBLEMS_SHOWN])
+        more = f"; and {len(problems) - PROBLEMS_SHOWN} more" if len(problems) > PROBLEMS_SHOWN else ""
+        self._report.error("database-damaged", str(self._database), f"{shown}{more}", self._report.rebuild)
 
     def _check_log(self, state: LogState) -> None:
         if state.is_damaged and not self._report.is_running:
@@ -114,40 +121,51 @@ class _Check:
         try:
             return self._queue.rows(name)
         except GatewayError as error:
-            self._report.error("database-damaged", str(self._database), str(error), REBUILD)
+            self._tell_damage_of_database(str(error))
             self._queue = None
             return ()
 
     # --- the spool --------------------------------------------------------------------------------------------------
 
     def _has_spool(self) -> bool:
-        if all((self._root / folder).is_dir() for folder in (segment.FOLDER, "large")):
-            return True
-        self._report.error(
-            "spool-missing",
-            str(self._root),
-            "there is no spool in this folder",
-            "mount or restore it (a file system that is not mounted looks like this)",
-        )
+        """A mount point in which a start that failed has made folders is no spool either."""
+        if self._root.is_dir():
+            self._spool_id = spool_id(self._root)
+            folders = all((self._root / folder).is_dir() for folder in (segment.FOLDER, "large"))
+            if folders and (self._spool_id or has_payloads(self._root)):
+                return True
+        self._report.error("spool-missing", str(self._root), "there is no spool in this folder", MOUNT)
+        self._report.rebuild = f"first mount or restore the spool, and run `gateway check` again; then {REBUILD}"
         return False
 
-    def _check_identity(self) -> None:
-        here = self._spool_id()
-        if not here:
-            self._report.error("identity-missing", IDENTITY, "the spool has no identity", REBUILD)
-        elif self._queue is not None and (there := self._queue.spool_id()) and there != here:
+    def _check_pair(self) -> None:
+        """What a start would refuse; also a spool without an identity, when the database has none either."""
+        there, has_rows = "", False
+        if self._queue is not None:
+            try:
+                there, has_rows = self._queue.identity()
+            except GatewayError as error:
+                self._tell_damage_of_database(str(error))
+                return
+        found = found_mismatch(self._root, there, has_rows=has_rows)
+        if found == "identity-differs":
             self._report.error(
-                "identity-differs",
+                found,
                 IDENTITY,
                 "the database names payloads of another spool",
                 "mount or restore the spool that belongs to it, or the database that belongs to this spool",
             )
+        elif found == "database-empty" and self._queue is not None and not self._report.has("database-damaged"):
+            what = "it belongs to no spool, and the spool holds payloads: a gateway does not start with it"
+            self._report.error(found, str(self._database), what, self._report.rebuild)
+        if found == "identity-missing" or not self._spool_id:
+            what = "the spool has no identity, so nobody can tell whether its headers are as this spool wrote them"
+            self._report.error("identity-missing", IDENTITY, what, f"restore it, or {self._report.rebuild}")
 
-    def _spool_id(self) -> str:
-        try:
-            return (self._root / IDENTITY).read_text(encoding="ascii", errors="replace").strip()
-        except OSError:
-            return ""
+    def _is_trusted(self) -> bool:
+        """The database is there, is whole and belongs to this spool: a start goes on from its position."""
+        codes = ("database-damaged", "database-empty", "identity-missing", "identity-differs")
+        return self._queue is not None and not any(map(self._report.has, codes))
 
     def _files(self, folder: str) -> list[str]:
         names = [name for name, _ in payload_files(self._root) if name.startswith(f"{folder}/")]
@@ -156,7 +174,7 @@ class _Check:
     def _check_segments(self) -> None:
         names = self._files(segment.FOLDER)
         self._check_position(names)
-        seed, groups_behind = seed_of(self._spool_id()), 0
+        seed, groups_behind = seed_of(self._spool_id), 0
         for name in names:
             self._seen.add(name)
             try:
@@ -170,7 +188,7 @@ class _Check:
             self._report.records += found.records
             self._check_segment(name, found)
             groups_behind += sum(_is_behind(noted.position, self._position) for noted in found.notes)
-        if groups_behind and not self._report.is_running:
+        if groups_behind and not self._report.is_running and self._is_trusted():
             self._report.note(
                 "database-behind",
                 str(self._database),
@@ -208,6 +226,8 @@ class _Check:
         rows = self._rows(name)
         lost = {row.instance_id: row for row in rows if self._is_lost(name, row, found)}
         for damage in found.damages:
+            if damage.what == "header" and not self._spool_id:
+                continue  # its CRC begins with the identity; what follows is as it was written
             hit = [row for row in rows if damage.covers(row.offset_bytes, row.length_bytes)]
             self._tell_damage(damage, [row for row in hit if row.instance_id in lost], hit)
             for row in hit:
@@ -266,7 +286,7 @@ class _Check:
             "payload-lost",
             name,
             problem,
-            f"{LOOK_AT_THE_DISK}; where the database's row is wrong and the file is whole, {REBUILD}",
+            f"{LOOK_AT_THE_DISK}; where the database's row is wrong and the file is whole, {self._report.rebuild}",
             start_bytes=row.offset_bytes,
             end_bytes=row.offset_bytes + row.length_bytes,
             lost=[row.sop_instance_uid],
@@ -281,7 +301,9 @@ class _Check:
                 "payload-without-note",
                 name,
                 f"{len(behind)} whole payloads have no note: nobody knows where they were to go",
-                "start the gateway: it holds them for you to release (`gateway queue list --state held`)",
+                "start the gateway: it holds them for you to release (`gateway queue list --state held`)"
+                if self._is_trusted()
+                else f"{self._report.rebuild}: it holds them for you to release",
                 start_bytes=min(each.offset_bytes for each in behind),
                 end_bytes=max(each.end_bytes for each in behind),
             )
@@ -305,8 +327,8 @@ class _Check:
         is_whole = any(isinstance(each, Found) and not each.trouble for each in found)
         for row in rows:
             self._tell_lost(name, row)
-        if not rows and self._report.is_running:
-            return  # it is arriving, or has just been forgotten
+        if not rows and (self._report.is_running or not self._is_trusted()):
+            return  # it is arriving, or has just been forgotten; or nobody knows who names it
         if not rows:
             state = "whole" if is_whole else "not finished"
             self._report.note(
@@ -330,7 +352,7 @@ class _Check:
         try:
             missing = sorted(self._queue.payload_names().keys() - self._seen)
         except GatewayError as error:
-            self._report.error("database-damaged", str(self._database), str(error), REBUILD)
+            self._tell_damage_of_database(str(error))
             return
         for name in missing:
             rows = [] if _is_file(self._root / name) else self._rows(name)

@@ -10,7 +10,8 @@ Severity = Literal["error", "note"]
 """An error is for an operator to act on; a note only says what there is."""
 
 LOOK_AT_THE_DISK = "look at the disk; ask the sender to send the objects again, and discard what cannot be delivered"
-REBUILD = "stop the gateway, and run `gateway rebuild`"
+REBUILD = "run `gateway rebuild`"
+MOUNT = "mount or restore it (a file system that is not mounted looks like this)"
 NOTHING = "nothing needs to be done"
 
 
@@ -42,13 +43,19 @@ class Report:
     records: int = 0
     instances: int = 0
     is_running: bool = False
-    """True when a gateway was using the spool meanwhile."""
+    """True when a gateway was using spool or database meanwhile."""
+    rebuild: str = REBUILD
+    """The remedy for a database that cannot be trusted."""
 
     def error(self, code: str, file: str, what: str, remedy: str, **more: object) -> None:
         self.findings.append(Finding("error", code, file, what, remedy, **more))  # type: ignore[arg-type]
 
     def note(self, code: str, file: str, what: str, remedy: str = NOTHING, **more: object) -> None:
         self.findings.append(Finding("note", code, file, what, remedy, **more))  # type: ignore[arg-type]
+
+    def has(self, code: str) -> bool:
+        """True when something of this kind was found."""
+        return any(each.code == code for each in self.findings)
 
     @property
     def errors(self) -> list[Finding]:

@@ -29,9 +29,10 @@ from gateway.queue.salvage import Salvaged, hold_what_was_held, routes_at, salva
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.queue.write_ahead_log import log_of
 from gateway.regular_file import open_regular_file
+from gateway.repair.pairing import has_payloads, refuse_nothing_to_rebuild
 from gateway.spool import large, record
 from gateway.spool.disk import LocalDisk
-from gateway.spool.lock import QueueLock
+from gateway.spool.lock import InUse, QueueLock
 from gateway.spool.recovery import number
 from gateway.spool.redo import Position
 from gateway.spool.retelling import RECOVERED, Identify, Told, tell_again
@@ -69,9 +70,16 @@ class Rebuilt:
     """State → how many the new database owes."""
 
 
-def rebuild(settings: Settings, *, identify: Identify, is_held: bool = False, source: Path | None = None) -> Rebuilt:
+def rebuild(
+    settings: Settings,
+    *,
+    identify: Identify,
+    is_held: bool = False,
+    source: Path | None = None,
+    is_all_lost: bool = False,
+) -> Rebuilt:
     """Make the database anew. `is_held`: what the old database does not know is held, not delivered. `source` is
-    another old database to read from.
+    another old database to read from. `is_all_lost`: go on though not one payload that the old database names is there.
 
     Raises:
         ConfigurationError: a gateway runs, the spool is not there, or spool and database do not belong together.
@@ -81,7 +89,9 @@ def rebuild(settings: Settings, *, identify: Identify, is_held: bool = False, so
     set_umask(settings.file_access)
     if not (root / "segments").is_dir():
         raise ConfigurationError(f"spool {root}: there is none; mount or restore it, there is nothing to rebuild from")
-    with contextlib.ExitStack() as stack:
+    if not is_all_lost:
+        refuse_nothing_to_rebuild(root, source or path)
+    with contextlib.ExitStack() as stack, _in_use_said():
         stack.callback(QueueLock(path).release)
         workers = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
         earliest = [_newest_change(root)]
@@ -95,10 +105,25 @@ def rebuild(settings: Settings, *, identify: Identify, is_held: bool = False, so
         stack.callback(store.close)
         draft = path.with_name(f"{path.name}{DRAFT}")
         _remove_draft(draft)
-        rebuilt = _Rebuilding(store, draft, source or path, identify, earliest, is_held=is_held).run()
+        stack.callback(_remove_draft, draft)
+        rebuilding = _Rebuilding(
+            store, draft, source or path, identify, earliest, is_held=is_held, is_all_lost=is_all_lost
+        )
+        rebuilt = rebuilding.run()
         rebuilt.database = str(path)
         rebuilt.old_database = _put_in_place(draft, path)
     return rebuilt
+
+
+@contextlib.contextmanager
+def _in_use_said() -> Iterator[None]:
+    """A rebuild has no other queue to use. Raises ConfigurationError."""
+    try:
+        yield
+    except InUse as error:
+        raise ConfigurationError(
+            f"{error.what}: a gateway uses it (process {error.holder}); stop it, and run `gateway rebuild` again"
+        ) from None
 
 
 class _Rebuilding:
@@ -106,7 +131,15 @@ class _Rebuilding:
     may stand in the past: its retention would be over at once."""
 
     def __init__(
-        self, store: SpoolStore, draft: Path, old: Path, identify: Identify, earliest: list[datetime], *, is_held: bool
+        self,
+        store: SpoolStore,
+        draft: Path,
+        old: Path,
+        identify: Identify,
+        earliest: list[datetime],
+        *,
+        is_held: bool,
+        is_all_lost: bool,
     ) -> None:
         self._store = store
         self._earliest = earliest
@@ -114,12 +147,14 @@ class _Rebuilding:
         self._old = old
         self._identify = identify
         self._is_held = is_held
+        self._is_all_lost = is_all_lost
         self._rebuilt = Rebuilt(str(draft))
 
     def run(self) -> Rebuilt:
         with contextlib.closing(SQLiteQueue(self._draft)) as queue:
             if self._old.is_file():
                 self._rebuilt.salvaged = salvage(self._old, queue, self._is_stored)
+            self._check_payloads()
             self._earliest.append(queue.now())
             with queue.transaction():
                 queue.bind_spool(self._identity())
@@ -132,8 +167,27 @@ class _Rebuilding:
             self._rebuilt.lost = sorted(self._lost(queue))
         return self._rebuilt
 
+    def _check_payloads(self) -> None:
+        """Raises ConfigurationError when the old database names payloads, and not one of them is in the spool."""
+        salvaged, root = self._rebuilt.salvaged, self._store.root
+        is_unreadable = self._old.is_file() and not salvaged.is_complete and not has_payloads(root)
+        if self._is_all_lost or self._has_confirmed() or not (salvaged.unconfirmed or is_unreadable):
+            return
+        raise ConfigurationError(
+            f"spool {root}: not one payload that the database {self._old} names is there; mount or restore the spool "
+            "that belongs to it (a file system that is not mounted looks like this). Where they are lost for good, "
+            "`gateway rebuild --all-lost` goes on without them"
+        )
+
+    def _has_confirmed(self) -> bool:
+        """A payload that the old database names is in the spool: so they belong together."""
+        return bool(self._rebuilt.salvaged.rows.get("instance"))
+
     def _identity(self) -> str:
-        """Raises ConfigurationError when the old database belongs to another spool."""
+        """The old one comes back only with payloads that prove it; what the old database has settled counts only then.
+
+        Raises ConfigurationError when the old database belongs to another spool.
+        """
         here, there = self._store.spool_id, self._rebuilt.salvaged.spool_id
         if here and there and here != there and self._rebuilt.salvaged.is_complete:
             raise ConfigurationError(
@@ -141,7 +195,10 @@ class _Rebuilding:
                 "the spool that belongs to it, or move the database away"
             )
         if not here:
-            self._store.write_identity(there or uuid.uuid4().hex)
+            is_proven = self._has_confirmed()
+            if not is_proven:
+                self._rebuilt.salvaged.known_up_to = ("", 0)
+            self._store.write_identity((there if is_proven else "") or uuid.uuid4().hex)
         return self._store.spool_id
 
     def _is_stored(self, payload: PayloadRef) -> bool:

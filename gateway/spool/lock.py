@@ -17,12 +17,22 @@ _CONTENT = re.compile(rb"\d*\n?")
 _LONGEST_BYTES = 32
 
 
+class InUse(ConfigurationError):
+    """Another process holds the lock. `what` is held, by the process `holder`."""
+
+    def __init__(self, what: str, holder: str) -> None:
+        kind = what.partition(" ")[0]
+        super().__init__(f"{what}: another gateway uses it (process {holder}); stop that one, or name another {kind}")
+        self.what = what
+        self.holder = holder
+
+
 class FileLock:
     """Held from construction to `release`, or to the end of the process however it ends.
 
     `folder` is the handle of the directory that a relative `path` is looked up in.
 
-    Raises ConfigurationError, naming the process that holds it, or when the file is no lock of a gateway.
+    Raises InUse, naming the process that holds it, ConfigurationError when the file is no lock of a gateway.
     """
 
     def __init__(self, path: Path, what: str, folder: int | None = None) -> None:
@@ -58,7 +68,6 @@ class FileLock:
         return True
 
     def _take(self, how: int) -> int:
-        kind = self._what.partition(" ")[0]
         try:
             flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | how
             descriptor = os.open(self._path, flags, FILE, dir_fd=self._folder)
@@ -72,9 +81,7 @@ class FileLock:
         except BlockingIOError:
             holder = os.pread(descriptor, _LONGEST_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
-            raise ConfigurationError(
-                f"{self._what}: another gateway uses it (process {holder}); stop that one, or name another {kind}"
-            ) from None
+            raise InUse(self._what, holder) from None
         except OSError as error:
             os.close(descriptor)
             raise ConfigurationError(f"{self._what}: cannot be locked: {error}") from error
@@ -110,4 +117,9 @@ class QueueLock(FileLock):
             path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(f"queue {path}: its folder cannot be made: {error}") from error
-        super().__init__(path.with_name(f"{path.name}.lock"), f"queue {path}")
+        super().__init__(of_queue(path), f"queue {path}")
+
+
+def of_queue(path: Path) -> Path:
+    """The lock's file of a queue's file."""
+    return path.with_name(f"{path.name}.lock")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
 from gateway.ports import ConfigurationError
 from gateway.spool import large, segment
 from gateway.spool.disk import Disk
+from gateway.spool.folder import IDENTITY
 from gateway.spool.walk import walk
 
 log = structlog.get_logger()
@@ -38,10 +41,19 @@ class Recovered:
     """Nothing names them; the sweep looks after them."""
 
 
-def payload_files(root: Path) -> Iterator[tuple[str, int]]:
-    """Name and size of each file that is ours."""
+def payload_files(root: Path, *, may_be_missing: bool = False) -> Iterator[tuple[str, int]]:
+    """Name and size of each file that is ours. `may_be_missing`: a folder that is not there has none.
+
+    Raises OSError.
+    """
     for folder, pattern in OURS.items():
-        with os.scandir(root / folder) as entries:
+        with contextlib.ExitStack() as stack:
+            try:
+                entries = stack.enter_context(os.scandir(root / folder))
+            except FileNotFoundError:
+                if not may_be_missing:
+                    raise
+                continue
             for entry in entries:
                 if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     yield f"{folder}/{entry.name}", entry.stat(follow_symlinks=False).st_size
@@ -65,23 +77,41 @@ def number(name: str) -> int:
     return int(name.rpartition("/")[2].partition(".")[0])
 
 
+Mismatch = Literal["", "spool-missing", "identity-missing", "identity-differs", "database-empty"]
+"""Why spool and database do not belong together; empty when they do."""
+
+
+def mismatch(spool_id: str, queue_spool_id: str, *, has_payloads: bool, has_rows: bool) -> Mismatch:
+    """By what each of them calls the spool, and what they hold. Two that are empty belong together."""
+    if spool_id and spool_id == queue_spool_id:
+        return ""
+    if not spool_id and not has_payloads:
+        return "spool-missing" if has_rows else ""
+    if queue_spool_id and (has_rows or has_payloads):
+        return "identity-differs" if spool_id else "identity-missing"
+    return "database-empty" if has_payloads else ""
+
+
+_REFUSALS: Mapping[Mismatch, str] = {
+    "spool-missing": "there is no spool in this folder, and the queue has deliveries of one; mount or restore that "
+    "spool (a file system that is not mounted looks like this)",
+    "identity-missing": f"it holds payloads, and its {IDENTITY} is gone (identity-missing); restore that file, or run "
+    "`gateway rebuild`, which writes it again",
+    "identity-differs": "the queue names payloads of another spool; mount or restore the spool that belongs to it, or "
+    "the queue's file that belongs to this spool",
+    "database-empty": "it holds payloads, and the queue does not know them; restore the queue's file that belongs "
+    "to it, or run `gateway rebuild`, which makes it anew from the spool",
+}
+
+
 def check_pair(root: Path, spool_id: str, queue_spool_id: str, *, has_payloads: bool, has_rows: bool) -> None:
     """Refuse to start on a spool and a queue that do not belong together: one of them would be emptied.
 
     Raises ConfigurationError.
     """
-    if spool_id and spool_id == queue_spool_id:
-        return
-    if has_rows and queue_spool_id:
-        raise ConfigurationError(
-            f"spool {root}: the queue names payloads of another spool; mount or restore that spool (a file system that "
-            "is not mounted looks like this), or move the queue's file away to start anew"
-        )
-    if has_payloads:
-        raise ConfigurationError(
-            f"spool {root}: it holds payloads, and the queue does not know them; restore the queue's file that belongs "
-            "to it, or run `gateway rebuild`, which makes it anew from the spool"
-        )
+    found = mismatch(spool_id, queue_spool_id, has_payloads=has_payloads, has_rows=has_rows)
+    if found:
+        raise ConfigurationError(f"spool {root}: {_REFUSALS[found]}")
 
 
 def recover(root: Path, named: Mapping[str, int], disk: Disk, seed: int) -> Recovered:

@@ -409,21 +409,22 @@ ENDS: dict[str, Callable[[Site, Mishap], Awaitable[None]]] = {
 # --- starting ---------------------------------------------------------------------------------------------------
 
 ANOTHERS, UNKNOWN, CANNOT = "payloads of another spool", "the queue does not know them", "cannot be"
+NONE = "there is no spool in this folder"
 STARTING = {
-    "moved away": Mishap(ANOTHERS, move(SPOOL), move_back(SPOOL)),
-    "an empty folder there": Mishap(ANOTHERS, swap(SPOOL, an_empty_folder), move_back(SPOOL)),
+    "moved away": Mishap(NONE, move(SPOOL), move_back(SPOOL)),
+    "an empty folder there": Mishap(NONE, swap(SPOOL, an_empty_folder), move_back(SPOOL)),
     "another gateway's there": Mishap(ANOTHERS, swap(SPOOL, anothers), move_back(SPOOL)),
-    "parent renamed": Mishap(ANOTHERS, move("volume"), move_back("volume")),
-    "emptied": Mishap(ANOTHERS, empty, fill),
-    "symlink retargeted": Mishap(ANOTHERS, retarget, target, is_linked=True),
+    "parent renamed": Mishap(NONE, move("volume"), move_back("volume")),
+    "emptied": Mishap(NONE, empty, fill),
+    "symlink retargeted": Mishap(NONE, retarget, target, is_linked=True),
     "symlink to nothing": Mishap(
-        CANNOT,
+        NONE,
         lambda site: (site.folder / "volume/real").rename(site.aside),
         lambda site: site.aside.rename(site.folder / "volume/real"),
         is_linked=True,
     ),
     "spool.id changed": Mishap(ANOTHERS, write_identity, identity_back),
-    "spool.id deleted": Mishap(ANOTHERS, move(f"{SPOOL}/spool.id"), move_back(f"{SPOOL}/spool.id")),
+    "spool.id deleted": Mishap("run `gateway rebuild`", move(f"{SPOOL}/spool.id"), move_back(f"{SPOOL}/spool.id")),
     "a file in its place": Mishap(
         CANNOT,
         swap(SPOOL, lambda site, place: place.touch()),
@@ -457,6 +458,12 @@ STARTING = {
 }
 
 
+def names(site: Site) -> set[str]:
+    """All that lies in the folders of spool and database, or in what stands at their places."""
+    folders = [site.folder / "volume", site.folder / "database"]
+    return {str(path) for folder in folders for path in folder.rglob("*") if not path.name.endswith("-shm")}
+
+
 def move_back_database(site: Site) -> None:
     """What the start that failed made in its place goes."""
     for path in site.database.parent.glob("gateway.db*"):
@@ -472,12 +479,14 @@ async def test_under_a_starting_gateway(tmp_path: Path, mishap: Mishap) -> None:
         await site.send(small=2, large=1)
         assert await site.gateway.drain() == exit_code.SUCCESS
         mishap.happens(site)
+        before = names(site)
         site.gateway.launch()
         if mishap.problem:
             assert await site.gateway.wait() == exit_code.CONFIGURATION, site.gateway.log[-2000:]
             (event,) = site.events("gateway_not_started")
             assert event["level"] == "error"
             assert mishap.problem in str(event["reason"])
+            assert names(site) == before, "a start that fails makes nothing"
         else:
             await is_missed(site)
         mishap.put_right(site)

@@ -128,5 +128,6 @@ def test_rebuild_refuses_beside_a_gateway(site: Site) -> None:
     finally:
         lock.release()
     assert result.exit_code == 78
-    assert "another gateway uses it" in result.stderr
+    assert "a gateway uses it" in result.stderr
+    assert "name another" not in result.stderr
     assert not list(site.folder.glob("gateway.db.2*"))

@@ -153,7 +153,7 @@ async def test_it_refuses_while_a_gateway_runs(site: Site, which: str) -> None:
     before = contents(site.folder)
     lock = SpoolLock(site.spool_folder) if which == "spool" else QueueLock(site.database)
     try:
-        with pytest.raises(ConfigurationError, match="another gateway uses it"):
+        with pytest.raises(ConfigurationError, match=r"a gateway uses it.*stop it, and run `gateway rebuild` again"):
             site.rebuild()
     finally:
         lock.release()

@@ -1,0 +1,109 @@
+"""Whether spool and database belong together, asked without making or writing anything: a mount point whose volume is
+not there stays empty, and a database that is gone is not made anew.
+
+A start, `gateway check` and `gateway rebuild` ask the same question.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from gateway.model import Settings
+from gateway.ports import ConfigurationError
+from gateway.queue.inspection import inspected
+from gateway.regular_file import open_regular_file, read_regular_file
+from gateway.spool import lock
+from gateway.spool.folder import IDENTITY
+from gateway.spool.recovery import Mismatch, check_pair, mismatch, payload_files
+
+LONGEST_IDENTITY_BYTES = 256
+
+
+def check_before_spool(settings: Settings) -> None:
+    """Refuse a start on a spool and a database that do not belong together, before anything is made in either place.
+
+    Raises ConfigurationError; QueueBroken when the database is damaged.
+    """
+    root = Path(settings.spool.path)
+    here = spool_id(root)
+    there, has_rows = queue_identity(Path(settings.queue_path))
+    check_pair(root, here, there, has_payloads=has_payloads(root), has_rows=has_rows)
+
+
+def found_mismatch(root: Path, queue_spool_id: str, *, has_rows: bool) -> Mismatch:
+    """What a start would refuse."""
+    return mismatch(spool_id(root), queue_spool_id, has_payloads=has_payloads(root), has_rows=has_rows)
+
+
+def spool_id(root: Path) -> str:
+    """Empty when the folder has none. Raises ConfigurationError when it cannot be read."""
+    try:
+        data = read_regular_file(root / IDENTITY, LONGEST_IDENTITY_BYTES)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigurationError(f"spool {root}: its {IDENTITY} cannot be read: {error}") from error
+    return data[:LONGEST_IDENTITY_BYTES].decode("ascii", "replace").strip()
+
+
+def has_payloads(root: Path) -> bool:
+    """True when a file of ours lies in one of its folders. Raises ConfigurationError when they cannot be read."""
+    try:
+        return next(payload_files(root, may_be_missing=True), None) is not None
+    except OSError as error:
+        raise ConfigurationError(f"spool {root}: cannot be read: {error}") from error
+
+
+def queue_identity(path: Path) -> tuple[str, bool]:
+    """The identity that the database keeps, and whether it has rows; ("", False) when there is none, or an empty one.
+
+    Raises ConfigurationError, QueueBroken.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return "", False
+    with inspected(path) as found:
+        return found.identity()
+
+
+def is_in_use(settings: Settings) -> bool:
+    """True while a gateway holds the spool or the database: either may have been replaced under it."""
+    return _is_locked(Path(settings.spool.path) / lock.NAME) or _is_locked(lock.of_queue(Path(settings.queue_path)))
+
+
+def why_no_database(settings: Settings) -> str:
+    """What happened to a database that is not there, and what to do."""
+    path, root = Path(settings.queue_path), Path(settings.spool.path)
+    what = f"queue {path}: there is no such file"
+    if is_in_use(settings):
+        return f"{what}, though a gateway is running that needs it: it was moved away or deleted; put it back"
+    if has_payloads(root):
+        return f"{what}, and the spool {root} holds payloads; restore it, or run `gateway rebuild`"
+    return f"{what}; start the gateway once, or correct the place of the queue in the rules (`gateway.queue.sqlite`)"
+
+
+def _is_locked(path: Path) -> bool:
+    """The lock is asked for and given back at once, shared with other readers."""
+    try:
+        descriptor = open_regular_file(path)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def refuse_nothing_to_rebuild(root: Path, old: Path) -> None:
+    """Raises ConfigurationError when the folder holds neither an identity nor a payload."""
+    if spool_id(root) or has_payloads(root):
+        return
+    hint = "" if old.is_file() else "; a gateway that never ran makes its database at its first start"
+    raise ConfigurationError(
+        f"spool {root}: there is no spool in this folder, so there is nothing to rebuild from; mount or restore it (a "
+        f"file system that is not mounted looks like this){hint}"
+    )
