@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from gateway.config.findings import Findings
+from gateway.config.secret_files import DEFAULT_FOLDERS
 from gateway.file_modes import is_open_to_others
 from gateway.model import Mark
 
 
 def warn_of_readers(path: str, shown: str, mark: Mark, findings: Findings) -> None:
-    """Warn when others than the file's owner and its group can read `path`, which messages call `shown`."""
+    """Warn when others than the file's owner and its group can read `path`, which messages call `shown`.
+
+    Container engines make secrets readable for all users of the container, who are none but the gateway's.
+    """
+    if path.startswith(tuple(f"{folder}/" for folder in DEFAULT_FOLDERS)):
+        return
     try:
         is_open = is_open_to_others(path)
     except (OSError, ValueError):  # told where it is read

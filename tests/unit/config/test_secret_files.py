@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
+from gateway.config.findings import Findings
+from gateway.config.readers import warn_of_readers
 from gateway.config.secret_files import SecretFileError, SecretFiles, default_folders
+from gateway.model import Mark
 
 SITE = """
 gateway:
@@ -122,3 +125,12 @@ def test_a_dangling_link_among_the_rules_is_a_problem(rules: Path) -> None:
     (rules / "site.yaml").write_text(SITE % ("", "key"))
     (rules / "more.yaml").symlink_to(rules / "gone.yaml")
     assert "unreadable-file" in [problem.code for problem in load(rules, {}).problems]
+
+
+@pytest.mark.parametrize(("path", "is_told"), [("/run/secrets/key", False), ("/etc/gateway/key", True)])
+def test_secrets_of_a_container_are_not_warned_of(path: str, is_told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines mount them with mode 0444."""
+    monkeypatch.setattr("gateway.config.readers.is_open_to_others", lambda path: True)
+    findings = Findings()
+    warn_of_readers(path, "`key`", Mark("a.yaml", 1, 1), findings)
+    assert [problem.code for problem in findings.sorted()] == ["readable-by-others"] * is_told
