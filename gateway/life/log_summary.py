@@ -73,6 +73,7 @@ SUMMARISED = frozenset(
         "delivery.lease_lost",
         "delivery.queue_not_counted",
         # storage that refuses
+        "index.instance_moved",
         "queue.checkpoint_failed",
         "spool.housekeeping_failed",
         "spool.request_failed",

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import apsw
+import structlog
 
 from gateway.model import Attributes, IndexEntry, Item, Key, Query, QueryLevel, Value
 from gateway.query.attributes import (
@@ -26,6 +27,8 @@ from gateway.query.compile import returned
 from gateway.queue.rows import batch
 from gateway.queue.search import select, select_instances
 from gateway.queue.statements import SQL
+
+log = structlog.get_logger()
 
 CACHED = 4096
 """Patients, studies and series each whose keys are remembered."""
@@ -96,12 +99,21 @@ class IndexTables:
             elif instance_id not in missing:
                 continue
             new.setdefault(instance_id, (uid, entry))
+        superseded: list[tuple[str, int | None]] = []
         if newest:
-            self._do("supersede", sop_instance_uids=batch(list(newest)))
+            superseded = list(self._connection.execute(SQL["supersede"], {"sop_instance_uids": batch(list(newest))}))
         placed = {
             instance_id: (self.series_key(entry), entry.image, 1 if newest.get(uid) == instance_id else 0)
             for instance_id, (uid, entry) in new.items()
         }
+        for uid, series_key in superseded:
+            if series_key is not None and series_key != placed[newest[uid]][0]:
+                log.error(
+                    "index.instance_moved",
+                    sop_instance_uid=uid,
+                    reason="it arrived again under another patient, study or series: the earlier one is kept as long "
+                    "as the other rules say, but neither found nor retrieved any more; one UID stands for two objects",
+                )
         if missing:
             rows = [(key, series_key, image) for key, (series_key, image, _) in placed.items() if key in missing]
             self._do("index_instances", instances=batch(rows))

@@ -3,4 +3,5 @@ UPDATE instance SET is_current = 0
 WHERE instance_id IN (
     SELECT earlier.instance_id FROM json_each(:sop_instance_uids) AS arrived
     CROSS JOIN instance AS earlier ON earlier.sop_instance_uid = arrived.value
-) AND is_current = 1;
+) AND is_current = 1
+RETURNING sop_instance_uid, series_key;
