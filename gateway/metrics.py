@@ -91,6 +91,12 @@ METRICS = (
         "User identities that were looked at, by type and how it went (verified, refused, not_verifiable).",
         ("type", "result"),
     ),
+    Metric(
+        Counter,
+        "gateway_leniencies_total",
+        "Messages and objects that break the standard and were taken all the same, by kind (docs/leniency.md).",
+        ("peer", "kind"),
+    ),
     # --- receiving
     Metric(
         Counter,

@@ -621,6 +621,8 @@ class Peer:
     """As a requestor: only these; empty: any. The requestor's order decides."""
     accepts_odd_uids: bool = False
     """It may store SOP Instance UIDs that are none by PS3.5 §9.1."""
+    is_strict: bool = False
+    """It is held to the letter of the standard, as requestor, source and destination (`gateway.leniency`)."""
     associations: int = 2
     """Parallel associations for deliveries."""
     fallback: tuple[str, ...] = ()
@@ -733,6 +735,8 @@ class Settings:
     admit: Literal["known", "any"] = "known"
     called_ae_titles: tuple[str, ...] = ()
     """Called AE titles answered besides `ae_title`; `*` answers any."""
+    is_strict: bool = False
+    """Strangers are held to the letter of the standard (`gateway.leniency`); peers say it themselves."""
     timers: Timers = Timers()
     limits: Limits = Limits()
     file_access: Literal["owner", "group"] = "owner"

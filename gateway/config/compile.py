@@ -33,7 +33,7 @@ from gateway.config.schema import definitions
 from gateway.config.source import Source
 from gateway.config.spec import GatewaySpec, GroupSpec, IdentityMethodSpec, PeerSpec, QueryRetrieveSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
-from gateway.model import Group, IdentityMethod, Peer, QueryRetrieve, Requirements, Settings, Timers, Unmatched
+from gateway.model import Group, IdentityMethod, Peer, QueryRetrieve, Requirements, Settings, Unmatched
 from gateway.query.attributes import indexed_paths
 from gateway.routing.hiding import Hiding
 from gateway.routing.resources import MIN_KEY_CHARACTERS, FileResources
@@ -62,7 +62,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
     process_settings = None if context.findings.has_errors else settings
     _check_sections(root, context)
     unmatched = _unmatched(root, context)
-    peers, not_destinations, written = _peers(root, settings.timers if settings else Timers(), context)
+    peers, not_destinations, written = _peers(root, settings, context)
     if process_settings and settings:
         check_requirements(written, settings.listeners, context)
     identity_methods = _identity_methods(root, context)
@@ -211,7 +211,9 @@ def _version(source: Source, resources: FileResources) -> str:
     return hashlib.sha256(source.version.encode() + tables).hexdigest()[:12] if tables else source.version
 
 
-def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer], set[str], list[tuple[Peer, Place]]]:
+def _peers(
+    root: Place, settings: Settings | None, context: Context
+) -> tuple[dict[str, Peer], set[str], list[tuple[Peer, Place]]]:
     """Enabled peers by name, the names of those that only call us, and all peers, disabled or not, where they stand."""
     enabled: dict[str, Peer] = {}
     not_destinations: set[str] = set()
@@ -223,7 +225,7 @@ def _peers(root: Place, base: Timers, context: Context) -> tuple[dict[str, Peer]
         spec, at = check(place, PeerSpec, context.findings)
         if spec is None:
             continue
-        peer = compile_peer(name, spec, at, context, base)
+        peer = compile_peer(name, spec, at, context, settings)
         if not at.has("address") and not at.has("folder") and not _lost(at):
             not_destinations.add(name)
         written.append((peer, at))

@@ -16,7 +16,7 @@ from gateway.config.requirements import compile_requirements, exclude_each_other
 from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
 from gateway.config.tree import Place, substituted
 from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, missing, short_name
-from gateway.model import Folder, Peer, Retry, Timers
+from gateway.model import Folder, Peer, Retry, Settings, Timers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -38,8 +38,10 @@ ONLY_REQUESTOR = ("hosts", "accept", "may_move_to")
 FIT_TO_FALL_BACK = (EXPLICIT, IMPLICIT, *LOSSLESS)
 
 
-def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, base: Timers) -> Peer:
-    """One peer; `base` are the time limits of the gateway. What is wrong is reported."""
+def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, settings: Settings | None) -> Peer:
+    """One peer; what it does not say is as in `settings` of the gateway. What is wrong is reported."""
+    base = Timers() if settings is None else settings.timers
+    is_strict = settings is not None and settings.is_strict
     host, port = "", 0
     if spec.address is not UNSET:
         host, port = compile_address(spec.address, place.at("address"), context)
@@ -67,6 +69,7 @@ def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, base
         accept_sop_classes=context.sop_classes(accept.at("sop_classes"), sop_classes),
         accept_transfer_syntaxes=context.transfer_syntaxes(accept.at("transfer_syntaxes"), transfer_syntaxes),
         accepts_odd_uids=spec.accept.uids == "any",
+        is_strict=is_strict if spec.strict is UNSET else spec.strict,
         associations=spec.delivery.associations,
         fallback=_fallback(spec.delivery, place.at("delivery", "fallback"), context),
         retry=_retry(spec.delivery.retry, place.at("delivery", "retry"), context),

@@ -35,6 +35,7 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         queue_path=context.at_work(spec.queue.sqlite),
         http=_http(spec, place, listeners, context),
         admit=spec.admit,
+        is_strict=spec.strict,
         called_ae_titles=tuple(title.strip(" ") for title in spec.called_ae_titles),
         timers=compile_timers(spec.timers, Timers(), place.at("timers"), context),
         limits=_limits(spec.limits, place.at("limits"), context),

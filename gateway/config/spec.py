@@ -436,6 +436,13 @@ class GatewaySpec(Spec, frozen=True):
         Literal["known", "any"],
         Meta(description="known: requestors that a peer with `may` names; any: strangers too, for C-ECHO and C-STORE."),
     ] = "known"
+    strict: Annotated[
+        bool,
+        Meta(
+            description="true: what breaks the standard is refused as the standard says, also where archives take it "
+            "(docs/leniency.md). For strangers, and for peers that do not say `strict` themselves."
+        ),
+    ] = False
     timers: TimersSpec = TimersSpec()
     limits: LimitsSpec = LimitsSpec()
     conversion: ConversionSpec = ConversionSpec()
@@ -667,6 +674,16 @@ class PeerSpec(Spec, frozen=True):
     ] = ()
     requires: RequirementsSpec = RequirementsSpec()
     accept: AcceptSpec = AcceptSpec()
+    strict: (
+        Annotated[
+            bool,
+            Meta(
+                description="true: what of this peer breaks the standard is refused as the standard says, also where "
+                "archives take it (docs/leniency.md). Default: `gateway.strict`, which is false."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     delivery: DeliverySpec = DeliverySpec()
     timers: TimersSpec = TimersSpec()
     enabled: Annotated[

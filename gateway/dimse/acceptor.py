@@ -113,6 +113,8 @@ class AcceptedAssociation(Association):
         self.handlers = host.handlers
         self.peer: Peer | None = None
         self.table: Any = None
+        self.is_strict = False
+        """The requestor is held to the letter of the standard (`gateway.leniency`); known once it is admitted."""
         self.extended: Mapping[str, bytes] = {}
         """SOP class extended negotiation as we answered it: SOP class UID → application information."""
         self._queue: deque[Message] = deque()
@@ -269,6 +271,7 @@ class AcceptedAssociation(Association):
             admitted = self._host.admit(self.facts)
         except Rejected as rejected:
             return rejected
+        self.is_strict = admitted.is_strict
         request = parse(fixed.pdu)
         self.facts = dataclasses.replace(
             self.facts,
@@ -352,7 +355,7 @@ class AcceptedAssociation(Association):
 
     def _accept(self, admitted: Admitted, request: AssociateRequest, verified: VerifiedIdentity | None = None) -> None:
         """Say yes. Raises MalformedAssociate."""
-        self.peer, self.table = admitted.peer, admitted.table
+        self.peer, self.table, self.is_strict = admitted.peer, admitted.table, admitted.is_strict
         answer = negotiate(request.contexts, request.roles, self._host.policy(admitted.peer))
         extended = answer_extended(request, answer)
         self.extended = dict(extended)

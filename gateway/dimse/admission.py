@@ -35,6 +35,8 @@ class Admitted:
     """None for a stranger."""
     table: Any = None
     """Pinned to the association, as `event.assoc.table`."""
+    is_strict: bool = False
+    """The requestor is held to the letter of the standard (`gateway.leniency`)."""
 
     @property
     def user_identity(self) -> IdentityCheck | None:
@@ -68,10 +70,10 @@ def admit(
     missing = {peer.name: _missing(peer, facts) for peer in owners}
     fitting = [peer for peer in owners if not missing[peer.name]]
     if len(fitting) == 1:
-        return Admitted(fitting[0], table)
+        return Admitted(fitting[0], table, fitting[0].is_strict)
     is_free = not owners and facts.calling_ae_title and facts.calling_ae_title not in reserved
     if settings.admit == "any" and is_free:
-        return Admitted(None, table)
+        return Admitted(None, table, settings.is_strict)
     if fitting:
         why = f"{' and '.join(peer.name for peer in fitting)} have it, and the requestor fits each"
     elif len(owners) == 1:

@@ -42,6 +42,7 @@ SUMMARISED = frozenset(
         "request_failed",
         "retrieve_refused",
         "retrieve_served",
+        "leniency",
         # sources and destinations
         "answer_unreadable",
         "association_failed",
@@ -225,7 +226,8 @@ def _kind(event: Event) -> tuple[str, str]:
     for field in OURS:
         value = event.get(field)
         if value and isinstance(value, str):  # the source of an A-ASSOCIATE-RJ is a number
-            return f"{field} {value}", value
+            kind = event.get("kind", "") if event.get("event") == "leniency" else ""
+            return f"{field} {value} {kind}", value
     host = event.get(THEIRS)
     return "", str(host) if host else ""
 

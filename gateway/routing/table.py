@@ -136,6 +136,12 @@ class RoutingTable:
         asked += [path for rule in self.rules for path in attributes_of(rule.actions)]
         object.__setattr__(self, "_wanted_to_explain", wanted(needed(asked)))
 
+    def is_strict(self, peer: str) -> bool:
+        """True when `peer`, a name or empty for a stranger, is held to the letter of the standard
+        (`gateway.leniency`)."""
+        known = self.peers.get(peer)
+        return self.settings.is_strict if known is None else known.is_strict
+
     def read_facts(
         self,
         *,

@@ -21,6 +21,7 @@ LAYERS = [
         "without_codecs",
     },
     {"ports"},
+    {"leniency"},
     {"routing", "dataset", "spool", "network", "identity", "certificates"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {
