@@ -25,6 +25,7 @@ CARRIED_OVER = frozenset({"listeners"})
 
 WRITTEN_AS = {
     "queue_path": "queue.sqlite",
+    "is_strict": "strict",
     "spool.segment_bytes": "spool.segment_size",
     "limits.command_bytes": "limits.command_size",
     "limits.object_bytes": "limits.object_size",
