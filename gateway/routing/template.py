@@ -24,7 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.dataset.dictionary import SEQUENCE, vr_of
 from gateway.model import AssociationFacts, AttributePath
-from gateway.ports import Facts, Refusal, Resources
+from gateway.ports import Facts, PayloadLost, Refusal, Resources, Temporary
 from gateway.routing import filters
 from gateway.routing.attribute import did_you_mean, parse
 
@@ -32,6 +32,8 @@ MAX_RESULT_CHARACTERS = filters.MAX_CHARACTERS
 MAX_TEMPLATE_CHARACTERS = 10_240
 MAX_DEPTH = 64
 
+NOT_THE_OBJECT = (Temporary, PayloadLost)
+"""Its stored bytes cannot be read now, or are not what they were: whoever asked decides, and may ask again."""
 ASSOCIATION_FIELDS = frozenset(field.name for field in dataclasses.fields(AssociationFacts))
 _METHODS = """
     capitalize casefold count endswith find isalnum isalpha isdigit lower lstrip partition removeprefix removesuffix
@@ -158,12 +160,17 @@ class Template:
 
         Raises:
             Refusal: the template fails on this object's values.
+            Temporary, PayloadLost: the values cannot be read, see `gateway.ports`; the template is not to blame.
         """
         if self._compiled is None:
             return self.text
         try:
             names: dict[str, object] = {name: _text(facts, path) for name, path in self.attributes}
             return str(_capped(self._compiled.render(names | self._given, association=facts.association)))
+        except NOT_THE_OBJECT:
+            raise
+        except MemoryError:
+            raise Temporary(f"no memory for template {self.text!r}") from None
         except Exception as error:  # a template can fail in any way that Python can; the object is answered for
             raise Refusal(f"template {self.text!r} fails on this object: {_reason(error)}") from None
 
@@ -207,10 +214,15 @@ class Expression:
 
         Raises:
             Refusal: it fails on this object's values.
+            Temporary, PayloadLost: as `Template.render`.
         """
         try:
             names: dict[str, object] = {name: _text(facts, path) for name, path in self.attributes}
             return bool(self._compiled(names | self._given, association=facts.association))
+        except NOT_THE_OBJECT:
+            raise
+        except MemoryError:
+            raise Temporary("no memory for an expression") from None
         except Exception as error:  # as in `Template.render`
             raise Refusal(f"it fails on this object: {_reason(error)}") from None
 

@@ -30,6 +30,11 @@ def identity_of(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino
 
 
+def _changes(found: os.stat_result) -> tuple[int, ...]:
+    """What is another number when a file was written, replaced or given other rights."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 class SpoolFolder:
     """Handles of the spool folder and of its folders for payloads; made where they are missing. Any thread.
 
@@ -42,6 +47,8 @@ class SpoolFolder:
         self.root = root
         """For messages, and to see whether it still names this folder."""
         self._handles: dict[str, int] = {}
+        self._known: tuple[tuple[int, ...], str] = (), ""
+        """The identity as it was read last, and what `_changes` said of its file."""
         try:
             root.mkdir(mode=FOLDER, parents=True, exist_ok=True)
             self._handles[""] = os.open(root, _OPEN)
@@ -138,9 +145,22 @@ class SpoolFolder:
         except FileNotFoundError:
             return ""
         try:
-            return os.read(descriptor, 256).decode("ascii", "replace").strip()
+            found = os.fstat(descriptor)
+            identity = os.read(descriptor, 256).decode("ascii", "replace").strip()
         finally:
             os.close(descriptor)
+        self._known = _changes(found), identity
+        return identity
+
+    def _identity_now(self) -> str:
+        """As `read_identity`, which is not asked while its file is the same: it needs a descriptor, and there may be
+        none to have. Raises OSError."""
+        try:
+            found = os.stat(IDENTITY, dir_fd=self.handle, follow_symlinks=False)
+        except FileNotFoundError:
+            return ""
+        changes, identity = self._known
+        return identity if changes == _changes(found) else self.read_identity()
 
     def write_identity(self, spool_id: str, disk: Disk) -> None:
         """Give a folder without identity one, durably. Raises OSError."""
@@ -178,7 +198,7 @@ class SpoolFolder:
     def unfit(self, spool_id: str) -> str:
         """Why nothing can be written though the folder is there; empty when it can."""
         try:
-            found = self.read_identity()
+            found = self._identity_now()
             is_read_only = os.fstatvfs(self.handle).f_flag & os.ST_RDONLY
         except OSError as error:
             return f"{self.root} cannot be read ({error.strerror})"

@@ -127,7 +127,7 @@ class SpoolStore:
         check_pair(self.root, spool_id, queue_spool_id, has_payloads=has_payloads, has_rows=bool(named))
         if not spool_id:
             self.write_identity(new_id)
-            spool_id = new_id
+            spool_id = self._folder.read_identity()
         self.presence.add(self._folder.moved, self._lock_gone, lambda: self._folder.unfit(spool_id))
         return spool_id
 

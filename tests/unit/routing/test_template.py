@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.ports import Refusal
-from gateway.routing.template import MAX_RESULT_CHARACTERS, Template
+from gateway.model import AssociationFacts, AttributePath
+from gateway.ports import PayloadLost, PayloadMissing, PayloadUnreadable, Refusal, Temporary, Unreadable
+from gateway.routing.template import MAX_RESULT_CHARACTERS, Expression, Template
 from tests.support.effort import processor_time_below
-from tests.unit.routing.build import facts
+from tests.unit.routing.build import ASSOCIATION, facts
 
 OBJECT = {
     "ImageType": "DERIVED\\SECONDARY",
@@ -116,6 +117,49 @@ def test_failures_on_an_object_refuse_it_quickly(text: str, message: str) -> Non
 def test_values_over_the_limit_refuse() -> None:
     with pytest.raises(Refusal, match=f"at most {MAX_RESULT_CHARACTERS}"):
         Template("{{ PatientID }}").render(facts({"PatientID": "x" * 20000}))
+
+
+class OfAnUnreadableObject:
+    """Facts that raise when they are asked for."""
+
+    association: AssociationFacts = ASSOCIATION
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __getattr__(self, name: str) -> object:
+        raise self.error
+
+    def values(self, path: AttributePath) -> tuple[str, ...] | None:
+        raise self.error
+
+    def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
+        raise self.error
+
+
+READING = [
+    (Temporary("too many open files"), Temporary),
+    (PayloadUnreadable("the disk gave an error"), PayloadUnreadable),
+    (PayloadMissing("the file is not there"), PayloadMissing),
+    (PayloadLost("the bytes are changed"), PayloadLost),
+    (MemoryError(), Temporary),
+    (Unreadable("no data set"), Refusal),
+    (ValueError("a fault of ours"), Refusal),
+]
+"""What reading the values raises; what is raised then. Only what lies in the object itself refuses it."""
+
+
+@pytest.mark.parametrize(("error", "expected"), READING, ids=lambda it: type(it).__name__ if it else "")
+def test_values_that_cannot_be_read_now_are_not_held_against_the_object(
+    error: Exception, expected: type[Exception]
+) -> None:
+    unreadable = OfAnUnreadableObject(error)
+    with pytest.raises(expected) as of_template:
+        Template("{{ PatientID }}").render(unreadable)  # type: ignore[arg-type]
+    with pytest.raises(expected) as of_expression:
+        Expression("PatientID == '1'").holds(unreadable)  # type: ignore[arg-type]
+    for raised in (of_template.value, of_expression.value):
+        assert isinstance(raised, Refusal) is (expected is Refusal)
 
 
 QUOTING = {

@@ -327,6 +327,20 @@ async def test_a_file_system_that_became_read_only_is_named(site: Site, monkeypa
         await commit(journal, b"afterwards", 2)
 
 
+async def test_a_shortage_of_descriptors_is_no_sign_of_another_spool(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with site.journal() as journal:
+        with monkeypatch.context() as shortage:
+            shortage.setattr(os, "open", short)
+            assert journal.refusal() == ""
+            assert journal._store.presence.look() == ""
+        await commit(journal, b"afterwards", 1)
+
+
 async def test_the_log_of_the_queue_is_saved_when_it_was_deleted(site: Site) -> None:
     """What the deleted file held is in the database then, even when the process is killed right after."""
     async with site.journal() as journal:
