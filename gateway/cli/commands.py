@@ -5,18 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway import __version__
-from gateway.cli.configuration import configuration
-from gateway.cli.demonstrate import demo
-from gateway.cli.explain import explain
-from gateway.cli.find import find
-from gateway.cli.network import echo, send
-from gateway.cli.password import password
-from gateway.cli.queue import queue
-from gateway.cli.repair import check, rebuild
-from gateway.cli.retrieve import get, move
-from gateway.cli.rules import schema, validate
-from gateway.cli.running import reload, run, status
-from gateway.cli.test import test
+from gateway.cli.lazy import Lazy, LazyGroup
 
 EPILOG = """\b
 Exit codes
@@ -29,8 +18,58 @@ Exit codes
   78  the rules, or what they name, cannot be used
 """
 
+HERE = "gateway.cli."
+COMMANDS = {
+    "run": Lazy(f"{HERE}running:run", "Receive, tag and forward by RULES (default: ./rules or $GATEWAY_RULES)."),
+    "validate": Lazy(
+        f"{HERE}rules:validate",
+        "Check RULES (default: ./rules or $GATEWAY_RULES) and print every problem with its place.",
+    ),
+    "schema": Lazy(f"{HERE}rules:schema", "The JSON Schema of the rules, for editors; or their reference."),
+    "explain": Lazy(
+        f"{HERE}explain:explain",
+        "Show what would happen to objects, and why: which rules match, what changes, where it goes.",
+    ),
+    "test": Lazy(
+        f"{HERE}test:test",
+        "Run the `*.test.yaml` of RULES (default: ./rules or $GATEWAY_RULES), or one such file with the rules beside "
+        "it.",
+    ),
+    "config": Lazy(f"{HERE}configuration:configuration", "The configuration as it is in force."),
+    "echo": Lazy(f"{HERE}network:echo", "Ask a peer whether it answers (C-ECHO)."),
+    "find": Lazy(
+        f"{HERE}find:find",
+        "Ask a peer what it has (C-FIND); `all`: every source of the rules, merged; `local`: what the gateway holds.",
+    ),
+    "move": Lazy(
+        f"{HERE}retrieve:move",
+        "Have a peer send what KEYs name to DESTINATION, an AE title that it knows (C-MOVE).",
+    ),
+    "get": Lazy(
+        f"{HERE}retrieve:get", "Fetch what KEYs name into files of FOLDER, named by their SOP Instance UIDs (C-GET)."
+    ),
+    "send": Lazy(
+        f"{HERE}network:send",
+        "Send DICOM files, and those in folders, as they are: each in its own transfer syntax, its bytes unchanged.",
+    ),
+    "queue": Lazy(f"{HERE}queue:queue", "See and change what is owed to whom; safe while the gateway runs."),
+    "password": Lazy(
+        f"{HERE}password:password", "Print a line `USER:hash` for the `password_file` of a user identity."
+    ),
+    "status": Lazy(f"{HERE}running:status", "Show what the running gateway is doing (needs `gateway.http`)."),
+    "reload": Lazy(f"{HERE}running:reload", "Have the running gateway load its rules again, and tell the result."),
+    "check": Lazy(
+        f"{HERE}repair:check", "Read the whole spool and the database of RULES, and tell what is wrong with them."
+    ),
+    "rebuild": Lazy(
+        f"{HERE}repair:rebuild",
+        "Make the database of RULES anew from the spool, and from what can still be read of the old database.",
+    ),
+    "demo": Lazy(f"{HERE}demonstrate:demo", "See the gateway at work."),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
 @click.version_option(__version__, prog_name="gateway")
 def main() -> None:
     """A declarative DICOM routing gateway.
@@ -40,27 +79,3 @@ def main() -> None:
     gateway validate rules/          check a configuration
     gateway run rules/               receive, tag and forward
     """
-
-
-COMMANDS = (
-    run,
-    validate,
-    schema,
-    explain,
-    test,
-    configuration,
-    echo,
-    find,
-    move,
-    get,
-    send,
-    queue,
-    password,
-    status,
-    reload,
-    check,
-    rebuild,
-    demo,
-)
-for command in COMMANDS:
-    main.add_command(command)

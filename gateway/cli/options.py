@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from gateway.config import Loaded, load
+from gateway import config
 from gateway.life import exit_code
 from gateway.model import Peer, Problem, Settings
 from gateway.plain_text import printable
 from gateway.quantity import duration_s, host_and_port
-from gateway.routing.table import RoutingTable
 
 if TYPE_CHECKING:
+    from gateway.config import Loaded
+    from gateway.routing.table import RoutingTable
+
     _FloatType = click.ParamType[float]
 else:
     _FloatType = click.ParamType  # not generic in older releases
@@ -51,7 +53,7 @@ def rules_option(command: Command) -> Command:
 
 def load_rules(path: Path) -> Loaded:
     """With the variables of our environment."""
-    return load(path, os.environ)
+    return config.load(path, os.environ)
 
 
 def usable_table(path: Path) -> RoutingTable:
@@ -68,11 +70,17 @@ def process_settings(path: Path) -> Settings:
 
     Exits 78 with every problem when it cannot be trusted.
     """
-    loaded = load_rules(path)
-    if loaded.process_settings is None:
-        show_problems(loaded.problems)
+    settings, problems = settings_or_problems(path)
+    if settings is None:
+        show_problems(problems)
         fail(f"{path}: the configuration has errors", exit_code.CONFIGURATION)
-    return loaded.process_settings
+    return settings
+
+
+def settings_or_problems(path: Path) -> tuple[Settings | None, tuple[Problem, ...]]:
+    """The `gateway:` section, read without the rest; or None and every problem of the whole configuration."""
+    settings = config.process_settings(path, os.environ)
+    return (settings, ()) if settings is not None else (None, load_rules(path).problems)
 
 
 def show_problems(problems: tuple[Problem, ...]) -> None:

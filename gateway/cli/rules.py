@@ -8,9 +8,12 @@ from pathlib import Path
 
 import click
 
-from gateway import config
 from gateway.cli.options import FORMAT, load_rules, rules_argument
 from gateway.cli.render import count
+from gateway.config.reference import reference
+from gateway.config.schema import schema as rules_schema
+from gateway.config.schema import tests_schema
+from gateway.config.settings_reference import settings_reference
 from gateway.life import exit_code
 
 
@@ -88,9 +91,9 @@ def _show_schema(*, tests: bool, docs: bool, settings: bool) -> None:
     if tests + docs + settings > 1:
         raise click.UsageError("--tests, --docs and --settings are different pages; ask for one")
     if settings:
-        click.echo(config.settings_reference(), nl=False)
+        click.echo(settings_reference(), nl=False)
         return
     if docs:
-        click.echo(config.reference(), nl=False)
+        click.echo(reference(), nl=False)
         return
-    click.echo(json.dumps(config.tests_schema() if tests else config.schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(tests_schema() if tests else rules_schema(), indent=2, ensure_ascii=False))

@@ -9,8 +9,16 @@ from typing import Any
 
 import click
 
-from gateway import app
-from gateway.cli.options import FORMAT, fail, load_rules, parsed_address, rules_argument, rules_option, show_problems
+from gateway.cli.options import (
+    FORMAT,
+    fail,
+    load_rules,
+    parsed_address,
+    rules_argument,
+    rules_option,
+    settings_or_problems,
+    show_problems,
+)
 from gateway.cli.render import age, size, table
 from gateway.life import exit_code, logs, remote
 from gateway.model import HTTP
@@ -28,6 +36,8 @@ def run(rules: Path, log_level: str, log_format: logs.Format) -> None:
     SIGHUP reloads the rules, SIGTERM ends after what is in flight, a second SIGTERM ends at once.
     The log goes to standard error.
     """
+    from gateway import app  # all of the gateway, which `status` and `reload` do without
+
     logs.configure(log_level, log_format)
     raise SystemExit(app.run(partial(load_rules, rules.absolute())))
 
@@ -83,10 +93,9 @@ def _where(rules: Path, address: str) -> remote.Place:
     """Where the running gateway is: as `address` says, else as its rules do."""
     if address:
         return remote.Place(HTTP(*parsed_address(address, "--http")))
-    loaded = load_rules(rules)
-    settings = loaded.process_settings
+    settings, problems = settings_or_problems(rules)
     if settings is None:
-        show_problems(loaded.problems)
+        show_problems(problems)
         fail(f"{rules}: the configuration has errors; a running gateway was not asked (--http asks it all the same)")
     return remote.Place(settings.http, settings.pid_file)
 

@@ -1,57 +1,24 @@
-"""Configuration: a folder of YAML → one immutable `RoutingTable`, or every problem with its place."""
+"""Configuration: a folder of YAML → one immutable `RoutingTable`, or every problem with its place.
+
+Its parts are imported when they are first asked for: the `gateway:` section alone needs few of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from gateway.config.compile import compile_source
-from gateway.config.context import Context
-from gateway.config.effective import Effective, effective
-from gateway.config.findings import Findings
-from gateway.config.reference import reference
-from gateway.config.schema import schema, tests_schema
-from gateway.config.settings_reference import settings_reference
-from gateway.config.source import read
-from gateway.model import Problem, Settings
-from gateway.routing.table import RoutingTable
+if TYPE_CHECKING:
+    from gateway.config.loading import Loaded, in_force, load
+    from gateway.config.section import process_settings
 
-__all__ = ["Loaded", "in_force", "load", "reference", "schema", "settings_reference", "tests_schema"]
+__all__ = ["Loaded", "in_force", "load", "process_settings"]
+
+HOMES = {"Loaded": "loading", "in_force": "loading", "load": "loading", "process_settings": "section"}
+"""Name → the module of this package that has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A configuration that was read: `settings` and `table` are both None when a problem is an error."""
-
-    settings: Settings | None
-    table: RoutingTable | None
-    problems: tuple[Problem, ...]
-    """Sorted by place; warnings stand here too."""
-    process_settings: Settings | None = None
-    """The `gateway:` section when all files were read and nothing is wrong with it, whatever is wrong with the other
-    sections: enough to find the gateway that runs and its queue, not to run one."""
-
-
-def in_force(path: Path, environ: Mapping[str, str]) -> tuple[Loaded, dict[str, Effective]]:
-    """`load`, and every setting with its value and origin; no settings when the configuration has errors."""
-    loaded = load(path, environ)
-    if loaded.table is None:
-        return loaded, {}
-    return loaded, effective(read(path, environ, Findings()).root, environ)
-
-
-def load(path: Path, environ: Mapping[str, str], working_folder: Path | None = None) -> Loaded:
-    """Read, check and compile `path`, a folder of `*.yaml` or one file. Never raises for what a file holds.
-
-    `environ` answers ``${NAME}``. Relative paths of `spool`, `queue`, `pid_file` and folders are relative to
-    `working_folder` (default: the current one); TLS files and ``${file:…}`` to the folder of their YAML file.
-    """
-    findings = Findings()
-    source = read(path, environ, findings)
-    context = Context(findings, (working_folder or Path.cwd()).absolute(), source.is_complete)
-    compiled = compile_source(source, context)
-    problems = findings.sorted()
-    if findings.has_errors or compiled.table is None:
-        return Loaded(None, None, problems, compiled.process_settings)
-    return Loaded(compiled.table.settings, compiled.table, problems, compiled.process_settings)
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from jsonschema import Draft202012Validator
 
-from gateway.config.explain import Fault, explain
 from gateway.config.findings import Findings
-from gateway.config.schema import definitions
 from gateway.config.tree import (
     BrokenNode,
     MappingNode,
@@ -27,6 +24,11 @@ from gateway.config.tree import (
     replaced,
     without,
 )
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+    from gateway.config.explain import Fault
 
 T = TypeVar("T")
 
@@ -94,11 +96,17 @@ def _without_all(node: Node, paths: Iterable[Path]) -> Node | None:
 
 @cache
 def _validator(kind: type) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator  # only where something is wrong: it takes a while to load
+
+    from gateway.config.schema import definitions
+
     return Draft202012Validator({"$ref": f"#/$defs/{kind.__name__}", "$defs": definitions(kind)})
 
 
 def _repaired(place: Place, kind: type, reason: str, findings: Findings) -> Node | None:
     """The tree after its wrong values were reported and taken out; None when nothing useful is left."""
+    from gateway.config.explain import Fault, explain  # as above
+
     errors = list(_validator(kind).iter_errors(plain(place.node)))
     node: Node = place.node
     removals: list[Path] = []

@@ -17,7 +17,7 @@ from gateway.config.explain import unknown_setting
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.identities import compile_identity_method
 from gateway.config.peers import check_combination, check_requestors, compile_peer
-from gateway.config.process import ANY_ADDRESS, compile_settings
+from gateway.config.process import ANY_ADDRESS
 from gateway.config.query_retrieve import compile_query_retrieve
 from gateway.config.requirements import check_requirements, warn_of_clear_secrets, warn_of_unknown_users
 from gateway.config.rules import (
@@ -30,8 +30,9 @@ from gateway.config.rules import (
     names_of,
 )
 from gateway.config.schema import definitions
+from gateway.config.section import compile_section, names_in, with_identity_methods
 from gateway.config.source import Source
-from gateway.config.spec import GatewaySpec, GroupSpec, IdentityMethodSpec, PeerSpec, QueryRetrieveSpec
+from gateway.config.spec import GroupSpec, IdentityMethodSpec, PeerSpec, QueryRetrieveSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
 from gateway.model import Group, IdentityMethod, Peer, QueryRetrieve, Requirements, Settings, Unmatched
 from gateway.query.attributes import indexed_paths
@@ -55,10 +56,8 @@ class Compiled:
 def compile_source(source: Source, context: Context) -> Compiled:
     """Compile everything, whatever is wrong."""
     root = Place(source.root, source.root.mark)
-    context = replace(
-        context, identity_methods=frozenset(_keys(root, "user_identities")) if context.is_complete else None
-    )
-    settings = _settings(root, context)
+    context = with_identity_methods(root, context)
+    settings = compile_section(root, context)
     process_settings = None if context.findings.has_errors else settings
     _check_sections(root, context)
     unmatched = _unmatched(root, context)
@@ -74,9 +73,9 @@ def compile_source(source: Source, context: Context) -> Compiled:
     secrets = _secrets(root, context)
     listeners = frozenset(one.name for one in settings.listeners) if process_settings and settings else None
     resources = FileResources(secrets, source.folders, conditions.named)
-    context = replace(context, resources=resources, listeners=listeners)
+    context = replace(context, files=resources, listeners=listeners)
     conditions.compile(context)
-    names = names_of(peers, groups, _keys(root, "peers"), _keys(root, "groups"), not_destinations)
+    names = names_of(peers, groups, names_in(root, "peers"), names_in(root, "groups"), not_destinations)
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
     rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
     query_retrieve, retrieve_coercions, hidden = _query_retrieve(root, peers, names, context)
@@ -147,14 +146,6 @@ def _is_nothing(node: object) -> bool:
     return isinstance(node, ScalarNode) and node.value is None
 
 
-def _settings(root: Place, context: Context) -> Settings | None:
-    place = root.child("gateway")
-    if place is None or not isinstance(place.node, MappingNode):
-        return None
-    spec, at = check(place, GatewaySpec, context.findings)
-    return None if spec is None else compile_settings(spec, at, context)
-
-
 def _unmatched(root: Place, context: Context) -> Unmatched | None:
     place = root.child("unmatched")
     if place is None or not isinstance(place.node, ScalarNode):
@@ -182,14 +173,9 @@ def _named(root: Place, section: str, context: Context) -> Iterator[tuple[str, P
             yield name, at
 
 
-def _keys(root: Place, section: str) -> tuple[str, ...]:
-    place = root.child(section)
-    return tuple(place.node.entries) if place and isinstance(place.node, MappingNode) else ()
-
-
 def _secrets(root: Place, context: Context) -> dict[str, bytes]:
     """The section `keys`. What is wrong is reported, and has a stand-in so that its users are not wrong too."""
-    secrets = dict.fromkeys(_keys(root, "keys"), bytes(MIN_KEY_CHARACTERS))
+    secrets = dict.fromkeys(names_in(root, "keys"), bytes(MIN_KEY_CHARACTERS))
     for name, place in _named(root, "keys", context):
         node = place.node
         if not isinstance(node, ScalarNode) or node.value is None:
@@ -273,7 +259,7 @@ def _lost(place: Place) -> frozenset[str]:
 def _groups(root: Place, peers: dict[str, Peer], not_destinations: set[str], context: Context) -> dict[str, Group]:
     """Groups with at least one enabled peer, by name."""
     groups: dict[str, Group] = {}
-    written_peers = _keys(root, "peers")
+    written_peers = names_in(root, "peers")
     members = names_of(peers, {}, written_peers, (), not_destinations)
     for name, place in _named(root, "groups", context):
         if name in written_peers:
@@ -290,7 +276,7 @@ def _groups(root: Place, peers: dict[str, Peer], not_destinations: set[str], con
 
 
 def _members(spec: GroupSpec, place: Place, names: Names, root: Place, context: Context) -> tuple[str, ...]:
-    groups = set(_keys(root, "groups")) - names.peers
+    groups = set(names_in(root, "groups")) - names.peers
     for index, word in enumerate(spec.all):
         if word in groups:
             message = f"{place.at(index).shown} is a group; a group holds peers"
@@ -300,17 +286,17 @@ def _members(spec: GroupSpec, place: Place, names: Names, root: Place, context: 
 
 
 def _warn_of_unused(root: Place, peers: dict[str, Peer], context: Context) -> None:
-    in_groups = {word for name in _keys(root, "groups") for word in _words(root, "groups", name, "all")}
+    in_groups = {word for name in names_in(root, "groups") for word in _words(root, "groups", name, "all")}
     in_routes = {word for index in range(_length(root, "routes")) for word in _words(root, "routes", index, "to")}
     in_queries = set(_words(root, "query_retrieve", "sources"))
     for section in ("move_destinations", "relay") if root.has("query_retrieve") else ():
-        for title in _keys(root.at("query_retrieve"), section):
+        for title in names_in(root.at("query_retrieve"), section):
             in_queries |= set(_words(root, "query_retrieve", section, title))
     for name, peer in peers.items():
         if name not in in_groups | in_routes | in_queries and not peer.may:
             message = f"no route and no group names the peer `{name}`, and it may not call us (`may`)"
             context.findings.warning(root.at("peers", name).holder, "unused-peer", message)
-    for name in _keys(root, "groups"):
+    for name in names_in(root, "groups"):
         if name not in in_routes | in_queries:
             message = f"no route names the group `{name}`"
             context.findings.warning(root.at("groups", name).holder, "unused-group", message)

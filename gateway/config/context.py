@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.config.findings import Findings
 from gateway.config.tree import Place, Step, discreet
 from gateway.ports import Resources
 from gateway.quantity import duration_s
-from gateway.routing.field import sop_class_uid, transfer_syntax_uid
-from gateway.routing.resources import NO_RESOURCES, FileResources
+
+if TYPE_CHECKING:
+    from gateway.routing.resources import FileResources
 
 Resolve = Callable[[str], str]
 """Word → UID; raises ValueError with the reason."""
@@ -26,14 +28,25 @@ class Context:
     working_folder: Path
     is_complete: bool
     """False when a file could not be read: then an unknown name or a missing section proves nothing."""
-    resources: FileResources = NO_RESOURCES
-    """Of the configuration; see `resources_at`."""
+    files: FileResources | None = None
+    """What `resources` answers with; None answers with none."""
 
     listeners: frozenset[str] | None = None
     """Names of our listeners; None when they are not known."""
 
     identity_methods: frozenset[str] | None = None
     """Names of `user_identities`; None when they are not known."""
+
+    @property
+    def resources(self) -> FileResources:
+        """Of the configuration; see `resources_at`."""
+        from gateway.routing.resources import NO_RESOURCES  # brings all kinds of rules; see `gateway.config.section`
+
+        return self.files or NO_RESOURCES
+
+    def knowing_identity_methods(self, names: Iterable[str]) -> Context:
+        """The same, with the names of `user_identities`; they prove nothing unless all files were read."""
+        return replace(self, identity_methods=frozenset(names) if self.is_complete else None)
 
     def error(self, place: Place, code: str, message: str) -> None:
         """Report a mistake at the value of `place`."""
@@ -60,18 +73,26 @@ class Context:
 
     def sop_classes(self, place: Place, words: tuple[str, ...]) -> tuple[str, ...]:
         """UIDs of SOP classes by keyword, name or UID; those that are unknown are reported and left out."""
+        from gateway.routing.field import sop_class_uid
+
         return self._each(place, words, sop_class_uid, "unknown-sop-class")
 
     def sop_class(self, place: Place, word: str) -> str:
         """The UID of one SOP class; empty after reporting."""
+        from gateway.routing.field import sop_class_uid
+
         return self._uid(place, word, sop_class_uid, "unknown-sop-class")
 
     def transfer_syntaxes(self, place: Place, words: tuple[str, ...]) -> tuple[str, ...]:
         """UIDs of transfer syntaxes; those that are unknown are reported and left out."""
+        from gateway.routing.field import transfer_syntax_uid
+
         return self._each(place, words, transfer_syntax_uid, "unknown-transfer-syntax")
 
     def transfer_syntax(self, place: Place, word: str) -> str:
         """The UID of one transfer syntax; empty after reporting."""
+        from gateway.routing.field import transfer_syntax_uid
+
         return self._uid(place, word, transfer_syntax_uid, "unknown-transfer-syntax")
 
     def _each(self, place: Place, words: tuple[str, ...], resolve: Resolve, code: str) -> tuple[str, ...]:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import LATER
 from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, discreet, located
@@ -219,6 +217,8 @@ def _empty(place: Place, fault: Fault) -> Iterator[Finding]:
 
 def _in_no_form(place: Place, fault: Fault) -> Iterator[Finding]:
     """A text or a list of texts was expected: what is wrong in the form that was meant."""
+    from jsonschema import Draft202012Validator  # as in `gateway.config.check`
+
     here = place.at(*fault.path)
     form = _meant(fault)
     if form is None:

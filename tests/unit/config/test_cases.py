@@ -10,9 +10,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gateway.config import tests_schema as schema_of_tests
 from gateway.config.cases import files_of, read_cases
 from gateway.config.parse import resolve_plain
+from gateway.config.schema import tests_schema as schema_of_tests
 from gateway.routing.attribute import parse
 from tests.support.golden import FOLDER, check_golden
 from tests.unit.config.test_effective import Loader

@@ -11,8 +11,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from gateway import ports
-from gateway.config import reference, settings_reference
+from gateway.config.reference import reference
 from gateway.config.schema import definitions, schema
+from gateway.config.settings_reference import settings_reference
 from gateway.dataset.scan import at_once, wanted
 from gateway.dimse.memory import MemoryDataSet
 from gateway.model import AssociationFacts, AttributePath

@@ -9,8 +9,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gateway.config import load, schema
+from gateway.config import load
 from gateway.config.parse import resolve_plain
+from gateway.config.schema import schema
 
 ROOT = Path(__file__).parents[3]
 COMMITTED = ROOT / "schemas" / "gateway.schema.json"

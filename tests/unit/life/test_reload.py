@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.config import Loaded, schema
+from gateway.config import Loaded
+from gateway.config.schema import schema
 from gateway.life.listening import Listening
 from gateway.life.loading import Loading
 from gateway.life.reload import WRITTEN_AS, Live, Reloader, ReloadReport, changed_process_settings
