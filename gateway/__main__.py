@@ -1,6 +1,12 @@
 """The command `gateway`, which is `python -m gateway`."""
 
-from gateway.without_codecs import hide_codecs
+import sys
+
+from gateway import early_signals
+
+early_signals.hold(sys.argv[1:])
+
+from gateway.without_codecs import hide_codecs  # noqa: E402
 
 hide_codecs()
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import structlog
 
+from gateway.early_signals import OURS, blocked
+
 log = structlog.get_logger()
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -31,13 +33,19 @@ class Stop:
 
 @contextmanager
 def handled(stop: Stop, on_hangup: Callable[[], None]) -> Iterator[None]:
-    """Signals reach `stop` and `on_hangup` on the running loop while entered."""
+    """Signals reach `stop` and `on_hangup` on the running loop while entered, those too that were blocked until now.
+
+    What was blocked before is blocked again afterwards: a signal that comes while the process ends does not kill it.
+    """
     loop = asyncio.get_running_loop()
     for number in ENDING:
         loop.add_signal_handler(number, stop.ask, signal.Signals(number).name)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    before = blocked()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
     try:
         yield
     finally:
-        for number in (*ENDING, signal.SIGHUP):
+        signal.pthread_sigmask(signal.SIG_BLOCK, before)
+        for number in OURS:
             loop.remove_signal_handler(number)
