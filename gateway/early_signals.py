@@ -26,4 +26,4 @@ def hold(arguments: Sequence[str]) -> None:
 
 def blocked() -> frozenset[signal.Signals]:
     """Which of ours this thread has blocked now."""
-    return frozenset(number for number in signal.pthread_sigmask(signal.SIG_BLOCK, ()) if number in OURS)
+    return OURS.intersection(signal.Signals(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
