@@ -30,6 +30,7 @@ from benchmarks.report import Bar, number, table, write_section
 from benchmarks.systems import CONTENDERS, GATEWAY, GATEWAY_SETS
 from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from gateway.config import load
+from gateway.dataset.scan import at_once
 from gateway.dataset.splice import splice
 from gateway.dimse.memory import MemoryDataSet
 from gateway.model import AssociationFacts
@@ -105,13 +106,15 @@ def deciding(routing: RoutingTable, size_bytes: int) -> tuple[float, float, int]
     body = MemoryDataSet(sample(size_bytes).data_set)
 
     def read() -> object:
-        return routing.read_facts(
-            association=ASSOCIATION,
-            sop_class_uid=MR_IMAGE_STORAGE,
-            sop_instance_uid=instance_uid(0, 0).decode(),
-            transfer_syntax_uid=EXPLICIT_VR_LITTLE_ENDIAN,
-            body=body,
-            received_at=NOW,
+        return at_once(
+            routing.reading_facts(
+                association=ASSOCIATION,
+                sop_class_uid=MR_IMAGE_STORAGE,
+                sop_instance_uid=instance_uid(0, 0).decode(),
+                transfer_syntax_uid=EXPLICIT_VR_LITTLE_ENDIAN,
+                body=body,
+                received_at=NOW,
+            )
         )
 
     def both() -> object:

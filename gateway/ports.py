@@ -104,6 +104,20 @@ class Facts(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadTogether(Protocol):
+    """Facts of an object that is read when somebody asks: who will ask for several attributes says so first."""
+
+    def read(self, paths: Iterable[AttributePath]) -> None:
+        """Read the object once for all of `paths`.
+
+        Raises:
+            Refusal: it is no data set, or inflates too far.
+            Temporary, PayloadLost: it cannot be read now, or never again.
+        """
+        ...
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Edit:
     """One change of one element: `value` None removes it, else it is set (() makes it empty)."""

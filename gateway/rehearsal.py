@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.inflation import Bounds, set_bounds
+from gateway.dataset.scan import at_once
 from gateway.delivery.transform import outbound_for
 from gateway.dimse.acceptor import AcceptedAssociation
 from gateway.dimse.admission import Rejected, admit
@@ -151,7 +152,7 @@ def read_facts(stage: Stage, association: AssociationFacts, sent: Sent, received
     Raises:
         Unreadable, ClassMismatch: the handler refuses it as well.
     """
-    return stage.table.read_facts(
+    reading = stage.table.reading_facts(
         association=association,
         sop_class_uid=sent.sop_class_uid,
         sop_instance_uid=sent.sop_instance_uid,
@@ -160,6 +161,7 @@ def read_facts(stage: Stage, association: AssociationFacts, sent: Sent, received
         received_at=received_at,
         is_to_explain=True,
     )
+    return at_once(reading)
 
 
 async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, route: Route) -> Outbound:

@@ -71,10 +71,10 @@ class Wanted:
                 shared[key] = Wanted(key, depth + 1)
             self.inner[sequence] = shared[key]
         self.attributes = frozenset(attributes)
-        self.selection = Selection(attributes | set(below) | _needed_by(attributes | set(below)))
+        self.selection = Selection(attributes | set(below) | needed_by(attributes | set(below)))
 
 
-def _needed_by(tags: Iterable[int]) -> set[int]:
+def needed_by(tags: Iterable[int]) -> set[int]:
     """What the values of `tags` cannot be read without."""
     needed = {SPECIFIC_CHARACTER_SET}
     for tag in tags:
@@ -189,7 +189,7 @@ class Level:
         tag, creator = here(path, depth)
         for element in creators_of_group(tag):
             if self.text(element) is None:
-                self.known[element] = (creator,)
+                self.put(element, (creator,))
                 return with_block(tag, element & 0xFF)
         raise no_block_left(tag)
 
@@ -207,10 +207,20 @@ class Level:
         if tag in self.items:
             self.items[tag] = []
 
+    def scanned(self, tags: Iterable[int]) -> dict[int, tuple[str, bytes, int]]:
+        """Of those that were there: VR as written, value field as far as it was read, and its whole length."""
+        raw = {tag: self._raw[tag] for tag in tags if tag in self._raw}
+        return {tag: (vr, value, self._long.get(tag, len(value))) for tag, (vr, value) in raw.items()}
+
+    def given(self, tags: Iterable[int]) -> dict[int, Texts | None]:
+        """Of those that were changed, or came to be, since: their texts, None for what was taken away."""
+        return {tag: self.known[tag] for tag in tags if tag in self._given}
+
     def mark_present(self, sequence: int) -> None:
         """Overlay a sequence that came to be."""
         if self.text(sequence) is None:
             self.known[sequence] = ()
+            self._given |= {sequence}
 
     # --- as a rewrite sees it ---
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from gateway.dataset.encoding import DEFLATED
+from gateway.dataset.inflation import Steps
 from gateway.dataset.splice import splice
 from gateway.model import AssociationFacts, AttributePath, Delivery, Instance
 from gateway.ports import (
@@ -23,7 +24,8 @@ from gateway.ports import (
     Resources,
     Temporary,
 )
-from gateway.routing.facts import ObjectFacts, facts_for, finding_facts, read_by
+from gateway.routing.facts import ObjectFacts, facts_for, finding_facts, needed, read_by
+from gateway.routing.kept_facts import recall
 from gateway.routing.kinds import actions_from_json
 from gateway.routing.resources import NO_RESOURCES
 from gateway.routing.table import apply_actions, attributes_of
@@ -55,6 +57,8 @@ class StoredFacts:
     stored: EncodedDataSet
     length_bytes: int
     edits: Sequence[Alteration] = ()
+    kept: str = ""
+    """What was read of `stored` at arrival (`gateway.routing.kept_facts`); empty: nothing."""
     _scanned: ObjectFacts | None = None
     _paths: set[AttributePath] = dataclasses.field(default_factory=set)
 
@@ -85,17 +89,44 @@ class StoredFacts:
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """As text; raises Unreadable when the bytes are no data set."""
-        return self._scan(path).values(path)
+        return self._facts((path,)).values(path)
 
     def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
         """One path an item; raises Unreadable when the bytes are no data set."""
-        return self._scan(path).places(path)
+        return self._facts((path,)).places(path)
 
-    def _scan(self, path: AttributePath) -> ObjectFacts:
-        if self._scanned is None or path not in self._paths:
-            self._paths |= {path, *read_by(self.edits)}
-            self._scanned = facts_for(self.instance, self.stored, self._paths).edited(self.edits)
-        return self._scanned
+    def read(self, paths: Iterable[AttributePath]) -> None:
+        """Read the object once for all of `paths`, unless they are known."""
+        self._facts(tuple(paths))
+
+    def known(self, paths: Iterable[AttributePath]) -> ObjectFacts | None:
+        """The facts when `paths` were read before, as this object or at its arrival; None when it has to be read."""
+        if self._scanned is None and self.kept:
+            self._recall()
+        return self._scanned if self._scanned is not None and self._paths.issuperset(paths) else None
+
+    def _recall(self) -> None:
+        found, self.kept = recall(self.kept), ""
+        if found is None or not found[1].issuperset(read_by(self.edits)):
+            return
+        level, self._paths = found
+        before = ObjectFacts(
+            self.association,
+            self.sop_class_uid,
+            self.sop_instance_uid,
+            self.transfer_syntax_uid,
+            self.length_bytes,
+            self.received_at,
+            level,
+        )
+        self._scanned = before.edited(self.edits)
+
+    def _facts(self, paths: tuple[AttributePath, ...]) -> ObjectFacts:
+        facts = self.known(paths)
+        if facts is None:
+            self._paths |= {*paths, *read_by(self.edits)}
+            facts = self._scanned = facts_for(self.instance, self.stored, self._paths).edited(self.edits)
+        return facts
 
 
 class EditedDataSet:
@@ -175,10 +206,26 @@ async def changed(outbound: Outbound, actions: Sequence[Action], converter: Conv
     return outbound
 
 
+def finding_facts_of(outbound: Outbound, attributes: Iterable[AttributePath]) -> Steps[ObjectFacts]:
+    """The facts of an object as it leaves, in steps, without reading it where `attributes` are known.
+
+    Raises:
+        Unreadable: the bytes are no data set.
+    """
+    known = _facts_of(outbound).known(needed(attributes))
+    if known is not None:
+        return known
+    return (yield from finding_facts(instance_of(outbound), outbound.body, attributes))
+
+
 async def _edited(outbound: Outbound, actions: Sequence[Action]) -> Outbound:
     """`edited`, in a thread where it may take long: for large, deflated and very fine-grained objects."""
     body = outbound.body
-    if body.length_bytes <= LARGE_BYTES and outbound.transfer_syntax_uid not in DEFLATED:
+    if outbound.transfer_syntax_uid in DEFLATED:
+        return await aside(
+            partial(edited, outbound, actions, _facts_of(outbound).known(needed(attributes_of(actions))))
+        )
+    if body.length_bytes <= LARGE_BYTES:
         finding = finding_facts(instance_of(outbound), body, attributes_of(actions))
         try:
             next(finding)
@@ -200,7 +247,8 @@ def _stages(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
 
 def edited(outbound: Outbound, actions: Sequence[Action], facts: ObjectFacts | None = None) -> Outbound:
     """After the edits of `actions`; `facts` where they were found before. Raises Refusal, PayloadLost."""
-    instance, body = instance_of(outbound), outbound.body
+    before, body = _facts_of(outbound), outbound.body
+    instance = before.instance
     if facts is None:
         facts = facts_for(instance, body, attributes_of(actions))
     edits = apply_actions(actions, facts)
@@ -217,7 +265,8 @@ def edited(outbound: Outbound, actions: Sequence[Action], facts: ObjectFacts | N
         study_instance_uid=after.study_instance_uid,
         series_instance_uid=after.series_instance_uid,
     )
-    facts_after = StoredFacts(leaving, body, changed.length_bytes, edits)
+    kept = "" if before.edits else instance.kept_facts  # of `body`, as long as nothing was edited before
+    facts_after = StoredFacts(leaving, body, changed.length_bytes, edits, kept)
     return Outbound(after.sop_class_uid, after.sop_instance_uid, instance.transfer_syntax_uid, changed, facts_after)
 
 
@@ -225,7 +274,7 @@ async def _by_action(outbound: Outbound, action: Action, converter: Converter) -
     """After what the action asks for; then the body before it is closed."""
     assert isinstance(action, Converting)
     before = outbound.body
-    facts, _ = await in_turns(finding_facts(instance_of(outbound), before, attributes_of([action])))
+    facts, _ = await in_turns(finding_facts_of(outbound, attributes_of([action])))
     conversion = action.convert(facts)
     if conversion is None:
         return outbound
@@ -246,22 +295,27 @@ async def converted(outbound: Outbound, conversion: Conversion, converter: Conve
         instance_of(outbound),
         transfer_syntax_uid=made.transfer_syntax_uid,
         sop_instance_uid=made.sop_instance_uid or outbound.sop_instance_uid,
+        kept_facts="",
     )
     return untouched(instance, made.body)
 
 
 def instance_of(outbound: Outbound) -> Instance:
     """As it leaves."""
+    return _facts_of(outbound).instance
+
+
+def _facts_of(outbound: Outbound) -> StoredFacts:
     assert isinstance(outbound.facts, StoredFacts)
-    return outbound.facts.instance
+    return outbound.facts
 
 
 def untouched(instance: Instance, body: EncodedDataSet) -> Outbound:
-    """As it is stored."""
+    """As it is stored. What `instance` keeps of its arrival must be of these bytes."""
     return Outbound(
         instance.sop_class_uid,
         instance.sop_instance_uid,
         instance.transfer_syntax_uid,
         body,
-        StoredFacts(instance, body, body.length_bytes),
+        StoredFacts(instance, body, body.length_bytes, kept=instance.kept_facts),
     )

@@ -16,8 +16,9 @@ from gateway.destination.safe_path import SafeFacts, relative_path
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others, set_mode
 from gateway.model import Deferred, Delivered, Folder, Outcome, Peer, Refused
-from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, Refusal
-from gateway.routing.attribute import parse
+from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, ReadTogether, Refusal
+from gateway.routing.deidentification.marks import PATIENT_IDENTITY_REMOVED
+from gateway.routing.kept_facts import read_for_files
 from gateway.routing.template import Template
 
 CHUNK_BYTES = 1024**2
@@ -32,8 +33,6 @@ NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.E
 FOLDER_MODES = {"owner": 0o700, "group": 0o750, "others": 0o755}
 FILE_MODES = {"owner": 0o600, "group": 0o640, "others": 0o644}
 """By `access`, whatever the umask."""
-
-_PATIENT_IDENTITY_REMOVED = parse("PatientIdentityRemoved")
 
 _OWN = uuid.uuid4().hex
 """In names of temporary files: a process on another host, or in another container, may have our process number."""
@@ -57,6 +56,7 @@ class FolderDestination:
             self._template = Template(folder.path_template)
         except ValueError as error:
             raise ConfigurationError(f"the path of folder {peer.name!r}: {error}") from error
+        self._read = read_for_files(self._template)
         self._folder = folder
         self._sync = sync
         self._device: int | None = None
@@ -88,6 +88,8 @@ class FolderDestination:
     def _write(self, outbound: Outbound) -> Outcome:
         root = self._folder.root
         try:
+            if isinstance(outbound.facts, ReadTogether):
+                outbound.facts.read(self._read)
             path = relative_path(self._template.render(SafeFacts(outbound.facts)), root)
             head = _head(outbound)
         except Refusal as error:
@@ -207,7 +209,7 @@ def _head(outbound: Outbound) -> bytes:
 
 def _is_deidentified(outbound: Outbound) -> bool:
     """Then the file may not tell where the object came from either (PS3.15 §E.1.1)."""
-    return outbound.facts.values(_PATIENT_IDENTITY_REMOVED) == ("YES",)
+    return outbound.facts.values(PATIENT_IDENTITY_REMOVED) == ("YES",)
 
 
 def _made(path: str, mode: int) -> int:

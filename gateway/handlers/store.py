@@ -117,7 +117,8 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
         is_heavy = turns or event.transfer_syntax_uid in DEFLATED or event.body.length_bytes >= LARGE_BYTES
         edited = await aside(edit) if is_heavy else edit()
     entry = desk.entries.entry(plan.facts.level) if table.indexed else None
-    await desk.journal.commit(as_instance(plan, entry), event.body, edited, plan.routes)
+    kept = table.kept_facts(plan.facts) if event.transfer_syntax_uid in DEFLATED else ""
+    await desk.journal.commit(as_instance(plan, entry, kept), event.body, edited, plan.routes)
     return SUCCESS
 
 
@@ -151,7 +152,7 @@ def _offer(event: Event) -> Offer:
     )
 
 
-def as_instance(plan: Plan, index: IndexEntry | None) -> Instance:
+def as_instance(plan: Plan, index: IndexEntry | None, kept_facts: str = "") -> Instance:
     """The instance as it will be kept: after the coercions."""
     facts = plan.facts
     return Instance(
@@ -164,6 +165,7 @@ def as_instance(plan: Plan, index: IndexEntry | None) -> Instance:
         payload=NOT_STORED,
         received_at=facts.received_at,
         index=index,
+        kept_facts=kept_facts,
     )
 
 

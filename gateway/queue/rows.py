@@ -158,6 +158,7 @@ def instance(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -
         payload=PayloadRef(row[6], row[7], row[8], bytes.fromhex(row[9])),
         received_at=moment(row[10]),
         instance_id=row[11],
+        kept_facts=row[12],
     )
 
 

@@ -298,6 +298,7 @@ class SQLiteQueue:
         instances: list[tuple[Any, ...]] = []
         deliveries: list[tuple[Any, ...]] = []
         entries: list[tuple[int, str, IndexEntry]] = []
+        kept: list[tuple[int, str]] = []
         answers = []
         for instance, routes in arrivals:
             same = owed.setdefault(_identity(instance), {})
@@ -315,6 +316,8 @@ class SQLiteQueue:
             association_id = self._association_id(instance.association)
             if instance.index is not None:
                 entries.append((instance_id, instance.sop_instance_uid, instance.index))
+            if instance.kept_facts:
+                kept.append((instance_id, instance.kept_facts))
             instances.append(rows.instance_row(instance_id, instance, association_id, None if routes else now_us))
             for key, route in fresh.items():
                 self._known.delivery_id += 1
@@ -325,6 +328,8 @@ class SQLiteQueue:
             placed = self._index.place(entries, {row[0] for row in instances})
             instances = [(*row, *placed.get(row[0], ())) for row in instances]
         self._insert(instances, deliveries, now_us)
+        if kept:
+            self._do("keep_facts", kept=batch(kept))
         return answers
 
     def _owed(

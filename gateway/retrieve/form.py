@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.delivery.transform import changed, instance_of, untouched
+from gateway.delivery.transform import changed, finding_facts_of, untouched
 from gateway.dimse.yields import EncodedInstance
 from gateway.model import Instance, Peer
 from gateway.ports import Conversion, Converter, EncodedDataSet
-from gateway.routing.facts import finding_facts
 from gateway.routing.table import Rule
 from gateway.turns import in_turns
 
@@ -87,7 +86,7 @@ class Forms:
         """Raises Refusal, Temporary: it cannot be had in this form, so that this destination does not get it."""
         outbound = untouched(instance, Borrowed(opened))
         for rule in form.rules:
-            facts, _ = await in_turns(finding_facts(instance_of(outbound), outbound.body, rule.when.attributes()))
+            facts, _ = await in_turns(finding_facts_of(outbound, rule.when.attributes()))
             if rule.when(facts):
                 outbound = await changed(outbound, rule.actions, self._converter)
         return EncodedInstance(

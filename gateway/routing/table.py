@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.inflation import Steps
-from gateway.dataset.scan import Wanted, at_once, wanted
+from gateway.dataset.scan import Wanted, wanted
 from gateway.model import (
     AssociationFacts,
     AttributePath,
@@ -26,7 +28,9 @@ from gateway.routing.explain import Explanation, Marks, Verdict, reason_for
 from gateway.routing.facts import ObjectFacts, facts_for, needed, reading_facts
 from gateway.routing.fate import Decision, fate_of, is_final
 from gateway.routing.hiding import Hiding
+from gateway.routing.kept_facts import is_of_top_level, keep, read_for_files
 from gateway.routing.resources import NO_RESOURCES
+from gateway.routing.template import Template
 
 __all__ = [
     "Coercion",
@@ -125,6 +129,9 @@ class RoutingTable:
     """What is read of every object: all that coercions, the conditions of rules and the local index ask for."""
     _wanted: Wanted = field(init=False, repr=False, compare=False)
     _wanted_to_explain: Wanted = field(init=False, repr=False, compare=False)
+    _kept: tuple[AttributePath, ...] = field(init=False, repr=False, compare=False)
+    """What deliveries may ask of an object, as far as it can be kept with it; () when they ask for nothing."""
+    _wanted_to_keep: Wanted = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         asked = [path for coercion in self.coercions for path in coercion.when.attributes()]
@@ -133,38 +140,27 @@ class RoutingTable:
         asked += self.indexed
         object.__setattr__(self, "attributes_needed", needed(asked))
         object.__setattr__(self, "_wanted", wanted(self.attributes_needed))
-        asked += [path for rule in self.rules for path in attributes_of(rule.actions)]
-        object.__setattr__(self, "_wanted_to_explain", wanted(needed(asked)))
+        of_actions = [path for rule in self.rules for path in attributes_of(rule.actions)]
+        object.__setattr__(self, "_wanted_to_explain", wanted(needed([*asked, *of_actions])))
+        later = [path for path in (*of_actions, *self._asked_elsewhere()) if is_of_top_level(path)]
+        object.__setattr__(self, "_kept", needed(later) if later else ())
+        object.__setattr__(self, "_wanted_to_keep", wanted(needed([*asked, *self._kept])))
+
+    def _asked_elsewhere(self) -> Iterator[AttributePath]:
+        """What is asked of a stored object, but by rules."""
+        for coercion in self.retrieve_coercions:
+            yield from coercion.when.attributes()
+            yield from attributes_of(coercion.actions)
+        for peer in self.peers.values():
+            if peer.folder is not None:
+                with suppress(ValueError):  # whoever opens the folder says so
+                    yield from read_for_files(Template(peer.folder.path_template))
 
     def is_strict(self, peer: str) -> bool:
         """True when `peer`, a name or empty for a stranger, is held to the letter of the standard
         (`gateway.leniency`)."""
         known = self.peers.get(peer)
         return self.settings.is_strict if known is None else known.is_strict
-
-    def read_facts(
-        self,
-        *,
-        association: AssociationFacts,
-        sop_class_uid: str,
-        sop_instance_uid: str,
-        transfer_syntax_uid: str,
-        body: EncodedDataSet,
-        received_at: datetime,
-        is_to_explain: bool = False,
-    ) -> ObjectFacts:
-        """`reading_facts` at once."""
-        return at_once(
-            self.reading_facts(
-                association=association,
-                sop_class_uid=sop_class_uid,
-                sop_instance_uid=sop_instance_uid,
-                transfer_syntax_uid=transfer_syntax_uid,
-                body=body,
-                received_at=received_at,
-                is_to_explain=is_to_explain,
-            )
-        )
 
     def reading_facts(
         self,
@@ -178,7 +174,8 @@ class RoutingTable:
         is_to_explain: bool = False,
     ) -> Steps[ObjectFacts]:
         """What this table needs to know of an object that arrived, in steps; the bytes are read once. What only the
-        actions of rules need, which run at delivery, is read when `is_to_explain`.
+        actions of rules need, which run at delivery, is read when `is_to_explain`; of a deflated object what is kept
+        with it.
 
         Raises:
             Unreadable: the bytes are not a data set in this transfer syntax.
@@ -192,8 +189,18 @@ class RoutingTable:
             transfer_syntax_uid=transfer_syntax_uid,
             body=body,
             received_at=received_at,
-            attributes=self._wanted_to_explain if is_to_explain else self._wanted,
+            attributes=self._wanted_for(transfer_syntax_uid, is_to_explain=is_to_explain),
         )
+
+    def _wanted_for(self, transfer_syntax_uid: str, *, is_to_explain: bool) -> Wanted:
+        if is_to_explain:
+            return self._wanted_to_explain
+        return self._wanted_to_keep if transfer_syntax_uid in DEFLATED else self._wanted
+
+    def kept_facts(self, facts: ObjectFacts) -> str:
+        """What is to be kept with a deflated object, `facts` being those after coercions: its deliveries do not inflate
+        it again to read it. Empty when they ask for nothing."""
+        return keep(facts.level, self._kept) if self._kept else ""
 
     def plan(self, facts: ObjectFacts) -> Plan:
         """Coercions in order, each seeing the edits of the former; then every rule whose condition holds, until one

@@ -96,6 +96,19 @@ def test_what_is_accepted_comes_back_whole(queue: Queue, clock: Clock) -> None:
     assert accepted == Accepted(accepted.instance_id, 1)
 
 
+KEPT = '{"scanned":[[1048592,"PN","M\\u00fcller \\u0000"]],"given":[[8,null]]}'
+"""With escapes: NUL itself would not pass."""
+
+
+def test_what_was_read_at_arrival_comes_back_with_every_delivery(queue: Queue, clock: Clock) -> None:
+    arrivals = [(instance(1), [TO_PACS]), (dataclasses.replace(instance(2), kept_facts=KEPT), [TO_PACS, TO_VNA])]
+    accepted = accept(queue, *arrivals, (instance(3), [TO_PACS]), clock=clock)
+    assert [each.instance.kept_facts for each in queue.list(ANY, 10)] == ["", KEPT, KEPT, ""]
+    assert [each.instance.kept_facts for each in claim(queue, clock)] == ["", KEPT, ""]
+    assert [each.instance.kept_facts for each in claim(queue, clock, "vna")] == [KEPT]
+    assert [each.kept_facts for each in queue.instances([each.instance_id for each in accepted])] == ["", KEPT, ""]
+
+
 def test_what_arrives_again_is_no_duplicate_of_bytes_that_are_lost(queue: Queue, clock: Clock) -> None:
     first = instance(1)
     again = dataclasses.replace(first, payload=dataclasses.replace(first.payload, offset_bytes=9000))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Loaded, load
+from gateway.dataset.scan import at_once
 from gateway.model import AssociationFacts, Problem
 from gateway.routing.explain import Reason
 from gateway.routing.facts import ObjectFacts
@@ -37,13 +38,15 @@ def table_of(found: Loaded) -> RoutingTable:
 
 
 def facts(table: RoutingTable, association: AssociationFacts = ASSOCIATION, **attributes: str) -> ObjectFacts:
-    return table.read_facts(
-        association=association,
-        sop_class_uid=MR_IMAGE,
-        sop_instance_uid="1.2.3",
-        transfer_syntax_uid=EXPLICIT,
-        body=Body(encoded(attributes)),
-        received_at=NOW,
+    return at_once(
+        table.reading_facts(
+            association=association,
+            sop_class_uid=MR_IMAGE,
+            sop_instance_uid="1.2.3",
+            transfer_syntax_uid=EXPLICIT,
+            body=Body(encoded(attributes)),
+            received_at=NOW,
+        )
     )
 
 

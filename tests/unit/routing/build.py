@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE
+from gateway.dataset.scan import at_once
 from gateway.model import AssociationFacts, Mark, Peer, Settings, Spool, Unmatched
 from gateway.ports import Action, Predicate
 from gateway.routing.facts import ObjectFacts
@@ -100,14 +101,16 @@ def facts(
 ) -> ObjectFacts:
     """Of an MR image with these attributes; `wanted` tables say which are read."""
     reading = wanted[0] if wanted else table(rule("all of them", {"all": [exists(keyword) for keyword in attributes]}))
-    return reading.read_facts(
-        association=association,
-        sop_class_uid=MR_IMAGE,
-        sop_instance_uid="1.2.3",
-        transfer_syntax_uid=EXPLICIT,
-        body=Body(encoded(attributes)),
-        received_at=received_at,
-        is_to_explain=True,
+    return at_once(
+        reading.reading_facts(
+            association=association,
+            sop_class_uid=MR_IMAGE,
+            sop_instance_uid="1.2.3",
+            transfer_syntax_uid=EXPLICIT,
+            body=Body(encoded(attributes)),
+            received_at=received_at,
+            is_to_explain=True,
+        )
     )
 
 

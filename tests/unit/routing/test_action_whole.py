@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.filereader import read_dataset
 
+from gateway.dataset.scan import at_once
 from gateway.dataset.splice import splice
 from gateway.ports import Recode, Record
 from gateway.routing.table import apply_actions, attributes_of
@@ -28,14 +29,16 @@ def applied(then: object, content: bytes | None = None) -> tuple[tuple[object, .
     data = encoded(OBJECT) if content is None else content
     some = actions(then)
     reading = table(rule("r", {}, "pacs", then=then))
-    before = reading.read_facts(
-        association=ASSOCIATION,
-        sop_class_uid="1.2",
-        sop_instance_uid="1.2.3",
-        transfer_syntax_uid=EXPLICIT,
-        body=Body(data),
-        received_at=NOW,
-        is_to_explain=True,
+    before = at_once(
+        reading.reading_facts(
+            association=ASSOCIATION,
+            sop_class_uid="1.2",
+            sop_instance_uid="1.2.3",
+            transfer_syntax_uid=EXPLICIT,
+            body=Body(data),
+            received_at=NOW,
+            is_to_explain=True,
+        )
     )
     changes = apply_actions(some, before)
     after = b"".join(splice(memoryview(data), EXPLICIT, changes))
@@ -106,13 +109,15 @@ def test_records_of_several_coercions_are_their_own() -> None:
             coercion("b", {}, [{"set": {"Modality": "CT"}}, "record_original"]),
         ),
     )
-    known = routing.read_facts(
-        association=ASSOCIATION,
-        sop_class_uid="1.2",
-        sop_instance_uid="1.2.3",
-        transfer_syntax_uid=EXPLICIT,
-        body=Body(data),
-        received_at=NOW,
+    known = at_once(
+        routing.reading_facts(
+            association=ASSOCIATION,
+            sop_class_uid="1.2",
+            sop_instance_uid="1.2.3",
+            transfer_syntax_uid=EXPLICIT,
+            body=Body(data),
+            received_at=NOW,
+        )
     )
     after = read_dataset(
         io.BytesIO(b"".join(splice(memoryview(data), EXPLICIT, routing.plan(known).edits))), False, True

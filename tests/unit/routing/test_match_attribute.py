@@ -15,6 +15,7 @@ import pytest
 from hypothesis import strategies as st
 
 from gateway.dataset.dictionary import is_private, vr_of
+from gateway.dataset.scan import at_once
 from gateway.dataset.value import NUMBERS
 from gateway.model import AttributePath
 from gateway.ports import Edit, Predicate
@@ -306,13 +307,15 @@ def reading(condition: Predicate) -> RoutingTable:
 
 
 def read(condition: Predicate, content: bytes, uid: str) -> ObjectFacts:
-    return reading(condition).read_facts(
-        association=ASSOCIATION,
-        sop_class_uid=MR_IMAGE,
-        sop_instance_uid="1.2.3",
-        transfer_syntax_uid=uid,
-        body=Body(content),
-        received_at=NOW,
+    return at_once(
+        reading(condition).reading_facts(
+            association=ASSOCIATION,
+            sop_class_uid=MR_IMAGE,
+            sop_instance_uid="1.2.3",
+            transfer_syntax_uid=uid,
+            body=Body(content),
+            received_at=NOW,
+        )
     )
 
 

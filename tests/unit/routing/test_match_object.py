@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.dataset.dictionary import vr_of
+from gateway.dataset.scan import at_once
 from gateway.dimse.peer_certificate import subject_of
 from gateway.model import AssociationFacts
 from gateway.ports import Predicate
@@ -43,13 +44,15 @@ def read(
     if padding:
         content += write.element("PixelData", "OW", bytes(padding - len(content) - 12))
     reading = RoutingTable("1", table().settings, (), (Rule("r", condition, ()),), {}, {}, "hold")
-    return reading.read_facts(
-        association=association,
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid="1.2.3",
-        transfer_syntax_uid=EXPLICIT,
-        body=Body(content),
-        received_at=NOW,
+    return at_once(
+        reading.reading_facts(
+            association=association,
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid="1.2.3",
+            transfer_syntax_uid=EXPLICIT,
+            body=Body(content),
+            received_at=NOW,
+        )
     )
 
 

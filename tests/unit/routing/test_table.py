@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.dataset.scan import at_once
 from gateway.dataset.splice import splice
 from gateway.model import DeliveryState, Instance, PayloadRef, Route
 from gateway.ports import ClassMismatch, Edit, Refusal, Unreadable
@@ -120,13 +121,15 @@ def test_a_coercion_that_fails_refuses_the_object() -> None:
 
 def read(routing: RoutingTable, content: bytes, sop_class_uid: str = MR_IMAGE, sop_instance_uid: str = "1.2.3") -> Body:
     body = Body(content)
-    routing.read_facts(
-        association=ASSOCIATION,
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid=sop_instance_uid,
-        transfer_syntax_uid=EXPLICIT,
-        body=body,
-        received_at=NOW,
+    at_once(
+        routing.reading_facts(
+            association=ASSOCIATION,
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=EXPLICIT,
+            body=body,
+            received_at=NOW,
+        )
     )
     return body
 
@@ -236,23 +239,27 @@ def test_facts_after_edits_are_what_the_edited_bytes_say(some: list[Edit], count
     everything = table(rule("r", {"all": [{"attribute": {"select": text, "exists": True}} for text in READ]}))
 
     def known(data: bytes) -> dict[str, tuple[str, ...] | None]:
-        found = everything.read_facts(
+        found = at_once(
+            everything.reading_facts(
+                association=ASSOCIATION,
+                sop_class_uid=MR_IMAGE,
+                sop_instance_uid="1",
+                transfer_syntax_uid=EXPLICIT,
+                body=Body(data),
+                received_at=NOW,
+            )
+        )
+        return {text: found.values(parse(text)) for text in READ}
+
+    before = at_once(
+        everything.reading_facts(
             association=ASSOCIATION,
             sop_class_uid=MR_IMAGE,
             sop_instance_uid="1",
             transfer_syntax_uid=EXPLICIT,
-            body=Body(data),
+            body=Body(content),
             received_at=NOW,
         )
-        return {text: found.values(parse(text)) for text in READ}
-
-    before = everything.read_facts(
-        association=ASSOCIATION,
-        sop_class_uid=MR_IMAGE,
-        sop_instance_uid="1",
-        transfer_syntax_uid=EXPLICIT,
-        body=Body(content),
-        received_at=NOW,
     )
     try:
         after = b"".join(splice(memoryview(content), EXPLICIT, some))

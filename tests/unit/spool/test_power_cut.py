@@ -19,6 +19,7 @@ from gateway.model import IndexEntry, Instance
 from gateway.ports import ConfigurationError
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool import record, redo, survey
+from gateway.spool.body import InMemoryDataSet
 from gateway.spool.redo import NOWHERE, Position
 from tests.contract.samples import NOON, TO_PACS, TO_VNA, instance, settlement
 from tests.unit.spool.test_crash import recovered, remember, start_writer
@@ -109,6 +110,19 @@ async def test_what_the_queue_lost_is_told_to_it_again(site: Site) -> None:
     assert found[1].received_at == stored[0].received_at
 
 
+async def test_what_was_read_at_arrival_outlives_the_queue(site: Site) -> None:
+    before = await saved(site)
+    kept = '{"x":1}'
+    async with site.journal() as journal:
+        body = InMemoryDataSet([b"deflated"])
+        await journal.commit(replace(instance(2), kept_facts=kept), body, None, [TO_PACS])
+        body.close()
+        (_, claimed) = await journal.claim("pacs", 10, 60.0)
+        assert claimed.instance.kept_facts == kept
+    roll_back(site, before)
+    assert [each.kept_facts for each in await owed(site)] == ["", kept]
+
+
 async def test_what_the_queue_knows_is_not_told_twice(site: Site) -> None:
     async with site.journal() as journal:
         await commit(journal, b"delivered", number=1)
@@ -184,7 +198,7 @@ async def test_notes_of_a_newer_version_stop_the_start(site: Site) -> None:
 
 def test_a_note_comes_back_as_it_was() -> None:
     entry = IndexEntry("{}", '{"0020000D":"1.2"}', "{}", "{}")
-    arrivals = [(replace(instance(1), index=entry), [TO_PACS, TO_VNA]), (instance(2), [])]
+    arrivals = [(replace(instance(1), index=entry, kept_facts='{"x":1}'), [TO_PACS, TO_VNA]), (instance(2), [])]
     note = redo.decode(redo.encode(NOON, arrivals))
     assert [each.index for each, _ in note.arrivals] == [entry, None]
     assert note.now == NOON

@@ -1,0 +1,83 @@
+"""What was read of an object at arrival, kept with it for its deliveries: of deflated objects, which would have to be
+inflated again to be read.
+
+Kept are attributes of the top level that routes' actions, coercions of retrieves and paths of folders ask for, as the
+scan found them, with what coercions made of them. A long value is left out, and so is everything when it is too much
+together: whoever asks for it then has the object read again, as for what a later configuration asks for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from gateway.dataset.encoding import Encoding
+from gateway.dataset.private import possible_tags
+from gateway.dataset.scan import Level, needed_by
+from gateway.model import AttributePath
+from gateway.routing.deidentification.marks import PATIENT_IDENTITY_REMOVED
+from gateway.routing.template import Template
+
+VERSION = 1
+LONGEST_VALUE = 1024
+"""Bytes, or characters, of one element."""
+MOST_CHARACTERS = 16 * 1024
+"""Of all that is kept of one object."""
+
+
+def read_for_files(path_template: Template) -> tuple[AttributePath, ...]:
+    """What a folder reads of each object: for its path, and for the file meta information."""
+    asked = [path for _name, path in path_template.attributes]
+    return tuple(dict.fromkeys((*asked, PATIENT_IDENTITY_REMOVED)))
+
+
+def is_of_top_level(path: AttributePath) -> bool:
+    """Only these are kept: a sequence may be as long as it likes."""
+    return not path.steps
+
+
+def keep(level: Level, paths: Iterable[AttributePath]) -> str:
+    """What `level` knows of `paths`, which are of the top level and were read. Empty when nothing can be kept."""
+    needs = {path: _tags(path) for path in paths}
+    tags = sorted(frozenset[int]().union(*needs.values()))
+    scanned, given = level.scanned(tags), level.given(tags)
+    long = {tag for tag, (_vr, value, _length) in scanned.items() if len(value) > LONGEST_VALUE}
+    long |= {tag for tag, texts in given.items() if sum(map(len, texts or ())) > LONGEST_VALUE}
+    short = [path for path, of_path in needs.items() if long.isdisjoint(of_path)]
+    text = json.dumps(
+        {
+            "version": VERSION,
+            "implicit": level.encoding.is_implicit,
+            "paths": [(path.tag, path.creator) for path in short],
+            "scanned": [
+                (tag, vr, value.decode("latin-1"), length)
+                for tag, (vr, value, length) in scanned.items()
+                if tag not in long
+            ],
+            "given": [(tag, texts) for tag, texts in given.items() if tag not in long],
+        },
+        separators=(",", ":"),
+    )
+    return text if short and len(text) <= MOST_CHARACTERS else ""
+
+
+def recall(text: str) -> tuple[Level, set[AttributePath]] | None:
+    """A level that knows what `keep` wrote, and of which attributes; None when `text` is of another version."""
+    try:
+        found = json.loads(text)
+        if found["version"] != VERSION:
+            return None
+        level = Level(Encoding(is_implicit=found["implicit"]))
+        for tag, vr, value, length_bytes in found["scanned"]:
+            level.add(tag, vr, value.encode("latin-1"), length_bytes)
+        for tag, texts in found["given"]:
+            level.put(tag, None if texts is None else tuple(texts))
+        return level, {AttributePath(tag, creator=creator) for tag, creator in found["paths"]}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _tags(path: AttributePath) -> frozenset[int]:
+    """What has to be known to say what the object has at `path`."""
+    tags = possible_tags(path.tag, path.creator)
+    return frozenset((*tags, *needed_by(tags)))
