@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from structlog.testing import capture_logs
@@ -155,7 +155,7 @@ async def test_nothing_is_taken_or_deleted_until_it_is_made_good(site: Site, mis
             kept = [await commit(journal, bytes([number]) * size, number) for number, size in ((1, 1000), (2, 200_000))]
             before = payload_files(site.folder)
             mishap.happens(site.folder)
-            refused = await refused_once(journal)
+            refused = await refused_once(journal, logs)
             if mishap is not MISHAPS[HEALED_AT_ONCE]:
                 assert mishap.problem in journal.refusal()
                 with pytest.raises(NotInPlace, match="nothing is taken"):
@@ -177,13 +177,16 @@ async def test_nothing_is_taken_or_deleted_until_it_is_made_good(site: Site, mis
     assert not [row for row in logs if row["event"].startswith("spool.payload")]
 
 
-async def refused_once(journal: GroupCommitJournal) -> Exception | None:
-    """Commit until the mishap is seen: what the commit got, None when it went well."""
+async def refused_once(journal: GroupCommitJournal, logs: list[MutableMapping[str, Any]]) -> Exception | None:
+    """Commit until the mishap is seen: what the commit got, None when it went well.
+
+    What heals by itself is a problem only from one look to the next, so that the log is waited for.
+    """
     try:
         await commit(journal, b"meanwhile", 3)
     except SpoolFull as error:
         return error
-    await until(journal.refusal)
+    await until(lambda: any(row["event"] == "spool.not_in_place" for row in logs))
     return None
 
 
