@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -12,52 +11,29 @@ import pytest
 from gateway.config import load
 from gateway.dimse.admission import Admitted, admit
 from gateway.dimse.client import ClientAssociation, associate
-from gateway.model import TLS, Associate, AssociationFacts, Listener, Timers
-from gateway.model import Peer as ConfiguredPeer
+from gateway.model import TLS, AssociationFacts, Listener
 from gateway.ports import DestinationDown, DestinationRefuses
 from gateway.routing.table import RoutingTable
+from tests.support import tls
 from tests.support.peers import echoscu
-from tests.unit.dimse.certificates import Authority, Certificate, fingerprint
+from tests.support.tls import TIMERS, Certificates, certificates_in, files
+from tests.unit.dimse.certificates import Certificate, fingerprint
 from tests.unit.dimse.rig import CONTEXTS, Running, serving
-
-TIMERS = Timers(connect_s=20.0, tls_handshake_s=20.0, association_s=20.0, dimse_s=20.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Site:
-    """Certificates of one authority, and the folder they lie in."""
-
-    folder: Path
-    authority: Authority
-    server: Certificate
-    ct1: Certificate
-    ct2: Certificate
-    other: Authority
-    elsewhere: Certificate
-    """Of a modality whose authority is the other one."""
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    folder = tmp_path_factory.mktemp("requirements")
-    authority, other = Authority.create(folder / "ca"), Authority.create(folder / "other", "Other CA")
-    return Site(
-        folder,
-        authority,
-        authority.issue("gateway", "/CN=localhost"),
-        authority.issue("ct1", "/CN=ct1/O=Radiology", host="DNS:ct1.example.org"),
-        authority.issue("ct2", "/CN=ct2/O=Radiology", host="DNS:ct2.example.org"),
-        other,
-        other.issue("elsewhere", "/CN=ct3", host="DNS:ct3.example.org"),
-    )
+def site(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates_in(tmp_path_factory.mktemp("requirements"))
 
 
-def rules(site: Site, requires: str, *, client_ca: str = "[ca/ca.pem]", admit_mode: str = "any") -> RoutingTable:
+def rules(
+    site: Certificates, requires: str, *, client_ca: str = "[ca/ca.pem]", admit_mode: str = "any"
+) -> RoutingTable:
     """A site where CT1 must show what `requires` says."""
     text = f"""\
     gateway:
       ae_title: GATEWAY
-      admit: {admit_mode}
+      admit: any
       listeners:
         - {{port: 0, name: plain, address: 127.0.0.1}}
         - port: 0
@@ -91,21 +67,12 @@ def admission(table: RoutingTable) -> Any:
 
 
 async def call(
-    running: Running, site: Site, shows: Certificate | None, *, title: str = "CT1", is_plain: bool = False
+    running: Running, site: Certificates, shows: Certificate | None, *, title: str = "CT1"
 ) -> ClientAssociation:
-    tls = TLS(ca=(site.authority.certificate,), **(dataclasses.asdict(shows) if shows else {}))
-    peer = ConfiguredPeer(
-        "gateway",
-        "GATEWAY",
-        "127.0.0.1",
-        running.port,
-        timers=TIMERS,
-        associate=Associate(tls=None if is_plain else tls),
-    )
-    return await associate(peer, own_ae_title=title, contexts=CONTEXTS)
+    return await tls.call(running.port, TLS(ca=(site.authority.certificate,), **files(shows)), title=title)
 
 
-def demands(site: Site) -> dict[str, str]:
+def demands(site: Certificates) -> dict[str, str]:
     return {
         "subject": "{certificate: {subject: {CN: ct1, O: Radiology}}}",
         "name": "{certificate: {subject_alternative_name: ct1.example.org}}",
@@ -119,7 +86,7 @@ def demands(site: Site) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["subject", "name", "one of two names", "fingerprint", "all, and a listener"])
-async def test_only_its_own_certificate_makes_a_peer(site: Site, kind: str) -> None:
+async def test_only_its_own_certificate_makes_a_peer(site: Certificates, kind: str) -> None:
     table = rules(site, demands(site)[kind])
     async with serving(admission=admission(table), listener=listener(table, "secure"), timers=TIMERS) as running:
         association = await call(running, site, site.ct1)
@@ -134,29 +101,29 @@ async def test_only_its_own_certificate_makes_a_peer(site: Site, kind: str) -> N
 
 
 @pytest.mark.parametrize("requires", ["{tls: true}", "{listener: secure}"])
-async def test_the_plain_port_is_closed_to_a_peer_of_the_secure_one(site: Site, requires: str) -> None:
+async def test_the_plain_port_is_closed_to_a_peer_of_the_secure_one(site: Certificates, requires: str) -> None:
     table = rules(site, requires)
     async with serving(admission=admission(table), listener=listener(table, "plain"), timers=TIMERS) as running:
         with pytest.raises(DestinationRefuses, match="Calling AE title not recogni"):
-            await call(running, site, None, is_plain=True)
-        stranger = await call(running, site, None, title="CT9", is_plain=True)
+            await tls.call(running.port, None, title="CT1")
+        stranger = await tls.call(running.port, None, title="CT9")
         await stranger.release()
     async with serving(admission=admission(table), listener=listener(table, "secure"), timers=TIMERS) as running:
         association = await call(running, site, None)
         await association.release()
 
 
-async def test_several_authorities(site: Site) -> None:
+async def test_several_authorities(site: Certificates) -> None:
     requires = "{certificate: {subject_alternative_name: [ct1.example.org, ct3.example.org]}}"
     table = rules(site, requires, client_ca="[ca/ca.pem, other/ca.pem]")
     async with serving(admission=admission(table), listener=listener(table, "secure"), timers=TIMERS) as running:
-        for shows in (site.ct1, site.elsewhere):
+        for shows in (site.ct1, site.stranger):
             association = await call(running, site, shows)
             await association.release()
     table = rules(site, requires)
     async with serving(admission=admission(table), listener=listener(table, "secure"), timers=TIMERS) as running:
         with pytest.raises((DestinationRefuses, DestinationDown)):
-            await call(running, site, site.elsewhere)
+            await call(running, site, site.stranger)
 
 
 LISTS = {
@@ -169,17 +136,17 @@ LISTS = {
 @pytest.mark.parametrize(("revoked", "days", "taken"), LISTS.values(), ids=LISTS.keys())
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 async def test_revocation_lists(
-    site: Site, revoked: tuple[str, ...], days: int, taken: dict[str, bool], version: Any
+    site: Certificates, revoked: tuple[str, ...], days: int, taken: dict[str, bool], version: Any
 ) -> None:
     crl = site.authority.revocation_list("test", *(getattr(site, name) for name in revoked), days=days)
-    tls = TLS(
-        **dataclasses.asdict(site.server),
+    settings = TLS(
+        **files(site.server),
         ca=(site.authority.certificate, site.other.certificate),
         crl=(crl,),
         client_certificates="required",
         minimum_version=version,
     )
-    async with serving(listener=Listener("secure", 0, "127.0.0.1", tls), timers=TIMERS) as running:
+    async with serving(listener=tls.listening(settings), timers=TIMERS) as running:
         for name, is_taken in taken.items():
             if is_taken:
                 association = await call(running, site, getattr(site, name))
@@ -188,7 +155,7 @@ async def test_revocation_lists(
             with pytest.raises((DestinationRefuses, DestinationDown)):
                 await call(running, site, getattr(site, name))
         with pytest.raises((DestinationRefuses, DestinationDown)):  # its authority has no list here
-            await call(running, site, site.elsewhere)
+            await call(running, site, site.stranger)
 
 
 PINS: dict[str, tuple[dict[str, Any], str]] = {
@@ -202,7 +169,7 @@ PINS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("pin", "error"), PINS.values(), ids=PINS.keys())
-async def test_a_destination_s_certificate_can_be_pinned(site: Site, pin: dict[str, Any], error: str) -> None:
+async def test_a_destination_s_certificate_can_be_pinned(site: Certificates, pin: dict[str, Any], error: str) -> None:
     certificate = f"{{subject: {{CN: {pin.get('subject')}}}}}"
     if "fingerprint" in pin:
         certificate = f"{{fingerprint: '{fingerprint(getattr(site, pin['fingerprint']))}'}}"
@@ -220,8 +187,7 @@ async def test_a_destination_s_certificate_can_be_pinned(site: Site, pin: dict[s
     path.write_text(dedent(text))
     loaded = load(path, {})
     assert loaded.table is not None, loaded.problems
-    server = Listener("secure", 0, "127.0.0.1", TLS(**dataclasses.asdict(site.server)))
-    async with serving(listener=server, timers=TIMERS) as running:
+    async with serving(listener=tls.listening(TLS(**files(site.server))), timers=TIMERS) as running:
         peer = dataclasses.replace(loaded.table.peers["pacs"], port=running.port)
         if error:
             with pytest.raises(DestinationRefuses, match=error):
@@ -233,7 +199,7 @@ async def test_a_destination_s_certificate_can_be_pinned(site: Site, pin: dict[s
 
 
 @pytest.mark.peers
-async def test_dcmtk_with_the_right_and_the_wrong_certificate(site: Site) -> None:
+async def test_dcmtk_with_the_right_and_the_wrong_certificate(site: Certificates) -> None:
     table = rules(site, "{certificate: {subject_alternative_name: ct1.example.org}}")
 
     def options(shows: Certificate) -> list[str]:

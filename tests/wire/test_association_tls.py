@@ -11,58 +11,35 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.client import ClientAssociation, associate
+from gateway.dimse.client import ClientAssociation
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.server import Server
 from gateway.dimse.tls import client_context, server_context
-from gateway.model import TLS, Associate, AssociationFacts, Listener, Timers
-from gateway.model import Peer as ConfiguredPeer
+from gateway.model import TLS, AssociationFacts, Listener
 from gateway.ports import ConfigurationError, DestinationDown, DestinationRefuses
+from tests.support import tls
 from tests.support.peers import StoreSCP, echoscu, storescu
 from tests.support.processes import GUARD_S, until
-from tests.unit.dimse.certificates import Authority, Certificate
-from tests.unit.dimse.rig import CONTEXTS, CT, IMPLICIT, Peer, associate_rq, serving
-
-TIMERS = Timers(connect_s=120.0, tls_handshake_s=120.0, association_s=120.0, dimse_s=120.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Certificates:
-    authority: Authority
-    server: Certificate
-    client: Certificate
-    stranger: Certificate
-    """Signed by nobody we trust."""
-    elsewhere: Certificate
-    """Of a server with another name."""
+from tests.support.tls import TIMERS, Certificates, certificates_in, files, listening
+from tests.unit.dimse.certificates import Certificate
+from tests.unit.dimse.rig import CT, IMPLICIT, Peer, associate_rq, serving
 
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    folder = tmp_path_factory.mktemp("tls")
-    authority, other = Authority.create(folder / "ours"), Authority.create(folder / "other", "Other CA")
-    return Certificates(
-        authority,
-        authority.issue("server", "/CN=localhost/O=Hospital"),
-        authority.issue("client", "/CN=ct1/O=Radiology"),
-        other.issue("stranger", "/CN=ct1"),
-        authority.issue("elsewhere", "/CN=elsewhere", host="DNS:elsewhere.example"),
-    )
+    return certificates_in(tmp_path_factory.mktemp("tls"))
 
 
-def listener(certificates: Certificates, port: int = 0, **tls: Any) -> Listener:
-    settings = {"certificate": certificates.server.certificate, "key": certificates.server.key, **_with_lists(tls)}
-    return Listener("tls", port, "127.0.0.1", TLS(**settings))
+def listener(certificates: Certificates, **settings: Any) -> Listener:
+    return listening(TLS(**{**files(certificates.server), **_with_lists(settings)}))
 
 
-def _with_lists(tls: dict[str, Any]) -> dict[str, Any]:
-    return {name: (one,) if name in ("ca", "crl") and isinstance(one, str) else one for name, one in tls.items()}
+def _with_lists(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: (one,) if name in ("ca", "crl") and isinstance(one, str) else one for name, one in settings.items()}
 
 
-async def call(port: int, **tls: Any) -> ClientAssociation:
-    settings = TLS(**_with_lists(tls))
-    peer = ConfiguredPeer("pacs", "GATEWAY", "127.0.0.1", port, timers=TIMERS, associate=Associate(tls=settings))
-    return await associate(peer, own_ae_title="TESTER", contexts=CONTEXTS)
+async def call(port: int, **settings: Any) -> ClientAssociation:
+    return await tls.call(port, TLS(**_with_lists(settings)))
 
 
 async def facts_of(server: Server) -> AssociationFacts:
@@ -86,10 +63,10 @@ async def test_client_certificates(
     certificates: Certificates, wanted: str, shows: bool, subject: str, version: str
 ) -> None:
     ca = certificates.authority.certificate
-    client = dataclasses.asdict(certificates.client) if shows else {}
-    tls = listener(certificates, ca=ca, client_certificates=wanted, minimum_version=version)
+    client = files(certificates.ct1 if shows else None)
+    served = listener(certificates, ca=ca, client_certificates=wanted, minimum_version=version)
     data = bytes(3_000_000)
-    async with serving(listener=tls, timers=TIMERS) as running:
+    async with serving(listener=served, timers=TIMERS) as running:
         association = await call(running.port, ca=ca, minimum_version=version, **client)
         assert (await facts_of(running.server)).tls_subject == subject
         assert await association.c_echo() == 0
@@ -103,8 +80,8 @@ async def test_client_certificates(
 async def test_a_missing_client_certificate_is_refused(certificates: Certificates) -> None:
     ca = certificates.authority.certificate
     for version in ("1.2", "1.3"):
-        tls = listener(certificates, ca=ca, client_certificates="required", minimum_version=version)
-        async with serving(listener=tls, timers=TIMERS) as running:
+        served = listener(certificates, ca=ca, client_certificates="required", minimum_version=version)
+        async with serving(listener=served, timers=TIMERS) as running:
             with pytest.raises((DestinationRefuses, DestinationDown), match="pacs"):
                 await call(running.port, ca=ca)
             assert not running.server.associations
@@ -112,10 +89,10 @@ async def test_a_missing_client_certificate_is_refused(certificates: Certificate
 
 async def test_a_client_certificate_of_a_stranger_is_refused(certificates: Certificates) -> None:
     ca = certificates.authority.certificate
-    tls = listener(certificates, ca=ca, client_certificates="optional")
-    async with serving(listener=tls, timers=TIMERS) as running:
+    served = listener(certificates, ca=ca, client_certificates="optional")
+    async with serving(listener=served, timers=TIMERS) as running:
         with pytest.raises((DestinationRefuses, DestinationDown), match="pacs"):
-            await call(running.port, ca=ca, **dataclasses.asdict(certificates.stranger))
+            await call(running.port, ca=ca, **files(certificates.stranger))
         assert not running.server.associations
 
 
@@ -135,9 +112,9 @@ async def test_who_the_server_is(
     shown: Certificate = getattr(certificates, server["which"])
     settings = {"ca": certificates.authority.certificate, **client}
     if settings["ca"] == "stranger":
-        settings["ca"] = str(Path(certificates.stranger.certificate).with_name("ca.pem"))
-    tls = listener(certificates, **dataclasses.asdict(shown))
-    async with serving(listener=tls, timers=TIMERS) as running:
+        settings["ca"] = certificates.other.certificate
+    served = listener(certificates, **files(shown))
+    async with serving(listener=served, timers=TIMERS) as running:
         if error:
             with pytest.raises(DestinationRefuses, match=error):
                 await call(running.port, **settings)
@@ -171,7 +148,7 @@ async def test_a_key_from_a_secret(certificates: Certificates) -> None:
 
 async def test_a_renewed_certificate_serves_the_next_listener(certificates: Certificates, tmp_path: Path) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    tls = listener(certificates, certificate=str(certificate), key=str(key))
+    served = listener(certificates, certificate=str(certificate), key=str(key))
     ca = certificates.authority.certificate
 
     def install(which: Certificate) -> None:
@@ -179,12 +156,12 @@ async def test_a_renewed_certificate_serves_the_next_listener(certificates: Cert
         key.write_bytes(Path(which.key).read_bytes())
 
     install(certificates.elsewhere)
-    async with serving(listener=tls, timers=TIMERS) as running:
+    async with serving(listener=served, timers=TIMERS) as running:
         with pytest.raises(DestinationRefuses):
             await call(running.port, ca=ca)
         install(certificates.server)
         await running.server.close("tls")
-        association = await call(await running.server.listen(tls), ca=ca)
+        association = await call(await running.server.listen(served), ca=ca)
         await association.release()
 
 
@@ -238,7 +215,7 @@ async def test_files_that_cannot_be_used(certificates: Certificates, tmp_path: P
     empty = tmp_path / "empty.pem"
     empty.write_text("")
     settings = {
-        **dataclasses.asdict(certificates.server),
+        **files(certificates.server),
         "ca": certificates.authority.certificate,
         "client_certificates": "required",
     }
@@ -255,7 +232,7 @@ async def test_files_that_cannot_be_used(certificates: Certificates, tmp_path: P
 @pytest.mark.peers
 async def test_dcmtk_calls_with_a_certificate(certificates: Certificates, corpus: tuple[Path, ...]) -> None:
     ca = certificates.authority.certificate
-    options = ["+tls", certificates.client.key, certificates.client.certificate, "+cf", ca]
+    options = ["+tls", certificates.ct1.key, certificates.ct1.certificate, "+cf", ca]
     path = next(path for path in corpus if path.name == "CT_small.dcm")
     subjects: list[str] = []
 
@@ -263,8 +240,8 @@ async def test_dcmtk_calls_with_a_certificate(certificates: Certificates, corpus
         subjects.append(event.facts.tls_subject)
         return 0
 
-    tls = listener(certificates, ca=ca, client_certificates="required")
-    async with serving(store, listener=tls, timers=TIMERS) as running:
+    served = listener(certificates, ca=ca, client_certificates="required")
+    async with serving(store, listener=served, timers=TIMERS) as running:
         assert (await echoscu(running.port, options=options)).returncode == 0
         done = await storescu(running.port, [path, path], options=options)
         assert done.returncode == 0, done.output
@@ -277,7 +254,7 @@ async def test_dcmtk_is_called(certificates: Certificates, tmp_path: Path) -> No
     ca = certificates.authority.certificate
     options = ["+tls", certificates.server.key, certificates.server.certificate, "+cf", ca]
     async with StoreSCP(tmp_path / "scp", options=options) as scp:
-        association = await call(scp.port, ca=ca, **dataclasses.asdict(certificates.client))
+        association = await call(scp.port, ca=ca, **files(certificates.ct1))
         assert await association.c_echo() == 0
         await association.release()
         with pytest.raises((DestinationRefuses, DestinationDown)):

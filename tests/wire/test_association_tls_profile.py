@@ -11,16 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.client import associate
 from gateway.dimse.tls import CIPHER_SUITES, client_context, server_context
-from gateway.model import TLS, Associate, Listener, Timers
-from gateway.model import Peer as ConfiguredPeer
+from gateway.model import TLS, Listener
 from gateway.ports import DestinationDown, DestinationRefuses
 from tests.support.peers import StoreSCP, echoscu, storescu
+from tests.support.tls import TIMERS, call, files, listening
 from tests.unit.dimse.certificates import Authority, Certificate
-from tests.unit.dimse.rig import CONTEXTS, serving
-
-TIMERS = Timers(connect_s=20.0, tls_handshake_s=20.0, association_s=20.0, dimse_s=20.0)
+from tests.unit.dimse.rig import serving
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +37,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 
 def listener(certificate: Certificate, profile: Any = "bcp195") -> Listener:
-    return Listener("tls", 0, "127.0.0.1", TLS(**dataclasses.asdict(certificate), profile=profile))
+    return listening(TLS(**files(certificate), profile=profile))
 
 
 async def negotiated(port: int, keys: Keys, *options: str) -> str:
@@ -92,7 +89,7 @@ async def test_what_the_modified_profile_adds(keys: Keys, suite: str, profile: s
 @pytest.mark.parametrize("profile", ["bcp195", "bcp195_modified"])
 def test_the_suites_are_those_of_the_profile(keys: Keys, profile: Any) -> None:
     """OpenSSL leaves out names that it does not know: none may be missing, and nothing may come in beside them."""
-    settings = TLS(**dataclasses.asdict(keys.rsa), ca=(keys.authority.certificate,), profile=profile)
+    settings = TLS(**files(keys.rsa), ca=(keys.authority.certificate,), profile=profile)
     for context in (server_context(settings), client_context(settings)):
         found = [suite["name"] for suite in context.get_ciphers() if suite["protocol"] != "TLSv1.3"]
         assert tuple(found) == CIPHER_SUITES[profile]
@@ -108,10 +105,8 @@ async def test_a_destination_with_weak_suites_alone_is_refused(keys: Keys, suite
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        tls = TLS(ca=(keys.authority.certificate,))
-        peer = ConfiguredPeer("pacs", "PACS", "127.0.0.1", port, timers=TIMERS, associate=Associate(tls=tls))
         with pytest.raises((DestinationRefuses, DestinationDown), match="TLS"):
-            await associate(peer, own_ae_title="GATEWAY", contexts=CONTEXTS)
+            await call(port, TLS(ca=(keys.authority.certificate,)))
 
 
 @pytest.mark.peers
@@ -130,8 +125,6 @@ async def test_dcmtk_calls(keys: Keys, corpus: tuple[Path, ...], options: tuple[
 async def test_dcmtk_is_called(keys: Keys, tmp_path: Path) -> None:
     options = ["+tls", keys.rsa.key, keys.rsa.certificate, "+cf", keys.authority.certificate, "-ic"]
     async with StoreSCP(tmp_path / "scp", options=options) as scp:
-        tls = TLS(ca=(keys.authority.certificate,))
-        peer = ConfiguredPeer("scp", "STORESCP", "127.0.0.1", scp.port, timers=TIMERS, associate=Associate(tls=tls))
-        association = await associate(peer, own_ae_title="GATEWAY", contexts=CONTEXTS)
+        association = await call(scp.port, TLS(ca=(keys.authority.certificate,)))
         assert await association.c_echo() == 0
         await association.release()

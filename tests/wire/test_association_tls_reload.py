@@ -12,16 +12,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.dimse.client import ClientAssociation, associate
 from gateway.dimse.tls_contexts import CLIENT_CONTEXTS
 from gateway.life.certificate_watch import CertificateWatch
 from gateway.metrics import Metrics
-from gateway.model import TLS, Associate, Listener, Peer, Timers
+from gateway.model import TLS
 from tests.support.processes import until
+from tests.support.tls import TIMERS, call, listening, peer_at
 from tests.unit.dimse.certificates import Authority, Certificate, fingerprint
-from tests.unit.dimse.rig import CONTEXTS, Running, serving
-
-TIMERS = Timers(connect_s=30.0, tls_handshake_s=30.0, association_s=30.0, dimse_s=30.0)
+from tests.unit.dimse.rig import Running, serving
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +55,6 @@ def files(tmp_path: Path) -> Files:
     return found
 
 
-def peer(files: Files, port: int) -> Peer:
-    return Peer("gateway", "GATEWAY", "127.0.0.1", port, timers=TIMERS, associate=Associate(tls=files.client))
-
-
-async def call(files: Files, port: int) -> ClientAssociation:
-    return await associate(peer(files, port), own_ae_title="TESTER", contexts=CONTEXTS)
-
-
 async def shown_by(files: Files, port: int) -> str:
     """The fingerprint of the certificate that the listener shows."""
     context = ssl.create_default_context(cafile=files.authority.certificate)
@@ -78,7 +68,7 @@ async def shown_by(files: Files, port: int) -> str:
 def watch(files: Files, running: Running) -> CertificateWatch:
     return CertificateWatch(
         lambda: running.server.tls_contexts,
-        lambda: {"gateway": peer(files, running.port)},
+        lambda: {"pacs": peer_at(running.port, files.client)},
         Metrics("test"),
         lambda: datetime.now(UTC),
         CLIENT_CONTEXTS,
@@ -90,8 +80,8 @@ def pem(certificate: Certificate) -> str:
 
 
 async def test_a_listener_shows_its_new_certificate_and_associations_go_on(files: Files) -> None:
-    async with serving(listener=Listener("tls", 0, "127.0.0.1", files.server), timers=TIMERS) as running:
-        looking, open_before = watch(files, running), await call(files, running.port)
+    async with serving(listener=listening(files.server), timers=TIMERS) as running:
+        looking, open_before = watch(files, running), await call(running.port, files.client)
         assert await shown_by(files, running.port) == pem(files.first)
         files.install(files.server, files.second, key=files.first)  # in the middle of being renewed
         with capture_logs() as logs:
@@ -106,12 +96,12 @@ async def test_a_listener_shows_its_new_certificate_and_associations_go_on(files
 
 
 async def test_a_destination_is_shown_our_new_certificate(files: Files) -> None:
-    async with serving(listener=Listener("tls", 0, "127.0.0.1", files.server), timers=TIMERS) as running:
+    async with serving(listener=listening(files.server), timers=TIMERS) as running:
         looking = watch(files, running)
         for which in (files.first, files.second):
             files.install(files.client, which)
             await looking.look()
-            association = await call(files, running.port)
+            association = await call(running.port, files.client)
             await until(lambda: len(running.server.associations) == 1, 30.0)
             (accepted,) = running.server.associations
             assert accepted.facts.tls_fingerprint == fingerprint(which).replace(":", "").lower()
@@ -122,17 +112,17 @@ async def test_a_destination_is_shown_our_new_certificate(files: Files) -> None:
 async def test_a_list_that_is_out_of_date_is_named(files: Files) -> None:
     crl = files.authority.revocation_list("old", days=-1)
     tls = dataclasses.replace(files.server, crl=(crl,), client_certificates="required")
-    async with serving(listener=Listener("tls", 0, "127.0.0.1", tls), timers=TIMERS) as running:
+    async with serving(listener=listening(tls), timers=TIMERS) as running:
         with capture_logs() as logs:
-            with pytest.raises(Exception, match="gateway"):
-                await call(files, running.port)
+            with pytest.raises(Exception, match="pacs"):
+                await call(running.port, files.client)
             await until(lambda: any(one["event"] == "tls_handshake_failed" for one in logs), 30.0)
     (failed,) = [one for one in logs if one["event"] == "tls_handshake_failed"]
     assert "revocation list of the client's authority is out of date" in failed["reason"]
 
 
 async def test_plain_dicom_to_a_listener_with_tls_is_named(files: Files) -> None:
-    async with serving(listener=Listener("tls", 0, "127.0.0.1", files.server), timers=TIMERS) as running:
+    async with serving(listener=listening(files.server), timers=TIMERS) as running:
         with capture_logs() as logs:
             reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
             writer.write(b"\x01\x00\x00\x00\x00\xcd" + bytes(205))
