@@ -248,17 +248,20 @@ class Walker:
         while position < stop:
             start = position
             tag, vr, length = header(view, position)
-            position += 8
-            if vr not in short:
-                if vr not in long:
-                    raise _not_explicit(view, start, layout)
-                (length,) = long_length(view, position)
-                position += 4
-            value = position
+            if vr in short:
+                position += 8 + length
+                if tag in wanted:
+                    found.append(Element(_checked(tag, layout, start), names[vr], start, start + 8, position, position))
+                continue
+            if vr not in long:
+                raise _not_explicit(view, start, layout)
+            (length,) = long_length(view, position + 8)
+            value = position + 12
             if length == UNDEFINED:
                 inner = IMPLICIT_LITTLE if names[vr] == "UN" else self._encoding  # PS3.5 §6.2.2
                 self._skip = Skip(view, value, self._end, inner)
                 self._opened = (tag, names[vr], start, value)
+                position = value
                 break
             position = value + length
             if tag in wanted:

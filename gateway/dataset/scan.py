@@ -23,7 +23,16 @@ from gateway.dataset.dictionary import (
     private_vr_of,
     vr_of,
 )
-from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items_in_slices, walk, walking
+from gateway.dataset.elements import (
+    SEQUENCE_VRS,
+    SLICE_BYTES,
+    Element,
+    Selection,
+    inside,
+    items_in_slices,
+    walk,
+    walking,
+)
 from gateway.dataset.encode import encode
 from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of
 from gateway.dataset.inflation import Inflating, Steps
@@ -132,7 +141,9 @@ class Level:
         raw = self._raw.get(tag)
         if raw is None or tag in self.known:
             return None
-        value = texts(raw[1], self.vr_of(tag, raw[0]), self._codecs(), is_big_endian=self._is_big_endian(tag, raw[0]))
+        vr = self.vr_of(tag, raw[0])
+        codecs = charset.DEFAULT if vr == "UI" else self._codecs()  # the most wanted, and always ASCII
+        value = texts(raw[1], vr, codecs, is_big_endian=self._is_big_endian(tag, raw[0]))
         self.known[tag] = value
         return value
 
@@ -306,7 +317,14 @@ def scan(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Scanned:
         ObjectTooLarge: a deflated one that inflates beyond the bounds.
         Temporary: a deflated one, while others are being inflated that take too much together.
     """
+    if is_read_at_once(len(view), transfer_syntax_uid):
+        return _scan_at_once(view, transfer_syntax_uid, wanted)
     return at_once(scanning(view, transfer_syntax_uid, wanted))
+
+
+def is_read_at_once(length_bytes: int, transfer_syntax_uid: str) -> bool:
+    """True for data sets that are read within one step: most of those without large pixel data."""
+    return length_bytes <= SLICE_BYTES and transfer_syntax_uid not in DEFLATED
 
 
 def at_once(steps: Steps[T]) -> T:
@@ -323,6 +341,8 @@ def at_once(steps: Steps[T]) -> T:
 
 def scanning(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Steps[Scanned]:
     """`scan` in steps of some milliseconds. Raises as it does."""
+    if is_read_at_once(len(view), transfer_syntax_uid):
+        return _scan_at_once(view, transfer_syntax_uid, wanted)
     if transfer_syntax_uid in DEFLATED:
         with Inflating(view) as inflating:
             walk_of = partial(inflating.walking, selection=wanted.selection, keep=partial(_read_bytes, wanted))
@@ -331,6 +351,18 @@ def scanning(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Step
     walk_of_plain = partial(_walking_plain, view, wanted.selection)
     (_, found), encoding = yield from _in_first_that_fits(walk_of_plain, transfer_syntax_uid)
     return (yield from _reading_top(view, found, wanted, encoding))
+
+
+def _scan_at_once(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Scanned:
+    """What `scanning` does, in plain calls: of a small object its layers of generators cost as much as the rest."""
+    _, found, encoding = parse(view, transfer_syntax_uid, wanted.selection)
+    level = Level(encoding)
+    if wanted.inner:
+        at_once(_reading(view, found, wanted, level))
+    else:
+        for element in found:
+            _read_value(view, element, wanted, level)
+    return Scanned(level)
 
 
 Walked = tuple[memoryview, list[Element]]
@@ -389,14 +421,20 @@ def parse(
 
 def _reading(view: memoryview, found: list[Element], wanted: Wanted, level: Level) -> Steps[None]:
     for element in found:
-        tag, vr, _start, value, stop, end = element
+        tag = element.tag
         if tag in wanted.inner and tag not in level.items:
             level.items[tag] = yield from _reading_items(view, element, wanted, level)
-        has_text = vr != SEQUENCE and end == stop and (tag not in wanted.inner or tag in wanted.attributes)
-        raw = bytes(view[value : min(stop, value + MAX_TEXT_BYTES)]) if has_text else b""
-        if end != stop and vr in ("UN", "") and tag >> 16 != PIXELS:
-            vr = SEQUENCE  # of undefined length (PS3.5 §6.2.2)
-        level.add(tag, vr, raw, stop - value)
+        _read_value(view, element, wanted, level)
+
+
+def _read_value(view: memoryview, element: Element, wanted: Wanted, level: Level) -> None:
+    """Of an element whose items, when any are wanted, were read."""
+    tag, vr, _start, value, stop, end = element
+    has_text = vr != SEQUENCE and end == stop and (tag not in wanted.inner or tag in wanted.attributes)
+    raw = bytes(view[value : min(stop, value + MAX_TEXT_BYTES)]) if has_text else b""
+    if end != stop and vr in ("UN", "") and tag >> 16 != PIXELS:
+        vr = SEQUENCE  # of undefined length (PS3.5 §6.2.2)
+    level.add(tag, vr, raw, stop - value)
 
 
 def _reading_items(view: memoryview, sequence: Element, wanted: Wanted, parent: Level) -> Steps[list[Level]]:

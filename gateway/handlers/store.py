@@ -13,6 +13,7 @@ import structlog
 
 from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.inflation import Steps
+from gateway.dataset.scan import at_once, is_read_at_once
 from gateway.dataset.splice import splice
 from gateway.dimse.association import Association
 from gateway.dimse.event import Event
@@ -127,6 +128,8 @@ async def _read(event: Event | Arrival, reading: Steps[ObjectFacts]) -> tuple[Ob
 
     An object that cannot be answered any more is not read on: it was not acknowledged, and its sender knows.
     """
+    if is_read_at_once(event.body.length_bytes, event.transfer_syntax_uid):
+        return at_once(reading), 0
     association = event.assoc
     is_over = partial(_is_over, association) if isinstance(association, Association) else None
     try:

@@ -109,13 +109,14 @@ def reading_facts(
             names none is told by `check_identified`.
     """
     scanned = yield from scanning(body.view(), transfer_syntax_uid, attributes)
+    level = scanned.level
     for path, expected in ((SOP_CLASS_UID, sop_class_uid), (SOP_INSTANCE_UID, sop_instance_uid)):
-        found = scanned.values(path)
+        found = level.text(path.tag)
         if found and (found[0] != expected or any(found[1:])):
             one, other = " and ".join(map(shown_uid, found[:2])), shown_uid(expected)
             raise ClassMismatch(f"{path.text} of the data set is {one}, of the command {other}")
     return ObjectFacts(
-        association, sop_class_uid, sop_instance_uid, transfer_syntax_uid, body.length_bytes, received_at, scanned.level
+        association, sop_class_uid, sop_instance_uid, transfer_syntax_uid, body.length_bytes, received_at, level
     )
 
 

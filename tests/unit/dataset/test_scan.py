@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.multival import MultiValue
 
+from gateway.dataset.elements import SLICE_BYTES
 from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import Scanned, Wanted, scan
@@ -44,6 +45,14 @@ SHAPES = pytest.mark.parametrize("is_defined", [True, False], ids=["defined", "u
 
 def scanned(data: bytes, syntax: str, *texts: str) -> Scanned:
     return scan(memoryview(data), syntax, Wanted(paths(*texts)))
+
+
+SIZES = pytest.mark.parametrize("ahead_bytes", [0, SLICE_BYTES + 2], ids=["read-at-once", "read-in-steps"])
+
+
+def ahead(syntax: str, length_bytes: int) -> bytes:
+    """An element that makes an object too large to be read at once; nothing for a length of 0."""
+    return Write(ENCODINGS[syntax]).element(0x00091011, "LO", bytes(length_bytes)) if length_bytes else b""
 
 
 def values(data: bytes, syntax: str, text: str) -> tuple[str, ...] | None:
@@ -201,9 +210,10 @@ def test_elements_out_of_order_are_read() -> None:
     ],
     ids=["private-explicit", "private-implicit", "ge-private", "mislabelled-explicit", "mislabelled-implicit"],
 )
-def test_private_and_mislabelled_transfer_syntaxes(syntax: str, content: str) -> None:
+@SIZES
+def test_private_and_mislabelled_transfer_syntaxes(syntax: str, content: str, ahead_bytes: int) -> None:
     write = Write(ENCODINGS[content])
-    data = write.element("Modality", "CS", "MR") + write.element("PatientID", "LO", "X")
+    data = write.element("Modality", "CS", "MR") + ahead(content, ahead_bytes) + write.element("PatientID", "LO", "X")
     assert values(data, syntax, "PatientID") == ("X",)
 
 
@@ -264,15 +274,28 @@ def small(syntax: str) -> tuple[bytes, list[int]]:
     return b"".join(parts), ends
 
 
+@SIZES
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG], ids=["explicit", "implicit", "big-endian"])
-def test_every_cut_inside_an_element_is_seen(syntax: str) -> None:
+def test_every_cut_inside_an_element_is_seen(syntax: str, ahead_bytes: int) -> None:
     data, ends = small(syntax)
+    before = ahead(syntax, ahead_bytes)
     for length in range(len(data) + 1):
         if length in ends:
-            scanned(data[:length], syntax, "PatientID")
+            scanned(before + data[:length], syntax, "PatientID")
             continue
         with pytest.raises(Unreadable, match="byte"):
-            scanned(data[:length], syntax, "PatientID")
+            scanned(before + data[:length], syntax, "PatientID")
+
+
+@SIZES
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG], ids=["explicit", "implicit", "big-endian"])
+def test_an_object_that_is_read_at_once_has_the_values_of_one_that_is_read_in_steps(
+    syntax: str, ahead_bytes: int
+) -> None:
+    paths_ = ("Modality", "PatientID", "PixelData", "ReferencedImageSequence[0].CodeMeaning", "ReferencedStudySequence")
+    found = scanned(ahead(syntax, ahead_bytes) + small(syntax)[0], syntax, *paths_, "AccessionNumber")
+    assert [found.values(parse(path)) for path in paths_] == [("MR",), ("12345",), (), ("abc",), ()]
+    assert found.values(parse("AccessionNumber")) is None
 
 
 def test_every_cut_of_a_deflated_data_set_is_seen() -> None:
@@ -310,10 +333,11 @@ BROKEN = {
 }
 
 
+@SIZES
 @pytest.mark.parametrize(("syntax", "data"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_data_set_is_unreadable(syntax: str, data: bytes) -> None:
+def test_what_is_no_data_set_is_unreadable(syntax: str, data: bytes, ahead_bytes: int) -> None:
     with pytest.raises(Unreadable):
-        scanned(data, syntax, "PatientID")
+        scanned(ahead(syntax, ahead_bytes) + data, syntax, "PatientID")
 
 
 def test_offset_of_the_damage_is_told() -> None:
