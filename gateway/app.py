@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import shutil
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ from gateway.config import Loaded
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
 from gateway.dataset.inflation import Bounds, set_bounds
+from gateway.delivery.courier import CourierStatus
 from gateway.delivery.service import DeliveryService
 from gateway.destination import open_destination
 from gateway.dimse.admission import Admitted, admit
@@ -40,9 +42,10 @@ from gateway.handlers.store import StoreDesk, accept
 from gateway.handlers.table import bindings
 from gateway.identity.values import OfferedIdentity, VerifiedIdentity
 from gateway.identity.verifier import Verifier
-from gateway.life import exit_code
+from gateway.life import conditions, exit_code
 from gateway.life.access import narrow_files
 from gateway.life.certificate_watch import CertificateWatch
+from gateway.life.conditions import Condition
 from gateway.life.listening import Listening
 from gateway.life.loading import Loading, NotLoaded
 from gateway.life.log_summary import SUMMARY
@@ -52,10 +55,11 @@ from gateway.life.signals import Stop, handled
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.model import AssociationFacts, IdentityCheck, Limits, Settings
 from gateway.network import descriptors
-from gateway.ports import ConfigurationError, QueueDepth, Temporary, peer_label
+from gateway.ports import ConfigurationError, GatewayError, QueueDepth, Temporary, peer_label
 from gateway.queue.connection import QueueBroken
 from gateway.queue.inspection import check_before_start
 from gateway.queue.reader import IndexReader
+from gateway.queue.room import QueueRoom, reserved_bytes
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.repair.pairing import check_before_spool
 from gateway.retrieve.desk import RetrieveDesk
@@ -88,6 +92,9 @@ class Gateway:
         self.clock = SteadyClock(utc_now)
         settings = self.settings
         bound_inflation(settings.limits)
+        self.queue_room = QueueRoom(
+            Path(settings.queue_path), settings.queue_min_free_bytes, settings.queue_reserve_bytes, time.monotonic
+        )
         self.journal = GroupCommitJournal(
             settings.spool,
             lambda: SQLiteQueue(settings.queue_path, clock=self.clock),
@@ -97,6 +104,7 @@ class Gateway:
             keep_s=lambda: self.live.current.query_retrieve.keep_s,
             identify=identify,
             queue_lock_gone=lambda: self._queue_lock.gone(),
+            queue_room=self.queue_room,
         )
         self.index = IndexReader(
             lambda: SQLiteQueue(settings.queue_path, must_exist=True), moved=self.journal.moved_queue
@@ -197,6 +205,7 @@ class Gateway:
                     tasks.create_task(self.delivery.run()),
                     tasks.create_task(self._summarise_log()),
                     tasks.create_task(self.certificates.run()),
+                    tasks.create_task(self.listening.keep_open()),
                 ]
                 await stop.asked.wait()
                 has_ended_in_time = await self._drain(stop)
@@ -213,6 +222,8 @@ class Gateway:
         parts.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
         if settings.http is not None:
             await parts.enter_async_context(WebServer(self, settings.http, self.metrics))
+        self.state = "recovering"
+        self.queue_room.prepare()
         self._queue_lock = QueueLock(Path(settings.queue_path))
         parts.callback(self._queue_lock.release)
         await asyncio.to_thread(check_before_start, Path(settings.queue_path))
@@ -269,12 +280,23 @@ class Gateway:
 
     def not_ready(self) -> Sequence[str]:
         """Why no objects should be sent now."""
+        return [str(condition) for condition in self._blocking()]
+
+    def _blocking(self) -> list[Condition]:
         if self.state != "running":
-            return [self.state]
-        reasons = [self.journal.health(), self.journal.refusal()]
-        if not self.journal.refusal() and self._free_bytes() < self.settings.spool.min_free_bytes:
-            reasons.append("spool full")
-        return [reason for reason in reasons if reason]
+            return list(conditions.of_stage(self.state))
+        return [*conditions.of_storage(self.journal), *conditions.of_listeners(self.listening.down)]
+
+    def _conditions(self, depths: Sequence[QueueDepth]) -> list[Condition]:
+        """All that is the matter; first what keeps objects out."""
+        last = self.reloader.last
+        return [
+            *self._blocking(),
+            *conditions.of_reload(last.problems if last is not None and not last.is_applied else None),
+            *conditions.of_certificates(self.certificates.ended),
+            *conditions.of_destinations(self.delivery.status(), depths),
+            *conditions.of_queue(depths),
+        ]
 
     def _free_bytes(self) -> int:
         """Of the spool's file system; 0 while there is none."""
@@ -287,20 +309,33 @@ class Gateway:
         """The queue as it stands; nothing before the start and after the end."""
         if self.journal.health():
             return []
-        return await self.journal.depths()
+        try:
+            return await self.journal.depths()
+        except GatewayError as error:  # the disk fails: health, metrics and status must be told all the same
+            log.warning("queue_not_counted", error=str(error))
+            return []
 
     async def metrics_page(self) -> tuple[bytes, str]:
         """The metrics, with the queue as it stands now."""
         self.metrics.set_queue(await self._depths(), self.clock())
         self.metrics.set("gateway_spool_free_bytes", self._free_bytes())
+        self.metrics.set("gateway_queue_free_bytes", self.queue_room.free_or_none())
+        self.metrics.set("gateway_queue_reserved_bytes", reserved_bytes(Path(self.settings.queue_path)))
         self.metrics.set("gateway_listeners", len(self.server.listeners))
         self._count_left_out()
         return self.metrics.text(), CONTENT_TYPE
 
     async def reload(self) -> Mapping[str, object]:
-        if self.state == "starting":
+        if self.state in ("starting", "recovering"):
             return {"result": "refused", "version": self.live.current.version, "problems": ["the gateway is starting"]}
         return (await self.reloader.reload()).as_json()
+
+    def _strangers(self, depths: Sequence[QueueDepth]) -> list[CourierStatus]:
+        """Destinations that are owed something and that the rules in force do not know: they must not vanish."""
+        known = {row.destination for row in self.delivery.status()}
+        owed = {row.destination for row in depths if row.destination}
+        why = "not in the rules in force, or disabled"
+        return [CourierStatus(name, False, why, 0.0, 0, 0, is_configured=False) for name in sorted(owed - known)]
 
     async def status(self) -> Mapping[str, object]:
         """JSON for `gateway status`."""
@@ -311,6 +346,8 @@ class Gateway:
             "version": __version__,
             "state": self.state,
             "not_ready": list(self.not_ready()),
+            "conditions": [condition.as_json() for condition in self._conditions(depths)],
+            "is_reloading": self.reloader.is_reloading,
             "started_at": self.started_at.isoformat(),
             "config": self.live.current.version,
             "last_reload": last.as_json() if last else None,
@@ -324,7 +361,7 @@ class Gateway:
                 for row in self.server.listeners.values()
             ],
             "associations": dict(sorted(peers.items())),
-            "destinations": [asdict(row) for row in self.delivery.status()],
+            "destinations": [asdict(row) for row in (*self.delivery.status(), *self._strangers(depths))],
             "queue": [
                 {
                     **asdict(row),
@@ -333,9 +370,16 @@ class Gateway:
                 for row in depths
             ],
             "spool": {
-                "path": self.settings.spool.path,
+                "path": os.path.abspath(self.settings.spool.path),
+                "id": self.journal.spool_id,
                 "free_bytes": self._free_bytes(),
                 "min_free_bytes": self.settings.spool.min_free_bytes,
+            },
+            "database": {
+                "path": os.path.abspath(self.settings.queue_path),
+                "free_bytes": self.queue_room.free_or_none(),
+                "min_free_bytes": self.settings.queue_min_free_bytes,
+                "reserved_bytes": reserved_bytes(Path(self.settings.queue_path)),
             },
         }
 

@@ -125,6 +125,14 @@ METRICS = (
     Metric(Gauge, "gateway_spool_min_free_bytes", "Below this many free bytes C-STORE is answered 0xA700."),
     Metric(
         Gauge,
+        "gateway_storage_writable",
+        "1: what is written to the place (spool, database) reaches the disk; 0: the last write failed.",
+        ("place",),
+    ),
+    Metric(Gauge, "gateway_queue_free_bytes", "Free bytes of the database's file system, without its reserve."),
+    Metric(Gauge, "gateway_queue_reserved_bytes", "Room that the reserve beside the database holds."),
+    Metric(
+        Gauge,
         "gateway_spool_in_place",
         "1: spool and queue are what was opened at the start; 0: they were replaced or deleted, and nothing is taken.",
     ),

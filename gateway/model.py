@@ -735,6 +735,10 @@ class Settings:
     spool: Spool
     queue_path: str
     """SQLite file."""
+    queue_min_free_bytes: int = 256 * 1024**2
+    """Of the queue's file system: with less nothing is accepted, so that what was accepted can be delivered."""
+    queue_reserve_bytes: int = 16 * 1024**2
+    """Room that a file beside the queue's holds for the last need."""
     http: HTTP | None = None
     admit: Literal["known", "any"] = "known"
     called_ae_titles: tuple[str, ...] = ()

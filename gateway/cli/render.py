@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from gateway.plain_text import printable
 
@@ -25,6 +26,12 @@ def size(size_bytes: float) -> str:
             return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
         size_bytes /= 1024
     return f"{size_bytes:.1f} {UNITS[-1]}"
+
+
+def local_time(moment: datetime | str) -> str:
+    """To the second, in the time zone of this machine, which is named: 2026-11-29 14:03:07 CET."""
+    found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return f"{found.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def count(number: int, noun: str) -> str:

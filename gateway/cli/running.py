@@ -19,9 +19,9 @@ from gateway.cli.options import (
     settings_or_problems,
     show_problems,
 )
-from gateway.cli.render import age, size, table
+from gateway.cli.status import require_ours, status_text, why_nothing_answers
 from gateway.life import exit_code, logs, remote
-from gateway.model import HTTP
+from gateway.model import HTTP, Settings
 
 
 @click.command(epilog="\b\nExamples\n  gateway run\n  gateway run /etc/gateway/rules --log-format json")
@@ -62,8 +62,12 @@ def reload(rules: Path, timeout: float, address: str, form: str) -> None:
     It is found by `gateway.http`, else by `gateway.pid_file` of the rules. Exits 1 when the reload was refused: then
     nothing has changed.
     """
+    settings = _settings(rules) if not address else None
+    place = _place(settings, address)
+    if settings is not None and settings.http is not None:
+        _status(settings, place)
     try:
-        result = remote.reload(_where(rules, address), timeout)
+        result = remote.reload(place, timeout)
     except remote.NotRunning as error:
         fail(str(error))
     if form == "json":
@@ -82,58 +86,32 @@ def reload(rules: Path, timeout: float, address: str, form: str) -> None:
 @FORMAT
 def status(rules: Path, address: str, form: str) -> None:
     """Show what the running gateway is doing (needs `gateway.http`)."""
+    settings = _settings(rules) if not address else None
+    found = _status(settings, _place(settings, address))
+    click.echo(json.dumps(found, indent=2) if form == "json" else status_text(found))
+
+
+def _status(settings: Settings | None, place: remote.Place) -> dict[str, Any]:
+    """Of the gateway of these rules, or of whatever gateway answers there when `settings` is None."""
     try:
-        found = remote.status(_where(rules, address))
+        found = remote.status(place)
     except remote.NotRunning as error:
-        fail(str(error))
-    click.echo(json.dumps(found, indent=2) if form == "json" else _status_text(found))
+        fail(f"{error}{why_nothing_answers(settings) if settings is not None and settings.http else ''}")
+    if settings is not None:
+        require_ours(found, settings)
+    return found
 
 
-def _where(rules: Path, address: str) -> remote.Place:
-    """Where the running gateway is: as `address` says, else as its rules do."""
-    if address:
-        return remote.Place(HTTP(*parsed_address(address, "--http")))
+def _settings(rules: Path) -> Settings:
     settings, problems = settings_or_problems(rules)
     if settings is None:
         show_problems(problems)
         fail(f"{rules}: the configuration has errors; a running gateway was not asked (--http asks it all the same)")
+    return settings
+
+
+def _place(settings: Settings | None, address: str) -> remote.Place:
+    """Where the running gateway is: as `address` says, else as its rules do."""
+    if settings is None:
+        return remote.Place(HTTP(*parsed_address(address, "--http")))
     return remote.Place(settings.http, settings.pid_file)
-
-
-def _status_text(found: dict[str, Any]) -> str:
-    spool, last = found["spool"], found["last_reload"]
-    state = ", ".join([found["state"], *found["not_ready"]])
-    lines = [
-        f"gateway {found['version']}: {state}, since {found['started_at']}",
-        f"rules {found['config']}" + (f", last reload {last['result']} at {last['started_at']}" if last else ""),
-        f"spool {spool['path']}: {size(spool['free_bytes'])} free, at least {size(spool['min_free_bytes'])} kept",
-        "listeners: " + ", ".join(f"{row['name']} ({row['address']}:{row['port']})" for row in found["listeners"]),
-        "associations: " + (", ".join(f"{peer} {n}" for peer, n in found["associations"].items()) or "none"),
-        "",
-        table(
-            ("destination", "state", "next try", "in hand", "channels", "reason"),
-            [
-                (
-                    row["destination"],
-                    UP[row["is_up"]],
-                    f"in {age(row['wait_s'])}" if row["wait_s"] else "",
-                    row["in_hand"],
-                    row["channels"],
-                    row["reason"],
-                )
-                for row in found["destinations"]
-            ],
-        ),
-        "",
-        table(
-            ("queue of", "state", "deliveries", "size", "oldest"),
-            [
-                (row["destination"] or "-", row["state"], row["count"], size(row["size_bytes"]), row["oldest_at"] or "")
-                for row in found["queue"]
-            ],
-        ),
-    ]
-    return "\n".join(lines)
-
-
-UP = {True: "up", False: "down", None: "unused"}

@@ -33,6 +33,8 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         listeners=listeners,
         spool=_spool(spec.spool, place.at("spool"), context),
         queue_path=context.at_work(spec.queue.sqlite),
+        queue_min_free_bytes=size_bytes(spec.queue.min_free),
+        queue_reserve_bytes=size_bytes(spec.queue.reserve),
         http=_http(spec, place, listeners, context),
         admit=spec.admit,
         is_strict=spec.strict,

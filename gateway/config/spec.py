@@ -304,6 +304,20 @@ class QueueSpec(Spec, frozen=True):
     """Where deliveries are kept."""
 
     sqlite: Annotated[Text, Meta(description="SQLite file; relative to the working folder.")] = "var/gateway.db"
+    min_free: Annotated[
+        Size,
+        Meta(
+            description="With less free space than this on the SQLite file's file system, C-STORE is answered with "
+            "0xA700 (out of resources): what was accepted needs room to be delivered."
+        ),
+    ] = "256 MiB"
+    reserve: Annotated[
+        Size,
+        Meta(
+            description="Length of a file beside the SQLite file, `….reserve`, that holds room. It is given up when "
+            "the file system is full all the same: deliveries, `gateway queue` and a restart go on. `0 B`: none."
+        ),
+    ] = "16 MiB"
 
 
 class HTTPSpec(Spec, frozen=True):

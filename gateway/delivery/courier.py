@@ -86,6 +86,8 @@ class CourierStatus:
     in_hand: int
     """Claimed and not settled."""
     channels: int
+    is_configured: bool = True
+    """False for one that the rules in force do not name, or have disabled, and that is still owed something."""
 
 
 class Courier:

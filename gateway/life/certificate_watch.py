@@ -78,6 +78,12 @@ class CertificateWatch:
         """A thread is at the files."""
         self._asked = asyncio.Event()
 
+    @property
+    def ended(self) -> list[tuple[str, str, datetime]]:
+        """Who uses it, the file, until when it was good: of what is out of date, as of the last look."""
+        now = self._now()
+        return [(used_by, file, until) for (used_by, file), (until, _) in sorted(self._told.items()) if until <= now]
+
     def look_soon(self) -> None:
         """Do not wait for the minute to be over: rules were put in force."""
         self._asked.set()

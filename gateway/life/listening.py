@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import structlog
+
 from gateway.dimse.tls import server_context
 from gateway.model import Listener
 from gateway.ports import ConfigurationError
+
+log = structlog.get_logger()
+
+AGAIN_S = 1.0
+"""Between two tries to open a listener that is down."""
 
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
@@ -80,6 +88,8 @@ class Listening:
         self._acceptor = acceptor
         self._check = check
         self._certificates: dict[str, tuple[object, ...]] = {}
+        self._down: dict[str, tuple[Listener, str]] = {}
+        self._is_preparing = False
         self.ports: dict[str, int] = {}
         """Bound ports by listener; of interest where the configuration says 0."""
 
@@ -95,7 +105,15 @@ class Listening:
         return changes(current.values(), wanted, renewed)
 
     async def prepare(self, change: ListenerChange) -> None:
-        """Open what is new. Raises ConfigurationError, and then everything listens as before."""
+        """Open what is new. Raises ConfigurationError, and then everything listens as before; a listener that cannot
+        be opened again is `down`, and tried until it can."""
+        self._is_preparing = True
+        try:
+            await self._prepare(change)
+        finally:
+            self._is_preparing = False
+
+    async def _prepare(self, change: ListenerChange) -> None:
         for _, listener in change.replaced:
             self._check(listener)  # before the old one closes: it might not open again with the same files
         opened: list[Listener] = []
@@ -114,18 +132,43 @@ class Listening:
             for listener in opened:
                 await self._close(listener)
             for listener in closed:
-                await self._open(listener)
+                await self._open_again(listener)
             raise
 
     async def retire(self, change: ListenerChange) -> None:
         """Close what is gone; associations that came over it go on."""
+        self._down.clear()  # what the rules want was opened, or is not wanted any more
         for listener in change.closed:
             await self._close(listener)
+
+    @property
+    def down(self) -> dict[str, str]:
+        """Listener → why it is not open though the rules in force have it."""
+        return {name: reason for name, (_, reason) in self._down.items()}
+
+    async def keep_open(self) -> None:
+        """Try those that are down again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            for listener, _ in list(self._down.values()):
+                if not self._is_preparing:
+                    await self._open_again(listener)
+
+    async def _open_again(self, listener: Listener) -> None:
+        """One that was open: where that fails it is down, and tried again later."""
+        before = self._down.get(listener.name)
+        try:
+            await self._open(listener)
+        except ConfigurationError as error:
+            self._down[listener.name] = (listener, str(error))
+            if before is None:
+                log.error("listener_down", listener=listener.name, reason=str(error))
 
     async def _open(self, listener: Listener) -> None:
         certificates = _certificates(listener)  # before: a file that changes meanwhile is seen at the next reload
         self.ports[listener.name] = await self._acceptor.listen(listener)
         self._certificates[listener.name] = certificates
+        self._down.pop(listener.name, None)
 
     async def _close(self, listener: Listener) -> None:
         await self._acceptor.close(listener.name)

@@ -25,6 +25,8 @@ CARRIED_OVER = frozenset({"listeners"})
 
 WRITTEN_AS = {
     "queue_path": "queue.sqlite",
+    "queue_min_free_bytes": "queue.min_free",
+    "queue_reserve_bytes": "queue.reserve",
     "is_strict": "strict",
     "spool.segment_bytes": "spool.segment_size",
     "limits.command_bytes": "limits.command_size",
@@ -90,6 +92,11 @@ class Reloader:
         self._requested = requested
         self.last: ReloadReport | None = None
         self._closing = asyncio.Event()
+
+    @property
+    def is_reloading(self) -> bool:
+        """True while rules are read and put in force."""
+        return self._one_at_a_time.locked()
 
     async def serve_requests(self) -> None:
         """Reload whenever `requested` is set (SIGHUP), until cancelled.

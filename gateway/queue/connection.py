@@ -20,6 +20,8 @@ from gateway.queue.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
 
 PAGES_BEFORE_CHECKPOINT = 4000
 """The write-ahead log goes into the database after about 16 MB: often enough for reads, seldom enough for commits."""
+PAGES_WHEN_SHORT = 256
+"""The same while the reserve is given up (`gateway.queue.room`): 1 MB."""
 LONGEST_LOOK_AWAY_S = 0.003
 """Less than bulk verbs pause between two transactions (`gateway.queue.verbs`)."""
 
@@ -61,11 +63,11 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
     except apsw.BusyError as error:
         connection.close()
         raise Temporary(f"queue {path}: another process holds it: {error}") from error
-    except (apsw.FullError, apsw.IOError) as error:
+    except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError) as error:
         connection.close()
         if is_damage(error):
             raise QueueBroken(f"queue {path}: the file is damaged (a page has another checksum); {REPAIR}") from error
-        raise SpoolFull(f"queue {path}: the disk takes no more: {error}") from error
+        raise SpoolFull(f"queue {path}: {why_not_written(error)}") from error
     except apsw.Error as error:
         connection.close()
         raise ConfigurationError(f"queue {path}: not a usable SQLite file: {error}; {REPAIR}") from error
@@ -199,6 +201,22 @@ def is_damage(error: apsw.Error) -> bool:
     return bool(getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA)
 
 
+def why_not_written(error: apsw.Error) -> str:
+    """In an operator's words."""
+    if isinstance(error, apsw.ReadOnlyError):
+        return f"it cannot be written: a read-only file system, or a file of another user: {error}"
+    return f"the disk takes no more: {error}"
+
+
+NO_ROOM = frozenset({apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE})
+"""Errors that a lack of room may have: a quota, and the index of the write-ahead log."""
+
+
+def is_about_room(error: BaseException | None) -> bool:
+    """True when more room may help."""
+    return isinstance(error, apsw.FullError) or getattr(error, "extendedresult", 0) in NO_ROOM
+
+
 @contextmanager
 def our_errors(path: Path) -> Generator[None]:
     """SQLite's errors as the gateway's, sorted by who must act.
@@ -211,10 +229,10 @@ def our_errors(path: Path) -> Generator[None]:
     """
     try:
         yield
-    except (apsw.FullError, apsw.IOError) as error:
+    except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError) as error:
         if is_damage(error):
             raise QueueBroken(f"queue {path}: the file is damaged (a page has another checksum); {REPAIR}") from error
-        raise SpoolFull(f"queue {path}: the disk takes no more: {error}") from error
+        raise SpoolFull(f"queue {path}: {why_not_written(error)}") from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise Temporary(f"queue {path}: another process holds it: {error}") from error
     except (apsw.NoMemError, apsw.CantOpenError) as error:

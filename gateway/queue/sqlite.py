@@ -28,11 +28,20 @@ from gateway.model import (
     Route,
     Settlement,
 )
-from gateway.ports import Accepted, DeliveryFilter, QueueDepth
+from gateway.ports import Accepted, DeliveryFilter, QueueDepth, SpoolFull
 from gateway.queue import rows
-from gateway.queue.connection import PAGES_BEFORE_CHECKPOINT, OpenedFiles, connect, our_errors, single
+from gateway.queue.connection import (
+    PAGES_BEFORE_CHECKPOINT,
+    PAGES_WHEN_SHORT,
+    OpenedFiles,
+    connect,
+    is_about_room,
+    our_errors,
+    single,
+)
 from gateway.queue.filters import select
 from gateway.queue.index import IndexTables
+from gateway.queue.room import give_up_reserve, reserve_of, reserved_bytes
 from gateway.queue.rows import batch, microseconds, moment
 from gateway.queue.running import is_gateway_running
 from gateway.queue.selection import Selection
@@ -109,7 +118,9 @@ class SQLiteQueue:
         self._is_running = is_running
         self._now = now or clock or self._remembered
         self._keep_clock_at_s = 0.0
-        self._connection = connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
+        self._is_short = reserve_of(self.path).exists() and not reserved_bytes(self.path)
+        """True from when the reserve was given up until it is held again: the log is kept small meanwhile."""
+        self._connection = self._connect(busy_timeout_s, must_exist=must_exist)
         self._files = OpenedFiles(self.path)
         self._is_synchronous_full = True
         self._log_pages = 0
@@ -123,8 +134,24 @@ class SQLiteQueue:
         if clock is not None:
             clock.resume(self._clocks()[0] or self._last_acceptance())
 
+    def _connect(self, busy_timeout_s: float, *, must_exist: bool) -> apsw.Connection:
+        """On a full disk with the reserve's room."""
+        try:
+            return connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
+        except SpoolFull as error:
+            if not self._has_made_room(error.__cause__):
+                raise
+        return connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
+
     def close(self) -> None:
         self._connection.close()
+
+    def _has_made_room(self, error: BaseException | None) -> bool:
+        """True when `error` is a lack of room and the reserve was there: the same again may work now."""
+        if not is_about_room(error):
+            return False
+        self._is_short = True
+        return give_up_reserve(self.path)
 
     @property
     def connection(self) -> apsw.Connection:
@@ -145,8 +172,11 @@ class SQLiteQueue:
             except BaseException as error:
                 self._is_log_in_doubt |= isinstance(error, apsw.IOError)
                 self._roll_back()
+                if is_about_room(error):
+                    self._has_made_room(error)
+                    self._checkpoint()  # the log is written from its beginning then, and needs no room
                 raise
-            if self._log_pages >= PAGES_BEFORE_CHECKPOINT:
+            if self._log_pages >= (PAGES_WHEN_SHORT if self._is_short else PAGES_BEFORE_CHECKPOINT):
                 self._checkpoint()
 
     @contextmanager
@@ -174,12 +204,14 @@ class SQLiteQueue:
     def _checkpoint(self) -> None:
         """Put what nobody reads of the log into the database. What was committed stays so, whatever happens here."""
         self._log_pages = 0
+        self._is_short = self._is_short and not reserved_bytes(self.path)
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.BusyError:  # another process is at it
             return
         except apsw.Error as error:
             self._is_log_in_doubt |= isinstance(error, apsw.IOError)
+            self._has_made_room(error)
             log.warning("queue.checkpoint_failed", path=str(self.path), error=str(error))
 
     def _begin(self, is_durable: bool) -> None:
@@ -201,7 +233,11 @@ class SQLiteQueue:
         After a failed sync the kernel may call pages clean that never reached the disk, those of claims before it too;
         what is committed behind such a hole would not survive a power cut.
         """
-        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            self._has_made_room(error)
+            raise
         self._is_log_in_doubt = False
         log.warning("queue.log_begun_anew", path=str(self.path))
 

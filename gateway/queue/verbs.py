@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from gateway.model import DeliveryState
-from gateway.ports import DeliveryFilter
+from gateway.ports import DeliveryFilter, SpoolFull
 from gateway.queue.sqlite import SQLiteQueue
 
 LARGEST_BATCH, SMALLEST_BATCH = 1000, 25
@@ -77,16 +78,29 @@ def carry_out(
     while not is_stopped():
         ids = queue.selection.page(which, verb.states, after=after, last=last, limit=size)
         if not ids:
-            with queue.transaction():  # synced, unlike those before: what was done survives a power cut from here on
-                queue.settle_on_disk()
+            _with_room(lambda: _settle_on_disk(queue))
             progress.is_complete = True
             return
         after = ids[-1]
         begun_s = elapsed_s()
-        _batch(queue, verb, tuple(ids), progress, now(), destination)
+        _with_room(partial(_batch, queue, verb, tuple(ids), progress, now(), destination))
         lasted_s = elapsed_s() - begun_s
         size = _next_size(size, lasted_s)
         pause(max(2 * lasted_s, SHORTEST_PAUSE_S))
+
+
+def _with_room(do: Callable[[], None]) -> None:
+    """Once more where there was no room: the first try may have given up the reserve (`gateway.queue.room`)."""
+    try:
+        do()
+    except SpoolFull:
+        do()
+
+
+def _settle_on_disk(queue: SQLiteQueue) -> None:
+    """Synced, unlike the batches: what was done survives a power cut from here on."""
+    with queue.transaction():
+        queue.settle_on_disk()
 
 
 def _next_size(size: int, lasted_s: float) -> int:

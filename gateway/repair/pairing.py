@@ -6,19 +6,14 @@ A start, `gateway check` and `gateway rebuild` ask the same question.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 
 from gateway.model import Settings
 from gateway.ports import ConfigurationError
 from gateway.queue.inspection import inspected
-from gateway.regular_file import open_regular_file, read_regular_file
 from gateway.spool import lock
-from gateway.spool.folder import IDENTITY
+from gateway.spool.folder import IDENTITY, identity_at
 from gateway.spool.recovery import Mismatch, check_pair, mismatch, payload_files
-
-LONGEST_IDENTITY_BYTES = 256
 
 
 def check_before_spool(settings: Settings) -> None:
@@ -40,12 +35,9 @@ def found_mismatch(root: Path, queue_spool_id: str, *, has_rows: bool) -> Mismat
 def spool_id(root: Path) -> str:
     """Empty when the folder has none. Raises ConfigurationError when it cannot be read."""
     try:
-        data = read_regular_file(root / IDENTITY, LONGEST_IDENTITY_BYTES)
-    except FileNotFoundError:
-        return ""
+        return identity_at(root)
     except OSError as error:
         raise ConfigurationError(f"spool {root}: its {IDENTITY} cannot be read: {error}") from error
-    return data[:LONGEST_IDENTITY_BYTES].decode("ascii", "replace").strip()
 
 
 def has_payloads(root: Path) -> bool:
@@ -69,7 +61,7 @@ def queue_identity(path: Path) -> tuple[str, bool]:
 
 def is_in_use(settings: Settings) -> bool:
     """True while a gateway holds the spool or the database: either may have been replaced under it."""
-    return _is_locked(Path(settings.spool.path) / lock.NAME) or _is_locked(lock.of_queue(Path(settings.queue_path)))
+    return lock.is_in_use(Path(settings.spool.path), Path(settings.queue_path))
 
 
 def why_no_database(settings: Settings) -> str:
@@ -81,21 +73,6 @@ def why_no_database(settings: Settings) -> str:
     if has_payloads(root):
         return f"{what}, and the spool {root} holds payloads; restore it, or run `gateway rebuild`"
     return f"{what}; start the gateway once, or correct the place of the queue in the rules (`gateway.queue.sqlite`)"
-
-
-def _is_locked(path: Path) -> bool:
-    """The lock is asked for and given back at once, shared with other readers."""
-    try:
-        descriptor = open_regular_file(path)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def refuse_nothing_to_rebuild(root: Path, old: Path) -> None:

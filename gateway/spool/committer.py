@@ -24,9 +24,11 @@ from gateway.ports import Accepted, GatewayError, Queue, SpoolFull
 from gateway.spool import redo
 from gateway.spool.disk import Buffer
 from gateway.spool.large import LargeFile
+from gateway.spool.presence import NotInPlace
 from gateway.spool.refusals import Refusals
 from gateway.spool.segment import Payload
 from gateway.spool.store import SpoolStore
+from gateway.spool.writing import Place
 
 log = structlog.get_logger()
 
@@ -99,7 +101,7 @@ class Committer(threading.Thread):
     Nobody waits for a timer: a lone request is committed at once, and what arrives during its sync is the next group.
 
     `finish` is called in this thread after each group, `finish(None)` after the last one; `failure` then says why it
-    ended, None for an orderly end.
+    ended, None for an orderly end. `failed` is told what could not be written to spool or database.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Committer(threading.Thread):
         now: Callable[[], datetime],
         started: Callable[[BaseException | None], None],
         finish: Callable[[Group | None], object],
+        failed: Callable[[Place, str], object] = lambda place, reason: None,
     ) -> None:
         super().__init__(name="spool-committer", daemon=True)
         self._open_queue = open_queue
@@ -117,6 +120,7 @@ class Committer(threading.Thread):
         self._now = now
         self._tell_started = started
         self._finish = finish
+        self._failed = failed
         self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._is_ending = False
         self._refusals = Refusals(store)
@@ -188,6 +192,8 @@ class Committer(threading.Thread):
             self._record(rest, deliveries, now, is_durable=is_durable)
         except GatewayError as error:  # no room, or the queue is held by somebody else: true of each of them
             self._store.room.look_again()
+            if isinstance(error, SpoolFull):
+                self._failed("database", str(error))
             for request in rest:
                 request.error = error
             _settle_doubt(deliveries, error)
@@ -223,6 +229,8 @@ class Committer(threading.Thread):
             self._store.append(payloads, note)
         except SpoolFull as error:
             log.error("spool.write_failed", instances=len(acceptances), error=str(error))
+            if not isinstance(error, NotInPlace):
+                self._failed("spool", str(error))
             for acceptance in acceptances:
                 acceptance.error = error
             return noted if self._store.is_doubtful else None

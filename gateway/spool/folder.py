@@ -12,10 +12,11 @@ from pathlib import Path
 
 from gateway.file_modes import FILE, FOLDER
 from gateway.ports import ConfigurationError
-from gateway.regular_file import open_regular_file
+from gateway.regular_file import open_regular_file, read_regular_file
 from gateway.spool.disk import Disk
 
 IDENTITY = "spool.id"
+LONGEST_IDENTITY_BYTES = 256
 SUBFOLDERS = ("segments", "large")
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -33,6 +34,15 @@ def identity_of(found: os.stat_result) -> Identity:
 def _changes(found: os.stat_result) -> tuple[int, ...]:
     """What is another number when a file was written, replaced or given other rights."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def identity_at(root: Path) -> str:
+    """The identity of the spool at a path, without opening the spool; empty when there is none. Raises OSError."""
+    try:
+        data = read_regular_file(root / IDENTITY, LONGEST_IDENTITY_BYTES)
+    except FileNotFoundError:
+        return ""
+    return data[:LONGEST_IDENTITY_BYTES].decode("ascii", "replace").strip()
 
 
 class SpoolFolder:

@@ -12,7 +12,9 @@ import structlog
 from gateway.ports import Meter, Queue, Temporary
 from gateway.spool.recovery import number
 from gateway.spool.redo import NOWHERE, Position
+from gateway.spool.room import DatabaseRoom
 from gateway.spool.store import SpoolStore
+from gateway.spool.writing import Writing
 
 log = structlog.get_logger()
 
@@ -53,6 +55,8 @@ class Housekeeping:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         meter: Meter,
+        writing: Writing,
+        queue_room: DatabaseRoom,
     ) -> None:
         self._store = store
         self._call = call
@@ -63,6 +67,8 @@ class Housekeeping:
         self._now = now
         self._monotonic = monotonic
         self._meter = meter
+        self._writing = writing
+        self._queue_room = queue_room
         self._changes: int | None = None
         self._position = NOWHERE
 
@@ -72,8 +78,9 @@ class Housekeeping:
         while True:
             try:
                 if await self.is_in_place():
+                    await self.probe()
                     await self.look_for_changes()
-                    is_low = self._store.room.is_low
+                    is_low = not await self._read(lambda _: self._queue_room.keep()) or self._store.room.is_low
                     self._meter.set("gateway_spool_free_bytes", self._store.room.free_bytes)
                     forgotten = await self.forget(is_low=is_low)
                     if self._monotonic() >= sweep_at_s or (is_low and forgotten):
@@ -92,6 +99,21 @@ class Housekeeping:
             return True
         await self._read(lambda reader: reader.checkpoint())
         return False
+
+    async def probe(self) -> None:
+        """While writes fail, and now and then: whether they work. What fails is not raised: `Writing` says it."""
+        if self._writing.is_probe_due("spool"):
+            try:
+                await self._read(lambda _: self._store.probe())
+                self._writing.worked("spool")
+            except OSError as error:
+                self._writing.failed("spool", f"spool {self._store.root}: {error.strerror or error}; look at the disk")
+        if self._writing.is_probe_due("database"):
+            try:
+                await self._call(lambda deliveries: deliveries.settle_on_disk())
+                self._writing.worked("database")
+            except Temporary as error:
+                self._writing.failed("database", str(error))
 
     async def look_for_changes(self) -> None:
         """Tell when another process wrote; its own commits the committer's connection does not count."""

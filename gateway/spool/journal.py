@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -30,11 +30,14 @@ from gateway.spool.committer import Acceptance, Call, Claim, Committer, Group, R
 from gateway.spool.disk import Buffer, Disk, LocalDisk
 from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
 from gateway.spool.large import LargeFile, ReceivedFile
+from gateway.spool.presence import NotInPlace
 from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, Reception
 from gateway.spool.redo import Position
 from gateway.spool.retelling import Identify, Told, nobody_knows, tell_again
+from gateway.spool.room import BoundlessRoom, DatabaseRoom
 from gateway.spool.segment import digest_of
 from gateway.spool.store import SpoolStore
+from gateway.spool.writing import Writing
 
 log = structlog.get_logger()
 
@@ -65,7 +68,7 @@ class GroupCommitJournal:
     `queue_factory` opens the queue; it is called once in the committer thread and once for reading. `keep_s`
     says how long instances in the index stay at least; it may change with the configuration. `identify` reads which
     object an encoded data set is, for those whose note is damaged. `queue_lock_gone` says why the lock beside the queue
-    holds nobody off any more; empty while it does.
+    holds nobody off any more; empty while it does. `queue_room` says whether the database's file system has room.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class GroupCommitJournal:
         keep_s: Callable[[], float] = lambda: 0.0,
         identify: Identify = nobody_knows,
         queue_lock_gone: Callable[[], str] = lambda: "",
+        queue_room: DatabaseRoom | None = None,
     ) -> None:
         self._spool = spool
         self._queue_factory = queue_factory
@@ -100,6 +104,8 @@ class GroupCommitJournal:
         self._keep_s = keep_s
         self._identify = identify
         self._queue_lock_gone = queue_lock_gone
+        self._queue_room = queue_room or BoundlessRoom()
+        self.writing = Writing(meter, monotonic)
         self._moved_queue: Callable[[], str] = lambda: ""
         self._listeners: list[Callable[[str], None]] = []
         self._operator_listeners: list[Callable[[str], None]] = []
@@ -159,6 +165,8 @@ class GroupCommitJournal:
             now=self._now,
             monotonic=self._monotonic,
             meter=self._meter,
+            writing=self.writing,
+            queue_room=self._queue_room,
         )
         self._keeper = self._loop.create_task(self._housekeeping.run(self._poll_s, self._sweep_s), name="spool-keeper")
         self._keeper.add_done_callback(self._keeper_ended)
@@ -175,6 +183,7 @@ class GroupCommitJournal:
             now=self._now,
             started=tell,
             finish=lambda group: self._loop.call_soon_threadsafe(self._finish, group),
+            failed=self.writing.failed,
         )
         self._committer.start()
         await started
@@ -246,6 +255,26 @@ class GroupCommitJournal:
         """Why no objects are taken though the journal works; empty when they are."""
         return self._store.presence.problem if self._problem == "" else ""
 
+    def shortages(self) -> Mapping[str, str]:
+        """Place → why there is no room for objects; empty when there is. About a second old at most."""
+        found = {}
+        try:
+            self._store.room.check()
+        except SpoolFull as error:
+            found["spool"] = str(error)
+        if shortage := self._queue_room.shortage:
+            found["database"] = shortage
+        return found
+
+    def write_problems(self) -> Mapping[str, str]:
+        """Place → why writing to it failed last; empty while all goes well."""
+        return {str(place): reason for place, reason in self.writing.problems.items()}
+
+    @property
+    def spool_id(self) -> str:
+        """The identity of the spool; empty before the start."""
+        return "" if self._problem else self._store.spool_id
+
     def moved_queue(self) -> str:
         """Why the queue's file is not the one that was opened at the start; empty when it is. Any thread."""
         return self._moved_queue()
@@ -277,6 +306,7 @@ class GroupCommitJournal:
         self._check()
         self._store.presence.check()
         self._store.room.check()
+        self._queue_room.check()
         file, pieces, size_bytes = await self._payload(body, edited)
         request = Acceptance(
             self._loop.create_future(), instance=instance, routes=routes, pieces=pieces, size_bytes=size_bytes
@@ -342,8 +372,10 @@ class GroupCommitJournal:
         sealing = self._loop.run_in_executor(self._workers, file.seal, transfer_syntax_uid)
         try:
             request.payload = await _whole(sealing, file)
-        except SpoolFull:
+        except SpoolFull as error:
             self._store.room.look_again()
+            if not isinstance(error, NotInPlace):
+                self.writing.failed("spool", str(error))
             raise
         request.file = file
         stored: Instance = await self._submit(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from gateway.file_modes import FILE, FOLDER
 from gateway.ports import ConfigurationError
+from gateway.regular_file import open_regular_file
 
 NAME = "gateway.lock"
 
@@ -76,8 +78,7 @@ class FileLock:
         try:
             self._check_is_lock(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            _say_who(descriptor)
         except BlockingIOError:
             holder = os.pread(descriptor, _LONGEST_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
@@ -101,6 +102,16 @@ class FileLock:
             )
 
 
+def _say_who(descriptor: int) -> None:
+    """Our process id, for messages; a full disk takes none, and the lock holds all the same."""
+    os.ftruncate(descriptor, 0)
+    try:
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
 class SpoolLock(FileLock):
     """Of a spool folder, given by its path and, where it is open already, by its handle."""
 
@@ -118,6 +129,26 @@ class QueueLock(FileLock):
         except OSError as error:
             raise ConfigurationError(f"queue {path}: its folder cannot be made: {error}") from error
         super().__init__(of_queue(path), f"queue {path}")
+
+
+def is_in_use(root: Path, queue: Path) -> bool:
+    """True while a gateway holds the spool or the queue's file: either may have been replaced under it."""
+    return _is_locked(root / NAME) or _is_locked(of_queue(queue))
+
+
+def _is_locked(path: Path) -> bool:
+    """The lock is asked for and given back at once, shared with other readers."""
+    try:
+        descriptor = open_regular_file(path)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def of_queue(path: Path) -> Path:

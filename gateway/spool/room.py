@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from gateway.ports import SpoolFull
 from gateway.spool.disk import Disk
@@ -66,3 +67,32 @@ class Room:
                 f"spool {self._path}: {free_bytes} bytes free, under the min_free of {self._min_free_bytes}; "
                 "free space on that file system, or deliver or discard what is queued"
             )
+
+
+class DatabaseRoom(Protocol):
+    """Room for the queue's file (`gateway.queue.room`). Any thread."""
+
+    @property
+    def shortage(self) -> str:
+        """Why nothing is accepted; empty when there is room."""
+        ...
+
+    def check(self) -> None:
+        """Raises SpoolFull when nothing may be accepted."""
+        ...
+
+    def keep(self) -> bool:
+        """Hold what is kept for the last need, where there is room for it; False while it is not held."""
+        ...
+
+
+class BoundlessRoom:
+    """Of a queue that is no file, or whose room nobody watches."""
+
+    shortage = ""
+
+    def check(self) -> None:
+        """There is always room."""
+
+    def keep(self) -> bool:
+        return True

@@ -2,6 +2,7 @@
 
 ```text
 gateway.lock                  held while a gateway runs
+probe                         there for a moment, to see whether the disk takes anything
 spool.id                      identity; the queue keeps the same
 segments/00000001.seg …       many small payloads each, append-only
 large/0000000000000001.obj …  one large payload each
@@ -37,7 +38,7 @@ from gateway.ports import (
     Temporary,
 )
 from gateway.spool import large, quarantine, record, segment
-from gateway.spool.disk import Disk
+from gateway.spool.disk import Disk, write_all
 from gateway.spool.folder import SpoolFolder
 from gateway.spool.large import LargeFile
 from gateway.spool.lock import SpoolLock
@@ -52,6 +53,10 @@ from gateway.steady_clock import utc_now
 log = structlog.get_logger()
 
 READ_FAILURES = "gateway_payload_read_failures_total"
+
+PROBE = "probe"
+"""A file of the spool folder that is there for a moment (`gateway.spool.writing`)."""
+PROBE_CONTENT = bytes(4096)
 
 LOG_AGAIN_S = 60.0
 """One file that cannot be read is logged once in this time, however many payloads of it are asked for."""
@@ -300,6 +305,18 @@ class SpoolStore:
     def _clean_up(self, file: LargeFile) -> None:
         file.clean_up()
         self._arriving.discard(file.name)
+
+    def probe(self) -> None:
+        """Write, sync and delete a small file, as arriving objects would. Raises OSError; any thread, one at a time."""
+        with contextlib.suppress(FileNotFoundError):
+            self._folder.unlink(PROBE, self._disk)  # of a process that was killed
+        descriptor = self._folder.create(PROBE, self._disk)
+        try:
+            write_all(self._disk, descriptor, [PROBE_CONTENT], 0)
+            self._disk.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+            self._folder.unlink(PROBE, self._disk)
 
     # --- reading ------------------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class GatewayProcess(Daemon):
             "ae_title": self.ae_title,
             "listeners": [{"port": self.port, "address": "127.0.0.1"}],
             "spool": {"path": str(self.spool_folder), "min_free": "64 MiB"},
-            "queue": {"sqlite": str(self.folder / "gateway.db")},
+            "queue": {"sqlite": str(self.folder / "gateway.db"), "reserve": "1 MiB"},
             "http": {"address": f"127.0.0.1:{self.http_port}"},
             "admit": "any",
             **self.settings,

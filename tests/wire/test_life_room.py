@@ -30,7 +30,8 @@ async def test_no_room_is_answered_a700_and_recovers(running: AsyncExitStack, tm
 
     await until(lambda: answers(0xA700), what="0xA700")
     status, body = await gateway.http("GET", "/readyz")
-    assert (status, body) == (503, "spool full\n")
+    assert (status, body.partition(": ")[0]) == (503, "spool_full")
+    assert "under the min_free" in body
     assert association.is_open
     ballast.unlink()
     await until(lambda: answers(0x0000), what="0x0000")

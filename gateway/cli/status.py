@@ -1,0 +1,116 @@
+"""What `gateway status` shows, and whether the gateway that answers is that of these rules."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gateway.cli.options import fail
+from gateway.cli.render import age, local_time, size, table
+from gateway.model import Settings
+from gateway.spool.folder import identity_at
+from gateway.spool.lock import is_in_use
+
+UP = {True: "up", False: "down", None: "unused"}
+
+
+def status_text(found: dict[str, Any]) -> str:
+    """First what is the matter, a sentence each; then the figures."""
+    lines = [
+        _head(found),
+        *(f"  {'! ' if row['is_blocking'] else '- '}{row['code']}: {row['text']}" for row in found["conditions"]),
+        *_places(found),
+        "",
+        _destinations(found["destinations"]),
+        "",
+        _queue(found["queue"]),
+    ]
+    return "\n".join(lines)
+
+
+def _head(found: dict[str, Any]) -> str:
+    takes = "takes no objects" if found["not_ready"] else "takes objects"
+    reloading = ", reloading" if found["is_reloading"] else ""
+    since = local_time(found["started_at"])
+    return f"gateway {found['version']}: {found['state']}{reloading}, {takes}; started {since}"
+
+
+def _places(found: dict[str, Any]) -> Iterator[str]:
+    spool, database, last = found["spool"], found["database"], found["last_reload"]
+    reloaded = f", last reload {last['result']} at {local_time(last['started_at'])}" if last else ""
+    yield f"rules {found['config']}{reloaded}"
+    yield f"spool {spool['path']}: {size(spool['free_bytes'])} free, at least {size(spool['min_free_bytes'])} kept"
+    yield (
+        f"database {database['path']}: {size(database['free_bytes'])} free, at least "
+        f"{size(database['min_free_bytes'])} kept, {size(database['reserved_bytes'])} in reserve"
+    )
+    listeners = ", ".join(f"{row['name']} ({row['address']}:{row['port']})" for row in found["listeners"])
+    yield f"listeners: {listeners or 'none'}"
+    yield "associations: " + (", ".join(f"{peer} {n}" for peer, n in found["associations"].items()) or "none")
+
+
+def _destinations(rows: list[dict[str, Any]]) -> str:
+    return table(
+        ("destination", "state", "next try", "in hand", "channels", "reason"),
+        [
+            (
+                row["destination"],
+                UP[row["is_up"]] if row["is_configured"] else "unconfigured",
+                f"in {age(row['wait_s'])}" if row["wait_s"] else "",
+                row["in_hand"],
+                row["channels"],
+                row["reason"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def _queue(rows: list[dict[str, Any]]) -> str:
+    return table(
+        ("queue of", "state", "deliveries", "size", "oldest"),
+        [
+            (
+                row["destination"] or "-",
+                row["state"],
+                row["count"],
+                size(row["size_bytes"]),
+                local_time(row["oldest_at"]) if row["oldest_at"] else "",
+            )
+            for row in rows
+        ],
+    )
+
+
+def require_ours(found: dict[str, Any], settings: Settings) -> None:
+    """Exits 1 when another gateway answers at the address of these rules: they are told by their spools."""
+    theirs, path = str(found["spool"].get("id", "")), str(found["spool"]["path"])
+    ours = _spool_id(settings)
+    is_same_folder = os.path.realpath(path) == os.path.realpath(settings.spool.path)
+    if ours == theirs if ours and theirs else is_same_folder:  # else it is starting, or the file is not ours to read
+        return
+    assert settings.http is not None
+    address = f"{settings.http.address}:{settings.http.port}"
+    here = os.path.abspath(settings.spool.path)
+    fail(
+        f"another gateway answers at {address}: its spool is {path} ({theirs or 'not known yet'}), that of these rules "
+        f"is {here} ({ours or 'not known'}); give one of them another `gateway.http.address`, or ask that gateway with "
+        f"--http {address}"
+    )
+
+
+def _spool_id(settings: Settings) -> str:
+    """Empty when it cannot be read."""
+    try:
+        return identity_at(Path(settings.spool.path))
+    except OSError:
+        return ""
+
+
+def why_nothing_answers(settings: Settings) -> str:
+    """Whether a gateway is there all the same."""
+    if is_in_use(Path(settings.spool.path), Path(settings.queue_path)):
+        return "; a gateway holds the spool all the same: it is starting or hangs, see its log"
+    return "; no gateway holds the spool: it is not running, and the log of the last one says why it ended"
