@@ -26,9 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return certificates_in(tmp_path_factory.mktemp("requirements"))
 
 
-def rules(
-    site: Certificates, requires: str, *, client_ca: str = "[ca/ca.pem]", admit_mode: str = "any"
-) -> RoutingTable:
+def rules(site: Certificates, requires: str, *, client_ca: str = "[ca/ca.pem]") -> RoutingTable:
     """A site where CT1 must show what `requires` says."""
     text = f"""\
     gateway:
