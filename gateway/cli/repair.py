@@ -175,6 +175,11 @@ def _rebuilt_text(rebuilt: Rebuilt, *, is_held: bool) -> str:
     lines += [f"held, since its note is damaged: {uid}" for uid in told.held]
     lines += _what_to_do_with_held(rebuilt)
     lines += [f"lost: {uid}" for uid in rebuilt.lost]
+    if rebuilt.lost:
+        lines.append(
+            "what is lost becomes dead letters where the new database names it: have the senders send it again, then "
+            "discard those; until then each rebuild names it"
+        )
     lines += [f"missing: {name}" for name in rebuilt.missing]
     lines += [
         f"damaged: {each.name} bytes {each.start_bytes} to {each.end_bytes}: {each.what}" for each in told.damages

@@ -58,13 +58,21 @@ class Salvaged:
     """Table → rows taken."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Table → rows that contradict the spool, or have lost the row that they belong to."""
+    confirmed: int = 0
+    """Instances whose payload is in the spool."""
     unconfirmed: list[str] = field(default_factory=list)
     """SOP Instance UIDs of instances whose row contradicts the spool."""
+    without_payload: set[tuple[str, int]] = field(default_factory=set)
+    """Places (file, offset in bytes) of payloads that are not in the spool, while their instances are kept."""
     problems: Sequence[str] = ()
 
 
-def salvage(old: Path, new: SQLiteQueue, is_stored: Callable[[PayloadRef], bool]) -> Salvaged:
-    """Copy what can be read. `is_stored` says whether the spool has a payload as a row describes it.
+def salvage(
+    old: Path, new: SQLiteQueue, is_stored: Callable[[PayloadRef], bool], *, keeps_lost: bool = False
+) -> Salvaged:
+    """Copy what can be read. `is_stored` says whether the spool has a payload as a row describes it. Instances of which
+    it has none are left out; with `keeps_lost` a database without damage is believed, and they stay, so that what they
+    owe becomes a dead letter.
 
     Raises what the new database does; never for what the old one is.
     """
@@ -79,7 +87,7 @@ def salvage(old: Path, new: SQLiteQueue, is_stored: Callable[[PayloadRef], bool]
     except GatewayError:
         return found
     with contextlib.closing(connection):
-        _Copying(connection, new.connection, is_stored, found).run()
+        _Copying(connection, new.connection, is_stored, found, keeps_lost=keeps_lost and found.is_complete).run()
         with contextlib.suppress(apsw.Error, TypeError):
             name, end_bytes = connection.execute(SQL["read_known"]).get
             found.known_up_to = (str(name), int(end_bytes))
@@ -130,12 +138,19 @@ def routes_at(queue: SQLiteQueue, payload: PayloadRef) -> set[tuple[str, str]] |
 
 class _Copying:
     def __init__(
-        self, old: apsw.Connection, new: apsw.Connection, is_stored: Callable[[PayloadRef], bool], found: Salvaged
+        self,
+        old: apsw.Connection,
+        new: apsw.Connection,
+        is_stored: Callable[[PayloadRef], bool],
+        found: Salvaged,
+        *,
+        keeps_lost: bool,
     ) -> None:
         self._old = old
         self._new = new
         self._is_stored = is_stored
         self._found = found
+        self._keeps_lost = keeps_lost
         self._kept: dict[str, set[int]] = {}
 
     def run(self) -> None:
@@ -180,9 +195,18 @@ class _Copying:
             payload = PayloadRef(
                 row["payload_name"], row["payload_offset"], row["payload_length"], bytes(row["payload_digest"])
             )
-            return row["association_id"] in self._kept["association_id"] and self._is_stored(payload)
+            return row["association_id"] in self._kept["association_id"] and self._is_there(payload)
         except (TypeError, ValueError, KeyError):
             return False
+
+    def _is_there(self, payload: PayloadRef) -> bool:
+        """True as well for what is kept though it is not."""
+        if self._is_stored(payload):
+            self._found.confirmed += 1
+            return True
+        if self._keeps_lost:
+            self._found.without_payload.add((payload.name, payload.offset_bytes))
+        return self._keeps_lost
 
     def _mended(self, table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Leases end. An image whose series is lost stands in no index."""

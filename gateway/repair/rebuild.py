@@ -106,8 +106,16 @@ def rebuild(
         draft = path.with_name(f"{path.name}{DRAFT}")
         _remove_draft(draft)
         stack.callback(_remove_draft, draft)
+        keeps_lost = source is None and not is_all_lost  # another database may be of long ago
         rebuilding = _Rebuilding(
-            store, draft, source or path, identify, earliest, is_held=is_held, is_all_lost=is_all_lost
+            store,
+            draft,
+            source or path,
+            identify,
+            earliest,
+            is_held=is_held,
+            is_all_lost=is_all_lost,
+            keeps_lost=keeps_lost,
         )
         rebuilt = rebuilding.run()
         rebuilt.database = str(path)
@@ -140,6 +148,7 @@ class _Rebuilding:
         *,
         is_held: bool,
         is_all_lost: bool,
+        keeps_lost: bool,
     ) -> None:
         self._store = store
         self._earliest = earliest
@@ -148,17 +157,21 @@ class _Rebuilding:
         self._identify = identify
         self._is_held = is_held
         self._is_all_lost = is_all_lost
+        self._keeps_lost = keeps_lost
         self._rebuilt = Rebuilt(str(draft))
 
     def run(self) -> Rebuilt:
         with contextlib.closing(SQLiteQueue(self._draft)) as queue:
             if self._old.is_file():
-                self._rebuilt.salvaged = salvage(self._old, queue, self._is_stored)
+                salvaged = salvage(self._old, queue, self._is_stored, keeps_lost=self._keeps_lost)
+                self._rebuilt.salvaged = salvaged
             self._check_payloads()
             self._earliest.append(queue.now())
             with queue.transaction():
                 queue.bind_spool(self._identity())
-            told = tell_again(self._store, queue, identify=self._identify, choose=self._chooser(queue))
+            told = tell_again(
+                self._store, queue, identify=self._identify, choose=self._chooser(queue), keep=self._is_known_to_be_owed
+            )
             self._rebuilt.told = told
             if self._old.is_file() and not self._rebuilt.salvaged.is_complete:
                 self._rebuilt.held_before = hold_what_was_held(self._old, queue)
@@ -171,7 +184,8 @@ class _Rebuilding:
         """Raises ConfigurationError when the old database names payloads, and not one of them is in the spool."""
         salvaged, root = self._rebuilt.salvaged, self._store.root
         is_unreadable = self._old.is_file() and not salvaged.is_complete and not has_payloads(root)
-        if self._is_all_lost or self._has_confirmed() or not (salvaged.unconfirmed or is_unreadable):
+        names_none = bool(salvaged.unconfirmed or salvaged.without_payload)
+        if self._is_all_lost or self._has_confirmed() or not (names_none or is_unreadable):
             return
         raise ConfigurationError(
             f"spool {root}: not one payload that the database {self._old} names is there; mount or restore the spool "
@@ -181,7 +195,7 @@ class _Rebuilding:
 
     def _has_confirmed(self) -> bool:
         """A payload that the old database names is in the spool: so they belong together."""
-        return bool(self._rebuilt.salvaged.rows.get("instance"))
+        return self._rebuilt.salvaged.confirmed > 0
 
     def _identity(self) -> str:
         """The old one comes back only with payloads that prove it; what the old database has settled counts only then.
@@ -242,6 +256,12 @@ class _Rebuilding:
 
         return choose
 
+    def _is_known_to_be_owed(self, instance: Instance) -> bool:
+        """Of one whose bytes are damaged or gone. A file that is gone was delivered and deleted before, unless the old
+        database names it still."""
+        is_there = (self._store.root / instance.payload.name).exists()
+        return is_there or instance.sop_instance_uid in self._rebuilt.salvaged.unconfirmed
+
     def _in_doubt(self, routes: Sequence[Route]) -> Sequence[Route]:
         """The old database knows the object and not these deliveries: somebody discarded them, or they were lost."""
         self._rebuilt.in_doubt += len(routes)
@@ -271,8 +291,9 @@ class _Rebuilding:
             for row in rows.rows(name):
                 is_touched = any(each.covers(row.offset_bytes, row.length_bytes) for each in damages)
                 payload = PayloadRef(name, row.offset_bytes, row.length_bytes, row.digest)
+                is_touched |= (name, row.offset_bytes) in self._rebuilt.salvaged.without_payload
                 if (is_touched or name.startswith(f"{large.FOLDER}/")) and not self._is_readable(payload):
-                    why = "its bytes have changed"
+                    why = "its bytes have changed, or are gone"
                     log.error("spool.instance_lost", sop_instance_uid=row.sop_instance_uid, file=name, error=why)
                     yield row.sop_instance_uid
 

@@ -78,31 +78,40 @@ def tell_again(
     *,
     identify: Identify = nobody_knows,
     choose: Choose = everything,
+    keep: Callable[[Instance], bool] = lambda _: False,
     now: Callable[[], datetime] = utc_now,
 ) -> Told:
     """Accept what stands behind the queue's position. It is on disk when this returns, and the queue knows the segments
     up to their end.
 
     What nobody got an answer for may be among it. It is delivered all the same: its sender sends it again, and one
-    object twice is no loss. `now` gives the queue's time.
+    object twice is no loss. `keep` says of one whose bytes are damaged or gone that it is told all the same: what it
+    owes becomes a dead letter then. `now` gives the queue's time.
 
     Raises:
         ConfigurationError: a newer gateway wrote these segments.
         Temporary: a payload cannot be read now, or the queue cannot be written.
         OSError: a segment cannot be read, or damaged bytes cannot be set aside.
     """
-    return _Retelling(store, deliveries, identify, choose, now).run()
+    return _Retelling(store, deliveries, identify, choose, keep, now).run()
 
 
 class _Retelling:
     def __init__(
-        self, store: SpoolStore, deliveries: Queue, identify: Identify, choose: Choose, now: Callable[[], datetime]
+        self,
+        store: SpoolStore,
+        deliveries: Queue,
+        identify: Identify,
+        choose: Choose,
+        keep: Callable[[Instance], bool],
+        now: Callable[[], datetime],
     ) -> None:
         self._now = now
         self._store = store
         self._deliveries = deliveries
         self._identify = identify
         self._choose = choose
+        self._keep = keep
         self._cancelled: Cancelled = {}
         self._told = Told()
 
@@ -254,7 +263,7 @@ class _Retelling:
         chosen: list[Arrival] = []
         for instance, routes in arrivals:
             wanted = self._choose(noted.position, instance, routes)
-            if wanted is not None and self._is_there(instance):
+            if wanted is not None and (self._is_there(instance) or self._keep(instance)):
                 chosen.append((instance, wanted))
         self._told.instances += self._accept(noted.note.now, chosen, noted.position)
         self._told.notes += 1

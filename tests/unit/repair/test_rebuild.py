@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from gateway.model import DeliveryState
-from gateway.ports import ConfigurationError, DeliveryFilter, SpoolFull
+from gateway.ports import ConfigurationError, DeliveryFilter, PayloadLost, PayloadMissing, SpoolFull
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.repair.check import check
 from gateway.repair.rebuild import rebuild
+from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock, SpoolLock
-from gateway.spool.record import REDO, seed_of
+from gateway.spool.record import HEADER_BYTES, REDO, seed_of
 from gateway.spool.walk import Found, walk
 from tests.contract.samples import NOON, instance
 from tests.unit.repair import site as sites
@@ -230,6 +231,95 @@ async def test_what_is_lost_is_named(made: Made, site: Site, number: int) -> Non
     site.remove_database()
     rebuilt = site.rebuild()
     assert list(rebuilt.lost) == [instance(number).sop_instance_uid]
+
+
+def change(made: Made, site: Site, number: int) -> None:
+    """One byte of the payload."""
+    payload = made.places[number].payload
+    site.flip(f"spool/{payload.name}", payload.offset_bytes + 150)
+
+
+def blank(made: Made, site: Site, number: int) -> None:
+    """Header and payload."""
+    payload = made.places[number].payload
+    with (site.spool_folder / payload.name).open("r+b") as file:
+        file.seek(payload.offset_bytes - HEADER_BYTES)
+        file.write(bytes(HEADER_BYTES + payload.length_bytes))
+
+
+def unlink(made: Made, site: Site, number: int) -> None:
+    """The whole file."""
+    (site.spool_folder / made.places[number].payload.name).unlink()
+
+
+def whole(site: Site) -> None:
+    pass
+
+
+SMALL, LARGE = 31, 40
+LOSSES = {
+    **{
+        f"{what} {kind}, {database}": (harm, number, happens)
+        for what, harm in (("changed", change), ("blanked", blank))
+        for kind, number in (("small", SMALL), ("large", LARGE))
+        for database, happens in (("whole", whole), ("damaged", cut_database), ("gone", Site.remove_database))
+    },
+    "large file gone, whole": (unlink, LARGE, whole),
+    "large file gone, damaged": (unlink, LARGE, cut_database),
+    "segment gone, whole": (unlink, SMALL, whole),
+}
+
+
+@pytest.mark.parametrize(("harm", "number", "happens"), LOSSES.values(), ids=LOSSES)
+async def test_what_is_lost_stays_in_the_queue_and_is_named_by_every_rebuild(
+    made: Made,
+    site: Site,
+    harm: Callable[[Made, Site, int], None],
+    number: int,
+    happens: Callable[[Site], None],
+) -> None:
+    """What was acknowledged and cannot be delivered is for an operator to see, not to vanish."""
+    harm(made, site, number)
+    happens(site)
+    first = site.rebuild()
+    assert instance(number).sop_instance_uid in first.lost
+    assert states(site)[number, "pacs"] == DeliveryState.PENDING.value
+    again = site.rebuild()
+    assert (again.lost, again.missing) == (first.lost, first.missing)
+    assert states(site)[number, "pacs"] == DeliveryState.PENDING.value
+    async with journal_of(site) as journal:
+        claimed = {each.instance.sop_instance_uid: each for each in await journal.claim("pacs", 1000, 60.0)}
+        with pytest.raises((PayloadLost, PayloadMissing)):  # its delivery is a dead letter, at once or for its age
+            list(journal.open(claimed[instance(number).sop_instance_uid].instance.payload).chunks(65_536))
+
+
+@contextlib.asynccontextmanager
+async def journal_of(site: Site) -> AsyncIterator[GroupCommitJournal]:
+    journal = site.journal()
+    await journal.start()
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+async def test_what_is_given_up_is_not_owed(made: Made, site: Site) -> None:
+    blank(made, site, SMALL)
+    rebuilt = site.rebuild(is_all_lost=True)
+    assert list(rebuilt.lost) == [instance(SMALL).sop_instance_uid]
+    assert (SMALL, "pacs") not in states(site)
+    assert list(site.rebuild().lost) == []
+
+
+async def test_what_a_backup_names_and_is_gone_is_not_owed(made: Made, site: Site, tmp_path: Path) -> None:
+    """It was delivered since."""
+    backup = tmp_path / "backup.db"
+    for suffix in ("", "-wal"):
+        site.database.with_name(f"{site.database.name}{suffix}").rename(f"{backup}{suffix}")
+    unlink(made, site, LARGE)
+    rebuilt = site.rebuild(source=backup)
+    assert list(rebuilt.lost) == [instance(LARGE).sop_instance_uid]
+    assert (LARGE, "pacs") not in states(site)
 
 
 @pytest.mark.parametrize("has_database", [True, False])
