@@ -137,6 +137,7 @@ class Gateway:
             meter=self.metrics,
             verify_identity=self._verify_identity,
             is_known_host=self._is_known_host,
+            table=lambda: self.live.current,
         )
         self.delivery = DeliveryService(
             journal=self.journal,
@@ -155,7 +156,8 @@ class Gateway:
             loading=loading,
             live=self.live,
             listening=self.listening,
-            apply=self.delivery.apply,
+            prepare=self._prepare,
+            afterwards=self.delivery.report_strays,
             report=self._report,
             requested=reload_requested,
         )
@@ -163,7 +165,19 @@ class Gateway:
 
     def _admit(self, facts: AssociationFacts) -> Admitted:
         table = self.live.current
-        return admit(facts, table.settings, table.peers, table, reserved=table.reserved_ae_titles)
+        return admit(facts, table.settings, table.peers, reserved=table.reserved_ae_titles)
+
+    def _prepare(self, table: RoutingTable) -> Callable[[], None]:
+        """Everything that can fail on the way to other rules; what it gives cannot. Raises ConfigurationError."""
+        deliveries = self.delivery.prepare(table)
+        hosts = HostsOfPeers(table.peers.values())
+
+        def put_in_force() -> None:
+            self._hosts_of_peers = (table, hosts)
+            self.delivery.apply(deliveries)
+            self.server.rules_changed()
+
+        return put_in_force
 
     def _is_known_host(self, host: str) -> bool:
         """By the table in force."""
@@ -180,7 +194,10 @@ class Gateway:
         self.metrics.set_config_version(report.version)
         self.certificates.look_soon()
         if self.settings.pid_file:
-            write_result(Path(self.settings.pid_file), report.as_json())
+            try:
+                write_result(Path(self.settings.pid_file), report.as_json())
+            except OSError as error:  # only `gateway reload` reads it
+                log.error("config_reload_not_written", path=self.settings.pid_file, reason=error.strerror or str(error))
 
     # --- life ------------------------------------------------------------------------------------------------------
 

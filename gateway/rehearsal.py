@@ -79,7 +79,7 @@ def admission(table: RoutingTable, facts: AssociationFacts, sent: Sent) -> Admis
     listener = next((one for one in table.settings.listeners if one.name == facts.listener), None)
     facts = replace(facts, is_tls=facts.is_tls or (listener is not None and listener.tls is not None))
     try:
-        admitted = admit(facts, table.settings, table.peers, table, reserved=table.reserved_ae_titles)
+        admitted = admit(facts, table.settings, table.peers, reserved=table.reserved_ae_titles)
     except Rejected as rejected:
         return Admission(facts, f"association rejected: {rejected}", is_admitted=False)
     peer = admitted.peer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 from typing import Protocol
@@ -14,7 +15,7 @@ from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.worker import ABORT_S
 from gateway.model import DeliveryState, Peer
-from gateway.ports import Converter, Destination, Journal, Meter, Resources, Temporary
+from gateway.ports import ConfigurationError, Converter, Destination, Journal, Meter, Resources, Temporary
 from gateway.routing.resources import NO_RESOURCES
 
 log = structlog.get_logger()
@@ -29,6 +30,19 @@ class Destinations(Protocol):
     def resources(self) -> Resources:
         """For the stored actions."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `DeliveryService.apply` puts in force: nothing in it can fail any more."""
+
+    resources: Resources
+    peers: Mapping[str, Peer]
+    """Every destination."""
+    changed: Mapping[str, Destination]
+    """Of peers that have a courier and other settings now."""
+    added: Mapping[str, Courier]
+    """Not running yet."""
 
 
 class DeliveryService:
@@ -71,28 +85,44 @@ class DeliveryService:
         self._ended = asyncio.get_running_loop().create_future()
         self._journal.subscribe(self._notify)
         self._journal.subscribe_to_operators(self._probe)
-        await self.apply(table)
+        self.apply(self.prepare(table))
+        await self.report_strays()
 
     async def run(self) -> None:
         """Return when drained; raise when a courier died, which nobody foresaw."""
         assert self._ended is not None, "start first"
         await asyncio.shield(self._ended)
 
-    async def apply(self, table: Destinations) -> None:
-        """Follow a new table: unchanged peers keep their channels; whoever is down is tried at once."""
-        self._resources = table.resources
-        wanted = {name: peer for name, peer in table.peers.items() if peer.is_destination}
-        for name in self._couriers.keys() - wanted.keys():
-            self._couriers.pop(name).stop()
-        for name, peer in wanted.items():
+    def prepare(self, table: Destinations) -> Prepared:
+        """Make what a new table needs; nothing that runs is touched.
+
+        Raises:
+            ConfigurationError: a destination cannot be made of its settings.
+        """
+        peers = {name: peer for name, peer in table.peers.items() if peer.is_destination}
+        changed: dict[str, Destination] = {}
+        added: dict[str, Courier] = {}
+        for name, peer in peers.items():
             courier = self._couriers.get(name)
             if courier is None:
-                self._begin(peer)
+                added[name] = self._courier(peer)
             elif courier.peer != peer:
-                courier.replace(peer, self._open_destination(peer))
+                changed[name] = self._made(peer)
+        return Prepared(table.resources, peers, changed, added)
+
+    def apply(self, prepared: Prepared) -> None:
+        """Follow a new table: unchanged peers keep their channels; whoever is down is tried at once."""
+        self._resources = prepared.resources
+        for name in self._couriers.keys() - prepared.peers.keys():
+            self._couriers.pop(name).stop()
+        for name, courier in self._couriers.items():
+            destination = prepared.changed.get(name)
+            if destination is not None:
+                courier.replace(prepared.peers[name], destination)
             else:
                 courier.probe_now()
-        await self._report_strays()
+        for courier in prepared.added.values():
+            self._begin(courier)
 
     async def drain(self, seconds: float) -> bool:
         """Claim nothing more, finish what is in flight, give back the rest; abort what takes longer.
@@ -120,10 +150,22 @@ class DeliveryService:
         """One row a destination, by name."""
         return tuple(self._couriers[name].status() for name in sorted(self._couriers))
 
-    def _begin(self, peer: Peer) -> None:
-        courier = Courier(
+    def _made(self, peer: Peer) -> Destination:
+        """Raises ConfigurationError, whatever went wrong."""
+        try:
+            return self._open_destination(peer)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            log.exception("delivery.destination_not_made", destination=peer.name)
+            raise ConfigurationError(
+                f"peer {peer.name!r}: its destination cannot be made ({type(error).__name__}: {error})"
+            ) from error
+
+    def _courier(self, peer: Peer) -> Courier:
+        return Courier(
             peer,
-            self._open_destination(peer),
+            self._made(peer),
             journal=self._journal,
             meter=self._meter,
             now=self._now,
@@ -133,8 +175,10 @@ class DeliveryService:
             converter=self._converter,
             idle_s=self._idle_s,
         )
-        self._couriers[peer.name] = courier
-        task = asyncio.create_task(courier.run(), name=f"courier {peer.name}")
+
+    def _begin(self, courier: Courier) -> None:
+        self._couriers[courier.name] = courier
+        task = asyncio.create_task(courier.run(), name=f"courier {courier.name}")
         self._running[task] = courier
         task.add_done_callback(self._courier_ended)
 
@@ -163,7 +207,7 @@ class DeliveryService:
         elif destination:
             self._stray(destination)
 
-    async def _report_strays(self) -> None:
+    async def report_strays(self) -> None:
         """What is owed to names that are not configured stays pending; say so once, until they come back."""
         self._strays -= self._couriers.keys()
         try:

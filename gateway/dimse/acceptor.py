@@ -87,16 +87,20 @@ class Host(Protocol):
 
     verify_identity: VerifyIdentity
 
+    table: Callable[[], Any]
+
     def admit(self, facts: AssociationFacts) -> Admitted: ...
+    def readmit(self, association: AcceptedAssociation) -> Admitted: ...
     def policy(self, peer: Peer | None) -> Policy: ...
     def rejected(self, association: AcceptedAssociation) -> None: ...
     def joined(self, association: AcceptedAssociation) -> None: ...
+    def known_as(self, before: AssociationFacts, after: AssociationFacts) -> None: ...
     def left(self, association: AcceptedAssociation) -> None: ...
     def closed(self, association: AcceptedAssociation) -> None: ...
 
 
 class AcceptedAssociation(Association):
-    """The acceptor's side. `facts`, `peer` and `table` are set once the association is accepted."""
+    """The acceptor's side. `facts` and `peer` are set once the association is accepted, `table` for each request."""
 
     holds_reading_while_writing = True
 
@@ -113,6 +117,7 @@ class AcceptedAssociation(Association):
         self.handlers = host.handlers
         self.peer: Peer | None = None
         self.table: Any = None
+        """The rules that were in force when the request in work had arrived; a reload does not change them."""
         self.is_strict = False
         """The requestor is held to the letter of the standard (`gateway.leniency`); known once it is admitted."""
         self.extended: Mapping[str, bytes] = {}
@@ -128,6 +133,8 @@ class AcceptedAssociation(Association):
         self._is_release_asked = False
         self._is_draining = False
         self._has_joined = False
+        self._is_readmission_due = False
+        """Other rules came into force, and it is not decided yet whether they admit this requestor."""
 
     # --- for handlers ------------------------------------------------------------------------------------------
 
@@ -355,7 +362,7 @@ class AcceptedAssociation(Association):
 
     def _accept(self, admitted: Admitted, request: AssociateRequest, verified: VerifiedIdentity | None = None) -> None:
         """Say yes. Raises MalformedAssociate."""
-        self.peer, self.table, self.is_strict = admitted.peer, admitted.table, admitted.is_strict
+        self.peer, self.is_strict = admitted.peer, admitted.is_strict
         answer = negotiate(request.contexts, request.roles, self._host.policy(admitted.peer))
         extended = answer_extended(request, answer)
         self.extended = dict(extended)
@@ -428,6 +435,7 @@ class AcceptedAssociation(Association):
             if not self._is_serving:
                 self._rest()
         else:
+            message.table = self._host.table()
             self._queue.append(message)
             if not self._is_serving:
                 self._deadlines.stop(Timer.IDLE)
@@ -450,6 +458,7 @@ class AcceptedAssociation(Association):
         self._is_serving = True
         while self._queue and self._ended is None:
             message = self._current = self._queue.popleft()
+            self.table = message.table
             if self._held & Hold.QUEUE and len(self._queue) < MOST_QUEUED // 2:
                 self._unhold(Hold.QUEUE)
             later = self._serve(message)
@@ -499,9 +508,13 @@ class AcceptedAssociation(Association):
         self._current = None
         if self._cancelled:
             self._cancelled.discard(message.command["MessageID"])
+        if self._is_readmission_due:
+            self._readmit()
 
     def _rest(self) -> None:
         """Nothing is in work."""
+        if self._is_readmission_due:
+            self._readmit()
         if self._ended is not None:
             return
         if self._is_release_asked:
@@ -510,6 +523,38 @@ class AcceptedAssociation(Association):
             self._request_release()
         else:
             self._deadlines.start(Timer.IDLE, self._timers.idle_s)
+
+    # --- other rules -------------------------------------------------------------------------------------------
+
+    def rules_changed(self) -> None:
+        """Other rules are in force. Whether they still admit this requestor is decided after the request that is in
+        work, or of which a part has arrived: it is answered first."""
+        if not self._has_joined or self._ended is not None:
+            return
+        self._is_readmission_due = True
+        if not self._is_serving and not (self._assembler is not None and self._assembler.is_mid_message):
+            self._readmit()
+
+    def _readmit(self) -> None:
+        self._is_readmission_due = False
+        if self._ended is not None:
+            return
+        try:
+            self._be(self._host.readmit(self))
+        except Rejected as rejected:
+            log.warning("association_not_admitted_any_more", **self._who, reason=str(rejected))
+            self.abort("the rules in force do not admit this requestor any more")
+        except Exception:
+            log.exception("request_failed", association=self.association_id)
+            self.abort("internal error")
+
+    def _be(self, admitted: Admitted) -> None:
+        """The requestor is this peer from now on."""
+        self.peer, self.is_strict, before = admitted.peer, admitted.is_strict, self.facts
+        name = admitted.peer.name if admitted.peer is not None else ""
+        if name != before.peer:
+            self.facts = dataclasses.replace(before, peer=name)
+            self._host.known_as(before, self.facts)
 
     # --- closing -----------------------------------------------------------------------------------------------
 

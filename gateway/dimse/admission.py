@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.dimse.hosts import is_within
 from gateway.dimse.peer_certificate import ShownCertificate, mismatch
@@ -33,8 +32,6 @@ class Admitted:
 
     peer: Peer | None
     """None for a stranger."""
-    table: Any = None
-    """Pinned to the association, as `event.assoc.table`."""
     is_strict: bool = False
     """The requestor is held to the letter of the standard (`gateway.leniency`)."""
 
@@ -48,7 +45,6 @@ def admit(
     facts: AssociationFacts,
     settings: Settings,
     peers: Mapping[str, Peer],
-    table: Any,
     *,
     reserved: Collection[str] = frozenset(),
 ) -> Admitted:
@@ -70,10 +66,10 @@ def admit(
     missing = {peer.name: _missing(peer, facts) for peer in owners}
     fitting = [peer for peer in owners if not missing[peer.name]]
     if len(fitting) == 1:
-        return Admitted(fitting[0], table, fitting[0].is_strict)
+        return Admitted(fitting[0], fitting[0].is_strict)
     is_free = not owners and facts.calling_ae_title and facts.calling_ae_title not in reserved
     if settings.admit == "any" and is_free:
-        return Admitted(None, table, settings.is_strict)
+        return Admitted(None, settings.is_strict)
     if fitting:
         why = f"{' and '.join(peer.name for peer in fitting)} have it, and the requestor fits each"
     elif len(owners) == 1:

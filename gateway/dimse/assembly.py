@@ -33,7 +33,7 @@ def _is_request(field: int) -> bool:
 class Message:
     """One message as it arrived. `failure` says why its data set was not kept; then `body` is None."""
 
-    __slots__ = ("body", "command", "complete_s", "context", "failure", "received_at")
+    __slots__ = ("body", "command", "complete_s", "context", "failure", "received_at", "table")
 
     def __init__(self, context: AcceptedContext, command: Command) -> None:
         self.context = context
@@ -44,6 +44,8 @@ class Message:
         """Seconds since 1970 at the end of the command set."""
         self.complete_s = time.monotonic()
         """The same, by a clock that nobody sets."""
+        self.table: Any = None
+        """Of a request: the rules that were in force when it had arrived whole."""
 
     def close(self) -> None:
         """Free the data set."""

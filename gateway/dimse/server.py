@@ -15,7 +15,10 @@ import structlog
 from gateway.dimse.acceptor import AcceptedAssociation, Handlers
 from gateway.dimse.admission import (
     LOCAL_LIMIT_EXCEEDED,
+    NO_REASON,
+    PERMANENT,
     PROVIDER_PRESENTATION,
+    SERVICE_USER,
     TEMPORARY_CONGESTION,
     TRANSIENT,
     Admitted,
@@ -59,6 +62,7 @@ class Server:
         keep_alive_s: a C-GET or C-MOVE that takes longer than this between two responses sends a Pending one.
         is_known_host: whether known peers call from a host; their connections have room of their own.
         verify_identity: verifies a user identity that a listener or a peer demands; without it all are refused.
+        table: the rules in force; each request has those that were when it had arrived, as `event.assoc.table`.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Server:
         keep_alive_s: float = KEEP_ALIVE_S,
         is_known_host: Callable[[str], bool] = lambda host: False,
         verify_identity: VerifyIdentity = nothing_verifies,
+        table: Callable[[], Any] = lambda: None,
     ) -> None:
         self.handlers: Handlers = {event: (handler, tuple(*rest)) for event, handler, *rest in handlers}
         self.receiver = receiver
@@ -85,6 +90,7 @@ class Server:
         self.pool = pool if pool is not None else AssociationPool(ae_title, meter)
         self.keep_alive_s = keep_alive_s
         self.verify_identity = verify_identity
+        self.table = table
         self._admission = admission
         self._listeners: dict[str, tuple[Listener, Acceptor]] = {}
         self._contexts: dict[str, ReloadedContext] = {}
@@ -271,6 +277,30 @@ class Server:
             raise Rejected(TRANSIENT, PROVIDER_PRESENTATION, LOCAL_LIMIT_EXCEEDED, objection)
         return admitted
 
+    def readmit(self, association: AcceptedAssociation) -> Admitted:
+        """The requestor of an open association, by the rules in force; what was negotiated stays.
+
+        Raises:
+            Rejected: admission rejects it, demands a user identity that was not verified, or gives it no longer what
+                it has presentation contexts for.
+        """
+        admitted = self._admission(association.facts)
+        verified = None if association.peer is None else association.peer.requires.user_identity
+        if admitted.user_identity not in (None, verified):
+            text = "another user identity is demanded than was verified"
+            raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, text)
+        negotiated = {context.service for context in association.accepted_contexts.values()}
+        lost = negotiated - self.policy(admitted.peer).services
+        if lost:
+            raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, f"it has no `may` for {' and '.join(sorted(lost))}")
+        return admitted
+
+    def rules_changed(self) -> None:
+        """`table` gives other rules now: requestors that they do not admit are aborted, each after its request in
+        work."""
+        for association in list(self._joined):
+            association.rules_changed()
+
     def policy(self, peer: Peer | None) -> Policy:
         """What `peer` may negotiate."""
         if peer is None:
@@ -299,6 +329,14 @@ class Server:
         label = facts.peer or "(stranger)"
         self.meter.count("gateway_associations_total", direction="in", peer=label, result="accepted")
         self.meter.count("gateway_associations_open", 1, direction="in", peer=label)
+
+    def known_as(self, before: AssociationFacts, after: AssociationFacts) -> None:
+        """The requestor of an open association is another peer by the rules in force."""
+        self._slots.associations.left(before)
+        self._slots.associations.joined(after)
+        for facts, number in ((before, -1), (after, 1)):
+            peer = facts.peer or "(stranger)"
+            self.meter.count("gateway_associations_open", number, direction="in", peer=peer)
 
     def left(self, association: AcceptedAssociation) -> None:
         """An accepted association ended."""

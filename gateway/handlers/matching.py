@@ -41,7 +41,7 @@ async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     Raises:
         Unreadable: the identifier is no data set.
     """
-    table: RoutingTable = event.assoc.table  # pinned at admission: a reload changes nothing for this association
+    table: RoutingTable = event.assoc.table  # of when the request arrived, whatever is reloaded meanwhile
     if not table.query_retrieve.is_local and not table.query_retrieve.sources:
         tell(event, "find_refused", status=f"0x{status.SOP_CLASS_NOT_SUPPORTED:04X}", reason="there are no sources")
         yield final(status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None

@@ -92,7 +92,7 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
         RejectedByRule: a rule does not want it.
         SpoolFull: the peer may send it again.
     """
-    table: RoutingTable = event.assoc.table  # pinned at admission: a reload changes nothing for this association
+    table: RoutingTable = event.assoc.table  # of when the request arrived, whatever is reloaded meanwhile
     reading = table.reading_facts(
         association=event.facts,
         sop_class_uid=event.sop_class_uid,

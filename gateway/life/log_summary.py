@@ -21,6 +21,7 @@ SUMMARISED = frozenset(
         "association_accepted",
         "association_ended",
         "association_lost",
+        "association_not_admitted_any_more",
         "association_protocol_error",
         "association_rejected",
         "association_timer_expired",

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from gateway.config import Loaded
-from gateway.life.listening import Listening
+from gateway.life.listening import ListenerChange, Listening
 from gateway.life.loading import Loading, NotLoaded
 from gateway.model import Settings
 from gateway.ports import ConfigurationError, GatewayError, Meter
@@ -69,7 +69,19 @@ class ReloadReport:
 
 
 class Reloader:
-    """Does reloads one after the other; each ends in a report, and always reads the rules after it was asked for."""
+    """Does reloads one after the other; each ends in a report, and always reads the rules after it was asked for.
+
+    Args:
+        loading: reads the rules.
+        live: the table in force.
+        listening: opens and closes listeners.
+        prepare: makes everything that a table needs and changes nothing; it may raise. What it gives puts all of that
+            in force, and cannot fail.
+        afterwards: what is worth saying of the rules in force.
+        report: is given each result.
+        requested: set by whoever wants a reload (SIGHUP).
+        now: the wall clock.
+    """
 
     def __init__(
         self,
@@ -77,7 +89,8 @@ class Reloader:
         loading: Loading,
         live: Live,
         listening: Listening,
-        apply: Callable[[RoutingTable], Awaitable[None]],
+        prepare: Callable[[RoutingTable], Callable[[], None]],
+        afterwards: Callable[[], Awaitable[None]],
         report: Callable[[ReloadReport], None],
         requested: asyncio.Event,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -85,7 +98,8 @@ class Reloader:
         self._loading = loading
         self._live = live
         self._listening = listening
-        self._apply = apply
+        self._prepare = prepare
+        self._afterwards = afterwards
         self._report = report
         self._now = now
         self._one_at_a_time = asyncio.Lock()
@@ -144,15 +158,32 @@ class Reloader:
         )
         if needs_restart:
             raise Refused((*found, *needs_restart))
-        change = self._listening.compare(table.settings.listeners)
         try:
-            await self._listening.prepare(change)
+            swap = self._prepare(table)
+            change = self._listening.compare(table.settings.listeners)
+            await self._listening.prepare(change)  # last: it is what others see
         except ConfigurationError as error:
             raise Refused((*found, str(error))) from error
+        except Exception as error:
+            log.exception("config_reload_failed", reason="nothing has changed")
+            raise Refused((*found, f"internal error: {type(error).__name__}; see the log")) from error
         self._live.current = table
-        await self._apply(table)
-        await self._listening.retire(change)
-        return found
+        swap()
+        return (*found, *await self._finish(change))
+
+    async def _finish(self, change: ListenerChange) -> tuple[str, ...]:
+        """After the new rules are in force; what goes wrong here is told and changes nothing in that."""
+        problems = []
+        for what, step in (
+            ("old listeners were not all closed", lambda: self._listening.retire(change)),
+            ("what is in the queue was not looked at", self._afterwards),
+        ):
+            try:
+                await step()
+            except Exception as error:
+                log.exception("config_reload_unfinished", reason=what)
+                problems.append(f"in force, but {what}: {type(error).__name__}; see the log")
+        return tuple(problems)
 
 
 class Refused(GatewayError):

@@ -201,7 +201,8 @@ async def answering(
     desk = QueryDesk(index, Sources(AssociationPool("GATEWAY", metrics, idle_s=keep_s)), meter=metrics)
     server = Server(
         handlers=[(evt.EVT_C_FIND, handle_find, [desk])],
-        admission=lambda facts: Admitted(requestor, made),
+        admission=lambda facts: Admitted(requestor),
+        table=lambda: made,
         ae_title="GATEWAY",
         timers=TIMERS,
         limits=Limits(),

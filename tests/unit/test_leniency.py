@@ -93,5 +93,5 @@ def test_who_is_held_to_the_letter(gateway: str, peer: str, strict: Mapping[str,
     assert table is not None
     assert {name: table.is_strict(name) for name in ("ct1", "")} == strict
     for title, name in (("CT1", "ct1"), ("STRANGER", "")):
-        admitted = admit(AssociationFacts(title, "GATEWAY", "10.0.0.1"), table.settings, table.peers, table)
+        admitted = admit(AssociationFacts(title, "GATEWAY", "10.0.0.1"), table.settings, table.peers)
         assert admitted.is_strict is strict[name]

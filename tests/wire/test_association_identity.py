@@ -90,7 +90,7 @@ def run(table: RoutingTable, **more: Any) -> Any:
     verifier = Verifier()
 
     def decide(facts: AssociationFacts) -> Admitted:
-        return admit(facts, table.settings, table.peers, table, reserved=table.reserved_ae_titles)
+        return admit(facts, table.settings, table.peers, reserved=table.reserved_ae_titles)
 
     async def verify(check: IdentityCheck, offered: OfferedIdentity) -> VerifiedIdentity:
         return await verifier.verify(table.identity_methods, check, offered)

@@ -41,7 +41,7 @@ KNOWN = {
 
 
 def admission(facts: Any) -> Admitted:
-    return admit(facts, SETTINGS, KNOWN, "table")
+    return admit(facts, SETTINGS, KNOWN)
 
 
 # --- rejections ---------------------------------------------------------------------------------------------------

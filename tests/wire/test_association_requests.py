@@ -210,7 +210,7 @@ UIDS: dict[str, tuple[str, bool, bool]] = {
 async def test_sop_instance_uids(name: str, is_any: bool) -> None:
     uid, *taken = UIDS[name]
     sender = Sender("ct1", may=frozenset({"store"}), accepts_odd_uids=is_any)
-    admission = lambda facts: Admitted(sender, "table")  # noqa: E731
+    admission = lambda facts: Admitted(sender)  # noqa: E731
     async with serving(admission=admission) as running, await Peer.associated(running.port) as peer:
         peer.send(message(CT_ID, store_command(AffectedSOPInstanceUID=uid), b"data"))
         assert (await peer.response())["Status"] == (0x0000 if taken[is_any] else 0x0117)

@@ -59,7 +59,7 @@ def listener(table: RoutingTable, name: str) -> Listener:
 
 def admission(table: RoutingTable) -> Any:
     def decide(facts: AssociationFacts) -> Admitted:
-        return admit(facts, table.settings, table.peers, table, reserved=table.reserved_ae_titles)
+        return admit(facts, table.settings, table.peers, reserved=table.reserved_ae_titles)
 
     return decide
 

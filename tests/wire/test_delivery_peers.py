@@ -19,7 +19,7 @@ from gateway.destination import open_destination
 from gateway.model import Associate, DeliveryState, Peer, ProposedContext, Retry, Timers
 from gateway.ports import NoMeter
 from tests.support.peers import StockSCP, StoreSCP, free_port, read_part10
-from tests.unit.delivery.fakes import CT, EXPLICIT, IMPLICIT, MR, MemoryJournal, real_clock, table
+from tests.unit.delivery.fakes import CT, EXPLICIT, IMPLICIT, MR, MemoryJournal, real_clock, reload, table
 
 pytestmark = pytest.mark.peers
 
@@ -264,7 +264,7 @@ async def test_a_peer_that_moves_while_we_send_gets_every_object_once(tmp_path: 
     async with delivering(journal, peer("storescp", scps[0].port, associations=2)) as service:
         await scps[0].received(20)
         for turn in range(1, 12):
-            await service.apply(table(peer("storescp", scps[turn % 2].port, associations=1 + turn % 3)))
+            await reload(service, table(peer("storescp", scps[turn % 2].port, associations=1 + turn % 3)))
             await asyncio.sleep(0.02)
         await journal.until_all(DELIVERED, "storescp")
     counts = [len(scp.files()) for scp in scps]
@@ -279,6 +279,6 @@ async def test_mending_the_address_repairs_what_was_stuck(storescp: StoreSCP) ->
     patient = Retry(first_delay_s=600.0)
     async with delivering(journal, peer("storescp", free_port(), retry=patient)) as service:
         await journal.until(lambda: journal.rows[1].attempts == 1)
-        await service.apply(table(peer("storescp", storescp.port, retry=patient)))
+        await reload(service, table(peer("storescp", storescp.port, retry=patient)))
         await journal.until_all(DELIVERED, "storescp")
     assert len(storescp.files()) == 10

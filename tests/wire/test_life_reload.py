@@ -1,19 +1,26 @@
-"""Reload by real signals: all or nothing, running associations keep their table, listeners come and go."""
+"""Reload by real signals: all or nothing, in force for the next request of every association, listeners come and go."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE
 
 from gateway.ports import DestinationDown
-from tests.support.caller import call, store_new
+from tests.support.caller import Paused, call, data_set, new_uid, store, store_new
 from tests.support.gateway_process import GatewayProcess
-from tests.support.processes import free_port, until
+from tests.support.processes import GUARD_S, free_port, until
+
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+"""Study Root Query/Retrieve Information Model - FIND."""
 
 
 def to_folder(folder: Path) -> dict[str, Any]:
@@ -40,7 +47,9 @@ async def hang_up(gateway: GatewayProcess, result: str) -> None:
     await until(is_told, what=f"a reload that is {result}")
 
 
-async def test_a_good_reload_is_in_force_for_new_associations_only(running: AsyncExitStack, tmp_path: Path) -> None:
+async def test_a_good_reload_is_in_force_for_the_next_object_of_every_association(
+    running: AsyncExitStack, tmp_path: Path
+) -> None:
     gateway = await running.enter_async_context(GatewayProcess(tmp_path, {"unmatched": "reject"}))
     old = await call(gateway.port)
     assert (await store_new(old)).status == 0x0124
@@ -49,9 +58,101 @@ async def test_a_good_reload_is_in_force_for_new_associations_only(running: Asyn
     assert await gateway.metric("gateway_config_last_reload_successful") == 1
     new = await call(gateway.port)
     assert (await store_new(new)).status == 0x0000
-    assert (await store_new(old)).status == 0x0124
+    assert (await store_new(old)).status == 0x0000
+    gateway.write_rules(to_folder(tmp_path / "files"))
+    await hang_up(gateway, "applied")
+    assert (await store_new(old)).status == 0x0000
+    await gateway.idle()
+    assert len(list((tmp_path / "files").iterdir())) == 1
     await old.release()
     await new.release()
+
+
+@pytest.mark.parametrize("is_sending", [False, True], ids=["idle", "in the middle of an object"])
+async def test_a_requestor_that_is_not_admitted_any_more_is_aborted_after_its_message(
+    running: AsyncExitStack, tmp_path: Path, is_sending: bool
+) -> None:
+    rules = to_folder(tmp_path / "files")
+    both = {"mr1": {"ae_title": "MR1", "may": ["store"]}, "ct1": {"ae_title": "CT1", "may": ["store"]}}
+    gateway = await running.enter_async_context(GatewayProcess(tmp_path, {**rules, "peers": both | rules["peers"]}))
+    moved = await call(gateway.port, calling="MR1")
+    stays = await call(gateway.port, calling="CT1")
+
+    def move_elsewhere() -> None:
+        both["mr1"]["hosts"] = ["192.0.2.1"]
+        gateway.write_rules({**rules, "peers": both | rules["peers"]})
+        gateway.reload()
+        deadline_s = time.monotonic() + GUARD_S
+        while "config_reloaded" not in gateway.log:
+            assert time.monotonic() < deadline_s, gateway.log
+            time.sleep(0.01)
+
+    if is_sending:
+        uid = new_uid()
+        body = Paused(data_set(uid, 8_000_000), move_elsewhere)
+        assert (await store(moved, body, uid)).status == 0x0000
+    else:
+        await asyncio.to_thread(move_elsewhere)
+    await until(lambda: not moved.is_open, what="the abort of a requestor that is not admitted")
+    with pytest.raises(DestinationDown):
+        await store_new(moved)
+    (told,) = [line for line in gateway.events() if line["event"] == "association_not_admitted_any_more"]
+    assert (told["peer"], told["calling_ae_title"]) == ("mr1", "MR1")
+    assert "not from 127.0.0.1" in told["reason"]
+    assert (await store_new(stays)).status == 0x0000
+    await stays.release()
+    await gateway.idle()
+    assert len(list((tmp_path / "files").iterdir())) == 1 + is_sending
+
+
+async def test_a_stranger_that_becomes_a_peer_is_one_for_its_next_object(
+    running: AsyncExitStack, tmp_path: Path
+) -> None:
+    rules = to_folder(tmp_path / "files")
+    gateway = await running.enter_async_context(GatewayProcess(tmp_path, {"unmatched": "reject"}))
+    caller = await call(gateway.port)
+    assert (await store_new(caller)).status == 0x0124
+    peers = {"mr1": {"ae_title": "CALLER", "may": ["store"]}, **rules["peers"]}
+    gateway.write_rules({**rules, "peers": peers})
+    await hang_up(gateway, "applied")
+    assert (await store_new(caller)).status == 0x0000
+    assert await gateway.metric("gateway_received_instances_total", peer="mr1", status="0x0000") == 1
+    assert await gateway.metric("gateway_associations_open", direction="in", peer="mr1") == 1
+    assert await gateway.metric("gateway_associations_open", direction="in", peer="(stranger)") == 0
+    await caller.release()
+
+    async def is_over() -> bool:
+        return await gateway.metric("gateway_associations_open", direction="in") == 0
+
+    await until(is_over)
+
+
+async def test_queries_use_the_rules_in_force(running: AsyncExitStack, tmp_path: Path) -> None:
+    """A C-FIND on an association that was opened before the reload, from stock pynetdicom."""
+    viewer = {"viewer": {"ae_title": "VIEWER", "may": ["find", "store"]}}
+    gateway = await running.enter_async_context(GatewayProcess(tmp_path, {"unmatched": "discard", "peers": viewer}))
+    ae = AE("VIEWER")
+    ae.add_requested_context(FIND)
+
+    def ask() -> list[int]:
+        keys = Dataset()
+        keys.QueryRetrieveLevel, keys.StudyInstanceUID, keys.PatientID = "STUDY", "", ""
+        answers = association.send_c_find(keys, FIND)
+        return [status.Status for status, _ in answers]
+
+    association = await asyncio.to_thread(ae.associate, "127.0.0.1", gateway.port, ae_title="GATEWAY")
+    try:
+        assert association.is_established
+        assert await asyncio.to_thread(ask) == [0x0122]
+        gateway.write_rules({"unmatched": "discard", "peers": viewer, "query_retrieve": {"sources": ["local"]}})
+        await hang_up(gateway, "applied")
+        assert await asyncio.to_thread(ask) == [0x0000]
+        viewer["viewer"]["may"] = ["store"]
+        gateway.write_rules({"unmatched": "discard", "peers": viewer, "query_retrieve": {"sources": ["local"]}})
+        await hang_up(gateway, "applied")
+        assert await asyncio.to_thread(ask) == [0x0124]
+    finally:
+        await asyncio.to_thread(association.release)
 
 
 async def test_a_bad_reload_changes_nothing_and_says_why(running: AsyncExitStack, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from gateway.config import Loaded, load
 from gateway.life.loading import Loading
 from gateway.life.logs import describe
 from gateway.life.signals import Stop
+from gateway.model import Associate, Folder, Peer, ProposedContext
 from gateway.ports import ConfigurationError
 
 RULES = """
@@ -111,6 +112,40 @@ async def test_what_it_shows_at_each_stage(tmp_path: Path) -> None:
     assert seen == []
     assert codes(gateway) == ["draining"]
     assert (await gateway.reload())["problems"] == ["the gateway is stopping"]
+
+
+NEVER_MADE = {
+    "a folder with a bad path": Peer("bad", folder=Folder("{{ nothing", "/var/lib")),
+    "a peer whose contexts are none": Peer(
+        "bad",
+        "BAD",
+        "127.0.0.1",
+        104,
+        associate=Associate(contexts=(ProposedContext("1.2", None),)),  # type: ignore[arg-type]
+    ),
+}
+
+
+@pytest.mark.parametrize("changes", [False, True], ids=["added", "changed"])
+@pytest.mark.parametrize("bad", NEVER_MADE.values(), ids=NEVER_MADE.keys())
+async def test_a_destination_that_cannot_be_made_refuses_the_reload_whole(
+    tmp_path: Path, bad: Peer, changes: bool
+) -> None:
+    found = loaded(tmp_path)
+    assert found.table is not None
+    good = Peer("bad", "GOOD", "127.0.0.1", 105)
+    began = replace(found.table, peers={"bad": good} if changes else {})
+    wanted = replace(found, table=replace(found.table, version="other", peers={"bad": bad}))
+    gateway, stop, ready = Gateway(began, Loading(lambda: wanted), asyncio.Event()), Stop(), asyncio.Event()
+    running = asyncio.create_task(gateway.run(stop, lambda _: ready.set()))
+    await ready.wait()
+    answer = await gateway.reload()
+    assert answer["result"] == "refused"
+    assert "bad" in str(answer["problems"])
+    assert gateway.live.current is began
+    assert [row.destination for row in gateway.delivery.status()] == list(began.peers)
+    stop.ask("test")
+    assert await running
 
 
 def test_errors_are_described_without_values() -> None:

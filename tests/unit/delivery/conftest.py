@@ -12,6 +12,7 @@ import pytest
 
 from gateway.delivery.service import DeliveryService
 from gateway.model import Peer
+from gateway.ports import ConfigurationError
 from tests.unit.delivery.fakes import Counts, MemoryJournal, ScriptedDestination, real_clock, table
 
 
@@ -24,6 +25,8 @@ class Bench:
     meter: Counts = field(default_factory=Counts)
     destinations: dict[str, ScriptedDestination] = field(default_factory=dict)
     opened: list[Peer] = field(default_factory=list)
+    refusing: set[str] = field(default_factory=set)
+    """Peers whose destination cannot be made."""
     idle_s: float = 5.0
     service: DeliveryService = field(init=False)
 
@@ -38,6 +41,8 @@ class Bench:
         )
 
     def open(self, peer: Peer) -> ScriptedDestination:
+        if peer.name in self.refusing:
+            raise ConfigurationError(f"{peer.name} cannot be made")
         self.opened.append(peer)
         return self.destinations.setdefault(peer.name, ScriptedDestination())
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from gateway.delivery.service import DeliveryService, Destinations
 from gateway.model import (
     AssociationFacts,
     Deferred,
@@ -340,3 +341,9 @@ def peer(name: str = "pacs", **settings: Any) -> Peer:
         "timers": Timers(),
     }
     return Peer(name, **{**defaults, **settings})
+
+
+async def reload(service: DeliveryService, table: Destinations) -> None:
+    """As the gateway does."""
+    service.apply(service.prepare(table))
+    await service.report_strays()

@@ -12,6 +12,7 @@ from gateway.delivery.settling import MAX_UNSETTLED
 from gateway.destination.status import outcome_of
 from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Refused, Retry
 from gateway.ports import (
+    ConfigurationError,
     DestinationDown,
     DestinationRefuses,
     Outbound,
@@ -30,6 +31,7 @@ from tests.unit.delivery.fakes import (
     MemoryJournal,
     ScriptedDestination,
     peer,
+    reload,
     table,
 )
 
@@ -328,7 +330,7 @@ async def test_a_permanent_rejection_kills_no_object(bench: Bench) -> None:
     assert "called AE title" in bench.journal.rows[1].reason
     assert bench.journal.states() == [PENDING] * 3
     is_mended.set()
-    await bench.service.apply(table(peer(retry=SLOW_RETRY, ae_title="OTHER")))
+    await reload(bench.service, table(peer(retry=SLOW_RETRY, ae_title="OTHER")))
     await bench.journal.until_all(DELIVERED)
 
 
@@ -499,7 +501,7 @@ async def test_reload_adds_changes_keeps_and_removes_destinations(bench: Bench) 
 
     kept, changed = bench.to("kept"), bench.to("changed")
     bench.destinations["changed"] = ScriptedDestination()
-    await bench.service.apply(table(old["kept"], replace(old["changed"], port=105), peer("added")))
+    await reload(bench.service, table(old["kept"], replace(old["changed"], port=105), peer("added")))
     for name in (*old, "added"):
         bench.journal.add(name)
     for name in ("kept", "changed", "added"):
@@ -514,9 +516,24 @@ async def test_reload_adds_changes_keeps_and_removes_destinations(bench: Bench) 
 async def test_a_queue_that_cannot_be_counted_stops_no_reload(bench: Bench) -> None:
     await bench.start(peer())
     bench.journal.depths_trouble = [SpoolFull("the disk failed")]
-    await bench.service.apply(table(peer(), peer("vna")))
+    await reload(bench.service, table(peer(), peer("vna")))
     bench.journal.add("vna")
     await bench.journal.until_all(DELIVERED, "vna")
+
+
+@pytest.mark.parametrize("failing", ["added", "changed"])
+async def test_a_destination_that_cannot_be_made_leaves_everything_as_it_was(bench: Bench, failing: str) -> None:
+    old = peer("changed")
+    await bench.start(old, peer("removed"))
+    before = bench.to("changed")
+    bench.refusing.add(failing)
+    with pytest.raises(ConfigurationError, match=failing):
+        bench.service.prepare(table(replace(old, port=105), peer("added")))
+    for name in ("changed", "removed"):
+        bench.journal.add(name)
+        await bench.journal.until_all(DELIVERED, name)
+    assert bench.to("changed") is before
+    assert [status.destination for status in bench.service.status()] == ["changed", "removed"]
 
 
 async def test_reload_while_sending_loses_and_doubles_nothing(bench: Bench) -> None:
@@ -531,7 +548,7 @@ async def test_reload_while_sending_loses_and_doubles_nothing(bench: Bench) -> N
     bench.journal.add_many(1000)
     await bench.start(peer(associations=2))
     for port in range(200, 240):
-        await bench.service.apply(table(peer(associations=1 + port % 3, port=port)))
+        await reload(bench.service, table(peer(associations=1 + port % 3, port=port)))
         for _ in range(10):
             await asyncio.sleep(0)
     await bench.journal.until_all(DELIVERED)
@@ -540,9 +557,9 @@ async def test_reload_while_sending_loses_and_doubles_nothing(bench: Bench) -> N
 
 async def test_a_peer_that_comes_back_after_its_removal_gets_what_waited(bench: Bench) -> None:
     await bench.start(peer())
-    await bench.service.apply(table())
+    await reload(bench.service, table())
     bench.journal.add_many(3)
-    await bench.service.apply(table(peer()))
+    await reload(bench.service, table(peer()))
     await bench.journal.until_all(DELIVERED)
 
 
@@ -554,7 +571,7 @@ async def test_a_peer_without_an_address_is_no_destination(bench: Bench) -> None
 
 
 async def _reload(bench: Bench) -> None:
-    await bench.service.apply(table(peer(retry=SLOW_RETRY)))
+    await reload(bench.service, table(peer(retry=SLOW_RETRY)))
 
 
 async def _operate(bench: Bench) -> None:

@@ -51,13 +51,14 @@ async def serving(
     *,
     echo: Handler = answer_success,
     handlers: Sequence[tuple[Any, ...]] | None = None,
-    admission: Callable[[AssociationFacts], Admitted] = lambda facts: Admitted(None, "table"),
+    admission: Callable[[AssociationFacts], Admitted] = lambda facts: Admitted(None),
     receiver: Callable[[], DataSetReceiver] = MemoryReceiver,
     timers: Timers | None = None,
     limits: Limits | None = None,
     meter: Meter | None = None,
     listener: Listener | None = None,
     verify_identity: VerifyIdentity = nothing_verifies,
+    table: Callable[[], Any] = lambda: "table",
 ) -> AsyncIterator[Running]:
     """Run a server; whatever is open when the test is over is aborted."""
     bound = [(evt.EVT_C_ECHO, echo), (evt.EVT_C_STORE, store)] if handlers is None else handlers
@@ -70,6 +71,7 @@ async def serving(
         limits=limits or Limits(),
         meter=meter or NoMeter(),
         verify_identity=verify_identity,
+        table=table,
     )
     port = await server.listen(listener or Listener("main", 0, "127.0.0.1"))
     try:

@@ -40,9 +40,7 @@ def facts(calling: str, host: str = "10.0.0.1", called: str = "GATEWAY") -> Asso
 )
 @pytest.mark.parametrize("mode", ["known", "any"])
 def test_known_peers(calling: str, host: str, name: str, mode: Any) -> None:
-    assert admit(facts(calling, host), Settings(**SETTINGS, admit=mode), PEERS, "table") == Admitted(
-        PEERS[name], "table"
-    )
+    assert admit(facts(calling, host), Settings(**SETTINGS, admit=mode), PEERS) == Admitted(PEERS[name])
 
 
 REJECTED: dict[str, tuple[AssociationFacts, str, tuple[int, int, int]]] = {
@@ -61,7 +59,7 @@ REJECTED: dict[str, tuple[AssociationFacts, str, tuple[int, int, int]]] = {
 @pytest.mark.parametrize(("who", "mode", "numbers"), REJECTED.values(), ids=REJECTED.keys())
 def test_rejections(who: AssociationFacts, mode: Any, numbers: tuple[int, int, int]) -> None:
     with pytest.raises(Rejected) as caught:
-        admit(who, Settings(**SETTINGS, admit=mode), PEERS, None)
+        admit(who, Settings(**SETTINGS, admit=mode), PEERS)
     assert (caught.value.result, caught.value.source, caught.value.reason) == numbers
 
 
@@ -127,10 +125,10 @@ def test_requirements(requires: Requirements, who: AssociationFacts, why: str, m
     peers = {"ct1": Peer("ct1", "CT1", may=STORE, requires=requires)}
     settings = Settings(**SETTINGS, admit=mode)
     if not why:
-        assert admit(who, settings, peers, None).peer is peers["ct1"]
+        assert admit(who, settings, peers).peer is peers["ct1"]
         return
     with pytest.raises(Rejected, match=re.escape(why)) as caught:
-        admit(who, settings, peers, None)
+        admit(who, settings, peers)
     assert (caught.value.result, caught.value.source, caught.value.reason) == (1, 1, 3)
     assert "ct2.example.org" not in str(caught.value)
 
@@ -142,13 +140,13 @@ def test_two_peers_with_one_title_are_told_apart_by_certificate() -> None:
         "ct2": Peer("ct2", "CT1", may=STORE, requires=Requirements(certificate=other)),
     }
     settings = Settings(**SETTINGS, admit="any")
-    assert admit(SECURE, settings, peers, None).peer is peers["ct1"]
-    assert admit(CT2, settings, peers, None).peer is peers["ct2"]
+    assert admit(SECURE, settings, peers).peer is peers["ct1"]
+    assert admit(CT2, settings, peers).peer is peers["ct2"]
     with pytest.raises(Rejected, match=r"ct1: not without|ct1: the requestor shows no certificate; ct2: "):
-        admit(PLAIN, settings, peers, None)
+        admit(PLAIN, settings, peers)
     both = replace(SECURE, tls_names=("DNS:ct1.example.org", "DNS:ct2.example.org"))
     with pytest.raises(Rejected, match="ct1 and ct2 have it"):
-        admit(both, settings, peers, None)
+        admit(both, settings, peers)
 
 
 OWNED: dict[str, tuple[dict[str, Peer], frozenset[str]]] = {
@@ -173,16 +171,16 @@ def test_an_owned_title_is_no_stranger_s(
     peers: dict[str, Peer], reserved: frozenset[str], who: AssociationFacts
 ) -> None:
     with pytest.raises(Rejected):
-        admit(who, Settings(**SETTINGS, admit="any"), peers, None, reserved=reserved)
+        admit(who, Settings(**SETTINGS, admit="any"), peers, reserved=reserved)
 
 
 @pytest.mark.parametrize("calling", ["STRANGER", "PACS"])
 def test_strangers_where_any_may(calling: str) -> None:
-    assert admit(facts(calling), Settings(**SETTINGS, admit="any"), PEERS, None).peer is None
+    assert admit(facts(calling), Settings(**SETTINGS, admit="any"), PEERS).peer is None
 
 
 @pytest.mark.parametrize("titles", [("OTHER", "SECOND"), ("*",)], ids=["named", "any"])
 def test_further_called_titles(titles: tuple[str, ...]) -> None:
     settings = Settings(**SETTINGS, called_ae_titles=titles)
-    assert admit(facts("ANY", called="SECOND"), settings, PEERS, None).peer is PEERS["anywhere"]
-    assert admit(facts("ANY"), settings, PEERS, None).peer is PEERS["anywhere"]
+    assert admit(facts("ANY", called="SECOND"), settings, PEERS).peer is PEERS["anywhere"]
+    assert admit(facts("ANY"), settings, PEERS).peer is PEERS["anywhere"]

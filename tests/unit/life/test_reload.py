@@ -54,6 +54,9 @@ class Bench:
         self.acceptor = FakeAcceptor()
         self.live = Live(table("1"))
         self.applied: list[str] = []
+        self.finished: list[str] = []
+        self.trouble: Exception | None = None
+        self.late_trouble: Exception | None = None
         self.reports: list[ReloadReport] = []
         self.requested = asyncio.Event()
         self.listening = Listening(self.acceptor)
@@ -61,14 +64,27 @@ class Bench:
             loading=Loading(next_load, limit_s),
             live=self.live,
             listening=self.listening,
-            apply=self._apply,
+            prepare=self._prepare,
+            afterwards=self._finished,
             report=self.reports.append,
             requested=self.requested,
         )
 
-    async def _apply(self, table: RoutingTable) -> None:
-        assert self.live.current is table, "the reference is swapped first"
-        self.applied.append(table.version)
+    def _prepare(self, table: RoutingTable) -> Callable[[], None]:
+        assert self.live.current is not table, "nothing has changed yet"
+        if self.trouble is not None:
+            raise self.trouble
+
+        def put_in_force() -> None:
+            assert self.live.current is table, "the reference is swapped first"
+            self.applied.append(table.version)
+
+        return put_in_force
+
+    async def _finished(self) -> None:
+        self.finished.append(self.live.current.version)
+        if self.late_trouble is not None:
+            raise self.late_trouble
 
 
 async def bench(answer: Loaded) -> Bench:
@@ -124,6 +140,34 @@ async def test_a_refused_reload_changes_nothing(answer: Loaded, expected: list[s
     assert report.version == "1"
     assert made.applied == []
     assert list(made.acceptor.listeners) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (ConfigurationError("peer 'pacs' has neither"), "peer 'pacs' has neither"),
+        (RuntimeError("no template"), "internal error: RuntimeError; see the log"),
+    ],
+    ids=["configuration", "fault"],
+)
+async def test_what_cannot_be_prepared_changes_nothing(trouble: Exception, told: str) -> None:
+    made = await bench(loaded("2", WARNING, listeners=(Listener("b", 2),)))
+    made.trouble = trouble
+    report = await made.reloader.reload()
+    assert (report.is_applied, report.version) == (False, "1")
+    assert report.problems == (str(WARNING), told)
+    assert (made.live.current.version, made.applied, list(made.acceptor.listeners)) == ("1", [], ["a"])
+    made.trouble = None
+    assert (await made.reloader.reload()).is_applied
+
+
+async def test_trouble_after_the_swap_takes_nothing_back() -> None:
+    made = await bench(loaded("2", listeners=(Listener("b", 2),)))
+    made.late_trouble = RuntimeError("no queue")
+    report = await made.reloader.reload()
+    assert (report.is_applied, report.version) == (True, "2")
+    assert report.problems == ("in force, but what is in the queue was not looked at: RuntimeError; see the log",)
+    assert (made.applied, made.finished, list(made.acceptor.listeners)) == (["2"], ["2"], ["b"])
 
 
 async def test_listeners_follow_the_configuration() -> None:
