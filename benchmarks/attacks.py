@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import statistics
 import sys
@@ -108,6 +109,8 @@ class Outcome:
     back_memory_mb: float
     back_descriptors: int
     seen: dict[str, int]
+    load: float
+    """Load average of the last minute when the attack was over."""
     misses: list[str] = field(default_factory=list)
 
     def judge(self) -> None:
@@ -251,6 +254,7 @@ async def measure(root: Path, name: str, times: float) -> Outcome:
         during = Honest(target)
         async with beside(during):
             seen = await attacked(name, attack, gateway.port, gateway.http_port, times)
+        load, _, _ = os.getloadavg()
         if not gateway.is_running:
             during.failures.append(f"the gateway ended with {gateway.returncode}")
         await asyncio.sleep(REST_S)
@@ -263,7 +267,7 @@ async def measure(root: Path, name: str, times: float) -> Outcome:
             await asyncio.sleep(QUIET_S)
         outcome = Outcome(
             name, times, quiet, during, after, more_bytes / 1e6, lines, tracebacks,
-            (back_bytes - before_bytes) / 1e6, back_descriptors - before_descriptors, seen,
+            (back_bytes - before_bytes) / 1e6, back_descriptors - before_descriptors, seen, load,
         )  # fmt: skip
         outcome.judge()
         return outcome
@@ -286,6 +290,15 @@ async def campaign(arguments: argparse.Namespace) -> list[Outcome]:
     return outcomes
 
 
+def circumstances(outcomes: list[Outcome]) -> str:
+    """What the machine did beside: attack, gateway and honest peer together make a load of about 2."""
+    loads = [outcome.load for outcome in outcomes]
+    return (
+        f"Load average of the machine, with all of this: {min(loads):.1f} to {max(loads):.1f}, median "
+        f"{statistics.median(loads):.1f}; niceness of attacker, honest peer and gateway: {os.nice(0)}."
+    )
+
+
 def page(outcomes: list[Outcome]) -> str:
     """benchmarks/attacks.md."""
     whats = "\n".join(f"- **{name}**: {attack.what}" for name, attack in ATTACKS.items())
@@ -299,7 +312,7 @@ def page(outcomes: list[Outcome]) -> str:
         "# Honest peers beside attacks\n\n"
         "Made by `python -m benchmarks.attacks --times 1 2 --write`. A configured peer sends C-ECHO and C-STORE of "
         "8 KB all the time, each on an association of its own, and C-ECHO on an association that it keeps.\n\n"
-        f"Measured {time.strftime('%Y-%m-%d')} on {machine()}.\n\n{bars}\n\n{whats}\n\n"
+        f"Measured {time.strftime('%Y-%m-%d')} on {machine()}. {circumstances(outcomes)}\n\n{bars}\n\n{whats}\n\n"
         f"{table(HEAD, (outcome.row() for outcome in outcomes))}\n"
     )
 
