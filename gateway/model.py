@@ -258,11 +258,19 @@ class Delivery:
     attempts: int
     """Attempts that ended, failed or not."""
     created_at: datetime
+    """When it arrived; nothing that is done to it later changes this."""
     due_at: datetime
     lease: int = 0
     """Fencing token of the claim; a settlement with another token changes nothing."""
     reason: str = ""
     """Of the last attempt; of the death for a dead one."""
+    renewed_at: datetime | None = None
+    """When an operator retried or released it last."""
+
+    @property
+    def counted_from(self) -> datetime:
+        """From when `give_up_after` is measured."""
+        return self.renewed_at or self.created_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -426,7 +426,7 @@ class Courier:
         retry, wait_s = self.peer.retry, outcome.retry_after_s
         if wait_s is None:
             wait_s = delay_s(retry, delivery.attempts + 1, self._random)
-        last_at = delivery.created_at + timedelta(seconds=retry.give_up_after_s)
+        last_at = delivery.counted_from + timedelta(seconds=retry.give_up_after_s)
         self._ledger.deferred(delivery, outcome.reason, min(self._now() + timedelta(seconds=wait_s), last_at), seconds)
 
     def _cannot_reach(self, worker: Worker, delivery: Delivery, error: Exception, begun_s: float) -> None:
@@ -454,7 +454,7 @@ class Courier:
             self._wake.set()
 
     def _is_given_up(self, delivery: Delivery) -> bool:
-        return is_given_up(self.peer.retry, delivery.created_at, self._now())
+        return is_given_up(self.peer.retry, delivery.counted_from, self._now())
 
     def _expire(self, delivery: Delivery, reason: str, seconds: float) -> None:
         self._is_sweep_due = not self._standing.is_closed

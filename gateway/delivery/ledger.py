@@ -60,7 +60,7 @@ class Ledger:
 
     def expired(self, delivery: Delivery, reason: str, seconds: float | None) -> None:
         """A dead letter: too old; `seconds` None when it was not tried this time."""
-        age_s = (self._now() - delivery.created_at).total_seconds()
+        age_s = (self._now() - delivery.counted_from).total_seconds()
         attempt: Attempt | None = None if seconds is None else "deferred"
         self._mourn(delivery, "expired", None)
         text = f"given up after {age_s:.0f} s: {reason}"

@@ -21,6 +21,6 @@ def delay_s(retry: Retry, failures: int, random: Random) -> float:
     return min(grown, retry.max_delay_s) * spread
 
 
-def is_given_up(retry: Retry, created_at: datetime, now: datetime) -> bool:
-    """True when a delivery made at `created_at` is too old to be tried again."""
-    return (now - created_at).total_seconds() >= retry.give_up_after_s
+def is_given_up(retry: Retry, counted_from: datetime, now: datetime) -> bool:
+    """True when a delivery whose age counts from then is too old to be tried again."""
+    return (now - counted_from).total_seconds() >= retry.give_up_after_s

@@ -139,7 +139,7 @@ def attempt(row: Sequence[Any]) -> Attempt:
     )
 
 
-INSTANCE_COLUMN = 10
+INSTANCE_COLUMN = 11
 ASSOCIATION_COLUMN = INSTANCE_COLUMN + 5
 """Where `read_deliveries` has the instance, and its association's identifier."""
 INSTANCE_ASSOCIATION_COLUMN = 5
@@ -176,4 +176,5 @@ def delivery(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -
         due_at=moment(row[7]),
         lease=row[8],
         reason=row[9],
+        renewed_at=None if row[10] is None else moment(row[10]),
     )

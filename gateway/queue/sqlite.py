@@ -504,7 +504,7 @@ class SQLiteQueue:
             return [destination for (destination,) in self._rows("pending_destinations")]
 
     def retry(self, which: DeliveryFilter, now: datetime) -> int:
-        """Dead and pending ones that nobody works on: due now, age starts anew."""
+        """Dead and pending ones that nobody works on: due now, and given up as late as if they had arrived now."""
         return self._do("retry", ids=self._find(which), now=microseconds(now), present=self._present())
 
     def hold(self, which: DeliveryFilter) -> int:

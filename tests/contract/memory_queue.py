@@ -200,7 +200,7 @@ class MemoryQueue:
         if not rows:
             return None
         first = rows[0]
-        if first.due_at == first.delivery.created_at:
+        if first.due_at == first.delivery.counted_from:
             return min(first.due_at, self._now())
         return first.due_at
 
@@ -245,7 +245,7 @@ class MemoryQueue:
         rows = [row for row in self._matching(which) if row.delivery.state in states and self._is_idle(row)]
         for row in rows:
             row.leased_until = None
-            row.change(state=DeliveryState.PENDING, due_at=now, created_at=now, lease=row.delivery.lease + 1)
+            row.change(state=DeliveryState.PENDING, due_at=now, renewed_at=now, lease=row.delivery.lease + 1)
         return len(rows)
 
     def hold(self, which: DeliveryFilter) -> int:
@@ -266,7 +266,7 @@ class MemoryQueue:
             row.change(
                 state=DeliveryState.PENDING,
                 due_at=now,
-                created_at=now,
+                renewed_at=now,
                 destination=destination or row.delivery.destination,
             )
         return len(rows)

@@ -412,7 +412,27 @@ def test_retry_makes_dead_and_pending_ones_due_and_young(site: Queue, clock: Clo
     assert states(site) == {"1": "pending", "2": "pending", "3": "held", "4": "delivered", "5": "pending"}
     again = claim(site, clock)
     assert uids(again) == ["1.2.3.4.5.2", "1.2.3.4.5.1"]
-    assert {each.created_at for each in again} == {clock()}
+    assert {each.counted_from for each in again} == {clock()}
+    assert max(each.created_at for each in again) < clock(), "arrival stays what it was"
+
+
+def test_age_alerts_do_not_forget_what_was_retried_or_released(site: Queue, clock: Clock) -> None:
+    before = {(row.destination, row.state.value): row.oldest_at for row in site.depths()}
+    clock.advance(3600)
+    with site.transaction():
+        site.retry(DeliveryFilter(state=DeliveryState.DEAD), clock())
+        site.release(DeliveryFilter(state=DeliveryState.HELD), clock(), "pacs")
+    after = [row.oldest_at for row in site.depths() if row.state is DeliveryState.PENDING]
+    assert min(each for each in after if each) == min(each for each in before.values() if each) == NOON
+
+
+def test_what_an_operator_filters_by_age_counts_from_arrival(site: Queue, clock: Clock) -> None:
+    clock.advance(3600)
+    with site.transaction():
+        retried = site.retry(ANY, clock())
+    assert retried
+    young = DeliveryFilter(created_after=clock() - timedelta(seconds=60))
+    assert site.list(young, 100) == []
 
 
 def test_hold_keeps_from_claims(site: Queue, clock: Clock) -> None:

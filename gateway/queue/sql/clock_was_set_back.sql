@@ -2,6 +2,6 @@
 -- delivery is among them in whatever state: it tells that the clock was set back.
 UPDATE delivery
 SET due_at = CASE WHEN leased_until IS NULL THEN min(due_at, :now) ELSE due_at END,
-    ready_at = min(ready_at, :now), created_at = min(created_at, :now)
+    ready_at = min(ready_at, :now), created_at = min(created_at, :now), renewed_at = min(renewed_at, :now)
 WHERE (state = 'pending' AND (due_at > :now OR created_at > :now))
     OR delivery_id = (SELECT max(delivery_id) FROM delivery);

@@ -1,6 +1,6 @@
 -- Held deliveries go on, due now: to the destination that the operator names, else to their own. Those without any stay.
 UPDATE delivery
-SET state = 'pending', due_at = :now, created_at = :now,
+SET state = 'pending', due_at = :now, renewed_at = :now,
     destination = CASE WHEN :destination <> '' THEN :destination ELSE destination END
 WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state = 'held'
     AND (destination <> '' OR :destination <> '');
