@@ -416,7 +416,9 @@ class Queue(Protocol):
         """Counts by destination and state of what is still kept for somebody: pending, dead and held."""
         ...
 
-    def list(self, which: DeliveryFilter, limit: int) -> list[Delivery]: ...
+    def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> list[Delivery]:
+        """Deliveries that fit, by arrival."""
+        ...
 
     def retry(self, which: DeliveryFilter, now: datetime) -> int:
         """Dead and pending ones: due now, and given up as late as if they had arrived now; `created_at` stays."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
+import pwd
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,12 +16,12 @@ from typing import Any
 import click
 
 from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
+from gateway.cli.queue_list import as_csv, as_json, as_table, attempt_as_json, summary
 from gateway.cli.queue_verbs import administer
-from gateway.cli.render import age, count, size, table
+from gateway.cli.render import count, table
 from gateway.config.findings import did_you_mean
 from gateway.life import exit_code
-from gateway.model import Attempt, Delivery, DeliveryState
-from gateway.plain_text import shown_uid, without_peers_words
+from gateway.model import DeliveryState
 from gateway.ports import DeliveryFilter, GatewayError
 from gateway.queue import verbs
 from gateway.queue.sqlite import SQLiteQueue
@@ -102,23 +104,39 @@ EVERYTHING = click.option("--all", "everything", is_flag=True, help="Every deliv
 @filtered(tuple(DeliveryState))
 @rules_option
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@click.option(
+    "--sort",
+    type=click.Choice(["oldest", "newest"]),
+    default="oldest",
+    show_default=True,
+    help="Which come first, by arrival.",
+)
+@click.option("--wide", is_flag=True, help="Whole names, UIDs and reasons, and sizes, however long the lines get.")
 @SHOW_VALUES
-@FORMAT
-def list_(which: DeliveryFilter, rules: Path, limit: int, show_values: bool, form: str) -> None:
-    """List deliveries, oldest first."""
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "json"]),
+    default="text",
+    show_default=True,
+    help="Output; times of csv and json are UTC.",
+)
+def list_(which: DeliveryFilter, rules: Path, limit: int, sort: str, wide: bool, show_values: bool, form: str) -> None:
+    """List deliveries. How many there are stands on standard error."""
+    is_newest_first = sort == "newest"
     with opened(rules) as found:
         _require_known(which, found, rules)
-        rows = found.list(_in_queue_time(which, found), limit + 1)
-        shown, now = rows[:limit], found.now()
-        described = [as_json(row, found, now, with_values=show_values) for row in shown] if form == "json" else []
+        which = _in_queue_time(which, found)
+        rows, now = found.list(which, limit, is_newest_first=is_newest_first), found.now()
+        total = found.selection.count(which, tuple(DeliveryState)) if len(rows) == limit else len(rows)
+        described = [] if form == "text" else [as_json(row, found, now, with_values=show_values) for row in rows]
     if form == "json":
         click.echo(json.dumps(described, indent=2))
-    elif shown:
-        click.echo(_table(shown, now, with_values=show_values))
-    if len(rows) > limit:
-        click.echo(f"there are more; see --limit (now {limit})", err=True)
-    elif not rows:
-        click.echo("nothing", err=True)
+    elif form == "csv":
+        click.echo(as_csv(described))
+    elif rows:
+        click.echo(as_table(rows, now, with_values=show_values, is_wide=wide))
+    click.echo(summary(len(rows), total, is_newest_first=is_newest_first, form=form), err=True)
 
 
 @queue.command()
@@ -135,7 +153,7 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
         described = [as_json(row, found, now, with_values=show_values) for row in rows]
     if not rows:
         fail(f"there is no delivery {delivery_id}")
-    tries = [_attempt(attempt, with_values=show_values) for attempt in attempts]
+    tries = [attempt_as_json(attempt, with_values=show_values) for attempt in attempts]
     details = {**described[0], "attempts": tries}
     if form == "json":
         click.echo(json.dumps(details, indent=2))
@@ -151,7 +169,7 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
 @rules_option
 @EVERYTHING
 def retry(which: DeliveryFilter, rules: Path, everything: bool) -> None:
-    """Try dead and pending deliveries now; their age starts anew."""
+    """Try dead and pending deliveries now; they are given up as late as if they had arrived now."""
     _change(verbs.RETRY, which, everything, rules)
 
 
@@ -210,26 +228,58 @@ def _require_known(which: DeliveryFilter, found: SQLiteQueue, rules: Path) -> No
     if not which.destination or found.selection.has_destination(which.destination):
         return
     table = load_rules(rules).table
-    if table is None or which.destination in table.peers:
+    peers = table.peers if table is not None else {}
+    if which.destination in peers:
         return
-    known = sorted(table.peers)
+    known = sorted({*peers, *(row.destination for row in found.depths() if row.destination)})
     near = did_you_mean(which.destination, known)
+    what = "is no peer, and" if table is not None else "cannot be looked up in rules with errors, and"
     raise click.BadParameter(
-        f"{which.destination!r} is no peer, and nothing was ever queued for it{near} (known: {', '.join(known)})",
+        f"{which.destination!r} {what} nothing was ever queued for it{near} (known: {', '.join(known) or 'none'})",
         param_hint="--destination",
     )
+
+
+def _require_access(path: Path) -> None:
+    """Exits 78 where another user owns the queue: SQLite would say that it cannot be opened, or is read-only."""
+    try:
+        found = path.stat()
+        is_ours = os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+    except PermissionError:
+        fail(f"queue {path}: {_AS_OWNER}", exit_code.CONFIGURATION)
+    except OSError:  # not there: said in another way
+        return
+    if not is_ours:
+        fail(f"queue {path}: it belongs to {_user(found.st_uid)}; {_AS_OWNER}", exit_code.CONFIGURATION)
+
+
+_AS_OWNER = (
+    "this user may not read and write it; run the command as the gateway's user (`sudo -u USER gateway queue …`), or "
+    "let its group in with `gateway.file_access: group`"
+)
+
+
+def _user(number: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"the user {number}"
 
 
 @contextmanager
 def opened(rules: Path) -> Iterator[SQLiteQueue]:
     """The queue of these rules, for a while."""
     settings = process_settings(rules)
-    if not Path(settings.queue_path).is_file():
-        fail(why_no_database(settings), exit_code.CONFIGURATION)
+    path = Path(settings.queue_path)
+    _require_access(path)
     try:
-        found = SQLiteQueue(settings.queue_path, must_exist=True)
+        if not path.is_file():
+            fail(why_no_database(settings), exit_code.CONFIGURATION)
+        found = SQLiteQueue(path, must_exist=True)
     except GatewayError as error:
         fail(str(error), exit_code.CONFIGURATION)
+    except OSError as error:
+        fail(f"queue {path}: {error.strerror or error}", exit_code.CONFIGURATION)
     try:
         yield found
     except GatewayError as error:
@@ -257,71 +307,3 @@ def _in_queue_time(which: DeliveryFilter, found: SQLiteQueue) -> DeliveryFilter:
     ahead = found.now() - datetime.now(UTC)
     before, after = which.created_before, which.created_after
     return dataclasses.replace(which, created_before=before and before + ahead, created_after=after and after + ahead)
-
-
-def as_json(delivery: Delivery, found: SQLiteQueue, now: datetime, *, with_values: bool) -> dict[str, Any]:
-    """A delivery; without `with_values`, without what could name a patient. Times are the wall clock's; `age_s` is what
-    `give_up_after` is compared with. `now` is the queue's time."""
-    instance = delivery.instance
-    uid: Callable[[str], str] = str if with_values else shown_uid
-    return {
-        "id": delivery.delivery_id,
-        "state": delivery.state.value,
-        "destination": delivery.destination,
-        "rule": delivery.rule,
-        "actions": json.loads(delivery.actions_json or "[]"),
-        "created_at": instance.received_at.isoformat(),
-        "age_s": round(_age_s(delivery, now)),
-        "due_at": found.on_the_wall(delivery.due_at).isoformat(),
-        "attempts_made": delivery.attempts,
-        "reason": _reason(delivery.reason, with_values=with_values),
-        "sop_class_uid": instance.sop_class_uid,
-        "sop_instance_uid": uid(instance.sop_instance_uid),
-        "study_instance_uid": uid(instance.study_instance_uid),
-        "series_instance_uid": uid(instance.series_instance_uid),
-        "transfer_syntax_uid": instance.transfer_syntax_uid,
-        "size_bytes": instance.payload.length_bytes,
-        "calling_ae_title": instance.association.calling_ae_title,
-        "remote_host": instance.association.remote_host,
-    }
-
-
-def _age_s(delivery: Delivery, now: datetime) -> float:
-    """Never below 0: what arrived after the time that is known just arrived."""
-    return max(0.0, (now - delivery.created_at).total_seconds())
-
-
-def _reason(reason: str, *, with_values: bool) -> str:
-    return reason if with_values else without_peers_words(reason)
-
-
-def _attempt(attempt: Attempt, *, with_values: bool) -> dict[str, Any]:
-    return {
-        "number": attempt.number,
-        "started_at": attempt.started_at.isoformat() if attempt.started_at else None,
-        "duration_s": round(attempt.duration_s, 3),
-        "state": attempt.state.value,
-        "status": None if attempt.status is None else f"0x{attempt.status:04X}",
-        "reason": _reason(attempt.reason, with_values=with_values),
-    }
-
-
-def _table(rows: list[Delivery], now: datetime, *, with_values: bool) -> str:
-    heads = ("id", "state", "destination", "rule", "age", "tries", "size", "object", "reason")
-    return table(
-        heads,
-        [
-            (
-                row.delivery_id,
-                row.state.value,
-                row.destination or "-",
-                row.rule,
-                age(_age_s(row, now)),
-                row.attempts,
-                size(row.instance.payload.length_bytes),
-                row.instance.sop_instance_uid if with_values else shown_uid(row.instance.sop_instance_uid),
-                _reason(row.reason, with_values=with_values),
-            )
-            for row in rows
-        ],
-    )

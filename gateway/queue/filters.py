@@ -24,11 +24,13 @@ CONDITIONS = {
 }
 
 
-def select(which: DeliveryFilter, limit: int) -> tuple[str, dict[str, Any]]:
+def select(which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> tuple[str, dict[str, Any]]:
     """The statement that finds these deliveries, and its values. `limit` -1 is no limit."""
     values = _values(which)
     conditions = " AND ".join(CONDITIONS[name] for name in values) or "true"
-    return SQL["find_deliveries"].replace("{filter}", conditions), {**values, "limit": limit}
+    statement = SQL["find_deliveries"].replace("{filter}", conditions)
+    statement = statement.replace("{order}", "DESC" if is_newest_first else "ASC")
+    return statement, {**values, "limit": limit}
 
 
 def paged(name: str, which: DeliveryFilter, states: Collection[DeliveryState]) -> tuple[str, dict[str, Any]]:

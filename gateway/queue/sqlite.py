@@ -481,10 +481,10 @@ class SQLiteQueue:
 
     # --- operating ----------------------------------------------------------------------------------------------
 
-    def list(self, which: DeliveryFilter, limit: int) -> builtins.list[Delivery]:
-        """Deliveries that fit, oldest first."""
+    def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> builtins.list[Delivery]:
+        """Deliveries that fit, oldest first or newest first."""
         with self._one_state():
-            return self._read(self._find(which, limit))
+            return self._read(self._find(which, limit, is_newest_first=is_newest_first))
 
     def attempts(self, delivery_id: int) -> builtins.list[Attempt]:
         """The last attempts at a delivery, oldest first."""
@@ -624,9 +624,9 @@ class SQLiteQueue:
     def _json(self, name: str, **values: Any) -> Any:
         return json.loads(single(self._connection, name, values))
 
-    def _find(self, which: DeliveryFilter, limit: int = -1) -> str:
+    def _find(self, which: DeliveryFilter, limit: int = -1, *, is_newest_first: bool = False) -> str:
         """Identifiers of the deliveries that fit, as JSON."""
-        statement, values = select(which, limit)
+        statement, values = select(which, limit, is_newest_first=is_newest_first)
         return str(self._connection.execute(statement, values).get)
 
     def _read(self, ids: str) -> builtins.list[Delivery]:

@@ -235,8 +235,9 @@ class MemoryQueue:
     def _matching(self, which: DeliveryFilter) -> builtins.list[Row]:
         return [row for row in self._rows.values() if _fits(row.delivery, which)]
 
-    def list(self, which: DeliveryFilter, limit: int) -> builtins.list[Delivery]:
-        return [row.delivery for row in self._matching(which)][:limit]
+    def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> builtins.list[Delivery]:
+        rows = [row.delivery for row in self._matching(which)]
+        return (rows[::-1] if is_newest_first else rows)[:limit]
 
     def retry(self, which: DeliveryFilter, now: datetime) -> int:
         return self._move(which, (DeliveryState.DEAD, DeliveryState.PENDING), now)

@@ -400,6 +400,7 @@ def test_filters(site: Queue, which: DeliveryFilter, numbers: str) -> None:
 
 def test_a_list_ends_at_its_limit(site: Queue) -> None:
     assert len(site.list(ANY, 2)) == 2
+    assert [each.delivery_id for each in site.list(ANY, 2, is_newest_first=True)] == [5, 4]
 
 
 def states(queue: Queue) -> dict[str, str]:

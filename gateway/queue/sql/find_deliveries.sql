@@ -1,8 +1,8 @@
--- Deliveries that an operator means, oldest first. `{filter}` is a conjunction from the table in `filters.py`.
+-- Deliveries that an operator means, by arrival; `{order}` is ASC or DESC. `{filter}` is a conjunction from the table in `filters.py`.
 SELECT json_group_array(delivery_id) FROM (
     SELECT delivery.delivery_id
     FROM delivery JOIN instance ON instance.instance_id = delivery.instance_id
     WHERE {filter}
-    ORDER BY delivery.delivery_id
+    ORDER BY delivery.delivery_id {order}
     LIMIT :limit
 );

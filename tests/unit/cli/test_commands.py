@@ -263,7 +263,7 @@ def test_discard_asks(invoke: Invoke, answer: str, left: int) -> None:
 def test_queue_list_is_filtered_and_limited(invoke: Invoke) -> None:
     result = invoke("queue", "list", "--state", "pending", "--limit", "1")
     assert len(result.stdout.splitlines()) == 2
-    assert "there are more" in result.stderr
+    assert "1 of 2 deliveries, oldest first; see --limit" in result.stderr
     assert len(invoke("queue", "list", "--destination", "").stdout.splitlines()) == 3
 
 

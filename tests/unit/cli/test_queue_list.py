@@ -1,0 +1,146 @@
+"""`gateway queue list` as operators read it, and who may."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+from gateway.cli.queue_list import FIELDS
+from gateway.model import DeliveryState, Route
+from gateway.queue.sqlite import SQLiteQueue
+from tests.contract.samples import NOON, instance, settlement
+
+RULES = """\
+gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}
+peers: {pacs: {address: "127.0.0.1:104"}}
+routes: [{name: all, to: [pacs]}]
+unmatched: hold
+"""
+LONG_RULE = "a rule with a name that says everything that there is to say of it, and then some"
+LONG_REASON = "the peer said no, at length: " + "no " * 60
+
+
+@pytest.fixture
+def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twelve deliveries, one a minute; the first one is dead for a long reason."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    (tmp_path / "rules.yaml").write_text(RULES)
+    (tmp_path / "var").mkdir()
+    with contextlib.closing(SQLiteQueue(tmp_path / "var/gateway.db", now=lambda: NOON)) as queue:
+        for number in range(12):
+            with queue.transaction():
+                at = NOON + timedelta(minutes=number)
+                route = Route(LONG_RULE if number else "=1+1", "pacs")
+                queue.accept(replace(instance(number), received_at=at), [route], at)
+        with queue.transaction():
+            (first,) = queue.claim("pacs", 1, 60.0, NOON)
+            queue.settle([settlement(first, DeliveryState.DEAD, reason=LONG_REASON)])
+    return tmp_path / "rules.yaml"
+
+
+def listed(rules: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["queue", "list", "--rules", str(rules), *options])
+
+
+def test_lines_fit_and_nothing_is_lost_with_wide(rules: Path) -> None:
+    narrow, wide = listed(rules), listed(rules, "--wide")
+    assert max(map(len, narrow.stdout.splitlines())) <= 120
+    assert LONG_RULE not in narrow.stdout
+    assert "a rule with a name …" in narrow.stdout
+    assert LONG_RULE in wide.stdout
+    assert LONG_REASON.strip() in wide.stdout
+
+
+def test_the_summary_says_how_many_there_are(rules: Path) -> None:
+    assert "12 deliveries; times are" in listed(rules).stderr
+    assert "5 of 12 deliveries, oldest first; see --limit" in listed(rules, "--limit", "5").stderr
+    assert (
+        "1 of 11 deliveries, newest" in listed(rules, "--limit", "1", "--sort", "newest", "--state", "pending").stderr
+    )
+    assert listed(rules, "--state", "held").stderr == "nothing\n"
+
+
+@pytest.mark.parametrize(("sort", "ids"), [("oldest", [1, 2, 3]), ("newest", [12, 11, 10])])
+def test_the_order_is_that_of_arrival(rules: Path, sort: str, ids: list[int]) -> None:
+    shown = json.loads(listed(rules, "--sort", sort, "--limit", "3", "--format", "json").stdout)
+    assert [row["id"] for row in shown] == ids
+
+
+def test_times_are_those_of_the_machine_in_tables_and_utc_elsewhere(rules: Path) -> None:
+    command = [sys.executable, "-m", "gateway", "queue", "list", "--rules", str(rules), "--limit", "1"]
+    done = subprocess.run(command, env={**os.environ, "TZ": "Asia/Kolkata"}, capture_output=True, text=True, check=True)
+    assert datetime(2026, 3, 1, 12, tzinfo=UTC) == NOON
+    assert "2026-03-01 17:30" in done.stdout
+    assert "times are IST" in done.stderr
+    (row,) = json.loads(listed(rules, "--limit", "1", "--format", "json").stdout)
+    assert row["created_at"] == "2026-03-01T12:00:00+00:00"
+
+
+def test_csv_has_all_fields_and_no_formulas(rules: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(listed(rules, "--format", "csv").stdout)))
+    described = json.loads(listed(rules, "--format", "json").stdout)
+    assert list(rows[0]) == list(described[0]) == list(FIELDS)
+    assert len(rows) == 12
+    assert rows[0]["rule"] == "'=1+1"
+    assert rows[1]["rule"] == LONG_RULE
+    assert rows[0]["reason"] == described[0]["reason"]
+    empty = listed(rules, "--format", "csv", "--state", "held").stdout
+    assert empty.strip().split(",") == list(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("site", "expected"),
+    [
+        (RULES, "did you mean `pacs`?"),
+        (RULES.replace("to: [pacs]", "to: [nobody]"), "cannot be looked up in rules with errors"),
+    ],
+    ids=["good rules", "rules with errors"],
+)
+def test_an_unknown_destination_is_wrong_usage(rules: Path, site: str, expected: str) -> None:
+    rules.write_text(site)
+    result = listed(rules, "--destination", "pacz")
+    assert result.exit_code == 2, result.output
+    assert expected in result.stderr
+    assert "(known: pacs)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [("retry", "delivered"), ("retry", "held"), ("hold", "held"), ("release", "dead"), ("discard", "delivered")],
+)
+def test_states_that_never_fit_are_not_offered(rules: Path, verb: str, state: str) -> None:
+    result = CliRunner().invoke(main, ["queue", verb, "--rules", str(rules), "--state", state])
+    assert result.exit_code == 2
+    assert f"'{state}' is not" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="becoming another user needs root")
+@pytest.mark.parametrize("mode", [0o700, 0o755], ids=["closed folder", "open folder"])
+def test_another_user_is_told_so(rules: Path, mode: int) -> None:
+    (rules.parent / "var").chmod(mode)
+    site = Path("/tmp") / f"another-user-{os.getpid()}"
+    shutil.copytree(rules.parent, site)
+    site.chmod(0o755)
+    try:
+        command = ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable, "-m", "gateway"]
+        arguments = ["queue", "retry", "1", "--rules", str(site / "rules.yaml")]
+        done = subprocess.run([*command, *arguments], cwd=site, capture_output=True, text=True, check=False)
+    finally:
+        shutil.rmtree(site)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 78
+    assert "run the command as the gateway's user" in done.stderr
