@@ -37,7 +37,18 @@ class Leniency(NamedTuple):
     """What the gateway does then, in one clause."""
 
 
-LENIENCIES: dict[str, Leniency] = {}
+LENIENCIES: dict[str, Leniency] = {
+    "associate_items": Leniency(
+        "PS3.8 §9.3.2, §9.3.3, PS3.7 §D.3.3",
+        "an A-ASSOCIATE-RQ or A-ASSOCIATE-AC lacks items, or has some that are too long or not ASCII",
+        "reads what is there, with defaults for the rest",
+    ),
+    "even_context_ids": Leniency(
+        "PS3.8 §9.3.2.2",
+        "the IDs of presentation contexts are even",
+        "answers and serves them like odd ones",
+    ),
+}
 """By name, which is the label `kind` of the metric and of the log event."""
 
 

@@ -39,6 +39,7 @@ from gateway.dimse.deadlines import Timer
 from gateway.dimse.identity_check import VerifyIdentity, positive_response, verified_identity
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.negotiation import Answer, Policy, answer_extended, encode_accept, negotiate
+from gateway.dimse.oddities import odd_user_information
 from gateway.dimse.pdata import SMALLEST_MAXIMUM
 from gateway.dimse.peer_certificate import shown_certificate
 from gateway.dimse.pool import AssociationPool
@@ -53,6 +54,7 @@ from gateway.dimse.upper_layer import (
 )
 from gateway.dimse.watch import Watch
 from gateway.identity.values import VerifiedIdentity
+from gateway.leniency import tolerated
 from gateway.model import AssociationFacts, IdentityCheck, Limits, Peer, Timers
 from gateway.ports import DataSetReceiver, EncodedDataSet, Meter, peer_label
 
@@ -91,7 +93,7 @@ class Host(Protocol):
 
     def admit(self, facts: AssociationFacts) -> Admitted: ...
     def readmit(self, association: AcceptedAssociation) -> Admitted: ...
-    def policy(self, peer: Peer | None) -> Policy: ...
+    def policy(self, peer: Peer | None, *, is_strict: bool = False) -> Policy: ...
     def rejected(self, association: AcceptedAssociation) -> None: ...
     def joined(self, association: AcceptedAssociation) -> None: ...
     def known_as(self, before: AssociationFacts, after: AssociationFacts) -> None: ...
@@ -363,7 +365,9 @@ class AcceptedAssociation(Association):
     def _accept(self, admitted: Admitted, request: AssociateRequest, verified: VerifiedIdentity | None = None) -> None:
         """Say yes. Raises MalformedAssociate."""
         self.peer, self.is_strict = admitted.peer, admitted.is_strict
-        answer = negotiate(request.contexts, request.roles, self._host.policy(admitted.peer))
+        answer = negotiate(
+            request.contexts, request.roles, self._host.policy(admitted.peer, is_strict=admitted.is_strict)
+        )
         extended = answer_extended(request, answer)
         self.extended = dict(extended)
         accept = encode_accept(
@@ -373,12 +377,23 @@ class AcceptedAssociation(Association):
             identity_response=positive_response(request.identity, verified),
             extended=extended,
         )
+        self._tell_odd(odd_user_information(request.user_information), answer.even_ids)
         self._has_joined = True
         self._host.joined(self)
         self._establish(answer.contexts, request.max_pdu_bytes)
         self._event(Event.ASSOCIATE_ACCEPT, accept)
         self._deadlines.start(Timer.IDLE, self._timers.idle_s)
         self._log_accepted(request, answer)
+
+    def _tell_odd(self, oddities: tuple[str, ...], even_ids: tuple[int, ...]) -> None:
+        """Raises MalformedAssociate: the peer is held to the letter."""
+        if oddities and self.is_strict:
+            raise MalformedAssociate(f"an A-ASSOCIATE-RQ with {', '.join(oddities)}")
+        who, association = peer_label(self.facts), self.association_id
+        if oddities:
+            tolerated(self._host.meter, "associate_items", who, association=association, found=oddities)
+        if even_ids:
+            tolerated(self._host.meter, "even_context_ids", who, association=association, context_ids=even_ids)
 
     def _log_accepted(self, request: AssociateRequest, answer: Answer) -> None:
         facts = self.facts

@@ -97,6 +97,8 @@ class AssociateRequest:
     identity: RequestedIdentity | None = None
     identity_response: bytes | None = None
     """Of an A-ASSOCIATE-AC alone."""
+    user_information: bytes | None = field(default=None, repr=False)
+    """All of the sub-items, raw, with the secret of an identity."""
 
 
 def items(data: bytes, start: int = 0, most: int = MOST_ITEMS) -> Iterator[tuple[int, bytes]]:
@@ -120,11 +122,11 @@ def items(data: bytes, start: int = 0, most: int = MOST_ITEMS) -> Iterator[tuple
         position = stop
 
 
-def proposals(contexts: bytes) -> tuple[Proposal, ...]:
-    """Cut raw presentation context items.
+def proposals(contexts: bytes, *, is_strict: bool = False) -> tuple[Proposal, ...]:
+    """Cut raw presentation context items. IDs may be even, unless `is_strict` (PS3.8 §9.3.2.2).
 
     Raises:
-        MalformedAssociate: IDs not odd or not unique, no abstract or no transfer syntax, too many of them, broken
+        MalformedAssociate: IDs not unique, no abstract or no transfer syntax, too many of them, broken
             sub-items.
     """
     found: dict[int, Proposal] = {}
@@ -132,8 +134,9 @@ def proposals(contexts: bytes) -> tuple[Proposal, ...]:
         if len(item) < 8:
             raise MalformedAssociate("a presentation context item is too short")
         context_id = item[4]
-        if not context_id & 1 or context_id in found:
-            raise MalformedAssociate(f"presentation context ID {context_id} is not odd or not unique")
+        if context_id in found or (is_strict and not context_id & 1):
+            text = "is not unique" if context_id in found else "is not odd"
+            raise MalformedAssociate(f"presentation context ID {context_id} {text}")
         abstract: list[str] = []
         transfer: list[str] = []
         for item_type, sub_item in items(item, 8, MOST_TRANSFER_SYNTAXES + 1):
@@ -167,7 +170,8 @@ def parse(pdu: bytes) -> AssociateRequest:
     """
     fixed = head(pdu)
     contexts: list[bytes] = []
-    information, application_context = b"", ""
+    information: bytes | None = None
+    application_context = ""
     for item_type, item in items(pdu, 74):
         if item_type == _PRESENTATION_CONTEXT_RQ:
             contexts.append(item)
@@ -184,7 +188,8 @@ def parse(pdu: bytes) -> AssociateRequest:
         fixed=pdu[10:74],
         application_context_name=application_context,
         contexts=b"".join(contexts),
-        **user_information(information),
+        user_information=information,
+        **user_information(information or b""),
     )
 
 

@@ -23,6 +23,7 @@ from gateway.dimse.peer_certificate import mismatch, shown_certificate
 from gateway.dimse.proposal import Accepted, decode_accept, decode_reject, describe_reject, encode_request
 from gateway.dimse.tls_contexts import CLIENT_CONTEXTS
 from gateway.dimse.upper_layer import Event, Primitive, State
+from gateway.leniency import tolerated
 from gateway.model import AssociationFacts, Limits, Peer, ProposedContext
 from gateway.ports import (
     DestinationDown,
@@ -246,8 +247,18 @@ class ClientAssociation(AskingAssociation):
 
     def _read_pdu(self, event: Event, data: bytes) -> object:
         if event is Event.ASSOCIATE_AC_PDU and self._upper.state is State.AWAITING_ASSOCIATE_AC:
-            return decode_accept(data, self._proposed, self._peer.associate)
+            return self._read_accept(data)
         return super()._read_pdu(event, data)
+
+    def _read_accept(self, data: bytes) -> Accepted:
+        """Raises ValueError: it cannot be read, or is odd and the peer held to the letter."""
+        accepted = decode_accept(data, self._proposed, self._peer.associate)
+        if accepted.oddities:
+            if self._peer.is_strict:
+                raise ValueError(f"an A-ASSOCIATE-AC with {', '.join(accepted.oddities)}")
+            found = accepted.oddities
+            tolerated(self._meter, "associate_items", self._peer.name, association=self.association_id, found=found)
+        return accepted
 
     def _indicated(self, primitive: Primitive, value: object) -> None:
         if primitive is Primitive.ASSOCIATE_ACCEPTED:

@@ -62,6 +62,8 @@ class Policy:
     """Only these; empty: any."""
     may_invoke_storage: bool = False
     """True when we can be the SCU of storage on the requestor's association (C-GET)."""
+    is_strict: bool = False
+    """Presentation context IDs must be odd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Answer:
     contexts: Mapping[int, AcceptedContext]
     roles: tuple[tuple[str, bool, bool], ...]
     """(SOP class UID, SCU role, SCP role) to send back."""
+    even_ids: tuple[int, ...] = ()
+    """Presentation context IDs that should be odd; they are answered like the others."""
 
 
 _Key = tuple[bytes, tuple[tuple[str, bool, bool], ...], Policy]
@@ -96,8 +100,10 @@ def negotiate(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], policy
 
 def _negotiated(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], policy: Policy) -> Answer:
     requested = {uid: (scu, scp) for uid, scu, scp in roles}
-    parts, accepted, replies = [], {}, {}
-    for proposal in proposals(contexts):
+    parts, accepted, replies, even_ids = [], {}, {}, []
+    for proposal in proposals(contexts, is_strict=policy.is_strict):
+        if not proposal.context_id & 1:
+            even_ids.append(proposal.context_id)
         result, context = decide(proposal, requested, policy)
         transfer_syntax = context.transfer_syntax if context else proposal.transfer_syntaxes[0][:LONGEST_UID]
         parts.append(_encode_context(proposal.context_id, result, str(transfer_syntax)))
@@ -108,7 +114,7 @@ def _negotiated(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], poli
         if uid in requested:
             scu, scp = requested[uid]
             replies[uid] = (uid, scu and context.is_scp, scp and context.is_scu)
-    return Answer(b"".join(parts), MappingProxyType(accepted), tuple(replies.values()))
+    return Answer(b"".join(parts), MappingProxyType(accepted), tuple(replies.values()), tuple(even_ids))
 
 
 def decide(

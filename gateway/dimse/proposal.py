@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -25,8 +25,11 @@ from gateway.dimse.negotiation import (
     encode_role,
     own_identification,
 )
+from gateway.dimse.oddities import odd_user_information
 from gateway.model import Associate, ProposedContext, UserIdentity
 
+FIXED_BYTES = 74
+"""Of an A-ASSOCIATE PDU before its items."""
 MOST_CONTEXTS = 128
 """Odd numbers from 1 to 255."""
 
@@ -44,6 +47,8 @@ class Accepted:
     max_pdu_bytes: int
     extended: tuple[tuple[str, bytes], ...] = ()
     identity_response: bytes | None = None
+    oddities: tuple[str, ...] = ()
+    """What is not as the standard says, in words."""
 
 
 def encode_request(
@@ -74,24 +79,32 @@ def encode_request(
 
 
 def decode_accept(pdu: bytes, contexts: Sequence[ProposedContext], associate: Associate) -> Accepted:
-    """Read an A-ASSOCIATE-AC against what was proposed.
+    """Read an A-ASSOCIATE-AC against what was proposed, as leniently as an A-ASSOCIATE-RQ is read.
+
+    A context that is accepted without a transfer syntax is taken in the only one that was proposed; where there were
+    several it is not used. Nor is one in a transfer syntax that was not proposed.
 
     Raises:
         ValueError: it cannot be read.
     """
     answers: dict[int, tuple[int, str]] = {}
-    information: dict[str, Any] | None = None
+    raw: bytes | None = None
     try:
-        for item_type, item in items(pdu, 74):
+        if len(pdu) < FIXED_BYTES:
+            raise MalformedAssociate(f"it has at least {FIXED_BYTES} bytes, and this one {len(pdu)}")
+        for item_type, item in items(pdu, FIXED_BYTES):
             if item_type == _PRESENTATION_CONTEXT_AC and len(item) >= 8:
                 answers[item[4]] = (item[6], _transfer_syntax(item))
             elif item_type == _USER_INFORMATION:
-                information = user_information(item[4:])
+                raw = item[4:]
+        if raw is None and not answers:
+            raise MalformedAssociate("neither presentation contexts nor user information")
+        information: dict[str, Any] = user_information(raw or b"")
+        oddities = (*_odd_answers(answers, contexts), *odd_user_information(raw))
     except MalformedAssociate as error:
         raise ValueError(f"malformed A-ASSOCIATE-AC: {error}") from error
-    if information is None:
-        raise ValueError("malformed A-ASSOCIATE-AC: no user information")
     return Accepted(
+        oddities=oddities,
         contexts=MappingProxyType(_results(answers, information["roles"], contexts, associate)),
         max_pdu_bytes=information["max_pdu_bytes"],
         extended=information["extended"],
@@ -103,6 +116,31 @@ def _transfer_syntax(context: bytes) -> str:
     """Of a presentation context item; empty when it has none, as that of a rejected one may."""
     names = (item[4:] for item_type, item in items(context, 8) if item_type == _TRANSFER_SYNTAX)
     return next(names, b"").decode("latin-1").strip("\0 ")
+
+
+def _taken(answer: tuple[int, str] | None, proposed: ProposedContext) -> str:
+    """The transfer syntax in which a context was accepted; empty when it was not."""
+    if answer is None or answer[0] != ACCEPTANCE:
+        return ""
+    if not answer[1] and len(proposed.transfer_syntaxes) == 1:
+        return proposed.transfer_syntaxes[0]
+    return answer[1] if answer[1] in proposed.transfer_syntaxes else ""
+
+
+def _odd_answers(answers: Mapping[int, tuple[int, str]], contexts: Sequence[ProposedContext]) -> Iterator[str]:
+    proposed = {2 * index + 1: context.transfer_syntaxes for index, context in enumerate(contexts)}
+    accepted = {key: syntax for key, (result, syntax) in answers.items() if result == ACCEPTANCE and key in proposed}
+    for what, found in (
+        ("no answer to presentation context", proposed.keys() - answers.keys()),
+        ("an answer to a presentation context that was not proposed,", answers.keys() - proposed.keys()),
+        ("no transfer syntax for accepted presentation context", {key for key in accepted if not accepted[key]}),
+        (
+            "a transfer syntax that was not proposed for presentation context",
+            {key for key, syntax in accepted.items() if syntax and syntax not in proposed[key]},
+        ),
+    ):
+        if found:
+            yield f"{what} {', '.join(map(str, sorted(found)))}"
 
 
 def decode_reject(pdu: bytes) -> A_ASSOCIATE_RJ:
@@ -139,8 +177,8 @@ def _results(
     found = {}
     for index, proposed in enumerate(contexts):
         context_id = 2 * index + 1
-        result, transfer_syntax = answers.get(context_id, (None, ""))
-        if result != ACCEPTANCE or transfer_syntax not in proposed.transfer_syntaxes:
+        transfer_syntax = _taken(answers.get(context_id), proposed)
+        if not transfer_syntax:
             continue
         uid = str(proposed.abstract_syntax)
         ours: Any = proposed_roles.get(uid, (None, None))

@@ -301,15 +301,16 @@ class Server:
         for association in list(self._joined):
             association.rules_changed()
 
-    def policy(self, peer: Peer | None) -> Policy:
-        """What `peer` may negotiate."""
+    def policy(self, peer: Peer | None, *, is_strict: bool = False) -> Policy:
+        """What `peer` may negotiate; `is_strict`: by the letter of the standard."""
         if peer is None:
-            return Policy(self._services & STRANGERS_MAY)
+            return Policy(self._services & STRANGERS_MAY, is_strict=is_strict)
         return Policy(
             services=self._services & (peer.may | ANSWERED_BY_STATUS),
             sop_classes=peer.accept_sop_classes,
             transfer_syntaxes=peer.accept_transfer_syntaxes,
             may_invoke_storage="get" in self._services & peer.may,
+            is_strict=is_strict,
         )
 
     def rejected(self, association: AcceptedAssociation) -> None:

@@ -17,6 +17,7 @@ from gateway.dimse.message import encode
 from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
 from gateway.model import Associate, Limits, Settings, Spool, UserIdentity
 from gateway.model import Peer as ConfiguredPeer
+from tests.unit.delivery.fakes import Counts
 from tests.unit.dimse.rig import (
     CT,
     CT_ID,
@@ -275,3 +276,44 @@ async def test_a_peer_gets_what_it_may() -> None:
     async with serving(admission=lambda facts: Admitted(narrow)) as running, await Peer.associated(running.port):
         (association,) = running.server.associations
         assert {context.abstract_syntax for context in association.accepted_contexts.values()} == {CT}
+
+
+def with_even_ids(request: bytes) -> bytes:
+    """An A-ASSOCIATE-RQ whose presentation context IDs are 2, 4, 6 instead of 1, 3, 5."""
+    changed, position = bytearray(request), 74
+    while position < len(changed):
+        if changed[position] == 0x20:
+            changed[position + 4] += 1
+        position += 4 + int.from_bytes(changed[position + 2 : position + 4], "big")
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("is_strict", [False, True], ids=["lenient", "strict"])
+async def test_even_context_ids(is_strict: bool) -> None:
+    """As stgcmtscu of dcm4che 5.34.1 proposes them."""
+    meter = Counts()
+    admission = lambda facts: Admitted(None, is_strict)  # noqa: E731
+    async with serving(admission=admission, meter=meter) as running, await Peer.connect(running.port) as peer:
+        peer.send(with_even_ids(associate_rq()))
+        answer = await peer.pdu()
+        if is_strict:
+            assert (answer[0], answer[8]) == (7, 2), "A-ABORT by the provider"
+            return
+        assert answer[0] == 2
+        peer.send(message(ECHO_ID + 1, echo_command(1)) + message(CT_ID + 1, store_command(2), b"data"))
+        for _ in range(2):
+            assert (await peer.response())["Status"] == 0x0000
+    assert meter.counted["gateway_leniencies_total", "(stranger)", "even_context_ids"] == 1
+
+
+@pytest.mark.parametrize("is_strict", [False, True], ids=["lenient", "strict"])
+async def test_a_request_without_its_mandatory_items(is_strict: bool) -> None:
+    request = associate_rq()
+    without = request[: request.index(b"\x50\x00", 74)]
+    without = without[:2] + (len(without) - 6).to_bytes(4, "big") + without[6:]
+    admission = lambda facts: Admitted(None, is_strict)  # noqa: E731
+    meter = Counts()
+    async with serving(admission=admission, meter=meter) as running, await Peer.connect(running.port) as peer:
+        peer.send(without)
+        assert (await peer.pdu())[0] == (7 if is_strict else 2)
+    assert (("gateway_leniencies_total", "(stranger)", "associate_items") in meter.counted) is not is_strict

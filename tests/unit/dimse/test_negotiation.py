@@ -1,5 +1,6 @@
 """Presentation contexts, roles and user information, against pynetdicom's codecs and its own negotiation."""
 
+import dataclasses
 from copy import deepcopy
 from typing import Any
 
@@ -18,7 +19,7 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import negotiate_as_acceptor
 
-from gateway.dimse.associate_request import AssociateRequest, MalformedAssociate, parse, proposals
+from gateway.dimse.associate_request import AssociateRequest, MalformedAssociate, items, parse, proposals
 from gateway.dimse.context import service_of
 from gateway.dimse.negotiation import (
     IMPLEMENTATION_CLASS_UID,
@@ -269,8 +270,8 @@ ABSTRACT, TRANSFER = (0x30, CT.encode()), (0x40, IMPLICIT.encode())
 @pytest.mark.parametrize(
     "items",
     [
-        context_item(2, ABSTRACT, TRANSFER),
         context_item(1, ABSTRACT, TRANSFER) * 2,
+        context_item(2, ABSTRACT, TRANSFER) * 2,
         context_item(1, TRANSFER),
         context_item(1, ABSTRACT),
         context_item(1, ABSTRACT, ABSTRACT, TRANSFER),
@@ -278,11 +279,33 @@ ABSTRACT, TRANSFER = (0x30, CT.encode()), (0x40, IMPLICIT.encode())
         context_item(1, ABSTRACT, TRANSFER)[:-1],
         context_item(1, ABSTRACT)[:-2] + b"\xff\xff\xff\xff",
     ],
-    ids=["even ID", "ID twice", "no abstract", "no transfer", "two abstract", "short", "cut off", "sub-item too long"],
+    ids=[
+        "ID twice",
+        "even ID twice",
+        "no abstract",
+        "no transfer",
+        "two abstract",
+        "short",
+        "cut off",
+        "sub-item too long",
+    ],
 )
 def test_malformed_contexts(items: bytes) -> None:
     with pytest.raises(MalformedAssociate):
         proposals(items)
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_even_context_ids(is_strict: bool) -> None:
+    proposed = context_item(2, ABSTRACT, TRANSFER) + context_item(3, ABSTRACT, TRANSFER)
+    policy = dataclasses.replace(ECHO_AND_STORE, is_strict=is_strict)
+    if is_strict:
+        with pytest.raises(MalformedAssociate, match="presentation context ID 2 is not odd"):
+            negotiate(proposed, (), policy)
+        return
+    answered = negotiate(proposed, (), policy)
+    assert (set(answered.contexts), answered.even_ids) == ({2, 3}, (2,))
+    assert [item[4] for _, item in items(answered.items)] == [2, 3]
 
 
 @pytest.mark.parametrize("name", [b"1.2.x", b"not a uid", b"\xff\xfe", b"1.2.840.10008.5.1.4.1.1.2\0", b"1" * 80])

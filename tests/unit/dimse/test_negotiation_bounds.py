@@ -132,7 +132,6 @@ def test_an_accept_is_read_in_one_pass() -> None:
 
 UNREADABLE = {
     "nothing": b"",
-    "no user information": answered(1, 0, IMPLICIT),
     "too many roles": item(0x50, ROLE * (MOST_ITEMS + 1)),
     "an item beyond the end": item(0x50, MAXIMUM)[:-1],
 }
