@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from gateway.metric_series import Series
 from gateway.ports import QueueDepth
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -283,7 +284,6 @@ class Metrics:
     """The `Meter` of the running gateway, on a registry of its own. Used on the event loop and from threads."""
 
     def __init__(self, version: str = "") -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter and histogram, which nobody asks for
         self.registry = CollectorRegistry()
         self._collectors: dict[str, Any] = {row.name: _collector(row, self.registry) for row in METRICS}
         self._children: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
@@ -335,11 +335,14 @@ class Metrics:
         child = self._children.get(key)
         if child is None:
             collector = self._collectors[name]
-            child = self._children[key] = collector.labels(**labels) if labels else collector
+            is_alone = isinstance(collector, Gauge) and not labels
+            child = self._children[key] = collector if is_alone else collector.labels(**labels)
         return child
 
 
-def _collector(row: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
-    if row.kind is Histogram:
-        return Histogram(row.name, row.help, row.labels, registry=registry, buckets=row.buckets)
-    return row.kind(row.name, row.help, row.labels, registry=registry)
+def _collector(row: Metric, registry: CollectorRegistry) -> Gauge | Series:
+    if row.kind is Gauge:
+        return Gauge(row.name, row.help, row.labels, registry=registry)
+    series = Series(row.name, row.help, row.labels, row.buckets if row.kind is Histogram else None)
+    registry.register(series)
+    return series

@@ -23,7 +23,7 @@ LAYERS = [
     },
     {"ports"},
     {"leniency"},
-    {"routing", "dataset", "spool", "network", "identity", "certificates"},
+    {"routing", "dataset", "spool", "network", "identity", "certificates", "metric_series"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {
         "web",
@@ -62,7 +62,7 @@ SIDEWAYS = {
 HOMES = {
     "yaml": {"config"},
     "jsonschema": {"config"},
-    "msgspec": {"config", "spool"},  # typed settings; notes for the queue
+    "msgspec": {"config", "queue", "spool"},  # typed settings; rows and notes for the queue
     "pynetdicom": {"dimse", "handlers", "demo"},
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destination", "cli", "demo"},
     "apsw": {"queue"},
@@ -75,7 +75,7 @@ HOMES = {
     "argon2": {"identity"},
     "jwt": {"identity"},
     "cryptography": {"certificates", "identity"},
-    "prometheus_client": {"metrics"},
+    "prometheus_client": {"metrics", "metric_series"},
     "aiohttp": {"web", "cli"},
 }
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.exposition import generate_latest
 
 import gateway
 from gateway.metrics import METRICS, Metrics
@@ -15,6 +18,7 @@ from gateway.ports import QueueDepth, peer_label
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PACKAGE = Path(gateway.__file__).parent
+BOUNDS = ("0.001", "0.0025", "60.0", "300.0", "+Inf")
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -40,6 +44,65 @@ def test_a_histogram_has_buckets() -> None:
     metrics.observe("gateway_store_seconds", 0.02, peer="ct")
     assert value(metrics, "gateway_store_seconds_bucket", peer="ct", le="0.01") == 0
     assert value(metrics, "gateway_store_seconds_bucket", peer="ct", le="0.025") == 1
+
+
+def test_a_histogram_counts_what_lies_on_a_bound_below_it_and_what_lies_beyond_all() -> None:
+    metrics = Metrics()
+    for seconds in (0.001, 0.0011, 300, 300.5):
+        metrics.observe("gateway_store_seconds", seconds, peer="ct")
+    of_bound = {bound: value(metrics, "gateway_store_seconds_bucket", peer="ct", le=bound) for bound in BOUNDS}
+    assert of_bound == {"0.001": 1, "0.0025": 2, "60.0": 2, "300.0": 3, "+Inf": 4}
+    assert value(metrics, "gateway_store_seconds_count", peer="ct") == 4
+    assert value(metrics, "gateway_store_seconds_sum", peer="ct") == pytest.approx(600.5021)
+
+
+def test_what_has_no_labels_is_shown_before_anything_is_counted() -> None:
+    page = Metrics().text().decode()
+    assert "gateway_retrieve_partial_total 0.0\n" in page
+    assert 'gateway_commit_seconds_bucket{le="+Inf"} 0.0\n' in page
+
+
+def test_the_page_is_what_prometheus_client_writes() -> None:
+    """A counter and a histogram of its own beside ours: the same lines."""
+    metrics, theirs = Metrics(), CollectorRegistry()
+    name, peer = "gateway_received_bytes_total", 'odd "peer" \\ \n'
+    row = next(row for row in METRICS if row.name == "gateway_store_seconds")
+    Counter(name, "help", ("peer",), registry=theirs).labels(peer=peer).inc(2.5)
+    histogram = Histogram(row.name, "help", ("peer",), registry=theirs, buckets=row.buckets).labels(peer=peer)
+    metrics.count(name, 2.5, peer=peer)
+    for seconds in (0.0, 0.2, 0.25, 1e9):
+        histogram.observe(seconds)
+        metrics.observe(row.name, seconds, peer=peer)
+    expected = [line for line in generate_latest(theirs).splitlines() if b"_created" not in line and b"# " not in line]
+    assert len(expected) == 20
+    assert set(expected) <= set(metrics.text().splitlines())
+
+
+def test_a_counter_never_goes_down_and_has_its_labels() -> None:
+    metrics = Metrics()
+    with pytest.raises(ValueError, match="only grows"):
+        metrics.count("gateway_received_bytes_total", -1, peer="ct")
+    with pytest.raises(ValueError, match="has the labels peer"):
+        metrics.count("gateway_received_bytes_total", 1)
+    with pytest.raises(ValueError, match=r"has the labels \(none\)"):
+        metrics.observe("gateway_commit_seconds", 1, peer="ct")
+
+
+def test_threads_lose_no_count() -> None:
+    metrics = Metrics()
+
+    def count() -> None:
+        for _ in range(2000):
+            metrics.count("gateway_received_bytes_total", 3, peer="ct")
+            metrics.observe("gateway_commit_seconds", 1)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert value(metrics, "gateway_received_bytes_total", peer="ct") == 4 * 2000 * 3
+    assert value(metrics, "gateway_commit_seconds_count") == 4 * 2000
 
 
 def test_an_unknown_name_is_a_programming_error() -> None:
