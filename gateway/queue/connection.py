@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import starmap
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import apsw
@@ -217,9 +218,8 @@ def is_about_room(error: BaseException | None) -> bool:
     return isinstance(error, apsw.FullError) or getattr(error, "extendedresult", 0) in NO_ROOM
 
 
-@contextmanager
-def our_errors(path: Path) -> Generator[None]:
-    """SQLite's errors as the gateway's, sorted by who must act.
+class our_errors:
+    """SQLite's errors as the gateway's, sorted by who must act. A generator would take as long as a statement.
 
     Raises:
         SpoolFull: no room, or the disk failed.
@@ -227,20 +227,38 @@ def our_errors(path: Path) -> Generator[None]:
             this process is short of memory or descriptors.
         QueueBroken: the file is damaged.
     """
-    try:
-        yield
-    except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError) as error:
-        if is_damage(error):
-            raise QueueBroken(f"queue {path}: the file is damaged (a page has another checksum); {REPAIR}") from error
-        raise SpoolFull(f"queue {path}: {why_not_written(error)}") from error
-    except (apsw.BusyError, apsw.LockedError) as error:
-        raise Temporary(f"queue {path}: another process holds it: {error}") from error
-    except (apsw.NoMemError, apsw.CantOpenError) as error:
-        raise Temporary(f"queue {path}: this process is short of memory or descriptors: {error}") from error
-    except apsw.InterruptError as error:
-        raise Temporary(f"queue {path}: the statement was interrupted") from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise QueueBroken(f"queue {path}: the file is damaged ({error}); {REPAIR}") from error
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, apsw.Error) and (ours := _as_ours(self._path, error)) is not None:
+            raise ours from error
+
+
+def _as_ours(path: Path, error: apsw.Error) -> GatewayError | None:
+    """None for an error that is a fault of ours."""
+    match error:
+        case apsw.FullError() | apsw.IOError() | apsw.ReadOnlyError():
+            if is_damage(error):
+                return QueueBroken(f"queue {path}: the file is damaged (a page has another checksum); {REPAIR}")
+            return SpoolFull(f"queue {path}: {why_not_written(error)}")
+        case apsw.BusyError() | apsw.LockedError():
+            return Temporary(f"queue {path}: another process holds it: {error}")
+        case apsw.NoMemError() | apsw.CantOpenError():
+            return Temporary(f"queue {path}: this process is short of memory or descriptors: {error}")
+        case apsw.InterruptError():
+            return Temporary(f"queue {path}: the statement was interrupted")
+        case apsw.CorruptError() | apsw.NotADBError():
+            return QueueBroken(f"queue {path}: the file is damaged ({error}); {REPAIR}")
+    return None
 
 
 def single(connection: apsw.Connection, name: str, values: dict[str, Any]) -> Any:

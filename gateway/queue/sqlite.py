@@ -7,9 +7,10 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import apsw
@@ -92,6 +93,32 @@ class _Known:
     associations: dict[AssociationFacts, int] = dataclasses.field(default_factory=dict)
 
 
+class _Transaction:
+    """What `SQLiteQueue.transaction` gives; a generator takes longer than some of the statements inside."""
+
+    __slots__ = ("_is_durable", "_queue")
+
+    def __init__(self, queue: SQLiteQueue, is_durable: bool) -> None:
+        self._queue = queue
+        self._is_durable = is_durable
+
+    def __enter__(self) -> SQLiteQueue:
+        with our_errors(self._queue.path):
+            self._queue.begin(self._is_durable)
+        return self._queue
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with our_errors(self._queue.path):
+            if error is None:
+                self._queue.commit()
+                return
+            self._queue.give_up(error)
+            if isinstance(error, apsw.Error):
+                raise error
+
+
 class SQLiteQueue:
     """The `Queue` port on one SQLite file in WAL mode with `synchronous=FULL`.
 
@@ -160,24 +187,43 @@ class SQLiteQueue:
 
     # --- transactions -------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def transaction(self, *, is_durable: bool = True) -> Generator[SQLiteQueue]:
+    def transaction(self, *, is_durable: bool = True) -> AbstractContextManager[SQLiteQueue]:
         """One transaction; leaving it commits, an exception rolls all of it back."""
-        with our_errors(self.path):
-            self._begin(is_durable)
-            try:
-                yield self
-                self._keep_clock()
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                self._is_log_in_doubt |= isinstance(error, apsw.IOError)
-                self._roll_back()
-                if is_about_room(error):
-                    self._has_made_room(error)
-                    self._checkpoint()  # the log is written from its beginning then, and needs no room
-                raise
-            if self._log_pages >= (PAGES_WHEN_SHORT if self._is_short else PAGES_BEFORE_CHECKPOINT):
-                self._checkpoint()
+        return _Transaction(self, is_durable)
+
+    def begin(self, is_durable: bool) -> None:
+        """For `transaction`, as `commit` and `give_up`. Raises apsw.Error."""
+        if self._is_log_in_doubt:
+            self._begin_log_anew()
+        if is_durable != self._is_synchronous_full:
+            self._connection.pragma("synchronous", "FULL" if is_durable else "NORMAL")
+            self._is_synchronous_full = is_durable
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._refresh()
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def commit(self) -> None:
+        """Raises apsw.Error; then all of it was rolled back."""
+        try:
+            self._keep_clock()
+            self._connection.execute("COMMIT")
+            self._known.data_version = self._connection.data_version()  # our own change is known
+        except BaseException as error:
+            self.give_up(error)
+            raise
+        if self._log_pages >= (PAGES_WHEN_SHORT if self._is_short else PAGES_BEFORE_CHECKPOINT):
+            self._checkpoint()
+
+    def give_up(self, error: BaseException) -> None:
+        """Roll back after `error`."""
+        self._is_log_in_doubt |= isinstance(error, apsw.IOError)
+        self._roll_back()
+        if is_about_room(error):
+            self._has_made_room(error)
+            self._checkpoint()  # the log is written from its beginning then, and needs no room
 
     @contextmanager
     def _one_state(self) -> Generator[None]:
@@ -214,19 +260,6 @@ class SQLiteQueue:
             self._has_made_room(error)
             log.warning("queue.checkpoint_failed", path=str(self.path), error=str(error))
 
-    def _begin(self, is_durable: bool) -> None:
-        if self._is_log_in_doubt:
-            self._begin_log_anew()
-        if is_durable != self._is_synchronous_full:
-            self._connection.pragma("synchronous", "FULL" if is_durable else "NORMAL")
-            self._is_synchronous_full = is_durable
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            self._refresh()
-        except BaseException:
-            self._roll_back()
-            raise
-
     def _begin_log_anew(self) -> None:
         """Put the log's pages into the database and empty it. Raises apsw.Error; then nothing may be committed yet.
 
@@ -250,7 +283,7 @@ class SQLiteQueue:
 
     def _refresh(self) -> None:
         """Learn the last identifiers, unless nobody else wrote since."""
-        data_version = self.changes()
+        data_version = self._connection.data_version()
         known = self._known
         if known.data_version == data_version:
             return
@@ -330,14 +363,15 @@ class SQLiteQueue:
     ) -> builtins.list[Accepted]:
         """Add instances with a delivery a route, except what is still owed already and can be read."""
         now_us = microseconds(now)
-        owed = self._owed(arrivals, is_readable)
+        identities = [_identity(instance) for instance, _ in arrivals]
+        owed = self._owed(arrivals, identities, is_readable)
         instances: list[tuple[Any, ...]] = []
         deliveries: list[tuple[Any, ...]] = []
         entries: list[tuple[int, str, IndexEntry]] = []
         kept: list[tuple[int, str]] = []
         answers = []
-        for instance, routes in arrivals:
-            same = owed.setdefault(_identity(instance), {})
+        for (instance, routes), identity in zip(arrivals, identities, strict=True):
+            same = owed.setdefault(identity, {})
             fresh: dict[tuple[str, str], Route] = {}
             for route in routes:
                 if (key := (route.destination, route.actions_json)) not in same:
@@ -369,10 +403,12 @@ class SQLiteQueue:
         return answers
 
     def _owed(
-        self, arrivals: Sequence[tuple[Instance, Sequence[Route]]], is_readable: Callable[[PayloadRef], bool]
+        self,
+        arrivals: Sequence[tuple[Instance, Sequence[Route]]],
+        identities: Sequence[_Identity],
+        is_readable: Callable[[PayloadRef], bool],
     ) -> dict[_Identity, dict[tuple[str, str], tuple[int, PayloadRef]]]:
         """What is still owed of the same objects: identity → (destination, actions) → its instance."""
-        identities = [_identity(instance) for instance, _ in arrivals]
         asked = [(uid, digest.hex(), syntax, sop_class) for uid, digest, syntax, sop_class, _ in identities]
         found: dict[_Identity, dict[tuple[str, str], tuple[int, PayloadRef]]] = {}
         readable: dict[int, bool] = {}
@@ -622,7 +658,8 @@ class SQLiteQueue:
         return self._connection.execute(SQL[name], values)
 
     def _json(self, name: str, **values: Any) -> Any:
-        return json.loads(single(self._connection, name, values))
+        text = single(self._connection, name, values)
+        return [] if text == "[]" else json.loads(text)
 
     def _find(self, which: DeliveryFilter, limit: int = -1, *, is_newest_first: bool = False) -> str:
         """Identifiers of the deliveries that fit, as JSON."""

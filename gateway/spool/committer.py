@@ -165,11 +165,11 @@ class Committer(threading.Thread):
             return []
         requests: list[Request] = []
         size_bytes = 0
+        inbox = self._inbox
         while len(requests) < GROUP_REQUESTS and size_bytes < GROUP_BYTES:
-            try:
-                request = self._inbox.get(block=not requests and not self._is_ending)
-            except queue.Empty:
+            if inbox.empty() and (requests or self._is_ending):
                 break
+            request = inbox.get()
             if request is None:
                 self._is_ending = True
                 continue

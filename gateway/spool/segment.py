@@ -45,6 +45,8 @@ class Payload:
 
 def digest_of(pieces: Sequence[Buffer]) -> bytes:
     """SHA-256 of all pieces in order."""
+    if len(pieces) == 1:
+        return hashlib.sha256(pieces[0]).digest()
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
