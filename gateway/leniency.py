@@ -43,6 +43,11 @@ LENIENCIES: dict[str, Leniency] = {
         "an A-ASSOCIATE-RQ or A-ASSOCIATE-AC lacks items, or has some that are too long or not ASCII",
         "reads what is there, with defaults for the rest",
     ),
+    "late_move_instances": Leniency(
+        "PS3.4 §C.4.2",
+        "a source ends its C-MOVE with Success before it sends what it is to send",
+        "waits for the instances, as long as some come",
+    ),
     "even_context_ids": Leniency(
         "PS3.8 §9.3.2.2",
         "the IDs of presentation contexts are even",

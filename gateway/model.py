@@ -698,6 +698,10 @@ class QueryRetrieve:
     """A source that failed makes the whole answer a failure, or is counted and left out."""
     timeout_s: float = 30.0
     """Of each source."""
+    no_progress_s: float = 300.0
+    """How long a source that answers a C-MOVE or C-GET may bring nothing."""
+    longest_s: float = 14_400.0
+    """How long one C-MOVE or C-GET of a source may take in all."""
     limit: int = 0
     """The most matches of one C-FIND; 0 is without limit."""
     keep_retrieved: bool = False

@@ -51,6 +51,8 @@ def compile_query_retrieve(
         move_destinations={title: members for title, members in destinations.items() if members},
         partial=spec.partial,
         timeout_s=context.positive_s(place, "timeout", text=spec.timeout),
+        no_progress_s=context.positive_s(place, "no_progress", text=spec.no_progress),
+        longest_s=context.positive_s(place, "longest", text=spec.longest),
         limit=spec.limit,
         keep_s=keep_s,
         keep_retrieved=spec.keep_retrieved,

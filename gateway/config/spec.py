@@ -825,6 +825,20 @@ class QueryRetrieveSpec(Spec, frozen=True):
         Meta(description="A source that failed: the answer ends with a failure that names it, or goes on without it."),
     ] = "fail"
     timeout: Annotated[Duration, Meta(description="How long a source may keep us waiting.")] = "30 s"
+    no_progress: Annotated[
+        Duration,
+        Meta(
+            description="How long a source that goes on answering a C-MOVE or C-GET may bring nothing: no instance, no "
+            "part of one, and no counter that changes. Longer than `timeout`, for archives that fetch from tape first."
+        ),
+    ] = "5 min"
+    longest: Annotated[
+        Duration,
+        Meta(
+            description="How long one C-MOVE or C-GET of a source may take in all; what waits for our requestor does "
+            "not count."
+        ),
+    ] = "4 h"
     limit: Annotated[
         int,
         Meta(

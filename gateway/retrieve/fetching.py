@@ -15,10 +15,13 @@ from gateway.federation.sources import Sources
 from gateway.model import Peer, ProposedContext, QueryRoot
 from gateway.ports import DataSetReceiver, NoContextAccepted
 from gateway.query.identifier import IdentifierEncoder
-from gateway.retrieve.patience import Patience
+from gateway.retrieve.patience import FetchLimits, Patience
 from gateway.retrieve.plan import Request
 from gateway.retrieve.proposals import GET_MODELS, USUAL_CLASSES, get_contexts
 from gateway.retrieve.shared import Shared, SharingReceiver
+
+COUNTERS = tuple(f"NumberOf{which}Suboperations" for which in ("Remaining", "Completed", "Failed", "Warning"))
+"""Of a response (PS3.7 §9.1.3.1, §9.1.4.1)."""
 
 
 class NotOffered(SourceFailed):
@@ -53,7 +56,7 @@ class GetLine:
         peer: as `gateway.federation.sources.sources_of` gives it.
         sop_class_uids: of all that is to be fetched; empty ones are unknown.
         receiver: takes one data set while it arrives.
-        limit_s: how long the source may say nothing.
+        limits: how long the source may say nothing, bring nothing, and take in all.
     """
 
     service = "get"
@@ -64,7 +67,7 @@ class GetLine:
         peer: Peer,
         sop_class_uids: set[str],
         receiver: Callable[[], DataSetReceiver],
-        limit_s: float,
+        limits: FetchLimits,
     ) -> None:
         known = sorted(sop_class_uids - {""})
         classes = known if "" not in sop_class_uids else list(dict.fromkeys((*known, *USUAL_CLASSES)))
@@ -72,20 +75,20 @@ class GetLine:
         self._contexts: tuple[ProposedContext, ...] = get_contexts(peer, classes)
         self._peer = as_store_scp(peer, (context.abstract_syntax for context in self._contexts[len(GET_MODELS) :]))
         self._receiver = receiver
-        self._limit_s = limit_s
+        self._limits = limits
 
     async def fetch(self, request: Request, take: Take) -> Response:
         """The final response; before it, `take` gets what arrives, one at a time.
 
         Raises:
             NotOffered: not by C-GET.
-            SourceFailed: it could not be asked, was lost, or said nothing for too long.
+            SourceFailed: it could not be asked, was lost, or reached one of the limits.
         """
-        clock = Clock(self._limit_s)
+        clock = Clock(self._limits.silence_s)
         async with asked(self._sources, self._peer, self._contexts, clock) as association:
             sop_class_uid, has_patient_level = model_of(association, self._peer, request, GET_MODELS)
             encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
-            patience = Patience(clock, lambda: give_up(association, self._sources, self._peer, self._limit_s))
+            patience = Patience(clock, lambda why: give_up(association, self._sources, self._peer, why), self._limits)
 
             async def on_store(store: IncomingStore) -> int:
                 assert isinstance(store.body, Shared)
@@ -101,7 +104,7 @@ class GetLine:
                 encode(request.identifier(has_patient_level=has_patient_level)),
                 sop_class_uid=sop_class_uid,
                 on_store=on_store,
-                receiver=lambda: SharingReceiver(self._receiver(), patience.touch),
+                receiver=lambda: SharingReceiver(self._receiver(), patience.progressed),
                 response_s=A_DAY_S,
             )
             with patience:
@@ -112,10 +115,13 @@ async def final_of(
     responses: Responses, patience: Patience, sent_as: Callable[[int], None] = lambda message_id: None
 ) -> Response:
     """The final response; `sent_as` is told the message ID of the request. Raises DestinationDown."""
+    seen: tuple[object, ...] = ()
     async with responses:
         sent_as(responses.message_id)
         async for response in responses:
-            patience.touch()
+            counters = tuple(response.command.get(keyword) for keyword in COUNTERS)
+            (patience.touch if counters == seen else patience.progressed)()
+            seen = counters
             if not response.is_pending:
                 return response
     raise AssertionError("responses end with a final one")
@@ -136,10 +142,10 @@ def model_of(
     raise NotOffered(peer.name, "it does not offer this way of retrieving")
 
 
-def give_up(association: ClientAssociation, sources: Sources, peer: Peer, limit_s: float) -> None:
-    """The source said nothing for too long."""
+def give_up(association: ClientAssociation, sources: Sources, peer: Peer, why: str) -> None:
+    """The source kept us waiting for too long."""
     sources.kept_waiting(peer)
-    association.abort(f"said nothing for {limit_s:g} s")
+    association.abort(why)
 
 
 async def once_more(fetch: Callable[[], Awaitable[Response]], has_arrived: Callable[[], bool]) -> Response:

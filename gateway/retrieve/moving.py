@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+
+import structlog
+
 from gateway.dimse.responses import Response
+from gateway.dimse.status import SUCCESS
 from gateway.federation.asking import SourceFailed, asked
 from gateway.federation.clock import A_DAY_S, Clock
 from gateway.federation.sources import Sources
+from gateway.leniency import tolerated
 from gateway.model import Peer
+from gateway.ports import Meter
 from gateway.query.identifier import IdentifierEncoder
 from gateway.retrieve.fetching import Arrived, Take, final_of, give_up, model_of
 from gateway.retrieve.mailbox import Expectation, Mailbox
-from gateway.retrieve.patience import Patience
+from gateway.retrieve.patience import FetchLimits, Patience
 from gateway.retrieve.plan import Request
 from gateway.retrieve.proposals import MOVE_MODELS, move_contexts
 from gateway.retrieve.sender import sender_of
+
+log = structlog.get_logger()
 
 
 class MoveLine:
@@ -24,55 +35,123 @@ class MoveLine:
         mailbox: where the instances come in.
         peer: as `gateway.federation.sources.sources_of` gives it.
         ae_title: under which the source knows us, and calls us.
-        limit_s: how long the source may say nothing: from one response or whole instance to the next.
+        limits: how long the source may say nothing (from one response or whole instance to the next), bring nothing,
+            and take in all.
+        meter: where leniencies are counted.
     """
 
     service = "move"
 
-    def __init__(self, sources: Sources, mailbox: Mailbox, peer: Peer, ae_title: str, limit_s: float) -> None:
+    def __init__(
+        self, sources: Sources, mailbox: Mailbox, peer: Peer, ae_title: str, limits: FetchLimits, meter: Meter
+    ) -> None:
         self._sources = sources
         self._mailbox = mailbox
         self._peer = peer
         self._ae_title = ae_title
-        self._limit_s = limit_s
+        self._limits = limits
+        self._meter = meter
 
     async def fetch(self, request: Request, take: Take) -> Response:
-        """The final response; before it, `take` gets what arrives.
+        """The final response; before it, `take` gets what arrives. A source that says Success before everything came
+        is waited for: some only note what they are to send (Orthanc with `SynchronousCMove: false`).
 
         Raises:
             NotOffered: not by C-MOVE.
-            SourceFailed: it could not be asked, was lost, or said nothing for too long.
+            SourceFailed: it could not be asked, was lost, or reached one of the limits.
         """
-        peer, clock = self._peer, Clock(self._limit_s)
-        async with asked(self._sources, peer, move_contexts(peer), clock) as association:
-            sop_class_uid, has_patient_level = model_of(association, peer, request, MOVE_MODELS)
-            encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
-            patience = Patience(clock, lambda: give_up(association, self._sources, peer, self._limit_s))
+        peer, clock = self._peer, Clock(self._limits.silence_s)
+        absent = _Absent(item.sop_instance_uid for item in request.items)
+        async with AsyncExitStack() as expecting:
+            async with asked(self._sources, peer, move_contexts(peer), clock) as association:
+                sop_class_uid, has_patient_level = model_of(association, peer, request, MOVE_MODELS)
+                encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
 
-            async def taken(arrived: Arrived) -> int:
-                with patience.held():
-                    return await take(arrived)
+                def late(why: str) -> None:
+                    if absent.is_all_there_is:
+                        absent.give_up()
+                    else:
+                        give_up(association, self._sources, peer, why)
 
-            expectation = Expectation(
-                sender=await sender_of(peer, association),
-                our_ae_title=association.facts.calling_ae_title,
-                sop_instance_uids=frozenset(item.sop_instance_uid for item in request.items),
-                take=taken,
-                touch=patience.touch,
+                patience = Patience(clock, late, self._limits)
+
+                async def taken(arrived: Arrived) -> int:
+                    with patience.held():
+                        status = await take(arrived)
+                    absent.arrived(arrived.sop_instance_uid)
+                    return status
+
+                expectation = Expectation(
+                    sender=await sender_of(peer, association),
+                    our_ae_title=association.facts.calling_ae_title,
+                    sop_instance_uids=frozenset(absent.uids),
+                    take=taken,
+                    touch=patience.progressed,
+                )
+                association.number_from(self._mailbox.next_message_id())
+                responses = association.c_move(
+                    encode(request.identifier(has_patient_level=has_patient_level)),
+                    sop_class_uid=sop_class_uid,
+                    destination=self._ae_title,
+                    response_s=A_DAY_S,
+                )
+                try:
+                    await expecting.enter_async_context(self._mailbox.expecting(expectation))
+                except OSError as error:
+                    raise SourceFailed(peer.name, f"no mailbox for what it sends: {error.strerror}") from error
+                with patience:
+                    response = await final_of(responses, patience, expectation.sent_as)
+            if absent.may_come(response) and not peer.is_strict:
+                await self._wait(absent, patience)
+        return response
+
+    async def _wait(self, absent: _Absent, patience: Patience) -> None:
+        """For what comes after the final response; nothing of it within a limit ends that."""
+        absent.is_all_there_is = True
+        before = len(absent.uids)
+        patience.progressed()
+        with patience:
+            await absent.over.wait()
+        came, source = before - len(absent.uids), self._peer.name
+        if came:
+            tolerated(self._meter, "late_move_instances", source, instances=came)
+        if absent.uids:
+            log.warning(
+                "source_gave_not_all",
+                source=source,
+                service=self.service,
+                missing=len(absent.uids),
+                late=came,
+                reason=f"it said Success, and then sent nothing for {self._limits.silence_s:g} s",
             )
-            association.number_from(self._mailbox.next_message_id())
-            responses = association.c_move(
-                encode(request.identifier(has_patient_level=has_patient_level)),
-                sop_class_uid=sop_class_uid,
-                destination=self._ae_title,
-                response_s=A_DAY_S,
-            )
-            try:
-                async with self._mailbox.expecting(expectation):
-                    with patience:
-                        return await final_of(responses, patience, expectation.sent_as)
-            except OSError as error:
-                raise SourceFailed(peer.name, f"no mailbox for what it sends: {error.strerror}") from error
+
+
+class _Absent:
+    """Instances of one C-MOVE that did not come yet."""
+
+    def __init__(self, uids: Iterable[str]) -> None:
+        self.uids = set(uids)
+        self.is_all_there_is = False
+        """The final response came; only these are waited for."""
+        self.over = asyncio.Event()
+        """All are here, or given up."""
+        self._came = 0
+
+    def arrived(self, uid: str) -> None:
+        """One less."""
+        self._came += 1
+        self.uids.discard(uid)
+        if not self.uids:
+            self.over.set()
+
+    def give_up(self) -> None:
+        """Nobody waits any more."""
+        self.over.set()
+
+    def may_come(self, response: Response) -> bool:
+        """True after a Success that does not say how many were sent, or says more than came."""
+        completed = response.command.get("NumberOfCompletedSuboperations") or 0
+        return response.status == SUCCESS and bool(self.uids) and not 0 < completed <= self._came
 
 
 def known_as(peer: Peer, ae_title: str) -> str:

@@ -23,6 +23,7 @@ from gateway.retrieve.desk import CannotCount, Retrieve, RetrieveDesk
 from gateway.retrieve.fetching import Arrived, GetLine
 from gateway.retrieve.holdings import Holding
 from gateway.retrieve.moving import MoveLine, known_as
+from gateway.retrieve.patience import FetchLimits
 from gateway.retrieve.whereabouts import BATCH, Whereabouts, whereabouts
 from gateway.routing.table import RoutingTable
 
@@ -168,14 +169,15 @@ def _collection(desk: RetrieveDesk, request: Retrieve, found: Whereabouts) -> Fe
 
 def _lines_to(desk: RetrieveDesk, table: RoutingTable, holding: Holding) -> Sequence[FetchLine]:
     """C-MOVE to ourselves needs a source that may send to us."""
-    peer, sources, limit_s = holding.peer, desk.query.sources, table.query_retrieve.timeout_s
+    peer, sources, settings = holding.peer, desk.query.sources, table.query_retrieve
+    limits = FetchLimits(settings.timeout_s, settings.no_progress_s, settings.longest_s)
     lines: list[FetchLine] = []
     if peer.retrieve != "move":
         classes = {item.sop_class_uid for item in holding.items.values()}
-        lines.append(GetLine(sources, peer, classes, desk.receiver, limit_s))
+        lines.append(GetLine(sources, peer, classes, desk.receiver, limits))
     if peer.retrieve == "move" or (peer.retrieve == "auto" and "store" in peer.may):
         ae_title = known_as(peer, table.settings.ae_title)
-        lines.append(MoveLine(sources, desk.mailbox, peer, ae_title, limit_s))
+        lines.append(MoveLine(sources, desk.mailbox, peer, ae_title, limits, desk.query.meter))
     return lines
 
 

@@ -112,7 +112,7 @@ async def time(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Time]:
 
 async def test_patience(time: Time) -> None:
     late: list[float] = []
-    with Patience(Clock(5.0), lambda: late.append(time.now_s)) as patience:
+    with Patience(Clock(5.0), lambda _: late.append(time.now_s)) as patience:
         with patience.held():
             await time.move(16.0)
         assert not late
@@ -128,7 +128,7 @@ async def test_patience(time: Time) -> None:
 
 async def test_patience_that_was_left(time: Time) -> None:
     late: list[float] = []
-    with Patience(Clock(5.0), lambda: late.append(time.now_s)):
+    with Patience(Clock(5.0), lambda _: late.append(time.now_s)):
         pass
     await time.move(60.0)
     assert not late
@@ -136,7 +136,7 @@ async def test_patience_that_was_left(time: Time) -> None:
 
 async def test_patience_of_a_process_that_did_not_run(time: Time) -> None:
     late: list[float] = []
-    with Patience(Clock(5.0), lambda: late.append(time.now_s)):
+    with Patience(Clock(5.0), lambda _: late.append(time.now_s)):
         for _ in range(5):
             await time.jump(60.0)
         assert not late
@@ -150,7 +150,7 @@ async def test_patience_with_a_source_that_serves_others_of_ours(time: Time) -> 
     talks, mine, other = Talks(), Clock(5.0), Clock(5.0)
     mine.join(talks)
     other.join(talks)
-    with Patience(mine, lambda: late.append(time.now_s)) as patience:
+    with Patience(mine, lambda _: late.append(time.now_s)) as patience:
         for _ in range(5):
             await time.move(4.0)
             other.heard()
@@ -172,6 +172,6 @@ async def test_patience_with_a_source_that_served_others_of_ours(time: Time) -> 
     other.join(talks)
     other.heard()
     other.leave()
-    with Patience(mine, lambda: late.append(time.now_s)):
+    with Patience(mine, lambda _: late.append(time.now_s)):
         await time.move(6.0)
     assert len(late) == 1
