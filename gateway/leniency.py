@@ -53,15 +53,56 @@ LENIENCIES: dict[str, Leniency] = {
         "the IDs of presentation contexts are even",
         "answers and serves them like odd ones",
     ),
+    "unknown_vr": Leniency(
+        "PS3.5 §7.1.2",
+        "an element has a VR that is none",
+        "the bytes go on as they are; the length is of 32 bits after two capital letters, else of 16",
+    ),
+    "stray_item_end": Leniency(
+        "PS3.5 §7.5",
+        "an end of an item stands outside items",
+        "the bytes go on as they are; the end is passed over",
+    ),
+    "stray_sequence_end": Leniency(
+        "PS3.5 §7.5",
+        "an end of a sequence stands inside a sequence of defined length",
+        "the bytes go on as they are; the sequence ends there",
+    ),
+    "zeros_behind": Leniency(
+        "PS3.5 §7.1",
+        "zeros follow the last element",
+        "the bytes go on as they are; the data set ends before them",
+    ),
+    "sequence_without_items": Leniency(
+        "PS3.5 §7.5",
+        "the value of a sequence attribute is no list of items",
+        "the bytes go on as they are; for rules it has no items",
+    ),
+    "mislabelled_transfer_syntax": Leniency(
+        "PS3.5 §A.1",
+        "the data set is in implicit VR where the transfer syntax says explicit VR, or the other way",
+        "the bytes go on as they are; rules read them in the other form",
+    ),
+    "file_meta_in_data_set": Leniency(
+        "PS3.10 §7.1",
+        "elements of group 0002 stand in the data set",
+        "the bytes go on as they are; files are written without them",
+    ),
+    "odd_length": Leniency(
+        "PS3.5 §7.1.1",
+        "the data set has an odd length",
+        "the bytes go on as they are, with one zero behind them wherever it is sent",
+    ),
 }
 """By name, which is the label `kind` of the metric and of the log event."""
 
 
-def tolerated(meter: Meter, kind: str, peer: str, **fields: Any) -> None:
+def tolerated(meter: Meter, kind: str, peer: str, *, log: Any = log, **fields: Any) -> None:
     """Count and log one use of the row `kind`. Log lines are summarised by peer and kind.
 
     Args:
         peer: name of the peer as metrics have it (`gateway.ports.peer_label`), or of the source or destination.
+        log: where it is logged; a rehearsal logs nothing.
         fields: for the log: association, message ID, UIDs, tags; never values of patients.
 
     Raises:

@@ -659,6 +659,7 @@ class Group:
 
 
 Unmatched = Literal["hold", "reject", "discard"]
+Unreadable = Literal["reject", "hold"]
 
 
 @dataclass(frozen=True, slots=True)

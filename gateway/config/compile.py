@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.config.check import check
 from gateway.config.conditions import Conditions
@@ -34,13 +34,16 @@ from gateway.config.section import compile_section, names_in, with_identity_meth
 from gateway.config.source import Source
 from gateway.config.spec import GroupSpec, IdentityMethodSpec, PeerSpec, QueryRetrieveSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
-from gateway.model import Group, IdentityMethod, Peer, QueryRetrieve, Requirements, Settings, Unmatched
+from gateway.model import Group, IdentityMethod, Peer, QueryRetrieve, Requirements, Settings, Unmatched, Unreadable
 from gateway.query.attributes import indexed_paths
 from gateway.routing.hiding import Hiding
 from gateway.routing.resources import MIN_KEY_CHARACTERS, FileResources
 from gateway.routing.table import RoutingTable, Rule
 
+Word = TypeVar("Word", bound=str)
+
 UNMATCHED: tuple[Unmatched, ...] = ("hold", "reject", "discard")
+UNREADABLE: tuple[Unreadable, ...] = ("reject", "hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ def compile_source(source: Source, context: Context) -> Compiled:
     settings = compile_section(root, context)
     process_settings = None if context.findings.has_errors else settings
     _check_sections(root, context)
-    unmatched = _unmatched(root, context)
+    unmatched = _word(root, "unmatched", UNMATCHED, context)
+    unreadable = _word(root, "unreadable", UNREADABLE, context) or "reject"
     peers, not_destinations, written = _peers(root, settings, context)
     if process_settings and settings:
         check_requirements(written, settings.listeners, context)
@@ -95,6 +99,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
         peers=peers,
         groups=groups,
         unmatched=unmatched,
+        unreadable=unreadable,
         identity_methods=identity_methods,
         reserved_ae_titles=_reserved(written, peers),
         resources=context.resources,
@@ -146,15 +151,16 @@ def _is_nothing(node: object) -> bool:
     return isinstance(node, ScalarNode) and node.value is None
 
 
-def _unmatched(root: Place, context: Context) -> Unmatched | None:
-    place = root.child("unmatched")
+def _word(root: Place, section: str, words: tuple[Word, ...], context: Context) -> Word | None:
+    """The section, which is one of `words`; None when it is absent or wrong."""
+    place = root.child(section)
     if place is None or not isinstance(place.node, ScalarNode):
         return None
-    for word in UNMATCHED:
+    for word in words:
         if place.node.text == word:
             return word
-    near = "" if place.node.is_secret else did_you_mean(place.node.text, UNMATCHED)
-    context.error(place, "not-one-of", f"expected {listed(UNMATCHED)}, found {place.shown}{near}")
+    near = "" if place.node.is_secret else did_you_mean(place.node.text, words)
+    context.error(place, "not-one-of", f"expected {listed(words)}, found {place.shown}{near}")
     return None
 
 

@@ -960,6 +960,13 @@ class RulesSpec(Spec, frozen=True):
         Literal["hold", "reject", "discard"],
         Meta(description="An object that no route wants is kept until released, refused with 0x0124, or dropped."),
     ]
+    unreadable: Annotated[
+        Literal["reject", "hold"],
+        Meta(
+            description="An object whose elements cannot be told apart, by a tolerant reader either, is refused with "
+            "0xC000, or kept until released; then it goes out as it came. Of strict peers it is always refused."
+        ),
+    ] = "reject"
     keys: Annotated[
         dict[Name, Annotated[str, Meta(min_length=1, description="At least 16 characters; write ${file:PATH}.")]],
         Meta(description="Secrets that rules name, as for hash_uid; never shown."),

@@ -101,7 +101,7 @@ class _Side:
         element = self.elements.get(tag)
         if element is None or element.vr not in SEQUENCE_VRS or self.vr(tag) not in (SEQUENCE, "UN"):
             return None
-        encoding = inside(element, self.encoding)
+        encoding = inside(element, self.encoding).tolerant()
         try:
             return [
                 _Side(

@@ -4,6 +4,8 @@ The walk over one level visits every element, hops over values by their length, 
 undefined length, to find its end. It reports the elements that are wanted. Order and repetition of elements do not
 matter to it. It must arrive exactly at the end of the level: bytes that are missing or left over are an error with
 their offset.
+
+A tolerant encoding goes on where archives do (`gateway.dataset.tolerance`), and notes it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from gateway.dataset import tolerance
 from gateway.dataset.encoding import IMPLICIT_LITTLE, Encoding
 from gateway.ports import Refusal, Unreadable
 
@@ -163,7 +166,19 @@ def walking(
 class Walker:
     """A walk over one level that can be interrupted. `found` has what was selected so far."""
 
-    __slots__ = ("_element", "_encoding", "_end", "_opened", "_skip", "_start", "_view", "_wanted", "found", "position")
+    __slots__ = (
+        "_element",
+        "_encoding",
+        "_end",
+        "_has_item_end",
+        "_opened",
+        "_skip",
+        "_start",
+        "_view",
+        "_wanted",
+        "found",
+        "position",
+    )
 
     def __init__(self, view: memoryview, position: int, end: int, encoding: Encoding, selection: Selection) -> None:
         self._view = view
@@ -174,6 +189,8 @@ class Walker:
         self._skip: Skip | None = None
         self._opened = (0, "", 0, 0)
         """Tag as read, VR, start and value of the element whose end is being looked for."""
+        self._has_item_end = False
+        """A stray item end was passed over."""
         self.found: list[Element] = []
         self.position = position
         """Of the next header; behind `end` of the walk when a value reaches there."""
@@ -192,9 +209,11 @@ class Walker:
                 if self._skip is not None and not self._find_end(self._skip, stop):
                     return False
         except struct.error:
-            raise Unreadable(
-                f"the data set ends inside an element header (level starts at byte {self._start})"
-            ) from None
+            if not self._is_end_of_zeros(self._element):
+                raise Unreadable(
+                    f"the data set ends inside an element header (level starts at byte {self._start})"
+                ) from None
+            self.position = self._end
         if self._skip is not None and self.position >= self._end:
             self._find_end(self._skip, self._end)  # raises: it has none
         if self.position == self._end:
@@ -233,6 +252,41 @@ class Walker:
             self.found.append(Element(_checked(tag, layout, start), vr, start, value, self.position - 8, self.position))
         return True
 
+    def _odd(self, raw: int, start: int, layout: _Layout) -> int:
+        """Over a tag that has no place there, or an element whose VR is none: where the next header begins, or the
+        value whose end is looked for first. Raises Unreadable where archives cannot go on either."""
+        view, encoding = self._view, self._encoding
+        if not encoding.is_tolerant:
+            raise _stray(layout.never[raw], start) if raw in layout.never else _not_explicit(view, start, layout)
+        if raw in layout.never:
+            return self._over_stray(layout.never[raw], start, layout)
+        encoding.note("unknown_vr", _named(layout.raw(raw), start, bytes(view[start + 4 : start + 6])))
+        value, length = tolerance.value_of(view, start, is_big_endian=encoding.is_big_endian)
+        if length == UNDEFINED:
+            self._skip, self._opened = Skip(view, value, self._end, encoding), (raw, "", start, value)
+            return value
+        if raw in self._wanted:
+            self.found.append(Element(layout.raw(raw), "", start, value, value + length, value + length))
+        return value + length
+
+    def _over_stray(self, tag: int, start: int, layout: _Layout) -> int:
+        """As `_odd`, over an end of an item, what may follow it, and zeros up to the end of the level."""
+        if tag == 0 and self._is_end_of_zeros(start):
+            return self._end
+        is_end = tag == ITEM_END or (tag == SEQUENCE_END and self._has_item_end)
+        if not is_end or layout.implicit(self._view, start)[1] != 0:
+            raise _stray(tag, start)
+        self._has_item_end = True
+        self._encoding.note("stray_item_end", f"({tag >> 16:04X},{tag & 0xFFFF:04X}) at byte {start}")
+        return start + 8
+
+    def _is_end_of_zeros(self, start: int) -> bool:
+        """True when a tolerant reading may end here: nothing but zeros is left."""
+        if not self._encoding.is_tolerant or not tolerance.are_zeros(self._view, start, self._end):
+            return False
+        self._encoding.note("zeros_behind", f"{self._end - start} bytes behind the last element, from byte {start} on")
+        return True
+
     def _explicit(self, stop: int) -> None:
         """Up to `stop`, or into an element of undefined length."""
         view, wanted, found, position = self._view, self._wanted, self.found, self.position
@@ -245,46 +299,57 @@ class Walker:
             layout.names,
         )
         start = self._element
-        while position < stop:
-            start = position
-            tag, vr, length = header(view, position)
-            if vr in short:
-                position += 8 + length
+        try:
+            while position < stop:
+                start = position
+                tag, vr, length = header(view, position)
+                if vr in short:
+                    position += 8 + length
+                    if tag in wanted:
+                        tag = _checked(tag, layout, start)
+                        found.append(Element(tag, names[vr], start, start + 8, position, position))
+                    continue
+                if vr not in long:
+                    position = self._odd(tag, start, layout)
+                    if self._skip is not None:
+                        break
+                    continue
+                (length,) = long_length(view, position + 8)
+                value = position + 12
+                if length == UNDEFINED:
+                    inner = inside_unknown(self._encoding) if names[vr] == "UN" else self._encoding
+                    self._skip = Skip(view, value, self._end, inner)
+                    self._opened = (tag, names[vr], start, value)
+                    position = value
+                    break
+                position = value + length
                 if tag in wanted:
-                    found.append(Element(_checked(tag, layout, start), names[vr], start, start + 8, position, position))
-                continue
-            if vr not in long:
-                raise _not_explicit(view, start, layout)
-            (length,) = long_length(view, position + 8)
-            value = position + 12
-            if length == UNDEFINED:
-                inner = IMPLICIT_LITTLE if names[vr] == "UN" else self._encoding  # PS3.5 §6.2.2
-                self._skip = Skip(view, value, self._end, inner)
-                self._opened = (tag, names[vr], start, value)
-                position = value
-                break
-            position = value + length
-            if tag in wanted:
-                found.append(Element(_checked(tag, layout, start), names[vr], start, value, position, position))
-        self._element, self.position = start, position
+                    found.append(Element(_checked(tag, layout, start), names[vr], start, value, position, position))
+        finally:
+            self._element, self.position = start, position
 
     def _implicit(self, stop: int) -> None:
         """Up to `stop`, or into an element of undefined length."""
         view, wanted, found, position = self._view, self._wanted, self.found, self.position
-        header, start = _LITTLE.implicit, self._element
-        while position < stop:
-            start = position
-            tag, length = header(view, position)
-            value = position + 8
-            if length == UNDEFINED:
-                self._skip = Skip(view, value, self._end, IMPLICIT_LITTLE)
-                self._opened = (tag, "", start, value)
-                position = value
-                break
-            position = value + length
-            if tag in wanted:
-                found.append(Element(_checked(tag, _LITTLE, start), "", start, value, position, position))
-        self._element, self.position = start, position
+        header, start, never = _LITTLE.implicit, self._element, _LITTLE.never
+        try:
+            while position < stop:
+                start = position
+                tag, length = header(view, position)
+                value = position + 8
+                if length == UNDEFINED:
+                    self._skip = Skip(view, value, self._end, self._encoding)
+                    self._opened = (tag, "", start, value)
+                    position = value
+                    break
+                position = value + length
+                if tag in wanted:
+                    if tag in never:
+                        position = self._odd(tag, start, _LITTLE)
+                        continue
+                    found.append(Element(_LITTLE.raw(tag), "", start, value, position, position))
+        finally:
+            self._element, self.position = start, position
 
 
 def _checked(raw: int, layout: _Layout, start: int) -> int:
@@ -301,15 +366,19 @@ def _not_explicit(view: memoryview, start: int, layout: _Layout) -> Unreadable:
     tag = layout.raw(layout.long_length(view, start)[0])
     if layout.raw(tag) in layout.never:
         return _stray(tag, start)
-    vr = bytes(view[start + 4 : start + 6])
-    return Unreadable(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) at byte {start} has no known VR (found {vr!r})")
+    return Unreadable(_named(tag, start, bytes(view[start + 4 : start + 6])))
+
+
+def _named(tag: int, start: int, vr: bytes) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X}) at byte {start} has no known VR (found {vr!r})"
 
 
 def place_of(view: memoryview, position: int, end: int, encoding: Encoding, tag: int) -> int:
     """Where an element of this tag is to be put in: before the first one with a larger tag, else at `end`."""
     layout = layout_of(encoding)
     while position < end:
-        if layout.raw(layout.long_length(view, position)[0]) > tag:
+        here = layout.raw(layout.long_length(view, position)[0]) if end - position >= 8 else 0
+        if here > tag or here == 0:  # 0: the zeros that a tolerant reading passes over
             return position
         position = _next(view, position, end, encoding, layout)
     return end
@@ -325,9 +394,11 @@ def _next(view: memoryview, position: int, end: int, encoding: Encoding, layout:
         if vr in layout.long:
             (length,) = layout.long_length(view, value)
             value += 4
+        elif vr not in layout.short:
+            value, length = tolerance.value_of(view, position, is_big_endian=encoding.is_big_endian)
     if length != UNDEFINED:
         return int(value + length)
-    return skip(view, value, end, IMPLICIT_LITTLE if layout.names.get(vr) == "UN" else encoding)
+    return skip(view, value, end, inside_unknown(encoding) if layout.names.get(vr) == "UN" else encoding)
 
 
 def skip(view: memoryview, position: int, end: int, encoding: Encoding, *, is_item: bool = False) -> int:
@@ -422,14 +493,17 @@ def _skip_elements(
                 (length,) = layout.long_length(view, value)
                 value += 4
             elif vr not in short and tag != item_end:
-                raise _not_explicit(view, position, layout)
+                if not encoding.is_tolerant or tag in layout.never:
+                    raise _not_explicit(view, position, layout)
+                encoding.note("unknown_vr", _named(layout.raw(tag), position, bytes(view[position + 4 : position + 6])))
+                value, length = tolerance.value_of(view, position, is_big_endian=encoding.is_big_endian)
         if tag == item_end:
             return position + 8, None
         if tag in layout.never:
             raise _stray(layout.never[tag], position)
         if length == UNDEFINED:
-            is_unknown = not is_implicit and layout.names[vr] == "UN"
-            return value, (False, IMPLICIT_LITTLE if is_unknown else encoding)
+            is_unknown = not is_implicit and layout.names.get(vr) == "UN"
+            return value, (False, inside_unknown(encoding) if is_unknown else encoding)
         position = value + length
     return position, GIVE_WAY
 
@@ -455,6 +529,9 @@ def items_in_slices(
             start = position
             tag, length = layout.implicit(view, position)
             if tag != layout.item:
+                if encoding.is_tolerant and tolerance.are_ends(view, position, sequence.stop, encoding):
+                    encoding.note("stray_sequence_end", f"at byte {position}")
+                    return
                 raise Unreadable(f"expected an item of the sequence at byte {position}")
             value = position + 8
             position = value + length
@@ -473,6 +550,22 @@ def items_in_slices(
         raise Unreadable(f"the data set ends inside an item header at byte {position}") from None
 
 
+def may_hold_items(view: memoryview, sequence: Element, encoding: Encoding) -> bool:
+    """False where the value of what is called a sequence begins with neither an item nor a delimiter: some writers put
+    text there. `encoding` is that of the inside."""
+    if sequence.stop == sequence.value:
+        return True
+    layout = layout_of(encoding)
+    if sequence.stop - sequence.value < 8:
+        return False
+    return layout.long_length(view, sequence.value)[0] in (layout.item, layout.item_end, layout.sequence_end)
+
+
 def inside(sequence: Element, encoding: Encoding) -> Encoding:
     """The encoding of a sequence's items: one that is hidden in UN is implicit VR little endian (PS3.5 §6.2.2)."""
-    return IMPLICIT_LITTLE if sequence.vr == "UN" else encoding
+    return inside_unknown(encoding) if sequence.vr == "UN" else encoding
+
+
+def inside_unknown(encoding: Encoding) -> Encoding:
+    """Of the items inside UN, in a data set in `encoding`."""
+    return IMPLICIT_LITTLE if encoding.notes is None else Encoding(is_implicit=True, notes=encoding.notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,23 @@ class Encoding:
 
     is_implicit: bool = False
     is_big_endian: bool = False
+    notes: dict[str, str] | None = field(default=None, compare=False, repr=False)
+    """Of a tolerant reading, which goes on where archives do: each row of `gateway.leniency` that was used, and where
+    for the first time. None: a reading to the letter."""
+
+    @property
+    def is_tolerant(self) -> bool:
+        """True for a reading that passes over what archives pass over."""
+        return self.notes is not None
+
+    def tolerant(self) -> Encoding:
+        """The same, for one tolerant reading."""
+        return replace(self, notes={})
+
+    def note(self, kind: str, where: str) -> None:
+        """Of a tolerant reading: the row `kind` was used."""
+        if self.notes is not None:
+            self.notes.setdefault(kind, where)
 
     def __str__(self) -> str:
         vr = "implicit" if self.is_implicit else "explicit"
@@ -45,6 +62,13 @@ def encodings_of(transfer_syntax_uid: str) -> tuple[Encoding, ...]:
     if encoding.is_big_endian:
         return (encoding,)
     return (encoding, EXPLICIT_LITTLE if encoding.is_implicit else IMPLICIT_LITTLE)
+
+
+def readings_of(transfer_syntax_uid: str) -> tuple[Encoding, ...]:
+    """The encodings in which a stored or received data set is read, in order: to the letter, then tolerantly, which is
+    done in the one that the transfer syntax says alone: the more is passed over, the more fits that was never meant."""
+    strict = encodings_of(transfer_syntax_uid)
+    return (*strict, strict[0].tolerant())
 
 
 def deflate(pieces: list[bytes | memoryview]) -> bytes:

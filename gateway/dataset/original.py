@@ -72,13 +72,20 @@ def _previous(before: EncodedLevel, now: EncodedLevel, changed: list[int]) -> tu
             added = now.first.get(tag)
             previous.append(now.header(tag, _written_vr(added), 0))
         elif _is_conforming(before, element):
-            previous.append(before.view[element.start : element.end])
+            previous += _as_it_was(before, element)
         else:
-            previous.append(before.header(tag, element.vr, 0))
+            previous.append(before.header(tag, _written_vr(element), 0))
             value = bytes(before.view[element.value : element.stop])[:MAX_NONCONFORMING_BYTES]
             selector = before.written(SELECTOR_ATTRIBUTE, None, (f"{tag:08X}",), 1)
             nonconforming.append([before.header(NONCONFORMING_VALUE, "OB", len(value)), value, *selector])
     return previous, nonconforming
+
+
+def _as_it_was(level: EncodedLevel, element: Element) -> Pieces:
+    """All its bytes; with UN where its VR is none."""
+    if element.vr or level.encoding.is_implicit or element.end != element.stop:
+        return [level.view[element.start : element.end]]
+    return [level.header(element.tag, "UN", element.stop - element.value), level.view[element.value : element.stop]]
 
 
 def _written_vr(element: Element | None) -> str:

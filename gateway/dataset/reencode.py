@@ -3,7 +3,9 @@
 Implicit or explicit VR, little or big endian in; implicit or explicit VR little endian out. Values keep their bytes, or
 are swapped from big endian; undefined lengths stay undefined, defined ones, group lengths and Length to End follow.
 From implicit VR the data dictionary says the VR; what it does not know is UN, as are values too long for their VR
-(PS3.5 §6.2.2). Nothing is padded, sorted or mended.
+(PS3.5 §6.2.2). Nothing is padded or sorted. Of what a tolerant reading passes over, stray delimiters and zeros behind
+the data set are left out, an element whose VR is none gets that of the dictionary, and what is called a sequence and
+has no items becomes UN.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from gateway.dataset.elements import (
     Element,
     inside,
     items,
+    may_hold_items,
     walk,
 )
 from gateway.dataset.encoding import Encoding
@@ -96,8 +99,17 @@ def reencode(view: memoryview, source: Encoding, target: Encoding, *, may_be_enc
         Unreadable: the bytes are not a data set in `source`.
         Refusal: compressed pixel data, sequences nested too deep, values that cannot be swapped for sure.
     """
-    if source == target:
+    if source == target and not source.is_tolerant:
         return [view]
+    try:
+        return _reencoded(view, source, target, may_be_encapsulated=may_be_encapsulated)
+    except Unreadable:
+        if source.is_tolerant:
+            raise
+        return _reencoded(view, source.tolerant(), target, may_be_encapsulated=may_be_encapsulated)
+
+
+def _reencoded(view: memoryview, source: Encoding, target: Encoding, *, may_be_encapsulated: bool) -> Pieces:
     root = _Level(view, 0, len(view), source, target, None)
     root.may_be_encapsulated = may_be_encapsulated
     return root.written().pieces()
@@ -179,9 +191,11 @@ class _Level:
                 if has_end:
                     inner.add(_delimiter(ITEM_END))
         except Unreadable:
-            if is_undefined or element.vr == SEQUENCE or not is_private(element.tag):
+            is_private_bytes = element.vr != SEQUENCE and is_private(element.tag)
+            is_none = encoding.is_tolerant and not may_hold_items(self.view, element, encoding)
+            if is_undefined or not (is_private_bytes or is_none):
                 raise
-            return self._as_unknown(element)  # private bytes that are no sequence, whatever the dictionary says
+            return self._as_unknown(element)  # no sequence, whatever the object or a dictionary says
         writer = Writer()
         writer.add(self._header(element.tag, SEQUENCE, UNDEFINED if is_undefined else inner.length_bytes))
         writer.extend(inner)

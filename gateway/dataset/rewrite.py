@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET, is_private, is_private_creator, name_of, vr_of
-from gateway.dataset.elements import EVERY, Element, Item, inside, items, walk
+from gateway.dataset.elements import EVERY, Element, Item, inside, items, may_hold_items, walk
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.level import (
     LENGTH_TO_END,
@@ -132,8 +132,10 @@ def effective_vr(level: EncodedLevel, element: Element, *, is_sequence: bool) ->
     """As encoded; where the encoding does not say it, the dictionary's; ``UN`` when nobody knows."""
     if is_sequence:
         return SEQUENCE
-    if element.vr and element.vr != "UN":
+    if element.vr and element.vr not in ("UN", SEQUENCE):
         return element.vr
+    if element.vr == SEQUENCE:
+        return "UN"  # called so, but without items
     if element.end != element.stop:
         return "OW"  # pixel data in fragments
     vr = level.vr(element.tag, element)
@@ -142,6 +144,8 @@ def effective_vr(level: EncodedLevel, element: Element, *, is_sequence: bool) ->
 
 def _is_sequence(level: EncodedLevel, element: Element) -> bool:
     if element.vr not in (SEQUENCE, "UN", ""):
+        return False
+    if level.encoding.is_tolerant and not may_hold_items(level.view, element, inside(element, level.encoding)):
         return False
     if element.vr == SEQUENCE:
         return True

@@ -7,8 +7,9 @@ Of an attribute that is there twice, which PS3.5 §7.1 forbids, the first one co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import TypeVar
 
 from gateway.dataset import charset
@@ -24,17 +25,20 @@ from gateway.dataset.dictionary import (
     vr_of,
 )
 from gateway.dataset.elements import (
+    EVERY,
     SEQUENCE_VRS,
     SLICE_BYTES,
     Element,
     Selection,
+    Walker,
     inside,
     items_in_slices,
+    may_hold_items,
     walk,
     walking,
 )
 from gateway.dataset.encode import encode
-from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of
+from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, readings_of
 from gateway.dataset.inflation import Inflating, Steps
 from gateway.dataset.private import creators_of_group, found_tags, here, no_block_left, possible_tags, with_block
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
@@ -51,6 +55,10 @@ PIXELS = 0x7FE0
 MAX_ITEMS = 100_000
 """Items that are looked at for the paths of one sequence."""
 ITEMS_AT_ONCE = 128
+
+
+_FILE_META = frozenset(range(0x00020000, 0x00020019))
+"""File Meta Information (PS3.10 §7.1), which has no place in a data set; found, so that it is told."""
 
 
 class Wanted:
@@ -80,7 +88,7 @@ class Wanted:
                 shared[key] = Wanted(key, depth + 1)
             self.inner[sequence] = shared[key]
         self.attributes = frozenset(attributes)
-        self.selection = Selection(attributes | set(below) | needed_by(attributes | set(below)))
+        self.selection = Selection(attributes | set(below) | needed_by(attributes | set(below)) | _FILE_META)
 
 
 def needed_by(tags: Iterable[int]) -> set[int]:
@@ -295,14 +303,19 @@ def _item_of(path: AttributePath, depth: int, index: int) -> AttributePath:
     return dataclasses.replace(path, steps=(*path.steps[:depth], step, *path.steps[depth + 1 :]))
 
 
+NOTHING_ODD: Mapping[str, str] = MappingProxyType({})
+
+
 class Scanned:
     """What one scan found."""
 
-    __slots__ = ("encoding", "level")
+    __slots__ = ("encoding", "level", "oddities")
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, oddities: Mapping[str, str] = NOTHING_ODD) -> None:
         self.level = level
         self.encoding = level.encoding
+        self.oddities = oddities
+        """What was taken although the standard does not allow it: row of `gateway.leniency` → where."""
 
     def values(self, path: AttributePath) -> Texts | None:
         """The values at `path` as text, () when empty, None when absent. Never raises for what the bytes hold."""
@@ -339,29 +352,36 @@ def at_once(steps: Steps[T]) -> T:
             step()
 
 
-def scanning(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Steps[Scanned]:
-    """`scan` in steps of some milliseconds. Raises as it does."""
+def scanning(view: memoryview, transfer_syntax_uid: str, wanted: Wanted, *, is_strict: bool = False) -> Steps[Scanned]:
+    """`scan` in steps of some milliseconds; `is_strict`: to the letter of the transfer syntax. Raises as `scan`."""
     if is_read_at_once(len(view), transfer_syntax_uid):
-        return _scan_at_once(view, transfer_syntax_uid, wanted)
+        return _scan_at_once(view, transfer_syntax_uid, wanted, is_strict=is_strict)
     if transfer_syntax_uid in DEFLATED:
         with Inflating(view) as inflating:
             walk_of = partial(inflating.walking, selection=wanted.selection, keep=partial(_read_bytes, wanted))
-            (plain, found), encoding = yield from _in_first_that_fits(walk_of, transfer_syntax_uid)
-            return (yield from _reading_top(plain, found, wanted, encoding))
+            return (yield from _in_first_that_fits(walk_of, transfer_syntax_uid, wanted, is_strict=is_strict))
     walk_of_plain = partial(_walking_plain, view, wanted.selection)
-    (_, found), encoding = yield from _in_first_that_fits(walk_of_plain, transfer_syntax_uid)
-    return (yield from _reading_top(view, found, wanted, encoding))
+    return (yield from _in_first_that_fits(walk_of_plain, transfer_syntax_uid, wanted, is_strict=is_strict))
 
 
-def _scan_at_once(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Scanned:
+def _scan_at_once(view: memoryview, transfer_syntax_uid: str, wanted: Wanted, *, is_strict: bool = False) -> Scanned:
     """What `scanning` does, in plain calls: of a small object its layers of generators cost as much as the rest."""
-    _, found, encoding = parse(view, transfer_syntax_uid, wanted.selection)
+    encoding = encodings_of(transfer_syntax_uid)[0]
     level = Level(encoding)
-    if wanted.inner:
-        at_once(_reading(view, found, wanted, level))
-    else:
-        for element in found:
-            _read_value(view, element, wanted, level)
+    try:
+        found = walk(view, 0, len(view), encoding, wanted.selection)
+        if wanted.inner:
+            at_once(_reading(view, found, wanted, level))
+        else:
+            for element in found:
+                _read_value(view, element, wanted, level)
+        if found and found[0].tag < 0x00030000:
+            return Scanned(level, _noted(found, {}))
+    except Unreadable:
+        if is_strict:
+            raise
+        walk_of = partial(_walking_plain, view, wanted.selection)
+        return at_once(_in_first_that_fits(walk_of, transfer_syntax_uid, wanted, is_strict=False))
     return Scanned(level)
 
 
@@ -369,19 +389,27 @@ Walked = tuple[memoryview, list[Element]]
 
 
 def _walking_plain(view: memoryview, selection: Selection, encoding: Encoding) -> Steps[Walked]:
-    return view, (yield from walking(view, 0, len(view), encoding, selection))
+    found = yield from walking(view, 0, len(view), encoding, selection)
+    if len(view) % 2 and encoding.notes and "zeros_behind" in encoding.notes:
+        raise Unreadable(f"the data set ends inside an element header at byte {len(view)}")  # its first byte is 0
+    return view, found
 
 
 def _in_first_that_fits(
-    walk_of: Callable[[Encoding], Steps[Walked]], transfer_syntax_uid: str
-) -> Steps[tuple[Walked, Encoding]]:
-    first, *others = encodings_of(transfer_syntax_uid)
+    walk_of: Callable[[Encoding], Steps[Walked]], transfer_syntax_uid: str, wanted: Wanted, *, is_strict: bool
+) -> Steps[Scanned]:
+    first = encodings_of(transfer_syntax_uid)[0]
     try:
-        return (yield from walk_of(first)), first
+        return (yield from _reading_top(*(yield from walk_of(first)), wanted, first, NOTHING_ODD))
     except Unreadable:
-        for encoding in others:
+        if is_strict:
+            raise
+        for encoding in readings_of(transfer_syntax_uid)[1:]:
+            notes = {} if encoding.notes is None else encoding.notes
+            if encoding != first:
+                notes["mislabelled_transfer_syntax"] = f"read as {encoding}"
             try:
-                return (yield from walk_of(encoding)), encoding
+                return (yield from _reading_top(*(yield from walk_of(encoding)), wanted, encoding, notes))
             except Unreadable:
                 continue
         raise
@@ -393,10 +421,33 @@ def _read_bytes(wanted: Wanted, element: Element) -> int:
     return length if element.tag in wanted.inner else min(length, MAX_TEXT_BYTES)
 
 
-def _reading_top(view: memoryview, found: list[Element], wanted: Wanted, encoding: Encoding) -> Steps[Scanned]:
+def _reading_top(
+    view: memoryview, found: list[Element], wanted: Wanted, encoding: Encoding, oddities: Mapping[str, str]
+) -> Steps[Scanned]:
     level = Level(encoding)
     yield from _reading(view, found, wanted, level)
-    return Scanned(level)
+    return Scanned(level, _noted(found, oddities))
+
+
+def _noted(found: list[Element], oddities: Mapping[str, str]) -> Mapping[str, str]:
+    """With what the elements that were found say themselves."""
+    if not found or found[0].tag >= 0x00030000:
+        return oddities
+    where = f"(0002,{found[0].tag & 0xFFFF:04X}) at byte {found[0].start}"
+    return {**oddities, "file_meta_in_data_set": where}
+
+
+def checking_lengths(view: memoryview, encoding: Encoding) -> Steps[None]:
+    """That every value of the top level has an even length (PS3.5 §7.1.1), in steps. Raises Unreadable."""
+    walker = Walker(view, 0, len(view), encoding, EVERY)
+    is_done = False
+    while not is_done:
+        is_done = walker.go_on(min(walker.position + SLICE_BYTES, len(view)))
+        for element in walker.found:
+            if (element.stop - element.value) % 2:
+                raise Unreadable(f"{name_of(element.tag)} at byte {element.start} has an odd length")
+        walker.found.clear()
+        yield None
 
 
 def parse(
@@ -407,13 +458,24 @@ def parse(
     Raises:
         Unreadable: none fits.
     """
-    first, *others = encodings_of(transfer_syntax_uid)
+    return in_first_reading(
+        transfer_syntax_uid, lambda encoding: (view, walk(view, 0, len(view), encoding, selection), encoding)
+    )
+
+
+def in_first_reading(transfer_syntax_uid: str, read: Callable[[Encoding], T]) -> T:
+    """What `read` makes of a data set, in the first reading in which it is not Unreadable.
+
+    Raises:
+        Unreadable: it is in all; what was wrong in the transfer syntax that the data set is said to have.
+    """
+    first, *others = readings_of(transfer_syntax_uid)
     try:
-        return view, walk(view, 0, len(view), first, selection), first
+        return read(first)
     except Unreadable:
         for encoding in others:
             try:
-                return view, walk(view, 0, len(view), encoding, selection), encoding
+                return read(encoding)
             except Unreadable:
                 continue
         raise
@@ -457,8 +519,11 @@ def _reading_items(view: memoryview, sequence: Element, wanted: Wanted, parent: 
                 yield None
             if len(levels) > last:
                 break
-    except Unreadable:
-        if sequence.vr == SEQUENCE or vr_of(sequence.tag) == SEQUENCE:
+    except Unreadable as error:
+        is_private_bytes = sequence.vr != SEQUENCE and vr_of(sequence.tag) != SEQUENCE
+        if not is_private_bytes and (not encoding.is_tolerant or may_hold_items(view, sequence, encoding)):
             raise
-        return []  # private bytes, not a sequence after all
+        if not is_private_bytes:
+            encoding.note("sequence_without_items", f"{name_of(sequence.tag)}: {error}")
+        return []  # not a sequence after all
     return levels

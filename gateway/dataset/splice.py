@@ -25,6 +25,7 @@ from gateway.dataset.elements import (
     Selection,
     inside,
     items,
+    may_hold_items,
     selection_of,
     walk,
 )
@@ -54,7 +55,7 @@ from gateway.dataset.recode import recoded
 from gateway.dataset.rewrite import rewritten
 from gateway.dataset.scan import parse
 from gateway.model import AttributePath
-from gateway.ports import Alteration, Edit, Recode, Record, Refusal
+from gateway.ports import Alteration, Edit, Recode, Record, Refusal, Unreadable
 
 PIXELS = 0x7FE00000
 """From here on there are pixels, and what is of a higher group."""
@@ -76,11 +77,16 @@ def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alterat
     plain = inflate(view) if is_deflated else view
     passes = list(_passes(changes))
     edits = _edits(passes[0][1])
-    if edits and len(passes) == 1:
-        plain, found, encoding = parse(plain, transfer_syntax_uid, _selection(edits, 0))
-        pieces = _EditedLevel(plain, found, 0, len(plain), encoding, None).edited(edits, 0)
-    else:
-        pieces = _in_passes(plain, transfer_syntax_uid, passes)
+    is_one_pass = edits and len(passes) == 1
+    selection = _selection(edits, 0) if is_one_pass else EVERY
+    plain, found, encoding = parse(plain, transfer_syntax_uid, selection)
+    make = _in_one_pass if is_one_pass else _in_passes
+    try:
+        pieces = make(plain, found, encoding, passes)
+    except Unreadable:  # inside a sequence
+        if encoding.is_tolerant:
+            raise
+        pieces = make(plain, found, encoding.tolerant(), passes)
     if pieces is None:
         return [view]
     return [deflate(pieces)] if is_deflated else pieces
@@ -92,8 +98,11 @@ Parts = tuple[memoryview, ...]
 """Of one data set: what comes before the pixel data, and the rest, so that pixels are not copied pass by pass."""
 
 
-def _in_passes(plain: memoryview, transfer_syntax_uid: str, passes: Sequence[Pass]) -> Pieces | None:
-    plain, found, encoding = parse(plain, transfer_syntax_uid, EVERY)
+def _in_one_pass(plain: memoryview, found: list[Element], encoding: Encoding, passes: Sequence[Pass]) -> Pieces | None:
+    return _EditedLevel(plain, found, 0, len(plain), encoding, None).edited(_edits(passes[0][1]), 0)
+
+
+def _in_passes(plain: memoryview, found: list[Element], encoding: Encoding, passes: Sequence[Pass]) -> Pieces | None:
     at = _pixels_at(found, len(plain))
     parts: Parts = (plain[:at], plain[at:]) if at < len(plain) else (plain,)
     snapshots: dict[int, Parts] = {}
@@ -289,7 +298,9 @@ class _EditedLevel(EncodedLevel):
         is_changed = False
         count = 0
         by_item = _by_item(edits, depth)
-        for item in items(self.view, before, encoding) if before is not None else ():
+        position = before.value if before is not None else 0
+        for item in self._items(tag, before, encoding, edits):
+            position = item.end
             edited = self._item(item, encoding, by_item.get(count, by_item[None]), depth)
             pieces += edited if edited is not None else [self.view[item.start : item.end]]
             is_changed = is_changed or edited is not None
@@ -300,7 +311,21 @@ class _EditedLevel(EncodedLevel):
             is_changed = True
         if not is_changed:
             return None
-        return self.enclosed(tag, before, pieces)
+        behind = [self.view[position : before.stop]] if before is not None and position < before.stop else []
+        return self.enclosed(tag, before, [*pieces, *behind])
+
+    def _items(
+        self, tag: int, before: Element | None, encoding: Encoding, edits: list[Edit]
+    ) -> Iterator[Item] | list[Item]:
+        """Of the sequence, none of an absent one, nor of what should be one and is not: where there are no items,
+        nothing can be taken away."""
+        if before is None:
+            return []
+        if not encoding.is_tolerant or may_hold_items(self.view, before, encoding):
+            return items(self.view, before, encoding)
+        if all(takes_away(edit) for edit in edits):
+            return []
+        raise Unreadable(f"{name_of(tag)} is no sequence in this object: there are no items in it")
 
     def _item(self, item: Item, encoding: Encoding, edits: list[Edit], depth: int) -> Pieces | None:
         if not edits:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.dataset.difference import Difference
@@ -71,6 +72,8 @@ class Answer:
     error_comment: str = ""
     decided_by: str = ""
     """The rule that drops, rejects or holds the object as a whole; empty when none does."""
+    oddities: Mapping[str, str] = field(default_factory=dict)
+    """What it has that the standard does not allow, and is taken: row of `gateway.leniency` → where."""
     coercions: tuple[Judged, ...] = ()
     routes: tuple[Judged, ...] = ()
     leaving: tuple[Leaving, ...] = ()

@@ -11,6 +11,7 @@ from gateway.destination.contexts import named
 from gateway.explaining.answer import Answer, Judged, Leaving, Proposal
 from gateway.explaining.tally import Tally
 from gateway.explaining.text import name_of
+from gateway.leniency import LENIENCIES
 from gateway.model import Mark
 from gateway.routing.explain import Reason
 
@@ -50,6 +51,10 @@ def answer_json(answer: Answer, *, with_values: bool) -> dict[str, Any]:
         "status": None if answer.status is None else f"0x{answer.status:04X}",
         "error_comment": answer.error_comment if with_values or not is_failed else "",
         "decided_by": answer.decided_by,
+        "leniencies": [
+            {"kind": kind, "section": LENIENCIES[kind].section, "where": where}
+            for kind, where in answer.oddities.items()
+        ],
         "destinations": list(answer.destinations),
         "coercions": [_judged(one, with_values=with_values) for one in answer.coercions],
         "routes": [_judged(one, with_values=with_values) for one in answer.routes],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway import rehearsal
@@ -46,7 +46,7 @@ async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> Answe
     if not admission.is_admitted:
         return answer
     stored = await rehearsal.store(table, admission.association, subject.sent, subject.received_at)
-    coercions, routes, decided_by = await _judged(
+    coercions, routes, decided_by, oddities = await _judged(
         stage, subject, admission.association, stored, with_values=with_values
     )
     return replace(
@@ -55,6 +55,7 @@ async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> Answe
         status=stored.status,
         error_comment=stored.error_comment,
         decided_by=decided_by,
+        oddities=oddities,
         coercions=coercions,
         routes=routes,
         leaving=tuple([await _leaving(stage, stored, route) for route in stored.routes]),
@@ -70,23 +71,23 @@ def _fate(stored: Stored) -> Fate:
 
 async def _judged(
     stage: Stage, subject: Subject, association: AssociationFacts, stored: Stored, *, with_values: bool
-) -> tuple[tuple[Judged, ...], tuple[Judged, ...], str]:
-    """Coercions and routes with their verdicts, none when the object cannot be read at all; and the rule that decides
-    on the object as a whole."""
+) -> tuple[tuple[Judged, ...], tuple[Judged, ...], str, Mapping[str, str]]:
+    """Coercions and routes with their verdicts, none when the object cannot be read at all; the rule that decides on
+    the object as a whole; and what is odd about it."""
     sent = subject.sent
     try:
         facts = read_facts(stage, association, sent, subject.received_at)
     except Refusal:
-        return (), (), ""  # the status says it
+        return (), (), "", {}  # the status says it
     found = stage.table.explain(facts, with_values=with_values)
     coercions = tuple(_coerced(found.coercions, sent.body.view(), sent.transfer_syntax_uid))
     if any(one.refusal for one in coercions):
-        return coercions, tuple(Judged(_not_reached(verdict)) for verdict in found.rules), ""
+        return coercions, tuple(Judged(_not_reached(verdict)) for verdict in found.rules), "", facts.oddities
     routes = [
         await _routed(stage, verdict, rule.actions_json, stored)
         for verdict, rule in zip(found.rules, stage.table.rules, strict=True)
     ]
-    return coercions, tuple(routes), "" if found.decision is None else found.decision.rule
+    return coercions, tuple(routes), "" if found.decision is None else found.decision.rule, facts.oddities
 
 
 def _coerced(verdicts: Sequence[Verdict], view: memoryview, syntax: str) -> list[Judged]:

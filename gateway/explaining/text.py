@@ -8,6 +8,7 @@ from gateway.dataset.dictionary import name_of as keyword_or_tag
 from gateway.dataset.difference import Difference
 from gateway.destination.contexts import named
 from gateway.explaining.answer import Answer, Fate, Judged, Leaving, Proposal
+from gateway.leniency import LENIENCIES
 from gateway.model import AttributePath, DeliveryState
 from gateway.routing.explain import Reason
 
@@ -27,6 +28,9 @@ def answer_lines(answer: Answer, *, with_values: bool = False) -> Iterator[str]:
     """Everything about one object."""
     yield f"{answer.name}: {named(answer.sop_class_uid)} in {named(answer.transfer_syntax_uid)}"
     yield f"  {answer.admission.text}"
+    for kind, where in answer.oddities.items():
+        row = LENIENCIES[kind]
+        yield f"  against {row.section} ({kind}): {where}; {row.then}"
     for title, judged in (("coercion", answer.coercions), ("route", answer.routes)):
         for one in judged:
             yield from _judged_lines(title, one, with_values=with_values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,8 @@ from gateway.dataset.scan import at_once, is_read_at_once
 from gateway.dataset.splice import splice
 from gateway.dimse.association import Association
 from gateway.dimse.event import Event
-from gateway.model import IndexEntry, Instance, PayloadRef
+from gateway.leniency import tolerated
+from gateway.model import DeliveryState, IndexEntry, Instance, PayloadRef, Route
 from gateway.ports import (
     GatewayError,
     Journal,
@@ -40,6 +41,8 @@ from gateway.turns import NobodyWaits, aside, in_turns
 SUCCESS = 0x0000
 LARGE_BYTES = 4 * 1024**2
 """Objects from here on are edited in a thread."""
+UNREADABLE_RULE = "(unreadable)"
+"""Stands for a rule where `unreadable: hold` holds an object."""
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 log = structlog.get_logger()
@@ -103,7 +106,12 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
     )
     if not event.body.length_bytes:
         raise Unreadable("the data set is empty")
-    facts, turns = await _read(event, reading)
+    try:
+        facts, turns = await _read(event, reading)
+    except Unreadable as error:
+        if table.unreadable == "reject" or table.is_strict(event.facts.peer):
+            raise
+        return await _hold_unreadable(event, desk, table, error)
     check_identified(facts)
     plan = table.plan(facts)
     if plan.is_unmatched:
@@ -120,7 +128,42 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
     entry = desk.entries.entry(plan.facts.level) if table.indexed else None
     kept = table.kept_facts(plan.facts) if event.transfer_syntax_uid in DEFLATED else ""
     await desk.journal.commit(as_instance(plan, entry, kept), event.body, edited, plan.routes)
+    if facts.oddities:
+        _tell_oddities(event, desk, facts.oddities)
     return SUCCESS
+
+
+async def _hold_unreadable(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, error: Unreadable) -> int:
+    """`unreadable: hold`: kept as it came, under the UIDs of the command. No rule can decide about it."""
+    instance = Instance(
+        sop_class_uid=event.sop_class_uid,
+        sop_instance_uid=event.sop_instance_uid,
+        transfer_syntax_uid=event.transfer_syntax_uid,
+        study_instance_uid="",
+        series_instance_uid="",
+        association=event.facts,
+        payload=NOT_STORED,
+        received_at=desk.now(),
+    )
+    route = Route(UNREADABLE_RULE, "", "", DeliveryState.HELD)
+    await desk.journal.commit(instance, event.body, None, (route,))
+    desk.meter.count("gateway_decided_instances_total", rule=UNREADABLE_RULE, action="hold")
+    _log(desk, "instance_held", event, rule=UNREADABLE_RULE, reason=str(error))
+    return SUCCESS
+
+
+def _tell_oddities(event: Event | Arrival, desk: StoreDesk, oddities: Mapping[str, str]) -> None:
+    """What was taken although the standard does not allow it."""
+    for kind, where in oddities.items():
+        tolerated(
+            desk.meter,
+            kind,
+            peer_label(event.facts),
+            where=where,
+            sop_instance_uid=event.sop_instance_uid,
+            association=event.facts.association_id,
+            log=desk.log,
+        )
 
 
 async def _read(event: Event | Arrival, reading: Steps[ObjectFacts]) -> tuple[ObjectFacts, int]:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
+from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.inflation import Steps
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
 from gateway.dataset.private import takes_away
 from gateway.dataset.rewrite import is_frame
-from gateway.dataset.scan import Level, Wanted, at_once, scanning, wanted
+from gateway.dataset.scan import Level, Scanned, Wanted, at_once, checking_lengths, scanning, wanted
 from gateway.model import AssociationFacts, AttributePath, Instance
 from gateway.plain_text import shown_uid
-from gateway.ports import KEEP, REMOVE, Alteration, Change, ClassMismatch, Edit, EncodedDataSet, Recode, Record, Rewrite
+from gateway.ports import (
+    KEEP,
+    REMOVE,
+    Alteration,
+    Change,
+    ClassMismatch,
+    Edit,
+    EncodedDataSet,
+    Recode,
+    Record,
+    Rewrite,
+    Unreadable,
+)
 from gateway.routing.attribute import parse
 
 SOP_CLASS_UID = parse("SOPClassUID")
@@ -37,6 +50,8 @@ class ObjectFacts:
     length_bytes: int
     received_at: datetime
     level: Level
+    oddities: Mapping[str, str] = field(default_factory=dict)
+    """What was taken although the standard does not allow it: row of `gateway.leniency` → where in the data set."""
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """The values at `path` as text, () when empty, None when absent."""
@@ -100,24 +115,46 @@ def reading_facts(
     body: EncodedDataSet,
     received_at: datetime,
     attributes: Wanted,
+    is_strict: bool = False,
 ) -> Steps[ObjectFacts]:
-    """One scan over the encoded data set, in steps.
+    """One scan over the encoded data set, in steps; `is_strict`: nothing is taken that the standard does not allow.
 
     Raises:
         Unreadable: the bytes are not a data set in this transfer syntax.
         ClassMismatch: the data set names another SOP class or instance than the command (PS3.4 §B.2.3). One that
             names none is told by `check_identified`.
     """
-    scanned = yield from scanning(body.view(), transfer_syntax_uid, attributes)
-    level = scanned.level
+    scanned = yield from scanning(body.view(), transfer_syntax_uid, attributes, is_strict=is_strict)
+    level, oddities = scanned.level, scanned.oddities
+    if is_strict:
+        yield from _to_the_letter(body, transfer_syntax_uid, scanned)
+    elif body.length_bytes & 1:
+        oddities = {**oddities, "odd_length": f"{body.length_bytes} bytes in all"}
     for path, expected in ((SOP_CLASS_UID, sop_class_uid), (SOP_INSTANCE_UID, sop_instance_uid)):
         found = level.text(path.tag)
         if found and (found[0] != expected or any(found[1:])):
             one, other = " and ".join(map(shown_uid, found[:2])), shown_uid(expected)
             raise ClassMismatch(f"{path.text} of the data set is {one}, of the command {other}")
     return ObjectFacts(
-        association, sop_class_uid, sop_instance_uid, transfer_syntax_uid, body.length_bytes, received_at, level
+        association,
+        sop_class_uid,
+        sop_instance_uid,
+        transfer_syntax_uid,
+        body.length_bytes,
+        received_at,
+        level,
+        oddities,
     )
+
+
+def _to_the_letter(body: EncodedDataSet, transfer_syntax_uid: str, scanned: Scanned) -> Steps[None]:
+    """Raises Unreadable for what a scan passes over also of a strict peer."""
+    for where in scanned.oddities.values():
+        raise Unreadable(f"{where} has no place in a data set (PS3.10 §7.1)")
+    if body.length_bytes & 1:
+        raise Unreadable(f"the data set has an odd length of {body.length_bytes} bytes (PS3.5 §7.1.1)")
+    if transfer_syntax_uid not in DEFLATED:
+        yield from checking_lengths(body.view(), scanned.encoding)
 
 
 def check_identified(facts: ObjectFacts) -> None:

@@ -22,6 +22,7 @@ from gateway.model import (
     Route,
     Settings,
     Unmatched,
+    Unreadable,
 )
 from gateway.ports import Action, Alteration, EncodedDataSet, Fate, Predicate, Record, Refusal, Resources
 from gateway.routing.explain import Explanation, Marks, Verdict, reason_for
@@ -112,6 +113,8 @@ class RoutingTable:
     peers: Mapping[str, Peer]
     groups: Mapping[str, Group]
     unmatched: Unmatched
+    unreadable: Unreadable = "reject"
+    """What happens to what no tolerant reader can walk through."""
     reserved_ae_titles: frozenset[str] = frozenset()
     """Of disabled peers that may call when they are enabled: no stranger may have one."""
     identity_methods: Mapping[str, IdentityMethod] = field(default_factory=dict)
@@ -190,6 +193,7 @@ class RoutingTable:
             body=body,
             received_at=received_at,
             attributes=self._wanted_for(transfer_syntax_uid, is_to_explain=is_to_explain),
+            is_strict=self.is_strict(association.peer),
         )
 
     def _wanted_for(self, transfer_syntax_uid: str, *, is_to_explain: bool) -> Wanted:

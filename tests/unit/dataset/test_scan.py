@@ -312,10 +312,10 @@ _MODALITY = _LITTLE.element("Modality", "CS", "MR")
 _IMPLICIT_MODALITY = _IMPLICIT.element("Modality", "CS", "MR")
 BROKEN = {
     "trailing-byte": (EXPLICIT, _MODALITY + b"\0"),
-    "trailing-zeros": (EXPLICIT, _MODALITY + bytes(8)),
-    "trailing-zeros-implicit": (IMPLICIT, _IMPLICIT_MODALITY + bytes(8)),
+    "many-zeros": (EXPLICIT, _MODALITY + bytes(1024**2 + 2)),
+    "zeros-and-more": (EXPLICIT, _MODALITY + bytes(8) + b"\1\0"),
     "stray-item": (EXPLICIT, _MODALITY + _LITTLE.item(b"")),
-    "stray-item-end": (EXPLICIT, _MODALITY + _LITTLE.tag(0xFFFEE00D) + bytes(4)),
+    "item-end-with-a-length": (EXPLICIT, _MODALITY + _LITTLE.tag(0xFFFEE00D) + b"\2\0\0\0ab"),
     "stray-sequence-end": (EXPLICIT, _MODALITY + _LITTLE.tag(0xFFFEE0DD) + bytes(4)),
     "stray-item-implicit": (IMPLICIT, _IMPLICIT_MODALITY + _IMPLICIT.item(b"")),
     "stray-sequence-end-implicit": (IMPLICIT, _IMPLICIT_MODALITY + _IMPLICIT.tag(0xFFFEE0DD) + bytes(4)),
@@ -324,7 +324,8 @@ BROKEN = {
         _LITTLE.sequence(_IMAGES, _LITTLE.item(_LITTLE.tag(0xFFFEE0DD) + bytes(4), is_defined=False), is_defined=False),
     ),
     "element-where-an-item-belongs": (EXPLICIT, _LITTLE.sequence(_IMAGES, _MODALITY, is_defined=False)),
-    "no-vr": (EXPLICIT, _MODALITY + _LITTLE.tag(0x00100020) + b"??\x02\x00X "),
+    "no-vr-and-a-long-length": (EXPLICIT, _MODALITY + _LITTLE.tag(0x00100020) + b"??\0\0\2\0\0\0X "),
+    "future-vr-and-a-short-length": (EXPLICIT, _MODALITY + _LITTLE.tag(0x00100020) + b"XY\2\0X "),
     "part-10-file": (EXPLICIT, bytes(128) + b"DICM" + _MODALITY),
     "length-beyond-4-gib": (IMPLICIT, _IMPLICIT_MODALITY + _IMPLICIT.tag(0x00100020) + b"\xfe\xff\xff\xff"),
     "not-deflated": (DEFLATED, _MODALITY),

@@ -1,0 +1,91 @@
+"""C-STORE of objects that break the standard: what archives take is taken and told, `strict` refuses it, and what
+nobody can read is refused or held."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.dimse.memory import MemoryDataSet
+from gateway.handlers.store import SUCCESS, UNREADABLE_RULE, StoreDesk, handle_store
+from gateway.leniency import LENIENCIES
+from gateway.model import DeliveryState, Peer
+from gateway.ports import Unreadable
+from gateway.routing.table import RoutingTable
+from tests.support.odd_objects import OddObject, odd_objects
+from tests.unit.handlers.test_store import NOW, CountingMeter, FakeAssociation, FakeEvent, FakeJournal, rule, table
+
+OBJECTS = odd_objects()
+CUT = b"\x08\x00\x60\x00CS\x10\x00MR"
+STRICT = Peer("ct1", "CT1", "", 0, is_strict=True)
+
+
+def event(data: bytes, rules: RoutingTable, odd: OddObject = OBJECTS[0]) -> FakeEvent:
+    return FakeEvent(
+        FakeAssociation(rules), MemoryDataSet(data), odd.sop_class_uid, odd.sop_instance_uid, odd.transfer_syntax_uid
+    )
+
+
+def for_all(**changes: object) -> RoutingTable:
+    return table(rules=(rule("all", {}, "pacs"),), **changes)
+
+
+@pytest.mark.parametrize("odd", OBJECTS, ids=lambda odd: odd.name)
+async def test_taken_byte_for_byte_and_told(odd: OddObject) -> None:
+    journal, meter = FakeJournal(), CountingMeter()
+    with capture_logs() as lines:
+        status = await handle_store(event(odd.data, for_all(), odd), StoreDesk(journal, meter, lambda: NOW))  # type: ignore[arg-type]
+    assert status == SUCCESS
+    assert [payload for _, payload, _ in journal.committed] == [odd.data]
+    told = [labels["kind"] for name, labels in meter.counted if name == "gateway_leniencies_total"]
+    assert sorted(told) == sorted(odd.kinds)
+    assert sorted(line["kind"] for line in lines if line["event"] == "leniency") == sorted(odd.kinds)
+    assert all("Doe" not in str(line) and "PID1" not in str(line) for line in lines)
+
+
+@pytest.mark.parametrize("odd", [one for one in OBJECTS if one.kinds], ids=lambda odd: odd.name)
+async def test_a_strict_peer_is_refused(odd: OddObject) -> None:
+    journal = FakeJournal()
+    rules = for_all(peers={"ct1": STRICT}, unreadable="hold")
+    with pytest.raises(Unreadable):
+        await handle_store(event(odd.data, rules, odd), StoreDesk(journal, CountingMeter(), lambda: NOW))  # type: ignore[arg-type]
+    assert not journal.committed
+
+
+async def test_a_strict_peer_may_send_what_is_right() -> None:
+    journal = FakeJournal()
+    rules = for_all(peers={"ct1": STRICT})
+    await handle_store(event(OBJECTS[0].data, rules), StoreDesk(journal, CountingMeter(), lambda: NOW))  # type: ignore[arg-type]
+    assert len(journal.committed) == 1
+
+
+async def test_what_nobody_can_read_is_refused() -> None:
+    journal = FakeJournal()
+    with pytest.raises(Unreadable) as refused:
+        await handle_store(event(CUT, for_all()), StoreDesk(journal, CountingMeter(), lambda: NOW))  # type: ignore[arg-type]
+    assert refused.value.dimse_status == 0xC000
+    assert not journal.committed
+
+
+async def test_or_held_as_it_came() -> None:
+    journal, meter = FakeJournal(), CountingMeter()
+    rules = for_all(unreadable="hold")
+    status = await handle_store(event(CUT, rules), StoreDesk(journal, meter, lambda: NOW))  # type: ignore[arg-type]
+    assert status == SUCCESS
+    ((instance, payload, (route,)),) = journal.committed
+    assert payload == CUT
+    assert (instance.sop_instance_uid, instance.study_instance_uid) == (OBJECTS[0].sop_instance_uid, "")
+    assert (route.rule, route.destination, route.state) == (UNREADABLE_RULE, "", DeliveryState.HELD)
+    assert ("gateway_decided_instances_total", {"rule": UNREADABLE_RULE, "action": "hold"}) in meter.counted
+
+
+async def test_an_empty_data_set_is_refused_all_the_same() -> None:
+    with pytest.raises(Unreadable):
+        await handle_store(
+            event(b"", for_all(unreadable="hold")),  # type: ignore[arg-type]
+            StoreDesk(FakeJournal(), CountingMeter(), lambda: NOW),  # type: ignore[arg-type]
+        )
+
+
+def test_every_row_that_the_objects_use_is_in_the_table() -> None:
+    assert {kind for one in OBJECTS for kind in one.kinds} <= LENIENCIES.keys()
