@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from pynetdicom import evt
+from pynetdicom.ae import ApplicationEntity
 
 from gateway.dimse.admission import (
     APPLICATION_CONTEXT_NOT_SUPPORTED,
@@ -33,9 +34,11 @@ from gateway.dimse.associate_request import (
     parse,
 )
 from gateway.dimse.association import Association, AssociationEnded
+from gateway.dimse.bindings import UNBOUND, Handlers, bound
 from gateway.dimse.connection import Hold
 from gateway.dimse.context import AcceptedContext
 from gateway.dimse.deadlines import Timer
+from gateway.dimse.handler_thread import HandlerThread
 from gateway.dimse.identity_check import VerifyIdentity, positive_response, verified_identity
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.negotiation import Answer, Policy, answer_extended, encode_accept, negotiate
@@ -58,22 +61,15 @@ from gateway.leniency import tolerated
 from gateway.model import AssociationFacts, IdentityCheck, Limits, Peer, Timers
 from gateway.ports import DataSetReceiver, EncodedDataSet, Meter, peer_label
 
+if TYPE_CHECKING:
+    from gateway.dimse.handler_association import HandlerAssociation
+
 log = structlog.get_logger()
 
 MOST_QUEUED = 8
 """Requests that a peer may send ahead of our responses before we stop reading."""
 
 RELEASE_ASKED = "the peer asked for release"
-
-Handlers = Mapping[evt.InterventionEvent, tuple[Callable[..., Any], tuple[Any, ...]]]
-
-
-class Node(NamedTuple):
-    """One side of an association, as pynetdicom's handlers know it."""
-
-    ae_title: str
-    address: str
-    port: int
 
 
 class Host(Protocol):
@@ -86,10 +82,13 @@ class Host(Protocol):
     receiver: Callable[[], DataSetReceiver]
     pool: AssociationPool
     keep_alive_s: float
-
+    ae_title: str
     verify_identity: VerifyIdentity
 
     table: Callable[[], Any]
+
+    @property
+    def ae(self) -> ApplicationEntity: ...
 
     def admit(self, facts: AssociationFacts) -> Admitted: ...
     def readmit(self, association: AcceptedAssociation) -> Admitted: ...
@@ -137,18 +136,65 @@ class AcceptedAssociation(Association):
         self._has_joined = False
         self._is_readmission_due = False
         """Other rules came into force, and it is not decided yet whether they admit this requestor."""
+        self._local_address = ("", 0)
+        self._handler_thread: HandlerThread | None = None
+        self.associate_rq = b""
+        """The A-ASSOCIATE-RQ that was accepted, deflated (zlib); for `gateway.dimse.handler_association` alone."""
+        self.associate_ac = b""
+        """Our answer."""
+        self.handler_association: HandlerAssociation | None = None
+        """What handlers have as `event.assoc`, once one has asked for it."""
 
     # --- for handlers ------------------------------------------------------------------------------------------
 
     @property
-    def requestor(self) -> Node:
-        """The peer."""
-        return Node(self.facts.calling_ae_title, self.facts.remote_host, self.facts.remote_port)
+    def host(self) -> Host:
+        """The server."""
+        return self._host
 
     @property
-    def acceptor(self) -> Node:
-        """Ourselves, under the title that was called."""
-        return Node(self.facts.called_ae_title, "", 0)
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where everything is done to it."""
+        return self._loop
+
+    @property
+    def timers(self) -> Timers:
+        """The server's, unless a handler has set its own."""
+        return self._timers
+
+    @timers.setter
+    def timers(self, timers: Timers) -> None:
+        self._timers = timers
+
+    @property
+    def ended(self) -> str | None:
+        """Why no message goes either way any more; None while they do."""
+        return self._ended
+
+    @property
+    def local_address(self) -> tuple[str, int]:
+        """Where the peer called us."""
+        return self._local_address
+
+    def request_release(self) -> None:
+        """Send A-RELEASE-RQ now, also while a request is being served: it has no response then."""
+        self._request_release()
+
+    @property
+    def handler_thread(self) -> HandlerThread:
+        """Where plain handlers of C-ECHO and C-STORE are called, one request after the other."""
+        if self._handler_thread is None:
+            self._handler_thread = HandlerThread()
+        return self._handler_thread
+
+    def bind(self, event: Any, handler: Callable[..., Any], args: Sequence[Any] | None = None) -> None:
+        """Have `handler` take `event` on this association from its next request on. Raises ValueError, TypeError."""
+        self.handlers = {**self.handlers, event: bound(event, handler, args)}
+
+    def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
+        """Have nobody take `event` on this association, if `handler` does now."""
+        if event in self.handlers and self.handlers[event].handler == handler:
+            self.handlers = {**self.handlers, event: UNBOUND[event]}
 
     @property
     def pool(self) -> AssociationPool:
@@ -282,6 +328,7 @@ class AcceptedAssociation(Association):
             return rejected
         self.is_strict = admitted.is_strict
         request = parse(fixed.pdu)
+        self.associate_rq = zlib.compress(fixed.pdu, 1)
         self.facts = dataclasses.replace(
             self.facts,
             peer=admitted.peer.name if admitted.peer is not None else "",
@@ -310,6 +357,8 @@ class AcceptedAssociation(Association):
         assert self._transport is not None
         address = self._transport.get_extra_info("peername") or ("", 0)
         host = str(address[0]).removeprefix("::ffff:")
+        own = self._transport.get_extra_info("sockname") or ("", 0)
+        self._local_address = (str(own[0]).removeprefix("::ffff:"), int(own[1]))
         certificate = shown_certificate(self._transport)
         return AssociationFacts(
             calling_ae_title=request.calling_ae_title,
@@ -378,6 +427,7 @@ class AcceptedAssociation(Association):
             extended=extended,
         )
         self._tell_odd(odd_user_information(request.user_information), answer.even_ids)
+        self.associate_ac = accept
         self._has_joined = True
         self._host.joined(self)
         self._establish(answer.contexts, request.max_pdu_bytes)
@@ -437,8 +487,7 @@ class AcceptedAssociation(Association):
         return operation.receive(self, message) if operation is not None and operation.receive else None
 
     def _operation(self, message: Message) -> Any:
-        operation = OPERATIONS.get(message.command["CommandField"])
-        return operation if operation is not None and operation.event in self.handlers else None
+        return OPERATIONS.get(message.command["CommandField"])
 
     def _message_received(self, message: Message) -> None:
         command = message.command
@@ -602,6 +651,10 @@ class AcceptedAssociation(Association):
             self._watch.end(reason)
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
+        if self._handler_thread is not None:
+            self._handler_thread.stop()
+        if self.handler_association is not None:
+            self.handler_association.over.set()
         if not self._has_joined:
             return
         self._count("released" if reason == "released" else "aborted")

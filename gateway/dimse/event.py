@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
+from pynetdicom import _config
 from pynetdicom.dsutils import create_file_meta, decode, encode_file_meta
 from pynetdicom.events import InterventionEvent
 from pynetdicom.presentation import PresentationContextTuple
 
 from gateway.dataset.inflation import inflate
+from gateway.dimse import handler_association
 from gateway.dimse.assembly import Message
 from gateway.dimse.context import as_uid
-from gateway.dimse.identifiers import check
 from gateway.dimse.message import Command, CommandField
 from gateway.dimse.primitive import to_primitive
 from gateway.dimse.watch import Watch
@@ -47,7 +49,7 @@ _OF = {
 
 
 class Event:
-    """One request on an association.
+    """One request on an association. Handlers may keep attributes of their own on it.
 
     As documented by pynetdicom: `assoc`, `event`, `context`, `timestamp`, `request`, `message_id`, `dataset`,
     `dataset_path`, `encoded_dataset()`, `file_meta`, `identifier`, `attribute_list`, `modification_list`,
@@ -57,7 +59,7 @@ class Event:
     request raises AttributeError.
     """
 
-    __slots__ = ("_dataset", "_message", "_path", "_request", "_watch", "assoc", "event")
+    __slots__ = ("__dict__", "_dataset", "_message", "_path", "_request", "_watch", "association", "event")
 
     def __init__(
         self,
@@ -66,7 +68,8 @@ class Event:
         message: Message,
         watch: Watch | None = None,
     ) -> None:
-        self.assoc = association
+        self.association = association
+        """The runtime's own; handlers have `assoc`."""
         self._watch = watch
         self.event = event
         self._message = message
@@ -79,7 +82,7 @@ class Event:
     @property
     def facts(self) -> AssociationFacts:
         """What is known of the association."""
-        return self.assoc.facts
+        return self.association.facts
 
     @property
     def command(self) -> Command:
@@ -114,14 +117,19 @@ class Event:
     # --- as documented -------------------------------------------------------------------------------------------
 
     @property
+    def assoc(self) -> handler_association.HandlerAssociation:
+        """The association, the same object with each of its requests."""
+        return handler_association.of(self.association)
+
+    @property
     def context(self) -> PresentationContextTuple:
         """Context ID, abstract syntax and transfer syntax."""
         return self._message.context.documented
 
     @property
     def timestamp(self) -> datetime:
-        """When the command set was complete (aware, UTC)."""
-        return datetime.fromtimestamp(self._message.received_at, UTC)
+        """When the command set was complete: local time without a time zone, as pynetdicom has it."""
+        return datetime.fromtimestamp(self._message.received_at, UTC).astimezone().replace(tzinfo=None)
 
     @property
     def request(self) -> Any:
@@ -142,16 +150,8 @@ class Event:
 
     @property
     def identifier(self) -> Dataset:
-        """The identifier of a C-FIND, C-GET or C-MOVE request, decoded.
-
-        Raises:
-            Unreadable: the bytes are no data set in the context's transfer syntax; unless the handler catches it, the
-                response is 0xC000 (Unable to process).
-        """
-        if self._dataset is None:
-            body = self._message.body
-            if body is not None and self._message.command["CommandField"] in _OF["Identifier"]:
-                check(body.view(), self.transfer_syntax_uid)
+        """The identifier of a C-FIND, C-GET or C-MOVE request, decoded as far as it can be: what cannot raises when it
+        is used."""
         return self._decoded("Identifier")
 
     @property
@@ -200,7 +200,7 @@ class Event:
         because the peer released or the association is gone."""
         if self._watch is not None:
             return self._watch.is_interrupted
-        return self.assoc.is_cancelled(self._message.command.get("MessageID", -1))
+        return self.association.is_cancelled(self._message.command.get("MessageID", -1))
 
     async def until_cancelled(self) -> None:
         """Return when a C-CANCEL for this C-FIND, C-GET or C-MOVE request came; for handlers on the event loop."""
@@ -227,10 +227,10 @@ class Event:
         return b"".join((bytes(128), b"DICM", encode_file_meta(self.file_meta), encoded))
 
     @property
-    def dataset_path(self) -> Path:
-        """A DICOM file with the data set of a C-STORE request; it is deleted after the response."""
-        if self._path is None:
-            self._of(CommandField.C_STORE)
+    def dataset_path(self) -> Path | None:
+        """A DICOM file with the data set of a C-STORE request, deleted after the response; None unless pynetdicom's
+        `_config.STORE_RECV_CHUNKED_DATASET` is on."""
+        if self._path is None and self._is_chunked():
             head = b"".join((bytes(128), b"DICM", encode_file_meta(self.file_meta)))
             descriptor, name = tempfile.mkstemp(suffix=".dcm")
             with os.fdopen(descriptor, "wb") as file:
@@ -239,6 +239,9 @@ class Event:
                     file.write(chunk)
             self._path = Path(name)
         return self._path
+
+    def _is_chunked(self) -> bool:
+        return _config.STORE_RECV_CHUNKED_DATASET and self._message.command["CommandField"] == CommandField.C_STORE
 
     def close(self) -> None:
         """The response is out: delete the file of `dataset_path`."""
@@ -269,6 +272,8 @@ class Event:
     def _decode(self, body: EncodedDataSet) -> Dataset:
         implicit, little, deflated = _ENCODINGS.get(self.transfer_syntax_uid, (False, True, False))
         encoded = inflate(body.view()) if deflated else body.view()  # within bounds, as pydicom does not
-        dataset = decode(BytesIO(bytes(encoded)), implicit, little, False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom quotes values in its warnings
+            dataset = decode(BytesIO(bytes(encoded)), implicit, little, False)
         dataset.set_original_encoding(implicit, little)
         return dataset

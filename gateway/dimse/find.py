@@ -55,7 +55,7 @@ async def serve_find(association: AcceptedAssociation, message: Message) -> None
 
 class _Matching:
     def __init__(self, association: AcceptedAssociation, message: Message, answer: Answer, watch: Watch) -> None:
-        handler, arguments = association.handlers[evt.EVT_C_FIND]
+        handler, arguments, _ = association.handlers[evt.EVT_C_FIND]
         event = Event(association, evt.EVT_C_FIND, message, watch)
         self._steps = Steps(handler, (event, *arguments), watch)
         self._answer = answer

@@ -28,12 +28,15 @@ from gateway.dimse.event import Event
 from gateway.dimse.identifiers import as_identifier, encode_failed_list
 from gateway.dimse.lines import DestinationLine, Line, RequestorLine, to_all
 from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.message import Command
 from gateway.dimse.sendable import Sendable, SendableBytes, SendableDataset
 from gateway.dimse.status import Category
 from gateway.dimse.steps import END, Steps
-from gateway.dimse.tally import MOST, Tally
+from gateway.dimse.tally import MOST, Result, Tally
 from gateway.dimse.watch import Interrupted, Watch
-from gateway.dimse.yields import Counters, Destinations, Done, EncodedInstance, Missing
+from gateway.dimse.yields import UNKNOWN, Counters, Destinations, Done, EncodedInstance, Missing
+from gateway.model import Peer
+from gateway.ports import GatewayError
 
 if TYPE_CHECKING:
     from gateway.dimse.acceptor import AcceptedAssociation
@@ -109,7 +112,7 @@ class _Retrieval:
     def __init__(
         self, association: AcceptedAssociation, message: Message, answer: Answer, watch: Watch, faults: Faults
     ) -> None:
-        handler, arguments = association.handlers[faults.event]
+        handler, arguments, _ = association.handlers[faults.event]
         event = Event(association, faults.event, message, watch)
         self._steps = Steps(handler, (event, *arguments), watch)
         self._association = association
@@ -129,6 +132,8 @@ class _Retrieval:
         self._not_begun: dict[asyncio.Task[None], Sendable] = {}
         """Instances in work whose task has not run yet."""
         self._careless = 0
+        self._remarks: Command = {}
+        """Error Comment and Offending Element of the next Pending response."""
         self._last_response_s = answer.begun_s
         self._reported = 0
         self._keep_alive: asyncio.TimerHandle | None = None
@@ -164,39 +169,61 @@ class _Retrieval:
 
     async def _to_the_end(self) -> Final:
         """Raises Final for a final status of the handler, Interrupted."""
-        destinations = 1
-        if self._faults is MOVE:
-            destinations = await self._read_destinations()
-        else:
-            self.lines = [RequestorLine(self._association, priority=self._priority)]
-        await self._read_number(destinations)
-        assert self.tally is not None
+        destinations = await self._read_destinations() if self._faults is MOVE else None
+        number = await self._read_number()
+        if number is None or number > 0:
+            self.lines = self._open_lines(destinations)
+        self.tally = Tally(number, 1 if destinations is None else len(destinations.places))
         if self.tally.remaining == 0:
             return Final({"Status": status.SUCCESS})
-        while (item := await self._next(self._faults.failed)) is not END:
+        while (item := await self._next_pair()) is not END:
             elements, value = self._attempt(functools.partial(read_pair, item), self._faults.failed)
             if Category.of(elements["Status"]) is not Category.PENDING:
                 raise Final(elements, value)
-            if not await self._pending(value):
+            if not await self._pending(elements, value):
                 break
         await self._settled()
         return Final({"Status": status.CANCEL if self._is_cut() else status.SUCCESS})
 
-    async def _read_destinations(self) -> int:
-        """Where to; the number of places."""
+    async def _next_pair(self) -> Any:
+        """The next pair. When all sub-operations are complete nothing more is heard, as pynetdicom does it: neither a
+        status nor an exception, unless it is one of the gateway's own."""
+        tally = self.tally
+        assert tally is not None
+        if not tally.is_complete:
+            return await self._next(self._faults.failed)
+        try:
+            item = await self._steps.next()
+        except (Interrupted, GatewayError):
+            raise
+        except Exception as error:
+            of_exception(error, self._faults.failed, self._faults.event.name)
+            return END
+        is_heard = item is END or (isinstance(item, tuple) and isinstance(item[-1], Counters | Done))
+        if not is_heard:
+            log.warning("handler_yielded_too_many", handler=self._faults.event.name)
+        return item if is_heard else END
+
+    async def _read_destinations(self) -> Destinations:
+        """Where to. The places themselves are looked at once there is something to send."""
         item = await self._next(self._faults.bad_destination_yield)
         if item is END:
             log.error("handler_yielded_nothing", handler=self._faults.event.name)
             raise Final({"Status": self._faults.bad_destination_yield})
         self._end_early(item, self._faults.bad_destination)
         if isinstance(item, tuple) and None in item[:2]:
-            raise Final({"Status": status.MOVE_DESTINATION_UNKNOWN, "ErrorComment": "Move Destination unknown"})
-        self.lines = self._attempt(lambda: self._lines_to(item), self._faults.bad_destination)
-        return len(self.lines)
+            raise Final({"Status": status.MOVE_DESTINATION_UNKNOWN})
+        destinations: Destinations = self._attempt(lambda: _as_destinations(item), self._faults.bad_destination)
+        return destinations
 
-    def _lines_to(self, item: Any) -> list[Line]:
-        if not isinstance(item, Destinations):
-            item = Destinations(item if isinstance(item, list) else [item])
+    def _open_lines(self, destinations: Destinations | None) -> list[Line]:
+        """Raises Final for a destination that cannot be one."""
+        if destinations is None:
+            return [RequestorLine(self._association, priority=self._priority)]
+        lines: list[Line] = self._attempt(lambda: self._lines_to(destinations), self._faults.bad_destination)
+        return lines
+
+    def _lines_to(self, item: Destinations) -> list[Line]:
         self._width = item.associations
         title = item.originator_ae_title
         if title is None:
@@ -213,14 +240,15 @@ class _Retrieval:
             for place in item.places
         ]
 
-    async def _read_number(self, destinations: int) -> None:
+    async def _read_number(self) -> int | None:
+        """How many instances; None when the handler does not know it."""
         item = await self._next(self._faults.bad_number)
         self._end_early(item, self._faults.bad_number)
-        number = None if item is None else self._attempt(lambda: int(item), self._faults.bad_number)
+        number: int | None = None if item is UNKNOWN else self._attempt(lambda: int(item), self._faults.bad_number)
         if number is not None and number > MOST:
             log.error("too_many_sub_operations", handler=self._faults.event.name, number=number)
             raise Final({"Status": self._faults.too_many})
-        self.tally = Tally(None if number is None else max(0, number), destinations)
+        return None if number is None else max(0, number)
 
     def _end_early(self, item: Any, status_of_failure: int) -> None:
         """Raises Final when the handler says a final status where something else is documented."""
@@ -233,13 +261,17 @@ class _Retrieval:
         raise Final(elements, value)
 
     async def _next(self, status_of_failure: int) -> Any:
-        """The handler's next yield. Raises Final for what it raises, Interrupted."""
+        """The handler's next yield. Raises Final for what it raises, Interrupted.
+
+        A handler that raises when it is called, and gives nothing to iterate over, has a status of its own.
+        """
         try:
             return await self._steps.next()
         except Interrupted:
             raise
         except Exception as error:
-            raise Final(of_exception(error, status_of_failure, self._faults.event.name)) from None
+            otherwise = status_of_failure if self._steps.is_begun else self._faults.failed
+            raise Final(of_exception(error, otherwise, self._faults.event.name)) from None
 
     def _attempt(self, read: Callable[[], Any], status_of_failure: int) -> Any:
         """What `read` makes of a yield. Raises Final when it makes nothing."""
@@ -251,19 +283,27 @@ class _Retrieval:
 
     # --- one yield -------------------------------------------------------------------------------------------------
 
-    async def _pending(self, value: Any) -> bool:
-        """Do what a Pending yield asks for; False when the announced number is reached and this is one too many."""
+    async def _pending(self, elements: Command, value: Any) -> bool:
+        """Do what a Pending yield asks for; False when the announced number is reached and this is one too many.
+
+        Args:
+            elements: Error Comment and Offending Element of the next response, beside its status.
+            value: the instance, or what stands for it.
+        """
         tally = self.tally
         assert tally is not None
+        self._remarks = {keyword: element for keyword, element in elements.items() if keyword != "Status"}
+        if value is None or (isinstance(value, Dataset) and not len(value)):
+            return True
         if isinstance(value, Done | Counters):
             await self._settled()
             tally.add(value) if isinstance(value, Done) else tally.replace(value)
         elif isinstance(value, Missing):
             for sop_instance_uid in value.sop_instance_uids:
                 tally.fail_instance(sop_instance_uid)
-        elif isinstance(value, EncodedInstance) or (isinstance(value, Dataset) and len(value)):
+        elif isinstance(value, EncodedInstance | Dataset):
             return await self._instance(value)
-        elif value is not None and not isinstance(value, Dataset):
+        else:
             log.error("handler_yielded_no_instance", handler=self._faults.event.name, kind=type(value).__name__)
             tally.fail_instance("")
         self._report()
@@ -331,19 +371,23 @@ class _Retrieval:
         task = asyncio.current_task()
         assert task is not None
         self._not_begun.pop(task, None)
-        is_sent = False
+        results = [Result.FAILED] * len(self.lines)
         try:
-            results = await to_all(self.lines, instance)
-            is_sent = True
-        finally:
+            if len(self.lines) == 1:
+                results = await to_all(self.lines, instance)
+            else:
+                await asyncio.gather(*(self._send_to(number, instance, results) for number in range(len(self.lines))))
+        finally:  # given up in the middle: nobody knows what became of those that have not answered
             self._uncounted -= 1
             instance.close()
-            if not is_sent:  # given up in the middle: nobody knows
-                self.tally.fail_instance(instance.sop_instance_uid)
-        self.tally.count(instance.sop_instance_uid, results)
-        for line, result in zip(self.lines, results, strict=True):
-            self._association.count_sub_operation(self._faults.service, line.label, result.name.lower())
+            self.tally.count(instance.sop_instance_uid, results)
+            for line, result in zip(self.lines, results, strict=True):
+                self._association.count_sub_operation(self._faults.service, line.label, result.name.lower())
         self._report()
+
+    async def _send_to(self, number: int, instance: Sendable, results: list[Result]) -> None:
+        """To one of several destinations: what it has answered counts, also when the others are given up."""
+        (results[number],) = await to_all((self.lines[number],), instance)
 
     # --- responses -------------------------------------------------------------------------------------------------
 
@@ -353,11 +397,12 @@ class _Retrieval:
             return
         now_s = time.monotonic()
         self._reported += 1
-        if self._reported > REPORTED_EACH and now_s < self._last_response_s + REPORT_S:
+        if self._reported > REPORTED_EACH and now_s < self._last_response_s + REPORT_S and not self._remarks:
             return
         counters = self.tally.elements(status.PENDING) if self.tally is not None else {}
         self._last_response_s = now_s
-        self._answer.send({"Status": status.PENDING, **counters})
+        remarks, self._remarks = self._remarks, {}
+        self._answer.send({"Status": status.PENDING, **counters, **remarks})
 
     def _arm_keep_alive(self) -> None:
         interval_s = self._association.keep_alive_s
@@ -409,13 +454,24 @@ class _Retrieval:
             await self._answer.send_with(elements, MemoryDataSet(identifier))
 
     def _identifier(self, final_status: int, tally: Tally | None, value: Any) -> bytes | None:
-        """The Failed SOP Instance UID List; none when nothing failed, nor in a Success."""
+        """The Failed SOP Instance UID List; none when nothing failed, nor in a Success (PS3.4 §C.4.2.1.4.2). It is
+        empty when all that failed was announced and never given a UID."""
         if Category.of(final_status) is Category.SUCCESS:
             return None
         if isinstance(value, bytes | bytearray | memoryview) and len(value):
             return bytes(as_identifier(value, self._transfer_syntax_uid).view())
         uids = tally.failed_sop_instance_uids if tally is not None else _failed_list(value)
-        return encode_failed_list(uids, self._transfer_syntax_uid) if uids else None
+        has_failed = bool(uids) or (tally is not None and tally.has_failed)
+        return encode_failed_list(uids, self._transfer_syntax_uid) if has_failed else None
+
+
+def _as_destinations(item: Any) -> Destinations:
+    """Raises TypeError for what cannot be a destination."""
+    if isinstance(item, Destinations):
+        return item
+    if not isinstance(item, list | tuple | Peer):
+        raise TypeError(f"the handler yielded {type(item).__name__}, not (address, port)")
+    return Destinations(item if isinstance(item, list) else [item])
 
 
 def _failed_list(value: Any) -> list[str]:

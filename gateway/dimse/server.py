@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 import structlog
+from pynetdicom.ae import ApplicationEntity
 
-from gateway.dimse.acceptor import AcceptedAssociation, Handlers
+from gateway.dimse.acceptor import AcceptedAssociation
 from gateway.dimse.admission import (
     LOCAL_LIMIT_EXCEEDED,
     NO_REASON,
@@ -24,12 +25,12 @@ from gateway.dimse.admission import (
     Admitted,
     Rejected,
 )
+from gateway.dimse.bindings import UNBOUND, Handlers, bound, read_bindings
 from gateway.dimse.identity_check import VerifyIdentity, nothing_verifies
 from gateway.dimse.known_hosts import KnownHosts
 from gateway.dimse.memory import MemoryReceiver
 from gateway.dimse.negotiation import Policy
 from gateway.dimse.pool import AssociationPool
-from gateway.dimse.services import OPERATIONS
 from gateway.dimse.slots import Slots
 from gateway.dimse.tls import handshake_failure, server_context
 from gateway.dimse.tls_contexts import ReloadedContext
@@ -52,7 +53,9 @@ class Server:
     """Accepts associations on any number of listeners; all on one event loop.
 
     Args:
-        handlers: ``(event, handler[, [arguments]])`` as pynetdicom's `evt_handlers`; plain functions or coroutines.
+        handlers: ``(event, handler[, [arguments]])`` as pynetdicom's `evt_handlers` (`docs/handlers.md`). Plain
+            functions are called in threads, asynchronous ones on the event loop. An event without a handler is answered
+            as pynetdicom documents it.
         admission: decides over every association; raises Rejected.
         receiver: called once per data set that is received; it may raise a GatewayError to refuse it.
         ae_title: our AE title.
@@ -81,7 +84,7 @@ class Server:
         verify_identity: VerifyIdentity = nothing_verifies,
         table: Callable[[], Any] = lambda: None,
     ) -> None:
-        self.handlers: Handlers = {event: (handler, tuple(*rest)) for event, handler, *rest in handlers}
+        self.handlers: Handlers = {**UNBOUND, **read_bindings(handlers)}
         self.receiver = receiver
         self.ae_title = ae_title
         self.timers = timers
@@ -105,11 +108,44 @@ class Server:
         """Connections that are being set up: their transport, or TLS."""
         self._is_draining = False
         self._emptied: asyncio.Future[None] | None = None
-        operations = {operation.event: operation.service for operation in OPERATIONS.values()}
-        unserved = [event.name for event in self.handlers if event not in operations]
-        if unserved:
-            raise ValueError(f"no operation serves {', '.join(unserved)}")
-        self._services = frozenset(operations[event] for event in self.handlers)
+
+    @functools.cached_property
+    def ae(self) -> ApplicationEntity:
+        """For handlers that open associations of their own; it accepts none."""
+        ae = ApplicationEntity(self.ae_title)
+        ae.acse_timeout, ae.dimse_timeout = self.timers.association_s, self.timers.dimse_s
+        ae.connection_timeout, ae.network_timeout = self.timers.connect_s, self.timers.idle_s
+        return ae
+
+    # --- handlers --------------------------------------------------------------------------------------------------
+
+    def bind(self, event: Any, handler: Callable[..., Any], args: Sequence[Any] | None = None) -> None:
+        """Have `handler` take `event` from now on, also on associations that there are.
+
+        Raises:
+            ValueError, TypeError: see `gateway.dimse.bindings.bound`.
+        """
+        binding = bound(event, handler, args)
+        for holder in self._holders():
+            holder.handlers = {**holder.handlers, event: binding}
+
+    def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
+        """Have nobody take `event` any more, if `handler` does now."""
+        for holder in self._holders():
+            if event in holder.handlers and holder.handlers[event].handler == handler:
+                holder.handlers = {**holder.handlers, event: UNBOUND[event]}
+
+    def _holders(self) -> list[Server | AcceptedAssociation]:
+        """What is asked for a handler: from the next request on, also of associations that there are."""
+        return [self, *self._joined]
+
+    def get_handlers(self, event: Any) -> tuple[Callable[..., Any], list[Any] | None]:
+        """Handler and arguments of `event`. Raises KeyError for one that is not served."""
+        return self.handlers[event].documented
+
+    def get_events(self) -> list[Any]:
+        """The events that handlers can be bound to, by name."""
+        return sorted(self.handlers, key=lambda event: str(event.name))
 
     # --- listeners -------------------------------------------------------------------------------------------------
 
@@ -304,12 +340,12 @@ class Server:
     def policy(self, peer: Peer | None, *, is_strict: bool = False) -> Policy:
         """What `peer` may negotiate; `is_strict`: by the letter of the standard."""
         if peer is None:
-            return Policy(self._services & STRANGERS_MAY, is_strict=is_strict)
+            return Policy(STRANGERS_MAY, is_strict=is_strict)
         return Policy(
-            services=self._services & (peer.may | ANSWERED_BY_STATUS),
+            services=peer.may | ANSWERED_BY_STATUS,
             sop_classes=peer.accept_sop_classes,
             transfer_syntaxes=peer.accept_transfer_syntaxes,
-            may_invoke_storage="get" in self._services & peer.may,
+            may_invoke_storage="get" in peer.may,
             is_strict=is_strict,
         )
 

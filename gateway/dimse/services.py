@@ -6,6 +6,7 @@ before it takes the next request. It may send any number of responses: those of 
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -157,9 +158,13 @@ def _call(
     status_of_failure: int,
     answer: Callable[[AcceptedAssociation, Message, Command], None],
 ) -> Later | None:
-    """Call the handler; a plain one is answered at once."""
-    handler, arguments = association.handlers[kind]
+    """Call the handler: on the event loop, where one that is not asynchronous is answered at once, or in the thread of
+    the association, where it may block without keeping others waiting."""
+    handler, arguments, is_on_event_loop = association.handlers[kind]
     event = Event(association, kind, message)
+    if not is_on_event_loop:
+        called = association.handler_thread.call(functools.partial(handler, event, *arguments))
+        return _await(association, message, event, called, status_of_failure, answer)
     try:
         result = handler(event, *arguments)
     except Exception as error:
@@ -182,7 +187,10 @@ async def _await(
     answer: Callable[[AcceptedAssociation, Message, Command], None],
 ) -> None:
     try:
-        elements = status.of_result(await result)
+        returned = await result
+        if hasattr(returned, "__await__"):  # of a plain function that was called in a thread
+            returned = await returned
+        elements = status.of_result(returned)
     except Exception as error:
         elements = status.of_error(error, status_of_failure)
     answer(association, message, elements)

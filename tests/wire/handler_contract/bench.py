@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 
 from gateway.dimse.admission import Admitted
 from gateway.dimse.message import CommandField
@@ -277,7 +276,8 @@ class Conversation:
     def _is_done(self) -> bool:
         if self.row.is_echoed:
             return bool(self.echoes)
-        return bool(self.answers) and not self.answers[-1].is_pending
+        finals = sum(not answer.is_pending for answer in self.answers)
+        return finals > self.row.is_repeated
 
     def _ask(self) -> None:
         row = self.row
@@ -291,7 +291,7 @@ class Conversation:
                 "AffectedSOPInstanceUID": UID,
                 **row.request,
             }
-            self.peer.send(message(MR_ID, command, DATA if row.data is None else row.data))
+            self.peer.send(message(MR_ID, command, DATA))
         else:
             self.peer.ask(row.service, MESSAGE_ID, row.identifier, **row.request)
         if row.is_echoed:
@@ -322,6 +322,8 @@ class Conversation:
         }
         self.answers.append(Answer(elements, data if has_data else None))
         self._react()
+        if self.row.is_repeated and len(self.answers) == 1:
+            self._ask()
 
     def _react(self) -> None:
         if self.row.cancel_after == len(self.answers):
@@ -333,32 +335,17 @@ async def tried(side: Any, row: Row, destination: Destination) -> tuple[Seen, Se
     """What a side shows of a row: whole, and without what the stock engine puts into every response."""
     destination.forget()
     run = Run(destination.port)
-    async with side.serving(row, run) as port:
-        async with await Requestor.open(port, contexts=CONTEXTS) as peer:
-            requestor = Conversation(peer, row, run)
-            await requestor.converse()
+    async with side.serving(row, run) as port, await Requestor.open(port, contexts=CONTEXTS) as peer:
+        requestor = Conversation(peer, row, run)
+        await requestor.converse()
     stored = tuple(requestor.stored or destination.stored)
     associations = tuple(destination.associations) if row.shows_associations else ()
     more = [f"C-ECHO {echo}" for echo in requestor.echoes]
     notes = tuple(run.notes)
-    if row.shows_associations:
+    if row.shows_requests:
         notes += tuple(destination.requests)
 
     def seen(answers: list[Answer]) -> Seen:
         return Seen("; ".join([*map(shown, answers), *more]), notes, stored, requestor.ends, associations)
 
     return seen(requestor.answers), seen([as_the_standard_has_it(answer) for answer in requestor.answers])
-
-
-@contextlib.contextmanager
-def chunked(is_on: bool) -> Iterator[None]:
-    """The process-wide switch for `event.dataset_path`."""
-    before, _config.STORE_RECV_CHUNKED_DATASET = _config.STORE_RECV_CHUNKED_DATASET, is_on
-    try:
-        yield
-    finally:
-        _config.STORE_RECV_CHUNKED_DATASET = before
-
-
-def data_set_of(bytes_: bytes) -> Dataset:
-    return dcmread(BytesIO(bytes_), force=True)

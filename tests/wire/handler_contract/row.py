@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
@@ -72,13 +75,15 @@ class Row:
         handler: called with the event and a `Run`; None: nothing is bound.
         sees: what the requestor sees, response by response, separated by "; " (`bench.shown`).
         notes: what the handler noted.
-        stored: the instances that C-STORE sub-operations brought; None: as many as the responses say.
+        stored: numbers of the images that C-STORE sub-operations brought; None: both sides bring the same.
         request: elements of the request beside the usual ones.
         identifier: of the request.
         cancel_after: a C-CANCEL is sent when the requestor has seen so many responses; None: none is sent.
         is_echoed: the requestor sends a C-ECHO behind the request: what it sees of it shows that the association lives,
             and that the request has no response.
         ends: how the association ends by itself.
+        is_repeated: the requestor sends the request again when it has the response.
+        shows_requests: the destination notes move originator and priority of each C-STORE request.
         shows_associations: what the destination saw of each association that was made to it is compared too.
     """
 
@@ -93,9 +98,9 @@ class Row:
     cancel_after: int | None = None
     is_echoed: bool = False
     ends: str = ""
+    shows_requests: bool = False
     shows_associations: bool = False
-    data: bytes | None = None
-    """Data set of a C-STORE in place of the usual one."""
+    is_repeated: bool = False
 
 
 class Image(NamedTuple):
@@ -161,7 +166,9 @@ def saying(status: Any = None, **more: Any) -> Dataset:
     if status is not None:
         dataset.Status = status
     for keyword, value in more.items():
-        setattr(dataset, keyword, value)
+        tag = tag_for_keyword(keyword)
+        assert tag is not None
+        dataset.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE))
     return dataset
 
 

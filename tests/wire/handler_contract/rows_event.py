@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -65,8 +66,8 @@ ODD_IDENTIFIER = bytes.fromhex("0800520043530600") + b"ST"
 """A value that is cut off."""
 
 
-def is_now(event: Any) -> bool:
-    return abs(datetime.now() - event.timestamp) < timedelta(minutes=5)
+def is_now(event: Any) -> Any:
+    return abs(datetime.now() - event.timestamp) < timedelta(minutes=5)  # noqa: DTZ005 - as handlers do
 
 
 def set_attribute(event: Any) -> Any:
@@ -121,7 +122,10 @@ ROWS: list[Row] = [
     *reading("event", ALL, lambda event: event.event is EVENTS[_service(event)], True),
     *reading("event.event.name", ALL, lambda event: event.event.name, *(EVENTS[name].name for name in ALL.split())),
     *reading(
-        "event.event.description", ALL, lambda e: e.event.description, *(EVENTS[name].description for name in ALL.split())
+        "event.event.description",
+        ALL,
+        lambda e: e.event.description,
+        *(EVENTS[name].description for name in ALL.split()),
     ),
     *reading("event.event as text", ALL, lambda event: str(event.event), *(str(EVENTS[name]) for name in ALL.split())),
     *reading("event.event.is_intervention", "store", lambda event: event.event.is_intervention, True),
@@ -166,9 +170,11 @@ ROWS: list[Row] = [
     *reading("file_meta of another request", QUERIES, lambda event: event.file_meta, AttributeError),
     *reading("dataset saved with file_meta", "store", with_meta, uid(1)),
     *reading("encoded_dataset()", "store", with_bytes, uid(1)),
-    *reading("encoded_dataset(False)", "store", lambda e: e.encoded_dataset(include_meta=False) == data_set(uid(1)), True),
+    *reading(
+        "encoded_dataset(False)", "store", lambda e: e.encoded_dataset(include_meta=False) == data_set(uid(1)), True
+    ),
     *reading("encoded_dataset() of another request", QUERIES, lambda event: event.encoded_dataset(), AttributeError),
-    *reading("dataset_path without the switch", "store", lambda event: event.dataset_path, AttributeError),
+    *reading("dataset_path without the switch", "store", lambda event: event.dataset_path, None),
     *reading("request.DataSet", "store", lambda event: event.request.DataSet.getvalue() == data_set(uid(1)), True),
     *reading("request.AffectedSOPInstanceUID", "store", lambda e: str(e.request.AffectedSOPInstanceUID), uid(1)),
     *reading("no move originator", "store", lambda e: e.request.MoveOriginatorApplicationEntityTitle, None),
@@ -181,10 +187,16 @@ ROWS: list[Row] = [
     ),
     # C-MOVE
     *reading("move_destination", "move", lambda event: event.move_destination, "STORE"),
-    *reading("move_destination of another request", "store find get", lambda event: event.move_destination, AttributeError),
+    *reading(
+        "move_destination of another request", "store find get", lambda event: event.move_destination, AttributeError
+    ),
     *reading("request.MoveDestination", "move", lambda event: event.request.MoveDestination, "STORE"),
     *reading(
-        "move_destination with spaces", "move", lambda event: event.move_destination, "STORE", request={"MoveDestination": " STORE  "}
+        "move_destination with spaces",
+        "move",
+        lambda event: event.move_destination,
+        "STORE",
+        request={"MoveDestination": " STORE  "},
     ),
     # of N-services
     *(
@@ -198,7 +210,7 @@ ROWS: list[Row] = [
             "event_type",
             "modification_list",
         )
-        for row in reading(name, "store", lambda event, name=name: getattr(event, name), AttributeError)
+        for row in reading(name, "store", operator.attrgetter(name), AttributeError)
     ),
 ]
 
@@ -231,12 +243,19 @@ def echoing_kind(event: Any, run: Run) -> int:
 
 ROWS += [
     Row("event of C-FIND: an element that is absent, used", "find", unreadable, "FF00 #1; C311"),
-    Row("request of C-FIND without an identifier", "find", no_identifier, "A900; C-ECHO 0000", identifier=None, is_echoed=True),
+    Row(
+        "request of C-FIND without an identifier",
+        "find",
+        no_identifier,
+        'A900 "the request has no identifier"; C-ECHO 0000',
+        identifier=None,
+        is_echoed=True,
+    ),
     Row(
         "request of C-MOVE without Move Destination",
         "move",
         no_identifier,
-        "A801; C-ECHO 0000",
+        'A801 "the Move Destination is empty"; C-ECHO 0000',
         request={"MoveDestination": None},
         is_echoed=True,
     ),

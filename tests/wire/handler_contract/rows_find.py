@@ -18,7 +18,7 @@ FINAL = (
 def undecodable() -> tuple[int, Any]:
     """A match that cannot be encoded."""
     found = match(1)
-    found.Rows = "text"
+    found.update(saying(Rows="text"))
     return 0xFF00, found
 
 
@@ -66,7 +66,7 @@ YIELDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "a data set without Status": (((saying(), None),), "C001"),
     "a data set without Status after a match": ((Match(1), (saying(), None)), "FF00 #1; C001"),
     "a number alone": ((0xA900,), "A900"),
-    "a data set alone": ((lambda: match(1),), "C001"),
+    "a status data set alone": ((lambda: saying(0xA900),), "A900"),
     "three values": (((0xFF00, None, None),), "C311"),
     "None alone": ((None,), "C311"),
     "text alone": (("text",), "C311"),
@@ -161,7 +161,14 @@ ROWS = [
     Row("C-FIND: is closed after a failure", "find", cleaning_up_after_a_failure, "A700", ("cleaned_up=True",)),
     Row("C-FIND: C-CANCEL", "find", cancelled, "FF00 #1; FE00", ("before=False", "after=True"), cancel_after=1),
     Row("C-FIND: C-CANCEL before any match", "find", cancelled_at_once, "FE00", cancel_after=0),
-    Row("C-FIND: C-CANCEL, asked twice", "find", cancelled_and_asking_again, "FF00 #1; FE00", ("again=True",), cancel_after=1),
+    Row(
+        "C-FIND: C-CANCEL, asked twice",
+        "find",
+        cancelled_and_asking_again,
+        "FF00 #1; FE00",
+        ("again=True",),
+        cancel_after=1,
+    ),
     Row("C-FIND: C-CANCEL, ended with Success", "find", cancelled_with_success, "FF00 #1; 0000", cancel_after=1),
     Row("C-FIND: C-CANCEL, ended with a failure", "find", cancelled_with_a_failure, "FF00 #1; C000", cancel_after=1),
     Row("C-FIND: no C-CANCEL", "find", not_cancelled, "FF00 #1; FF00 #2; 0000", ("is_cancelled=False",) * 2),

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pynetdicom import build_context
 
+from tests.support.caller import EXPLICIT
 from tests.unit.dimse.query_rig import image
 from tests.wire.handler_contract.row import Handler, Image, Row, Run, There, failed, saying, yielding
 
@@ -34,7 +36,7 @@ def of_another_class() -> tuple[int, Dataset]:
 def not_encodable() -> tuple[int, Dataset]:
     """An image with a value that cannot be written."""
     found = image(1)
-    found.Rows = "text"
+    found.update(saying(Rows="text"))
     return 0xFF00, found
 
 
@@ -46,6 +48,7 @@ YIELDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "the number as text": (("1", Image(1)), "FF00 0:1:0:0; 0000 -:1:0:0"),
     "the number as float": ((1.9, Image(1)), "FF00 0:1:0:0; 0000 -:1:0:0"),
     "text that is no number": (("x",), "{bad_number}"),
+    "None as number": ((None,), "{bad_number}"),
     "a list as number": (([1],), "{bad_number}"),
     "a pair with an image in place of the number": ((Image(1),), "{bad_number}"),
     "0 and then an image": ((0, Image(1)), "0000 -:0:0:0"),
@@ -58,12 +61,15 @@ YIELDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "Success at the end": ((1, Image(1), (0x0000, None)), "FF00 0:1:0:0; 0000 -:1:0:0"),
     "Success in the middle": ((2, Image(1), (0x0000, None)), "FF00 1:1:0:0; B000 -:1:1:0 []"),
     "Success at once": ((2, (0x0000, None)), "A702 -:0:2:0 []"),
-    "Success after a failed image": ((2, Image(2), Image(1), (0x0000, None)), "FF00 1:0:1:0; FF00 0:1:1:0; B000 -:1:1:0 [2]"),
+    "Success after a failed image": (
+        (2, Image(2), Image(1), (0x0000, None)),
+        "FF00 1:0:1:0; FF00 0:1:1:0; B000 -:1:1:0 [2]",
+    ),
     "fewer than announced": ((3, Image(1)), "FF00 2:1:0:0; B000 -:1:2:0 []"),
     "none of those announced": ((2,), "A702 -:0:2:0 []"),
     "more than announced": ((1, Image(1), Image(7)), "FF00 0:1:0:0; 0000 -:1:0:0"),
     "a failure after all": ((1, Image(1), (0xA702, None)), "FF00 0:1:0:0; 0000 -:1:0:0"),
-    "FF01": ((1, (0xFF01, None)), "FF01"),
+    "FF01": ((1, (0xFF01, None)), "A702 -:0:1:0 []; C-ECHO 0000"),
     # how sub-operations end
     "an image that fails": ((2, Image(2), Image(1)), "FF00 1:0:1:0; FF00 0:1:1:0; B000 -:1:1:0 [2]"),
     "only images that fail": ((1, Image(2)), "FF00 0:0:1:0; A702 -:0:1:0 [2]"),
@@ -96,7 +102,10 @@ YIELDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "a failure after a failed image": ((3, Image(2), (0xA702, None)), "FF00 2:0:1:0; A702 -:0:3:0 [2]"),
     "a failure with a list": ((2, (0xC000, failed("1.8", "1.9"))), "C000 -:0:2:0 [8 9]"),
     "a failure with a list of one": ((1, (0xC000, failed("1.8"))), "C000 -:0:1:0 [8]"),
-    "a failure with another data set": ((2, Image(2), (0xC000, saying(PatientID="x"))), "FF00 1:0:1:0; C000 -:0:2:0 [2]"),
+    "a failure with another data set": (
+        (2, Image(2), (0xC000, saying(PatientID="x"))),
+        "FF00 1:0:1:0; C000 -:0:2:0 [2]",
+    ),
     "a failure with text": ((1, (0xC000, "text")), "C000 -:0:1:0 []"),
     "a failure as a data set": (
         (1, (saying(0xA702, ErrorComment="why", OffendingElement=0x00100020), None)),
@@ -108,7 +117,7 @@ YIELDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "Cancel at once": ((2, (0xFE00, None)), "FE00 2:0:0:0"),
     "Cancel after an image": ((2, Image(1), (0xFE00, None)), "FF00 1:1:0:0; FE00 1:1:0:0"),
     "Cancel after a failed image": ((2, Image(2), (0xFE00, None)), "FF00 1:0:1:0; FE00 1:0:1:0 [2]"),
-    "Cancel with a list": ((2, Image(2), (0xFE00, failed("1.8", "1.9"))), "FF00 1:0:1:0; FE00 1:0:1:0 [8 9]"),
+    "Cancel with a list": ((2, Image(2), (0xFE00, failed("1.8", "1.9"))), "FF00 1:0:1:0; FE00 1:0:1:0 [2 8 9]"),
     "an image after a failure": ((2, (0xA702, None), Image(1)), "A702 -:0:2:0 []"),
     "an undocumented status": ((1, (0x1234, None)), "1234 -:0:1:0 []"),
     "an undocumented status after an image": ((2, Image(1), (0x1234, None)), "FF00 1:1:0:0; 1234 -:1:1:0 []"),
@@ -207,15 +216,13 @@ def rows(service: str, letters: dict[str, str]) -> Iterator[Row]:
     for status in (*FAILURES, *(FAILURES_OF_MOVE if service == "move" else ())):
         yield row(f"{status:04X}", yielding(1, (status, None)), f"{status:04X} -:0:1:0 []")
     for what, (items, sees) in YIELDED.items():
-        yield row(f"yields {what}", yielding(*items), sees)
+        yield row(f"yields {what}", yielding(*items), sees, is_echoed="C-ECHO" in sees)
     yield row("C-CANCEL", cancelled, "FF00 2:1:0:0; FE00 2:1:0:0", notes=("cancelled=True",), cancel_after=1)
     yield row("C-CANCEL after a failure", cancelled_after_a_failure, "FF00 2:0:1:0; FE00 2:0:1:0 [2]", cancel_after=1)
     yield row("C-CANCEL at once", cancelled_at_once, "FE00 3:0:0:0", cancel_after=0)
-    yield row("C-CANCEL, ended with a list", cancelled_with_a_list, "FF00 2:0:1:0; FE00 2:0:1:0 [8]", cancel_after=1)
+    yield row("C-CANCEL, ended with a list", cancelled_with_a_list, "FF00 2:0:1:0; FE00 2:0:1:0 [2 8]", cancel_after=1)
     yield row("no C-CANCEL", not_cancelled, "FF00 0:1:0:0; 0000 -:1:0:0", notes=("is_cancelled=False",))
-    yield row(
-        "is closed after a failure", cleaning_up, "FF00 1:1:0:0; A702 -:1:1:0 []", notes=("cleaned_up=True",)
-    )
+    yield row("is closed after a failure", cleaning_up, "FF00 1:1:0:0; A702 -:1:1:0 []", notes=("cleaned_up=True",))
 
 
 def returning_nothing(event: Any, run: Run) -> None:
@@ -263,20 +270,35 @@ DESTINATIONS: dict[str, tuple[tuple[Any, ...], str]] = {
     "an unknown keyword": ((There({"colour": 1}), 1, Image(1)), "C515"),
     "an unknown keyword and 0": ((There({"colour": 1}), 0), "0000 -:0:0:0"),
     "a port where nobody listens": ((("127.0.0.1", 1), 1, Image(1)), "FF00 0:0:1:0; A702 -:0:1:0 [1]"),
+    "a destination that accepts no context": (
+        (There({"contexts": [build_context("1.2.840.10008.5.1.4.1.1.2", EXPLICIT)]}), 1, of_another_class),
+        "FF00 0:0:1:0; A702 -:0:1:0 [1]",
+    ),
     "a port where nobody listens and 0": ((("127.0.0.1", 1), 0), "0000 -:0:0:0"),
 }
-
-
-def of_the_sub_operation(event: Any, run: Run) -> Iterator[Any]:
-    """What the destination is told."""
-    yield run.there
-    yield 1
-    yield 0xFF00, image(1)
 
 
 ROWS = [
     *rows("get", OF_GET),
     *rows("move", OF_MOVE),
     *NOT_GENERATORS,
+    Row(
+        "C-MOVE: Move Originator of a sub-operation",
+        "move",
+        yielding(There(), 1, Image(1)),
+        "FF00 0:1:0:0; 0000 -:1:0:0",
+        ("originator='TESTER' 300 priority=2",),
+        request={"Priority": 2},
+        shows_requests=True,
+    ),
+    Row(
+        "C-MOVE: priority of a sub-operation",
+        "move",
+        yielding(There(), 1, Image(1)),
+        "FF00 0:1:0:0; 0000 -:1:0:0",
+        ("originator='TESTER' 300 priority=1",),
+        request={"Priority": 1},
+        shows_requests=True,
+    ),
     *(Row(f"C-MOVE: yields {name}", "move", yielding(*items), sees) for name, (items, sees) in DESTINATIONS.items()),
 ]
