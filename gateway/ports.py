@@ -252,7 +252,8 @@ class Predicate(Protocol):
 
     It never raises for what an object holds: a value that it cannot compare does not fit. For explanations it may have
     a method ``compared(facts, *, with_values: bool) -> str``: what it found, with values of the object, and with
-    settings that give them away, only `with_values`.
+    settings that give them away, only `with_values`. It may have a method ``keys()``, see `gateway.routing.keys`, so
+    that it is asked only where it can hold. Of equal predicates that can be hashed one may be asked for all.
     """
 
     def __call__(self, facts: Facts) -> bool: ...
@@ -299,12 +300,15 @@ class Registry:
     def __init__(self, noun: str) -> None:
         self.noun = noun
         self.kinds: dict[str, type] = {}
+        self.names: dict[type, str] = {}
+        """Of `kinds`, the other way round."""
 
     def __call__(self, name: str) -> Callable[[type[T]], type[T]]:
         def register(cls: type[T]) -> type[T]:
             if name in self.kinds:
                 raise ValueError(f"{self.noun} {name!r} is registered twice")
             self.kinds[name] = cls
+            self.names.setdefault(cls, name)
             return cls
 
         return register

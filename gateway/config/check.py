@@ -38,7 +38,7 @@ def check(place: Place, kind: type[T], findings: Findings) -> tuple[T | None, Pl
 
     Returns the value and the tree it was made from, without what was wrong; None when a required setting is missing.
     """
-    node = unbroken(place.node)
+    node: Node | None = unbroken(place.node) if findings.has_errors else place.node  # a broken node was an error
     while node is not None:
         try:
             return msgspec.convert(plain(node), kind), Place(node, place.holder)

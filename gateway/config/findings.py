@@ -13,6 +13,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._problems: dict[Problem, None] = {}
+        self.has_errors = False
 
     def error(self, mark: Mark, code: str, message: str) -> None:
         self._add(mark, code, message, "error")
@@ -22,10 +23,7 @@ class Findings:
 
     def _add(self, mark: Mark, code: str, message: str, severity: Severity) -> None:
         self._problems[Problem(mark, code, message, severity)] = None
-
-    @property
-    def has_errors(self) -> bool:
-        return any(problem.severity == "error" for problem in self._problems)
+        self.has_errors = self.has_errors or severity == "error"
 
     def sorted(self) -> tuple[Problem, ...]:
         """By file, line and column; what was found first comes first at one place."""

@@ -12,7 +12,7 @@ from gateway import ports
 from gateway.config.check import check, is_broken
 from gateway.config.context import Context
 from gateway.config.explain import MISSING
-from gateway.config.findings import did_you_mean
+from gateway.config.findings import Findings, did_you_mean
 from gateway.config.spec import CoercionSpec, HideSpec, RetrieveCoercionSpec, RouteSpec
 from gateway.config.tree import MappingNode, Node, Path, Place, SequenceNode, discreet, lossless, plain, without
 from gateway.dataset.dictionary import name_of
@@ -62,7 +62,7 @@ def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
     coercions: list[Coercion] = []
     names: dict[str, Mark] = {}
     for index, here in enumerate(_items(place)):
-        spec, at = check(_without_broken(here), CoercionSpec, context.findings)
+        spec, at = check(_without_broken(here, context.findings), CoercionSpec, context.findings)
         if spec is None:
             continue
         name = f"coercion-{index + 1}" if spec.name is UNSET else spec.name
@@ -81,7 +81,7 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Rule, 
     taken: dict[str, Mark] = {}
     end: tuple[str, Mark] | None = None
     for here in _items(place):
-        spec, at = check(_without_broken(here), RouteSpec, context.findings)
+        spec, at = check(_without_broken(here, context.findings), RouteSpec, context.findings)
         if spec is None:
             continue
         _check_name(spec.name, at, taken, context)
@@ -248,8 +248,10 @@ def _items(place: Place) -> list[Place]:
     return items
 
 
-def _without_broken(place: Place) -> Place:
+def _without_broken(place: Place, findings: Findings) -> Place:
     """A condition or change that is unreadable in part goes as a whole: the rest would mean something else."""
+    if not findings.has_errors:
+        return place
     node = place.node
     for name in ("when", "then"):
         part = place.child(name)

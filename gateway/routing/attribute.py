@@ -41,6 +41,7 @@ MAX_STEPS = 16
 """Sequence levels that a path may go down."""
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> AttributePath:
     """The path that `text` names.
 

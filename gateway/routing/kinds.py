@@ -148,21 +148,30 @@ def actions_schema() -> dict[str, Any]:
 
 def children(kind: Any) -> Iterable[tuple[Path, Predicate]]:
     """The predicates right inside a predicate, with their path from its value."""
-    fields = settings(type(kind))  # type: ignore[arg-type]  # a class is hashable; the stub of cache doubts it
-    for name, (field, hint) in fields.items():
-        prefix: Path = () if len(fields) == 1 else (name,)
-        value = getattr(kind, field.name)
-        if hint is Predicate:
-            yield prefix, value
-        elif isinstance(value, NamedCondition):
-            yield prefix, value.predicate
-        elif typing.get_origin(hint) is tuple and typing.get_args(hint)[0] is Predicate:
+    of_class = type(kind)
+    for prefix, field in _child_fields(of_class):  # type: ignore[arg-type]  # hashable; the stub of cache doubts it
+        value = getattr(kind, field)
+        if isinstance(value, tuple):
             yield from (((*prefix, index), one) for index, one in enumerate(value))
+        else:
+            yield prefix, value.predicate if isinstance(value, NamedCondition) else value
+
+
+@cache
+def _child_fields(cls: type[Any]) -> tuple[tuple[Path, str], ...]:
+    """The fields of a predicate that hold predicates, with the path to each."""
+    fields = settings(cls)  # type: ignore[arg-type]  # a class is hashable; the stub of cache doubts it
+    return tuple(
+        (() if len(fields) == 1 else (name,), field.name)
+        for name, (field, hint) in fields.items()
+        if hint in (Predicate, NamedCondition)
+        or (typing.get_origin(hint) is tuple and typing.get_args(hint)[0] is Predicate)
+    )
 
 
 def name_of_kind(kind: object, registry: Registry) -> str:
     """The name a kind is registered under; its class's name when it is not."""
-    return next((name for name, cls in registry.kinds.items() if cls is type(kind)), type(kind).__name__)
+    return registry.names.get(type(kind), type(kind).__name__)
 
 
 @cache
@@ -262,9 +271,9 @@ def _value(hint: Any, value: object, path: Path, report: _Building) -> Any:
         return _scalar(FIELD_TYPES[hint], value, path, report)
     if hint is Predicate:
         return _kind(value, ports.predicate, path, report)
-    if _is_group(hint):
+    is_group, origin, arguments = _form(hint)
+    if is_group:
         return _group(hint, value, path, report)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return _tuple(arguments[0], value, path, report)
     if origin is collections.abc.Mapping:
@@ -282,6 +291,12 @@ def _value(hint: Any, value: object, path: Path, report: _Building) -> Any:
     expected = {int: "a whole number", float: "a number"}.get(hint, str(hint))
     report(path, "wrong-type", f"expected {expected}, not {_noun(value)}")
     return _INVALID
+
+
+@cache
+def _form(hint: Any) -> tuple[bool, Any, tuple[Any, ...]]:
+    """Whether a type is a dataclass of settings, its origin and its arguments."""
+    return _is_group(hint), typing.get_origin(hint), typing.get_args(hint)
 
 
 def _is_group(hint: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from typing import ClassVar
 
 from gateway.model import AttributePath
 from gateway.ports import Facts, predicate
+from gateway.routing import keys
 from gateway.routing.field import AETitle, Network
+from gateway.routing.keys import Keys
 from gateway.routing.match_settings import Problem
 from gateway.routing.pattern import Regex
 
@@ -30,6 +31,9 @@ class CallingAETitle:
 
     def attributes(self) -> Iterable[AttributePath]:
         return ()
+
+    def keys(self) -> Iterable[Keys]:
+        return (Keys(keys.calling_ae_title, frozenset(self.any_of)),)
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the calling AE title is {facts.association.calling_ae_title!r}"
@@ -50,6 +54,9 @@ class CalledAETitle:
     def attributes(self) -> Iterable[AttributePath]:
         return ()
 
+    def keys(self) -> Iterable[Keys]:
+        return (Keys(keys.called_ae_title, frozenset(self.any_of)),)
+
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the called AE title is {facts.association.called_ae_title!r}"
 
@@ -69,18 +76,17 @@ class Host:
     def attributes(self) -> Iterable[AttributePath]:
         return ()
 
+    def keys(self) -> Iterable[Keys]:
+        return (Keys(keys.networks, frozenset(map(keys.network_key, self.any_of))),)
+
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the requestor's address is {facts.association.remote_host!r}"
 
 
 @lru_cache(maxsize=4096)
 def _is_within(host: str, networks: tuple[Network, ...]) -> bool:
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return any((mapped or address) in network for network in networks)
+    address = keys.address_of(host)
+    return address is not None and any(address in network for network in networks)
 
 
 @predicate("listener")
@@ -99,6 +105,9 @@ class Listener:
 
     def attributes(self) -> Iterable[AttributePath]:
         return ()
+
+    def keys(self) -> Iterable[Keys]:
+        return (Keys(keys.listener, frozenset(self.any_of)),)
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the listener is {facts.association.listener!r}"
@@ -124,6 +133,10 @@ class TLSSubject:
     def attributes(self) -> Iterable[AttributePath]:
         return ()
 
+    def keys(self) -> Iterable[Keys]:
+        pairs = [frozenset((name, text) for text in texts) for name, texts in self.parts.items()]
+        return [Keys(_parts_of_subject, one) for one in pairs]
+
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         subject = facts.association.tls_subject
         return f"the subject is {subject!r}" if subject else "there is no client certificate"
@@ -137,6 +150,11 @@ def subject_parts(subject: str) -> Mapping[str, tuple[str, ...]]:
         name, _, text = part.partition("=")
         found[name] = (*found.get(name, ()), re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL))
     return found
+
+
+def _parts_of_subject(facts: Facts) -> Iterable[tuple[str, str]]:
+    parts = subject_parts(facts.association.tls_subject).items()
+    return [(name, text) for name, texts in parts for text in texts]
 
 
 @predicate("user_identity")
@@ -168,6 +186,11 @@ class UserIdentity:
 
     def attributes(self) -> Iterable[AttributePath]:
         return ()
+
+    def keys(self) -> Iterable[Keys]:
+        if self.exists is not None or self.matches is not None:
+            return ()
+        return (Keys(keys.verified_user if self.verified else keys.claimed_user, frozenset(self.any_of or ())),)
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         name = self._name(facts)

@@ -11,9 +11,10 @@ from gateway.dataset.dictionary import SEQUENCE, name_of, vm_of
 from gateway.dataset.private import vr_at
 from gateway.model import AttributePath
 from gateway.ports import Facts, predicate
-from gateway.routing import comparison
+from gateway.routing import comparison, keys
 from gateway.routing.comparison import BOUNDS, LOWER, Comparison
 from gateway.routing.field import BULK_VRS
+from gateway.routing.keys import Keys
 from gateway.routing.match_settings import Among, Problem, Times
 from gateway.routing.pattern import Regex
 from gateway.routing.scale import AGE, BY_VR, DATE, DATE_TIME, NUMBER, SCALES, TIME, Scale, single
@@ -112,6 +113,18 @@ class Attribute:
 
     def attributes(self) -> Iterable[AttributePath]:
         return (self.select, *(self._comparison.reads if self._comparison else ()))
+
+    def keys(self) -> Iterable[Keys]:
+        """One of several values that fits is enough for what is said here, but not for a `count` or another shape."""
+        if self.count is not None or _shape(self) or comparison.is_number(_scale(self)) or self._problems:
+            return ()
+        texts = (self.equals,) if self.equals is not None else self.in_.texts() if self.in_ is not None else None
+        if texts is not None:
+            return (Keys(keys.Values(self.select), frozenset(texts)),)
+        starts = self.starts_with or (() if self.matches is None else (keys.start_of(self.matches.text),))
+        if not starts or "" in starts:
+            return ()
+        return (Keys(keys.Starts(self.select), frozenset(start[: keys.LONGEST_START] for start in starts)),)
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         """What was found, for an explanation; values and bounds only `with_values`."""
@@ -247,7 +260,8 @@ def _text_comparison(attribute: Attribute, way: str, value: Any) -> Comparison:
 def _matching(attribute: Attribute, regex: Regex) -> Comparison:
     """Raises ValueError when RE2 does not take it without case or diacritics."""
     pattern = without_diacritics(regex.text) if attribute.ignore_diacritics else regex.text
-    folded = Regex(f"(?i){pattern}" if attribute.ignore_case else pattern)
+    pattern = f"(?i){pattern}" if attribute.ignore_case else pattern
+    folded = regex if pattern == regex.text else Regex(pattern)
     return comparison.matching(folded, repr(regex.text), _shape(attribute, for_regex=True))
 
 

@@ -9,14 +9,16 @@ from typing import Any, ClassVar, NewType
 from gateway.model import AttributePath
 from gateway.ports import Facts, predicate
 from gateway.quantity import size_bytes
-from gateway.routing import sop_groups
+from gateway.routing import keys, sop_groups
 from gateway.routing.attribute import did_you_mean, parse
 from gateway.routing.comparison import BOUNDS, LOWER, STRICT
 from gateway.routing.field import FIELD_TYPES, UID_PATTERN, FieldType, TransferSyntaxUID, sop_class_uid
+from gateway.routing.keys import FirstValue, Keys
 from gateway.routing.match_settings import Problem
 from gateway.routing.scale import number
 
 MODALITY = parse("Modality")
+_FIRST_MODALITY = FirstValue(MODALITY)
 
 SOPClasses = NewType("SOPClasses", frozenset[str])
 """UIDs; written as one keyword, name or UID, or as the name of a group."""
@@ -80,6 +82,9 @@ class SOPClass:
     def attributes(self) -> Iterable[AttributePath]:
         return ()
 
+    def keys(self) -> Iterable[Keys]:
+        return (Keys(keys.sop_class, self._uids),)
+
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the SOP class is {facts.sop_class_uid}"
 
@@ -104,6 +109,9 @@ class TransferSyntax:
     def attributes(self) -> Iterable[AttributePath]:
         return ()
 
+    def keys(self) -> Iterable[Keys]:
+        return (Keys(keys.transfer_syntax, frozenset(self.any_of)),)
+
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the transfer syntax is {facts.transfer_syntax_uid}"
 
@@ -123,6 +131,9 @@ class Modality:
 
     def attributes(self) -> Iterable[AttributePath]:
         return (MODALITY,)
+
+    def keys(self) -> Iterable[Keys]:
+        return (Keys(_FIRST_MODALITY, frozenset(self.any_of)),)
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         values = facts.values(MODALITY)

@@ -29,6 +29,7 @@ from gateway.routing.explain import Explanation, Marks, Verdict, reason_for
 from gateway.routing.facts import ObjectFacts, facts_for, needed, reading_facts
 from gateway.routing.fate import Decision, fate_of, is_final
 from gateway.routing.hiding import Hiding
+from gateway.routing.index import FEWEST_RULES, RuleIndex
 from gateway.routing.kept_facts import is_of_top_level, keep, read_for_files
 from gateway.routing.resources import NO_RESOURCES
 from gateway.routing.template import Template
@@ -46,6 +47,9 @@ __all__ = [
 ]
 
 PENDING, HELD = DeliveryState.PENDING, DeliveryState.HELD
+
+MOST_LOOKUPS = 16
+"""Of coercions that hold, in one object; the rest is asked one by one."""
 
 UNMATCHED_RULE = "unmatched"
 """The rule name of what `unmatched: hold` keeps."""
@@ -135,6 +139,9 @@ class RoutingTable:
     _kept: tuple[AttributePath, ...] = field(init=False, repr=False, compare=False)
     """What deliveries may ask of an object, as far as it can be kept with it; () when they ask for nothing."""
     _wanted_to_keep: Wanted = field(init=False, repr=False, compare=False)
+    _rule_index: RuleIndex | None = field(init=False, repr=False, compare=False)
+    """None where there are few."""
+    _coercion_index: RuleIndex | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         asked = [path for coercion in self.coercions for path in coercion.when.attributes()]
@@ -148,6 +155,8 @@ class RoutingTable:
         later = [path for path in (*of_actions, *self._asked_elsewhere()) if is_of_top_level(path)]
         object.__setattr__(self, "_kept", needed(later) if later else ())
         object.__setattr__(self, "_wanted_to_keep", wanted(needed([*asked, *self._kept])))
+        object.__setattr__(self, "_rule_index", _index_of(self.rules))
+        object.__setattr__(self, "_coercion_index", _index_of(self.coercions))
 
     def _asked_elsewhere(self) -> Iterator[AttributePath]:
         """What is asked of a stored object, but by rules."""
@@ -215,14 +224,18 @@ class RoutingTable:
         Raises:
             Refusal: an action cannot be done on this object.
         """
-        facts, edits, decision = self._coerce(facts)
+        index = self._coercion_index
+        facts, edits, decision = (
+            self._coerce(facts, self.coercions) if index is None else self._coerce_by_index(facts, index)
+        )
         if decision is not None and decision.is_final:
             return Plan((), (), False, facts, decision)
         is_held = decision is not None
         routes: dict[tuple[str, str], Route] = {}
         is_unmatched = True
-        for rule in self.rules:
-            if not rule.when(facts):
+        index = self._rule_index
+        for rule in self.rules if index is None else map(self.rules.__getitem__, index.holding(facts)):
+            if index is None and not rule.when(facts):
                 continue
             is_unmatched = False
             if rule.fate is not None:
@@ -267,11 +280,13 @@ class RoutingTable:
             tuple(coercions), tuple(rules), plan.routes, plan.edits, plan.is_unmatched, self.unmatched, plan.decision
         )
 
-    def _coerce(self, facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Alteration, ...], Decision | None]:
+    def _coerce(
+        self, facts: ObjectFacts, coercions: Sequence[Coercion]
+    ) -> tuple[ObjectFacts, tuple[Alteration, ...], Decision | None]:
         """Ends at the first that drops or rejects."""
         edits: tuple[Alteration, ...] = ()
         decision: Decision | None = None
-        for coercion in self.coercions:
+        for coercion in coercions:
             if not coercion.when(facts):
                 continue
             if coercion.fate is not None:
@@ -283,10 +298,32 @@ class RoutingTable:
             edits += more
         return facts, edits, decision
 
+    def _coerce_by_index(
+        self, facts: ObjectFacts, index: RuleIndex
+    ) -> tuple[ObjectFacts, tuple[Alteration, ...], Decision | None]:
+        """`_coerce` of all. Each coercion that is done changes the object, so that the next one is looked up anew."""
+        edits: tuple[Alteration, ...] = ()
+        decision: Decision | None = None
+        number = 0
+        for lookup in range(MOST_LOOKUPS + 1):
+            number = next(index.holding(facts, number), len(self.coercions))
+            end = len(self.coercions) if lookup == MOST_LOOKUPS else number + 1
+            facts, more, here = self._coerce(facts, self.coercions[number:end])
+            if here is not None and here.is_final:
+                return facts, (), here
+            edits += more
+            decision = decision or here
+            number = end
+        return facts, edits, decision
+
     def _held(self) -> tuple[Route, ...]:
         if self.unmatched != "hold":
             return ()
         return (Route(UNMATCHED_RULE, "", "", DeliveryState.HELD),)
+
+
+def _index_of(rules: Sequence[Coercion | Rule]) -> RuleIndex | None:
+    return RuleIndex([rule.when for rule in rules]) if len(rules) >= FEWEST_RULES else None
 
 
 def apply_actions(actions: Sequence[Action], facts: ObjectFacts) -> tuple[Alteration, ...]:

@@ -122,8 +122,19 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
 _ENVIRONMENT = _environment()
 
 
+_KNOWN: dict[str, tuple[tuple[tuple[str, AttributePath], ...], jinja2.Template]] = {}
+"""Templates without keys and tables, compiled, by text: many rules say the same, and a reload says most of it again."""
+MOST_KNOWN = 4096
+
+
+def _remember(text: str, attributes: tuple[tuple[str, AttributePath], ...], compiled: jinja2.Template) -> None:
+    if len(_KNOWN) >= MOST_KNOWN:
+        _KNOWN.clear()
+    _KNOWN[text] = (attributes, compiled)
+
+
 class Template:
-    """One compiled value template; immutable, equal by text."""
+    """One compiled value template; immutable, equal by text, keys and tables."""
 
     __slots__ = ("_compiled", "_given", "attributes", "text")
 
@@ -141,6 +152,9 @@ class Template:
             raise ValueError(f"a template of {len(text)} characters; at most {MAX_TEMPLATE_CHARACTERS} are allowed")
         if re.search(r"\{[{%#]", text) is None:
             return
+        if (known := _KNOWN.get(text)) is not None:
+            self.attributes, self._compiled = known
+            return
         try:
             tree = _ENVIRONMENT.parse(text)
             self.attributes, self._given = _check(tree, resources)
@@ -149,6 +163,8 @@ class Template:
             raise ValueError(f"not a template: {error.message}") from None
         except RecursionError:
             raise ValueError("the template is nested too deeply") from None
+        if not self._given:
+            _remember(text, self.attributes, self._compiled)
 
     @property
     def is_constant(self) -> bool:
@@ -175,7 +191,7 @@ class Template:
             raise Refusal(f"template {self.text!r} fails on this object: {_reason(error)}") from None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Template) and other.text == self.text
+        return isinstance(other, Template) and other.text == self.text and other._given == self._given
 
     def __hash__(self) -> int:
         return hash(self.text)
@@ -185,7 +201,7 @@ class Template:
 
 
 class Expression:
-    """One compiled expression of the templates' language, without braces; immutable, equal by text."""
+    """One compiled expression of the templates' language, without braces; immutable, equal by text, keys and tables."""
 
     __slots__ = ("_compiled", "_given", "attributes", "text")
 
@@ -227,7 +243,7 @@ class Expression:
             raise Refusal(f"it fails on this object: {_reason(error)}") from None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Expression) and other.text == self.text
+        return isinstance(other, Expression) and other.text == self.text and other._given == self._given
 
     def __hash__(self) -> int:
         return hash(self.text)

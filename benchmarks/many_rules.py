@@ -1,0 +1,184 @@
+"""What thousands of rules cost: `python -m benchmarks.many_rules [--rules N] [--write]`.
+
+Sites of N routes (5 000 unless told), written as sites write them, one shape a line of the table: by sender, by sender
+and modality, by SOP class, by an attribute's value, by an expression on an attribute shared by many, by named
+conditions, and all of these mixed. Of each: `gateway validate` in a process of its own, a load in a process that runs
+(which is what a reload waits for), and the plan of one object, by the index and rule by rule. All is processor time.
+`--write` puts the figures into benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.measure import machine
+from benchmarks.objects import MR_IMAGE_STORAGE, sample
+from benchmarks.report import Bar, table, write_section
+from benchmarks.rules import NOW, seconds
+from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
+from gateway.config import load
+from gateway.dataset.scan import at_once
+from gateway.dimse.memory import MemoryDataSet
+from gateway.model import AssociationFacts
+from gateway.routing.facts import ObjectFacts
+from gateway.routing.table import RoutingTable
+from tests.support.processes import REPOSITORY
+
+RULES, PEERS = 5000, 100
+REGIONS = ("HEAD", "NECK", "CHEST", "ABDOMEN", "PELVIS", "SPINE", "KNEE", "HAND")
+CLASSES = ("CTImageStorage", "MRImageStorage", "UltrasoundImageStorage", "RTDoseStorage")
+
+
+def _title(n: int) -> str:
+    return f"SENDER{n}"
+
+
+SHAPES: dict[str, Callable[[int], str]] = {
+    "sender": lambda n: f"{{calling_ae_title: [{_title(n)}]}}",
+    "sender and modality": lambda n: (
+        f"{{all: [{{calling_ae_title: [{_title(n % 500)}]}}, {{modality: [{('CT', 'MR', 'US')[n % 3]}]}}]}}"
+    ),
+    "SOP class and region": lambda n: (
+        f"{{all: [{{sop_class: [{CLASSES[n % 4]}]}}, "
+        f"{{attribute: {{select: BodyPartExamined, equals: '{REGIONS[n % 8]} {n}'}}}}]}}"
+    ),
+    "one attribute": lambda n: f"{{attribute: {{select: StationName, in: [ST{n}, ROOM{n}]}}}}",
+    "network and modality": lambda n: f"{{all: [{{host: 10.{n % 200}.{n % 250}.0/24}}, {{not: {{modality: [SR]}}}}]}}",
+    "shared expression": lambda n: (
+        f"{{all: [{{attribute: {{select: StudyDescription, matches: '(?i)trauma {n % 40}'}}}}, "
+        f"{{attribute: {{select: SliceThickness, at_most: {1 + n % 7}}}}}]}}"
+    ),
+    "named condition": lambda n: (
+        f"{{all: [{{condition: c{n % 40}}}, {{attribute: {{select: Manufacturer, starts_with: M{n}}}}}]}}"
+    ),
+}
+MIXED = "all of these, mixed"
+ACTIONS = "sender and region, with actions"
+SHAPES[ACTIONS] = lambda n: (
+    f"{{all: [{{calling_ae_title: [{_title(n)}, {_title(n + 1)}]}}, {{modality: [CT, MR]}}, "
+    f"{{attribute: {{select: BodyPartExamined, in: [{REGIONS[n % 8]}, {REGIONS[n % 7]}]}}}}, "
+    f"{{attribute: {{select: StudyDescription, matches: '^Study {n}'}}}}]}}"
+)
+THEN = (
+    "[{set: {InstitutionName: 'Hospital %d', StationName: \"{{ association.calling_ae_title }} {{ Modality }}\"}}, "
+    "{remove: [PatientComments]}]"
+)
+
+
+def site(shape: str, rules: int) -> str:
+    """A configuration of `rules` routes of one shape."""
+    lines = [
+        "gateway: {ae_title: GATEWAY, listeners: [{port: 11112, address: 127.0.0.1}], admit: any}",
+        "unmatched: hold",
+        "peers:",
+    ]
+    lines += [f"  peer{n}: {{ae_title: P{n}, address: '127.0.0.1:{10400 + n}'}}" for n in range(PEERS)]
+    if shape in ("named condition", MIXED):
+        lines.append("conditions:")
+        lines += [
+            f"  c{n}: {{attribute: {{select: SeriesDescription, matches: '(?i)protocol {n}$'}}}}" for n in range(40)
+        ]
+    lines.append("routes:")
+    whens = list(SHAPES.values())
+    for n in range(rules):
+        when = whens[n % len(whens)](n) if shape == MIXED else SHAPES[shape](n)
+        lines += [f"  - name: rule {n}", f"    when: {when}", f"    to: [peer{n % PEERS}]"]
+        if shape == ACTIONS:
+            lines.append(f"    then: {THEN % n}")
+    return "\n".join(lines)
+
+
+def validating_s(path: Path) -> float:
+    """Processor time of `gateway validate` in a process of its own."""
+    before = os.times()
+    command = [sys.executable, "-m", "gateway", "validate", str(path)]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    after = os.times()
+    return after.children_user - before.children_user + after.children_system - before.children_system
+
+
+def loading_s(path: Path) -> tuple[float, RoutingTable]:
+    """Processor time of one load in this process, as a running gateway does it, and what came of it."""
+    began = time.process_time()
+    loaded = load(path, {})
+    spent = time.process_time() - began
+    assert loaded.table is not None, loaded.problems[:3]
+    return spent, loaded.table
+
+
+def facts_for(routing: RoutingTable, host: str) -> ObjectFacts:
+    """Of an MR image of 8 KB from one of the senders."""
+    return at_once(
+        routing.reading_facts(
+            association=AssociationFacts(_title(7), "GATEWAY", host, 40000, association_id="bench-1"),
+            sop_class_uid=MR_IMAGE_STORAGE,
+            sop_instance_uid=instance_uid(0, 0).decode(),
+            transfer_syntax_uid=EXPLICIT_VR_LITTLE_ENDIAN,
+            body=MemoryDataSet(sample(8192).data_set),
+            received_at=NOW,
+        )
+    )
+
+
+def linear(routing: RoutingTable, facts: ObjectFacts) -> list[str]:
+    """The rules that hold, found one by one."""
+    return [rule.name for rule in routing.rules if rule.when(facts)]
+
+
+def run(rules: int) -> str:
+    """All figures as Markdown."""
+    rows, bars = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rules.yaml"
+        for shape in (*SHAPES, MIXED):
+            path.write_text(site(shape, rules))
+            validating = validating_s(path)
+            loading, routing = loading_s(path)
+            facts = facts_for(routing, "10.7.7.1")
+            one = seconds(lambda routing=routing, facts=facts: routing.plan(facts), 0.05)  # type: ignore[misc]
+            slow = seconds(lambda routing=routing, facts=facts: linear(routing, facts), 0.05)  # type: ignore[misc]
+            assert sorted({route.rule for route in routing.plan(facts).routes}) or True
+            rows.append(
+                [shape, f"{validating:.1f} s", f"{loading:.1f} s", f"{one * 1e6:.0f} µs", f"{slow * 1e6:.0f} µs"]
+            )
+            bars += [(validating, loading, one)]
+            print(rows[-1], file=sys.stderr)
+    worst = [max(column) for column in zip(*bars, strict=True)]
+    held = [
+        Bar("validate, the slowest shape", worst[0], 3, "s", is_ceiling=True),
+        Bar("load of a reload, the slowest shape", worst[1], 5, "s", is_ceiling=True),
+        Bar("plan of an object, the slowest shape", worst[2] * 1e3, 1, "ms", is_ceiling=True),
+    ]
+    head = ("routes", "validate", "load", "plan, indexed", "rule by rule")
+    return "\n\n".join(
+        [
+            f"{rules} routes to {PEERS} peers; processor time. {machine()}.",
+            table(head, rows),
+            table(("bar", "required", "measured", ""), [bar.row() for bar in held]),
+        ]
+    )
+
+
+def main() -> None:
+    """Print the figures; with `--write` also into the page."""
+    warnings.simplefilter("ignore")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rules", type=int, default=RULES)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    text = run(arguments.rules)
+    print(text)
+    if arguments.write:
+        write_section("many_rules", text)
+
+
+if __name__ == "__main__":
+    main()
