@@ -145,7 +145,8 @@ def run(rules: int) -> str:
             facts = facts_for(routing, "10.7.7.1")
             one = seconds(lambda routing=routing, facts=facts: routing.plan(facts), 0.05)  # type: ignore[misc]
             slow = seconds(lambda routing=routing, facts=facts: linear(routing, facts), 0.05)  # type: ignore[misc]
-            assert sorted({route.rule for route in routing.plan(facts).routes}) or True
+            plain = linear(routing, facts)
+            assert {route.rule for route in routing.plan(facts).routes if route.destination} <= set(plain)
             rows.append(
                 [shape, f"{validating:.1f} s", f"{loading:.1f} s", f"{one * 1e6:.0f} µs", f"{slow * 1e6:.0f} µs"]
             )
@@ -177,7 +178,7 @@ def main() -> None:
     text = run(arguments.rules)
     print(text)
     if arguments.write:
-        write_section("many_rules", text)
+        write_section("many rules", text)
 
 
 if __name__ == "__main__":
