@@ -64,5 +64,8 @@ def _without_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():  # not in a gateway that runs, whose start has frozen what stays
+            gc.freeze()
+            gc.unfreeze()  # what was made is old at once, and is not looked through before the command ends
         if was_enabled:
             gc.enable()

@@ -297,7 +297,9 @@ def _predicate(place: Place, context: Context) -> Predicate | None:
 def condition_at(place: Place, config: object, context: Context) -> Predicate | None:
     """The condition that stands at `place`, where `config` was read; None after reporting what is wrong with it."""
     built = build_predicate(config, _reporter(place, context), context.resources_at(place))
-    return None if built is None or not _knows_listeners(built, place, context) else built
+    if built is None or ("'listener'" in repr(config) and not _knows_listeners(built, place, context)):
+        return None
+    return built
 
 
 def _knows_listeners(condition: Predicate, place: Place, context: Context) -> bool:

@@ -72,9 +72,11 @@ def plain(node: Node) -> Plain:
 def lossless(node: Node) -> Plain:
     """As `plain`, but a scalar that would lose its spelling stays text: ``1.50``, ``TRUE``."""
     match node:
+        case ScalarNode(value=str(text)):
+            return text
         case ScalarNode(value=bool() | None):
             return node.value
-        case ScalarNode(value=int() | float()):
+        case ScalarNode():
             return node.value if str(node.value) == node.text else node.text
         case MappingNode():
             return {key: lossless(entry.node) for key, entry in node.entries.items()}

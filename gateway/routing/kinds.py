@@ -221,6 +221,58 @@ def _named(name: object, value: object, registry: Registry, path: Path, report: 
     if cls is None:
         report(path, f"unknown-{registry.noun}", f"unknown {registry.noun} {name!r}{_instead(str(name), registry)}")
         return _INVALID
+    if registry is not ports.predicate:
+        return _of_kind(cls, value, path, report)
+    outside = _taken_from_outside(cls)
+    if outside is None:
+        return _of_kind(cls, value, path, report)
+    shown = repr(value)
+    if any(repr(name) in shown for name in outside):
+        return _of_kind(cls, value, path, report)
+    if (cls, shown) not in _built:
+        before = report.count
+        built = _of_kind(cls, value, path, report)
+        if report.count > before:
+            return built
+        if len(_built) >= MOST_BUILT:
+            _built.clear()
+        _built[cls, shown] = built
+    return _built[cls, shown]
+
+
+MOST_BUILT = 4096
+_built: dict[tuple[type, str], Any] = {}
+"""Predicates by what is written: thousands of rules ask the same few things."""
+
+
+@cache
+def _taken_from_outside(cls: type[Any]) -> frozenset[str] | None:
+    """The settings of a predicate that name keys or files: without them it is what is written, whatever else the
+    configuration says. None for one that is never so, since it holds others or is nothing but a name."""
+    fields = settings(cls)  # type: ignore[arg-type]  # as in `children`
+    names: set[str] = set()
+    for name, (_field, hint) in fields.items():
+        for one in _parts(hint):
+            if one is Predicate or (one in FIELD_TYPES and FIELD_TYPES[one].needs_resources and len(fields) == 1):
+                return None
+            if one in FIELD_TYPES and FIELD_TYPES[one].needs_resources:
+                names.add(name)
+            elif _is_group(one):
+                inner = _taken_from_outside(one)
+                if inner is None:
+                    return None
+                names |= inner
+    return frozenset(names)
+
+
+def _parts(hint: Any) -> Iterable[Any]:
+    """A type, and those inside it."""
+    yield hint
+    for one in _form(hint)[2]:
+        yield from _parts(one)
+
+
+def _of_kind(cls: type, value: object, path: Path, report: _Building) -> Any:
     fields = settings(cls)
     if len(fields) == 1:
         only = next(iter(fields))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,13 @@ from gateway.routing.kinds import (
     actions_from_json,
     actions_schema,
     build_actions,
+    build_predicate,
     canonical_json,
     predicate_schema,
 )
 from gateway.routing.match import All
-from tests.unit.routing.build import actions, predicate, problems_of_actions, problems_of_predicate
+from gateway.routing.resources import FileResources
+from tests.unit.routing.build import actions, fail, predicate, problems_of_actions, problems_of_predicate
 
 PREDICATES: dict[str, tuple[object, list[tuple[Path, str, str]]]] = {
     "unknown-kind": ({"modalty": ["MR"]}, [(("modalty",), "unknown-predicate", "did you mean 'modality'?")]),
@@ -320,3 +323,26 @@ def test_an_extension_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_is_registered_once() -> None:
     with pytest.raises(ValueError, match="registered twice"):
         ports.predicate("modality")(All)
+
+
+def test_equal_predicates_are_built_once_and_wrong_ones_are_reported_each_time() -> None:
+    assert predicate({"modality": ["CT", "MR"]}) is predicate({"modality": ["CT", "MR"]})
+    assert predicate({"modality": ["CT"]}) is not predicate({"modality": "CT"})
+    for _ in range(2):
+        assert [code for _path, code, _text in problems_of_predicate({"modality": []})] == ["empty-list"]
+
+
+def test_what_names_a_file_or_a_condition_is_built_anew(tmp_path: pathlib.Path) -> None:
+    """The same name may stand for something else, in another folder or after a reload."""
+    when = {"attribute": {"select": "StationName", "in": {"file": "stations.txt"}}}
+    (tmp_path / "stations.txt").write_text("ONE\n")
+    first = build_predicate(when, fail, FileResources(folders=(tmp_path,)))
+    (tmp_path / "stations.txt").write_text("TWO\n")
+    second = build_predicate(when, fail, FileResources(folders=(tmp_path,)))
+    assert first != second
+    named = {"all": [{"condition": "x"}]}
+    known = {"x": predicate({"modality": ["CT"]})}
+    resources = FileResources(conditions=lambda name: known[name])
+    first = build_predicate(named, fail, resources)
+    known["x"] = predicate({"modality": ["MR"]})
+    assert build_predicate(named, fail, resources) != first
