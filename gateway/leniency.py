@@ -48,6 +48,11 @@ LENIENCIES: dict[str, Leniency] = {
         "a source ends its C-MOVE with Success before it sends what it is to send",
         "waits for the instances, as long as some come",
     ),
+    "duplicate_sop_instance": Leniency(
+        "PS3.4 §B.2.3",
+        "a destination answers a C-STORE with 0x0111 (Duplicate SOP Instance)",
+        "takes the object as delivered, with a note",
+    ),
     "even_context_ids": Leniency(
         "PS3.8 §9.3.2.2",
         "the IDs of presentation contexts are even",

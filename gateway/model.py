@@ -278,7 +278,9 @@ class Delivered:
     """The destination has it."""
 
     warning: int = 0
-    """A warning status (0xBxxx) that came with the success; 0 without."""
+    """A warning status (0xBxxx) that came with the success, or 0x0111; 0 without."""
+    note: str = ""
+    """What is to stand beside the delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +303,8 @@ class Refused:
     dimse_status: int | None = None
     is_about_form: bool = field(default=False, compare=False)
     """True when the object may be taken in another transfer syntax."""
+    log_reason: str = field(default="", compare=False)
+    """For the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
 
 
 Outcome = Delivered | Deferred | Refused
@@ -640,6 +644,10 @@ class Peer:
     fallback: tuple[str, ...] = ()
     """Transfer syntaxes to convert an object to, in order, that the peer refuses as it is; empty: it stays refused."""
     retry: Retry = Retry()
+    is_duplicate_delivered: bool = True
+    """0x0111 (Duplicate SOP Instance) says that it has the object; else it is a refusal."""
+    most_refusals: int = 10
+    """Objects in a row that it may refuse with the same status before it is left alone; 0: any number."""
     timers: Timers = Timers()
     folder: Folder | None = None
 

@@ -72,10 +72,18 @@ def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, sett
         is_strict=is_strict if spec.strict is UNSET else spec.strict,
         associations=spec.delivery.associations,
         fallback=_fallback(spec.delivery, place.at("delivery", "fallback"), context),
+        is_duplicate_delivered=_is_duplicate_delivered(spec, is_strict=is_strict),
+        most_refusals=spec.delivery.refusals,
         retry=_retry(spec.delivery.retry, place.at("delivery", "retry"), context),
         timers=compile_timers(spec.timers, base, place.at("timers"), context),
         folder=folder,
     )
+
+
+def _is_duplicate_delivered(spec: PeerSpec, *, is_strict: bool) -> bool:
+    if spec.delivery.duplicate is not UNSET:
+        return spec.delivery.duplicate == "delivered"
+    return not (is_strict if spec.strict is UNSET else spec.strict)
 
 
 def check_combination(place: Place, context: Context) -> None:

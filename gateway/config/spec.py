@@ -607,6 +607,25 @@ class DeliverySpec(Spec, frozen=True):
         | UnsetType
     ) = UNSET
     retry: RetrySpec = RetrySpec()
+    duplicate: (
+        Annotated[
+            Literal["delivered", "failure"],
+            Meta(
+                description="What 0x0111 (Duplicate SOP Instance) of the peer means: it has the object, which is "
+                "noted, or a dead letter. Default: `delivered`, and `failure` where `strict` is true."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    refusals: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="After so many objects in a row that the peer refused with the same status it is down: what is "
+            "queued waits, and one object at a time is tried by `retry`. The ones before are dead letters; 0: all are.",
+        ),
+    ] = 10
 
 
 class FolderSpec(Spec, frozen=True):

@@ -20,6 +20,7 @@ import structlog
 
 from gateway.delivery.fallback import fall_back
 from gateway.delivery.ledger import Ledger
+from gateway.delivery.refusals import Refusals
 from gateway.delivery.retry import delay_s, is_given_up
 from gateway.delivery.settling import patiently
 from gateway.delivery.standing import Standing
@@ -60,6 +61,8 @@ FAST_S, SLOW_S = 1.0, 10.0
 GATHER_S = 0.01
 """After a batch that emptied the queue the next claim waits this long: while objects stream in, a claim for each of
 their commits would double the number of commits. The first object after a pause does not wait."""
+PROBES = 128
+"""Deliveries among which one is chosen to try a destination that refuses."""
 MIN_REST_S = 0.05
 """Before the queue is asked again for something due that it did not give (it is under another lease)."""
 SWEEP = 500
@@ -118,6 +121,7 @@ class Courier:
         self._idle_s = idle_s
         self._ledger = Ledger(journal, peer.name, meter, now, wall or now)
         self._standing = Standing(peer.name, meter, random)
+        self._refusals = Refusals()
         self._is_stopping = False
         self._is_sweep_due = False
         self._is_more_expected = True
@@ -211,7 +215,7 @@ class Courier:
         gather_s = self._claimed_at_s + GATHER_S - _clock_s()
         if gather_s > 0 and not (is_probe or self._was_full):
             return gather_s
-        limit = 1 if is_probe else self._next_limit()
+        limit = (PROBES if self._refusals.is_running else 1) if is_probe else self._next_limit()
         self._is_more_expected = False
         batch = await self._claim(limit)
         if not batch:
@@ -243,7 +247,13 @@ class Courier:
     def _take_in(self, batch: list[Delivery]) -> None:
         """Put a claimed batch in line, unless the world changed meanwhile."""
         claimed_at_s = _clock_s()
-        self._ready.extend((claimed_at_s, delivery) for delivery in batch if self._ledger.claimed(delivery))
+        fresh = [delivery for delivery in batch if self._ledger.claimed(delivery)]
+        if fresh and not self._standing.is_closed:
+            probe = fresh.pop(self._refusals.probe(fresh))
+            for delivery in fresh:
+                self._ledger.returned(delivery)
+            fresh = [probe]
+        self._ready.extend((claimed_at_s, delivery) for delivery in fresh)
         if self._is_stopping or self._standing.wait_s() > 0:
             self._return_ready()
             return
@@ -395,17 +405,29 @@ class Courier:
 
     def _finish(self, worker: Worker, delivery: Delivery, outcome: Outcome, seconds: float) -> None:
         if type(outcome) is Delivered:
+            self._refusals.clear()
             self._peer_answered()
-            self._ledger.delivered(delivery, outcome.warning, seconds)
+            self._ledger.delivered(delivery, outcome.warning, seconds, outcome.note)
         elif type(outcome) is Refused:
-            if outcome.dimse_status is not None:
-                self._peer_answered()
-            self._ledger.refused(delivery, outcome.reason, outcome.dimse_status, seconds)
+            self._refused(delivery, outcome, seconds)
         elif type(outcome) is Deferred:
             worker.is_open = False  # proves itself again with its next object
             self._defer(delivery, outcome, seconds)
         if not self._standing.is_closed:
             self._wake.set()
+
+    def _refused(self, delivery: Delivery, outcome: Refused, seconds: float) -> None:
+        """A dead letter; after many of the same kind in a row the destination is down, and the object waits."""
+        status = outcome.dimse_status
+        if status is None or not self._refusals.add(delivery, status, self.peer.most_refusals):
+            if status is not None:
+                self._peer_answered()
+            self._ledger.refused(delivery, outcome.reason, status, seconds)
+            return
+        reason = self._refusals.reason(outcome.log_reason or outcome.reason)
+        if self._standing.fail(self.peer.retry, reason, must_be_mended=True):
+            self._return_ready()
+        self._set_back(delivery, Deferred(outcome.reason), seconds)
 
     def _defer(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         retry, wait_s = self.peer.retry, outcome.retry_after_s

@@ -44,9 +44,9 @@ class Ledger:
         self._leases[delivery.delivery_id] = delivery.lease
         return is_new
 
-    def delivered(self, delivery: Delivery, status: int, seconds: float) -> None:
+    def delivered(self, delivery: Delivery, status: int, seconds: float, note: str = "") -> None:
         """The destination has it; `status` is 0x0000 or a warning."""
-        self._add(delivery, DeliveryState.DELIVERED, "delivered", "delivered", seconds, status=status)
+        self._add(delivery, DeliveryState.DELIVERED, "delivered", "delivered", seconds, note, status)
         self._meter.observe("gateway_delivery_seconds", seconds, destination=self._destination)
 
     def deferred(self, delivery: Delivery, reason: str, due_at: datetime, seconds: float) -> None:

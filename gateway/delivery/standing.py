@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from random import Random
+from typing import cast
 
 import structlog
 
@@ -22,6 +24,8 @@ class Standing:
         self._meter = meter
         self._random = random
         self._circuit = CLOSED
+        self._told = ""
+        """What must be mended, since it was told at level error."""
         self.is_up: bool | None = None
         """None before the first answer or failure."""
 
@@ -51,6 +55,7 @@ class Standing:
         if was_down:
             log.info("delivery.destination_up", destination=self._destination)
         self._circuit = CLOSED
+        self._told = ""
         self.is_up = True
         self._meter.set("gateway_destination_up", 1, destination=self._destination)
         return was_down
@@ -70,7 +75,7 @@ class Standing:
         self._circuit = circuit
         if circuit.is_closed:
             return False
-        (log.error if must_be_mended else log.warning)(
+        self._tell(must_be_mended=must_be_mended)(
             "delivery.destination_refuses" if must_be_mended else "delivery.destination_down",
             destination=self._destination,
             reason=circuit.reason,
@@ -80,6 +85,13 @@ class Standing:
         self.is_up = False
         self._meter.set("gateway_destination_up", 0, destination=self._destination)
         return True
+
+    def _tell(self, *, must_be_mended: bool) -> Callable[..., None]:
+        """How loud: what must be mended is an error, once until it is up again."""
+        if not must_be_mended:
+            return cast("Callable[..., None]", log.warning)
+        was_told, self._told = bool(self._told), self._circuit.reason
+        return cast("Callable[..., None]", log.info if was_told else log.error)
 
 
 def _clock_s() -> float:

@@ -7,8 +7,9 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from gateway.destination.contexts import Kind, Narrowing, RecentKinds, named, propose
-from gateway.destination.status import outcome_of
+from gateway.destination.status import DUPLICATE_SOP_INSTANCE, HAS_IT_ALREADY, outcome_of
 from gateway.dimse.client import ClientAssociation, associate
+from gateway.leniency import tolerated
 from gateway.model import Deferred, Outcome, Peer, ProposedContext, Refused
 from gateway.ports import (
     ConfigurationError,
@@ -54,6 +55,10 @@ class DimseChannel:
         self._destination = destination
         self._association: ClientAssociation | None = None
         self._proposed: frozenset[Kind] = frozenset()
+        self._kinds: tuple[Kind, ...] = ()
+        """What `prepare` was last asked for."""
+        self._has_served = False
+        """The association answered a C-STORE."""
         self._nothing_until_s = 0.0
         """Until then the peer takes none of `_proposed`: it accepted no context."""
 
@@ -69,6 +74,7 @@ class DimseChannel:
         if self._destination.narrowing.refusal(kinds[0]):
             return  # `send` says so
         await self.close()
+        self._kinds, self._has_served = tuple(kinds), False
         self._destination.recent.add(reversed(kinds))
         there = self._destination
         await self._associate(propose(kinds, there.recent, there.narrowing, there.peer.fallback))
@@ -78,7 +84,12 @@ class DimseChannel:
         return self._association is not None and kind in self._association.accepted
 
     async def send(self, outbound: Outbound) -> Outcome:
-        """C-STORE the object over the association that `prepare` made."""
+        """C-STORE the object over the association that `prepare` made. One that is lost after it served is opened anew
+        at once, and the object sent again: some peers close the connection after each object.
+
+        Raises:
+            DestinationDown, DestinationRefuses: as `prepare`.
+        """
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
         association = self._association
         if association is None or kind not in association.accepted:
@@ -95,9 +106,17 @@ class DimseChannel:
             # A peer that is silent to one object is silent to the next. One that ends the association may mean this
             # object only: it is held against the object first, and the next association tells.
             is_silent = _clock_s() - begun_s >= 0.99 * self._destination.peer.timers.dimse_s
+            if self._has_served and not is_silent:
+                await self.prepare(self._kinds)
+                return await self.send(outbound)  # once: the new association has not served yet
             return Deferred(str(error), is_destination_down=is_silent)
         except ValueError as error:
             return Refused(f"this object cannot be sent: {error}")
+        self._has_served = True
+        if response.status == DUPLICATE_SOP_INSTANCE and self._destination.peer.is_duplicate_delivered:
+            there, uid = self._destination, outbound.sop_instance_uid
+            tolerated(there.meter, "duplicate_sop_instance", there.peer.name, sop_instance_uid=uid)
+            return HAS_IT_ALREADY
         return outcome_of(response.status, response.error_comment)
 
     async def close(self) -> None:

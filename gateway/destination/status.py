@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from gateway.model import Deferred, Delivered, Outcome, Refused
 from gateway.plain_text import PEER_SAYS
 
+DUPLICATE_SOP_INSTANCE = 0x0111
 ABOUT_FORM = ((0x0122, 0x0122), (0xA900, 0xA9FF), (0xC000, 0xCFFF))
 """Refusals after which another transfer syntax may be taken: what a peer answers that cannot decode the object."""
 
@@ -70,7 +71,8 @@ def outcome_of(status: int, error_comment: str = "") -> Outcome:
     if row.outcome == "deferred":
         return Deferred(reason, log_reason=name)  # peers quote patients in Error Comments
     is_about_form = any(first <= status <= last for first, last in ABOUT_FORM)
-    return Refused(reason, dimse_status=status, is_about_form=is_about_form)
+    return Refused(reason, dimse_status=status, is_about_form=is_about_form, log_reason=name)
 
 
 DELIVERED = Delivered()
+HAS_IT_ALREADY = Delivered(DUPLICATE_SOP_INSTANCE, "0x0111 Duplicate SOP Instance: the destination has it already")

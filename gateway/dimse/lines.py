@@ -14,7 +14,7 @@ from gateway.dimse.client import ClientAssociation
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.pool import AssociationPool
 from gateway.dimse.sendable import Sendable
-from gateway.dimse.status import Category, where
+from gateway.dimse.status import DUPLICATE_SOP_INSTANCE, Category, where
 from gateway.dimse.tally import Result
 from gateway.model import ProposedContext
 from gateway.ports import DestinationDown, GatewayError, Refusal, peer_label
@@ -28,7 +28,10 @@ _RESULTS = {Category.SUCCESS: Result.COMPLETED, Category.WARNING: Result.WARNING
 
 
 def result_of(status: int) -> Result:
-    """What a C-STORE response means for the sub-operation; whatever is neither Success nor Warning failed."""
+    """What a C-STORE response means for the sub-operation; whatever is neither Success nor Warning failed. 0x0111
+    (Duplicate SOP Instance) is a warning: the destination has the instance."""
+    if status == DUPLICATE_SOP_INSTANCE:
+        return Result.WARNING
     return _RESULTS.get(Category.of(status), Result.FAILED)
 
 

@@ -8,6 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +21,9 @@ from gateway.model import Associate, DeliveryState, Peer, ProposedContext, Retry
 from gateway.ports import NoMeter
 from tests.support.peers import StockSCP, StoreSCP, free_port, read_part10
 from tests.unit.delivery.fakes import CT, EXPLICIT, IMPLICIT, MR, MemoryJournal, real_clock, reload, table
+from tests.unit.dimse.acceptor_rig import accept, acceptor, read_message, response
+from tests.unit.dimse.rig import Peer as Bytes
+from tests.unit.dimse.rig import message
 
 pytestmark = pytest.mark.peers
 
@@ -282,3 +286,22 @@ async def test_mending_the_address_repairs_what_was_stuck(storescp: StoreSCP) ->
         await reload(service, table(peer("storescp", storescp.port, retry=patient)))
         await journal.until_all(DELIVERED, "storescp")
     assert len(storescp.files()) == 10
+
+
+async def test_a_peer_that_closes_the_connection_after_each_object() -> None:
+    """Whether we notice before or after the next object has left: it goes at once over a new association."""
+
+    async def one_object_then_close(other: Bytes) -> None:
+        await accept(other)
+        command, _, _ = await read_message(other)
+        other.send(message(1, response(command, AffectedSOPInstanceUID=command["AffectedSOPInstanceUID"])))
+        await other.writer.drain()
+
+    journal = MemoryJournal()
+    fill(journal, "closing", 25)
+    never = Retry(first_delay_s=3600.0)
+    async with acceptor(one_object_then_close) as there:
+        settings = replace(there, name="closing", associations=1, retry=never)
+        async with delivering(journal, settings):
+            await journal.until_all(DELIVERED, "closing")
+    assert {row.attempts for row in journal.rows.values()} == {1}

@@ -58,12 +58,14 @@ class FakeAssociation:
     accepted: Mapping[tuple[str, str], int]
     is_open: bool = True
     is_aborted: bool = False
+    served: int = 0
 
     async def c_store(self, **request: Any) -> StoreResponse:
         await asyncio.sleep(self.peer.answers_after_s)
-        if self.peer.loses:
+        if self.peer.loses or (self.peer.closes_after and self.served >= self.peer.closes_after):
             self.is_open = False
             raise DestinationDown("association lost")
+        self.served += 1
         self.peer.stored.append(request)
         return StoreResponse(self.peer.status, "because")
 
@@ -84,6 +86,8 @@ class FakePeer:
     accepts: Any = lambda kind: True
     status: int = 0
     loses: bool = False
+    closes_after: int = 0
+    """Objects, after which an association is found to be lost when the next one is sent."""
     answers_after_s: float = 0.0
     releases_after_s: float = 0.0
     refusal: Exception | None = None

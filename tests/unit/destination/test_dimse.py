@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.destination.dimse import DimseChannel, DimseDestination
 from gateway.model import Associate, Deferred, Delivered, Peer, ProposedContext, Refused, Timers
@@ -134,6 +135,36 @@ async def test_a_lost_association_is_held_against_the_object() -> None:
     channel = destination(FakePeer(loses=True)).channel()
     await channel.prepare([CT_EXPLICIT])
     assert await channel.send(outbound()) == Deferred("association lost", is_destination_down=False)
+
+
+async def test_one_that_is_lost_after_it_served_is_opened_anew_at_once() -> None:
+    there = FakePeer(closes_after=1)
+    channel = destination(there).channel()
+    for _ in range(5):
+        await channel.prepare([CT_EXPLICIT])
+        assert await channel.send(outbound()) == Delivered()
+    assert (len(there.associations), len(there.stored)) == (5, 5)
+
+
+async def test_an_object_that_ends_every_association_is_not_sent_for_ever() -> None:
+    there = FakePeer()
+    channel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    assert await channel.send(outbound()) == Delivered()
+    there.loses = True
+    assert await channel.send(outbound()) == Deferred("association lost", is_destination_down=False)
+    assert len(there.associations) == 2
+
+
+@pytest.mark.parametrize("is_delivered", [True, False], ids=["by default", "as a failure"])
+async def test_what_the_peer_has_already(is_delivered: bool) -> None:
+    there = FakePeer(status=0x0111)
+    channel = destination(there, is_duplicate_delivered=is_delivered).channel()
+    await channel.prepare([CT_EXPLICIT])
+    with capture_logs() as logs:
+        outcome = await channel.send(outbound())
+    assert isinstance(outcome, Delivered if is_delivered else Refused)
+    assert [line["kind"] for line in logs] == ["duplicate_sop_instance"] * is_delivered
 
 
 async def test_silence_is_held_against_the_peer() -> None:

@@ -1,0 +1,142 @@
+"""A destination that refuses one object after the other is left alone; single refusals are those objects' own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.destination.status import HAS_IT_ALREADY, outcome_of
+from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Retry
+from gateway.ports import Outbound
+from tests.unit.delivery.conftest import Bench
+from tests.unit.delivery.fakes import MemoryJournal, peer, reload, table
+
+DELIVERED, DEAD, PENDING = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING
+SLOW_RETRY = Retry(first_delay_s=600.0, jitter=0.0)
+REFUSED = outcome_of(0xC000, "DOE^JOHN is unknown")
+
+
+def add_study(journal: MemoryJournal, study: str, count: int) -> list[int]:
+    """Deliveries of objects of one study."""
+    numbers = journal.add_many(count)
+    for number in numbers:
+        row = journal.rows[number]
+        journal.rows[number] = replace(row, instance=replace(row.instance, study_instance_uid=study))
+    return numbers
+
+
+def has_sent_more_than(bench: Bench, number: int) -> bool:
+    """And has nothing in hand."""
+    return len(bench.to().sent) > number and not bench.journal.leased()
+
+
+async def test_it_is_down_with_the_reason_told_once_and_nothing_more_dies(bench: Bench) -> None:
+    async def refuse(outbound: Outbound) -> Outcome:
+        return REFUSED
+
+    bench.to().behave = refuse
+    bench.journal.add_many(100)
+    there = peer(retry=SLOW_RETRY)
+    with capture_logs() as logs:
+        await bench.start(there)
+        await bench.journal.until(lambda: len(bench.to().sent) >= 10 and not bench.journal.leased())
+        for _ in range(3):  # an operator reloads: one try each time
+            sent = len(bench.to().sent)
+            await reload(bench.service, table(there))
+            await bench.journal.until(partial(has_sent_more_than, bench, sent))
+    states = bench.journal.states()
+    assert (states.count(DEAD), states.count(PENDING)) == (9, 91)
+    assert len(bench.to().sent) == 13
+    assert [line["event"] for line in logs].count("delivery.dead_letter") == 9
+    told = [line for line in logs if line["event"] == "delivery.destination_refuses"]
+    assert [line["log_level"] for line in told] == ["error", "info", "info", "info"]
+    (status,) = bench.service.status()
+    assert status.is_up is False
+    assert "objects in a row: 0xC000 Error: Cannot Understand" in status.reason
+    assert bench.meter.values["gateway_destination_up", "pacs"] == 0
+    assert "DOE" not in repr(logs) + repr(status)
+
+
+async def test_what_waited_is_delivered_when_it_is_mended(bench: Bench) -> None:
+    is_mended = False
+
+    async def refuse(outbound: Outbound) -> Outcome:
+        return Delivered() if is_mended else REFUSED
+
+    bench.to().behave = refuse
+    bench.journal.add_many(50)
+    there = peer(retry=Retry(first_delay_s=0.01, max_delay_s=0.01, jitter=0.0))
+    await bench.start(there)
+    await bench.journal.until(lambda: len(bench.to().sent) >= 15)
+    is_mended = True
+    await bench.journal.until(lambda: PENDING not in bench.journal.states())
+    assert bench.journal.states().count(DEAD) == 9
+    assert bench.meter.values["gateway_destination_up", "pacs"] == 1
+
+
+async def test_another_study_is_tried_first(bench: Bench) -> None:
+    """The objects may be at fault: they do not stop what others sent."""
+    bad: set[str] = set()
+
+    async def refuse_bad(outbound: Outbound) -> Outcome:
+        return REFUSED if outbound.sop_instance_uid in bad else Delivered()
+
+    bench.to().behave = refuse_bad
+    bad.update(f"1.2.3.{number}" for number in add_study(bench.journal, "1.9", 40))
+    good = add_study(bench.journal, "1.8", 5)
+    there = peer(retry=SLOW_RETRY)
+    await bench.start(there)
+    await bench.journal.until(lambda: len(bench.to().sent) >= 10 and not bench.journal.leased())
+    await reload(bench.service, table(there))
+    await bench.journal.until(lambda: len(bench.to().sent) > 10)
+    assert bench.to().sent[10] == f"1.2.3.{good[0]}"
+
+
+@pytest.mark.parametrize(
+    ("between", "most", "dead"),
+    [
+        (Delivered(), 10, 36),
+        (outcome_of(0xA900), 10, 40),
+        (REFUSED, 0, 40),
+        (REFUSED, 40, 39),
+    ],
+    ids=["a success", "another refusal", "any number", "one too few"],
+)
+async def test_what_is_no_row_of_refusals(bench: Bench, between: Outcome, most: int, dead: int) -> None:
+    async def behave(outbound: Outbound) -> Outcome:
+        return REFUSED if len(bench.to().sent) % 9 else between
+
+    bench.to().behave = behave
+    bench.journal.add_many(40)
+    await bench.start(peer(retry=SLOW_RETRY, most_refusals=most))
+    await bench.journal.until(lambda: len(bench.to().sent) == 40 and not bench.journal.leased())
+    assert bench.journal.states().count(DEAD) == dead
+
+
+async def test_a_deferral_does_not_end_the_row(bench: Bench) -> None:
+    async def behave(outbound: Outbound) -> Outcome:
+        return Deferred("0xA700 Refused: Out of Resources") if len(bench.to().sent) == 5 else REFUSED
+
+    bench.to().behave = behave
+    bench.journal.add_many(40)
+    await bench.start(peer(retry=SLOW_RETRY))
+    await bench.journal.until(lambda: len(bench.to().sent) == 11 and not bench.journal.leased())
+    assert bench.journal.states().count(DEAD) == 9
+
+
+async def test_what_the_destination_has_already_is_delivered_with_a_note(bench: Bench) -> None:
+    async def answer(outbound: Outbound) -> Outcome:
+        return HAS_IT_ALREADY
+
+    bench.to().behave = answer
+    bench.journal.add()
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+    (settlement,) = bench.journal.settlements
+    assert (settlement.status, settlement.reason) == (
+        0x0111,
+        "0x0111 Duplicate SOP Instance: the destination has it already",
+    )
