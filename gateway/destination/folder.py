@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import itertools
 import os
-import uuid
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
+from gateway.destination.draft import Draft, Drafts
 from gateway.destination.part10 import HEAD_BYTES, data_set_offset, file_meta
 from gateway.destination.safe_path import SafeFacts, relative_path
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -28,15 +27,10 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTA
 """The whole folder is in trouble, not this file."""
 FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 """Where this meets what is made in the root itself, no object can be written."""
-NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 FOLDER_MODES = {"owner": 0o700, "group": 0o750, "others": 0o755}
 FILE_MODES = {"owner": 0o600, "group": 0o640, "others": 0o644}
 """By `access`, whatever the umask."""
-
-_OWN = uuid.uuid4().hex
-"""In names of temporary files: a process on another host, or in another container, may have our process number."""
-_temporary_numbers = itertools.count()
 
 
 class RootUnusable(Exception):
@@ -61,6 +55,7 @@ class FolderDestination:
         self._sync = sync
         self._device: int | None = None
         """Of the root, once it was opened."""
+        self._drafts = Drafts()
 
     def channel(self) -> FolderDestination:
         """The folder itself: there is no line to it."""
@@ -113,13 +108,14 @@ class FolderDestination:
                 if settled is not None and (settled or self._folder.on_conflict == "keep"):
                     return self._kept(is_same=settled)
             with _in_root(is_root=len(path.parts) == 1):
-                temporary, descriptor = _make_temporary(folder)
-            _fill_temporary(folder, temporary, descriptor, head, outbound.body, FILE_MODES[self._folder.access])
+                draft = self._drafts.begin(folder)
             try:
-                return self._name(folder, temporary, path, outbound.body)
+                _fill(draft.descriptor, head, outbound.body, FILE_MODES[self._folder.access])
+                outcome = self._name(folder, draft, path, outbound.body)
             finally:
-                _remove(folder, temporary)
-                os.fsync(folder)
+                draft.close(folder)
+            os.fsync(folder)
+            return outcome
         finally:
             os.close(folder)
 
@@ -166,15 +162,15 @@ class FolderDestination:
             reason = "another file system is there than at first; mount the right one, or reload when this is meant"
             raise OSError(errno.ESTALE, reason)
 
-    def _name(self, folder: int, temporary: str, path: PurePosixPath, body: EncodedDataSet) -> Outcome:
+    def _name(self, folder: int, draft: Draft, path: PurePosixPath, body: EncodedDataSet) -> Outcome:
         """Give the complete file its name, or find that it is there already."""
         if self._folder.on_conflict == "replace":
-            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            draft.replace(folder, path.name)
             return Delivered()
         most = 1 if self._folder.on_conflict == "keep" else MOST_NUMBERS
         for number in range(most):
             name = _numbered(path, number)
-            if _take_name(folder, temporary, name):
+            if draft.take_name(folder, name):
                 return Delivered()
             if _existing(folder, name, body):
                 self._make_durable(folder, name)
@@ -259,53 +255,20 @@ def _plain(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-def _make_temporary(folder: int) -> tuple[str, int]:
-    """An empty file under a hidden name of its own: the name and a descriptor."""
-    name = f".{_OWN}-{next(_temporary_numbers)}.part"
-    return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
-
-
-def _fill_temporary(folder: int, name: str, descriptor: int, head: bytes, body: EncodedDataSet, mode: int) -> None:
-    """Put the whole file there, on disk; nothing stays when that fails."""
-    try:
-        with open(descriptor, "wb", buffering=0) as file:
-            set_mode(descriptor, mode)
-            _write_all(file.write, head)
-            for chunk in body.chunks(CHUNK_BYTES):
-                _write_all(file.write, chunk)
-            os.fsync(descriptor)
-    except BaseException:
-        _remove(folder, name)
-        raise
+def _fill(descriptor: int, head: bytes, body: EncodedDataSet, mode: int) -> None:
+    """Put the whole file there, on disk."""
+    with open(descriptor, "wb", buffering=0, closefd=False) as file:
+        set_mode(descriptor, mode)
+        _write_all(file.write, head)
+        for chunk in body.chunks(CHUNK_BYTES):
+            _write_all(file.write, chunk)
+        os.fsync(descriptor)
 
 
 def _write_all(write: Callable[[memoryview], int | None], data: bytes | memoryview) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[write(rest) or 0 :]
-
-
-def _take_name(folder: int, temporary: str, name: str) -> bool:
-    """Name the file atomically; False when the name is taken."""
-    try:
-        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in NO_HARD_LINKS:
-            raise
-        return _rename_to_free(folder, temporary, name)
-    return True
-
-
-def _rename_to_free(folder: int, temporary: str, name: str) -> bool:
-    """On a file system without hard links: hold the name with an empty file, then replace that."""
-    try:
-        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder))
-    except FileExistsError:
-        return False
-    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    return True
 
 
 def _existing(folder: int, name: str, body: EncodedDataSet) -> bool | None:
@@ -328,10 +291,6 @@ def _existing(folder: int, name: str, body: EncodedDataSet) -> bool | None:
 
 def _numbered(path: PurePosixPath, number: int) -> str:
     return path.name if number == 0 else f"{path.stem}.{number}{path.suffix}"
-
-
-def _remove(folder: int, name: str) -> None:
-    _quietly(FileNotFoundError, lambda: os.unlink(name, dir_fd=folder))
 
 
 def _quietly(expected: type[OSError], do: Callable[[], object]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from gateway.destination import folder as folder_module
 from gateway.destination import open_destination
+from gateway.destination.draft import rename_to_free
 from gateway.destination.folder import FolderDestination
 from gateway.model import Deferred, Delivered, Folder, Outcome, Peer, Refused
 from gateway.ports import ConfigurationError, NoMeter, Outbound
@@ -295,7 +295,7 @@ async def test_what_may_not_be_made_in_the_root_itself_is_its_trouble(
     real = getattr(os, function)
 
     def refuse(path: str, *arguments: Any, **keywords: Any) -> Any:
-        if function == "mkdir" or str(path).endswith(".part"):
+        if function == "mkdir" or path == "." or str(path).endswith(".part"):
             raise OSError(number, os.strerror(number))
         return real(path, *arguments, **keywords)
 
@@ -368,8 +368,8 @@ def test_file_systems_without_hard_links_keep_what_is_there(tmp_path: Path) -> N
         (tmp_path / name).write_text(name)
     handle = os.open(tmp_path, os.O_RDONLY)
     try:
-        assert not folder_module._rename_to_free(handle, "temporary", "taken")
-        assert folder_module._rename_to_free(handle, "temporary", "free")
+        assert not rename_to_free(handle, "temporary", "taken")
+        assert rename_to_free(handle, "temporary", "free")
     finally:
         os.close(handle)
     assert (tmp_path / "taken").read_text() == "taken"
