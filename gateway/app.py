@@ -97,7 +97,7 @@ class Gateway:
         )
         self.journal = GroupCommitJournal(
             settings.spool,
-            lambda: SQLiteQueue(settings.queue_path, clock=self.clock),
+            lambda: SQLiteQueue(settings.queue_path, clock=self.clock, checkpoints_aside=True),
             limits=settings.limits,
             now=self.clock,
             meter=self.metrics,

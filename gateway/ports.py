@@ -498,6 +498,14 @@ class Queue(Protocol):
         """Put what was committed into the database itself, outside a transaction; what fails is logged."""
         ...
 
+    def surplus_pages(self) -> int | None:
+        """Free pages that the file can do without; None for one that cannot give them back."""
+        ...
+
+    def shrink(self, most_pages: int) -> None:
+        """Give up to so many free pages back to the file system."""
+        ...
+
     def moved(self, *, is_quick: bool = False) -> str:
         """Why its path does not name what was opened any more; empty when it does. Any thread, a few system calls.
 

@@ -21,6 +21,12 @@ from gateway.queue.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
 
 PAGES_BEFORE_CHECKPOINT = 4000
 """The write-ahead log goes into the database after about 16 MB: often enough for reads, seldom enough for commits."""
+MOST_PAGES_ASIDE = 8 * PAGES_BEFORE_CHECKPOINT
+"""A log that grows to this length while another thread puts it into the database waits for that no longer."""
+LOG_KEPT_BYTES = 20 * 1024**2
+"""A log that grew over this, because somebody was reading, is cut when it is written from its beginning again."""
+INCREMENTAL = 2
+"""Of `auto_vacuum`: free pages go back to the file system when they are asked for (`SQLiteQueue.shrink`)."""
 PAGES_WHEN_SHORT = 256
 """The same while the reserve is given up (`gateway.queue.room`): 1 MB."""
 LONGEST_LOOK_AWAY_S = 0.003
@@ -53,13 +59,14 @@ def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Conn
         flags = apsw.SQLITE_OPEN_READWRITE | (0 if must_exist else apsw.SQLITE_OPEN_CREATE)
         vfs = page_checksums.vfs() if str(path) != MEMORY else None
         connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=200)
-        if vfs is not None and not path.stat().st_size:
+        is_new = str(path) == MEMORY or not path.stat().st_size
+        if vfs is not None and is_new:
             page_checksums.begin(connection)
     except (apsw.Error, OSError) as error:
         raise ConfigurationError(f"queue {path}: cannot be opened: {error}") from error
     try:
         page_checksums.check(connection, path, vfs)
-        _prepare(connection, busy_timeout_s)
+        _prepare(connection, busy_timeout_s, is_new=is_new)
         _migrate(connection, path)
     except apsw.BusyError as error:
         connection.close()
@@ -126,13 +133,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _prepare(connection: apsw.Connection, busy_timeout_s: float) -> None:
+def _prepare(connection: apsw.Connection, busy_timeout_s: float, *, is_new: bool) -> None:
     connection.set_busy_handler(_looking_often(busy_timeout_s))
-    _use_wal(connection, busy_timeout_s)
+    _use_wal(connection, busy_timeout_s, is_new=is_new)
     connection.pragma("synchronous", "FULL")
     connection.pragma("cache_size", -65536)  # KiB: inner pages of a million rows stay in memory
     connection.pragma("temp_store", "memory")
     connection.pragma("mmap_size", 0)  # an I/O error must be an error code, not SIGBUS
+    connection.pragma("journal_size_limit", LOG_KEPT_BYTES)
     connection.wal_autocheckpoint(PAGES_BEFORE_CHECKPOINT)
 
 
@@ -154,11 +162,13 @@ def _looking_often(limit_s: float) -> Callable[[int], bool]:
     return wait
 
 
-def _use_wal(connection: apsw.Connection, busy_timeout_s: float) -> None:
+def _use_wal(connection: apsw.Connection, busy_timeout_s: float, *, is_new: bool) -> None:
     """SQLite does not wait for another process that does the same to a new file; we do."""
     give_up_s = time.monotonic() + busy_timeout_s
     while True:
         try:
+            if is_new:  # before the first page of content; later it would need a VACUUM
+                connection.pragma("auto_vacuum", INCREMENTAL)
             connection.pragma("journal_mode", "wal")
             return
         except apsw.BusyError:

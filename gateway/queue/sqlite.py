@@ -31,7 +31,10 @@ from gateway.model import (
 )
 from gateway.ports import Accepted, DeliveryFilter, QueueDepth, SpoolFull
 from gateway.queue import rows
+from gateway.queue.checkpointer import Checkpointer
 from gateway.queue.connection import (
+    INCREMENTAL,
+    MOST_PAGES_ASIDE,
     PAGES_BEFORE_CHECKPOINT,
     PAGES_WHEN_SHORT,
     OpenedFiles,
@@ -63,6 +66,9 @@ KEEP_CLOCK_S = 10.0
 MOST_UNWRITTEN_S = 60.0
 """How much later than the time that was last written the queue's time can be: a gateway that is idle writes it every
 20 seconds. Where the wall clock says more, it was set ahead."""
+
+FREE_PAGES_KEPT = 2048
+"""8 MB: what arrives and goes again needs them soon."""
 
 ASSOCIATIONS_CACHED = 4096
 
@@ -138,6 +144,7 @@ class SQLiteQueue:
         must_exist: bool = False,
         wall: Callable[[], datetime] = utc_now,
         is_running: Callable[[Path], bool] = is_gateway_running,
+        checkpoints_aside: bool = False,
     ) -> None:
         self.path = Path(path)
         self._clock = clock
@@ -148,6 +155,9 @@ class SQLiteQueue:
         self._is_short = reserve_of(self.path).exists() and not reserved_bytes(self.path)
         """True from when the reserve was given up until it is held again: the log is kept small meanwhile."""
         self._connection = self._connect(busy_timeout_s, must_exist=must_exist)
+        self._aside = (
+            Checkpointer(self._connect(busy_timeout_s, must_exist=True), str(path)) if checkpoints_aside else None
+        )
         self._files = OpenedFiles(self.path)
         self._is_synchronous_full = True
         self._log_pages = 0
@@ -171,6 +181,8 @@ class SQLiteQueue:
         return connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
 
     def close(self) -> None:
+        if self._aside is not None:
+            self._aside.close()
         self._connection.close()
 
     def _has_made_room(self, error: BaseException | None) -> bool:
@@ -215,7 +227,7 @@ class SQLiteQueue:
             self.give_up(error)
             raise
         if self._log_pages >= (PAGES_WHEN_SHORT if self._is_short else PAGES_BEFORE_CHECKPOINT):
-            self._checkpoint()
+            self._checkpoint_when_it_costs_little()
 
     def give_up(self, error: BaseException) -> None:
         """Roll back after `error`."""
@@ -246,6 +258,19 @@ class SQLiteQueue:
     def _log_grew(self, connection: apsw.Connection, database: str, pages: int) -> int:
         self._log_pages = pages
         return apsw.SQLITE_OK
+
+    def _checkpoint_when_it_costs_little(self) -> None:
+        """Another thread does most of it, if there is one; then what was committed meanwhile is put in, so that the log
+        begins anew."""
+        if self._aside is None or self._is_short or self._log_pages >= MOST_PAGES_ASIDE:
+            self._checkpoint()
+            return
+        is_done, error = self._aside.take_result()
+        self._is_log_in_doubt |= isinstance(error, apsw.IOError)
+        if is_done and error is None:
+            self._checkpoint()
+        else:
+            self._aside.ask()
 
     def _checkpoint(self) -> None:
         """Put what nobody reads of the log into the database. What was committed stays so, whatever happens here."""
@@ -299,6 +324,21 @@ class SQLiteQueue:
     def checkpoint(self) -> None:
         """Put what was committed into the database itself, outside a transaction; what fails is logged."""
         self._checkpoint()
+
+    def surplus_pages(self) -> int | None:
+        """Free pages that the file can do without: 0 until there are many, so that those that come and go stay. None
+        for a file that cannot give them back, made by a former version."""
+        with our_errors(self.path):
+            if self._connection.pragma("auto_vacuum") != INCREMENTAL:
+                return None
+            free = int(self._connection.pragma("freelist_count"))
+        return free - FREE_PAGES_KEPT if free >= 2 * FREE_PAGES_KEPT else 0
+
+    def shrink(self, most_pages: int) -> None:
+        """Give up to so many surplus pages back to the file system. They leave the file with the next checkpoint."""
+        number = min(most_pages, self.surplus_pages() or 0)
+        if number:
+            self._connection.execute(f"PRAGMA incremental_vacuum({number})").fetchall()
 
     def moved(self, *, is_quick: bool = False) -> str:
         """Why its path does not name what was opened any more; empty when it does. Any thread."""

@@ -30,6 +30,17 @@ FORGET_AT_ONCE = 200
 MAKE_ROOM_AT_ONCE = 1000
 """Instances that are kept for queries alone and are given up in one round when room is low, the oldest first."""
 
+PAGES_A_STEP = 256
+"""1 MB that is given back at once: some milliseconds."""
+
+MOST_STEPS = 64
+"""Of one round, so that all else has its turn."""
+
+DOES_NOT_SHRINK = (
+    "the database was made by a former version: it uses free pages again, and does not give them back to the file "
+    "system; `gateway rebuild` makes it anew"
+)
+
 T = TypeVar("T")
 
 
@@ -41,7 +52,8 @@ class Ask(Protocol):
 
 class Housekeeping:
     """`call` asks the queue that commits, `read` the one for reading; `changed` is told what another process may have
-    changed: the destinations with pending deliveries. `keep_s` says how long instances in the index stay at least."""
+    changed: the destinations with pending deliveries. `keep_s` says how long instances in the index stay at least.
+    `is_idle` is true while no object arrives."""
 
     def __init__(
         self,
@@ -57,6 +69,7 @@ class Housekeeping:
         meter: Meter,
         writing: Writing,
         queue_room: DatabaseRoom,
+        is_idle: Callable[[], bool],
     ) -> None:
         self._store = store
         self._call = call
@@ -69,6 +82,8 @@ class Housekeeping:
         self._meter = meter
         self._writing = writing
         self._queue_room = queue_room
+        self._is_idle = is_idle
+        self._is_told = False
         self._changes: int | None = None
         self._position = NOWHERE
 
@@ -83,6 +98,7 @@ class Housekeeping:
                     is_low = not await self._read(lambda _: self._queue_room.keep()) or self._store.room.is_low
                     self._meter.set("gateway_spool_free_bytes", self._store.room.free_bytes)
                     forgotten = await self.forget(is_low=is_low)
+                    await self.shrink()
                     if self._monotonic() >= sweep_at_s or (is_low and forgotten):
                         await self.sweep(is_low=is_low)
                         sweep_at_s = self._monotonic() + sweep_s
@@ -143,6 +159,25 @@ class Housekeeping:
             if forgotten < FORGET_AT_ONCE:
                 break
         return total
+
+    async def shrink(self) -> None:
+        """Give what the database does not need back to the file system, in small steps, while nobody sends anything:
+        an object that arrives meanwhile waits for one step."""
+        if not self._is_idle():
+            return
+        left = await self._read(lambda reader: reader.surplus_pages())
+        if left is None:
+            if not self._is_told:
+                self._is_told = True
+                log.info("queue.does_not_shrink", hint=DOES_NOT_SHRINK)
+            return
+        steps = 0
+        while left and self._is_idle() and steps < MOST_STEPS:
+            await self._call(lambda deliveries: deliveries.shrink(PAGES_A_STEP))
+            left = await self._read(lambda reader: reader.surplus_pages())
+            steps += 1
+        if steps:
+            await self._read(lambda reader: reader.checkpoint())
 
     async def sweep(self, *, is_low: bool) -> int:
         """Delete files that nothing names; how many. When room is low the active segment ends, so that it can go."""

@@ -49,6 +49,9 @@ DIGEST_ASIDE_BYTES = 64 * 1024
 """From this size on an object is hashed in a thread of its own while the committer writes others; below it the way
 to that thread and back costs as much as the hash."""
 
+IDLE_S = 2.0
+"""Without any arrival: then the database may be made smaller."""
+
 COPY_BYTES = 1024**2
 
 TOLD_AGAIN = "gateway_spool_told_again_total"
@@ -110,6 +113,7 @@ class GroupCommitJournal:
         self._listeners: list[Callable[[str], None]] = []
         self._operator_listeners: list[Callable[[str], None]] = []
         self._problem = "not started"
+        self._accepted_at_s = float("-inf")
         self._unfinished: set[Request] = set()
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -167,6 +171,7 @@ class GroupCommitJournal:
             meter=self._meter,
             writing=self.writing,
             queue_room=self._queue_room,
+            is_idle=self._is_idle,
         )
         self._keeper = self._loop.create_task(self._housekeeping.run(self._poll_s, self._sweep_s), name="spool-keeper")
         self._keeper.add_done_callback(self._keeper_ended)
@@ -412,6 +417,7 @@ class GroupCommitJournal:
                     woken |= {route.destination for route in request.routes if route.state is DeliveryState.PENDING}
             _settle_future(request.done, request.answer, request.error)
         if accepted:
+            self._accepted_at_s = self._monotonic()
             self._meter.observe("gateway_commit_seconds", group.duration_s)
             self._meter.observe("gateway_commit_instances", accepted)
         _tell(self._listeners, woken)
@@ -444,6 +450,10 @@ class GroupCommitJournal:
         failure.__cause__ = error
         self._failure.set_exception(failure)
         self._failure.exception()  # seen: `failed` raises it to whoever waits
+
+    def _is_idle(self) -> bool:
+        """True when nobody has sent anything for a moment."""
+        return self._monotonic() - self._accepted_at_s >= IDLE_S
 
     # --- reading and housekeeping -------------------------------------------------------------------------------
 

@@ -346,6 +346,12 @@ class MemoryQueue:
     def checkpoint(self) -> None:
         pass
 
+    def surplus_pages(self) -> int | None:
+        return 0
+
+    def shrink(self, most_pages: int) -> None:
+        pass
+
     def moved(self, *, is_quick: bool = False) -> str:
         return ""
 

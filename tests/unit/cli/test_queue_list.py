@@ -135,6 +135,7 @@ def test_another_user_is_told_so(rules: Path, mode: int) -> None:
     site = Path("/tmp") / f"another-user-{os.getpid()}"
     shutil.copytree(rules.parent, site)
     site.chmod(0o755)
+    (site / "rules.yaml").chmod(0o644)
     try:
         command = ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable, "-m", "gateway"]
         arguments = ["queue", "retry", "1", "--rules", str(site / "rules.yaml")]
