@@ -94,6 +94,9 @@ class DimseChannel:
         association = self._association
         if association is None or kind not in association.accepted:
             return self._no_context(kind)
+        if self._destination.peer.is_strict and outbound.body.length_bytes % 2:
+            name = self._destination.peer.name
+            return Refused(f"this object cannot be sent: its data set has an odd length, and {name} is strict")
         begun_s = _clock_s()
         try:
             response = await association.c_store(

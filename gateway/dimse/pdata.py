@@ -257,28 +257,45 @@ def fragments(
 ) -> Iterator[bytes | memoryview]:
     """Headers and data of P-DATA-TFs for `chunks` of `length_bytes` in all; `kind` is COMMAND or 0.
 
+    Every fragment of a data set has an even length (PS3.8 §9.3.1), however the chunks lie; a zero follows one whose own
+    length is odd. `largest_fragment_bytes` is even.
+
     Raises:
         ValueError: the chunks are shorter or longer than `length_bytes`.
     """
     left = length_bytes
     if not left:
         yield header(context_id, kind | LAST, 0)
+    carried = b""
     for chunk in chunks:
         size = len(chunk)
         if size > left:
             raise ValueError(f"more than the {length_bytes} bytes that were announced")
-        if size <= largest_fragment_bytes:
+        if not size:
+            continue
+        left -= size
+        if (size & 1 or carried) and not kind:
+            chunk, carried = _even(carried, chunk, is_last=not left)
+            size = len(chunk)
             if not size:
                 continue
-            left -= size
+        if size <= largest_fragment_bytes:
             yield header(context_id, kind if left else kind | LAST, size)
             yield chunk
             continue
         view = memoryview(chunk)
+        last = (size - 1) // largest_fragment_bytes * largest_fragment_bytes
         for start in range(0, size, largest_fragment_bytes):
             piece = view[start : start + largest_fragment_bytes]
-            left -= len(piece)
-            yield header(context_id, kind if left else kind | LAST, len(piece))
+            yield header(context_id, kind if left or start < last else kind | LAST, len(piece))
             yield piece
     if left:
         raise ValueError(f"{left} of {length_bytes} bytes are missing")
+
+
+def _even(carried: bytes, chunk: memoryview | bytes, *, is_last: bool) -> tuple[bytes, bytes]:
+    """(what leaves, with what the chunk before left over; what is left for the next one)."""
+    joined = carried + chunk
+    if len(joined) % 2 == 0:
+        return joined, b""
+    return (joined + b"\0", b"") if is_last else (joined[:-1], joined[-1:])

@@ -29,6 +29,16 @@ async def test_an_object_goes_out_as_it_is() -> None:
     ]
 
 
+@pytest.mark.parametrize(("size", "is_strict", "is_sent"), [(7, False, True), (7, True, False), (8, True, True)])
+async def test_a_strict_peer_gets_no_odd_lengths(size: int, *, is_strict: bool, is_sent: bool) -> None:
+    there = FakePeer()
+    channel = destination(there, is_strict=is_strict).channel()
+    await channel.prepare([CT_EXPLICIT])
+    outcome = await channel.send(outbound("1.2.3", bytes(size)))
+    assert bool(there.stored) is is_sent
+    assert isinstance(outcome, Delivered if is_sent else Refused)
+
+
 async def test_the_association_is_kept_while_it_has_the_contexts() -> None:
     there = FakePeer()
     channel = destination(there).channel()

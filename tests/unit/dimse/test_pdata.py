@@ -164,7 +164,7 @@ def test_any_split_of_the_stream_gives_the_same_fragments(messages: list[Piece],
 
 @given(
     data=st.binary(max_size=300),
-    chunk=st.integers(1, 64).map(lambda half: 2 * half),
+    chunk=st.integers(1, 128),
     maximum=st.integers(16, 400),
 )
 def test_what_we_send_fits_the_peers_maximum_and_joins_again(data: bytes, chunk: int, maximum: int) -> None:
@@ -177,8 +177,15 @@ def test_what_we_send_fits_the_peers_maximum_and_joins_again(data: bytes, chunk:
         P_DATA_TF().decode(sent[position : position + 6 + length])
         position += 6 + length
     found = read(PDUReader(16384), sent)
-    assert joined(found) == [(5, LAST, data)]
-    assert all(len(piece[2]) % 2 == 0 for piece in found[:-1] if isinstance(piece, tuple))
+    assert joined(found) == [(5, LAST, data + b"\0" * (len(data) % 2))]
+    assert all(len(piece[2]) % 2 == 0 for piece in found if isinstance(piece, tuple))
+
+
+def test_a_command_is_never_padded() -> None:
+    """Its lengths are ours, and even."""
+    assert joined(read(PDUReader(16384), b"".join(fragments(3, COMMAND, [b"123"], 3, 100)))) == [
+        (3, COMMAND | LAST, b"123")
+    ]
 
 
 @pytest.mark.parametrize("length", [5, 7], ids=["too long", "too short"])
