@@ -293,6 +293,8 @@ class Deferred:
     is_destination_down: bool = False
     log_reason: str = field(default="", compare=False)
     """For the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
+    is_over_object: bool = field(default=False, compare=False)
+    """The peer ended the association over this object, or was silent to it: either may be to blame."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.dataset.encoding import DEFLATED
+from gateway.dataset.file_meta import without_file_meta
 from gateway.destination.part10 import file_meta
 from gateway.dimse.asking import as_store_scp, query_contexts
 from gateway.dimse.client import ClientAssociation, associate
@@ -186,6 +188,16 @@ class _Receiver:
         self._file.close()
 
 
+def _in_a_file(store: IncomingStore) -> Iterable[bytes | memoryview]:
+    """The data set without group 0002, which is where it begins. Only such a one is read into memory as a whole."""
+    begins_with = bytes(next(iter(store.body.chunks(2)), b"")[:2])
+    if store.transfer_syntax_uid in DEFLATED or begins_with in (b"\2\0", b"\0\2"):
+        pieces = without_file_meta(store.body.view(), store.transfer_syntax_uid)
+        if pieces is not None:
+            return pieces
+    return store.body.chunks(1024 * 1024)
+
+
 def _write(folder: Path, store: IncomingStore) -> int:
     """A DICOM file, complete when it has its name. Raises Refusal: the instance cannot be a file's name."""
     uid = store.sop_instance_uid
@@ -204,8 +216,7 @@ def _write(folder: Path, store: IncomingStore) -> int:
                     source_ae_title=store.association.called_ae_title,
                 )
             )
-            for chunk in store.body.chunks(1024 * 1024):
-                file.write(chunk)
+            file.writelines(_in_a_file(store))
         temporary.replace(folder / f"{uid}.dcm")
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -24,6 +24,7 @@ from gateway.delivery.refusals import Refusals
 from gateway.delivery.retry import delay_s, is_given_up
 from gateway.delivery.settling import patiently
 from gateway.delivery.standing import Standing
+from gateway.delivery.suspects import MOST_TRIES, Suspects
 from gateway.delivery.transform import NO_CONVERTER, outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model import Deferred, Delivered, Delivery, Outcome, Peer, Refused
@@ -122,6 +123,7 @@ class Courier:
         self._ledger = Ledger(journal, peer.name, meter, now, wall or now)
         self._standing = Standing(peer.name, meter, random)
         self._refusals = Refusals()
+        self._suspects = Suspects()
         self._is_stopping = False
         self._is_sweep_due = False
         self._is_more_expected = True
@@ -406,6 +408,7 @@ class Courier:
     def _finish(self, worker: Worker, delivery: Delivery, outcome: Outcome, seconds: float) -> None:
         if type(outcome) is Delivered:
             self._refusals.clear()
+            self._suspects.taken(delivery)
             self._peer_answered()
             self._ledger.delivered(delivery, outcome.warning, seconds, outcome.note)
         elif type(outcome) is Refused:
@@ -430,6 +433,8 @@ class Courier:
         self._set_back(delivery, Deferred(outcome.reason), seconds)
 
     def _defer(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
+        if outcome.is_over_object and self._is_own_trouble(delivery, outcome, seconds):
+            return
         retry, wait_s = self.peer.retry, outcome.retry_after_s
         log_reason = outcome.log_reason or outcome.reason
         if outcome.is_destination_down:
@@ -439,6 +444,22 @@ class Courier:
         if has_opened:
             self._return_ready()
         self._set_back(delivery, outcome, seconds)
+
+    def _is_own_trouble(self, delivery: Delivery, outcome: Deferred, seconds: float) -> bool:
+        """True when the object is to blame, and was deferred or set aside for its own sake: the destination took others
+        since it ended over this one, or is up and did so before. Then it is no sign against the destination."""
+        was_known = self._suspects.is_known(delivery)
+        tries = self._suspects.ended(delivery)
+        if tries >= MOST_TRIES:
+            reason = f"set aside after {tries} tries, between which the destination took others: {outcome.reason}"
+            self._suspects.forget(delivery)
+            self._ledger.refused(delivery, reason, None, seconds)
+            return True
+        is_alone = was_known and self._standing.is_closed and not outcome.is_destination_down
+        if tries < 2 and not is_alone:
+            return False
+        self._set_back(delivery, outcome, seconds)
+        return True
 
     def _set_back(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         """Try this object again later, or give it up for its age."""

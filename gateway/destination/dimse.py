@@ -112,7 +112,7 @@ class DimseChannel:
             if self._has_served and not is_silent:
                 await self.prepare(self._kinds)
                 return await self.send(outbound)  # once: the new association has not served yet
-            return Deferred(str(error), is_destination_down=is_silent)
+            return Deferred(str(error), is_destination_down=is_silent, is_over_object=True)
         except ValueError as error:
             return Refused(f"this object cannot be sent: {error}")
         self._has_served = True

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
+from gateway.dataset.file_meta import without_file_meta
 from gateway.destination.draft import Draft, Drafts
 from gateway.destination.part10 import HEAD_BYTES, data_set_offset, file_meta
 from gateway.destination.safe_path import SafeFacts, relative_path
@@ -19,6 +20,7 @@ from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, ReadToge
 from gateway.routing.deidentification.marks import PATIENT_IDENTITY_REMOVED
 from gateway.routing.kept_facts import read_for_files
 from gateway.routing.template import Template
+from gateway.spool.body import FileDataSet, PieceDataSet
 
 CHUNK_BYTES = 1024**2
 MOST_NUMBERS = 10_000
@@ -86,11 +88,11 @@ class FolderDestination:
             if isinstance(outbound.facts, ReadTogether):
                 outbound.facts.read(self._read)
             path = relative_path(self._template.render(SafeFacts(outbound.facts)), root)
-            head = _head(outbound)
+            head, body = _head(outbound), _body(outbound)
         except Refusal as error:
             return Refused(str(error))
         try:
-            return self._put(path, head, outbound)
+            return self._put(path, head, body)
         except RootUnusable as error:
             return Deferred(f"cannot write a file under {root}: {error}", is_destination_down=True)
         except OSError as error:
@@ -98,11 +100,11 @@ class FolderDestination:
             reason = f"cannot write a file under {root}: {_plain(error)}"
             return Deferred(reason, is_destination_down=error.errno in FULL)
 
-    def _put(self, path: PurePosixPath, head: bytes, outbound: Outbound) -> Outcome:
+    def _put(self, path: PurePosixPath, head: bytes, body: EncodedDataSet) -> Outcome:
         folder = self._open_folder(path.parts[:-1])
         try:
             if self._folder.on_conflict != "replace":
-                settled = _existing(folder, path.name, outbound.body)
+                settled = _existing(folder, path.name, body)
                 if settled:
                     self._make_durable(folder, path.name)
                 if settled is not None and (settled or self._folder.on_conflict == "keep"):
@@ -110,8 +112,8 @@ class FolderDestination:
             with _in_root(is_root=len(path.parts) == 1):
                 draft = self._drafts.begin(folder)
             try:
-                _fill(draft.descriptor, head, outbound.body, FILE_MODES[self._folder.access])
-                outcome = self._name(folder, draft, path, outbound.body)
+                _fill(draft.descriptor, head, body, FILE_MODES[self._folder.access])
+                outcome = self._name(folder, draft, path, body)
             finally:
                 draft.close(folder)
             os.fsync(folder)
@@ -190,6 +192,21 @@ class FolderDestination:
         if is_same:
             return Delivered()
         return Refused(f"a file of this name with other content is under {self._folder.root} already, and is kept")
+
+
+def _body(outbound: Outbound) -> EncodedDataSet:
+    """The data set as it stands in the file: without group 0002. A large one that was edited is not joined to look for
+    it, but where it begins with it."""
+    body = outbound.body
+    is_looked_through = body.length_bytes <= CHUNK_BYTES or isinstance(body, FileDataSet)
+    if not is_looked_through and bytes(next(iter(body.chunks(2)), b"")[:2]) not in (b"\2\0", b"\0\2"):
+        return body
+    pieces = without_file_meta(body.view(), outbound.transfer_syntax_uid)
+    if pieces is None:
+        return body
+    if isinstance(body, FileDataSet):
+        body.check()  # as it is written whole, `chunks` checks it; pieces of a map have nobody who would
+    return PieceDataSet(pieces, body)
 
 
 def _head(outbound: Outbound) -> bytes:

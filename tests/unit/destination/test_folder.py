@@ -57,6 +57,18 @@ async def test_the_data_set_is_written_as_it_is_after_a_head_from_the_instance(t
     assert names(tmp_path) == ["P1/1.2.3.dcm"]
 
 
+async def test_group_0002_of_the_data_set_is_not_written_twice(tmp_path: Path) -> None:
+    rest = b"\x08\x00\x18\x00UI\x06\x001.2.3\x00"
+    one = outbound("1.2.3", b"\2\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0" + rest, kind=(CT, JPEG), PatientID="P1")
+    there = destination(tmp_path)
+    assert await put(there, one) == Delivered()
+    path = tmp_path / "P1" / "1.2.3.dcm"
+    assert data_set(path) == rest
+    assert dcmread(path).file_meta.TransferSyntaxUID == JPEG
+    assert await put(there, one) == Delivered()
+    assert names(tmp_path) == ["P1/1.2.3.dcm"]  # it is the same file again
+
+
 async def test_the_file_of_an_object_without_identity_does_not_tell_where_it_came_from(tmp_path: Path) -> None:
     data = b"\x08\x00\x18\x00UI\x06\x001.2.3\x00"
     one = outbound("1.2.3", data, PatientID="P1", PatientIdentityRemoved="YES")
