@@ -20,6 +20,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import structlog
 
@@ -38,6 +39,7 @@ from gateway.dimse.server import Server
 from gateway.federation.desk import QueryDesk
 from gateway.federation.sources import Sources
 from gateway.file_modes import set_umask
+from gateway.handlers.site import site_handlers
 from gateway.handlers.store import StoreDesk, accept
 from gateway.handlers.table import bindings
 from gateway.identity.values import OfferedIdentity, VerifiedIdentity
@@ -81,7 +83,14 @@ Load = Callable[[], Loaded]
 class Gateway:
     """The running gateway: its parts, and what it shows of itself (`gateway.web.server.Surface`)."""
 
-    def __init__(self, table: RoutingTable, loading: Loading, reload_requested: asyncio.Event) -> None:
+    def __init__(
+        self,
+        table: RoutingTable,
+        loading: Loading,
+        reload_requested: asyncio.Event,
+        handlers: Sequence[tuple[Any, ...]] = (),
+    ) -> None:
+        """`handlers`: of the site; each takes its event in place of ours."""
         self.settings: Settings = table.settings
         self.state = "starting"
         self.started_at = utc_now()
@@ -128,7 +137,7 @@ class Gateway:
         )
         self.verifier = Verifier(self.metrics)
         self.server = Server(
-            handlers=bindings(store, self.queries, retrieve),
+            handlers=[*bindings(store, self.queries, retrieve), *handlers],
             admission=self._admit,
             receiver=self.journal.receiver,
             ae_title=settings.ae_title,
@@ -427,11 +436,16 @@ def fitting_limits(table: RoutingTable, available: int) -> Limits:
     return limits
 
 
-def run(load: Load) -> int:
-    """`gateway run`: load, serve until a signal; the exit code (`gateway.life.exit_code`)."""
+def run(load: Load, handlers: str = "") -> int:
+    """`gateway run`: load, serve until a signal; the exit code (`gateway.life.exit_code`).
+
+    Args:
+        load: gives the configuration.
+        handlers: ``module:NAME`` of the site's own handlers (`gateway.handlers.site`).
+    """
     try:
         descriptors.raise_limit()
-        return asyncio.run(_serve(load))
+        return asyncio.run(_serve(load, own_handlers(handlers) if handlers else ()))
     except ConfigurationError as error:
         log.error("gateway_not_started", reason=str(error))
         return exit_code.CONFIGURATION
@@ -460,7 +474,21 @@ def _broken_queue(error: BaseException | None) -> QueueBroken | None:
     return next(filter(None, map(_broken_queue, inner)), None)
 
 
-async def _serve(load: Load) -> int:
+def own_handlers(reference: str) -> Sequence[tuple[Any, ...]]:
+    """The site's handlers, and a line in the log of what they stand in place of. Raises ConfigurationError."""
+    found = site_handlers(reference)
+    events = [event.name for event, *_ in found]
+    log.warning(
+        "handlers_of_the_site",
+        handlers=reference,
+        events=events,
+        reason="they take these requests in place of the gateway's own: the rules have no part in them"
+        + (", and what is stored is neither spooled nor forwarded" if "EVT_C_STORE" in events else ""),
+    )
+    return found
+
+
+async def _serve(load: Load, handlers: Sequence[tuple[Any, ...]]) -> int:
     stop, reload_requested = Stop(), asyncio.Event()
     with handled(stop, reload_requested.set):
         loading = Loading(load)
@@ -474,7 +502,7 @@ async def _serve(load: Load) -> int:
             log.error("gateway_not_started", reason="the configuration has errors", problems=len(loaded.problems))
             return exit_code.CONFIGURATION
         set_umask(loaded.table.settings.file_access)
-        has_ended_in_time = await Gateway(loaded.table, loading, reload_requested).run(stop)
+        has_ended_in_time = await Gateway(loaded.table, loading, reload_requested, handlers).run(stop)
         return exit_code.UNAVAILABLE if stop.urged.is_set() and not has_ended_in_time else exit_code.SUCCESS
 
 

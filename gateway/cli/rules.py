@@ -8,17 +8,20 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import FORMAT, load_rules, rules_argument
+from gateway.cli.options import FORMAT, fail, load_rules, rules_argument
 from gateway.cli.render import count
 from gateway.config.reference import reference
 from gateway.config.schema import schema as rules_schema
 from gateway.config.schema import tests_schema
 from gateway.config.settings_reference import settings_reference
 from gateway.life import exit_code
+from gateway.ports import ConfigurationError
 
 
-def _validate(rules: Path, strict: bool, form: str) -> None:
+def _validate(rules: Path, strict: bool, form: str, handlers: str = "") -> None:
     loaded = load_rules(rules)
+    if handlers:
+        _check_handlers(handlers)
     errors = sum(problem.severity == "error" for problem in loaded.problems)
     warnings = len(loaded.problems) - errors
     if form == "json":
@@ -35,19 +38,31 @@ def _validate(rules: Path, strict: bool, form: str) -> None:
         raise SystemExit(exit_code.WARNINGS)
 
 
+def _check_handlers(reference: str) -> None:
+    """Exit 1 when the site's handlers could not be bound."""
+    from gateway.handlers.site import site_handlers  # with pynetdicom, which nothing else here needs
+
+    try:
+        bound = site_handlers(reference)
+    except ConfigurationError as error:
+        fail(str(error))
+    click.echo(f"{reference}: {', '.join(event.name for event, *_ in bound)}", err=True)
+
+
 STRICT = click.option("--strict", is_flag=True, help="Exit 3 when there are warnings.")
 
 
 @click.command(epilog="\b\nExamples\n  gateway validate\n  gateway validate /etc/gateway/rules --strict --format json")
 @rules_argument
 @STRICT
+@click.option("--handlers", default="", metavar="MODULE:NAME", help="Check handlers of your own too, as for `run`.")
 @FORMAT
-def validate(rules: Path, strict: bool, form: str) -> None:
+def validate(rules: Path, strict: bool, handlers: str, form: str) -> None:
     """Check RULES (default: ./rules or $GATEWAY_RULES) and print every problem with its place.
 
     Exits 0 without errors, 1 with, 2 on wrong usage, 3 with warnings under --strict.
     """
-    _validate(rules, strict, form)
+    _validate(rules, strict, form, handlers)
 
 
 TESTS = click.option("--tests", is_flag=True, help="Of `*.test.yaml` instead of the rules.")

@@ -30,8 +30,17 @@ from gateway.model import HTTP, Settings
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log."
 )
-def run(rules: Path, log_level: str, log_format: logs.Format) -> None:
+@click.option(
+    "--handlers",
+    default="",
+    metavar="MODULE:NAME",
+    help="Handlers of your own: a list of (event, handler[, arguments]), or a function that gives one.",
+)
+def run(rules: Path, log_level: str, log_format: logs.Format, handlers: str) -> None:
     """Receive, tag and forward by RULES (default: ./rules or $GATEWAY_RULES).
+
+    With --handlers the site's own handler takes its event in place of the gateway's; docs/handlers.md tells how to
+    write one.
 
     SIGHUP reloads the rules, SIGTERM ends after what is in flight, a second SIGTERM ends at once.
     The log goes to standard error.
@@ -39,7 +48,7 @@ def run(rules: Path, log_level: str, log_format: logs.Format) -> None:
     from gateway import app  # all of the gateway, which `status` and `reload` do without
 
     logs.configure(log_level, log_format)
-    raise SystemExit(app.run(partial(load_rules, rules.absolute())))
+    raise SystemExit(app.run(partial(load_rules, rules.absolute()), handlers))
 
 
 HTTP_OPTION = click.option(

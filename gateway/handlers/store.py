@@ -173,7 +173,7 @@ async def _read(event: Event | Arrival, reading: Steps[ObjectFacts]) -> tuple[Ob
     """
     if is_read_at_once(event.body.length_bytes, event.transfer_syntax_uid):
         return at_once(reading), 0
-    association = event.assoc
+    association = event.association if isinstance(event, Event) else None
     is_over = partial(_is_over, association) if isinstance(association, Association) else None
     try:
         return await in_turns(reading, is_over)

@@ -15,8 +15,13 @@ import pytest
 import structlog
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import dcmwrite
+from pynetdicom import evt
 
 from gateway.dataset.encoding import deflate
+from gateway.dimse.assembly import Message
+from gateway.dimse.association import Association
+from gateway.dimse.context import AcceptedContext, as_uid
+from gateway.dimse.event import Event
 from gateway.dimse.memory import MemoryDataSet
 from gateway.handlers.store import LARGE_BYTES, StoreDesk, accept, handle_store
 from gateway.handlers.table import bindings
@@ -29,6 +34,7 @@ from gateway.ports import (
     NotAllowed,
     Refusal,
     SpoolFull,
+    Temporary,
     Unreadable,
 )
 from gateway.query.attributes import indexed_paths
@@ -156,6 +162,30 @@ async def test_others_go_on_while_a_very_fine_grained_object_is_read() -> None:
     await asyncio.gather(handle("fine", bench), *(handle("small", Bench(table(), data_set(UID))) for _ in range(20)))
     assert order == ["small"] * 20 + ["fine"]
     assert bench.journal.committed[0][1] == fine
+
+
+class Over(Association):
+    """An association that ended while its object was being read."""
+
+    is_over = True
+
+    def __init__(self, table: RoutingTable) -> None:
+        self.facts = AssociationFacts("CALLING", "GATEWAY", "127.0.0.1")
+        self.table, self.handler_association = table, FakeAssociation(table)
+
+
+async def test_an_object_that_nobody_waits_for_is_not_read_on() -> None:
+    fine = data_set(UID) + b"\x29\x00\x10\x10LO\0\0" * 300_000
+    bench = Bench(table(), fine)
+    context = AcceptedContext(1, as_uid(bench.event.sop_class_uid), as_uid(bench.event.transfer_syntax_uid), "store")
+    command = {"CommandField": 1, "AffectedSOPClassUID": bench.event.sop_class_uid, "AffectedSOPInstanceUID": UID}
+    message = Message(context, command)
+    message.body = MemoryDataSet(fine)
+    association: Any = Over(bench.event.assoc.table)
+    bench.event = Event(association, evt.EVT_C_STORE, message)
+    with pytest.raises(Temporary, match="ended before"):
+        await bench.handle()
+    assert not bench.journal.committed
 
 
 async def test_deflated_objects_are_read_side_by_side() -> None:
