@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final, Literal, Protocol, TypeVar, runtime_checkable
 
+from gateway.completion import Completion
 from gateway.model import (
     AssociationFacts,
     Attempt,
@@ -538,6 +539,19 @@ class Journal(Protocol):
 
         `instance.payload` is ignored; the answer carries the real one. `body` stays the caller's to close.
         Raises SpoolFull.
+        """
+        ...
+
+    def commit_soon(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        routes: Sequence[Route],
+    ) -> Completion[Instance] | None:
+        """As `commit`, begun at once and without a task; None for what is too large for that: `commit` it then.
+
+        Raises SpoolFull, also through the completion.
         """
         ...
 

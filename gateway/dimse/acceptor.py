@@ -7,12 +7,13 @@ import contextlib
 import dataclasses
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from pynetdicom.ae import ApplicationEntity
 
+from gateway.completion import Completion
 from gateway.dimse.admission import (
     APPLICATION_CONTEXT_NOT_SUPPORTED,
     NO_REASON,
@@ -128,7 +129,7 @@ class AcceptedAssociation(Association):
         self._cancelled: set[int] = set()
         self._watch: Watch | None = None
         self._worker: asyncio.Task[None] | None = None
-        self._later: list[Later] = []
+        self._later: list[Coroutine[Any, Any, None]] = []
         self._wakeup: asyncio.Future[None] | None = None
         self._is_serving = False
         self._is_release_asked = False
@@ -527,11 +528,23 @@ class AcceptedAssociation(Association):
                 self._unhold(Hold.QUEUE)
             later = self._serve(message)
             if later is not None:
-                self._hand_over(later)
+                if not isinstance(later, Completion):
+                    self._hand_over(later)
                 return
             self._served(message)
         self._is_serving = False
         self._rest()
+
+    def complete(self, answer: Callable[[], None]) -> None:
+        """What was served without the worker has its result: answer it, and go on with what waits."""
+        try:
+            answer()
+        except Exception:
+            log.exception("request_failed", association=self.association_id)
+            self.abort("internal error")
+        if self._current is not None:
+            self._served(self._current)
+        self._serve_queue()
 
     def _serve(self, message: Message) -> Later | None:
         operation = self._operation(message)
@@ -542,7 +555,7 @@ class AcceptedAssociation(Association):
             self.abort("internal error")
             return None
 
-    def _hand_over(self, later: Later) -> None:
+    def _hand_over(self, later: Coroutine[Any, Any, None]) -> None:
         self._later.append(later)
         if self._worker is None:
             self._worker = self._loop.create_task(self._work())

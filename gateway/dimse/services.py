@@ -1,7 +1,8 @@
 """Serving requests: one function an operation, in one visible table.
 
-An operation's `serve` may answer at once (it returns None) or give back a coroutine, which the association awaits
-before it takes the next request. It may send any number of responses: those of C-FIND, C-GET and C-MOVE do.
+An operation's `serve` may answer at once (it returns None), or give back a coroutine, which the association awaits
+before it takes the next request, or a completion, which calls `AcceptedAssociation.complete`. It may send any number of
+responses: those of C-FIND, C-GET and C-MOVE do.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from pynetdicom import evt
 
+from gateway.completion import Completion
 from gateway.dimse import status
 from gateway.dimse.answering import receive_identifier
 from gateway.dimse.assembly import Message
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-Later = Coroutine[Any, Any, None]
+Later = Coroutine[Any, Any, None] | Completion[Any]
 UID = re.compile(r"[0-9][0-9.]{0,63}")
 """PS3.5 §9.1, but for leading zeros and empty components, which senders make and everybody takes."""
 ODD_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
@@ -170,6 +172,10 @@ def _call(
     except Exception as error:
         elements = status.of_error(error, status_of_failure)
     else:
+        if isinstance(result, Completion):
+            answered = functools.partial(_answer, association, message, event, status_of_failure, answer)
+            result.then(lambda given, error: association.complete(functools.partial(answered, given, error)))
+            return result
         if hasattr(result, "__await__"):
             return _await(association, message, event, result, status_of_failure, answer)
         elements = status.of_result(result)
@@ -186,13 +192,33 @@ async def _await(
     status_of_failure: int,
     answer: Callable[[AcceptedAssociation, Message, Command], None],
 ) -> None:
+    failed: Exception | None = None
+    given = None
     try:
-        returned = await result
-        if hasattr(returned, "__await__"):  # of a plain function that was called in a thread
-            returned = await returned
-        elements = status.of_result(returned)
+        given = await result
+        if hasattr(given, "__await__"):  # of a plain function that was called in a thread
+            given = await given
     except Exception as error:
-        elements = status.of_error(error, status_of_failure)
+        failed = error
+    _answer(association, message, event, status_of_failure, answer, given, failed)
+
+
+def _answer(
+    association: AcceptedAssociation,
+    message: Message,
+    event: Event,
+    status_of_failure: int,
+    answer: Callable[[AcceptedAssociation, Message, Command], None],
+    result: Any,
+    error: BaseException | None,
+) -> None:
+    """Of a handler that took its time."""
+    try:
+        if error is not None:
+            raise error
+        elements = status.of_result(result)
+    except Exception as failed:
+        elements = status.of_error(failed, status_of_failure)
     answer(association, message, elements)
     event.close()
 

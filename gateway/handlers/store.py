@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -11,12 +11,14 @@ from typing import Any
 
 import structlog
 
+from gateway.completion import Completion
 from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.inflation import Steps
 from gateway.dataset.scan import at_once, is_read_at_once
 from gateway.dataset.splice import splice
 from gateway.dimse.association import Association
 from gateway.dimse.event import Event
+from gateway.dimse.handler_thread import on_event_loop
 from gateway.leniency import tolerated
 from gateway.model import DeliveryState, IndexEntry, Instance, PayloadRef, Route
 from gateway.ports import (
@@ -68,9 +70,86 @@ class StoreDesk:
     """Gives what comes for a retrieve of ours to the one who asked for it (`gateway.retrieve.mailbox`)."""
 
 
+@on_event_loop
+def take_store(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[int] | int:
+    """`evt.EVT_C_STORE`: as `handle_store`; of a small object without a task of its own, which takes as long as the
+    rest of its way through the event loop.
+
+    Raises:
+        GatewayError: as `handle_store`.
+    """
+    is_small = is_read_at_once(event.body.length_bytes, event.transfer_syntax_uid)
+    if not is_small or (desk.offer is not None and event.assoc.table.query_retrieve.sources):
+        return handle_store(event, desk)
+    try:
+        return _accept_small(event, desk)
+    except GatewayError as error:
+        _log_refused(event, desk, error)
+        raise
+
+
+def _accept_small(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[int] | int:
+    """As `accept`, but that its commit tells when it is through."""
+    table: RoutingTable = event.assoc.table
+    try:
+        facts = at_once(_reading(event, desk, table))
+    except Unreadable:
+        if not _is_held(event, table):
+            raise
+        return handle_store(event, desk)
+    plan = _decide(event, desk, table, facts)
+    if not plan.routes:
+        return _status_without_routes(plan)
+    edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
+    instance = _instance(event, desk, table, plan)
+    committing = desk.journal.commit_soon(instance, event.body, edited, plan.routes)
+    if committing is None:
+        return _commit(event, desk, facts, instance, edited, plan)
+    completion: Completion[int] = Completion()
+    committing.then(partial(_committed, event, desk, facts, completion))
+    return completion
+
+
+def _committed(
+    event: Event,
+    desk: StoreDesk,
+    facts: ObjectFacts,
+    completion: Completion[int],
+    instance: Instance | None,
+    error: BaseException | None,
+) -> None:
+    if error is None:
+        if facts.oddities:
+            _tell_oddities(event, desk, facts.oddities)
+        completion.set_result(SUCCESS)
+        return
+    if isinstance(error, GatewayError):
+        _log_refused(event, desk, error)
+    completion.set_exception(error)
+
+
+async def _commit(
+    event: Event,
+    desk: StoreDesk,
+    facts: ObjectFacts,
+    instance: Instance,
+    edited: Sequence[bytes | memoryview] | None,
+    plan: Plan,
+) -> int:
+    """Of what became too large for the segment."""
+    try:
+        await desk.journal.commit(instance, event.body, edited, plan.routes)
+    except GatewayError as error:
+        _log_refused(event, desk, error)
+        raise
+    if facts.oddities:
+        _tell_oddities(event, desk, facts.oddities)
+    return SUCCESS
+
+
 async def handle_store(event: Event, desk: StoreDesk) -> int:
-    """`evt.EVT_C_STORE`: Success when the instance is durable, or the status with which a rule drops it. What a source
-    sends for a retrieve of ours goes to the one who asked for it, and not through the rules.
+    """Success when the instance is durable, or the status with which a rule drops it. What a source sends for a
+    retrieve of ours goes to the one who asked for it, and not through the rules.
 
     Raises:
         GatewayError: its `dimse_status` and text are the answer's status and Error Comment.
@@ -82,7 +161,7 @@ async def handle_store(event: Event, desk: StoreDesk) -> int:
                 return status
         return await accept(event, desk)
     except GatewayError as error:
-        _log(desk, "instance_refused", event, status=f"0x{error.dimse_status:04X}", **_why(error))
+        _log_refused(event, desk, error)
         raise
 
 
@@ -96,7 +175,36 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
         SpoolFull: the peer may send it again.
     """
     table: RoutingTable = event.assoc.table  # of when the request arrived, whatever is reloaded meanwhile
-    reading = table.reading_facts(
+    try:
+        facts, turns = await _read(event, _reading(event, desk, table))
+    except Unreadable as error:
+        if not _is_held(event, table):
+            raise
+        return await _hold_unreadable(event, desk, table, error)
+    plan = _decide(event, desk, table, facts)
+    if not plan.routes:
+        return _status_without_routes(plan)
+    edited = None
+    if plan.edits:
+        edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
+        is_heavy = turns or event.transfer_syntax_uid in DEFLATED or event.body.length_bytes >= LARGE_BYTES
+        edited = await aside(edit) if is_heavy else edit()
+    await desk.journal.commit(_instance(event, desk, table, plan), event.body, edited, plan.routes)
+    if facts.oddities:
+        _tell_oddities(event, desk, facts.oddities)
+    return SUCCESS
+
+
+def _is_held(event: Event | Arrival, table: RoutingTable) -> bool:
+    """Of an object with bytes that cannot be read."""
+    return bool(event.body.length_bytes) and table.unreadable != "reject" and not table.is_strict(event.facts.peer)
+
+
+def _reading(event: Event | Arrival, desk: StoreDesk, table: RoutingTable) -> Steps[ObjectFacts]:
+    """Raises Unreadable for nothing at all."""
+    if not event.body.length_bytes:
+        raise Unreadable("the data set is empty")
+    return table.reading_facts(
         association=event.facts,
         sop_class_uid=event.sop_class_uid,
         sop_instance_uid=event.sop_instance_uid,
@@ -104,33 +212,27 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
         body=event.body,
         received_at=desk.now(),
     )
-    if not event.body.length_bytes:
-        raise Unreadable("the data set is empty")
-    try:
-        facts, turns = await _read(event, reading)
-    except Unreadable as error:
-        if table.unreadable == "reject" or table.is_strict(event.facts.peer):
-            raise
-        return await _hold_unreadable(event, desk, table, error)
+
+
+def _decide(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, facts: ObjectFacts) -> Plan:
+    """What is to be done, with what is to be counted and logged of it. Raises as `accept`."""
     check_identified(facts)
     plan = table.plan(facts)
     if plan.is_unmatched:
         _tell_unmatched(event, desk, table)
     if plan.decision is not None:
         _tell_decision(event, desk, plan.decision)
-    if not plan.routes:
-        return SUCCESS if plan.decision is None else plan.decision.fate.status
-    edited = None
-    if plan.edits:
-        edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
-        is_heavy = turns or event.transfer_syntax_uid in DEFLATED or event.body.length_bytes >= LARGE_BYTES
-        edited = await aside(edit) if is_heavy else edit()
+    return plan
+
+
+def _status_without_routes(plan: Plan) -> int:
+    return SUCCESS if plan.decision is None else plan.decision.fate.status
+
+
+def _instance(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, plan: Plan) -> Instance:
     entry = desk.entries.entry(plan.facts.level) if table.indexed else None
     kept = table.kept_facts(plan.facts) if event.transfer_syntax_uid in DEFLATED else ""
-    await desk.journal.commit(as_instance(plan, entry, kept), event.body, edited, plan.routes)
-    if facts.oddities:
-        _tell_oddities(event, desk, facts.oddities)
-    return SUCCESS
+    return as_instance(plan, entry, kept)
 
 
 async def _hold_unreadable(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, error: Unreadable) -> int:
@@ -261,6 +363,10 @@ def _why(error: GatewayError) -> dict[str, str]:
         return {"error": "RejectedByRule", "rule": error.rule, "reason": str(error)}
     kind = type(error)
     return {"error": kind.__name__} if kind is Refusal else {"error": kind.__name__, "reason": str(error)}
+
+
+def _log_refused(event: Event | Arrival, desk: StoreDesk, error: GatewayError) -> None:
+    _log(desk, "instance_refused", event, status=f"0x{error.dimse_status:04X}", **_why(error))
 
 
 def _log(desk: StoreDesk, name: str, event: Event | Arrival, **fields: str) -> None:

@@ -11,7 +11,7 @@ from gateway.handlers.echo import handle_echo
 from gateway.handlers.find import handle_find
 from gateway.handlers.get import handle_get
 from gateway.handlers.move import handle_move
-from gateway.handlers.store import StoreDesk, handle_store
+from gateway.handlers.store import StoreDesk, take_store
 from gateway.retrieve.desk import RetrieveDesk
 
 
@@ -19,7 +19,7 @@ def bindings(store: StoreDesk, query: QueryDesk, retrieve: RetrieveDesk) -> list
     """(event, handler[, arguments]) as pynetdicom's `evt_handlers` has them; what is not here is not offered."""
     return [
         (evt.EVT_C_ECHO, handle_echo),
-        (evt.EVT_C_STORE, handle_store, [store]),
+        (evt.EVT_C_STORE, take_store, [store]),
         (evt.EVT_C_FIND, handle_find, [query]),
         (evt.EVT_C_GET, handle_get, [retrieve]),
         (evt.EVT_C_MOVE, handle_move, [retrieve]),

@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from gateway.completion import Completion
 from gateway.model import Instance, PayloadRef, Route, Settlement
 from gateway.ports import Accepted, GatewayError, Queue, SpoolFull
 from gateway.spool import redo
@@ -41,7 +42,7 @@ GROUP_BYTES = 2 * 1024**2
 class Request:
     """Something that waits for a commit; `answer` or `error` is there once its group is through."""
 
-    done: asyncio.Future[Any]
+    done: asyncio.Future[Any] | Completion[Any]
     answer: Any = None
     error: BaseException | None = None
 

@@ -6,13 +6,14 @@ import asyncio
 import concurrent.futures
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
+from gateway.completion import Completion
 from gateway.model import Delivery, DeliveryState, Instance, Limits, PayloadRef, Route, Settlement, Spool
 from gateway.ports import (
     ConfigurationError,
@@ -308,20 +309,31 @@ class GroupCommitJournal:
         routes: Sequence[Route],
     ) -> Instance:
         """Return only when payload, instance and deliveries are on disk. Raises SpoolFull."""
-        self._check()
-        self._store.presence.check()
-        self._store.room.check()
-        self._queue_room.check()
-        file, pieces, size_bytes = await self._payload(body, edited)
-        request = Acceptance(
-            self._loop.create_future(), instance=instance, routes=routes, pieces=pieces, size_bytes=size_bytes
-        )
-        if file is None:
-            if size_bytes >= DIGEST_ASIDE_BYTES:
-                request.digest = self._digesting.submit(digest_of, pieces)
-            stored: Instance = await self._submit(request)
+        self._check_room()
+        small = self._small(body, edited)
+        if small is not None:
+            stored: Instance = await self._submit(
+                self._acceptance(instance, routes, self._loop.create_future(), *small)
+            )
             return stored
-        return await self._commit_file(request, file)
+        file = await self._file(body, edited)
+        return await self._commit_file(Acceptance(self._loop.create_future(), instance=instance, routes=routes), file)
+
+    def commit_soon(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        routes: Sequence[Route],
+    ) -> Completion[Instance] | None:
+        """As `commit`, begun at once and without a task; None for what goes into a file. Raises SpoolFull."""
+        self._check_room()
+        small = self._small(body, edited)
+        if small is None:
+            return None
+        completion: Completion[Instance] = Completion()
+        self._hand_in(self._acceptance(instance, routes, completion, *small))
+        return completion
 
     async def claim(self, destination: str, limit: int, lease_s: float) -> list[Delivery]:
         request = Claim(self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s)
@@ -354,21 +366,47 @@ class GroupCommitJournal:
 
     # --- committing ---------------------------------------------------------------------------------------------
 
-    async def _payload(
+    def _check_room(self) -> None:
+        """Raises SpoolFull when nothing is taken."""
+        self._check()
+        self._store.presence.check()
+        self._store.room.check()
+        self._queue_room.check()
+
+    def _small(
         self, body: EncodedDataSet, edited: Sequence[bytes | memoryview] | None
-    ) -> tuple[LargeFile | None, Sequence[Buffer], int]:
-        """A large file that this commit holds, or pieces for the segment; and their length."""
+    ) -> tuple[Sequence[Buffer], int] | None:
+        """Pieces for the segment and their length; None for what goes into a file of its own."""
+        if edited is None and isinstance(body, ReceivedFile):
+            return None
+        size_bytes = body.length_bytes if edited is None else sum(map(len, edited))
+        if size_bytes > self._spool.large_object_bytes:
+            return None
+        return list(_pieces(body, edited)), size_bytes
+
+    def _acceptance(
+        self,
+        instance: Instance,
+        routes: Sequence[Route],
+        done: asyncio.Future[Any] | Completion[Any],
+        pieces: Sequence[Buffer],
+        size_bytes: int,
+    ) -> Acceptance:
+        """Of what goes into the segment."""
+        request = Acceptance(done, instance=instance, routes=routes, pieces=pieces, size_bytes=size_bytes)
+        if size_bytes >= DIGEST_ASIDE_BYTES:
+            request.digest = self._digesting.submit(digest_of, pieces)
+        return request
+
+    async def _file(self, body: EncodedDataSet, edited: Sequence[bytes | memoryview] | None) -> LargeFile:
+        """A large file that this commit holds."""
         if edited is None and isinstance(body, ReceivedFile):
             body.file.retain()
-            return body.file, (), 0
-        size_bytes = body.length_bytes if edited is None else sum(map(len, edited))
-        pieces = body.chunks(COPY_BYTES) if edited is None else slices(edited, COPY_BYTES)
-        if size_bytes <= self._spool.large_object_bytes:
-            return None, list(pieces), size_bytes
+            return body.file
         file = self._store.new_file()
-        copying = self._loop.run_in_executor(self._workers, file.write_from, flat(pieces, body))
+        copying = self._loop.run_in_executor(self._workers, file.write_from, flat(_pieces(body, edited), body))
         await _whole(copying, file)
-        return file, (), 0
+        return file
 
     async def _commit_file(self, request: Acceptance, file: LargeFile) -> Instance:
         """Make the file durable off the group's path, then commit its name."""
@@ -387,12 +425,17 @@ class GroupCommitJournal:
         return stored
 
     async def _submit(self, request: Request) -> Any:
+        self._hand_in(request)
+        assert isinstance(request.done, asyncio.Future)
+        return await request.done
+
+    def _hand_in(self, request: Request) -> None:
+        """Raises JournalClosed."""
         if self._problem:
             self._let_go(request)
             self._check()
         self._unfinished.add(request)
         self._committer.submit(request)
-        return await request.done
 
     def _check(self) -> None:
         if self._problem:
@@ -499,7 +542,11 @@ def _drop(work: asyncio.Future[T], file: LargeFile) -> None:
     file.release()
 
 
-def _settle_future(future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:
+def _pieces(body: EncodedDataSet, edited: Sequence[bytes | memoryview] | None) -> Iterable[memoryview | bytes]:
+    return body.chunks(COPY_BYTES) if edited is None else slices(edited, COPY_BYTES)
+
+
+def _settle_future(future: asyncio.Future[Any] | Completion[Any], answer: Any, error: BaseException | None) -> None:
     if future.done():
         return
     if error is not None:

@@ -340,6 +340,45 @@ async def test_a_cancelled_commit_harms_nobody(site: Site) -> None:
         assert len(stored(again, claimed.instance.payload)) == claimed.instance.payload.length_bytes
 
 
+async def completed(journal: Journal, *arrivals: tuple[int, EncodedDataSet]) -> list[Instance | BaseException]:
+    """What `commit_soon` gives of each, in order of completion."""
+    ends: asyncio.Queue[Instance | BaseException | None] = asyncio.Queue()
+    for number, body in arrivals:
+        completion = journal.commit_soon(instance(number), body, None, [TO_PACS])
+        assert completion is not None
+        completion.then(lambda stored, error: ends.put_nowait(error or stored))
+    found = [await ends.get() for _ in arrivals]
+    return [each for each in found if each is not None]
+
+
+async def test_what_is_committed_by_completion_is_kept_as_what_is_awaited(site: Site) -> None:
+    journal = site.journal
+    lengths = (0, 1, 70_000, LARGE_BYTES)
+    bodies = [await receive(journal, content(length_bytes)) for length_bytes in lengths]
+    answers = await completed(journal, *enumerate(bodies, start=1))
+    assert len(answers) == len(lengths)
+    for answer, length_bytes in zip(answers, lengths, strict=True):
+        assert isinstance(answer, Instance)
+        assert stored(journal, answer.payload) == content(length_bytes)
+    again = await site.restart()
+    assert [claimed.instance for claimed in await again.claim("pacs", 10, 60.0)] == answers
+
+
+async def test_what_goes_into_a_file_is_not_committed_by_completion(journal: Journal) -> None:
+    body = await receive(journal, content(LARGE_BYTES + 1))
+    assert journal.commit_soon(instance(), body, None, [TO_PACS]) is None
+    small = await receive(journal, content(10))
+    assert journal.commit_soon(instance(), small, [bytes(LARGE_BYTES), b"more"], [TO_PACS]) is None
+    assert await journal.claim("pacs", 10, 60.0) == []
+
+
+async def test_after_close_nothing_is_begun(site: Site) -> None:
+    body = await receive(site.journal, content(10))
+    await site.journal.close()
+    with pytest.raises(GatewayError, match="send again"):
+        site.journal.commit_soon(instance(), body, None, [TO_PACS])
+
+
 async def test_after_close_everything_is_refused_and_can_be_sent_again(site: Site) -> None:
     await site.journal.close()
     with pytest.raises(GatewayError, match="send again"):

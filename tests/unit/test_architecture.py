@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "gateway"
 
 LAYERS = [
     {
+        "completion",
         "early_signals",
         "file_modes",
         "file_place",

@@ -11,7 +11,9 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 from structlog.testing import capture_logs
 
+from gateway.completion import Completion
 from gateway.dimse.admission import Admitted
+from gateway.dimse.handler_thread import on_event_loop
 from gateway.dimse.memory import MemoryDataSet, MemoryReceiver
 from gateway.dimse.message import Command, encode
 from gateway.dimse.pdata import COMMAND, LAST
@@ -36,6 +38,7 @@ from tests.unit.dimse.rig import (
 )
 
 INVALID = encode_abort(2, 6)
+ABORT = encode_abort(0, 0)
 # --- C-ECHO and C-STORE -------------------------------------------------------------------------------------------
 
 
@@ -62,9 +65,45 @@ async def test_a_failing_echo_handler_is_answered_as_documented() -> None:
         assert (await peer.response())["Status"] == 0x0000
 
 
-@pytest.mark.parametrize("is_async", [False, True], ids=["function", "coroutine"])
+def later(handler: Any) -> Any:
+    """The same as a coroutine."""
+
+    async def handle(event: Any) -> Any:
+        await asyncio.sleep(0)
+        return handler(event)
+
+    return handle
+
+
+def completing(handler: Any) -> Any:
+    """The same by a completion."""
+
+    @on_event_loop
+    def handle(event: Any) -> Completion[Any]:
+        completion: Completion[Any] = Completion()
+
+        def complete() -> None:
+            try:
+                result = handler(event)
+            except Exception as error:
+                completion.set_exception(error)
+            else:
+                completion.set_result(result)
+
+        asyncio.get_running_loop().call_soon(complete)
+        return completion
+
+    return handle
+
+
+WAYS = pytest.mark.parametrize(
+    "way", [lambda handler: handler, later, completing], ids=["function", "coroutine", "completion"]
+)
+
+
+@WAYS
 @pytest.mark.parametrize("layout", ["one write", "byte by byte", "many items in one PDU", "commands over several PDUs"])
-async def test_store(layout: str, is_async: bool) -> None:
+async def test_store(layout: str, way: Any) -> None:
     seen: list[Any] = []
 
     def store(event: Any) -> int:
@@ -72,15 +111,11 @@ async def test_store(layout: str, is_async: bool) -> None:
         seen.append((event.assoc.table, event.facts.calling_ae_title, event.message_id, event.context.context_id))
         return 0xB007
 
-    async def store_later(event: Any) -> int:
-        await asyncio.sleep(0)
-        return store(event)
-
     command, data = encode(store_command(9)), bytes(range(200))
     pieces = [command[:10], command[10:33], command[33:]]
     parts = [item(CT_ID, COMMAND | (LAST if piece is pieces[-1] else 0), piece) for piece in pieces]
     body = [item(CT_ID, 0, data[:100]), item(CT_ID, 0, b""), item(CT_ID, LAST, data[100:])]
-    async with serving(store_later if is_async else store) as running, await Peer.associated(running.port) as peer:
+    async with serving(way(store)) as running, await Peer.associated(running.port) as peer:
         if layout == "one write":
             peer.send(message(CT_ID, store_command(9), data))
         elif layout == "byte by byte":
@@ -129,19 +164,59 @@ ANSWERS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("is_async", [False, True], ids=["function", "coroutine"])
+@WAYS
 @pytest.mark.parametrize(("handler", "elements"), ANSWERS.values(), ids=ANSWERS.keys())
-async def test_answers_of_handlers(handler: Any, elements: dict[str, Any], is_async: bool) -> None:
-    async def later(event: Any) -> Any:
-        await asyncio.sleep(0)
-        return handler(event)
-
-    async with serving(later if is_async else handler) as running, await Peer.associated(running.port) as peer:
+async def test_answers_of_handlers(handler: Any, elements: dict[str, Any], way: Any) -> None:
+    async with serving(way(handler)) as running, await Peer.associated(running.port) as peer:
         for message_id in (1, 2):
             peer.send(message(CT_ID, store_command(message_id), b"data"))
             response = await peer.response()
             assert {keyword: response.get(keyword) for keyword in elements} == elements
             assert ("ErrorComment" in response) == ("ErrorComment" in elements)
+
+
+async def test_requests_that_come_together_are_answered_in_order_by_completions() -> None:
+    """The next is begun when the one before is answered; a coroutine and a function may come between."""
+    begun: list[int] = []
+
+    def status_of(event: Any) -> int:
+        return 0xB000 + int(event.message_id)
+
+    @on_event_loop
+    def store(event: Any) -> Any:
+        begun.append(event.message_id)
+        way = (completing, later, lambda handler: handler)[event.message_id % 3]
+        return way(status_of)(event)
+
+    async with serving(store) as running, await Peer.associated(running.port) as peer:
+        peer.send(b"".join(message(CT_ID, store_command(number), b"data") for number in range(1, 31)))
+        answers = [await peer.response() for _ in range(30)]
+    assert [answer["MessageIDBeingRespondedTo"] for answer in answers] == begun == list(range(1, 31))
+    assert [answer["Status"] for answer in answers] == [0xB000 + number for number in range(1, 31)]
+
+
+@pytest.mark.parametrize("is_aborted", [True, False], ids=["aborted", "released"])
+async def test_an_association_that_ends_before_its_completion(is_aborted: bool) -> None:
+    """After an abort nobody is answered and the body is freed; a release waits for the answer."""
+    completions: list[Completion[int]] = []
+    bodies: list[Any] = []
+
+    @on_event_loop
+    def store(event: Any) -> Completion[int]:
+        completions.append(Completion())
+        bodies.append(event._message)
+        return completions[-1]
+
+    async with serving(store) as running, await Peer.associated(running.port) as peer:
+        peer.send(message(CT_ID, store_command(), b"data") + (ABORT if is_aborted else RELEASE_RQ))
+        while not completions or (is_aborted and running.server.associations):
+            await asyncio.sleep(0.001)
+        assert bodies[0].body is not None
+        completions[0].set_result(0)
+        assert bodies[0].body is None
+        if not is_aborted:
+            assert (await peer.response())["Status"] == 0
+            assert await peer.pdu() == RELEASE_RP
 
 
 REFUSED: dict[str, tuple[int, Command, bytes | None, int]] = {

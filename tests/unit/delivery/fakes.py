@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from gateway.completion import Completion
 from gateway.delivery.service import DeliveryService, Destinations
 from gateway.model import (
     AssociationFacts,
@@ -163,6 +164,15 @@ class MemoryJournal:
         edited: Sequence[bytes | memoryview] | None,
         routes: Sequence[Route],
     ) -> Instance:
+        raise NotImplementedError
+
+    def commit_soon(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        routes: Sequence[Route],
+    ) -> Completion[Instance] | None:
         raise NotImplementedError
 
     async def claim(self, destination: str, limit: int, lease_s: float) -> list[Delivery]:

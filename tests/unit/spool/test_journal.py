@@ -84,6 +84,19 @@ async def commit(journal: GroupCommitJournal, data: bytes = b"data", number: int
         body.close()
 
 
+async def commit_soon(journal: GroupCommitJournal, data: bytes = b"data", number: int = 1) -> Instance:
+    """The same by completion."""
+    end: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
+    body = InMemoryDataSet([data])
+    try:
+        completion = journal.commit_soon(instance(number), body, None, [TO_PACS])
+        assert completion is not None
+        completion.then(lambda stored, error: end.set_exception(error) if error else end.set_result(stored))  # type: ignore[arg-type]
+        return await end
+    finally:
+        body.close()
+
+
 async def write(journal: GroupCommitJournal, length_bytes: int) -> object:
     """Receive so much; the body, or the receiver's error."""
     receiver = journal.receiver()
@@ -392,7 +405,19 @@ class Deadly(SQLiteQueue):
         return super().accept_all(arrivals, *rest)
 
 
-async def test_when_the_committer_dies_everybody_is_told(site: Site) -> None:
+@pytest.mark.parametrize("commit", [commit, commit_soon], ids=["awaited", "by-completion"])
+@pytest.mark.parametrize("call", ["pwritev", "fdatasync"])
+async def test_a_failing_disk_is_told_to_whoever_waits(site: Site, call: str, commit: Any) -> None:
+    async with site.journal() as journal:
+        site.disk.fail[call] = error(errno.EIO)
+        with pytest.raises(SpoolFull):
+            await commit(journal)
+        site.disk.fail.clear()
+        await commit(journal, number=2)
+
+
+@pytest.mark.parametrize("commit", [commit, commit_soon], ids=["awaited", "by-completion"])
+async def test_when_the_committer_dies_everybody_is_told(site: Site, commit: Any) -> None:
     site.queue_factory = lambda: Deadly(site.folder / "queue.db", now=site.clock)
     site.disk = disk = SlowSync()
     async with site.journal() as journal:
