@@ -20,6 +20,10 @@ Exit codes
 
 HERE = "gateway.cli."
 COMMANDS = {
+    "init": Lazy(
+        f"{HERE}init:init",
+        "Write a first configuration into FOLDER (default: ./rules): one archive, one modality, one route.",
+    ),
     "run": Lazy(f"{HERE}running:run", "Receive, tag and forward by RULES (default: ./rules or $GATEWAY_RULES)."),
     "validate": Lazy(
         f"{HERE}rules:validate",
@@ -76,6 +80,7 @@ def main() -> None:
 
     \b
     gateway demo                     see it at work
+    gateway init                     write a first configuration
     gateway validate rules/          check a configuration
     gateway run rules/               receive, tag and forward
     """
