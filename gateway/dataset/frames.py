@@ -31,6 +31,7 @@ from gateway.dataset.codecs import (
     short_name,
 )
 from gateway.dataset.encapsulation import basic_offset_table, item_header
+from gateway.dataset.fragments import without_empty
 from gateway.dataset.image import Image
 from gateway.ports import Refusal
 
@@ -125,6 +126,7 @@ def decoded(
     Raises:
         Refusal: no codec reads it, or there are more or fewer frames than the attributes say.
     """
+    value, offsets = without_empty(value, offsets)
     kind = dtype_of(image)
     name = short_name(transfer_syntax_uid)
     count = 0
