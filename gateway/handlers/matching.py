@@ -24,6 +24,7 @@ from gateway.query.attributes import (
     NEVER_MATCHED,
     QUERY_RETRIEVE_LEVEL,
     RETRIEVE_AE_TITLE,
+    SPECIFIC_CHARACTER_SET,
     TIMEZONE_OFFSET_FROM_UTC,
 )
 from gateway.query.compile import MODELS, BadIdentifier, Options
@@ -223,7 +224,7 @@ _AT_HAND: dict[int, Value] = {INSTANCE_AVAILABILITY: ONLINE}
 
 class _Responses:
     """Makes the identifiers of responses (PS3.4 §C.4.1.1.3.2): every attribute of the request that somebody knows, in
-    the request's character set where that can write it."""
+    the request's character set where that can write it, else in that of the source."""
 
     def __init__(self, event: Event, table: RoutingTable, identifier: Attributes, search: Search) -> None:
         query = search.query
@@ -246,5 +247,5 @@ class _Responses:
 
     def encoded(self, attributes: Attributes) -> bytes:
         """One match."""
-        told = {tag: value for tag, value in attributes.items() if tag in self._known}
+        told = {tag: value for tag, value in attributes.items() if tag in self._known or tag == SPECIFIC_CHARACTER_SET}
         return self._encode({**self._empty, **self._always, **told})

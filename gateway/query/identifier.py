@@ -210,7 +210,8 @@ def _head(tag: int, encoding: Encoding, vr: str = "") -> _Head:
 
 
 class IdentifierEncoder:
-    """Writes identifiers in one transfer syntax, in the character set asked for, or a larger one where it must.
+    """Writes identifiers in one transfer syntax, in the character set asked for; where none is, or it cannot write
+    them, in the one that they name themselves, which is their source's; then in a larger one.
 
     `replaced` counts the values that went out otherwise than they are: with ``?`` for what could not be decoded or may
     not stand in their VR, or empty since their VR cannot hold them.
@@ -231,20 +232,22 @@ class IdentifierEncoder:
         asked = tuple(character_sets)
         wanted = [asked] if any(asked) and asked != ("ISO_IR 6",) else []
         self._declared = self._text(SPECIFIC_CHARACTER_SET, asked) if wanted and is_always_declared else b""
-        self._character_sets = [*wanted, *(each for each in (LATIN_1, UTF_8) if each not in wanted)]
+        self._wanted = wanted
 
     def __call__(self, attributes: Attributes) -> bytes:
-        """The encoded identifier, elements in order of tags. Specific Character Set is set as it is needed, whatever
-        stands in `attributes`; a value that its VR cannot hold goes out empty."""
+        """The encoded identifier, elements in order of tags. Specific Character Set is set as it is needed, or kept
+        where nobody asked for another; a value that its VR cannot hold goes out empty."""
+        own = _own_set(attributes)
+        declared = self._declared or (self._text(SPECIFIC_CHARACTER_SET, own) if own and not self._wanted else b"")
         try:
-            encoded = self._identifier(attributes, charset.DEFAULT, self._declared)
+            encoded = self._identifier(attributes, charset.DEFAULT, declared)
         except UnicodeError:
-            encoded = self._beyond_ascii(attributes)
+            encoded = self._beyond_ascii(attributes, own)
         self.replaced += self._replaced_in_this
         return deflate([encoded]) if self._is_deflated else encoded
 
-    def _beyond_ascii(self, attributes: Attributes) -> bytes:
-        for names in self._character_sets:
+    def _beyond_ascii(self, attributes: Attributes, own: tuple[str, ...]) -> bytes:
+        for names in dict.fromkeys((*self._wanted, *([own] if own else []), LATIN_1, UTF_8)):
             try:
                 return self._identifier(attributes, charset.encodings(names), self._text(SPECIFIC_CHARACTER_SET, names))
             except UnicodeError:
@@ -316,6 +319,13 @@ class IdentifierEncoder:
             pieces.append(struct.pack(order + "HHL", 0xFFFE, 0xE000, len(content)) + content)
         body = b"".join(pieces)
         return head.tag_and_vr + head.length.pack(len(body)) + body
+
+
+def _own_set(attributes: Attributes) -> tuple[str, ...]:
+    """The Specific Character Set that an identifier came with; () for none, ASCII, and one that nobody knows."""
+    names = all_texts(attributes, SPECIFIC_CHARACTER_SET)
+    is_ascii = not any(names) or names in (("ISO_IR 6",), ("ISO 2022 IR 6",))
+    return () if is_ascii or not all(name in charset.TERMS for name in names) else names
 
 
 def _numbers(vr: str, value: Value, *, is_big_endian: bool) -> bytes:

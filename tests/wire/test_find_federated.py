@@ -225,7 +225,9 @@ async def test_relational_questions(tmp_path: Path, model: str, *, is_relational
 CHARACTER_SETS = {
     "Latin-1 wanted, UTF-8 given": ("ISO_IR 100", "ISO_IR 192", "Müller^Jörg", "iso8859_1", "ISO_IR 100"),
     "UTF-8 wanted, Latin-1 given": ("ISO_IR 192", "ISO_IR 100", "Müller^Jörg", "utf_8", "ISO_IR 192"),
-    "nothing wanted": ("", "ISO_IR 192", "Müller^Jörg", "iso8859_1", "ISO_IR 100"),
+    "nothing wanted": ("", "ISO_IR 192", "Müller^Jörg", "utf_8", "ISO_IR 192"),
+    "nothing wanted, Latin-4 given": ("", "ISO_IR 110", "Ķīlis^Ģirts", "iso8859_4", "ISO_IR 110"),
+    "Latin-1 wanted, Latin-4 given": ("ISO_IR 100", "ISO_IR 110", "Ķīlis^Ģirts", "iso8859_4", "ISO_IR 110"),
     "not to be written as wanted": ("ISO_IR 100", "ISO_IR 192", "山田^太郎", "utf_8", "ISO_IR 192"),
     "Greek": ("ISO_IR 126", "ISO_IR 192", "Διονυσιος", "iso8859_7", "ISO_IR 126"),
 }

@@ -75,6 +75,30 @@ def test_the_character_set_of_the_request_is_kept_where_it_can_be(name: str) -> 
     assert found[tag_of("PatientName")] == (patient_name,)
 
 
+OWN_SETS = {
+    # asked for, the source's own, the name, what is answered
+    "kept": ((), ("ISO_IR 110",), "Ķīlis", "ISO_IR 110"),
+    "kept for ASCII": ((), ("ISO_IR 110",), "Kilis", "ISO_IR 110"),
+    "kept with code extensions": ((), ("", "ISO 2022 IR 87"), "Yamada=山田", ["", "ISO 2022 IR 87"]),
+    "not kept where another is asked for": (("ISO_IR 192",), ("ISO_IR 110",), "Ķīlis", "ISO_IR 192"),
+    "not declared for ASCII where another is asked for": (("ISO_IR 100",), ("ISO_IR 110",), "Kilis", None),
+    "kept where the one that is asked for cannot": (("ISO_IR 100",), ("ISO_IR 110",), "Ķīlis", "ISO_IR 110"),
+    "too small": ((), ("ISO_IR 110",), "山田", "ISO_IR 192"),
+    "ASCII": ((), ("ISO_IR 6",), "Müller", "ISO_IR 100"),
+    "unknown": ((), ("ISO_IR 999",), "Müller", "ISO_IR 100"),
+}
+
+
+@pytest.mark.parametrize("name", OWN_SETS)
+def test_the_character_set_of_the_source_is_kept_where_it_can_be(name: str) -> None:
+    asked, own, patient_name, expected = OWN_SETS[name]
+    values = attributes(PatientName=patient_name, PatientID="1") | {tag_of("SpecificCharacterSet"): own}
+    encoded = IdentifierEncoder(EXPLICIT, asked)(values)
+    dataset = decoded(encoded, EXPLICIT)
+    assert dataset.get("SpecificCharacterSet") == expected
+    assert str(dataset.PatientName) == patient_name
+
+
 def test_pydicoms_identifiers_are_read() -> None:
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 100"
