@@ -166,7 +166,7 @@ class Gateway:
             live=self.live,
             listening=self.listening,
             prepare=self._prepare,
-            afterwards=self.delivery.report_strays,
+            afterwards=self._waiting_for_nobody,
             report=self._report,
             requested=reload_requested,
         )
@@ -197,6 +197,11 @@ class Gateway:
 
     async def _verify_identity(self, check: IdentityCheck, offered: OfferedIdentity) -> VerifiedIdentity:
         return await self.verifier.verify(self.live.current.identity_methods, check, offered)
+
+    async def _waiting_for_nobody(self) -> list[str]:
+        """A sentence for each destination that is owed something and that the rules in force do not know."""
+        strays = await self.delivery.report_strays()
+        return [conditions.waiting_for_nobody(name, number) for name, number in strays.items()]
 
     def _report(self, report: ReloadReport) -> None:
         self._tell_result(report)

@@ -10,12 +10,14 @@ import click
 
 from gateway.cli.options import FORMAT, fail, load_rules, rules_argument
 from gateway.cli.render import count
+from gateway.config import Loaded
 from gateway.config.reference import reference
 from gateway.config.schema import schema as rules_schema
 from gateway.config.schema import tests_schema
 from gateway.config.settings_reference import settings_reference
 from gateway.life import exit_code
-from gateway.ports import ConfigurationError
+from gateway.life.conditions import waiting_for_nobody
+from gateway.ports import ConfigurationError, GatewayError
 
 
 def _validate(rules: Path, strict: bool, form: str, handlers: str = "") -> None:
@@ -32,6 +34,7 @@ def _validate(rules: Path, strict: bool, form: str, handlers: str = "") -> None:
             click.echo(str(problem))
         counts = ", ".join(count(n, noun) for n, noun in ((errors, "error"), (warnings, "warning")) if n)
         click.echo(f"{rules}: {counts or 'no problems'}", err=True)
+    _show_waiting(loaded)
     if errors:
         raise SystemExit(exit_code.FAILURE)
     if strict and warnings:
@@ -47,6 +50,28 @@ def _check_handlers(reference: str) -> None:
     except ConfigurationError as error:
         fail(str(error))
     click.echo(f"{reference}: {', '.join(event.name for event, *_ in bound)}", err=True)
+
+
+def _show_waiting(loaded: Loaded) -> None:
+    """Deliveries in the queue, where there is one here, to peers that these rules do not have. On standard error: it is
+    no problem of the rules, and changes no exit code."""
+    table, settings = loaded.table, loaded.process_settings
+    if table is None or settings is None:
+        return
+    path = Path(settings.queue_path)
+    try:
+        if not path.is_file():
+            return
+        from gateway.queue.inspection import inspected
+
+        with inspected(path) as found:
+            waiting = found.waiting() if found.has_tables() else {}
+    except (OSError, GatewayError):  # not ours to read, or damaged: `gateway check` says so
+        return
+    known = {name for name, peer in table.peers.items() if peer.is_destination}
+    for name, number in sorted(waiting.items()):
+        if name and name not in known:
+            click.echo(f"{path}: {waiting_for_nobody(name, number)}", err=True)
 
 
 STRICT = click.option("--strict", is_flag=True, help="Exit 3 when there are warnings.")

@@ -207,17 +207,20 @@ class DeliveryService:
         elif destination:
             self._stray(destination)
 
-    async def report_strays(self) -> None:
-        """What is owed to names that are not configured stays pending; say so once, until they come back."""
+    async def report_strays(self) -> dict[str, int]:
+        """What is owed to names that are not configured stays pending: how many to each. Logged once, until they come
+        back."""
         self._strays -= self._couriers.keys()
         try:
             depths = await self._journal.depths()
         except Temporary as error:  # only a report: not worth a reload, still less the process
             log.warning("delivery.queue_not_counted", error=str(error))
-            return
-        for row in depths:
-            if row.state is DeliveryState.PENDING and row.destination not in self._couriers:
-                self._stray(row.destination, row.count)
+            return {}
+        waiting = {row.destination: row.count for row in depths if row.state is DeliveryState.PENDING}
+        strays = {name: count for name, count in sorted(waiting.items()) if name not in self._couriers}
+        for name, count in strays.items():
+            self._stray(name, count)
+        return strays
 
     def _stray(self, destination: str, count: int = 1) -> None:
         if destination in self._strays:

@@ -104,14 +104,15 @@ def of_destinations(couriers: Iterable[Courier], depths: Sequence[QueueDepth]) -
             yield Condition("destination_down", text)
     for name, number in sorted(waiting.items()):
         if name not in known and name:
-            text = f"{_wait(number)} for {name!r}, {NOT_CONFIGURED}"
-            yield Condition("destination_not_configured", text)
+            yield Condition("destination_not_configured", waiting_for_nobody(name, number))
 
 
-NOT_CONFIGURED = (
-    "which the rules in force do not name or have disabled; configure it and reload, or hold and release "
-    "(`gateway queue release --to PEER`) or discard them"
-)
+def waiting_for_nobody(name: str, number: int) -> str:
+    """Deliveries to a peer that is not there any more."""
+    return (
+        f"{_wait(number)} for {name!r}, which the rules do not name or have disabled; configure it and reload, or "
+        f"`gateway queue hold --destination {name}` and `release` them to another peer, or discard them"
+    )
 
 
 def of_queue(depths: Sequence[QueueDepth]) -> Iterator[Condition]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -77,7 +77,7 @@ class Reloader:
         listening: opens and closes listeners.
         prepare: makes everything that a table needs and changes nothing; it may raise. What it gives puts all of that
             in force, and cannot fail.
-        afterwards: what is worth saying of the rules in force.
+        afterwards: what is worth saying of the rules in force, a sentence each.
         report: is given each result.
         requested: set by whoever wants a reload (SIGHUP).
         now: the wall clock.
@@ -90,7 +90,7 @@ class Reloader:
         live: Live,
         listening: Listening,
         prepare: Callable[[RoutingTable], Callable[[], None]],
-        afterwards: Callable[[], Awaitable[None]],
+        afterwards: Callable[[], Awaitable[Sequence[str]]],
         report: Callable[[ReloadReport], None],
         requested: asyncio.Event,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -173,13 +173,14 @@ class Reloader:
 
     async def _finish(self, change: ListenerChange) -> tuple[str, ...]:
         """After the new rules are in force; what goes wrong here is told and changes nothing in that."""
-        problems = []
-        for what, step in (
+        problems: list[str] = []
+        steps: Sequence[tuple[str, Callable[[], Awaitable[Sequence[str] | None]]]] = (
             ("old listeners were not all closed", lambda: self._listening.retire(change)),
             ("what is in the queue was not looked at", self._afterwards),
-        ):
+        )
+        for what, step in steps:
             try:
-                await step()
+                problems += await step() or ()
             except Exception as error:
                 log.exception("config_reload_unfinished", reason=what)
                 problems.append(f"in force, but {what}: {type(error).__name__}; see the log")

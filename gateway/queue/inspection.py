@@ -87,6 +87,11 @@ class Inspection:
         with our_errors(self.path):
             return int(single(self._connection, "count_instances", {}))
 
+    def waiting(self) -> dict[str, int]:
+        """Destination → pending deliveries."""
+        with our_errors(self.path):
+            return dict(self._connection.execute(SQL["waiting"]))
+
     def spool_id(self) -> str:
         with our_errors(self.path):
             return single(self._connection, "read_spool", {}) or ""

@@ -57,6 +57,7 @@ class Bench:
         self.finished: list[str] = []
         self.trouble: Exception | None = None
         self.late_trouble: Exception | None = None
+        self.worth_saying: list[str] = []
         self.reports: list[ReloadReport] = []
         self.requested = asyncio.Event()
         self.listening = Listening(self.acceptor)
@@ -81,10 +82,11 @@ class Bench:
 
         return put_in_force
 
-    async def _finished(self) -> None:
+    async def _finished(self) -> list[str]:
         self.finished.append(self.live.current.version)
         if self.late_trouble is not None:
             raise self.late_trouble
+        return self.worth_saying
 
 
 async def bench(answer: Loaded) -> Bench:
