@@ -39,6 +39,7 @@ from gateway.dimse.server import Server
 from gateway.federation.desk import QueryDesk
 from gateway.federation.sources import Sources
 from gateway.file_modes import set_umask
+from gateway.handlers.loops import LoopWatch
 from gateway.handlers.site import site_handlers
 from gateway.handlers.store import StoreDesk, accept
 from gateway.handlers.table import bindings
@@ -125,7 +126,8 @@ class Gateway:
         sources = Sources(AssociationPool(settings.ae_title, self.metrics))
         self.queries = QueryDesk(self.index, sources, meter=self.metrics)
         self.mailbox = Mailbox(Path(settings.spool.path) / "retrieves", self.journal.receiver)
-        store = StoreDesk(self.journal, self.metrics, offer=self.mailbox.hand_over)
+        self.loops = LoopWatch()
+        store = StoreDesk(self.journal, self.metrics, loops=self.loops, offer=self.mailbox.hand_over)
         retrieve = RetrieveDesk(
             self.queries,
             self.journal.open,
@@ -392,6 +394,7 @@ class Gateway:
                 for row in self.server.listeners.values()
             ],
             "associations": dict(sorted(peers.items())),
+            "loops": self.loops.held,
             "destinations": [asdict(row) for row in (*self.delivery.status(), *self._strangers(depths))],
             "queue": [
                 {

@@ -119,6 +119,12 @@ METRICS = (
         "Instances that a rule decided about as a whole, by what it did (drop, reject, hold).",
         ("rule", "action"),
     ),
+    Metric(
+        Counter,
+        "gateway_looping_instances_total",
+        "Instances that were held because they came again and again from a peer that forwards.",
+        ("peer",),
+    ),
     # --- durability
     Metric(Histogram, "gateway_commit_seconds", "One group commit: payload fsync and queue transaction."),
     Metric(Histogram, "gateway_commit_instances", "Instances in one group commit.", (), GROUP_SIZES),

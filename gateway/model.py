@@ -581,7 +581,8 @@ class Associate:
     bind_address: tuple[str, int] | None = None
     tls: TLS | None = None
     hops: int = 0
-    """Gateways that a question passed on over the association came through, this one included; 0: it is our own.
+    """Gateways that a question or an object passed on over the association came through, this one included, as far as
+    they are counted (1 for objects); 0: it is our own.
     Not a setting: see `gateway.federation.sources`."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from gateway.destination.contexts import Kind, Narrowing, RecentKinds, named, propose
@@ -37,6 +38,8 @@ class DimseDestination:
 
     def __init__(self, peer: Peer, own_ae_title: str, meter: Meter, associate: Associate = associate) -> None:
         self.peer = peer
+        self.called = replace(peer, associate=replace(peer.associate, hops=1))
+        """The peer, as it is associated with: it sees that what we deliver came through a gateway."""
         self.own_ae_title = own_ae_title
         self.meter = meter
         self.associate = associate
@@ -143,7 +146,7 @@ class DimseChannel:
         there = self._destination
         try:
             self._association = await there.associate(
-                there.peer, own_ae_title=there.own_ae_title, contexts=contexts, meter=there.meter
+                there.called, own_ae_title=there.own_ae_title, contexts=contexts, meter=there.meter
             )
         except NoContextAccepted:
             self._nothing_until_s = _clock_s() + NOTHING_ACCEPTED_S

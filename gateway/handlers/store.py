@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from gateway.dataset.splice import splice
 from gateway.dimse.association import Association
 from gateway.dimse.event import Event
 from gateway.dimse.handler_thread import on_event_loop
+from gateway.handlers.loops import AGAIN, LOOP_RULE, WITHIN_S, LoopWatch, held, is_forwarder
 from gateway.leniency import tolerated
 from gateway.model import DeliveryState, IndexEntry, Instance, PayloadRef, Route
 from gateway.ports import (
@@ -45,6 +46,7 @@ LARGE_BYTES = 4 * 1024**2
 """Objects from here on are edited in a thread."""
 UNREADABLE_RULE = "(unreadable)"
 """Stands for a rule where `unreadable: hold` holds an object."""
+MORE = "counted, not logged, for this association"
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 log = structlog.get_logger()
@@ -66,6 +68,8 @@ class StoreDesk:
     entries: IndexEntries = field(default_factory=IndexEntries)
     log: Any = log
     """Where what is not stored is told."""
+    loops: LoopWatch | None = None
+    """Notices what comes back again and again."""
     offer: Offered | None = None
     """Gives what comes for a retrieve of ours to the one who asked for it (`gateway.retrieve.mailbox`)."""
 
@@ -222,6 +226,8 @@ def _decide(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, facts:
         _tell_unmatched(event, desk, table)
     if plan.decision is not None:
         _tell_decision(event, desk, plan.decision)
+    if desk.loops is not None and is_forwarder(event.facts, table) and _is_loop(event, desk, plan.routes, desk.loops):
+        return replace(plan, routes=held(plan.routes))
     return plan
 
 
@@ -233,6 +239,25 @@ def _instance(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, plan
     entry = desk.entries.entry(plan.facts.level) if table.indexed else None
     kept = table.kept_facts(plan.facts) if event.transfer_syntax_uid in DEFLATED else ""
     return as_instance(plan, entry, kept)
+
+
+def _is_loop(event: Event | Arrival, desk: StoreDesk, routes: Sequence[Route], loops: LoopWatch) -> bool:
+    """True for an object that came too often from a requestor that forwards; it is counted, and logged once an
+    association."""
+    is_sent_on = any(route.state is DeliveryState.PENDING for route in routes)
+    if not is_sent_on or isinstance(event, Arrival):
+        return False
+    if not loops.comes_again(event.facts, event.sop_instance_uid, event.body.length_bytes):
+        return False
+    peer = peer_label(event.facts)
+    loops.count_held(peer)
+    desk.meter.count("gateway_looping_instances_total", peer=peer)
+    key = f"{event.facts.association_id} {LOOP_RULE}"
+    if key not in desk.told:
+        desk.told.append(key)
+        reason = f"the same object came more than {AGAIN} times in {WITHIN_S / 60:g} min: it goes round in a ring"
+        _log(desk, "instance_loops", event, rule=LOOP_RULE, reason=reason, more=f"{MORE} and rule")
+    return True
 
 
 async def _hold_unreadable(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, error: Unreadable) -> int:
@@ -330,9 +355,7 @@ def _tell_unmatched(event: Event | Arrival, desk: StoreDesk, table: RoutingTable
         _log(desk, "instance_unmatched", event, action=table.unmatched)
     elif event.facts.association_id not in desk.told:
         desk.told.append(event.facts.association_id)
-        _log(
-            desk, "instance_unmatched", event, action=table.unmatched, more="counted, not logged, for this association"
-        )
+        _log(desk, "instance_unmatched", event, action=table.unmatched, more=MORE)
     if table.unmatched == "reject":
         raise NotAllowed("no rule wants this instance")
 
@@ -353,7 +376,7 @@ def _tell_decision(event: Event | Arrival, desk: StoreDesk, decision: Decision) 
         return
     desk.told.append(key)
     name = "instance_dropped" if fate.kind == "drop" else "instance_held"
-    more = "counted, not logged, for this association and rule"
+    more = f"{MORE} and rule"
     _log(desk, name, event, rule=decision.rule, reason=fate.reason, more=more)
 
 

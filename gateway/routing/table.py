@@ -132,6 +132,8 @@ class RoutingTable:
     """Studies that queries and retrieves do not show to some."""
     indexed: tuple[AttributePath, ...] = ()
     """What the local index keeps of every object; () without one."""
+    destination_ae_titles: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Of DICOM peers that objects can be sent to."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
     """What is read of every object: all that coercions, the conditions of rules and the local index ask for."""
     _wanted: Wanted = field(init=False, repr=False, compare=False)
@@ -148,6 +150,8 @@ class RoutingTable:
         asked += [path for coercion in self.coercions for path in attributes_of(coercion.actions)]
         asked += [path for rule in self.rules for path in rule.when.attributes()]
         asked += self.indexed
+        titles = frozenset(peer.ae_title for peer in self.peers.values() if peer.host)
+        object.__setattr__(self, "destination_ae_titles", titles)
         object.__setattr__(self, "attributes_needed", needed(asked))
         object.__setattr__(self, "_wanted", wanted(self.attributes_needed))
         of_actions = [path for rule in self.rules for path in attributes_of(rule.actions)]

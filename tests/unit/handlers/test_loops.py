@@ -1,0 +1,96 @@
+"""Objects that go round in a ring are noticed and held, with bounded memory; those of others are not looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID
+from gateway.handlers.loops import AGAIN, LOOP_RULE, MOST_REMEMBERED, WITHIN_S, LoopWatch, is_forwarder
+from gateway.handlers.store import StoreDesk, handle_store
+from gateway.model import AssociationFacts, DeliveryState
+from tests.support.caller import data_set
+from tests.unit.delivery.fakes import Counts
+from tests.unit.handlers.test_store import NOW, UID, FakeAssociation, FakeEvent, FakeJournal, table
+
+FROM_PACS = AssociationFacts("PACS", "GATEWAY", "10.0.0.9", peer="pacs", association_id="a1")
+OF_A_GATEWAY = AssociationFacts(
+    "OTHER",
+    "GATEWAY",
+    "10.0.0.8",
+    implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+    implementation_version_name="GATEWAY_0.1.0+1",
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (FROM_PACS, True),
+        (replace(FROM_PACS, peer=""), True),
+        (OF_A_GATEWAY, True),
+        (replace(OF_A_GATEWAY, implementation_version_name="GATEWAY_0.1.0"), False),
+        (replace(OF_A_GATEWAY, implementation_class_uid="1.2.3"), False),
+        (replace(FROM_PACS, calling_ae_title="CT1"), False),
+    ],
+    ids=["a destination", "with its title", "a gateway that delivers", "a gateway that sends", "another", "a modality"],
+)
+def test_who_may_send_us_what_we_sent(facts: AssociationFacts, expected: bool) -> None:
+    assert is_forwarder(facts, table()) is expected
+
+
+class Ring:
+    """A handler that gets one object again and again."""
+
+    def __init__(self) -> None:
+        self.journal, self.meter, self.now_s = FakeJournal(), Counts(), 0.0
+        self.loops = LoopWatch(lambda: self.now_s)
+        self.desk: Any = StoreDesk(self.journal, self.meter, lambda: NOW, loops=self.loops)  # type: ignore[arg-type]
+
+    async def comes(self, facts: AssociationFacts = FROM_PACS, size_bytes: int = 100) -> DeliveryState:
+        """Once; what becomes of it."""
+        body = MemoryDataSet(data_set(UID, size_bytes))
+        event: Any = FakeEvent(FakeAssociation(table(), facts), body, facts=facts)
+        assert await handle_store(event, self.desk) == 0x0000
+        (route,) = self.journal.committed[-1][2]
+        assert route.destination == "pacs"
+        assert (route.rule == LOOP_RULE) is (route.state is DeliveryState.HELD)
+        return route.state
+
+
+async def test_it_is_held_at_last_and_told_once() -> None:
+    ring = Ring()
+    with capture_logs() as logs:
+        states = [await ring.comes() for _ in range(AGAIN + 3)]
+    assert states == [DeliveryState.PENDING] * AGAIN + [DeliveryState.HELD] * 3
+    (told,) = logs
+    assert (told["event"], told["rule"], told["peer"], told["sop_instance_uid"]) == (
+        "instance_loops",
+        LOOP_RULE,
+        "pacs",
+        UID,
+    )
+    assert ring.meter.counted["gateway_looping_instances_total", "pacs"] == 3
+    assert ring.loops.held == {"pacs": 3}
+
+
+async def test_what_is_no_loop() -> None:
+    ring = Ring()
+    for number in range(AGAIN * 3):
+        assert await ring.comes(replace(FROM_PACS, calling_ae_title="CT1", peer="ct1")) is DeliveryState.PENDING
+        assert await ring.comes(size_bytes=100 + 2 * number) is DeliveryState.PENDING, "other bytes each time"
+    for _ in range(AGAIN * 3):
+        ring.now_s += WITHIN_S / (AGAIN - 1)
+        assert await ring.comes(size_bytes=10) is DeliveryState.PENDING, "not so often"
+    assert ring.loops.held == {}
+
+
+def test_memory_is_bounded() -> None:
+    watch = LoopWatch(lambda: 0.0)
+    for number in range(MOST_REMEMBERED + 10):
+        watch.comes_again(FROM_PACS, str(number), 1)
+    assert len(watch._seen) == MOST_REMEMBERED

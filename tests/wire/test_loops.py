@@ -1,0 +1,96 @@
+"""Rings of places that forward to each other: what goes round is held at last, and everything comes to rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.dimse.memory import MemoryDataSet
+from gateway.handlers.loops import AGAIN, LOOP_RULE
+from gateway.model import Listener
+from tests.support.caller import call, store, store_new
+from tests.support.gateway_process import GatewayProcess
+from tests.support.processes import free_port, until
+from tests.unit.dimse.rig import serving
+
+OBJECTS = 3
+
+
+def forwarding(folder: Path, ae_title: str, after: tuple[str, int]) -> GatewayProcess:
+    """A gateway that sends everything on to `after`, an AE title and a port."""
+    rules = {
+        "peers": {"next": {"ae_title": after[0], "address": f"127.0.0.1:{after[1]}"}},
+        "routes": [{"name": "all", "to": ["next"]}],
+        "unmatched": "reject",
+    }
+    return GatewayProcess(folder, rules, port=free_port(), ae_title=ae_title)
+
+
+@asynccontextmanager
+async def router(
+    port: int, ae_title: str, to: tuple[str, int], wait_for: Sequence[GatewayProcess]
+) -> AsyncIterator[None]:
+    """Other software that passes on what it gets, when `wait_for` have nothing under way: deliveries that are still
+    owed absorb the same object, which would end a quick ring."""
+    waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+
+    def take(event: Any) -> int:
+        waiting.put_nowait((event.sop_instance_uid, bytes(event.body.view())))
+        return 0x0000
+
+    async def pass_on() -> None:
+        while True:
+            uid, data = await waiting.get()
+            for gateway in wait_for:
+                await gateway.idle()
+            association = await call(to[1], calling=ae_title, called=to[0])
+            await store(association, MemoryDataSet(data), uid)
+            await association.release()
+
+    async with serving(take, listener=Listener("main", port, "127.0.0.1")):
+        task = asyncio.create_task(pass_on())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+async def comes_to_rest(first: GatewayProcess, ring: Sequence[GatewayProcess]) -> None:
+    """`OBJECTS` are sent to `first`; each is held somewhere, with a reason, and goes round no more."""
+    association = await call(first.port, called=first.ae_title)
+    for _ in range(OBJECTS):
+        assert (await store_new(association)).status == 0x0000
+    await association.release()
+
+    async def are_held() -> bool:
+        held = [await gateway.metric("gateway_queue_deliveries", state="held") for gateway in ring]
+        return sum(held) == OBJECTS
+
+    await until(are_held, 120.0, "every object held at one of the gateways")
+    for gateway in ring:
+        await gateway.idle()
+    told = [line for gateway in ring for line in gateway.events() if line["event"] == "instance_loops"]
+    assert {line["rule"] for line in told} == {LOOP_RULE}
+    assert sum([await gateway.metric("gateway_looping_instances_total") for gateway in ring]) == OBJECTS
+    received = await first.metric("gateway_received_instances_total")
+    assert received == OBJECTS * (AGAIN + 2), "once from the sender, then from the ring"
+
+
+@pytest.mark.parametrize("is_destination", [True, False], ids=["with the destination's title", "from a gateway"])
+async def test_a_ring(running: AsyncExitStack, tmp_path: Path, is_destination: bool) -> None:
+    port = free_port()
+    first = await running.enter_async_context(forwarding(tmp_path / "first", "FIRST", ("ROUTER", port)))
+    ring = [first]
+    if is_destination:
+        to, title = ("FIRST", first.port), "ROUTER"
+    else:
+        second = forwarding(tmp_path / "second", "SECOND", ("FIRST", first.port))
+        ring.append(await running.enter_async_context(second))
+        to, title = ("SECOND", second.port), "ELSE"
+    await running.enter_async_context(router(port, title, to, ring))
+    await comes_to_rest(first, ring)
