@@ -16,6 +16,7 @@ from gateway.config.context import Context
 from gateway.config.explain import unknown_setting
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.identities import compile_identity_method
+from gateway.config.never import Never
 from gateway.config.peers import check_combination, check_requestors, compile_peer
 from gateway.config.process import ANY_ADDRESS
 from gateway.config.query_retrieve import compile_query_retrieve
@@ -77,7 +78,8 @@ def compile_source(source: Source, context: Context) -> Compiled:
     secrets = _secrets(root, context)
     listeners = frozenset(one.name for one in settings.listeners) if process_settings and settings else None
     resources = FileResources(secrets, source.folders, conditions.named)
-    context = replace(context, files=resources, listeners=listeners)
+    never = Never(settings, peers) if settings and not context.findings.has_errors else None
+    context = replace(context, files=resources, listeners=listeners, never=never)
     conditions.compile(context)
     names = names_of(peers, groups, names_in(root, "peers"), names_in(root, "groups"), not_destinations)
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
@@ -140,9 +142,10 @@ def _check_sections(root: Place, context: Context) -> None:
 def _shape(section: dict[str, Any]) -> tuple[tuple[type, ...], str]:
     match section.get("type", "object" if "$ref" in section else "text"):
         case "object":
-            return (MappingNode, BrokenNode), "a mapping"
+            is_of_names = "additionalProperties" in section
+            return (MappingNode, BrokenNode), "a mapping of names, as `NAME: {…}`" if is_of_names else "a mapping"
         case "array":
-            return (SequenceNode, BrokenNode), "a list"
+            return (SequenceNode, BrokenNode), "a list, each item as `- name: …`"
         case _:
             return (ScalarNode, BrokenNode), "one word"
 

@@ -14,6 +14,7 @@ from gateway.ports import Resources
 from gateway.quantity import duration_s
 
 if TYPE_CHECKING:
+    from gateway.config.never import Never
     from gateway.routing.resources import FileResources
 
 Resolve = Callable[[str], str]
@@ -36,6 +37,9 @@ class Context:
 
     identity_methods: frozenset[str] | None = None
     """Names of `user_identities`; None when they are not known."""
+
+    never: Never | None = None
+    """Warns of conditions that cannot hold; None where too little is known for it."""
 
     @property
     def resources(self) -> FileResources:

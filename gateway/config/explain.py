@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import LATER
-from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, discreet, located
+from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, SequenceNode, discreet, located
 from gateway.model import Mark
 from gateway.quantity import BYTES, size_bytes
 from gateway.routing.field import ae_title
@@ -38,6 +38,22 @@ SHORT_FORMS = {"CertificateSpec": "subject_alternative_name", "IdentityCheckSpec
 WORD = re.compile(r"[A-Za-z_][\w.-]*")
 SIZE = re.compile(r"[0-9]+ ?(" + "|".join(BYTES) + ")")
 FINGERPRINT = re.compile(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}")
+
+MEANT: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(("aet", "aetitle", "ae", "title"), ("ae_title", "")),
+    **dict.fromkeys(("host", "hostname", "ip", "port"), ("address", "address: HOST:PORT")),
+    **dict.fromkeys(("if", "match", "matches", "condition", "conditions", "filter"), ("when", "")),
+    **dict.fromkeys(("from", "source", "sources"), ("when", "when: {calling_ae_title: …}")),
+    **dict.fromkeys(("do", "action", "actions"), ("then", "")),
+    **dict.fromkeys(("destination", "destinations", "target", "targets", "send_to"), ("to", "")),
+}
+"""What people write → the setting that they mean, where there is one, and how it is written."""
+
+OTHER_GROUPS = {
+    "first": "(the first that answers) is not supported by this version: a group sends to each of its peers, as `all`",
+    "any": "(one of them) is not supported by this version: a group sends to each of its peers, as `all`",
+}
+"""Kinds of groups that people expect; what is said of them."""
 
 YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -79,6 +95,9 @@ def _unknown_setting(place: Place, fault: Fault) -> Iterator[Finding]:
             continue
         below = here.child(name)
         mark = below.holder if below else here.mark
+        if fault.schema["title"] == "GroupSpec" and name in OTHER_GROUPS:
+            yield Finding(mark, "not-supported-yet", f"`{name}` {OTHER_GROUPS[name]}", (*fault.path, name))
+            continue
         yield unknown_setting(mark, name, known, (*fault.path, name))
 
 
@@ -86,8 +105,14 @@ def unknown_setting(mark: Mark, name: str, known: Iterable[str], path: Path) -> 
     """The finding for a name that is no setting, at its key."""
     if name in LATER:
         return Finding(mark, "not-supported-yet", f"`{name}` is not supported by this version; leave it out", path)
-    near = did_you_mean(name, known) or f"; known here: {listed(known)}"
+    near = _meant_setting(name, known) or did_you_mean(name, known) or f"; known here: {listed(known)}"
     return Finding(mark, "unknown-setting", f"there is no setting `{name}` here{near}", path)
+
+
+def _meant_setting(name: str, known: Iterable[str]) -> str:
+    """What other software calls otherwise; empty when nothing is known of it."""
+    setting, shown = MEANT.get(name.casefold(), ("", ""))
+    return f"; write `{shown or setting}`" if setting and setting in known else ""
 
 
 def _missing_setting(place: Place, fault: Fault) -> Iterator[Finding]:
@@ -95,7 +120,8 @@ def _missing_setting(place: Place, fault: Fault) -> Iterator[Finding]:
     lost = here.node.lost if isinstance(here.node, MappingNode) else frozenset()
     for name in fault.expected:
         if name not in fault.value:
-            is_told = name in lost or not LATER.isdisjoint(fault.value)
+            others = OTHER_GROUPS.keys() if fault.schema["title"] == "GroupSpec" else ()
+            is_told = name in lost or not LATER.union(others).isdisjoint(fault.value)
             message = "" if is_told else f"the setting `{name}` is missing"
             stand_in = STAND_INS.get((fault.schema["title"], name))
             if stand_in is None:
@@ -131,6 +157,10 @@ def _expected(schema: Mapping[str, Any]) -> str:
 
 
 def _hint(node: Node, fault: Fault) -> str:
+    if isinstance(node, SequenceNode) and fault.schema.get("title") == "GroupSpec":
+        return "; write the peers as `all: […]`"
+    if isinstance(node, MappingNode) and fault.expected == "array" and node.entries:
+        return "; put it in [ ], or write it as `- …`"
     if not isinstance(node, ScalarNode) or node.is_secret or node.value is None:
         return ""
     match fault.expected:
@@ -187,7 +217,9 @@ def _nearest_format(title: str, text: str, example: str) -> str:
         if re.fullmatch(r"[0-9.]+", text):
             return f"; the unit is missing: {listed(unit for unit in BYTES if unit != 'KB')}"
         near = _with_unit(text, SIZE_UNITS)
-    if title == "address" and re.fullmatch(r"[^\s:\[\]/]+", text):
+    if title == "address" and re.fullmatch(r"[a-z]+://[^\s/]+/?", text):
+        near = text.partition("://")[2].rstrip("/")
+    if title == "address" and re.fullmatch(r"[^\s:\[\]/]+", text) and not text.isdigit():
         near = f"{text}:{example.rpartition(':')[2]}"
     if title == "address" and re.fullmatch(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9]{2,5}", text):
         host, _, port = text.rpartition(":")

@@ -20,6 +20,7 @@ from gateway.config.readers import warn_of_readers
 from gateway.config.secret_files import SecretFiles
 from gateway.config.substitution import SubstitutionError, substitute
 from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, ScalarNode, SequenceNode
+from gateway.config.unquoted import TAG_BEFORE, joined_entries, joined_items, message_for, message_for_tag, template_in
 from gateway.model import Mark
 
 FILE_LIMIT_BYTES = 4 * 1024 * 1024
@@ -89,13 +90,14 @@ def parse(
     text = _decode(content, shown, findings)
     if text is None:
         return BrokenNode(Mark(shown, 1, 1))
-    composer = _Composer(path, shown, environ, findings, secrets)
+    composer = _Composer(path, shown, environ, findings, secrets, text)
     try:
         return composer.compose(_events(text, loader))
     except _Abort:
         return BrokenNode(Mark(shown, 1, 1))
     except yaml.MarkedYAMLError as error:
-        _report_syntax(error, text, shown, findings)
+        if error.problem_mark is None or error.problem_mark.line not in composer.lines_of_templates:
+            _report_syntax(error, text, shown, findings)
         return BrokenNode(Mark(shown, 1, 1))
 
 
@@ -161,6 +163,12 @@ def _report_syntax(error: yaml.MarkedYAMLError, text: str, shown: str, findings:
     if found == "\t":
         findings.error(mark, "tab", "a tab stands here; YAML is indented with spaces")
         return
+    if tag := TAG_BEFORE.search(line[: place.column]):
+        findings.error(Mark(shown, mark.line, tag.start() + 1), "unquoted-tag", message_for_tag(f"{tag[0]}…"))
+        return
+    if template := template_in(line, place.column):
+        findings.error(mark, "unquoted-template", message_for(template))
+        return
     if found == "{" and line[: place.column].endswith("$"):
         message = 'inside { } and [ ] a reference needs quotes: `"${NAME}"`'
         findings.error(Mark(shown, mark.line, mark.column - 1), "syntax", message)
@@ -173,8 +181,17 @@ class _Composer:
     """Builds nodes from the events of one file."""
 
     def __init__(
-        self, path: Path, shown: str, environ: Mapping[str, str], findings: Findings, secrets: SecretFiles | None
+        self,
+        path: Path,
+        shown: str,
+        environ: Mapping[str, str],
+        findings: Findings,
+        secrets: SecretFiles | None,
+        text: str = "",
     ) -> None:
+        self._text = text
+        self.lines_of_templates: set[int] = set()
+        """From 0; what else is wrong there comes of the missing quotes."""
         self._secrets = secrets or SecretFiles(path.parent)
         self._folder = path.parent
         self._shown = shown
@@ -271,14 +288,16 @@ class _Composer:
             if isinstance(event, yaml.SequenceEndEvent):
                 break
             items.append(self._node(event, events, depth + 1))
-        return SequenceNode(mark, tuple(items))
+        return SequenceNode(mark, tuple(joined_items(items, self._findings)))
 
-    def _mapping(self, events: Iterator[Any], mark: Mark, depth: int) -> MappingNode:
+    def _mapping(self, events: Iterator[Any], mark: Mark, depth: int) -> MappingNode | BrokenNode:
         entries: dict[str, Entry] = {}
+        is_template = False
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
             key_mark = self._mark(event)
+            is_template = is_template or self._is_template(event, mark)
             key = self._key(event, key_mark, events, depth)
             value = self._node(next(events), events, depth + 1)
             if key is None:
@@ -289,11 +308,24 @@ class _Composer:
                 self._findings.error(key_mark, "duplicate-key", message)
                 continue
             entries[key] = Entry(key_mark, value)
-        return MappingNode(mark, entries)
+        return BrokenNode(mark) if is_template else MappingNode(mark, joined_entries(entries, self._findings))
+
+    def _is_template(self, event: Any, mark: Mark) -> bool:
+        """True after reporting that the mapping that begins at `mark`, with a mapping as its key, is a template."""
+        if not isinstance(event, yaml.MappingStartEvent):
+            return False
+        line = self._text.splitlines()[mark.line - 1]
+        template = template_in(line, mark.column - 1)
+        if template:
+            self._findings.error(mark, "unquoted-template", message_for(template))
+            self.lines_of_templates.add(mark.line - 1)
+        return bool(template)
 
     def _key(self, event: Any, mark: Mark, events: Iterator[Any], depth: int) -> str | None:
         if not isinstance(event, yaml.ScalarEvent):
             self._node(event, events, depth + 1)
+            if mark.line - 1 in self.lines_of_templates:
+                return None
             self._findings.error(mark, "key-not-text", "a name is expected here, not a list, a mapping or an alias")
             return None
         self._check_tag(event, mark)

@@ -15,7 +15,7 @@ from gateway.config.process import compile_address, compile_timers
 from gateway.config.requirements import compile_requirements, exclude_each_other
 from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
 from gateway.config.tree import Place, substituted
-from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, missing, short_name
+from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, TO_INSTALL, missing, short_name
 from gateway.model import Folder, Peer, Retry, Settings, Timers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -147,10 +147,10 @@ def _fallback(spec: DeliverySpec, place: Place, context: Context) -> tuple[str, 
             names = listed(tuple(map(short_name, FIT_TO_FALL_BACK)))
             context.error(at, "not-convertible", f"nothing is converted to {at.shown} without loss; expected {names}")
         elif packages := missing([uid]):
-            message = f"{at.shown} needs {', '.join(packages)}: install dicom-gateway[codecs]"
+            message = f"{at.shown} needs {', '.join(packages)}; {TO_INSTALL}"
             context.error(at, "codecs-missing", message)
     if NATIVE.intersection(uids) and missing(CODECS):
-        message = "without dicom-gateway[codecs] only objects that are not compressed can be converted"
+        message = f"without codecs only objects that are not compressed can be converted; {TO_INSTALL}"
         context.findings.warning(place.holder, "codecs-missing", message)
     return tuple(dict.fromkeys(filter(None, uids)))
 

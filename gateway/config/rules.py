@@ -299,6 +299,8 @@ def condition_at(place: Place, config: object, context: Context) -> Predicate | 
     built = build_predicate(config, _reporter(place, context), context.resources_at(place))
     if built is None or ("'listener'" in repr(config) and not _knows_listeners(built, place, context)):
         return None
+    if context.never is not None:
+        context.never.warn(built, place, context)
     return built
 
 

@@ -31,6 +31,9 @@ RLE, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS = (
     "1.2.840.10008.1.2.4.90",
 )
 
+TO_INSTALL = "install them with the extra `codecs`, in the folder of the gateway's source: pip install '.[codecs]'"
+"""What to do where packages are `missing`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Codec:

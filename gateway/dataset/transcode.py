@@ -29,6 +29,7 @@ from gateway.dataset.codecs import (
     NATIVE,
     PLAIN,
     RLE,
+    TO_INSTALL,
     is_native,
     missing,
     short_name,
@@ -297,4 +298,4 @@ def _require(transfer_syntax_uid: str) -> None:
         raise Refusal(f"no codec of this gateway reads {short_name(transfer_syntax_uid)}")
     if packages := missing([transfer_syntax_uid]):
         name = short_name(transfer_syntax_uid)
-        raise Refusal(f"{name} needs the packages {', '.join(packages)}: install dicom-gateway[codecs]")
+        raise Refusal(f"{name} needs the packages {', '.join(packages)}; {TO_INSTALL}")

@@ -12,6 +12,7 @@ from gateway.dataset.codecs import (
     JPEG_2000,
     JPEG_LS_NEAR_LOSSLESS,
     LOSSLESS,
+    TO_INSTALL,
     missing,
     short_name,
 )
@@ -79,7 +80,7 @@ class Transcode:
         for index, uid in enumerate(self.to):
             if uid in writable and (packages := missing([uid])):
                 names = ", ".join(packages)
-                yield ("to", index), f"{short_name(uid)} needs {names}: install dicom-gateway[codecs]"
+                yield ("to", index), f"{short_name(uid)} needs {names}; {TO_INSTALL}"
 
 
 def _advice(to: tuple[TransferSyntaxUID, ...]) -> str:

@@ -143,7 +143,8 @@ def _sequence_step(piece: str, text: str) -> tuple[int, int | None, str]:
     tag, creator = _named(match)
     vr = private_vr_of(tag, creator) if creator else vr_of(tag)
     if vr not in (SEQUENCE, None):
-        raise ValueError(f"{text!r}: {name} is not a sequence (its VR is {vr})")
+        hint = f"; a part of a name is `component:` in conditions, `{name} | family` in templates" if vr == "PN" else ""
+        raise ValueError(f"{text!r}: {name} is not a sequence (its VR is {vr}){hint}")
     if index is None:
         raise ValueError(f"{text!r}: say which item of {name}: {name}[0] is the first, {name}[*] is every one")
     return tag, None if index == "*" else int(index), creator

@@ -77,7 +77,8 @@ def build_actions(config: object, report: Report, resources: Resources = NO_RESO
     if config is None:
         return ()
     if not isinstance(config, list | tuple):
-        report((), "wrong-type", f"expected a list of actions, each with one key, not {_noun(config)}")
+        hint = "; put it in [ ], or write it as `- …`" if isinstance(config, Mapping) and config else ""
+        report((), "wrong-type", f"expected a list of actions, each with one key, not {_noun(config)}{hint}")
         return ()
     actions: list[Action] = []
     for index, item in enumerate(config):
@@ -192,6 +193,8 @@ def _kind(config: object, registry: Registry, path: Path, report: _Building) -> 
         return _settled(config, registry.kinds[config], {}, (*path, config), report)
     if not isinstance(config, Mapping):
         near = did_you_mean(config, registry.kinds) if isinstance(config, str) and config not in registry.kinds else ""
+        if isinstance(config, list | tuple) and config and registry is ports.predicate:
+            near = "; where all of them must hold write {all: […]}, where one is enough {any: […]}"
         report(path, "wrong-type", f"expected one {registry.noun} with its value, not {_noun(config)}{near}")
         return _INVALID
     if not config:
@@ -361,7 +364,9 @@ def _group(cls: type, value: object, path: Path, report: _Building) -> Any:
         return _settled(name, cls, value, path, report)
     fields, short = settings(cls), getattr(cls, "shorthand", None)
     if short is None:
-        report(path, "wrong-type", f"{name} takes a mapping of {_listed(fields)}, not {_noun(value)}")
+        required = _required(fields)
+        meant = f" (did you mean {{{required[0]}: {value}}}?)" if isinstance(value, str) and len(required) == 1 else ""
+        report(path, "wrong-type", f"{name} takes a mapping of {_listed(fields)}, not {_noun(value)}{meant}")
         return _INVALID
     return _instance(cls, {short: _value(fields[short][1], value, path, report)}, path, report)
 

@@ -373,12 +373,19 @@ def _problem(node: nodes.Node) -> str:
 
 def _attribute_problem(node: nodes.Getattr) -> str:
     if not _is_association(node.node):
-        return f"{node.attr!r} can only be called, as .{node.attr}()" if node.attr in METHODS else (
-            f"unknown member {node.attr!r}{did_you_mean(node.attr, METHODS)}"
-        )  # fmt: skip
+        return _member_problem(node)
     if node.attr in ASSOCIATION_FIELDS:
         return ""
     return f"unknown field association.{node.attr}{did_you_mean(node.attr, ASSOCIATION_FIELDS)}"
+
+
+def _member_problem(node: nodes.Getattr) -> str:
+    if node.attr in METHODS:
+        return f"{node.attr!r} can only be called, as .{node.attr}()"
+    if node.attr in FILTERS:
+        name = node.node.name if isinstance(node.node, nodes.Name) else "…"
+        return f"unknown member {node.attr!r}; it is a filter: write {name} | {node.attr}"
+    return f"unknown member {node.attr!r}{did_you_mean(node.attr, METHODS)}"
 
 
 def _call_problem(node: nodes.Call) -> str:

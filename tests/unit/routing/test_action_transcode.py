@@ -59,6 +59,7 @@ def test_what_cannot_be_converted_may_be_kept() -> None:
     assert asked == Conversion("transcode", {"to": [RLE]}, is_optional=True)
 
 
+HOW = "install them with the extra `codecs`, in the folder of the gateway's source: pip install '.[codecs]'"
 WITHOUT_CODECS = """
 import sys
 for name in ("numpy", "pylibjpeg", "openjpeg", "rle", "jpeg_ls", "gdcm"):
@@ -92,11 +93,8 @@ async def test_without_the_codecs_extra_a_rule_that_needs_it_is_a_problem(tmp_pa
     lines += [line.split("rules.yaml:")[1] for line in output.decode().splitlines() if "rules.yaml:7" in line]
     assert process.returncode == 1, output.decode()
     assert lines == [
-        "5:61: warning: codecs-missing: without dicom-gateway[codecs] only objects that are not compressed can be "
-        "converted",
-        "5:72: error: codecs-missing: `RLELossless` needs numpy, pylibjpeg, pylibjpeg-rle: install "
-        "dicom-gateway[codecs]",
-        "7:61: error: bad-value: JPEG2000Lossless needs numpy, pylibjpeg, pylibjpeg-openjpeg: install "
-        "dicom-gateway[codecs]",
+        f"5:61: warning: codecs-missing: without codecs only objects that are not compressed can be converted; {HOW}",
+        f"5:72: error: codecs-missing: `RLELossless` needs numpy, pylibjpeg, pylibjpeg-rle; {HOW}",
+        f"7:61: error: bad-value: JPEG2000Lossless needs numpy, pylibjpeg, pylibjpeg-openjpeg; {HOW}",
     ]
     assert b"rules.yaml:8" not in output
