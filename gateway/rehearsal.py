@@ -191,11 +191,6 @@ class _Association:
     table: RoutingTable
     facts: AssociationFacts
 
-    @property
-    def handler_association(self) -> _Association:
-        """It has what the gateway's own handlers ask of `event.assoc`."""
-        return self
-
 
 class _Meter(NoMeter):
     """Notices what the handler counts as wanted by no route."""

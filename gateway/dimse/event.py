@@ -69,7 +69,7 @@ class Event:
         watch: Watch | None = None,
     ) -> None:
         self.association = association
-        """The runtime's own; handlers have `assoc`."""
+        """The runtime's own, for the gateway's handlers; `assoc` is for all others."""
         self._watch = watch
         self.event = event
         self._message = message
@@ -119,7 +119,7 @@ class Event:
     @property
     def assoc(self) -> handler_association.HandlerAssociation:
         """The association, the same object with each of its requests."""
-        return handler_association.of(self.association)
+        return self.association.handler_association or handler_association.of(self.association)
 
     @property
     def context(self) -> PresentationContextTuple:

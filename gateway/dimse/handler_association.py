@@ -82,7 +82,7 @@ class HandlerAssociation:
     network_timeout_response = "A-ABORT"
 
     def __init__(self, association: AcceptedAssociation) -> None:
-        self._association = association
+        self._association: AcceptedAssociation = association
         self._loop = association.loop
         self.over = threading.Event()
         """Set when no message goes either way any more."""
@@ -355,7 +355,7 @@ def _is_in_loop() -> bool:
 
 def _documented(context: AcceptedContext) -> PresentationContext:
     found = build_context(context.abstract_syntax, context.transfer_syntax)
-    found.context_id, found.result = context.context_id, 0x00
+    found._context_id, found.result = context.context_id, 0x00  # even ones are refused by the property
     found._as_scp, found._as_scu = context.is_scp, context.is_scu
     return found
 

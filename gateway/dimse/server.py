@@ -65,7 +65,7 @@ class Server:
         keep_alive_s: a C-GET or C-MOVE that takes longer than this between two responses sends a Pending one.
         is_known_host: whether known peers call from a host; their connections have room of their own.
         verify_identity: verifies a user identity that a listener or a peer demands; without it all are refused.
-        table: the rules in force; each request has those that were when it had arrived, as `event.assoc.table`.
+        table: the rules in force; each request has those that were when it had arrived, as `event.association.table`.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ async def handle_get(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
     Raises:
         Unreadable, Temporary: with their statuses.
     """
-    peer = event.assoc.peer
+    peer = event.association.peer
     try:
         request = request_of(event, () if peer is None else (peer,), desk)
     except BadIdentifier as error:

@@ -42,13 +42,13 @@ async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     Raises:
         Unreadable: the identifier is no data set.
     """
-    table: RoutingTable = event.assoc.table  # of when the request arrived, whatever is reloaded meanwhile
+    table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
     if not table.query_retrieve.is_local and not table.query_retrieve.sources:
         tell(event, "find_refused", status=f"0x{status.SOP_CLASS_NOT_SUPPORTED:04X}", reason="there are no sources")
         yield final(status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None
         return
     identifier = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
-    options = Options.of(event.assoc.extended.get(event.sop_class_uid, b""))
+    options = Options.of(event.association.extended.get(event.sop_class_uid, b""))
     try:
         search = Search.of(identifier, MODELS[event.sop_class_uid], options)
     except BadIdentifier as error:

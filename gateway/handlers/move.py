@@ -22,8 +22,8 @@ async def handle_move(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
         MoveDestinationUnknown, NotAllowed: before anything is looked for.
         Unreadable, Temporary: with their statuses.
     """
-    table = event.assoc.table
-    peers = move_places(table, event.move_destination or "", event.assoc.peer)
+    table = event.association.table
+    peers = move_places(table, event.move_destination or "", event.association.peer)
     try:
         request = request_of(event, peers, desk)
     except BadIdentifier as error:

@@ -32,7 +32,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     Raises:
         Unreadable: the identifier is no data set.
     """
-    table: RoutingTable = event.assoc.table
+    table: RoutingTable = event.association.table
     settings = table.query_retrieve
     name = BY_SOP_CLASS.get(event.sop_class_uid, "")
     peers, is_cut = asked_for(table, settings.relay.get(name, ()), event.facts)

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 def request_of(event: Event, peers: Sequence[Peer], desk: RetrieveDesk) -> Retrieve:
     """What is asked for, and in which forms `peers` get it. Raises BadIdentifier, Unreadable."""
-    table: RoutingTable = event.assoc.table  # of when the request arrived, whatever is reloaded meanwhile
+    table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
     if not table.query_retrieve.is_local and not table.query_retrieve.sources:
         raise BadIdentifier(SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class")
     query = read_request(event.encoded_identifier, event.transfer_syntax_uid, event.sop_class_uid)

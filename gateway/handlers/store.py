@@ -83,7 +83,7 @@ def take_store(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[int
         GatewayError: as `handle_store`.
     """
     is_small = is_read_at_once(event.body.length_bytes, event.transfer_syntax_uid)
-    if not is_small or (desk.offer is not None and event.assoc.table.query_retrieve.sources):
+    if not is_small or (desk.offer is not None and event.association.table.query_retrieve.sources):
         return handle_store(event, desk)
     try:
         return _accept_small(event, desk)
@@ -94,7 +94,7 @@ def take_store(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[int
 
 def _accept_small(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[int] | int:
     """As `accept`, but that its commit tells when it is through."""
-    table: RoutingTable = event.assoc.table
+    table: RoutingTable = event.association.table
     try:
         facts = at_once(_reading(event, desk, table))
     except Unreadable:
@@ -159,7 +159,7 @@ async def handle_store(event: Event, desk: StoreDesk) -> int:
         GatewayError: its `dimse_status` and text are the answer's status and Error Comment.
     """
     try:
-        if desk.offer is not None and event.assoc.table.query_retrieve.sources:
+        if desk.offer is not None and event.association.table.query_retrieve.sources:
             status = await desk.offer(_offer(event), event.body)
             if status is not None:
                 return status
@@ -178,7 +178,7 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
         RejectedByRule: a rule does not want it.
         SpoolFull: the peer may send it again.
     """
-    table: RoutingTable = event.assoc.table  # of when the request arrived, whatever is reloaded meanwhile
+    table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
     try:
         facts, turns = await _read(event, _reading(event, desk, table))
     except Unreadable as error:
@@ -300,7 +300,7 @@ async def _read(event: Event | Arrival, reading: Steps[ObjectFacts]) -> tuple[Ob
     """
     if is_read_at_once(event.body.length_bytes, event.transfer_syntax_uid):
         return at_once(reading), 0
-    association = event.association if isinstance(event, Event) else None
+    association = event.association
     is_over = partial(_is_over, association) if isinstance(association, Association) else None
     try:
         return await in_turns(reading, is_over)

@@ -37,6 +37,8 @@ SUMMARISED = frozenset(
         "find_refused",
         "find_served",
         "handler_failed",
+        "handler_missing",
+        "handler_yielded_too_many",
         "identifier_not_encoded",
         "instance_refused",
         "query_retrieve_refused",

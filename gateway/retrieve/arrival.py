@@ -20,7 +20,7 @@ class Pinned:
 class Arrival:
     """What is to be kept by the rules, too."""
 
-    assoc: Pinned
+    association: Pinned
     facts: AssociationFacts
     sop_class_uid: str
     sop_instance_uid: str

@@ -129,7 +129,7 @@ class Source:
         self.asked.append(identifier)
         self.priorities.append(event.command["Priority"])
         self.implementation.append(event.facts.implementation_version_name)
-        options = Options.of(event.assoc.extended.get(event.sop_class_uid, b""))
+        options = Options.of(event.association.extended.get(event.sop_class_uid, b""))
         query = compile_find(identifier, MODELS[event.sop_class_uid], options)
         if query.level == self.fails_at:
             yield 0xA700, None

@@ -32,10 +32,6 @@ class Association:
     def __init__(self) -> None:
         self.cancelled: set[int] = set()
 
-    @property
-    def handler_association(self) -> Association:
-        return self
-
     def is_cancelled(self, message_id: int) -> bool:
         return message_id in self.cancelled
 
@@ -110,7 +106,7 @@ def test_what_is_ours() -> None:
         "1.2.840.10008.1.2",
     )
     assert event.facts.calling_ae_title == "CALLING"
-    assert event.assoc.table == "table"
+    assert event.association.table == "table"
     assert event.timestamp.tzinfo is None
     assert abs((datetime.now(UTC) - event.timestamp.astimezone()).total_seconds()) < 60
 

@@ -82,7 +82,7 @@ class FakeAssociation:
 class FakeEvent:
     """The attributes of `gateway.dimse.event.Event` that the handler reads."""
 
-    assoc: FakeAssociation
+    association: FakeAssociation
     body: EncodedDataSet
     sop_class_uid: str = MR
     sop_instance_uid: str = UID
@@ -219,7 +219,7 @@ class Over(Association):
 
     def __init__(self, table: RoutingTable) -> None:
         self.facts = AssociationFacts("CALLING", "GATEWAY", "127.0.0.1")
-        self.table, self.handler_association = table, FakeAssociation(table)
+        self.table = table
 
 
 async def test_an_object_that_nobody_waits_for_is_not_read_on() -> None:
@@ -229,7 +229,7 @@ async def test_an_object_that_nobody_waits_for_is_not_read_on() -> None:
     command = {"CommandField": 1, "AffectedSOPClassUID": bench.event.sop_class_uid, "AffectedSOPInstanceUID": UID}
     message = Message(context, command)
     message.body = MemoryDataSet(fine)
-    association: Any = Over(bench.event.assoc.table)
+    association: Any = Over(bench.event.association.table)
     bench.event = Event(association, evt.EVT_C_STORE, message)
     with pytest.raises(Temporary, match="ended before"):
         await bench.handle()

@@ -16,6 +16,7 @@ from pynetdicom import AE, evt
 from gateway.dimse.admission import Admitted
 from gateway.dimse.message import CommandField
 from gateway.dimse.server import Server
+from gateway.dimse.upper_layer import RELEASE_RQ
 from gateway.model import Listener, Peer, ProposedContext
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.support.processes import free_port
@@ -265,7 +266,7 @@ class Conversation:
                 async with asyncio.timeout(WAIT_S):
                     command, data, _ = await read_message(self.peer)
             except AssertionError as other:  # no P-DATA-TF
-                self.ends = {5: "release asked", 7: "aborted"}[other.args[0][0]]
+                self.ends = {5: "release asked", 6: "released", 7: "aborted"}[other.args[0][0]]
                 break
             except IndexError:
                 self.ends = "connection closed"
@@ -329,6 +330,8 @@ class Conversation:
         if self.row.cancel_after == len(self.answers):
             self.peer.cancel(self.row.service, MESSAGE_ID)
             self.run.went_on.set()
+        if self.row.release_after == len(self.answers):
+            self.peer.send(RELEASE_RQ)
 
 
 async def tried(side: Any, row: Row, destination: Destination) -> tuple[Seen, Seen]:

@@ -33,6 +33,9 @@ _STATUS_IS_US = "The Status element has 16 bits; stock pynetdicom aborts the ass
 _ANSWERED = "A request has a response, also when its handler yields what cannot be read; stock pynetdicom aborts."
 _COMMENT = "Error Comment belongs to the status of its own response; stock pynetdicom repeats it in all later ones."
 _CANCEL = "A C-CANCEL ends the operation whenever it comes; stock pynetdicom loses one that comes early."
+_INTERRUPTED = (
+    "A C-CANCEL interrupts the operation: a handler that goes on, or does not end in half a second, is ended."
+)
 _CANCELLED = "A cancelled operation stays cancelled; stock pynetdicom says so once."
 _SUCCESS = "Success says that all sub-operations were completed successfully; those that never came have failed."
 _KNOWN = "0xA801 says that the Move Destination is unknown; where sub-operations cannot be performed it is 0xA702."
@@ -57,6 +60,14 @@ _OF_C_STORE_AND_C_FIND: dict[str, Difference] = {
     "C-FIND: yields text alone": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
     "C-FIND: returns text": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
     "C-FIND: C-CANCEL before any match": Difference("", "PS3.7 §9.3.2.3", _CANCEL),
+    "C-FIND: C-CANCEL, and further matches": Difference(
+        "FF00 #1; FF00 #2; FF00 #3; FF00 #4; FF00 #5; 0000", "PS3.4 §C.4.1.3", _INTERRUPTED
+    ),
+    "C-FIND: A-RELEASE meanwhile": Difference(
+        "",
+        "PS3.7 §9.1.2",
+        "An A-RELEASE request is answered and ends the operation; stock pynetdicom never does.",
+    ),
     "C-FIND: C-CANCEL, asked twice": Difference("FF00 #1; FE00 again=False", "PS3.7 §9.3.2.3", _CANCELLED),
     "request of C-FIND without an identifier": Difference(
         "0000; C-ECHO 0000 called=True",
@@ -107,6 +118,9 @@ def _of_retrieve(
     }
     found = {f"{name}: yields {what}": Difference(*row) for what, row in rows.items()}
     found[f"{name}: C-CANCEL at once"] = Difference("", cancel, _CANCEL)
+    found[f"{name}: C-CANCEL, and further images"] = Difference(
+        "FF00 3:1:0:0; FF00 2:2:0:0; FF00 1:3:0:0; FF00 0:4:0:0; 0000 -:4:0:0", statuses, _INTERRUPTED
+    )
     found[f"{name}: C-CANCEL, ended with a list"] = Difference("FF00 2:0:1:0; FE00 2:0:1:0 [8]", *union)
     return found
 

@@ -78,6 +78,7 @@ class Row:
         stored: numbers of the images that C-STORE sub-operations brought; None: both sides bring the same.
         request: elements of the request beside the usual ones.
         identifier: of the request.
+        release_after: an A-RELEASE-RQ is sent when the requestor has seen so many responses; None: none is sent.
         cancel_after: a C-CANCEL is sent when the requestor has seen so many responses; None: none is sent.
         is_echoed: the requestor sends a C-ECHO behind the request: what it sees of it shows that the association lives,
             and that the request has no response.
@@ -95,6 +96,7 @@ class Row:
     stored: tuple[str, ...] | None = None
     request: Mapping[str, Any] = field(default_factory=dict)
     identifier: bytes | None = IDENTIFIER
+    release_after: int | None = None
     cancel_after: int | None = None
     is_echoed: bool = False
     ends: str = ""

@@ -130,6 +130,21 @@ def cancelled_and_asking_again(event: Any, run: Run) -> Iterator[Any]:
     yield 0xFE00, None
 
 
+def going_on(event: Any, run: Run) -> Iterator[Any]:
+    """Goes on after a C-CANCEL."""
+    yield 0xFF00, match(1)
+    run.wait_for_cancel(event)
+    for number in range(2, 6):
+        yield 0xFF00, match(number)
+
+
+def released(event: Any, run: Run) -> Iterator[Any]:
+    """The requestor releases the association without waiting for the end; the gateway says so as a C-CANCEL."""
+    yield 0xFF00, match(1)
+    run.wait_for_cancel(event)
+    yield 0xFF00, match(2)
+
+
 def cancelled_with_success(event: Any, run: Run) -> Iterator[Any]:
     """Ends with Success all the same."""
     yield 0xFF00, match(1)
@@ -171,5 +186,7 @@ ROWS = [
     ),
     Row("C-FIND: C-CANCEL, ended with Success", "find", cancelled_with_success, "FF00 #1; 0000", cancel_after=1),
     Row("C-FIND: C-CANCEL, ended with a failure", "find", cancelled_with_a_failure, "FF00 #1; C000", cancel_after=1),
+    Row("C-FIND: C-CANCEL, and further matches", "find", going_on, "FF00 #1; FE00", cancel_after=1),
+    Row("C-FIND: A-RELEASE meanwhile", "find", released, "FF00 #1", release_after=1, ends="released"),
     Row("C-FIND: no C-CANCEL", "find", not_cancelled, "FF00 #1; FF00 #2; 0000", ("is_cancelled=False",) * 2),
 ]

@@ -188,6 +188,15 @@ def cancelled_with_a_list(event: Any, run: Run) -> Iterator[Any]:
     yield 0xFE00, failed("1.8")
 
 
+def going_on(event: Any, run: Run) -> Iterator[Any]:
+    """Goes on after a C-CANCEL."""
+    yield 4
+    yield 0xFF00, image(1)
+    run.wait_for_cancel(event)
+    for number in (7, 8, 9):
+        yield 0xFF00, image(number)
+
+
 def not_cancelled(event: Any, run: Run) -> Iterator[Any]:
     """Nobody sent a C-CANCEL."""
     yield 1
@@ -221,6 +230,7 @@ def rows(service: str, letters: dict[str, str]) -> Iterator[Row]:
     yield row("C-CANCEL after a failure", cancelled_after_a_failure, "FF00 2:0:1:0; FE00 2:0:1:0 [2]", cancel_after=1)
     yield row("C-CANCEL at once", cancelled_at_once, "FE00 3:0:0:0", cancel_after=0)
     yield row("C-CANCEL, ended with a list", cancelled_with_a_list, "FF00 2:0:1:0; FE00 2:0:1:0 [2 8]", cancel_after=1)
+    yield row("C-CANCEL, and further images", going_on, "FF00 3:1:0:0; FE00 3:1:0:0", cancel_after=1)
     yield row("no C-CANCEL", not_cancelled, "FF00 0:1:0:0; 0000 -:1:0:0", notes=("is_cancelled=False",))
     yield row("is closed after a failure", cleaning_up, "FF00 1:1:0:0; A702 -:1:1:0 []", notes=("cleaned_up=True",))
 
