@@ -27,11 +27,11 @@ log = structlog.get_logger()
 _RESULTS = {Category.SUCCESS: Result.COMPLETED, Category.WARNING: Result.WARNING}
 
 
-def result_of(status: int) -> Result:
+def result_of(status: int, *, is_duplicate_delivered: bool = True) -> Result:
     """What a C-STORE response means for the sub-operation; whatever is neither Success nor Warning failed. 0x0111
-    (Duplicate SOP Instance) is a warning: the destination has the instance."""
+    (Duplicate SOP Instance) is a warning, since the destination has the instance, unless the settings say otherwise."""
     if status == DUPLICATE_SOP_INSTANCE:
-        return Result.WARNING
+        return Result.WARNING if is_duplicate_delivered else Result.FAILED
     return _RESULTS.get(Category.of(status), Result.FAILED)
 
 
@@ -189,7 +189,8 @@ class DestinationLine:
             priority=self._priority,
             move_originator=self._originator,
         )
-        result = result_of(response.status)
+        peer = self._target.peer
+        result = result_of(response.status, is_duplicate_delivered=peer.is_duplicate_delivered)
         if result is not Result.COMPLETED:
             self._tell(f"C-STORE response 0x{response.status:04X}")
         return result
@@ -261,7 +262,9 @@ class RequestorLine:
             return Result.FAILED
         command = response.command
         is_answer = command["CommandField"] == CommandField.C_STORE | RESPONSE and "Status" in command
-        return result_of(command["Status"]) if is_answer else Result.FAILED
+        if not is_answer:
+            return Result.FAILED
+        return result_of(command["Status"], is_duplicate_delivered=not self._association.is_strict)
 
     def _tell(self, reason: str) -> None:
         if reason not in self._told:

@@ -305,3 +305,37 @@ async def test_a_peer_that_closes_the_connection_after_each_object() -> None:
         async with delivering(journal, settings):
             await journal.until_all(DELIVERED, "closing")
     assert {row.attempts for row in journal.rows.values()} == {1}
+
+
+async def test_an_answer_that_cannot_be_read_is_told_and_tried_again() -> None:
+    """First an A-ASSOCIATE-AC that is cut off, then a good one."""
+    answers = 0
+
+    async def cut_first(other: Bytes) -> None:
+        nonlocal answers
+        answers += 1
+        if answers == 1:
+            await other.pdu()
+            other.send(b"\x02\x00" + (80).to_bytes(4, "big") + b"\x00\x01" + bytes(66) + b"\x21\x00\x00\xff" + bytes(8))
+            assert (await other.pdu())[:1] == b"\x07"
+            return
+        await accept(other)
+        while True:
+            command, _, _ = await read_message(other)
+            other.send(message(1, response(command, AffectedSOPInstanceUID=command["AffectedSOPInstanceUID"])))
+            if command["AffectedSOPInstanceUID"] == last:
+                return
+
+    journal = MemoryJournal()
+    last = fill(journal, "odd", 3)[-1]
+    slow = Retry(first_delay_s=3600.0)
+    async with acceptor(cut_first) as there:
+        settings = replace(there, name="odd", associations=1, retry=slow)
+        async with delivering(journal, settings) as service:
+            await journal.until(lambda: journal.rows[1].attempts == 1)
+            assert set(journal.states("odd")) == {PENDING}
+            (status,) = service.status()
+            assert "malformed A-ASSOCIATE-AC: item 0x21 of 255 bytes reaches beyond the PDU" in status.reason
+            assert "malformed A-ASSOCIATE-AC" in journal.rows[1].reason
+            await reload(service, table(settings))
+            await journal.until_all(DELIVERED, "odd")

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from gateway.dimse.associate_keywords import Target
 from gateway.dimse.client import StoreResponse
-from gateway.dimse.lines import DestinationLine
+from gateway.dimse.lines import DestinationLine, result_of
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.sendable import SendableBytes
 from gateway.dimse.tally import Result
@@ -82,3 +84,17 @@ async def test_an_association_that_is_lent_before_another_one_was_asked_for() ->
         assert await two is Result.COMPLETED
     line.close()
     assert pool.given == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("status", "settings", "expected"),
+    [
+        (0x0000, {}, Result.COMPLETED),
+        (0xB000, {}, Result.WARNING),
+        (0xC000, {}, Result.FAILED),
+        (0x0111, {}, Result.WARNING),
+        (0x0111, {"is_duplicate_delivered": False}, Result.FAILED),
+    ],
+)
+def test_what_a_response_means(status: int, settings: dict[str, bool], expected: Result) -> None:
+    assert result_of(status, **settings) is expected
