@@ -557,9 +557,14 @@ class UserIdentity:
     """User identity that we offer (PS3.7 §D.3.3.7)."""
 
     kind: Literal["username", "username_passcode", "kerberos", "saml", "jwt"]
-    primary: str = field(repr=False)
-    secondary: str = field(default="", repr=False)
+    primary: str | bytes = field(repr=False)
+    """Text goes out as UTF-8; a Kerberos ticket is bytes."""
+    secondary: str | bytes = field(default="", repr=False)
     is_response_requested: bool = False
+
+
+DEFAULT_OFFERED_PDU = 16382
+"""Maximum length that `AE.associate` of pynetdicom offers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -567,10 +572,13 @@ class Associate:
     """The keywords of `AE.associate` for one peer, compiled."""
 
     contexts: tuple[ProposedContext, ...] = ()
-    """Empty: from what is queued. Else only these transfer syntaxes are proposed for these SOP classes."""
+    """For what we send: proposed as they are, all of them, in this order, and nothing else. Empty: from what is
+    queued."""
     called_ae_title: str = ""
     """Empty: the peer's AE title."""
-    max_pdu_bytes: int = 131072
+    max_pdu_bytes: int | None = None
+    """The maximum length that we offer; 0 is without limit. None: `DEFAULT_OFFERED_PDU`, where instances come to us
+    that of `Limits`."""
     roles: tuple[Role, ...] = ()
     extended: tuple[tuple[str, bytes], ...] = ()
     """SOP class extended negotiation: (SOP class UID, application information)."""

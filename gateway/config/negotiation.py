@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from msgspec import UNSET
 
 from gateway.config.context import Context
@@ -22,7 +24,8 @@ from gateway.routing.field import UID_PATTERN
 MOST_CONTEXTS = 128
 """Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
 
-SMALLEST_PDU_BYTES = 1024
+SMALLEST_PDU_BYTES = 16
+"""A P-DATA-TF that carries two bytes of a message, and those come in pairs."""
 
 CommonExtended = tuple[str, str, tuple[str, ...]]
 
@@ -31,13 +34,13 @@ def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> As
     """How to associate with a peer. What is wrong is reported."""
     negotiation, at = spec.ext_neg, place.at("ext_neg")
     window = negotiation.async_operations
-    if 0 < spec.max_pdu < SMALLEST_PDU_BYTES:
+    if spec.max_pdu is not UNSET and 0 < spec.max_pdu < SMALLEST_PDU_BYTES:
         message = f"expected 0 or a number from {SMALLEST_PDU_BYTES}, found {place.at('max_pdu').shown}"
         context.error(place.at("max_pdu"), "out-of-range", message)
     return Associate(
         contexts=_contexts(spec.contexts, place.at("contexts"), context),
         called_ae_title="" if spec.ae_title is UNSET else spec.ae_title.strip(" "),
-        max_pdu_bytes=spec.max_pdu,
+        max_pdu_bytes=None if spec.max_pdu is UNSET else spec.max_pdu,
         roles=_roles(negotiation, at.at("roles"), context),
         extended=tuple(
             (context.sop_class(at.at("extended", index, "sop_class"), item.sop_class), bytes.fromhex(item.information))
@@ -98,9 +101,13 @@ def _user_identity(spec: UserIdentitySpec, place: Place, context: Context) -> Us
     if spec.type != "username_passcode" and spec.secondary is not UNSET:
         message = "only `type: username_passcode` has a `secondary` (PS3.7 §D.3.3.7)"
         context.error(place.at("secondary"), "conflict", message)
+    if (spec.primary is UNSET) == (spec.primary_base64 is UNSET):
+        message = "a user identity has `primary` or `primary_base64`, and not both"
+        context.findings.error(place.holder, "conflict" if place.has("primary") else "missing-setting", message)
+    primary: str | bytes = "" if spec.primary is UNSET else spec.primary
     return UserIdentity(
         kind=spec.type,
-        primary=spec.primary,
+        primary=primary if spec.primary_base64 is UNSET else base64.b64decode("".join(spec.primary_base64.split())),
         secondary="" if spec.secondary is UNSET else spec.secondary,
         is_response_requested=spec.positive_response_requested,
     )

@@ -16,6 +16,7 @@ from gateway.config.requirements import compile_requirements, exclude_each_other
 from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
 from gateway.config.tree import Place, substituted
 from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, TO_INSTALL, missing, short_name
+from gateway.dataset.native import with_default
 from gateway.model import Folder, Peer, Retry, Settings, Timers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -152,7 +153,7 @@ def _fallback(spec: DeliverySpec, place: Place, context: Context) -> tuple[str, 
     if NATIVE.intersection(uids) and missing(CODECS):
         message = f"without codecs only objects that are not compressed can be converted; {TO_INSTALL}"
         context.findings.warning(place.holder, "codecs-missing", message)
-    return tuple(dict.fromkeys(filter(None, uids)))
+    return with_default(tuple(dict.fromkeys(filter(None, uids))))
 
 
 def _retry(spec: RetrySpec, place: Place, context: Context) -> Retry:

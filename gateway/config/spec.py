@@ -63,7 +63,7 @@ OfferedPDULength = Annotated[
         title="PDU length",
         description="The maximum length of a PDU that we offer to take, in bytes (PS3.8 §D.1); 0 is without limit.",
         ge=0,
-        le=16 * 1024**2,
+        le=2**32 - 1,
         examples=[131072],
     ),
 ]
@@ -102,6 +102,16 @@ Hexadecimal = Annotated[
         description="Bytes as pairs of hexadecimal digits, with or without spaces.",
         pattern=r"^([0-9A-Fa-f]{2} ?)*$(?!\n)",
         examples=["01 00 01"],
+    ),
+]
+Base64 = Annotated[
+    str,
+    Meta(
+        title="base64",
+        description="Bytes in base64 (RFC 4648), with or without line ends.",
+        pattern=r"^([A-Za-z0-9+/]{4}\s*)*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\s*$",
+        examples=["AAECAw=="],
+        min_length=1,
     ),
 ]
 Text = Annotated[str, Meta(min_length=1)]
@@ -520,7 +530,14 @@ class UserIdentitySpec(Spec, frozen=True):
     """User identity (PS3.7 §D.3.3.7)."""
 
     type: Literal["username", "username_passcode", "kerberos", "saml", "jwt"]
-    primary: Annotated[Text, Meta(description="User name, Kerberos ticket, SAML assertion or JSON web token.")]
+    primary: Annotated[Text, Meta(description="User name, SAML assertion or JSON web token.")] | UnsetType = UNSET
+    primary_base64: (
+        Annotated[
+            Base64,
+            Meta(description="The same in base64, for what is no text: a Kerberos ticket. Write it as ${file:PATH}."),
+        ]
+        | UnsetType
+    ) = UNSET
     secondary: Annotated[Text, Meta(description="Passcode; write it as ${file:PATH} or ${NAME}.")] | UnsetType = UNSET
     positive_response_requested: bool = False
 
@@ -552,11 +569,17 @@ class AssociateSpec(Spec, frozen=True):
     contexts: Annotated[
         tuple[ContextSpec, ...],
         Meta(
-            description="Objects of these SOP classes go in these transfer syntaxes only, others are refused. "
-            "What is not listed here is proposed as it is queued."
+            description="What is proposed for objects that we send: these contexts as they are, all of them, in this "
+            "order, on one association; an object that fits none is refused. Default: from what is queued."
         ),
     ] = ()
-    max_pdu: OfferedPDULength = 131072
+    max_pdu: (
+        Annotated[
+            OfferedPDULength,
+            Meta(description="Default: 16382, as in `AE.associate`; 131072 where instances come to us by C-GET."),
+        ]
+        | UnsetType
+    ) = UNSET
     ext_neg: ExtendedNegotiationSpec = ExtendedNegotiationSpec()
     bind_address: BindAddress | UnsetType = UNSET
     tls_args: PeerTLSSpec | UnsetType = UNSET

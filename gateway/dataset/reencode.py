@@ -1,7 +1,8 @@
 """A whole data set from one native encoding to another (PS3.5 §7, Annex A), on its bytes.
 
-Implicit or explicit VR, little or big endian in; implicit or explicit VR little endian out. Values keep their bytes, or
-are swapped from big endian; undefined lengths stay undefined, defined ones, group lengths and Length to End follow.
+Implicit or explicit VR, little or big endian, in and out. Values keep their bytes, or are swapped where the byte order
+changes; undefined lengths stay undefined, defined ones, group lengths and Length to End follow. Values of UN are never
+swapped, for nobody knows what they are.
 From implicit VR the data dictionary says the VR; what it does not know is UN, as are values too long for their VR
 (PS3.5 §6.2.2). Nothing is padded or sorted. Of what a tolerant reading passes over, stray delimiters and zeros behind
 the data set are left out, an element whose VR is none gets that of the dictionary, and what is called a sequence and
@@ -91,7 +92,7 @@ class Writer:
 
 
 def reencode(view: memoryview, source: Encoding, target: Encoding, *, may_be_encapsulated: bool = False) -> Pieces:
-    """The data set in `view`, encoded as `source`, as pieces encoded as `target` (little endian).
+    """The data set in `view`, encoded as `source`, as pieces encoded as `target`.
 
     Pixel data that `may_be_encapsulated` is copied with its items, which look the same in every little endian encoding.
 
@@ -122,6 +123,7 @@ class _Level:
         self, view: memoryview, start: int, end: int, source: Encoding, target: Encoding, parent: _Level | None
     ) -> None:
         self.view, self.source, self.target, self.parent = view, source, target, parent
+        self.order = ">" if target.is_big_endian else "<"
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.may_be_encapsulated: bool = parent is not None and parent.may_be_encapsulated
         if self.depth > MAX_LEVELS:
@@ -151,7 +153,7 @@ class _Level:
             if element.tag == LENGTH_TO_END or other.tag >> 16 == group
         ]
         writer = Writer()
-        writer.add(self._header(element.tag, "UL", 4) + struct.pack("<L", sum(behind) & 0xFFFFFFFF))
+        writer.add(self._header(element.tag, "UL", 4) + struct.pack(self.order + "L", sum(behind) & 0xFFFFFFFF))
         return writer
 
     def _element(self, element: Element) -> Writer:
@@ -168,9 +170,9 @@ class _Level:
         if is_undefined:  # fragments; or UN, whose inside is implicit VR little endian everywhere (PS3.5 §6.2.2)
             writer.add(self._header(element.tag, vr, UNDEFINED))
             writer.add(value)
-            writer.add(_delimiter(SEQUENCE_END))
+            writer.add(self._delimiter(SEQUENCE_END))
             return writer
-        if self.source.is_big_endian:
+        if self.source.is_big_endian != self.target.is_big_endian:
             value = self._swapped(element.tag, vr, value)
         if vr in SHORT_VRS and len(value) > 0xFFFE:
             vr = "UN"
@@ -186,10 +188,10 @@ class _Level:
                 level = _Level(self.view, item.value, item.stop, encoding, self.target, self)
                 content = level.written()
                 has_end = item.end != item.stop
-                inner.add(_item(UNDEFINED if has_end else content.length_bytes))
+                inner.add(self._item(UNDEFINED if has_end else content.length_bytes))
                 inner.extend(content)
                 if has_end:
-                    inner.add(_delimiter(ITEM_END))
+                    inner.add(self._delimiter(ITEM_END))
         except Unreadable:
             is_private_bytes = element.vr != SEQUENCE and is_private(element.tag)
             is_none = encoding.is_tolerant and not may_hold_items(self.view, element, encoding)
@@ -200,7 +202,7 @@ class _Level:
         writer.add(self._header(element.tag, SEQUENCE, UNDEFINED if is_undefined else inner.length_bytes))
         writer.extend(inner)
         if is_undefined:
-            writer.add(_delimiter(SEQUENCE_END))
+            writer.add(self._delimiter(SEQUENCE_END))
         return writer
 
     def _as_unknown(self, element: Element) -> Writer:
@@ -217,11 +219,19 @@ class _Level:
         if length > UNDEFINED:
             raise Refusal(f"{name_of(tag)} grows beyond 4 GiB")
         if self.target.is_implicit:
-            return struct.pack("<HHL", group, number, length)
+            return struct.pack(self.order + "HHL", group, number, length)
         if vr in SHORT_VRS:
-            return struct.pack("<HH2sH", group, number, vr.encode(), length)
+            return struct.pack(self.order + "HH2sH", group, number, vr.encode(), length)
         assert vr in LONG_VRS
-        return struct.pack("<HH2sHL", group, number, vr.encode(), 0, length)
+        return struct.pack(self.order + "HH2sHL", group, number, vr.encode(), 0, length)
+
+    def _item(self, length: int) -> bytes:
+        if length > UNDEFINED:
+            raise Refusal("an item of a sequence grows beyond 4 GiB")
+        return struct.pack(self.order + "HHL", ITEM >> 16, ITEM & 0xFFFF, length)
+
+    def _delimiter(self, tag: int) -> bytes:
+        return struct.pack(self.order + "HHL", tag >> 16, tag & 0xFFFF, 0)
 
     # --- value representations ---
 
@@ -280,7 +290,7 @@ class _Level:
         width = _WIDTHS.get(vr)
         if tag == PIXEL_DATA and (self._number(BITS_ALLOCATED) or 0) > (16 if width else 8):
             raise Refusal(
-                "the pixel data is big endian with more bits allocated than a word has: writers disagree on the order "
+                "the pixel data has more bits allocated than a word has: in big endian writers disagree on the order "
                 "of its bytes, so that it cannot be re-encoded for sure"
             )
         if width is None:
@@ -296,13 +306,3 @@ class _Level:
 def _is_length(element: Element) -> bool:
     is_wanted = element.tag & 0xFFFF == 0 or element.tag == LENGTH_TO_END
     return is_wanted and element.stop - element.value == 4 and element.end == element.stop
-
-
-def _item(length: int) -> bytes:
-    if length > UNDEFINED:
-        raise Refusal("an item of a sequence grows beyond 4 GiB")
-    return struct.pack("<HHL", ITEM >> 16, ITEM & 0xFFFF, length)
-
-
-def _delimiter(tag: int) -> bytes:
-    return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, 0)

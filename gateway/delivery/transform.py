@@ -29,13 +29,12 @@ from gateway.routing.kept_facts import recall
 from gateway.routing.kinds import actions_from_json
 from gateway.routing.resources import NO_RESOURCES
 from gateway.routing.table import apply_actions, attributes_of
-from gateway.spool.body import FileDataSet, flat
+from gateway.spool.body import FileDataSet
+from gateway.spool.pieces import EditedDataSet
 from gateway.turns import aside, in_turns
 
 LARGE_BYTES = 1024**2
 """Beyond it editing happens in a thread: a file is read whole from disk first."""
-JOINED_BYTES = 1024**2
-"""Up to here an edited object is one piece of memory; a larger one keeps pointing into the stored one."""
 
 
 class NoConverter:
@@ -127,52 +126,6 @@ class StoredFacts:
             self._paths |= {*paths, *read_by(self.edits)}
             facts = self._scanned = facts_for(self.instance, self.stored, self._paths).edited(self.edits)
         return facts
-
-
-class EditedDataSet:
-    """The pieces of an edited data set; most of them point into the stored one, which this closes."""
-
-    __slots__ = ("_pieces", "_stored", "length_bytes")
-
-    def __init__(self, pieces: Iterable[bytes | memoryview], stored: EncodedDataSet) -> None:
-        self._pieces = [memoryview(piece) for piece in pieces]
-        self._stored = stored
-        self.length_bytes = sum(len(piece) for piece in self._pieces)
-        if self.length_bytes <= JOINED_BYTES:
-            self._pieces = [memoryview(b"".join(self._pieces))]
-
-    def view(self) -> memoryview:
-        """All bytes; joins them first."""
-        if len(self._pieces) != 1:
-            self._pieces = [memoryview(b"".join(self._pieces))]
-        return self._pieces[0]
-
-    def chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
-        """Every chunk but the last has `size_bytes`, however the pieces lie. Mapped pages are given back on the way."""
-        return flat(self._whole_chunks(size_bytes), self._stored)
-
-    def _whole_chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
-        waiting = bytearray()
-        for piece in self._pieces:
-            start = 0
-            if waiting:
-                start = size_bytes - len(waiting)
-                waiting += piece[:start]
-                if len(waiting) < size_bytes:
-                    continue
-                yield bytes(waiting)
-                waiting = bytearray()
-            whole = start + max(len(piece) - start, 0) // size_bytes * size_bytes
-            for position in range(start, whole, size_bytes):
-                yield piece[position : position + size_bytes]
-            waiting += piece[whole:]
-        if waiting:
-            yield bytes(waiting)
-
-    def close(self) -> None:
-        """Let go of the stored object."""
-        self._pieces = []
-        self._stored.close()
 
 
 async def outbound_for(

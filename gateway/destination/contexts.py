@@ -1,12 +1,13 @@
-"""Which presentation contexts an association to a peer proposes. Pure."""
+"""Which presentation contexts an association to a peer proposes, and in what an object is sent over it. Pure."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from pydicom.uid import UID
 
+from gateway.dataset.native import alternatives, proposed_beside
 from gateway.model import ProposedContext
 
 MAX_CONTEXTS = 128
@@ -36,42 +37,52 @@ class RecentKinds:
         return list(reversed(self._kinds))
 
 
-class Narrowing:
-    """The transfer syntaxes that a peer's settings allow for the SOP classes they list; other classes are free."""
+class Given:
+    """The contexts of a peer's settings, which are proposed as they are; () leaves it to what is queued."""
 
     def __init__(self, contexts: Sequence[ProposedContext]) -> None:
-        allowed: dict[str, dict[str, None]] = {}
-        for context in contexts:
-            allowed.setdefault(context.abstract_syntax, {}).update(dict.fromkeys(context.transfer_syntaxes))
-        self._allowed: Mapping[str, dict[str, None]] = allowed
-        pairs = [(sop_class, syntax) for sop_class, syntaxes in allowed.items() for syntax in syntaxes]
-        self._rank = {pair: place for place, pair in enumerate(pairs)}
+        self.contexts = tuple(contexts)
+        self._kinds = frozenset(kinds_of(self.contexts))
 
     def refusal(self, kind: Kind) -> str:
-        """Why this kind is not proposed; empty when it may be."""
-        allowed = self._allowed.get(kind[0])
-        if allowed is None or kind[1] in allowed:
+        """Why this kind cannot be sent in any of the contexts; empty when it can, or when none are given."""
+        if not self.contexts or any((kind[0], syntax) in self._kinds for syntax in alternatives(kind[1])):
             return ""
-        names = ", ".join(named(uid) for uid in allowed)
-        return f"{named(kind[0])} in {named(kind[1])} is not among the peer's configured contexts (it lists {names})"
+        listed = dict.fromkeys(syntax for sop_class, syntax in kinds_of(self.contexts) if sop_class == kind[0])
+        names = f"(it lists {', '.join(map(named, listed))})" if listed else "(it lists no such SOP class)"
+        return f"{named(kind[0])} in {named(kind[1])} is not among the peer's configured contexts {names}"
 
-    def ordered(self, kinds: Sequence[Kind]) -> list[Kind]:
-        """Listed kinds in the settings' order, then the others as they come."""
-        return sorted(kinds, key=lambda kind: self._rank.get(kind, len(self._rank)))
+
+def kinds_of(contexts: Iterable[ProposedContext]) -> list[Kind]:
+    """Every SOP class and transfer syntax that the contexts name, in order."""
+    return [(context.abstract_syntax, syntax) for context in contexts for syntax in context.transfer_syntaxes]
 
 
 def propose(
-    needed: Sequence[Kind], recent: RecentKinds, narrowing: Narrowing, fallback: Sequence[str] = ()
+    needed: Sequence[Kind], recent: RecentKinds, given: Given, fallback: Sequence[str] = ()
 ) -> tuple[ProposedContext, ...]:
-    """One context per kind: those needed now first in line for the 128 places, then those used lately.
+    """The contexts that are given; else those needed now first in line for the 128 places, then those used lately.
 
-    Each is followed by its SOP class in the transfer syntaxes of `fallback`. They stand in contexts of their own, so
-    that the peer says of each whether it takes it, and the choice stays ours: the one that keeps the object as it is.
+    Each kind has a context. An uncompressed one has another with the other native transfer syntaxes, Implicit VR Little
+    Endian among them (PS3.5 §10.1), of which the peer chooses. Each transfer syntax of `fallback` stands in a context
+    of its own, so that the peer says of each whether it takes it, and the choice stays ours: the one that keeps the
+    object as it is.
     """
-    kinds = (*needed, *recent.newest_first())
-    candidates = dict.fromkeys((sop_class, syntax) for sop_class, own in kinds for syntax in (own, *fallback))
-    chosen = [kind for kind in candidates if not narrowing.refusal(kind)][:MAX_CONTEXTS]
-    return tuple(ProposedContext(sop_class, (syntax,)) for sop_class, syntax in narrowing.ordered(chosen))
+    if given.contexts:
+        return given.contexts
+    candidates: dict[ProposedContext, None] = {}
+    for sop_class, own in dict.fromkeys((*needed, *recent.newest_first())):
+        groups = [(own,), proposed_beside(own), *((syntax,) for syntax in fallback)]
+        candidates.update({ProposedContext(sop_class, group): None for group in groups if group})
+        if len(candidates) >= MAX_CONTEXTS:
+            break
+    return tuple(candidates)[:MAX_CONTEXTS]
+
+
+def sent_in(kind: Kind, accepted: Container[Kind]) -> str:
+    """The transfer syntax in which an object of this kind is sent where `accepted` is taken: its own, else another
+    native one where it is native itself; empty for none."""
+    return next((syntax for syntax in alternatives(kind[1]) if (kind[0], syntax) in accepted), "")
 
 
 def named(uid: str) -> str:

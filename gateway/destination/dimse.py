@@ -7,7 +7,8 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from gateway.destination.contexts import Kind, Narrowing, RecentKinds, named, propose
+from gateway.dataset.native import NATIVE, pieces
+from gateway.destination.contexts import Given, Kind, RecentKinds, kinds_of, named, propose, sent_in
 from gateway.destination.status import DUPLICATE_SOP_INSTANCE, HAS_IT_ALREADY, outcome_of
 from gateway.dimse.client import ClientAssociation, associate
 from gateway.leniency import tolerated
@@ -16,10 +17,16 @@ from gateway.ports import (
     ConfigurationError,
     DestinationDown,
     DestinationRefuses,
+    EncodedDataSet,
     Meter,
     NoContextAccepted,
     Outbound,
+    Refusal,
+    Unreadable,
 )
+from gateway.spool.body import FileDataSet
+from gateway.spool.pieces import EditedDataSet
+from gateway.turns import aside
 
 NOTHING_ACCEPTED_S = 30.0
 """How long a peer is believed that it takes nothing we have; then it is asked again."""
@@ -44,7 +51,7 @@ class DimseDestination:
         self.meter = meter
         self.associate = associate
         self.recent = RecentKinds()
-        self.narrowing = Narrowing(peer.associate.contexts)
+        self.given = Given(peer.associate.contexts)
 
     def channel(self) -> DimseChannel:
         """A channel without an association yet."""
@@ -72,18 +79,18 @@ class DimseChannel:
             DestinationDown: no connection, no answer, or a transient rejection.
             DestinationRefuses: a permanent rejection, or TLS or settings that cannot work.
         """
-        if kinds[0] in self._proposed and self._is_usable():
+        there = self._destination
+        if self._is_usable() and (kinds[0] in self._proposed or there.given.contexts or self.takes(kinds[0])):
             return
-        if self._destination.narrowing.refusal(kinds[0]):
+        if there.given.refusal(kinds[0]):
             return  # `send` says so
         await self.close()
         self._kinds, self._has_served = tuple(kinds), False
-        self._destination.recent.add(reversed(kinds))
-        there = self._destination
-        await self._associate(propose(kinds, there.recent, there.narrowing, there.peer.fallback))
+        there.recent.add(reversed(kinds))
+        await self._associate(propose(kinds, there.recent, there.given, there.peer.fallback))
 
     def takes(self, kind: Kind) -> bool:
-        """True when the peer accepted a presentation context for it."""
+        """True when the peer accepted a presentation context for it as it is."""
         return self._association is not None and kind in self._association.accepted
 
     async def send(self, outbound: Outbound) -> Outcome:
@@ -95,18 +102,36 @@ class DimseChannel:
         """
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
         association = self._association
-        if association is None or kind not in association.accepted:
+        if association is None:
             return self._no_context(kind)
-        if self._destination.peer.is_strict and outbound.body.length_bytes % 2:
+        if kind in association.accepted:
+            return await self._store(association, outbound, kind[1], outbound.body)
+        syntax = sent_in(kind, association.accepted)
+        if not syntax:
+            return self._no_context(kind)
+        try:
+            written = await _in_other_form(outbound.body, kind[1], syntax)
+        except (Refusal, Unreadable) as error:
+            reason = f"{self._destination.peer.name} takes {named(kind[0])} in {named(syntax)} alone: {error}"
+            return Refused(reason, is_about_form=True)
+        try:
+            return await self._store(association, outbound, syntax, written)
+        finally:
+            written.let_go()
+
+    async def _store(
+        self, association: ClientAssociation, outbound: Outbound, syntax: str, body: EncodedDataSet
+    ) -> Outcome:
+        if self._destination.peer.is_strict and body.length_bytes % 2:
             name = self._destination.peer.name
             return Refused(f"this object cannot be sent: its data set has an odd length, and {name} is strict")
         begun_s = _clock_s()
         try:
             response = await association.c_store(
-                sop_class_uid=kind[0],
+                sop_class_uid=outbound.sop_class_uid,
                 sop_instance_uid=outbound.sop_instance_uid,
-                transfer_syntax_uid=kind[1],
-                body=outbound.body,
+                transfer_syntax_uid=syntax,
+                body=body,
             )
         except DestinationDown as error:
             # A peer that is silent to one object is silent to the next. One that ends the association may mean this
@@ -152,17 +177,34 @@ class DimseChannel:
             self._nothing_until_s = _clock_s() + NOTHING_ACCEPTED_S
         except (ConfigurationError, ValueError) as error:
             raise DestinationRefuses(f"{there.peer.name}: {error}") from error
-        self._proposed = frozenset((context.abstract_syntax, context.transfer_syntaxes[0]) for context in contexts)
+        own = (context for context in contexts if len(context.transfer_syntaxes) == 1)
+        self._proposed = frozenset(kinds_of(own))
 
     def _no_context(self, kind: Kind) -> Outcome:
-        reason = self._destination.narrowing.refusal(kind)
+        reason = self._destination.given.refusal(kind)
         if reason:
             return Refused(f"{self._destination.peer.name}: {reason}", is_about_form=True)
-        if kind in self._proposed:
-            name = self._destination.peer.name
-            reason = f"{name} accepted no presentation context for {named(kind[0])} in {named(kind[1])}"
+        if kind in self._proposed or (self._destination.given.contexts and self._is_usable()):
+            name, other = self._destination.peer.name, "" if kind[1] not in NATIVE else ", nor in a native one"
+            reason = f"{name} accepted no presentation context for {named(kind[0])} in {named(kind[1])}{other}"
             return Refused(reason, is_about_form=True)
         return Deferred("the association was lost before the object was sent")
+
+
+async def _in_other_form(body: EncodedDataSet, source_uid: str, target_uid: str) -> EditedDataSet:
+    """A native data set in another native transfer syntax, made in a thread. Its pieces may be views of `body`.
+
+    Raises:
+        Refusal, Unreadable: it cannot be written so.
+        PayloadLost, Temporary: it cannot be read.
+    """
+
+    def make() -> EditedDataSet:
+        if isinstance(body, FileDataSet):
+            body.check()  # as it is sent whole, `chunks` checks it; pieces of a map have nobody who would
+        return EditedDataSet(pieces(body.view(), source_uid, target_uid), body)
+
+    return await aside(make)
 
 
 def _clock_s() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from gateway.model import Peer, ProposedContext, Role
+from gateway.model import Limits, Peer, ProposedContext, Role
 
 TRANSFER_SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 """Explicit and Implicit VR Little Endian: for identifiers, unless the peer's settings list others."""
@@ -19,11 +19,15 @@ def query_contexts(peer: Peer, sop_class_uids: Iterable[str]) -> tuple[ProposedC
 
 def as_store_scp(peer: Peer, sop_class_uids: Iterable[str]) -> Peer:
     """The peer with the SCP role proposed for these storage classes, for the sub-operations of a C-GET
-    (PS3.7 §D.3.3.4)."""
+    (PS3.7 §D.3.3.4), and a larger maximum length: here it is that of instances."""
     listed = {role.sop_class_uid for role in peer.associate.roles}
     added = tuple(
         Role(uid, scu_role=False, scp_role=True) for uid in dict.fromkeys(sop_class_uids) if uid not in listed
     )
-    return dataclasses.replace(
-        peer, associate=dataclasses.replace(peer.associate, roles=(*peer.associate.roles, *added))
+    maximum = peer.associate.max_pdu_bytes
+    associate = dataclasses.replace(
+        peer.associate,
+        roles=(*peer.associate.roles, *added),
+        max_pdu_bytes=Limits().max_pdu_bytes if maximum is None else maximum,
     )
+    return dataclasses.replace(peer, associate=associate)

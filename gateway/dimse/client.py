@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -24,7 +25,7 @@ from gateway.dimse.proposal import Accepted, decode_accept, decode_reject, descr
 from gateway.dimse.tls_contexts import CLIENT_CONTEXTS
 from gateway.dimse.upper_layer import Event, Primitive, State
 from gateway.leniency import tolerated
-from gateway.model import AssociationFacts, Limits, Peer, ProposedContext
+from gateway.model import DEFAULT_OFFERED_PDU, AssociationFacts, Limits, Peer, ProposedContext
 from gateway.ports import (
     DestinationDown,
     DestinationRefuses,
@@ -38,6 +39,7 @@ log = structlog.get_logger()
 
 UNRECOGNIZED_OPERATION = 0x0211
 TRANSIENT_REJECTION = 2
+LARGEST_PDU = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class ClientAssociation(AskingAssociation):
     holds_reading_while_writing = False
 
     def __init__(self, peer: Peer, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter) -> None:
-        limits = Limits(max_pdu_bytes=peer.associate.max_pdu_bytes or Limits().max_pdu_bytes)
+        offered = peer.associate.max_pdu_bytes  # 0 is without limit: what is never buffered needs none
+        limits = Limits(max_pdu_bytes=LARGEST_PDU if offered == 0 else offered or DEFAULT_OFFERED_PDU)
         super().__init__(timers=peer.timers, limits=limits)
         self._peer = peer
         self._proposed = tuple(contexts)
@@ -317,6 +320,7 @@ async def associate(
     contexts: Sequence[ProposedContext],
     meter: Meter | None = None,
     tls: tuple[ssl.SSLContext, str | None] | None = None,
+    made: Callable[[Peer, str, Sequence[ProposedContext], Meter], ClientAssociation] = ClientAssociation,
 ) -> ClientAssociation:
     """Connect to `peer` and negotiate.
 
@@ -326,6 +330,7 @@ async def associate(
         contexts: 1 to 128; get the IDs 1, 3, 5, … in order.
         meter: where associations are counted.
         tls: a TLS context and server name in place of the peer's settings.
+        made: makes the association; one that raises events, where handlers are bound to them.
 
     Raises:
         DestinationDown: connection refused or timed out, name not found, transient rejection, abort.
@@ -334,7 +339,7 @@ async def associate(
         ConfigurationError: TLS files cannot be used.
         ValueError: contexts or AE titles that cannot be sent.
     """
-    association = ClientAssociation(peer, own_ae_title, contexts, meter if meter is not None else NoMeter())
+    association = made(peer, own_ae_title, contexts, meter if meter is not None else NoMeter())
     try:
         await _connect(association, peer, tls)
         await association.open()
@@ -354,13 +359,13 @@ async def _connect(
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(peer.timers.connect_s):
-            transport, _ = await loop.create_connection(
-                lambda: association, peer.host, peer.port, local_addr=peer.associate.bind_address
-            )
+            transport = await _transport(association, peer)
     except TimeoutError:
         raise DestinationDown(f"{where} did not take the connection in {peer.timers.connect_s:g} s") from None
     except OSError as error:
         raise DestinationDown(f"{where} cannot be reached: {_in_words(error)}") from error
+    except OverflowError as error:
+        raise DestinationDown(f"{where} cannot be reached: there is no such port") from error
     if context is None:
         return
     try:
@@ -385,6 +390,27 @@ async def _connect(
         encrypted.abort()
         raise DestinationRefuses(f"{where} is not who it should be: it shows {unmet}")
     association.attach(encrypted)
+
+
+async def _transport(association: ClientAssociation, peer: Peer) -> asyncio.Transport:
+    """A TCP connection, from the peer's `bind_address` where it has one. Raises OSError, OverflowError."""
+    loop = asyncio.get_running_loop()
+    if peer.associate.bind_address is None:
+        transport, _ = await loop.create_connection(lambda: association, peer.host, peer.port)
+        return transport
+    family = socket.AF_INET6 if ":" in peer.associate.bind_address[0] else socket.AF_INET
+    own = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        own.setblocking(False)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last association from this port may linger
+        own.bind(peer.associate.bind_address)
+        places = await loop.getaddrinfo(peer.host, peer.port, family=family, type=socket.SOCK_STREAM)
+        await loop.sock_connect(own, places[0][4])
+        transport, _ = await loop.create_connection(lambda: association, sock=own)
+    except BaseException:
+        own.close()
+        raise
+    return transport
 
 
 def _in_words(error: OSError) -> str:

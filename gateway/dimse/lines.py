@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from gateway.dataset.native import alternatives, proposed_beside
 from gateway.dimse.associate_keywords import Target
 from gateway.dimse.association import AssociationEnded
 from gateway.dimse.client import ClientAssociation
@@ -77,10 +78,7 @@ class DestinationLine:
         """Set, and replaced, when an association is free or none will come."""
         self._down = ""
         self._told: set[str] = set()
-        listed: dict[str, set[str]] = {}
-        for context in target.peer.associate.contexts:
-            listed.setdefault(context.abstract_syntax, set()).update(context.transfer_syntaxes)
-        self._listed = listed
+        self._given = target.peer.associate.contexts
         pool.lends(self._lend_idle, begins=True)
 
     @property
@@ -107,11 +105,7 @@ class DestinationLine:
         return Result.FAILED
 
     async def _send(self, instance: Sendable) -> Result:
-        proposals = self._proposals(instance)
-        if not proposals:
-            self._tell(f"{instance.sop_class_uid} in {instance.transfer_syntaxes[0]} is not among its contexts")
-            return Result.FAILED
-        association = await self._association(proposals)
+        association = await self._association(self._given or proposals_for(instance))
         if association is None:
             return Result.FAILED
         self._in_use += 1
@@ -136,7 +130,7 @@ class DestinationLine:
         if self._opening is not None and not self._in_use and not self._free:
             self._opening.cancel()  # it was for one more; from now on we wait for the only one
 
-    async def _association(self, proposals: list[ProposedContext]) -> ClientAssociation | None:
+    async def _association(self, proposals: Sequence[ProposedContext]) -> ClientAssociation | None:
         """One for this instance alone; None when the destination is given up."""
         while True:
             while self._free:
@@ -151,11 +145,12 @@ class DestinationLine:
                 self._opening.add_done_callback(self._opened)
             await self._changed.wait()
 
-    async def _open(self, proposals: list[ProposedContext]) -> None:
+    async def _open(self, proposals: Sequence[ProposedContext]) -> None:
         try:
             is_further = bool(self._in_use or self._free)
-            peer, tls = self._target.peer, self._target.tls
-            self._free.append(await self._pool.take(peer, proposals, tls, is_further=is_further))
+            peer, tls, handlers = self._target.peer, self._target.tls, self._target.handlers
+            more = {"handlers": handlers} if handlers else {}
+            self._free.append(await self._pool.take(peer, proposals, tls, is_further=is_further, **more))
         except (GatewayError, ValueError) as error:
             if self._in_use or self._free:
                 self._is_full = True
@@ -195,16 +190,6 @@ class DestinationLine:
             self._tell(f"C-STORE response 0x{response.status:04X}")
         return result
 
-    def _proposals(self, instance: Sendable) -> list[ProposedContext]:
-        allowed = self._listed.get(instance.sop_class_uid)
-        if allowed is None and self._target.is_limited_to_contexts:
-            return []
-        return [
-            ProposedContext(instance.sop_class_uid, (uid,))
-            for uid in instance.transfer_syntaxes
-            if allowed is None or uid in allowed
-        ]
-
     def _give_up(self, reason: str) -> None:
         self._down = reason
         log.warning("move_destination_down", destination=self.name, reason=reason)
@@ -220,9 +205,20 @@ class DestinationLine:
         self._pool.lends(self._lend_idle, begins=False)
         if self._opening is not None:
             self._opening.cancel()
-        for association in self._free:
-            self._pool.give(association)
+        for association in self._free:  # one with handlers is of use to nobody else
+            self._pool.drop(association) if self._target.handlers else self._pool.give(association)
         self._free.clear()
+
+
+def proposals_for(instance: Sendable) -> list[ProposedContext]:
+    """What the instance can be sent in. Its own transfer syntax and those that it would be converted to stand in
+    contexts of their own: the destination says of each whether it takes it, and the choice stays ours. Of the native
+    ones that it can simply be written in, the destination chooses."""
+    own, *others = instance.transfer_syntaxes
+    beside = proposed_beside(own)
+    converted = (uid for uid in others if uid not in alternatives(own))
+    groups = [(own,), *([beside] if beside else ()), *((uid,) for uid in converted)]
+    return [ProposedContext(instance.sop_class_uid, group) for group in groups]
 
 
 class RequestorLine:

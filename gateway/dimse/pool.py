@@ -8,9 +8,12 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gateway.dimse.client import ClientAssociation, associate
+from gateway.dimse.notifications import Bound
+from gateway.dimse.notifying import NotifyingAssociation
 from gateway.dimse.proposal import MOST_CONTEXTS
 from gateway.model import Peer, ProposedContext
 from gateway.ports import DestinationDown, Meter, NoMeter
@@ -26,7 +29,7 @@ ROOM_AFTER_S = (0.05, 0.25)
 """Peers that count their associations see a little later that one has ended."""
 
 TLSOverride = tuple[ssl.SSLContext, str | None]
-_Key = tuple[Peer, TLSOverride | None]
+_Key = tuple[Peer, TLSOverride | None, tuple[Bound, ...]]
 
 
 @dataclass(slots=True)
@@ -85,20 +88,23 @@ class AssociationPool:
         contexts: Sequence[ProposedContext],
         tls: TLSOverride | None = None,
         *,
+        handlers: tuple[Bound, ...] = (),
         is_further: bool = False,
     ) -> ClientAssociation:
         """An open association on which all of `contexts` were proposed; give it back, whatever becomes of it.
 
-        A new one also proposes what was asked of this peer lately, as far as there is room. One that somebody gives
-        back while it is being opened is as good: many peers serve one association at a time and let others wait.
+        A new one also proposes what was asked of this peer lately, as far as there is room, unless the peer's settings
+        list contexts. One that somebody gives back while it is being opened is as good: many peers serve one
+        association at a time and let others wait.
 
         Args:
+            handlers: of its events; nobody else gets an association with handlers.
             is_further: the borrower has others of this peer and goes on without this one: nobody makes room for it.
 
         Raises:
             DestinationDown, DestinationRefuses, ConfigurationError, ValueError: as `associate`.
         """
-        key = (peer, tls)
+        key = (peer, tls, handlers)
         kept = self._idle.get(key, [])
         for place in reversed(range(len(kept))):
             idle = kept[place]
@@ -154,9 +160,13 @@ class AssociationPool:
 
     async def _opened(self, waiting: _Waiting) -> ClientAssociation:
         """A new one; tried again when the peer took none, but had one that nobody needs. Raises as `take`."""
-        peer, tls = waiting.key
-        recent = self._remember(waiting.key, waiting.contexts)
-        more: dict[str, Any] = {"own_ae_title": self.own_ae_title, "contexts": recent, "meter": self._meter, "tls": tls}
+        peer, tls, handlers = waiting.key
+        are_given = bool(peer.associate.contexts)
+        contexts = waiting.contexts if are_given else self._remember(waiting.key, waiting.contexts)
+        more: dict[str, Any] = {"own_ae_title": self.own_ae_title, "contexts": contexts}
+        more |= {"meter": self._meter, "tls": tls}
+        if handlers:
+            more["made"] = partial(NotifyingAssociation, handlers=handlers)
         try:
             return await self._associate(peer, **more)
         except DestinationDown:

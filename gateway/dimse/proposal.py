@@ -26,7 +26,7 @@ from gateway.dimse.negotiation import (
     own_identification,
 )
 from gateway.dimse.oddities import odd_user_information
-from gateway.model import Associate, ProposedContext, UserIdentity
+from gateway.model import DEFAULT_OFFERED_PDU, Associate, ProposedContext, UserIdentity
 
 FIXED_BYTES = 74
 """Of an A-ASSOCIATE PDU before its items."""
@@ -62,17 +62,18 @@ def encode_request(
     if not 0 < len(contexts) <= MOST_CONTEXTS:
         raise ValueError(f"{len(contexts)} presentation contexts; an association takes 1 to {MOST_CONTEXTS}")
     items = b"".join(_encode_context(2 * index + 1, context) for index, context in enumerate(contexts))
-    user_data = own_identification(associate.max_pdu_bytes, associate.hops)
-    if associate.async_operations is not None:
-        user_data += encode_asynchronous_operations(*associate.async_operations)
+    maximum = DEFAULT_OFFERED_PDU if associate.max_pdu_bytes is None else associate.max_pdu_bytes
+    user_data = own_identification(maximum, associate.hops)
     for role in associate.roles:
         user_data += encode_role(role.sop_class_uid, role.scu_role, role.scp_role)
+    if associate.async_operations is not None:
+        user_data += encode_asynchronous_operations(*associate.async_operations)
+    if associate.user_identity is not None:
+        user_data += _encode_identity(associate.user_identity)
     for uid, information in associate.extended:
         user_data += encode_extended(uid, information)
     for uid, service_class_uid, related in associate.common_extended:
         user_data += _encode_common_extended(uid, service_class_uid, related)
-    if associate.user_identity is not None:
-        user_data += _encode_identity(associate.user_identity)
     body = APPLICATION_CONTEXT + items + _ITEM_HEADER.pack(0x50, len(user_data)) + user_data
     header = _RQ_HEADER.pack(0x01, 68 + len(body), 1, _title(called_ae_title), _title(calling_ae_title))
     return header + body
@@ -217,6 +218,10 @@ def _encode_identity(identity: UserIdentity) -> bytes:
     item = UserIdentitySubItemRQ()
     item.user_identity_type = _IDENTITY_KINDS[identity.kind]
     item.positive_response_requested = int(identity.is_response_requested)
-    item.primary_field = identity.primary.encode()
-    item.secondary_field = identity.secondary.encode() if identity.kind == "username_passcode" else b""
+    item.primary_field = _as_bytes(identity.primary)
+    item.secondary_field = _as_bytes(identity.secondary) if identity.kind == "username_passcode" else b""
     return bytes(item.encode())
+
+
+def _as_bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value

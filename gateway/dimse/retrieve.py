@@ -22,7 +22,7 @@ from pynetdicom import evt
 from gateway.dimse import status
 from gateway.dimse.answering import Answer, Final, is_early_status, of_exception, priority_of, read_pair, refusal
 from gateway.dimse.assembly import Message
-from gateway.dimse.associate_keywords import target_of
+from gateway.dimse.associate_keywords import Target, is_place, look_up, target_of
 from gateway.dimse.context import WITHOUT_BULK_DATA
 from gateway.dimse.event import Event
 from gateway.dimse.identifiers import as_identifier, encode_failed_list
@@ -172,7 +172,7 @@ class _Retrieval:
         destinations = await self._read_destinations() if self._faults is MOVE else None
         number = await self._read_number()
         if number is None or number > 0:
-            self.lines = self._open_lines(destinations)
+            self.lines = await self._open_lines(destinations)
         self.tally = Tally(number, 1 if destinations is None else len(destinations.places))
         if self.tally.remaining == 0:
             return Final({"Status": status.SUCCESS})
@@ -211,33 +211,43 @@ class _Retrieval:
             log.error("handler_yielded_nothing", handler=self._faults.event.name)
             raise Final({"Status": self._faults.bad_destination_yield})
         self._end_early(item, self._faults.bad_destination)
-        if isinstance(item, tuple) and None in item[:2]:
+        if isinstance(item, tuple | list) and None in item[:2]:
             raise Final({"Status": status.MOVE_DESTINATION_UNKNOWN})
         destinations: Destinations = self._attempt(lambda: _as_destinations(item), self._faults.bad_destination)
         return destinations
 
-    def _open_lines(self, destinations: Destinations | None) -> list[Line]:
+    async def _open_lines(self, destinations: Destinations | None) -> list[Line]:
         """Raises Final for a destination that cannot be one."""
         if destinations is None:
             return [RequestorLine(self._association, priority=self._priority)]
-        lines: list[Line] = self._attempt(lambda: self._lines_to(destinations), self._faults.bad_destination)
-        return lines
+        return await self._lines_to(destinations)
 
-    def _lines_to(self, item: Destinations) -> list[Line]:
-        self._width = item.associations
-        title = item.originator_ae_title
-        if title is None:
-            title = self._association.facts.calling_ae_title
-        command = self._message.command
+    async def _lines_to(self, destinations: Destinations) -> list[Line]:
+        failed, title = self._faults.bad_destination, str(self._message.command["MoveDestination"])
+        targets: list[Target] = self._attempt(
+            lambda: [target_of(place, title) for place in destinations.places], failed
+        )
+        for place, target in zip(destinations.places, targets, strict=True):
+            if isinstance(place, Peer):
+                continue
+            try:
+                async with self._watch.guard():
+                    await look_up(target)
+            except OSError as error:
+                raise Final(of_exception(error, failed, self._faults.event.name)) from None
+        self._width = destinations.associations
+        originator = destinations.originator_ae_title
+        if originator is None:
+            originator = self._association.facts.calling_ae_title
         return [
             DestinationLine(
-                target_of(place, str(command["MoveDestination"])),
+                target,
                 self._association.pool,
                 width=self._width,
                 priority=self._priority,
-                originator=(title, int(command["MessageID"])),
+                originator=(originator, int(self._message.command["MessageID"])),
             )
-            for place in item.places
+            for target in targets
         ]
 
     async def _read_number(self) -> int | None:
@@ -466,12 +476,14 @@ class _Retrieval:
 
 
 def _as_destinations(item: Any) -> Destinations:
-    """Raises TypeError for what cannot be a destination."""
+    """Raises TypeError for what cannot be one place or several."""
     if isinstance(item, Destinations):
         return item
-    if not isinstance(item, list | tuple | Peer):
-        raise TypeError(f"the handler yielded {type(item).__name__}, not (address, port)")
-    return Destinations(item if isinstance(item, list) else [item])
+    if isinstance(item, list) and not is_place(item):
+        return Destinations(item)
+    if not isinstance(item, Peer | tuple | list | str):
+        raise TypeError("a destination is (addr, port) or (addr, port, kwargs)")
+    return Destinations([item if isinstance(item, Peer) else tuple(item)])
 
 
 def _failed_list(value: Any) -> list[str]:

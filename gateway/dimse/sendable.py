@@ -7,47 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Protocol
 
 from pydicom.dataset import Dataset
 
-from gateway.dataset.elements import Selection
-from gateway.dataset.encoding import DEFLATED, deflate, encodings_of
-from gateway.dataset.inflation import inflate
-from gateway.dataset.reencode import reencode
-from gateway.dataset.scan import parse
+from gateway.dataset.native import EXPLICIT_LITTLE, alternatives, rewritten
 from gateway.dimse.identifiers import encode_data_set, without_bulk_data
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.yields import EncodedInstance
 from gateway.ports import EncodedDataSet
+from gateway.spool.body import FileDataSet
 from gateway.turns import aside
-
-IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-_TARGETS = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, "1.2.840.10008.1.2.1.99")
-_UNCOMPRESSED = frozenset({*_TARGETS, "1.2.840.10008.1.2.2"})
-_NOTHING = Selection(())
-
-
-@lru_cache(maxsize=256)
-def alternatives(transfer_syntax_uid: str) -> tuple[str, ...]:
-    """What a data set can be sent in, its own transfer syntax first."""
-    if transfer_syntax_uid not in _UNCOMPRESSED:
-        return (transfer_syntax_uid,)
-    return (transfer_syntax_uid, *(uid for uid in _TARGETS if uid != transfer_syntax_uid))
-
-
-def rewritten(view: memoryview, source_uid: str, target_uid: str) -> bytes:
-    """An uncompressed data set in another uncompressed transfer syntax.
-
-    Raises:
-        Unreadable: the bytes are no data set in `source_uid`.
-        Refusal: it cannot be written so.
-    """
-    plain = inflate(view) if source_uid in DEFLATED else view
-    plain, _, encoding = parse(plain, source_uid, _NOTHING)
-    pieces = reencode(plain, encoding, encodings_of(target_uid)[0])
-    return deflate(pieces) if target_uid in DEFLATED else b"".join(pieces)
 
 
 class Sendable(Protocol):
@@ -152,7 +123,7 @@ class SendableBytes:
     async def _written(self, body: EncodedDataSet, own: str, target: str) -> EncodedDataSet:
         if target in self._converted and self._instance.convert is not None:
             return await self._instance.convert(body, target)
-        return MemoryDataSet(await asyncio.to_thread(rewritten, body.view(), own, target))
+        return MemoryDataSet(await asyncio.to_thread(_rewritten, body, own, target))
 
     async def _open(self) -> EncodedDataSet:
         given = self._instance.body
@@ -177,6 +148,12 @@ class SendableBytes:
             self._opening.cancel()
         elif not callable(self._instance.body):
             self._instance.body.close()
+
+
+def _rewritten(body: EncodedDataSet, own: str, target: str) -> bytes:
+    if isinstance(body, FileDataSet):
+        body.check()  # nothing damaged is passed on: a view is not checked
+    return rewritten(body.view(), own, target)
 
 
 def _close_opened(opening: asyncio.Task[EncodedDataSet]) -> None:

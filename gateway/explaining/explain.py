@@ -8,7 +8,7 @@ from dataclasses import replace
 from gateway import rehearsal
 from gateway.dataset.difference import Difference, differences
 from gateway.dataset.splice import splice
-from gateway.destination.contexts import Narrowing, RecentKinds, propose
+from gateway.destination.contexts import Given, RecentKinds, propose
 from gateway.explaining.answer import Answer, Fate, Judged, Leaving, Proposal
 from gateway.explaining.subjects import Subject
 from gateway.model import AssociationFacts, DeliveryState, Instance, Peer, Route
@@ -180,6 +180,6 @@ def _proposal(peer: Peer, outbound: Outbound) -> Proposal:
     if peer.folder is not None:
         return Proposal("folder", peer.folder.root)
     kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
-    narrowing = Narrowing(peer.associate.contexts)
+    given = Given(peer.associate.contexts)
     where = f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"
-    return Proposal("dicom", where, propose([kind], RecentKinds(), narrowing, peer.fallback), narrowing.refusal(kind))
+    return Proposal("dicom", where, propose([kind], RecentKinds(), given, peer.fallback), given.refusal(kind))

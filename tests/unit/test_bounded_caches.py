@@ -25,7 +25,7 @@ FROM_THE_NETWORK = {
     "dataset/dictionary.py:vm_of": "numbers",
     "dataset/dictionary.py:vr_of": "numbers",
     "dimse/context.py:service_of": "UIDs of at most 128 characters",
-    "dimse/sendable.py:alternatives": "transfer syntaxes of accepted contexts, at most 128 characters",
+    "dataset/native.py:alternatives": "transfer syntaxes of accepted contexts, at most 128 characters",
     "query/identifier.py:_head": "numbers",
     "query/matching.py:compiled": "256 patterns of at most 1024 characters",
     "routing/match_association.py:_is_within": "addresses of hosts",

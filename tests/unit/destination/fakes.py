@@ -92,6 +92,9 @@ class FakePeer:
     releases_after_s: float = 0.0
     refusal: Exception | None = None
     proposals: list[list[tuple[str, str]]] = field(default_factory=list)
+    """Of each association: the kinds with a context of their own."""
+    contexts: list[tuple[ProposedContext, ...]] = field(default_factory=list)
+    """Of each association: all."""
     associations: list[FakeAssociation] = field(default_factory=list)
     stored: list[dict[str, Any]] = field(default_factory=list)
     released: int = 0
@@ -100,11 +103,17 @@ class FakePeer:
         self, peer: Peer, *, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter
     ) -> Any:
         await asyncio.sleep(0)
-        kinds = [(context.abstract_syntax, context.transfer_syntaxes[0]) for context in contexts]
-        self.proposals.append(kinds)
+        self.contexts.append(tuple(contexts))
+        own = [context for context in contexts if len(context.transfer_syntaxes) == 1]
+        self.proposals.append([(context.abstract_syntax, context.transfer_syntaxes[0]) for context in own])
         if self.refusal is not None:
             raise self.refusal
-        accepted = {kind: 2 * number + 1 for number, kind in enumerate(kinds) if self.accepts(kind)}
+        accepted: dict[tuple[str, str], int] = {}
+        for number, context in enumerate(contexts):
+            kinds = ((context.abstract_syntax, syntax) for syntax in context.transfer_syntaxes)
+            kind = next(filter(self.accepts, kinds), None)
+            if kind is not None:
+                accepted.setdefault(kind, 2 * number + 1)
         if not accepted:
             raise NoContextAccepted("none accepted")
         self.associations.append(FakeAssociation(self, accepted))

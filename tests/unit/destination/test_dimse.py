@@ -7,9 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.destination.dimse import DimseChannel, DimseDestination
+from gateway.dimse.client import StoreResponse
 from gateway.model import Associate, Deferred, Delivered, Peer, ProposedContext, Refused, Timers
 from gateway.ports import ConfigurationError, DestinationDown, DestinationRefuses, NoMeter
-from tests.unit.destination.fakes import CT, EXPLICIT, IMPLICIT, JPEG, MR, FakePeer, outbound
+from tests.unit.destination.fakes import CT, EXPLICIT, IMPLICIT, JPEG, MR, FakeAssociation, FakePeer, outbound
 
 CT_EXPLICIT, CT_JPEG, MR_EXPLICIT = (CT, EXPLICIT), (CT, JPEG), (MR, EXPLICIT)
 
@@ -113,17 +114,87 @@ async def test_a_peer_that_accepts_nothing_refuses_each_object_and_is_not_asked_
     assert isinstance(await channel.send(outbound(kind=MR_EXPLICIT)), Delivered)
 
 
-async def test_configured_contexts_narrow_what_is_proposed() -> None:
+async def test_configured_contexts_are_proposed_as_they_are_on_one_association() -> None:
     there = FakePeer()
-    listed = Associate(contexts=(ProposedContext(CT, (JPEG,)),))
-    channel = destination(there, associate=listed).channel()
-    await channel.prepare([CT_EXPLICIT, MR_EXPLICIT])
-    refused = await channel.send(outbound(kind=CT_EXPLICIT))
+    given = (ProposedContext(CT, (JPEG, IMPLICIT)), ProposedContext(MR, (IMPLICIT,)), ProposedContext(MR, (EXPLICIT,)))
+    channel = destination(there, associate=Associate(contexts=given)).channel()
+    other = (CT, "1.2.840.10008.1.2.4.50")
+    await channel.prepare([other, MR_EXPLICIT])
+    refused = await channel.send(outbound(kind=other))
     assert isinstance(refused, Refused)
     assert "configured contexts" in refused.reason
-    assert there.proposals == []  # not even asked
-    await channel.prepare([MR_EXPLICIT, CT_EXPLICIT, CT_JPEG])
-    assert there.proposals == [[CT_JPEG, MR_EXPLICIT]]
+    assert there.contexts == []  # not even asked
+    for kind in (MR_EXPLICIT, CT_JPEG, (MR, IMPLICIT)):
+        await channel.prepare([kind])
+        assert await channel.send(outbound(kind=kind)) == Delivered()
+    assert there.contexts == [given]
+
+
+async def test_a_given_context_that_the_peer_does_not_take_makes_a_refusal() -> None:
+    there = FakePeer(accepts=lambda kind: kind == MR_EXPLICIT)
+    given = (ProposedContext(CT, (JPEG,)), ProposedContext(MR, (EXPLICIT,)))
+    channel = destination(there, associate=Associate(contexts=given)).channel()
+    await channel.prepare([CT_JPEG])
+    refused = await channel.send(outbound(kind=CT_JPEG))
+    assert isinstance(refused, Refused)
+    assert "accepted no presentation context" in refused.reason
+
+
+EXPLICIT_CT = bytes.fromhex("0800160055491a00") + b"1.2.840.10008.5.1.4.1.1.2\0" + bytes.fromhex("280010005553020007ff")
+IMPLICIT_CT = bytes.fromhex("080016001a000000") + b"1.2.840.10008.5.1.4.1.1.2\0" + bytes.fromhex("280010000200000007ff")
+BIG_CT = bytes.fromhex("000800165549001a") + b"1.2.840.10008.5.1.4.1.1.2\0" + bytes.fromhex("00280010555300 02ff07")
+BIG = "1.2.840.10008.1.2.2"
+IN = {EXPLICIT: EXPLICIT_CT, IMPLICIT: IMPLICIT_CT, BIG: BIG_CT}
+
+
+@pytest.mark.parametrize("taken", IN)
+@pytest.mark.parametrize("own", IN)
+async def test_a_native_object_goes_to_a_peer_that_takes_another_native_form_alone(own: str, taken: str) -> None:
+    there = FakePeer(accepts=lambda kind: kind == (CT, taken))
+    channel = destination(there).channel()
+    await channel.prepare([(CT, own)])
+    assert await channel.send(outbound(data=IN[own], kind=(CT, own))) == Delivered()
+    [stored] = there.stored
+    assert stored["transfer_syntax_uid"] == taken
+    if own == taken:
+        assert stored["body"].view() == IN[own]
+
+
+async def test_what_a_native_peer_gets_is_the_same_values_in_its_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[bytes] = []
+
+    async def c_store(self: Any, **request: Any) -> StoreResponse:
+        got.append(b"".join(request["body"].chunks(16)))
+        return StoreResponse(0)
+
+    monkeypatch.setattr(FakeAssociation, "c_store", c_store)
+    for own in IN:
+        for taken in IN:
+            channel = destination(FakePeer(accepts=lambda kind, taken=taken: kind == (CT, taken))).channel()
+            await channel.prepare([(CT, own)])
+            await channel.send(outbound(data=IN[own], kind=(CT, own)))
+            assert got.pop() == IN[taken], (own, taken)
+
+
+async def test_what_cannot_be_written_in_the_peers_form_is_refused_with_the_reason() -> None:
+    channel = destination(FakePeer(accepts=lambda kind: kind == (CT, IMPLICIT))).channel()
+    await channel.prepare([CT_EXPLICIT])
+    refused = await channel.send(outbound(data=b"no data set", kind=CT_EXPLICIT))
+    assert isinstance(refused, Refused)
+    assert refused.is_about_form
+    assert "Implicit VR Little Endian" in refused.reason
+
+
+async def test_the_own_form_is_asked_for_before_an_object_is_written_in_another() -> None:
+    """The peer chose Explicit VR Big Endian among the native ones, but takes Implicit VR Little Endian as well."""
+    there = FakePeer()
+    channel = destination(there).channel()
+    there.accepts = lambda kind: kind[1] in (EXPLICIT, BIG)
+    await channel.prepare([CT_EXPLICIT])
+    there.accepts = lambda kind: True
+    await channel.prepare([(CT, IMPLICIT)])
+    assert await channel.send(outbound(data=IMPLICIT_CT, kind=(CT, IMPLICIT))) == Delivered()
+    assert [stored["transfer_syntax_uid"] for stored in there.stored] == [IMPLICIT]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pydicom.sequence import Sequence
 from pynetdicom.dsutils import encode as encode_of_pynetdicom
 
 from gateway.dataset.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
+from gateway.dataset.native import rewritten
 from gateway.dimse.identifiers import (
     IdentifierReceiver,
     as_identifier,
@@ -23,7 +24,6 @@ from gateway.dimse.identifiers import (
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.plain_data_set import encode_plain
 from gateway.dimse.responses import Response
-from gateway.dimse.sendable import rewritten
 from gateway.ports import ObjectTooLarge, Unreadable
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
