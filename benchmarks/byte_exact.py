@@ -260,7 +260,8 @@ class Campaign:
             tally.not_sent[path] = await self._why(send, path, self.direct[SINK].port)
             return
         tally.sent += 1
-        tally.unchanged += digest(_data_set(path)) == without[SINK][uid]
+        data = _data_set(path)
+        tally.unchanged += digest(data) == without[SINK][uid]
         if not any(uid in digests for digests in behind.values()):
             tally.refused[path] = await self._why(send, path, self.gateway.port)
             return
@@ -268,6 +269,8 @@ class Campaign:
             expected, found = without[receiver].get(uid), behind[receiver].get(uid)
             tally.without[receiver] += expected is not None
             tally.arrived[receiver] += found is not None
+            if found is not None and expected == digest(data) and found == digest(data + b"\0") and len(data) % 2:
+                found = expected  # a zero follows what is odd: presentation data values have even lengths
             tally.equal[receiver] += found is not None and found == expected
             if expected and found != expected:
                 tally.differing.append((path, receiver, "other bytes" if found else "did not arrive"))

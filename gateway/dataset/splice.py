@@ -89,6 +89,8 @@ def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alterat
         pieces = make(plain, found, encoding.tolerant(), passes)
     if pieces is None:
         return [view]
+    if encoding.notes and "zeros_behind" in encoding.notes and length_of(pieces) % 2:
+        pieces[-1] = pieces[-1][:-1]  # a zero that made the length even, which it does not any more
     return [deflate(pieces)] if is_deflated else pieces
 
 

@@ -94,6 +94,13 @@ def test_an_edit_changes_nothing_else(odd: OddObject) -> None:
     )
 
 
+def test_a_zero_behind_goes_when_it_makes_the_length_odd() -> None:
+    odd = BY_NAME["odd value and a zero behind"]
+    edited = b"".join(splice(memoryview(odd.data), EXPLICIT, [Edit(path("PatientAge"), ("012Y",))]))
+    assert len(edited) % 2 == 0
+    assert edited == odd.data[:-1].replace(b"AS\x03\x0012Y", b"AS\x04\x00012Y")
+
+
 class Renaming:
     """Looks at everything, and changes the patient's ID."""
 
