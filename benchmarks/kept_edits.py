@@ -13,12 +13,12 @@ from typing import Any
 from gateway.dataset.codecs import EXPLICIT, IMPLICIT, PLAIN
 from gateway.dataset.derivation import Loss
 from gateway.dataset.encoding import DEFLATED
+from gateway.dataset.native import rewritten
 from gateway.dataset.scan import at_once, scanning, wanted
 from gateway.dataset.scratch import Scratch
 from gateway.dataset.splice import splice
 from gateway.dataset.transcode import transcode
 from gateway.dimse.memory import MemoryDataSet
-from gateway.dimse.sendable import rewritten
 from gateway.model import AssociationFacts, Instance, PayloadRef
 from gateway.ports import GatewayError
 from gateway.routing.facts import facts_for
