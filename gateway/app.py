@@ -251,14 +251,15 @@ class Gateway:
     async def _start(self, parts: AsyncExitStack) -> None:
         """What starts is registered to stop, in the next line."""
         settings = self.settings
+        self.queue_room.prepare()  # before anything is written
         narrow_files(settings)
         parts.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
         if settings.http is not None:
             await parts.enter_async_context(WebServer(self, settings.http, self.metrics))
         self.state = "recovering"
-        self.queue_room.prepare()
         self._queue_lock = QueueLock(Path(settings.queue_path))
         parts.callback(self._queue_lock.release)
+        parts.callback(self.queue_room.hold_what_is_left)
         await asyncio.to_thread(check_before_start, Path(settings.queue_path))
         await asyncio.to_thread(check_before_spool, settings)
         await self.journal.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -10,13 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from gateway.file_modes import FILE, FOLDER
 from gateway.ports import ConfigurationError
+
+log = structlog.get_logger()
 
 
 @contextmanager
 def pid_file(path: Path | None) -> Iterator[None]:
     """Holds our process id in `path` while entered; nothing without a path.
+
+    A file system without room takes none: that is logged, and no more.
 
     Raises:
         ConfigurationError: it cannot be written, or holds something else than a process id.
@@ -31,7 +38,9 @@ def pid_file(path: Path | None) -> Iterator[None]:
         result_path(path).unlink(missing_ok=True)  # of another process
         _write(path, f"{os.getpid()}\n")
     except OSError as error:
-        raise ConfigurationError(f"gateway.pid_file: cannot write {path}: {error.strerror}") from error
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise ConfigurationError(f"gateway.pid_file: cannot write {path}: {error.strerror}") from error
+        log.error("pid_file_not_written", path=str(path), reason=error.strerror)  # no reason to deliver nothing
     try:
         yield
     finally:

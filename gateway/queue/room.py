@@ -31,6 +31,9 @@ log = structlog.get_logger()
 FRESH_S = 1.0
 """How long one look at the file system is believed."""
 
+LEAST_BYTES = 64 * 1024
+"""Less is of no use to a start."""
+
 Allocate = Callable[[int, int, int], None]
 """Descriptor, start, length; raises OSError."""
 
@@ -147,7 +150,7 @@ class QueueRoom:
         try:
             if self.free_bytes < self._min_free_bytes + self._reserve_bytes:
                 return False
-            self._take()
+            self._take(self._reserve_bytes)
         except OSError as error:
             log.warning("queue.reserve_not_taken", path=str(reserve_of(self._database)), reason=error.strerror)
             return False
@@ -155,7 +158,19 @@ class QueueRoom:
         log.info("queue.reserve_taken", path=str(reserve_of(self._database)), size_bytes=self._reserve_bytes)
         return True
 
-    def _take(self) -> None:
+    def hold_what_is_left(self) -> None:
+        """At the end, when the database is closed: what is free now, up to the reserve's length, is there for the next
+        start, whoever fills the file system until then."""
+        with contextlib.suppress(OSError):
+            size_bytes = min(self._reserve_bytes, self.free_bytes + reserved_bytes(self._database))
+            while size_bytes > max(reserved_bytes(self._database), LEAST_BYTES):
+                try:
+                    self._take(size_bytes)
+                    return
+                except OSError:  # the file system keeps some for itself
+                    size_bytes //= 2
+
+    def _take(self, size_bytes: int) -> None:
         """Raises OSError; then nothing is held."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(reserve_of(self._database), flags, FILE)
@@ -163,7 +178,7 @@ class QueueRoom:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(errno.EEXIST, "it is no regular file")
             try:
-                self._allocate(descriptor, 0, self._reserve_bytes)
+                self._allocate(descriptor, 0, size_bytes)
             except OSError:
                 os.ftruncate(descriptor, 0)
                 raise
