@@ -38,6 +38,26 @@ class Leniency(NamedTuple):
 
 
 LENIENCIES: dict[str, Leniency] = {
+    "level_word": Leniency(
+        "PS3.4 §C.6.1.1, §C.6.2.1",
+        "Query/Retrieve Level is INSTANCE, IMAGES, STUDIES or the like, or in small letters",
+        "reads it as the level that is meant",
+    ),
+    "keys_of_other_levels": Leniency(
+        "PS3.4 §C.4.1.3.1.1",
+        "a C-FIND lacks one value of the unique key of an upper level, or has one of a lower level",
+        "searches as in a relational query",
+    ),
+    "retrieve_without_level": Leniency(
+        "PS3.4 §C.4.2.1.4.1, §C.4.3.1.3.1",
+        "a C-MOVE or C-GET has no Query/Retrieve Level",
+        "takes the level of the lowest unique key with a value",
+    ),
+    "retrieve_by_accession_number": Leniency(
+        "PS3.4 §C.4.2.2.1",
+        "a C-MOVE or C-GET names studies by Accession Number and no Study Instance UID",
+        "retrieves the studies that have the number",
+    ),
     "associate_items": Leniency(
         "PS3.8 §9.3.2, §9.3.3, PS3.7 §D.3.3",
         "an A-ASSOCIATE-RQ or A-ASSOCIATE-AC lacks items, or has some that are too long or not ASCII",

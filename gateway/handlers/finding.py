@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -16,7 +16,9 @@ from gateway.dimse.event import Event
 from gateway.federation.asking import SourceFailed
 from gateway.federation.desk import QueryDesk
 from gateway.federation.federated import Federated
+from gateway.leniency import tolerated
 from gateway.model import Peer, QueryRetrieve
+from gateway.ports import Meter, peer_label
 
 T = TypeVar("T")
 
@@ -113,3 +115,16 @@ def tell_replaced(event: Event, desk: QueryDesk, count: int) -> None:
     if count:
         desk.meter.count("gateway_find_values_replaced_total", count)
         tell(event, "find_values_replaced", values=count)
+
+
+def tell_leniencies(event: Event, meter: Meter, kinds: Iterable[str]) -> None:
+    """Count and log how an identifier was read that breaks the standard."""
+    for kind in kinds:
+        tolerated(
+            meter,
+            kind,
+            peer_label(event.facts),
+            sop_class_uid=event.sop_class_uid,
+            calling_ae_title=event.facts.calling_ae_title,
+            association=event.facts.association_id,
+        )

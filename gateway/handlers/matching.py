@@ -17,7 +17,17 @@ from gateway.federation.hidden import Veil
 from gateway.federation.seen import Search, Seen, veiled
 from gateway.federation.side_by_side import Ask
 from gateway.federation.sources import Asked, sources_of
-from gateway.handlers.finding import Yielded, failed, final, measured, stopped_by_cancel, tell, tell_replaced, too_many
+from gateway.handlers.finding import (
+    Yielded,
+    failed,
+    final,
+    measured,
+    stopped_by_cancel,
+    tell,
+    tell_leniencies,
+    tell_replaced,
+    too_many,
+)
 from gateway.model import Attributes, Peer, Value
 from gateway.query.attributes import (
     INSTANCE_AVAILABILITY,
@@ -29,6 +39,7 @@ from gateway.query.attributes import (
 )
 from gateway.query.compile import MODELS, BadIdentifier, Options
 from gateway.query.identifier import IdentifierEncoder, read_identifier
+from gateway.query.lenient import lenient_find
 from gateway.routing.table import RoutingTable
 
 LOCAL = "local"
@@ -47,10 +58,14 @@ async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
         tell(event, "find_refused", status=f"0x{status.SOP_CLASS_NOT_SUPPORTED:04X}", reason="there are no sources")
         yield final(status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None
         return
-    identifier = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
+    identifier: Attributes = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
     options = Options.of(event.association.extended.get(event.sop_class_uid, b""))
+    root = MODELS[event.sop_class_uid]
+    if not table.is_strict(event.facts.peer):
+        identifier, options, used = lenient_find(identifier, root, options)
+        tell_leniencies(event, desk.meter, used)
     try:
-        search = Search.of(identifier, MODELS[event.sop_class_uid], options)
+        search = Search.of(identifier, root, options)
     except BadIdentifier as error:
         tell(event, "find_refused", status=f"0x{error.dimse_status:04X}", reason=str(error))
         yield final(error.dimse_status, str(error), error.offending_elements), None

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 
 from gateway.dimse.event import Event
 from gateway.dimse.status import SOP_CLASS_NOT_SUPPORTED, comment
+from gateway.handlers.finding import tell_leniencies
 from gateway.model import Peer
 from gateway.query.compile import BadIdentifier
 from gateway.retrieve.desk import Retrieve, RetrieveDesk
@@ -24,7 +25,13 @@ def request_of(event: Event, peers: Sequence[Peer], desk: RetrieveDesk) -> Retri
     table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
     if not table.query_retrieve.is_local and not table.query_retrieve.sources:
         raise BadIdentifier(SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class")
-    query = read_request(event.encoded_identifier, event.transfer_syntax_uid, event.sop_class_uid)
+    query, used = read_request(
+        event.encoded_identifier,
+        event.transfer_syntax_uid,
+        event.sop_class_uid,
+        is_strict=table.is_strict(event.facts.peer),
+    )
+    tell_leniencies(event, desk.query.meter, used)
     return Retrieve(query, table, event.facts, Forms(table.retrieve_coercions, peers, desk.converter))
 
 

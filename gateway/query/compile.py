@@ -27,6 +27,7 @@ from gateway.model import (
 )
 from gateway.ports import Refusal
 from gateway.query.attributes import (
+    ACCESSION_NUMBER,
     DATE_TIME_PAIRS,
     INDEXED_SEQUENCES,
     ISSUER_OF_PATIENT_ID,
@@ -158,12 +159,15 @@ def compile_find(identifier: Attributes, root: QueryRoot, options: Options = Opt
     return _combined(query, identifier, timezone) if options.is_date_time_combined or timezone else query
 
 
-def compile_retrieve(identifier: Attributes, root: QueryRoot) -> Query:
+def compile_retrieve(identifier: Attributes, root: QueryRoot, *, is_by_accession_number: bool = False) -> Query:
     """What a C-MOVE or C-GET identifier names: unique keys, single or listed; other keys mean nothing there.
 
     Keys of upper levels narrow, but may be missing: the level's own UIDs say what is wanted (PS3.4 §C.4.2.2.1 asks for
     them unless relational retrieve was agreed on; many requestors leave them out). So does an Issuer of Patient ID
     beside a Patient ID.
+
+    Args:
+        is_by_accession_number: an Accession Number names the studies, and no Study Instance UID.
 
     Raises:
         BadIdentifier: no or a wrong level, no value for the level's unique key, wild cards.
@@ -172,6 +176,7 @@ def compile_retrieve(identifier: Attributes, root: QueryRoot) -> Query:
     level = _level(identifier, root, problems)
     problems.check()
     keys = []
+    numbers = tuple(value for value in all_texts(identifier, ACCESSION_NUMBER) if value and is_by_accession_number)
     for each in LEVELS[: LEVELS.index(level) + 1]:
         tag = UNIQUE[each]
         values = tuple(value for value in all_texts(identifier, tag) if value)
@@ -179,8 +184,13 @@ def compile_retrieve(identifier: Attributes, root: QueryRoot) -> Query:
             problems.add(DOES_NOT_MATCH, f"{name_of(tag)} has wild cards: a retrieve names values", tag)
         elif values:
             keys.append(Key(tag, vr_for(tag), (AnyOf(tuple(dict.fromkeys(values))),)))
-        elif each is level:
+        elif each is level and not (numbers and level is QueryLevel.STUDY):
             problems.add(DOES_NOT_MATCH, f"{name_of(tag)} has no value: nothing is named", tag)
+    if numbers:
+        if any("*" in value or "?" in value for value in numbers):
+            text = "Accession Number has wild cards: a retrieve names values"
+            problems.add(DOES_NOT_MATCH, text, ACCESSION_NUMBER)
+        keys.append(Key(ACCESSION_NUMBER, vr_for(ACCESSION_NUMBER), (AnyOf(tuple(dict.fromkeys(numbers))),)))
     problems.check()
     issuer = first_text(identifier, ISSUER_OF_PATIENT_ID)
     if issuer and keys and keys[0].tag == PATIENT_ID:

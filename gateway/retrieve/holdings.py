@@ -13,6 +13,7 @@ from gateway.federation.question import Question
 from gateway.federation.sources import Sources
 from gateway.model import AnyOf, Attributes, Peer, Query, QueryLevel, QueryRoot, Value
 from gateway.query.attributes import (
+    ACCESSION_NUMBER,
     ISSUER_OF_PATIENT_ID,
     PATIENT_ID,
     SERIES_INSTANCE_UID,
@@ -70,7 +71,8 @@ def question_of(query: Query) -> Question:
         SOP_CLASS_UID: (),
         **named,
     }
-    root: QueryRoot = "study" if STUDY_INSTANCE_UID in named and PATIENT_ID not in named else "patient"
+    is_of_study = STUDY_INSTANCE_UID in named or ACCESSION_NUMBER in named
+    root: QueryRoot = "study" if is_of_study and PATIENT_ID not in named else "patient"
     return Question(root, QueryLevel.IMAGE, keys, is_relational=True)
 
 
@@ -127,6 +129,7 @@ class Said:
 
     def __init__(self, question: Question) -> None:
         self._named = {tag: question.keys[tag] for tag in NAMING if any(question.keys.get(tag, ()))}
+        self._numbers = question.keys.get(ACCESSION_NUMBER, ())
         self._of_others: set[str] = set()
         """Studies with instances of a patient who was not asked for."""
         self._studies: set[str] = set()
@@ -140,6 +143,9 @@ class Said:
             self._unnamed += 1
             return None
         others = [tag for tag in self._named if any(answer.get(tag, ())) and not self._is_named(tag, answer)]
+        if self._numbers and first_text(answer, ACCESSION_NUMBER) not in self._numbers:
+            self._unfit += 1  # it names the studies: a source that passes over it would bring all that it has
+            return None
         if others and not set(others) & OF_PATIENT:
             self._unfit += 1
             return None

@@ -6,6 +6,7 @@ from gateway.model import AnyOf, Attributes, Key, Query, QueryLevel
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, SOP_INSTANCE_UID
 from gateway.query.compile import DOES_NOT_MATCH, MODELS, BadIdentifier, compile_retrieve
 from gateway.query.identifier import all_texts, first_text, read_identifier
+from gateway.query.lenient import lenient_retrieve, names_by_accession_number
 
 COMPOSITE_INSTANCE_ROOT = frozenset({"1.2.840.10008.5.1.4.1.2.4.2", "1.2.840.10008.5.1.4.1.2.4.3"})
 """Composite Instance Root Retrieve - MOVE and - GET."""
@@ -21,23 +22,30 @@ CANNOT_EXTRACT_FRAMES = 0xAA02
 INVALID_REQUEST = 0xAA04
 
 
-def read_request(identifier: bytes, transfer_syntax_uid: str, sop_class_uid: str) -> Query:
-    """The instances that are asked for.
+def read_request(
+    identifier: bytes, transfer_syntax_uid: str, sop_class_uid: str, *, is_strict: bool = False
+) -> tuple[Query, tuple[str, ...]]:
+    """The instances that are asked for, and which rows of `gateway.leniency` were used to read that.
 
     Args:
         identifier: as it came, in `transfer_syntax_uid`.
         sop_class_uid: of the information model.
+        is_strict: the requestor is held to the letter of the standard.
 
     Raises:
         BadIdentifier: with the status and the offending elements of the response.
         Unreadable: the bytes are no identifier.
     """
-    attributes = read_identifier(identifier, transfer_syntax_uid)
+    attributes: Attributes = read_identifier(identifier, transfer_syntax_uid)
     if sop_class_uid in MODELS:
-        return compile_retrieve(attributes, MODELS[sop_class_uid])
+        root, used = MODELS[sop_class_uid], tuple[str, ...]()
+        if not is_strict:
+            attributes, used = lenient_retrieve(attributes, root)
+        by_number = not is_strict and names_by_accession_number(attributes)
+        return compile_retrieve(attributes, root, is_by_accession_number=by_number), used
     if sop_class_uid not in COMPOSITE_INSTANCE_ROOT and sop_class_uid != WITHOUT_BULK_DATA:
         raise BadIdentifier(SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class")
-    return _composite(attributes, has_frames=sop_class_uid in COMPOSITE_INSTANCE_ROOT)
+    return _composite(attributes, has_frames=sop_class_uid in COMPOSITE_INSTANCE_ROOT), ()
 
 
 def _composite(attributes: Attributes, *, has_frames: bool) -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.query.identifier import IdentifierEncoder
-from tests.support.federation import Source, answering, ask
+from tests.support.federation import VIEWER, Source, answering, ask
 from tests.support.identifiers import EXPLICIT, attributes
 from tests.support.query_table import OBJECTS
 from tests.unit.dimse.query_rig import Requestor
 
+STRICT = dataclasses.replace(VIEWER, is_strict=True)
+"""What breaks the hierarchy is answered where the requestor is not."""
 SECRET = "Secret^Name"
 LEVEL, STUDY_UID, SERIES_UID = 0x00080052, 0x0020000D, 0x0020000E
 
@@ -88,7 +91,7 @@ async def test_refused(tmp_path: Path, name: str) -> None:
     identifier, expected = ROWS[name]
     async with AsyncExitStack() as stack:
         source = await stack.enter_async_context(Source("pacs", OBJECTS).running())
-        gateway = await stack.enter_async_context(answering(tmp_path, source, local=OBJECTS))
+        gateway = await stack.enter_async_context(answering(tmp_path, source, local=OBJECTS, requestor=STRICT))
         async with await Requestor.open(gateway.port) as requestor:
             with capture_logs() as events:
                 requestor.ask("find", identifier=identifier or None)

@@ -17,6 +17,7 @@ from gateway.dimse.responses import IncomingStore
 from gateway.dimse.server import Server
 from gateway.model import Listener, Peer, ProposedContext, Value
 from gateway.query.attributes import (
+    ACCESSION_NUMBER,
     PATIENT_ID,
     QUERY_RETRIEVE_LEVEL,
     SERIES_INSTANCE_UID,
@@ -70,6 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     peers["sender"] = {"ae_title": "STORESCU", "may": ["store"]}
     peers["viewer"] = {"ae_title": "VIEWER", "may": ["find", "move", "get"]}
     peers["limited"] = {"ae_title": "LIMITED", "may": ["move"], "may_move_to": ["GONE"]}
+    peers["exact"] = {"ae_title": "EXACT", "may": ["move", "get"], "strict": True}
     peers["blind"] = {"ae_title": "BLIND", "may": ["move", "get"]}
     rules = {
         "peers": peers,
@@ -161,8 +163,27 @@ MOVES: dict[str, Row] = {
     "spaces": Row(STUDY, bad(0xA801, "the Move Destination is empty"), "  "),
     "not there": Row(STUDY, bad(0x0124, "limited may not move to GOOD"), calling="LIMITED"),
     "not at all": Row(STUDY, bad(0x0124, "C-MOVE is not allowed for STORESCU"), calling="STORESCU"),
-    "no level": Row(
-        {STUDY_INSTANCE_UID: (STUDY_UID,)}, bad(0xA900, "Query/Retrieve Level (0008,0052) is missing", LEVEL)
+    "no level": Row({STUDY_INSTANCE_UID: (STUDY_UID,)}, done(20)),
+    "no level, to the letter": Row(
+        {STUDY_INSTANCE_UID: (STUDY_UID,)},
+        bad(0xA900, "Query/Retrieve Level (0008,0052) is missing", LEVEL),
+        calling="EXACT",
+    ),
+    "no level and no key": Row(
+        named("", patient=PATIENT), bad(0xA900, "Query/Retrieve Level (0008,0052) is missing", LEVEL)
+    ),
+    "level IMAGES": Row(named("IMAGES", study=STUDY_UID, image=IMAGES), done(2)),
+    "level IMAGES, to the letter": Row(
+        named("IMAGES", study=STUDY_UID, image=IMAGES),
+        bad(0xA900, "Query/Retrieve Level is not one of STUDY, SERIES, IMAGE", LEVEL),
+        calling="EXACT",
+    ),
+    "by Accession Number": Row({LEVEL: ("STUDY",), ACCESSION_NUMBER: ("A1",)}, done(20)),
+    "by another Accession Number": Row({LEVEL: ("STUDY",), ACCESSION_NUMBER: ("OTHER",)}, done(0)),
+    "by Accession Number, to the letter": Row(
+        {LEVEL: ("STUDY",), ACCESSION_NUMBER: ("A1",)},
+        bad(0xA900, "StudyInstanceUID has no value: nothing is named", STUDY_INSTANCE_UID),
+        calling="EXACT",
     ),
     "a level of another model": Row(
         named("PATIENT", patient=PATIENT), bad(0xA900, "Query/Retrieve Level is not one of STUDY, SERIES, IMAGE", LEVEL)

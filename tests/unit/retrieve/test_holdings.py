@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from gateway.federation.asking import SourceFailed
+from gateway.federation.question import first_step
 from gateway.model import AnyOf, Key, Peer, Query, QueryLevel
-from gateway.query.attributes import vr_for
+from gateway.query.attributes import ACCESSION_NUMBER, vr_for
 from gateway.query.compile import compile_retrieve
 from gateway.retrieve.holdings import Said, question_of
 from tests.support.identifiers import attributes
@@ -65,3 +66,24 @@ def test_a_named_patient_is_asked_for_where_patients_are_compared() -> None:
     keys = tuple(Key(tag, vr_for(tag), (AnyOf(("1.2",)),)) for tag in (0x0020000D,))
     assert question_of(Query(QueryLevel.STUDY, "patient", keys, is_relational=True)).root == "study"
     assert question_of(query(PatientID="A", StudyInstanceUID="1.2")).root == "patient"
+
+
+def test_an_accession_number_is_asked_for_study_by_study() -> None:
+    keys = (Key(ACCESSION_NUMBER, "SH", (AnyOf(("A1", "A2")),)),)
+    question = question_of(Query(QueryLevel.STUDY, "study", keys, is_relational=True))
+    assert (question.root, question.keys[ACCESSION_NUMBER]) == ("study", ("A1", "A2"))
+    step = first_step(question, "study", is_relational=False)
+    assert (step.level, step.keys[ACCESSION_NUMBER]) == (QueryLevel.STUDY, ("A1", "A2"))
+
+
+@pytest.mark.parametrize("number", ["B", ""])
+def test_a_source_that_passes_over_the_accession_number_failed(number: str) -> None:
+    """It would bring all that it has."""
+    keys = (Key(ACCESSION_NUMBER, "SH", (AnyOf(("A",)),)),)
+    said = Said(question_of(Query(QueryLevel.STUDY, "study", keys, is_relational=True)))
+    named = {"SOPInstanceUID": "1.4", "SeriesInstanceUID": "1.3", "StudyInstanceUID": "1.2"}
+    assert said.item(attributes(**named, AccessionNumber="A")) is not None
+    said.check(Peer("pacs"))
+    assert said.item(attributes(**named, AccessionNumber=number)) is None
+    with pytest.raises(SourceFailed):
+        said.check(Peer("pacs"))
