@@ -25,9 +25,9 @@ GROUP_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row of the table; `kind` is counter, gauge or histogram."""
+    """One row of the table; `kind` is counter, gauge, histogram or info."""
 
-    kind: type[Counter] | type[Gauge] | type[Histogram]
+    kind: type[Counter] | type[Gauge] | type[Histogram] | type[Info]
     name: str
     help: str
     labels: tuple[str, ...] = ()
@@ -286,6 +286,32 @@ METRICS = (
 )
 
 
+INFOS = (
+    Metric(Info, "gateway_build_info", "The running software; always 1.", ("version", "python")),
+    Metric(Info, "gateway_config_info", "The configuration in force; always 1.", ("version",)),
+)
+
+INTRODUCTION = """# Metrics
+
+What `GET /metrics` shows, for Prometheus. This page is made by `gateway schema --metrics`. A histogram has the series
+`_bucket` (with the label `le`), `_sum` and `_count`. The label `peer` is the name of a peer in the rules; requestors
+that no peer names share `(stranger)`.
+
+| metric | kind | labels | |
+|---|---|---|---|
+"""
+
+
+def reference() -> str:
+    """`docs/metrics.md`: every metric, in the order of the table."""
+    return INTRODUCTION + "".join(map(_row, (*METRICS, *INFOS)))
+
+
+def _row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
+    return f"| `{metric.name}` | {metric.kind.__name__.lower()} | {labels} | {metric.help} |\n"
+
+
 class Metrics:
     """The `Meter` of the running gateway, on a registry of its own. Used on the event loop and from threads."""
 
@@ -293,9 +319,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._collectors: dict[str, Any] = {row.name: _collector(row, self.registry) for row in METRICS}
         self._children: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
-        self._config = Info("gateway_config", "The configuration in force.", registry=self.registry)
-        build = Info("gateway_build", "The running software.", registry=self.registry)
-        build.info({"version": version, "python": platform.python_version()})
+        infos = {row.name: Info(row.name.removesuffix("_info"), row.help, registry=self.registry) for row in INFOS}
+        self._config = infos["gateway_config_info"]
+        infos["gateway_build_info"].info({"version": version, "python": platform.python_version()})
 
     def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
         """Add `amount` (may be negative for a gauge). Raises KeyError for a name that `METRICS` lacks."""

@@ -92,6 +92,7 @@ def validate(rules: Path, strict: bool, handlers: str, form: str) -> None:
 
 TESTS = click.option("--tests", is_flag=True, help="Of `*.test.yaml` instead of the rules.")
 DOCS = click.option("--docs", is_flag=True, help="The reference of the rules, in Markdown.")
+METRICS = click.option("--metrics", is_flag=True, help="The reference of the metrics, in Markdown.")
 SETTINGS = click.option("--settings", is_flag=True, help="The reference of all sections and settings, in Markdown.")
 
 
@@ -102,20 +103,22 @@ SETTINGS = click.option("--settings", is_flag=True, help="The reference of all s
 @TESTS
 @DOCS
 @SETTINGS
+@METRICS
 @click.pass_context
-def schema(context: click.Context, tests: bool, docs: bool, settings: bool) -> None:
+def schema(context: click.Context, tests: bool, docs: bool, settings: bool, metrics: bool) -> None:
     """The JSON Schema of the rules, for editors; or their reference."""
     if context.invoked_subcommand is None:
-        _show_schema(tests=tests, docs=docs, settings=settings)
+        _show_schema(tests=tests, docs=docs, settings=settings, metrics=metrics)
 
 
 @schema.command("show")
 @TESTS
 @DOCS
 @SETTINGS
-def schema_show(tests: bool, docs: bool, settings: bool) -> None:
+@METRICS
+def schema_show(tests: bool, docs: bool, settings: bool, metrics: bool) -> None:
     """Print the JSON Schema, or the reference."""
-    _show_schema(tests=tests, docs=docs, settings=settings)
+    _show_schema(tests=tests, docs=docs, settings=settings, metrics=metrics)
 
 
 @schema.command("validate")
@@ -127,9 +130,14 @@ def schema_validate(rules: Path, strict: bool, form: str) -> None:
     _validate(rules, strict, form)
 
 
-def _show_schema(*, tests: bool, docs: bool, settings: bool) -> None:
-    if tests + docs + settings > 1:
-        raise click.UsageError("--tests, --docs and --settings are different pages; ask for one")
+def _show_schema(*, tests: bool, docs: bool, settings: bool, metrics: bool) -> None:
+    if tests + docs + settings + metrics > 1:
+        raise click.UsageError("--tests, --docs, --settings and --metrics are different pages; ask for one")
+    if metrics:
+        from gateway.metrics import reference as metrics_reference
+
+        click.echo(metrics_reference(), nl=False)
+        return
     if settings:
         click.echo(settings_reference(), nl=False)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from jsonschema import Draft202012Validator
 from gateway import ports
 from gateway.config.reference import reference
 from gateway.config.schema import definitions, schema
-from gateway.config.settings_reference import settings_reference
+from gateway.config.settings_reference import _flow, example_of, settings_reference
 from gateway.dataset.scan import at_once, wanted
 from gateway.dimse.memory import MemoryDataSet
 from gateway.model import AssociationFacts, AttributePath
@@ -106,9 +107,41 @@ def test_every_setting_stands_in_the_settings_with_a_description() -> None:
     for name, definition in definitions().items():
         for setting in definition.get("properties", {}):
             assert re.search(rf"^\| `{setting}` \|", page, re.MULTILINE), f"{name}.{setting}"
-    headings = {re.sub(r"[^a-z0-9_-]", "", title.lower()) for title in re.findall(r"^## `(.*)`$", page, re.MULTILINE)}
+    titles = re.findall(r"^##+ `(.*)`$", page, re.MULTILINE)
+    headings = {re.sub(r"[^a-z0-9_-]", "", title.lower()) for title in titles}
     assert set(re.findall(r"\]\(#([^)]*)\)", page)) <= headings
     assert len(headings) > 25
+
+
+def test_every_setting_has_a_type_a_default_an_example_and_a_meaning() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \| (.*) \| (.*) \|$", settings_reference(), re.MULTILINE)
+    assert len(rows) > 150
+    assert [row[0] for row in rows if not all(cell.strip() for cell in row)] == []
+
+
+def test_every_top_level_section_has_a_part_of_its_own() -> None:
+    page = settings_reference()
+    kinds = [name for name, schema in definitions()["RulesSpec"]["properties"].items() if "$ref" in str(schema)]
+    assert {"gateway", "peers", "routes", "coercions", "query_retrieve", "groups", "user_identities"} <= set(kinds)
+    assert [name for name in kinds if not re.search(rf"^## `{name}(\[\]|\.NAME)?`$", page, re.MULTILINE)] == []
+
+
+OWN_SETTINGS = [
+    pytest.param(setting, schema, id=f"{name}.{setting}")
+    for name, definition in definitions().items()
+    for setting, schema in definition.get("properties", {}).items()
+    if "$ref" not in str(schema)
+]
+
+
+@pytest.mark.parametrize(("setting", "schema"), OWN_SETTINGS)
+def test_examples_of_settings_are_valid(setting: str, schema: dict[str, Any]) -> None:
+    """As they are printed: read as YAML, and resolved as the gateway resolves them."""
+    row = f"{setting}: {_flow(example_of(setting, schema))}"
+    value = yaml.load(row, Loader=Loader)[setting]
+    assert value == example_of(setting, schema)
+    validator = Draft202012Validator({**schema, "$defs": definitions()})
+    assert [error.message for error in validator.iter_errors(value)] == []
 
 
 def test_every_filter_that_knows_dicom_has_documentation() -> None:
