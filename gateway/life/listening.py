@@ -128,7 +128,7 @@ class Listening:
                     closed.append(old)
                 await self._open(listener)
                 opened.append(listener)
-        except ConfigurationError:
+        except Exception:  # a fault of ours too must leave what was there
             for listener in opened:
                 await self._close(listener)
             for listener in closed:

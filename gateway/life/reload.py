@@ -135,6 +135,9 @@ class Reloader:
                 problems, is_applied = refused.problems, False
             except NotLoaded as error:
                 problems, is_applied = (str(error),), False
+            except Exception as error:  # a fault of ours, on rules that nobody foresaw: those in force go on
+                log.exception("config_reload_failed", reason="nothing has changed")
+                problems, is_applied = (_internal(error),), False
             number = 1 if self.last is None else self.last.number + 1
             self.last = ReloadReport(number, started_at, is_applied, self._live.current.version, problems)
             self._report(self.last)
@@ -166,7 +169,7 @@ class Reloader:
             raise Refused((*found, str(error))) from error
         except Exception as error:
             log.exception("config_reload_failed", reason="nothing has changed")
-            raise Refused((*found, f"internal error: {type(error).__name__}; see the log")) from error
+            raise Refused((*found, _internal(error))) from error
         self._live.current = table
         swap()
         return (*found, *await self._finish(change))
@@ -185,6 +188,10 @@ class Reloader:
                 log.exception("config_reload_unfinished", reason=what)
                 problems.append(f"in force, but {what}: {type(error).__name__}; see the log")
         return tuple(problems)
+
+
+def _internal(error: Exception) -> str:
+    return f"internal error: {type(error).__name__}; see the log"
 
 
 class Refused(GatewayError):

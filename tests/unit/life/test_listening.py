@@ -31,6 +31,8 @@ class FakeAcceptor:
         return self.open
 
     async def listen(self, listener: Listener) -> int:
+        if listener.port == 667:
+            raise RuntimeError("a fault of ours")
         if listener.port == 666 or any(other.port == listener.port for other in self.open.values()):
             raise ConfigurationError(f"cannot bind {listener.port}")
         assert listener.name not in self.open
@@ -107,6 +109,15 @@ async def test_a_listener_that_cannot_open_changes_nothing(wanted: list[Listener
         await listening.prepare(listening.compare(wanted))
     assert acceptor.open == {"a": A, "b": B}
     assert listening.compare([A, B]).is_nothing
+
+
+async def test_a_fault_in_opening_changes_nothing() -> None:
+    acceptor = FakeAcceptor()
+    listening = Listening(acceptor)
+    await listening.start([A, B])
+    with pytest.raises(RuntimeError):
+        await listening.prepare(listening.compare([MOVED, C, Listener("odd", 667, LOCAL)]))
+    assert acceptor.open == {"a": A, "b": B}
 
 
 async def test_a_renewed_certificate_opens_the_listener_again(tmp_path: Path) -> None:
