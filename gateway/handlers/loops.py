@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID
 from gateway.federation.sources import hops_of
 from gateway.model import AssociationFacts, DeliveryState, Route
 from gateway.routing.table import RoutingTable
@@ -23,7 +24,9 @@ LOOP_RULE = "(loop)"
 def is_forwarder(facts: AssociationFacts, table: RoutingTable) -> bool:
     """True for a requestor that may send us what we sent: it calls with a destination's AE title, or it is a gateway of
     this kind that delivers. Nobody else's objects are remembered."""
-    return facts.calling_ae_title in table.destination_ae_titles or hops_of(facts) > 0
+    if facts.calling_ae_title in table.destination_ae_titles:
+        return True
+    return facts.implementation_class_uid == IMPLEMENTATION_CLASS_UID and hops_of(facts) > 0
 
 
 def held(routes: Sequence[Route]) -> tuple[Route, ...]:
