@@ -430,9 +430,7 @@ def fitting_limits(table: RoutingTable, available: int) -> Limits:
     Raises ConfigurationError when there are too few for any use.
     """
     settings = table.settings
-    outgoing = 2 * sum(peer.associations for peer in table.peers.values())  # deliveries; questions and retrieves
-    http = settings.http.connections if settings.http is not None else 0
-    reserved = outgoing + http + 8 * settings.conversion.workers
+    reserved = descriptors.reserved(settings, table.peers.values())
     limits = descriptors.fit(settings.limits, descriptors=available, reserved=reserved)
     if limits != settings.limits:
         log.warning(

@@ -52,6 +52,27 @@ def certificates_until(content: bytes) -> datetime | None:
     return min((x509.load_pem_x509_certificate(_plain(block)).not_valid_after_utc for block in blocks), default=None)
 
 
+def certificates_from(content: bytes) -> datetime | None:
+    """From when on all certificates in `content` are good; None without one, or with very many.
+
+    Raises:
+        ValueError: a certificate cannot be read.
+    """
+    from cryptography import x509
+
+    blocks = _CERTIFICATE.findall(content)
+    if len(blocks) > MOST_AUTHORITIES:
+        return None
+    return max((x509.load_pem_x509_certificate(_plain(block)).not_valid_before_utc for block in blocks), default=None)
+
+
+def ends_at(encoded: bytes) -> datetime:
+    """When a certificate in DER form ends. Raises ValueError."""
+    from cryptography import x509
+
+    return x509.load_der_x509_certificate(encoded).not_valid_after_utc
+
+
 def _plain(block: bytes) -> bytes:
     return block.replace(b"X509 CERTIFICATE", b"CERTIFICATE")
 

@@ -71,6 +71,15 @@ def is_open_to_others(path: str) -> bool:
     return bool(os.stat(real).st_mode & (stat.S_IROTH | stat.S_IWOTH)) and _is_way_open(real)
 
 
+def is_writable_by_others(path: str) -> bool:
+    """True when users that are neither the owner nor in the group may write the file `path`, or make and delete what is
+    in the folder. Raises OSError."""
+    real = os.path.realpath(path)
+    mode = os.stat(real).st_mode
+    is_protected = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
+    return bool(mode & stat.S_IWOTH) and not is_protected and _is_way_open(real)
+
+
 def _is_way_open(real: str) -> bool:
     while real != os.path.dirname(real):
         real = os.path.dirname(real)

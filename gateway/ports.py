@@ -758,11 +758,30 @@ class ObjectTooLarge(Refusal):
     dimse_status = 0xA700
 
 
-class DestinationDown(GatewayError):
+@dataclasses.dataclass(frozen=True, slots=True)
+class PeerFailure:
+    """Where it ended to associate with a peer, for programs; the error's message is for people."""
+
+    step: Literal["name", "connect", "connect_timeout", "certificate", "tls", "no_answer", "rejected", "ended"]
+    """The host's name is not found; TCP; its certificate is not taken; TLS otherwise; no answer to A-ASSOCIATE-RQ;
+    A-ASSOCIATE-RJ; A-ABORT, or the end of the connection, before an answer."""
+    reject: tuple[int, int, int] = (0, 0, 0)
+    """Result, source and reason (PS3.8 §9.3.4), of a rejection."""
+
+
+class PeerError(GatewayError):
+    """A peer cannot be asked or sent to. `failure` is None where the association was open already."""
+
+    def __init__(self, message: str, failure: PeerFailure | None = None) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class DestinationDown(PeerError):
     """We retry: the peer does not answer, or refuses associations for now."""
 
 
-class DestinationRefuses(GatewayError):
+class DestinationRefuses(PeerError):
     """An operator fixes: the peer will not associate with us as configured."""
 
 

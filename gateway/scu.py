@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.dataset.part10 import DicomFile, is_dicom_file, read_dicom_file
@@ -30,6 +30,8 @@ class Echo:
     """To open the association."""
     echo_s: float
     """Of the C-ECHO alone."""
+    certificate: bytes = field(default=b"", repr=False)
+    """The peer's, in DER form; empty without TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ async def echo(peer: Peer, own_ae_title: str) -> Echo:
     opened_s = time.perf_counter()
     try:
         status = await association.c_echo()
-        return Echo(status, opened_s - started_s, time.perf_counter() - opened_s)
+        return Echo(status, opened_s - started_s, time.perf_counter() - opened_s, association.peer_certificate)
     finally:
         await association.release()
 

@@ -29,6 +29,10 @@ COMMANDS = {
         f"{HERE}rules:validate",
         "Check RULES (default: ./rules or $GATEWAY_RULES) and print every problem with its place.",
     ),
+    "doctor": Lazy(
+        f"{HERE}doctor:doctor",
+        "Check what RULES (default: ./rules or $GATEWAY_RULES) name: peers, ports, disks, rights, clock, certificates.",
+    ),
     "schema": Lazy(f"{HERE}rules:schema", "The JSON Schema of the rules, for editors; or their reference."),
     "explain": Lazy(
         f"{HERE}explain:explain",
@@ -82,5 +86,6 @@ def main() -> None:
     gateway demo                     see it at work
     gateway init                     write a first configuration
     gateway validate rules/          check a configuration
+    gateway doctor rules/            check what it names
     gateway run rules/               receive, tag and forward
     """

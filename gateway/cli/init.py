@@ -167,6 +167,7 @@ def _next_steps(folder: Path, answers: Answers) -> str:
     title = shlex.quote(answers.ae_title.strip(" "))
     steps = (
         (f"gateway validate{rules}", "is what it says right?"),
+        (f"gateway doctor{rules}", "is what it names there: archive, disk, ports?"),
         (f"gateway run{rules}", "receive and forward, until Ctrl-C"),
         (f"gateway echo {place} --called-ae {title} --calling-ae {title}", "in another terminal: does it answer?"),
         (f"gateway echo archive{option}", "does the archive?"),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gateway.cli.options import fail
 from gateway.cli.render import age, local_time, size, table
+from gateway.life.remote import other_gateway
 from gateway.model import Settings
-from gateway.spool.folder import identity_at
 from gateway.spool.lock import is_in_use
 
 UP = {True: "up", False: "down", None: "unused"}
@@ -86,27 +85,15 @@ def _queue(rows: list[dict[str, Any]]) -> str:
 
 def require_ours(found: dict[str, Any], settings: Settings) -> None:
     """Exits 1 when another gateway answers at the address of these rules: they are told by their spools."""
-    theirs, path = str(found["spool"].get("id", "")), str(found["spool"]["path"])
-    ours = _spool_id(settings)
-    is_same_folder = os.path.realpath(path) == os.path.realpath(settings.spool.path)
-    if ours == theirs if ours and theirs else is_same_folder:  # else it is starting, or the file is not ours to read
+    difference = other_gateway(found, settings)
+    if not difference:
         return
     assert settings.http is not None
     address = f"{settings.http.address}:{settings.http.port}"
-    here = os.path.abspath(settings.spool.path)
     fail(
-        f"another gateway answers at {address}: its spool is {path} ({theirs or 'not known yet'}), that of these rules "
-        f"is {here} ({ours or 'not known'}); give one of them another `gateway.http.address`, or ask that gateway with "
-        f"--http {address}"
+        f"another gateway answers at {address}: {difference}; give one of them another `gateway.http.address`, or ask "
+        f"that gateway with --http {address}"
     )
-
-
-def _spool_id(settings: Settings) -> str:
-    """Empty when it cannot be read."""
-    try:
-        return identity_at(Path(settings.spool.path))
-    except OSError:
-        return ""
 
 
 def why_nothing_answers(settings: Settings) -> str:

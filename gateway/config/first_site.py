@@ -176,8 +176,8 @@ def quoted(text: str) -> str:
 
 TEMPLATE = """\
 # A gateway between one modality and one archive, written by `gateway init`. Change it as you like: `gateway validate`
-# says whether it is right. All *.yaml files of this folder make one configuration. Settings are in docs/settings.md,
-# what rules can say is in docs/rules.md.
+# says whether it is right, `gateway doctor` whether what it names is there. All *.yaml files of this folder make one
+# configuration. Every setting is in docs/settings.md, what rules can say is in docs/rules.md.
 
 gateway:
   # What we call ourselves. The modality sends to this AE title, and the archive must know it.

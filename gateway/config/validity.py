@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from gateway.certificates import belong_together, certificates_until, read_pem, revocation_lists_until
+from gateway.certificates import (
+    belong_together,
+    certificates_from,
+    certificates_until,
+    read_pem,
+    revocation_lists_until,
+)
 from gateway.config.certificate import each
 from gateway.config.context import Context
 from gateway.config.tree import Place
@@ -37,6 +43,10 @@ def _check_file(
         return
     if until is None:
         return
+    start = certificates_from(content) if until_of is certificates_until else None
+    if start is not None and start > datetime.now(UTC):
+        message = f"a {noun} in the file {place.shown} is not valid before {start:%Y-%m-%d %H:%M} UTC"
+        context.findings.warning(place.mark, "not-yet-valid", message)
     left = until - datetime.now(UTC)
     if left <= timedelta(0):
         message = f"a {noun} in the file {place.shown} is out of date since {until:%Y-%m-%d %H:%M} UTC"

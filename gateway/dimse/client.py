@@ -33,6 +33,7 @@ from gateway.ports import (
     Meter,
     NoContextAccepted,
     NoMeter,
+    PeerFailure,
 )
 
 log = structlog.get_logger()
@@ -91,6 +92,12 @@ class ClientAssociation(AskingAssociation):
         """Numeric address of the peer; empty when there is no connection (any more)."""
         place = None if self._transport is None else self._transport.get_extra_info("peername")
         return str(place[0]) if place else ""
+
+    @property
+    def peer_certificate(self) -> bytes:
+        """What the peer showed, in DER form; empty without TLS."""
+        connection = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return (connection.getpeercert(binary_form=True) or b"") if connection is not None else b""
 
     def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
         """True when all of `contexts` were proposed, accepted or not."""
@@ -229,7 +236,8 @@ class ClientAssociation(AskingAssociation):
         except TimeoutError:
             self.abort("no answer to A-ASSOCIATE-RQ")
             raise DestinationDown(
-                f"{self.name} did not answer the association request in {self._timers.association_s:g} s"
+                f"{self.name} did not answer the association request in {self._timers.association_s:g} s",
+                PeerFailure("no_answer"),
             ) from None
         except BaseException:
             self.abort("association given up")
@@ -279,7 +287,8 @@ class ClientAssociation(AskingAssociation):
     def _rejected(self, pdu: bytes) -> None:
         reject = decode_reject(pdu)
         kind = DestinationDown if reject.result == TRANSIENT_REJECTION else DestinationRefuses
-        self._fail_opening(kind(f"{self.name} rejected the association: {describe_reject(reject)}"))
+        failure = PeerFailure("rejected", (reject.result or 0, reject.source or 0, reject.reason_diagnostic or 0))
+        self._fail_opening(kind(f"{self.name} rejected the association: {describe_reject(reject)}", failure))
         self._count("rejected")
         self._end("rejected")
 
@@ -299,7 +308,7 @@ class ClientAssociation(AskingAssociation):
     def _association_ended(self, reason: str) -> None:
         if self._conversation is not None:
             self._conversation.ended(reason)
-        self._fail_opening(DestinationDown(f"{self.name}: {reason}"))
+        self._fail_opening(DestinationDown(f"{self.name}: {reason}", PeerFailure("ended")))
         if not self._has_joined:
             return
         self._count("released" if reason == "released" else "aborted")
@@ -309,7 +318,7 @@ class ClientAssociation(AskingAssociation):
 
     def _lost(self, error: Exception | None) -> None:
         if isinstance(error, ssl.SSLError):
-            self._fail_opening(DestinationRefuses(f"{self.name}: TLS failed: {error}"))
+            self._fail_opening(DestinationRefuses(f"{self.name}: TLS failed: {error}", PeerFailure("tls")))
         super()._lost(error)
 
 
@@ -361,11 +370,14 @@ async def _connect(
         async with asyncio.timeout(peer.timers.connect_s):
             transport = await _transport(association, peer)
     except TimeoutError:
-        raise DestinationDown(f"{where} did not take the connection in {peer.timers.connect_s:g} s") from None
+        text = f"{where} did not take the connection in {peer.timers.connect_s:g} s"
+        raise DestinationDown(text, PeerFailure("connect_timeout")) from None
     except OSError as error:
-        raise DestinationDown(f"{where} cannot be reached: {_in_words(error)}") from error
+        failure = PeerFailure("name" if isinstance(error, socket.gaierror) else "connect")
+        raise DestinationDown(f"{where} cannot be reached: {_in_words(error)}", failure) from error
     except OverflowError as error:
-        raise DestinationDown(f"{where} cannot be reached: there is no such port") from error
+        text = f"{where} cannot be reached: there is no such port"
+        raise DestinationDown(text, PeerFailure("connect")) from error
     if context is None:
         return
     try:
@@ -378,17 +390,19 @@ async def _connect(
             ssl_shutdown_timeout=peer.timers.tls_handshake_s,
         )
     except ssl.SSLCertVerificationError as error:
-        raise DestinationRefuses(f"{where} is not who it should be: {error.verify_message}") from error
+        raise DestinationRefuses(
+            f"{where} is not who it should be: {error.verify_message}", PeerFailure("certificate")
+        ) from error
     except ssl.SSLError as error:
-        raise DestinationRefuses(f"{where}: TLS failed: {error.reason or error}") from error
+        raise DestinationRefuses(f"{where}: TLS failed: {error.reason or error}", PeerFailure("tls")) from error
     except OSError as error:
-        raise DestinationDown(f"{where}: no TLS handshake: {error}") from error
+        raise DestinationDown(f"{where}: no TLS handshake: {error}", PeerFailure("tls")) from error
     if encrypted is None:
-        raise DestinationDown(f"{where} closed the connection during the TLS handshake")
+        raise DestinationDown(f"{where} closed the connection during the TLS handshake", PeerFailure("tls"))
     wanted = tls.server_certificate if tls is not None and override is None else None
     if wanted is not None and (unmet := mismatch(wanted, shown_certificate(encrypted))):
         encrypted.abort()
-        raise DestinationRefuses(f"{where} is not who it should be: it shows {unmet}")
+        raise DestinationRefuses(f"{where} is not who it should be: it shows {unmet}", PeerFailure("certificate"))
     association.attach(encrypted)
 
 

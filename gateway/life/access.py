@@ -26,7 +26,7 @@ def narrow_files(settings: Settings) -> None:
     Raises:
         ConfigurationError: another user owns it, and every user may read it.
     """
-    for path in _places(settings):
+    for path in places(settings):
         try:
             before = narrow(path, settings.file_access)
         except PermissionError as error:
@@ -39,7 +39,7 @@ def narrow_files(settings: Settings) -> None:
             log.warning("file_mode_changed", path=str(path), before=f"{before:04o}", access=settings.file_access)
 
 
-def _places(settings: Settings) -> Iterator[Path]:
+def places(settings: Settings) -> Iterator[Path]:
     """The files of the queue, and what we make in the spool, whose folder may be a mount point with more than ours."""
     queue = Path(settings.queue_path)
     yield from (queue.with_name(f"{queue.name}{suffix}") for suffix in ("", "-wal", "-shm", ".lock", ".reserve"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from gateway.config import Loaded
+from gateway.daemon_thread import started
 from gateway.ports import GatewayError
 
 LIMIT_S = 120.0
@@ -37,9 +36,7 @@ class Loading:
         """
         if self._abandoned is not None and self._abandoned.is_alive():
             raise NotLoaded("the rules are still being read: does a file that they name lie on a dead mount?")
-        outcome: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
-        thread = threading.Thread(target=self._run, args=(outcome,), name="rules", daemon=True)
-        thread.start()
+        outcome, thread = started(self._load, "rules")
         abandon = asyncio.ensure_future(given_up.wait())
         either: list[asyncio.Future[Any]] = [outcome, abandon]
         try:
@@ -53,17 +50,3 @@ class Loading:
         if given_up.is_set():
             raise NotLoaded("the gateway is stopping")
         raise NotLoaded(f"the rules were not read within {self._limit_s:g} s; do they name a file on a dead mount?")
-
-    def _run(self, outcome: asyncio.Future[Loaded]) -> None:
-        settle: Callable[[], None]
-        try:
-            settle = partial(outcome.set_result, self._load())
-        except BaseException as error:
-            settle = partial(outcome.set_exception, error)
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            outcome.get_loop().call_soon_threadsafe(_unless_done, outcome, settle)
-
-
-def _unless_done(outcome: asyncio.Future[Loaded], settle: Callable[[], None]) -> None:
-    if not outcome.done():
-        settle()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import resource
+from collections.abc import Iterable
 
-from gateway.model import Limits
+from gateway.model import Limits, Peer, Settings
 from gateway.ports import ConfigurationError
 
 MOST = 1_048_576
@@ -40,6 +41,13 @@ def needed(limits: Limits) -> int:
     counted for known and for other hosts.
     """
     return 2 * limits.associations + 2 * limits.unassociated
+
+
+def reserved(settings: Settings, peers: Iterable[Peer]) -> int:
+    """Descriptors for our own work: deliveries, and questions and retrieves, for each peer; HTTP; conversions."""
+    outgoing = 2 * sum(peer.associations for peer in peers)
+    http = settings.http.connections if settings.http is not None else 0
+    return outgoing + http + 8 * settings.conversion.workers
 
 
 def fit(limits: Limits, *, descriptors: int, reserved: int) -> Limits:

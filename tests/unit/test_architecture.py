@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "gateway"
 LAYERS = [
     {
         "completion",
+        "daemon_thread",
         "early_signals",
         "file_modes",
         "file_place",
@@ -40,7 +41,7 @@ LAYERS = [
         "metrics",
     },
     {"life", "scu", "inquiry", "retrieval", "rehearsal", "repair"},
-    {"explaining", "rule_tests"},
+    {"explaining", "rule_tests", "doctor"},
     {"app"},
     {"cli", "demo"},
     {"__main__"},

@@ -30,7 +30,7 @@ def test_options_alone_are_enough(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert [path.name for path in folder.iterdir()] == ["site.yaml"]
     assert load(folder, {}).problems == ()
-    for command in ("validate", "run"):
+    for command in ("validate", "doctor", "run"):
         assert f"gateway {command} {shlex.quote(str(folder))}" in result.stdout
     assert "gateway echo 127.0.0.1:11112 --called-ae GATEWAY --calling-ae GATEWAY" in result.stdout
     assert f"gateway echo archive --rules {shlex.quote(str(folder))}" in result.stdout

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from gateway.config import load
 from tests.unit.dimse.certificates import Authority, Certificate
@@ -25,10 +30,24 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     both = (folder / "good.key").read_text() + (folder / "good.pem").read_text()
     (folder / "both.pem").write_text(both)
     (folder / "chain.pem").write_text((folder / "good.pem").read_text() + (folder / "expired.pem").read_text())
+    future = authority.issue("future", "/CN=gateway")
+    shutil.copy(future.key, folder / "future.key")
+    (folder / "future.pem").write_bytes(starting_in(Path(future.key), timedelta(days=2)))
     (folder / "many.pem").write_text((folder / "expired.pem").read_text() * 11)
     (folder / "damaged.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     (folder / "damaged.key").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     return folder
+
+
+def starting_in(key: Path, delay: timedelta) -> bytes:
+    """A certificate of its own authority that is good from then on."""
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
+    start = datetime.now(UTC) + delay
+    builder = x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(start).not_valid_after(start + timedelta(days=60))
+    return builder.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 GOOD = "certificate: good.pem, key: good.key"
@@ -41,6 +60,10 @@ LISTENERS: dict[str, tuple[str, list[str]]] = {
         ["6:26: warning: ends-soon: a certificate in the file"],
     ),
     "tomorrow": ("certificate: tomorrow.pem, key: tomorrow.key", ["6:26: warning: ends-soon: a certificate in"]),
+    "not yet": (
+        "certificate: future.pem, key: future.key",
+        ["6:26: warning: not-yet-valid: a certificate in the file `future.pem` is not valid before"],
+    ),
     "expired": (
         "certificate: expired.pem, key: expired.key",
         ["6:26: warning: out-of-date: a certificate in the file `expired.pem` is out of date since"],

@@ -1,0 +1,101 @@
+"""All checks side by side, each bounded in time: a dead peer or mount holds nobody up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+
+from gateway.daemon_thread import started
+from gateway.doctor import configuration, folders, machine, peers, ports, storage
+from gateway.doctor.finding import Finding, found
+from gateway.doctor.running import Running, running
+from gateway.doctor.site import Site
+from gateway.model import Peer
+
+STEPS = 6
+"""A check takes at most so many times the limit of a step: name, connection, TLS, association, C-ECHO, release."""
+PEERS_AT_A_TIME = 64
+
+Check = Callable[[], Iterable[Finding]]
+
+
+async def examine(site: Site) -> list[Finding]:
+    """In the order of the areas: configuration, running gateway, ports, storage, peers, folders, clock, limits."""
+    table = site.loaded.table
+    known = list(table.peers.values()) if table is not None else []
+    asked = asyncio.ensure_future(_running(site))
+    slots = asyncio.Semaphore(PEERS_AT_A_TIME)
+    checks: list[Awaitable[list[Finding]]] = [
+        _in_thread("rules files", partial(configuration.writers, site.rules), site),
+        _findings_of(asked),
+        *(_after(asked, partial(ports.listener, one), site) for one in site.settings.listeners if one.port),
+        _http(asked, site),
+        _in_thread("spool", partial(storage.spool, site), site),
+        _in_thread("database", partial(storage.database, site), site),
+        *(_peer(one, site, slots) for one in known if one.host),
+        *(
+            _in_thread(f"folder {one.name}", partial(folders.folder, one, one.folder), site)
+            for one in known
+            if one.folder is not None
+        ),
+        _in_thread("clock", partial(machine.clock, site), site),
+        _in_thread("limits", partial(machine.limits, site, known, machine.hard_limit()), site),
+    ]
+    results = await asyncio.gather(*checks)
+    first = configuration.problem_findings(site.loaded.problems, site.rules)
+    return [*first, *(finding for result in results for finding in result)]
+
+
+async def _in_thread(name: str, check: Check, site: Site) -> list[Finding]:
+    try:
+        outcome, _ = started(lambda: list(check()), name)
+        async with asyncio.timeout(site.limit_s):
+            return await outcome
+    except TimeoutError:
+        return [_not_finished(name, f"not within {site.limit_s:g} s")]
+    except OSError as error:
+        return [_not_finished(name, f"{error.strerror or error} ({error.filename})")]
+
+
+def _not_finished(name: str, what: str) -> Finding:
+    return found("check-not-finished", name, what)
+
+
+async def _running(site: Site) -> Running:
+    try:
+        outcome, _ = started(partial(running, site), "running gateway")
+        async with asyncio.timeout(2 * site.limit_s):
+            return await outcome
+    except TimeoutError:
+        return Running((_not_finished("running gateway", f"not within {2 * site.limit_s:g} s"),), {})
+
+
+async def _findings_of(asked: asyncio.Future[Running]) -> list[Finding]:
+    return list((await asked).findings)
+
+
+async def _after(
+    asked: asyncio.Future[Running], check: Callable[[frozenset[tuple[str, int]]], Iterable[Finding]], site: Site
+) -> list[Finding]:
+    """Ports, when it is known which of them our own gateway has."""
+    open_ports = (await asked).open_ports
+    return await _in_thread("listener", partial(check, open_ports), site)
+
+
+async def _http(asked: asyncio.Future[Running], site: Site) -> list[Finding]:
+    if site.settings.http is None or not site.settings.http.port:
+        return []
+    answer = await asked
+    if any(finding.code == "another-gateway" for finding in answer.findings):
+        return []
+    return await _in_thread("HTTP", partial(ports.http, site.settings.http, is_open=bool(answer.status)), site)
+
+
+async def _peer(one: Peer, site: Site, slots: asyncio.Semaphore) -> list[Finding]:
+    async with slots:
+        try:
+            async with asyncio.timeout(STEPS * site.limit_s):
+                return await peers.peer(one, site)
+        except TimeoutError:
+            return [_not_finished(f"peer {one.name}", f"not within {STEPS * site.limit_s:g} s")]

@@ -1,0 +1,48 @@
+"""One thing that the doctor found: what, where, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.doctor.catalogue import CATALOGUE, Area, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Of one check. A note says what is as it should be."""
+
+    severity: Severity
+    area: Area
+    code: str
+    """For programs; stays the same in later versions."""
+    subject: str
+    """Which peer, listener, file: its name in the rules, or its path."""
+    what: str
+    remedy: str
+    """What to do; empty for a note."""
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.area} {self.subject}: {self.code}: {self.what}"
+
+    def as_json(self) -> Mapping[str, str]:
+        return {
+            "severity": self.severity,
+            "area": self.area,
+            "code": self.code,
+            "subject": self.subject,
+            "what": self.what,
+            "remedy": self.remedy,
+        }
+
+
+def found(code: str, subject: str, what: str, *, area: Area | None = None, remedy: str = "") -> Finding:
+    """A finding of the catalogue. `area`: where its code is of several; `remedy`: where more is known than it says."""
+    entry = CATALOGUE[code]
+    where = area or entry.areas[0]
+    assert where in entry.areas, f"{code} is not for {where}"
+    return Finding(entry.severity, where, code, subject, what, remedy or entry.remedy)
+
+
+Result = Literal["fine", "findings", "bad_configuration"]

@@ -1,0 +1,40 @@
+"""What the doctor looks at: a configuration, and where on the machine its facts stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.config import Loaded
+from gateway.model import Settings
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where the facts of the machine are found; tests name other places."""
+
+    mounts: Path = Path("/proc/self/mountinfo")
+    locks: Path = Path("/proc/locks")
+    local_time: Path = Path("/etc/localtime")
+    environ: Mapping[str, str] = field(default_factory=dict)
+    now: Callable[[], datetime] = utc_now
+    """Aware UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A configuration, with or without errors."""
+
+    rules: Path
+    loaded: Loaded
+    settings: Settings
+    """The `gateway:` section, which is usable."""
+    machine: Machine
+    limit_s: float
+    """Of each step of each check."""

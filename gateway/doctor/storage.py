@@ -1,0 +1,134 @@
+"""Spool and database: room, rights, modes, and the file system below them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.doctor.catalogue import Area
+from gateway.doctor.finding import Finding, found
+from gateway.doctor.mounts import LAYERS, MEMORY, NETWORK, file_system_of, nearest_there
+from gateway.doctor.site import Site
+from gateway.file_modes import OTHERS
+from gateway.life.access import places
+from gateway.queue.room import reserved_bytes
+
+LOW_FACTOR = 2
+LEAST_INODES = 1000
+
+
+def spool(site: Site) -> Iterator[Finding]:
+    """The spool's folder."""
+    path = site.settings.spool.path
+    yield from _as_another_user(path)
+    yield from _place("spool", path, path, site.settings.spool.min_free_bytes, site)
+
+
+def database(site: Site) -> Iterator[Finding]:
+    """The SQLite file and its folder."""
+    settings = site.settings
+    path = settings.queue_path
+    to_reserve = max(0, settings.queue_reserve_bytes - reserved_bytes(Path(path)))
+    yield from _place("database", path, os.path.dirname(path), settings.queue_min_free_bytes + to_reserve, site)
+
+
+def _place(area: Area, path: str, folder: str, min_free_bytes: int, site: Site) -> Iterator[Finding]:
+    there = nearest_there(folder)
+    problems = [
+        *_file_system(area, path, there, site),
+        *_rights(area, path, there),
+        *_modes(area, site),
+    ]
+    room = list(_room(area, path, there, min_free_bytes))
+    yield from (problem for problem in (*problems, *room) if problem.severity != "note")
+    if not problems:
+        yield from (note for note in room if note.severity == "note")
+
+
+def _file_system(area: Area, path: str, there: str, site: Site) -> Iterator[Finding]:
+    kind, point = file_system_of(there, site.machine.mounts)
+    if NETWORK.fullmatch(kind):
+        yield found("network-file-system", path, f"{point} is {kind}", area=area)
+    elif kind in MEMORY:
+        yield found("memory-file-system", path, f"{point} is {kind}", area=area)
+    elif kind in LAYERS and point == "/":
+        yield found("container-layer", path, f"/ is {kind}", area=area)
+
+
+def _rights(area: Area, path: str, there: str) -> Iterator[Finding]:
+    """By the rights of this user; nothing is written."""
+    if not os.path.isdir(there):
+        yield found("not-a-folder", path, f"{there} is no folder", area=area)
+        return
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        remedy = "mount it writable; a file system with errors becomes read-only: see `dmesg`"
+        yield found("not-writable", path, f"the file system of {there} is read-only", area=area, remedy=remedy)
+        return
+    if not _may(there, os.W_OK | os.X_OK):
+        yield found("not-writable", path, f"user {_user()} may not write into {there}", area=area)
+    elif os.path.isfile(path) and not _may(path, os.R_OK | os.W_OK):
+        yield found("not-writable", path, f"user {_user()} may not read and write it", area=area)
+
+
+def _room(area: Area, path: str, there: str, min_free_bytes: int) -> Iterator[Finding]:
+    """What this user may still write there."""
+    file_system = os.statvfs(there)
+    free_bytes = file_system.f_bavail * file_system.f_frsize
+    text = f"{_size(free_bytes)} free, {_size(min_free_bytes)} must stay free"
+    if free_bytes < min_free_bytes:
+        yield found("room-short", path, text, area=area)
+    elif free_bytes < LOW_FACTOR * min_free_bytes:
+        yield found("room-soon-short", path, text, area=area)
+    else:
+        yield found("room", path, text, area=area)
+    if file_system.f_files and file_system.f_favail < LEAST_INODES:
+        yield found("no-file-numbers", path, f"{file_system.f_favail} inodes are free", area=area)
+
+
+def _modes(area: Area, site: Site) -> Iterator[Finding]:
+    """Files that others may read; the gateway closes its own at each start."""
+    spool_folder = Path(site.settings.spool.path)
+    for path in places(site.settings):
+        if (spool_folder in path.parents) != (area == "spool"):
+            continue
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        mode = stat.S_IMODE(status.st_mode)
+        if stat.S_ISLNK(status.st_mode) or not mode & OTHERS:
+            continue
+        code = "open-to-others" if status.st_uid == os.geteuid() else "of-another-user"
+        yield found(code, str(path), f"its mode is {mode:04o}, its owner {_user(status.st_uid)}", area=area)
+
+
+def _as_another_user(path: str) -> Iterator[Finding]:
+    """What the doctor may do says nothing of what the gateway may."""
+    try:
+        owner = os.stat(os.path.join(path, "gateway.lock")).st_uid
+    except OSError:
+        return
+    if owner != os.geteuid():
+        what = f"the spool belongs to {_user(owner)}, and this is {_user()}"
+        yield found("asked-as-another-user", path, what, area="spool")
+
+
+def _may(path: str, how: int) -> bool:
+    return os.access(path, how, effective_ids=True)
+
+
+def _user(number: int | None = None) -> str:
+    number = os.geteuid() if number is None else number
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _size(size_bytes: int) -> str:
+    """In GiB or MiB."""
+    gibibytes = size_bytes / 1024**3
+    return f"{gibibytes:.1f} GiB" if gibibytes >= 1 else f"{size_bytes / 1024**2:.0f} MiB"
