@@ -103,7 +103,7 @@ async def test_what_nobody_can_read_is_held_and_goes_out_as_it_came_when_it_is_r
             command = [sys.executable, "-m", "gateway", "queue"]
             listed = await run([*command, "list", "--rules", gateway.rules_folder])
             assert "(unreadable)" in listed.output
-            released = ["release", "--rule", "(unreadable)", "--to", "sink", "--rules", gateway.rules_folder]
+            released = ["release", "--rule", "(unreadable)", "--to", "sink", "--rules", str(gateway.rules_folder)]
             finished = await run([*command, *released])
             assert "1 delivery released" in finished.output
             await sink.received(1)
