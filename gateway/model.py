@@ -630,7 +630,11 @@ class Peer:
     """Empty for a peer that only calls us."""
     port: int = 0
     calling_ae_title: str = ""
-    """Empty: the gateway's own."""
+    """Empty: the gateway's own. With ``{{``, one for each requestor (`gateway.routing.titles`), like the called one."""
+    is_calling_for_requestor: bool = False
+    """`calling_ae_title` was made for one requestor. As Move Destination we are the gateway's own title then."""
+    fault: str = ""
+    """Why no association can be made for this requestor; empty when nothing stands in the way."""
     associate: Associate = Associate()
     may: frozenset[str] = frozenset()
     """What it may ask of us: echo, store, find, move, get."""

@@ -642,6 +642,14 @@ class Destination(Protocol):
 
     def channel(self) -> Channel: ...
 
+    def on_behalf_of(self, sender: AssociationFacts) -> Destination:
+        """The destination as objects of this sender are sent there: itself, where that makes no difference.
+
+        Raises:
+            Refusal: nothing of this sender can be sent there.
+        """
+        ...
+
 
 # --- conversions ------------------------------------------------------------------------------------------------
 

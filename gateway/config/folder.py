@@ -12,9 +12,7 @@ from gateway.config.spec import FolderSpec
 from gateway.config.tree import Place, discreet
 from gateway.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others
 from gateway.model import Folder
-from gateway.routing.template import Template
-
-EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+from gateway.routing.template import EXPRESSION, Template
 
 
 def compile_folder(spec: FolderSpec, place: Place, context: Context) -> Folder:

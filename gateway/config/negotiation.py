@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from gateway.config.context import Context
 from gateway.config.process import host_fault
@@ -16,10 +16,11 @@ from gateway.config.spec import (
     UserIdentitySpec,
 )
 from gateway.config.tls import compile_peer_tls
-from gateway.config.tree import Place
+from gateway.config.tree import Place, discreet
 from gateway.model import Associate, ProposedContext, Role, UserIdentity
 from gateway.quantity import host_and_port
 from gateway.routing.field import UID_PATTERN
+from gateway.routing.titles import is_template, template_fault
 
 MOST_CONTEXTS = 128
 """Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
@@ -39,7 +40,7 @@ def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> As
         context.error(place.at("max_pdu"), "out-of-range", message)
     return Associate(
         contexts=_contexts(spec.contexts, place.at("contexts"), context),
-        called_ae_title="" if spec.ae_title is UNSET else spec.ae_title.strip(" "),
+        called_ae_title=title_or_template(spec.ae_title, place.at("ae_title"), context),
         max_pdu_bytes=None if spec.max_pdu is UNSET else spec.max_pdu,
         roles=_roles(negotiation, at.at("roles"), context),
         extended=tuple(
@@ -57,6 +58,16 @@ def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> As
         bind_address=_bind_address(spec, place.at("bind_address"), context),
         tls=None if spec.tls_args is UNSET else compile_peer_tls(spec.tls_args, place.at("tls_args"), context),
     )
+
+
+def title_or_template(title: str | UnsetType, place: Place, context: Context) -> str:
+    """An AE title as it is written, or a template for one; empty without."""
+    if title is UNSET:
+        return ""
+    assert isinstance(title, str)
+    if is_template(title) and (fault := template_fault(title)):
+        context.error(place, "bad-template", discreet(fault, place))
+    return title.strip(" ")
 
 
 def _contexts(specs: tuple[ContextSpec, ...], place: Place, context: Context) -> tuple[ProposedContext, ...]:

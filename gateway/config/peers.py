@@ -10,7 +10,7 @@ from msgspec import UNSET
 from gateway.config.context import Context
 from gateway.config.findings import listed
 from gateway.config.folder import compile_folder
-from gateway.config.negotiation import compile_associate
+from gateway.config.negotiation import compile_associate, title_or_template
 from gateway.config.process import compile_address, compile_timers
 from gateway.config.requirements import compile_requirements, exclude_each_other
 from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
@@ -60,7 +60,7 @@ def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, sett
         ae_title="" if spec.ae_title is UNSET else spec.ae_title.strip(" "),
         host=host,
         port=port,
-        calling_ae_title="" if spec.calling_ae_title is UNSET else spec.calling_ae_title.strip(" "),
+        calling_ae_title=title_or_template(spec.calling_ae_title, place.at("calling_ae_title"), context),
         associate=compile_associate(spec.associate, place.at("associate"), context),
         may=frozenset(spec.may) | ({"echo"} if spec.may else set()),
         may_move_to=tuple(title.strip(" ") for title in spec.may_move_to),

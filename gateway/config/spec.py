@@ -20,6 +20,15 @@ AETitle = Annotated[
         examples=["PACS"],
     ),
 ]
+AETitleTemplate = Annotated[
+    str,
+    Meta(
+        title="AE title or template",
+        description="An AE title, or a template that makes one of `association`, the requestor's.",
+        pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}$(?!\n)|^.{0,200}\{\{.{1,200}\}\}.{0,200}$(?!\n)",
+        examples=["{{ association.calling_ae_title }}"],
+    ),
+]
 Duration = Annotated[
     str,
     Meta(
@@ -565,7 +574,13 @@ class ExtendedNegotiationSpec(Spec, frozen=True):
 class AssociateSpec(Spec, frozen=True):
     """How to associate with the peer: the keywords of pynetdicom's `AE.associate`."""
 
-    ae_title: Annotated[AETitle, Meta(description="Called AE title. Default: the peer's.")] | UnsetType = UNSET
+    ae_title: (
+        Annotated[
+            AETitleTemplate,
+            Meta(description="Called AE title; a template as for `calling_ae_title`. Default: the peer's."),
+        ]
+        | UnsetType
+    ) = UNSET
     contexts: Annotated[
         tuple[ContextSpec, ...],
         Meta(
@@ -703,7 +718,16 @@ class PeerSpec(Spec, frozen=True):
     ae_title: AETitle | UnsetType = UNSET
     address: HostAndPort | UnsetType = UNSET
     folder: FolderSpec | UnsetType = UNSET
-    calling_ae_title: Annotated[AETitle, Meta(description="With which we call. Default: ours.")] | UnsetType = UNSET
+    calling_ae_title: (
+        Annotated[
+            AETitleTemplate,
+            Meta(
+                description="With which we call. A template over `association` passes on that of the requestor: the "
+                "sender of an object, who queries or retrieves. Default: ours."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     associate: AssociateSpec = AssociateSpec()
     may: Annotated[
         tuple[Literal["echo", "store", "find", "move", "get"], ...],

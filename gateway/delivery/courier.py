@@ -388,7 +388,7 @@ class Courier:
 
     async def _send(self, worker: Worker, outbound: Outbound) -> Outcome:
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
-        channel = await worker.channel(self._destination)
+        channel = await worker.channel(self._destination, outbound.facts.association)
         await channel.prepare(self._sight.get(kind) or (kind, *self._sight))
         if not worker.is_open:
             worker.is_open = True
@@ -397,7 +397,7 @@ class Courier:
 
     async def _fall_back(self, worker: Worker, outbound: Outbound, refused: Refused) -> Outcome:
         async def line(kind: Kind) -> Channel:
-            channel = await worker.channel(self._destination)
+            channel = await worker.channel(self._destination, outbound.facts.association)
             await channel.prepare((kind, *self._sight))
             return channel
 

@@ -1,40 +1,53 @@
-"""One worker of a courier: a channel with what the courier needs to know of it."""
+"""One worker of a courier: its channels, with what the courier needs to know of them."""
 
 from __future__ import annotations
 
 import asyncio
 
+from gateway.model import AssociationFacts
 from gateway.ports import Channel, Destination
 
 ABORT_S = 1.0
 """For closing a channel when there is no time left to be polite."""
 
+MOST_CHANNELS = 4
+"""Kept by one worker, where the AE titles of associations depend on who sent the objects; else there is one."""
+
 
 class Worker:
-    """Keeps one channel, opened late and replaced when the destination's settings change."""
+    """Keeps channels, opened late and replaced when the destination's settings change."""
 
     def __init__(self) -> None:
         self.is_open = False
         """True while its line is known to work."""
         self.is_retired = False
         """True when it goes home after this object: the peer takes no further association."""
-        self._channel: Channel | None = None
+        self._channels: dict[int, tuple[Destination, Channel]] = {}
+        """By identity of the destination; last used last."""
         self._destination: Destination | None = None
 
-    async def channel(self, destination: Destination) -> Channel:
-        """The channel to `destination` as it is configured now."""
-        if self._channel is not None and self._destination is destination:
-            return self._channel
-        await self.close()
-        self._channel, self._destination = destination.channel(), destination
-        return self._channel
+    async def channel(self, destination: Destination, sender: AssociationFacts) -> Channel:
+        """The channel to `destination` as it is configured now, for objects of this sender. Raises Refusal."""
+        if self._destination is not destination:
+            await self.close()
+            self._destination = destination
+        there = destination.on_behalf_of(sender)
+        found = self._channels.pop(id(there), None)
+        if found is None:
+            if len(self._channels) >= MOST_CHANNELS:
+                await self._close(self._channels.pop(next(iter(self._channels)))[1])
+            found = there, there.channel()
+        self._channels[id(there)] = found
+        return found[1]
 
     async def close(self) -> None:
-        """Close the channel; in haste when this task is being cancelled."""
-        channel, self._channel = self._channel, None
+        """Close the channels; in haste when this task is being cancelled."""
+        channels, self._channels = self._channels, {}
         self.is_open = False
-        if channel is None:
-            return
+        for _, channel in channels.values():
+            await self._close(channel)
+
+    async def _close(self, channel: Channel) -> None:
         task = asyncio.current_task()
         is_hurried = task is not None and task.cancelling() > 0
         try:

@@ -12,7 +12,7 @@ from gateway.destination.contexts import Given, Kind, RecentKinds, kinds_of, nam
 from gateway.destination.status import DUPLICATE_SOP_INSTANCE, HAS_IT_ALREADY, outcome_of
 from gateway.dimse.client import ClientAssociation, associate
 from gateway.leniency import tolerated
-from gateway.model import Deferred, Outcome, Peer, ProposedContext, Refused
+from gateway.model import AssociationFacts, Deferred, Outcome, Peer, ProposedContext, Refused
 from gateway.ports import (
     ConfigurationError,
     DestinationDown,
@@ -24,12 +24,17 @@ from gateway.ports import (
     Refusal,
     Unreadable,
 )
+from gateway.routing.titles import has_templates, titled
 from gateway.spool.body import FileDataSet
 from gateway.spool.pieces import EditedDataSet
 from gateway.turns import aside
 
 NOTHING_ACCEPTED_S = 30.0
 """How long a peer is believed that it takes nothing we have; then it is asked again."""
+
+
+MOST_TITLES = 256
+"""Pairs of AE titles that are remembered."""
 
 
 class Associate(Protocol):
@@ -52,6 +57,23 @@ class DimseDestination:
         self.associate = associate
         self.recent = RecentKinds()
         self.given = Given(peer.associate.contexts)
+        self._has_templates = has_templates(peer)
+        self._by_titles: dict[tuple[str, str], DimseDestination] = {}
+
+    def on_behalf_of(self, sender: AssociationFacts) -> DimseDestination:
+        """One for each pair of AE titles that templates give. Raises Refusal for what is no AE title."""
+        if not self._has_templates:
+            return self
+        peer = titled(self.peer, sender)
+        if peer.fault:
+            raise Refusal(f"this object cannot be sent to {peer.name}: {peer.fault}")
+        titles = (peer.calling_ae_title, peer.associate.called_ae_title)
+        found = self._by_titles.get(titles)
+        if found is None:
+            if len(self._by_titles) >= MOST_TITLES:
+                self._by_titles.pop(next(iter(self._by_titles)))
+            found = self._by_titles[titles] = DimseDestination(peer, self.own_ae_title, self.meter, self.associate)
+        return found
 
     def channel(self) -> DimseChannel:
         """A channel without an association yet."""

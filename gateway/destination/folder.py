@@ -15,7 +15,7 @@ from gateway.destination.part10 import HEAD_BYTES, data_set_offset, file_meta
 from gateway.destination.safe_path import SafeFacts, relative_path
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others, set_mode
-from gateway.model import Deferred, Delivered, Folder, Outcome, Peer, Refused
+from gateway.model import AssociationFacts, Deferred, Delivered, Folder, Outcome, Peer, Refused
 from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, ReadTogether, Refusal
 from gateway.routing.deidentification.marks import PATIENT_IDENTITY_REMOVED
 from gateway.routing.kept_facts import read_for_files
@@ -58,6 +58,10 @@ class FolderDestination:
         self._device: int | None = None
         """Of the root, once it was opened."""
         self._drafts = Drafts()
+
+    def on_behalf_of(self, sender: AssociationFacts) -> FolderDestination:
+        """A folder is the same for all."""
+        return self
 
     def channel(self) -> FolderDestination:
         """The folder itself: there is no line to it."""

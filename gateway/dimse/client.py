@@ -35,6 +35,7 @@ from gateway.ports import (
     NoMeter,
     PeerFailure,
 )
+from gateway.routing.titles import is_template
 
 log = structlog.get_logger()
 
@@ -72,8 +73,8 @@ class ClientAssociation(AskingAssociation):
         self.extended: Mapping[str, bytes] = {}
         """SOP class extended negotiation answered by the peer: SOP class UID → application information."""
         self.facts = AssociationFacts(
-            calling_ae_title=peer.calling_ae_title or own_ae_title,
-            called_ae_title=peer.associate.called_ae_title or peer.ae_title,
+            calling_ae_title=_plain(peer.calling_ae_title) or own_ae_title,
+            called_ae_title=_plain(peer.associate.called_ae_title) or peer.ae_title,
             remote_host=peer.host,
             remote_port=peer.port,
             peer=peer.name,
@@ -219,7 +220,7 @@ class ClientAssociation(AskingAssociation):
     @property
     def name(self) -> str:
         """The peer, for messages."""
-        called = self._peer.associate.called_ae_title or self._peer.ae_title
+        called = self.facts.called_ae_title
         return f"{self._peer.name} ({called} at {self._peer.host}:{self._peer.port})"
 
     async def open(self) -> None:
@@ -348,6 +349,8 @@ async def associate(
         ConfigurationError: TLS files cannot be used.
         ValueError: contexts or AE titles that cannot be sent.
     """
+    if peer.fault:
+        raise DestinationRefuses(f"{peer.name}: {peer.fault}")
     association = made(peer, own_ae_title, contexts, meter if meter is not None else NoMeter())
     try:
         await _connect(association, peer, tls)
@@ -404,6 +407,11 @@ async def _connect(
         encrypted.abort()
         raise DestinationRefuses(f"{where} is not who it should be: it shows {unmet}", PeerFailure("certificate"))
     association.attach(encrypted)
+
+
+def _plain(title: str) -> str:
+    """Empty for one that is made for a requestor, of whom there is none: we ask for ourselves."""
+    return "" if is_template(title) else title
 
 
 async def _transport(association: ClientAssociation, peer: Peer) -> asyncio.Transport:

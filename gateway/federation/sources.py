@@ -18,6 +18,7 @@ from gateway.federation.clock import Clock, Talks
 from gateway.model import AssociationFacts, Peer, ProposedContext
 from gateway.ports import DestinationDown, DestinationRefuses
 from gateway.routing.table import RoutingTable
+from gateway.routing.titles import titled
 
 MOST_HOPS = 4
 """Gateways that a question goes through, one after the other."""
@@ -71,7 +72,8 @@ def asked_for(table: RoutingTable, names: Sequence[str], requestor: AssociationF
     if hops > MOST_HOPS:
         return (), bool(names)
     found = (table.peers[name] for name in names if name in table.peers)
-    return tuple(_marked(peer, hops) for peer in found if peer.host and not _is_requestor(peer, requestor)), False
+    asked = (peer for peer in found if peer.host and not _is_requestor(peer, requestor))
+    return tuple(_marked(titled(peer, requestor), hops) for peer in asked), False
 
 
 def sources_of(table: RoutingTable, requestor: AssociationFacts) -> Asked:

@@ -13,6 +13,7 @@ from gateway.query.compile import BadIdentifier
 from gateway.retrieve.desk import RetrieveDesk
 from gateway.retrieve.destinations import move_places
 from gateway.retrieve.sending import retrieved
+from gateway.routing.titles import titled
 
 
 async def handle_move(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
@@ -30,7 +31,7 @@ async def handle_move(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
         yield refusal_of(event, error), None
         return
     yield Destinations(
-        peers,
+        [titled(peer, event.facts) for peer in peers],
         originator_ae_title=table.query_retrieve.move_originator or None,
         associations=min(peer.associations for peer in peers),
     )

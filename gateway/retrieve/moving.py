@@ -156,4 +156,4 @@ class _Absent:
 
 def known_as(peer: Peer, ae_title: str) -> str:
     """Our AE title, for this source."""
-    return peer.calling_ae_title or ae_title
+    return ae_title if peer.is_calling_for_requestor else peer.calling_ae_title or ae_title

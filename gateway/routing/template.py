@@ -35,6 +35,8 @@ MAX_DEPTH = 64
 NOT_THE_OBJECT = (Temporary, PayloadLost)
 """Its stored bytes cannot be read now, or are not what they were: whoever asked decides, and may ask again."""
 ASSOCIATION_FIELDS = frozenset(field.name for field in dataclasses.fields(AssociationFacts))
+EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+"""What is evaluated in a template; the rest stands as it is."""
 _METHODS = """
     capitalize casefold count endswith find isalnum isalpha isdigit lower lstrip partition removeprefix removesuffix
     replace rfind rpartition rsplit rstrip split startswith strip swapcase title upper

@@ -92,6 +92,8 @@ class Source:
     server: Server | None = None
     implementation: list[str] = field(default_factory=list)
     priorities: list[int] = field(default_factory=list)
+    requestors: list[str] = field(default_factory=list)
+    """Calling AE titles."""
 
     def __post_init__(self) -> None:
         self.go.set()
@@ -128,6 +130,7 @@ class Source:
         identifier = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
         self.asked.append(identifier)
         self.priorities.append(event.command["Priority"])
+        self.requestors.append(event.facts.calling_ae_title)
         self.implementation.append(event.facts.implementation_version_name)
         options = Options.of(event.association.extended.get(event.sop_class_uid, b""))
         query = compile_find(identifier, MODELS[event.sop_class_uid], options)

@@ -271,6 +271,9 @@ class ScriptedDestination:
     open_now: int = 0
     most_open: int = 0
 
+    def on_behalf_of(self, sender: AssociationFacts) -> ScriptedDestination:
+        return self
+
     def channel(self) -> ScriptedChannel:
         self.opened += 1
         return ScriptedChannel(self, self.opened)
