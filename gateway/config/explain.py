@@ -192,7 +192,7 @@ def _not_one_of(place: Place, fault: Fault) -> Iterator[Finding]:
 def _bad_format(place: Place, fault: Fault) -> Iterator[Finding]:
     here = place.at(*fault.path)
     title = fault.schema.get("title", "")
-    if title == "AE title":
+    if title in ("AE title", "AE title or template"):
         yield Finding(here.mark, "bad-ae-title", discreet(_ae_title_fault(fault.value), here), fault.path)
         return
     is_secret = isinstance(here.node, ScalarNode) and here.node.is_secret
