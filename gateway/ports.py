@@ -524,6 +524,12 @@ class Queue(Protocol):
 class Journal(Protocol):
     """The durable side as coroutines: one thread commits for everybody who waits."""
 
+    @property
+    def is_in_turn(self) -> bool:
+        """True while objects come one after the other: `commit_soon` saves a task's ways through the event loop. When
+        several come at once, these ways make the groups larger, which saves more."""
+        ...
+
     def receiver(self) -> DataSetReceiver:
         """For one incoming data set. Raises SpoolFull below `min_free`."""
         ...

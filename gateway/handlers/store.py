@@ -76,14 +76,15 @@ class StoreDesk:
 
 @on_event_loop
 def take_store(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[int] | int:
-    """`evt.EVT_C_STORE`: as `handle_store`; of a small object without a task of its own, which takes as long as the
-    rest of its way through the event loop.
+    """`evt.EVT_C_STORE`: as `handle_store`; of small objects that come one after the other without a task, which takes
+    as long as the rest of their way through the event loop.
 
     Raises:
         GatewayError: as `handle_store`.
     """
     is_small = is_read_at_once(event.body.length_bytes, event.transfer_syntax_uid)
-    if not is_small or (desk.offer is not None and event.association.table.query_retrieve.sources):
+    is_asked = desk.offer is not None and event.association.table.query_retrieve.sources
+    if not is_small or is_asked or not desk.journal.is_in_turn:
         return handle_store(event, desk)
     try:
         return _accept_small(event, desk)

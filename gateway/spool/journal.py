@@ -55,6 +55,9 @@ IDLE_S = 2.0
 
 COPY_BYTES = 1024**2
 
+LONE_GROUPS = 16
+"""So many groups of one object in a row come of one sender, or of several that seldom meet."""
+
 TOLD_AGAIN = "gateway_spool_told_again_total"
 
 T = TypeVar("T")
@@ -116,6 +119,8 @@ class GroupCommitJournal:
         self._problem = "not started"
         self._accepted_at_s = float("-inf")
         self._unfinished: set[Request] = set()
+        self._lone_groups = 0
+        """Of one object each, one after the other."""
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -294,6 +299,11 @@ class GroupCommitJournal:
 
     # --- the port -----------------------------------------------------------------------------------------------
 
+    @property
+    def is_in_turn(self) -> bool:
+        """See `Journal`: a group alone among larger ones says nothing."""
+        return self._lone_groups >= LONE_GROUPS
+
     def receiver(self) -> DataSetReceiver:
         """For one incoming data set. Raises SpoolFull below `min_free`."""
         self._check()
@@ -461,6 +471,7 @@ class GroupCommitJournal:
             _settle_future(request.done, request.answer, request.error)
         if accepted:
             self._accepted_at_s = self._monotonic()
+            self._lone_groups = self._lone_groups + 1 if accepted == 1 else 0
             self._meter.observe("gateway_commit_seconds", group.duration_s)
             self._meter.observe("gateway_commit_instances", accepted)
         _tell(self._listeners, woken)

@@ -154,6 +154,8 @@ class MemoryJournal:
 
     # --- the port
 
+    is_in_turn = True
+
     def receiver(self) -> DataSetReceiver:
         raise NotImplementedError
 

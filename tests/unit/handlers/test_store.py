@@ -105,6 +105,8 @@ WAY = ["by-completion"]
 class FakeJournal:
     """Remembers commits, or raises."""
 
+    is_in_turn = True
+
     def __init__(self, error: GatewayError | None = None) -> None:
         self.error = error
         self.committed: list[tuple[Instance, bytes, tuple[Route, ...]]] = []

@@ -19,7 +19,7 @@ from gateway.model import DeliveryState, IndexEntry, Instance, Query, QueryLevel
 from gateway.ports import ConfigurationError, DeliveryFilter, Meter, NoMeter, PayloadMissing, Queue, SpoolFull
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool.body import InMemoryDataSet
-from gateway.spool.journal import GroupCommitJournal, JournalClosed
+from gateway.spool.journal import LONE_GROUPS, GroupCommitJournal, JournalClosed
 from gateway.spool.large import ReceivedFile
 from gateway.spool.retelling import Identify, nobody_knows
 from tests.contract.samples import TO_PACS, Clock, instance, settlement
@@ -403,6 +403,27 @@ class Deadly(SQLiteQueue):
         if any(each.sop_instance_uid.endswith(".13") for each, _ in arrivals):
             raise SystemExit("the committer is gone")
         return super().accept_all(arrivals, *rest)
+
+
+async def test_objects_come_in_turn_when_so_many_groups_had_one_and_until_one_has_several(site: Site) -> None:
+    async with site.journal() as journal:
+        for number in range(LONE_GROUPS):
+            assert not journal.is_in_turn
+            await commit(journal, number=number + 1)
+        assert journal.is_in_turn
+    site.disk = disk = SlowSync()
+    async with site.journal() as journal:
+        first = asyncio.create_task(commit(journal, number=100))
+        await asyncio.to_thread(disk.entered.wait, 20)
+        more = [asyncio.create_task(commit(journal, number=number)) for number in (101, 102)]
+        await asyncio.sleep(0)
+        disk.may_end.set()
+        await asyncio.gather(first, *more)
+        for number in range(LONE_GROUPS - 1):
+            await commit(journal, number=200 + number)
+        assert not journal.is_in_turn
+        await commit(journal, number=300)
+        assert journal.is_in_turn
 
 
 @pytest.mark.parametrize("commit", [commit, commit_soon], ids=["awaited", "by-completion"])
