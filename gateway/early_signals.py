@@ -1,8 +1,8 @@
 """Signals that come before the gateway can act on them: kept until it can, instead of ending the process.
 
 Imports take a second, and a service manager or `logrotate` may send SIGHUP meanwhile. What is blocked stays pending
-until `gateway.life.signals.handled` has its handlers in place, and again while the process ends. This module imports
-nothing of the gateway: it is the first that `python -m gateway` runs.
+until `gateway.life.signals.handled` has its handlers in place. This module imports nothing of the gateway: it is the
+first that `python -m gateway` runs.
 """
 
 from __future__ import annotations

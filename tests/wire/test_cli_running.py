@@ -157,7 +157,7 @@ async def test_queue_commands_reach_a_running_gateway(running: AsyncExitStack, t
         assert (await store_new(association)).status == 0
     await association.release()
     listed = await command("queue", "list", "--state", "held", rules=gateway.rules_folder)
-    assert len(listed.output.splitlines()) == 4
+    assert len(listed.output.splitlines()) == 5, "heads, three deliveries, and how many there are"
     done = await command("queue", "release", "1", "2", "--to", "files", rules=gateway.rules_folder)
     assert "2 deliveries released" in done.output
     await until(lambda: len(list((tmp_path / "files").glob("*.dcm"))) == 2)

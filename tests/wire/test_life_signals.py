@@ -86,7 +86,9 @@ async def test_an_early_end_is_an_orderly_one(running: AsyncExitStack, tmp_path:
     assert "Traceback" not in gateway.log
 
 
-async def test_hangups_while_it_ends_do_not_kill(running: AsyncExitStack, tmp_path: Path) -> None:
+@pytest.mark.parametrize("attempt", range(4))
+async def test_hangups_while_it_ends_do_not_kill(running: AsyncExitStack, tmp_path: Path, attempt: int) -> None:
+    """Whichever of its threads is given them, to the last moment."""
     gateway = await running.enter_async_context(GatewayProcess(tmp_path, HOLD))
     gateway.signal(signal.SIGTERM)
     while gateway.is_running:
