@@ -1,4 +1,4 @@
-"""Durations, sizes and addresses: text of the configuration → numbers."""
+"""Durations, sizes and addresses: text of the configuration → numbers; sizes → text for people."""
 
 from __future__ import annotations
 
@@ -46,3 +46,15 @@ def host_and_port(text: str) -> tuple[str, int]:
         return host, int(rest.removeprefix(":") or 0)
     host, _, port = text.partition(":")
     return host, int(port or 0)
+
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def size(number_of_bytes: float) -> str:
+    """1536 → 1.5 KiB."""
+    for unit in UNITS[:-1]:
+        if number_of_bytes < 1024:
+            return f"{number_of_bytes:.0f} B" if unit == "B" else f"{number_of_bytes:.1f} {unit}"
+        number_of_bytes /= 1024
+    return f"{number_of_bytes:.1f} {UNITS[-1]}"

@@ -10,7 +10,7 @@ from gateway.cli.lazy import Lazy, LazyGroup
 EPILOG = """\b
 Exit codes
   0   done
-  1   problems in the rules, the spool or the database; something was not sent, not found, lost or refused
+  1   problems in the rules, what they name, the spool or the database; something was not sent, found, or was refused
   2   wrong usage
   3   warnings under --strict
   70  a part of the running gateway died

@@ -7,17 +7,20 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
-from gateway.cli.options import FORMAT, load_rules, rules_argument
+from gateway.cli.options import FORMAT, fail, load_rules, rules_argument
 from gateway.cli.render import count
+from gateway.config import Loaded
 from gateway.doctor.configuration import problem_findings
 from gateway.doctor.examine import examine
 from gateway.doctor.finding import Finding, Result
 from gateway.doctor.site import Machine, Site
 from gateway.life import exit_code, logs
+from gateway.life.loading import Loading, NotLoaded
 from gateway.plain_text import printable
 
 CODES: dict[Result, int] = {
@@ -57,7 +60,11 @@ def doctor(rules: Path, timeout: float, form: str, is_json: bool) -> None:
 
 
 def _examined(rules: Path, timeout: float) -> tuple[list[Finding], Result]:
-    loaded = load_rules(rules)
+    """Exits 78 when the rules cannot be read in time."""
+    try:
+        loaded = asyncio.run(_loaded(rules))
+    except NotLoaded as error:
+        fail(str(error), exit_code.CONFIGURATION)
     settings = loaded.settings or loaded.process_settings
     if settings is None:
         return list(problem_findings(loaded.problems, rules)), "bad_configuration"
@@ -66,6 +73,11 @@ def _examined(rules: Path, timeout: float) -> tuple[list[Finding], Result]:
     if loaded.table is None:
         return findings, "bad_configuration"
     return findings, "fine" if all(finding.severity == "note" for finding in findings) else "findings"
+
+
+async def _loaded(rules: Path) -> Loaded:
+    """As a running gateway reads them: a file on a dead mount is given up."""
+    return await Loading(partial(load_rules, rules)).load(asyncio.Event())
 
 
 def _as_text(findings: Sequence[Finding]) -> str:

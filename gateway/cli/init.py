@@ -106,9 +106,10 @@ def _answers(given: Mapping[str, str | None]) -> Answers:
         missing = [question.option for question in asked if question.default is None]
         if missing:
             raise click.UsageError(f"standard input is no terminal to ask on; give {', '.join(missing)}")
-    if not is_terminal:
         found |= {question.field: question.default for question in asked if question.default is not None}
     _require_agreement(found)
+    if is_terminal and asked:
+        click.echo("Enter takes what stands in brackets. Nothing is written before the last answer.")
     for question in asked if is_terminal else ():
         found[question.field] = _asked(question, found)
     return Answers(**found)

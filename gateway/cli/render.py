@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from gateway.plain_text import printable
+from gateway.quantity import size
 
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+__all__ = ["age", "count", "local_time", "size", "table"]
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -17,15 +18,6 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
     )
-
-
-def size(size_bytes: float) -> str:
-    """1536 → 1.5 KiB."""
-    for unit in UNITS[:-1]:
-        if size_bytes < 1024:
-            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:.1f} {UNITS[-1]}"
 
 
 def local_time(moment: datetime | str) -> str:

@@ -15,7 +15,7 @@ from gateway.model import Peer
 
 STEPS = 6
 """A check takes at most so many times the limit of a step: name, connection, TLS, association, C-ECHO, release."""
-PEERS_AT_A_TIME = 64
+PEERS_AT_A_TIME = 256
 
 Check = Callable[[], Iterable[Finding]]
 

@@ -14,6 +14,7 @@ from gateway.doctor.mounts import LAYERS, MEMORY, NETWORK, file_system_of, neare
 from gateway.doctor.site import Site
 from gateway.file_modes import OTHERS
 from gateway.life.access import places
+from gateway.quantity import size
 from gateway.queue.room import reserved_bytes
 
 LOW_FACTOR = 2
@@ -77,7 +78,7 @@ def _room(area: Area, path: str, there: str, min_free_bytes: int) -> Iterator[Fi
     """What this user may still write there."""
     file_system = os.statvfs(there)
     free_bytes = file_system.f_bavail * file_system.f_frsize
-    text = f"{_size(free_bytes)} free, {_size(min_free_bytes)} must stay free"
+    text = f"{size(free_bytes)} free, {size(min_free_bytes)} must stay free"
     if free_bytes < min_free_bytes:
         yield found("room-short", path, text, area=area)
     elif free_bytes < LOW_FACTOR * min_free_bytes:
@@ -126,9 +127,3 @@ def _user(number: int | None = None) -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return str(number)
-
-
-def _size(size_bytes: int) -> str:
-    """In GiB or MiB."""
-    gibibytes = size_bytes / 1024**3
-    return f"{gibibytes:.1f} GiB" if gibibytes >= 1 else f"{size_bytes / 1024**2:.0f} MiB"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
 from gateway.certificates import Validity, validities
+from gateway.daemon_thread import started
 from gateway.dimse.tls_contexts import CLIENT_CONTEXTS, ClientContexts, ReloadedContext
 from gateway.model import TLS, Peer
 
@@ -107,10 +107,8 @@ class CertificateWatch:
         tls_of_peers = ((peer.name, peer.associate.tls) for peer in self._peers().values())
         uses += [Use("peer", name, tls) for name, tls in tls_of_peers if tls is not None]
         self._clients.keep({use.tls for use in uses if use.kind == "peer"})
-        outcome: asyncio.Future[list[tuple[Use, Validity]]] = asyncio.get_running_loop().create_future()
-        work = partial(self._work, outcome, contexts, uses)
         self._is_reading = True
-        threading.Thread(target=work, name="certificates", daemon=True).start()
+        outcome, _ = started(partial(self._work, contexts, uses), "certificates")
         try:
             async with asyncio.timeout(LIMIT_S):
                 self._show(await outcome)
@@ -119,13 +117,7 @@ class CertificateWatch:
         except Exception:
             log.exception("certificate_watch_failed")  # it is tried again at the next minute
 
-    def _work(
-        self,
-        outcome: asyncio.Future[list[tuple[Use, Validity]]],
-        contexts: Mapping[str, ReloadedContext],
-        uses: Iterable[Use],
-    ) -> None:
-        settle: Callable[[], Any]
+    def _work(self, contexts: Mapping[str, ReloadedContext], uses: Iterable[Use]) -> list[tuple[Use, Validity]]:
         try:
             found: list[tuple[Use, Validity]] = []
             for use in uses:
@@ -134,12 +126,9 @@ class CertificateWatch:
                 else:
                     self._clients.refresh(use.tls, str(use))
                 found += [(use, validity) for validity in validities(use.tls)]
-            settle = partial(outcome.set_result, found)
-        except Exception as error:
-            settle = partial(outcome.set_exception, error)
-        self._is_reading = False
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            outcome.get_loop().call_soon_threadsafe(lambda: None if outcome.done() else settle())
+            return found
+        finally:
+            self._is_reading = False
 
     def _show(self, found: Iterable[tuple[Use, Validity]]) -> None:
         rows: dict[str, dict[tuple[str, ...], float]] = {CERTIFICATE_METRIC: {}, REVOCATION_LIST_METRIC: {}}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,15 @@ def site_in(folder: Path, gateway: dict[str, Any] | None = None, **sections: Any
 def on(site: Site, **changes: Any) -> Site:
     """The same on another machine."""
     return dataclasses.replace(site, machine=dataclasses.replace(site.machine, **changes))
+
+
+@contextlib.contextmanager
+def unused_port() -> Iterator[int]:
+    """A port of 127.0.0.1 on which nobody listens, and that nobody else is given meanwhile."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def codes(findings: Iterable[Finding]) -> list[str]:

@@ -17,10 +17,9 @@ from gateway.doctor import peers
 from gateway.doctor.finding import Finding
 from gateway.doctor.site import Site
 from gateway.model import TLS, Associate, AssociationFacts, Listener, Peer
-from tests.support.processes import free_port
 from tests.unit.dimse.certificates import Authority
 from tests.unit.dimse.rig import serving
-from tests.unit.doctor.rig import codes, on, site_in
+from tests.unit.doctor.rig import codes, on, site_in, unused_port
 
 SHORT_S = 0.3
 """For what never answers; the others have a minute."""
@@ -125,7 +124,8 @@ async def test_a_peer_that_says_nothing(tmp_path: Path) -> None:
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
-    assert codes(await found(site_in(tmp_path), archive(free_port()))) == ["connection-refused"]
+    with unused_port() as port:
+        assert codes(await found(site_in(tmp_path), archive(port))) == ["connection-refused"]
 
 
 async def test_a_host_that_takes_no_connection(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_names_and_name_servers(
 
 
 async def test_an_address_that_is_not_ours_to_call_from(tmp_path: Path) -> None:
-    one = archive(free_port(), associate=Associate(bind_address=("192.0.2.1", 0)))
+    one = archive(104, associate=Associate(bind_address=("192.0.2.1", 0)))
     assert codes(await found(site_in(tmp_path), one)) == ["own-address"]
 
 

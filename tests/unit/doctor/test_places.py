@@ -12,16 +12,16 @@ import pytest
 
 from gateway.doctor import configuration, folders, ports
 from gateway.model import HTTP, Folder, Listener, Peer
-from tests.support.processes import free_port
-from tests.unit.doctor.rig import codes, site_in
+from tests.unit.doctor.rig import codes, site_in, unused_port
 
 NOTHING_OPEN: frozenset[tuple[str, int]] = frozenset()
 
 
 def test_a_port_that_is_free() -> None:
-    one = Listener("a", free_port(), "127.0.0.1")
-    assert codes(ports.listener(one, NOTHING_OPEN)) == ["port-free"]
-    assert codes(ports.listener(one, NOTHING_OPEN)) == ["port-free"]
+    with unused_port() as port:
+        one = Listener("a", port, "127.0.0.1")
+        assert codes(ports.listener(one, NOTHING_OPEN)) == ["port-free"]
+        assert codes(ports.listener(one, NOTHING_OPEN)) == ["port-free"]
 
 
 def test_a_port_that_another_program_has() -> None:
@@ -41,7 +41,7 @@ def test_a_port_that_our_own_gateway_has() -> None:
 
 
 def test_an_address_of_another_machine() -> None:
-    assert codes(ports.listener(Listener("a", free_port(), "192.0.2.1"), NOTHING_OPEN)) == ["address-not-ours"]
+    assert codes(ports.listener(Listener("a", 11112, "192.0.2.1"), NOTHING_OPEN)) == ["address-not-ours"]
 
 
 def test_a_port_that_this_user_may_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,10 +58,10 @@ def test_a_port_that_this_user_may_not_have(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_whoever_wants_to_listen_meanwhile_still_can() -> None:
-    port = free_port()
     with socket.socket() as gateway:
         gateway.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        gateway.bind(("127.0.0.1", port))
+        gateway.bind(("127.0.0.1", 0))
+        port = gateway.getsockname()[1]
         assert codes(ports.listener(Listener("a", port, "127.0.0.1"), NOTHING_OPEN)) == ["port-free"]
         gateway.listen()
 

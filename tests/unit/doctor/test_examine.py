@@ -1,0 +1,60 @@
+"""All checks together: nothing is locked, and what hangs holds nobody up."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.doctor.examine import examine
+from gateway.doctor.finding import Finding
+from tests.unit.doctor.rig import codes, on, site_in
+
+
+def of(findings: list[Finding], area: str) -> list[str]:
+    return codes(finding for finding in findings if finding.area == area)
+
+
+async def test_no_lock_is_taken_and_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = site_in(tmp_path, {"http": {"address": "127.0.0.1:9"}})
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("a lock is asked for")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    findings = await examine(site)
+    assert [finding for finding in findings if finding.severity != "note" and finding.area != "http"] == []
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+async def test_a_file_that_is_never_read_holds_nobody_up(tmp_path: Path) -> None:
+    """A pipe without a writer, as a file on a dead mount."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    site = dataclasses.replace(on(site_in(tmp_path), mounts=pipe), limit_s=0.5)
+    try:
+        findings = await examine(site)
+    finally:
+        os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+        for _ in range(2):
+            with pipe.open("w") as writer:
+                writer.write("\n")
+    assert [finding.subject for finding in findings if finding.code == "check-not-finished"] == ["spool", "database"]
+    assert of(findings, "clock") == ["clock"]
+    assert of(findings, "configuration") == ["valid"]
+
+
+async def test_rules_that_can_never_hold_are_findings(tmp_path: Path) -> None:
+    routes = [{"name": "heads", "when": {"calling_ae_title": ["NOBODY"]}, "to": ["pacs"]}]
+    peers = {
+        "pacs": {"folder": {"path": f"{tmp_path}/files/{{{{ SOPInstanceUID }}}}.dcm"}},
+        "ct1": {"ae_title": "CT1", "may": ["store"]},
+    }
+    site = site_in(tmp_path, {"admit": "known"}, peers=peers, routes=routes)
+    findings = [finding for finding in await examine(site) if finding.area == "configuration"]
+    assert [(finding.severity, "NOBODY" in finding.what) for finding in findings] == [("warning", True)]
