@@ -166,7 +166,7 @@ def _call(
     event = Event(association, kind, message)
     if not is_on_event_loop:
         called = association.handler_thread.call(functools.partial(handler, event, *arguments))
-        return _await(association, message, event, called, status_of_failure, answer)
+        return _await(association, message, event, _awaited(called), status_of_failure, answer)
     try:
         result = handler(event, *arguments)
     except Exception as error:
@@ -184,6 +184,12 @@ def _call(
     return None
 
 
+async def _awaited(called: Awaitable[Any]) -> Any:
+    """What a plain function returned in its thread; it may be a coroutine."""
+    returned = await called
+    return await returned if hasattr(returned, "__await__") else returned
+
+
 async def _await(
     association: AcceptedAssociation,
     message: Message,
@@ -196,8 +202,6 @@ async def _await(
     given = None
     try:
         given = await result
-        if hasattr(given, "__await__"):  # of a plain function that was called in a thread
-            given = await given
     except Exception as error:
         failed = error
     _answer(association, message, event, status_of_failure, answer, given, failed)

@@ -127,3 +127,13 @@ async def test_where_handlers_run() -> None:
     here = threading.current_thread().name
     assert threads["async"] == threads["marked"] == [here] * 3
     assert set(threads["plain"]) == {"dimse-handler"}
+
+
+async def test_a_plain_function_that_returns_a_coroutine() -> None:
+    async def later() -> int:
+        await asyncio.sleep(0)
+        return 0xB007
+
+    async with serving(lambda event: later()) as running, await Peer.associated(running.port) as peer:
+        peer.send(store(1, "1.2.3"))
+        assert (await peer.response())["Status"] == 0xB007
