@@ -11,9 +11,11 @@ from hypothesis import settings
 
 from tests.support import corpus as corpus_files
 from tests.support.peers import Orthanc, StockSCP, StoreSCP
+from tests.support.stock_reactor import keep_responses
 
 settings.register_profile("gateway", deadline=None)  # how long an example takes depends on who else uses the machine
 settings.load_profile("gateway")
+keep_responses()
 
 
 @pytest.fixture

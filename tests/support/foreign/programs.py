@@ -90,7 +90,7 @@ def sender_command(name: str, port: int, calling: str, called: str, paths: Seque
     return commands[name]
 
 
-ONE_BY_ONE = frozenset({"CTN", "odil", "PixelMed", "dcmjs-dimse", "storescu"})
+ONE_BY_ONE = frozenset({"CTN", "dcmsend", "odil", "PixelMed", "dcmjs-dimse", "storescu"})
 """Senders of which one file at a time is sent: their first trouble ends the others, or they take one file."""
 
 
