@@ -65,6 +65,42 @@ SERVICES: Mapping[str, Service] = MappingProxyType(
 )
 """Name, as in the setting `relay` → the service."""
 
+
+@dataclass(frozen=True, slots=True)
+class Retrieving:
+    """C-MOVE and C-GET of one kind of object: they name SOP Instance UIDs, and nothing else.
+
+    Attributes:
+        service: in `SERVICES`.
+        move, get: SOP classes of its information model.
+        storage: SOP classes of the objects.
+    """
+
+    service: str
+    move: str
+    get: str
+    storage: tuple[str, ...]
+
+
+RETRIEVING = (
+    Retrieving("hanging_protocol", f"{_DICOM}38.3", f"{_DICOM}38.4", (f"{_DICOM}38.1",)),
+    Retrieving("color_palette", f"{_DICOM}39.3", f"{_DICOM}39.4", (f"{_DICOM}39.1",)),
+    Retrieving("implant_template", f"{_DICOM}43.3", f"{_DICOM}43.4", (f"{_DICOM}43.1",)),  # generic
+    Retrieving("implant_template", f"{_DICOM}44.3", f"{_DICOM}44.4", (f"{_DICOM}44.1",)),  # assembly
+    Retrieving("implant_template", f"{_DICOM}45.3", f"{_DICOM}45.4", (f"{_DICOM}45.1",)),  # group
+    Retrieving(
+        "defined_procedure_protocol",
+        f"{_DICOM}20.2",
+        f"{_DICOM}20.3",
+        (f"{_DICOM}1.1.200.1", f"{_DICOM}1.1.200.7"),  # CT, XA
+    ),
+    Retrieving("protocol_approval", f"{_DICOM}1.1.200.5", f"{_DICOM}1.1.200.6", (f"{_DICOM}1.1.200.3",)),
+)
+RETRIEVED: Mapping[str, Retrieving] = MappingProxyType(
+    {uid: each for each in RETRIEVING for uid in (each.move, each.get)}
+)
+"""SOP class of a C-MOVE or C-GET → what is retrieved."""
+
 BY_SOP_CLASS: Mapping[str, str] = MappingProxyType(
     {uid: name for name, service in SERVICES.items() for uid in service.sop_class_uids}
 )

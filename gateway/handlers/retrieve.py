@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 
 from gateway.dimse.event import Event
 from gateway.dimse.status import SOP_CLASS_NOT_SUPPORTED, comment
+from gateway.federation.services import RETRIEVED
 from gateway.handlers.finding import tell_leniencies
 from gateway.model import Peer
 from gateway.query.compile import BadIdentifier
@@ -23,7 +24,10 @@ log = structlog.get_logger()
 def request_of(event: Event, peers: Sequence[Peer], desk: RetrieveDesk) -> Retrieve:
     """What is asked for, and in which forms `peers` get it. Raises BadIdentifier, Unreadable."""
     table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
-    if not table.query_retrieve.is_local and not table.query_retrieve.sources:
+    relayed = RETRIEVED.get(event.sop_class_uid)
+    settings = table.query_retrieve
+    is_asked = settings.relay.get(relayed.service) if relayed else settings.is_local or settings.sources
+    if not is_asked:
         raise BadIdentifier(SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class")
     query, used = read_request(
         event.encoded_identifier,
@@ -32,7 +36,7 @@ def request_of(event: Event, peers: Sequence[Peer], desk: RetrieveDesk) -> Retri
         is_strict=table.is_strict(event.facts.peer),
     )
     tell_leniencies(event, desk.query.meter, used)
-    return Retrieve(query, table, event.facts, Forms(table.retrieve_coercions, peers, desk.converter))
+    return Retrieve(query, table, event.facts, Forms(table.retrieve_coercions, peers, desk.converter), relayed)
 
 
 def refusal_of(event: Event, error: BadIdentifier) -> Dataset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -82,6 +83,7 @@ class FetchedCollection:
         made: see `Made`. What it raises is the answer to the source, and the instance counts as not given.
         run: keeps a task until it has ended.
         is_of_patient: the retrieve names a patient.
+        is_by_uid: of objects that have no patient: SOP Instance UIDs name them, and nothing else.
     """
 
     def __init__(
@@ -95,8 +97,10 @@ class FetchedCollection:
         meter: Meter,
         run: Callable[[asyncio.Task[None]], None],
         is_of_patient: bool = False,
+        is_by_uid: bool = False,
     ) -> None:
         self._level = level
+        self._is_by_uid = is_by_uid
         self._is_of_patient = is_of_patient
         self._made = made
         self._meter = meter
@@ -185,6 +189,7 @@ class FetchedCollection:
         for line in tuple(source.lines):
             in_vain = 0
             for request in requests(self._level, left, source.held, is_of_patient=self._is_of_patient):
+                request = replace(request, is_by_uid=self._is_by_uid)
                 in_vain = 0 if await self._fetch(source, line, request) else in_vain + 1
                 if source.is_lost or line not in source.lines or in_vain == MOST_IN_VAIN:
                     break

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.federation.desk import QueryDesk
+from gateway.federation.services import Retrieving
 from gateway.model import AssociationFacts, PayloadRef, Query
 from gateway.ports import Converter, DataSetReceiver, EncodedDataSet, Temporary
 from gateway.retrieve.arrival import Arrival
@@ -47,6 +48,8 @@ class Retrieve:
     facts: AssociationFacts
     """Of the requestor's association."""
     forms: Forms
+    relayed: Retrieving | None = None
+    """Of what is retrieved for other services than Query/Retrieve, from the peers that `relay` names."""
 
 
 class CannotCount(Temporary):

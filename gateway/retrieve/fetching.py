@@ -57,6 +57,7 @@ class GetLine:
         sop_class_uids: of all that is to be fetched; empty ones are unknown.
         receiver: takes one data set while it arrives.
         limits: how long the source may say nothing, bring nothing, and take in all.
+        models: information model → SOP class of its C-GET; ``{"study": uid}`` for objects that have no patient.
     """
 
     service = "get"
@@ -68,12 +69,14 @@ class GetLine:
         sop_class_uids: set[str],
         receiver: Callable[[], DataSetReceiver],
         limits: FetchLimits,
+        models: Mapping[QueryRoot, str] = GET_MODELS,
     ) -> None:
         known = sorted(sop_class_uids - {""})
         classes = known if "" not in sop_class_uids else list(dict.fromkeys((*known, *USUAL_CLASSES)))
         self._sources = sources
-        self._contexts: tuple[ProposedContext, ...] = get_contexts(peer, classes)
-        self._peer = as_store_scp(peer, (context.abstract_syntax for context in self._contexts[len(GET_MODELS) :]))
+        self._models = models
+        self._contexts: tuple[ProposedContext, ...] = get_contexts(peer, classes, tuple(models.values()))
+        self._peer = as_store_scp(peer, (context.abstract_syntax for context in self._contexts[len(models) :]))
         self._receiver = receiver
         self._limits = limits
 
@@ -86,7 +89,7 @@ class GetLine:
         """
         clock = Clock(self._limits.silence_s)
         async with asked(self._sources, self._peer, self._contexts, clock) as association:
-            sop_class_uid, has_patient_level = model_of(association, self._peer, request, GET_MODELS)
+            sop_class_uid, has_patient_level = model_of(association, self._peer, request, self._models)
             encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
             patience = Patience(clock, lambda why: give_up(association, self._sources, self._peer, why), self._limits)
 
@@ -136,7 +139,7 @@ def model_of(
     has_patient_id = all(item.patient_id for item in request.items)
     order: tuple[QueryRoot, ...] = ("patient", "study") if request.is_of_patient else ("study", "patient")
     for root in order:
-        uid = models[root]
+        uid = models.get(root, "")
         if uid in offered and (root == "study" or has_patient_id):
             return uid, root == "patient"
     raise NotOffered(peer.name, "it does not offer this way of retrieving")

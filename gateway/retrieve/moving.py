@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 
 import structlog
@@ -14,7 +14,7 @@ from gateway.federation.asking import SourceFailed, asked
 from gateway.federation.clock import A_DAY_S, Clock
 from gateway.federation.sources import Sources
 from gateway.leniency import tolerated
-from gateway.model import Peer
+from gateway.model import Peer, QueryRoot
 from gateway.ports import Meter
 from gateway.query.identifier import IdentifierEncoder
 from gateway.retrieve.fetching import Arrived, Take, final_of, give_up, model_of
@@ -38,13 +38,22 @@ class MoveLine:
         limits: how long the source may say nothing (from one response or whole instance to the next), bring nothing,
             and take in all.
         meter: where leniencies are counted.
+        models: information model → SOP class of its C-MOVE, as for `GetLine`.
     """
 
     service = "move"
 
     def __init__(
-        self, sources: Sources, mailbox: Mailbox, peer: Peer, ae_title: str, limits: FetchLimits, meter: Meter
+        self,
+        sources: Sources,
+        mailbox: Mailbox,
+        peer: Peer,
+        ae_title: str,
+        limits: FetchLimits,
+        meter: Meter,
+        models: Mapping[QueryRoot, str] = MOVE_MODELS,
     ) -> None:
+        self._models = models
         self._sources = sources
         self._mailbox = mailbox
         self._peer = peer
@@ -63,8 +72,10 @@ class MoveLine:
         peer, clock = self._peer, Clock(self._limits.silence_s)
         absent = _Absent(item.sop_instance_uid for item in request.items)
         async with AsyncExitStack() as expecting:
-            async with asked(self._sources, peer, move_contexts(peer), clock) as association:
-                sop_class_uid, has_patient_level = model_of(association, peer, request, MOVE_MODELS)
+            async with asked(
+                self._sources, peer, move_contexts(peer, tuple(self._models.values())), clock
+            ) as association:
+                sop_class_uid, has_patient_level = model_of(association, peer, request, self._models)
                 encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
 
                 def late(why: str) -> None:

@@ -29,9 +29,13 @@ class Request:
     """What it is to bring."""
     is_of_patient: bool = False
     """Nothing of another patient is to come, who may have the same study at this source."""
+    is_by_uid: bool = False
+    """The information model has SOP Instance UIDs alone: no levels, no patients, no studies."""
 
     def identifier(self, *, has_patient_level: bool) -> dict[int, Value]:
         """Unique keys of the level and of those above it (PS3.4 §C.4.2.2.1)."""
+        if self.is_by_uid:
+            return {SOP_INSTANCE_UID: tuple(item.sop_instance_uid for item in self.items)}
         first = self.items[0]
         keys: dict[int, Value] = {QUERY_RETRIEVE_LEVEL: (self.level.value,)}
         if has_patient_level:

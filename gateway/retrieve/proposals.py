@@ -48,10 +48,12 @@ USUAL_CLASSES = tuple(
 """What is proposed to a source that does not say which SOP classes its instances are of."""
 
 
-def get_contexts(peer: Peer, sop_class_uids: Iterable[str]) -> tuple[ProposedContext, ...]:
+def get_contexts(
+    peer: Peer, sop_class_uids: Iterable[str], information_models: Iterable[str] = tuple(GET_MODELS.values())
+) -> tuple[ProposedContext, ...]:
     """The information models, and every storage class in as many contexts as there is room for: a source chooses one
     transfer syntax a context, and can send nothing else over it."""
-    models = query_contexts(peer, GET_MODELS.values())
+    models = query_contexts(peer, information_models)
     room = MOST_CONTEXTS - len(models)
     classes = list(dict.fromkeys(sop_class_uids))[:room]
     listed = {context.abstract_syntax: context.transfer_syntaxes for context in peer.associate.contexts}
@@ -63,9 +65,11 @@ def get_contexts(peer: Peer, sop_class_uids: Iterable[str]) -> tuple[ProposedCon
     return tuple(contexts)
 
 
-def move_contexts(peer: Peer) -> tuple[ProposedContext, ...]:
+def move_contexts(
+    peer: Peer, information_models: Iterable[str] = tuple(MOVE_MODELS.values())
+) -> tuple[ProposedContext, ...]:
     """The information models."""
-    return query_contexts(peer, MOVE_MODELS.values())
+    return query_contexts(peer, information_models)
 
 
 def _groups(room: int) -> list[Sequence[str]]:

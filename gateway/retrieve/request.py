@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.federation.services import RETRIEVED
 from gateway.model import AnyOf, Attributes, Key, Query, QueryLevel
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, SOP_INSTANCE_UID
 from gateway.query.compile import DOES_NOT_MATCH, MODELS, BadIdentifier, compile_retrieve
@@ -43,6 +44,8 @@ def read_request(
             attributes, used = lenient_retrieve(attributes, root)
         by_number = not is_strict and names_by_accession_number(attributes)
         return compile_retrieve(attributes, root, is_by_accession_number=by_number), used
+    if sop_class_uid in RETRIEVED:
+        return _by_uid(attributes), ()
     if sop_class_uid not in COMPOSITE_INSTANCE_ROOT and sop_class_uid != WITHOUT_BULK_DATA:
         raise BadIdentifier(SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class")
     return _composite(attributes, has_frames=sop_class_uid in COMPOSITE_INSTANCE_ROOT), ()
@@ -56,6 +59,10 @@ def _composite(attributes: Attributes, *, has_frames: bool) -> Query:
     if level != QueryLevel.IMAGE:
         words = "IMAGE or FRAME" if has_frames else "IMAGE"
         raise BadIdentifier(DOES_NOT_MATCH, f"Query/Retrieve Level is not {words}", (QUERY_RETRIEVE_LEVEL,))
+    return _by_uid(attributes)
+
+
+def _by_uid(attributes: Attributes) -> Query:
     uids = tuple(dict.fromkeys(uid for uid in all_texts(attributes, SOP_INSTANCE_UID) if uid))
     if not uids:
         raise BadIdentifier(DOES_NOT_MATCH, "SOP Instance UID has no value: nothing is named", (SOP_INSTANCE_UID,))

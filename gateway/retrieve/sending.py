@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from gateway.dimse.yields import EncodedInstance
-from gateway.model import AssociationFacts, Instance, PayloadRef, Peer
+from gateway.model import AssociationFacts, Instance, PayloadRef, Peer, QueryRoot
 from gateway.ports import EncodedDataSet, GatewayError, PayloadLost
 from gateway.query.attributes import PATIENT_ID
 from gateway.retrieve.arrival import Arrival, Pinned
@@ -24,8 +24,8 @@ from gateway.retrieve.fetching import Arrived, GetLine
 from gateway.retrieve.holdings import Holding
 from gateway.retrieve.moving import MoveLine, known_as
 from gateway.retrieve.patience import FetchLimits
-from gateway.retrieve.whereabouts import BATCH, Whereabouts, whereabouts
-from gateway.routing.table import RoutingTable
+from gateway.retrieve.proposals import GET_MODELS, MOVE_MODELS
+from gateway.retrieve.whereabouts import BATCH, Whereabouts, relayed_whereabouts, whereabouts
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ async def retrieved(desk: RetrieveDesk, request: Retrieve) -> AsyncGenerator[Any
     Raises:
         CannotCount: the index cannot be read now, or see above; at once when nothing was found.
     """
-    found = await whereabouts(desk, request)
+    found = await whereabouts(desk, request) if request.relayed is None else relayed_whereabouts(desk, request)
     collection = _collection(desk, request, found)
     incomplete = _incomplete(request, found)
     number = len(found.held) + len(collection)
@@ -159,25 +159,31 @@ def _collection(desk: RetrieveDesk, request: Retrieve, found: Whereabouts) -> Fe
         request.query.level,
         found.elsewhere,
         found.held_uids,
-        lines_to=partial(_lines_to, desk, request.table),
+        lines_to=partial(_lines_to, desk, request),
         made=_Maker(desk, request).made,
         meter=desk.query.meter,
         run=desk.query.background.add,
         is_of_patient=any(key.tag == PATIENT_ID for key in request.query.keys),
+        is_by_uid=request.relayed is not None,
     )
 
 
-def _lines_to(desk: RetrieveDesk, table: RoutingTable, holding: Holding) -> Sequence[FetchLine]:
+def _lines_to(desk: RetrieveDesk, request: Retrieve, holding: Holding) -> Sequence[FetchLine]:
     """C-MOVE to ourselves needs a source that may send to us."""
+    table, relayed = request.table, request.relayed
     peer, sources, settings = holding.peer, desk.query.sources, table.query_retrieve
+    of_get: Mapping[QueryRoot, str] = GET_MODELS if relayed is None else {"study": relayed.get}
+    of_move: Mapping[QueryRoot, str] = MOVE_MODELS if relayed is None else {"study": relayed.move}
     limits = FetchLimits(settings.timeout_s, settings.no_progress_s, settings.longest_s)
     lines: list[FetchLine] = []
     if peer.retrieve != "move":
         classes = {item.sop_class_uid for item in holding.items.values()}
-        lines.append(GetLine(sources, peer, classes, desk.receiver, limits))
+        if relayed is not None:
+            classes = set(relayed.storage)
+        lines.append(GetLine(sources, peer, classes, desk.receiver, limits, of_get))
     if peer.retrieve == "move" or (peer.retrieve == "auto" and "store" in peer.may):
         ae_title = known_as(peer, table.settings.ae_title)
-        lines.append(MoveLine(sources, desk.mailbox, peer, ae_title, limits, desk.query.meter))
+        lines.append(MoveLine(sources, desk.mailbox, peer, ae_title, limits, desk.query.meter, of_move))
     return lines
 
 

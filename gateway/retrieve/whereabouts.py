@@ -9,10 +9,11 @@ import structlog
 
 from gateway.federation.asking import SourceFailed
 from gateway.federation.hidden import Veil
-from gateway.federation.sources import sources_of
+from gateway.federation.sources import asked_for, sources_of
+from gateway.model import AnyOf
 from gateway.ports import GatewayError
 from gateway.retrieve.desk import CannotCount, Retrieve, RetrieveDesk
-from gateway.retrieve.holdings import Holding, Holdings, holdings
+from gateway.retrieve.holdings import Holding, Holdings, Item, holdings
 
 log = structlog.get_logger()
 
@@ -98,3 +99,19 @@ async def _unveiled(all_of_it: Whereabouts, rows: Mapping[int, tuple[str, str]],
 def _without(holding: Holding, hidden: set[str]) -> Holding:
     items = {uid: item for uid, item in holding.items.items() if item.study_instance_uid not in hidden}
     return replace(holding, items=items)
+
+
+def relayed_whereabouts(desk: RetrieveDesk, request: Retrieve) -> Whereabouts:
+    """Of objects that have no patient: each peer that serves them may have each. They are asked in the configuration's
+    order; what nobody gives has failed."""
+    assert request.relayed is not None
+    names = request.table.query_retrieve.relay.get(request.relayed.service, ())
+    peers, is_cut = asked_for(request.table, names, request.facts)
+    if is_cut:
+        desk.query.meter.count("gateway_retrieve_partial_total")
+        log.warning("retrieve_not_passed_on", reason="the request came through too many gateways")
+    uids = [
+        uid for key in request.query.keys for each in key.conditions if isinstance(each, AnyOf) for uid in each.values
+    ]
+    items = {uid: Item(uid, "", "", "", "") for uid in uids}
+    return Whereabouts((), elsewhere=[Holding(peer, items) for peer in peers])
