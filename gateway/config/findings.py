@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from gateway.model import Mark, Problem, Severity
+from gateway.nearest import nearest
 
 
 class Findings:
@@ -32,9 +32,8 @@ class Findings:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` (did you mean `pacs`?)``, or nothing when no known word is near."""
-    by_folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.65)
-    return f" (did you mean `{by_folded[near[0]]}`?)" if near else ""
+    near = nearest(word, known, 0.65)
+    return f" (did you mean `{near}`?)" if near else ""
 
 
 def listed(words: Iterable[str]) -> str:

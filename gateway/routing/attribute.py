@@ -8,7 +8,6 @@ element. Which block the creator reserved is looked up in each object (PS3.5 §7
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -19,6 +18,7 @@ from gateway.dataset.dictionary import SEQUENCE, is_private, name_of, private_vr
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import STAND_IN_BLOCK
 from gateway.model import AttributePath
+from gateway.nearest import nearest
 
 _STEP = re.compile(
     r"\s*(?P<name>[A-Za-z]\w*|[0-9A-Fa-f]{8}"
@@ -96,9 +96,8 @@ def tag_of(name: str) -> int:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'X'?)`` when something known is close, else nothing; upper and lower case do not matter."""
-    by_folded = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.7)
-    return f" (did you mean {by_folded[close[0]]!r}?)" if close else ""
+    close = nearest(word, known, 0.7)
+    return f" (did you mean {close!r}?)" if close else ""
 
 
 def _split(text: str) -> list[str]:

@@ -15,6 +15,7 @@ LAYERS = [
         "file_modes",
         "file_place",
         "model",
+        "nearest",
         "plain_text",
         "quantity",
         "regular_file",
