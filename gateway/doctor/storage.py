@@ -69,7 +69,10 @@ def _rights(area: Area, path: str, there: str) -> Iterator[Finding]:
         yield found("not-writable", path, f"the file system of {there} is read-only", area=area, remedy=remedy)
         return
     if not _may(there, os.W_OK | os.X_OK):
-        yield found("not-writable", path, f"user {_user()} may not write into {there}", area=area)
+        folder = path if area == "spool" else os.path.dirname(path)
+        make = f"make it for the gateway's user (`install -d -m 700 -o USER {folder}`), or name another folder"
+        remedy = "" if there == os.path.realpath(folder) else make
+        yield found("not-writable", path, f"user {_user()} may not write into {there}", area=area, remedy=remedy)
     elif os.path.isfile(path) and not _may(path, os.R_OK | os.W_OK):
         yield found("not-writable", path, f"user {_user()} may not read and write it", area=area)
 

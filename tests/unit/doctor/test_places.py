@@ -12,7 +12,7 @@ import pytest
 
 from gateway.doctor import configuration, folders, ports
 from gateway.model import HTTP, Folder, Listener, Peer
-from tests.unit.doctor.rig import codes, site_in, unused_port
+from tests.unit.doctor.rig import as_nobody, codes, site_in, unused_port
 
 NOTHING_OPEN: frozenset[tuple[str, int]] = frozenset()
 
@@ -55,6 +55,14 @@ def test_a_port_that_this_user_may_not_have(monkeypatch: pytest.MonkeyPatch) -> 
     [finding] = ports.listener(Listener("a", 104, "127.0.0.1"), NOTHING_OPEN)
     assert finding.code == "port-not-permitted"
     assert "CAP_NET_BIND_SERVICE" in finding.remedy
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_privileged_port_of_a_user_without_the_right() -> None:
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 104:
+        pytest.skip("every user may listen on every port here")
+    with as_nobody():
+        assert codes(ports.listener(Listener("a", 104, "127.0.0.1"), NOTHING_OPEN)) == ["port-not-permitted"]
 
 
 def test_whoever_wants_to_listen_meanwhile_still_can() -> None:

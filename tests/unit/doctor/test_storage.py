@@ -12,7 +12,7 @@ import pytest
 from gateway.doctor import storage
 from gateway.doctor.mounts import file_system_of
 from gateway.doctor.site import Site
-from tests.unit.doctor.rig import ON_DISK, codes, on, site_in
+from tests.unit.doctor.rig import ON_DISK, as_nobody, codes, on, site_in
 
 IS_ROOT = os.geteuid() == 0
 MOUNTS = ON_DISK + "30 22 0:50 / {point} rw,relatime shared:1 - {kind} server:/export rw\n"
@@ -85,6 +85,17 @@ def test_a_folder_that_this_user_may_not_write(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "access", lambda path, mode, **more: False)  # as root the tests may write everywhere
     assert codes(storage.spool(site)) == ["not-writable"]
     assert codes(storage.database(site)) == ["not-writable"]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
+def test_what_another_user_may_not_write(tmp_path: Path) -> None:
+    site = site_in(tmp_path, {"spool": {"path": "/root/none/spool"}, "queue": {"sqlite": "/root/none/gateway.db"}})
+    with as_nobody():
+        [spool] = [one for one in storage.spool(site) if one.code == "not-writable"]
+        [database] = [one for one in storage.database(site) if one.code == "not-writable"]
+    assert "user nobody may not write into /root" in spool.what
+    assert "install -d -m 700 -o USER /root/none/spool" in spool.remedy
+    assert "install -d -m 700 -o USER /root/none`" in database.remedy
 
 
 def test_a_read_only_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
