@@ -30,7 +30,7 @@ def first_page(database: Path) -> None:
 
 
 def some_page(database: Path) -> None:
-    flip(database, 3 * 4096 + 2000)
+    flip(database, 4 * 4096 + 2000)  # page 2 says where pages are
 
 
 def cut(database: Path) -> None:
