@@ -123,8 +123,10 @@ def native_objects() -> list[Part10]:
 # --- destinations -----------------------------------------------------------------------------------------------
 
 
-async def destinations(folder: Path, objects: Sequence[Part10], names: Sequence[str]) -> list[Row]:
-    """Everything to every receiver."""
+async def destinations(
+    folder: Path, objects: Sequence[Part10], names: Sequence[str]
+) -> tuple[list[Row], dict[str, str]]:
+    """Everything to every receiver. Also: file → why, of what the gateway refused."""
     async with AsyncExitStack() as running:
         receivers = [await running.enter_async_context(Receiver(folder / title_of(name), name)) for name in names]
         orthanc = await running.enter_async_context(Orthanc(folder / "orthanc", settings=PLAIN_ORTHANC))
@@ -142,26 +144,31 @@ async def destinations(folder: Path, objects: Sequence[Part10], names: Sequence[
         said = await stock_scu(gateway.port, [part10.path for part10 in objects])
         taken = [part10 for part10 in objects if f"0000\t{part10.path}" in said.output]
         await gateway.idle(GRACE_S * 4)
-        rows = [await _row(receiver, receiver.uids(), taken, gateway) for receiver in receivers]
-        held = {await _uid_at(orthanc, name) for name in await orthanc.instances()}
-        rows.append(await _row(orthanc, held, taken, gateway))
-        return rows
+        refused = {
+            part10.path.name: _refusal(gateway, part10.sop_instance_uid) for part10 in objects if part10 not in taken
+        }
+        return [await _row(peer, taken, gateway) for peer in everybody], refused
 
 
-async def _uid_at(orthanc: Orthanc, name: str) -> str:
-    return str((await orthanc.get(f"/instances/{name}"))["MainDicomTags"]["SOPInstanceUID"])
+async def held_by(peer: Receiver | Orthanc) -> set[str]:
+    """SOP Instance UIDs."""
+    if isinstance(peer, Receiver):
+        return peer.uids()
+    tags = [await peer.get(f"/instances/{name}/simplified-tags") for name in await peer.instances()]
+    return {str(each["SOPInstanceUID"]) for each in tags}
 
 
-async def _row(peer: Receiver | Orthanc, there: set[str], taken: Sequence[Part10], gateway: GatewayProcess) -> Row:
+async def _row(peer: Receiver | Orthanc, taken: Sequence[Part10], gateway: GatewayProcess) -> Row:
     row = Row(peer.name, offered=len(taken))
+    there = await held_by(peer)
     reasons = _reasons(gateway, title_of(peer.name))
     for part10 in taken:
         if part10.sop_instance_uid in there:
             row.arrived += 1
             continue
-        straight = await dcmsend(peer.port, [part10.path], called=peer.ae_title, options=["-nuc"], timeout_s=60)
-        reason = reasons.get(part10.sop_instance_uid, "nothing in the queue")
-        has_arrived = straight.returncode == 0 and "Received C-STORE Response (Success)" in straight.output
+        await dcmsend(peer.port, [part10.path], called=peer.ae_title, options=["-nuc"], timeout_s=60)
+        has_arrived = part10.sop_instance_uid in await held_by(peer)
+        reason = reasons.get(part10.sop_instance_uid, "it answers Success, and keeps nothing")
         (row.lost if has_arrived else row.not_taken)[part10.path.name] = reason
     return row
 
@@ -252,17 +259,25 @@ files, of which {kinds}.
 """
 
 
-def page(objects: Sequence[Part10], there: Sequence[Row], here: Sequence[Row], versions: Mapping[str, str]) -> str:
+def page(
+    objects: Sequence[Part10],
+    there: Sequence[Row],
+    refused: Mapping[str, str],
+    here: Sequence[Row],
+    versions: Mapping[str, str],
+) -> str:
     """Markdown."""
     counts = [f"{sum(o.transfer_syntax_uid == uid for o in objects)} {name}" for uid, name in NATIVE.items()]
     parts = [HEAD.format(count=len(objects), kinds=", ".join(counts))]
     head = ["destination", "version", "acknowledged by the gateway", "arrived", "taken from nobody", "lost"]
     parts.append("## Destinations\n\n" + table(head, [_cells(row, versions) for row in there]))
     parts.append(
-        '\n\n"Taken from nobody": dcmtk\'s dcmsend, straight to the destination and converting where it must, does not '
-        "bring it there either.\n"
+        '\n\n"Taken from nobody": after dcmtk\'s dcmsend sent it straight, converted where it must be, the '
+        "destination does not have it either.\n"
     )
     parts += [_listed(row) for row in there]
+    parts.append("\nThe gateway refused, when they were sent to it as they are:\n\n")
+    parts += [f"- {name}: {why}\n" for name, why in sorted(refused.items())]
     head = [
         "sender",
         "version",
@@ -333,9 +348,9 @@ async def measure(arguments: argparse.Namespace) -> int:
     there_names = [name for name in RECEIVERS if name not in absent]
     here_names = [name for name in SENDERS if name not in absent]
     async with scratch(arguments.folder) as folder:
-        there = await destinations(folder / "there", objects, there_names)
+        there, refused = await destinations(folder / "there", objects, there_names)
         here = await senders(folder / "here", objects, here_names)
-    text = page(objects, there, here, await found_versions())
+    text = page(objects, there, refused, here, await found_versions())
     if arguments.write:
         PAGE.write_text(text)
     print(text)

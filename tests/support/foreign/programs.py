@@ -59,7 +59,7 @@ def receiver_command(name: str, port: int, ae_title: str, folder: Path) -> list[
     place = str(folder)
     pynetdicom = ["-m", "pynetdicom", "storescp", str(port), "-aet", ae_title, "-od", place, "-q"]
     commands = {
-        "CTN": ["sh", "-c", "while :; do simple_storage -s -c $0 -x $1 $2; done", ae_title, place, str(port)],
+        "CTN": ["sh", "-c", "cd $1 && while :; do simple_storage -s -c $0 -x $1 $2; done", ae_title, place, str(port)],
         "odil": [SYSTEM_PYTHON, str(HERE / "odil_scp.py"), str(port), place],
         "PixelMed": [*PIXELMED, "com.pixelmed.network.StorageSOPClassSCPDispatcher", str(port), ae_title, place],
         "dcmjs-dimse": ["node", str(HERE / "dcmjs.cjs"), "scp", str(port), place],
