@@ -420,7 +420,7 @@ async def of_stock(port: int, keywords: dict[str, Any]) -> None:
     """`AE.associate` itself."""
     ae = AE("GATEWAY")
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    ae.implementation_version_name = f"{IMPLEMENTATION_VERSION_NAME[:14]}+1"  # deliveries say that one gateway had it
     association = await asyncio.to_thread(ae.associate, "127.0.0.1", port, **{"ae_title": "STORE", **keywords})
     assert association.is_rejected
     assert association.dul.socket is not None
