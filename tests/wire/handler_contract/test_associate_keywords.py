@@ -422,9 +422,9 @@ async def of_stock(port: int, keywords: dict[str, Any]) -> None:
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = f"{IMPLEMENTATION_VERSION_NAME[:14]}+1"  # deliveries say that one gateway had it
     association = await asyncio.to_thread(ae.associate, "127.0.0.1", port, **{"ae_title": "STORE", **keywords})
-    assert association.is_rejected
-    assert association.dul.socket is not None
-    association.dul.socket.close()
+    assert not association.is_established  # rejected; stock may notice the closed connection first
+    if association.dul.socket is not None:
+        association.dul.socket.close()
 
 
 def test_the_table_has_every_keyword() -> None:
