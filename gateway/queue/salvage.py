@@ -195,7 +195,8 @@ class _Copying:
             payload = PayloadRef(
                 row["payload_name"], row["payload_offset"], row["payload_length"], bytes(row["payload_digest"])
             )
-            return row["association_id"] in self._kept["association_id"] and self._is_there(payload)
+            is_there = self._is_there(payload)  # counted, whatever else the row has lost
+            return is_there and row["association_id"] in self._kept["association_id"]
         except (TypeError, ValueError, KeyError):
             return False
 

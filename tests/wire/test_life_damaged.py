@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tests.support.caller import call, store_new
@@ -33,6 +34,22 @@ def some_page(database: Path) -> None:
     flip(database, 4 * 4096 + 2000)  # page 2 says where pages are
 
 
+def first_page_of(table: str) -> Callable[[Path], None]:
+    """The page that all its rows are found by."""
+
+    def damage(database: Path) -> None:
+        connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+        page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).get
+        connection.close()
+        flip(database, (page - 1) * 4096 + 2000)
+
+    damage.__name__ = f"first_page_of_{table}"
+    return damage
+
+
+DAMAGES = [first_page, some_page, *map(first_page_of, ("association", "instance", "delivery"))]
+
+
 def cut(database: Path) -> None:
     with database.open("r+b") as file:
         file.truncate(database.stat().st_size // 2)
@@ -42,7 +59,7 @@ def gone(database: Path) -> None:
     database.unlink()
 
 
-@pytest.mark.parametrize("damage", [first_page, some_page, cut, gone], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", [*DAMAGES, cut, gone], ids=lambda damage: damage.__name__)
 async def test_a_damaged_database_ends_with_78_and_can_be_rebuilt(
     running: AsyncExitStack, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
