@@ -276,7 +276,7 @@ def page(
         "destination does not have it either.\n"
     )
     parts += [_listed(row) for row in there]
-    parts.append("\nThe gateway refused, when they were sent to it as they are:\n\n")
+    parts.append("\nThe gateway refused these, when they were sent to it as they are:\n\n")
     parts += [f"- {name}: {why}\n" for name, why in sorted(refused.items())]
     head = [
         "sender",
