@@ -50,7 +50,7 @@ class LoopWatch:
 
     def comes_again(self, facts: AssociationFacts, sop_instance_uid: str, length_bytes: int) -> bool:
         """Note one arrival; True when it is one too many."""
-        key = hash((facts.calling_ae_title, facts.remote_host, sop_instance_uid, length_bytes))
+        key = _key(facts, sop_instance_uid, length_bytes)
         now_s = self._now_s()
         times, since_s = self._seen.pop(key, (0, now_s))
         if now_s - since_s > WITHIN_S:
@@ -60,6 +60,17 @@ class LoopWatch:
             self._seen.popitem(last=False)
         return times >= AGAIN
 
+    def not_taken(self, facts: AssociationFacts, sop_instance_uid: str, length_bytes: int) -> None:
+        """The arrival that was noted last came to nothing: its sender was told so, and sends again."""
+        key = _key(facts, sop_instance_uid, length_bytes)
+        times, since_s = self._seen.get(key, (0, 0.0))
+        if times:
+            self._seen[key] = times - 1, since_s
+
     def count_held(self, peer: str) -> None:
         """One was held."""
         self._held[peer] += 1
+
+
+def _key(facts: AssociationFacts, sop_instance_uid: str, length_bytes: int) -> int:
+    return hash((facts.calling_ae_title, facts.remote_host, sop_instance_uid, length_bytes))

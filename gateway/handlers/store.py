@@ -105,9 +105,13 @@ def _accept_small(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[
     plan = _decide(event, desk, table, facts)
     if not plan.routes:
         return _status_without_routes(plan)
-    edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
-    instance = _instance(event, desk, table, plan)
-    committing = desk.journal.commit_soon(instance, event.body, edited, plan.routes)
+    try:
+        edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
+        instance = _instance(event, desk, table, plan)
+        committing = desk.journal.commit_soon(instance, event.body, edited, plan.routes)
+    except Exception:
+        _not_taken(event, desk)
+        raise
     if committing is None:
         return _commit(event, desk, facts, instance, edited, plan)
     completion: Completion[int] = Completion()
@@ -128,6 +132,7 @@ def _committed(
             _tell_oddities(event, desk, facts.oddities)
         completion.set_result(SUCCESS)
         return
+    _not_taken(event, desk)
     if isinstance(error, GatewayError):
         _log_refused(event, desk, error)
     completion.set_exception(error)
@@ -144,8 +149,10 @@ async def _commit(
     """Of what became too large for the segment."""
     try:
         await desk.journal.commit(instance, event.body, edited, plan.routes)
-    except GatewayError as error:
-        _log_refused(event, desk, error)
+    except Exception as error:
+        _not_taken(event, desk)
+        if isinstance(error, GatewayError):
+            _log_refused(event, desk, error)
         raise
     if facts.oddities:
         _tell_oddities(event, desk, facts.oddities)
@@ -189,12 +196,16 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
     plan = _decide(event, desk, table, facts)
     if not plan.routes:
         return _status_without_routes(plan)
-    edited = None
-    if plan.edits:
-        edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
-        is_heavy = turns or event.transfer_syntax_uid in DEFLATED or event.body.length_bytes >= LARGE_BYTES
-        edited = await aside(edit) if is_heavy else edit()
-    await desk.journal.commit(_instance(event, desk, table, plan), event.body, edited, plan.routes)
+    try:
+        edited = None
+        if plan.edits:
+            edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
+            is_heavy = turns or event.transfer_syntax_uid in DEFLATED or event.body.length_bytes >= LARGE_BYTES
+            edited = await aside(edit) if is_heavy else edit()
+        await desk.journal.commit(_instance(event, desk, table, plan), event.body, edited, plan.routes)
+    except Exception:
+        _not_taken(event, desk)
+        raise
     if facts.oddities:
         _tell_oddities(event, desk, facts.oddities)
     return SUCCESS
@@ -259,6 +270,12 @@ def _is_loop(event: Event | Arrival, desk: StoreDesk, routes: Sequence[Route], l
         reason = f"the same object came more than {AGAIN} times in {WITHIN_S / 60:g} min: it goes round in a ring"
         _log(desk, "instance_loops", event, rule=LOOP_RULE, reason=reason, more=f"{MORE} and rule")
     return True
+
+
+def _not_taken(event: Event | Arrival, desk: StoreDesk) -> None:
+    """What is refused for want of room comes again until it is taken: that is no ring."""
+    if desk.loops is not None and not isinstance(event, Arrival):
+        desk.loops.not_taken(event.facts, event.sop_instance_uid, event.body.length_bytes)
 
 
 async def _hold_unreadable(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, error: Unreadable) -> int:

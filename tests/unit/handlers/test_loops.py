@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.completion import Completion
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID
 from gateway.handlers.loops import AGAIN, LOOP_RULE, MOST_REMEMBERED, WITHIN_S, LoopWatch, is_forwarder
-from gateway.handlers.store import StoreDesk, handle_store
+from gateway.handlers.store import StoreDesk, handle_store, take_store
 from gateway.model import AssociationFacts, DeliveryState
+from gateway.ports import SpoolFull
 from tests.support.caller import data_set
 from tests.unit.delivery.fakes import Counts
 from tests.unit.handlers.test_store import NOW, UID, FakeAssociation, FakeEvent, FakeJournal, table
@@ -43,6 +46,14 @@ def test_who_may_send_us_what_we_sent(facts: AssociationFacts, expected: bool) -
     assert is_forwarder(facts, table()) is expected
 
 
+async def _answered(later: Any) -> Any:
+    if not isinstance(later, Completion):
+        return await later
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    later.then(lambda result, error: answer.set_exception(error) if error else answer.set_result(result))
+    return await answer
+
+
 class Ring:
     """A handler that gets one object again and again."""
 
@@ -51,11 +62,13 @@ class Ring:
         self.loops = LoopWatch(lambda: self.now_s)
         self.desk: Any = StoreDesk(self.journal, self.meter, lambda: NOW, loops=self.loops)  # type: ignore[arg-type]
 
-    async def comes(self, facts: AssociationFacts = FROM_PACS, size_bytes: int = 100) -> DeliveryState:
+    async def comes(
+        self, facts: AssociationFacts = FROM_PACS, size_bytes: int = 100, way: Any = handle_store
+    ) -> DeliveryState:
         """Once; what becomes of it."""
         body = MemoryDataSet(data_set(UID, size_bytes))
         event: Any = FakeEvent(FakeAssociation(table(), facts), body, facts=facts)
-        assert await handle_store(event, self.desk) == 0x0000
+        assert await _answered(way(event, self.desk)) == 0x0000
         (route,) = self.journal.committed[-1][2]
         assert route.destination == "pacs"
         assert (route.rule == LOOP_RULE) is (route.state is DeliveryState.HELD)
@@ -87,6 +100,18 @@ async def test_what_is_no_loop() -> None:
         ring.now_s += WITHIN_S / (AGAIN - 1)
         assert await ring.comes(size_bytes=10) is DeliveryState.PENDING, "not so often"
     assert ring.loops.held == {}
+
+
+@pytest.mark.parametrize("way", [handle_store, take_store])
+async def test_what_is_refused_for_want_of_room_comes_again_and_is_no_loop(way: Any) -> None:
+    ring = Ring()
+    ring.journal.error = SpoolFull("no room")
+    for _ in range(AGAIN * 2):
+        with pytest.raises(SpoolFull):
+            await ring.comes(way=way)
+    ring.journal.error = None
+    states = [await ring.comes(way=way) for _ in range(AGAIN + 1)]
+    assert states == [DeliveryState.PENDING] * AGAIN + [DeliveryState.HELD]
 
 
 def test_memory_is_bounded() -> None:
