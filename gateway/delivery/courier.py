@@ -63,13 +63,14 @@ GATHER_S = 0.01
 """After a batch that emptied the queue the next claim waits this long: while objects stream in, a claim for each of
 their commits would double the number of commits. The first object after a pause does not wait."""
 PROBES = 128
-"""Deliveries among which one is chosen to try a destination that refuses."""
+"""Deliveries among which one is chosen to try a destination that refuses; more when all are like those refused."""
 MIN_REST_S = 0.05
 """Before the queue is asked again for something due that it did not give (it is under another lease)."""
 SWEEP = 500
 """Deliveries looked at together for their age while the destination is down."""
 MOST_UNTRIED = 5000
-"""Of those that were never tried, so many are kept in hand to look at the ones behind them."""
+"""Of those that were never tried, or are like those that were refused, so many are kept in hand to look at the ones
+behind them."""
 
 Kind = tuple[str, str]
 Claim = tuple[float, Delivery]
@@ -217,12 +218,15 @@ class Courier:
         gather_s = self._claimed_at_s + GATHER_S - _clock_s()
         if gather_s > 0 and not (is_probe or self._was_full):
             return gather_s
-        limit = (PROBES if self._refusals.is_running else 1) if is_probe else self._next_limit()
         self._is_more_expected = False
-        batch = await self._claim(limit)
+        if is_probe and self._refusals.is_running:
+            batch, self._was_full = await self._claim_probes()
+        else:
+            limit = 1 if is_probe else self._next_limit()
+            batch = await self._claim(limit)
+            self._was_full = len(batch) == limit
         if not batch:
             return await self._until_due()
-        self._was_full = len(batch) == limit
         self._is_more_expected |= self._was_full
         self._take_in(batch)
         return None
@@ -239,6 +243,19 @@ class Courier:
 
     async def _claim(self, limit: int) -> list[Delivery]:
         return await patiently(lambda: self._journal.claim(self.name, limit, LEASE_S), "claim")
+
+    async def _claim_probes(self) -> tuple[list[Delivery], bool]:
+        """What to choose one from to try a destination that refuses, and whether there is more: as many as it takes to
+        find one of another sender or study, since a large study that it refuses must not hide what stands behind it."""
+        batch: list[Delivery] = []
+        limit = PROBES
+        while True:
+            found = await self._claim(limit)
+            batch += found
+            is_full = len(found) == limit
+            if not is_full or self._refusals.has_other(found) or len(batch) >= MOST_UNTRIED or self._is_stopping:
+                return batch, is_full
+            limit = SWEEP
 
     async def _until_due(self) -> float | None:
         due_at = await patiently(lambda: self._journal.next_due(self.name), "next_due")

@@ -44,6 +44,10 @@ class Refusals:
         """For the log and the status; `refusal` is the last one, fit for both."""
         return f"it refused {self._count} objects in a row: {refusal}"
 
+    def has_other(self, batch: Sequence[Delivery]) -> bool:
+        """True when one of `batch` is of another sender or study than those that were refused."""
+        return any(_kin(delivery) not in self._seen for delivery in batch)
+
     def probe(self, batch: Sequence[Delivery]) -> int:
         """Which of `batch` to try next: the first of another sender or study than those that were refused, since these
         may be at fault themselves; else the first."""

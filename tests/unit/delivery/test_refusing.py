@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.delivery.courier import PROBES, SWEEP
 from gateway.destination.status import HAS_IT_ALREADY, outcome_of
 from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Retry
 from gateway.ports import Outbound
@@ -77,7 +78,8 @@ async def test_what_waited_is_delivered_when_it_is_mended(bench: Bench) -> None:
     assert bench.meter.values["gateway_destination_up", "pacs"] == 1
 
 
-async def test_another_study_is_tried_first(bench: Bench) -> None:
+@pytest.mark.parametrize("number", [40, PROBES + 10, PROBES + SWEEP + 10])
+async def test_another_study_is_tried_first(bench: Bench, number: int) -> None:
     """The objects may be at fault: they do not stop what others sent."""
     bad: set[str] = set()
 
@@ -85,7 +87,7 @@ async def test_another_study_is_tried_first(bench: Bench) -> None:
         return REFUSED if outbound.sop_instance_uid in bad else Delivered()
 
     bench.to().behave = refuse_bad
-    bad.update(f"1.2.3.{number}" for number in add_study(bench.journal, "1.9", 40))
+    bad.update(f"1.2.3.{number}" for number in add_study(bench.journal, "1.9", number))
     good = add_study(bench.journal, "1.8", 5)
     there = peer(retry=SLOW_RETRY)
     await bench.start(there)
