@@ -127,15 +127,15 @@ def _committed(
     instance: Instance | None,
     error: BaseException | None,
 ) -> None:
-    if error is None:
-        if facts.oddities:
+    try:
+        if error is not None:
+            _not_taken(event, desk)
+        if isinstance(error, GatewayError):
+            _log_refused(event, desk, error)
+        elif error is None and facts.oddities:
             _tell_oddities(event, desk, facts.oddities)
-        completion.set_result(SUCCESS)
-        return
-    _not_taken(event, desk)
-    if isinstance(error, GatewayError):
-        _log_refused(event, desk, error)
-    completion.set_exception(error)
+    finally:  # whatever becomes of the log: without an answer the association would stand still
+        completion.set_result(SUCCESS) if error is None else completion.set_exception(error)
 
 
 async def _commit(

@@ -3,11 +3,15 @@ nobody can read is refused or held."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.dataset.scan import is_read_at_once
 from gateway.dimse.memory import MemoryDataSet
-from gateway.handlers.store import SUCCESS, UNREADABLE_RULE, StoreDesk, handle_store
+from gateway.handlers.store import SUCCESS, UNREADABLE_RULE, StoreDesk, handle_store, take_store
 from gateway.leniency import LENIENCIES
 from gateway.model import DeliveryState, Peer
 from gateway.ports import Unreadable
@@ -89,3 +93,19 @@ async def test_an_empty_data_set_is_refused_all_the_same() -> None:
 
 def test_every_row_that_the_objects_use_is_in_the_table() -> None:
     assert {kind for one in OBJECTS for kind in one.kinds} <= LENIENCIES.keys()
+
+
+class _NoMeter(CountingMeter):
+    """Cannot count."""
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+        raise KeyError(name)
+
+
+async def test_what_is_kept_is_answered_although_its_oddities_cannot_be_told() -> None:
+    odd = next(one for one in OBJECTS if one.kinds and is_read_at_once(len(one.data), one.transfer_syntax_uid))
+    desk: Any = StoreDesk(FakeJournal(), _NoMeter(), lambda: NOW)  # type: ignore[arg-type]
+    later: Any = take_store(event(odd.data, for_all(), odd), desk)  # type: ignore[arg-type]
+    answers: asyncio.Queue[Any] = asyncio.Queue()
+    later.then(lambda result, error: answers.put_nowait(result if error is None else error))
+    assert await asyncio.wait_for(answers.get(), 60) == SUCCESS
