@@ -112,6 +112,11 @@ def unknown(names: tuple[str, ...]) -> str:
     return next((name for name in names if _canonical(name) not in TERMS), "")
 
 
+def are_default(names: tuple[str, ...]) -> bool:
+    """True for the default repertoire, which is ASCII, and where nothing is named."""
+    return all(name in ("ISO_IR 6", "ISO 2022 IR 6", "") for name in names)
+
+
 def is_stand_alone(name: str) -> bool:
     """True for character sets that cannot be combined with others by escape sequences (PS3.3 Table C.12-5)."""
     return _canonical(name) in _ALONE

@@ -15,8 +15,6 @@ from gateway.plain_text import shown_code
 from gateway.ports import Recode, Refusal
 
 _PAD = " \0"
-_DEFAULT = ("ISO_IR 6", "ISO 2022 IR 6", "")
-"""The default repertoire, which is ASCII."""
 
 
 def recoded(level: EncodedLevel, recode: Recode) -> Pieces | None:
@@ -77,7 +75,7 @@ class _Recoding:
 
     def _text(self, raw: bytes, level: EncodedLevel, element: Element, *, is_name: bool) -> str:
         names = level.character_set()
-        if all(name in _DEFAULT for name in names):
+        if charset.are_default(names):
             names = self._undeclared
             if not names:
                 raise Refusal(

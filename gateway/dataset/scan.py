@@ -111,12 +111,14 @@ def wanted(paths: tuple[AttributePath, ...]) -> Wanted:
 class Level:
     """The values that were wanted of a data set or of one item; text is made when first asked for."""
 
-    __slots__ = ("_encodings", "_given", "_long", "_parent", "_raw", "encoding", "items", "known")
+    __slots__ = ("_encodings", "_given", "_long", "_parent", "_raw", "encoding", "items", "known", "undeclared")
 
     def __init__(self, encoding: Encoding, parent: Level | None = None) -> None:
         self.encoding = encoding
         self._parent = parent
         self._encodings: charset.Encodings | None = None
+        self.undeclared: tuple[str, ...] = ()
+        """What text beyond ASCII is read as where the data set names no character set."""
         self._raw: dict[int, tuple[str, bytes]] = {}
         self._long: dict[int, int] = {}
         self._given: frozenset[int] = frozenset()
@@ -215,8 +217,17 @@ class Level:
     def copy(self) -> Level:
         """A level that can be changed without changing this one; its items are still shared."""
         other = Level(self.encoding, self._parent)
-        other._raw, other._long = self._raw, self._long
+        other._raw, other._long, other.undeclared = self._raw, self._long, self.undeclared
         other.known, other.items, other._given = dict(self.known), dict(self.items), self._given
+        return other
+
+    def read_as(self, undeclared: tuple[str, ...], parent: Level | None = None) -> Level:
+        """A copy whose scanned text beyond ASCII is read in these character sets where the data set names none."""
+        other = self.copy()
+        other.undeclared = undeclared
+        other._parent = parent or self._parent
+        other.known = {tag: value for tag, value in self.known.items() if tag in self._given}
+        other.items = {tag: [item.read_as(undeclared, other) for item in items] for tag, items in self.items.items()}
         return other
 
     def put(self, tag: int, value: Texts | None) -> None:
@@ -268,10 +279,13 @@ class Level:
     def _codecs(self) -> charset.Encodings:
         if self._encodings is None:
             raw = self._raw.get(SPECIFIC_CHARACTER_SET)
-            if raw is not None:
-                self._encodings = charset.encodings(texts(raw[1], "CS", charset.DEFAULT))
+            names = () if raw is None else texts(raw[1], "CS", charset.DEFAULT)
+            if raw is None and self._parent is not None:
+                self._encodings = self._parent._codecs()
+            elif self.undeclared and charset.are_default(names):
+                self._encodings = charset.encodings(self.undeclared)
             else:
-                self._encodings = self._parent._codecs() if self._parent is not None else charset.DEFAULT
+                self._encodings = charset.DEFAULT if raw is None else charset.encodings(names)
         return self._encodings
 
     def vr_of(self, tag: int, written: str) -> str:

@@ -95,7 +95,7 @@ class IndexEntries:
             return None
         written = level.written(_ABOVE_TAGS)
         inner = tuple([(tag, item.written(tags)) for tag, tags in _ABOVE_ITEMS for item in level.items.get(tag, ())])
-        encoding = (level.encoding.is_implicit, level.encoding.is_big_endian)
+        encoding = (level.encoding.is_implicit, level.encoding.is_big_endian, level.undeclared)
         key = (encoding, written, inner)
         above = self._above.get(key)
         if above is None:

@@ -248,6 +248,8 @@ def _changed(level: Level, change: Alteration, own: _Own) -> Level:
         case Edit():
             _apply(level, change, 0, own)
         case Recode():
+            if change.undeclared and change.undeclared != level.undeclared:
+                level = level.read_as(change.undeclared)
             level.put(SPECIFIC_CHARACTER_SET, change.to)
         case Record():
             level.mark_present(ORIGINAL_ATTRIBUTES)

@@ -48,6 +48,7 @@ def keep(level: Level, paths: Iterable[AttributePath]) -> str:
         {
             "version": VERSION,
             "implicit": level.encoding.is_implicit,
+            "undeclared": level.undeclared,
             "paths": [(path.tag, path.creator) for path in short],
             "scanned": [
                 (tag, vr, value.decode("latin-1"), length)
@@ -68,6 +69,7 @@ def recall(text: str) -> tuple[Level, set[AttributePath]] | None:
         if found["version"] != VERSION:
             return None
         level = Level(Encoding(is_implicit=found["implicit"]))
+        level.undeclared = tuple(found.get("undeclared", ()))
         for tag, vr, value, length_bytes in found["scanned"]:
             level.add(tag, vr, value.encode("latin-1"), length_bytes)
         for tag, texts in found["given"]:

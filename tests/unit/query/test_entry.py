@@ -126,6 +126,19 @@ def test_character_sets_that_coercions_made_equal_do_not_mix_up_what_was_written
     assert names == ["Müller", "Mόller"]
 
 
+def test_text_without_a_character_set_does_not_mix_up_what_it_is_read_as() -> None:
+    entries = IndexEntries()
+    raw = _greek().replace(b"ISO_IR 126", b"ISO_IR 6  ")
+    assert raw != _greek()
+    level = scan(memoryview(raw), "1.2.840.10008.1.2.1", wanted(indexed_paths())).level
+    names = []
+    for read_as in ("ISO_IR 144", "ISO_IR 126"):
+        found = entries.entry(edited(level, [Recode(("ISO_IR 192",), (read_as,))]))
+        assert found is not None
+        names.append(json.loads(found.patient)["00100010"])
+    assert names == ["Mќller", "Mόller"]
+
+
 def test_instances_of_one_series_share_the_text_of_what_they_have_in_common() -> None:
     entries = IndexEntries()
     first, second = (entry(attributes(**UIDS, PatientName="Roe^Jane", InstanceNumber=n), entries) for n in "12")

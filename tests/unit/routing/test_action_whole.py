@@ -51,6 +51,13 @@ def test_charset() -> None:
     assert (after.SpecificCharacterSet, after.PatientName) == ("ISO_IR 192", "Müller")
 
 
+def test_what_follows_reads_text_without_a_character_set_as_it_was_said() -> None:
+    data = encoded({"PatientName": "\xb8\xd2\xd0\xdd"})
+    then = [{"charset": {"to": "ISO_IR 192", "undeclared": "ISO_IR 144"}}, {"set": {"PatientID": "{{ PatientName }}"}}]
+    _, after = applied(then, data)
+    assert (after.PatientName, after.PatientID) == ("Иван", "Иван")
+
+
 def test_the_name_alone_is_enough() -> None:
     assert applied([{"charset": "iso_ir 192"}])[0] == (Recode(("ISO_IR 192",)),)
 

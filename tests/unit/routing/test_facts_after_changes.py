@@ -152,6 +152,40 @@ def test_of_any_changes(changes: list[Alteration], codes: int) -> None:
     check(made(codes), EXPLICIT, changes)
 
 
+CYRILLIC = bytes((0xB8, 0xD2, 0xD0, 0xDD))
+UNDECLARED = Recode(("ISO_IR 192",), ("ISO_IR 144",))
+"""What the object leaves open is not the default of whoever reads it."""
+
+
+@pytest.mark.parametrize("own_set", [b"", b"ISO_IR 6", b"ISO_IR 100"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        (Edit(parse("RequestAttributesSequence[*].AccessionNumber"), ("1",)), Edit(parse("PatientID"), ("2",))),
+        (Edit(parse("RequestAttributesSequence[1].AccessionNumber"), ("1",)), Rules({0x00090010: REMOVE})),
+        (UNDECLARED,),
+    ],
+    ids=["alone", "then edits", "then an item and a rewrite", "twice"],
+)
+def test_text_without_a_character_set_is_read_as_the_recoding_reads_it(
+    own_set: bytes, more: tuple[Alteration, ...]
+) -> None:
+    codes = WRITE.sequence(0x00400008, WRITE.item(WRITE.element("CodeMeaning", "LO", CYRILLIC)))
+    of_item = WRITE.element("SpecificCharacterSet", "CS", own_set) if own_set else b""
+    data = (
+        WRITE.element("PatientName", "PN", CYRILLIC)
+        + WRITE.element("PatientID", "LO", CYRILLIC)
+        + WRITE.sequence(
+            "RequestAttributesSequence",
+            WRITE.item(of_item + WRITE.element("AccessionNumber", "SH", CYRILLIC) + codes),
+            WRITE.item(WRITE.element("AccessionNumber", "SH", CYRILLIC)),
+        )
+    )
+    check(data, EXPLICIT, [UNDECLARED, *more])
+    assert facts_of(data, EXPLICIT).edited([UNDECLARED]).values(parse("PatientName")) == ("Иван",)
+
+
 def test_a_rewrite_is_shown_what_an_edit_gave() -> None:
     shown: list[Element] = []
 

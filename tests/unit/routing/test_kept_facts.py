@@ -93,6 +93,16 @@ def test_what_is_changed_later_says_the_same(edits: tuple[Alteration, ...]) -> N
     assert [after.values(path) for path in PATHS] == [expected.values(path) for path in PATHS]
 
 
+def test_text_without_a_character_set_stays_as_a_recoding_read_it() -> None:
+    name = (parse("PatientName"),)
+    data = element(0x0010, 0x0010, b"PN", b"\xb8\xd2\xd0\xdd")
+    level = scan(memoryview(data), EXPLICIT, wanted(name)).level
+    after = ObjectFacts(ASSOCIATION, MR_IMAGE, "1.2.3", EXPLICIT, len(data), NOW, level).edited(
+        [Recode(("ISO_IR 192",), ("ISO_IR 144",))]
+    )
+    assert recalled(keep(after.level, name))[0].values(*name) == ("Иван",)
+
+
 def test_a_long_value_is_left_out_and_said_to_be() -> None:
     longest = element(0x0010, 0x4000, b"LT", b"x" * LONGEST_VALUE)
     too_long = element(0x0010, 0x4000, b"LT", b"x" * (LONGEST_VALUE + 2))
