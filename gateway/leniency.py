@@ -85,8 +85,8 @@ LENIENCIES: dict[str, Leniency] = {
     ),
     "stray_item_end": Leniency(
         "PS3.5 §7.5",
-        "an end of an item stands outside items",
-        "the bytes go on as they are; the end is passed over",
+        "an end of an item stands behind the data set",
+        "the bytes go on as they are; the data set ends there",
     ),
     "stray_sequence_end": Leniency(
         "PS3.5 §7.5",

@@ -270,12 +270,16 @@ class Walker:
         return value + length
 
     def _over_stray(self, tag: int, start: int, layout: _Layout) -> int:
-        """As `_odd`, over an end of an item, what may follow it, and zeros up to the end of the level."""
+        """As `_odd`, over an end of an item, what may follow it, and zeros up to the end of the level. Archives end the
+        data set there: where elements follow, they would lose them without a word."""
         if tag == 0 and self._is_end_of_zeros(start):
             return self._end
         is_end = tag == ITEM_END or (tag == SEQUENCE_END and self._has_item_end)
         if not is_end or layout.implicit(self._view, start)[1] != 0:
             raise _stray(tag, start)
+        behind = start + 8
+        if behind + 4 <= self._end and layout.long_length(self._view, behind)[0] not in layout.never:
+            raise Unreadable(f"elements follow at byte {behind}, where an end of an item or a sequence ends the data set")
         self._has_item_end = True
         self._encoding.note("stray_item_end", f"({tag >> 16:04X},{tag & 0xFFFF:04X}) at byte {start}")
         return start + 8

@@ -119,7 +119,6 @@ def _in_explicit() -> dict[str, tuple[tuple[str, ...], dict[int, bytes]]]:
     return found | {
         "end of an item behind": (("stray_item_end",), {BEHIND: ITEM_END}),
         "ends of an item and a sequence behind": (("stray_item_end",), {BEHIND: ITEM_END + SEQUENCE_END}),
-        "end of an item in the middle": (("stray_item_end",), {0x00100021: ITEM_END}),
         "zeros behind": (("zeros_behind",), {BEHIND: bytes(100)}),
         "two zeros behind": (("zeros_behind",), {BEHIND: bytes(2)}),
         "end of an item and zeros behind": (("stray_item_end", "zeros_behind"), {BEHIND: ITEM_END + bytes(10)}),

@@ -10,7 +10,7 @@ from gateway.dataset.scan import at_once, checking_lengths, parse, scan, scannin
 from gateway.dataset.splice import splice
 from gateway.ports import KEEP, REMOVE, Change, Edit, Element, Unreadable
 from gateway.routing.attribute import parse as path
-from tests.support.odd_objects import EXPLICIT, METHOD_CODES, OddObject, odd_objects
+from tests.support.odd_objects import EXPLICIT, ITEM_END, METHOD_CODES, SEQUENCE_END, OddObject, odd_objects
 
 OBJECTS = odd_objects()
 BY_NAME = {one.name: one for one in OBJECTS}
@@ -63,6 +63,20 @@ def test_lengths_to_the_letter() -> None:
     at_once(checking_lengths(memoryview(BY_NAME["nothing odd"].data), EXPLICIT_LITTLE))
     with pytest.raises(Unreadable, match="odd length"):
         at_once(checking_lengths(memoryview(BY_NAME["two odd values"].data), EXPLICIT_LITTLE))
+
+
+@pytest.mark.parametrize("name", ["nothing odd", "nothing odd (implicit)"])
+@pytest.mark.parametrize("place", [b"", b"\x10\x00\x20\x00", b"\x20\x00\x0d\x00"], ids=["first", "before", "behind"])
+@pytest.mark.parametrize("ends", [ITEM_END, ITEM_END + SEQUENCE_END, ITEM_END * 2], ids=["item", "both", "two"])
+@pytest.mark.parametrize("more", [0, 0x8000], ids=["small", "in steps"])
+def test_elements_behind_an_end_of_an_item_are_not_taken(name: str, place: bytes, ends: bytes, more: int) -> None:
+    """dcmtk and pydicom pass over them without a word, Orthanc refuses the object."""
+    odd = BY_NAME[name]
+    at = odd.data.index(place)
+    pixels = b"\xe0\x7f\x10\x00" + (b"OB\0\0" if odd.transfer_syntax_uid == EXPLICIT else b"")
+    data = odd.data[:at] + ends + odd.data[at:] + (pixels + more.to_bytes(4, "little") + bytes(more) if more else b"")
+    with pytest.raises(Unreadable):
+        scan(memoryview(data), odd.transfer_syntax_uid, wanted((path("PatientID"),)))
 
 
 def test_a_vr_that_is_none_is_read_by_the_dictionary() -> None:
