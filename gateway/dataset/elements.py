@@ -279,7 +279,7 @@ class Walker:
             raise _stray(tag, start)
         behind = start + 8
         if behind + 4 <= self._end and layout.long_length(self._view, behind)[0] not in layout.never:
-            raise Unreadable(f"elements follow at byte {behind}, where an end of an item or a sequence ends the data set")
+            raise Unreadable(f"elements follow at byte {behind}, behind the end of an item that ends the data set")
         self._has_item_end = True
         self._encoding.note("stray_item_end", f"({tag >> 16:04X},{tag & 0xFFFF:04X}) at byte {start}")
         return start + 8

@@ -31,14 +31,19 @@ class Checkpointer:
         self._thread: threading.Thread | None = None
 
     def ask(self) -> None:
-        """Begin, unless it is at it."""
+        """Begin, unless it is at it; without a thread to begin in, whoever commits does it in the end."""
         with self._condition:
             if self._is_running or self._is_asked or self._is_closing:
                 return
-            self._is_asked = True
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="queue-checkpoint", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="queue-checkpoint", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    log.warning("queue.checkpoint_failed", path=self._path, error=str(error))
+                    return
+                self._thread = thread
+            self._is_asked = True
             self._condition.notify()
 
     def take_result(self) -> tuple[bool, apsw.Error | None]:

@@ -175,6 +175,20 @@ def test_a_log_that_grows_all_the_same_is_put_in_at_last(tmp_path: Path, monkeyp
     queue.close()
 
 
+def test_without_a_thread_for_it_commits_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    queue = SQLiteQueue(tmp_path / "queue.db", now=Clock(), checkpoints_aside=True)
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", fail)
+        short.setattr(sqlite, "PAGES_BEFORE_CHECKPOINT", 1)
+        fill(queue, 10, group=1)
+    fill(queue, 10, start=10, group=1)
+    queue.close()
+    assert problems_of(tmp_path / "queue.db") == []
+
+
 def test_what_fails_aside_is_in_doubt_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failed sync the log is begun anew before anything else is committed."""
     monkeypatch.setattr(Checkpointer, "_checkpoint", lambda self: apsw.IOError("no sync"))
