@@ -94,6 +94,7 @@ class Gateway:
         """`handlers`: of the site; each takes its event in place of ours."""
         self.settings: Settings = table.settings
         self.state = "starting"
+        self.events_of_the_site = [event.name for event, *_ in handlers]
         self.started_at = utc_now()
         self._elapsed_s = time.monotonic
         self.live = Live(table)
@@ -384,6 +385,7 @@ class Gateway:
             "is_reloading": self.reloader.is_reloading,
             "started_at": self.started_at.isoformat(),
             "config": self.live.current.version,
+            "handlers_of_the_site": self.events_of_the_site,
             "last_reload": last.as_json() if last else None,
             "listeners": [
                 {

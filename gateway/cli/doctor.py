@@ -16,7 +16,7 @@ from gateway.cli.options import FORMAT, fail, load_rules, rules_argument
 from gateway.cli.render import count
 from gateway.config import Loaded
 from gateway.doctor.configuration import problem_findings
-from gateway.doctor.examine import examine
+from gateway.doctor.examine import examine, not_looked_at
 from gateway.doctor.finding import Finding, Result
 from gateway.doctor.site import Machine, Site
 from gateway.life import exit_code, logs
@@ -67,7 +67,8 @@ def _examined(rules: Path, timeout: float) -> tuple[list[Finding], Result]:
         fail(str(error), exit_code.CONFIGURATION)
     settings = loaded.settings or loaded.process_settings
     if settings is None:
-        return list(problem_findings(loaded.problems, rules)), "bad_configuration"
+        unseen = not_looked_at(rules, "ports, spool, database, peers and folders")
+        return [*problem_findings(loaded.problems, rules), unseen], "bad_configuration"
     site = Site(rules, loaded, settings, Machine(environ=os.environ), timeout)
     findings = asyncio.run(examine(site))
     if loaded.table is None:

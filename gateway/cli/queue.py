@@ -235,7 +235,7 @@ def _require_known(which: DeliveryFilter, found: SQLiteQueue, rules: Path) -> No
     near = did_you_mean(which.destination, known)
     what = "is no peer, and" if table is not None else "cannot be looked up in rules with errors, and"
     raise click.BadParameter(
-        f"{which.destination!r} {what} nothing was ever queued for it{near} (known: {', '.join(known) or 'none'})",
+        f"{which.destination!r} {what} nothing is queued for it{near} (known: {', '.join(known) or 'none'})",
         param_hint="--destination",
     )
 

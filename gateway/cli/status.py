@@ -40,6 +40,9 @@ def _places(found: dict[str, Any]) -> Iterator[str]:
     spool, database, last = found["spool"], found["database"], found["last_reload"]
     reloaded = f", last reload {last['result']} at {local_time(last['started_at'])}" if last else ""
     yield f"rules {found['config']}{reloaded}"
+    if events := found.get("handlers_of_the_site"):  # of a gateway of this version
+        stored = "; what is stored is neither spooled nor forwarded" if "EVT_C_STORE" in events else ""
+        yield f"handlers of the site take {', '.join(events)}: the rules have no part in them{stored}"
     yield f"spool {spool['path']}: {size(spool['free_bytes'])} free, at least {size(spool['min_free_bytes'])} kept"
     yield (
         f"database {database['path']}: {size(database['free_bytes'])} free, at least "

@@ -99,6 +99,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "less than twice `min_free` is free",
         "free space on that file system before objects are refused",
     ),
+    "database-damaged": _error(
+        "database",
+        "no gateway runs, and the database is damaged: a gateway does not start with it",
+        "run `gateway check` to see how much, and `gateway rebuild`: it makes the database anew from the spool",
+    ),
     "no-file-numbers": _error(
         _STORAGE, "the file system has no free inodes", "delete files that nobody needs on that file system"
     ),
@@ -286,6 +291,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "limits", "the gateway would not start with so few", "raise the hard limit (`ulimit -Hn`, LimitNOFILE)"
     ),
     # --- the doctor itself
+    "not-looked-at": _warning(
+        "doctor",
+        "the rules have errors, so that it is not known what they name: that was not looked at",
+        "correct the rules, and run the doctor again",
+    ),
     "check-not-finished": _error(
         "doctor",
         "a check took too long, and says nothing",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from pathlib import Path
 
 from gateway.daemon_thread import started
 from gateway.doctor import configuration, folders, machine, peers, ports, storage
@@ -33,6 +34,7 @@ async def examine(site: Site) -> list[Finding]:
         _http(asked, site),
         _in_thread("spool", partial(storage.spool, site), site),
         _in_thread("database", partial(storage.database, site), site),
+        _in_thread("pages of the database", partial(storage.damage, site), site),
         *(_peer(one, site, slots) for one in known if one.host),
         *(
             _in_thread(f"folder {one.name}", partial(folders.folder, one, one.folder), site)
@@ -44,7 +46,13 @@ async def examine(site: Site) -> list[Finding]:
     ]
     results = await asyncio.gather(*checks)
     first = configuration.problem_findings(site.loaded.problems, site.rules)
-    return [*first, *(finding for result in results for finding in result)]
+    unseen = [] if table is not None else [not_looked_at(site.rules, "peers and folders")]
+    return [*first, *(finding for result in results for finding in result), *unseen]
+
+
+def not_looked_at(rules: Path, what: str) -> Finding:
+    """Rules with errors do not say what there is."""
+    return found("not-looked-at", str(rules), f"{what} were not looked at, for the rules have errors")
 
 
 async def _in_thread(name: str, check: Check, site: Site) -> list[Finding]:

@@ -14,11 +14,17 @@ from gateway.doctor.mounts import LAYERS, MEMORY, NETWORK, file_system_of, neare
 from gateway.doctor.site import Site
 from gateway.file_modes import OTHERS
 from gateway.life.access import places
+from gateway.ports import GatewayError
 from gateway.quantity import size
+from gateway.queue.inspection import inspected
 from gateway.queue.room import reserved_bytes
+from gateway.queue.running import is_gateway_running
+from gateway.queue.write_ahead_log import log_of
 
 LOW_FACTOR = 2
 LEAST_INODES = 1000
+READ_WHOLE_BYTES = 64 * 1024**2
+"""A larger database is not read: that could take longer than the limit of a check."""
 
 
 def spool(site: Site) -> Iterator[Finding]:
@@ -34,6 +40,32 @@ def database(site: Site) -> Iterator[Finding]:
     path = settings.queue_path
     to_reserve = max(0, settings.queue_reserve_bytes - reserved_bytes(Path(path)))
     yield from _place("database", path, os.path.dirname(path), settings.queue_min_free_bytes + to_reserve, site)
+
+
+def damage(site: Site) -> Iterator[Finding]:
+    """The database's pages, when nobody uses it and it has no log: so neither a lock nor a file is made, and the next
+    start finds all as it was. `gateway check` reads the others."""
+    path = Path(site.settings.queue_path)
+    if not _is_at_rest(path, site) or path.stat().st_size > READ_WHOLE_BYTES or not _may(str(path), os.R_OK):
+        return
+    try:
+        with inspected(path) as pages:
+            problems = pages.problems() if pages.has_tables() else ()
+    except GatewayError as error:
+        problems = [str(error)]
+    if problems and _is_at_rest(path, site):  # else a gateway was writing meanwhile
+        yield found("database-damaged", str(path), problems[0])
+
+
+def _is_at_rest(path: Path, site: Site) -> bool:
+    log = log_of(path)
+    beside = (log, log.with_name(f"{path.name}-shm"))
+    return (
+        path.is_file()
+        and path.stat().st_size > 0
+        and not any(one.exists() for one in beside)
+        and not is_gateway_running(path, site.machine.locks)
+    )
 
 
 def _place(area: Area, path: str, folder: str, min_free_bytes: int, site: Site) -> Iterator[Finding]:

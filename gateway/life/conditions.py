@@ -129,7 +129,7 @@ def of_queue(depths: Sequence[QueueDepth]) -> Iterator[Condition]:
         if row.state is DeliveryState.HELD:
             yield Condition(
                 "deliveries_held",
-                f"{_deliveries(row.count)} {where} wait for `gateway queue release`; "
+                f"{_deliveries(row.count)} {where} wait{_s(row.count)} for `gateway queue release`; "
                 f"see `gateway queue list --state held {filters}`",
             )
 
@@ -153,7 +153,11 @@ def of_reload(problems: Sequence[str] | None) -> Iterator[Condition]:
 
 
 def _wait(number: int) -> str:
-    return f"{_deliveries(number)} wait{'s' if number == 1 else ''}"
+    return f"{_deliveries(number)} wait{_s(number)}"
+
+
+def _s(number: int) -> str:
+    return "s" if number == 1 else ""
 
 
 def _deliveries(number: int) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from gateway.cli.status import status_text
 from tests.support.caller import call, store_new
 from tests.support.gateway_process import GatewayProcess
 from tests.support.peers import StoreSCP
@@ -54,6 +56,12 @@ async def test_the_site_answers_one_service_and_the_rules_the_others(running: As
     await until(lambda: len(peer.files()) == 1)
     assert '"handlers_of_the_site"' in gateway.log
     assert "EVT_C_FIND" in gateway.log
+    status = json.loads((await gateway.http("GET", "/status"))[1])
+    assert status["handlers_of_the_site"] == ["EVT_C_FIND"]
+    assert "handlers of the site take EVT_C_FIND: the rules have no part in them\n" in status_text(status)
+    stored = status_text({**status, "handlers_of_the_site": ["EVT_C_STORE"]})
+    assert "handlers of the site take EVT_C_STORE: the rules have no part in them; what is stored is neither" in stored
+    assert "handlers of the site" not in status_text({**status, "handlers_of_the_site": []})
 
 
 async def test_a_bad_reference_ends_the_start_and_validate_says_the_same(tmp_path: Path) -> None:

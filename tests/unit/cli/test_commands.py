@@ -335,7 +335,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "no such destination": (["release", "1", "--to", "pacz"], "no destination (did you mean `pacs`?)"),
     "no destination at all": (["release", "1", "--to", ""], "no destination"),
     "a peer that takes nothing": (["release", "1", "--to", "mr1"], "no destination (known: pacs)"),
-    "list: no such peer": (["list", "--destination", "pacz"], "nothing was ever queued for it (did you mean `pacs`?)"),
+    "list: no such peer": (["list", "--destination", "pacz"], "nothing is queued for it (did you mean `pacs`?)"),
     "retry: no such peer": (["retry", "--destination", "pacz"], "(did you mean `pacs`?)"),
     "hold: no such peer": (["hold", "--destination", "pacz"], "(did you mean `pacs`?)"),
     "release: no such peer": (["release", "--destination", "pacz"], "(did you mean `pacs`?)"),

@@ -58,3 +58,15 @@ async def test_rules_that_can_never_hold_are_findings(tmp_path: Path) -> None:
     site = site_in(tmp_path, {"admit": "known"}, peers=peers, routes=routes)
     findings = [finding for finding in await examine(site) if finding.area == "configuration"]
     assert [(finding.severity, "NOBODY" in finding.what) for finding in findings] == [("warning", True)]
+
+
+async def test_what_rules_with_errors_do_not_name_is_said_to_be_left_out(tmp_path: Path) -> None:
+    routes = [{"name": "all", "to": ["nowhere"]}]
+    findings = await examine(site_in(tmp_path, routes=routes))
+    [finding] = [finding for finding in findings if finding.code == "not-looked-at"]
+    assert (finding.severity, finding.what) == (
+        "warning",
+        "peers and folders were not looked at, for the rules have errors",
+    )
+    (tmp_path / "right").mkdir()
+    assert "not-looked-at" not in [finding.code for finding in await examine(site_in(tmp_path / "right"))]

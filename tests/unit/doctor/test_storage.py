@@ -12,6 +12,7 @@ import pytest
 from gateway.doctor import storage
 from gateway.doctor.mounts import file_system_of
 from gateway.doctor.site import Site
+from gateway.queue.sqlite import SQLiteQueue
 from tests.unit.doctor.rig import ON_DISK, as_nobody, codes, on, site_in
 
 IS_ROOT = os.geteuid() == 0
@@ -141,6 +142,29 @@ def test_files_of_another_user(tmp_path: Path) -> None:
     assert codes(storage.spool(site)) == ["asked-as-another-user", "room"]
     lock.chmod(0o644)
     assert codes(storage.spool(site)) == ["asked-as-another-user", "of-another-user"]
+
+
+def test_a_damaged_database_that_nobody_uses(tmp_path: Path) -> None:
+    """Beside a running gateway, or with a log, it is left alone; nothing is made or changed by looking."""
+    site = site_in(tmp_path)
+    assert codes(storage.damage(site)) == []
+    path = Path(site.settings.queue_path)
+    path.parent.mkdir()
+    SQLiteQueue(path).close()
+    assert sorted(path.parent.iterdir()) == [path]
+    assert codes(storage.damage(site)) == []
+    with path.open("r+b") as file:
+        file.seek(3 * 4096)
+        file.write(bytes([0xDE, 0xAD]) * 2048)
+    damaged = path.read_bytes()
+    assert codes(storage.damage(site)) == ["database-damaged"]
+    assert (sorted(path.parent.iterdir()), path.read_bytes()) == ([path], damaged)
+    log = path.with_name(f"{path.name}-wal")
+    log.touch()
+    assert codes(storage.damage(site)) == []
+    log.unlink()
+    path.write_bytes(b"no database" * 1000)
+    assert codes(storage.damage(site)) == ["database-damaged"]
 
 
 @pytest.mark.parametrize(
