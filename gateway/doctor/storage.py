@@ -16,7 +16,6 @@ from gateway.file_modes import OTHERS
 from gateway.life.access import places
 from gateway.ports import GatewayError
 from gateway.quantity import size
-from gateway.queue.inspection import inspected
 from gateway.queue.room import reserved_bytes
 from gateway.queue.running import is_gateway_running
 from gateway.queue.write_ahead_log import log_of
@@ -48,6 +47,8 @@ def damage(site: Site) -> Iterator[Finding]:
     path = Path(site.settings.queue_path)
     if not _is_at_rest(path, site) or path.stat().st_size > READ_WHOLE_BYTES or not _may(str(path), os.R_OK):
         return
+    from gateway.queue.inspection import inspected  # SQLite is loaded where there is something to read
+
     try:
         with inspected(path) as pages:
             problems = pages.problems() if pages.has_tables() else ()

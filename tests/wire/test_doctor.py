@@ -195,7 +195,7 @@ async def test_a_configuration_with_errors(tmp_path: Path) -> None:
     assert [row["severity"] for row in found["findings"] if row["area"] == "configuration"] == ["error"]
     (tmp_path / "rules" / "site.yaml").write_text("gateway: {}\n")
     code, found = await doctor(tmp_path)
-    assert (code, {row["area"] for row in found["findings"]}) == (78, {"configuration"})
+    assert (code, {row["area"] for row in found["findings"]}) == (78, {"configuration", "doctor"})
     code, found = await doctor(tmp_path, "nowhere")
     assert (code, found["result"]) == (78, "bad_configuration")
 
