@@ -64,6 +64,11 @@ class Context:
         """`path` against the folder of the YAML file in which `place` stands."""
         return os.path.abspath(Path(place.mark.file).parent / path)
 
+    def unreadable(self, place: Place, reason: str) -> None:
+        """Of a file `beside` the YAML file that names it."""
+        where = "" if place.shown.startswith("`/") else "; it is looked for beside the file that names it"
+        self.error(place, "unreadable-file", f"cannot read the file {place.shown}: {reason}{where}")
+
     def resources_at(self, place: Place) -> Resources:
         """Keys, and files relative to the YAML file in which `place` stands."""
         return self.resources.beside(Path(place.mark.file).absolute().parent)

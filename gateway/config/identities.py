@@ -78,7 +78,7 @@ def _check_file(path: str, place: Place, context: Context, parse: Callable[[byte
         content = read_bounded(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        context.error(place, "unreadable-file", f"cannot read the file {place.shown}: {reason}")
+        context.unreadable(place, reason)
         return False
     try:
         parse(content)

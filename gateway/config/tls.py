@@ -127,7 +127,7 @@ def _pem_file(name: str | UnsetType, place: Place, context: Context, wanted: tup
         content = read_regular_file(Path(path), PEM_LIMIT_BYTES).decode("ascii", "replace")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a file name"
-        context.error(place, "unreadable-file", f"cannot read the file {place.shown}: {reason}")
+        context.unreadable(place, reason)
         return path
     if not any(mark in content for mark in wanted):
         context.error(place, "bad-pem", f"the file {place.shown} holds no {NOUNS[wanted]} in PEM form{hint}")
