@@ -30,6 +30,10 @@ class Site:
         return differences(asked, *self._pairs[place])
 
 
+TO_THE_LETTER = {"strict": True}
+"""What the archives refuse is refused: what the gateway makes of it otherwise has tests of its own."""
+
+
 def _rules(sources: list[str], **peers: Any) -> dict[str, Any]:
     return {
         "peers": {
@@ -50,10 +54,12 @@ def site_of(folder: Path) -> Iterator[Site]:
     may = {"DicomAlwaysAllowFind": True, "DefaultEncoding": "Utf8"}
     orthanc = Orthanc(folder / "orthanc", ae_title="ORTHANC", settings=may)
     sources: dict[str, QRSCP | Orthanc] = {"orthanc": orthanc, "dcmqrscp": archive}
-    gateways = {"local": GatewayProcess(folder / "local", _rules(["local"]))}
+    gateways = {"local": GatewayProcess(folder / "local", _rules(["local"]), settings=TO_THE_LETTER)}
     for name, source in sources.items():
         peer = {"ae_title": source.ae_title, "address": f"127.0.0.1:{source.port}"}
-        gateways[name] = GatewayProcess(folder / f"before-{name}", _rules([name], **{name: peer}))
+        gateways[name] = GatewayProcess(
+            folder / f"before-{name}", _rules([name], **{name: peer}), settings=TO_THE_LETTER
+        )
     running = AsyncExitStack()
 
     async def start() -> None:

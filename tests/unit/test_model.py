@@ -17,9 +17,10 @@ def test_a_stored_instance_differs_in_its_place_alone() -> None:
         PayloadRef("", 0, 0, b""),
         datetime(2026, 1, 1, tzinfo=UTC),
         index=IndexEntry("{}", "{}", "{}", "{}"),
+        kept_facts="{}",
     )
     place = PayloadRef("segments/1", 128, 10, b"digest")
-    assert len({field.name for field in dataclasses.fields(Instance)}) == 10, "`stored` names every field"
+    assert len({field.name for field in dataclasses.fields(Instance)}) == 11, "`stored` names every field"
     stored, expected = before.stored(place, 7), dataclasses.replace(before, payload=place, instance_id=7)
     assert stored == expected
     assert stored.index is before.index

@@ -231,7 +231,7 @@ async def test_more_than_128_contexts_are_split(stock_scp: StockSCP) -> None:
     assert len(stock_scp.files()) == 300
 
 
-async def test_configured_contexts_narrow_what_is_proposed(stock_scp: StockSCP) -> None:
+async def test_configured_contexts_are_all_that_is_proposed(stock_scp: StockSCP) -> None:
     journal = MemoryJournal()
     for sop_class, syntax in ((CT, EXPLICIT), (CT, IMPLICIT), (MR, IMPLICIT)):
         uid = f"1.2.3.{len(journal.rows)}"
@@ -242,11 +242,11 @@ async def test_configured_contexts_narrow_what_is_proposed(stock_scp: StockSCP) 
             sop_instance_uid=uid,
             data=data_set(sop_class, uid),
         )
-    narrowed = Associate(contexts=(ProposedContext(CT, (JPEG, EXPLICIT)),))
+    narrowed = Associate(contexts=(ProposedContext(CT, (JPEG,)), ProposedContext(CT, (EXPLICIT,))))
     async with delivering(journal, peer("stock", stock_scp.port, associate=narrowed)):
         await journal.until(lambda: PENDING not in journal.states("stock"))
-    assert journal.states("stock") == [DELIVERED, DEAD, DELIVERED]
-    assert "is not among the peer's configured contexts" in journal.rows[2].reason
+    assert journal.states("stock") == [DELIVERED, DELIVERED, DEAD]  # the second one in explicit VR
+    assert "is not among the peer's configured contexts" in journal.rows[3].reason
 
 
 async def test_a_peer_that_rejects_for_good_keeps_everything_pending(tmp_path: Path) -> None:
