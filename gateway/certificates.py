@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.model import TLS
 from gateway.regular_file import read_regular_file
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 LIMIT_BYTES = 4 * 1024 * 1024
 MOST_AUTHORITIES = 10
@@ -44,12 +47,7 @@ def certificates_until(content: bytes) -> datetime | None:
     Raises:
         ValueError: a certificate cannot be read.
     """
-    from cryptography import x509  # takes a while to load, and only TLS needs it
-
-    blocks = _CERTIFICATE.findall(content)
-    if len(blocks) > MOST_AUTHORITIES:
-        return None
-    return min((x509.load_pem_x509_certificate(_plain(block)).not_valid_after_utc for block in blocks), default=None)
+    return min((each.not_valid_after_utc for each in _certificates(content)), default=None)
 
 
 def certificates_from(content: bytes) -> datetime | None:
@@ -58,12 +56,16 @@ def certificates_from(content: bytes) -> datetime | None:
     Raises:
         ValueError: a certificate cannot be read.
     """
-    from cryptography import x509
+    return max((each.not_valid_before_utc for each in _certificates(content)), default=None)
+
+
+def _certificates(content: bytes) -> Iterator[x509.Certificate]:
+    """Those in PEM form; none where there are very many. Raises ValueError."""
+    from cryptography import x509  # takes a while to load, and only TLS needs it
 
     blocks = _CERTIFICATE.findall(content)
-    if len(blocks) > MOST_AUTHORITIES:
-        return None
-    return max((x509.load_pem_x509_certificate(_plain(block)).not_valid_before_utc for block in blocks), default=None)
+    if len(blocks) <= MOST_AUTHORITIES:
+        yield from (x509.load_pem_x509_certificate(_plain(block)) for block in blocks)
 
 
 def ends_at(encoded: bytes) -> datetime:

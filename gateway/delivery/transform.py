@@ -29,7 +29,7 @@ from gateway.routing.kept_facts import recall
 from gateway.routing.kinds import actions_from_json
 from gateway.routing.resources import NO_RESOURCES
 from gateway.routing.table import apply_actions, attributes_of
-from gateway.spool.body import FileDataSet
+from gateway.spool.body import verify
 from gateway.spool.pieces import EditedDataSet
 from gateway.turns import aside, in_turns
 
@@ -207,8 +207,7 @@ def edited(outbound: Outbound, actions: Sequence[Action], facts: ObjectFacts | N
     edits = apply_actions(actions, facts)
     if not edits:
         return outbound
-    if isinstance(body, FileDataSet):
-        body.check()  # as it is sent whole, `chunks` checks it; pieces of a map have nobody who would
+    verify(body)
     changed = EditedDataSet(splice(body.view(), instance.transfer_syntax_uid, edits), body)
     after = facts.edited(edits)
     leaving = dataclasses.replace(

@@ -25,7 +25,7 @@ from gateway.ports import (
     Unreadable,
 )
 from gateway.routing.titles import has_templates, titled
-from gateway.spool.body import FileDataSet
+from gateway.spool.body import verify
 from gateway.spool.pieces import EditedDataSet
 from gateway.turns import aside
 
@@ -222,8 +222,7 @@ async def _in_other_form(body: EncodedDataSet, source_uid: str, target_uid: str)
     """
 
     def make() -> EditedDataSet:
-        if isinstance(body, FileDataSet):
-            body.check()  # as it is sent whole, `chunks` checks it; pieces of a map have nobody who would
+        verify(body)
         return EditedDataSet(pieces(body.view(), source_uid, target_uid), body)
 
     return await aside(make)

@@ -20,7 +20,7 @@ from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, ReadToge
 from gateway.routing.deidentification.marks import PATIENT_IDENTITY_REMOVED
 from gateway.routing.kept_facts import read_for_files
 from gateway.routing.template import Template
-from gateway.spool.body import FileDataSet, PieceDataSet
+from gateway.spool.body import FileDataSet, PieceDataSet, verify
 
 CHUNK_BYTES = 1024**2
 MOST_NUMBERS = 10_000
@@ -208,8 +208,7 @@ def _body(outbound: Outbound) -> EncodedDataSet:
     pieces = without_file_meta(body.view(), outbound.transfer_syntax_uid)
     if pieces is None:
         return body
-    if isinstance(body, FileDataSet):
-        body.check()  # as it is written whole, `chunks` checks it; pieces of a map have nobody who would
+    verify(body)
     return PieceDataSet(pieces, body)
 
 

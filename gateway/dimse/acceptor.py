@@ -409,8 +409,7 @@ class AcceptedAssociation(Association):
         except MalformedAssociate as error:
             self._invalid(AbortReason.INVALID_PARAMETER, str(error))
         except Exception:
-            log.exception("request_failed", association=self.association_id)
-            self.abort("internal error")
+            self._failed()
 
     def _accept(self, admitted: Admitted, request: AssociateRequest, verified: VerifiedIdentity | None = None) -> None:
         """Say yes. Raises MalformedAssociate."""
@@ -540,20 +539,27 @@ class AcceptedAssociation(Association):
         try:
             answer()
         except Exception:
-            log.exception("request_failed", association=self.association_id)
-            self.abort("internal error")
-        if self._current is not None:
-            self._served(self._current)
-        self._serve_queue()
+            self._failed()
+        self._go_on()
 
     def _serve(self, message: Message) -> Later | None:
         operation = self._operation(message)
         try:
             return operation.serve(self, message) if operation is not None else serve_unrecognized(self, message)
         except Exception:
-            log.exception("request_failed", association=self.association_id)
-            self.abort("internal error")
+            self._failed()
             return None
+
+    def _failed(self) -> None:
+        """A fault of ours with a request; called while its exception is handled."""
+        log.exception("request_failed", association=self.association_id)
+        self.abort("internal error")
+
+    def _go_on(self) -> None:
+        """What took time is through: serve what waits."""
+        if self._current is not None:
+            self._served(self._current)
+        self._serve_queue()
 
     def _hand_over(self, later: Coroutine[Any, Any, None]) -> None:
         self._later.append(later)
@@ -569,11 +575,8 @@ class AcceptedAssociation(Association):
                 try:
                     await self._later.pop()
                 except Exception:
-                    log.exception("request_failed", association=self.association_id)
-                    self.abort("internal error")
-                if self._current is not None:
-                    self._served(self._current)
-                self._serve_queue()
+                    self._failed()
+                self._go_on()
             if self._ended is not None:
                 return
             self._wakeup = self._loop.create_future()
@@ -622,8 +625,7 @@ class AcceptedAssociation(Association):
             log.warning("association_not_admitted_any_more", **self._who, reason=str(rejected))
             self.abort("the rules in force do not admit this requestor any more")
         except Exception:
-            log.exception("request_failed", association=self.association_id)
-            self.abort("internal error")
+            self._failed()
 
     def _be(self, admitted: Admitted) -> None:
         """The requestor is this peer from now on."""

@@ -17,7 +17,7 @@ from gateway.dimse.identifiers import encode_data_set, without_bulk_data
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.yields import EncodedInstance
 from gateway.ports import EncodedDataSet
-from gateway.spool.body import FileDataSet
+from gateway.spool.body import verify
 from gateway.turns import aside
 
 
@@ -151,8 +151,7 @@ class SendableBytes:
 
 
 def _rewritten(body: EncodedDataSet, own: str, target: str) -> bytes:
-    if isinstance(body, FileDataSet):
-        body.check()  # nothing damaged is passed on: a view is not checked
+    verify(body)
     return rewritten(body.view(), own, target)
 
 

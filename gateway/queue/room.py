@@ -59,16 +59,13 @@ def give_up_reserve(database: Path) -> bool:
         return False
     try:
         descriptor = os.open(reserve_of(database), os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         log.error("queue.reserve_not_given_up", path=str(reserve_of(database)), reason=error.strerror)
         return False
-    try:
-        os.ftruncate(descriptor, 0)
-    except OSError as error:
-        log.error("queue.reserve_not_given_up", path=str(reserve_of(database)), reason=error.strerror)
-        return False
-    finally:
-        os.close(descriptor)
     log.error(
         "queue.reserve_given_up",
         path=str(reserve_of(database)),

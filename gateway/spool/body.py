@@ -183,6 +183,15 @@ class FileDataSet:
         self.close()
 
 
+def verify(body: EncodedDataSet) -> None:
+    """Before pieces of its `view` are passed on: bytes of a file are looked through, as `chunks` does on the way.
+
+    Raises PayloadLost, Temporary: see `FileDataSet.check`.
+    """
+    if isinstance(body, FileDataSet):
+        body.check()
+
+
 class PieceDataSet:
     """The pieces that an edit left of `source`, in order; closing it closes `source`. By chunks, memory stays flat."""
 
