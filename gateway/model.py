@@ -700,6 +700,18 @@ class Spool:
     """Above this an object gets a file of its own."""
 
 
+ONLY_QUERIED = frozenset(
+    {
+        "worklist",
+        "relevant_patient_information",
+        "substance_administration",
+        "unified_procedure_step",
+        "repository_query",
+    }
+)
+"""Services in `QueryRetrieve.relay` whose objects are not retrieved."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueryRetrieve:
     """Who answers C-FIND, C-MOVE and C-GET, and where a C-MOVE goes: the `query_retrieve:` section."""
@@ -734,6 +746,12 @@ class QueryRetrieve:
     """Move Originator AE Title of C-STORE sub-operations; empty: the requestor's calling AE title."""
     keep_s: float = 0.0
     """How long an indexed instance stays at least after its last delivery, where `spool.retention` is shorter."""
+    is_fetching: bool = field(init=False, default=False)
+    """A retrieve may bring instances from peers: what they send may be meant for it."""
+
+    def __post_init__(self) -> None:
+        is_fetching = bool(self.sources) or not self.relay.keys() <= ONLY_QUERIED
+        object.__setattr__(self, "is_fetching", is_fetching)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ def compile_query_retrieve(
     if not spec.sources and spec.relay is UNSET:
         message = "nobody is asked: write at least one of the `sources`, or what `relay` passes on"
         context.error(place.at("sources"), "empty", message)
+    if spec.relay is not UNSET and spec.relay.repository_query:
+        _check_repository(spec, spec.relay.repository_query, place.at("relay", "repository_query"), context)
     keep_s = duration_s(spec.keep)
     if keep_s and LOCAL not in spec.sources:
         message = f"`keep` means nothing without `{LOCAL}` among the `sources`; leave it out"
@@ -58,6 +60,16 @@ def compile_query_retrieve(
         keep_retrieved=spec.keep_retrieved,
         move_originator="" if spec.move_originator is UNSET else spec.move_originator.strip(" "),
     )
+
+
+def _check_repository(spec: QueryRetrieveSpec, words: tuple[str, ...], place: Place, context: Context) -> None:
+    """Repository Query (PS3.4 §C.6.4)."""
+    if spec.hide:
+        message = "Repository Query answers of studies, and `hide` does not reach its answers; leave out one of the two"
+        context.findings.error(place.holder, "not-hidden", message)
+    if len(set(words)) > 1:
+        message = "Repository Query goes to one peer: its Record Keys mean nothing to others; write one name"
+        context.error(place.at(1), "not-a-source", message)
 
 
 def _check_dicom(

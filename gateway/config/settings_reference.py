@@ -170,8 +170,10 @@ OF_RELAYS = frozenset(
         "defined_procedure_protocol",
         "hanging_protocol",
         "implant_template",
+        "inventory",
         "protocol_approval",
         "relevant_patient_information",
+        "repository_query",
         "substance_administration",
         "unified_procedure_step",
     }

@@ -852,6 +852,14 @@ class RelaySpec(Spec, frozen=True):
     implant_template: Annotated[Servers, Meta(description="Generic, assembly and group (Annex BB).")] = ()
     unified_procedure_step: Annotated[Servers, Meta(description="Annex CC: the queries alone.")] = ()
     protocol_approval: Annotated[Servers, Meta(description="Annex II.")] = ()
+    inventory: Annotated[Servers, Meta(description="Annex JJ.")] = ()
+    repository_query: Annotated[
+        Servers,
+        Meta(
+            description="Repository Query (§C.6.4): one peer, for its Record Keys mean nothing to others. Not beside "
+            "`hide`, which does not reach its answers.",
+        ),
+    ] = ()
 
 
 class QueryRetrieveSpec(Spec, frozen=True):

@@ -52,7 +52,7 @@ _INFORMATION_MODELS = (
     "ProtocolApprovalInformationModel",
     "Inventory",
 )
-"""Each has a class for C-FIND, one for C-MOVE and one for C-GET (PS3.4 Annexes C, U, X, BB, HH, II, KK)."""
+"""Each has a class for C-FIND, one for C-MOVE and one for C-GET (PS3.4 Annexes C, U, X, BB, HH, II, JJ)."""
 
 _FIND_ONLY = (
     "ModalityWorklistInformationFind",  # PS3.4 Annex K
@@ -64,7 +64,7 @@ _FIND_ONLY = (
     "UnifiedProcedureStepPull",  # Annex CC: C-FIND is for these three of the five
     "UnifiedProcedureStepWatch",
     "UnifiedProcedureStepQuery",
-    "RepositoryQuery",
+    "RepositoryQuery",  # §C.6.4
 )
 _MOVE_ONLY = ("CompositeInstanceRootRetrieveMove",)  # Annex Y
 _GET_ONLY = ("CompositeInstanceRootRetrieveGet", "CompositeInstanceRetrieveWithoutBulkDataGet")  # Annexes Y and Z

@@ -26,15 +26,19 @@ class Relayed:
     """Of the request, and of what is to be answered."""
     identifier: bytes
     priority: int = 0
+    finals: frozenset[int] = frozenset()
+    """Final statuses of the peer that the requestor is to see."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One match: as it came, where that is in the requestor's transfer syntax."""
+    """One match: as it came, where that is in the requestor's transfer syntax. Or, as the last one and without an
+    identifier, one of `Relayed.finals`."""
 
     identifier: bytes
     attributes: Attributes
     status: int
+    error_comment: str = ""
     replaced: int = 0
     """Values that could not be written as they are (`IdentifierEncoder.replaced`)."""
 
@@ -84,13 +88,17 @@ async def _answers(
         left_out = LeftOut()
         while (response := await next_of(association, responses, clock)) is not None:
             if not response.is_pending:
-                check_final(peer, response)
+                is_passed_on = response.status in request.finals
+                if not is_passed_on:
+                    check_final(peer, response)
                 left_out.unreadable += responses.matches_lost
                 left_out.check(peer)
+                if is_passed_on:
+                    yield Answer(b"", {}, response.status, response.error_comment)
                 continue
             attributes = decoded(peer, response)
             left_out.unreadable += attributes is None
             if attributes is not None:
                 before = encode.replaced
                 encoded = response.identifier if is_same else encode(attributes)
-                yield Answer(encoded, attributes, response.status, encode.replaced - before)
+                yield Answer(encoded, attributes, response.status, replaced=encode.replaced - before)

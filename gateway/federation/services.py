@@ -22,11 +22,14 @@ class Service:
         sop_class_uids: of its information models.
         unique: tags that together name one thing; () when nothing does, then all answers are given.
         is_at_most_one: more than one match is an error there (PS3.4 Table Q.4-1).
+        finals: final statuses of a peer, besides Success, that say to the requestor what to ask next; for services that
+            one peer alone may serve.
     """
 
     sop_class_uids: tuple[str, ...]
     unique: tuple[int, ...] = (SOP_INSTANCE_UID,)
     is_at_most_one: bool = False
+    finals: frozenset[int] = frozenset()
 
     def identity(self, answer: Attributes) -> tuple[str, ...] | None:
         """What names the thing that the answer is about; None when the answer does not say."""
@@ -40,6 +43,10 @@ def _text(answer: Attributes, tag: int) -> str:
     steps = [step for step in answer.get(_STEPS, ()) if not isinstance(step, str)]
     return first_text(steps[0], tag) if len(steps) == 1 else ""
 
+
+LIMIT_REACHED = 0xB001
+"""Matching reached response limit, subsequent request may return additional matches (PS3.4 §C.6.4.5)."""
+_INVALID_PRIOR_RECORD_KEY = 0xA710
 
 _DICOM = "1.2.840.10008.5.1.4."
 
@@ -61,6 +68,11 @@ SERVICES: Mapping[str, Service] = MappingProxyType(
         # Annex CC: pull, watch, query
         "unified_procedure_step": Service((f"{_DICOM}34.6.3", f"{_DICOM}34.6.2", f"{_DICOM}34.6.5")),
         "protocol_approval": Service((f"{_DICOM}1.1.200.4",)),  # Annex II
+        "inventory": Service((f"{_DICOM}1.1.201.2",)),  # Annex JJ
+        # §C.6.4: Record Keys belong to one repository, so that its answers cannot be put together with those of others
+        "repository_query": Service(
+            (f"{_DICOM}1.1.201.6",), (), finals=frozenset({LIMIT_REACHED, _INVALID_PRIOR_RECORD_KEY})
+        ),
     }
 )
 """Name, as in the setting `relay` → the service."""
@@ -95,6 +107,7 @@ RETRIEVING = (
         (f"{_DICOM}1.1.200.1", f"{_DICOM}1.1.200.7"),  # CT, XA
     ),
     Retrieving("protocol_approval", f"{_DICOM}1.1.200.5", f"{_DICOM}1.1.200.6", (f"{_DICOM}1.1.200.3",)),
+    Retrieving("inventory", f"{_DICOM}1.1.201.3", f"{_DICOM}1.1.201.4", (f"{_DICOM}1.1.201.1",)),
 )
 RETRIEVED: Mapping[str, Retrieving] = MappingProxyType(
     {uid: each for each in RETRIEVING for uid in (each.move, each.get)}

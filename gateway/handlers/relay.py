@@ -14,7 +14,7 @@ from gateway.federation.desk import QueryDesk
 from gateway.federation.federated import Federated, one_by_one
 from gateway.federation.once import Once, fingerprint
 from gateway.federation.relay import Answer, Relayed, relay
-from gateway.federation.services import BY_SOP_CLASS, SERVICES
+from gateway.federation.services import BY_SOP_CLASS, LIMIT_REACHED, SERVICES, Service
 from gateway.federation.sources import asked_for
 from gateway.handlers.finding import Yielded, failed, final, measured, stopped_by_cancel, tell, tell_replaced, too_many
 from gateway.model import Peer
@@ -41,30 +41,36 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
         tell(event, "find_refused", status=f"0x{status.SOP_CLASS_NOT_SUPPORTED:04X}", reason=text)
         yield final(status.SOP_CLASS_NOT_SUPPORTED, text), None
         return
-    request = _request(event)
     service = SERVICES[name]
+    request = _request(event, service)
     federated = Federated({rank: peer.name for rank, peer in enumerate(peers)}, desk.background)
     asks = {rank: _Ask(desk, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
     once = Once(service)
     alone: dict[int, tuple[str, Answer]] = {}
     given = replaced = 0
+    end: int | Dataset = status.SUCCESS
     try:
         async with aclosing(federated.everything(asks)) as answers, stopped_by_cancel(event, federated):
             async for rank, answer in answers:
+                if answer.status in service.finals:
+                    end = final(answer.status, answer.error_comment)
+                    continue
                 if service.is_at_most_one:
                     alone.setdefault(fingerprint(answer.attributes), (peers[rank].name, answer))
                     continue
                 if not once.is_new(rank, answer.attributes):
                     continue
                 if settings.limit and given == settings.limit:
-                    yield too_many(event, desk, settings), None
+                    cut = too_many(event, desk, settings)
+                    yield LIMIT_REACHED if LIMIT_REACHED in service.finals else cut, None
                     return
                 given += 1
                 replaced += answer.replaced
                 yield answer.status, answer.identifier
         if event.is_cancelled:
             return
-        end = failed(event, desk, federated.failures, settings.partial) if federated.failures else status.SUCCESS
+        if federated.failures:
+            end = failed(event, desk, federated.failures, settings.partial)
         if service.is_at_most_one and end == status.SUCCESS:
             if len(alone) > 1:
                 end = _more_than_one(event, [place for place, _ in alone.values()])
@@ -85,10 +91,12 @@ def _more_than_one(event: Event, places: Sequence[str]) -> Dataset:
     return final(MORE_THAN_ONE, f"more than one match found, at {told}")
 
 
-def _request(event: Event) -> Relayed:
+def _request(event: Event, service: Service) -> Relayed:
     identifier = event.encoded_identifier
     read_identifier(identifier, event.transfer_syntax_uid)  # what cannot be read goes to nobody
-    return Relayed(event.sop_class_uid, event.transfer_syntax_uid, identifier, priority_of(event.command))
+    return Relayed(
+        event.sop_class_uid, event.transfer_syntax_uid, identifier, priority_of(event.command), service.finals
+    )
 
 
 class _Ask:
@@ -107,5 +115,8 @@ class _Ask:
         asking = relay(self._desk.sources, self._peer, self._request, limit_s=self._limit_s)
         async with aclosing(measured(self._desk, self._peer, asking)) as answers:
             async for answer in answers:
+                if answer.status in self._request.finals:
+                    yield answer
+                    continue
                 self._desk.meter.count("gateway_source_answers_total", source=self._peer.name, outcome="taken")
                 yield answer

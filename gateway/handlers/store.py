@@ -83,7 +83,7 @@ def take_store(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[int
         GatewayError: as `handle_store`.
     """
     is_small = is_read_at_once(event.body.length_bytes, event.transfer_syntax_uid)
-    is_asked = desk.offer is not None and event.association.table.query_retrieve.sources
+    is_asked = desk.offer is not None and event.association.table.query_retrieve.is_fetching
     if not is_small or is_asked or not desk.journal.is_in_turn:
         return handle_store(event, desk)
     try:
@@ -167,7 +167,7 @@ async def handle_store(event: Event, desk: StoreDesk) -> int:
         GatewayError: its `dimse_status` and text are the answer's status and Error Comment.
     """
     try:
-        if desk.offer is not None and event.association.table.query_retrieve.sources:
+        if desk.offer is not None and event.association.table.query_retrieve.is_fetching:
             status = await desk.offer(_offer(event), event.body)
             if status is not None:
                 return status

@@ -381,3 +381,27 @@ async def test_worklists_of_two_real_servers_for_findscu(tmp_path: Path) -> None
     assert finished.output.count("Pending") == 3, finished.output + gateway.log
     assert [finished.output.count(name) for name in ("Roe^Jane", "Doe^John")] == [1, 1]
     assert "Success" in finished.output
+
+
+REPOSITORY_QUERY = "1.2.840.10008.5.1.4.1.1.201.6"
+ENDS: dict[str, tuple[int, dict[str, Any], int, int]] = {
+    "all": (0x0000, {}, 3, 0x0000),
+    "the repository's limit": (0xB001, {}, 3, 0xB001),
+    "a Prior Record Key that means nothing": (0xA710, {}, 3, 0xA710),
+    "out of resources": (0xA700, {}, 3, 0xC001),
+    "our limit": (0x0000, {"limit": 2}, 2, 0xB001),
+    "our limit is its number": (0xB001, {"limit": 3}, 3, 0xB001),
+}
+"""Final status of the repository, settings, how many answers arrive, and the status behind them (PS3.4 §C.6.4.5)."""
+
+
+@pytest.mark.parametrize("name", ENDS)
+async def test_a_repository_query_says_whether_there_is_more(tmp_path: Path, name: str) -> None:
+    status, settings, number, expected = ENDS[name]
+    records = [{"StudyInstanceUID": f"1.2.{each}", "RecordKey": f"K{each}"} for each in (1, 2, 2)]
+    async with AsyncExitStack() as stack:
+        repository = Servant("vna", records, status=status)
+        gateway = await before(stack, tmp_path, "repository_query", repository, **settings)
+        told = await asking(gateway.port, REPOSITORY_QUERY, QueryRetrieveLevel="STUDY", RecordKey="")
+    assert (told.status, len(told.answers)) == (expected, number)
+    assert all(first_text(answer, tag_of("RecordKey")) for answer in told.answers)

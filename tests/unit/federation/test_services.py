@@ -1,4 +1,5 @@
-"""The queries that are passed on: every SOP class that can be negotiated for C-FIND is answered by somebody."""
+"""The queries that are passed on: every SOP class that can be negotiated for C-FIND, C-MOVE or C-GET is answered by
+somebody."""
 
 from __future__ import annotations
 
@@ -9,22 +10,41 @@ import pytest
 
 from gateway.config.spec import RelaySpec
 from gateway.dimse.context import QUERY_RETRIEVE
-from gateway.federation.services import BY_SOP_CLASS, SERVICES
+from gateway.federation.services import BY_SOP_CLASS, RETRIEVED, RETRIEVING, SERVICES
+from gateway.model import ONLY_QUERIED, QueryRetrieve
 from gateway.query.compile import MODELS
+from gateway.retrieve.request import COMPOSITE_INSTANCE_ROOT, WITHOUT_BULK_DATA
 from tests.support.identifiers import attributes
-
-NOT_OFFERED = {"1.2.840.10008.5.1.4.1.1.201.2", "1.2.840.10008.5.1.4.1.1.201.6"}
-"""Inventory and Repository Query (PS3.4 Annex KK): answered 0x0122."""
 
 
 def test_every_sop_class_is_known() -> None:
     for_find = {uid for uid, service in QUERY_RETRIEVE.items() if service == "find"}
-    assert for_find - BY_SOP_CLASS.keys() - MODELS.keys() == NOT_OFFERED
-    assert BY_SOP_CLASS.keys() <= for_find
+    assert for_find - MODELS.keys() == BY_SOP_CLASS.keys()
+    others = QUERY_RETRIEVE.keys() - for_find - MODELS.keys()
+    assert others == {*RETRIEVED, *COMPOSITE_INSTANCE_ROOT, WITHOUT_BULK_DATA}
 
 
 def test_the_settings_name_every_service() -> None:
     assert {field.name for field in msgspec.structs.fields(RelaySpec)} == SERVICES.keys()
+
+
+def test_what_is_only_queried_is_known() -> None:
+    assert SERVICES.keys() - {each.service for each in RETRIEVING} == ONLY_QUERIED
+
+
+FETCHING: dict[str, tuple[dict[str, Any], bool]] = {
+    "nobody is asked": ({}, False),
+    "the gateway alone": ({"is_local": True}, False),
+    "a source": ({"sources": ("pacs",)}, True),
+    "worklists alone": ({"relay": {"worklist": ("ris",)}}, False),
+    "hanging protocols": ({"relay": {"worklist": ("ris",), "hanging_protocol": ("vna",)}}, True),
+}
+
+
+@pytest.mark.parametrize("name", FETCHING)
+def test_what_peers_send_may_be_meant_for_a_retrieve(name: str) -> None:
+    settings, expected = FETCHING[name]
+    assert QueryRetrieve(**settings).is_fetching is expected
 
 
 STEP = {"ScheduledProcedureStepSequence": [{"ScheduledProcedureStepID": "S1"}]}
