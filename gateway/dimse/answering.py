@@ -14,7 +14,7 @@ from gateway.dimse.assembly import Message
 from gateway.dimse.association import AssociationEnded
 from gateway.dimse.identifiers import IdentifierReceiver
 from gateway.dimse.message import RESPONSE, Command, CommandField
-from gateway.dimse.status import StatusRefusal
+from gateway.dimse.status import Category, StatusRefusal
 from gateway.ports import DataSetReceiver, EncodedDataSet, GatewayError, NotAllowed, ObjectTooLarge
 from gateway.query.identifier import excess
 
@@ -31,7 +31,7 @@ _TOO_LARGE = {"find": 0xA700, "get": 0xA701, "move": 0xA701}
 _NO_IDENTIFIER = 0xA900
 _TOO_MANY_ELEMENTS = 0xC000
 """Unable to process (PS3.4 Tables C.4-1 to C.4-3)."""
-_STATUS_KEYWORDS = ("Status", "ErrorComment", "OffendingElement", "ErrorID")
+_STATUS_KEYWORDS = ("Status", "ErrorComment", "OffendingElement")
 
 
 class Final(Exception):
@@ -108,27 +108,29 @@ def priority_of(command: Command) -> int:
 
 
 def read_pair(item: Any) -> tuple[Command, Any]:
-    """Status elements and value of one yield.
+    """Status elements and value of one yield: two values in whatever they can be unpacked from, or a status alone.
 
     Raises:
-        TypeError: neither ``(status, value)`` nor a status.
+        TypeError, ValueError: neither ``(status, value)`` nor a status.
     """
     value = None
-    if isinstance(item, tuple):
-        if len(item) != 2:
-            raise TypeError(f"the handler yielded a tuple of {len(item)}, not (status, value)")
+    if not isinstance(item, int | Dataset):
         item, value = item
-    elif not isinstance(item, int | Dataset):
-        raise TypeError(f"the handler yielded {type(item).__name__}, not (status, value)")
     elements = status.of_result(item)
     return {keyword: elements[keyword] for keyword in _STATUS_KEYWORDS if keyword in elements}, value
 
 
-def is_early_status(item: Any) -> bool:
-    """True for a yield that is a final status where something else is documented: ``(status, …)`` or a data set."""
-    if isinstance(item, Dataset):
-        return True
-    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], int | Dataset)
+def early_status(item: Any) -> tuple[Command, Any] | None:
+    """What `read_pair` makes of a final status that stands where something else is documented: a data set with Status,
+    or one of them or a number with a data set or None behind it. None for everything else."""
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Dataset | None):
+        said = item[0]
+    else:
+        said = item if isinstance(item, Dataset) else None
+    if not isinstance(said, int) and not (isinstance(said, Dataset) and "Status" in said):
+        return None
+    elements, value = read_pair(item)
+    return None if Category.of(elements["Status"]) is Category.PENDING else (elements, value)
 
 
 def of_exception(error: Exception, otherwise: int, event_name: str) -> Command:

@@ -31,6 +31,27 @@ def runs_on_event_loop(handler: Any) -> bool:
     return is_async(handler) or bool(getattr(handler, "runs_on_event_loop", False))
 
 
+def contained(raised: BaseException) -> BaseException:
+    """What a handler raised, as an error of its request alone: SystemExit, KeyboardInterrupt and the like, which would
+    end the event loop with all associations, become a RuntimeError of that name.
+
+    On the event loop, what ends the task from outside stays what it is.
+    """
+    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
+        return raised
+    if isinstance(raised, GeneratorExit | asyncio.CancelledError) and _ends_from_outside(raised):
+        return raised
+    return RuntimeError(type(raised).__name__).with_traceback(raised.__traceback__)
+
+
+def _ends_from_outside(raised: BaseException) -> bool:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop runs in this thread
+        return False
+    return task is not None and (isinstance(raised, GeneratorExit) or task.cancelling() > 0)
+
+
 class HandlerThread:
     """A daemon thread that makes one call after the other: a generator stays in the thread it began in."""
 
@@ -65,7 +86,7 @@ class HandlerThread:
             try:
                 result = function()
             except BaseException as raised:
-                error = RuntimeError("StopIteration") if isinstance(raised, StopIteration) else raised
+                error = contained(raised)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                 self._loop.call_soon_threadsafe(self._done, future, result, error)
 

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 
 from gateway.dimse import status
-from gateway.dimse.answering import Answer, Final, is_early_status, of_exception, priority_of, read_pair, refusal
+from gateway.dimse.answering import Answer, Final, early_status, of_exception, priority_of, read_pair, refusal
 from gateway.dimse.assembly import Message
 from gateway.dimse.associate_keywords import Target, is_place, look_up, target_of
 from gateway.dimse.context import WITHOUT_BULK_DATA
@@ -210,7 +210,7 @@ class _Retrieval:
         if item is END:
             log.error("handler_yielded_nothing", handler=self._faults.event.name)
             raise Final({"Status": self._faults.bad_destination_yield})
-        self._end_early(item, self._faults.bad_destination)
+        self._end_early(item)
         if isinstance(item, tuple | list) and None in item[:2]:
             raise Final({"Status": status.MOVE_DESTINATION_UNKNOWN})
         destinations: Destinations = self._attempt(lambda: _as_destinations(item), self._faults.bad_destination)
@@ -253,22 +253,18 @@ class _Retrieval:
     async def _read_number(self) -> int | None:
         """How many instances; None when the handler does not know it."""
         item = await self._next(self._faults.bad_number)
-        self._end_early(item, self._faults.bad_number)
+        self._end_early(item)
         number: int | None = None if item is UNKNOWN else self._attempt(lambda: int(item), self._faults.bad_number)
         if number is not None and number > MOST:
             log.error("too_many_sub_operations", handler=self._faults.event.name, number=number)
             raise Final({"Status": self._faults.too_many})
         return None if number is None else max(0, number)
 
-    def _end_early(self, item: Any, status_of_failure: int) -> None:
+    def _end_early(self, item: Any) -> None:
         """Raises Final when the handler says a final status where something else is documented."""
-        if not is_early_status(item):
-            return
-        elements, value = self._attempt(functools.partial(read_pair, item), status_of_failure)
-        if Category.of(elements["Status"]) is Category.PENDING:
-            log.error("handler_yielded_too_early", handler=self._faults.event.name)
-            raise Final({"Status": status_of_failure})
-        raise Final(elements, value)
+        said = early_status(item)
+        if said is not None:
+            raise Final(*said)
 
     async def _next(self, status_of_failure: int) -> Any:
         """The handler's next yield. Raises Final for what it raises, Interrupted.
@@ -336,7 +332,7 @@ class _Retrieval:
             instance = self._sendable(value)
         except ValueError as error:
             log.error("handler_yielded_no_instance", handler=self._faults.event.name, reason=str(error))
-            tally.fail_instance("")
+            tally.fail_instance(_uid_of(value))
             self._report()
             return True
         await self._dispatch(instance, is_alone=isinstance(value, Dataset))
@@ -484,6 +480,11 @@ def _as_destinations(item: Any) -> Destinations:
     if not isinstance(item, Peer | tuple | list | str):
         raise TypeError("a destination is (addr, port) or (addr, port, kwargs)")
     return Destinations([item if isinstance(item, Peer) else tuple(item)])
+
+
+def _uid_of(value: Dataset | EncodedInstance) -> str:
+    """Empty when it has none."""
+    return str((value.get("SOPInstanceUID") if isinstance(value, Dataset) else value.sop_instance_uid) or "")
 
 
 def _failed_list(value: Any) -> list[str]:

@@ -8,17 +8,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from gateway.dataset.native import EXPLICIT_LITTLE, alternatives, rewritten
+from gateway.dataset.elements import UNDEFINED
+from gateway.dataset.native import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, alternatives, rewritten
 from gateway.dimse.identifiers import encode_data_set, without_bulk_data
 from gateway.dimse.memory import MemoryDataSet
 from gateway.dimse.yields import EncodedInstance
 from gateway.ports import EncodedDataSet
 from gateway.spool.body import verify
 from gateway.turns import aside
+
+PIXEL_DATA = 0x7FE00010
+ITEM = bytes.fromhex("FEFF00E0")
 
 
 class Sendable(Protocol):
@@ -47,8 +52,10 @@ class Sendable(Protocol):
 class SendableDataset:
     """A data set of pydicom. It is sent in its own transfer syntax, or written in another uncompressed one.
 
+    Its own is that of its file meta information, else the one that it was read from.
+
     Raises:
-        ValueError: it has no SOP Class UID or no SOP Instance UID.
+        ValueError: it has no SOP Class UID or no SOP Instance UID, or is compressed and nobody says how.
     """
 
     def __init__(self, dataset: Dataset, *, is_without_bulk_data: bool = False) -> None:
@@ -59,16 +66,24 @@ class SendableDataset:
         self.sop_instance_uid = str(dataset.get("SOPInstanceUID") or "")
         if not self.sop_class_uid or not self.sop_instance_uid:
             raise ValueError("the data set has no SOP Class UID or no SOP Instance UID")
-        self.transfer_syntaxes = alternatives(_transfer_syntax_of(dataset))
+        self._own = _transfer_syntax_of(dataset)
+        self.transfer_syntaxes = alternatives(self._own)
 
     async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
         """Encoded once for each transfer syntax."""
         if transfer_syntax_uid not in self._encoded:
-            body: EncodedDataSet = MemoryDataSet(encode_data_set(self._dataset, transfer_syntax_uid))
+            body: EncodedDataSet = MemoryDataSet(self._written(transfer_syntax_uid))
             if self._is_without_bulk_data:
                 body = without_bulk_data(body, transfer_syntax_uid)
             self._encoded[transfer_syntax_uid] = MemoryDataSet(body.view())
         return self._encoded[transfer_syntax_uid]
+
+    def _written(self, transfer_syntax_uid: str) -> bytes:
+        """pydicom writes values of OW, OF, OD, OL and UN as they are, whatever the byte order: it is changed by us."""
+        if transfer_syntax_uid == self._own or EXPLICIT_BIG not in (transfer_syntax_uid, self._own):
+            return encode_data_set(self._dataset, transfer_syntax_uid)
+        own = EXPLICIT_BIG if self._own == EXPLICIT_BIG else EXPLICIT_LITTLE
+        return rewritten(memoryview(encode_data_set(self._dataset, own)), own, transfer_syntax_uid)
 
     async def form_for(self, destination: str) -> Sendable:
         """All get the same."""
@@ -80,9 +95,27 @@ class SendableDataset:
 
 
 def _transfer_syntax_of(dataset: Dataset) -> str:
+    """Raises ValueError when it cannot be known."""
     meta = getattr(dataset, "file_meta", None)
     uid = str(meta.get("TransferSyntaxUID") or "") if meta is not None else ""
-    return uid or EXPLICIT_LITTLE
+    if uid:
+        return uid
+    if _is_encapsulated(dataset):
+        raise ValueError("the data set is compressed, and its file_meta names no transfer syntax")
+    is_implicit, is_little = dataset.original_encoding
+    if is_little is False:
+        return EXPLICIT_BIG
+    return IMPLICIT_LITTLE if is_implicit else EXPLICIT_LITTLE
+
+
+def _is_encapsulated(dataset: Dataset) -> bool:
+    """True when Pixel Data (7FE0,0010) is a sequence of fragments (PS3.5 §A.4), marked as such or made by hand."""
+    element: Any = dataset.get_item(PIXEL_DATA) if PIXEL_DATA in dataset else None
+    if element is None:
+        return False
+    if isinstance(element, RawDataElement):
+        return element.length == UNDEFINED
+    return bool(element.is_undefined_length) or (element.value or b"")[:4] == ITEM
 
 
 class SendableBytes:

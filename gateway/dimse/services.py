@@ -23,6 +23,7 @@ from gateway.dimse.answering import receive_identifier
 from gateway.dimse.assembly import Message
 from gateway.dimse.event import Event
 from gateway.dimse.find import serve_find
+from gateway.dimse.handler_thread import contained
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.retrieve import serve_get, serve_move
 from gateway.dimse.status import StatusRefusal
@@ -169,8 +170,8 @@ def _call(
         return _await(association, message, event, _awaited(called), status_of_failure, answer)
     try:
         result = handler(event, *arguments)
-    except Exception as error:
-        elements = status.of_error(error, status_of_failure)
+    except BaseException as raised:
+        elements = status.of_error(contained(raised), status_of_failure)
     else:
         if isinstance(result, Completion):
             answered = functools.partial(_answer, association, message, event, status_of_failure, answer)
@@ -198,12 +199,14 @@ async def _await(
     status_of_failure: int,
     answer: Callable[[AcceptedAssociation, Message, Command], None],
 ) -> None:
-    failed: Exception | None = None
+    failed: BaseException | None = None
     given = None
     try:
         given = await result
-    except Exception as error:
-        failed = error
+    except BaseException as raised:
+        failed = contained(raised)
+        if not isinstance(failed, Exception):
+            raise
     _answer(association, message, event, status_of_failure, answer, given, failed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -57,7 +58,8 @@ _CATEGORIES = {
     0x0116: Category.WARNING,
 }
 
-_COPIED = ("ErrorComment", "OffendingElement", "ErrorID", "AffectedSOPClassUID", "AffectedSOPInstanceUID")
+_COPIED = ("ErrorComment", "OffendingElement", "AffectedSOPClassUID", "AffectedSOPInstanceUID")
+"""What a response of a C-service has beside its status (PS3.7 §9.3.1.2 to §9.3.4.2)."""
 
 
 class StatusRefusal(Refusal):
@@ -88,22 +90,31 @@ def where(error: BaseException) -> list[str]:
 
 def of_result(result: Any) -> Command:
     """Status elements of what a handler returned: an int, or a data set with Status and what belongs to it."""
-    if isinstance(result, int):
-        return {"Status": int(result)} if 0 <= result <= 0xFFFF else {"Status": NO_ANSWER}
     if not isinstance(result, Dataset):
-        return {"Status": NO_ANSWER}
+        return {"Status": _of_number(result)}
     if "Status" not in result:
         return {"Status": NO_STATUS}
-    answer: Command = {"Status": int(result.Status)}
+    answer: Command = {"Status": _of_number(result["Status"].value)}
     for keyword in _COPIED:
-        if keyword in result:
-            answer[keyword] = _copied(keyword, result[keyword].value)
+        value = _copied(keyword, result[keyword].value) if keyword in result else None
+        if value is not None:
+            answer[keyword] = value
     return answer
 
 
+def _of_number(value: Any) -> int:
+    """The VR of Status is US."""
+    return int(value) if isinstance(value, int) and 0 <= value <= 0xFFFF else NO_ANSWER
+
+
 def _copied(keyword: str, value: Any) -> Any:
+    """The value as a response has it; None where there is none."""
+    if value is None:
+        return None
+    several = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
     if keyword == "ErrorComment":
-        return comment(str(value))
+        return comment("\\".join(map(str, several)))
     if keyword == "OffendingElement":
-        return (int(value),) if isinstance(value, int) else tuple(map(int, value))
+        tags = tuple(int(tag) for tag in several if isinstance(tag, int))
+        return tags if len(tags) == len(several) else None
     return value

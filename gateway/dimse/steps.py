@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from gateway.dimse.handler_thread import HandlerThread, is_async
+from gateway.dimse.handler_thread import HandlerThread, contained, is_async
 from gateway.dimse.status import where
 from gateway.dimse.watch import Watch
 
@@ -55,9 +55,12 @@ class Steps:
                 if self._advance is None:
                     self._advance = await self._begin()
                 item = await self._advance()
-            except Exception:
-                self._is_over = True
-                raise
+            except BaseException as raised:
+                error = contained(raised)
+                self._is_over = isinstance(error, Exception)
+                if error is raised:
+                    raise
+                raise error from raised
         if item is END:
             self._is_over = True
         return item
@@ -68,7 +71,10 @@ class Steps:
             if not self._is_over and self._source is not None:
                 async with asyncio.timeout(CLOSE_S):
                     await self._close()
-        except Exception as error:
+        except BaseException as raised:
+            error = contained(raised)
+            if not isinstance(error, Exception):
+                raise
             log.error("handler_close_failed", error=type(error).__name__, where=where(error))
         finally:
             self._is_over = True

@@ -6,9 +6,11 @@ import asyncio
 import threading
 from typing import Any
 
+import pytest
 from pynetdicom import evt
 
 from gateway.dimse.handler_thread import on_event_loop
+from tests.unit.dimse import query_rig
 from tests.unit.dimse.rig import CT_ID, ECHO_ID, Peer, echo_command, message, serving, store_command
 
 GUARD_S = 60.0
@@ -137,3 +139,44 @@ async def test_a_plain_function_that_returns_a_coroutine() -> None:
     async with serving(lambda event: later()) as running, await Peer.associated(running.port) as peer:
         peer.send(store(1, "1.2.3"))
         assert (await peer.response())["Status"] == 0xB007
+
+
+class Ending(BaseException):
+    """What is no Exception."""
+
+
+ENDING = (SystemExit(1), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError(), Ending())
+
+
+@pytest.mark.parametrize("raised", ENDING, ids=lambda raised: type(raised).__name__)
+@pytest.mark.parametrize("kind", ["thread", "event loop", "coroutine"])
+async def test_what_would_end_the_process_ends_the_request_alone(kind: str, raised: BaseException) -> None:
+    def plain(event: Any) -> int:
+        raise raised
+
+    async def coroutine(event: Any) -> int:
+        await asyncio.sleep(0)
+        raise raised
+
+    if kind == "coroutine" and isinstance(raised, GeneratorExit):
+        pytest.skip("a coroutine that ends with it is one that is being closed")
+    handlers = {"thread": plain, "event loop": on_event_loop(lambda event: plain(event)), "coroutine": coroutine}
+    async with serving(handlers[kind]) as running, await Peer.associated(running.port) as peer:
+        for number in (1, 2):
+            peer.send(store(number, "1.2.5"))
+            assert (await peer.response())["Status"] == 0xC211
+
+
+@pytest.mark.parametrize("raised", ENDING, ids=lambda raised: type(raised).__name__)
+async def test_so_it_is_with_generators_on_the_event_loop(raised: BaseException) -> None:
+    async def find(event: Any) -> Any:
+        yield 0xFF00, query_rig.match(1)
+        await asyncio.sleep(0)
+        raise raised
+
+    if isinstance(raised, GeneratorExit):
+        pytest.skip("an asynchronous generator that ends with it is one that is being closed")
+    async with query_rig.serving(find=find) as port, await query_rig.Requestor.open(port) as requestor:
+        for number in (1, 2):
+            requestor.ask("find", number)
+            assert [answer.status for answer in await requestor.answers()] == [0xFF00, 0xC311]

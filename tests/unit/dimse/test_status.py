@@ -4,6 +4,9 @@ import enum
 from typing import Any
 
 import pytest
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from gateway.dimse.status import comment, of_error, of_result
@@ -17,7 +20,9 @@ class Status(enum.IntEnum):
 def status(**values: Any) -> Dataset:
     dataset = Dataset()
     for keyword, value in values.items():
-        setattr(dataset, keyword, value)
+        tag = tag_for_keyword(keyword)
+        assert tag is not None
+        dataset.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE))
     return dataset
 
 
@@ -36,6 +41,13 @@ RESULTS: dict[str, tuple[Any, dict[str, Any]]] = {
         status(Status=0xC000, ErrorComment="why", OffendingElement=0x00100010, PatientName="never"),
         {"Status": 0xC000, "ErrorComment": "why", "OffendingElement": (0x00100010,)},
     ),
+    "text as Status": (status(Status="0"), {"Status": 0xC002}),
+    "several Statuses": (status(Status=[0, 0xA700]), {"Status": 0xC002}),
+    "Status of more than 16 bits": (status(Status=0x10000), {"Status": 0xC002}),
+    "no comment": (status(Status=0xC000, ErrorComment=None), {"Status": 0xC000}),
+    "comment with a backslash": (status(Status=0xC000, ErrorComment="a\\b"), {"Status": 0xC000, "ErrorComment": "a?b"}),
+    "no offending element": (status(Status=0xC000, OffendingElement=None), {"Status": 0xC000}),
+    "what no C-STORE response has": (status(Status=0xC000, ErrorID=5), {"Status": 0xC000}),
     "several offending elements": (
         status(Status=0xC000, OffendingElement=[0x00100010, 0x00080018]),
         {"Status": 0xC000, "OffendingElement": (0x00100010, 0x00080018)},

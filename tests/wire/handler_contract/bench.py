@@ -313,7 +313,8 @@ class Conversation:
         if command["CommandField"] == 0x8030:
             self.echoes.append(f"{command['Status']:04X}")
             return
-        assert command.pop("MessageIDBeingRespondedTo") == MESSAGE_ID
+        if command["MessageIDBeingRespondedTo"] == MESSAGE_ID:
+            del command["MessageIDBeingRespondedTo"]
         has_data = command["CommandDataSetType"] != 0x0101
         assert command.get("AffectedSOPInstanceUID", UID) == self.row.request.get("AffectedSOPInstanceUID", UID)
         elements = {

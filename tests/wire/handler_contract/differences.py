@@ -27,10 +27,17 @@ GENERAL: dict[str, tuple[str, str]] = {
         "PS3.4 §C.4.2.1.4.2, §C.4.3.1.3.2",
         "When no sub-operation failed there is no list and no data set; stock pynetdicom sends an empty one.",
     ),
+    "A Pending response for each C-STORE sub-operation": (
+        "PS3.4 §C.4.2.3, §C.4.3.3",
+        "They are optional: for the first 64, then at most one each 50 ms; stock pynetdicom sends one for each.",
+    ),
 }
 
 _STATUS_IS_US = "The Status element has 16 bits; stock pynetdicom aborts the association over anything else."
 _ANSWERED = "A request has a response, also when its handler yields what cannot be read; stock pynetdicom aborts."
+_ENDED = "A request has a response, also when its handler wants to end the thread; stock pynetdicom sends none."
+_MESSAGE_ID = "The element says which request is answered: it is that request's Message ID."
+_SENT = "The operation sends what matches: what can be encoded for an accepted context is not a failure."
 _COMMENT = "Error Comment belongs to the status of its own response; stock pynetdicom repeats it in all later ones."
 _CANCEL = "A C-CANCEL ends the operation whenever it comes; stock pynetdicom loses one that comes early."
 _INTERRUPTED = (
@@ -45,6 +52,24 @@ _OF_C_STORE_AND_C_FIND: dict[str, Difference] = {
     "C-STORE: returns Error Comment of 65 characters": Difference(
         f'C000 "{"x" * 65}"', "PS3.7 §E.1", "Error Comment is LO, and has 64 characters at most (PS3.5 §6.2)."
     ),
+    "C-STORE: returns Error Comment that is not ASCII": Difference(
+        'C000 "Größe"', "PS3.7 §E.1", "Error Comment is LO in the default repertoire: no element says another one."
+    ),
+    "C-STORE: returns Error Comment with a backslash": Difference(
+        'C000 "a\\b"', "PS3.7 §E.1", "Error Comment has one value; a backslash would make it two (PS3.5 §6.2)."
+    ),
+    "C-STORE: returns Error Comment with a line break": Difference(
+        'C000 "a\nb"', "PS3.7 §E.1", "Error Comment is LO, which has no control characters (PS3.5 §6.2)."
+    ),
+    "C-STORE: returns another Message ID": Difference(
+        "B000 MessageIDBeingRespondedTo=5", "PS3.7 §9.3.1.2", _MESSAGE_ID
+    ),
+    "C-STORE: returns a data set whose Status is None": Difference("aborted", "PS3.7 §E.1", _STATUS_IS_US),
+    "C-STORE: returns a data set whose Status is text": Difference("aborted", "PS3.7 §E.1", _STATUS_IS_US),
+    "C-STORE: returns a data set with two Statuses": Difference("aborted", "PS3.7 §E.1", _STATUS_IS_US),
+    "C-STORE: returns a data set whose Status has more than 16 bits": Difference(
+        "aborted", "PS3.7 §E.1", _STATUS_IS_US
+    ),
     "C-STORE: returns a negative number": Difference("aborted", "PS3.7 §E.1", _STATUS_IS_US),
     "C-STORE: returns a number of more than 16 bits": Difference("aborted", "PS3.7 §E.1", _STATUS_IS_US),
     "C-FIND: yields Error Comment with a Pending status": Difference(
@@ -56,6 +81,13 @@ _OF_C_STORE_AND_C_FIND: dict[str, Difference] = {
     "C-FIND: yields a number alone": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
     "C-FIND: yields a status data set alone": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
     "C-FIND: yields three values": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
+    "C-FIND: yields an empty tuple": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
+    "C-FIND: yields a negative number as a status": Difference("aborted", "PS3.7 §E.1", _STATUS_IS_US),
+    "C-FIND: yields another Message ID": Difference(
+        "FF00 #1 MessageIDBeingRespondedTo=5; 0000 MessageIDBeingRespondedTo=5", "PS3.7 §9.3.2.2", _MESSAGE_ID
+    ),
+    "C-FIND: raises SystemExit after a match": Difference("", "PS3.7 §9.1.2.2", _ENDED),
+    "C-FIND: raises CancelledError after a match": Difference("", "PS3.7 §9.1.2.2", _ENDED),
     "C-FIND: yields None alone": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
     "C-FIND: yields text alone": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
     "C-FIND: returns text": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
@@ -113,6 +145,12 @@ def _of_retrieve(
         "three values": ("aborted", *answered),
         "None in place of a pair": ("aborted", *answered),
         "a number in place of a pair": ("aborted", *answered),
+        "an image without file_meta": ("FF00 0:0:1:0; A702 -:0:1:0 [1]", statuses, _SENT),
+        "an image in implicit VR": ("FF00 0:0:1:0; A702 -:0:1:0 [1]", statuses, _SENT),
+        "an image in big endian": ("FF00 0:0:1:0; A702 -:0:1:0 [1]", statuses, _SENT),
+        "a negative number as a status": ("aborted", "PS3.7 §E.1", _STATUS_IS_US),
+        "a data set whose Status is None": ("aborted", "PS3.7 §E.1", _STATUS_IS_US),
+        "SystemExit after an image": ("", operation, _ENDED),
         "a failure in place of the number": (number, status, _EARLY),
         "a failure as a data set in place of the number": (number, status, _EARLY),
     }
@@ -128,6 +166,12 @@ def _of_retrieve(
 _OF_C_MOVE: dict[str, Difference] = {
     "C-MOVE: yields a failure in place of the destination": Difference("A801", "PS3.4 §C.4.2.1.5", _EARLY),
     "C-MOVE: yields a status data set in place of the destination": Difference("A801", "PS3.4 §C.4.2.1.5", _EARLY),
+    "C-MOVE: yields a port that is none": Difference("A801", "PS3.4 §C.4.2.1.5", _KNOWN),
+    "C-MOVE: yields tls_args that cannot be used": Difference(
+        "A801",
+        "PS3.4 §C.4.2.1.5",
+        "0xA801 says that the Move Destination is unknown; keywords that cannot be used are a fault of the SCP.",
+    ),
     "C-MOVE: yields a port where nobody listens": Difference("A801", "PS3.4 §C.4.2.1.5", _KNOWN),
     "C-MOVE: yields a destination that accepts no context": Difference("A801", "PS3.4 §C.4.2.1.5", _KNOWN),
     "C-MOVE: Move Originator of a sub-operation": Difference(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,6 +71,11 @@ YIELDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "three values": (((0xFF00, None, None),), "C311"),
     "None alone": ((None,), "C311"),
     "text alone": (("text",), "C311"),
+    "a list in place of a pair": ((lambda: [0xFF00, match(1)], Match(2)), "FF00 #1; FF00 #2; 0000"),
+    "an iterator in place of a pair": ((lambda: iter((0xFF00, match(1))), Match(2)), "FF00 #1; FF00 #2; 0000"),
+    "an empty tuple": (((),), "C311"),
+    "a negative number as a status": (((-1, None),), "C002"),
+    "another Message ID": ((Match(1, saying(0xFF00, MessageIDBeingRespondedTo=5)),), "FF00 #1; 0000"),
 }
 
 RAISED: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -78,12 +84,15 @@ RAISED: dict[str, tuple[tuple[Any, ...], str]] = {
     "after a match": ((Match(1), ValueError("x")), "FF00 #1; C311"),
     "after two matches": ((Match(1), Match(2), ValueError("x")), "FF00 #1; FF00 #2; C311"),
     "after Success": ((Match(1), (0x0000, None), ValueError("x")), "FF00 #1; 0000"),
+    "SystemExit after a match": ((Match(1), SystemExit(1)), "FF00 #1; C311"),
+    "CancelledError after a match": ((Match(1), asyncio.CancelledError()), "FF00 #1; C311"),
 }
 
 RETURNED: dict[str, tuple[Any, str]] = {
     "None": (None, "0000"),
     "a list of pairs": (lambda: [(0xFF00, match(1)), (0xA700, None)], "FF00 #1; A700"),
     "an iterator": (lambda: iter([(0xFF00, match(1))]), "FF00 #1; 0000"),
+    "a list of lists": (lambda: [[0xFF00, match(1)]], "FF00 #1; 0000"),
     "an empty tuple": ((), "0000"),
     "a number": (0xA700, "C311"),
     "text": ("ab", "C311"),

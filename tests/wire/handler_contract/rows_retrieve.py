@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom import build_context
 
 from tests.support.caller import EXPLICIT
@@ -37,6 +38,35 @@ def not_encodable() -> tuple[int, Dataset]:
     """An image with a value that cannot be written."""
     found = image(1)
     found.update(saying(Rows="text"))
+    return 0xFF00, found
+
+
+def classless() -> tuple[int, Dataset]:
+    """An image without SOP Class UID."""
+    found = image(1)
+    del found.SOPClassUID
+    return 0xFF00, found
+
+
+def without_meta() -> tuple[int, Dataset]:
+    """An image without file meta information, as `event.dataset` of a C-STORE is."""
+    found = image(1)
+    del found.file_meta
+    return 0xFF00, found
+
+
+def compressed_without_meta() -> tuple[int, Dataset]:
+    """Nobody can say what its pixels are."""
+    _, found = without_meta()
+    found.PixelData = bytes.fromhex("FEFF00E000000000 FEFF00E002000000 FFD8 FEFFDDE000000000")
+    found["PixelData"].is_undefined_length = True
+    return 0xFF00, found
+
+
+def in_transfer_syntax(uid: str) -> tuple[int, Dataset]:
+    """An image in a transfer syntax for which there is no context."""
+    found = image(1)
+    found.file_meta.TransferSyntaxUID = UID(uid)
     return 0xFF00, found
 
 
@@ -84,6 +114,15 @@ YIELDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "an image answered FE00": ((1, Image(5)), "FF00 0:0:1:0; A702 -:0:1:0 [5]"),
     "an image without a context": ((1, of_another_class), "FF00 0:0:1:0; A702 -:0:1:0 [1]"),
     "an image without SOP Instance UID": ((2, nameless, Image(7)), "FF00 1:0:1:0; FF00 0:1:1:0; B000 -:1:1:0 []"),
+    "an image without SOP Class UID": ((1, classless), "FF00 0:0:1:0; A702 -:0:1:0 [1]"),
+    "an image without file_meta": ((1, without_meta), "FF00 0:1:0:0; 0000 -:1:0:0"),
+    "a compressed image without file_meta": ((1, compressed_without_meta), "FF00 0:0:1:0; A702 -:0:1:0 [1]"),
+    "an image in implicit VR": (
+        (1, lambda: in_transfer_syntax("1.2.840.10008.1.2")),
+        "FF00 0:1:0:0; 0000 -:1:0:0",
+    ),
+    "an image in big endian": ((1, lambda: in_transfer_syntax("1.2.840.10008.1.2.2")), "FF00 0:1:0:0; 0000 -:1:0:0"),
+    "an image in JPEG": ((1, lambda: in_transfer_syntax("1.2.840.10008.1.2.4.50")), "FF00 0:0:1:0; A702 -:0:1:0 [1]"),
     "an image that cannot be encoded": ((1, not_encodable), "FF00 0:0:1:0; A702 -:0:1:0 [1]"),
     # pairs that hold no image
     "Pending with None": ((1, (0xFF00, None), Image(1)), "FF00 0:1:0:0; 0000 -:1:0:0"),
@@ -127,7 +166,12 @@ YIELDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "three values": ((1, (0xFF00, None, None)), "{failed} -:0:1:0 []"),
     "None in place of a pair": ((1, None), "{failed} -:0:1:0 []"),
     "a number in place of a pair": ((1, 0xA702), "A702 -:0:1:0 []"),
+    "a list in place of a pair": ((1, lambda: [0xFF00, image(1)]), "FF00 0:1:0:0; 0000 -:1:0:0"),
+    "a negative number as a status": ((1, (-1, None)), "C002 -:0:1:0 []"),
+    "a data set whose Status is None": ((1, lambda: (saying(Status=None), None)), "C002 -:0:1:0 []"),
+    "SystemExit after an image": ((2, Image(1), SystemExit(1)), "FF00 1:1:0:0; {failed} -:1:1:0 []"),
     # final statuses before the number
+    "a data set without Status in place of the number": ((lambda: saying(ErrorComment="x"),), "{bad_number}"),
     "a failure in place of the number": (((0xA900, None),), "A900"),
     "a failure as a data set in place of the number": (((saying(0xA701, ErrorComment="why"), None),), 'A701 "why"'),
     "nothing in place of the number": ((), "{bad_number}"),
@@ -279,6 +323,10 @@ DESTINATIONS: dict[str, tuple[tuple[Any, ...], str]] = {
     "keywords that are empty": ((There({}), 1, Image(1)), "FF00 0:1:0:0; 0000 -:1:0:0"),
     "an unknown keyword": ((There({"colour": 1}), 1, Image(1)), "C515"),
     "an unknown keyword and 0": ((There({"colour": 1}), 0), "0000 -:0:0:0"),
+    "two numbers": (((5, 104), 1, Image(1)), "C515"),
+    "a match": ((lambda: (0xFF00, image(1)),), "C513"),
+    "a port that is none": ((("127.0.0.1", -1), 1, Image(1)), "FF00 0:0:1:0; A702 -:0:1:0 [1]"),
+    "tls_args that cannot be used": ((There({"tls_args": (None, None)}), 1, Image(1)), "C515"),
     "a port where nobody listens": ((("127.0.0.1", 1), 1, Image(1)), "FF00 0:0:1:0; A702 -:0:1:0 [1]"),
     "a destination that accepts no context": (
         (There({"contexts": [build_context("1.2.840.10008.5.1.4.1.1.2", EXPLICIT)]}), 1, of_another_class),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Iterator
 from typing import Any
@@ -49,6 +50,18 @@ RETURNED: dict[str, tuple[Any, str]] = {
     "an element that no response has": (lambda: saying(0xA700, PatientComments="x"), "A700"),
     "a data set without Status": (lambda: saying(ErrorComment="x"), "C001"),
     "an empty data set": (lambda: saying(), "C001"),
+    "a data set whose Status is None": (lambda: saying(Status=None), "C002"),
+    "a data set whose Status is text": (lambda: saying(Status="0"), "C002"),
+    "a data set with two Statuses": (lambda: saying(Status=[0x0000, 0xA700]), "C002"),
+    "a data set whose Status has more than 16 bits": (lambda: saying(Status=0x10000), "C002"),
+    "no Error Comment": (lambda: saying(0xC000, ErrorComment=None), "C000"),
+    "an empty Error Comment": (lambda: saying(0xC000, ErrorComment=""), 'C000 ""'),
+    "Error Comment that is not ASCII": (lambda: saying(0xC000, ErrorComment="Größe"), 'C000 "Gr??e"'),
+    "Error Comment with a backslash": (lambda: saying(0xC000, ErrorComment="a\\b"), 'C000 "a?b"'),
+    "Error Comment with a line break": (lambda: saying(0xC000, ErrorComment="a\nb"), 'C000 "a?b"'),
+    "no Offending Element": (lambda: saying(0xC000, OffendingElement=None), "C000"),
+    "Error ID": (lambda: saying(0xC000, ErrorID=5), "C000"),
+    "another Message ID": (lambda: saying(0xB000, MessageIDBeingRespondedTo=5), "B000"),
     "None": (None, "C002"),
     "text": ("0x0000", "C002"),
     "a float": (0.0, "C002"),
@@ -64,6 +77,9 @@ RAISED: dict[str, BaseException] = {
     "NotImplementedError": NotImplementedError("x"),
     "StopIteration": StopIteration(),
     "KeyError": KeyError("x"),
+    "SystemExit": SystemExit(1),
+    "GeneratorExit": GeneratorExit(),
+    "CancelledError": asyncio.CancelledError(),
 }
 
 

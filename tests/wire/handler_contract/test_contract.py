@@ -9,7 +9,7 @@ import pytest
 from tests.wire.handler_contract import document
 from tests.wire.handler_contract.bench import Destination, Ours, Seen, Stock, tried
 from tests.wire.handler_contract.differences import DIFFERENCES
-from tests.wire.handler_contract.row import Row
+from tests.wire.handler_contract.row import Image, Row, yielding
 from tests.wire.handler_contract.table import ROWS, TABLES
 
 IRREGULAR = {name for name, difference in DIFFERENCES.items() if not difference.stock}
@@ -69,6 +69,18 @@ async def test_what_is_in_every_response(stock: Stock, destination: Destination)
     assert whole.sees == "FF00 0:1:0:0; 0000 0:1:0:0"
     whole, _ = await tried(stock, ROWS["C-MOVE: yields Cancel at once"], destination)
     assert whole.sees == "FE00 2:0:0:0 []"
+
+
+async def test_pending_responses_of_many_sub_operations(stock: Stock, destination: Destination) -> None:
+    """Stock pynetdicom sends one for each, the gateway one for each of the first 64."""
+    row = Row("many", "get", yielding(80, *map(Image, range(10, 90))), "")
+    _, theirs = await tried(stock, row, destination)
+    _, ours = await tried(Ours(), row, destination)
+    assert theirs.sees.count("FF00") == 80
+    assert 64 <= ours.sees.count("FF00") <= 80
+    assert ours.sees.startswith(theirs.sees[: theirs.sees.index("FF00 16:")])
+    assert ours.sees.rpartition("; ")[2] == theirs.sees.rpartition("; ")[2] == "0000 -:80:0:0"
+    assert ours.stored == theirs.stored
 
 
 def test_rows_have_names_of_their_own() -> None:
