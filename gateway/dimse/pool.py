@@ -18,6 +18,8 @@ from gateway.dimse.proposal import MOST_CONTEXTS
 from gateway.model import Peer, ProposedContext
 from gateway.ports import DestinationDown, Meter, NoMeter
 
+MOST_REMEMBERED = 500
+"""Peers, each under each pair of AE titles, whose contexts are remembered: titles may be those of any requestor."""
 CLOSE_S = 2.0
 IDLE_S = 10.0
 """How long an association is kept that nobody needs: peers have few of them to give."""
@@ -75,7 +77,7 @@ class AssociationPool:
         self._idle_s = idle_s
         self._associate = associate
         self._idle: dict[_Key, list[_Idle]] = {}
-        self._recent: dict[_Key, OrderedDict[ProposedContext, None]] = {}
+        self._recent: OrderedDict[_Key, OrderedDict[ProposedContext, None]] = OrderedDict()
         self._borrowed: dict[ClientAssociation, _Key] = {}
         self._waiting: list[_Waiting] = []
         self._lenders: set[Callable[[], None]] = set()
@@ -246,6 +248,9 @@ class AssociationPool:
     def _remember(self, key: _Key, contexts: Sequence[ProposedContext]) -> list[ProposedContext]:
         """Those needed first, then the newest of those used lately."""
         recent = self._recent.setdefault(key, OrderedDict())
+        self._recent.move_to_end(key)
+        while len(self._recent) > MOST_REMEMBERED:
+            self._recent.popitem(last=False)
         for context in contexts:
             recent[context] = None
             recent.move_to_end(context)
