@@ -76,6 +76,20 @@ class Stored:
 
 def admission(table: RoutingTable, facts: AssociationFacts, sent: Sent) -> Admission:
     """As whom an association with `facts` is admitted, or why it is not, or why nothing like `sent` comes over it."""
+    admitted = admission_to_ask(table, facts)
+    if not admitted.is_admitted:
+        return admitted
+    facts, peer = admitted.association, table.peers.get(admitted.association.peer)
+    if peer is None:
+        return _negotiated(facts, admitted.text, Policy(_STORE), sent)
+    if "store" not in peer.may:
+        return Admission(facts, f"{admitted.text}, which may not store", is_admitted=False)
+    policy = Policy(_STORE, peer.accept_sop_classes, peer.accept_transfer_syntaxes)
+    return _negotiated(facts, admitted.text, policy, sent)
+
+
+def admission_to_ask(table: RoutingTable, facts: AssociationFacts) -> Admission:
+    """As whom an association with `facts` is admitted, or why it is not, whatever it is for."""
     listener = next((one for one in table.settings.listeners if one.name == facts.listener), None)
     facts = replace(facts, is_tls=facts.is_tls or (listener is not None and listener.tls is not None))
     try:
@@ -88,12 +102,8 @@ def admission(table: RoutingTable, facts: AssociationFacts, sent: Sent) -> Admis
             text = "association rejected: no user identity that is verified and allowed here"
             return Admission(facts, text, is_admitted=False)
     if peer is None:
-        return _negotiated(facts, "admitted as a stranger", Policy(_STORE), sent)
-    named = replace(facts, peer=peer.name)
-    if "store" not in peer.may:
-        return Admission(named, f"admitted as peer {peer.name}, which may not store", is_admitted=False)
-    policy = Policy(_STORE, peer.accept_sop_classes, peer.accept_transfer_syntaxes)
-    return _negotiated(named, f"admitted as peer {peer.name}", policy, sent)
+        return Admission(facts, "admitted as a stranger", is_admitted=True)
+    return Admission(replace(facts, peer=peer.name), f"admitted as peer {peer.name}", is_admitted=True)
 
 
 _STORE = frozenset({"store"})

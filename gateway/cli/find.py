@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.keys import identifier_of
 from gateway.cli.network import CALLED, CALLING, addressed
 from gateway.cli.options import Duration, fail, rules_option, usable_table
 from gateway.cli.render import count, table
@@ -24,7 +25,7 @@ from gateway.ports import GatewayError
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET, UNIQUE
 from gateway.query.compile import LEVELS_OF_ROOT
 from gateway.query.typed import Bulk
-from gateway.routing.attribute import parse, tag_of
+from gateway.routing.attribute import tag_of
 
 ALL, LOCAL = "all", "local"
 ROOTS: Mapping[str, QueryRoot] = {"study": "study", "patient": "patient", "patient-study": "patient_study"}
@@ -150,28 +151,8 @@ def _places(peer: str, rules: Path, calling_ae: str, called_ae: str, service: st
 
 def _keys(words: Sequence[str], shown: str) -> tuple[dict[int, Value], list[AttributePath]]:
     """The identifier, and what is shown of its answers, in order."""
-    wanted: dict[int, Any] = {}
-    columns: list[AttributePath] = []
     is_chosen = any("=" not in word for word in words)
-    for word in (*words, *(() if is_chosen else shown.split())):
-        name, _, value = word.partition("=")
-        try:
-            path = parse(name)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="KEY") from None
-        if path.is_by_creator or path.tag == SPECIFIC_CHARACTER_SET or any(index for _, index in path.steps):
-            raise click.BadParameter(f"{name} cannot be asked for", param_hint="KEY")
-        if all(path.tag != other.tag or path.steps != other.steps for other in columns):
-            columns.append(path)
-            _put(wanted, path, tuple(value.split("\\")) if value else ())
-    return wanted, columns
-
-
-def _put(wanted: dict[int, Any], path: AttributePath, value: Value) -> None:
-    level = wanted
-    for sequence, _ in path.steps:
-        (level,) = level.setdefault(sequence, ({},))
-    level[path.tag] = value
+    return identifier_of((*words, *(() if is_chosen else shown.split())))
 
 
 # --- output -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ FILE_META_LIMIT_BYTES = 1024 * 1024
 LONG_VRS = frozenset({b"OB", b"OW", b"UN", b"UT", b"SQ", b"OF", b"OD", b"OL", b"OV", b"UC", b"UR"})
 MEDIA_STORAGE_SOP_CLASS, MEDIA_STORAGE_SOP_INSTANCE, TRANSFER_SYNTAX = 0x0002, 0x0003, 0x0010
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 IDENTIFIERS = (AttributePath(0x00080016), AttributePath(0x00080018))
 
 
@@ -91,6 +92,15 @@ def read_dicom_file(path: Path) -> DicomFile:
     if not sop_class or not sop_instance:
         raise Unreadable(f"{path} has no SOP Class UID or no SOP Instance UID")
     return DicomFile(path, sop_class, sop_instance, transfer_syntax, offset_bytes)
+
+
+def data_set_of(data: bytes) -> tuple[memoryview, str]:
+    """The data set of a DICOM file, or `data` itself where it is none, and its transfer syntax, which is Implicit VR
+    Little Endian where nothing names one. For small ones, such as identifiers. Raises Unreadable."""
+    if data[PREAMBLE_BYTES : PREAMBLE_BYTES + len(PREFIX)] != PREFIX:
+        return memoryview(data), IMPLICIT_VR_LITTLE_ENDIAN
+    meta, offset_bytes = _file_meta(data)
+    return memoryview(data)[offset_bytes:], meta.get(TRANSFER_SYNTAX) or IMPLICIT_VR_LITTLE_ENDIAN
 
 
 def _own_identifiers(path: Path, offset_bytes: int, transfer_syntax_uid: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from gateway.metrics import METRICS, Metrics
 from gateway.model import AssociationFacts
 
 PAGE = Path(__file__).parents[2] / "docs" / "leniency.md"
-ROW = Leniency("PS3.5 §6.2", "it writes what it likes", "it is passed on")
+ROW = Leniency("PS3.5 §6.2", "it writes what it likes", "it is passed on", "wire")
 
 
 @pytest.fixture

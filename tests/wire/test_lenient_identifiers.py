@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model import QueryRoot
-from tests.support.federation import VIEWER, Source, Told, answering, ask
+from gateway.explaining.query import QueryAnswer, Request, explain_query
+from gateway.model import AssociationFacts, QueryRoot
+from gateway.routing.table import RoutingTable
+from tests.support.federation import LOOPBACK, VIEWER, Source, Told, answering, ask
+from tests.support.identifiers import attributes
 from tests.support.query_table import OBJECTS, UNIQUE
 
 STRICT = dataclasses.replace(VIEWER, is_strict=True)
@@ -78,6 +81,15 @@ async def asked(port: int, name: str) -> tuple[Told, list[str]]:
     return told, told.texts(UNIQUE[level])
 
 
+def explained(table: RoutingTable, name: str) -> QueryAnswer:
+    """What `gateway explain --query` says of it."""
+    written, root, level, keys, _, _ = ROWS[name]
+    identifier = attributes(QueryRetrieveLevel=written, **{UNIQUE[level]: "", **keys})
+    return explain_query(
+        table, AssociationFacts("VIEWER", "GATEWAY", LOOPBACK), Request("it", "find", root, identifier)
+    )
+
+
 @pytest.mark.parametrize("place", ["local", "source"])
 @pytest.mark.parametrize("name", ROWS)
 async def test_answered(name: str, place: str, tmp_path: Path) -> None:
@@ -90,6 +102,7 @@ async def test_answered(name: str, place: str, tmp_path: Path) -> None:
         with capture_logs() as events:
             told, found = await asked(gateway.port, name)
         assert f'gateway_leniencies_total{{kind="{KINDS[kind]}",peer="viewer"}} 1.0' in gateway.metrics.text().decode()
+        assert explained(gateway.table, name).oddities == (KINDS[kind],)
     assert told.final.status == 0x0000
     assert found == expected
     assert [event["kind"] for event in events if event["event"] == "leniency"] == [KINDS[kind]]
@@ -100,7 +113,14 @@ async def test_refused_where_the_requestor_is_held_to_the_letter(name: str, tmp_
     async with answering(tmp_path, local=OBJECTS, requestor=STRICT) as gateway:
         told, found = await asked(gateway.port, name)
         assert "gateway_leniencies_total{" not in gateway.metrics.text().decode()
+        answer = explained(gateway.table, name)
     assert (told.final.status, found) == (0xA900, [])
+    assert (answer.status, answer.error_comment[:64], answer.offending_elements, answer.oddities) == (
+        told.final.status,
+        told.final.error_comment,
+        tuple(told.final.command.get("OffendingElement", ())),
+        (),
+    )
 
 
 async def test_what_keeps_to_the_hierarchy_is_no_leniency(tmp_path: Path) -> None:
