@@ -58,6 +58,7 @@ from gateway.life.signals import Stop, handled
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.model import AssociationFacts, IdentityCheck, Limits, Settings
 from gateway.network import descriptors
+from gateway.object_log import object_log
 from gateway.ports import ConfigurationError, GatewayError, QueueDepth, Temporary, peer_label
 from gateway.queue.connection import QueueBroken
 from gateway.queue.inspection import check_before_start
@@ -128,7 +129,10 @@ class Gateway:
         self.queries = QueryDesk(self.index, sources, meter=self.metrics)
         self.mailbox = Mailbox(Path(settings.spool.path) / "retrieves", self.journal.receiver)
         self.loops = LoopWatch()
-        store = StoreDesk(self.journal, self.metrics, loops=self.loops, offer=self.mailbox.hand_over)
+        self.object_log = object_log(settings.log_objects)
+        store = StoreDesk(
+            self.journal, self.metrics, loops=self.loops, offer=self.mailbox.hand_over, objects=self.object_log
+        )
         retrieve = RetrieveDesk(
             self.queries,
             self.journal.open,
@@ -150,6 +154,7 @@ class Gateway:
             verify_identity=self._verify_identity,
             is_known_host=self._is_known_host,
             table=lambda: self.live.current,
+            ended=self.object_log.association_ended,
         )
         self.delivery = DeliveryService(
             journal=self.journal,
@@ -159,6 +164,7 @@ class Gateway:
             now=self.clock,
             wall=self.clock.wall,
             random=Random(),
+            objects=self.object_log,
         )
         self.listening = Listening(self.server)
         self.certificates = CertificateWatch(
@@ -254,6 +260,7 @@ class Gateway:
         settings = self.settings
         self.queue_room.prepare()  # before anything is written
         narrow_files(settings)
+        parts.callback(self.object_log.close)  # when nothing is received and delivered any more
         parts.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
         if settings.http is not None:
             await parts.enter_async_context(WebServer(self, settings.http, self.metrics))
@@ -278,9 +285,10 @@ class Gateway:
         self.metrics.set("gateway_config_last_reload_success_timestamp_seconds", self.started_at.timestamp())
 
     async def _summarise_log(self) -> None:
-        """Now and then: what the log left out."""
+        """Now and then: what the log counts, and what it left out."""
         while True:
             await asyncio.sleep(SUMMARY_S)
+            self.object_log.write_due()
             SUMMARY.write_due()
             self._count_left_out()
 

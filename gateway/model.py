@@ -808,6 +808,8 @@ class Settings:
     drain_s: float = 30.0
     pid_file: str = ""
     conversion: ConversionLimits = ConversionLimits()
+    log_objects: Literal["study", "object", "none"] = "study"
+    """What the log says of stored and delivered objects (`gateway.object_log`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,14 @@ UID = re.compile(r"[0-9.]{1,64}")
 """The characters and the length of a UID (PS3.5 §9.1)."""
 CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 """The characters and the length of a Code String (PS3.5 §6.2)."""
+_MODALITIES = (
+    "ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT "
+    "IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RG "
+    "RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA "
+    "XA XAPROTOCOL XC"
+)
+MODALITIES = frozenset(_MODALITIES.split())
+"""Defined terms of Modality (PS3.3 §C.7.3.1.1.1). What is none of them may be anything, also a name."""
 
 PEER_SAYS = "; the peer says: "
 """In the reason of a delivery: what follows is the peer's Error Comment, which may quote the object."""

@@ -46,6 +46,7 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         secret_folders=_secret_folders(spec, place.at("secret_folders"), context),
         pid_file="" if spec.pid_file is UNSET else context.at_work(spec.pid_file),
         conversion=_conversion(spec.conversion, place.at("conversion"), context),
+        log_objects=spec.log.objects,
     )
 
 

@@ -454,6 +454,19 @@ class ConversionSpec(Spec, frozen=True):
     time_limit: Annotated[Duration, Meta(description="How long one conversion may take.")] = "2 min"
 
 
+class LogSpec(Spec, frozen=True):
+    """What the log says; its level and form are options of `gateway run`."""
+
+    objects: Annotated[
+        Literal["study", "object", "none"],
+        Meta(
+            description="Of stored and delivered objects. study: a line for each association or destination and study, "
+            "when it is over and each minute, with how many objects and bytes; object: a line for each object, which "
+            "takes about as long as one tenth of storing it; none: nothing (README, What the log says)."
+        ),
+    ] = "study"
+
+
 class GatewaySpec(Spec, frozen=True):
     """Process settings. Changing them needs a restart, except of `listeners`."""
 
@@ -479,6 +492,7 @@ class GatewaySpec(Spec, frozen=True):
     timers: TimersSpec = TimersSpec()
     limits: LimitsSpec = LimitsSpec()
     conversion: ConversionSpec = ConversionSpec()
+    log: LogSpec = LogSpec()
     drain: Annotated[Duration, Meta(description="How long a stop waits for associations and sends in work.")] = "30 s"
     file_access: Annotated[
         Literal["owner", "group"],

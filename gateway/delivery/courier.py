@@ -28,6 +28,7 @@ from gateway.delivery.suspects import MOST_TRIES, Suspects
 from gateway.delivery.transform import NO_CONVERTER, outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model import Deferred, Delivered, Delivery, Outcome, Peer, Refused
+from gateway.object_log import ObjectLog
 from gateway.ports import (
     Channel,
     ConfigurationError,
@@ -111,6 +112,7 @@ class Courier:
         converter: Converter = NO_CONVERTER,
         idle_s: float = IDLE_S,
         wall: Callable[[], datetime] | None = None,
+        objects: ObjectLog | None = None,
     ) -> None:
         self.name = peer.name
         self.peer = peer
@@ -121,7 +123,8 @@ class Courier:
         self._resources = resources
         self._converter = converter
         self._idle_s = idle_s
-        self._ledger = Ledger(journal, peer.name, meter, now, wall or now)
+        self._objects = objects or ObjectLog()
+        self._ledger = Ledger(journal, peer.name, meter, now, wall or now, self._objects)
         self._standing = Standing(peer.name, meter, random)
         self._refusals = Refusals()
         self._suspects = Suspects()
@@ -308,7 +311,13 @@ class Courier:
         while self._ready:
             self._ledger.returned(self._ready.popleft()[1])
 
+    def _rest(self) -> None:
+        """The last association was given up, and the queue knows of everything that went over it."""
+        if not self._workers and not self._ledger.settler.is_waiting:
+            self._objects.destination_idle(self.name)
+
     def _after_settling(self, are_some_pending: bool) -> None:
+        self._rest()
         if are_some_pending:
             self._is_more_expected = True
             self._wake.set()
@@ -335,6 +344,7 @@ class Courier:
         finally:
             self._workers.discard(worker)
             await worker.close()
+        self._rest()
         self._hire()
 
     async def _next(self, worker: Worker) -> Claim | None:

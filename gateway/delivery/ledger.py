@@ -9,6 +9,7 @@ import structlog
 
 from gateway.delivery.settling import Attempt, Result, Settled, Settler
 from gateway.model import Delivery, DeliveryState, Settlement
+from gateway.object_log import ObjectLog
 from gateway.ports import Journal, Meter
 
 log = structlog.get_logger()
@@ -27,8 +28,9 @@ class Ledger:
         meter: Meter,
         now: Callable[[], datetime],
         wall: Callable[[], datetime] | None = None,
+        objects: ObjectLog | None = None,
     ) -> None:
-        self.settler = Settler(journal, destination, meter)
+        self.settler = Settler(journal, destination, meter, objects or ObjectLog())
         self._destination = destination
         self._meter = meter
         self._now = now
@@ -79,7 +81,7 @@ class Ledger:
         """At the very end: what is in hand goes back, and what is not settled yet is settled."""
         for delivery_id, lease in self._leases.items():
             untouched = Settlement(delivery_id, lease, DeliveryState.PENDING, self._now(), is_attempt=False)
-            self.settler.add(Settled(untouched, "returned", None, 0))
+            self.settler.add(Settled(untouched, "returned", None, None))
         self._leases.clear()
         await self.settler.finish()
 
@@ -116,4 +118,4 @@ class Ledger:
             started_at=self._wall() - timedelta(seconds=seconds),
             duration_s=seconds,
         )
-        self.settler.add(Settled(settlement, result, attempt, delivery.instance.payload.length_bytes))
+        self.settler.add(Settled(settlement, result, attempt, delivery))

@@ -15,6 +15,7 @@ from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.worker import ABORT_S
 from gateway.model import DeliveryState, Peer
+from gateway.object_log import ObjectLog
 from gateway.ports import ConfigurationError, Converter, Destination, Journal, Meter, Resources, Temporary
 from gateway.routing.resources import NO_RESOURCES
 
@@ -49,7 +50,7 @@ class DeliveryService:
     """Delivers what the journal owes, until drained.
 
     `now` gives the queue's time (`gateway.steady_clock`), `wall` that of people; `random` spreads retries; `idle_s` is
-    how long a channel outlives its work.
+    how long a channel outlives its work; `objects` is told what was delivered.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class DeliveryService:
         idle_s: float = IDLE_S,
         converter: Converter = NO_CONVERTER,
         wall: Callable[[], datetime] | None = None,
+        objects: ObjectLog | None = None,
     ) -> None:
         self._journal = journal
+        self._objects = objects or ObjectLog()
         self._open_destination = open_destination
         self._meter = meter
         self._now = now
@@ -174,6 +177,7 @@ class DeliveryService:
             resources=lambda: self._resources,
             converter=self._converter,
             idle_s=self._idle_s,
+            objects=self._objects,
         )
 
     def _begin(self, courier: Courier) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal, NamedTuple, TypeVar
 
 import structlog
 
-from gateway.model import DeliveryState, Settlement
+from gateway.model import Delivery, DeliveryState, Settlement
+from gateway.object_log import ObjectLog
 from gateway.ports import Journal, Meter, Temporary
 
 log = structlog.get_logger()
@@ -37,7 +39,8 @@ class Settled(NamedTuple):
     result: Result
     attempt: Attempt | None
     """How the attempt ended; None when there was none."""
-    size_bytes: int
+    delivery: Delivery | None
+    """None for one that is given back at the end."""
 
 
 async def patiently(ask: Callable[[], Awaitable[T]], what: str) -> T:
@@ -53,7 +56,8 @@ async def patiently(ask: Callable[[], Awaitable[T]], what: str) -> T:
 class Settler:
     """Collects the settlements of one destination and commits what is there, again and again."""
 
-    def __init__(self, journal: Journal, destination: str, meter: Meter) -> None:
+    def __init__(self, journal: Journal, destination: str, meter: Meter, objects: ObjectLog) -> None:
+        self._objects = objects
         self._journal = journal
         self._destination = destination
         self._meter = meter
@@ -69,6 +73,11 @@ class Settler:
     def is_full(self) -> bool:
         """True when so much is unsettled that nothing more should be sent."""
         return self._unsettled >= MAX_UNSETTLED
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while something is unsettled."""
+        return self._unsettled > 0
 
     def add(self, settled: Settled) -> None:
         """Settle this with the next batch."""
@@ -130,9 +139,10 @@ class Settler:
         after_batch("deferred" in groups or "returned" in groups)
 
     async def _settle(self, result: Result, group: list[Settled]) -> None:
-        """One result a call, so that the number that held tells what to count."""
+        """One result a call: those that held are counted."""
         settlements = [settled.settlement for settled in group]
-        held = await patiently(lambda: self._journal.settle(settlements), "settle")
+        are_held = await patiently(lambda: self._journal.settle(settlements), "settle")
+        held = sum(are_held)
         if held < len(group):
             log.warning("delivery.lease_lost", destination=self._destination, result=result, count=len(group) - held)
         if result == "returned" or not held:
@@ -140,5 +150,14 @@ class Settler:
         if result != "deferred":
             self._meter.count("gateway_deliveries_total", held, destination=self._destination, outcome=result)
         if result == "delivered":
-            size_bytes = sum(settled.size_bytes for settled in group)
-            self._meter.count("gateway_delivery_bytes_total", size_bytes, destination=self._destination)
+            self._delivered(group if held == len(group) else itertools.compress(group, are_held))
+
+    def _delivered(self, group: Iterable[Settled]) -> None:
+        """Count and log those that held."""
+        size_bytes = 0
+        delivered = self._objects.delivered
+        for settlement, _, _, delivery in group:
+            assert delivery is not None
+            size_bytes += delivery.instance.payload.length_bytes
+            delivered(delivery, settlement.due_at, settlement.status or 0)
+        self._meter.count("gateway_delivery_bytes_total", size_bytes, destination=self._destination)

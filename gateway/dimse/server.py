@@ -65,6 +65,7 @@ class Server:
         keep_alive_s: a C-GET or C-MOVE that takes longer than this between two responses sends a Pending one.
         is_known_host: whether known peers call from a host; their connections have room of their own.
         verify_identity: verifies a user identity that a listener or a peer demands; without it all are refused.
+        ended: told of every accepted association that ended, after its last response.
         table: the rules in force; each request has those that were when it had arrived, as `event.association.table`.
     """
 
@@ -83,6 +84,7 @@ class Server:
         is_known_host: Callable[[str], bool] = lambda host: False,
         verify_identity: VerifyIdentity = nothing_verifies,
         table: Callable[[], Any] = lambda: None,
+        ended: Callable[[AssociationFacts], object] = lambda facts: None,
     ) -> None:
         self.handlers: Handlers = {**UNBOUND, **read_bindings(handlers)}
         self.receiver = receiver
@@ -95,6 +97,7 @@ class Server:
         self.verify_identity = verify_identity
         self.table = table
         self._admission = admission
+        self._ended = ended
         self._listeners: dict[str, tuple[Listener, Acceptor]] = {}
         self._contexts: dict[str, ReloadedContext] = {}
         """By listener, for those with TLS."""
@@ -384,6 +387,7 @@ class Server:
         if host is not None and not association.is_closed:
             self._enter_unassociated(association, host, is_over=True)
         self.meter.count("gateway_associations_open", -1, direction="in", peer=facts.peer or "(stranger)")
+        self._ended(facts)
 
     def closed(self, association: AcceptedAssociation) -> None:
         """A connection is gone."""

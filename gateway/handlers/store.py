@@ -22,6 +22,7 @@ from gateway.dimse.handler_thread import on_event_loop
 from gateway.handlers.loops import AGAIN, LOOP_RULE, WITHIN_S, LoopWatch, held, is_forwarder
 from gateway.leniency import tolerated
 from gateway.model import DeliveryState, IndexEntry, Instance, PayloadRef, Route
+from gateway.object_log import ObjectLog
 from gateway.ports import (
     GatewayError,
     Journal,
@@ -36,6 +37,7 @@ from gateway.ports import (
 from gateway.query.entry import IndexEntries
 from gateway.retrieve.arrival import Arrival
 from gateway.retrieve.mailbox import Offer, Offered
+from gateway.routing.attribute import parse
 from gateway.routing.facts import ObjectFacts, check_identified
 from gateway.routing.fate import Decision
 from gateway.routing.table import Plan, RoutingTable
@@ -47,6 +49,7 @@ LARGE_BYTES = 4 * 1024**2
 UNREADABLE_RULE = "(unreadable)"
 """Stands for a rule where `unreadable: hold` holds an object."""
 MORE = "counted, not logged, for this association"
+MODALITY = parse("Modality").tag
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 log = structlog.get_logger()
@@ -72,6 +75,8 @@ class StoreDesk:
     """Notices what comes back again and again."""
     offer: Offered | None = None
     """Gives what comes for a retrieve of ours to the one who asked for it (`gateway.retrieve.mailbox`)."""
+    objects: ObjectLog = field(default_factory=ObjectLog)
+    """Where what is stored is told."""
 
 
 @on_event_loop
@@ -104,7 +109,7 @@ def _accept_small(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[
         return handle_store(event, desk)
     plan = _decide(event, desk, table, facts)
     if not plan.routes:
-        return _status_without_routes(plan)
+        return _not_kept(event, desk, plan)
     try:
         edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
         instance = _instance(event, desk, table, plan)
@@ -115,7 +120,7 @@ def _accept_small(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[
     if committing is None:
         return _commit(event, desk, facts, instance, edited, plan)
     completion: Completion[int] = Completion()
-    committing.then(partial(_committed, event, desk, facts, completion))
+    committing.then(partial(_committed, event, desk, facts, plan, completion))
     return completion
 
 
@@ -123,6 +128,7 @@ def _committed(
     event: Event,
     desk: StoreDesk,
     facts: ObjectFacts,
+    plan: Plan,
     completion: Completion[int],
     instance: Instance | None,
     error: BaseException | None,
@@ -132,8 +138,8 @@ def _committed(
             _not_taken(event, desk)
         if isinstance(error, GatewayError):
             _log_refused(event, desk, error)
-        elif error is None and facts.oddities:
-            _tell_oddities(event, desk, facts.oddities)
+        elif instance is not None:
+            _stored(event, desk, facts, plan, instance)
     finally:  # whatever becomes of the log: without an answer the association would stand still
         completion.set_result(SUCCESS) if error is None else completion.set_exception(error)
 
@@ -148,14 +154,13 @@ async def _commit(
 ) -> int:
     """Of what became too large for the segment."""
     try:
-        await desk.journal.commit(instance, event.body, edited, plan.routes)
+        stored = await desk.journal.commit(instance, event.body, edited, plan.routes)
     except Exception as error:
         _not_taken(event, desk)
         if isinstance(error, GatewayError):
             _log_refused(event, desk, error)
         raise
-    if facts.oddities:
-        _tell_oddities(event, desk, facts.oddities)
+    _stored(event, desk, facts, plan, stored)
     return SUCCESS
 
 
@@ -195,19 +200,18 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
         return await _hold_unreadable(event, desk, table, error)
     plan = _decide(event, desk, table, facts)
     if not plan.routes:
-        return _status_without_routes(plan)
+        return _not_kept(event, desk, plan)
     try:
         edited = None
         if plan.edits:
             edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
             is_heavy = turns or event.transfer_syntax_uid in DEFLATED or event.body.length_bytes >= LARGE_BYTES
             edited = await aside(edit) if is_heavy else edit()
-        await desk.journal.commit(_instance(event, desk, table, plan), event.body, edited, plan.routes)
+        stored = await desk.journal.commit(_instance(event, desk, table, plan), event.body, edited, plan.routes)
     except Exception:
         _not_taken(event, desk)
         raise
-    if facts.oddities:
-        _tell_oddities(event, desk, facts.oddities)
+    _stored(event, desk, facts, plan, stored)
     return SUCCESS
 
 
@@ -243,8 +247,26 @@ def _decide(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, facts:
     return plan
 
 
-def _status_without_routes(plan: Plan) -> int:
+def _not_kept(event: Event | Arrival, desk: StoreDesk, plan: Plan) -> int:
+    """The status of what a rule drops, or `unmatched: discard`."""
+    desk.objects.dropped(plan.facts, owner=_owner(event))
     return SUCCESS if plan.decision is None else plan.decision.fate.status
+
+
+def _stored(event: Event | Arrival, desk: StoreDesk, facts: ObjectFacts, plan: Plan, instance: Instance) -> None:
+    """It is durable, and will be answered in this step of the event loop: tell so."""
+    known = plan.facts.level.known.get(MODALITY)  # of those who read it: it is not read for the log
+    association = event.association
+    is_answered = not (isinstance(association, Association) and association.is_over)
+    modality = known[0] if known else ""
+    desk.objects.stored(instance, plan.routes, modality, owner=_owner(event), is_answered=is_answered)
+    if facts.oddities:
+        _tell_oddities(event, desk, facts.oddities)
+
+
+def _owner(event: Event | Arrival) -> str:
+    """What a source sends for a retrieve has the association of the requestor: it is counted for itself."""
+    return f"{event.facts.association_id} {event.facts.peer}" if isinstance(event, Arrival) else ""
 
 
 def _instance(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, plan: Plan) -> Instance:
@@ -291,7 +313,10 @@ async def _hold_unreadable(event: Event | Arrival, desk: StoreDesk, table: Routi
         received_at=desk.now(),
     )
     route = Route(UNREADABLE_RULE, "", "", DeliveryState.HELD)
-    await desk.journal.commit(instance, event.body, None, (route,))
+    stored = await desk.journal.commit(instance, event.body, None, (route,))
+    association = event.association
+    is_answered = not (isinstance(association, Association) and association.is_over)
+    desk.objects.stored(stored, (route,), owner=_owner(event), is_answered=is_answered)
     desk.meter.count("gateway_decided_instances_total", rule=UNREADABLE_RULE, action="hold")
     _log(desk, "instance_held", event, rule=UNREADABLE_RULE, reason=str(error))
     return SUCCESS

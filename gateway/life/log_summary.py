@@ -92,7 +92,8 @@ SUMMARISED = frozenset(
     }
 )
 """Events that the network, a peer or a full disk can cause any number of times. What is lost or damaged, what operators
-do, and what happens once is always logged."""
+do, what happens once, and what became of stored objects (`gateway.object_log`) is always logged: each such line stands
+for an object on disk."""
 
 OURS = ("destination", "source", "peer", "listener", "problem", "library")
 """Fields whose values come from the configuration or the software: each value has an allowance of its own."""

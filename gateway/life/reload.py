@@ -24,6 +24,7 @@ CARRIED_OVER = frozenset({"listeners"})
 """Process settings that a reload may change."""
 
 WRITTEN_AS = {
+    "log_objects": "log.objects",
     "queue_path": "queue.sqlite",
     "queue_min_free_bytes": "queue.min_free",
     "queue_reserve_bytes": "queue.reserve",

@@ -312,7 +312,7 @@ def _settle(requests: Sequence[Request], deliveries: Queue) -> None:
     start = 0
     for settling in settlings:
         end = start + len(settling.settlements)
-        settling.answer = sum(held[start:end])
+        settling.answer = held[start:end]
         start = end
 
 

@@ -350,8 +350,8 @@ class GroupCommitJournal:
         claimed: list[Delivery] = await self._submit(request)
         return claimed
 
-    async def settle(self, settlements: Sequence[Settlement]) -> int:
-        held: int = await self._submit(Settling(self._loop.create_future(), settlements=settlements))
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        held: list[bool] = await self._submit(Settling(self._loop.create_future(), settlements=settlements))
         return held
 
     async def next_due(self, destination: str) -> datetime | None:

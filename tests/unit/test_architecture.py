@@ -25,7 +25,7 @@ LAYERS = [
         "without_codecs",
     },
     {"ports"},
-    {"leniency"},
+    {"leniency", "object_log"},
     {"routing", "dataset", "spool", "network", "identity", "certificates", "metric_series"},
     {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.delivery.service import DeliveryService
 from gateway.model import Peer
+from gateway.object_log import EachStudy, ObjectLog
 from gateway.ports import ConfigurationError
 from tests.unit.delivery.fakes import Counts, MemoryJournal, ScriptedDestination, real_clock, table
 
@@ -27,6 +28,7 @@ class Bench:
     opened: list[Peer] = field(default_factory=list)
     refusing: set[str] = field(default_factory=set)
     """Peers whose destination cannot be made."""
+    objects: ObjectLog = field(default_factory=EachStudy)
     idle_s: float = 5.0
     service: DeliveryService = field(init=False)
 
@@ -38,6 +40,7 @@ class Bench:
             now=self.now,
             random=Random(1),
             idle_s=self.idle_s,
+            objects=self.objects,
         )
 
     def open(self, peer: Peer) -> ScriptedDestination:

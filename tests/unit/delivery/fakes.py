@@ -191,10 +191,10 @@ class MemoryJournal:
         self.claims.append(len(claimed))
         return claimed
 
-    async def settle(self, settlements: Sequence[Settlement]) -> int:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         await self.settle_gate.wait()
         await asyncio.sleep(0)
-        return sum(self._settle(settlement) for settlement in settlements)
+        return [self._settle(settlement) for settlement in settlements]
 
     async def next_due(self, destination: str) -> datetime | None:
         await asyncio.sleep(0)

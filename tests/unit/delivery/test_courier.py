@@ -413,6 +413,34 @@ async def test_work_that_comes_when_the_last_one_was_given_up_is_tried_though_no
     await bench.journal.until(lambda: bench.journal.rows[young].state is DELIVERED)
 
 
+async def test_the_log_counts_what_was_delivered_and_nothing_else(bench: Bench) -> None:
+    async def some(outbound: Outbound) -> Outcome:
+        statuses = {"1.2.3.1": 0x0000, "1.2.3.2": 0xB000, "1.2.3.3": 0xA900}
+        return outcome_of(statuses[outbound.sop_instance_uid])
+
+    bench.to().behave = some
+    bench.journal.add_many(3, data=b"1234", age_s=5.0)
+    with capture_logs() as written:
+        await bench.start(peer())
+        await bench.journal.until(lambda: bench.journal.states() == [DELIVERED, DELIVERED, DEAD])
+        await bench.service.drain(60.0)
+        bench.objects.close()
+    (line,) = [line for line in written if line["event"] == "objects_delivered"]
+    assert (line["study_instance_uid"], line["count"], line["bytes"], line["with_warning"]) == ("1.2", 2, 8, 1)
+    assert line["first_waited_s"] >= 5.0
+
+
+async def test_a_destination_is_idle_when_its_last_association_is_given_up(bench: Bench) -> None:
+    """Then its line is written, without waiting for the next look."""
+    bench.idle_s = 0.01
+    bench.__post_init__()
+    bench.journal.add()
+    with capture_logs() as written:
+        await bench.start(peer())
+        await bench.journal.until(lambda: any(line["event"] == "objects_delivered" for line in written))
+    assert bench.to().open_now == 0
+
+
 # --- leases and the journal -----------------------------------------------------------------------------------------
 
 
@@ -423,10 +451,16 @@ async def test_a_lease_that_somebody_else_took_changes_and_counts_nothing(bench:
         return Delivered()
 
     bench.to().behave = overtaken
-    bench.journal.add_many(2)
+    bench.journal.add_many(2, data=b"1234")
     await bench.start(peer())
-    await bench.journal.until(lambda: bench.journal.states() == [PENDING, DELIVERED])
+    with capture_logs() as written:
+        await bench.journal.until(lambda: bench.journal.states() == [PENDING, DELIVERED])
+        await bench.service.drain(60.0)
+        bench.objects.close()
     assert bench.meter.counted["gateway_deliveries_total", "pacs", "delivered"] == 1
+    assert bench.meter.counted["gateway_delivery_bytes_total", "pacs"] == 4
+    told = [line for line in written if line["event"] == "objects_delivered"]
+    assert [(line["destination"], line["count"], line["bytes"]) for line in told] == [("pacs", 1, 4)]
     assert [entry.delivery_id for entry in bench.journal.settlements] == [2]
 
 

@@ -19,9 +19,9 @@ from tests.unit.delivery.fakes import Counts, MemoryJournal
 class Settlements(MemoryJournal):
     """Keeps what it is told to settle."""
 
-    async def settle(self, settlements: Sequence[Settlement]) -> int:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         self.settled = list(settlements)
-        return len(settlements)
+        return [True] * len(settlements)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import threading
@@ -27,6 +28,7 @@ from gateway.dimse.memory import MemoryDataSet
 from gateway.handlers.store import LARGE_BYTES, StoreDesk, accept, handle_store, take_store
 from gateway.handlers.table import bindings
 from gateway.model import AssociationFacts, DeliveryState, Instance, Listener, PayloadRef, Peer, Route, Settings, Spool
+from gateway.object_log import EachStudy
 from gateway.ports import (
     ClassMismatch,
     EncodedDataSet,
@@ -265,6 +267,46 @@ async def test_success_means_committed_with_its_routes() -> None:
     assert (instance.study_instance_uid, instance.series_instance_uid) == ("1.2.3.1", "1.2.3.2")
     assert (instance.association, instance.received_at) == (FACTS, NOW)
     assert bench.meter.counted == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "data", "error", "counted"),
+    [
+        pytest.param({}, data_set(UID), None, {"count": 1, "modality": "MR"}, id="stored"),
+        pytest.param({"unmatched": "hold", "rules": ()}, data_set(UID), None, {"count": 1}, id="held"),
+        pytest.param({"unmatched": "discard", "rules": ()}, data_set(UID), None, {"dropped": 1}, id="discarded"),
+        pytest.param({"unmatched": "reject", "rules": ()}, data_set(UID), None, None, id="no rule wants it"),
+        pytest.param({}, data_set("1.1.1"), None, None, id="refused"),
+        pytest.param({}, data_set(UID), SpoolFull("no room"), None, id="no room"),
+        pytest.param({"unreadable": "hold"}, data_set(UID)[:-5], None, {"count": 1}, id="unreadable and held"),
+    ],
+)
+async def test_what_is_acknowledged_is_counted_for_the_log(
+    rules: dict[str, Any], data: bytes, error: GatewayError | None, counted: dict[str, Any] | None
+) -> None:
+    bench = Bench(table(**rules), data, error)
+    objects = EachStudy()
+    bench.desk = replace(bench.desk, objects=objects)
+    with contextlib.suppress(GatewayError):
+        assert await bench.handle() == 0x0000
+    with structlog.testing.capture_logs() as told:
+        objects.association_ended(FACTS)
+    lines = [{name: line[name] for name in ("count", "dropped", "modality") if line.get(name)} for line in told]
+    assert lines == ([] if counted is None else [counted])
+    if counted is not None:
+        assert told[0]["association"] == "a1"
+        assert told[0]["bytes"] == len(data) * counted.get("count", 0)
+
+
+async def test_an_object_whose_association_ended_before_its_answer_is_counted_as_unanswered() -> None:
+    bench = Bench(table(), data_set(UID))
+    objects = EachStudy()
+    bench.desk = replace(bench.desk, objects=objects)
+    bench.event.association = Over(bench.event.association.table)
+    assert await bench.handle() == 0x0000
+    with structlog.testing.capture_logs() as told:
+        objects.close()
+    assert [(line["count"], line["unanswered"]) for line in told] == [(1, 1)]
 
 
 async def test_coercions_edit_what_is_kept() -> None:
