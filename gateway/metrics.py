@@ -191,6 +191,12 @@ METRICS = (
         ("destination",),
     ),
     Metric(Gauge, "gateway_destination_up", "1: the last contact went well; 0: deliveries wait.", ("destination",)),
+    Metric(
+        Gauge,
+        "gateway_destination_left_out",
+        "Studies and kinds of objects that wait since the destination refused them in a row while it takes others.",
+        ("destination",),
+    ),
     # --- queries
     Metric(
         Counter,

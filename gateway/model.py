@@ -305,6 +305,10 @@ class Refused:
     dimse_status: int | None = None
     is_about_form: bool = field(default=False, compare=False)
     """True when the object may be taken in another transfer syntax."""
+    is_without_context: bool = field(default=False, compare=False)
+    """True when the peer accepted no presentation context for it that we proposed."""
+    is_nothing_accepted: bool = field(default=False, compare=False)
+    """True when the peer accepted no presentation context at all."""
     log_reason: str = field(default="", compare=False)
     """For the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
 

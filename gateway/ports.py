@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from gateway.completion import Completion
+from gateway.likeness import Apart
 from gateway.model import (
     AssociationFacts,
     Attempt,
@@ -390,9 +391,14 @@ class Queue(Protocol):
         """
         ...
 
-    def claim(self, destination: str, limit: int, lease_s: float, now: datetime) -> list[Delivery]:
+    def claim(
+        self, destination: str, limit: int, lease_s: float, now: datetime, apart: Apart | None = None
+    ) -> list[Delivery]:
         """Take due deliveries, oldest due first, then arrival order; nobody else gets them until the lease ends.
 
+        With `apart` only those whose likeness is in none of its ranges, one likeness after the other from its `start`
+        on, in arrival order each; the others cost nothing, however many they are. When there is none behind `start`,
+        from the first likeness on.
         `due_at` of what is returned is when it was due before the claim: settling with it keeps the order.
         """
         ...
@@ -561,7 +567,9 @@ class Journal(Protocol):
         """
         ...
 
-    async def claim(self, destination: str, limit: int, lease_s: float) -> list[Delivery]: ...
+    async def claim(
+        self, destination: str, limit: int, lease_s: float, apart: Apart | None = None
+    ) -> list[Delivery]: ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """Of each whether it still held its lease."""

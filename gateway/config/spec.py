@@ -674,8 +674,10 @@ class DeliverySpec(Spec, frozen=True):
         Meta(
             ge=0,
             le=100_000,
-            description="After so many objects in a row that the peer refused with the same status it is down: what is "
-            "queued waits, and one object at a time is tried by `retry`. The ones before are dead letters; 0: all are.",
+            description="After so many objects in a row that the peer refused with the same status, or for which it "
+            "accepted no presentation context at all, it is down: what is queued waits, and one object at a time, of "
+            "another study or SOP class, is tried by `retry`. When it takes one, only what is like those refused waits "
+            "on. The ones before are dead letters; 0: all are.",
         ),
     ] = 10
 

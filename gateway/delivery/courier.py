@@ -27,6 +27,7 @@ from gateway.delivery.standing import Standing
 from gateway.delivery.suspects import MOST_TRIES, Suspects
 from gateway.delivery.transform import NO_CONVERTER, outbound_for
 from gateway.delivery.worker import Worker
+from gateway.likeness import Apart
 from gateway.model import Deferred, Delivered, Delivery, Outcome, Peer, Refused
 from gateway.object_log import ObjectLog
 from gateway.ports import (
@@ -63,15 +64,16 @@ FAST_S, SLOW_S = 1.0, 10.0
 GATHER_S = 0.01
 """After a batch that emptied the queue the next claim waits this long: while objects stream in, a claim for each of
 their commits would double the number of commits. The first object after a pause does not wait."""
-PROBES = 128
-"""Deliveries among which one is chosen to try a destination that refuses; more when all are like those refused."""
+TRIALS = 8
+"""Of what a destination refused, so many are looked for one after the other when nothing else is due."""
+LEFT_OUT_REST_S = 1.0
+"""While some of what is due is left out, the queue is asked for more this often: it cannot say when others are due."""
 MIN_REST_S = 0.05
 """Before the queue is asked again for something due that it did not give (it is under another lease)."""
 SWEEP = 500
 """Deliveries looked at together for their age while the destination is down."""
 MOST_UNTRIED = 5000
-"""Of those that were never tried, or are like those that were refused, so many are kept in hand to look at the ones
-behind them."""
+"""Of those that were never tried so many are kept in hand to look at the ones behind them."""
 
 Kind = tuple[str, str]
 Claim = tuple[float, Delivery]
@@ -118,6 +120,7 @@ class Courier:
         self.peer = peer
         self._destination = destination
         self._journal = journal
+        self._meter = meter
         self._now = now
         self._random = random
         self._resources = resources
@@ -126,7 +129,9 @@ class Courier:
         self._objects = objects or ObjectLog()
         self._ledger = Ledger(journal, peer.name, meter, now, wall or now, self._objects)
         self._standing = Standing(peer.name, meter, random)
-        self._refusals = Refusals()
+        self._refusals = Refusals(random)
+        self._left_out = 0
+        """As it was logged last."""
         self._suspects = Suspects()
         self._is_stopping = False
         self._is_sweep_due = False
@@ -158,12 +163,15 @@ class Courier:
 
     def replace(self, peer: Peer, destination: Destination) -> None:
         """New settings: the next object of each worker goes over a channel of the new destination."""
+        if (peer.host, peer.port) != (self.peer.host, self.peer.port):
+            self._refusals.forget_kinds()
         self.peer, self._destination = peer, destination
         self.probe_now()
 
     def probe_now(self) -> None:
         """An operator may have mended something: do not wait for the circuit."""
         self._standing.probe_now()
+        self._refusals.try_now()
         self._hire_after_s = 0.0
         self._is_more_expected = True
         self._wake.set()
@@ -177,7 +185,8 @@ class Courier:
     def status(self) -> CourierStatus:
         """As it stands now."""
         here, held = self._standing, len(self._ledger)
-        return CourierStatus(self.name, here.is_up, here.reason, here.wait_s(), held, len(self._workers))
+        reason = here.reason or self._refusals.why_left_out
+        return CourierStatus(self.name, here.is_up, reason, here.wait_s(), held, len(self._workers))
 
     async def run(self) -> None:
         """Deliver until `stop`; then finish what is in flight, give back and settle the rest, close the channels."""
@@ -222,12 +231,14 @@ class Courier:
         if gather_s > 0 and not (is_probe or self._was_full):
             return gather_s
         self._is_more_expected = False
-        if is_probe and self._refusals.is_running:
-            batch, self._was_full = await self._claim_probes()
+        limit = 1 if is_probe else self._next_limit()
+        if is_probe and self._refusals.is_held:
+            batch = await self._claim_probe()
+        elif self._refusals.number_left_out and not is_probe:
+            batch = await self._claim_others(limit)
         else:
-            limit = 1 if is_probe else self._next_limit()
             batch = await self._claim(limit)
-            self._was_full = len(batch) == limit
+        self._was_full = len(batch) == limit
         if not batch:
             return await self._until_due()
         self._is_more_expected |= self._was_full
@@ -244,26 +255,41 @@ class Courier:
             self._limit = max(self._limit // 2, SMALLEST_CLAIM)
         return self._limit
 
-    async def _claim(self, limit: int) -> list[Delivery]:
-        return await patiently(lambda: self._journal.claim(self.name, limit, LEASE_S), "claim")
+    async def _claim(self, limit: int, apart: Apart | None = None) -> list[Delivery]:
+        return await patiently(lambda: self._journal.claim(self.name, limit, LEASE_S, apart), "claim")
 
-    async def _claim_probes(self) -> tuple[list[Delivery], bool]:
-        """What to choose one from to try a destination that refuses, and whether there is more: as many as it takes to
-        find one of another sender or study, since a large study that it refuses must not hide what stands behind it."""
+    async def _claim_probe(self) -> list[Delivery]:
+        """One to try a destination with that refuses: unlike those that it refused; else like the one refused longest
+        ago, since that may have been mended."""
+        batch = await self._claim(1, self._refusals.others())
+        for _ in range(TRIALS):
+            if batch or (trial := self._refusals.next_trial()) is None:
+                break
+            batch = await self._claim(1, trial[1])
+        batch = batch or await self._claim(1)
+        for delivery in batch:
+            self._refusals.looked_at(delivery, is_done=True)
+        return batch
+
+    async def _claim_others(self, limit: int) -> list[Delivery]:
+        """What is unlike those that the destination refuses; now and then one that is like them."""
         batch: list[Delivery] = []
-        limit = PROBES
-        while True:
-            found = await self._claim(limit)
-            batch += found
-            is_full = len(found) == limit
-            if not is_full or self._refusals.has_other(found) or len(batch) >= MOST_UNTRIED or self._is_stopping:
-                return batch, is_full
-            limit = SWEEP
+        trial = None if self._refusals.trial_wait_s(_clock_s()) else self._refusals.next_trial()
+        if trial is not None:
+            batch = await self._claim(1, trial[1])
+            self._refusals.trial_begun(trial[0], batch, self.peer.retry, _clock_s())
+        if not batch:
+            batch = await self._claim(limit, self._refusals.others())
+            for delivery in batch[-1:]:
+                self._refusals.looked_at(delivery, is_done=False)
+        return batch
 
     async def _until_due(self) -> float | None:
         due_at = await patiently(lambda: self._journal.next_due(self.name), "next_due")
         if self._is_more_expected:
             return 0.0
+        if self._refusals.number_left_out:
+            return max(MIN_REST_S, min(LEFT_OUT_REST_S, self._refusals.trial_wait_s(_clock_s())))
         return None if due_at is None else max((due_at - self._now()).total_seconds(), MIN_REST_S)
 
     def _take_in(self, batch: list[Delivery]) -> None:
@@ -271,7 +297,7 @@ class Courier:
         claimed_at_s = _clock_s()
         fresh = [delivery for delivery in batch if self._ledger.claimed(delivery)]
         if fresh and not self._standing.is_closed:
-            probe = fresh.pop(self._refusals.probe(fresh))
+            probe = fresh.pop(0)
             for delivery in fresh:
                 self._ledger.returned(delivery)
             fresh = [probe]
@@ -434,7 +460,7 @@ class Courier:
 
     def _finish(self, worker: Worker, delivery: Delivery, outcome: Outcome, seconds: float) -> None:
         if type(outcome) is Delivered:
-            self._refusals.clear()
+            self._refusals.taken(delivery, self.peer.retry, _clock_s)
             self._suspects.taken(delivery)
             self._peer_answered()
             self._ledger.delivered(delivery, outcome.warning, seconds, outcome.note)
@@ -443,21 +469,42 @@ class Courier:
         elif type(outcome) is Deferred:
             worker.is_open = False  # proves itself again with its next object
             self._defer(delivery, outcome, seconds)
+        if self._refusals.number_left_out != self._left_out:
+            self._tell_left_out()
         if not self._standing.is_closed:
             self._wake.set()
 
     def _refused(self, delivery: Delivery, outcome: Refused, seconds: float) -> None:
-        """A dead letter; after many of the same kind in a row the destination is down, and the object waits."""
-        status = outcome.dimse_status
-        if status is None or not self._refusals.add(delivery, status, self.peer.most_refusals):
-            if status is not None:
+        """A dead letter; after many of the same kind in a row the destination is down, and the object waits. So do what
+        is like the refused ones while others are taken, and a kind of object that the peer took before."""
+        refusals, reason = self._refusals, outcome.log_reason or outcome.reason
+        sort = refusals.sort_of(delivery, outcome)
+        if sort is not None and refusals.is_left_out(delivery):
+            refusals.refused_again(reason, self.peer.retry, _clock_s())
+            self._peer_answered()
+            if self._is_given_up(delivery):
+                refusals.let_go(delivery)
+            self._set_back(delivery, Deferred(outcome.reason), seconds)
+        elif sort is not None and refusals.add(delivery, sort, self.peer.most_refusals, reason):
+            if self._standing.fail(self.peer.retry, refusals.row(), must_be_mended=True):
+                self._return_ready()
+            self._set_back(delivery, Deferred(outcome.reason), seconds)
+        elif outcome.is_without_context and refusals.took(delivery):
+            self._set_back(delivery, Deferred(outcome.reason), seconds)
+        else:
+            if outcome.dimse_status is not None:
                 self._peer_answered()
-            self._ledger.refused(delivery, outcome.reason, status, seconds)
-            return
-        reason = self._refusals.reason(outcome.log_reason or outcome.reason)
-        if self._standing.fail(self.peer.retry, reason, must_be_mended=True):
-            self._return_ready()
-        self._set_back(delivery, Deferred(outcome.reason), seconds)
+            self._ledger.refused(delivery, outcome.reason, outcome.dimse_status, seconds)
+
+    def _tell_left_out(self) -> None:
+        """To metric and log, when it changed."""
+        number, before = self._refusals.number_left_out, self._left_out
+        self._left_out = number
+        self._meter.set("gateway_destination_left_out", number, destination=self.name)
+        if number and not before:
+            log.warning("delivery.left_out", destination=self.name, reason=self._refusals.why_left_out)
+        elif before and not number and self._standing.is_closed:
+            log.info("delivery.nothing_left_out", destination=self.name)
 
     def _defer(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         if outcome.is_over_object and self._is_own_trouble(delivery, outcome, seconds):

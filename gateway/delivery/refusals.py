@@ -1,58 +1,203 @@
-"""Refusals of one destination in a row: after some with the same status it is the destination that is in trouble, and
-not the objects."""
+"""Refusals of one destination in a row, and what is kept from it because of them.
+
+After some of the same kind in a row it is the destination that is in trouble, and not the objects: it is held, and
+tried with one object at a time, of another study, sender or kind than those that it refused. When it takes such a one,
+it is up again, and only what is like those refused goes on to wait; of that one object is tried now and then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from random import Random
 
-from gateway.model import Delivery
+from gateway.delivery.retry import delay_s
+from gateway.likeness import Apart, Range, alone, likeness, of_its_kind
+from gateway.model import Delivery, Refused, Retry
 
-MOST_SEEN = 256
-"""Senders and studies that are remembered of refused objects."""
+MOST_APART = 256
+"""Ranges of likenesses that are remembered of refused objects; the one that was tried longest ago goes first."""
+MOST_MISSES = 3
+"""Trials for which nothing was due; each waits as long as an object that was refused."""
+MOST_KINDS = 256
+"""SOP classes with a transfer syntax that the destination took."""
+
+WITHOUT_CONTEXT = "without a presentation context"
+"""The kind of a refusal that has no status."""
 
 
 class Refusals:
-    """Counts refusals with one status and no success between them."""
+    """Counts refusals of one kind with no success between them. Times are monotonic seconds."""
 
-    def __init__(self) -> None:
-        self._status: int | None = None
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._sort: Hashable = None
         self._count = 0
-        self._seen: set[tuple[str, str]] = set()
+        self._reason = ""
+        self._row: OrderedDict[Range, int] = OrderedDict()
+        """What was refused since the last success."""
+        self._apart: OrderedDict[Range, int] = OrderedDict()
+        """What was refused when the row became too long, the one tried last at the end → trials for which nothing of it
+        was due."""
+        self._is_held = False
+        """The row became too long, and no object has ended it."""
+        self._last = 0
+        """The likeness that was looked at last."""
+        self._failures = 0
+        self._trial_at_s = 0.0
+        self._taken: dict[tuple[str, str], None] = {}
 
     @property
-    def is_running(self) -> bool:
-        """True when the last object that it answered was refused."""
-        return self._count > 0
+    def is_held(self) -> bool:
+        """True while the destination is left alone for its refusals."""
+        return self._is_held
 
-    def add(self, delivery: Delivery, status: int, most: int) -> bool:
-        """One more; True when they are so many that the destination is to be left alone. `most` 0: never."""
-        if status != self._status:
-            self._status, self._count = status, 0
-            self._seen.clear()
+    @property
+    def number_left_out(self) -> int:
+        """Studies and kinds that wait while others are sent."""
+        return 0 if self._is_held else len(self._apart)
+
+    @property
+    def why_left_out(self) -> str:
+        """For log and status; empty when nothing is left out."""
+        number = self.number_left_out
+        return f"what is like {number} studies or kinds that it refuses waits: {self._reason}" if number else ""
+
+    # --- what became of one ---------------------------------------------------------------------------------------
+
+    def sort_of(self, delivery: Delivery, refused: Refused) -> Hashable:
+        """What makes refusals alike; None for one that speaks of this object alone: no context of ours is for it, or
+        the peer takes others in the same association and never took its kind."""
+        if refused.dimse_status is not None:
+            return refused.dimse_status
+        if refused.is_nothing_accepted or (refused.is_without_context and self.took(delivery)):
+            return WITHOUT_CONTEXT
+        return None
+
+    def took(self, delivery: Delivery) -> bool:
+        """True when the destination took this kind of object before, since the gateway started."""
+        return _kind(delivery) in self._taken
+
+    def add(self, delivery: Delivery, sort: Hashable, most: int, reason: str) -> bool:
+        """One more; True when they are so many that the destination is to be left alone. `most` 0: never. `reason` is
+        fit for log and status."""
+        if sort != self._sort and not self._is_held:
+            self._count = 0
+            self._row.clear()
+        self._sort, self._reason = sort, reason
         self._count += 1
-        if len(self._seen) < MOST_SEEN:
-            self._seen.add(_kin(delivery))
-        return 0 < most <= self._count
+        number = likeness_of(delivery)
+        _put_last(self._row, of_its_kind(number) if sort == WITHOUT_CONTEXT else alone(number))
+        if most and (self._is_held or self._count >= most):
+            self._is_held = True
+            for each in self._row:
+                _put_last(self._apart, each)
+            self._row.clear()
+        return self._is_held
 
-    def clear(self) -> None:
-        """It took something."""
-        if self._count:
-            self._status, self._count = None, 0
-            self._seen.clear()
+    def is_left_out(self, delivery: Delivery) -> bool:
+        """True for one like those that wait while others are sent."""
+        return bool(self.number_left_out) and self._range_of(delivery) is not None
 
-    def reason(self, refusal: str) -> str:
-        """For the log and the status; `refusal` is the last one, fit for both."""
-        return f"it refused {self._count} objects in a row: {refusal}"
+    def refused_again(self, reason: str, retry: Retry, now_s: float) -> None:
+        """One of those that wait was tried in vain."""
+        self._reason = reason
+        self._failures += 1
+        self._trial_at_s = now_s + delay_s(retry, self._failures, self._random)
 
-    def has_other(self, batch: Sequence[Delivery]) -> bool:
-        """True when one of `batch` is of another sender or study than those that were refused."""
-        return any(_kin(delivery) not in self._seen for delivery in batch)
+    def taken(self, delivery: Delivery, retry: Retry, now_s: Callable[[], float]) -> None:
+        """It took one: when it was held, only what is like those refused waits on; what is like this one does not."""
+        kind = _kind(delivery)
+        if kind not in self._taken:
+            self._note_kind(kind)
+        if not (self._count or self._apart):
+            return
+        was_held, self._is_held = self._is_held, False
+        self._sort, self._count = None, 0
+        self._row.clear()
+        if was_held:
+            self._failures = 0
+            self._trial_at_s = now_s() + delay_s(retry, 1, self._random)
+        self.let_go(delivery)
 
-    def probe(self, batch: Sequence[Delivery]) -> int:
-        """Which of `batch` to try next: the first of another sender or study than those that were refused, since these
-        may be at fault themselves; else the first."""
-        return next((index for index, delivery in enumerate(batch) if _kin(delivery) not in self._seen), 0)
+    def let_go(self, delivery: Delivery) -> None:
+        """What is like this one waits no longer; the next of the others is tried at once."""
+        while (found := self._range_of(delivery)) is not None:
+            del self._apart[found]
+            self._failures, self._trial_at_s = 0, 0.0
+
+    def forget_kinds(self) -> None:
+        """Another peer is there now."""
+        self._taken.clear()
+
+    def row(self) -> str:
+        """For the log and the status."""
+        return f"it refused {self._count} objects in a row: {self._reason}"
+
+    # --- what to claim --------------------------------------------------------------------------------------------
+
+    def try_now(self) -> None:
+        """Somebody may have mended something."""
+        self._trial_at_s = 0.0
+
+    def trial_wait_s(self, now_s: float) -> float:
+        """Until one of those that wait is tried."""
+        return max(0.0, self._trial_at_s - now_s)
+
+    def others(self) -> Apart:
+        """What is unlike those that were refused, beginning with what follows the last one that was looked at."""
+        return Apart(tuple(self._apart), self._last)
+
+    def next_trial(self) -> tuple[Range, Apart] | None:
+        """What is like the ones that were tried longest ago; it counts as tried now. None: nothing is left out."""
+        if not self._apart:
+            return None
+        longest = next(iter(self._apart))
+        self._apart.move_to_end(longest)
+        return longest, Apart(tuple(each for each in self._apart if each != longest), longest[0])
+
+    def trial_begun(self, tried: Range, found: Sequence[Delivery], retry: Retry, now_s: float) -> None:
+        """`found` was claimed for it. Where nothing of that range is due again and again, nothing waits there."""
+        self._trial_at_s = now_s + delay_s(retry, self._failures + 1, self._random)
+        first, last = tried
+        self._apart[tried] = 0 if any(first <= likeness_of(each) <= last for each in found) else self._apart[tried] + 1
+        if self._apart[tried] >= MOST_MISSES:
+            del self._apart[tried]
+
+    def looked_at(self, delivery: Delivery, *, is_done: bool) -> None:
+        """Where the next claim begins: with the rest of this one's study, or behind it."""
+        self._last = likeness_of(delivery) + is_done
+
+    def _range_of(self, delivery: Delivery) -> Range | None:
+        number = likeness_of(delivery)
+        for found in (alone(number), of_its_kind(number)):
+            if found in self._apart:
+                return found
+        return None
+
+    def _note_kind(self, kind: tuple[str, str]) -> None:
+        self._taken[kind] = None
+        if len(self._taken) > MOST_KINDS:
+            del self._taken[next(iter(self._taken))]
 
 
-def _kin(delivery: Delivery) -> tuple[str, str]:
-    return delivery.instance.association.calling_ae_title, delivery.instance.study_instance_uid
+def _put_last(ranges: OrderedDict[Range, int], each: Range) -> None:
+    ranges[each] = 0
+    ranges.move_to_end(each)
+    if len(ranges) > MOST_APART:
+        ranges.popitem(last=False)
+
+
+def likeness_of(delivery: Delivery) -> int:
+    """See `gateway.likeness`."""
+    instance = delivery.instance
+    return likeness(
+        instance.sop_class_uid,
+        instance.transfer_syntax_uid,
+        instance.association.calling_ae_title,
+        instance.study_instance_uid,
+    )
+
+
+def _kind(delivery: Delivery) -> tuple[str, str]:
+    return delivery.instance.sop_class_uid, delivery.instance.transfer_syntax_uid

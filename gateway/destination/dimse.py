@@ -209,7 +209,8 @@ class DimseChannel:
         if kind in self._proposed or (self._destination.given.contexts and self._is_usable()):
             name, other = self._destination.peer.name, "" if kind[1] not in NATIVE else ", nor in a native one"
             reason = f"{name} accepted no presentation context for {named(kind[0])} in {named(kind[1])}{other}"
-            return Refused(reason, is_about_form=True)
+            is_nothing_accepted = self._association is None
+            return Refused(reason, is_about_form=True, is_without_context=True, is_nothing_accepted=is_nothing_accepted)
         return Deferred("the association was lost before the object was sent")
 
 

@@ -75,6 +75,8 @@ SUMMARISED = frozenset(
         "delivery.fewer_associations",
         "delivery.journal_waits",
         "delivery.lease_lost",
+        "delivery.left_out",
+        "delivery.nothing_left_out",
         "delivery.queue_not_counted",
         # storage that refuses
         "index.instance_moved",

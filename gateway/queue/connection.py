@@ -15,6 +15,7 @@ import apsw
 
 from gateway.file_modes import FILE, FOLDER
 from gateway.file_place import leads_to
+from gateway.likeness import likeness
 from gateway.ports import ConfigurationError, GatewayError, SpoolFull, Temporary
 from gateway.queue import page_checksums
 from gateway.queue.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
@@ -184,12 +185,24 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
     try:
         for version in range(version_of(connection, path) + 1, SCHEMA_VERSION + 1):
             connection.execute(SQL[f"schema_{version}"])
+        fill_likeness(connection)
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", SCHEMA_VERSION)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def fill_likeness(connection: apsw.Connection) -> None:
+    """Rows of a database that was made before there was such a column."""
+    connection.create_scalar_function("likeness", _likeness, 4, deterministic=True)
+    connection.execute(SQL["fill_likeness"])
+
+
+def _likeness(*texts: Any) -> int:
+    sop_class_uid, transfer_syntax_uid, calling_ae_title, study_instance_uid = texts
+    return likeness(sop_class_uid, transfer_syntax_uid, calling_ae_title, study_instance_uid)
 
 
 def version_of(connection: apsw.Connection, path: Path) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.likeness import likeness
 from gateway.model import (
     AssociationFacts,
     Attempt,
@@ -112,9 +113,27 @@ def instance_row(instance_id: int, instance: Instance, association_id: int, sett
     )
 
 
-def delivery_row(delivery_id: int, instance_id: int, route: Route) -> tuple[Any, ...]:
+def delivery_row(delivery_id: int, instance_id: int, instance: Instance, route: Route) -> tuple[Any, ...]:
     """Values for `insert_deliveries`."""
-    return (delivery_id, instance_id, route.destination, route.rule, route.actions_json, route.state.value)
+    return (
+        delivery_id,
+        instance_id,
+        route.destination,
+        route.rule,
+        route.actions_json,
+        route.state.value,
+        likeness_of(instance),
+    )
+
+
+def likeness_of(instance: Instance) -> int:
+    """See `gateway.likeness`."""
+    return likeness(
+        instance.sop_class_uid,
+        instance.transfer_syntax_uid,
+        instance.association.calling_ae_title,
+        instance.study_instance_uid,
+    )
 
 
 def settlement_row(settlement: Settlement) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ import structlog
 from gateway.model import PayloadRef
 from gateway.ports import GatewayError
 from gateway.queue import inspection
-from gateway.queue.connection import our_errors
+from gateway.queue.connection import fill_likeness, our_errors
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.queue.statements import SQL
 
@@ -157,6 +157,7 @@ class _Copying:
         for table, key in TABLES:
             with contextlib.suppress(apsw.Error):  # a table that is not there, or of which nothing can be read
                 self._copy(table, key)
+        fill_likeness(self._new)
 
     def _copy(self, table: str, key: str) -> None:
         names = [each for each in _columns(self._new, table) if each in _columns(self._old, table)]

@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 import structlog
 
+from gateway.likeness import Apart
 from gateway.model import (
     AssociationFacts,
     Attempt,
@@ -431,7 +432,7 @@ class SQLiteQueue:
             instances.append(rows.instance_row(instance_id, instance, association_id, None if routes else now_us))
             for key, route in fresh.items():
                 self._known.delivery_id += 1
-                deliveries.append(rows.delivery_row(self._known.delivery_id, instance_id, route))
+                deliveries.append(rows.delivery_row(self._known.delivery_id, instance_id, instance, route))
                 same[key] = (instance_id, instance.payload)
             answers.append(Accepted(instance_id, len(fresh)))
         if entries:
@@ -499,18 +500,27 @@ class SQLiteQueue:
 
     # --- working ------------------------------------------------------------------------------------------------
 
-    def claim(self, destination: str, limit: int, lease_s: float, now: datetime) -> builtins.list[Delivery]:
-        """Take due deliveries under a lease of `lease_s` seconds, oldest due first, then in order of arrival."""
+    def claim(
+        self, destination: str, limit: int, lease_s: float, now: datetime, apart: Apart | None = None
+    ) -> builtins.list[Delivery]:
+        """Take due deliveries under a lease of `lease_s` seconds, oldest due first, then in order of arrival; with
+        `apart` by likeness."""
         now_us = microseconds(now)
-        ids = single(
-            self._connection,
-            "find_due",
-            {"destination": destination, "now": now_us, "horizon": self._horizon(now_us), "limit": limit},
-        )
+        values = {"destination": destination, "now": now_us, "horizon": self._horizon(now_us), "limit": limit}
+        ids = single(self._connection, "find_due", values) if apart is None else self._find_apart(values, apart)
         if ids == "[]":
             return []
         self._do("lease", ids=ids, until=now_us + round(lease_s * 1_000_000))
         return self._read(ids)
+
+    def _find_apart(self, values: dict[str, Any], apart: Apart) -> str:
+        """From `apart.start` to the end, then from the beginning."""
+        ranges = json.dumps(apart.ranges)
+        for start in dict.fromkeys((apart.start, 0)):
+            ids: str = single(self._connection, "find_due_apart", {**values, "start": start, "apart": ranges})
+            if ids != "[]":
+                break
+        return ids
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
         return sum(self.settle_each(settlements))

@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 
 from gateway.completion import Completion
+from gateway.likeness import Apart
 from gateway.model import Instance, PayloadRef, Route, Settlement
 from gateway.ports import Accepted, GatewayError, Queue, SpoolFull
 from gateway.spool import redo
@@ -72,6 +73,7 @@ class Claim(Request):
     destination: str = ""
     limit: int = 0
     lease_s: float = 0.0
+    apart: Apart | None = None
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -251,7 +253,9 @@ class Committer(threading.Thread):
             _settle(requests, deliveries)
             for request in requests:
                 if isinstance(request, Claim):
-                    request.answer = deliveries.claim(request.destination, request.limit, request.lease_s, now)
+                    request.answer = deliveries.claim(
+                        request.destination, request.limit, request.lease_s, now, request.apart
+                    )
                 elif isinstance(request, Call):
                     request.answer = request.function(deliveries)
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from gateway.completion import Completion
+from gateway.likeness import Apart
 from gateway.model import Delivery, DeliveryState, Instance, Limits, PayloadRef, Route, Settlement, Spool
 from gateway.ports import (
     ConfigurationError,
@@ -345,8 +346,8 @@ class GroupCommitJournal:
         self._hand_in(self._acceptance(instance, routes, completion, *small))
         return completion
 
-    async def claim(self, destination: str, limit: int, lease_s: float) -> list[Delivery]:
-        request = Claim(self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s)
+    async def claim(self, destination: str, limit: int, lease_s: float, apart: Apart | None = None) -> list[Delivery]:
+        request = Claim(self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s, apart=apart)
         claimed: list[Delivery] = await self._submit(request)
         return claimed
 

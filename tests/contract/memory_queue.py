@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from gateway.likeness import Apart
 from gateway.model import (
     AssociationFacts,
     Attempt,
@@ -23,6 +24,7 @@ from gateway.model import (
     Settlement,
 )
 from gateway.ports import Accepted, DeliveryFilter, QueueDepth
+from gateway.queue.rows import likeness_of
 from tests.contract.memory_index import MemoryIndex
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
@@ -60,6 +62,8 @@ class MemoryQueue:
         self._instances: dict[int, Instance] = {}
         self._settled: dict[int, datetime] = {}
         self._rows: dict[int, Row] = {}
+        self._by_uid: dict[str, builtins.list[int]] = {}
+        """SOP Instance UID → deliveries, those that are gone among them."""
         self._last_instance = 0
         self._last_delivery = 0
         self._spool_id = ""
@@ -100,6 +104,7 @@ class MemoryQueue:
         self._instances[stored.instance_id] = stored
         for route in fresh.values():
             self._last_delivery += 1
+            self._by_uid.setdefault(stored.sop_instance_uid, []).append(self._last_delivery)
             self._rows[self._last_delivery] = Row(
                 Delivery(
                     self._last_delivery,
@@ -118,11 +123,11 @@ class MemoryQueue:
         return Accepted(stored.instance_id, len(fresh))
 
     def _owed(self, instance: Instance, route: Route, is_readable: Callable[[PayloadRef], bool]) -> Instance | None:
-        for row in self._rows.values():
+        numbers = self._by_uid.get(instance.sop_instance_uid, ())
+        for row in (self._rows[number] for number in numbers if number in self._rows):
             kept = row.delivery
             if (
                 kept.state in OWED
-                and kept.instance.sop_instance_uid == instance.sop_instance_uid
                 and kept.instance.payload.digest == instance.payload.digest
                 and kept.instance.transfer_syntax_uid == instance.transfer_syntax_uid
                 and kept.instance.sop_class_uid == instance.sop_class_uid
@@ -143,8 +148,13 @@ class MemoryQueue:
     ) -> builtins.list[Accepted]:
         return [self._accept(instance, routes, now, is_readable) for instance, routes in arrivals]
 
-    def claim(self, destination: str, limit: int, lease_s: float, now: datetime) -> builtins.list[Delivery]:
-        due = [row for row in self._pending(destination) if row.due_at <= now][:limit]
+    def claim(
+        self, destination: str, limit: int, lease_s: float, now: datetime, apart: Apart | None = None
+    ) -> builtins.list[Delivery]:
+        due = [row for row in self._pending(destination) if row.due_at <= now]
+        if apart is not None:
+            due = _apart(due, apart)
+        due = due[:limit]
         for row in due:
             row.change(lease=row.delivery.lease + 1)
             row.leased_until = now + timedelta(seconds=lease_s)
@@ -360,6 +370,16 @@ class MemoryQueue:
 
     def close(self) -> None:
         pass
+
+
+def _apart(due: builtins.list[Row], apart: Apart) -> builtins.list[Row]:
+    others = [
+        (likeness_of(row.delivery.instance), row.delivery.delivery_id, row)
+        for row in due
+        if not any(first <= likeness_of(row.delivery.instance) <= last for first, last in apart.ranges)
+    ]
+    others.sort(key=lambda each: each[:2])
+    return [row for *_, row in [each for each in others if each[0] >= apart.start] or others]
 
 
 def _fits(delivery: Delivery, which: DeliveryFilter) -> bool:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.likeness import Apart, alone, of_its_kind
 from gateway.model import AssociationFacts, Delivery, DeliveryState, Instance, PayloadRef, Route
 from gateway.ports import Accepted, DeliveryFilter, Queue, QueueDepth
+from gateway.queue.rows import likeness_of
 from gateway.queue.sqlite import SQLiteQueue
 from tests.contract.memory_queue import MemoryQueue
 from tests.contract.samples import FACTS, HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
@@ -339,6 +341,71 @@ def test_settling_says_of_each_whether_it_held_its_lease(queue: Queue, clock: Cl
         held = queue.settle_each([settlement(each) for each in (one, stale, unknown, three, three)])
     assert held == [True, False, False, True, False]
     assert queue.settle_each([]) == []
+
+
+# --- claiming what is unlike something else -----------------------------------------------------------------------
+
+MR = "1.2.840.10008.5.1.4.1.1.4"
+
+
+def apart_from(*instances: Instance, start: int = 0) -> Apart:
+    return Apart(tuple(alone(likeness_of(each)) for each in instances), start)
+
+
+def claim_apart(queue: Queue, clock: Clock, apart: Apart, limit: int = 10) -> list[Delivery]:
+    with queue.transaction(is_durable=False):
+        return queue.claim("pacs", limit, LEASE_S, clock(), apart)
+
+
+def test_what_is_left_out_hides_nothing_however_much_it_is(queue: Queue, clock: Clock) -> None:
+    bad = [instance(number) for number in range(20_000)]
+    accept(queue, *((each, [TO_PACS]) for each in bad), clock=clock)
+    good = [instance(20_000 + number, study_instance_uid=f"1.2.9.{number}") for number in range(3)]
+    accept(queue, *((each, [TO_PACS]) for each in good), clock=clock)
+    apart = apart_from(bad[0])
+    with queue.transaction(is_durable=False):
+        claims = [queue.claim("pacs", 10, LEASE_S, clock(), which) for which in (apart, apart, None)]
+    assert sorted(uids(claims[0])) == [each.sop_instance_uid for each in good]
+    assert claims[1] == [], "those are under a lease, and the others are left out"
+    assert uids(claims[2]) == [each.sop_instance_uid for each in bad[:10]]
+
+
+def test_a_whole_kind_is_left_out(queue: Queue, clock: Clock) -> None:
+    reports = [instance(number, study_instance_uid=f"1.2.{number}") for number in range(50)]
+    others = [
+        dataclasses.replace(each, sop_class_uid=MR, sop_instance_uid=f"1.9.{each.study_instance_uid}")
+        for each in reports
+    ]
+    accept(queue, *((each, [TO_PACS]) for each in (*reports, *others)), clock=clock)
+    apart = Apart((of_its_kind(likeness_of(reports[0])),))
+    claimed = claim_apart(queue, clock, apart, limit=100)
+    assert {each.instance.sop_class_uid for each in claimed} == {MR}
+    assert len(claimed) == 50
+
+
+def test_likenesses_are_looked_at_in_a_circle(queue: Queue, clock: Clock) -> None:
+    each_of = [instance(number, study_instance_uid=f"1.2.{number}") for number in range(5)]
+    accept(queue, *((each, [TO_PACS]) for each in each_of), clock=clock)
+    in_order = sorted(each_of, key=likeness_of)
+    start = likeness_of(in_order[3])
+    claimed = [uids(claim_apart(queue, clock, Apart((), start), limit=1))[0] for _ in range(5)]
+    assert claimed == [each.sop_instance_uid for each in (in_order[3], in_order[4], *in_order[:3])]
+
+
+def test_what_waits_for_its_time_is_passed_over(queue: Queue, clock: Clock) -> None:
+    waiting, due = (instance(number, study_instance_uid=f"1.2.{number}") for number in (1, 2))
+    accept(queue, (waiting, [TO_PACS]), clock=clock)
+    with queue.transaction():
+        queue.settle(
+            [
+                settlement(each, DeliveryState.PENDING, due_at=NOON + timedelta(hours=1))
+                for each in queue.claim("pacs", 1, LEASE_S, NOON)
+            ]
+        )
+    accept(queue, (due, [TO_PACS]), (instance(3), [TO_VNA]), clock=clock)
+    assert uids(claim_apart(queue, clock, Apart())) == [due.sop_instance_uid]
+    clock.advance(3600)
+    assert set(uids(claim_apart(queue, clock, Apart()))) == {waiting.sop_instance_uid, due.sop_instance_uid}
 
 
 def test_next_due(queue: Queue, clock: Clock) -> None:

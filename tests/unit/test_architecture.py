@@ -14,6 +14,7 @@ LAYERS = [
         "early_signals",
         "file_modes",
         "file_place",
+        "likeness",
         "model",
         "nearest",
         "plain_text",

@@ -11,6 +11,7 @@ import pytest
 from gateway.conversion.pool import _label
 from gateway.dataset import charset, dictionary
 from gateway.federation.holders import HolderMemory
+from gateway.likeness import _likeness, likeness
 from gateway.model import IndexEntry
 from gateway.query.attributes import STUDY_INSTANCE_UID
 from gateway.queue import index
@@ -26,6 +27,7 @@ FROM_THE_NETWORK = {
     "dataset/dictionary.py:vr_of": "numbers",
     "dimse/context.py:service_of": "UIDs of at most 128 characters",
     "dataset/native.py:alternatives": "transfer syntaxes of accepted contexts, at most 128 characters",
+    "likeness.py:_likeness": "UIDs of at most 128 characters, AE titles, transfer syntaxes of accepted contexts",
     "query/identifier.py:_head": "numbers",
     "query/matching.py:compiled": "256 patterns of at most 1024 characters",
     "routing/match_association.py:_is_within": "addresses of hosts",
@@ -90,6 +92,13 @@ def test_long_creators_are_not_remembered() -> None:
     assert dictionary.private_vr_of(0x00291010, "SIEMENS CSA HEADER" + "x" * 64) is None
     assert dictionary._private_vr_of.cache_info().currsize == before
     assert dictionary.private_vr_of(0x00291010, "SIEMENS CSA HEADER") == "OB"
+
+
+def test_the_likeness_of_long_uids_is_not_remembered() -> None:
+    before = _likeness.cache_info().currsize
+    long = likeness("1.2", "1.2.840.10008.1.2", "CT1", "1" * 129)
+    assert _likeness.cache_info().currsize == before
+    assert 0 < long != likeness("1.2", "1.2.840.10008.1.2", "CT1", "1" * 128) > 0
 
 
 def test_sop_classes_that_nobody_knows_share_their_rulings() -> None:

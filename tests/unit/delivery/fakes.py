@@ -11,7 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.completion import Completion
+from gateway.delivery.refusals import likeness_of
 from gateway.delivery.service import DeliveryService, Destinations
+from gateway.likeness import Apart
 from gateway.model import (
     AssociationFacts,
     Deferred,
@@ -177,14 +179,19 @@ class MemoryJournal:
     ) -> Completion[Instance] | None:
         raise NotImplementedError
 
-    async def claim(self, destination: str, limit: int, lease_s: float) -> list[Delivery]:
+    async def claim(self, destination: str, limit: int, lease_s: float, apart: Apart | None = None) -> list[Delivery]:
         await asyncio.sleep(0)
         if self.trouble:
             raise self.trouble.pop(0)
         now = self.now()
         due = [row for row in self._pending(destination) if row.due_at <= now and not self._is_leased(row)]
         claimed = []
-        for row in sorted(due, key=lambda row: (row.due_at, row.delivery_id))[:limit]:
+        due.sort(key=lambda row: (row.due_at, row.delivery_id))
+        if apart is not None:
+            due.sort(key=lambda row: (likeness_of(row), row.delivery_id))
+            due = [row for row in due if not any(first <= likeness_of(row) <= last for first, last in apart.ranges)]
+            due = [row for row in due if likeness_of(row) >= apart.start] or due
+        for row in due[:limit]:
             self.rows[row.delivery_id] = replace(row, lease=next(self._leases))
             self.lease_ends[row.delivery_id] = now + timedelta(seconds=lease_s)
             claimed.append(self.rows[row.delivery_id])

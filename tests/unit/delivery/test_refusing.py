@@ -8,12 +8,11 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.delivery.courier import PROBES, SWEEP
 from gateway.destination.status import HAS_IT_ALREADY, outcome_of
-from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Retry
+from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Refused, Retry
 from gateway.ports import Outbound
 from tests.unit.delivery.conftest import Bench
-from tests.unit.delivery.fakes import MemoryJournal, peer, reload, table
+from tests.unit.delivery.fakes import CT, MR, MemoryJournal, peer, reload, table
 
 DELIVERED, DEAD, PENDING = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING
 SLOW_RETRY = Retry(first_delay_s=600.0, jitter=0.0)
@@ -78,7 +77,7 @@ async def test_what_waited_is_delivered_when_it_is_mended(bench: Bench) -> None:
     assert bench.meter.values["gateway_destination_up", "pacs"] == 1
 
 
-@pytest.mark.parametrize("number", [40, PROBES + 10, PROBES + SWEEP + 10])
+@pytest.mark.parametrize("number", [40, 6000])
 async def test_another_study_is_tried_first(bench: Bench, number: int) -> None:
     """The objects may be at fault: they do not stop what others sent."""
     bad: set[str] = set()
@@ -95,6 +94,161 @@ async def test_another_study_is_tried_first(bench: Bench, number: int) -> None:
     await reload(bench.service, table(there))
     await bench.journal.until(lambda: len(bench.to().sent) > 10)
     assert bench.to().sent[10] == f"1.2.3.{good[0]}"
+
+
+async def test_what_it_refuses_waits_while_it_takes_others(bench: Bench) -> None:
+    """No further object of the study becomes a dead letter, and no other waits for it."""
+    bad: set[str] = set()
+    is_mended = False
+
+    async def refuse_bad(outbound: Outbound) -> Outcome:
+        return REFUSED if outbound.sop_instance_uid in bad and not is_mended else Delivered()
+
+    bench.to().behave = refuse_bad
+    bad.update(f"1.2.3.{number}" for number in add_study(bench.journal, "1.9", 100))
+    good = add_study(bench.journal, "1.8", 200)
+    with capture_logs() as logs:
+        await bench.start(peer(retry=Retry(first_delay_s=0.05, max_delay_s=0.05, jitter=0.0)))
+        await bench.journal.until(lambda: bench.journal.states().count(DELIVERED) == len(good))
+        later = add_study(bench.journal, "1.7", 3)
+        await bench.journal.until(lambda: all(bench.journal.rows[each].state is DELIVERED for each in later))
+        states = [bench.journal.rows[number].state for number in range(1, 101)]
+        assert (states.count(DEAD), states.count(PENDING)) == (9, 91)
+        (status,) = bench.service.status()
+        assert status.is_up is True
+        assert "1 studies or kinds that it refuses waits: 0xC000 Error: Cannot Understand" in status.reason
+        assert bench.meter.values["gateway_destination_left_out", "pacs"] == 1
+        is_mended = True
+        await bench.journal.until(lambda: PENDING not in bench.journal.states())
+    assert bench.journal.states().count(DEAD) == 9
+    (status,) = bench.service.status()
+    assert status.reason == ""
+    assert bench.meter.values["gateway_destination_left_out", "pacs"] == 0
+    events = [line["event"] for line in logs]
+    assert events.count("delivery.destination_refuses") == events.count("delivery.left_out") == 1
+    assert events.count("delivery.nothing_left_out") == 1
+    assert "DOE" not in repr(logs) + repr(status)
+
+
+async def test_every_study_gets_its_turn_however_many_are_refused(bench: Bench) -> None:
+    """A destination that was mended but for most of what waits first: the one study that it takes is found."""
+    good: set[str] = set()
+
+    async def refuse_all_but_good(outbound: Outbound) -> Outcome:
+        return Delivered() if outbound.sop_instance_uid in good else REFUSED
+
+    bench.to().behave = refuse_all_but_good
+    for study in range(300):
+        add_study(bench.journal, f"1.9.{study}", 2)
+    (last,) = add_study(bench.journal, "1.8", 1)
+    good.add(f"1.2.3.{last}")
+    await bench.start(peer(retry=Retry(first_delay_s=0.001, max_delay_s=0.001, jitter=0.0)))
+    await bench.journal.until(lambda: bench.journal.rows[last].state is DELIVERED)
+    assert len(bench.to().sent) <= 2 * 301
+
+
+async def test_what_is_left_out_is_given_up_for_its_age_at_last(bench: Bench) -> None:
+    bad: set[str] = set()
+
+    async def refuse_bad(outbound: Outbound) -> Outcome:
+        return REFUSED if outbound.sop_instance_uid in bad else Delivered()
+
+    bench.to().behave = refuse_bad
+    bad.update(f"1.2.3.{number}" for number in add_study(bench.journal, "1.9", 40))
+    add_study(bench.journal, "1.8", 5)
+    await bench.start(peer(retry=Retry(first_delay_s=0.05, max_delay_s=0.05, jitter=0.0, give_up_after_s=1.0)))
+    await bench.journal.until(lambda: PENDING not in bench.journal.states())
+    assert bench.journal.states().count(DEAD) == 40
+    assert bench.journal.states().count(DELIVERED) == 5
+
+
+# --- no presentation context ----------------------------------------------------------------------------------------
+
+OWN = Refused("pacs accepted no presentation context for MR", is_about_form=True, is_without_context=True)
+NOTHING = replace(OWN, is_nothing_accepted=True)
+
+
+async def test_one_that_accepts_nothing_is_down_at_last_and_told_once(bench: Bench) -> None:
+    async def refuse(outbound: Outbound) -> Outcome:
+        return NOTHING
+
+    bench.to().behave = refuse
+    bench.journal.add_many(100)
+    there = peer(retry=SLOW_RETRY)
+    with capture_logs() as logs:
+        await bench.start(there)
+        await bench.journal.until(lambda: len(bench.to().sent) >= 10 and not bench.journal.leased())
+        await reload(bench.service, table(there))
+        await bench.journal.until(partial(has_sent_more_than, bench, 10))
+    states = bench.journal.states()
+    assert (states.count(DEAD), states.count(PENDING)) == (9, 91)
+    told = [line["log_level"] for line in logs if line["event"] == "delivery.destination_refuses"]
+    assert told == ["error", "info"]
+    (status,) = bench.service.status()
+    assert (status.is_up, "objects in a row: pacs accepted no presentation context" in status.reason) == (
+        False,
+        True,
+    )
+
+
+async def test_a_kind_that_it_never_took_beside_others_is_that_objects_fault(bench: Bench) -> None:
+    async def take_ct(outbound: Outbound) -> Outcome:
+        return Delivered() if outbound.sop_class_uid == CT else OWN
+
+    bench.to().behave = take_ct
+    bench.journal.add()
+    bench.journal.add_many(30, sop_class_uid=MR)
+    await bench.start(peer(retry=SLOW_RETRY))
+    await bench.journal.until(lambda: PENDING not in bench.journal.states())
+    assert bench.journal.states().count(DEAD) == 30
+    (status,) = bench.service.status()
+    assert status.is_up is True
+
+
+@pytest.mark.parametrize("refused", [OWN, NOTHING], ids=["beside others", "nothing at all"])
+async def test_a_kind_that_it_took_before_is_never_a_dead_letter(bench: Bench, refused: Refused) -> None:
+    takes = True
+
+    async def behave(outbound: Outbound) -> Outcome:
+        return Delivered() if takes else refused
+
+    bench.to().behave = behave
+    bench.journal.add()
+    there = peer(retry=SLOW_RETRY)
+    await bench.start(there)
+    await bench.journal.until_all(DELIVERED)
+    takes = False
+    bench.journal.add_many(40)
+    await bench.journal.until(lambda: len(bench.to().sent) == 11 and not bench.journal.leased())
+    assert bench.journal.states().count(PENDING) == 40
+    (status,) = bench.service.status()
+    assert status.is_up is False
+    takes = True
+    for row in bench.journal.rows.values():
+        bench.journal.rows[row.delivery_id] = replace(row, due_at=row.created_at)
+    await reload(bench.service, table(there))
+    await bench.journal.until_all(DELIVERED)
+
+
+async def test_another_kind_is_tried_of_one_that_takes_no_context(bench: Bench) -> None:
+    """However many studies of the first kind there are."""
+
+    async def take_ct(outbound: Outbound) -> Outcome:
+        return Delivered() if outbound.sop_class_uid == CT else NOTHING
+
+    bench.to().behave = take_ct
+    for study in range(300):
+        number = bench.journal.add(sop_class_uid=MR)
+        row = bench.journal.rows[number]
+        bench.journal.rows[number] = replace(row, instance=replace(row.instance, study_instance_uid=f"1.9.{study}"))
+    good = bench.journal.add_many(50)
+    there = peer(retry=SLOW_RETRY)
+    await bench.start(there)
+    await bench.journal.until(lambda: len(bench.to().sent) == 10 and not bench.journal.leased())
+    await reload(bench.service, table(there))
+    await bench.journal.until(lambda: bench.journal.states().count(DELIVERED) == len(good))
+    assert bench.journal.states().count(DEAD) == 9
+    assert len(bench.to().sent) == 10 + len(good)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ async def test_a_kind_that_the_peer_does_not_accept_is_refused_by_name_and_the_o
     await channel.prepare([CT_JPEG, CT_EXPLICIT])
     refused = await channel.send(outbound(kind=CT_JPEG))
     assert isinstance(refused, Refused)
+    assert (refused.is_without_context, refused.is_nothing_accepted) == (True, False)
     assert "CT Image Storage" in refused.reason
     assert "JPEG Lossless" in refused.reason
     await channel.prepare([CT_EXPLICIT])
@@ -108,7 +109,9 @@ async def test_a_peer_that_accepts_nothing_refuses_each_object_and_is_not_asked_
     channel = destination(there).channel()
     for _ in range(3):
         await channel.prepare([CT_EXPLICIT])
-        assert isinstance(await channel.send(outbound(kind=CT_EXPLICIT)), Refused)
+        refused = await channel.send(outbound(kind=CT_EXPLICIT))
+        assert isinstance(refused, Refused)
+        assert (refused.is_without_context, refused.is_nothing_accepted) == (True, True)
     assert len(there.proposals) == 1
     await channel.prepare([MR_EXPLICIT])
     assert isinstance(await channel.send(outbound(kind=MR_EXPLICIT)), Delivered)
@@ -123,6 +126,7 @@ async def test_configured_contexts_are_proposed_as_they_are_on_one_association()
     refused = await channel.send(outbound(kind=other))
     assert isinstance(refused, Refused)
     assert "configured contexts" in refused.reason
+    assert not refused.is_without_context, "the settings are to blame, and not the peer"
     assert there.contexts == []  # not even asked
     for kind in (MR_EXPLICIT, CT_JPEG, (MR, IMPLICIT)):
         await channel.prepare([kind])

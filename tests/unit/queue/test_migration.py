@@ -9,6 +9,7 @@ import apsw
 
 from gateway.model import DeliveryState
 from gateway.ports import DeliveryFilter
+from gateway.queue.rows import likeness_of
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.queue.statements import SCHEMA_VERSION
 from gateway.steady_clock import SteadyClock
@@ -72,6 +73,15 @@ def test_a_migrated_file_has_what_a_new_one_has(tmp_path: Path) -> None:
     SQLiteQueue(former(tmp_path)).close()
     SQLiteQueue(tmp_path / "new.db").close()
     assert schema(tmp_path / "queue.db") == schema(tmp_path / "new.db")
+
+
+def test_former_rows_have_the_likeness_of_new_ones(tmp_path: Path) -> None:
+    queue = SQLiteQueue(former(tmp_path), now=Clock())
+    kept = {each.delivery_id: each for each in queue.list(ANY, 100)}
+    rows = dict(queue.connection.execute("SELECT delivery_id, likeness FROM delivery WHERE state <> 'delivered'"))
+    assert rows == {number: likeness_of(kept[number].instance) for number in rows}
+    assert len(rows) > 5
+    queue.close()
 
 
 def schema(path: Path) -> list[tuple[object, ...]]:
