@@ -93,7 +93,7 @@ class Inquirer:
         async with AsyncExitStack() as parts:
             if places.queue_path:
                 ranked.insert(places.local_rank, None)
-                index = IndexReader(lambda: SQLiteQueue(Path(places.queue_path), must_exist=True))
+                index = IndexReader(lambda: SQLiteQueue(Path(places.queue_path), is_read_only=True))
                 parts.push_async_callback(index.close)
 
             def ask_of(peer: Peer | None) -> Ask[Found]:

@@ -15,6 +15,7 @@ import click
 from gateway.cli.keys import identifier_of
 from gateway.cli.network import CALLED, CALLING, addressed
 from gateway.cli.options import Duration, fail, rules_option, usable_table
+from gateway.cli.query_level import LEVEL_NAMES, level_of
 from gateway.cli.render import count, table
 from gateway.dataset.dictionary import name_of
 from gateway.inquiry import Inquirer, Inquiry, Places
@@ -62,10 +63,9 @@ _SHOWN_OF_SERVICES = {
 @click.argument("keys", nargs=-1, metavar="[KEY[=VALUE]]...")
 @click.option(
     "--level",
-    type=click.Choice([level.value.lower() for level in QueryLevel], case_sensitive=False),
-    default="study",
-    show_default=True,
-    help="Query/Retrieve Level.",
+    type=click.Choice(LEVEL_NAMES, case_sensitive=False),
+    default=None,
+    help="Query/Retrieve Level, as the KEY QueryRetrieveLevel=...  [default: study].",
 )
 @click.option(
     "--model",
@@ -84,7 +84,7 @@ _SHOWN_OF_SERVICES = {
 def find(
     peer: str,
     keys: tuple[str, ...],
-    level: str,
+    level: str | None,
     model: str | None,
     rules: Path,
     calling_ae: str,
@@ -98,12 +98,15 @@ def find(
     KEY is a keyword, a tag or a path; without a VALUE it is only shown. VALUE may hold wild cards, a range of dates or
     times, several values with backslashes. Exits 1 when a place did not answer.
     """
-    at = QueryLevel(level.upper())
+    said, words = level_of(keys, level)
+    at = said or QueryLevel.STUDY
     model = model or ("patient" if at is QueryLevel.PATIENT else "study")
     if model in ROOTS and at not in LEVELS_OF_ROOT[ROOTS[model]]:
-        raise click.UsageError(f"--model {model} has no --level {level}")
+        raise click.UsageError(f"--model {model} has no level {at.value.lower()}")
     service = SERVICES.get(model, "")
-    wanted, columns = _keys(keys, _SHOWN_OF_SERVICES[service] if service else _SHOWN[at])
+    if service and said:
+        raise click.UsageError(f"--model {model} has no levels: leave {said.value} out")
+    wanted, columns = _keys(words, _SHOWN_OF_SERVICES[service] if service else _SHOWN[at])
     if not service:
         wanted.setdefault(UNIQUE[at], ())
     inquiry = Inquiry(wanted, at, ROOTS.get(model, "study"), service, limit, timeout)

@@ -17,13 +17,14 @@ import click
 
 from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
 from gateway.cli.queue_list import as_csv, as_json, as_table, attempt_as_json, summary
-from gateway.cli.queue_verbs import administer
+from gateway.cli.queue_verbs import administer, missing
 from gateway.cli.render import count, table
 from gateway.config.findings import did_you_mean
 from gateway.life import exit_code
 from gateway.model import DeliveryState
 from gateway.ports import DeliveryFilter, GatewayError
 from gateway.queue import verbs
+from gateway.queue.running import is_gateway_running
 from gateway.queue.sqlite import SQLiteQueue
 from gateway.queue.verbs import Verb
 from gateway.repair.pairing import why_no_database
@@ -122,10 +123,11 @@ EVERYTHING = click.option("--all", "everything", is_flag=True, help="Every deliv
     help="Output; times of csv and json are UTC.",
 )
 def list_(which: DeliveryFilter, rules: Path, limit: int, sort: str, wide: bool, show_values: bool, form: str) -> None:
-    """List deliveries. How many there are stands on standard error."""
+    """List deliveries. How many there are stands on standard error. Exits 1 when an ID is of no delivery."""
     is_newest_first = sort == "newest"
-    with opened(rules) as found:
+    with opened(rules, is_read_only=True) as found:
         _require_known(which, found, rules)
+        not_there = missing(found, which)
         which = _in_queue_time(which, found)
         rows, now = found.list(which, limit, is_newest_first=is_newest_first), found.now()
         total = found.selection.count(which, tuple(DeliveryState)) if len(rows) == limit else len(rows)
@@ -137,6 +139,8 @@ def list_(which: DeliveryFilter, rules: Path, limit: int, sort: str, wide: bool,
     elif rows:
         click.echo(as_table(rows, now, with_values=show_values, is_wide=wide))
     click.echo(summary(len(rows), total, is_newest_first=is_newest_first, form=form), err=True)
+    if not_there:
+        fail("; ".join(not_there))
 
 
 @queue.command()
@@ -146,13 +150,13 @@ def list_(which: DeliveryFilter, rules: Path, limit: int, sort: str, wide: bool,
 @FORMAT
 def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
     """Show one delivery with its attempts."""
-    with opened(rules) as found:
+    with opened(rules, is_read_only=True) as found:
+        for sentence in missing(found, DeliveryFilter(ids=(delivery_id,))):
+            fail(sentence)
         rows = found.list(DeliveryFilter(ids=(delivery_id,)), 1)
         attempts = found.attempts(delivery_id)
         now = found.now()
         described = [as_json(row, found, now, with_values=show_values) for row in rows]
-    if not rows:
-        fail(f"there is no delivery {delivery_id}")
     tries = [attempt_as_json(attempt, with_values=show_values) for attempt in attempts]
     details = {**described[0], "attempts": tries}
     if form == "json":
@@ -205,13 +209,15 @@ def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool) -> None:
     """Delete dead, held and pending deliveries: they are never sent. Asks first."""
-    _require_filter(which, everything)
-    if not yes:
-        with opened(rules) as found:
-            _require_known(which, found, rules)
-            number = found.selection.count(_in_queue_time(which, found), verbs.DISCARD.states)
-        click.confirm(f"discard {count(number, 'delivery')}? They cannot be sent again", abort=True)
-    _change(verbs.DISCARD, which, everything, rules)
+    _change(verbs.DISCARD, which, everything, rules, confirm=_leave if yes else _ask)
+
+
+def _ask(number: int) -> None:
+    click.confirm(f"discard {count(number, 'delivery')}? They cannot be sent again", abort=True)
+
+
+def _leave(number: int) -> None:
+    """Not asked."""
 
 
 def _require_destination(name: str, rules: Path) -> None:
@@ -240,11 +246,12 @@ def _require_known(which: DeliveryFilter, found: SQLiteQueue, rules: Path) -> No
     )
 
 
-def _require_access(path: Path) -> None:
+def _require_access(path: Path, *, is_read_only: bool) -> None:
     """Exits 78 where another user owns the queue: SQLite would say that it cannot be opened, or is read-only."""
+    file, folder = (os.R_OK, os.X_OK) if is_read_only else (os.R_OK | os.W_OK, os.W_OK | os.X_OK)
     try:
         found = path.stat()
-        is_ours = os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+        is_ours = os.access(path, file) and os.access(path.parent, folder)
     except PermissionError:
         fail(f"queue {path}: {_AS_OWNER}", exit_code.CONFIGURATION)
     except OSError:  # not there: said in another way
@@ -267,15 +274,16 @@ def _user(number: int) -> str:
 
 
 @contextmanager
-def opened(rules: Path) -> Iterator[SQLiteQueue]:
-    """The queue of these rules, for a while."""
+def opened(rules: Path, *, is_read_only: bool = False) -> Iterator[SQLiteQueue]:
+    """The queue of these rules, for a while; `is_read_only`: nothing on the disk is changed by looking at it."""
     settings = process_settings(rules)
     path = Path(settings.queue_path)
-    _require_access(path)
+    _require_access(path, is_read_only=is_read_only)
+    was_running = is_gateway_running(path)
     try:
         if not path.is_file():
             fail(why_no_database(settings), exit_code.CONFIGURATION)
-        found = SQLiteQueue(path, must_exist=True)
+        found = SQLiteQueue(path, must_exist=True, is_read_only=is_read_only)
     except GatewayError as error:
         fail(str(error), exit_code.CONFIGURATION)
     except OSError as error:
@@ -283,6 +291,8 @@ def opened(rules: Path) -> Iterator[SQLiteQueue]:
     try:
         yield found
     except GatewayError as error:
+        if is_read_only and is_gateway_running(path) != was_running:
+            fail(f"queue {path}: a gateway started or ended meanwhile; ask again")
         fail(str(error))
     finally:
         found.close()
@@ -295,11 +305,18 @@ def _require_filter(which: DeliveryFilter, everything: bool) -> None:
         raise click.UsageError("--all means every delivery: leave it out, or the filter")
 
 
-def _change(verb: Verb, which: DeliveryFilter, everything: bool, rules: Path, to: str | None = None) -> None:
+def _change(
+    verb: Verb,
+    which: DeliveryFilter,
+    everything: bool,
+    rules: Path,
+    to: str | None = None,
+    confirm: Callable[[int], None] = _leave,
+) -> None:
     _require_filter(which, everything)
     with opened(rules) as found:
         _require_known(which, found, rules)
-        administer(found, verb, _in_queue_time(which, found), to)
+        administer(found, verb, _in_queue_time(which, found), to, confirm)
 
 
 def _in_queue_time(which: DeliveryFilter, found: SQLiteQueue) -> DeliveryFilter:

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
@@ -29,13 +29,53 @@ from gateway.queue.verbs import Progress, Verb, carry_out
 log = structlog.get_logger()
 
 
-def administer(queue: SQLiteQueue, verb: Verb, which: DeliveryFilter, to: str | None = None) -> None:
-    """Do `verb` to all that fits, say how many, and log who did it.
+def administer(
+    queue: SQLiteQueue,
+    verb: Verb,
+    which: DeliveryFilter,
+    to: str | None = None,
+    confirm: Callable[[int], None] = lambda number: None,
+) -> None:
+    """Do `verb` to all that fits, say how many, and log who did it; `confirm` is asked first, where there is any.
 
-    Exits 1 when it was interrupted, or when an identifier that was named is not there.
+    Exits 1 when it was interrupted, or when something was not done to a delivery whose identifier was named.
     Raises GatewayError of the queue.
     """
-    missing = queue.selection.missing(which.ids) if which.ids else []
+    left_out = [*missing(queue, which), *_unfit(queue, verb, which)]
+    if number := queue.selection.count(which, verb.states):
+        confirm(number)
+        _carry_out(queue, verb, which, to)
+    elif not left_out:
+        click.echo(f"0 deliveries {verb.done}")
+        click.echo("nothing fits; see `gateway queue list`", err=True)
+    if left_out:
+        fail("; ".join(left_out), exit_code.FAILURE)
+
+
+def missing(queue: SQLiteQueue, which: DeliveryFilter) -> list[str]:
+    """A sentence on identifiers that were named and that no delivery has."""
+    ids = queue.selection.missing(which.ids) if which.ids else []
+    if not ids:
+        return []
+    what = f"is no delivery {ids[0]}" if len(ids) == 1 else f"are no deliveries {', '.join(map(str, ids))}"
+    return [f"there {what}"]
+
+
+def _unfit(queue: SQLiteQueue, verb: Verb, which: DeliveryFilter) -> Iterator[str]:
+    """A sentence on each delivery that was named, is there, and is not among those that fit."""
+    if not which.ids:
+        return
+    named = queue.list(DeliveryFilter(ids=which.ids), len(which.ids))
+    fitting = {row.delivery_id for row in queue.list(which, len(which.ids))}
+    states = " and ".join(state.value for state in verb.states)
+    for row in named:
+        if row.state not in verb.states:
+            yield f"delivery {row.delivery_id} is {row.state.value}: `{verb.name}` is for those that are {states}"
+        elif row.delivery_id not in fitting:
+            yield f"delivery {row.delivery_id} does not fit the other filters"
+
+
+def _carry_out(queue: SQLiteQueue, verb: Verb, which: DeliveryFilter, to: str | None) -> None:
     began_at, began_s = datetime.now(UTC), time.monotonic()
     progress = Progress()
     try:
@@ -46,11 +86,6 @@ def administer(queue: SQLiteQueue, verb: Verb, which: DeliveryFilter, to: str | 
         _say(verb, to, progress)
     if not progress.is_complete:
         fail("interrupted; the same command again does the rest")
-    if progress.done + progress.busy + progress.homeless == 0:
-        others = queue.list(which, 1)
-        click.echo(f"{'its state does not allow it' if others else 'nothing fits'}; see `gateway queue list`", err=True)
-    if missing:
-        fail(f"no such delivery: {', '.join(map(str, missing))}", exit_code.FAILURE)
 
 
 def _say(verb: Verb, to: str | None, progress: Progress) -> None:

@@ -14,6 +14,7 @@ import click
 from gateway import retrieval
 from gateway.cli.network import CALLED, CALLING, addressed
 from gateway.cli.options import Duration, fail, rules_option
+from gateway.cli.query_level import LEVEL_NAMES, level_of
 from gateway.cli.render import count
 from gateway.dimse.responses import Response
 from gateway.life import exit_code, logs
@@ -26,9 +27,9 @@ from gateway.routing.attribute import parse
 
 LEVEL = click.option(
     "--level",
-    type=click.Choice([level.value.lower() for level in QueryLevel], case_sensitive=False),
+    type=click.Choice(LEVEL_NAMES, case_sensitive=False),
     default=None,
-    help="Query/Retrieve Level  [default: the lowest that has a KEY].",
+    help="Query/Retrieve Level, as the KEY QueryRetrieveLevel=...  [default: the lowest that has a KEY].",
 )
 MODEL = click.option(
     "--model",
@@ -62,7 +63,8 @@ def move(
 ) -> None:
     """Have a peer send what KEYs name to DESTINATION, an AE title that it knows (C-MOVE).
 
-    KEY is PatientID, StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID; several values stand between backslashes.
+    KEY is PatientID, StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID, several values between backslashes; or
+    QueryRetrieveLevel.
     Exits 1 when not everything got there.
     """
     place, own = addressed(peer, rules, calling_ae, called_ae)
@@ -91,7 +93,8 @@ def get(
 ) -> None:
     """Fetch what KEYs name into files of FOLDER, named by their SOP Instance UIDs (C-GET).
 
-    KEY is PatientID, StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID; several values stand between backslashes.
+    KEY is PatientID, StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID, several values between backslashes; or
+    QueryRetrieveLevel.
     Exits 1 when not everything came.
     """
     place, own = addressed(peer, rules, calling_ae, called_ae)
@@ -114,6 +117,7 @@ def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_
     """Exits 2 when the words name nothing that can be retrieved."""
     tags = {tag: each for each, tag in UNIQUE.items()}
     keys: dict[int, tuple[str, ...]] = {}
+    said, words = level_of(words, level)
     for word in words:
         name, _, value = word.partition("=")
         try:
@@ -128,13 +132,15 @@ def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_
         if not value:
             raise click.BadParameter(f"{name} has no value", param_hint="KEY")
         keys[path.tag] = tuple(value.split("\\"))
-    at = QueryLevel(level.upper()) if level else max((tags[tag] for tag in keys), key=LEVELS.index)
+    if not keys:
+        raise click.UsageError("a level alone names nothing: add a KEY of that level")
+    at = said or max((tags[tag] for tag in keys), key=LEVELS.index)
     is_of_patient = UNIQUE[QueryLevel.PATIENT] in keys if model is None else model == "patient"
     root: QueryRoot = "patient" if is_of_patient else "study"
     if root == "study" and at is QueryLevel.PATIENT:
-        raise click.UsageError("--model study has no --level patient")
+        raise click.UsageError("--model study has no level patient")
     if UNIQUE[at] not in keys:
-        raise click.UsageError(f"--level {at.value.lower()} needs a KEY of that level")
+        raise click.UsageError(f"level {at.value.lower()} needs a KEY of that level")
     return Wanted(at, root, dict(sorted(keys.items())), timeout_s)
 
 

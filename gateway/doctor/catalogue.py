@@ -104,6 +104,12 @@ CATALOGUE: Mapping[str, Entry] = {
         "no gateway runs, and the database is damaged: a gateway does not start with it",
         "run `gateway check` to see how much, and `gateway rebuild`: it makes the database anew from the spool",
     ),
+    "database-not-read": _note("database", "its pages were not looked at, for it is larger than what is read here"),
+    "database-unreadable": _error(
+        "database",
+        "no gateway runs, and the file is no gateway's database, a newer gateway's, or cannot be opened",
+        "see the reason; correct `gateway.queue.sqlite`, or run the version that made it",
+    ),
     "no-file-numbers": _error(
         _STORAGE, "the file system has no free inodes", "delete files that nobody needs on that file system"
     ),

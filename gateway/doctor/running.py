@@ -34,7 +34,7 @@ class Running:
 
 def running(site: Site) -> Running:
     """Ask it. Blocks up to the site's limit."""
-    is_held = is_gateway_running(Path(site.settings.queue_path), site.machine.locks)
+    is_held = is_gateway_running(Path(site.settings.queue_path))
     http = site.settings.http
     subject = site.settings.queue_path if http is None else f"{http.address}:{http.port}"
     if http is None:

@@ -20,7 +20,6 @@ class Machine:
     """Where the facts of the machine are found; tests name other places."""
 
     mounts: Path = Path("/proc/self/mountinfo")
-    locks: Path = Path("/proc/locks")
     local_time: Path = Path("/etc/localtime")
     environ: Mapping[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] = utc_now

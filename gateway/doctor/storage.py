@@ -42,31 +42,38 @@ def database(site: Site) -> Iterator[Finding]:
 
 
 def damage(site: Site) -> Iterator[Finding]:
-    """The database's pages, when nobody uses it and it has no log: so neither a lock nor a file is made, and the next
-    start finds all as it was. `gateway check` reads the others."""
+    """The database's pages and its log, while no gateway uses them. Nothing is changed by looking, so that the next
+    start finds all as it was."""
     path = Path(site.settings.queue_path)
-    if not _is_at_rest(path, site) or path.stat().st_size > READ_WHOLE_BYTES or not _may(str(path), os.R_OK):
+    if not path.is_file() or not _may(str(path), os.R_OK) or is_gateway_running(path):
         return
-    from gateway.queue.inspection import inspected  # SQLite is loaded where there is something to read
+    size_bytes = sum(file.stat().st_size for file in (path, log_of(path)) if file.is_file())
+    if size_bytes > READ_WHOLE_BYTES:
+        most = size(READ_WHOLE_BYTES)
+        text = f"{size(size_bytes)} are more than the {most} that are read here; `gateway check` reads all"
+        yield found("database-not-read", str(path), text)
+        return
+    if size_bytes:
+        yield from _problems(path)
 
+
+def _problems(path: Path) -> Iterator[Finding]:
+    from gateway.queue.connection import QueueBroken
+    from gateway.queue.inspection import problems_of  # SQLite is loaded where there is something to read
+
+    damaged, unread = "", ""
     try:
-        with inspected(path) as pages:
-            problems = pages.problems() if pages.has_tables() else ()
-    except GatewayError as error:
-        problems = [str(error)]
-    if problems and _is_at_rest(path, site):  # else a gateway was writing meanwhile
-        yield found("database-damaged", str(path), problems[0])
-
-
-def _is_at_rest(path: Path, site: Site) -> bool:
-    log = log_of(path)
-    beside = (log, log.with_name(f"{path.name}-shm"))
-    return (
-        path.is_file()
-        and path.stat().st_size > 0
-        and not any(one.exists() for one in beside)
-        and not is_gateway_running(path, site.machine.locks)
-    )
+        damaged = next(iter(problems_of(path)), "")
+    except QueueBroken as error:
+        damaged = str(error)
+    except (GatewayError, OSError) as error:
+        unread = str(error)
+    if is_gateway_running(path):  # it was writing meanwhile, and reads the pages itself
+        return
+    if damaged:
+        yield found("database-damaged", str(path), damaged.partition("; ")[0])
+    elif unread:
+        yield found("database-unreadable", str(path), unread.removeprefix(f"queue {path}: "))
 
 
 def _place(area: Area, path: str, folder: str, min_free_bytes: int, site: Site) -> Iterator[Finding]:

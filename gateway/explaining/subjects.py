@@ -61,7 +61,7 @@ def of_queue(settings: Settings, which: DeliveryFilter) -> Iterator[Subject | Un
     Raises:
         ConfigurationError: there is no such queue.
     """
-    found = SQLiteQueue(settings.queue_path, must_exist=True)
+    found = SQLiteQueue(settings.queue_path, is_read_only=True)
     spool = PayloadReader(Path(settings.spool.path), settings.spool.large_object_bytes)
     try:
         instances = dict.fromkeys(row.instance.instance_id for row in found.list(which, MOST_DELIVERIES))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import tempfile
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +15,13 @@ from pathlib import Path
 import apsw
 import structlog
 
-from gateway.ports import ConfigurationError
+from gateway.ports import ConfigurationError, Temporary
+from gateway.quantity import size
 from gateway.queue import page_checksums
 from gateway.queue.connection import REPAIR, QueueBroken, is_damage, our_errors, single, version_of
-from gateway.queue.statements import SQL
-from gateway.queue.write_ahead_log import LogState, frames_gone, log_of, read_log, read_shared
+from gateway.queue.running import is_gateway_running
+from gateway.queue.statements import SCHEMA_VERSION, SQL
+from gateway.queue.write_ahead_log import LogState, frames_gone, index_of, log_of, read_log, read_shared
 
 log = structlog.get_logger()
 
@@ -26,6 +30,8 @@ PROBLEMS_SHOWN = 100
 CHECKED_AT_START_BYTES = 256 * 1024**2
 """A larger database is not read whole at a start: that would take seconds. `gateway check` does."""
 
+MOST_COPIED_BYTES = 256 * 1024**2
+"""Of a database with its log."""
 
 NEWER_PAGES = "its write-ahead log is damaged in the middle, and newer pages than it holds stand in the database"
 
@@ -115,7 +121,7 @@ def inspected(path: Path) -> Iterator[Inspection]:
     """The database, opened for reading alone. Neither it nor its log is changed.
 
     Raises ConfigurationError when it is not there, is no gateway's queue, or a newer version's; QueueBroken when it is
-    damaged.
+    damaged; Temporary when a gateway started meanwhile.
     """
     connection = open_read_only(path)
     try:
@@ -126,21 +132,85 @@ def inspected(path: Path) -> Iterator[Inspection]:
         connection.close()
 
 
+def look_at(path: Path) -> apsw.Connection:
+    """A queue of this version, opened for reading alone. Raises what `inspected` does."""
+    connection = open_read_only(path)
+    try:
+        with our_errors(path):
+            version = version_of(connection, path)
+        if version != SCHEMA_VERSION:
+            what = f"made by an older gateway (schema {version})" if version else "it was never filled"
+            raise ConfigurationError(f"queue {path}: {what}; start the gateway once, which mends that")
+        connection.pragma("temp_store", "memory")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def open_read_only(path: Path) -> apsw.Connection:
-    """Without a log nothing beside the file is made either. Raises ConfigurationError, QueueBroken."""
+    """The database with what its write-ahead log has; nothing on the disk is made or changed.
+
+    Beside a gateway it is read as any reader does. Where none runs, SQLite reads the log that a gateway left with an
+    index in memory (https://www.sqlite.org/walformat.html#the_wal_index_file_format), and takes locks of a reader
+    alone: a gateway that starts meanwhile is not hindered. A log without its index, as of a
+    backup, is read from a copy.
+
+    Raises ConfigurationError, QueueBroken; Temporary when a gateway started meanwhile.
+    """
     if not path.is_file():
         raise ConfigurationError(f"queue {path}: there is no such file")
-    side = log_of(path)
-    has_log = side.is_file() and side.stat().st_size > 0
     try:
-        connection = _connect(path, "" if has_log else "&immutable=1")
+        connection = _opened(path)
         connection.set_busy_timeout(10_000)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise QueueBroken(f"queue {path}: the file is damaged ({error})") from error
-    except apsw.Error as error:
+    except (apsw.Error, OSError) as error:
         raise ConfigurationError(f"queue {path}: cannot be opened: {error}") from error
     return connection
+
+
+def _opened(path: Path) -> apsw.Connection:
+    """In one of four ways, as what lies there asks for. Raises apsw.Error, OSError, and what `_copied` does."""
+    side = log_of(path)
+    is_running = is_gateway_running(path)
+    if not side.is_file() or (not is_running and not side.stat().st_size):
+        return _connect(path, "&immutable=1")
+    if is_running:
+        return _connect(path, "")
+    return _connect(path, "&readonly_shm=1") if index_of(path).is_file() else _copied(path)
+
+
+def _copied(path: Path) -> apsw.Connection:
+    """A copy of database and log that has no name: its files are deleted as soon as they are open.
+
+    Raises ConfigurationError: they are too large; Temporary: they changed meanwhile.
+    """
+    files = (path, log_of(path))
+    before = [_version(file) for file in files]
+    size_bytes = sum(each for _, _, each in before)
+    if size_bytes > MOST_COPIED_BYTES:
+        raise ConfigurationError(
+            f"queue {path}: its write-ahead log has no index ({index_of(path).name}), and a copy of {size(size_bytes)} "
+            f"would be needed to read it; `gateway run` reads it in its place"
+        )
+    with tempfile.TemporaryDirectory(prefix="gateway-") as folder:
+        for file in files:
+            shutil.copyfile(file, Path(folder) / file.name)
+        if is_gateway_running(path) or [_version(file) for file in files] != before:
+            raise Temporary(f"queue {path}: a gateway started meanwhile; ask again")
+        connection = _connect(Path(folder) / path.name, "")
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        with contextlib.suppress(apsw.CorruptError, apsw.NotADBError):  # said by the first question
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    return connection
+
+
+def _version(file: Path) -> tuple[int, int, int]:
+    """Differs after the file was written or replaced."""
+    found = file.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _connect(path: Path, parameters: str) -> apsw.Connection:
@@ -170,7 +240,7 @@ def state_of_log(path: Path) -> LogState:
     with inspected(path) as found:
         if found.has_tables():
             found.known_up_to()
-    return read_log(path, is_open=True)
+    return read_log(path, is_open=is_gateway_running(path))
 
 
 def check_before_start(path: Path) -> None:

@@ -46,6 +46,7 @@ from gateway.queue.connection import (
 )
 from gateway.queue.filters import select
 from gateway.queue.index import IndexTables
+from gateway.queue.inspection import look_at
 from gateway.queue.room import give_up_reserve, reserve_of, reserved_bytes
 from gateway.queue.rows import batch, microseconds, moment
 from gateway.queue.running import is_gateway_running
@@ -132,7 +133,10 @@ class SQLiteQueue:
     One thread at a time uses one object; any number of processes may have the file open. Several gateways on one
     file are excluded by the spool's lock, not here.
 
-    Raises (opening): ConfigurationError.
+    With `is_read_only` nothing on the disk is made or changed (`gateway.queue.inspection.open_read_only`), neither by
+    opening nor by closing.
+
+    Raises (opening): ConfigurationError; QueueBroken and Temporary with `is_read_only`.
     """
 
     def __init__(
@@ -146,6 +150,7 @@ class SQLiteQueue:
         wall: Callable[[], datetime] = utc_now,
         is_running: Callable[[Path], bool] = is_gateway_running,
         checkpoints_aside: bool = False,
+        is_read_only: bool = False,
     ) -> None:
         self.path = Path(path)
         self._clock = clock
@@ -155,7 +160,7 @@ class SQLiteQueue:
         self._keep_clock_at_s = 0.0
         self._is_short = reserve_of(self.path).exists() and not reserved_bytes(self.path)
         """True from when the reserve was given up until it is held again: the log is kept small meanwhile."""
-        self._connection = self._connect(busy_timeout_s, must_exist=must_exist)
+        self._connection = look_at(self.path) if is_read_only else self._connect(busy_timeout_s, must_exist=must_exist)
         self._aside = (
             Checkpointer(self._connect(busy_timeout_s, must_exist=True), str(path)) if checkpoints_aside else None
         )

@@ -55,10 +55,15 @@ def log_of(database: Path) -> Path:
     return database.with_name(f"{database.name}-wal")
 
 
+def index_of(database: Path) -> Path:
+    """Where the index of the write-ahead log is, which processes share."""
+    return database.with_name(f"{database.name}-shm")
+
+
 def read_log(database: Path, *, is_open: bool = False) -> LogState:
     """The state of its log; an empty one when there is none. Raises OSError.
 
-    `is_open`: SQLite has read it meanwhile, and what it took need not be checked again.
+    `is_open`: SQLite has read it meanwhile and shares its index; what it took need not be checked again.
     """
     if not log_of(database).is_file():
         return LogState()
@@ -82,7 +87,7 @@ def read_log(database: Path, *, is_open: bool = False) -> LogState:
 def read_shared(database: Path) -> Shared | None:
     """None when it is not there, or says nothing whole. The first connection after all were closed empties it."""
     try:
-        with open(open_regular_file(database.with_name(f"{database.name}-shm")), "rb") as file:
+        with open(open_regular_file(index_of(database)), "rb") as file:
             data = file.read(100)
     except OSError:
         return None

@@ -1,4 +1,9 @@
-"""One gateway a spool, and one a queue: advisory locks that end with the process."""
+"""One gateway a spool, and one a queue: advisory locks that end with the process.
+
+A gateway holds two locks on a lock file: one of flock(2), which keeps others out, and one on the open file description
+(F_OFD_SETLK in fcntl(2)), which others can see. To try the first would take it for a moment, and a gateway that starts
+at that moment would find it taken; the kernel answers F_OFD_GETLK without taking anything, and across containers too.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import fcntl
 import os
 import re
 import stat
+import struct
 from pathlib import Path
 
 from gateway.file_modes import FILE, FOLDER
@@ -17,6 +23,9 @@ NAME = "gateway.lock"
 
 _CONTENT = re.compile(rb"\d*\n?")
 _LONGEST_BYTES = 32
+_FLOCK = struct.Struct("hhqqi4x")
+"""`struct flock` of fcntl(2): type, whence, start, length (0: to the end), process."""
+_WHOLE_FILE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 class InUse(ConfigurationError):
@@ -78,6 +87,7 @@ class FileLock:
         try:
             self._check_is_lock(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)
             _say_who(descriptor)
         except BlockingIOError:
             holder = os.pread(descriptor, _LONGEST_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
@@ -133,22 +143,20 @@ class QueueLock(FileLock):
 
 def is_in_use(root: Path, queue: Path) -> bool:
     """True while a gateway holds the spool or the queue's file: either may have been replaced under it."""
-    return _is_locked(root / NAME) or _is_locked(of_queue(queue))
+    return is_held(root / NAME) or is_held(of_queue(queue))
 
 
-def _is_locked(path: Path) -> bool:
-    """The lock is asked for and given back at once, shared with other readers."""
+def is_held(path: Path) -> bool:
+    """True while any process holds the lock file `path`; False when it cannot be opened. Takes no lock."""
     try:
         descriptor = open_regular_file(path)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        kind, *_ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _WHOLE_FILE))
     finally:
         os.close(descriptor)
-    return False
+    return bool(kind != fcntl.F_UNLCK)
 
 
 def of_queue(path: Path) -> Path:

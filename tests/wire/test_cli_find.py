@@ -64,6 +64,11 @@ ROWS: dict[str, tuple[tuple[str, ...], str, list[str]]] = {
     "a tag": (("all", "(0010,0020)=P-002"), "PatientID", ["P-002"]),
     "patients": (("all", "--level", "patient"), "PatientID", ["P-001", "P-002"]),
     "series": (("all", f"StudyInstanceUID={R1}", "--level", "SERIES"), "SeriesInstanceUID", [f"{R1}.1", f"{R1}.2"]),
+    "series by a key": (
+        ("all", f"StudyInstanceUID={R1}", "QueryRetrieveLevel=SERIES"),
+        "SeriesInstanceUID",
+        [f"{R1}.1", f"{R1}.2"],
+    ),
     "images of a modality": (("all", "Modality=SR", "--level", "image"), "SOPInstanceUID", [f"{R2}.3.1"]),
     "patient root": (("two", "PatientID=P-001", "--model", "patient"), "StudyInstanceUID", [R1, R2]),
     "several values": (("all", f"StudyInstanceUID={R1}\\{D1}"), "StudyInstanceUID", [R1, D1]),
@@ -106,7 +111,7 @@ async def test_places_that_do_not_answer_are_told(site: Path) -> None:
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "an unknown keyword": (("one", "PatientNane=X"), "did you mean 'PatientName'"),
     "an unknown peer": (("three",), "no peer 'three'"),
-    "a level that the model lacks": (("one", "--level", "patient", "--model", "study"), "has no --level patient"),
+    "a level that the model lacks": (("one", "--level", "patient", "--model", "study"), "has no level patient"),
     "a worklist of the index": (("local", "--model", "worklist"), "knows nothing of --model worklist"),
     "a service that nobody serves": (("all", "--model", "ups"), "name nobody to ask"),
     "a private attribute by creator": (("one", "(0029,[SIEMENS CSA HEADER],10)=1"), "cannot be asked for"),

@@ -79,8 +79,9 @@ def gateway(site: Site, *words: object) -> Result:
         ((f"StudyInstanceUID={STUDY_UID}",), all_uids()),
         ((f"PatientID={PATIENT_ID}",), all_uids()),
         ((f"StudyInstanceUID={STUDY_UID}", f"SeriesInstanceUID={series_uid(2)}"), all_uids([2])),
+        (("QueryRetrieveLevel=STUDY", f"StudyInstanceUID={STUDY_UID}"), all_uids()),
     ],
-    ids=["study", "patient", "series"],
+    ids=["study", "patient", "series", "a level as a key"],
 )
 def test_get(site: Site, tmp_path: Path, peer: str, keys: tuple[str, ...], expected: set[str]) -> None:
     done = gateway(site, "get", peer, tmp_path / "got", *keys)
@@ -128,8 +129,8 @@ def test_an_unknown_destination(site: Site) -> None:
         (("move", "qrscp", "WS1", "StudyDate=20260101"), 2, "a retrieve names PatientID"),
         (("move", "qrscp", "WS1", "StudyInstanceUID"), 2, "StudyInstanceUID has no value"),
         (("move", "qrscp", "WS1", "nonsense=1"), 2, "nonsense"),
-        (("move", "qrscp", "WS1", "PatientID=1", "--model", "study"), 2, "--model study has no --level patient"),
-        (("move", "qrscp", "WS1", "PatientID=1", "--level", "series"), 2, "--level series needs a KEY of that level"),
+        (("move", "qrscp", "WS1", "PatientID=1", "--model", "study"), 2, "--model study has no level patient"),
+        (("move", "qrscp", "WS1", "PatientID=1", "--level", "series"), 2, "level series needs a KEY of that level"),
         (("move", "qrscp", "WS1"), 2, "Missing argument"),
         (("get", "nobody", "out", "StudyInstanceUID=1"), 2, "no peer 'nobody'"),
     ],

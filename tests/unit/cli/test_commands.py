@@ -279,7 +279,6 @@ def test_queue_show(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["release", "3"], "its state does not allow it"),
         (["discard", "3", "--yes"], "1 delivery stayed: being sent just now"),
         (["retry", "--destination", "mr1"], "nothing fits"),
     ],
@@ -372,7 +371,55 @@ def test_identifiers_that_are_not_there_are_named(invoke: Invoke, verb: str) -> 
     result = invoke("queue", verb, "3", "98", "99", *(["--yes"] if verb == "discard" else []))
     assert result.exit_code == 1
     assert result.stdout.startswith("1 delivery ")
-    assert "no such delivery: 98, 99" in result.stderr
+    assert "there are no deliveries 98, 99" in result.stderr
+
+
+NOT_DONE: dict[str, tuple[list[str], str]] = {
+    "not there": (["99"], "gateway: there is no delivery 99\n"),
+    "not there, and not there": (["98", "99"], "gateway: there are no deliveries 98, 99\n"),
+    "not there, with a filter": (["99", "--destination", "pacs"], "gateway: there is no delivery 99\n"),
+    "another filter": (["4", "--destination", "pacs"], "gateway: delivery 4 does not fit the other filters\n"),
+}
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize("verb", ["retry", "hold", "release", "discard"])
+@pytest.mark.parametrize("name", NOT_DONE)
+def test_what_was_named_and_cannot_be_done_is_said_without_a_question(invoke: Invoke, verb: str, name: str) -> None:
+    arguments, said = NOT_DONE[name]
+    if verb == "release":
+        assert invoke("queue", "hold", "3", "4").exit_code == 0
+    before = states(invoke)
+    with capture_logs() as logs:
+        result = invoke("queue", verb, *arguments, answer="y\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
+    assert (states(invoke), logs) == (before, [])
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize("verb", ["list", "show"])
+def test_showing_what_is_not_there_says_so_alike(invoke: Invoke, verb: str) -> None:
+    result = invoke("queue", verb, "99")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("gateway: there is no delivery 99\n")
+
+
+@pytest.mark.usefixtures("deliveries")
+@pytest.mark.parametrize(
+    ("verb", "done"),
+    [("retry", "retried"), ("hold", "held"), ("release", "released"), ("discard", "discarded")],
+)
+def test_a_filter_that_matches_nothing_says_so_alike(invoke: Invoke, verb: str, done: str) -> None:
+    result = invoke("queue", verb, "--rule", "none", answer="y\n")
+    assert (result.exit_code, result.stdout) == (0, f"0 deliveries {done}\n")
+    assert result.stderr == "nothing fits; see `gateway queue list`\n"
+
+
+@pytest.mark.usefixtures("deliveries")
+def test_a_state_that_does_not_allow_it_is_named_beside_what_was_done(invoke: Invoke) -> None:
+    result = invoke("queue", "release", "1", "3", "--to", "pacs")
+    assert (result.exit_code, result.stdout) == (1, "1 delivery released to pacs (1 held without a destination)\n")
+    assert "delivery 3 is pending: `release` is for those that are held" in result.stderr
 
 
 @pytest.mark.usefixtures("deliveries")

@@ -24,7 +24,6 @@ def site_in(folder: Path, gateway: dict[str, Any] | None = None, **sections: Any
     rules = folder / "rules"
     rules.mkdir(exist_ok=True)
     (folder / "mountinfo").write_text(ON_DISK)
-    (folder / "locks").write_text("")
     (folder / "localtime").write_text("")
     text = {
         "gateway": {
@@ -42,7 +41,7 @@ def site_in(folder: Path, gateway: dict[str, Any] | None = None, **sections: Any
     loaded = load(rules, {})
     settings = loaded.process_settings
     assert settings is not None, loaded.problems
-    machine = Machine(mounts=folder / "mountinfo", locks=folder / "locks", local_time=folder / "localtime")
+    machine = Machine(mounts=folder / "mountinfo", local_time=folder / "localtime")
     return Site(rules, loaded, settings, machine, limit_s=60.0)
 
 

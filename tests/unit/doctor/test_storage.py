@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +17,8 @@ from gateway.doctor import storage
 from gateway.doctor.mounts import file_system_of
 from gateway.doctor.site import Site
 from gateway.queue.sqlite import SQLiteQueue
+from gateway.queue.write_ahead_log import index_of, log_of
+from gateway.spool.lock import QueueLock
 from tests.unit.doctor.rig import ON_DISK, as_nobody, codes, on, site_in
 
 IS_ROOT = os.geteuid() == 0
@@ -145,7 +151,7 @@ def test_files_of_another_user(tmp_path: Path) -> None:
 
 
 def test_a_damaged_database_that_nobody_uses(tmp_path: Path) -> None:
-    """Beside a running gateway, or with a log, it is left alone; nothing is made or changed by looking."""
+    """Beside a running gateway it is left alone; nothing is made or changed by looking."""
     site = site_in(tmp_path)
     assert codes(storage.damage(site)) == []
     path = Path(site.settings.queue_path)
@@ -159,12 +165,68 @@ def test_a_damaged_database_that_nobody_uses(tmp_path: Path) -> None:
     damaged = path.read_bytes()
     assert codes(storage.damage(site)) == ["database-damaged"]
     assert (sorted(path.parent.iterdir()), path.read_bytes()) == ([path], damaged)
-    log = path.with_name(f"{path.name}-wal")
-    log.touch()
+    lock = QueueLock(path)
     assert codes(storage.damage(site)) == []
-    log.unlink()
+    lock.release()
     path.write_bytes(b"no database" * 1000)
     assert codes(storage.damage(site)) == ["database-damaged"]
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from datetime import UTC, datetime
+from gateway.queue.sqlite import SQLiteQueue
+from gateway.queue.write_ahead_log import index_of, log_of
+from gateway.spool.lock import QueueLock
+from tests.contract.samples import TO_PACS, instance
+queue = SQLiteQueue(pathlib.Path(sys.argv[1]))
+with queue.transaction():
+    for number in range(1, 201):
+        queue.accept(instance(number), [TO_PACS], datetime.now(UTC))
+if sys.argv[2:]:
+    queue.checkpoint()
+    with queue.transaction():
+        queue.accept(instance(201), [TO_PACS], datetime.now(UTC))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("has_index", [True, False], ids=["as it was left", "without -shm"])
+@pytest.mark.parametrize("is_damaged", [False, True], ids=["whole", "damaged"])
+def test_the_database_of_a_gateway_that_was_killed(tmp_path: Path, is_damaged: bool, has_index: bool) -> None:
+    """Its log is read too, and stays for the next start."""
+    site = site_in(tmp_path)
+    path = Path(site.settings.queue_path)
+    path.parent.mkdir()
+    subprocess.run([sys.executable, "-c", KILLED, str(path), "checkpoint"], check=False)
+    if is_damaged:
+        pages = path.stat().st_size // 4096
+        with path.open("r+b") as file:
+            file.seek((pages - 2) * 4096 + 2000)
+            file.write(bytes([0xDE, 0xAD]))
+    if not has_index:
+        index_of(path).unlink()
+    before = {each.name: (each.stat().st_mtime_ns, each.read_bytes()) for each in path.parent.iterdir()}
+    assert log_of(path).name in before
+    assert codes(storage.damage(site)) == (["database-damaged"] if is_damaged else [])
+    assert {each.name: (each.stat().st_mtime_ns, each.read_bytes()) for each in path.parent.iterdir()} == before
+
+
+def test_what_was_not_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = site_in(tmp_path)
+    path = Path(site.settings.queue_path)
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute("CREATE TABLE somebody (else_ TEXT)")
+    (finding,) = storage.damage(site)
+    assert (finding.code, finding.what) == (
+        "database-unreadable",
+        "this SQLite file is not a gateway's queue; name another file",
+    )
+    monkeypatch.setattr(storage, "READ_WHOLE_BYTES", 4096)
+    (finding,) = storage.damage(site)
+    assert (finding.severity, finding.code) == ("note", "database-not-read")
+    assert finding.what == "8.0 KiB are more than the 4.0 KiB that are read here; `gateway check` reads all"
 
 
 @pytest.mark.parametrize(
