@@ -210,13 +210,13 @@ class Campaign:
 
     async def run(self, sender: str, paths: Iterable[Path]) -> Tally:
         """Send all files, in waves in which no SOP Instance UID comes twice."""
-        tally = Tally(sender)
+        counters = Tally(sender)
         for wave in waves(paths):
-            await self._wave(tally, self.senders[sender], wave)
-        return tally
+            await self._wave(counters, self.senders[sender], wave)
+        return counters
 
-    async def _wave(self, tally: Tally, send: Send, wave: Sequence[Path]) -> None:
-        tally.offered += len(wave)
+    async def _wave(self, counters: Tally, send: Send, wave: Sequence[Path]) -> None:
+        counters.offered += len(wave)
         for peer in self.direct.values():
             await send(peer.port, wave)
         await send(self.orthanc.port, wave)
@@ -229,7 +229,7 @@ class Campaign:
         behind = await self._collect(self.behind)
         behind[FOLDER] = read_folder(self.files)
         for path in wave:
-            await self._count(tally, send, path, without, behind)
+            await self._count(counters, send, path, without, behind)
 
     async def _owed(self, state: str) -> float:
         return await self.gateway.metric("gateway_queue_deliveries", state=state)
@@ -253,29 +253,29 @@ class Campaign:
         return found
 
     async def _count(
-        self, tally: Tally, send: Send, path: Path, without: dict[str, Digests], behind: dict[str, Digests]
+        self, counters: Tally, send: Send, path: Path, without: dict[str, Digests], behind: dict[str, Digests]
     ) -> None:
         uid = next((uid for uid in _uids(path) if uid in without[SINK]), None)
         if uid is None:
-            tally.not_sent[path] = await self._why(send, path, self.direct[SINK].port)
+            counters.not_sent[path] = await self._why(send, path, self.direct[SINK].port)
             return
-        tally.sent += 1
+        counters.sent += 1
         data = _data_set(path)
-        tally.unchanged += digest(data) == without[SINK][uid]
+        counters.unchanged += digest(data) == without[SINK][uid]
         if not any(uid in digests for digests in behind.values()):
-            tally.refused[path] = await self._why(send, path, self.gateway.port)
+            counters.refused[path] = await self._why(send, path, self.gateway.port)
             return
         for receiver in RECEIVERS:
             expected, found = without[receiver].get(uid), behind[receiver].get(uid)
-            tally.without[receiver] += expected is not None
-            tally.arrived[receiver] += found is not None
+            counters.without[receiver] += expected is not None
+            counters.arrived[receiver] += found is not None
             if found is not None and expected == digest(data) and found == digest(data + b"\0") and len(data) % 2:
                 found = expected  # a zero follows what is odd: presentation data values have even lengths
-            tally.equal[receiver] += found is not None and found == expected
+            counters.equal[receiver] += found is not None and found == expected
             if expected and found != expected:
-                tally.differing.append((path, receiver, "other bytes" if found else "did not arrive"))
+                counters.differing.append((path, receiver, "other bytes" if found else "did not arrive"))
             if found and not expected:
-                tally.only_through_us.append((path, receiver))
+                counters.only_through_us.append((path, receiver))
 
     async def _why(self, send: Send, path: Path, port: int) -> str:
         """What the sender says when it is to send this file alone."""
@@ -356,7 +356,7 @@ def main() -> None:
     print(text)
     if not arguments.sender:
         PAGE.write_text(text)
-    sys.exit(not all(tally.is_exact for tally in tallies))
+    sys.exit(not all(counters.is_exact for counters in tallies))
 
 
 if __name__ == "__main__":

@@ -56,25 +56,25 @@ def page(introduction: str, tallies: Sequence[Tally], paths: Sequence[Path]) -> 
     head += [f"{receiver}: taken without us / arrived / equal" for receiver in RECEIVERS]
     rows = [
         [
-            tally.sender,
-            str(tally.offered),
-            str(tally.sent),
-            str(tally.unchanged),
-            str(len(tally.refused)),
-            *(f"{tally.without[name]} / {tally.arrived[name]} / {tally.equal[name]}" for name in RECEIVERS),
+            counters.sender,
+            str(counters.offered),
+            str(counters.sent),
+            str(counters.unchanged),
+            str(len(counters.refused)),
+            *(f"{counters.without[name]} / {counters.arrived[name]} / {counters.equal[name]}" for name in RECEIVERS),
         ]
-        for tally in tallies
+        for counters in tallies
     ]
     parts = ["# Byte-exact", introduction, table(head, rows)]
     parts.append(REFUSALS)
     parts.append("Transfer syntaxes of the files: " + _transfer_syntaxes(paths) + ".")
-    for tally in tallies:
-        differing = [[path.name, receiver, wrong] for path, receiver, wrong in tally.differing]
-        parts += _section(f"{tally.sender}: not equal", ["file", "receiver", "what"], differing)
-        only = [[path.name, receiver] for path, receiver in tally.only_through_us]
-        parts += _section(f"{tally.sender}: taken from the gateway, not from the sender", ["file", "receiver"], only)
-        parts += _section(f"{tally.sender}: refused by the gateway", _SAID, _rows(tally.refused))
-        parts += _section(f"{tally.sender}: could not be sent", _SAID, _rows(tally.not_sent))
+    for counters in tallies:
+        differing = [[path.name, receiver, wrong] for path, receiver, wrong in counters.differing]
+        parts += _section(f"{counters.sender}: not equal", ["file", "receiver", "what"], differing)
+        only = [[path.name, receiver] for path, receiver in counters.only_through_us]
+        parts += _section(f"{counters.sender}: taken from the gateway, not from the sender", ["file", "receiver"], only)
+        parts += _section(f"{counters.sender}: refused by the gateway", _SAID, _rows(counters.refused))
+        parts += _section(f"{counters.sender}: could not be sent", _SAID, _rows(counters.not_sent))
     return "\n\n".join(parts) + "\n"
 
 

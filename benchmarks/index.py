@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway.dataset.dictionary import tag_of
-from gateway.model import AssociationFacts, IndexEntry, Instance, PayloadRef, Query, Route, Value
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Dispatch
+from gateway.model.instance import IndexEntry, Instance, PayloadRef
+from gateway.model.query import Query, Value
 from gateway.query.compile import Options, compile_find, compile_retrieve
 from gateway.query.identifier import IdentifierEncoder
 from gateway.query.normal import folded_groups
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.sqlite.delivery_queue import SQLiteQueue
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -123,8 +126,8 @@ def _above(patient: int, study: int, series: int) -> tuple[str, str, str]:
 
 def fill(queue: SQLiteQueue, count: int, *, is_indexed: bool = True) -> float:
     """Seconds that adding `count` instances took, commits included."""
-    route = [Route("everything", "pacs")]
-    group: list[tuple[Instance, list[Route]]] = []
+    route = [Dispatch("everything", "pacs")]
+    group: list[tuple[Instance, list[Dispatch]]] = []
     total_s = 0.0
     for instance in instances(count):
         group.append((instance if is_indexed else dataclasses.replace(instance, index=None), route))

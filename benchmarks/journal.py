@@ -15,12 +15,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.model import AssociationFacts, Delivery, DeliveryState, Instance, PayloadRef, Route, Settlement, Spool
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.settings import Spool
 from gateway.spool.journal import GroupCommitJournal
+from gateway.sqlite.delivery_queue import SQLiteQueue
 
 FACTS = AssociationFacts("MODALITY", "GATEWAY", "127.0.0.1", 40000, association_id="bench-1")
-ROUTES = (Route("everything", "pacs"),)
+ROUTES = (Dispatch("everything", "pacs"),)
 SECONDS = 3.0
 FRAGMENT_BYTES = 131060
 GROUP = 50

@@ -18,12 +18,13 @@ from gateway.dataset.scan import at_once, scanning, wanted
 from gateway.dataset.scratch import Scratch
 from gateway.dataset.splice import splice
 from gateway.dataset.transcode import transcode
-from gateway.dimse.memory import MemoryDataSet
-from gateway.model import AssociationFacts, Instance, PayloadRef
-from gateway.ports import GatewayError
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.model.association import AssociationFacts
+from gateway.model.instance import Instance, PayloadRef
+from gateway.ports.errors import GatewayError
 from gateway.routing.facts import facts_for
-from gateway.routing.kinds import build_actions
-from gateway.routing.resources import FileResources
+from gateway.routing.language.kinds import build_actions
+from gateway.routing.language.resources import FileResources
 from gateway.routing.table import apply_actions, attributes_of
 
 DEFLATED_EXPLICIT = "1.2.840.10008.1.2.1.99"

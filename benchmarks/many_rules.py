@@ -26,8 +26,8 @@ from benchmarks.rules import NOW, seconds
 from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from gateway.config import load
 from gateway.dataset.scan import at_once
-from gateway.dimse.memory import MemoryDataSet
-from gateway.model import AssociationFacts
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.model.association import AssociationFacts
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.table import RoutingTable
 from tests.support.processes import REPOSITORY

@@ -22,7 +22,7 @@ from benchmarks.measure import machine, memory_bytes
 from benchmarks.report import Bar, number, table, write_section
 from benchmarks.scenarios import scratch
 from benchmarks.systems import LIMITS
-from gateway.queue import page_checksums
+from gateway.sqlite import page_checksums
 from tests.support.gateway_process import GatewayProcess
 from tests.support.processes import REPOSITORY, free_port
 

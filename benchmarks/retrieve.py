@@ -21,8 +21,8 @@ from benchmarks.load import Load, Target
 from benchmarks.measure import machine, memory_bytes
 from benchmarks.report import Bar, number, table, write_section
 from benchmarks.sink import Sink
-from gateway.dimse.message import Command
-from gateway.model import Value
+from gateway.dimse.protocol.message import Command
+from gateway.model.query import Value
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
 from tests.support.archive import QRSCP
 from tests.support.gateway_process import GatewayProcess

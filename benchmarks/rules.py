@@ -32,10 +32,10 @@ from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from gateway.config import load
 from gateway.dataset.scan import at_once
 from gateway.dataset.splice import splice
-from gateway.dimse.memory import MemoryDataSet
-from gateway.model import AssociationFacts
-from gateway.ports import KEEP, Change, Edit, Element
-from gateway.routing.attribute import parse
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.model.association import AssociationFacts
+from gateway.ports.edits import KEEP, Change, Edit, RewriteElement
+from gateway.routing.language.attribute_path import parse
 from gateway.routing.table import RoutingTable
 from tests.support.processes import REPOSITORY
 
@@ -151,7 +151,7 @@ class EveryElement:
 
     tags = None
 
-    def __call__(self, element: Element) -> Change:
+    def __call__(self, element: RewriteElement) -> Change:
         return ("NEW",) if element.tag == 0x00100020 and element.values else KEEP
 
 

@@ -2,16 +2,16 @@
 
 import sys
 
-from gateway import early_signals
+from gateway.common import early_signals
 
 early_signals.hold(sys.argv[1:])
 
-from gateway.without_codecs import hide_codecs  # noqa: E402
+from gateway.common.without_codecs import hide_codecs  # noqa: E402
 
 hide_codecs()
 
 from gateway.cli import main  # noqa: E402 - imports pydicom
-from gateway.file_modes import set_umask  # noqa: E402
+from gateway.common.file_modes import set_umask  # noqa: E402
 
 set_umask("owner")  # what any command writes may hold patients
 

@@ -25,53 +25,58 @@ from typing import Any
 import structlog
 
 from gateway import __version__
+from gateway.common.file_modes import set_umask
+from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.config import Loaded
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
 from gateway.dataset.inflation import Bounds, set_bounds
 from gateway.delivery.courier import CourierStatus
 from gateway.delivery.service import DeliveryService
-from gateway.destination import open_destination
-from gateway.dimse.admission import Admitted, admit
-from gateway.dimse.known_hosts import HostsOfPeers
-from gateway.dimse.pool import AssociationPool
+from gateway.destinations import open_destination
+from gateway.dimse.acceptor.admission import Admitted, admit
+from gateway.dimse.acceptor.known_hosts import HostsOfPeers
+from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.server import Server
-from gateway.federation.desk import QueryDesk
-from gateway.federation.sources import Sources
-from gateway.file_modes import set_umask
 from gateway.handlers.loops import LoopWatch
-from gateway.handlers.site import site_handlers
+from gateway.handlers.site_handlers import site_handlers
 from gateway.handlers.store import StoreDesk, accept
 from gateway.handlers.table import bindings
 from gateway.identity.values import OfferedIdentity, VerifiedIdentity
 from gateway.identity.verifier import Verifier
-from gateway.life import conditions, exit_code
-from gateway.life.access import narrow_files
-from gateway.life.certificate_watch import CertificateWatch
-from gateway.life.conditions import Condition
-from gateway.life.listening import Listening
-from gateway.life.loading import Loading, NotLoaded
-from gateway.life.log_summary import SUMMARY
-from gateway.life.pid_file import pid_file, write_result
-from gateway.life.reload import Live, Reloader, ReloadReport, Reporter
-from gateway.life.signals import Stop, handled
+from gateway.lifecycle import conditions, exit_code
+from gateway.lifecycle.access import narrow_files
+from gateway.lifecycle.certificate_watch import CertificateWatch
+from gateway.lifecycle.conditions import OperatingCondition
+from gateway.lifecycle.listening import Listening
+from gateway.lifecycle.loading import Loading, NotLoaded
+from gateway.lifecycle.log_summary import SUMMARY
+from gateway.lifecycle.pid_file import pid_file, write_result
+from gateway.lifecycle.reload import Reloader, ReloadReport, Reporter, TableInForce
+from gateway.lifecycle.signals import Stop, handled
 from gateway.metrics import CONTENT_TYPE, Metrics
-from gateway.model import AssociationFacts, IdentityCheck, Limits, Settings
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Limits
+from gateway.model.security import IdentityCheck
+from gateway.model.settings import Settings
 from gateway.network import descriptors
 from gateway.object_log import object_log
-from gateway.ports import ConfigurationError, GatewayError, QueueDepth, Temporary, peer_label
-from gateway.queue.connection import QueueBroken
-from gateway.queue.inspection import check_before_start
-from gateway.queue.reader import IndexReader
-from gateway.queue.room import QueueRoom, reserved_bytes
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.errors import ConfigurationError, GatewayError, Temporary
+from gateway.ports.meter import peer_label
 from gateway.repair.pairing import check_before_spool
-from gateway.retrieve.desk import RetrieveDesk
-from gateway.retrieve.mailbox import Mailbox
+from gateway.retrieve.move_rendezvous import MoveRendezvous
+from gateway.retrieve.retrieve_desk import RetrieveDesk
 from gateway.routing.table import RoutingTable
+from gateway.sources.query_desk import QueryDesk
+from gateway.sources.sources import Sources
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock
-from gateway.steady_clock import SteadyClock, utc_now
+from gateway.sqlite.connection import QueueBroken
+from gateway.sqlite.database_room import DatabaseRoom, reserved_bytes
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.index_reader import IndexReader
+from gateway.sqlite.inspection import check_before_start
 from gateway.web.server import WebServer
 
 log = structlog.get_logger()
@@ -98,13 +103,13 @@ class Gateway:
         self.events_of_the_site = [event.name for event, *_ in handlers]
         self.started_at = utc_now()
         self._elapsed_s = time.monotonic
-        self.live = Live(table)
+        self.live = TableInForce(table)
         self._hosts_of_peers = (table, HostsOfPeers(table.peers.values()))
         self.metrics = Metrics(__version__)
         self.clock = SteadyClock(utc_now)
         settings = self.settings
         bound_inflation(settings.limits)
-        self.queue_room = QueueRoom(
+        self.queue_room = DatabaseRoom(
             Path(settings.queue_path), settings.queue_min_free_bytes, settings.queue_reserve_bytes, time.monotonic
         )
         self.journal = GroupCommitJournal(
@@ -127,11 +132,11 @@ class Gateway:
         )
         sources = Sources(AssociationPool(settings.ae_title, self.metrics))
         self.queries = QueryDesk(self.index, sources, meter=self.metrics)
-        self.mailbox = Mailbox(Path(settings.spool.path) / "retrieves", self.journal.receiver)
+        self.rendezvous = MoveRendezvous(Path(settings.spool.path) / "retrieves", self.journal.receiver)
         self.loops = LoopWatch()
         self.object_log = object_log(settings.log_objects)
         store = StoreDesk(
-            self.journal, self.metrics, loops=self.loops, offer=self.mailbox.hand_over, objects=self.object_log
+            self.journal, self.metrics, loops=self.loops, offer=self.rendezvous.hand_over, objects=self.object_log
         )
         retrieve = RetrieveDesk(
             self.queries,
@@ -139,7 +144,7 @@ class Gateway:
             self.journal.open_cached,
             self.converter,
             self.journal.receiver,
-            self.mailbox,
+            self.rendezvous,
             keep=partial(accept, desk=store),
         )
         self.verifier = Verifier(self.metrics)
@@ -274,7 +279,7 @@ class Gateway:
         parts.push_async_callback(self.journal.close)
         parts.push_async_callback(self.index.close)
         parts.push_async_callback(self.converter.close)
-        parts.push_async_callback(self.mailbox.close)
+        parts.push_async_callback(self.rendezvous.close)
         parts.push_async_callback(self.queries.close)
         await self.delivery.start(self.live.current)
         parts.push_async_callback(self.delivery.drain, 0.0)
@@ -325,12 +330,12 @@ class Gateway:
         """Why no objects should be sent now."""
         return [str(condition) for condition in self._blocking()]
 
-    def _blocking(self) -> list[Condition]:
+    def _blocking(self) -> list[OperatingCondition]:
         if self.state != "running":
             return list(conditions.of_stage(self.state))
         return [*conditions.of_storage(self.journal), *conditions.of_listeners(self.listening.down)]
 
-    def _conditions(self, depths: Sequence[QueueDepth]) -> list[Condition]:
+    def _conditions(self, depths: Sequence[QueueDepth]) -> list[OperatingCondition]:
         """All that is the matter; first what keeps objects out."""
         last = self.reloader.last
         return [
@@ -454,11 +459,11 @@ def fitting_limits(table: RoutingTable, available: int) -> Limits:
 
 
 def run(load: Load, handlers: str = "") -> int:
-    """`gateway run`: load, serve until a signal; the exit code (`gateway.life.exit_code`).
+    """`gateway run`: load, serve until a signal; the exit code (`gateway.lifecycle.exit_code`).
 
     Args:
         load: gives the configuration.
-        handlers: ``module:NAME`` of the site's own handlers (`gateway.handlers.site`).
+        handlers: ``module:NAME`` of the site's own handlers (`gateway.handlers.site_handlers`).
     """
     try:
         descriptors.raise_limit()

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway.model import TLS
-from gateway.regular_file import read_regular_file
+from gateway.common.regular_file import read_regular_file
+from gateway.model.security import TLS
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -12,19 +12,24 @@ from pathlib import Path
 from pydicom.data import get_testdata_file
 from pynetdicom import evt
 
-from gateway import explaining, rehearsal, scu
 from gateway.app import Gateway
 from gateway.config import load
 from gateway.dataset.part10 import DicomFile, read_dicom_file
-from gateway.dimse.admission import Admitted
-from gateway.dimse.event import Event
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.server import Server
-from gateway.life.loading import Loading
-from gateway.life.signals import Stop, handled
-from gateway.model import AssociationFacts, Delivery, DeliveryState, Listener, Peer
-from gateway.ports import DeliveryFilter
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.lifecycle.loading import Loading
+from gateway.lifecycle.signals import Stop, handled
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Delivery, DeliveryState
+from gateway.model.listener import Listener
+from gateway.model.peer import Peer
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.rehearsal import explain
+from gateway.rehearsal import stage as rehearsal
 from gateway.routing.table import RoutingTable
+from gateway.scu import echo_store
+from gateway.sqlite.delivery_queue import SQLiteQueue
 
 LOOPBACK = "127.0.0.1"
 SETTLED_S = 60.0
@@ -75,7 +80,7 @@ unmatched: hold
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ArchivedObject:
     """What an archive received."""
 
     called_ae_title: str
@@ -89,7 +94,7 @@ class Journey:
 
     file: DicomFile
     calling_ae_title: str
-    answer: explaining.Answer
+    answer: explain.InstanceExplanation
     status: int | None
     deliveries: tuple[tuple[Delivery, str], ...]
     """With what arrived: "unchanged", "edited", or why it did not arrive."""
@@ -145,12 +150,12 @@ async def demonstrate(folder: Path, show: Callable[[Demonstration], None], *, ke
 
 
 @asynccontextmanager
-async def archives() -> AsyncIterator[tuple[list[Arrival], int]]:
+async def archives() -> AsyncIterator[tuple[list[ArchivedObject], int]]:
     """(what arrives, port) of an archive that answers to every AE title."""
-    arrivals: list[Arrival] = []
+    arrivals: list[ArchivedObject] = []
 
     def keep(event: Event) -> int:
-        arrivals.append(Arrival(event.facts.called_ae_title, event.sop_instance_uid, bytes(event.body.view())))
+        arrivals.append(ArchivedObject(event.facts.called_ae_title, event.sop_instance_uid, bytes(event.body.view())))
         return 0x0000
 
     def admission(facts: AssociationFacts) -> Admitted:
@@ -164,15 +169,15 @@ async def archives() -> AsyncIterator[tuple[list[Arrival], int]]:
         await server.drain(1.0)
 
 
-async def _send_all(gateway: Gateway, folder: Path, arrivals: list[Arrival]) -> Demonstration:
+async def _send_all(gateway: Gateway, folder: Path, arrivals: list[ArchivedObject]) -> Demonstration:
     port = next(iter(gateway.listening.ports.values()))
     table = gateway.live.current
     sent: list[tuple[str, DicomFile, int | None]] = []
     for title, name in SAMPLES:
         file = read_dicom_file(Path(str(get_testdata_file(name, download=False))))
-        results: list[scu.Sent] = []
+        results: list[echo_store.SentFile] = []
         place = Peer(name="gateway", ae_title="GATEWAY", host=LOOPBACK, port=port)
-        await scu.Sender(place, title, results.append).send([file])
+        await echo_store.FileSender(place, title, results.append).send([file])
         sent.append((title, file, results[0].status))
     await _settled(gateway)
     found = SQLiteQueue(gateway.settings.queue_path, must_exist=True)
@@ -196,15 +201,15 @@ async def _journey(
     file: DicomFile,
     status: int | None,
     found: SQLiteQueue,
-    arrivals: list[Arrival],
+    arrivals: list[ArchivedObject],
     folder: Path,
 ) -> Journey:
-    subjects = explaining.of_files([file.path], AssociationFacts(title, "GATEWAY", LOOPBACK), datetime.now(UTC))
+    subjects = explain.of_files([file.path], AssociationFacts(title, "GATEWAY", LOOPBACK), datetime.now(UTC))
     async with rehearsal.staged(table) as stage:
         answers = [
-            await explaining.explain(stage, subject, with_values=True)
+            await explain.explain(stage, subject, with_values=True)
             for subject in subjects
-            if isinstance(subject, explaining.Subject)
+            if isinstance(subject, explain.Subject)
         ]
     rows = found.list(DeliveryFilter(sop_instance_uid=file.sop_instance_uid), 100)
     return Journey(
@@ -212,7 +217,7 @@ async def _journey(
     )
 
 
-def _arrived(table: RoutingTable, row: Delivery, file: DicomFile, arrivals: list[Arrival], folder: Path) -> str:
+def _arrived(table: RoutingTable, row: Delivery, file: DicomFile, arrivals: list[ArchivedObject], folder: Path) -> str:
     """What reached the destination, compared with what was sent."""
     if row.state is not DeliveryState.DELIVERED:
         return row.reason or row.state.value

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import structlog
 
-from gateway.ports import Meter
+from gateway.ports.meter import Meter
 
 EVENT = "leniency"
 METRIC = "gateway_leniencies_total"
@@ -144,7 +144,7 @@ def tolerated(meter: Meter, kind: str, peer: str, *, log: Any = log, **fields: A
     """Count and log one use of the row `kind`. Log lines are summarised by peer and kind.
 
     Args:
-        peer: name of the peer as metrics have it (`gateway.ports.peer_label`), or of the source or destination.
+        peer: name of the peer as metrics have it (`gateway.ports.meter.peer_label`), or of the source or destination.
         log: where it is logged; a rehearsal logs nothing.
         fields: for the log: association, message ID, UIDs, tags; never values of patients.
 

@@ -1,7 +1,7 @@
 """What the gateway measures: one table of metrics, and the `Meter` that fills it.
 
-Labels stay few: a requestor that no peer names is counted as `peer="(stranger)"` (`gateway.ports.peer_label`), whatever
-AE title it gives.
+Labels stay few: a requestor that no peer names is counted as `peer="(stranger)"` (`gateway.ports.meter.peer_label`),
+whatever AE title it gives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.metric_series import Series
-from gateway.ports import QueueDepth
+from gateway.ports.delivery_queue import QueueDepth
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)

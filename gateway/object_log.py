@@ -22,8 +22,10 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
-from gateway.model import AssociationFacts, Delivery, DeliveryState, Instance, Route
-from gateway.plain_text import MODALITIES
+from gateway.common.plain_text import MODALITIES
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Delivery, DeliveryState, Dispatch
+from gateway.model.instance import Instance
 
 Objects = Literal["study", "object", "none"]
 
@@ -82,25 +84,25 @@ class _Open:
         if len(studies) >= MOST_STUDIES:
             oldest = next(iter(studies))
             studies.pop(oldest).write(oldest)
-        tally = studies[study_instance_uid] = make(self._now())
-        return tally
+        counters = studies[study_instance_uid] = make(self._now())
+        return counters
 
     def end(self, owner: str) -> None:
         """Write all lines of `owner`."""
-        for study_instance_uid, tally in self.of.pop(owner, {}).items():
-            tally.write(study_instance_uid)
+        for study_instance_uid, counters in self.of.pop(owner, {}).items():
+            counters.write(study_instance_uid)
 
     def write_due(self) -> None:
         """Write the lines of studies that were left for others, and those that are old."""
         now_s = self._now()
         for owner, studies in list(self.of.items()):
             is_one_of_several = len(studies) > 1
-            for study_instance_uid, tally in list(studies.items()):
-                is_left = is_one_of_several and tally.total == tally.seen
-                if is_left or now_s - tally.began_s >= LONGEST_S:
+            for study_instance_uid, counters in list(studies.items()):
+                is_left = is_one_of_several and counters.total == counters.seen
+                if is_left or now_s - counters.began_s >= LONGEST_S:
                     del studies[study_instance_uid]
-                    tally.write(study_instance_uid)
-                tally.seen = tally.total
+                    counters.write(study_instance_uid)
+                counters.seen = counters.total
             if not studies:
                 del self.of[owner]
 
@@ -111,7 +113,7 @@ class ObjectLog:
     def stored(
         self,
         instance: Instance,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
         modality: str = "",
         *,
         owner: str = "",
@@ -158,7 +160,7 @@ class EachObject(ObjectLog):
     def stored(
         self,
         instance: Instance,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
         modality: str = "",
         *,
         owner: str = "",
@@ -208,7 +210,7 @@ class EachStudy(ObjectLog):
     def stored(
         self,
         instance: Instance,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
         modality: str = "",
         *,
         owner: str = "",
@@ -216,26 +218,26 @@ class EachStudy(ObjectLog):
     ) -> None:
         association, study_instance_uid = instance.association, instance.study_instance_uid
         studies = self._stored.of.get(owner or association.association_id)
-        tally: _Stored | None = studies.get(study_instance_uid) if studies is not None else None
-        if tally is None:
-            tally = self._begin_stored(association, study_instance_uid, owner)
-        tally.count += 1
-        tally.size_bytes += instance.payload.length_bytes
-        if modality != tally.modality:
-            tally.add_modality(modality)
+        counters: _Stored | None = studies.get(study_instance_uid) if studies is not None else None
+        if counters is None:
+            counters = self._begin_stored(association, study_instance_uid, owner)
+        counters.count += 1
+        counters.size_bytes += instance.payload.length_bytes
+        if modality != counters.modality:
+            counters.add_modality(modality)
         if not is_answered:
-            tally.unanswered += 1
+            counters.unanswered += 1
 
     def dropped(self, unkept: Unkept, *, owner: str = "") -> None:
         association, study_instance_uid = unkept.association, unkept.study_instance_uid
         studies = self._stored.of.get(owner or association.association_id, {})
-        tally = studies.get(study_instance_uid) or self._begin_stored(association, study_instance_uid, owner)
-        tally.dropped += 1
+        counters = studies.get(study_instance_uid) or self._begin_stored(association, study_instance_uid, owner)
+        counters.dropped += 1
 
     def _begin_stored(self, association: AssociationFacts, study_instance_uid: str, owner: str) -> _Stored:
         make = lambda began_s: _Stored(began_s, association)  # noqa: E731
-        tally: _Stored = self._stored.begin(owner or association.association_id, study_instance_uid, make)
-        return tally
+        counters: _Stored = self._stored.begin(owner or association.association_id, study_instance_uid, make)
+        return counters
 
     def association_ended(self, association: AssociationFacts) -> None:
         self._stored.end(association.association_id)
@@ -243,18 +245,18 @@ class EachStudy(ObjectLog):
     def delivered(self, delivery: Delivery, at: datetime, status: int) -> None:
         study_instance_uid, destination = delivery.instance.study_instance_uid, delivery.destination
         studies = self._delivered.of.get(destination)
-        tally: _Delivered | None = studies.get(study_instance_uid) if studies is not None else None
+        counters: _Delivered | None = studies.get(study_instance_uid) if studies is not None else None
         waited_s = (at - delivery.created_at).total_seconds()
-        if tally is None:
+        if counters is None:
             make = lambda began_s: _Delivered(began_s, destination, waited_s)  # noqa: E731
-            tally = self._delivered.begin(destination, study_instance_uid, make)
-        tally.count += 1
-        tally.size_bytes += delivery.instance.payload.length_bytes
-        tally.last_s = waited_s
-        if waited_s > tally.longest_s:
-            tally.longest_s = waited_s
+            counters = self._delivered.begin(destination, study_instance_uid, make)
+        counters.count += 1
+        counters.size_bytes += delivery.instance.payload.length_bytes
+        counters.last_s = waited_s
+        if waited_s > counters.longest_s:
+            counters.longest_s = waited_s
         if status:
-            tally.with_warning += 1
+            counters.with_warning += 1
 
     def destination_idle(self, destination: str) -> None:
         self._delivered.end(destination)

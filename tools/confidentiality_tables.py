@@ -1,4 +1,4 @@
-"""Makes the data files of `gateway.routing.deidentification` from the standard's own tables.
+"""Makes the data files of `gateway.routing.actions.deidentification` from the standard's own tables.
 
     python tools/confidentiality_tables.py profile part15.xml      Tables E.1-1 and E.3.10-1 of PS3.15, in DocBook
     python tools/confidentiality_tables.py types FOLDER            attribute Types, from PS3.3 as JSON
@@ -21,9 +21,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.routing.deidentification.tables import COLUMNS, PATTERNS, PRIVATE
+from gateway.routing.actions.deidentification.tables import COLUMNS, PATTERNS, PRIVATE
 
-FOLDER = Path(__file__).parents[1] / "gateway" / "routing" / "deidentification"
+FOLDER = Path(__file__).parents[1] / "gateway" / "routing" / "actions" / "deidentification"
 DOCBOOK = {"d": "http://docbook.org/ns/docbook"}
 XML_ID = "{http://www.w3.org/XML/1998/namespace}id"
 HEADER = ("Attribute Name", "Tag", None, None, "Basic Prof.")

@@ -12,7 +12,7 @@ from gateway import config
 from gateway.cli.options import fail, rules_argument, show_problems
 from gateway.config.effective import as_yaml, origins, plain
 from gateway.config.schema import SECTIONS
-from gateway.life import exit_code
+from gateway.lifecycle import exit_code
 
 
 @click.group("config")

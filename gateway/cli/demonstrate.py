@@ -13,8 +13,8 @@ import click
 
 from gateway import demo as demonstration
 from gateway.cli.render import table
-from gateway.explaining.text import FATES, answer_lines, difference_text
-from gateway.life import exit_code, logs
+from gateway.lifecycle import exit_code, logs
+from gateway.rehearsal.explain.as_text import FATES, answer_lines, difference_text
 
 
 @click.command(epilog="\b\nExamples\n  gateway demo\n  gateway demo --explain\n  gateway demo --keep")

@@ -14,16 +14,16 @@ import click
 
 from gateway.cli.options import FORMAT, fail, load_rules, rules_argument
 from gateway.cli.render import count
+from gateway.common.plain_text import printable
 from gateway.config import Loaded
 from gateway.doctor.configuration import problem_findings
 from gateway.doctor.examine import examine, not_looked_at
-from gateway.doctor.finding import Finding, Result
+from gateway.doctor.finding import DoctorFinding, DoctorResult
 from gateway.doctor.site import Machine, Site
-from gateway.life import exit_code, logs
-from gateway.life.loading import Loading, NotLoaded
-from gateway.plain_text import printable
+from gateway.lifecycle import exit_code, logs
+from gateway.lifecycle.loading import Loading, NotLoaded
 
-CODES: dict[Result, int] = {
+CODES: dict[DoctorResult, int] = {
     "fine": exit_code.SUCCESS,
     "findings": exit_code.FAILURE,
     "bad_configuration": exit_code.CONFIGURATION,
@@ -59,7 +59,7 @@ def doctor(rules: Path, timeout: float, form: str, is_json: bool) -> None:
     raise SystemExit(CODES[result])
 
 
-def _examined(rules: Path, timeout: float) -> tuple[list[Finding], Result]:
+def _examined(rules: Path, timeout: float) -> tuple[list[DoctorFinding], DoctorResult]:
     """Exits 78 when the rules cannot be read in time."""
     try:
         loaded = asyncio.run(_loaded(rules))
@@ -81,7 +81,7 @@ async def _loaded(rules: Path) -> Loaded:
     return await Loading(partial(load_rules, rules)).load(asyncio.Event())
 
 
-def _as_text(findings: Sequence[Finding]) -> str:
+def _as_text(findings: Sequence[DoctorFinding]) -> str:
     """What is wrong last: it stands above the prompt."""
     order = {"note": 0, "warning": 1, "error": 2}
     lines: list[str] = []
@@ -94,14 +94,14 @@ def _as_text(findings: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _summary(findings: Sequence[Finding]) -> str:
+def _summary(findings: Sequence[DoctorFinding]) -> str:
     severities = [finding.severity for finding in findings]
     wrong = [(severities.count("error"), "error"), (severities.count("warning"), "warning")]
     shown = ", ".join(count(number, noun) for number, noun in wrong if number)
     return shown or "all is fine"
 
 
-def _as_json(rules: Path, findings: Sequence[Finding], result: Result) -> dict[str, object]:
+def _as_json(rules: Path, findings: Sequence[DoctorFinding], result: DoctorResult) -> dict[str, object]:
     """As `docs/doctor.md` describes it."""
     severities = [finding.severity for finding in findings]
     return {

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import click
 
-from gateway import explaining
 from gateway.cli.explain_query import ROOTS, Asked, show_leniencies, show_query
 from gateway.cli.options import FORMAT, fail, rules_option, usable_table
-from gateway.explaining.as_json import as_json
-from gateway.explaining.query import Operation
-from gateway.explaining.text import answer_lines
-from gateway.life import exit_code
-from gateway.model import AssociationFacts
-from gateway.plain_text import printable
-from gateway.ports import DeliveryFilter, GatewayError
-from gateway.rehearsal import staged
+from gateway.common.plain_text import printable
+from gateway.lifecycle import exit_code
+from gateway.model.association import AssociationFacts
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.errors import GatewayError
+from gateway.rehearsal import explain as explaining
+from gateway.rehearsal.explain.as_json import as_json
+from gateway.rehearsal.explain.as_text import answer_lines
+from gateway.rehearsal.explain.query import Operation
+from gateway.rehearsal.stage import staged
 from gateway.routing.table import RoutingTable
 
 Subjects = Iterator[explaining.Subject | explaining.Unexplained]
@@ -122,39 +123,45 @@ def explain(
     else:
         subjects = explaining.of_files(paths, association, datetime.now(UTC))
     expected = None if verify is None else frozenset(name.strip() for name in verify.split(",") if name.strip())
-    tally = explaining.Tally(expected)
+    counters = explaining.ExplanationSummary(expected)
     try:
-        asyncio.run(_explain(table, subjects, tally, limit, with_values=show_values, is_text=form == "text"))
+        asyncio.run(_explain(table, subjects, counters, limit, with_values=show_values, is_text=form == "text"))
     except GatewayError as error:
         fail(str(error))
-    if not tally.objects and not tally.unexplained_count:
+    if not counters.objects and not counters.unexplained_count:
         fail("there is no such object" if is_stored else "no DICOM file to explain")
-    if not tally.is_as_expected:
+    if not counters.is_as_expected:
         raise SystemExit(exit_code.FAILURE)
 
 
 async def _explain(
-    table: RoutingTable, subjects: Subjects, tally: explaining.Tally, limit: int, *, with_values: bool, is_text: bool
+    table: RoutingTable,
+    subjects: Subjects,
+    counters: explaining.ExplanationSummary,
+    limit: int,
+    *,
+    with_values: bool,
+    is_text: bool,
 ) -> None:
     """Show the first `limit` answers, count all."""
-    shown: list[explaining.Answer] = []
+    shown: list[explaining.InstanceExplanation] = []
     async with staged(table) as stage:
         for subject in subjects:
             if isinstance(subject, explaining.Unexplained):
-                tally.skip(subject)
-                if tally.unexplained_count <= max(limit, 1):
+                counters.skip(subject)
+                if counters.unexplained_count <= max(limit, 1):
                     click.echo(printable(f"gateway: {subject.name}: {subject.reason}"), err=True)
                 continue
             answer = await explaining.explain(stage, subject, with_values=with_values)
-            tally.add(answer)
-            if tally.objects <= limit and is_text:
+            counters.add(answer)
+            if counters.objects <= limit and is_text:
                 click.echo("\n".join(map(printable, answer_lines(answer, with_values=with_values))))
-            elif tally.objects <= limit:
+            elif counters.objects <= limit:
                 shown.append(answer)
     if not is_text:
-        click.echo(json.dumps(as_json(shown, tally, with_values=with_values), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(as_json(shown, counters, with_values=with_values), indent=2, ensure_ascii=False))
         return
-    if tally.objects > 1:
-        click.echo("\n".join(tally.lines()))
-    for name, difference in tally.mismatches[: max(limit, 1)]:
+    if counters.objects > 1:
+        click.echo("\n".join(counters.lines()))
+    for name, difference in counters.mismatches[: max(limit, 1)]:
         click.echo(f"gateway: {name}: {difference}", err=True)

@@ -12,14 +12,15 @@ import click
 
 from gateway.cli.keys import identifier_of
 from gateway.cli.options import fail
+from gateway.common.plain_text import printable
 from gateway.dataset.part10 import data_set_of
-from gateway.explaining.query import Operation, QueryAnswer, Request, explain_query
-from gateway.explaining.query_text import leniency_json, leniency_lines, query_json, query_lines
-from gateway.life import exit_code
-from gateway.model import AssociationFacts, Attributes, QueryRoot
-from gateway.plain_text import printable
-from gateway.ports import Unreadable
+from gateway.lifecycle import exit_code
+from gateway.model.association import AssociationFacts
+from gateway.model.query import Attributes, QueryRoot
+from gateway.ports.errors import Unreadable
 from gateway.query.identifier import read_identifier
+from gateway.rehearsal.explain.query import Operation, QueryAnswer, Request, explain_query
+from gateway.rehearsal.explain.query_text import leniency_json, leniency_lines, query_json, query_lines
 from gateway.routing.table import RoutingTable
 
 ROOTS: Mapping[str, QueryRoot] = {"study": "study", "patient": "patient", "patient-study": "patient_study"}

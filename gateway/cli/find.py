@@ -17,16 +17,17 @@ from gateway.cli.network import CALLED, CALLING, addressed
 from gateway.cli.options import Duration, fail, rules_option, usable_table
 from gateway.cli.query_level import LEVEL_NAMES, level_of
 from gateway.cli.render import count, table
+from gateway.common.plain_text import printable
 from gateway.dataset.dictionary import name_of
-from gateway.inquiry import Inquirer, Inquiry, Places
-from gateway.life import logs
-from gateway.model import AttributePath, Attributes, Item, QueryLevel, QueryRoot, Value
-from gateway.plain_text import printable
-from gateway.ports import GatewayError
+from gateway.lifecycle import logs
+from gateway.model.attribute_path import AttributePath
+from gateway.model.query import Attributes, QueryItem, QueryLevel, QueryRoot, Value
+from gateway.ports.errors import GatewayError
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET, UNIQUE
 from gateway.query.compile import LEVELS_OF_ROOT
 from gateway.query.typed import Bulk
-from gateway.routing.attribute import tag_of
+from gateway.routing.language.attribute_path import tag_of
+from gateway.scu.find import FindPlaces, FindRequest, FindUser
 
 ALL, LOCAL = "all", "local"
 ROOTS: Mapping[str, QueryRoot] = {"study": "study", "patient": "patient", "patient-study": "patient_study"}
@@ -109,8 +110,8 @@ def find(
     wanted, columns = _keys(words, _SHOWN_OF_SERVICES[service] if service else _SHOWN[at])
     if not service:
         wanted.setdefault(UNIQUE[at], ())
-    inquiry = Inquiry(wanted, at, ROOTS.get(model, "study"), service, limit, timeout)
-    inquirer = Inquirer(_places(peer, rules, calling_ae, called_ae, service), inquiry)
+    inquiry = FindRequest(wanted, at, ROOTS.get(model, "study"), service, limit, timeout)
+    inquirer = FindUser(_places(peer, rules, calling_ae, called_ae, service), inquiry)
     try:
         with logs.warnings_to_stderr():
             answers = asyncio.run(_all(inquirer))
@@ -123,22 +124,22 @@ def find(
         fail(f"incomplete: {count(len(inquirer.failures), 'place')} did not answer")
 
 
-async def _all(inquirer: Inquirer) -> list[Attributes]:
+async def _all(inquirer: FindUser) -> list[Attributes]:
     async with aclosing(inquirer.answers()) as answers:
         return [answer async for answer in answers]
 
 
-def _places(peer: str, rules: Path, calling_ae: str, called_ae: str, service: str) -> Places:
+def _places(peer: str, rules: Path, calling_ae: str, called_ae: str, service: str) -> FindPlaces:
     if peer not in (ALL, LOCAL):
         place, own = addressed(peer, rules, calling_ae, called_ae)
-        return Places(own, (place,))
+        return FindPlaces(own, (place,))
     found = usable_table(rules)
     settings, own = found.query_retrieve, calling_ae or found.settings.ae_title
     path = found.settings.queue_path
     if peer == LOCAL:
         if service:
             raise click.UsageError(f"the gateway itself knows nothing of --model {service}")
-        return Places(own, (), path)
+        return FindPlaces(own, (), path)
     names = settings.relay.get(service, ()) if service else settings.sources
     peers = tuple(
         replace(found.peers[name], calling_ae_title=calling_ae or found.peers[name].calling_ae_title) for name in names
@@ -146,7 +147,7 @@ def _places(peer: str, rules: Path, calling_ae: str, called_ae: str, service: st
     is_local = settings.is_local and not service
     if not peers and not is_local:
         raise click.UsageError(f"the rules name nobody to ask: see `query_retrieve` in {rules}")
-    return Places(own, peers, path if is_local else "", settings.local_rank)
+    return FindPlaces(own, peers, path if is_local else "", settings.local_rank)
 
 
 # --- keys ---------------------------------------------------------------------------------------------------------
@@ -179,12 +180,12 @@ def _texts(answer: Attributes, path: AttributePath) -> str:
     return count(len(items), "item") if items else "\\".join(_shown(each) for each in value)
 
 
-def _shown(value: str | Item) -> str:
+def _shown(value: str | QueryItem) -> str:
     """One value; of what is no text its length."""
     return count(len(value), "byte") if isinstance(value, Bulk) else str(value)
 
 
-def _items(value: Value) -> list[Item]:
+def _items(value: Value) -> list[QueryItem]:
     return [item for item in value if not isinstance(item, str)]
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from gateway.model import AttributePath, Value
+from gateway.model.attribute_path import AttributePath
+from gateway.model.query import Value
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET
-from gateway.routing.attribute import parse
+from gateway.routing.language.attribute_path import parse
 
 
 def identifier_of(words: Iterable[str]) -> tuple[dict[int, Value], list[AttributePath]]:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
-from gateway import scu
 from gateway.cli.options import fail, peer_named, rules_option
 from gateway.cli.render import count, size
-from gateway.life import exit_code
-from gateway.model import Peer
-from gateway.plain_text import printable
-from gateway.ports import GatewayError
+from gateway.common.plain_text import printable
+from gateway.lifecycle import exit_code
+from gateway.model.peer import Peer
+from gateway.ports.errors import GatewayError
+from gateway.scu import echo_store
 
 CALLING = click.option(
     "--calling-ae", default="", metavar="TITLE", help="Our AE title  [default: the rules' or GATEWAY]."
@@ -34,7 +34,7 @@ def echo(peer: str, rules: Path, calling_ae: str, called_ae: str) -> None:
     """Ask a peer whether it answers (C-ECHO)."""
     place, own = addressed(peer, rules, calling_ae, called_ae)
     try:
-        answer = asyncio.run(scu.echo(place, own))
+        answer = asyncio.run(echo_store.echo(place, own))
     except (GatewayError, ValueError) as error:
         fail(str(error))
     times = f"association {answer.association_s * 1000:.1f} ms, echo {answer.echo_s * 1000:.1f} ms"
@@ -64,17 +64,17 @@ def send(peer: str, paths: tuple[Path, ...], rules: Path, calling_ae: str, calle
         skipped.append(path)
         click.echo(printable(f"not sent: {path}: {reason.removeprefix(f'{path} ')}"), err=True)
 
-    files = list(scu.find_files(paths, skip))
+    files = list(echo_store.find_files(paths, skip))
     if not files:
         fail("no DICOM file to send")
-    results: list[scu.Sent] = []
+    results: list[echo_store.SentFile] = []
     with _progress(len(files)) as advance:
 
-        def told(sent: scu.Sent) -> None:
+        def told(sent: echo_store.SentFile) -> None:
             results.append(sent)
             advance()
 
-        asyncio.run(scu.Sender(place, own, told, associations).send(files))
+        asyncio.run(echo_store.FileSender(place, own, told, associations).send(files))
     _summary(place, results, skipped)
 
 
@@ -82,7 +82,7 @@ MOST_SHOWN = 20
 """Lines about single files; a peer that is down fails them all."""
 
 
-def _summary(peer: Peer, results: list[scu.Sent], skipped: list[Path]) -> None:
+def _summary(peer: Peer, results: list[echo_store.SentFile], skipped: list[Path]) -> None:
     stored = [sent for sent in results if sent.is_stored]
     notable = [sent for sent in results if sent.status != 0]
     for sent in notable[:MOST_SHOWN]:

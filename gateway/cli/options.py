@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from gateway import config
-from gateway.life import exit_code
-from gateway.model import Peer, Problem, Settings
-from gateway.plain_text import printable
-from gateway.quantity import duration_s, host_and_port
+from gateway.common.plain_text import printable
+from gateway.common.quantity import duration_s, host_and_port
+from gateway.lifecycle import exit_code
+from gateway.model.peer import Peer
+from gateway.model.problem import Problem
+from gateway.model.settings import Settings
 
 if TYPE_CHECKING:
     from gateway.config import Loaded

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from gateway.model import QueryLevel
+from gateway.model.query import QueryLevel
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL
-from gateway.routing.attribute import parse
+from gateway.routing.language.attribute_path import parse
 
 LEVEL_NAMES = [level.value.lower() for level in QueryLevel]
 

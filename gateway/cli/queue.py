@@ -20,14 +20,15 @@ from gateway.cli.queue_list import as_csv, as_json, as_table, attempt_as_json, s
 from gateway.cli.queue_verbs import administer, missing
 from gateway.cli.render import count, table
 from gateway.config.findings import did_you_mean
-from gateway.life import exit_code
-from gateway.model import DeliveryState
-from gateway.ports import DeliveryFilter, GatewayError
-from gateway.queue import verbs
-from gateway.queue.running import is_gateway_running
-from gateway.queue.sqlite import SQLiteQueue
-from gateway.queue.verbs import Verb
+from gateway.lifecycle import exit_code
+from gateway.model.delivery import DeliveryState
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.errors import GatewayError
 from gateway.repair.pairing import why_no_database
+from gateway.sqlite import operator_verbs
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.operator_verbs import Verb
+from gateway.sqlite.running_gateway import is_gateway_running
 
 
 @click.group(
@@ -169,25 +170,25 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
 
 
 @queue.command()
-@filtered(verbs.RETRY.states)
+@filtered(operator_verbs.RETRY.states)
 @rules_option
 @EVERYTHING
 def retry(which: DeliveryFilter, rules: Path, everything: bool) -> None:
     """Try dead and pending deliveries now; they are given up as late as if they had arrived now."""
-    _change(verbs.RETRY, which, everything, rules)
+    _change(operator_verbs.RETRY, which, everything, rules)
 
 
 @queue.command()
-@filtered(verbs.HOLD.states)
+@filtered(operator_verbs.HOLD.states)
 @rules_option
 @EVERYTHING
 def hold(which: DeliveryFilter, rules: Path, everything: bool) -> None:
     """Keep pending and dead deliveries until they are released."""
-    _change(verbs.HOLD, which, everything, rules)
+    _change(operator_verbs.HOLD, which, everything, rules)
 
 
 @queue.command()
-@filtered(verbs.RELEASE.states)
+@filtered(operator_verbs.RELEASE.states)
 @rules_option
 @click.option("--to", metavar="PEER", help="Send them there, whatever destination they were held for, or none.")
 @EVERYTHING
@@ -199,17 +200,17 @@ def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool
     """
     if to is not None:
         _require_destination(to, rules)
-    _change(verbs.RELEASE, which, everything, rules, to)
+    _change(operator_verbs.RELEASE, which, everything, rules, to)
 
 
 @queue.command()
-@filtered(verbs.DISCARD.states)
+@filtered(operator_verbs.DISCARD.states)
 @rules_option
 @EVERYTHING
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool) -> None:
     """Delete dead, held and pending deliveries: they are never sent. Asks first."""
-    _change(verbs.DISCARD, which, everything, rules, confirm=_leave if yes else _ask)
+    _change(operator_verbs.DISCARD, which, everything, rules, confirm=_leave if yes else _ask)
 
 
 def _ask(number: int) -> None:

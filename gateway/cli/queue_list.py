@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from gateway.cli.render import age, local_time, size, table
-from gateway.model import Attempt, Delivery
-from gateway.plain_text import printable, shown_uid, without_peers_words
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.common.plain_text import printable, shown_uid, without_peers_words
+from gateway.model.delivery import Attempt, Delivery
+from gateway.sqlite.delivery_queue import SQLiteQueue
 
 WIDTH = 120
 """Columns of the table where the output is no terminal."""

@@ -20,11 +20,11 @@ import structlog
 
 from gateway.cli.options import fail
 from gateway.cli.render import count
-from gateway.life import exit_code
-from gateway.life.logs import warnings_to_stderr
-from gateway.ports import DeliveryFilter
-from gateway.queue.sqlite import SQLiteQueue
-from gateway.queue.verbs import Progress, Verb, carry_out
+from gateway.lifecycle import exit_code
+from gateway.lifecycle.logs import warnings_to_stderr
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.operator_verbs import Progress, Verb, carry_out
 
 log = structlog.get_logger()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from gateway.plain_text import printable
-from gateway.quantity import size
+from gateway.common.plain_text import printable
+from gateway.common.quantity import size
 
 __all__ = ["age", "count", "local_time", "size", "table"]
 

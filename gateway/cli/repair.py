@@ -12,12 +12,12 @@ import click
 from gateway.cli.options import FORMAT, fail, process_settings, rules_argument
 from gateway.cli.render import count
 from gateway.dataset.identity import identify
-from gateway.life import exit_code, logs
-from gateway.ports import ConfigurationError, GatewayError
+from gateway.lifecycle import exit_code, logs
+from gateway.ports.errors import ConfigurationError, GatewayError
 from gateway.repair import check as checking
 from gateway.repair import rebuild as rebuilding
-from gateway.repair.finding import Finding, Report
 from gateway.repair.rebuild import Rebuilt
+from gateway.repair.report import RepairFinding, RepairReport
 
 UIDS_SHOWN = 20
 
@@ -83,7 +83,7 @@ def rebuild(rules: Path, hold: bool, source: Path | None, all_lost: bool, form: 
 # --- text and JSON --------------------------------------------------------------------------------------------------
 
 
-def _report_json(report: Report) -> dict[str, Any]:
+def _report_json(report: RepairReport) -> dict[str, Any]:
     return {
         "is_running": report.is_running,
         "segments": report.segments,
@@ -95,7 +95,7 @@ def _report_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _report_text(report: Report) -> str:
+def _report_text(report: RepairReport) -> str:
     lines = [line for each in report.findings for line in _finding_lines(each)]
     state = "a gateway is using them" if report.is_running else "no gateway is using them"
     lines.append(
@@ -106,7 +106,7 @@ def _report_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _finding_lines(found: Finding) -> list[str]:
+def _finding_lines(found: RepairFinding) -> list[str]:
     place = found.file if found.start_bytes is None else f"{found.file} bytes {found.start_bytes} to {found.end_bytes}"
     lines = [f"{found.severity}: {found.code}: {place}: {found.what}"]
     if found.lost:

@@ -11,19 +11,20 @@ from typing import Any
 
 import click
 
-from gateway import retrieval
 from gateway.cli.network import CALLED, CALLING, addressed
 from gateway.cli.options import Duration, fail, rules_option
 from gateway.cli.query_level import LEVEL_NAMES, level_of
 from gateway.cli.render import count
-from gateway.dimse.responses import Response
-from gateway.life import exit_code, logs
-from gateway.model import Peer, QueryLevel, QueryRoot
-from gateway.plain_text import printable
-from gateway.ports import GatewayError
+from gateway.common.plain_text import printable
+from gateway.dimse.requestor.responses import Response
+from gateway.lifecycle import exit_code, logs
+from gateway.model.peer import Peer
+from gateway.model.query import QueryLevel, QueryRoot
+from gateway.ports.errors import GatewayError
 from gateway.query.attributes import LEVELS, UNIQUE
-from gateway.retrieval import Wanted
-from gateway.routing.attribute import parse
+from gateway.routing.language.attribute_path import parse
+from gateway.scu import move_get
+from gateway.scu.move_get import RetrieveRequest
 
 LEVEL = click.option(
     "--level",
@@ -70,7 +71,7 @@ def move(
     place, own = addressed(peer, rules, calling_ae, called_ae)
     wanted = _wanted(keys, more["level"], more["model"], more["timeout"])
     with _progress() as told:
-        final = _run(lambda: retrieval.move(place, own, destination, wanted, told))
+        final = _run(lambda: move_get.move(place, own, destination, wanted, told))
     _summary(place, final, "sent")
 
 
@@ -100,7 +101,7 @@ def get(
     place, own = addressed(peer, rules, calling_ae, called_ae)
     wanted = _wanted(keys, more["level"], more["model"], more["timeout"])
     with _progress() as told:
-        final = _run(lambda: retrieval.get(place, own, folder, wanted, told))
+        final = _run(lambda: move_get.get(place, own, folder, wanted, told))
     _summary(place, final, f"stored in {folder}")
 
 
@@ -113,7 +114,7 @@ def _run(work: Callable[[], Any]) -> Response:
         fail(str(error))
 
 
-def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_s: float) -> Wanted:
+def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_s: float) -> RetrieveRequest:
     """Exits 2 when the words name nothing that can be retrieved."""
     tags = {tag: each for each, tag in UNIQUE.items()}
     keys: dict[int, tuple[str, ...]] = {}
@@ -141,7 +142,7 @@ def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_
         raise click.UsageError("--model study has no level patient")
     if UNIQUE[at] not in keys:
         raise click.UsageError(f"level {at.value.lower()} needs a KEY of that level")
-    return Wanted(at, root, dict(sorted(keys.items())), timeout_s)
+    return RetrieveRequest(at, root, dict(sorted(keys.items())), timeout_s)
 
 
 def _summary(peer: Peer, final: Response, what: str) -> None:
@@ -161,7 +162,7 @@ def _summary(peer: Peer, final: Response, what: str) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[retrieval.Told]:
+def _progress() -> Iterator[move_get.OnResponse]:
     """A bar on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda response: None

@@ -15,9 +15,9 @@ from gateway.config.reference import reference
 from gateway.config.schema import schema as rules_schema
 from gateway.config.schema import tests_schema
 from gateway.config.settings_reference import settings_reference
-from gateway.life import exit_code
-from gateway.life.conditions import waiting_for_nobody
-from gateway.ports import ConfigurationError, GatewayError
+from gateway.lifecycle import exit_code
+from gateway.lifecycle.conditions import waiting_for_nobody
+from gateway.ports.errors import ConfigurationError, GatewayError
 
 
 def _validate(rules: Path, strict: bool, form: str, handlers: str = "") -> None:
@@ -43,7 +43,7 @@ def _validate(rules: Path, strict: bool, form: str, handlers: str = "") -> None:
 
 def _check_handlers(reference: str) -> None:
     """Exit 1 when the site's handlers could not be bound."""
-    from gateway.handlers.site import site_handlers  # with pynetdicom, which nothing else here needs
+    from gateway.handlers.site_handlers import site_handlers  # with pynetdicom, which nothing else here needs
 
     try:
         bound = site_handlers(reference)
@@ -62,7 +62,7 @@ def _show_waiting(loaded: Loaded) -> None:
     try:
         if not path.is_file():
             return
-        from gateway.queue.inspection import inspected
+        from gateway.sqlite.inspection import inspected
 
         with inspected(path) as found:
             waiting = found.waiting() if found.has_tables() else {}

@@ -20,8 +20,8 @@ from gateway.cli.options import (
     show_problems,
 )
 from gateway.cli.status import require_ours, status_text, why_nothing_answers
-from gateway.life import exit_code, logs, remote
-from gateway.model import HTTP, Settings
+from gateway.lifecycle import exit_code, logs, remote
+from gateway.model.settings import HTTP, Settings
 
 
 @click.command(epilog="\b\nExamples\n  gateway run\n  gateway run /etc/gateway/rules --log-format json")
@@ -100,7 +100,7 @@ def status(rules: Path, address: str, form: str) -> None:
     click.echo(json.dumps(found, indent=2) if form == "json" else status_text(found))
 
 
-def _status(settings: Settings | None, place: remote.Place) -> dict[str, Any]:
+def _status(settings: Settings | None, place: remote.RunningGateway) -> dict[str, Any]:
     """Of the gateway of these rules, or of whatever gateway answers there when `settings` is None."""
     try:
         found = remote.status(place)
@@ -119,8 +119,8 @@ def _settings(rules: Path) -> Settings:
     return settings
 
 
-def _place(settings: Settings | None, address: str) -> remote.Place:
+def _place(settings: Settings | None, address: str) -> remote.RunningGateway:
     """Where the running gateway is: as `address` says, else as its rules do."""
     if settings is None:
-        return remote.Place(HTTP(*parsed_address(address, "--http")))
-    return remote.Place(settings.http, settings.pid_file)
+        return remote.RunningGateway(HTTP(*parsed_address(address, "--http")))
+    return remote.RunningGateway(settings.http, settings.pid_file)

@@ -8,8 +8,8 @@ from typing import Any
 
 from gateway.cli.options import fail
 from gateway.cli.render import age, local_time, size, table
-from gateway.life.remote import other_gateway
-from gateway.model import Settings
+from gateway.lifecycle.remote import other_gateway
+from gateway.model.settings import Settings
 from gateway.spool.lock import is_in_use
 
 UP = {True: "up", False: "down", None: "unused"}

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from gateway import rule_tests
 from gateway.cli.options import fail, rules_argument, show_problems
-from gateway.life import exit_code
-from gateway.plain_text import printable
-from gateway.rule_tests import report
+from gateway.common.plain_text import printable
+from gateway.lifecycle import exit_code
+from gateway.rehearsal import rule_tests
+from gateway.rehearsal.rule_tests import report
 
 
 @click.command(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from gateway.config.spec import AETitle, Name, RuleName, Spec, Text, TransferSyntaxName
+from gateway.config.spec import AETitleText, Name, RuleName, Spec, Text, TransferSyntaxName
 
 Status = Annotated[
     str,
@@ -34,7 +34,7 @@ Attributes = Annotated[
         "mapping an item; for binary data hexadecimal digits. SOP class (a keyword will do) and UIDs have defaults.",
     ),
 ]
-Values = Annotated[
+ValuesSpec = Annotated[
     dict[str, Any],
     Meta(description="Attribute path → its value as text, a list for several; an empty text for one without a value."),
 ]
@@ -44,8 +44,8 @@ Absent = Annotated[tuple[Text, ...], Meta(description="Attribute paths that must
 class SenderSpec(Spec, frozen=True):
     """The association that the object comes over."""
 
-    calling_ae_title: AETitle | UnsetType = UNSET
-    called_ae_title: Annotated[AETitle, Meta(description="Default: the gateway's own.")] | UnsetType = UNSET
+    calling_ae_title: AETitleText | UnsetType = UNSET
+    called_ae_title: Annotated[AETitleText, Meta(description="Default: the gateway's own.")] | UnsetType = UNSET
     remote_host: Annotated[Text, Meta(description="Numeric address. Default: 127.0.0.1.")] | UnsetType = UNSET
     listener: Annotated[Text, Meta(description="Name of the listener. Default: the first.")] | UnsetType = UNSET
     tls_subject: Annotated[Text, Meta(examples=["CN=ct1,O=Example"])] | UnsetType = UNSET
@@ -61,7 +61,7 @@ class SenderSpec(Spec, frozen=True):
 class ExpectedAtSpec(Spec, frozen=True):
     """What one destination must get."""
 
-    values: Values | UnsetType = UNSET
+    values: ValuesSpec | UnsetType = UNSET
     absent: Absent = ()
     transfer_syntax: TransferSyntaxName | UnsetType = UNSET
     refused: (
@@ -80,7 +80,7 @@ class ExpectedSpec(Spec, frozen=True):
     coercions: Annotated[tuple[Text, ...], Meta(description="All coercions that apply, in any order.")] | UnsetType = (
         UNSET
     )
-    values: Annotated[Values, Meta(description="After the coercions, as it is kept.")] | UnsetType = UNSET
+    values: Annotated[ValuesSpec, Meta(description="After the coercions, as it is kept.")] | UnsetType = UNSET
     absent: Annotated[Absent, Meta(description="After the coercions.")] = ()
     at: Annotated[dict[Name, ExpectedAtSpec], Meta(description="By destination, after its route's actions.")] = field(
         default_factory=dict

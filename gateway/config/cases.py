@@ -10,29 +10,31 @@ from typing import Any
 
 from msgspec import UNSET
 
+from gateway.common.regular_file import read_regular_file
 from gateway.config.case_spec import CaseSpec, CasesSpec, ExpectedAtSpec, ExpectedSpec, SenderSpec
-from gateway.config.check import check
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.findings import Findings, did_you_mean
 from gateway.config.parse import FILE_LIMIT_BYTES, parse
 from gateway.config.tree import BrokenNode, MappingNode, Place, Plain, discreet, lossless
-from gateway.model import AssociationFacts, AttributePath, Mark, Problem
-from gateway.regular_file import read_regular_file
-from gateway.routing.attribute import parse as attribute
-from gateway.routing.field import transfer_syntax_uid
+from gateway.config.typed_tree import check
+from gateway.model.association import AssociationFacts
+from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import Mark, Problem
+from gateway.routing.language.attribute_path import parse as attribute
+from gateway.routing.language.fields import transfer_syntax_uid
 
 SUFFIX = ".test.yaml"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 CALLING_AE_TITLE = "TEST"
 
-Values = Mapping[AttributePath, tuple[str, ...]]
+ExpectedValues = Mapping[AttributePath, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedAt:
     """Of the object as it is kept, or as one destination gets it."""
 
-    values: Values = field(default_factory=dict)
+    values: ExpectedValues = field(default_factory=dict)
     absent: tuple[AttributePath, ...] = ()
     transfer_syntax_uid: str = ""
     """Empty: whatever."""
@@ -56,7 +58,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RuleTest:
     """One test."""
 
     name: str
@@ -75,11 +77,11 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Cases:
+class RuleTests:
     """One file of tests."""
 
     path: Path
-    cases: tuple[Case, ...]
+    cases: tuple[RuleTest, ...]
     environment: Mapping[str, str]
     problems: tuple[Problem, ...]
 
@@ -93,15 +95,15 @@ def files_of(rules: Path) -> list[Path]:
     return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(folder).parts))
 
 
-def read_cases(path: Path) -> Cases:
+def read_cases(path: Path) -> RuleTests:
     """The tests of one file. Never raises for what the file holds."""
     findings = Findings()
     spec, place = _read(path, findings)
     if spec is None:
-        return Cases(path, (), {}, findings.sorted())
+        return RuleTests(path, (), {}, findings.sorted())
     context = Context(findings, path.parent, is_complete=True)
     names: dict[str, Mark] = {}
-    cases: list[Case] = []
+    cases: list[RuleTest] = []
     for index, one in enumerate(spec.tests):
         here = place.at("tests", index)
         at = here.at("name")
@@ -112,7 +114,7 @@ def read_cases(path: Path) -> Cases:
             )
         names.setdefault(one.name, at.mark)
         cases.append(_case(one, spec.association, here, path.parent, context))
-    return Cases(path, tuple(cases), dict(spec.environment), findings.sorted())
+    return RuleTests(path, tuple(cases), dict(spec.environment), findings.sorted())
 
 
 def _read(path: Path, findings: Findings) -> tuple[CasesSpec | None, Place]:
@@ -135,7 +137,7 @@ def _read(path: Path, findings: Findings) -> tuple[CasesSpec | None, Place]:
     return check(Place(node, node.mark), CasesSpec, findings)
 
 
-def _case(spec: CaseSpec, sender: SenderSpec, place: Place, folder: Path, context: Context) -> Case:
+def _case(spec: CaseSpec, sender: SenderSpec, place: Place, folder: Path, context: Context) -> RuleTest:
     has_file, has_attributes = spec.file is not UNSET, spec.attributes is not UNSET
     if has_file and has_attributes:
         context.error(place.at("attributes"), "two-objects", "a test has `file` or `attributes`, not both")
@@ -146,7 +148,7 @@ def _case(spec: CaseSpec, sender: SenderSpec, place: Place, folder: Path, contex
     if has_file and spec.transfer_syntax is not UNSET:
         at = place.at("transfer_syntax")
         context.error(at, "without-effect", "a file says itself in which transfer syntax it is")
-    return Case(
+    return RuleTest(
         name=spec.name,
         place=place,
         association=_association(spec.association, sender),

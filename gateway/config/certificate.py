@@ -6,11 +6,11 @@ import ipaddress
 
 from msgspec import UnsetType
 
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import CertificateSpec
 from gateway.config.tree import MappingNode, Place, SequenceNode
-from gateway.model import CertificateMatch
+from gateway.model.security import CertificateMatch
 
 SHORT = ("CN", "O", "OU", "C", "L", "ST", "DC")
 LONG_OF_SHORT = {
@@ -89,7 +89,8 @@ def several(value: str | tuple[str, ...] | UnsetType) -> tuple[str, ...]:
 
 
 def _normal_name(text: str) -> str:
-    """As `gateway.dimse.peer_certificate` reads it from a certificate; the form tells what kind of name it is."""
+    """As `gateway.dimse.protocol.peer_certificate` reads it from a certificate; the form tells what kind of name it
+    is."""
     try:
         return f"IP:{ipaddress.ip_address(text)}"
     except ValueError:

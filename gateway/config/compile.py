@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
-from gateway.config.check import check
+from gateway.config.compile_context import Context
 from gateway.config.conditions import Conditions
-from gateway.config.context import Context
-from gateway.config.explain import unknown_setting
+from gateway.config.fault_messages import unknown_setting
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.identities import compile_identity_method
 from gateway.config.never import Never
@@ -35,16 +34,19 @@ from gateway.config.section import compile_section, names_in, with_identity_meth
 from gateway.config.source import Source
 from gateway.config.spec import GroupSpec, IdentityMethodSpec, PeerSpec, QueryRetrieveSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
-from gateway.model import Group, IdentityMethod, Peer, QueryRetrieve, Requirements, Settings, Unmatched, Unreadable
+from gateway.config.typed_tree import check
+from gateway.model.peer import Peer, PeerGroup
+from gateway.model.security import IdentityMethod, Requirements
+from gateway.model.settings import QueryRetrieve, Settings, UnmatchedPolicy, UnreadablePolicy
 from gateway.query.attributes import indexed_paths
-from gateway.routing.hiding import Hiding
-from gateway.routing.resources import MIN_KEY_CHARACTERS, FileResources
-from gateway.routing.table import RoutingTable, Rule
+from gateway.routing.language.resources import MIN_KEY_CHARACTERS, FileResources
+from gateway.routing.table import Route, RoutingTable
+from gateway.routing.visibility_rules import VisibilityRule
 
 Word = TypeVar("Word", bound=str)
 
-UNMATCHED: tuple[Unmatched, ...] = ("hold", "reject", "discard")
-UNREADABLE: tuple[Unreadable, ...] = ("reject", "hold")
+UNMATCHED: tuple[UnmatchedPolicy, ...] = ("hold", "reject", "discard")
+UNREADABLE: tuple[UnreadablePolicy, ...] = ("reject", "hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,7 @@ def _identity_methods(root: Place, context: Context) -> dict[str, IdentityMethod
 
 def _query_retrieve(
     root: Place, peers: dict[str, Peer], names: Names, context: Context
-) -> tuple[QueryRetrieve, tuple[Rule, ...], tuple[Hiding, ...]]:
+) -> tuple[QueryRetrieve, tuple[Route, ...], tuple[VisibilityRule, ...]]:
     place = root.child("query_retrieve")
     if place is None or not isinstance(place.node, MappingNode):
         return QueryRetrieve(), (), ()
@@ -265,9 +267,9 @@ def _lost(place: Place) -> frozenset[str]:
     return place.node.lost if isinstance(place.node, MappingNode) else frozenset()
 
 
-def _groups(root: Place, peers: dict[str, Peer], not_destinations: set[str], context: Context) -> dict[str, Group]:
+def _groups(root: Place, peers: dict[str, Peer], not_destinations: set[str], context: Context) -> dict[str, PeerGroup]:
     """Groups with at least one enabled peer, by name."""
-    groups: dict[str, Group] = {}
+    groups: dict[str, PeerGroup] = {}
     written_peers = names_in(root, "peers")
     members = names_of(peers, {}, written_peers, (), not_destinations)
     for name, place in _named(root, "groups", context):
@@ -278,7 +280,7 @@ def _groups(root: Place, peers: dict[str, Peer], not_destinations: set[str], con
         spec, at = check(place, GroupSpec, context.findings)
         if spec is None:
             continue
-        group = Group(name, _members(spec, at.at("all"), members, root, context))
+        group = PeerGroup(name, _members(spec, at.at("all"), members, root, context))
         if group.members:
             groups[name] = group
     return groups

@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.config.check import is_broken
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.findings import did_you_mean
 from gateway.config.rules import condition_at
 from gateway.config.tree import Place, lossless
-from gateway.model import Mark
-from gateway.ports import Predicate
-from gateway.routing.kinds import children
-from gateway.routing.match import AnyOf, Condition
-from gateway.routing.named import ConditionProblem
+from gateway.config.typed_tree import is_broken
+from gateway.model.problem import Mark
+from gateway.ports.kinds import Predicate
+from gateway.routing.language.kinds import children
+from gateway.routing.language.named_condition import ConditionProblem
+from gateway.routing.predicates.combining import AnyCondition, NamedConditionHolds
 
 MAX_PREDICATES = 10_000
 """In one named condition, with all names in it replaced."""
 MAX_DEPTH = 64
 """Levels of predicates inside each other, counted likewise."""
 
-STAND_IN = AnyOf(())
+STAND_IN = AnyCondition(())
 """For a condition that is wrong and was reported, so that those who name it are not wrong too."""
 
 
@@ -120,7 +120,7 @@ class Conditions:
         return None
 
     def _extent(self, predicate: Predicate) -> _Extent:
-        if isinstance(predicate, Condition):
+        if isinstance(predicate, NamedConditionHolds):
             inner = [self._extents.get(predicate.named.name, _Extent(1, 1))]
         else:
             inner = [self._extent(one) for _path, one in children(predicate)]

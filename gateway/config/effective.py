@@ -19,7 +19,7 @@ from msgspec import UNSET, UnsetType
 from gateway.config.spec import RulesSpec, Spec, TimersSpec
 from gateway.config.substitution import REFERENCE
 from gateway.config.tree import MappingNode, Node, Place, Plain, ScalarNode, SequenceNode, Step
-from gateway.model import Timers
+from gateway.model.listener import Timers
 
 HIDDEN = "(hidden)"
 SECRET_SECTIONS = frozenset({"keys"})

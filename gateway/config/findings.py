@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.model import Mark, Problem, Severity
-from gateway.nearest import nearest
+from gateway.common.nearest import nearest
+from gateway.model.problem import Mark, Problem, Severity
 
 
 class Findings:

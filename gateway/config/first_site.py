@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import yaml
 
+from gateway.common.quantity import host_and_port
 from gateway.config.process import host_fault
-from gateway.quantity import host_and_port
 
 FILE = "site.yaml"
 """The name of the file in the rules folder."""

@@ -7,12 +7,12 @@ import re
 
 from msgspec import UNSET
 
-from gateway.config.context import Context
+from gateway.common.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others
+from gateway.config.compile_context import Context
 from gateway.config.spec import FolderSpec
 from gateway.config.tree import Place, discreet
-from gateway.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others
-from gateway.model import Folder
-from gateway.routing.template import EXPRESSION, Template
+from gateway.model.peer import Folder
+from gateway.routing.language.template import EXPRESSION, Template
 
 
 def compile_folder(spec: FolderSpec, place: Place, context: Context) -> Folder:

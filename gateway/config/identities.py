@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 from msgspec import UNSET
 
+from gateway.common.quantity import duration_s
 from gateway.config.certificate import each, several
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.findings import listed
 from gateway.config.readers import warn_of_readers
 from gateway.config.spec import IdentityCommandSpec, IdentityMethodSpec, TokenSpec
 from gateway.config.tree import MappingNode, Place
 from gateway.identity import password_file, token
 from gateway.identity.watched_file import read_bounded
-from gateway.model import IdentityCommand, IdentityMethod, PasswordFile, TokenKeys
-from gateway.quantity import duration_s
+from gateway.model.security import IdentityCommand, IdentityMethod, PasswordFile, TokenKeys
 
 WAYS = ("password_file", "jwt", "command")
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config.compile import compile_source
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.effective import Effective, effective
 from gateway.config.findings import Findings
 from gateway.config.source import read
-from gateway.model import Problem, Settings
+from gateway.model.problem import Problem
+from gateway.model.settings import Settings
 from gateway.routing.table import RoutingTable
 
 

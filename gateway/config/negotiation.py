@@ -1,4 +1,4 @@
-"""A peer's `associate:` → `Associate`: the keywords of `AE.associate`, resolved."""
+"""A peer's `associate:` → `AssociateKeywords`: the keywords of `AE.associate`, resolved."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 
 from msgspec import UNSET, UnsetType
 
-from gateway.config.context import Context
+from gateway.common.quantity import host_and_port
+from gateway.config.compile_context import Context
 from gateway.config.process import host_fault
 from gateway.config.spec import (
     AssociateSpec,
@@ -17,10 +18,9 @@ from gateway.config.spec import (
 )
 from gateway.config.tls import compile_peer_tls
 from gateway.config.tree import Place, discreet
-from gateway.model import Associate, ProposedContext, Role, UserIdentity
-from gateway.quantity import host_and_port
-from gateway.routing.field import UID_PATTERN
-from gateway.routing.titles import is_template, template_fault
+from gateway.model.associate import AssociateKeywords, ProposedContext, Role, UserIdentity
+from gateway.routing.ae_title_templates import is_template, template_fault
+from gateway.routing.language.fields import UID_PATTERN
 
 MOST_CONTEXTS = 128
 """Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
@@ -31,14 +31,14 @@ SMALLEST_PDU_BYTES = 16
 CommonExtended = tuple[str, str, tuple[str, ...]]
 
 
-def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> Associate:
+def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> AssociateKeywords:
     """How to associate with a peer. What is wrong is reported."""
     negotiation, at = spec.ext_neg, place.at("ext_neg")
     window = negotiation.async_operations
     if spec.max_pdu is not UNSET and 0 < spec.max_pdu < SMALLEST_PDU_BYTES:
         message = f"expected 0 or a number from {SMALLEST_PDU_BYTES}, found {place.at('max_pdu').shown}"
         context.error(place.at("max_pdu"), "out-of-range", message)
-    return Associate(
+    return AssociateKeywords(
         contexts=_contexts(spec.contexts, place.at("contexts"), context),
         called_ae_title=title_or_template(spec.ae_title, place.at("ae_title"), context),
         max_pdu_bytes=None if spec.max_pdu is UNSET else spec.max_pdu,

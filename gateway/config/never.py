@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gateway import ports
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.findings import did_you_mean
 from gateway.config.tree import Path, Place
 from gateway.dataset.dictionary import name_of
 from gateway.dataset.private import vr_at
-from gateway.model import Peer, Settings
-from gateway.ports import Predicate
-from gateway.routing.kinds import children, name_of_kind
-from gateway.routing.match import Condition
-from gateway.routing.match_association import CalledAETitle, CallingAETitle
-from gateway.routing.match_attribute import Attribute
-from gateway.routing.match_object import Modality
+from gateway.model.peer import Peer
+from gateway.model.settings import Settings
+from gateway.ports import kinds as port_kinds
+from gateway.ports.kinds import Predicate
+from gateway.routing.language.kinds import children, name_of_kind
+from gateway.routing.predicates.association import CalledAETitle, CallingAETitle
+from gateway.routing.predicates.attribute import Attribute
+from gateway.routing.predicates.combining import NamedConditionHolds
+from gateway.routing.predicates.instance import Modality
 
 Doubts = list[tuple[Path, str]]
 """(path inside the predicate's value, why it can never be)."""
@@ -34,12 +35,12 @@ class Never:
 
     def warn(self, condition: Predicate, place: Place, context: Context) -> None:
         """`place` is where the condition is written. Named conditions are looked at where they stand."""
-        if isinstance(condition, Condition):
+        if isinstance(condition, NamedConditionHolds):
             return
         inner = list(children(condition))
         if not inner and not self._doubts(condition):
             return
-        here = place.at(name_of_kind(condition, ports.predicate))
+        here = place.at(name_of_kind(condition, port_kinds.predicate))
         for path, message in [] if inner else self._doubts(condition):
             at = here.at(*path)
             context.findings.warning(at.mark, "never-holds", f"{at.shown} can never be: {message}")

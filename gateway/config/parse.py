@@ -19,9 +19,16 @@ from gateway.config.findings import Findings
 from gateway.config.readers import warn_of_readers
 from gateway.config.secret_files import SecretFiles
 from gateway.config.substitution import SubstitutionError, substitute
-from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, ScalarNode, SequenceNode
-from gateway.config.unquoted import TAG_BEFORE, joined_entries, joined_items, message_for, message_for_tag, template_in
-from gateway.model import Mark
+from gateway.config.tree import BrokenNode, MappingEntry, MappingNode, Node, ScalarNode, SequenceNode
+from gateway.config.unquoted import (
+    TAG_BEFORE,
+    joined_entries,
+    joined_items,
+    message_for,
+    message_for_tag,
+    template_in,
+)
+from gateway.model.problem import Mark
 
 FILE_LIMIT_BYTES = 4 * 1024 * 1024
 DEPTH_LIMIT = 40
@@ -291,7 +298,7 @@ class _Composer:
         return SequenceNode(mark, tuple(joined_items(items, self._findings)))
 
     def _mapping(self, events: Iterator[Any], mark: Mark, depth: int) -> MappingNode | BrokenNode:
-        entries: dict[str, Entry] = {}
+        entries: dict[str, MappingEntry] = {}
         is_template = False
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
@@ -307,7 +314,7 @@ class _Composer:
                 message = f"`{key}` stands here twice; the first is at {first.line}:{first.column}"
                 self._findings.error(key_mark, "duplicate-key", message)
                 continue
-            entries[key] = Entry(key_mark, value)
+            entries[key] = MappingEntry(key_mark, value)
         return BrokenNode(mark) if is_template else MappingNode(mark, joined_entries(entries, self._findings))
 
     def _is_template(self, event: Any, mark: Mark) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import UNSET
 
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.findings import listed
 from gateway.config.folder import compile_folder
 from gateway.config.negotiation import compile_associate, title_or_template
@@ -17,7 +17,9 @@ from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
 from gateway.config.tree import Place, substituted
 from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, TO_INSTALL, missing, short_name
 from gateway.dataset.native import with_default
-from gateway.model import Folder, Peer, Retry, Settings, Timers
+from gateway.model.listener import Timers
+from gateway.model.peer import Folder, Peer, Retry
+from gateway.model.settings import Settings
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
-from gateway.config.context import Context
+from gateway.common.quantity import duration_s, host_and_port, size_bytes
+from gateway.config.compile_context import Context
 from gateway.config.requirements import compile_identity_check
 from gateway.config.spec import ConversionSpec, GatewaySpec, LimitsSpec, ListenerSpec, SpoolSpec, TimersSpec
 from gateway.config.tls import compile_listener_tls
 from gateway.config.tree import Place, ScalarNode
-from gateway.model import HTTP, ConversionLimits, Limits, Listener, Settings, Spool, Timers
-from gateway.quantity import duration_s, host_and_port, size_bytes
+from gateway.model.listener import Limits, Listener, Timers
+from gateway.model.settings import HTTP, ConversionLimits, Settings, Spool
 
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 HTTP_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*|[^\s:\[\]/]+)(:[0-9]{1,5})?")

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.config.context import Context
-from gateway.config.explain import MISSING
+from gateway.common.quantity import duration_s
+from gateway.config.compile_context import Context
+from gateway.config.fault_messages import MISSING
 from gateway.config.findings import did_you_mean
 from gateway.config.rules import Names, expand
 from gateway.config.spec import QueryRetrieveSpec, RelaySpec
 from gateway.config.tree import Place
-from gateway.model import Peer, QueryRetrieve
-from gateway.quantity import duration_s
+from gateway.model.peer import Peer
+from gateway.model.settings import QueryRetrieve
 
 LOCAL = "local"
 """The source that is the gateway itself."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from gateway.common.file_modes import is_open_to_others
 from gateway.config.findings import Findings
 from gateway.config.secret_files import DEFAULT_FOLDERS
-from gateway.file_modes import is_open_to_others
-from gateway.model import Mark
+from gateway.model.problem import Mark
 
 
 def warn_of_readers(path: str, shown: str, mark: Mark, findings: Findings) -> None:

@@ -12,12 +12,12 @@ from importlib import resources
 from textwrap import indent
 from typing import Any, Literal, Union
 
-from gateway import ports
-from gateway.ports import Predicate, Registry
-from gateway.routing import filters
-from gateway.routing.field import FIELD_TYPES
-from gateway.routing.kinds import settings
-from gateway.routing.template import ASSOCIATION_FIELDS, FILTERS, METHODS, TESTS
+from gateway.ports import kinds as port_kinds
+from gateway.ports.kinds import Predicate, Registry
+from gateway.routing.language import template_filters
+from gateway.routing.language.fields import FIELD_TYPES
+from gateway.routing.language.kinds import settings
+from gateway.routing.language.template import ASSOCIATION_FIELDS, FILTERS, METHODS, TESTS
 
 TEMPLATE = "reference.md"
 INDENTED = "  "
@@ -52,7 +52,7 @@ def _kind(name: str, cls: type, registry: Registry) -> str:
 
 def _in_place(example: str, registry: Registry) -> Iterator[str]:
     """The example where it stands in a rule."""
-    if registry is ports.predicate:
+    if registry is port_kinds.predicate:
         yield "when:"
         yield from indent(example, INDENTED).splitlines()
         return
@@ -146,7 +146,7 @@ def _escaped(text: str) -> str:
 def _dicom_filters() -> str:
     """A row a filter that knows DICOM, from its signature and docstring."""
     rows = ["| filter | gives |", "|---|---|"]
-    for name, function in sorted(filters.FILTERS.items()):
+    for name, function in sorted(template_filters.FILTERS.items()):
         plain = [
             parameter.replace(annotation=inspect.Parameter.empty)
             for key, parameter in inspect.signature(function).parameters.items()
@@ -165,11 +165,11 @@ def _words(words: collections.abc.Iterable[str]) -> str:
 
 
 _PARTS: Mapping[str, Callable[[], str]] = {
-    "predicates": lambda: _kinds(ports.predicate),
-    "actions": lambda: _kinds(ports.action),
+    "predicates": lambda: _kinds(port_kinds.predicate),
+    "actions": lambda: _kinds(port_kinds.action),
     "association fields": lambda: _words(ASSOCIATION_FIELDS),
     "DICOM filters": _dicom_filters,
-    "template filters": lambda: _words(FILTERS - set(filters.FILTERS)),
+    "template filters": lambda: _words(FILTERS - set(template_filters.FILTERS)),
     "template tests": lambda: _words(TESTS),
     "template methods": lambda: _words(METHODS),
 }

@@ -8,19 +8,19 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec import UNSET
 
 from gateway.config.certificate import compile_certificate, each, several
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import IdentityCheckSpec, RequirementsSpec
 from gateway.config.tree import Place
 from gateway.identity import password_file
 from gateway.identity.watched_file import read_bounded
-from gateway.model import (
+from gateway.model.listener import Listener
+from gateway.model.peer import Peer
+from gateway.model.security import (
     CertificateMatch,
     IdentityCheck,
     IdentityMethod,
-    Listener,
     PasswordFile,
-    Peer,
     Requirements,
     TokenKeys,
 )

@@ -1,4 +1,4 @@
-"""The `coercions:` and `routes:` sections → `Coercion`s and `Rule`s."""
+"""The `coercions:` and `routes:` sections → `Coercion`s and `Route`s."""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ from dataclasses import dataclass, replace
 import msgspec
 from msgspec import UNSET
 
-from gateway import ports
-from gateway.config.check import check, is_broken
-from gateway.config.context import Context
-from gateway.config.explain import MISSING
+from gateway.config.compile_context import Context
+from gateway.config.fault_messages import MISSING
 from gateway.config.findings import Findings, did_you_mean
 from gateway.config.spec import CoercionSpec, HideSpec, RetrieveCoercionSpec, RouteSpec
 from gateway.config.tree import MappingNode, Node, Path, Place, SequenceNode, discreet, lossless, plain, without
+from gateway.config.typed_tree import check, is_broken
 from gateway.dataset.dictionary import name_of
-from gateway.model import Group, Mark, Peer
-from gateway.ports import Action, Predicate
+from gateway.model.peer import Peer, PeerGroup
+from gateway.model.problem import Mark
+from gateway.ports import kinds as port_kinds
+from gateway.ports.kinds import Action, Predicate
 from gateway.query.attributes import is_of_study
-from gateway.routing.fate import fate_of, is_final
-from gateway.routing.hiding import Hiding
-from gateway.routing.kinds import build_actions, build_predicate, canonical_json, children, name_of_kind, settings
-from gateway.routing.match import All, Condition
-from gateway.routing.match_association import Listener
-from gateway.routing.table import UNMATCHED_RULE, Coercion, Rule
+from gateway.routing.fate_decision import fate_of, is_final
+from gateway.routing.language.kinds import (
+    build_actions,
+    build_predicate,
+    canonical_json,
+    children,
+    name_of_kind,
+    settings,
+)
+from gateway.routing.predicates.association import ListenerMatch
+from gateway.routing.predicates.combining import AllConditions, NamedConditionHolds
+from gateway.routing.table import UNMATCHED_RULE, Coercion, Route
+from gateway.routing.visibility_rules import VisibilityRule
 
 KEY_CODES = frozenset(
     {"unknown-predicate", "unknown-action", "unknown-field", "several-kinds", "missing-field", "missing-kind"}
@@ -46,7 +54,7 @@ class Names:
 
 def names_of(
     peers: Mapping[str, Peer],
-    groups: Mapping[str, Group],
+    groups: Mapping[str, PeerGroup],
     written_peers: Iterable[str],
     written_groups: Iterable[str],
     not_destinations: Iterable[str],
@@ -75,9 +83,9 @@ def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
     return tuple(coercions)
 
 
-def compile_routes(place: Place, names: Names, context: Context) -> tuple[Rule, ...]:
+def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route, ...]:
     """The routes that are enabled and have an enabled destination, in order."""
-    rules: list[Rule] = []
+    rules: list[Route] = []
     taken: dict[str, Mark] = {}
     end: tuple[str, Mark] | None = None
     for here in _items(place):
@@ -100,15 +108,15 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Rule, 
         if not to and not is_final(fate):
             continue
         actions_json = _stored(at, actions)
-        rules.append(Rule(spec.name, when, to, actions_json, actions, spec.stop, at.mark, _marks(at)))
+        rules.append(Route(spec.name, when, to, actions_json, actions, spec.stop, at.mark, _marks(at)))
         if spec.stop and end is None and _always_holds(when) and "when" not in _lost(at):
             end = (spec.name, at.at("name").mark)
     return tuple(rules)
 
 
-def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> tuple[Rule, ...]:
+def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> tuple[Route, ...]:
     """Changes of what is retrieved, in order. `place` holds `RetrieveCoercionSpec`s that were checked."""
-    rules: list[Rule] = []
+    rules: list[Route] = []
     taken: dict[str, Mark] = {}
     for index, at in enumerate(_items(place)):
         spec = msgspec.convert(plain(at.node), RetrieveCoercionSpec)
@@ -121,13 +129,13 @@ def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> 
             message = "what is retrieved goes to who asked for it; it is not dropped, rejected or held here"
             context.findings.error(at.at("then").holder, "only-in-routes", message)
         elif spec.enabled and when is not None and to:
-            rules.append(Rule(name, when, to, _stored(at, actions), actions, False, at.mark, _marks(at)))
+            rules.append(Route(name, when, to, _stored(at, actions), actions, False, at.mark, _marks(at)))
     return tuple(rules)
 
 
-def compile_hide(place: Place, names: Names, context: Context) -> tuple[Hiding, ...]:
+def compile_hide(place: Place, names: Names, context: Context) -> tuple[VisibilityRule, ...]:
     """Studies that are hidden. `place` holds `HideSpec`s that were checked."""
-    rules: list[Hiding] = []
+    rules: list[VisibilityRule] = []
     taken: dict[str, Mark] = {}
     for index, at in enumerate(_items(place)):
         spec = msgspec.convert(plain(at.node), HideSpec)
@@ -138,7 +146,7 @@ def compile_hide(place: Place, names: Names, context: Context) -> tuple[Hiding, 
         if when is None or not _is_about_studies(when, at, context):
             continue
         if spec.enabled and (peers or spec.from_ is UNSET):
-            rules.append(Hiding(name, when, peers, at.mark))
+            rules.append(VisibilityRule(name, when, peers, at.mark))
     return tuple(rules)
 
 
@@ -161,7 +169,7 @@ def _is_about_studies(when: Predicate, place: Place, context: Context) -> bool:
 
 
 def _kinds_in(condition: Predicate) -> Iterator[str]:
-    yield name_of_kind(condition, ports.predicate)
+    yield name_of_kind(condition, port_kinds.predicate)
     for _, inner in children(condition):
         yield from _kinds_in(inner)
 
@@ -199,7 +207,7 @@ def _is_understood(place: Place, actions: Sequence[Action]) -> bool:
 
 def _check_order(place: Place, actions: Sequence[Action], context: Context) -> None:
     """Actions that make no sense beside each other."""
-    kinds = [name_of_kind(action, ports.action) for action in actions]
+    kinds = [name_of_kind(action, port_kinds.action) for action in actions]
     for index, action in enumerate(actions):
         if is_final(fate_of((action,))) and len(actions) > 1:
             message = f"`{kinds[index]}` is the only action of its rule: nothing is left to be changed"
@@ -265,7 +273,7 @@ def _lost(place: Place) -> frozenset[str]:
 
 
 def _always_holds(when: Predicate) -> bool:
-    return isinstance(when, All) and not when.conditions
+    return isinstance(when, AllConditions) and not when.conditions
 
 
 def _check_name(name: str, place: Place, taken: dict[str, Mark], context: Context) -> None:
@@ -307,10 +315,10 @@ def condition_at(place: Place, config: object, context: Context) -> Predicate | 
 def _knows_listeners(condition: Predicate, place: Place, context: Context) -> bool:
     """False after reporting names of listeners that there are not: they would never hold. Named conditions are checked
     where they stand."""
-    if isinstance(condition, Condition):
+    if isinstance(condition, NamedConditionHolds):
         return True
-    here = place.at(name_of_kind(condition, ports.predicate))
-    if isinstance(condition, Listener) and context.listeners is not None:
+    here = place.at(name_of_kind(condition, port_kinds.predicate))
+    if isinstance(condition, ListenerMatch) and context.listeners is not None:
         unknown = [(i, name) for i, name in enumerate(condition.any_of) if name not in context.listeners]
         for index, name in unknown:
             near = did_you_mean(name, context.listeners) or f"; there are {', '.join(sorted(context.listeners))}"
@@ -362,7 +370,7 @@ def _check_conversions(place: Place, context: Context) -> None:
     config = lossless(then.node) if then is not None else None
     for index, item in enumerate(config if isinstance(config, list) else ()):
         name = next(iter(item), "") if isinstance(item, Mapping) else ""
-        if then is not None and hasattr(ports.action.kinds.get(str(name)), "convert"):
+        if then is not None and hasattr(port_kinds.action.kinds.get(str(name)), "convert"):
             message = f"`{name}` converts objects when they are delivered: put it under a route's `then`"
             context.findings.error(then.at(index, str(name)).holder, "only-in-routes", message)
 
@@ -382,5 +390,5 @@ def _is_of_key(path: Path, code: str) -> bool:
         return True
     if code != "bad-target" or len(path) < 2 or not isinstance(path[-2], str):
         return False
-    kind = ports.action.kinds.get(path[-2])
+    kind = port_kinds.action.kinds.get(path[-2])
     return kind is not None and path[-1] not in settings(kind)

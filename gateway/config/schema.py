@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.config.case_spec import CasesSpec
 from gateway.config.spec import RulesSpec
-from gateway.routing.kinds import actions_schema, predicate_schema
+from gateway.routing.language.kinds import actions_schema, predicate_schema
 
 SECTIONS = tuple(RulesSpec.__struct_fields__)
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from gateway.regular_file import read_regular_file
+from gateway.common.regular_file import read_regular_file
 
 LIMIT_BYTES = 1024 * 1024
 DEFAULT_FOLDERS = ("/run/secrets",)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.config.check import check
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.findings import Findings
 from gateway.config.process import compile_settings
 from gateway.config.source import read
 from gateway.config.spec import GatewaySpec
 from gateway.config.tree import MappingNode, Place
-from gateway.model import Settings
+from gateway.config.typed_tree import check
+from gateway.model.settings import Settings
 
 
 def process_settings(path: Path, environ: Mapping[str, str], working_folder: Path | None = None) -> Settings | None:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.common.regular_file import read_regular_file
 from gateway.config.findings import Findings
 from gateway.config.parse import FILE_LIMIT_BYTES, parse
 from gateway.config.secret_files import SecretFiles, default_folders
-from gateway.config.tree import BrokenNode, Entry, MappingNode, Node, Place, ScalarNode, SequenceNode
-from gateway.model import Mark
-from gateway.regular_file import read_regular_file
+from gateway.config.tree import BrokenNode, MappingEntry, MappingNode, Node, Place, ScalarNode, SequenceNode
+from gateway.model.problem import Mark
 
 LIST_SECTIONS = frozenset({"coercions", "routes"})
 """Sections that are lists; the others are mappings by name, or single values."""
@@ -117,20 +117,20 @@ def _is_hidden(relative: Path) -> bool:
 
 
 def _merged(roots: list[MappingNode], mark: Mark, findings: Findings) -> MappingNode:
-    sections: dict[str, Entry] = {}
+    sections: dict[str, MappingEntry] = {}
     for root in roots:
         for name, entry in root.entries.items():
             if name.startswith("x-"):
                 continue  # free room for YAML anchors
             if name in sections:
                 node = _joined(name, sections[name], entry, findings)
-                sections[name] = Entry(sections[name].mark, node)
+                sections[name] = MappingEntry(sections[name].mark, node)
             else:
                 sections[name] = entry
     return MappingNode(roots[0].mark if roots else mark, sections)
 
 
-def _joined(section: str, first: Entry, second: Entry, findings: Findings) -> Node:
+def _joined(section: str, first: MappingEntry, second: MappingEntry, findings: Findings) -> Node:
     match first.node, second.node:
         case SequenceNode(mark=mark, items=before), SequenceNode(items=after) if section in LIST_SECTIONS:
             return SequenceNode(mark, (*before, *after))

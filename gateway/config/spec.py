@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-AETitle = Annotated[
+AETitleText = Annotated[
     str,
     Meta(
         title="AE title",
@@ -29,7 +29,7 @@ AETitleTemplate = Annotated[
         examples=["{{ association.calling_ae_title }}"],
     ),
 ]
-Duration = Annotated[
+DurationText = Annotated[
     str,
     Meta(
         title="duration",
@@ -38,7 +38,7 @@ Duration = Annotated[
         examples=["10 s", "500 ms", "7 d"],
     ),
 ]
-Size = Annotated[
+SizeText = Annotated[
     str,
     Meta(
         title="size",
@@ -158,7 +158,7 @@ Fingerprint = Annotated[
         examples=["9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08"],
     ),
 ]
-Key = Annotated[
+KeyFileText = Annotated[
     str,
     Meta(
         min_length=1,
@@ -206,7 +206,7 @@ class ListenerTLSSpec(Spec, frozen=True):
     """TLS of a listener."""
 
     certificate: Annotated[PEMFile, Meta(description="PEM file with our chain; relative to the YAML file's folder.")]
-    key: Key | UnsetType = UNSET
+    key: KeyFileText | UnsetType = UNSET
     client_ca: (
         Annotated[PEMFiles, Meta(description="PEM files with the authorities of client certificates; one or a list.")]
         | UnsetType
@@ -241,7 +241,7 @@ class PeerTLSSpec(Spec, frozen=True):
         ]
         | UnsetType
     ) = UNSET
-    key: Key | UnsetType = UNSET
+    key: KeyFileText | UnsetType = UNSET
     ca: (
         Annotated[PEMFiles, Meta(description="PEM files with the authorities of the server; one or a list.")]
         | UnsetType
@@ -305,18 +305,19 @@ class SpoolSpec(Spec, frozen=True):
 
     path: Annotated[Text, Meta(description="Folder; relative to the working folder.")] = "var/spool"
     min_free: Annotated[
-        Size, Meta(description="With less free space than this, C-STORE is answered with 0xA700 (out of resources).")
+        SizeText,
+        Meta(description="With less free space than this, C-STORE is answered with 0xA700 (out of resources)."),
     ] = "5 GiB"
-    retention: Annotated[Duration, Meta(description="How long an instance stays after its last delivery.")] = "1 h"
+    retention: Annotated[DurationText, Meta(description="How long an instance stays after its last delivery.")] = "1 h"
     quarantine_retention: Annotated[
-        Duration,
+        DurationText,
         Meta(
             description="How long files stay in the spool's folder `quarantine`, into which the gateway moves what "
             "nothing names and copies what is damaged."
         ),
     ] = "30 d"
-    segment_size: Annotated[Size, Meta(description="Size of one append-only segment.")] = "64 MiB"
-    large_object: Annotated[Size, Meta(description="An object above this gets a file of its own.")] = "1 MiB"
+    segment_size: Annotated[SizeText, Meta(description="Size of one append-only segment.")] = "64 MiB"
+    large_object: Annotated[SizeText, Meta(description="An object above this gets a file of its own.")] = "1 MiB"
 
 
 class QueueSpec(Spec, frozen=True):
@@ -324,14 +325,14 @@ class QueueSpec(Spec, frozen=True):
 
     sqlite: Annotated[Text, Meta(description="SQLite file; relative to the working folder.")] = "var/gateway.db"
     min_free: Annotated[
-        Size,
+        SizeText,
         Meta(
             description="With less free space than this on the SQLite file's file system, C-STORE is answered with "
             "0xA700 (out of resources): what was accepted needs room to be delivered."
         ),
     ] = "256 MiB"
     reserve: Annotated[
-        Size,
+        SizeText,
         Meta(
             description="Length of a file beside the SQLite file, `….reserve`, that holds room. It is given up when "
             "the file system is full all the same: deliveries, `gateway queue` and a restart go on. `0 B`: none."
@@ -363,29 +364,31 @@ class HTTPSpec(Spec, frozen=True):
 class TimersSpec(Spec, frozen=True):
     """Time limits of associations. A peer's own win over those of `gateway:`."""
 
-    connect: Annotated[Duration, Meta(description="Opening a TCP connection. Default: 10 s.")] | UnsetType = UNSET
-    tls_handshake: Annotated[Duration, Meta(description="TLS handshake. Default: 10 s.")] | UnsetType = UNSET
+    connect: Annotated[DurationText, Meta(description="Opening a TCP connection. Default: 10 s.")] | UnsetType = UNSET
+    tls_handshake: Annotated[DurationText, Meta(description="TLS handshake. Default: 10 s.")] | UnsetType = UNSET
     association: (
-        Annotated[Duration, Meta(description="Negotiation, release and closing (ARTIM, PS3.8 §9.1.5). Default: 30 s.")]
+        Annotated[
+            DurationText, Meta(description="Negotiation, release and closing (ARTIM, PS3.8 §9.1.5). Default: 30 s.")
+        ]
         | UnsetType
     ) = UNSET
     dimse: (
-        Annotated[Duration, Meta(description="Waiting for a response, or a message's next part. Default: 60 s.")]
+        Annotated[DurationText, Meta(description="Waiting for a response, or a message's next part. Default: 60 s.")]
         | UnsetType
     ) = UNSET
     idle: (
-        Annotated[Duration, Meta(description="An association without any message is aborted. Default: 10 min.")]
+        Annotated[DurationText, Meta(description="An association without any message is aborted. Default: 10 min.")]
         | UnsetType
     ) = UNSET
     progress: (
         Annotated[
-            Duration,
+            DurationText,
             Meta(description="How long 16 KiB of a message may take, both ways; else we abort. Default: 30 s."),
         ]
         | UnsetType
     ) = UNSET
     message: (
-        Annotated[Duration, Meta(description="Receiving one message, from its first byte on. Default: 1 d.")]
+        Annotated[DurationText, Meta(description="Receiving one message, from its first byte on. Default: 1 d.")]
         | UnsetType
     ) = UNSET
 
@@ -430,10 +433,10 @@ class LimitsSpec(Spec, frozen=True):
         int, Meta(ge=1, le=100_000, description="The same of one host that no known peer calls from.")
     ] = 64
     max_pdu: PDULength = 131072
-    command_size: Annotated[Size, Meta(description="Of one command set.")] = "64 KiB"
-    object_size: Annotated[Size, Meta(description="Of one data set.")] = "16 GiB"
+    command_size: Annotated[SizeText, Meta(description="Of one command set.")] = "64 KiB"
+    object_size: Annotated[SizeText, Meta(description="Of one data set.")] = "16 GiB"
     inflated: Annotated[
-        Size, Meta(description="What a deflated data set may inflate to; beyond, it is refused with 0xA700.")
+        SizeText, Meta(description="What a deflated data set may inflate to; beyond, it is refused with 0xA700.")
     ] = "1 GiB"
     inflated_ratio: Annotated[
         int,
@@ -450,8 +453,10 @@ class ConversionSpec(Spec, frozen=True):
     """Worker processes that convert objects, for `transcode` and `fallback`; they start when there is work."""
 
     workers: Annotated[int, Meta(ge=1, le=64, description="At a time.")] = 2
-    memory: Annotated[Size, Meta(description="What one conversion may take; beyond, the object is refused.")] = "2 GiB"
-    time_limit: Annotated[Duration, Meta(description="How long one conversion may take.")] = "2 min"
+    memory: Annotated[SizeText, Meta(description="What one conversion may take; beyond, the object is refused.")] = (
+        "2 GiB"
+    )
+    time_limit: Annotated[DurationText, Meta(description="How long one conversion may take.")] = "2 min"
 
 
 class LogSpec(Spec, frozen=True):
@@ -470,10 +475,10 @@ class LogSpec(Spec, frozen=True):
 class GatewaySpec(Spec, frozen=True):
     """Process settings. Changing them needs a restart, except of `listeners`."""
 
-    ae_title: Annotated[AETitle, Meta(description="Our AE title.")]
+    ae_title: Annotated[AETitleText, Meta(description="Our AE title.")]
     listeners: Annotated[tuple[ListenerSpec, ...], Meta(min_length=1, description="Where associations are accepted.")]
     called_ae_titles: Annotated[
-        tuple[AETitle, ...], Meta(description="Called AE titles answered besides `ae_title`; `*` answers any.")
+        tuple[AETitleText, ...], Meta(description="Called AE titles answered besides `ae_title`; `*` answers any.")
     ] = ()
     spool: SpoolSpec = SpoolSpec()
     queue: QueueSpec = QueueSpec()
@@ -493,7 +498,9 @@ class GatewaySpec(Spec, frozen=True):
     limits: LimitsSpec = LimitsSpec()
     conversion: ConversionSpec = ConversionSpec()
     log: LogSpec = LogSpec()
-    drain: Annotated[Duration, Meta(description="How long a stop waits for associations and sends in work.")] = "30 s"
+    drain: Annotated[DurationText, Meta(description="How long a stop waits for associations and sends in work.")] = (
+        "30 s"
+    )
     file_access: Annotated[
         Literal["owner", "group"],
         Meta(
@@ -631,12 +638,12 @@ class AcceptSpec(Spec, frozen=True):
 class RetrySpec(Spec, frozen=True):
     """When a delivery that could not be made is tried again."""
 
-    first: Annotated[Duration, Meta(description="First delay.")] = "10 s"
+    first: Annotated[DurationText, Meta(description="First delay.")] = "10 s"
     factor: Annotated[float, Meta(ge=1, le=100, description="Each further delay is this much longer.")] = 2.0
-    max: Annotated[Duration, Meta(description="Longest delay.")] = "10 min"
+    max: Annotated[DurationText, Meta(description="Longest delay.")] = "10 min"
     jitter: Annotated[float, Meta(ge=0, le=1, description="Each delay is spread by up to this share.")] = 0.1
     give_up_after: Annotated[
-        Duration,
+        DurationText,
         Meta(
             description="Age at which a delivery becomes a dead letter, once it was tried; the time in which no "
             "gateway runs does not count."
@@ -731,7 +738,7 @@ class RequirementsSpec(Spec, frozen=True):
 class PeerSpec(Spec, frozen=True):
     """A named place: a DICOM node with an address, a folder, or only a requestor."""
 
-    ae_title: AETitle | UnsetType = UNSET
+    ae_title: AETitleText | UnsetType = UNSET
     address: HostAndPort | UnsetType = UNSET
     folder: FolderSpec | UnsetType = UNSET
     calling_ae_title: (
@@ -750,7 +757,7 @@ class PeerSpec(Spec, frozen=True):
         Meta(description="What it may ask of us. C-ECHO is always included."),
     ] = ()
     may_move_to: Annotated[
-        tuple[AETitle, ...],
+        tuple[AETitleText, ...],
         Meta(description="Move Destinations that it may name. Default: any.", examples=[["WS1", "ALLSITES"]]),
     ] = ()
     retrieve: Annotated[
@@ -889,7 +896,7 @@ class QueryRetrieveSpec(Spec, frozen=True):
         ),
     ]
     move_destinations: Annotated[
-        dict[AETitle, Annotated[tuple[Text, ...], Meta(min_length=1)]],
+        dict[AETitleText, Annotated[tuple[Text, ...], Meta(min_length=1)]],
         Meta(
             description="Move Destination AE title → peers and groups, beside the peers' own titles.",
             examples=[{"ALLSITES": ["pacs", "vna"]}],
@@ -904,7 +911,7 @@ class QueryRetrieveSpec(Spec, frozen=True):
         ),
     ] = True
     patience: Annotated[
-        Duration,
+        DurationText,
         Meta(
             description="How long a match waits for what slower sources say of the same thing. One that would have "
             "added to it later counts as failed."
@@ -914,16 +921,16 @@ class QueryRetrieveSpec(Spec, frozen=True):
         Literal["fail", "accept"],
         Meta(description="A source that failed: the answer ends with a failure that names it, or goes on without it."),
     ] = "fail"
-    timeout: Annotated[Duration, Meta(description="How long a source may keep us waiting.")] = "30 s"
+    timeout: Annotated[DurationText, Meta(description="How long a source may keep us waiting.")] = "30 s"
     no_progress: Annotated[
-        Duration,
+        DurationText,
         Meta(
             description="How long a source that goes on answering a C-MOVE or C-GET may bring nothing: no instance, no "
             "part of one, and no counter that changes. Longer than `timeout`, for archives that fetch from tape first."
         ),
     ] = "5 min"
     longest: Annotated[
-        Duration,
+        DurationText,
         Meta(
             description="How long one C-MOVE or C-GET of a source may take in all; what waits for our requestor does "
             "not count."
@@ -951,11 +958,11 @@ class QueryRetrieveSpec(Spec, frozen=True):
         bool, Meta(description="true: what is fetched from a source also arrives here, through coercions and routes.")
     ] = False
     move_originator: (
-        Annotated[AETitle, Meta(description="Move Originator AE Title of C-STOREs. Default: the requestor's.")]
+        Annotated[AETitleText, Meta(description="Move Originator AE Title of C-STOREs. Default: the requestor's.")]
         | UnsetType
     ) = UNSET
     keep: Annotated[
-        Duration,
+        DurationText,
         Meta(
             description="How long an instance can be found and retrieved after its last delivery, where "
             "`spool.retention` is shorter. When room is low, the oldest go earlier."
@@ -1000,7 +1007,7 @@ class TokenSpec(Spec, frozen=True):
         Meta(min_length=1, description="Signatures that are taken."),
     ] = ("RS256", "PS256", "ES256", "EdDSA")
     user_claim: Annotated[Text, Meta(description="The claim that holds the user name.")] = "sub"
-    leeway: Annotated[Duration, Meta(description="How far clocks may differ.")] = "30 s"
+    leeway: Annotated[DurationText, Meta(description="How far clocks may differ.")] = "30 s"
 
 
 class IdentityCommandSpec(Spec, frozen=True):
@@ -1019,7 +1026,7 @@ class IdentityCommandSpec(Spec, frozen=True):
         tuple[Literal["username", "username_passcode", "kerberos", "saml", "jwt"], ...],
         Meta(min_length=1, description="The types of identity that it is asked about; others it does not verify."),
     ]
-    time_limit: Annotated[Duration, Meta(description="How long it may take; then the association is rejected.")] = (
+    time_limit: Annotated[DurationText, Meta(description="How long it may take; then the association is rejected.")] = (
         "10 s"
     )
 

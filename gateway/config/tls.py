@@ -7,14 +7,14 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
+from gateway.common.regular_file import read_regular_file
 from gateway.config.certificate import compile_certificate, each, several
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.readers import warn_of_readers
 from gateway.config.spec import ListenerTLSSpec, PeerTLSSpec
 from gateway.config.tree import Place
 from gateway.config.validity import check_validity
-from gateway.model import TLS, CertificateMatch
-from gateway.regular_file import read_regular_file
+from gateway.model.security import TLS, CertificateMatch
 
 CERTIFICATE = ("CERTIFICATE-----",)
 PEM_LIMIT_BYTES = 16 * 1024**2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.model import Mark
+from gateway.model.problem import Mark
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 Step = str | int
@@ -31,7 +31,7 @@ class SequenceNode:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MappingEntry:
     """A key's place and its value."""
 
     mark: Mark
@@ -41,7 +41,7 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class MappingNode:
     mark: Mark
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, MappingEntry]
     lost: frozenset[str] = frozenset()
     """Keys whose values were wrong and already reported; nobody reports them as missing."""
 
@@ -188,7 +188,7 @@ def without(node: Node, path: Sequence[Step]) -> Node | None:
             if below is None:
                 del entries[key]
                 return MappingNode(node.mark, entries, node.lost | {key})
-            entries[key] = Entry(entry.mark, below)
+            entries[key] = MappingEntry(entry.mark, below)
             return MappingNode(node.mark, entries, node.lost)
         case SequenceNode() if isinstance(step, int) and step < len(node.items):
             below = without(node.items[step], rest)
@@ -203,7 +203,7 @@ def located(value: Plain, mark: Mark) -> Node:
     """The tree of an ordinary value, all of it at one place."""
     match value:
         case dict():
-            return MappingNode(mark, {key: Entry(mark, located(below, mark)) for key, below in value.items()})
+            return MappingNode(mark, {key: MappingEntry(mark, located(below, mark)) for key, below in value.items()})
         case list():
             return SequenceNode(mark, tuple(located(item, mark) for item in value))
         case _:
@@ -217,10 +217,10 @@ def replaced(node: Node, path: Sequence[Step], new: Node) -> Node:
     step, *rest = path
     match node:
         case MappingNode() if not rest and isinstance(step, str) and step not in node.entries:
-            return MappingNode(node.mark, {**node.entries, step: Entry(node.mark, new)}, node.lost)
+            return MappingNode(node.mark, {**node.entries, step: MappingEntry(node.mark, new)}, node.lost)
         case MappingNode() if step in node.entries:
             entry = node.entries[str(step)]
-            changed = {str(step): Entry(entry.mark, replaced(entry.node, rest, new))}
+            changed = {str(step): MappingEntry(entry.mark, replaced(entry.node, rest, new))}
             return MappingNode(node.mark, {**node.entries, **changed}, node.lost)
         case SequenceNode() if isinstance(step, int) and step < len(node.items):
             changed_item = replaced(node.items[step], rest, new)

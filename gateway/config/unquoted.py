@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from gateway.config.findings import Findings
-from gateway.config.tree import Entry, Node, ScalarNode, SequenceNode
-from gateway.model import Mark
+from gateway.config.tree import MappingEntry, Node, ScalarNode, SequenceNode
+from gateway.model.problem import Mark
 
 FIRST_PART = re.compile(r"\([0-9A-Fa-f]{4}")
 LAST_PART = re.compile(r"(xx)?[0-9A-Fa-f]{2,4}\)[^,]*")
@@ -28,11 +28,11 @@ def joined_items(items: Sequence[Node], findings: Findings) -> list[Node]:
     return found
 
 
-def joined_entries(entries: dict[str, Entry], findings: Findings) -> dict[str, Entry]:
+def joined_entries(entries: dict[str, MappingEntry], findings: Findings) -> dict[str, MappingEntry]:
     """The entries of a mapping, likewise: the second part of a tag stands there as a key of its own."""
     if not any(")" in key for key in entries):
         return entries
-    found: dict[str, Entry] = {}
+    found: dict[str, MappingEntry] = {}
     for key, entry in entries.items():
         if found and LAST_PART.fullmatch(key):
             last = next(reversed(found))
@@ -40,11 +40,11 @@ def joined_entries(entries: dict[str, Entry], findings: Findings) -> dict[str, E
             if FIRST_PART.fullmatch(last) and _is_nothing(before):
                 del found[last]
                 tag = f"{last},{key}"
-                found[tag] = Entry(entries[last].mark, entry.node)
+                found[tag] = MappingEntry(entries[last].mark, entry.node)
                 _report(entries[last].mark, tag, findings)
                 continue
             if _is_nothing(entry.node) and (joined := _tag([before, ScalarNode(entry.mark, key, key, key)], findings)):
-                found[last] = Entry(entries[last].mark, joined)
+                found[last] = MappingEntry(entries[last].mark, joined)
                 continue
         found[key] = entry
     return found

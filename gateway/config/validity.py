@@ -13,9 +13,9 @@ from gateway.certificates import (
     revocation_lists_until,
 )
 from gateway.config.certificate import each
-from gateway.config.context import Context
+from gateway.config.compile_context import Context
 from gateway.config.tree import Place
-from gateway.model import TLS
+from gateway.model.security import TLS
 
 SOON = timedelta(days=30)
 

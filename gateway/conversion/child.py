@@ -81,7 +81,7 @@ def _send(connection: socket.socket, answer: Mapping[str, Any]) -> None:
 def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
     """Do one job; what went wrong is an answer too."""
     from gateway.dataset.scratch import Scratch
-    from gateway.ports import GatewayError
+    from gateway.ports.errors import GatewayError
 
     source, result = files
     limit = _Limit(job["memory_bytes"], job["time_limit_s"])

@@ -15,11 +15,15 @@ from typing import IO, Any
 
 import structlog
 
-from gateway.conversion.process import Answer, WorkerDied, WorkerProcess, WorkerTooSlow
+from gateway.conversion.process import WorkerDied, WorkerProcess, WorkerReply, WorkerTooSlow
 from gateway.dataset.codecs import short_name
 from gateway.dataset.scratch import Scratch
-from gateway.model import ConversionLimits
-from gateway.ports import Conversion, Converted, EncodedDataSet, Meter, Refusal, Temporary
+from gateway.model.settings import ConversionLimits
+from gateway.ports.converter import Converted
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import Refusal, Temporary
+from gateway.ports.kinds import Conversion
+from gateway.ports.meter import Meter
 from gateway.spool.body import FileDataSet
 
 log = structlog.get_logger()
@@ -41,7 +45,8 @@ _REASONS = {
 
 
 class ConversionPool:
-    """`gateway.ports.Converter` by worker processes; `folder` is for objects on their way, in files without names.
+    """`gateway.ports.converter.Converter` by worker processes; `folder` is for objects on their way, in files without
+    names.
 
     Of the `min_free_bytes` of its file system conversions leave half alone. Incoming objects stop sooner, at all of it,
     so that what is stored can still be converted, sent and removed.
@@ -77,7 +82,7 @@ class ConversionPool:
         return tuple(worker.pid for worker in (*self._idle, *self._busy))
 
     async def convert(self, body: EncodedDataSet, transfer_syntax_uid: str, conversion: Conversion) -> Converted:
-        """See `gateway.ports.Converter`."""
+        """See `gateway.ports.converter.Converter`."""
         async with self._places:
             begun_s = time.monotonic()
             to, outcome = _wanted(conversion), "failed"
@@ -125,7 +130,7 @@ class ConversionPool:
                         answer = await self._done(job, source, result)
                     except WorkerDied as error:
                         died = error
-                        self._log.warning("conversion.worker_died", how=str(error), kind=conversion.kind)
+                        self._log.warning("conversion_worker_died", how=str(error), kind=conversion.kind)
                         continue
                     return _read(answer, result, self._log)
         raise ConversionFailed("crashed", f"the codec crashed, {TRIES} times ({died})")
@@ -148,12 +153,12 @@ class ConversionPool:
             await asyncio.wait([copying])  # a thread cannot be stopped, and it reads the body
             raise
 
-    async def _done(self, job: Mapping[str, Any], source: IO[bytes], result: IO[bytes]) -> Answer:
+    async def _done(self, job: Mapping[str, Any], source: IO[bytes], result: IO[bytes]) -> WorkerReply:
         worker = await self._take()
         try:
             answer = await worker.run(job, (source.fileno(), result.fileno()), self._limits.time_limit_s)
         except WorkerTooSlow as error:
-            self._log.warning("conversion.too_slow", kind=job["kind"], limit_s=self._limits.time_limit_s)
+            self._log.warning("conversion_timed_out", kind=job["kind"], limit_s=self._limits.time_limit_s)
             reason = f"the conversion was {error}; see `gateway.conversion.time_limit`"
             raise ConversionFailed("timed_out", reason) from None
         finally:
@@ -173,7 +178,7 @@ class ConversionPool:
             await worker.kill()
         else:
             worker = await WorkerProcess.start(self._folder, self._module)
-            self._log.info("conversion.worker_started", pid=worker.pid)
+            self._log.info("conversion_worker_started", pid=worker.pid)
         try:
             self._check_open()  # it may have ended while this one started
         except Temporary:
@@ -187,7 +192,7 @@ class ConversionPool:
         if self._is_closed:
             raise Temporary("conversions have ended: the gateway is stopping")
 
-    async def _give_back(self, worker: WorkerProcess, answer: Answer) -> None:
+    async def _give_back(self, worker: WorkerProcess, answer: WorkerReply) -> None:
         if self._is_closed or worker.jobs >= MOST_JOBS or answer["outcome"] == "out_of_memory":
             await worker.kill()
             return
@@ -255,7 +260,7 @@ def _closed(copying: asyncio.Future[IO[bytes]]) -> None:
         copying.result().close()
 
 
-def _read(answer: Answer, result: IO[bytes], events: Any) -> Converted:
+def _read(answer: WorkerReply, result: IO[bytes], events: Any) -> Converted:
     """What the answer means. Raises ConversionFailed and Temporary."""
     outcome = answer["outcome"]
     if outcome == "converted":
@@ -267,5 +272,5 @@ def _read(answer: Answer, result: IO[bytes], events: Any) -> Converted:
     if outcome == "short":
         raise Temporary(f"no room for a conversion: {answer['reason']}")
     if outcome == "failed":
-        events.error("conversion.failed", error=answer["reason"])
+        events.error("conversion_failed", error=answer["reason"])
     raise ConversionFailed(outcome, f"it cannot be converted: {_REASONS[outcome]}")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from gateway.ports import GatewayError, Temporary
+from gateway.ports.errors import GatewayError, Temporary
 
 START_S = 30.0
 """For loading its code, on a machine that is busy."""
@@ -22,7 +22,7 @@ KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TZ")
 """Of our environment, which holds secrets; the rest is not the worker's."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
-Answer = Mapping[str, Any]
+WorkerReply = Mapping[str, Any]
 
 
 class WorkerDied(GatewayError):
@@ -77,7 +77,7 @@ class WorkerProcess:
                 raise
         return worker
 
-    async def run(self, job: Mapping[str, Any], files: Sequence[int], time_limit_s: float) -> Answer:
+    async def run(self, job: Mapping[str, Any], files: Sequence[int], time_limit_s: float) -> WorkerReply:
         """Do one job with these open files.
 
         Raises:
@@ -115,7 +115,7 @@ class WorkerProcess:
             self._process.kill()
         await asyncio.shield(self._process.wait())
 
-    async def _answer(self) -> Answer:
+    async def _answer(self) -> WorkerReply:
         loop = asyncio.get_running_loop()
         line = b""
         while not line.endswith(b"\n"):
@@ -126,7 +126,7 @@ class WorkerProcess:
             if not chunk:
                 raise WorkerDied(await self._ending())
             line += chunk
-        answer: Answer = json.loads(line)
+        answer: WorkerReply = json.loads(line)
         return answer
 
     async def _ending(self) -> str:

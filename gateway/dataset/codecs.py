@@ -85,7 +85,7 @@ LOSSY = tuple(uid for uid in CODECS if CODECS[uid].encodes and CODECS[uid].metho
 
 
 def _is_installed(module: str) -> bool:
-    """Looked up on the path, for this process hides them, see `gateway.without_codecs`."""
+    """Looked up on the path, for this process hides them, see `gateway.common.without_codecs`."""
     return sys.modules[module] is not None if module in sys.modules else PathFinder.find_spec(module) is not None
 
 

@@ -15,8 +15,9 @@ from gateway.dataset.codecs import CODECS, EXPLICIT, JPEG_2000, JPEG_LS_NEAR_LOS
 from gateway.dataset.elements import items, selection_of, walk
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scan import Scanned, scan, wanted
-from gateway.model import AttributePath
-from gateway.ports import KEEP, Alteration, Change, Edit, Element, Refusal
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import KEEP, Alteration, Change, Edit, RewriteElement
+from gateway.ports.errors import Refusal
 
 SOP_CLASS, SOP_INSTANCE = AttributePath(0x00080016), AttributePath(0x00080018)
 IMAGE_TYPE, DESCRIPTION = AttributePath(0x00080008), AttributePath(0x00082111)
@@ -31,7 +32,7 @@ LOSSY_COMPRESSION = ("113040", "DCM", "Lossy Compression")
 MAX_DESCRIPTION = 1024
 """Characters of a short text (PS3.5 §6.2)."""
 
-Steps = tuple[tuple[int, int | None], ...]
+LossSteps = tuple[tuple[int, int | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class DerivedFrames:
 
     tags: frozenset[int] | None = frozenset({FRAME_TYPE})
 
-    def __call__(self, element: Element) -> Change:
+    def __call__(self, element: RewriteElement) -> Change:
         return ("DERIVED", *element.values[1:]) if element.values else KEEP
 
 
@@ -79,8 +80,8 @@ def derivation(view: memoryview, transfer_syntax_uid: str, new_uid: str, ratio: 
     if not sop_class or not sop_instance:
         raise Refusal("it has no SOP Instance UID, so that nothing can be derived from it")
     codec = CODECS[transfer_syntax_uid]
-    source: Steps = ((SOURCE_IMAGE_SEQUENCE, _count(view, SOURCE_IMAGE_SEQUENCE)),)
-    derived: Steps = ((DERIVATION_CODE_SEQUENCE, _count(view, DERIVATION_CODE_SEQUENCE)),)
+    source: LossSteps = ((SOURCE_IMAGE_SEQUENCE, _count(view, SOURCE_IMAGE_SEQUENCE)),)
+    derived: LossSteps = ((DERIVATION_CODE_SEQUENCE, _count(view, DERIVATION_CODE_SEQUENCE)),)
     return [
         Edit(SOP_INSTANCE, (new_uid,)),
         Edit(IMAGE_TYPE, ("DERIVED", *((found.values(IMAGE_TYPE) or ("", "PRIMARY"))[1:]))),
@@ -96,7 +97,7 @@ def derivation(view: memoryview, transfer_syntax_uid: str, new_uid: str, ratio: 
     ]
 
 
-def _code(steps: Steps, code: tuple[str, str, str]) -> Iterable[Edit]:
+def _code(steps: LossSteps, code: tuple[str, str, str]) -> Iterable[Edit]:
     tags = (CODE_VALUE, CODING_SCHEME, CODE_MEANING)
     return [Edit(AttributePath(tag, steps), (value,)) for tag, value in zip(tags, code, strict=True)]
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from gateway.dataset.dictionary import SEQUENCE, name_of
-from gateway.dataset.elements import SEQUENCE_VRS, Element, Selection, inside, items, walk
+from gateway.dataset.elements import SEQUENCE_VRS, Element, TagSelection, inside, items, walk
 from gateway.dataset.encoding import DEFLATED, Encoding
 from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import Level, parse
 from gateway.dataset.value import MAX_TEXT_BYTES
-from gateway.ports import Unreadable
+from gateway.ports.errors import Unreadable
 
 Kind = Literal["added", "removed", "emptied", "filled", "replaced", "re-encoded"]
 Texts = tuple[str, ...]
@@ -40,7 +40,7 @@ class Difference:
     after: Texts | None = field(default=None, repr=False)
 
 
-class _Everything(Selection):
+class _Everything(TagSelection):
     """Every element is reported."""
 
     def __init__(self) -> None:

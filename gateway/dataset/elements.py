@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gateway.dataset import tolerance
 from gateway.dataset.encoding import IMPLICIT_LITTLE, Encoding
-from gateway.ports import Refusal, Unreadable
+from gateway.ports.errors import Refusal, Unreadable
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -91,7 +91,7 @@ def layout_of(encoding: Encoding) -> _Layout:
     return _BIG if encoding.is_big_endian else _LITTLE
 
 
-class Selection:
+class TagSelection:
     """Tags to report, prepared for the walk."""
 
     __slots__ = ("_raw",)
@@ -112,7 +112,7 @@ class _Everything(frozenset[int]):
         return True
 
 
-class _Every(Selection):
+class _Every(TagSelection):
     """A walk with this reports every element."""
 
     __slots__ = ()
@@ -129,12 +129,12 @@ EVERY = _Every()
 
 
 @lru_cache(maxsize=1024)
-def selection_of(tags: frozenset[int]) -> Selection:
+def selection_of(tags: frozenset[int]) -> TagSelection:
     """Prepared, and kept for the next time."""
-    return Selection(tags)
+    return TagSelection(tags)
 
 
-def walk(view: memoryview, position: int, end: int, encoding: Encoding, selection: Selection) -> list[Element]:
+def walk(view: memoryview, position: int, end: int, encoding: Encoding, selection: TagSelection) -> list[Element]:
     """The selected elements between `position` and `end`, in the order of the bytes.
 
     Raises:
@@ -154,7 +154,7 @@ def walk(view: memoryview, position: int, end: int, encoding: Encoding, selectio
 
 
 def walking(
-    view: memoryview, position: int, end: int, encoding: Encoding, selection: Selection
+    view: memoryview, position: int, end: int, encoding: Encoding, selection: TagSelection
 ) -> Generator[None, None, list[Element]]:
     """As `walk`; stops after each slice of headers, so that others can go on. Raises Unreadable."""
     walker = Walker(view, position, end, encoding, selection)
@@ -180,7 +180,7 @@ class Walker:
         "position",
     )
 
-    def __init__(self, view: memoryview, position: int, end: int, encoding: Encoding, selection: Selection) -> None:
+    def __init__(self, view: memoryview, position: int, end: int, encoding: Encoding, selection: TagSelection) -> None:
         self._view = view
         self._end = end
         self._encoding = encoding

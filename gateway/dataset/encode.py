@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.dataset import charset
 from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, TEXT_WITH_BACKSLASH
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)

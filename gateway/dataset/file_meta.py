@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import zlib
 
-from gateway.dataset.elements import EVERY, Selection
+from gateway.dataset.elements import EVERY, TagSelection
 from gateway.dataset.encoding import DEFLATED, deflate
 from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import parse
-from gateway.ports import Unreadable
+from gateway.ports.errors import Unreadable
 
 Pieces = list[bytes | memoryview]
 
 GROUP = 0x0002
-_MARKS = Selection(range(GROUP << 16, (GROUP << 16) + 0x200))
+_MARKS = TagSelection(range(GROUP << 16, (GROUP << 16) + 0x200))
 """All that are defined; one of these is there when any is."""
 
 

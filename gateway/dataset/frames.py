@@ -33,7 +33,7 @@ from gateway.dataset.codecs import (
 from gateway.dataset.encapsulation import basic_offset_table, item_header
 from gateway.dataset.fragments import without_empty
 from gateway.dataset.image import Image
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 
 Frame = npt.NDArray[Any]
 """(rows, columns), or (rows, columns, samples): colour by pixel."""
@@ -80,7 +80,7 @@ def _codec(failed: Callable[[], str]) -> Iterator[None]:
         logger.removeHandler(shortage)
 
 
-class Window(io.RawIOBase):
+class ViewFile(io.RawIOBase):
     """A view as a file, so that nothing copies all of it."""
 
     def __init__(self, view: memoryview) -> None:
@@ -156,7 +156,7 @@ def _iterate(
         return
     decoder = get_decoder(transfer_syntax_uid)
     plugin = CODECS[transfer_syntax_uid].plugin
-    yield from decoder.iter_array(cast(BinaryIO, Window(value)), raw=True, decoding_plugin=plugin, **options)
+    yield from decoder.iter_array(cast(BinaryIO, ViewFile(value)), raw=True, decoding_plugin=plugin, **options)
 
 
 def _iterate_by_gdcm(
@@ -166,7 +166,7 @@ def _iterate_by_gdcm(
     import gdcm
 
     kind = np.dtype("<u1" if image.bits_allocated == 8 else "<u2")
-    frames = generate_frames(Window(value), number_of_frames=image.frames, extended_offsets=offsets)
+    frames = generate_frames(ViewFile(value), number_of_frames=image.frames, extended_offsets=offsets)
     for code in frames:
         fragment = gdcm.Fragment()
         fragment.SetByteStringValue(code)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gateway.dataset.scan import scan, wanted
-from gateway.model import AttributePath, Identifiers
-from gateway.ports import GatewayError
+from gateway.model.attribute_path import AttributePath
+from gateway.model.instance import Identifiers
+from gateway.ports.errors import GatewayError
 
 TAGS = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
 """SOP Class, SOP Instance, Study Instance and Series Instance UID."""

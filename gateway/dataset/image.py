@@ -10,7 +10,7 @@ from gateway.dataset.dictionary import name_of
 from gateway.dataset.elements import Element, selection_of, walk
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.value import texts
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 
 PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA = 0x7FE00010, 0x7FE00008, 0x7FE00009
 EXTENDED_OFFSETS, EXTENDED_LENGTHS, ENCAPSULATED_LENGTH = 0x7FE00001, 0x7FE00002, 0x7FE00003

@@ -15,12 +15,12 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gateway.dataset.elements import SLICE_BYTES, Element, Selection, Walker
+from gateway.dataset.elements import SLICE_BYTES, Element, TagSelection, Walker
 from gateway.dataset.encoding import Encoding
-from gateway.ports import ObjectTooLarge, Temporary, Unreadable
+from gateway.ports.errors import ObjectTooLarge, Temporary, Unreadable
 
 T = TypeVar("T")
-Steps = Generator[Callable[[], object] | None, None, T]
+InflationSteps = Generator[Callable[[], object] | None, None, T]
 """Work in steps: after None others go on; a function is to be called, in a thread or not, before the next step."""
 
 CHUNK_BYTES = 1024**2
@@ -207,8 +207,8 @@ class Inflating:
             window.close()
 
     def walking(
-        self, encoding: Encoding, selection: Selection, keep: Callable[[Element], int]
-    ) -> Steps[tuple[memoryview, list[Element]]]:
+        self, encoding: Encoding, selection: TagSelection, keep: Callable[[Element], int]
+    ) -> InflationSteps[tuple[memoryview, list[Element]]]:
         """The inflated bytes, as far as somebody reads them, and the selected elements of the top level.
 
         `keep` gives how many bytes of the value of a selected element will be read.

@@ -28,7 +28,7 @@ from gateway.dataset.elements import ITEM, LONG_VRS, SHORT_VRS, UNDEFINED, Eleme
 from gateway.dataset.encode import can_hold_text, encode
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.value import texts
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 
 Pieces = list[bytes | memoryview]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 
 Pieces = list[bytes | memoryview]
 

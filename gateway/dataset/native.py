@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gateway.dataset.elements import Selection
+from gateway.dataset.elements import TagSelection
 from gateway.dataset.encoding import DEFLATED, deflate, encodings_of
 from gateway.dataset.inflation import inflate
 from gateway.dataset.reencode import Pieces, reencode
@@ -16,7 +16,7 @@ EXPLICIT_BIG, DEFLATED_LITTLE = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 NATIVE = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, DEFLATED_LITTLE, EXPLICIT_BIG)
 """In the order in which they are used where a peer takes several."""
 _PROPOSED = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG)
-_NOTHING = Selection(())
+_NOTHING = TagSelection(())
 
 
 @lru_cache(maxsize=256)

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC
 
-from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET, creator_of, is_private, is_private_creator, takes_count
+from gateway.dataset.dictionary import (
+    SPECIFIC_CHARACTER_SET,
+    creator_of,
+    is_private,
+    is_private_creator,
+    takes_count,
+)
 from gateway.dataset.elements import Element
 from gateway.dataset.encode import problem_with
 from gateway.dataset.level import LENGTH_TO_END, EncodedLevel, Pieces, item_header, length_of
 from gateway.dataset.rewrite import effective_vr
 from gateway.dataset.value import texts
-from gateway.ports import Record
+from gateway.ports.edits import OriginalAttributes
 
 ORIGINAL_ATTRIBUTES, MODIFIED_ATTRIBUTES = 0x04000561, 0x04000550
 NONCONFORMING_ATTRIBUTES, NONCONFORMING_VALUE, SELECTOR_ATTRIBUTE = 0x04000551, 0x04000552, 0x00720026
@@ -21,7 +27,7 @@ PIXELS = 0x7FE0
 """The group of pixel data, which is not kept twice."""
 
 
-def recorded(before: EncodedLevel, now: EncodedLevel, record: Record) -> Pieces | None:
+def recorded(before: EncodedLevel, now: EncodedLevel, record: OriginalAttributes) -> Pieces | None:
     """All bytes of `now` with one item more in its Original Attributes Sequence; None when nothing changed since
     `before`. Of both data sets every element was found, and both are in the same encoding.
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.dataset.scan import scan, wanted
-from gateway.model import AttributePath
-from gateway.ports import Unreadable
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.errors import Unreadable
 
 PREAMBLE_BYTES = 128
 PREFIX = b"DICM"

@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 from gateway.dataset.dictionary import private_vr_of, vr_of
-from gateway.model import AttributePath
-from gateway.ports import Edit, Refusal
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import Edit
+from gateway.ports.errors import Refusal
 
 STAND_IN_BLOCK = 0x10
 """The block in the tag of a path by creator."""

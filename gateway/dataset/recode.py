@@ -5,14 +5,15 @@ ASCII keeps its bytes. So do values of unknown VR, which need not be text.
 
 from __future__ import annotations
 
+from gateway.common.plain_text import shown_code
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET, name_of
 from gateway.dataset.elements import Element
 from gateway.dataset.level import EncodedLevel, Pieces
 from gateway.dataset.rewrite import Path, effective_vr, walked
 from gateway.dataset.value import IN_CHARACTER_SET, texts
-from gateway.plain_text import shown_code
-from gateway.ports import Recode, Refusal
+from gateway.ports.edits import Recode
+from gateway.ports.errors import Refusal
 
 _PAD = " \0"
 

@@ -41,7 +41,7 @@ from gateway.dataset.elements import (
 )
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.value import texts
-from gateway.ports import Refusal, Unreadable
+from gateway.ports.errors import Refusal, Unreadable
 
 Pieces = list[bytes | memoryview]
 

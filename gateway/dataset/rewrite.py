@@ -1,4 +1,5 @@
-"""A `gateway.ports.Rewrite` carried out on encoded bytes: every element is asked about, what is kept keeps its bytes.
+"""A `gateway.ports.edits.Rewrite` carried out on encoded bytes: every element is asked about, what is kept keeps its
+bytes.
 
 Not asked about are the frame of others: group lengths, Length to End, and Specific Character Set, which every text
 depends on. A group length without a group goes. Of an element that is there twice, what is decided on one counts for
@@ -9,7 +10,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET, is_private, is_private_creator, name_of, vr_of
+from gateway.dataset.dictionary import (
+    SEQUENCE,
+    SPECIFIC_CHARACTER_SET,
+    is_private,
+    is_private_creator,
+    name_of,
+    vr_of,
+)
 from gateway.dataset.elements import EVERY, Element, Item, inside, items, may_hold_items, walk
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.level import (
@@ -22,8 +30,9 @@ from gateway.dataset.level import (
     length_of,
 )
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
-from gateway.ports import KEEP, REMOVE, Refusal, Repainted, Rewrite, Unreadable
-from gateway.ports import Element as ShownElement
+from gateway.ports.edits import KEEP, REMOVE, Repainted, Rewrite
+from gateway.ports.edits import RewriteElement as ShownElement
+from gateway.ports.errors import Refusal, Unreadable
 
 MAX_LEVELS = 32
 """Sequences inside each other that are followed; deeper ones are refused: what is inside cannot be left unasked."""
@@ -38,7 +47,7 @@ def is_frame(tag: int) -> bool:
     return tag & 0xFFFF == 0 or tag in (LENGTH_TO_END, SPECIFIC_CHARACTER_SET)
 
 
-class Ask(Protocol):
+class AskElement(Protocol):
     """Decides about one element, for `walked`."""
 
     @property
@@ -61,7 +70,7 @@ def rewritten(level: EncodedLevel, rewrite: Rewrite) -> Pieces | None:
     return _joined(level, walked(level, _Asking(rewrite), ()))
 
 
-def walked(level: EncodedLevel, ask: Ask, path: Path) -> list[Replacement]:
+def walked(level: EncodedLevel, ask: AskElement, path: Path) -> list[Replacement]:
     """What changes when every element at every level is asked about."""
     tags = ask.tags
     changes: list[Replacement] = []
@@ -217,7 +226,7 @@ def _repainted(level: EncodedLevel, element: Element, change: Repainted) -> Piec
     return [level.view[element.start : element.value], *pieces]
 
 
-def _inside(level: EncodedLevel, sequence: Element, ask: Ask, path: Path) -> Pieces | None:
+def _inside(level: EncodedLevel, sequence: Element, ask: AskElement, path: Path) -> Pieces | None:
     """The sequence with its items walked, None when none of them changes."""
     if len(path) >= MAX_LEVELS:
         raise Unreadable(f"sequences are nested more than {MAX_LEVELS} levels deep at byte {sequence.start}")

@@ -29,7 +29,7 @@ from gateway.dataset.elements import (
     SEQUENCE_VRS,
     SLICE_BYTES,
     Element,
-    Selection,
+    TagSelection,
     Walker,
     inside,
     items_in_slices,
@@ -39,12 +39,12 @@ from gateway.dataset.elements import (
 )
 from gateway.dataset.encode import encode
 from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, readings_of
-from gateway.dataset.inflation import Inflating, Steps
+from gateway.dataset.inflation import Inflating, InflationSteps
 from gateway.dataset.private import creators_of_group, found_tags, here, no_block_left, possible_tags, with_block
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
-from gateway.model import AttributePath
-from gateway.ports import Element as ShownElement
-from gateway.ports import Refusal, Unreadable
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import RewriteElement as ShownElement
+from gateway.ports.errors import Refusal, Unreadable
 
 T = TypeVar("T")
 Texts = tuple[str, ...]
@@ -61,7 +61,7 @@ _FILE_META = frozenset(range(0x00020000, 0x00020019))
 """File Meta Information (PS3.10 §7.1), which has no place in a data set; found, so that it is told."""
 
 
-class Wanted:
+class WantedElements:
     """What to read at one level, compiled once from paths: attributes, and what is wanted inside sequences."""
 
     __slots__ = ("attributes", "inner", "last_item", "selection")
@@ -80,15 +80,17 @@ class Wanted:
             for sequence in tags:
                 below.setdefault(sequence, []).append(path)
                 self.last_item[sequence] = max(last, self.last_item.get(sequence, 0))
-        shared: dict[tuple[AttributePath, ...], Wanted] = {}  # the 240 blocks that a creator may have want the same
-        self.inner: dict[int, Wanted] = {}
+        shared: dict[
+            tuple[AttributePath, ...], WantedElements
+        ] = {}  # the 240 blocks that a creator may have want the same
+        self.inner: dict[int, WantedElements] = {}
         for sequence, some in below.items():
             key = tuple(some)
             if key not in shared:
-                shared[key] = Wanted(key, depth + 1)
+                shared[key] = WantedElements(key, depth + 1)
             self.inner[sequence] = shared[key]
         self.attributes = frozenset(attributes)
-        self.selection = Selection(attributes | set(below) | needed_by(attributes | set(below)) | _FILE_META)
+        self.selection = TagSelection(attributes | set(below) | needed_by(attributes | set(below)) | _FILE_META)
 
 
 def needed_by(tags: Iterable[int]) -> set[int]:
@@ -103,9 +105,9 @@ def needed_by(tags: Iterable[int]) -> set[int]:
 
 
 @lru_cache(maxsize=1024)
-def wanted(paths: tuple[AttributePath, ...]) -> Wanted:
+def wanted(paths: tuple[AttributePath, ...]) -> WantedElements:
     """Compiled, and kept for the next time."""
-    return Wanted(paths)
+    return WantedElements(paths)
 
 
 class Level:
@@ -336,7 +338,7 @@ class Scanned:
         return self.level.values(path) if path.steps or path.creator else self.level.text(path.tag)
 
 
-def scan(view: memoryview, transfer_syntax_uid: str, wanted: Wanted) -> Scanned:
+def scan(view: memoryview, transfer_syntax_uid: str, wanted: WantedElements) -> Scanned:
     """Read what is wanted of an encoded data set, and check that its elements end where it does.
 
     Raises:
@@ -354,7 +356,7 @@ def is_read_at_once(length_bytes: int, transfer_syntax_uid: str) -> bool:
     return length_bytes <= SLICE_BYTES and transfer_syntax_uid not in DEFLATED
 
 
-def at_once(steps: Steps[T]) -> T:
+def at_once(steps: InflationSteps[T]) -> T:
     """The result, without giving way."""
     while True:
         try:
@@ -366,7 +368,9 @@ def at_once(steps: Steps[T]) -> T:
             step()
 
 
-def scanning(view: memoryview, transfer_syntax_uid: str, wanted: Wanted, *, is_strict: bool = False) -> Steps[Scanned]:
+def scanning(
+    view: memoryview, transfer_syntax_uid: str, wanted: WantedElements, *, is_strict: bool = False
+) -> InflationSteps[Scanned]:
     """`scan` in steps of some milliseconds; `is_strict`: to the letter of the transfer syntax. Raises as `scan`."""
     if is_read_at_once(len(view), transfer_syntax_uid):
         return _scan_at_once(view, transfer_syntax_uid, wanted, is_strict=is_strict)
@@ -378,7 +382,9 @@ def scanning(view: memoryview, transfer_syntax_uid: str, wanted: Wanted, *, is_s
     return (yield from _in_first_that_fits(walk_of_plain, transfer_syntax_uid, wanted, is_strict=is_strict))
 
 
-def _scan_at_once(view: memoryview, transfer_syntax_uid: str, wanted: Wanted, *, is_strict: bool = False) -> Scanned:
+def _scan_at_once(
+    view: memoryview, transfer_syntax_uid: str, wanted: WantedElements, *, is_strict: bool = False
+) -> Scanned:
     """What `scanning` does, in plain calls: of a small object its layers of generators cost as much as the rest."""
     encoding = encodings_of(transfer_syntax_uid)[0]
     level = Level(encoding)
@@ -402,7 +408,7 @@ def _scan_at_once(view: memoryview, transfer_syntax_uid: str, wanted: Wanted, *,
 Walked = tuple[memoryview, list[Element]]
 
 
-def _walking_plain(view: memoryview, selection: Selection, encoding: Encoding) -> Steps[Walked]:
+def _walking_plain(view: memoryview, selection: TagSelection, encoding: Encoding) -> InflationSteps[Walked]:
     found = yield from walking(view, 0, len(view), encoding, selection)
     if len(view) % 2 and encoding.notes and "zeros_behind" in encoding.notes:
         raise Unreadable(f"the data set ends inside an element header at byte {len(view)}")  # its first byte is 0
@@ -410,8 +416,12 @@ def _walking_plain(view: memoryview, selection: Selection, encoding: Encoding) -
 
 
 def _in_first_that_fits(
-    walk_of: Callable[[Encoding], Steps[Walked]], transfer_syntax_uid: str, wanted: Wanted, *, is_strict: bool
-) -> Steps[Scanned]:
+    walk_of: Callable[[Encoding], InflationSteps[Walked]],
+    transfer_syntax_uid: str,
+    wanted: WantedElements,
+    *,
+    is_strict: bool,
+) -> InflationSteps[Scanned]:
     first = encodings_of(transfer_syntax_uid)[0]
     try:
         return (yield from _reading_top(*(yield from walk_of(first)), wanted, first, NOTHING_ODD))
@@ -429,15 +439,15 @@ def _in_first_that_fits(
         raise
 
 
-def _read_bytes(wanted: Wanted, element: Element) -> int:
+def _read_bytes(wanted: WantedElements, element: Element) -> int:
     """How much of the value of a selected element is read."""
     length = element.stop - element.value
     return length if element.tag in wanted.inner else min(length, MAX_TEXT_BYTES)
 
 
 def _reading_top(
-    view: memoryview, found: list[Element], wanted: Wanted, encoding: Encoding, oddities: Mapping[str, str]
-) -> Steps[Scanned]:
+    view: memoryview, found: list[Element], wanted: WantedElements, encoding: Encoding, oddities: Mapping[str, str]
+) -> InflationSteps[Scanned]:
     level = Level(encoding)
     yield from _reading(view, found, wanted, level)
     return Scanned(level, _noted(found, oddities))
@@ -451,7 +461,7 @@ def _noted(found: list[Element], oddities: Mapping[str, str]) -> Mapping[str, st
     return {**oddities, "file_meta_in_data_set": where}
 
 
-def checking_lengths(view: memoryview, encoding: Encoding) -> Steps[None]:
+def checking_lengths(view: memoryview, encoding: Encoding) -> InflationSteps[None]:
     """That every value of the top level has an even length (PS3.5 §7.1.1), in steps. Raises Unreadable."""
     walker = Walker(view, 0, len(view), encoding, EVERY)
     is_done = False
@@ -465,7 +475,7 @@ def checking_lengths(view: memoryview, encoding: Encoding) -> Steps[None]:
 
 
 def parse(
-    view: memoryview, transfer_syntax_uid: str, selection: Selection
+    view: memoryview, transfer_syntax_uid: str, selection: TagSelection
 ) -> tuple[memoryview, list[Element], Encoding]:
     """The selected elements of the top level, in the first encoding that fits.
 
@@ -495,7 +505,7 @@ def in_first_reading(transfer_syntax_uid: str, read: Callable[[Encoding], T]) ->
         raise
 
 
-def _reading(view: memoryview, found: list[Element], wanted: Wanted, level: Level) -> Steps[None]:
+def _reading(view: memoryview, found: list[Element], wanted: WantedElements, level: Level) -> InflationSteps[None]:
     for element in found:
         tag = element.tag
         if tag in wanted.inner and tag not in level.items:
@@ -503,7 +513,7 @@ def _reading(view: memoryview, found: list[Element], wanted: Wanted, level: Leve
         _read_value(view, element, wanted, level)
 
 
-def _read_value(view: memoryview, element: Element, wanted: Wanted, level: Level) -> None:
+def _read_value(view: memoryview, element: Element, wanted: WantedElements, level: Level) -> None:
     """Of an element whose items, when any are wanted, were read."""
     tag, vr, _start, value, stop, end = element
     has_text = vr != SEQUENCE and end == stop and (tag not in wanted.inner or tag in wanted.attributes)
@@ -513,7 +523,9 @@ def _read_value(view: memoryview, element: Element, wanted: Wanted, level: Level
     level.add(tag, vr, raw, stop - value)
 
 
-def _reading_items(view: memoryview, sequence: Element, wanted: Wanted, parent: Level) -> Steps[list[Level]]:
+def _reading_items(
+    view: memoryview, sequence: Element, wanted: WantedElements, parent: Level
+) -> InflationSteps[list[Level]]:
     """The items that paths go into; none when this object has something else in that place."""
     if sequence.vr not in SEQUENCE_VRS:
         return []

@@ -22,7 +22,7 @@ from gateway.dataset.elements import (
     SEQUENCE_VRS,
     Element,
     Item,
-    Selection,
+    TagSelection,
     inside,
     items,
     may_hold_items,
@@ -54,8 +54,9 @@ from gateway.dataset.private import (
 from gateway.dataset.recode import recoded
 from gateway.dataset.rewrite import rewritten
 from gateway.dataset.scan import parse
-from gateway.model import AttributePath
-from gateway.ports import Alteration, Edit, Recode, Record, Refusal, Unreadable
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import Alteration, Edit, OriginalAttributes, Recode
+from gateway.ports.errors import Refusal, Unreadable
 
 PIXELS = 0x7FE00000
 """From here on there are pixels, and what is of a higher group."""
@@ -112,7 +113,7 @@ def _in_passes(plain: memoryview, found: list[Element], encoding: Encoding, pass
     is_changed = False
     for position, some in passes:
         snapshots[position] = parts
-        before = snapshots[position - some[0].since] if isinstance(some[0], Record) else parts
+        before = snapshots[position - some[0].since] if isinstance(some[0], OriginalAttributes) else parts
         changed = _changed(parts, encoding, some, before)
         if changed == [None] * len(parts):
             continue
@@ -145,7 +146,9 @@ def _edits(changes: Sequence[Alteration]) -> list[Edit]:
 def _passes(changes: Sequence[Alteration]) -> Iterator[tuple[int, Sequence[Alteration]]]:
     """(position of the first, changes that are made together). A pass begins where a record looks back to, and with an
     edit of a sequence that edits before it went into."""
-    begins = {position - change.since for position, change in enumerate(changes) if isinstance(change, Record)}
+    begins = {
+        position - change.since for position, change in enumerate(changes) if isinstance(change, OriginalAttributes)
+    }
     start = 0
     entered: set[tuple[int, ...]] = set()
     for position, change in enumerate(changes):
@@ -175,7 +178,7 @@ def _changed(parts: Parts, encoding: Encoding, some: Sequence[Alteration], befor
     (change,) = some
     levels = _levels(parts, encoding)
     match change:
-        case Record():
+        case OriginalAttributes():
             return [recorded(_levels(before, encoding)[0], levels[0], change), *[None] * (len(parts) - 1)]
         case Recode():
             return [recoded(level, change) for level in levels]
@@ -254,7 +257,7 @@ class _EditedLevel(EncodedLevel):
 
     def _free_creator(self, tag: int, added: Mapping[int, str]) -> int:
         for element in creators_of_group(tag):
-            block = Selection(element & 0xFFFF0000 | (element & 0xFF) << 8 | low for low in range(0x100))
+            block = TagSelection(element & 0xFFFF0000 | (element & 0xFF) << 8 | low for low in range(0x100))
             is_free = element not in self.first and element not in added
             if is_free and not walk(self.view, self.start, self.end, self.encoding, block):
                 return element
@@ -348,7 +351,7 @@ def _tag_at(edit: Edit, depth: int) -> int:
     return edit.path.tag if len(steps) == depth else steps[depth][0]
 
 
-def _selection(edits: Sequence[Edit], depth: int) -> Selection:
+def _selection(edits: Sequence[Edit], depth: int) -> TagSelection:
     """What must be found in a level to edit it."""
     tags = {tag for edit in edits for tag in possible_tags(*here(edit.path, depth))}
     creators = {creator_of(tag) for tag in tags if is_private(tag)}

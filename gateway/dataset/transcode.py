@@ -60,8 +60,9 @@ from gateway.dataset.reencode import reencode
 from gateway.dataset.scan import parse, scan, wanted
 from gateway.dataset.scratch import Gathering, Pieces, Scratch
 from gateway.dataset.splice import splice
-from gateway.model import AttributePath
-from gateway.ports import Alteration, Edit, Refusal
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import Alteration, Edit
+from gateway.ports.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from gateway.delivery.retry import delay_s
-from gateway.model import Retry
+from gateway.model.peer import Retry
 
 DOUBTS = 3
 """Single deferrals in a row (0xA700, a lost association) that make the peer the suspect rather than the objects."""

@@ -20,34 +20,33 @@ import structlog
 
 from gateway.delivery.fallback import fall_back
 from gateway.delivery.ledger import Ledger
-from gateway.delivery.refusals import Refusals
+from gateway.delivery.refusals import RefusalCount
 from gateway.delivery.retry import delay_s, is_given_up
 from gateway.delivery.settling import patiently
 from gateway.delivery.standing import Standing
 from gateway.delivery.suspects import MOST_TRIES, Suspects
 from gateway.delivery.transform import NO_CONVERTER, outbound_for
 from gateway.delivery.worker import Worker
-from gateway.likeness import Apart
-from gateway.model import Deferred, Delivered, Delivery, Outcome, Peer, Refused
+from gateway.model.delivery import Deferred, Delivered, Delivery, Outcome, Refused
+from gateway.model.likeness import Apart
+from gateway.model.peer import Peer
 from gateway.object_log import ObjectLog
-from gateway.ports import (
-    Channel,
+from gateway.ports.converter import Converter
+from gateway.ports.destination import Channel, Destination, Outbound
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import (
     ConfigurationError,
-    Converter,
-    Destination,
     DestinationDown,
     DestinationRefuses,
-    EncodedDataSet,
-    Journal,
-    Meter,
-    Outbound,
     PayloadLost,
     PayloadUnreadable,
     Refusal,
-    Resources,
     Temporary,
 )
-from gateway.routing.resources import NO_RESOURCES
+from gateway.ports.journal import Journal
+from gateway.ports.kinds import Resources
+from gateway.ports.meter import Meter
+from gateway.routing.language.resources import NO_RESOURCES
 
 log = structlog.get_logger()
 
@@ -76,7 +75,7 @@ MOST_UNTRIED = 5000
 """Of those that were never tried so many are kept in hand to look at the ones behind them."""
 
 Kind = tuple[str, str]
-Claim = tuple[float, Delivery]
+ClaimedDelivery = tuple[float, Delivery]
 """With the monotonic time of the claim in seconds."""
 
 
@@ -129,7 +128,7 @@ class Courier:
         self._objects = objects or ObjectLog()
         self._ledger = Ledger(journal, peer.name, meter, now, wall or now, self._objects)
         self._standing = Standing(peer.name, meter, random)
-        self._refusals = Refusals(random)
+        self._refusals = RefusalCount(random)
         self._left_out = 0
         """As it was logged last."""
         self._suspects = Suspects()
@@ -140,7 +139,7 @@ class Courier:
         """The feeder should look again."""
         self._is_work_there = asyncio.Event()
         """Idle workers should look again."""
-        self._ready: deque[Claim] = deque()
+        self._ready: deque[ClaimedDelivery] = deque()
         """Claimed, not begun."""
         self._low = 0
         self._limit = FIRST_CLAIM
@@ -373,7 +372,7 @@ class Courier:
         self._rest()
         self._hire()
 
-    async def _next(self, worker: Worker) -> Claim | None:
+    async def _next(self, worker: Worker) -> ClaimedDelivery | None:
         """The next object; None when this worker should go home."""
         while not self._is_stopping and not worker.is_retired and len(self._workers) <= self.peer.associations:
             if self._ledger.settler.is_full:
@@ -420,7 +419,7 @@ class Courier:
             return
         except PayloadLost as error:  # what was promised cannot be kept: an operator must know
             uid = delivery.instance.sop_instance_uid
-            log.error("delivery.payload_lost", destination=self.name, sop_instance_uid=uid, error=str(error))
+            log.error("payload_lost", destination=self.name, sop_instance_uid=uid, error=str(error))
             outcome = Refused(str(error))
         except (Refusal, ConfigurationError) as error:  # what is stored cannot be edited
             outcome = Refused(str(error))
@@ -432,7 +431,7 @@ class Courier:
         except Exception as error:
             # A fault of ours with this one object must stop neither the gateway nor the queue behind it. The error's
             # text may quote the object, so that only its type is kept.
-            log.exception("delivery.failed", destination=self.name, delivery_id=delivery.delivery_id)
+            log.exception("delivery_failed", destination=self.name, delivery_id=delivery.delivery_id)
             outcome = Deferred(f"internal error: {type(error).__name__}; see the log")
         finally:
             if body is not None:
@@ -550,7 +549,7 @@ class Courier:
         """No association: never this object's fault, so that it keeps its place in the line."""
         worker.is_open = False
         if any(other.is_open for other in self._workers):  # the peer takes fewer associations than we may open
-            log.info("delivery.fewer_associations", destination=self.name, reason=str(error))
+            log.info("associations_reduced", destination=self.name, reason=str(error))
             worker.is_retired = True
             self._hire_after_s = _clock_s() + self.peer.retry.first_delay_s
             self._ready.appendleft((begun_s, delivery))

@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.dataset.codecs import short_name
 from gateway.delivery.transform import converted
-from gateway.model import Outcome, Refused
-from gateway.ports import Channel, Conversion, Converter, Outbound, Refusal
+from gateway.model.delivery import Outcome, Refused
+from gateway.ports.converter import Converter
+from gateway.ports.destination import Channel, Outbound
+from gateway.ports.errors import Refusal
+from gateway.ports.kinds import Conversion
 
 
 async def fall_back(

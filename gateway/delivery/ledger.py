@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from gateway.delivery.settling import Attempt, Result, Settled, Settler
-from gateway.model import Delivery, DeliveryState, Settlement
+from gateway.delivery.settling import AttemptEnd, Settled, SettledAs, Settler
+from gateway.model.delivery import Delivery, DeliveryState, Settlement
 from gateway.object_log import ObjectLog
-from gateway.ports import Journal, Meter
+from gateway.ports.journal import Journal
+from gateway.ports.meter import Meter
 
 log = structlog.get_logger()
 
@@ -57,14 +58,14 @@ class Ledger:
 
     def refused(self, delivery: Delivery, reason: str, status: int | None, seconds: float) -> None:
         """A dead letter: it will not be taken in this form."""
-        self._mourn(delivery, "refused", status)
+        self._log_dead_letter(delivery, "refused", status)
         self._add(delivery, DeliveryState.DEAD, "refused", "refused", seconds, reason, status)
 
     def expired(self, delivery: Delivery, reason: str, seconds: float | None) -> None:
         """A dead letter: too old; `seconds` None when it was not tried this time."""
         age_s = (self._now() - delivery.counted_from).total_seconds()
-        attempt: Attempt | None = None if seconds is None else "deferred"
-        self._mourn(delivery, "expired", None)
+        attempt: AttemptEnd | None = None if seconds is None else "deferred"
+        self._log_dead_letter(delivery, "expired", None)
         text = f"given up after {age_s:.0f} s: {reason}"
         self._add(delivery, DeliveryState.DEAD, "expired", attempt, seconds or 0.0, text)
 
@@ -85,9 +86,9 @@ class Ledger:
         self._leases.clear()
         await self.settler.finish()
 
-    def _mourn(self, delivery: Delivery, result: str, status: int | None) -> None:
+    def _log_dead_letter(self, delivery: Delivery, result: str, status: int | None) -> None:
         log.warning(
-            "delivery.dead_letter",
+            "delivery_dead_lettered",
             destination=self._destination,
             delivery_id=delivery.delivery_id,
             rule=delivery.rule,
@@ -100,8 +101,8 @@ class Ledger:
         self,
         delivery: Delivery,
         state: DeliveryState,
-        result: Result,
-        attempt: Attempt | None,
+        result: SettledAs,
+        attempt: AttemptEnd | None,
         seconds: float,
         reason: str = "",
         status: int | None = None,

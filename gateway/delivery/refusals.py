@@ -12,8 +12,9 @@ from collections.abc import Callable, Hashable, Sequence
 from random import Random
 
 from gateway.delivery.retry import delay_s
-from gateway.likeness import Apart, Range, alone, likeness, of_its_kind
-from gateway.model import Delivery, Refused, Retry
+from gateway.model.delivery import Delivery, Refused
+from gateway.model.likeness import Apart, Range, alone, likeness, of_its_kind
+from gateway.model.peer import Retry
 
 MOST_APART = 256
 """Ranges of likenesses that are remembered of refused objects; the one that was tried longest ago goes first."""
@@ -26,7 +27,7 @@ WITHOUT_CONTEXT = "without a presentation context"
 """The kind of a refusal that has no status."""
 
 
-class Refusals:
+class RefusalCount:
     """Counts refusals of one kind with no success between them. Times are monotonic seconds."""
 
     def __init__(self, random: Random) -> None:
@@ -189,7 +190,7 @@ def _put_last(ranges: OrderedDict[Range, int], each: Range) -> None:
 
 
 def likeness_of(delivery: Delivery) -> int:
-    """See `gateway.likeness`."""
+    """See `gateway.model.likeness`."""
     instance = delivery.instance
     return likeness(
         instance.sop_class_uid,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from random import Random
 
-from gateway.model import Retry
+from gateway.model.peer import Retry
 
 MAX_DOUBLINGS = 1000
 """Bounds the exponent: past it every finite delay has long reached its maximum, and floats would overflow."""

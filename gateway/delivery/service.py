@@ -14,15 +14,21 @@ import structlog
 from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.worker import ABORT_S
-from gateway.model import DeliveryState, Peer
+from gateway.model.delivery import DeliveryState
+from gateway.model.peer import Peer
 from gateway.object_log import ObjectLog
-from gateway.ports import ConfigurationError, Converter, Destination, Journal, Meter, Resources, Temporary
-from gateway.routing.resources import NO_RESOURCES
+from gateway.ports.converter import Converter
+from gateway.ports.destination import Destination
+from gateway.ports.errors import ConfigurationError, Temporary
+from gateway.ports.journal import Journal
+from gateway.ports.kinds import Resources
+from gateway.ports.meter import Meter
+from gateway.routing.language.resources import NO_RESOURCES
 
 log = structlog.get_logger()
 
 
-class Destinations(Protocol):
+class DeliveryPeers(Protocol):
     """What the service needs of a routing table."""
 
     @property
@@ -49,8 +55,8 @@ class Prepared:
 class DeliveryService:
     """Delivers what the journal owes, until drained.
 
-    `now` gives the queue's time (`gateway.steady_clock`), `wall` that of people; `random` spreads retries; `idle_s` is
-    how long a channel outlives its work; `objects` is told what was delivered.
+    `now` gives the queue's time (`gateway.common.steady_clock`), `wall` that of people; `random` spreads retries;
+    `idle_s` is how long a channel outlives its work; `objects` is told what was delivered.
     """
 
     def __init__(
@@ -83,7 +89,7 @@ class DeliveryService:
         """Names of destinations that are owed something and not configured."""
         self._ended: asyncio.Future[None] | None = None
 
-    async def start(self, table: Destinations) -> None:
+    async def start(self, table: DeliveryPeers) -> None:
         """Begin to deliver to every destination of `table`."""
         self._ended = asyncio.get_running_loop().create_future()
         self._journal.subscribe(self._notify)
@@ -96,7 +102,7 @@ class DeliveryService:
         assert self._ended is not None, "start first"
         await asyncio.shield(self._ended)
 
-    def prepare(self, table: Destinations) -> Prepared:
+    def prepare(self, table: DeliveryPeers) -> Prepared:
         """Make what a new table needs; nothing that runs is touched.
 
         Raises:
@@ -160,7 +166,7 @@ class DeliveryService:
         except ConfigurationError:
             raise
         except Exception as error:
-            log.exception("delivery.destination_not_made", destination=peer.name)
+            log.exception("destination_not_opened", destination=peer.name)
             raise ConfigurationError(
                 f"peer {peer.name!r}: its destination cannot be made ({type(error).__name__}: {error})"
             ) from error
@@ -193,7 +199,7 @@ class DeliveryService:
             return
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        log.error("delivery.courier_died", destination=courier.name, error=type(error).__name__)
+        log.error("courier_died", destination=courier.name, error=type(error).__name__)
         self._ended.set_exception(error)
 
     def _notify(self, destination: str) -> None:
@@ -218,7 +224,7 @@ class DeliveryService:
         try:
             depths = await self._journal.depths()
         except Temporary as error:  # only a report: not worth a reload, still less the process
-            log.warning("delivery.queue_not_counted", error=str(error))
+            log.warning("queue_not_counted", error=str(error))
             return {}
         waiting = {row.destination: row.count for row in depths if row.state is DeliveryState.PENDING}
         strays = {name: count for name, count in sorted(waiting.items()) if name not in self._couriers}
@@ -231,7 +237,7 @@ class DeliveryService:
             return
         self._strays.add(destination)
         log.warning(
-            "delivery.destination_not_configured",
+            "destination_not_configured",
             destination=destination,
             deliveries=count,
             hint="they stay in the queue; configure the peer and reload, or discard or release them elsewhere",

@@ -10,9 +10,11 @@ from typing import Literal, NamedTuple, TypeVar
 
 import structlog
 
-from gateway.model import Delivery, DeliveryState, Settlement
+from gateway.model.delivery import Delivery, DeliveryState, Settlement
 from gateway.object_log import ObjectLog
-from gateway.ports import Journal, Meter, Temporary
+from gateway.ports.errors import Temporary
+from gateway.ports.journal import Journal
+from gateway.ports.meter import Meter
 
 log = structlog.get_logger()
 
@@ -24,10 +26,10 @@ hear of a success."""
 PAUSE_S = 1.0
 """Before the journal is asked again after it had no room."""
 
-Result = Literal["delivered", "deferred", "refused", "expired", "returned"]
+SettledAs = Literal["delivered", "deferred", "refused", "expired", "returned"]
 """What a settlement means: refused and expired are dead letters; `returned` goes back as if never claimed."""
 
-Attempt = Literal["delivered", "deferred", "refused"]
+AttemptEnd = Literal["delivered", "deferred", "refused"]
 
 T = TypeVar("T")
 
@@ -36,8 +38,8 @@ class Settled(NamedTuple):
     """One settlement with what is counted when it holds."""
 
     settlement: Settlement
-    result: Result
-    attempt: Attempt | None
+    result: SettledAs
+    attempt: AttemptEnd | None
     """How the attempt ended; None when there was none."""
     delivery: Delivery | None
     """None for one that is given back at the end."""
@@ -49,7 +51,7 @@ async def patiently(ask: Callable[[], Awaitable[T]], what: str) -> T:
         try:
             return await ask()
         except Temporary as error:
-            log.warning("delivery.journal_waits", operation=what, error=str(error))
+            log.warning("settlement_delayed", operation=what, error=str(error))
             await asyncio.sleep(PAUSE_S)
 
 
@@ -124,7 +126,7 @@ class Settler:
     async def _commit(self, after_batch: Callable[[bool], None]) -> None:
         batch, self._waiting = self._waiting, []
         self._enough.clear()
-        groups: dict[Result, list[Settled]] = {}
+        groups: dict[SettledAs, list[Settled]] = {}
         for settled in batch:
             groups.setdefault(settled.result, []).append(settled)
         try:
@@ -138,13 +140,13 @@ class Settler:
             self._meter.count("gateway_delivery_attempts_total", times, destination=self._destination, outcome=attempt)
         after_batch("deferred" in groups or "returned" in groups)
 
-    async def _settle(self, result: Result, group: list[Settled]) -> None:
+    async def _settle(self, result: SettledAs, group: list[Settled]) -> None:
         """One result a call: those that held are counted."""
         settlements = [settled.settlement for settled in group]
         are_held = await patiently(lambda: self._journal.settle(settlements), "settle")
         held = sum(are_held)
         if held < len(group):
-            log.warning("delivery.lease_lost", destination=self._destination, result=result, count=len(group) - held)
+            log.warning("lease_lost", destination=self._destination, result=result, count=len(group) - held)
         if result == "returned" or not held:
             return
         if result != "deferred":

@@ -10,8 +10,8 @@ from typing import cast
 import structlog
 
 from gateway.delivery.circuit import CLOSED, Circuit
-from gateway.model import Retry
-from gateway.ports import Meter
+from gateway.model.peer import Retry
+from gateway.ports.meter import Meter
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class Standing:
             return False
         was_down = not self._circuit.is_closed
         if was_down:
-            log.info("delivery.destination_up", destination=self._destination)
+            log.info("destination_recovered", destination=self._destination)
         self._circuit = CLOSED
         self._told = ""
         self.is_up = True
@@ -76,7 +76,7 @@ class Standing:
         if circuit.is_closed:
             return False
         self._tell(must_be_mended=must_be_mended)(
-            "delivery.destination_refuses" if must_be_mended else "delivery.destination_down",
+            "destination_refused" if must_be_mended else "destination_failed",
             destination=self._destination,
             reason=circuit.reason,
             failures=circuit.openings,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from gateway.model import Delivery
+from gateway.model.delivery import Delivery
 
 MOST_TRIES = 4
 """With objects that the destination took between each two of them; then the object is set aside."""

@@ -7,31 +7,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
+from gateway.common.turns import aside, in_turns
 from gateway.dataset.encoding import DEFLATED
-from gateway.dataset.inflation import Steps
+from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.splice import splice
-from gateway.model import AssociationFacts, AttributePath, Delivery, Instance
-from gateway.ports import (
-    Action,
-    Alteration,
-    Conversion,
-    Converted,
-    Converter,
-    Converting,
-    EncodedDataSet,
-    Outbound,
-    Refusal,
-    Resources,
-    Temporary,
-)
+from gateway.model.association import AssociationFacts
+from gateway.model.attribute_path import AttributePath
+from gateway.model.delivery import Delivery
+from gateway.model.instance import Instance
+from gateway.ports.converter import Converted, Converter
+from gateway.ports.destination import Outbound
+from gateway.ports.edits import Alteration
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import Refusal, Temporary
+from gateway.ports.kinds import Action, Conversion, Converting, Resources
 from gateway.routing.facts import ObjectFacts, facts_for, finding_facts, needed, read_by
 from gateway.routing.kept_facts import recall
-from gateway.routing.kinds import actions_from_json
-from gateway.routing.resources import NO_RESOURCES
+from gateway.routing.language.kinds import actions_from_json
+from gateway.routing.language.resources import NO_RESOURCES
 from gateway.routing.table import apply_actions, attributes_of
 from gateway.spool.body import verify
 from gateway.spool.pieces import EditedDataSet
-from gateway.turns import aside, in_turns
 
 LARGE_BYTES = 1024**2
 """Beyond it editing happens in a thread: a file is read whole from disk first."""
@@ -49,7 +45,8 @@ NO_CONVERTER = NoConverter()
 
 @dataclasses.dataclass(slots=True)
 class StoredFacts:
-    """`gateway.ports.Facts` of a stored object, after `edits`. It is scanned only when somebody asks for a value."""
+    """`gateway.ports.facts.Facts` of a stored object, after `edits`. It is scanned only when somebody asks for a
+    value."""
 
     instance: Instance
     """As it leaves: with the UIDs that the edits gave it."""
@@ -159,7 +156,7 @@ async def changed(outbound: Outbound, actions: Sequence[Action], converter: Conv
     return outbound
 
 
-def finding_facts_of(outbound: Outbound, attributes: Iterable[AttributePath]) -> Steps[ObjectFacts]:
+def finding_facts_of(outbound: Outbound, attributes: Iterable[AttributePath]) -> InflationSteps[ObjectFacts]:
     """The facts of an object as it leaves, in steps, without reading it where `attributes` are known.
 
     Raises:

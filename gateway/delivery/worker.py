@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.model import AssociationFacts
-from gateway.ports import Channel, Destination
+from gateway.model.association import AssociationFacts
+from gateway.ports.destination import Channel, Destination
 
 ABORT_S = 1.0
 """For closing a channel when there is no time left to be polite."""

@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 from pynetdicom.ae import ApplicationEntity
 
-from gateway.dimse.acceptor import AcceptedAssociation
-from gateway.dimse.admission import (
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
+from gateway.dimse.acceptor.admission import (
     LOCAL_LIMIT_EXCEEDED,
     NO_REASON,
     PERMANENT,
@@ -25,19 +25,23 @@ from gateway.dimse.admission import (
     Admitted,
     Rejected,
 )
-from gateway.dimse.bindings import UNBOUND, Handlers, bound, read_bindings
-from gateway.dimse.identity_check import VerifyIdentity, nothing_verifies
-from gateway.dimse.known_hosts import KnownHosts
-from gateway.dimse.memory import MemoryReceiver
-from gateway.dimse.negotiation import Policy
-from gateway.dimse.pool import AssociationPool
-from gateway.dimse.slots import Slots
-from gateway.dimse.tls import handshake_failure, server_context
-from gateway.dimse.tls_contexts import ReloadedContext
-from gateway.model import AssociationFacts, Limits, Listener, Peer, Timers
-from gateway.network.accepting import Acceptor, Address, bind, host_of
+from gateway.dimse.acceptor.identity_check import VerifyIdentity, nothing_verifies
+from gateway.dimse.acceptor.known_hosts import KnownHosts
+from gateway.dimse.acceptor.negotiation import Policy
+from gateway.dimse.acceptor.slots import Slots
+from gateway.dimse.protocol.memory import MemoryReceiver
+from gateway.dimse.protocol.tls import handshake_failure, server_context
+from gateway.dimse.protocol.tls_contexts import ReloadedContext
+from gateway.dimse.pynetdicom_contract.bindings import UNBOUND, Handlers, bound, read_bindings
+from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Limits, Listener, Timers
+from gateway.model.peer import Peer
+from gateway.network.accepting import SocketAcceptor, SocketAddress, bind, host_of
 from gateway.network.offences import Offences
-from gateway.ports import ConfigurationError, DataSetReceiver, Meter, NoMeter
+from gateway.ports.encoded_data_set import DataSetReceiver
+from gateway.ports.errors import ConfigurationError
+from gateway.ports.meter import Meter, NoMeter
 
 log = structlog.get_logger()
 
@@ -98,16 +102,16 @@ class Server:
         self.table = table
         self._admission = admission
         self._ended = ended
-        self._listeners: dict[str, tuple[Listener, Acceptor]] = {}
+        self._listeners: dict[str, tuple[Listener, SocketAcceptor]] = {}
         self._contexts: dict[str, ReloadedContext] = {}
         """By listener, for those with TLS."""
-        self._connections: dict[AcceptedAssociation, str] = {}
+        self._connections: dict[AcceptorAssociation, str] = {}
         """Every open connection, and the host that it came from."""
-        self._joined: set[AcceptedAssociation] = set()
-        self._slots: Slots[AcceptedAssociation] = Slots(limits)
+        self._joined: set[AcceptorAssociation] = set()
+        self._slots: Slots[AcceptorAssociation] = Slots(limits)
         self._known_hosts = KnownHosts(is_known_host)
         self._offences = Offences()
-        self._opening: dict[AcceptedAssociation, asyncio.Task[None]] = {}
+        self._opening: dict[AcceptorAssociation, asyncio.Task[None]] = {}
         """Connections that are being set up: their transport, or TLS."""
         self._is_draining = False
         self._emptied: asyncio.Future[None] | None = None
@@ -126,7 +130,7 @@ class Server:
         """Have `handler` take `event` from now on, also on associations that there are.
 
         Raises:
-            ValueError, TypeError: see `gateway.dimse.bindings.bound`.
+            ValueError, TypeError: see `gateway.dimse.pynetdicom_contract.bindings.bound`.
         """
         binding = bound(event, handler, args)
         for holder in self._holders():
@@ -138,7 +142,7 @@ class Server:
             if event in holder.handlers and holder.handlers[event].handler == handler:
                 holder.handlers = {**holder.handlers, event: UNBOUND[event]}
 
-    def _holders(self) -> list[Server | AcceptedAssociation]:
+    def _holders(self) -> list[Server | AcceptorAssociation]:
         """What is asked for a handler: from the next request on, also of associations that there are."""
         return [self, *self._joined]
 
@@ -163,7 +167,7 @@ class Server:
         return MappingProxyType(self._contexts)
 
     @property
-    def associations(self) -> Collection[AcceptedAssociation]:
+    def associations(self) -> Collection[AcceptorAssociation]:
         """Accepted associations that were neither released nor aborted."""
         return frozenset(self._joined)
 
@@ -187,7 +191,7 @@ class Server:
             text = f"listener {listener.name!r} cannot bind {listener.address}:{listener.port}: {error}"
             raise ConfigurationError(text) from error
         take = functools.partial(self._take, listener)
-        acceptor = Acceptor(sockets, take, on_shortage=functools.partial(self._short, listener.name))
+        acceptor = SocketAcceptor(sockets, take, on_shortage=functools.partial(self._short, listener.name))
         self._listeners[listener.name] = (listener, acceptor)
         if context is not None:
             self._contexts[listener.name] = context
@@ -203,7 +207,7 @@ class Server:
 
     # --- connections -----------------------------------------------------------------------------------------------
 
-    def _take(self, listener: Listener, connection: socket.socket, address: Address) -> bool:
+    def _take(self, listener: Listener, connection: socket.socket, address: SocketAddress) -> bool:
         """A new connection; the oldest without an association makes room for it where there is none."""
         host = host_of(address)
         if not self._offences.is_heard(host, is_known=host in self._known_hosts):
@@ -211,7 +215,7 @@ class Server:
             self._tell_refused(host)
             return False
         context = self._contexts[listener.name].current if listener.tls is not None else None
-        association = AcceptedAssociation(self, listener.name, self.limits.max_pdu_bytes, listener.user_identity)
+        association = AcceptorAssociation(self, listener.name, self.limits.max_pdu_bytes, listener.user_identity)
         self._connections[association] = host
         self._enter_unassociated(association, host)
         self.meter.count("gateway_connections_total", listener=listener.name)
@@ -228,7 +232,7 @@ class Server:
         )
         self.meter.count("gateway_connections_refused_total")
 
-    def _enter_unassociated(self, association: AcceptedAssociation, host: str, *, is_over: bool = False) -> None:
+    def _enter_unassociated(self, association: AcceptorAssociation, host: str, *, is_over: bool = False) -> None:
         is_known = host in self._known_hosts
         displaced = self._slots.enter(association, host, is_known=is_known, is_over=is_over)
         if displaced is None:
@@ -242,7 +246,7 @@ class Server:
         self._offences.add(self._connections.get(displaced, ""))
         self._close(displaced)
 
-    def _close(self, association: AcceptedAssociation) -> None:
+    def _close(self, association: AcceptorAssociation) -> None:
         """Whatever it is at."""
         task = self._opening.get(association)
         if task is not None:
@@ -259,7 +263,7 @@ class Server:
         self.meter.count("gateway_accept_failures_total", listener=listener)
 
     async def _set_up(
-        self, association: AcceptedAssociation, context: ssl.SSLContext | None, connection: socket.socket
+        self, association: AcceptorAssociation, context: ssl.SSLContext | None, connection: socket.socket
     ) -> None:
         """Give the association its transport. Off the accept path: a silent or slow client keeps nobody waiting."""
         loop = asyncio.get_running_loop()
@@ -271,14 +275,14 @@ class Server:
         except (OSError, asyncio.CancelledError):  # asyncio has closed the connection
             self.closed(association)
 
-    def _is_set_up(self, association: AcceptedAssociation, connection: socket.socket, task: asyncio.Task[None]) -> None:
+    def _is_set_up(self, association: AcceptorAssociation, connection: socket.socket, task: asyncio.Task[None]) -> None:
         del self._opening[association]
         if task.cancelled():  # before it began: the connection is still ours
             connection.close()
             self.closed(association)
 
     async def _shake_hands(
-        self, transport: asyncio.Transport, association: AcceptedAssociation, context: ssl.SSLContext
+        self, transport: asyncio.Transport, association: AcceptorAssociation, context: ssl.SSLContext
     ) -> None:
         address = transport.get_extra_info("peername")
         try:
@@ -316,7 +320,7 @@ class Server:
             raise Rejected(TRANSIENT, PROVIDER_PRESENTATION, LOCAL_LIMIT_EXCEEDED, objection)
         return admitted
 
-    def readmit(self, association: AcceptedAssociation) -> Admitted:
+    def readmit(self, association: AcceptorAssociation) -> Admitted:
         """The requestor of an open association, by the rules in force; what was negotiated stays.
 
         Raises:
@@ -352,13 +356,13 @@ class Server:
             is_strict=is_strict,
         )
 
-    def rejected(self, association: AcceptedAssociation) -> None:
+    def rejected(self, association: AcceptorAssociation) -> None:
         """An association was rejected; a host of known peers may have limits of its own in its way."""
         host = self._connections.get(association)
         if host is not None and not self._is_draining and host not in self._known_hosts:
             self._offences.add(host)
 
-    def joined(self, association: AcceptedAssociation) -> None:
+    def joined(self, association: AcceptorAssociation) -> None:
         """An association is accepted."""
         facts = association.facts
         self._joined.add(association)
@@ -378,7 +382,7 @@ class Server:
             peer = facts.peer or "(stranger)"
             self.meter.count("gateway_associations_open", number, direction="in", peer=peer)
 
-    def left(self, association: AcceptedAssociation) -> None:
+    def left(self, association: AcceptorAssociation) -> None:
         """An accepted association ended."""
         facts = association.facts
         self._joined.discard(association)
@@ -389,7 +393,7 @@ class Server:
         self.meter.count("gateway_associations_open", -1, direction="in", peer=facts.peer or "(stranger)")
         self._ended(facts)
 
-    def closed(self, association: AcceptedAssociation) -> None:
+    def closed(self, association: AcceptorAssociation) -> None:
         """A connection is gone."""
         self._slots.leave(association)
         self._connections.pop(association, None)

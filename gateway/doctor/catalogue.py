@@ -14,7 +14,7 @@ Area = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """One code."""
 
     areas: tuple[Area, ...]
@@ -24,22 +24,22 @@ class Entry:
     """Empty for a note."""
 
 
-def _note(area: Area | tuple[Area, ...], means: str) -> Entry:
-    return Entry((area,) if isinstance(area, str) else area, "note", means)
+def _note(area: Area | tuple[Area, ...], means: str) -> CatalogueEntry:
+    return CatalogueEntry((area,) if isinstance(area, str) else area, "note", means)
 
 
-def _warning(area: Area | tuple[Area, ...], means: str, remedy: str) -> Entry:
-    return Entry((area,) if isinstance(area, str) else area, "warning", means, remedy)
+def _warning(area: Area | tuple[Area, ...], means: str, remedy: str) -> CatalogueEntry:
+    return CatalogueEntry((area,) if isinstance(area, str) else area, "warning", means, remedy)
 
 
-def _error(area: Area | tuple[Area, ...], means: str, remedy: str) -> Entry:
-    return Entry((area,) if isinstance(area, str) else area, "error", means, remedy)
+def _error(area: Area | tuple[Area, ...], means: str, remedy: str) -> CatalogueEntry:
+    return CatalogueEntry((area,) if isinstance(area, str) else area, "error", means, remedy)
 
 
 _STORAGE: tuple[Area, ...] = ("spool", "database")
 _PORTS: tuple[Area, ...] = ("listener", "http")
 
-CATALOGUE: Mapping[str, Entry] = {
+CATALOGUE: Mapping[str, CatalogueEntry] = {
     # --- configuration
     "valid": _note("configuration", "the configuration has no errors and no warnings"),
     "rules-writable-by-others": _warning(

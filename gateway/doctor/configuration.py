@@ -6,9 +6,9 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from gateway.doctor.finding import Finding, found
-from gateway.file_modes import is_writable_by_others
-from gateway.model import Problem
+from gateway.common.file_modes import is_writable_by_others
+from gateway.doctor.finding import DoctorFinding, found
+from gateway.model.problem import Problem
 
 REMEDIES: Mapping[str, str] = {
     "out-of-date": "renew it; a running gateway reads it again within a minute",
@@ -20,7 +20,7 @@ REMEDIES: Mapping[str, str] = {
 CORRECT = "correct it there; `gateway validate` checks it again"
 
 
-def problem_findings(problems: Iterable[Problem], rules: Path) -> Iterator[Finding]:
+def problem_findings(problems: Iterable[Problem], rules: Path) -> Iterator[DoctorFinding]:
     """Each problem of `gateway validate`, under its own code; or that there is none."""
     is_valid = True
     for problem in problems:
@@ -28,12 +28,12 @@ def problem_findings(problems: Iterable[Problem], rules: Path) -> Iterator[Findi
         mark = problem.mark
         place = f"{mark.file}:{mark.line}:{mark.column}"
         remedy = REMEDIES.get(problem.code, CORRECT)
-        yield Finding(problem.severity, "configuration", problem.code, place, problem.message, remedy)
+        yield DoctorFinding(problem.severity, "configuration", problem.code, place, problem.message, remedy)
     if is_valid:
         yield found("valid", str(rules), "no errors and no warnings, rules that can never hold included")
 
 
-def writers(rules: Path) -> Iterator[Finding]:
+def writers(rules: Path) -> Iterator[DoctorFinding]:
     """Files and folders of the rules that everybody may write."""
     paths = [rules, *sorted(path for path in rules.rglob("*"))] if rules.is_dir() else [rules]
     for path in paths:

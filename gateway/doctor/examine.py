@@ -7,27 +7,27 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from gateway.daemon_thread import started
+from gateway.common.daemon_thread import started
 from gateway.doctor import configuration, folders, machine, peers, ports, storage
-from gateway.doctor.finding import Finding, found
+from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.running import Running, running
 from gateway.doctor.site import Site
-from gateway.model import Peer
+from gateway.model.peer import Peer
 
 STEPS = 6
 """A check takes at most so many times the limit of a step: name, connection, TLS, association, C-ECHO, release."""
 PEERS_AT_A_TIME = 256
 
-Check = Callable[[], Iterable[Finding]]
+Check = Callable[[], Iterable[DoctorFinding]]
 
 
-async def examine(site: Site) -> list[Finding]:
+async def examine(site: Site) -> list[DoctorFinding]:
     """In the order of the areas: configuration, running gateway, ports, storage, peers, folders, clock, limits."""
     table = site.loaded.table
     known = list(table.peers.values()) if table is not None else []
     asked = asyncio.ensure_future(_running(site))
     slots = asyncio.Semaphore(PEERS_AT_A_TIME)
-    checks: list[Awaitable[list[Finding]]] = [
+    checks: list[Awaitable[list[DoctorFinding]]] = [
         _in_thread("rules files", partial(configuration.writers, site.rules), site),
         _findings_of(asked),
         *(_after(asked, partial(ports.listener, one), site) for one in site.settings.listeners if one.port),
@@ -50,12 +50,12 @@ async def examine(site: Site) -> list[Finding]:
     return [*first, *(finding for result in results for finding in result), *unseen]
 
 
-def not_looked_at(rules: Path, what: str) -> Finding:
+def not_looked_at(rules: Path, what: str) -> DoctorFinding:
     """Rules with errors do not say what there is."""
     return found("not-looked-at", str(rules), f"{what} were not looked at, for the rules have errors")
 
 
-async def _in_thread(name: str, check: Check, site: Site) -> list[Finding]:
+async def _in_thread(name: str, check: Check, site: Site) -> list[DoctorFinding]:
     try:
         outcome, _ = started(lambda: list(check()), name)
         async with asyncio.timeout(site.limit_s):
@@ -66,7 +66,7 @@ async def _in_thread(name: str, check: Check, site: Site) -> list[Finding]:
         return [_not_finished(name, f"{error.strerror or error} ({error.filename})")]
 
 
-def _not_finished(name: str, what: str) -> Finding:
+def _not_finished(name: str, what: str) -> DoctorFinding:
     return found("check-not-finished", name, what)
 
 
@@ -79,19 +79,19 @@ async def _running(site: Site) -> Running:
         return Running((_not_finished("running gateway", f"not within {2 * site.limit_s:g} s"),), {})
 
 
-async def _findings_of(asked: asyncio.Future[Running]) -> list[Finding]:
+async def _findings_of(asked: asyncio.Future[Running]) -> list[DoctorFinding]:
     return list((await asked).findings)
 
 
 async def _after(
-    asked: asyncio.Future[Running], check: Callable[[frozenset[tuple[str, int]]], Iterable[Finding]], site: Site
-) -> list[Finding]:
+    asked: asyncio.Future[Running], check: Callable[[frozenset[tuple[str, int]]], Iterable[DoctorFinding]], site: Site
+) -> list[DoctorFinding]:
     """Ports, when it is known which of them our own gateway has."""
     open_ports = (await asked).open_ports
     return await _in_thread("listener", partial(check, open_ports), site)
 
 
-async def _http(asked: asyncio.Future[Running], site: Site) -> list[Finding]:
+async def _http(asked: asyncio.Future[Running], site: Site) -> list[DoctorFinding]:
     if site.settings.http is None or not site.settings.http.port:
         return []
     answer = await asked
@@ -100,7 +100,7 @@ async def _http(asked: asyncio.Future[Running], site: Site) -> list[Finding]:
     return await _in_thread("HTTP", partial(ports.http, site.settings.http, is_open=bool(answer.status)), site)
 
 
-async def _peer(one: Peer, site: Site, slots: asyncio.Semaphore) -> list[Finding]:
+async def _peer(one: Peer, site: Site, slots: asyncio.Semaphore) -> list[DoctorFinding]:
     async with slots:
         try:
             async with asyncio.timeout(STEPS * site.limit_s):

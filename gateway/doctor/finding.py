@@ -10,7 +10,7 @@ from gateway.doctor.catalogue import CATALOGUE, Area, Severity
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """Of one check. A note says what is as it should be."""
 
     severity: Severity
@@ -37,12 +37,12 @@ class Finding:
         }
 
 
-def found(code: str, subject: str, what: str, *, area: Area | None = None, remedy: str = "") -> Finding:
+def found(code: str, subject: str, what: str, *, area: Area | None = None, remedy: str = "") -> DoctorFinding:
     """A finding of the catalogue. `area`: where its code is of several; `remedy`: where more is known than it says."""
     entry = CATALOGUE[code]
     where = area or entry.areas[0]
     assert where in entry.areas, f"{code} is not for {where}"
-    return Finding(entry.severity, where, code, subject, what, remedy or entry.remedy)
+    return DoctorFinding(entry.severity, where, code, subject, what, remedy or entry.remedy)
 
 
-Result = Literal["fine", "findings", "bad_configuration"]
+DoctorResult = Literal["fine", "findings", "bad_configuration"]

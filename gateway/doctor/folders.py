@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from gateway.doctor.finding import Finding, found
+from gateway.common.file_modes import is_reachable_by_others
+from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.mounts import nearest_there
-from gateway.file_modes import is_reachable_by_others
-from gateway.model import Folder, Peer
+from gateway.model.peer import Folder, Peer
 
 
-def folder(peer: Peer, destination: Folder) -> Iterator[Finding]:
+def folder(peer: Peer, destination: Folder) -> Iterator[DoctorFinding]:
     """One of them, by the rights of this user; nothing is written."""
     root = destination.root
     subject = f"{peer.name} ({root})"

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gateway.doctor.finding import Finding, found
+from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.site import Machine, Site
-from gateway.life.access import places
-from gateway.model import Peer
+from gateway.lifecycle.access import places
+from gateway.model.peer import Peer
 from gateway.network import descriptors
-from gateway.ports import ConfigurationError
+from gateway.ports.errors import ConfigurationError
 
 EARLIEST_YEAR = 2025
 """Before this gateway was written."""
@@ -23,7 +23,7 @@ SKEW = timedelta(seconds=30)
 """What clocks may differ."""
 
 
-def clock(site: Site) -> Iterator[Finding]:
+def clock(site: Site) -> Iterator[DoctorFinding]:
     """Year, time zone, and the times of our own files."""
     now = site.machine.now()
     problems = [*_year(now), *_time_zone(site.machine), *_files(site, now)]
@@ -32,7 +32,7 @@ def clock(site: Site) -> Iterator[Finding]:
         yield found("clock", f"{now.astimezone():%Y-%m-%d %H:%M:%S %Z}", "it agrees with the times of our files")
 
 
-def difference(now: datetime, theirs: datetime, where: str) -> Iterator[Finding]:
+def difference(now: datetime, theirs: datetime, where: str) -> Iterator[DoctorFinding]:
     """Our clock against that of the gateway that answered."""
     if abs(now - theirs) > SKEW:
         seconds = (theirs - now).total_seconds()
@@ -40,12 +40,12 @@ def difference(now: datetime, theirs: datetime, where: str) -> Iterator[Finding]
         yield found("clock-differs", where, what)
 
 
-def _year(now: datetime) -> Iterator[Finding]:
+def _year(now: datetime) -> Iterator[DoctorFinding]:
     if not EARLIEST_YEAR <= now.year <= LATEST_YEAR:
         yield found("clock-implausible", f"{now:%Y-%m-%d %H:%M UTC}", f"it is not the year {now.year}")
 
 
-def _time_zone(machine: Machine) -> Iterator[Finding]:
+def _time_zone(machine: Machine) -> Iterator[DoctorFinding]:
     name = machine.environ.get("TZ", "").removeprefix(":")
     if not name:
         if not machine.local_time.exists():
@@ -67,7 +67,7 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def _files(site: Site, now: datetime) -> Iterator[Finding]:
+def _files(site: Site, now: datetime) -> Iterator[DoctorFinding]:
     """The newest of our files, which the clock of their file system stamped."""
     newest = max(((_changed_at(path), path) for path in places(site.settings)), key=lambda pair: pair[0])
     changed_at, path = newest
@@ -88,7 +88,7 @@ def hard_limit() -> int:
     return descriptors.MOST if hard == resource.RLIM_INFINITY else min(hard, descriptors.MOST)
 
 
-def limits(site: Site, peers: list[Peer], available: int) -> Iterator[Finding]:
+def limits(site: Site, peers: list[Peer], available: int) -> Iterator[DoctorFinding]:
     """`gateway.limits` against `available` descriptors."""
     wanted = site.settings.limits
     subject = f"{available} files and connections"

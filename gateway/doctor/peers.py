@@ -11,15 +11,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from gateway import scu
 from gateway.certificates import ends_at
-from gateway.daemon_thread import started
-from gateway.dimse.hosts import is_within
+from gateway.common.daemon_thread import started
+from gateway.dimse.acceptor.hosts import is_within
 from gateway.doctor.catalogue import REJECTIONS
-from gateway.doctor.finding import Finding, found
+from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.site import Site
-from gateway.model import Listener, Peer, Timers
-from gateway.ports import ConfigurationError, NoContextAccepted, PeerError, PeerFailure
+from gateway.model.listener import Listener, Timers
+from gateway.model.peer import Peer
+from gateway.ports.errors import ConfigurationError, NoContextAccepted, PeerError, PeerFailure
+from gateway.scu import echo_store
 
 CONNECTING: dict[int, str] = {
     errno.ECONNREFUSED: "connection-refused",
@@ -36,7 +37,7 @@ SOON = timedelta(days=30)
 ANY_ADDRESS = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}  # noqa: S104 - compared, not bound
 
 
-async def peer(one: Peer, site: Site) -> list[Finding]:
+async def peer(one: Peer, site: Site) -> list[DoctorFinding]:
     """All that is found of one peer; a note when it answers."""
     subject = f"{one.name} ({called(one)} at {one.host}:{one.port})"
     try:
@@ -88,20 +89,20 @@ def is_own_address(address: str) -> bool:
     return True
 
 
-def _elsewhere(one: Peer, subject: str, addresses: list[str]) -> Iterator[Finding]:
+def _elsewhere(one: Peer, subject: str, addresses: list[str]) -> Iterator[DoctorFinding]:
     """It may call from other hosts only than the one at which we call it."""
     if one.may and one.hosts and not any(is_within(address, one.hosts) for address in addresses):
         what = f"`hosts` is {_listed(one.hosts)}, and we call it at {_listed(addresses)}"
         yield found("calls-from-elsewhere", subject, what)
 
 
-async def _ask(one: Peer, subject: str, addresses: list[str], site: Site) -> list[Finding]:
+async def _ask(one: Peer, subject: str, addresses: list[str], site: Site) -> list[DoctorFinding]:
     """At the first address that takes a connection; when none does, of the first one."""
-    first: Finding | None = None
+    first: DoctorFinding | None = None
     own = one.calling_ae_title or site.settings.ae_title
     for address in addresses:
         try:
-            answer = await scu.echo(_at(one, address, site.limit_s), site.settings.ae_title)
+            answer = await echo_store.echo(_at(one, address, site.limit_s), site.settings.ae_title)
         except NoContextAccepted:
             return [found("no-verification", subject, f"it took an association from {own}; C-ECHO it does not serve")]
         except PeerError as error:
@@ -125,7 +126,7 @@ def _at(one: Peer, address: str, limit_s: float) -> Peer:
     return replace(one, host=address, associate=replace(one.associate, tls=tls), timers=Timers(**limits))
 
 
-def _answered(answer: scu.Echo, subject: str, own: str, now: datetime) -> Iterator[Finding]:
+def _answered(answer: echo_store.EchoResult, subject: str, own: str, now: datetime) -> Iterator[DoctorFinding]:
     if answer.certificate:
         left = ends_at(answer.certificate) - now
         if left <= SOON:
@@ -137,7 +138,7 @@ def _answered(answer: scu.Echo, subject: str, own: str, now: datetime) -> Iterat
     yield found("echo-answered", subject, f"in {total_s * 1000:.0f} ms, to calling AE title {own}")
 
 
-def _failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -> Finding:
+def _failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -> DoctorFinding:
     """What went wrong, sorted by who must act."""
     failure, said = error.failure, _own_words(str(error), one, address)
     titles = f"we called it {called(one)} and ourselves {own}"

@@ -7,11 +7,12 @@ import os
 import socket
 from collections.abc import Iterator
 
-from gateway.dimse.tls import server_context
+from gateway.dimse.protocol.tls import server_context
 from gateway.doctor.catalogue import Area
-from gateway.doctor.finding import Finding, found
-from gateway.model import HTTP, Listener
-from gateway.ports import ConfigurationError
+from gateway.doctor.finding import DoctorFinding, found
+from gateway.model.listener import Listener
+from gateway.model.settings import HTTP
+from gateway.ports.errors import ConfigurationError
 
 FAILURES = {
     errno.EADDRINUSE: "port-taken",
@@ -21,7 +22,7 @@ FAILURES = {
 }
 
 
-def listener(one: Listener, open_ports: frozenset[tuple[str, int]]) -> Iterator[Finding]:
+def listener(one: Listener, open_ports: frozenset[tuple[str, int]]) -> Iterator[DoctorFinding]:
     """`open_ports`: address and port of each listener of the gateway of these rules that runs."""
     subject = f"{one.name} ({one.address}:{one.port})"
     if one.tls is not None:
@@ -32,12 +33,12 @@ def listener(one: Listener, open_ports: frozenset[tuple[str, int]]) -> Iterator[
     yield from _port("listener", subject, one.address, one.port, is_open=(one.address, one.port) in open_ports)
 
 
-def http(place: HTTP, *, is_open: bool) -> Iterator[Finding]:
+def http(place: HTTP, *, is_open: bool) -> Iterator[DoctorFinding]:
     """`is_open`: the gateway of these rules answers there."""
     yield from _port("http", f"{place.address}:{place.port}", place.address, place.port, is_open=is_open)
 
 
-def _port(area: Area, subject: str, address: str, port: int, *, is_open: bool) -> Iterator[Finding]:
+def _port(area: Area, subject: str, address: str, port: int, *, is_open: bool) -> Iterator[DoctorFinding]:
     if is_open:
         yield found("port-open", subject, "the gateway of these rules listens there", area=area)
         return

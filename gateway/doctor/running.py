@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.doctor.catalogue import Severity
-from gateway.doctor.finding import Finding, found
+from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.machine import difference
 from gateway.doctor.site import Site
-from gateway.life import remote
-from gateway.queue.running import is_gateway_running
+from gateway.lifecycle import remote
+from gateway.sqlite.running_gateway import is_gateway_running
 
 NO_PORTS: frozenset[tuple[str, int]] = frozenset()
 
@@ -22,7 +22,7 @@ NO_PORTS: frozenset[tuple[str, int]] = frozenset()
 class Running:
     """What answered. `status` is empty unless it is the gateway of these rules."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[DoctorFinding, ...]
     status: Mapping[str, Any]
 
     @property
@@ -53,7 +53,7 @@ def running(site: Site) -> Running:
     return Running(tuple(_of_status(status, date, subject, site)), status)
 
 
-def _of_status(status: Mapping[str, Any], date: datetime | None, subject: str, site: Site) -> Iterator[Finding]:
+def _of_status(status: Mapping[str, Any], date: datetime | None, subject: str, site: Site) -> Iterator[DoctorFinding]:
     """What it says of itself (`docs/states.md`), its rules, and its clock."""
     if date is not None:
         yield from difference(site.machine.now(), date, subject)
@@ -64,6 +64,6 @@ def _of_status(status: Mapping[str, Any], date: datetime | None, subject: str, s
     for row in status["conditions"]:
         severity: Severity = "error" if row["is_blocking"] else "warning"
         remedy = "the sentence says it; see `gateway status` and its log"
-        yield Finding(severity, "running", str(row["code"]), subject, str(row["text"]), remedy)
+        yield DoctorFinding(severity, "running", str(row["code"]), subject, str(row["text"]), remedy)
     if is_in_force and not status["conditions"]:
         yield found("running", subject, f"version {status['version']}, takes objects, these rules are in force")

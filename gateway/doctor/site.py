@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.config import Loaded
-from gateway.model import Settings
+from gateway.model.settings import Settings
 
 
 def utc_now() -> datetime:

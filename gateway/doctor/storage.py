@@ -8,17 +8,17 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway.common.file_modes import OTHERS
+from gateway.common.quantity import size
 from gateway.doctor.catalogue import Area
-from gateway.doctor.finding import Finding, found
+from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.mounts import LAYERS, MEMORY, NETWORK, file_system_of, nearest_there
 from gateway.doctor.site import Site
-from gateway.file_modes import OTHERS
-from gateway.life.access import places
-from gateway.ports import GatewayError
-from gateway.quantity import size
-from gateway.queue.room import reserved_bytes
-from gateway.queue.running import is_gateway_running
-from gateway.queue.write_ahead_log import log_of
+from gateway.lifecycle.access import places
+from gateway.ports.errors import GatewayError
+from gateway.sqlite.database_room import reserved_bytes
+from gateway.sqlite.running_gateway import is_gateway_running
+from gateway.sqlite.write_ahead_log import log_of
 
 LOW_FACTOR = 2
 LEAST_INODES = 1000
@@ -26,14 +26,14 @@ READ_WHOLE_BYTES = 64 * 1024**2
 """A larger database is not read: that could take longer than the limit of a check."""
 
 
-def spool(site: Site) -> Iterator[Finding]:
+def spool(site: Site) -> Iterator[DoctorFinding]:
     """The spool's folder."""
     path = site.settings.spool.path
     yield from _as_another_user(path)
     yield from _place("spool", path, path, site.settings.spool.min_free_bytes, site)
 
 
-def database(site: Site) -> Iterator[Finding]:
+def database(site: Site) -> Iterator[DoctorFinding]:
     """The SQLite file and its folder."""
     settings = site.settings
     path = settings.queue_path
@@ -41,7 +41,7 @@ def database(site: Site) -> Iterator[Finding]:
     yield from _place("database", path, os.path.dirname(path), settings.queue_min_free_bytes + to_reserve, site)
 
 
-def damage(site: Site) -> Iterator[Finding]:
+def damage(site: Site) -> Iterator[DoctorFinding]:
     """The database's pages and its log, while no gateway uses them. Nothing is changed by looking, so that the next
     start finds all as it was."""
     path = Path(site.settings.queue_path)
@@ -57,9 +57,9 @@ def damage(site: Site) -> Iterator[Finding]:
         yield from _problems(path)
 
 
-def _problems(path: Path) -> Iterator[Finding]:
-    from gateway.queue.connection import QueueBroken
-    from gateway.queue.inspection import problems_of  # SQLite is loaded where there is something to read
+def _problems(path: Path) -> Iterator[DoctorFinding]:
+    from gateway.sqlite.connection import QueueBroken
+    from gateway.sqlite.inspection import problems_of  # SQLite is loaded where there is something to read
 
     damaged, unread = "", ""
     try:
@@ -76,7 +76,7 @@ def _problems(path: Path) -> Iterator[Finding]:
         yield found("database-unreadable", str(path), unread.removeprefix(f"queue {path}: "))
 
 
-def _place(area: Area, path: str, folder: str, min_free_bytes: int, site: Site) -> Iterator[Finding]:
+def _place(area: Area, path: str, folder: str, min_free_bytes: int, site: Site) -> Iterator[DoctorFinding]:
     there = nearest_there(folder)
     problems = [
         *_file_system(area, path, there, site),
@@ -89,7 +89,7 @@ def _place(area: Area, path: str, folder: str, min_free_bytes: int, site: Site) 
         yield from (note for note in room if note.severity == "note")
 
 
-def _file_system(area: Area, path: str, there: str, site: Site) -> Iterator[Finding]:
+def _file_system(area: Area, path: str, there: str, site: Site) -> Iterator[DoctorFinding]:
     kind, point = file_system_of(there, site.machine.mounts)
     if NETWORK.fullmatch(kind):
         yield found("network-file-system", path, f"{point} is {kind}", area=area)
@@ -99,7 +99,7 @@ def _file_system(area: Area, path: str, there: str, site: Site) -> Iterator[Find
         yield found("container-layer", path, f"/ is {kind}", area=area)
 
 
-def _rights(area: Area, path: str, there: str) -> Iterator[Finding]:
+def _rights(area: Area, path: str, there: str) -> Iterator[DoctorFinding]:
     """By the rights of this user; nothing is written."""
     if not os.path.isdir(there):
         yield found("not-a-folder", path, f"{there} is no folder", area=area)
@@ -117,7 +117,7 @@ def _rights(area: Area, path: str, there: str) -> Iterator[Finding]:
         yield found("not-writable", path, f"user {_user()} may not read and write it", area=area)
 
 
-def _room(area: Area, path: str, there: str, min_free_bytes: int) -> Iterator[Finding]:
+def _room(area: Area, path: str, there: str, min_free_bytes: int) -> Iterator[DoctorFinding]:
     """What this user may still write there."""
     file_system = os.statvfs(there)
     free_bytes = file_system.f_bavail * file_system.f_frsize
@@ -132,7 +132,7 @@ def _room(area: Area, path: str, there: str, min_free_bytes: int) -> Iterator[Fi
         yield found("no-file-numbers", path, f"{file_system.f_favail} inodes are free", area=area)
 
 
-def _modes(area: Area, site: Site) -> Iterator[Finding]:
+def _modes(area: Area, site: Site) -> Iterator[DoctorFinding]:
     """Files that others may read; the gateway closes its own at each start."""
     spool_folder = Path(site.settings.spool.path)
     for path in places(site.settings):
@@ -149,7 +149,7 @@ def _modes(area: Area, site: Site) -> Iterator[Finding]:
         yield found(code, str(path), f"its mode is {mode:04o}, its owner {_user(status.st_uid)}", area=area)
 
 
-def _as_another_user(path: str) -> Iterator[Finding]:
+def _as_another_user(path: str) -> Iterator[DoctorFinding]:
     """What the doctor may do says nothing of what the gateway may."""
     try:
         owner = os.stat(os.path.join(path, "gateway.lock")).st_uid

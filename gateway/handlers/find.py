@@ -20,15 +20,16 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from gateway.dimse import status
-from gateway.dimse.event import Event
-from gateway.dimse.find import HANDLER_FAILED
-from gateway.federation.desk import QueryDesk
-from gateway.handlers.finding import Yielded, tell
-from gateway.handlers.matching import matching
-from gateway.handlers.relay import relayed
-from gateway.ports import GatewayError, peer_label
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.services import status
+from gateway.dimse.services.find_provider import HANDLER_FAILED
+from gateway.handlers.find_statuses import Yielded, tell
+from gateway.handlers.query_retrieve_find import matching
+from gateway.handlers.relayed_find import relayed
+from gateway.ports.errors import GatewayError
+from gateway.ports.meter import peer_label
 from gateway.query.compile import MODELS
+from gateway.sources.query_desk import QueryDesk
 
 
 async def handle_find(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from gateway.dimse.event import Event
-from gateway.handlers.retrieve import refusal_of, request_of
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.handlers.retrieve_request import refusal_of, request_of
 from gateway.query.compile import BadIdentifier
-from gateway.retrieve.desk import RetrieveDesk
-from gateway.retrieve.sending import retrieved
+from gateway.retrieve.retrieve_desk import RetrieveDesk
+from gateway.retrieve.retrieve_stream import retrieved
 
 
 async def handle_get(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:

@@ -7,10 +7,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID
-from gateway.federation.sources import hops_of
-from gateway.model import AssociationFacts, DeliveryState, Route
+from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.routing.table import RoutingTable
+from gateway.sources.sources import hops_of
 
 AGAIN = 5
 """Times that an object may come from one requestor within `WITHIN_S` before it is held."""
@@ -29,7 +30,7 @@ def is_forwarder(facts: AssociationFacts, table: RoutingTable) -> bool:
     return facts.implementation_class_uid == IMPLEMENTATION_CLASS_UID and hops_of(facts) > 0
 
 
-def held(routes: Sequence[Route]) -> tuple[Route, ...]:
+def held(routes: Sequence[Dispatch]) -> tuple[Dispatch, ...]:
     """The same, held."""
     return tuple(replace(route, rule=LOOP_RULE, state=DeliveryState.HELD) for route in routes)
 

@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from gateway.dimse.event import Event
-from gateway.dimse.yields import Destinations
-from gateway.handlers.retrieve import refusal_of, request_of
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.pynetdicom_contract.yields import MoveDestinations
+from gateway.handlers.retrieve_request import refusal_of, request_of
 from gateway.query.compile import BadIdentifier
-from gateway.retrieve.desk import RetrieveDesk
-from gateway.retrieve.destinations import move_places
-from gateway.retrieve.sending import retrieved
-from gateway.routing.titles import titled
+from gateway.retrieve.move_destinations import move_places
+from gateway.retrieve.retrieve_desk import RetrieveDesk
+from gateway.retrieve.retrieve_stream import retrieved
+from gateway.routing.ae_title_templates import titled
 
 
 async def handle_move(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
@@ -30,7 +30,7 @@ async def handle_move(event: Event, desk: RetrieveDesk) -> AsyncGenerator[Any]:
     except BadIdentifier as error:
         yield refusal_of(event, error), None
         return
-    yield Destinations(
+    yield MoveDestinations(
         [titled(peer, event.facts) for peer in peers],
         originator_ae_title=table.query_retrieve.move_originator or None,
         associations=min(peer.associations for peer in peers),

@@ -11,37 +11,30 @@ from typing import Any
 
 import structlog
 
-from gateway.completion import Completion
+from gateway.common.completion import Completion
+from gateway.common.turns import NobodyWaits, aside, in_turns
 from gateway.dataset.encoding import DEFLATED
-from gateway.dataset.inflation import Steps
+from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.scan import at_once, is_read_at_once
 from gateway.dataset.splice import splice
-from gateway.dimse.association import Association
-from gateway.dimse.event import Event
-from gateway.dimse.handler_thread import on_event_loop
+from gateway.dimse.protocol.association import Association
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.pynetdicom_contract.handler_thread import on_event_loop
 from gateway.handlers.loops import AGAIN, LOOP_RULE, WITHIN_S, LoopWatch, held, is_forwarder
 from gateway.leniency import tolerated
-from gateway.model import DeliveryState, IndexEntry, Instance, PayloadRef, Route
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import IndexEntry, Instance, PayloadRef
 from gateway.object_log import ObjectLog
-from gateway.ports import (
-    GatewayError,
-    Journal,
-    Meter,
-    NotAllowed,
-    Refusal,
-    RejectedByRule,
-    Temporary,
-    Unreadable,
-    peer_label,
-)
+from gateway.ports.errors import GatewayError, NotAllowed, Refusal, RejectedByRule, Temporary, Unreadable
+from gateway.ports.journal import Journal
+from gateway.ports.meter import Meter, peer_label
 from gateway.query.entry import IndexEntries
-from gateway.retrieve.arrival import Arrival
-from gateway.retrieve.mailbox import Offer, Offered
-from gateway.routing.attribute import parse
+from gateway.retrieve.arrival import RetrievedArrival
+from gateway.retrieve.move_rendezvous import IncomingInstance, Offered
 from gateway.routing.facts import ObjectFacts, check_identified
-from gateway.routing.fate import Decision
-from gateway.routing.table import Plan, RoutingTable
-from gateway.turns import NobodyWaits, aside, in_turns
+from gateway.routing.fate_decision import FateDecision
+from gateway.routing.language.attribute_path import parse
+from gateway.routing.table import RoutingPlan, RoutingTable
 
 SUCCESS = 0x0000
 LARGE_BYTES = 4 * 1024**2
@@ -74,7 +67,7 @@ class StoreDesk:
     loops: LoopWatch | None = None
     """Notices what comes back again and again."""
     offer: Offered | None = None
-    """Gives what comes for a retrieve of ours to the one who asked for it (`gateway.retrieve.mailbox`)."""
+    """Gives what comes for a retrieve of ours to the one who asked for it (`gateway.retrieve.move_rendezvous`)."""
     objects: ObjectLog = field(default_factory=ObjectLog)
     """Where what is stored is told."""
 
@@ -128,7 +121,7 @@ def _committed(
     event: Event,
     desk: StoreDesk,
     facts: ObjectFacts,
-    plan: Plan,
+    plan: RoutingPlan,
     completion: Completion[int],
     instance: Instance | None,
     error: BaseException | None,
@@ -150,7 +143,7 @@ async def _commit(
     facts: ObjectFacts,
     instance: Instance,
     edited: Sequence[bytes | memoryview] | None,
-    plan: Plan,
+    plan: RoutingPlan,
 ) -> int:
     """Of what became too large for the segment."""
     try:
@@ -182,7 +175,7 @@ async def handle_store(event: Event, desk: StoreDesk) -> int:
         raise
 
 
-async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
+async def accept(event: Event | RetrievedArrival, desk: StoreDesk) -> int:
     """The status to answer: only when everything we are about to promise is on disk, or the rules say to drop it.
 
     Raises:
@@ -215,12 +208,12 @@ async def accept(event: Event | Arrival, desk: StoreDesk) -> int:
     return SUCCESS
 
 
-def _is_held(event: Event | Arrival, table: RoutingTable) -> bool:
+def _is_held(event: Event | RetrievedArrival, table: RoutingTable) -> bool:
     """Of an object with bytes that cannot be read."""
     return bool(event.body.length_bytes) and table.unreadable != "reject" and not table.is_strict(event.facts.peer)
 
 
-def _reading(event: Event | Arrival, desk: StoreDesk, table: RoutingTable) -> Steps[ObjectFacts]:
+def _reading(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTable) -> InflationSteps[ObjectFacts]:
     """Raises Unreadable for nothing at all."""
     if not event.body.length_bytes:
         raise Unreadable("the data set is empty")
@@ -234,7 +227,7 @@ def _reading(event: Event | Arrival, desk: StoreDesk, table: RoutingTable) -> St
     )
 
 
-def _decide(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, facts: ObjectFacts) -> Plan:
+def _decide(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTable, facts: ObjectFacts) -> RoutingPlan:
     """What is to be done, with what is to be counted and logged of it. Raises as `accept`."""
     check_identified(facts)
     plan = table.plan(facts)
@@ -247,13 +240,15 @@ def _decide(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, facts:
     return plan
 
 
-def _not_kept(event: Event | Arrival, desk: StoreDesk, plan: Plan) -> int:
+def _not_kept(event: Event | RetrievedArrival, desk: StoreDesk, plan: RoutingPlan) -> int:
     """The status of what a rule drops, or `unmatched: discard`."""
     desk.objects.dropped(plan.facts, owner=_owner(event))
     return SUCCESS if plan.decision is None else plan.decision.fate.status
 
 
-def _stored(event: Event | Arrival, desk: StoreDesk, facts: ObjectFacts, plan: Plan, instance: Instance) -> None:
+def _stored(
+    event: Event | RetrievedArrival, desk: StoreDesk, facts: ObjectFacts, plan: RoutingPlan, instance: Instance
+) -> None:
     """It is durable, and will be answered in this step of the event loop: tell so."""
     known = plan.facts.level.known.get(MODALITY)  # of those who read it: it is not read for the log
     association = event.association
@@ -264,22 +259,22 @@ def _stored(event: Event | Arrival, desk: StoreDesk, facts: ObjectFacts, plan: P
         _tell_oddities(event, desk, facts.oddities)
 
 
-def _owner(event: Event | Arrival) -> str:
+def _owner(event: Event | RetrievedArrival) -> str:
     """What a source sends for a retrieve has the association of the requestor: it is counted for itself."""
-    return f"{event.facts.association_id} {event.facts.peer}" if isinstance(event, Arrival) else ""
+    return f"{event.facts.association_id} {event.facts.peer}" if isinstance(event, RetrievedArrival) else ""
 
 
-def _instance(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, plan: Plan) -> Instance:
+def _instance(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTable, plan: RoutingPlan) -> Instance:
     entry = desk.entries.entry(plan.facts.level) if table.indexed else None
     kept = table.kept_facts(plan.facts) if event.transfer_syntax_uid in DEFLATED else ""
     return as_instance(plan, entry, kept)
 
 
-def _is_loop(event: Event | Arrival, desk: StoreDesk, routes: Sequence[Route], loops: LoopWatch) -> bool:
+def _is_loop(event: Event | RetrievedArrival, desk: StoreDesk, routes: Sequence[Dispatch], loops: LoopWatch) -> bool:
     """True for an object that came too often from a requestor that forwards; it is counted, and logged once an
     association."""
     is_sent_on = any(route.state is DeliveryState.PENDING for route in routes)
-    if not is_sent_on or isinstance(event, Arrival):
+    if not is_sent_on or isinstance(event, RetrievedArrival):
         return False
     if not loops.comes_again(event.facts, event.sop_instance_uid, event.body.length_bytes):
         return False
@@ -290,17 +285,19 @@ def _is_loop(event: Event | Arrival, desk: StoreDesk, routes: Sequence[Route], l
     if key not in desk.told:
         desk.told.append(key)
         reason = f"the same object came more than {AGAIN} times in {WITHIN_S / 60:g} min: it goes round in a ring"
-        _log(desk, "instance_loops", event, rule=LOOP_RULE, reason=reason, more=f"{MORE} and rule")
+        _log(desk, "instance_loop_detected", event, rule=LOOP_RULE, reason=reason, more=f"{MORE} and rule")
     return True
 
 
-def _not_taken(event: Event | Arrival, desk: StoreDesk) -> None:
+def _not_taken(event: Event | RetrievedArrival, desk: StoreDesk) -> None:
     """What is refused for want of room comes again until it is taken: that is no ring."""
-    if desk.loops is not None and not isinstance(event, Arrival):
+    if desk.loops is not None and not isinstance(event, RetrievedArrival):
         desk.loops.not_taken(event.facts, event.sop_instance_uid, event.body.length_bytes)
 
 
-async def _hold_unreadable(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, error: Unreadable) -> int:
+async def _hold_unreadable(
+    event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTable, error: Unreadable
+) -> int:
     """`unreadable: hold`: kept as it came, under the UIDs of the command. No rule can decide about it."""
     instance = Instance(
         sop_class_uid=event.sop_class_uid,
@@ -312,7 +309,7 @@ async def _hold_unreadable(event: Event | Arrival, desk: StoreDesk, table: Routi
         payload=NOT_STORED,
         received_at=desk.now(),
     )
-    route = Route(UNREADABLE_RULE, "", "", DeliveryState.HELD)
+    route = Dispatch(UNREADABLE_RULE, "", "", DeliveryState.HELD)
     stored = await desk.journal.commit(instance, event.body, None, (route,))
     association = event.association
     is_answered = not (isinstance(association, Association) and association.is_over)
@@ -322,7 +319,7 @@ async def _hold_unreadable(event: Event | Arrival, desk: StoreDesk, table: Routi
     return SUCCESS
 
 
-def _tell_oddities(event: Event | Arrival, desk: StoreDesk, oddities: Mapping[str, str]) -> None:
+def _tell_oddities(event: Event | RetrievedArrival, desk: StoreDesk, oddities: Mapping[str, str]) -> None:
     """What was taken although the standard does not allow it."""
     for kind, where in oddities.items():
         tolerated(
@@ -336,7 +333,7 @@ def _tell_oddities(event: Event | Arrival, desk: StoreDesk, oddities: Mapping[st
         )
 
 
-async def _read(event: Event | Arrival, reading: Steps[ObjectFacts]) -> tuple[ObjectFacts, int]:
+async def _read(event: Event | RetrievedArrival, reading: InflationSteps[ObjectFacts]) -> tuple[ObjectFacts, int]:
     """The facts, and how often others went on meanwhile: 0 of all objects but very fine-grained and deflated ones.
 
     An object that cannot be answered any more is not read on: it was not acknowledged, and its sender knows.
@@ -355,8 +352,8 @@ def _is_over(association: Association) -> bool:
     return association.is_over
 
 
-def _offer(event: Event) -> Offer:
-    return Offer(
+def _offer(event: Event) -> IncomingInstance:
+    return IncomingInstance(
         peer=event.facts.peer,
         remote_host=event.facts.remote_host,
         sop_class_uid=event.sop_class_uid,
@@ -368,7 +365,7 @@ def _offer(event: Event) -> Offer:
     )
 
 
-def as_instance(plan: Plan, index: IndexEntry | None, kept_facts: str = "") -> Instance:
+def as_instance(plan: RoutingPlan, index: IndexEntry | None, kept_facts: str = "") -> Instance:
     """The instance as it will be kept: after the coercions."""
     facts = plan.facts
     return Instance(
@@ -385,7 +382,7 @@ def as_instance(plan: Plan, index: IndexEntry | None, kept_facts: str = "") -> I
     )
 
 
-def _tell_unmatched(event: Event | Arrival, desk: StoreDesk, table: RoutingTable) -> None:
+def _tell_unmatched(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTable) -> None:
     """Nothing is lost in silence: what no rule wants is counted and logged, then held, rejected or discarded.
 
     What is held stands in the queue for all to see, so that one line an association is enough.
@@ -403,7 +400,7 @@ def _tell_unmatched(event: Event | Arrival, desk: StoreDesk, table: RoutingTable
         raise NotAllowed("no rule wants this instance")
 
 
-def _tell_decision(event: Event | Arrival, desk: StoreDesk, decision: Decision) -> None:
+def _tell_decision(event: Event | RetrievedArrival, desk: StoreDesk, decision: FateDecision) -> None:
     """What a rule drops, rejects or holds is counted, and logged: once an association and rule where the sender is
     told of success.
 
@@ -431,11 +428,11 @@ def _why(error: GatewayError) -> dict[str, str]:
     return {"error": kind.__name__} if kind is Refusal else {"error": kind.__name__, "reason": str(error)}
 
 
-def _log_refused(event: Event | Arrival, desk: StoreDesk, error: GatewayError) -> None:
+def _log_refused(event: Event | RetrievedArrival, desk: StoreDesk, error: GatewayError) -> None:
     _log(desk, "instance_refused", event, status=f"0x{error.dimse_status:04X}", **_why(error))
 
 
-def _log(desk: StoreDesk, name: str, event: Event | Arrival, **fields: str) -> None:
+def _log(desk: StoreDesk, name: str, event: Event | RetrievedArrival, **fields: str) -> None:
     desk.log.warning(
         name,
         sop_instance_uid=event.sop_instance_uid,

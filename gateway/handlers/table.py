@@ -6,13 +6,13 @@ from typing import Any
 
 from pynetdicom import evt
 
-from gateway.federation.desk import QueryDesk
 from gateway.handlers.echo import handle_echo
 from gateway.handlers.find import handle_find
 from gateway.handlers.get import handle_get
 from gateway.handlers.move import handle_move
 from gateway.handlers.store import StoreDesk, take_store
-from gateway.retrieve.desk import RetrieveDesk
+from gateway.retrieve.retrieve_desk import RetrieveDesk
+from gateway.sources.query_desk import QueryDesk
 
 
 def bindings(store: StoreDesk, query: QueryDesk, retrieve: RetrieveDesk) -> list[tuple[Any, ...]]:

@@ -17,7 +17,7 @@ import subprocess
 from typing import Any
 
 from gateway.identity.values import NotVerifiable, NotVerified, OfferedIdentity, VerifiedIdentity
-from gateway.model import IdentityCommand
+from gateway.model.security import IdentityCommand
 
 VERIFIED, REFUSED = 0, 1
 MOST_OUTPUT_BYTES = 256 * 1024

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.identity.values import NotVerified, OfferedIdentity, VerifiedIdentity
 from gateway.identity.watched_file import WatchedFile
-from gateway.model import TokenKeys
+from gateway.model.security import TokenKeys
 
 KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP", "HS": "oct"}
 """The first letters of an algorithm → the type of its keys (RFC 7518 §3.1): a public key never passes for a secret."""
@@ -20,7 +20,7 @@ MOST_USER_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class TokenKey:
     """One key of an issuer."""
 
     key_type: str
@@ -31,7 +31,7 @@ class Key:
     """The only one that it is for; empty: any of its type."""
 
 
-def parse_keys(content: bytes) -> tuple[Key, ...]:
+def parse_keys(content: bytes) -> tuple[TokenKey, ...]:
     """The keys of a JWKS (RFC 7517), of one JWK, or of PEM public keys and certificates.
 
     Raises:
@@ -43,7 +43,7 @@ def parse_keys(content: bytes) -> tuple[Key, ...]:
     return keys
 
 
-def _json_keys(content: bytes) -> Iterable[Key]:
+def _json_keys(content: bytes) -> Iterable[TokenKey]:
     import jwt
 
     try:
@@ -63,10 +63,10 @@ def _json_keys(content: bytes) -> Iterable[Key]:
         except (jwt.PyJWTError, ValueError, TypeError, KeyError):
             continue  # of a type that this version does not know (RFC 7517 §5)
         _check_strength(key.key, f"key {number}")
-        yield Key(str(key.key_type), key.key, str(key.key_id or ""), str(entry.get("alg", "")))
+        yield TokenKey(str(key.key_type), key.key, str(key.key_id or ""), str(entry.get("alg", "")))
 
 
-def _pem_keys(content: bytes) -> Iterable[Key]:
+def _pem_keys(content: bytes) -> Iterable[TokenKey]:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -79,7 +79,7 @@ def _pem_keys(content: bytes) -> Iterable[Key]:
         except ValueError:
             raise ValueError("a PEM block in it is neither a public key nor a certificate") from None
         _check_strength(material, "a key")
-        yield Key(_key_type(material), material)
+        yield TokenKey(_key_type(material), material)
 
 
 def _key_type(material: object) -> str:
@@ -115,7 +115,7 @@ class TokenVerifier:
             raise NotVerified(f"the token has no claim `{self._settings.user_claim}` with a name")
         return VerifiedIdentity(user)
 
-    def _claims(self, token: bytes, keys: Sequence[Key]) -> dict[str, Any]:
+    def _claims(self, token: bytes, keys: Sequence[TokenKey]) -> dict[str, Any]:
         import jwt
 
         try:
@@ -136,7 +136,7 @@ class TokenVerifier:
                 raise NotVerified(_in_words(error)) from None
         raise NotVerified("the token is not signed by a key that is known here")
 
-    def _decoded(self, token: bytes, key: Key, algorithm: str) -> dict[str, Any]:
+    def _decoded(self, token: bytes, key: TokenKey, algorithm: str) -> dict[str, Any]:
         import jwt
 
         settings = self._settings
@@ -151,7 +151,7 @@ class TokenVerifier:
         )
 
 
-def _fits(key: Key, algorithm: str, key_id: object) -> bool:
+def _fits(key: TokenKey, algorithm: str, key_id: object) -> bool:
     if key.key_type != KEY_TYPES[algorithm[:2]] or key.algorithm not in ("", algorithm):
         return False
     return not key.key_id or key_id is None or key.key_id == key_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.ports import GatewayError
+from gateway.ports.errors import GatewayError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Protocol
 
 from gateway.identity.command import CommandVerifier
+from gateway.identity.fair_threads import FairThreads
 from gateway.identity.password_file import PasswordFileVerifier
 from gateway.identity.token import TokenVerifier
-from gateway.identity.turns import Turns
 from gateway.identity.values import NotVerifiable, NotVerified, OfferedIdentity, VerifiedIdentity
-from gateway.model import IdentityCheck, IdentityCommand, IdentityMethod, PasswordFile, TokenKeys
-from gateway.ports import Meter, NoMeter
+from gateway.model.security import IdentityCheck, IdentityCommand, IdentityMethod, PasswordFile, TokenKeys
+from gateway.ports.meter import Meter, NoMeter
 
 COMMANDS_AT_ONCE = 4
 
@@ -30,8 +30,8 @@ class Verify(Protocol):
 class _Method:
     kinds: frozenset[str]
     verifier: Verify
-    turns: Turns
-    quick_turns: Turns | None = None
+    turns: FairThreads
+    quick_turns: FairThreads | None = None
     """For what was verified a short while ago: a flood of wrong passcodes does not stand before it."""
 
     async def ask(self, offered: OfferedIdentity) -> VerifiedIdentity:
@@ -115,9 +115,12 @@ def _open(settings: IdentityMethod, now: Callable[[], float]) -> _Method:
     match settings:
         case PasswordFile(path=path):
             return _Method(
-                frozenset({"username_passcode"}), PasswordFileVerifier(path, now), Turns(at_once), Turns(at_once)
+                frozenset({"username_passcode"}),
+                PasswordFileVerifier(path, now),
+                FairThreads(at_once),
+                FairThreads(at_once),
             )
         case TokenKeys():
-            return _Method(frozenset({"jwt"}), TokenVerifier(settings), Turns(at_once))
+            return _Method(frozenset({"jwt"}), TokenVerifier(settings), FairThreads(at_once))
         case IdentityCommand():
-            return _Method(settings.kinds, CommandVerifier(settings), Turns(COMMANDS_AT_ONCE))
+            return _Method(settings.kinds, CommandVerifier(settings), FairThreads(COMMANDS_AT_ONCE))

@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from gateway.common.regular_file import read_regular_file
 from gateway.identity.values import NotVerifiable
-from gateway.regular_file import read_regular_file
 
 log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ MOST_CLOSED_A_TURN = 128
 PAUSE_S = 0.5
 """How long nothing is taken after the system refused to give a connection (no descriptors, no memory)."""
 
-Address = tuple[Any, ...]
+SocketAddress = tuple[Any, ...]
 
 
 async def bind(address: str, port: int) -> list[socket.socket]:
@@ -50,12 +50,12 @@ def close_all(sockets: Iterable[socket.socket]) -> None:
         one.close()
 
 
-def host_of(address: Address) -> str:
+def host_of(address: SocketAddress) -> str:
     """The numeric host of a peer's address; an IPv4 address in IPv6 form as IPv4."""
     return str(address[0]).removeprefix("::ffff:") if address else ""
 
 
-class Acceptor:
+class SocketAcceptor:
     """Gives every connection of its sockets to `take`, not blocking; on one event loop.
 
     Args:
@@ -67,7 +67,7 @@ class Acceptor:
     def __init__(
         self,
         sockets: Iterable[socket.socket],
-        take: Callable[[socket.socket, Address], bool],
+        take: Callable[[socket.socket, SocketAddress], bool],
         *,
         on_shortage: Callable[[OSError], None],
         pause_s: float = PAUSE_S,

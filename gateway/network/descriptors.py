@@ -7,8 +7,10 @@ import dataclasses
 import resource
 from collections.abc import Iterable
 
-from gateway.model import Limits, Peer, Settings
-from gateway.ports import ConfigurationError
+from gateway.model.listener import Limits
+from gateway.model.peer import Peer
+from gateway.model.settings import Settings
+from gateway.ports.errors import ConfigurationError
 
 MOST = 1_048_576
 """More is never needed, and some systems call the hard limit infinite."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gateway.dataset.dictionary import tag_of, vr_of
-from gateway.model import AttributePath, QueryLevel
+from gateway.model.attribute_path import AttributePath
+from gateway.model.query import QueryLevel
 
 LEVELS = tuple(QueryLevel)
 """From the top."""

@@ -9,23 +9,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of
-from gateway.model import (
-    AnyOf,
+from gateway.model.query import (
+    AnyValue,
     Attributes,
-    Between,
-    Condition,
-    HasItem,
-    IsEmpty,
-    Item,
-    Key,
-    Like,
+    DateTimeRange,
+    EmptyValue,
+    KeyCondition,
     Query,
+    QueryItem,
+    QueryKey,
     QueryLevel,
     QueryRoot,
-    Span,
+    SequenceItem,
     Value,
+    ValueRange,
+    WildCard,
 )
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 from gateway.query.attributes import (
     ACCESSION_NUMBER,
     DATE_TIME_PAIRS,
@@ -183,18 +183,18 @@ def compile_retrieve(identifier: Attributes, root: QueryRoot, *, is_by_accession
         if any("*" in value or "?" in value for value in values):
             problems.add(DOES_NOT_MATCH, f"{name_of(tag)} has wild cards: a retrieve names values", tag)
         elif values:
-            keys.append(Key(tag, vr_for(tag), (AnyOf(tuple(dict.fromkeys(values))),)))
+            keys.append(QueryKey(tag, vr_for(tag), (AnyValue(tuple(dict.fromkeys(values))),)))
         elif each is level and not (numbers and level is QueryLevel.STUDY):
             problems.add(DOES_NOT_MATCH, f"{name_of(tag)} has no value: nothing is named", tag)
     if numbers:
         if any("*" in value or "?" in value for value in numbers):
             text = "Accession Number has wild cards: a retrieve names values"
             problems.add(DOES_NOT_MATCH, text, ACCESSION_NUMBER)
-        keys.append(Key(ACCESSION_NUMBER, vr_for(ACCESSION_NUMBER), (AnyOf(tuple(dict.fromkeys(numbers))),)))
+        keys.append(QueryKey(ACCESSION_NUMBER, vr_for(ACCESSION_NUMBER), (AnyValue(tuple(dict.fromkeys(numbers))),)))
     problems.check()
     issuer = first_text(identifier, ISSUER_OF_PATIENT_ID)
     if issuer and keys and keys[0].tag == PATIENT_ID:
-        keys.append(Key(ISSUER_OF_PATIENT_ID, vr_for(ISSUER_OF_PATIENT_ID), (AnyOf((issuer,)),)))
+        keys.append(QueryKey(ISSUER_OF_PATIENT_ID, vr_for(ISSUER_OF_PATIENT_ID), (AnyValue((issuer,)),)))
     return Query(level=level, root=root, keys=tuple(sorted(keys, key=lambda key: key.tag)), is_relational=True)
 
 
@@ -215,7 +215,7 @@ def _is_below(tag: int, level: QueryLevel) -> bool:
 
 
 def _check_hierarchy(
-    identifier: Attributes, keys: Iterable[Key], level: QueryLevel, root: QueryRoot, problems: _Problems
+    identifier: Attributes, keys: Iterable[QueryKey], level: QueryLevel, root: QueryRoot, problems: _Problems
 ) -> None:
     """Hierarchical search: one value for the unique key of each level above, none for those below (PS3.4 §C.4.1.3.1.1).
 
@@ -241,9 +241,9 @@ class _Compiler:
         self._timezone = timezone
         self._conditions = 0
 
-    def keys_of(self, identifier: Attributes) -> tuple[list[Key], list[int]]:
+    def keys_of(self, identifier: Attributes) -> tuple[list[QueryKey], list[int]]:
         """(keys, unsupported tags), by tag."""
-        keys: list[Key] = []
+        keys: list[QueryKey] = []
         unsupported: list[int] = []
         for tag in sorted(identifier):
             if tag in NEVER_MATCHED:
@@ -259,7 +259,7 @@ class _Compiler:
                 keys.append(known)
         return keys, unsupported
 
-    def _key(self, tag: int, value: Value) -> Key:
+    def _key(self, tag: int, value: Value) -> QueryKey:
         vr = vr_for(tag)
         if vr == SEQUENCE:
             return self._sequence(tag, value)
@@ -267,62 +267,62 @@ class _Compiler:
         self._conditions += len(texts)
         if self._conditions > MAX_CONDITIONS:
             self._problems.add(UNABLE, f"more than {MAX_CONDITIONS} values are asked for", tag)
-            return Key(tag, vr)
-        return Key(tag, vr, self.conditions(tag, vr, texts))
+            return QueryKey(tag, vr)
+        return QueryKey(tag, vr, self.conditions(tag, vr, texts))
 
-    def _sequence(self, tag: int, value: Value) -> Key:
-        found: list[Item] = [item for item in value if not isinstance(item, str)]
+    def _sequence(self, tag: int, value: Value) -> QueryKey:
+        found: list[QueryItem] = [item for item in value if not isinstance(item, str)]
         if len(found) > 1:
             self._problems.add(DOES_NOT_MATCH, f"{name_of(tag)} has {len(found)} items; a key has one", tag)
         if not found or not found[0]:
-            return Key(tag, SEQUENCE)
+            return QueryKey(tag, SEQUENCE)
         inner = tuple(self._key(each, found[0][each]) for each in sorted(found[0]))
         wanted = tuple(key for key in inner if key.conditions)
-        return Key(tag, SEQUENCE, (HasItem(wanted),) if wanted else (), inner)
+        return QueryKey(tag, SEQUENCE, (SequenceItem(wanted),) if wanted else (), inner)
 
-    def conditions(self, tag: int, vr: str, texts: Sequence[str]) -> tuple[Condition, ...]:
+    def conditions(self, tag: int, vr: str, texts: Sequence[str]) -> tuple[KeyCondition, ...]:
         """One of them is to hold; () for universal matching."""
         exact: dict[str, None] = {}
-        others: list[Condition] = []
+        others: list[KeyCondition] = []
         for text in texts:
             if not text or not text.strip("*"):
                 if text or len(texts) == 1:
                     return ()
                 continue
             if text == EMPTY_VALUE:
-                others.append(IsEmpty())
+                others.append(EmptyValue())
                 continue
             condition = self._condition(tag, vr, text)
             if condition is None:
                 return ()
-            if isinstance(condition, AnyOf):
+            if isinstance(condition, AnyValue):
                 exact |= dict.fromkeys(condition.values)
             else:
                 others.append(condition)
-        return (*((AnyOf(tuple(exact)),) if exact else ()), *others)
+        return (*((AnyValue(tuple(exact)),) if exact else ()), *others)
 
-    def _condition(self, tag: int, vr: str, text: str) -> Condition | None:
+    def _condition(self, tag: int, vr: str, text: str) -> KeyCondition | None:
         """None is universal matching."""
         if vr in WILD_CARD_VRS and len(text) > MAX_PATTERN_CHARACTERS:
             self._problems.add(UNABLE, f"the value of {name_of(tag)} is too long", tag)
             return None
         if vr == "PN":
             pattern = "=".join(folded_groups(text))
-            return Like(pattern) if pattern.strip("*") else None
+            return WildCard(pattern) if pattern.strip("*") else None
         if vr in WILD_CARD_VRS and ("*" in text or "?" in text):
-            return Like(text)
+            return WildCard(text)
         form = normal(text, vr, self._timezone)
         if form is not None:
-            return AnyOf((form,))
+            return AnyValue((form,))
         if vr in RANGE_VRS and "-" in text:
             found = bounds(text, vr, self._timezone)
             if found is not None:
-                return Between(*found)
+                return ValueRange(*found)
         self._problems.add(UNABLE, f"the value of {name_of(tag)} is no {vr}, nor a range", tag)
         return None
 
 
-def _known(key: Key) -> Key | None:
+def _known(key: QueryKey) -> QueryKey | None:
     """Without what the index does not keep of a sequence's items; None when that is all, or decides what matches."""
     if not key.inner:
         return key
@@ -336,7 +336,7 @@ def _known(key: Key) -> Key | None:
 def _combined(query: Query, identifier: Attributes, timezone: str) -> Query:
     """Date and time keys that stand together as one value (PS3.4 §C.2.2.2.5)."""
     by_tag = {key.tag: key for key in query.keys}
-    spans: list[Span] = []
+    spans: list[DateTimeRange] = []
     for date_tag, time_tag in DATE_TIME_PAIRS:
         day, moment = by_tag.get(date_tag), by_tag.get(time_tag)
         if day is None or not day.conditions or not (timezone or (moment and moment.conditions)):
@@ -344,14 +344,14 @@ def _combined(query: Query, identifier: Attributes, timezone: str) -> Query:
         between = _span(first_text(identifier, date_tag), first_text(identifier, time_tag), timezone)
         if between is None:
             continue
-        spans.append(Span(date_tag, time_tag, between))
+        spans.append(DateTimeRange(date_tag, time_tag, between))
         for tag in (date_tag, time_tag):
             if tag in by_tag:
                 by_tag[tag] = replace(by_tag[tag], conditions=())
     return replace(query, keys=tuple(by_tag.values()), spans=tuple(spans))
 
 
-def _span(days: str, times: str, timezone: str) -> Between | None:
+def _span(days: str, times: str, timezone: str) -> ValueRange | None:
     """From the first date at the first time to the last date at the last time; None when they cannot be combined."""
     dates = bounds(days, "DA") or _twice(normal(days, "DA"))
     moments = bounds(times, "TM") or (_point(times) if times.strip("*") else ("", ""))
@@ -360,7 +360,7 @@ def _span(days: str, times: str, timezone: str) -> Between | None:
     low = dates[0] and dates[0] + (moments[0] or "000000.000000")
     high = dates[1] and dates[1] + (moments[1] or "235959.999999")
     shifted = [in_utc(end, timezone) if end else "" for end in (low, high)]
-    return None if shifted[0] is None or shifted[1] is None else Between(shifted[0], shifted[1])
+    return None if shifted[0] is None or shifted[1] is None else ValueRange(shifted[0], shifted[1])
 
 
 def _twice(form: str | None) -> tuple[str, str] | None:
@@ -376,11 +376,11 @@ def retrieve_keys(query: Query) -> Attributes:
     values: dict[int, Value] = {QUERY_RETRIEVE_LEVEL: (query.level.value,)}
     for key in query.keys:
         for condition in key.conditions:
-            if isinstance(condition, AnyOf):
+            if isinstance(condition, AnyValue):
                 values[key.tag] = condition.values
     return values
 
 
-def returned(query: Query) -> tuple[Key, ...]:
+def returned(query: Query) -> tuple[QueryKey, ...]:
     """Keys whose values a response carries: those of the query's level and above."""
     return tuple(key for key in query.keys if not _is_below(key.tag, query.level))

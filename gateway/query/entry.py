@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
+from gateway.common.bounded_cache import ENTRY_BYTES, BoundedCache
 from gateway.dataset.scan import Level
-from gateway.model import IndexEntry, QueryLevel
+from gateway.model.instance import IndexEntry
+from gateway.model.query import QueryLevel
 from gateway.query.attributes import (
     DATE_TIME_PAIRS,
     INDEXED,
@@ -22,7 +24,6 @@ from gateway.query.attributes import (
     vr_for,
 )
 from gateway.query.normal import date, date_time, folded_groups, in_utc, time
-from gateway.remembered import ENTRY_BYTES, Remembered
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, ensure_ascii=False).encode
 
@@ -47,11 +48,11 @@ IN_UTC = "@"
 _IN_INSTANCE = frozenset({SOP_INSTANCE_UID, SOP_CLASS_UID})
 """What the queue's own columns say."""
 
-Plan = tuple[tuple[int, str, str], ...]
+EntryPlan = tuple[tuple[int, str, str], ...]
 """(tag, hexadecimal, VR)."""
 
 
-def _plan(tags: Iterable[int]) -> Plan:
+def _plan(tags: Iterable[int]) -> EntryPlan:
     return tuple((tag, hexadecimal(tag), vr_for(tag)) for tag in tags if tag not in _IN_INSTANCE)
 
 
@@ -80,7 +81,7 @@ class IndexEntries:
     before is not made again. For one thread."""
 
     def __init__(self) -> None:
-        self._above: Remembered[tuple[object, ...], tuple[str, str, str]] = Remembered(
+        self._above: BoundedCache[tuple[object, ...], tuple[str, str, str]] = BoundedCache(
             KEPT_ABOVE_BYTES, KEPT_ABOVE_BYTES_EACH
         )
         """Patient, study and series by everything they are made of."""
@@ -198,7 +199,7 @@ def _level_text(level: Level, which: QueryLevel, offset: str) -> str:
     return _encode(found)
 
 
-def _values(level: Level, plan: Plan, offset: str) -> dict[str, object]:
+def _values(level: Level, plan: EntryPlan, offset: str) -> dict[str, object]:
     """Hexadecimal tag → text, or texts when there are several; without what is empty."""
     found: dict[str, object] = {}
     text_of = level.text

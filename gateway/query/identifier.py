@@ -18,7 +18,7 @@ from gateway.dataset.elements import (
     SEQUENCE_VRS,
     SLICE_BYTES,
     Element,
-    Selection,
+    TagSelection,
     Walker,
     inside,
     items,
@@ -27,8 +27,8 @@ from gateway.dataset.elements import (
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate, encodings_of
 from gateway.dataset.inflation import inflate
 from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, texts
-from gateway.model import Attributes, Item, Value
-from gateway.ports import ObjectTooLarge, Unreadable
+from gateway.model.query import Attributes, QueryItem, Value
+from gateway.ports.errors import ObjectTooLarge, Unreadable
 from gateway.query.attributes import vr_for
 from gateway.query.typed import Bulk, Typed, bulk, is_bulk, typed
 
@@ -55,7 +55,7 @@ class _EveryTag(frozenset[int]):
         return True
 
 
-class _Everything(Selection):
+class _Everything(TagSelection):
     """Reports every element."""
 
     __slots__ = ()
@@ -340,12 +340,12 @@ def _numbers(vr: str, value: Value, *, is_big_endian: bool) -> bytes:
         return b""
 
 
-def first_text(attributes: Attributes | Item, tag: int) -> str:
+def first_text(attributes: Attributes | QueryItem, tag: int) -> str:
     """The first value of an attribute; empty without one."""
     value = attributes.get(tag, ())
     return value[0] if value and isinstance(value[0], str) else ""
 
 
-def all_texts(attributes: Attributes | Item, tag: int) -> tuple[str, ...]:
+def all_texts(attributes: Attributes | QueryItem, tag: int) -> tuple[str, ...]:
     """The values of an attribute that is no sequence."""
     return tuple(each for each in attributes.get(tag, ()) if isinstance(each, str))

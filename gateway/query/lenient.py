@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from gateway.model import Attributes, QueryLevel, QueryRoot, Value
+from gateway.model.query import Attributes, QueryLevel, QueryRoot, Value
 from gateway.query.attributes import ACCESSION_NUMBER, LEVELS, QUERY_RETRIEVE_LEVEL, UNIQUE
 from gateway.query.compile import LEVELS_OF_ROOT, Options
 from gateway.query.identifier import all_texts, first_text

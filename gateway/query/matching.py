@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from gateway.model import (
-    AnyOf,
+from gateway.model.query import (
+    AnyValue,
     Attributes,
-    Between,
-    Condition,
-    HasItem,
-    IsEmpty,
-    Key,
-    Like,
+    DateTimeRange,
+    EmptyValue,
+    KeyCondition,
     Query,
-    Span,
+    QueryKey,
+    SequenceItem,
     Value,
+    ValueRange,
+    WildCard,
 )
 from gateway.query.attributes import TIMEZONE_OFFSET_FROM_UTC
 from gateway.query.normal import folded_groups, in_utc, normal
@@ -31,33 +31,33 @@ def matches(query: Query, attributes: Attributes) -> bool:
     )
 
 
-def key_matches(key: Key, value: Value, timezone_offset: str = "") -> bool:
+def key_matches(key: QueryKey, value: Value, timezone_offset: str = "") -> bool:
     """True when one condition of `key` holds for one value, or there is no condition."""
     return not key.conditions or any(_holds(each, key.vr, value, timezone_offset) for each in key.conditions)
 
 
-def _holds(condition: Condition, vr: str, value: Value, timezone_offset: str) -> bool:
-    if isinstance(condition, IsEmpty):
+def _holds(condition: KeyCondition, vr: str, value: Value, timezone_offset: str) -> bool:
+    if isinstance(condition, EmptyValue):
         return not any(value)
-    if isinstance(condition, HasItem):
+    if isinstance(condition, SequenceItem):
         return any(
             all(key_matches(key, item.get(key.tag, ()), timezone_offset) for key in condition.keys)
             for item in value
             if not isinstance(item, str)
         )
     texts = [text for text in value if isinstance(text, str) and text]
-    if isinstance(condition, Like):
+    if isinstance(condition, WildCard):
         if vr == "PN":
             return _name_matches(condition.pattern, texts)
         pattern = compiled(condition.pattern)
         return any(pattern.fullmatch(text) for text in texts)
     found = [form for text in texts if (form := normal(text, vr, timezone_offset)) is not None]
-    if isinstance(condition, AnyOf):
+    if isinstance(condition, AnyValue):
         return any(form in condition.values for form in found)
     return any(is_between(form, condition) for form in found)
 
 
-def is_between(form: str, between: Between) -> bool:
+def is_between(form: str, between: ValueRange) -> bool:
     """Both ends inclusive; an empty one is open."""
     return (not between.low or between.low <= form) and (not between.high or form <= between.high)
 
@@ -111,13 +111,13 @@ def _without_star(piece: str) -> re.Pattern[str]:
     return re.compile("".join("." if each == "?" else re.escape(each) for each in piece), re.DOTALL)
 
 
-def _span_matches(span: Span, attributes: Attributes, timezone_offset: str, *, is_in_utc: bool) -> bool:
+def _span_matches(span: DateTimeRange, attributes: Attributes, timezone_offset: str, *, is_in_utc: bool) -> bool:
     day = normal(_first(attributes.get(span.date_tag, ())), "DA")
     if day is None:
         return False
     moment = normal(_first(attributes.get(span.time_tag, ())), "TM")
     if moment is None:  # of a day without a time only the day can be compared
-        return is_between(day, Between(span.between.low[:8], span.between.high[:8]))
+        return is_between(day, ValueRange(span.between.low[:8], span.between.high[:8]))
     form = in_utc(day + moment, timezone_offset if is_in_utc else "")
     return form is not None and is_between(form, span.between)
 

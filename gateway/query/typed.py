@@ -7,7 +7,7 @@ from array import array
 
 from gateway.dataset.dictionary import vr_of
 from gateway.dataset.value import BULK
-from gateway.model import Value
+from gateway.model.query import Value
 
 _UNITS = {"OW": "H", "OF": "I", "OL": "I", "OD": "Q", "OV": "Q"}
 """VR → array code of what is swapped in big endian; others are single bytes (PS3.5 §7.3)."""

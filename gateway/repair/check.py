@@ -10,25 +10,26 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.model import PayloadRef, Settings
-from gateway.ports import ConfigurationError, GatewayError, PayloadLost, Temporary
-from gateway.queue.connection import REPAIR
-from gateway.queue.inspection import HeldRow, Inspection, inspected, problems_of, state_of_log
-from gateway.queue.write_ahead_log import LogState, log_of
-from gateway.repair.finding import LOOK_AT_THE_DISK, MOUNT, REBUILD, Report
+from gateway.model.instance import PayloadRef
+from gateway.model.settings import Settings
+from gateway.ports.errors import ConfigurationError, GatewayError, PayloadLost, Temporary
 from gateway.repair.pairing import found_mismatch, has_payloads, is_in_use, spool_id
+from gateway.repair.report import LOOK_AT_THE_DISK, MOUNT, REBUILD, RepairReport
 from gateway.spool import quarantine, segment, survey
 from gateway.spool.folder import IDENTITY
 from gateway.spool.reader import PayloadReader
 from gateway.spool.record import seed_of
 from gateway.spool.recovery import number, payload_files
 from gateway.spool.survey import Damage, Survey
-from gateway.spool.walk import Found, Gap, walk
+from gateway.spool.walk import FoundRecord, Gap, walk
+from gateway.sqlite.connection import REPAIR
+from gateway.sqlite.inspection import HeldRow, Inspection, inspected, problems_of, state_of_log
+from gateway.sqlite.write_ahead_log import LogState, log_of
 
 PROBLEMS_SHOWN = 5
 
 
-def check(settings: Settings) -> Report:
+def check(settings: Settings) -> RepairReport:
     """Everything that is wrong. Raises ConfigurationError when a newer gateway wrote the database or the spool."""
     return _Check(settings).run()
 
@@ -38,7 +39,7 @@ class _Check:
         self._root = Path(settings.spool.path)
         self._database = Path(settings.queue_path)
         self._reader = PayloadReader(self._root, settings.spool.large_object_bytes)
-        self._report = Report(is_running=is_in_use(settings))
+        self._report = RepairReport(is_running=is_in_use(settings))
         if self._report.is_running:
             self._report.rebuild = f"stop the gateway, and {REBUILD}"
         self._queue: Inspection | None = None
@@ -46,7 +47,7 @@ class _Check:
         self._seen: set[str] = set()
         self._position = ("", 0)
 
-    def run(self) -> Report:
+    def run(self) -> RepairReport:
         with contextlib.closing(self._reader), contextlib.ExitStack() as stack:
             has_spool = self._has_spool()
             self._queue = self._open_database(stack)
@@ -79,7 +80,7 @@ class _Check:
             else:
                 for what, count in queue.disagreements():
                     self._report.error("database-disagrees", path, f"{what}: {count}", self._report.rebuild)
-            self._position = queue.known_up_to()
+            self._position = queue.replayed_position()
             self._report.instances = queue.count()
         except ConfigurationError:
             raise
@@ -323,8 +324,8 @@ class _Check:
             self._report.records += 1
             self._check_large_file(name, rows, found)
 
-    def _check_large_file(self, name: str, rows: Sequence[HeldRow], found: Sequence[Found | Gap]) -> None:
-        is_whole = any(isinstance(each, Found) and not each.trouble for each in found)
+    def _check_large_file(self, name: str, rows: Sequence[HeldRow], found: Sequence[FoundRecord | Gap]) -> None:
+        is_whole = any(isinstance(each, FoundRecord) and not each.trouble for each in found)
         for row in rows:
             self._tell_lost(name, row)
         if not rows and (self._report.is_running or not self._is_trusted()):
@@ -336,7 +337,7 @@ class _Check:
             )
             return
         for each in found:
-            if isinstance(each, Found) and each.is_header_damaged:
+            if isinstance(each, FoundRecord) and each.is_header_damaged:
                 self._report.error(
                     "header-damaged",
                     name,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.model import Settings
-from gateway.ports import ConfigurationError
-from gateway.queue.inspection import inspected
+from gateway.model.settings import Settings
+from gateway.ports.errors import ConfigurationError
 from gateway.spool import lock
 from gateway.spool.folder import IDENTITY, identity_at
 from gateway.spool.recovery import Mismatch, check_pair, mismatch, payload_files
+from gateway.sqlite.inspection import inspected
 
 
 def check_before_spool(settings: Settings) -> None:

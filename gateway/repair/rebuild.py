@@ -21,23 +21,25 @@ from pathlib import Path
 
 import structlog
 
-from gateway.file_modes import set_umask
-from gateway.model import DeliveryState, Instance, PayloadRef, Route, Settings
-from gateway.ports import ConfigurationError, PayloadLost, Temporary
-from gateway.queue.inspection import Inspection
-from gateway.queue.salvage import Salvaged, hold_what_was_held, routes_at, salvage
-from gateway.queue.sqlite import SQLiteQueue
-from gateway.queue.write_ahead_log import log_of
-from gateway.regular_file import open_regular_file
+from gateway.common.file_modes import set_umask
+from gateway.common.regular_file import open_regular_file
+from gateway.common.steady_clock import utc_now
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.settings import Settings
+from gateway.ports.errors import ConfigurationError, PayloadLost, Temporary
 from gateway.repair.pairing import has_payloads, refuse_nothing_to_rebuild
 from gateway.spool import large, record
 from gateway.spool.disk import LocalDisk
 from gateway.spool.lock import InUse, QueueLock
 from gateway.spool.recovery import number
 from gateway.spool.redo import Position
-from gateway.spool.retelling import RECOVERED, Identify, Told, tell_again
+from gateway.spool.replay import RECOVERED, Identify, ReplayResult, replay
 from gateway.spool.store import SpoolStore
-from gateway.steady_clock import utc_now
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.inspection import Inspection
+from gateway.sqlite.salvage import Salvaged, hold_what_was_held, routes_at, salvage
+from gateway.sqlite.write_ahead_log import log_of
 
 log = structlog.get_logger()
 
@@ -53,7 +55,7 @@ class Rebuilt:
     old_database: str = ""
     """Where the old one was put; empty when there was none."""
     salvaged: Salvaged = field(default_factory=Salvaged)
-    told: Told = field(default_factory=Told)
+    told: ReplayResult = field(default_factory=ReplayResult)
     settled_before: int = 0
     """Objects of the spool that the old database, which is whole, had settled and forgotten."""
     in_doubt: int = 0
@@ -169,7 +171,7 @@ class _Rebuilding:
             self._earliest.append(queue.now())
             with queue.transaction():
                 queue.bind_spool(self._identity())
-            told = tell_again(
+            told = replay(
                 self._store, queue, identify=self._identify, choose=self._chooser(queue), keep=self._is_known_to_be_owed
             )
             self._rebuilt.told = told
@@ -211,7 +213,7 @@ class _Rebuilding:
         if not here:
             is_proven = self._has_confirmed()
             if not is_proven:
-                self._rebuilt.salvaged.known_up_to = ("", 0)
+                self._rebuilt.salvaged.replayed_position = ("", 0)
             self._store.write_identity((there if is_proven else "") or uuid.uuid4().hex)
         return self._store.spool_id
 
@@ -240,16 +242,18 @@ class _Rebuilding:
             return False
         return True
 
-    def _chooser(self, queue: SQLiteQueue) -> Callable[[Position, Instance, Sequence[Route]], Sequence[Route] | None]:
+    def _chooser(
+        self, queue: SQLiteQueue
+    ) -> Callable[[Position, Instance, Sequence[Dispatch]], Sequence[Dispatch] | None]:
         salvaged = self._rebuilt.salvaged
-        known_up_to = _order(Position(*salvaged.known_up_to))
+        replayed_position = _order(Position(*salvaged.replayed_position))
 
-        def choose(position: Position, instance: Instance, routes: Sequence[Route]) -> Sequence[Route] | None:
+        def choose(position: Position, instance: Instance, routes: Sequence[Dispatch]) -> Sequence[Dispatch] | None:
             known = routes_at(queue, instance.payload)
             if known is not None:
                 missing = [each for each in routes if (each.destination, each.actions_json) not in known]
                 return None if salvaged.is_complete or not missing or RECOVERED in missing else self._in_doubt(missing)
-            if salvaged.is_complete and _order(position) <= known_up_to:
+            if salvaged.is_complete and _order(position) <= replayed_position:
                 self._rebuilt.settled_before += instance.sop_instance_uid not in salvaged.unconfirmed
                 return None
             return self._owed(routes)
@@ -262,12 +266,12 @@ class _Rebuilding:
         is_there = (self._store.root / instance.payload.name).exists()
         return is_there or instance.sop_instance_uid in self._rebuilt.salvaged.unconfirmed
 
-    def _in_doubt(self, routes: Sequence[Route]) -> Sequence[Route]:
+    def _in_doubt(self, routes: Sequence[Dispatch]) -> Sequence[Dispatch]:
         """The old database knows the object and not these deliveries: somebody discarded them, or they were lost."""
         self._rebuilt.in_doubt += len(routes)
         return [dataclasses.replace(each, state=DeliveryState.HELD) for each in routes]
 
-    def _owed(self, routes: Sequence[Route]) -> Sequence[Route]:
+    def _owed(self, routes: Sequence[Dispatch]) -> Sequence[Dispatch]:
         if RECOVERED in routes:
             return routes
         self._rebuilt.owed_again += 1
@@ -280,7 +284,7 @@ class _Rebuilding:
         unconfirmed = {each for each in self._rebuilt.salvaged.unconfirmed if each not in known}
         for uid in unconfirmed:
             why = "the old database names it, and its bytes are gone"
-            log.error("spool.instance_lost", sop_instance_uid=uid, error=why)
+            log.error("instance_lost", sop_instance_uid=uid, error=why)
         return unconfirmed | set(self._rebuilt.told.lost) | set(self._unreadable(queue))
 
     def _unreadable(self, queue: SQLiteQueue) -> Iterator[str]:
@@ -294,7 +298,7 @@ class _Rebuilding:
                 is_touched |= (name, row.offset_bytes) in self._rebuilt.salvaged.without_payload
                 if (is_touched or name.startswith(f"{large.FOLDER}/")) and not self._is_readable(payload):
                     why = "its bytes have changed, or are gone"
-                    log.error("spool.instance_lost", sop_instance_uid=row.sop_instance_uid, file=name, error=why)
+                    log.error("instance_lost", sop_instance_uid=row.sop_instance_uid, file=name, error=why)
                     yield row.sop_instance_uid
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.model import AssociationFacts
-from gateway.ports import EncodedDataSet
+from gateway.model.association import AssociationFacts
+from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.routing.table import RoutingTable
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class PinnedTable:
     """The association's share: its rules."""
 
     table: RoutingTable
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class RetrievedArrival:
     """What is to be kept by the rules, too."""
 
-    association: Pinned
+    association: PinnedTable
     facts: AssociationFacts
     sop_class_uid: str
     sop_instance_uid: str

@@ -1,35 +1,22 @@
 """Rules: predicates, actions and the routing table. Importing it registers the kinds that the gateway ships."""
 
-from gateway.routing import (
-    action,
-    action_deidentify,
-    action_fate,
-    action_keep,
-    action_pseudonym,
-    action_text,
-    action_transcode,
-    action_whole,
-    match,
-    match_association,
-    match_attribute,
-    match_expression,
-    match_object,
-    match_time,
-)
+from gateway.routing.actions import attributes as attribute_actions
+from gateway.routing.actions import deidentify, fate, keep, pseudonym, text, transcode, whole_object
+from gateway.routing.predicates import association, attribute, combining, expression, instance, time
 
 __all__ = [
-    "action",
-    "action_deidentify",
-    "action_fate",
-    "action_keep",
-    "action_pseudonym",
-    "action_text",
-    "action_transcode",
-    "action_whole",
-    "match",
-    "match_association",
-    "match_attribute",
-    "match_expression",
-    "match_object",
-    "match_time",
+    "association",
+    "attribute",
+    "attribute_actions",
+    "combining",
+    "deidentify",
+    "expression",
+    "fate",
+    "instance",
+    "keep",
+    "pseudonym",
+    "text",
+    "time",
+    "transcode",
+    "whole_object",
 ]

@@ -7,29 +7,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from gateway.common.plain_text import shown_uid
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
 from gateway.dataset.encoding import DEFLATED
-from gateway.dataset.inflation import Steps
+from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
 from gateway.dataset.private import takes_away
 from gateway.dataset.rewrite import is_frame
-from gateway.dataset.scan import Level, Scanned, Wanted, at_once, checking_lengths, scanning, wanted
-from gateway.model import AssociationFacts, AttributePath, Instance
-from gateway.plain_text import shown_uid
-from gateway.ports import (
-    KEEP,
-    REMOVE,
-    Alteration,
-    Change,
-    ClassMismatch,
-    Edit,
-    EncodedDataSet,
-    Recode,
-    Record,
-    Rewrite,
-    Unreadable,
-)
-from gateway.routing.attribute import parse
+from gateway.dataset.scan import Level, Scanned, WantedElements, at_once, checking_lengths, scanning, wanted
+from gateway.model.association import AssociationFacts
+from gateway.model.attribute_path import AttributePath
+from gateway.model.instance import Instance
+from gateway.ports.edits import KEEP, REMOVE, Alteration, Change, Edit, OriginalAttributes, Recode, Rewrite
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import ClassMismatch, Unreadable
+from gateway.routing.language.attribute_path import parse
 
 SOP_CLASS_UID = parse("SOPClassUID")
 SOP_INSTANCE_UID = parse("SOPInstanceUID")
@@ -41,7 +33,7 @@ IDENTIFYING = (SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTA
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """`gateway.ports.Facts` of a scanned object. Only attributes that were scanned for have values."""
+    """`gateway.ports.facts.Facts` of a scanned object. Only attributes that were scanned for have values."""
 
     association: AssociationFacts
     sop_class_uid: str
@@ -114,9 +106,9 @@ def reading_facts(
     transfer_syntax_uid: str,
     body: EncodedDataSet,
     received_at: datetime,
-    attributes: Wanted,
+    attributes: WantedElements,
     is_strict: bool = False,
-) -> Steps[ObjectFacts]:
+) -> InflationSteps[ObjectFacts]:
     """One scan over the encoded data set, in steps; `is_strict`: nothing is taken that the standard does not allow.
 
     Raises:
@@ -147,7 +139,7 @@ def reading_facts(
     )
 
 
-def _to_the_letter(body: EncodedDataSet, transfer_syntax_uid: str, scanned: Scanned) -> Steps[None]:
+def _to_the_letter(body: EncodedDataSet, transfer_syntax_uid: str, scanned: Scanned) -> InflationSteps[None]:
     """Raises Unreadable for what a scan passes over also of a strict peer."""
     for where in scanned.oddities.values():
         raise Unreadable(f"{where} has no place in a data set (PS3.10 §7.1)")
@@ -178,7 +170,9 @@ def facts_for(instance: Instance, body: EncodedDataSet, attributes: Iterable[Att
     return at_once(finding_facts(instance, body, attributes))
 
 
-def finding_facts(instance: Instance, body: EncodedDataSet, attributes: Iterable[AttributePath]) -> Steps[ObjectFacts]:
+def finding_facts(
+    instance: Instance, body: EncodedDataSet, attributes: Iterable[AttributePath]
+) -> InflationSteps[ObjectFacts]:
     """`facts_for` in steps. Raises as it does."""
     scanned = yield from scanning(body.view(), instance.transfer_syntax_uid, wanted(needed(attributes)))
     level = scanned.level
@@ -251,7 +245,7 @@ def _changed(level: Level, change: Alteration, own: _Own) -> Level:
             if change.undeclared and change.undeclared != level.undeclared:
                 level = level.read_as(change.undeclared)
             level.put(SPECIFIC_CHARACTER_SET, change.to)
-        case Record():
+        case OriginalAttributes():
             level.mark_present(ORIGINAL_ATTRIBUTES)
         case _:
             return _rewritten(level, change, ())

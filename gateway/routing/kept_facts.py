@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.private import possible_tags
 from gateway.dataset.scan import Level, needed_by
-from gateway.model import AttributePath
-from gateway.routing.deidentification.marks import PATIENT_IDENTITY_REMOVED
-from gateway.routing.template import Template
+from gateway.model.attribute_path import AttributePath
+from gateway.routing.actions.deidentification.marks import PATIENT_IDENTITY_REMOVED
+from gateway.routing.language.template import Template
 
 VERSION = 1
 LONGEST_VALUE = 1024

@@ -8,39 +8,35 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.dataset.encoding import DEFLATED
-from gateway.dataset.inflation import Steps
-from gateway.dataset.scan import Wanted, wanted
-from gateway.model import (
-    AssociationFacts,
-    AttributePath,
-    DeliveryState,
-    Group,
-    IdentityMethod,
-    Mark,
-    Peer,
-    QueryRetrieve,
-    Route,
-    Settings,
-    Unmatched,
-    Unreadable,
-)
-from gateway.ports import Action, Alteration, EncodedDataSet, Fate, Predicate, Record, Refusal, Resources
-from gateway.routing.explain import Explanation, Marks, Verdict, reason_for
+from gateway.dataset.inflation import InflationSteps
+from gateway.dataset.scan import WantedElements, wanted
+from gateway.model.association import AssociationFacts
+from gateway.model.attribute_path import AttributePath
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.peer import Peer, PeerGroup
+from gateway.model.problem import Mark
+from gateway.model.security import IdentityMethod
+from gateway.model.settings import QueryRetrieve, Settings, UnmatchedPolicy, UnreadablePolicy
+from gateway.ports.edits import Alteration, OriginalAttributes
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import Refusal
+from gateway.ports.kinds import Action, Fate, Predicate, Resources
 from gateway.routing.facts import ObjectFacts, facts_for, needed, reading_facts
-from gateway.routing.fate import Decision, fate_of, is_final
-from gateway.routing.hiding import Hiding
-from gateway.routing.index import FEWEST_RULES, RuleIndex
+from gateway.routing.fate_decision import FateDecision, fate_of, is_final
 from gateway.routing.kept_facts import is_of_top_level, keep, read_for_files
-from gateway.routing.resources import NO_RESOURCES
-from gateway.routing.template import Template
+from gateway.routing.language.resources import NO_RESOURCES
+from gateway.routing.language.template import Template
+from gateway.routing.rule_index import FEWEST_RULES, RuleIndex
+from gateway.routing.verdicts import Explanation, Marks, Verdict, reason_for
+from gateway.routing.visibility_rules import VisibilityRule
 
 __all__ = [
     "Coercion",
-    "Decision",
+    "FateDecision",
     "ObjectFacts",
-    "Plan",
+    "Route",
+    "RoutingPlan",
     "RoutingTable",
-    "Rule",
     "apply_actions",
     "attributes_of",
     "facts_for",
@@ -72,7 +68,7 @@ class Coercion:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Route:
     """Send on: when `when` holds, the object goes to `to`, changed by `actions`."""
 
     name: str
@@ -92,17 +88,17 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RoutingPlan:
     """What happens to one object."""
 
-    routes: tuple[Route, ...]
+    routes: tuple[Dispatch, ...]
     edits: tuple[Alteration, ...]
     """Of the coercions, in order; to be made before the object is stored. () leaves its bytes alone."""
     is_unmatched: bool
     """No rule wanted it."""
     facts: ObjectFacts
     """After the coercions: its UIDs are those of the object to store."""
-    decision: Decision | None = None
+    decision: FateDecision | None = None
     """A rule's word on the object as a whole. Of a drop or a rejection there are no routes."""
 
 
@@ -113,11 +109,11 @@ class RoutingTable:
     version: str
     settings: Settings
     coercions: tuple[Coercion, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[Route, ...]
     peers: Mapping[str, Peer]
-    groups: Mapping[str, Group]
-    unmatched: Unmatched
-    unreadable: Unreadable = "reject"
+    groups: Mapping[str, PeerGroup]
+    unmatched: UnmatchedPolicy
+    unreadable: UnreadablePolicy = "reject"
     """What happens to what no tolerant reader can walk through."""
     reserved_ae_titles: frozenset[str] = frozenset()
     """Of disabled peers that may call when they are enabled: no stranger may have one."""
@@ -126,9 +122,9 @@ class RoutingTable:
     resources: Resources = field(default=NO_RESOURCES, compare=False)
     """Keys and tables that its kinds were built with; stored actions are built with those of the table in force."""
     query_retrieve: QueryRetrieve = field(default_factory=QueryRetrieve)
-    retrieve_coercions: tuple[Rule, ...] = ()
+    retrieve_coercions: tuple[Route, ...] = ()
     """Of what is retrieved, on its way to the destinations that each names."""
-    hidden: tuple[Hiding, ...] = ()
+    hidden: tuple[VisibilityRule, ...] = ()
     """Studies that queries and retrieves do not show to some."""
     indexed: tuple[AttributePath, ...] = ()
     """What the local index keeps of every object; () without one."""
@@ -136,11 +132,11 @@ class RoutingTable:
     """Of DICOM peers that objects can be sent to."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
     """What is read of every object: all that coercions, the conditions of rules and the local index ask for."""
-    _wanted: Wanted = field(init=False, repr=False, compare=False)
-    _wanted_to_explain: Wanted = field(init=False, repr=False, compare=False)
+    _wanted: WantedElements = field(init=False, repr=False, compare=False)
+    _wanted_to_explain: WantedElements = field(init=False, repr=False, compare=False)
     _kept: tuple[AttributePath, ...] = field(init=False, repr=False, compare=False)
     """What deliveries may ask of an object, as far as it can be kept with it; () when they ask for nothing."""
-    _wanted_to_keep: Wanted = field(init=False, repr=False, compare=False)
+    _wanted_to_keep: WantedElements = field(init=False, repr=False, compare=False)
     _rule_index: RuleIndex | None = field(init=False, repr=False, compare=False)
     """None where there are few."""
     _coercion_index: RuleIndex | None = field(init=False, repr=False, compare=False)
@@ -188,7 +184,7 @@ class RoutingTable:
         body: EncodedDataSet,
         received_at: datetime,
         is_to_explain: bool = False,
-    ) -> Steps[ObjectFacts]:
+    ) -> InflationSteps[ObjectFacts]:
         """What this table needs to know of an object that arrived, in steps; the bytes are read once. What only the
         actions of rules need, which run at delivery, is read when `is_to_explain`; of a deflated object what is kept
         with it.
@@ -209,7 +205,7 @@ class RoutingTable:
             is_strict=self.is_strict(association.peer),
         )
 
-    def _wanted_for(self, transfer_syntax_uid: str, *, is_to_explain: bool) -> Wanted:
+    def _wanted_for(self, transfer_syntax_uid: str, *, is_to_explain: bool) -> WantedElements:
         if is_to_explain:
             return self._wanted_to_explain
         return self._wanted_to_keep if transfer_syntax_uid in DEFLATED else self._wanted
@@ -219,7 +215,7 @@ class RoutingTable:
         it again to read it. Empty when they ask for nothing."""
         return keep(facts.level, self._kept) if self._kept else ""
 
-    def plan(self, facts: ObjectFacts) -> Plan:
+    def plan(self, facts: ObjectFacts) -> RoutingPlan:
         """Coercions in order, each seeing the edits of the former; then every rule whose condition holds, until one
         says `stop`. Two rules that want the same destination with equal actions make one route, the first's.
 
@@ -233,9 +229,9 @@ class RoutingTable:
             self._coerce(facts, self.coercions) if index is None else self._coerce_by_index(facts, index)
         )
         if decision is not None and decision.is_final:
-            return Plan((), (), False, facts, decision)
+            return RoutingPlan((), (), False, facts, decision)
         is_held = decision is not None
-        routes: dict[tuple[str, str], Route] = {}
+        routes: dict[tuple[str, str], Dispatch] = {}
         is_unmatched = True
         index = self._rule_index
         for rule in self.rules if index is None else map(self.rules.__getitem__, index.holding(facts)):
@@ -243,18 +239,20 @@ class RoutingTable:
                 continue
             is_unmatched = False
             if rule.fate is not None:
-                here = Decision(rule.name, rule.fate)
+                here = FateDecision(rule.name, rule.fate)
                 if here.is_final:
-                    return Plan((), (), False, facts, here)
+                    return RoutingPlan((), (), False, facts, here)
                 decision = decision or here
             state = PENDING if rule.fate is None and not is_held else HELD
             for destination in rule.to:
                 key = (destination, rule.actions_json)
                 if key not in routes:
-                    routes[key] = Route(rule.name, destination, rule.actions_json, state)
+                    routes[key] = Dispatch(rule.name, destination, rule.actions_json, state)
             if rule.stop:
                 break
-        return Plan(self._held() if is_unmatched else tuple(routes.values()), edits, is_unmatched, facts, decision)
+        return RoutingPlan(
+            self._held() if is_unmatched else tuple(routes.values()), edits, is_unmatched, facts, decision
+        )
 
     def explain(self, facts: ObjectFacts, *, with_values: bool = False) -> Explanation:
         """Every coercion's and rule's verdict with its reasons, and the plan. `with_values` shows what was compared.
@@ -286,15 +284,15 @@ class RoutingTable:
 
     def _coerce(
         self, facts: ObjectFacts, coercions: Sequence[Coercion]
-    ) -> tuple[ObjectFacts, tuple[Alteration, ...], Decision | None]:
+    ) -> tuple[ObjectFacts, tuple[Alteration, ...], FateDecision | None]:
         """Ends at the first that drops or rejects."""
         edits: tuple[Alteration, ...] = ()
-        decision: Decision | None = None
+        decision: FateDecision | None = None
         for coercion in coercions:
             if not coercion.when(facts):
                 continue
             if coercion.fate is not None:
-                here = Decision(coercion.name, coercion.fate)
+                here = FateDecision(coercion.name, coercion.fate)
                 if here.is_final:
                     return facts, (), here
                 decision = decision or here
@@ -304,10 +302,10 @@ class RoutingTable:
 
     def _coerce_by_index(
         self, facts: ObjectFacts, index: RuleIndex
-    ) -> tuple[ObjectFacts, tuple[Alteration, ...], Decision | None]:
+    ) -> tuple[ObjectFacts, tuple[Alteration, ...], FateDecision | None]:
         """`_coerce` of all. Each coercion that is done changes the object, so that the next one is looked up anew."""
         edits: tuple[Alteration, ...] = ()
-        decision: Decision | None = None
+        decision: FateDecision | None = None
         number = 0
         for lookup in range(MOST_LOOKUPS + 1):
             number = next(index.holding(facts, number), len(self.coercions))
@@ -320,13 +318,13 @@ class RoutingTable:
             number = end
         return facts, edits, decision
 
-    def _held(self) -> tuple[Route, ...]:
+    def _held(self) -> tuple[Dispatch, ...]:
         if self.unmatched != "hold":
             return ()
-        return (Route(UNMATCHED_RULE, "", "", DeliveryState.HELD),)
+        return (Dispatch(UNMATCHED_RULE, "", "", DeliveryState.HELD),)
 
 
-def _index_of(rules: Sequence[Coercion | Rule]) -> RuleIndex | None:
+def _index_of(rules: Sequence[Coercion | Route]) -> RuleIndex | None:
     return RuleIndex([rule.when for rule in rules]) if len(rules) >= FEWEST_RULES else None
 
 
@@ -359,7 +357,7 @@ def _apply(actions: Sequence[Action], facts: ObjectFacts) -> tuple[ObjectFacts, 
         more = tuple(action.edits(facts))
         if more:
             for one in more:
-                if isinstance(one, Record):
+                if isinstance(one, OriginalAttributes):
                     edits.append(replace(one, since=len(edits) - recorded))
                     recorded = len(edits)
                 else:

@@ -19,18 +19,20 @@ from typing import Any
 
 import structlog
 
-from gateway.completion import Completion
-from gateway.likeness import Apart
-from gateway.model import Instance, PayloadRef, Route, Settlement
-from gateway.ports import Accepted, GatewayError, Queue, SpoolFull
+from gateway.common.completion import Completion
+from gateway.model.delivery import Dispatch, Settlement
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.likeness import Apart
+from gateway.ports.delivery_queue import AcceptedInstance, Queue
+from gateway.ports.errors import GatewayError, SpoolFull
 from gateway.spool import redo
 from gateway.spool.disk import Buffer
 from gateway.spool.large import LargeFile
 from gateway.spool.presence import NotInPlace
-from gateway.spool.refusals import Refusals
+from gateway.spool.refusals import UncommittedRefusals
 from gateway.spool.segment import Payload
 from gateway.spool.store import SpoolStore
-from gateway.spool.writing import Place
+from gateway.spool.writing import WrittenPlace
 
 log = structlog.get_logger()
 
@@ -40,7 +42,7 @@ GROUP_BYTES = 2 * 1024**2
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Request:
+class CommitRequest:
     """Something that waits for a commit; `answer` or `error` is there once its group is through."""
 
     done: asyncio.Future[Any] | Completion[Any]
@@ -49,11 +51,11 @@ class Request:
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Acceptance(Request):
+class Acceptance(CommitRequest):
     """An instance with its deliveries; small bytes in `pieces`, or a sealed large file's `payload`."""
 
     instance: Instance | None = None
-    routes: Sequence[Route] = ()
+    routes: Sequence[Dispatch] = ()
     pieces: Sequence[Buffer] = ()
     size_bytes: int = 0
     digest: concurrent.futures.Future[bytes] | None = None
@@ -61,13 +63,13 @@ class Acceptance(Request):
     payload: PayloadRef | None = None
     placed: Instance | None = None
     """`instance` with `payload`, from when its note was made."""
-    accepted: Accepted | None = None
+    accepted: AcceptedInstance | None = None
     file: LargeFile | None = None
     """Held by this request until its group is through."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Claim(Request):
+class ClaimRequest(CommitRequest):
     """Due deliveries are wanted."""
 
     destination: str = ""
@@ -77,24 +79,24 @@ class Claim(Request):
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Settling(Request):
+class Settling(CommitRequest):
     """Attempts that ended."""
 
     settlements: Sequence[Settlement] = ()
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Call(Request):
+class Call(CommitRequest):
     """Anything else that must run in this thread, inside the transaction."""
 
     function: Callable[[Queue], Any] = lambda queue: None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Group:
+class CommitGroup:
     """Requests that were committed together."""
 
-    requests: Sequence[Request]
+    requests: Sequence[CommitRequest]
     duration_s: float
 
 
@@ -114,8 +116,8 @@ class Committer(threading.Thread):
         store: SpoolStore,
         now: Callable[[], datetime],
         started: Callable[[BaseException | None], None],
-        finish: Callable[[Group | None], object],
-        failed: Callable[[Place, str], object] = lambda place, reason: None,
+        finish: Callable[[CommitGroup | None], object],
+        failed: Callable[[WrittenPlace, str], object] = lambda place, reason: None,
     ) -> None:
         super().__init__(name="spool-committer", daemon=True)
         self._open_queue = open_queue
@@ -124,12 +126,12 @@ class Committer(threading.Thread):
         self._tell_started = started
         self._finish = finish
         self._failed = failed
-        self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[CommitRequest | None] = queue.SimpleQueue()
         self._is_ending = False
-        self._refusals = Refusals(store)
+        self._refusals = UncommittedRefusals(store)
         self.failure: BaseException | None = None
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: CommitRequest) -> None:
         """Commit `request` with the next group. Any thread."""
         self._inbox.put(request)
 
@@ -150,23 +152,23 @@ class Committer(threading.Thread):
             while requests := self._gather():
                 began_s = time.perf_counter()
                 self._commit([request for request in requests if not request.done.cancelled()], deliveries)
-                self._finish(Group(requests, time.perf_counter() - began_s))
+                self._finish(CommitGroup(requests, time.perf_counter() - began_s))
         except BaseException as error:
             self.failure = error
-            log.critical("spool.committer_died", error=f"{type(error).__name__}: {error}")
+            log.critical("committer_died", error=f"{type(error).__name__}: {error}")
         finally:
             self._refusals.write()
             try:
                 deliveries.close()
             except Exception as error:
-                log.error("spool.queue_not_closed", error=f"{type(error).__name__}: {error}")
+                log.error("queue_not_closed", error=f"{type(error).__name__}: {error}")
             self._finish(None)
 
-    def _gather(self) -> list[Request]:
+    def _gather(self) -> list[CommitRequest]:
         """Wait for a request, and take what else is there; [] at the end."""
         if self._is_ending and self._inbox.empty():
             return []
-        requests: list[Request] = []
+        requests: list[CommitRequest] = []
         size_bytes = 0
         inbox = self._inbox
         while len(requests) < GROUP_REQUESTS and size_bytes < GROUP_BYTES:
@@ -183,7 +185,7 @@ class Committer(threading.Thread):
 
     # --- one group ----------------------------------------------------------------------------------------------
 
-    def _commit(self, requests: Sequence[Request], deliveries: Queue) -> None:
+    def _commit(self, requests: Sequence[CommitRequest], deliveries: Queue) -> None:
         """Payloads first, then one transaction: a row never names bytes that are not on disk."""
         now = self._now()
         self._refusals.write_now_and_then()
@@ -194,7 +196,7 @@ class Committer(threading.Thread):
         try:
             self._record(rest, deliveries, now, is_durable=is_durable)
         except GatewayError as error:  # no room, or the queue is held by somebody else: true of each of them
-            self._store.room.look_again()
+            self._store.room.invalidate()
             if isinstance(error, SpoolFull):
                 self._failed("database", str(error))
             for request in rest:
@@ -231,7 +233,7 @@ class Committer(threading.Thread):
         try:
             self._store.append(payloads, note)
         except SpoolFull as error:
-            log.error("spool.write_failed", instances=len(acceptances), error=str(error))
+            log.error("write_failed", instances=len(acceptances), error=str(error))
             if not isinstance(error, NotInPlace):
                 self._failed("spool", str(error))
             for acceptance in acceptances:
@@ -239,7 +241,7 @@ class Committer(threading.Thread):
             return noted if self._store.is_doubtful else None
         return noted
 
-    def _record(self, requests: Sequence[Request], deliveries: Queue, now: datetime, *, is_durable: bool) -> None:
+    def _record(self, requests: Sequence[CommitRequest], deliveries: Queue, now: datetime, *, is_durable: bool) -> None:
         """One transaction for the group.
 
         Acceptances stand in the segment already. Claims and settlements need no sync: when the power fails, a claim is
@@ -249,10 +251,10 @@ class Committer(threading.Thread):
             return
         with deliveries.transaction(is_durable=is_durable):
             if _accept(requests, deliveries, now, self._store.can_read):
-                deliveries.knows_up_to(*self._store.end)
+                deliveries.set_replayed_position(*self._store.end)
             _settle(requests, deliveries)
             for request in requests:
-                if isinstance(request, Claim):
+                if isinstance(request, ClaimRequest):
                     request.answer = deliveries.claim(
                         request.destination, request.limit, request.lease_s, now, request.apart
                     )
@@ -260,14 +262,14 @@ class Committer(threading.Thread):
                     request.answer = request.function(deliveries)
 
     def _record_one_by_one(
-        self, requests: Sequence[Request], deliveries: Queue, now: datetime, error: Exception
+        self, requests: Sequence[CommitRequest], deliveries: Queue, now: datetime, error: Exception
     ) -> None:
         """A request that breaks the transaction must not fail the others.
 
         Synced each: the first of them says that the whole group is known.
         """
         if len(requests) == 1:
-            log.error("spool.request_failed", kind=type(requests[0]).__name__, error=f"{type(error).__name__}: {error}")
+            log.error("commit_failed", kind=type(requests[0]).__name__, error=f"{type(error).__name__}: {error}")
             requests[0].error = error
             return
         for request in requests:
@@ -282,7 +284,7 @@ class Committer(threading.Thread):
 
 
 def _accept(
-    requests: Sequence[Request], deliveries: Queue, now: datetime, is_readable: Callable[[PayloadRef], bool]
+    requests: Sequence[CommitRequest], deliveries: Queue, now: datetime, is_readable: Callable[[PayloadRef], bool]
 ) -> bool:
     """True when there were acceptances."""
     acceptances = [each for each in requests if isinstance(each, Acceptance)]
@@ -305,10 +307,10 @@ def _settle_doubt(deliveries: Queue, error: GatewayError) -> None:
     """
     if isinstance(error, SpoolFull):
         with contextlib.suppress(Exception), deliveries.transaction():
-            deliveries.settle_on_disk()
+            deliveries.force_sync()
 
 
-def _settle(requests: Sequence[Request], deliveries: Queue) -> None:
+def _settle(requests: Sequence[CommitRequest], deliveries: Queue) -> None:
     settlings = [each for each in requests if isinstance(each, Settling)]
     if not settlings:
         return

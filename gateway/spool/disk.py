@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from gateway.file_modes import FILE
+from gateway.common.file_modes import FILE
 
 Buffer = bytes | bytearray | memoryview
 

@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.file_modes import FILE, FOLDER
-from gateway.ports import ConfigurationError
-from gateway.regular_file import open_regular_file, read_regular_file
+from gateway.common.file_modes import FILE, FOLDER
+from gateway.common.regular_file import open_regular_file, read_regular_file
+from gateway.ports.errors import ConfigurationError
 from gateway.spool.disk import Disk
 
 IDENTITY = "spool.id"

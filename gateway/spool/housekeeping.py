@@ -9,10 +9,12 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from gateway.ports import Meter, Queue, Temporary
+from gateway.ports.delivery_queue import Queue
+from gateway.ports.errors import Temporary
+from gateway.ports.meter import Meter
+from gateway.spool.free_space import DatabaseFreeSpace
 from gateway.spool.recovery import number
 from gateway.spool.redo import NOWHERE, Position
-from gateway.spool.room import DatabaseRoom
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
 
@@ -44,7 +46,7 @@ DOES_NOT_SHRINK = (
 T = TypeVar("T")
 
 
-class Ask(Protocol):
+class AskQueue(Protocol):
     """Runs a function on a queue in the thread that owns it."""
 
     def __call__(self, function: Callable[[Queue], T], /) -> Awaitable[T]: ...
@@ -59,8 +61,8 @@ class Housekeeping:
         self,
         *,
         store: SpoolStore,
-        call: Ask,
-        read: Ask,
+        call: AskQueue,
+        read: AskQueue,
         changed: Callable[[set[str]], None],
         retention_s: float,
         keep_s: Callable[[], float],
@@ -68,7 +70,7 @@ class Housekeeping:
         monotonic: Callable[[], float],
         meter: Meter,
         writing: Writing,
-        queue_room: DatabaseRoom,
+        queue_room: DatabaseFreeSpace,
         is_idle: Callable[[], bool],
     ) -> None:
         self._store = store
@@ -103,7 +105,7 @@ class Housekeeping:
                         await self.sweep(is_low=is_low)
                         sweep_at_s = self._monotonic() + sweep_s
             except (Temporary, OSError) as error:
-                log.warning("spool.housekeeping_failed", error=str(error))
+                log.warning("housekeeping_failed", error=str(error))
             await asyncio.sleep(poll_s)
 
     async def is_in_place(self) -> bool:
@@ -126,7 +128,7 @@ class Housekeeping:
                 self._writing.failed("spool", f"spool {self._store.root}: {error.strerror or error}; look at the disk")
         if self._writing.is_probe_due("database"):
             try:
-                await self._call(lambda deliveries: deliveries.settle_on_disk())
+                await self._call(lambda deliveries: deliveries.force_sync())
                 self._writing.worked("database")
             except Temporary as error:
                 self._writing.failed("database", str(error))
@@ -169,7 +171,7 @@ class Housekeeping:
         if left is None:
             if not self._is_told:
                 self._is_told = True
-                log.info("queue.does_not_shrink", hint=DOES_NOT_SHRINK)
+                log.info("database_not_shrunk", hint=DOES_NOT_SHRINK)
             return
         steps = 0
         while left and self._is_idle() and steps < MOST_STEPS:
@@ -188,14 +190,14 @@ class Housekeeping:
         if not candidates:
             return 0
         # A segment also holds what the queue was told without a sync: nothing goes before the queue's own is done.
-        await self._call(lambda deliveries: deliveries.settle_on_disk())
+        await self._call(lambda deliveries: deliveries.force_sync())
         return await self._read(lambda reader: self._sweep(candidates, reader))
 
     def _sweep(self, candidates: Sequence[str], reader: Queue) -> int:
         """Asked of a queue that is behind what it said before, another file was written over the database: what that
         one does not name is not garbage.
         """
-        position = Position(*reader.known_up_to())
+        position = Position(*reader.replayed_position())
         if _order(position) < _order(self._position):
             self._store.presence.fail("another database was written over the queue's file: it is older than before")
             return 0

@@ -13,30 +13,26 @@ from typing import Any, TypeVar
 
 import structlog
 
-from gateway.completion import Completion
-from gateway.likeness import Apart
-from gateway.model import Delivery, DeliveryState, Instance, Limits, PayloadRef, Route, Settlement, Spool
-from gateway.ports import (
-    ConfigurationError,
-    DataSetReceiver,
-    EncodedDataSet,
-    GatewayError,
-    Meter,
-    NoMeter,
-    Queue,
-    QueueDepth,
-    SpoolFull,
-)
+from gateway.common.completion import Completion
+from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.likeness import Apart
+from gateway.model.listener import Limits
+from gateway.model.settings import Spool
+from gateway.ports.delivery_queue import Queue, QueueDepth
+from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
+from gateway.ports.errors import ConfigurationError, GatewayError, SpoolFull
+from gateway.ports.meter import Meter, NoMeter
 from gateway.spool.body import flat, slices
-from gateway.spool.committer import Acceptance, Call, Claim, Committer, Group, Request, Settling
+from gateway.spool.committer import Acceptance, Call, ClaimRequest, CommitGroup, CommitRequest, Committer, Settling
 from gateway.spool.disk import Buffer, Disk, LocalDisk
+from gateway.spool.free_space import DatabaseFreeSpace, UnboundedFreeSpace
 from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.presence import NotInPlace
-from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, Reception
+from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, ReceiverConfig
 from gateway.spool.redo import Position
-from gateway.spool.retelling import Identify, Told, nobody_knows, tell_again
-from gateway.spool.room import BoundlessRoom, DatabaseRoom
+from gateway.spool.replay import Identify, ReplayResult, nobody_knows, replay
 from gateway.spool.segment import digest_of
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
@@ -84,7 +80,7 @@ class GroupCommitJournal:
         spool: Spool,
         queue_factory: Callable[[], Queue],
         *,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         meter: Meter = NoMeter(),  # noqa: B008 - measures nothing, keeps nothing
@@ -96,7 +92,7 @@ class GroupCommitJournal:
         keep_s: Callable[[], float] = lambda: 0.0,
         identify: Identify = nobody_knows,
         queue_lock_gone: Callable[[], str] = lambda: "",
-        queue_room: DatabaseRoom | None = None,
+        queue_room: DatabaseFreeSpace | None = None,
     ) -> None:
         self._spool = spool
         self._queue_factory = queue_factory
@@ -112,14 +108,14 @@ class GroupCommitJournal:
         self._keep_s = keep_s
         self._identify = identify
         self._queue_lock_gone = queue_lock_gone
-        self._queue_room = queue_room or BoundlessRoom()
+        self._queue_room = queue_room or UnboundedFreeSpace()
         self.writing = Writing(meter, monotonic)
         self._moved_queue: Callable[[], str] = lambda: ""
         self._listeners: list[Callable[[str], None]] = []
         self._operator_listeners: list[Callable[[str], None]] = []
         self._problem = "not started"
         self._accepted_at_s = float("-inf")
-        self._unfinished: set[Request] = set()
+        self._unfinished: set[CommitRequest] = set()
         self._lone_groups = 0
         """Of one object each, one after the other."""
 
@@ -156,7 +152,7 @@ class GroupCommitJournal:
             self._store.close()
             self._stop_threads()
             raise
-        self._reception = Reception(
+        self._reception = ReceiverConfig(
             object_bytes=self._limits.object_bytes,
             large_object_bytes=self._spool.large_object_bytes,
             budget=MemoryBudget(self._memory_bytes),
@@ -212,9 +208,9 @@ class GroupCommitJournal:
             with deliveries.transaction():
                 deliveries.bind_spool(spool_id)
                 deliveries.expire_leases()
-            told = tell_again(self._store, deliveries, identify=self._identify, now=self._now)
+            told = replay(self._store, deliveries, identify=self._identify, now=self._now)
             self._count(told)
-            self._store.recover(deliveries.payload_names(), Position(*deliveries.known_up_to()))
+            self._store.recover(deliveries.payload_names(), Position(*deliveries.replayed_position()))
             self._watch(deliveries)
         except OSError as error:
             deliveries.close()
@@ -234,7 +230,7 @@ class GroupCommitJournal:
         if problem := self._store.presence.look():
             raise ConfigurationError(f"spool {self._spool.path}: while the gateway was starting, {problem}")
 
-    def _count(self, told: Told) -> None:
+    def _count(self, told: ReplayResult) -> None:
         results = {"told": told.instances, "held": len(told.held), "lost": len(told.lost), "refused": told.refused}
         for result, number in results.items():
             if number:
@@ -317,7 +313,7 @@ class GroupCommitJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
     ) -> Instance:
         """Return only when payload, instance and deliveries are on disk. Raises SpoolFull."""
         self._check_room()
@@ -335,7 +331,7 @@ class GroupCommitJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
     ) -> Completion[Instance] | None:
         """As `commit`, begun at once and without a task; None for what goes into a file. Raises SpoolFull."""
         self._check_room()
@@ -347,7 +343,9 @@ class GroupCommitJournal:
         return completion
 
     async def claim(self, destination: str, limit: int, lease_s: float, apart: Apart | None = None) -> list[Delivery]:
-        request = Claim(self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s, apart=apart)
+        request = ClaimRequest(
+            self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s, apart=apart
+        )
         claimed: list[Delivery] = await self._submit(request)
         return claimed
 
@@ -398,7 +396,7 @@ class GroupCommitJournal:
     def _acceptance(
         self,
         instance: Instance,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
         done: asyncio.Future[Any] | Completion[Any],
         pieces: Sequence[Buffer],
         size_bytes: int,
@@ -427,7 +425,7 @@ class GroupCommitJournal:
         try:
             request.payload = await _whole(sealing, file)
         except SpoolFull as error:
-            self._store.room.look_again()
+            self._store.room.invalidate()
             if not isinstance(error, NotInPlace):
                 self.writing.failed("spool", str(error))
             raise
@@ -435,12 +433,12 @@ class GroupCommitJournal:
         stored: Instance = await self._submit(request)
         return stored
 
-    async def _submit(self, request: Request) -> Any:
+    async def _submit(self, request: CommitRequest) -> Any:
         self._hand_in(request)
         assert isinstance(request.done, asyncio.Future)
         return await request.done
 
-    def _hand_in(self, request: Request) -> None:
+    def _hand_in(self, request: CommitRequest) -> None:
         """Raises JournalClosed."""
         if self._problem:
             self._let_go(request)
@@ -455,7 +453,7 @@ class GroupCommitJournal:
     def _closed(self) -> JournalClosed:
         return JournalClosed(f"spool {self._spool.path}: {self._problem}; send again after the restart")
 
-    def _finish(self, group: Group | None) -> None:
+    def _finish(self, group: CommitGroup | None) -> None:
         """On the event loop, once a group."""
         if group is None:
             self._committer_ended()
@@ -477,7 +475,7 @@ class GroupCommitJournal:
             self._meter.observe("gateway_commit_instances", accepted)
         _tell(self._listeners, woken)
 
-    def _let_go(self, request: Request) -> None:
+    def _let_go(self, request: CommitRequest) -> None:
         """The commit holds its large file no more; a committed row does, when there is one."""
         if not isinstance(request, Acceptance) or request.file is None:
             return

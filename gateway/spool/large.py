@@ -7,9 +7,9 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 
-from gateway.file_place import leads_to
-from gateway.model import PayloadRef
-from gateway.ports import SpoolFull
+from gateway.common.file_place import leads_to
+from gateway.model.instance import PayloadRef
+from gateway.ports.errors import SpoolFull
 from gateway.spool import record
 from gateway.spool.body import FileDataSet
 from gateway.spool.disk import Buffer, Disk, write_all

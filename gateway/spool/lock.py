@@ -15,9 +15,9 @@ import stat
 import struct
 from pathlib import Path
 
-from gateway.file_modes import FILE, FOLDER
-from gateway.ports import ConfigurationError
-from gateway.regular_file import open_regular_file
+from gateway.common.file_modes import FILE, FOLDER
+from gateway.common.regular_file import open_regular_file
+from gateway.ports.errors import ConfigurationError
 
 NAME = "gateway.lock"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gateway.ports import EncodedDataSet
+from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.spool.body import flat
 
 JOINED_BYTES = 1024**2

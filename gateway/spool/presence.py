@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.ports import Meter, SpoolFull
+from gateway.ports.errors import SpoolFull
+from gateway.ports.meter import Meter
 
 log = structlog.get_logger()
 
@@ -86,14 +87,14 @@ class Presence:
         self._meter.set(METRIC, 0 if found else 1)
         if found:
             log.error(
-                "spool.not_in_place",
+                "spool_not_found",
                 spool=self._where,
                 problem=found,
                 consequence="nothing is accepted and nothing is deleted until it is as it was at the start; "
                 "else stop the gateway, put it right, and start again",
             )
         else:
-            log.warning("spool.in_place_again", spool=self._where, problem=before)
+            log.warning("spool_found_again", spool=self._where, problem=before)
         return found
 
 

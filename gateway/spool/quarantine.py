@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from gateway.ports import Meter, NoMeter
+from gateway.ports.meter import Meter, NoMeter
 
 log = structlog.get_logger()
 
@@ -32,14 +32,14 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 _STAMPED = re.compile(r".+\.(\d{8}T\d{6}Z)(?:\.\d+)?")
 _BLOCK_BYTES = 64 * 1024
 
-Clock = Callable[[], datetime]
+ClockFunction = Callable[[], datetime]
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def set_aside(spool: int, name: str, reason: str, *, now: Clock = _utc_now, meter: Meter = NoMeter()) -> str:  # noqa: B008
+def set_aside(spool: int, name: str, reason: str, *, now: ClockFunction = _utc_now, meter: Meter = NoMeter()) -> str:  # noqa: B008
     """Move a whole file into the quarantine folder; its new name, relative to the spool folder. Durable on return.
 
     Args:
@@ -59,7 +59,7 @@ def set_aside(spool: int, name: str, reason: str, *, now: Clock = _utc_now, mete
         os.close(folder)
     _sync_parent(spool, name)
     meter.count(METRIC, kind="file")
-    log.error("spool.quarantined", file=name, size_bytes=size_bytes, kept_as=f"{FOLDER}/{new_name}", reason=reason)
+    log.error("file_quarantined", file=name, size_bytes=size_bytes, kept_as=f"{FOLDER}/{new_name}", reason=reason)
     return f"{FOLDER}/{new_name}"
 
 
@@ -70,7 +70,7 @@ def keep_copy(
     end_bytes: int,
     reason: str,
     *,
-    now: Clock = _utc_now,
+    now: ClockFunction = _utc_now,
     meter: Meter = NoMeter(),  # noqa: B008
 ) -> str:
     """Copy the bytes from `start_bytes` up to `end_bytes` of a file; the copy's name. The file stays as it is.
@@ -87,7 +87,7 @@ def keep_copy(
         os.close(folder)
     meter.count(METRIC, kind="part")
     log.error(
-        "spool.quarantined",
+        "file_quarantined",
         file=name,
         start_bytes=start_bytes,
         end_bytes=end_bytes,
@@ -98,7 +98,7 @@ def keep_copy(
     return f"{FOLDER}/{new_name}"
 
 
-def delete_expired(spool: int, retention_s: float, *, now: Clock = _utc_now) -> int:
+def delete_expired(spool: int, retention_s: float, *, now: ClockFunction = _utc_now) -> int:
     """Delete what came here longer than `retention_s` seconds ago, by the time in its name; how many.
 
     Files whose names do not end with such a time were not put here by a gateway, and stay.
@@ -112,7 +112,7 @@ def delete_expired(spool: int, retention_s: float, *, now: Clock = _utc_now) -> 
         expired = [name for name, came_at in _entries(folder) if came_at < before]
         for name in expired:
             os.unlink(name, dir_fd=folder)
-            log.info("spool.quarantine_deleted", file=f"{FOLDER}/{name}")
+            log.info("quarantine_deleted", file=f"{FOLDER}/{name}")
     finally:
         os.close(folder)
     return len(expired)

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.model import PayloadRef
-from gateway.ports import EncodedDataSet, GatewayError
-from gateway.regular_file import open_regular_file
+from gateway.common.regular_file import open_regular_file
+from gateway.model.instance import PayloadRef
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import GatewayError
 from gateway.spool import record
 from gateway.spool.body import FileDataSet, InMemoryDataSet
 from gateway.spool.segment import SegmentReader, check

@@ -7,11 +7,12 @@ import concurrent.futures
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway.ports import EncodedDataSet, ObjectTooLarge, SpoolFull
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import ObjectTooLarge, SpoolFull
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.disk import Buffer
+from gateway.spool.free_space import FreeSpace
 from gateway.spool.large import LargeFile
-from gateway.spool.room import Room
 
 MEMORY_BYTES = 256 * 1024**2
 """What all objects in flight may hold in memory; beyond it small ones go to files too."""
@@ -47,7 +48,7 @@ class MemoryBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Reception:
+class ReceiverConfig:
     """What all receivers of one spool share."""
 
     object_bytes: int
@@ -55,7 +56,7 @@ class Reception:
     large_object_bytes: int
     """Above this it goes to a file."""
     budget: MemoryBudget
-    room: Room
+    room: FreeSpace
     new_file: Callable[[], LargeFile]
     workers: concurrent.futures.Executor
 
@@ -74,7 +75,7 @@ class Receiver:
         "_task",
     )
 
-    def __init__(self, shared: Reception) -> None:
+    def __init__(self, shared: ReceiverConfig) -> None:
         self._shared = shared
         self._chunks: list[Buffer] = []
         self._length_bytes = 0
@@ -177,7 +178,7 @@ class Receiver:
         return _until_done(self._task)
 
     def _fail(self, error: SpoolFull) -> None:
-        self._shared.room.look_again()
+        self._shared.room.invalidate()
         self.discard()
         raise SpoolFull(str(error)) from error
 

@@ -36,7 +36,7 @@ all. See `gateway.spool.redo`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordHeader:
     """One record as its header tells it."""
 
     offset_bytes: int
@@ -91,7 +91,7 @@ def pack(
     return fields + _CHECK.pack(zlib.crc32(fields, seed), checksum)
 
 
-def unpack(header: bytes, header_offset_bytes: int = 0, seed: int | None = 0) -> Record | None:
+def unpack(header: bytes, header_offset_bytes: int = 0, seed: int | None = 0) -> RecordHeader | None:
     """What a header says; None when this is not one, or a torn one. With `seed` None its CRC is not looked at."""
     if len(header) < HEADER_BYTES:
         return None
@@ -102,10 +102,10 @@ def unpack(header: bytes, header_offset_bytes: int = 0, seed: int | None = 0) ->
     if seed is not None and check != zlib.crc32(header[: _FIELDS.size], seed):
         return None
     syntax = uid.rstrip(b"\0").decode("ascii", "replace")
-    return Record(header_offset_bytes + HEADER_BYTES, length_bytes, digest, syntax, kind, checksum)
+    return RecordHeader(header_offset_bytes + HEADER_BYTES, length_bytes, digest, syntax, kind, checksum)
 
 
-def mended(header: bytes, header_offset_bytes: int, seed: int) -> list[Record]:
+def mended(header: bytes, header_offset_bytes: int, seed: int) -> list[RecordHeader]:
     """What a header may have said before one of its bytes changed. Only the SHA-256 of what follows proves it."""
     if len(header) < HEADER_BYTES:
         return []
@@ -136,7 +136,7 @@ def _one_byte_errors() -> dict[int, tuple[int, int]]:
     return errors
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path) -> Iterator[RecordHeader]:
     """The records of a segment or large file in order, up to the first that is torn or cut short."""
     with path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size

@@ -12,7 +12,7 @@ from typing import Literal
 
 import structlog
 
-from gateway.ports import ConfigurationError
+from gateway.ports.errors import ConfigurationError
 from gateway.spool import large, segment
 from gateway.spool.disk import Disk
 from gateway.spool.folder import IDENTITY
@@ -124,16 +124,18 @@ def recover(root: Path, named: Mapping[str, int], disk: Disk, seed: int) -> Reco
     for name, size_bytes in sorted(found.items()):
         end_bytes = named.get(name, 0)
         if size_bytes < end_bytes:
-            log.error("spool.payload_file_short", file=name, size_bytes=size_bytes, expected_bytes=end_bytes)
+            log.error("payload_file_truncated", file=name, size_bytes=size_bytes, expected_bytes=end_bytes)
             recovered.short.append(name)
         elif name.startswith(f"{segment.FOLDER}/") and _trim(root / name, size_bytes, end_bytes, disk, seed):
             recovered.trimmed.append(name)
     for name in not_files(root):
-        log.error("spool.not_a_file", file=name, action="put the file itself there, stop the gateway, start it again")
+        log.error(
+            "spool_file_not_regular", file=name, action="put the file itself there, stop the gateway, start it again"
+        )
     for name in recovered.missing:
-        log.error("spool.payload_file_missing", file=name, expected_bytes=named[name])
+        log.error("payload_file_not_found", file=name, expected_bytes=named[name])
     log.info(
-        "spool.recovered",
+        "spool_recovered",
         files=len(found),
         missing=len(recovered.missing),
         short=len(recovered.short),
@@ -153,7 +155,7 @@ def _trim(path: Path, size_bytes: int, named_bytes: int, disk: Disk, seed: int) 
             if not size_bytes or os.pread(file.fileno(), 1, size_bytes - 1) != b"\0":
                 return False
     except OSError as error:
-        log.error("spool.segment_not_readable", file=path.name, error=str(error), at_bytes=size_bytes - 1)
+        log.error("segment_not_read", file=path.name, error=str(error), at_bytes=size_bytes - 1)
         return False
     end_bytes = named_bytes
     for found in walk(path, seed, is_checked=False):

@@ -2,7 +2,7 @@
 
 The queue's transaction that follows is not synced. When the power fails before SQLite syncs it, the queue is as it was
 some groups ago, and says up to where it knows the segments; what stands behind is told to it again at the next start
-(`gateway.spool.retelling`). What was refused after it had been noted is cancelled by a record of its own, or its note
+(`gateway.spool.replay`). What was refused after it had been noted is cancelled by a record of its own, or its note
 is taken back, before the refusal is answered.
 """
 
@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.model import Instance, Route
+from gateway.model.delivery import Dispatch
+from gateway.model.instance import Instance
 
 VERSION = 1
 
@@ -30,12 +31,12 @@ class Position(NamedTuple):
 NOWHERE = Position("", 0)
 
 
-class Note(msgspec.Struct, frozen=True, array_like=True):
+class RedoRecord(msgspec.Struct, frozen=True, array_like=True):
     """The acceptances of one group, with their payloads' places."""
 
     version: int
     now: datetime
-    arrivals: list[tuple[Instance, list[Route]]]
+    arrivals: list[tuple[Instance, list[Dispatch]]]
 
 
 def _plain(value: object) -> str:
@@ -46,15 +47,15 @@ def _plain(value: object) -> str:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
-_decoder = msgspec.msgpack.Decoder(Note)
+_decoder = msgspec.msgpack.Decoder(RedoRecord)
 
 
-def encode(now: datetime, arrivals: Sequence[tuple[Instance, Sequence[Route]]]) -> bytes:
+def encode(now: datetime, arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]]) -> bytes:
     """A note as bytes. Raises ValueError for text that has no UTF-8."""
-    return _encoder.encode(Note(VERSION, now, [(instance, list(routes)) for instance, routes in arrivals]))
+    return _encoder.encode(RedoRecord(VERSION, now, [(instance, list(routes)) for instance, routes in arrivals]))
 
 
-def decode(data: bytes) -> Note:
+def decode(data: bytes) -> RedoRecord:
     """What `encode` wrote, with defaults for what a former version did not know.
 
     Raises ValueError when a newer version wrote it, or it is none.
@@ -68,7 +69,7 @@ def decode(data: bytes) -> Note:
     return note
 
 
-class Refused(msgspec.Struct, frozen=True, array_like=True):
+class RefusedArrivals(msgspec.Struct, frozen=True, array_like=True):
     """Arrivals of one note that were refused after it had been written."""
 
     digest: bytes
@@ -81,13 +82,13 @@ class Cancellation(msgspec.Struct, frozen=True, array_like=True):
     """Written before the refusal is answered: what the notes say of these is void."""
 
     version: int
-    refused: list[Refused]
+    refused: list[RefusedArrivals]
 
 
 _cancellation_decoder = msgspec.msgpack.Decoder(Cancellation)
 
 
-def encode_cancellation(refused: Sequence[Refused]) -> bytes:
+def encode_cancellation(refused: Sequence[RefusedArrivals]) -> bytes:
     """A cancellation as bytes."""
     return _encoder.encode(Cancellation(VERSION, list(refused)))
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from gateway.ports import SpoolFull
+from gateway.ports.errors import SpoolFull
 from gateway.spool import redo
 from gateway.spool.segment import digest_of
 from gateway.spool.store import SpoolStore
@@ -26,12 +26,12 @@ MOST_SKIPPED = 64
 """Groups between two tries while the disk takes nothing: each try may begin a segment."""
 
 
-class Refusals:
+class UncommittedRefusals:
     """Belongs to the committer thread."""
 
     def __init__(self, store: SpoolStore) -> None:
         self._store = store
-        self._waiting: list[redo.Refused] = []
+        self._waiting: list[redo.RefusedArrivals] = []
         self._failures = 0
         self._skipped = 0
 
@@ -41,9 +41,9 @@ class Refusals:
             return
         if is_all and self._is_taken_back():
             return
-        self._waiting.append(redo.Refused(digest_of([note]), list(numbers)))
+        self._waiting.append(redo.RefusedArrivals(digest_of([note]), list(numbers)))
         if not self.write():
-            log.error("spool.refusal_not_written", instances=len(numbers), waiting=len(self._waiting))
+            log.error("refusal_not_written", instances=len(numbers), waiting=len(self._waiting))
 
     def _is_taken_back(self) -> bool:
         """True when the last group is the refused one, and is gone from its segment."""
@@ -52,7 +52,7 @@ class Refusals:
         try:
             self._store.take_back_last()
         except OSError as error:
-            log.error("spool.group_not_taken_back", error=str(error))
+            log.error("group_not_cancelled", error=str(error))
             return False
         return True
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.file_place import leads_to
-from gateway.model import PayloadRef
-from gateway.ports import PayloadLost
-from gateway.regular_file import open_regular_file
+from gateway.common.file_place import leads_to
+from gateway.common.regular_file import open_regular_file
+from gateway.model.instance import PayloadRef
+from gateway.ports.errors import PayloadLost
 from gateway.spool import record
 from gateway.spool.disk import Buffer, Disk, write_all
 from gateway.spool.folder import SpoolFolder, identity_of
@@ -255,9 +255,9 @@ def _is_unchanged(payload: memoryview, checksum: int, digest: bytes) -> bool:
     return (bool(checksum) and record.checksum_of([payload]) == checksum) or hashlib.sha256(payload).digest() == digest
 
 
-def check(ref: PayloadRef, header: bytes) -> record.Record:
+def check(ref: PayloadRef, header: bytes) -> record.RecordHeader:
     """What the header of a payload says; without a checksum when it is damaged: then the digest alone decides."""
     found = record.unpack(header, ref.offset_bytes - record.HEADER_BYTES, None)
     if found is not None and (found.length_bytes, found.digest) == (ref.length_bytes, ref.digest):
         return found
-    return record.Record(ref.offset_bytes, ref.length_bytes, ref.digest, "")
+    return record.RecordHeader(ref.offset_bytes, ref.length_bytes, ref.digest, "")

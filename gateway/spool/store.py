@@ -26,29 +26,23 @@ from pathlib import Path
 
 import structlog
 
-from gateway.model import PayloadRef, Spool
-from gateway.ports import (
-    EncodedDataSet,
-    GatewayError,
-    Meter,
-    NoMeter,
-    PayloadLost,
-    PayloadMissing,
-    SpoolFull,
-    Temporary,
-)
+from gateway.common.steady_clock import utc_now
+from gateway.model.instance import PayloadRef
+from gateway.model.settings import Spool
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import GatewayError, PayloadLost, PayloadMissing, SpoolFull, Temporary
+from gateway.ports.meter import Meter, NoMeter
 from gateway.spool import large, quarantine, record, segment
 from gateway.spool.disk import Disk, write_all
 from gateway.spool.folder import SpoolFolder
+from gateway.spool.free_space import FreeSpace
 from gateway.spool.large import LargeFile
 from gateway.spool.lock import SpoolLock
 from gateway.spool.presence import Presence
 from gateway.spool.reader import PayloadReader
 from gateway.spool.recovery import OURS, Recovered, check_pair, number, payload_files, recover
 from gateway.spool.redo import NOWHERE, Position
-from gateway.spool.room import Room
 from gateway.spool.segment import Payload, Segment, segment_name
-from gateway.steady_clock import utc_now
 
 log = structlog.get_logger()
 
@@ -97,7 +91,7 @@ class SpoolStore:
             self._folder.close()
             raise
         self.presence = Presence(str(self.root), meter)
-        self.room = Room(self.root, spool.min_free_bytes, disk, monotonic, lambda: self._folder.handle)
+        self.room = FreeSpace(self.root, spool.min_free_bytes, disk, monotonic, lambda: self._folder.handle)
         self._reader = PayloadReader(self.root, spool.large_object_bytes, self._folder.open, self._report)
         self._logged_at_s: dict[str, float] = {}
         self._ours: dict[str, int] = {}
@@ -210,7 +204,7 @@ class SpoolStore:
             error: SpoolFull = self.presence.error()
         else:
             error = SpoolFull(f"spool {self.root}: {active.name} was deleted or replaced while it was written")
-            log.error("spool.segment_gone", file=active.name, size_bytes=active.size_bytes)
+            log.error("segment_removed", file=active.name, size_bytes=active.size_bytes)
         try:
             self.take_back_last()
         except OSError:
@@ -267,7 +261,7 @@ class SpoolStore:
 
     def _take_back(self) -> bool:
         """Cut what a write that failed left behind; True when nothing of it can be found by a start."""
-        self.room.look_again()
+        self.room.invalidate()
         if self._active is None:
             return True
         try:
@@ -359,7 +353,7 @@ class SpoolStore:
         if len(self._logged_at_s) >= LOGGED_FILES:
             self._logged_at_s.clear()
         self._logged_at_s[name] = now_s
-        log.error("spool.payload_not_readable", error=str(error))
+        log.error("payload_not_read", error=str(error))
 
     # --- leaving ------------------------------------------------------------------------------------------------
 
@@ -388,9 +382,9 @@ class SpoolStore:
                 self._remove(name)
                 gone += 1
             except OSError as error:
-                log.error("spool.file_not_deleted", file=name, error=str(error))
+                log.error("payload_file_not_deleted", file=name, error=str(error))
         if gone:
-            self.room.look_again()
+            self.room.invalidate()
         return gone
 
     def _remove(self, name: str) -> None:

@@ -7,25 +7,25 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gateway.ports import ConfigurationError
+from gateway.ports.errors import ConfigurationError
 from gateway.spool import redo, segment
-from gateway.spool.record import CANCEL, HEADER_BYTES, PAYLOAD, REDO, Record
+from gateway.spool.record import CANCEL, HEADER_BYTES, PAYLOAD, REDO, RecordHeader
 from gateway.spool.recovery import number, payload_files
-from gateway.spool.redo import Note, Position
-from gateway.spool.walk import Found, Gap, content, walk
+from gateway.spool.redo import Position, RedoRecord
+from gateway.spool.walk import FoundRecord, Gap, content, walk
 
 Cancelled = Mapping[bytes, AbstractSet[int]]
 """Digest of a note → which of its arrivals were refused."""
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class FoundRedoRecord:
     """One whole note."""
 
     position: Position
     """Where it ends."""
     digest: bytes
-    note: Note
+    note: RedoRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,15 @@ class Survey:
     """Of one segment, from a position on."""
 
     name: str
-    notes: list[Noted] = field(default_factory=list)
-    loose: list[Record] = field(default_factory=list)
+    notes: list[FoundRedoRecord] = field(default_factory=list)
+    loose: list[RecordHeader] = field(default_factory=list)
     """Whole payloads that no whole note names, though they may have been acknowledged."""
-    unfinished: list[Record] = field(default_factory=list)
+    unfinished: list[RecordHeader] = field(default_factory=list)
     """Whole payloads at the end of the file whose note was never written: they were not acknowledged."""
     damages: list[Damage] = field(default_factory=list)
     has_empty_notes: bool = False
     """Of groups that could not be noted: the queue alone knew them."""
-    payloads: dict[int, Record] = field(default_factory=dict)
+    payloads: dict[int, RecordHeader] = field(default_factory=dict)
     """All whole payloads by their offsets."""
     records: int = 0
     end_bytes: int = 0
@@ -117,12 +117,12 @@ def survey(root: Path, name: str, seed: int, start_bytes: int = 0, end_bytes: in
     Raises OSError when it cannot be opened, ConfigurationError when a newer gateway wrote it.
     """
     found = Survey(name, end_bytes=start_bytes)
-    payloads: list[Record] = []
+    payloads: list[RecordHeader] = []
     damages: list[Damage] = []
     last_told_bytes = start_bytes
     for each in walk(root / name, seed, start_bytes, end_bytes):
         found.end_bytes = each.end_bytes
-        found.records += isinstance(each, Found)
+        found.records += isinstance(each, FoundRecord)
         damage = _damage(name, each)
         if damage is not None:
             damages.append(damage)
@@ -150,19 +150,19 @@ def survey(root: Path, name: str, seed: int, start_bytes: int = 0, end_bytes: in
     return found
 
 
-def _noted(root: Path, name: str, record: Record) -> Noted:
+def _noted(root: Path, name: str, record: RecordHeader) -> FoundRedoRecord:
     try:
         note = redo.decode(content(root / name, record))
     except ValueError as error:
         raise _newer(root, name, record.end_bytes, error) from None
-    return Noted(Position(name, record.end_bytes), record.digest, note)
+    return FoundRedoRecord(Position(name, record.end_bytes), record.digest, note)
 
 
 def _newer(root: Path, name: str, end_bytes: int, error: ValueError) -> ConfigurationError:
     return ConfigurationError(f"spool {root}: {name} before {end_bytes}: {error}; run the version that wrote it")
 
 
-def _damage(name: str, found: Found | Gap) -> Damage | None:
+def _damage(name: str, found: FoundRecord | Gap) -> Damage | None:
     if isinstance(found, Gap):
         return Damage(name, found.start_bytes, found.end_bytes, "unknown", "no header is found", found.is_unwritten)
     if found.is_header_damaged:
@@ -173,7 +173,7 @@ def _damage(name: str, found: Found | Gap) -> Damage | None:
     return Damage(name, found.start_bytes, found.end_bytes, what, found.trouble, found.is_unwritten)
 
 
-def _sort_payloads(found: Survey, payloads: list[Record], last_told_bytes: int, *, is_torn: bool) -> None:
+def _sort_payloads(found: Survey, payloads: list[RecordHeader], last_told_bytes: int, *, is_torn: bool) -> None:
     """At the end of the file, payloads without a note may be what a power cut left of a group without an answer."""
     named = found.named()
     for payload in payloads:
@@ -183,7 +183,7 @@ def _sort_payloads(found: Survey, payloads: list[Record], last_told_bytes: int, 
         (found.unfinished if is_at_end and is_torn else found.loose).append(payload)
 
 
-def _named_in(damage: Damage, notes: Sequence[Noted]) -> list[str]:
+def _named_in(damage: Damage, notes: Sequence[FoundRedoRecord]) -> list[str]:
     return [
         instance.sop_instance_uid
         for noted in notes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from gateway.ports import PayloadMissing, PayloadUnreadable, Temporary
+from gateway.ports.errors import PayloadMissing, PayloadUnreadable, Temporary
 from gateway.spool.disk import is_shortage
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.spool import record
-from gateway.spool.record import HEADER_BYTES, Record
+from gateway.spool.record import HEADER_BYTES, RecordHeader
 
 SECTOR_BYTES = 512
 """What a disk writes in one piece: a write that the power cut short leaves whole sectors as they were."""
@@ -23,10 +23,10 @@ PIECE_BYTES = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundRecord:
     """One record."""
 
-    record: Record
+    record: RecordHeader
     trouble: str = ""
     """What is wrong with its content; empty when all of it is as it was written."""
     is_header_damaged: bool = False
@@ -56,7 +56,7 @@ class Gap:
 
 def walk(
     path: Path, seed: int, start_bytes: int = 0, end_bytes: int | None = None, *, is_checked: bool = True
-) -> Iterator[Found | Gap]:
+) -> Iterator[FoundRecord | Gap]:
     """Everything in a file from `start_bytes`, where a record begins. Zeros behind the last of it are left out, and so
     is what lies behind `end_bytes`, when it is given.
 
@@ -67,7 +67,7 @@ def walk(
         yield from _Walk(file.fileno(), seed, end_bytes, is_checked=is_checked).run(start_bytes)
 
 
-def content(path: Path, found: Record) -> bytes:
+def content(path: Path, found: RecordHeader) -> bytes:
     """What follows a header; shorter when the file ends before. Raises OSError."""
     with path.open("rb", buffering=0) as file:
         return os.pread(file.fileno(), found.length_bytes, found.offset_bytes)
@@ -86,9 +86,9 @@ class _Walk:
         self._unreadable: set[int] = set()
         """Where reads of a sector or less failed."""
 
-    def run(self, at: int) -> Iterator[Found | Gap]:
+    def run(self, at: int) -> Iterator[FoundRecord | Gap]:
         while at < self._size_bytes:
-            found: Found | Gap | None = self._record_at(at)
+            found: FoundRecord | Gap | None = self._record_at(at)
             if found is None:
                 if self._is_zero_from(at):
                     return
@@ -96,7 +96,7 @@ class _Walk:
             yield found
             at = found.end_bytes
 
-    def _record_at(self, at: int) -> Found | None:
+    def _record_at(self, at: int) -> FoundRecord | None:
         header = self._read(at, HEADER_BYTES)
         for seed in (self._seed, 0):
             whole = record.unpack(header, at, seed)
@@ -105,19 +105,19 @@ class _Walk:
         for seed in (self._seed, 0):
             for guess in record.mended(header, at, seed):
                 if guess.end_bytes <= self._size_bytes and self._trouble(guess, is_sure=True) == "":
-                    return Found(guess, is_header_damaged=True)
+                    return FoundRecord(guess, is_header_damaged=True)
         return None
 
-    def _checked(self, whole: Record) -> Found:
+    def _checked(self, whole: RecordHeader) -> FoundRecord:
         if whole.end_bytes > self._size_bytes:
             return self._cut_short(whole)
         trouble = self._trouble(whole) if self._is_checked else ""
         is_unwritten = bool(trouble) and self._looks_unwritten(whole.offset_bytes, whole.end_bytes)
-        return Found(whole, trouble, is_unwritten=is_unwritten)
+        return FoundRecord(whole, trouble, is_unwritten=is_unwritten)
 
-    def _cut_short(self, whole: Record) -> Found:
+    def _cut_short(self, whole: RecordHeader) -> FoundRecord:
         """The file ends inside the record."""
-        left = Record(
+        left = RecordHeader(
             whole.offset_bytes,
             max(self._size_bytes - whole.offset_bytes, 0),
             whole.digest,
@@ -125,9 +125,11 @@ class _Walk:
             whole.kind,
             whole.checksum,
         )
-        return Found(left, f"{whole.end_bytes - self._size_bytes} bytes are missing at its end", is_unwritten=True)
+        return FoundRecord(
+            left, f"{whole.end_bytes - self._size_bytes} bytes are missing at its end", is_unwritten=True
+        )
 
-    def _trouble(self, whole: Record, *, is_sure: bool = False) -> str:
+    def _trouble(self, whole: RecordHeader, *, is_sure: bool = False) -> str:
         """What is wrong with the content. `is_sure`: the checksum alone is not believed."""
         checksum, digest = record.Checksum(), hashlib.sha256()
         for start in range(whole.offset_bytes, whole.end_bytes, PIECE_BYTES):

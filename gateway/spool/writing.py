@@ -13,7 +13,7 @@ from typing import Literal
 
 import structlog
 
-from gateway.ports import Meter
+from gateway.ports.meter import Meter
 
 log = structlog.get_logger()
 
@@ -21,8 +21,8 @@ METRIC = "gateway_storage_writable"
 IDLE_S = 10.0
 """A probe follows after so long without one."""
 
-Place = Literal["spool", "database"]
-PLACES: tuple[Place, ...] = ("spool", "database")
+WrittenPlace = Literal["spool", "database"]
+PLACES: tuple[WrittenPlace, ...] = ("spool", "database")
 
 
 class Writing:
@@ -32,34 +32,34 @@ class Writing:
         self._meter = meter
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._problems: dict[Place, str] = {}
+        self._problems: dict[WrittenPlace, str] = {}
         self._proved_at_s = dict.fromkeys(PLACES, monotonic())
         for place in PLACES:
             meter.set(METRIC, 1, place=place)
 
     @property
-    def problems(self) -> dict[Place, str]:
+    def problems(self) -> dict[WrittenPlace, str]:
         """Place → why writing to it failed last; empty while all goes well."""
         return dict(self._problems)
 
-    def failed(self, place: Place, reason: str) -> None:
+    def failed(self, place: WrittenPlace, reason: str) -> None:
         """A write or a sync failed. Logged when it begins; the objects that it refuses have their own lines."""
         with self._lock:
             is_new = place not in self._problems
             self._problems[place] = reason
         if is_new:
             self._meter.set(METRIC, 0, place=place)
-            log.error("spool.cannot_write", place=place, reason=reason, consequence="objects are answered 0xA700")
+            log.error("storage_writing_failed", place=place, reason=reason, consequence="objects are answered 0xA700")
 
-    def worked(self, place: Place) -> None:
+    def worked(self, place: WrittenPlace) -> None:
         """Something was written and synced."""
         with self._lock:
             before = self._problems.pop(place, "")
             self._proved_at_s[place] = self._monotonic()
         if before:
             self._meter.set(METRIC, 1, place=place)
-            log.warning("spool.can_write_again", place=place, reason=before)
+            log.warning("storage_writing_recovered", place=place, reason=before)
 
-    def is_probe_due(self, place: Place) -> bool:
+    def is_probe_due(self, place: WrittenPlace) -> bool:
         """True while there is trouble, and after a while without any proof."""
         return place in self._problems or self._monotonic() - self._proved_at_s[place] >= IDLE_S

@@ -13,10 +13,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway.model import HTTP
+from gateway.model.settings import HTTP
 from gateway.network.accepting import host_of
 from gateway.network.offences import Offences
-from gateway.ports import Meter
+from gateway.ports.meter import Meter
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ MOST_HEADERS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ConnectionLimits:
     """How long clients may take, in seconds."""
 
     request_s: float = 10.0
@@ -37,10 +37,10 @@ class Patience:
     """Between two looks at that."""
 
 
-PATIENCE = Patience()
+PATIENCE = ConnectionLimits()
 
 
-class Connection(web.RequestHandler):
+class BoundedConnection(web.RequestHandler):
     """A connection of aiohttp's that its owner keeps in bounds."""
 
     __slots__ = ("_stream", "host", "is_answering", "owner", "since_s")
@@ -107,14 +107,14 @@ class Connections:
     """
 
     def __init__(
-        self, http: HTTP, meter: Meter, is_loopback: Callable[[str], bool], patience: Patience = PATIENCE
+        self, http: HTTP, meter: Meter, is_loopback: Callable[[str], bool], patience: ConnectionLimits = PATIENCE
     ) -> None:
         self.patience = patience
         self._http = http
         self._meter = meter
         self._is_loopback = is_loopback
         self._loop = asyncio.get_running_loop()
-        self._open: dict[Connection, None] = {}
+        self._open: dict[BoundedConnection, None] = {}
         self._of_host: Counter[str] = Counter()
         self._look: asyncio.TimerHandle | None = None
         self._offences = Offences()
@@ -125,7 +125,7 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    def take(self, connection: Connection, address: tuple[Any, ...]) -> bool:
+    def take(self, connection: BoundedConnection, address: tuple[Any, ...]) -> bool:
         """True when there is room for one more; the one that has waited longest is closed for it if need be.
 
         A host whose connections were closed many times lately is not heard for a while, this machine's own too.
@@ -149,7 +149,7 @@ class Connections:
             self._look = self._loop.call_later(self.patience.look_s, self._check)
         return True
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: BoundedConnection) -> None:
         """It is closed."""
         if connection not in self._open:
             return
@@ -175,7 +175,7 @@ class Connections:
                         await request.read()
                 except TimeoutError:
                     return web.Response(status=408, text="the body did not come in time\n")
-            if not isinstance(connection, Connection):
+            if not isinstance(connection, BoundedConnection):
                 return await handler(request)
             connection.is_answering = True
             try:
@@ -207,7 +207,7 @@ class Connections:
         if self._open:
             self._look = self._loop.call_later(self.patience.look_s, self._check)
 
-    def _end(self, connection: Connection, result: str, reason: str) -> None:
+    def _end(self, connection: BoundedConnection, result: str, reason: str) -> None:
         self.gone(connection)
         connection.abort()
         self._offences.add(connection.host)

@@ -22,10 +22,11 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway.model import HTTP
-from gateway.network.accepting import Acceptor, Address, bind
-from gateway.ports import ConfigurationError, Meter, NoMeter
-from gateway.web.connections import MOST_BODY_BYTES, PATIENCE, Connection, Connections, Patience
+from gateway.model.settings import HTTP
+from gateway.network.accepting import SocketAcceptor, SocketAddress, bind
+from gateway.ports.errors import ConfigurationError
+from gateway.ports.meter import Meter, NoMeter
+from gateway.web.connections import MOST_BODY_BYTES, PATIENCE, BoundedConnection, ConnectionLimits, Connections
 from gateway.web.hosts import name_of, only_for
 from gateway.web.joined import Joined, TooManyWaiting
 
@@ -136,7 +137,9 @@ async def not_too_many(request: web.Request, handler: Handler) -> web.StreamResp
 class WebServer:
     """The HTTP listener, an asynchronous context manager."""
 
-    def __init__(self, surface: Surface, http: HTTP, meter: Meter = NO_METER, patience: Patience = PATIENCE) -> None:
+    def __init__(
+        self, surface: Surface, http: HTTP, meter: Meter = NO_METER, patience: ConnectionLimits = PATIENCE
+    ) -> None:
         self._surface = surface
         self._http = http
         self._meter = meter
@@ -157,7 +160,7 @@ class WebServer:
             place = f"{self._http.address}:{self._http.port}"
             reason = error.strerror or error
             raise ConfigurationError(f"gateway.http: cannot listen on {place}: {reason}; choose another") from error
-        self._acceptor = Acceptor(sockets, self._take, on_shortage=self._short)
+        self._acceptor = SocketAcceptor(sockets, self._take, on_shortage=self._short)
         self.port = self._acceptor.port
         return self
 
@@ -168,10 +171,10 @@ class WebServer:
         self._connections.close()
         await self._runner.cleanup()
 
-    def _take(self, connection: socket.socket, address: Address) -> bool:
+    def _take(self, connection: socket.socket, address: SocketAddress) -> bool:
         assert self._runner.server is not None
         loop = asyncio.get_running_loop()
-        protocol = Connection(self._runner.server, self._connections, loop)
+        protocol = BoundedConnection(self._runner.server, self._connections, loop)
         if not self._connections.take(protocol, address):
             connection.close()
             return False
@@ -180,7 +183,7 @@ class WebServer:
         task.add_done_callback(self._opening.discard)
         return True
 
-    async def _set_up(self, protocol: Connection, connection: socket.socket) -> None:
+    async def _set_up(self, protocol: BoundedConnection, connection: socket.socket) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, connection)
         except OSError:

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway.model import Attributes, IndexEntry, Instance, Query, Value
+from gateway.model.instance import IndexEntry, Instance
+from gateway.model.query import Attributes, Query, Value
 from gateway.query.attributes import LEVELS, TIMEZONE_OFFSET_FROM_UTC
 from gateway.query.compile import returned
 from gateway.query.matching import matches

@@ -10,21 +10,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.likeness import Apart
-from gateway.model import (
-    AssociationFacts,
-    Attempt,
-    Attributes,
-    Delivery,
-    DeliveryState,
-    Instance,
-    PayloadRef,
-    Query,
-    Route,
-    Settlement,
-)
-from gateway.ports import Accepted, DeliveryFilter, QueueDepth
-from gateway.queue.rows import likeness_of
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.likeness import Apart
+from gateway.model.query import Attributes, Query
+from gateway.ports.delivery_queue import AcceptedInstance, DeliveryFilter, QueueDepth
+from gateway.sqlite.rows import likeness_of
 from tests.contract.memory_index import MemoryIndex
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
@@ -79,13 +71,13 @@ class MemoryQueue:
             self.__dict__.update(before | {"_now": self._now})
             raise
 
-    def accept(self, instance: Instance, routes: Sequence[Route], now: datetime) -> Accepted:
+    def accept(self, instance: Instance, routes: Sequence[Dispatch], now: datetime) -> AcceptedInstance:
         return self._accept(instance, routes, now, lambda _: True)
 
     def _accept(
-        self, instance: Instance, routes: Sequence[Route], now: datetime, is_readable: Callable[[PayloadRef], bool]
-    ) -> Accepted:
-        fresh: dict[tuple[str, str], Route] = {}
+        self, instance: Instance, routes: Sequence[Dispatch], now: datetime, is_readable: Callable[[PayloadRef], bool]
+    ) -> AcceptedInstance:
+        fresh: dict[tuple[str, str], Dispatch] = {}
         same: Instance | None = None
         for route in routes:
             found = self._owed(instance, route, is_readable)
@@ -96,7 +88,7 @@ class MemoryQueue:
             assert same is not None
             if instance.index is not None and same.instance_id not in self._index.images:
                 self._index.add(same, instance.index)
-            return Accepted(same.instance_id, 0, same.payload)
+            return AcceptedInstance(same.instance_id, 0, same.payload)
         self._last_instance += 1
         stored = dataclasses.replace(instance, instance_id=self._last_instance, index=None)
         if instance.index is not None:
@@ -120,9 +112,9 @@ class MemoryQueue:
             )
         if not routes:
             self._settled[stored.instance_id] = now
-        return Accepted(stored.instance_id, len(fresh))
+        return AcceptedInstance(stored.instance_id, len(fresh))
 
-    def _owed(self, instance: Instance, route: Route, is_readable: Callable[[PayloadRef], bool]) -> Instance | None:
+    def _owed(self, instance: Instance, route: Dispatch, is_readable: Callable[[PayloadRef], bool]) -> Instance | None:
         numbers = self._by_uid.get(instance.sop_instance_uid, ())
         for row in (self._rows[number] for number in numbers if number in self._rows):
             kept = row.delivery
@@ -142,10 +134,10 @@ class MemoryQueue:
 
     def accept_all(
         self,
-        arrivals: Sequence[tuple[Instance, Sequence[Route]]],
+        arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]],
         now: datetime,
         is_readable: Callable[[PayloadRef], bool] = lambda _: True,
-    ) -> builtins.list[Accepted]:
+    ) -> builtins.list[AcceptedInstance]:
         return [self._accept(instance, routes, now, is_readable) for instance, routes in arrivals]
 
     def claim(
@@ -341,13 +333,13 @@ class MemoryQueue:
     def spool_id(self) -> str:
         return self._spool_id
 
-    def known_up_to(self) -> tuple[str, int]:
+    def replayed_position(self) -> tuple[str, int]:
         return self._known
 
-    def knows_up_to(self, name: str, end_bytes: int) -> None:
+    def set_replayed_position(self, name: str, end_bytes: int) -> None:
         self._known = (name, end_bytes)
 
-    def settle_on_disk(self) -> None:
+    def force_sync(self) -> None:
         pass
 
     def bind_spool(self, spool_id: str) -> None:

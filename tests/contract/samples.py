@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 
-from gateway.model import AssociationFacts, Delivery, DeliveryState, Instance, PayloadRef, Route, Settlement
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.instance import Instance, PayloadRef
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FACTS = AssociationFacts("CT1", "GATEWAY", "10.1.2.3", 40123, listener="main", association_id="a1")
-TO_PACS = Route("everything", "pacs")
-TO_VNA = Route("everything", "vna")
-HELD = Route("unmatched", "", state=DeliveryState.HELD)
+TO_PACS = Dispatch("everything", "pacs")
+TO_VNA = Dispatch("everything", "vna")
+HELD = Dispatch("unmatched", "", state=DeliveryState.HELD)
 
 
 class Clock:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from gateway.dataset.dictionary import tag_of
-from gateway.model import DeliveryState, Instance, Query, Value
-from gateway.ports import Queue
+from gateway.model.delivery import DeliveryState
+from gateway.model.instance import Instance
+from gateway.model.query import Query, Value
+from gateway.ports.delivery_queue import Queue
 from gateway.query.compile import Options, compile_retrieve
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.memory_queue import MemoryQueue
 from tests.contract.samples import NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 from tests.support.identifiers import CT, attributes, entry, find

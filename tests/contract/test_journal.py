@@ -11,18 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model import DeliveryState, Instance, Limits, PayloadRef, Route, Spool
-from gateway.ports import (
-    DeliveryFilter,
-    EncodedDataSet,
-    GatewayError,
-    Journal,
-    ObjectTooLarge,
-    PayloadMissing,
-    SpoolFull,
-)
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.listener import Limits
+from gateway.model.settings import Spool
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadMissing, SpoolFull
+from gateway.ports.journal import Journal
 from gateway.spool.journal import GroupCommitJournal
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 LARGE_BYTES = 100_000
@@ -94,7 +92,7 @@ async def receive(journal: Journal, data: bytes, fragment_bytes: int = FRAGMENT_
 
 
 async def commit(
-    journal: Journal, data: bytes, routes: Sequence[Route] = (TO_PACS,), number: int = 1
+    journal: Journal, data: bytes, routes: Sequence[Dispatch] = (TO_PACS,), number: int = 1
 ) -> tuple[Instance, EncodedDataSet]:
     body = await receive(journal, data)
     return await journal.commit(instance(number), body, None, routes), body

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from gateway.likeness import Apart, alone, of_its_kind
-from gateway.model import AssociationFacts, Delivery, DeliveryState, Instance, PayloadRef, Route
-from gateway.ports import Accepted, DeliveryFilter, Queue, QueueDepth
-from gateway.queue.rows import likeness_of
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Delivery, DeliveryState, Dispatch
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.likeness import Apart, alone, of_its_kind
+from gateway.ports.delivery_queue import AcceptedInstance, DeliveryFilter, Queue, QueueDepth
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.rows import likeness_of
 from tests.contract.memory_queue import MemoryQueue
 from tests.contract.samples import FACTS, HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
@@ -38,7 +40,7 @@ def queue(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Itera
     opened.close()
 
 
-def accept(queue: Queue, *arrivals: tuple[Instance, list[Route]], clock: Clock) -> list[Accepted]:
+def accept(queue: Queue, *arrivals: tuple[Instance, list[Dispatch]], clock: Clock) -> list[AcceptedInstance]:
     with queue.transaction():
         return queue.accept_all(arrivals, clock())
 
@@ -79,7 +81,7 @@ def test_what_is_accepted_comes_back_whole(queue: Queue, clock: Clock) -> None:
         association_id="a77",
     )
     given = instance(7, association=facts)
-    route = Route("brain to research", "pacs", '[{"remove":"PatientName"}]')
+    route = Dispatch("brain to research", "pacs", '[{"remove":"PatientName"}]')
     (accepted,) = accept(queue, (given, [route]), clock=clock)
     (claimed,) = claim(queue, clock)
     assert claimed == Delivery(
@@ -95,7 +97,7 @@ def test_what_is_accepted_comes_back_whole(queue: Queue, clock: Clock) -> None:
         lease=claimed.lease,
         reason="",
     )
-    assert accepted == Accepted(accepted.instance_id, 1)
+    assert accepted == AcceptedInstance(accepted.instance_id, 1)
 
 
 KEPT = '{"scanned":[[1048592,"PN","M\\u00fcller \\u0000"]],"given":[[8,null]]}'
@@ -151,11 +153,11 @@ def _sent(**facts: Any) -> Instance:
 
 DUPLICATES = {
     "same again": (instance(1), [TO_PACS], 0),
-    "same bytes, another rule": (instance(1), [Route("other", "pacs")], 0),
-    "two routes with one duty": (instance(1), [TO_PACS, Route("other", "pacs")], 0),
+    "same bytes, another rule": (instance(1), [Dispatch("other", "pacs")], 0),
+    "two routes with one duty": (instance(1), [TO_PACS, Dispatch("other", "pacs")], 0),
     "another destination": (instance(1), [TO_VNA], 1),
     "one of two is new": (instance(1), [TO_PACS, TO_VNA], 1),
-    "other actions": (instance(1), [Route("everything", "pacs", '[{"remove":"PatientName"}]')], 1),
+    "other actions": (instance(1), [Dispatch("everything", "pacs", '[{"remove":"PatientName"}]')], 1),
     "same UID, other bytes": (instance(1, body=b"corrected"), [TO_PACS], 1),
     "same bytes, another transfer syntax": (
         dataclasses.replace(instance(1), transfer_syntax_uid="1.2.840.10008.1.2"),
@@ -182,7 +184,7 @@ DUPLICATES = {
 @pytest.mark.parametrize(("arrival", "routes", "new"), DUPLICATES.values(), ids=DUPLICATES)
 @pytest.mark.parametrize("is_same_batch", [True, False], ids=["one batch", "two batches"])
 def test_duplicates_of_what_is_owed_collapse(
-    queue: Queue, clock: Clock, arrival: Instance, routes: list[Route], new: int, is_same_batch: bool
+    queue: Queue, clock: Clock, arrival: Instance, routes: list[Dispatch], new: int, is_same_batch: bool
 ) -> None:
     first = (instance(1), [TO_PACS])
     if is_same_batch:
@@ -195,7 +197,7 @@ def test_duplicates_of_what_is_owed_collapse(
     if new:
         assert after.instance_id != before.instance_id
         return
-    assert after == Accepted(before.instance_id, 0, instance(1).payload)
+    assert after == AcceptedInstance(before.instance_id, 0, instance(1).payload)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ def test_only_what_is_still_owed_counts_as_duplicate(
 
 
 def test_two_routes_of_one_arrival_with_one_duty_are_one_delivery(queue: Queue, clock: Clock) -> None:
-    (accepted,) = accept(queue, (instance(1), [TO_PACS, Route("other", "pacs"), TO_VNA]), clock=clock)
+    (accepted,) = accept(queue, (instance(1), [TO_PACS, Dispatch("other", "pacs"), TO_VNA]), clock=clock)
     assert accepted.deliveries == 2
     assert [(each.rule, each.destination) for each in queue.list(ANY, 10)] == [
         ("everything", "pacs"),
@@ -431,7 +433,7 @@ def test_leases_of_a_process_that_is_gone_end(queue: Queue, clock: Clock) -> Non
 @pytest.fixture
 def site(queue: Queue, clock: Clock) -> Queue:
     """1 pending at pacs · 2 dead at pacs · 3 held without a destination · 4 delivered · 5 under a lease, at vna."""
-    accept(queue, (instance(2), [Route("second", "pacs")]), clock=clock)
+    accept(queue, (instance(2), [Dispatch("second", "pacs")]), clock=clock)
     settle_all(queue, claim(queue, clock), DeliveryState.DEAD, "0xC000")
     accept(queue, (instance(4), [TO_PACS]), clock=clock)
     settle_all(queue, claim(queue, clock), DeliveryState.DELIVERED)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from gateway.conversion import child
 from gateway.dataset import conversions
-from gateway.dataset.conversions import Settings
+from gateway.dataset.conversions import ConversionSettings
 from gateway.dataset.scratch import Scratch
 from gateway.dataset.transcode import Transcoded
 
 
-def copy(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
+def copy(view: memoryview, transfer_syntax_uid: str, settings: ConversionSettings, scratch: Scratch) -> Transcoded:
     """The same again; `marker` is a file that is made first, `takes_s` how long it takes."""
     if "marker" in settings:
         Path(settings["marker"]).touch()
@@ -25,7 +25,7 @@ def copy(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch
     return Transcoded([view], transfer_syntax_uid)
 
 
-def crash(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
+def crash(view: memoryview, transfer_syntax_uid: str, settings: ConversionSettings, scratch: Scratch) -> Transcoded:
     """As a codec that follows a wrong pointer; with `once`, a file, only the first time."""
     marker = Path(settings.get("once", os.devnull))
     if marker.is_file():
@@ -36,31 +36,33 @@ def crash(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratc
     raise AssertionError("still alive")
 
 
-def hang(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
+def hang(view: memoryview, transfer_syntax_uid: str, settings: ConversionSettings, scratch: Scratch) -> Transcoded:
     """In C code that never lets go of the interpreter."""
     re.match(r"(a+)+$", "a" * 64 + "b")
     raise AssertionError("came to an end")
 
 
-def eat(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
+def eat(view: memoryview, transfer_syntax_uid: str, settings: ConversionSettings, scratch: Scratch) -> Transcoded:
     """Takes memory as long as there is some."""
     eaten = [bytearray(8 * 1024**2) for _ in range(100_000)]
     raise AssertionError(f"{len(eaten)} pieces were not too many")
 
 
-def fail(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
+def fail(view: memoryview, transfer_syntax_uid: str, settings: ConversionSettings, scratch: Scratch) -> Transcoded:
     """A mistake of ours, whose text quotes the object."""
     raise ValueError(f"cannot read {bytes(view)!r}")
 
 
-def swell(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
+def swell(view: memoryview, transfer_syntax_uid: str, settings: ConversionSettings, scratch: Scratch) -> Transcoded:
     """Writes more than there is room for."""
     full = Scratch(scratch.folder, scratch.before_mapping, keep_free_bytes=1 << 62).gathering()
     while True:
         full.add(bytes(1024**2))
 
 
-def environment(view: memoryview, transfer_syntax_uid: str, settings: Settings, scratch: Scratch) -> Transcoded:
+def environment(
+    view: memoryview, transfer_syntax_uid: str, settings: ConversionSettings, scratch: Scratch
+) -> Transcoded:
     """What the worker sees of its surroundings, as JSON."""
     files = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists()]
     return Transcoded([json.dumps({"environment": dict(os.environ), "files": files}).encode()], transfer_syntax_uid)

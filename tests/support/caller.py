@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from gateway.dimse.client import ClientAssociation, StoreResponse, associate
-from gateway.dimse.memory import MemoryDataSet
-from gateway.model import Peer, ProposedContext
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.requestor.requestor_association import RequestorAssociation, StoreResponse, associate
+from gateway.model.associate import ProposedContext
+from gateway.model.peer import Peer
 
 MR, EXPLICIT = str(MRImageStorage), str(ExplicitVRLittleEndian)
 _numbers = itertools.count(1)
@@ -66,20 +67,20 @@ class Paused(MemoryDataSet):
             sent += len(chunk)
 
 
-async def call(port: int, *, calling: str = "CALLER", called: str = "GATEWAY") -> ClientAssociation:
+async def call(port: int, *, calling: str = "CALLER", called: str = "GATEWAY") -> RequestorAssociation:
     """An association with the gateway, for MR images."""
     peer = Peer(name="gateway", ae_title=called, host="127.0.0.1", port=port)
     return await associate(peer, own_ae_title=calling, contexts=[ProposedContext(MR, (EXPLICIT,))])
 
 
-async def store(association: ClientAssociation, body: MemoryDataSet, sop_instance_uid: str) -> StoreResponse:
+async def store(association: RequestorAssociation, body: MemoryDataSet, sop_instance_uid: str) -> StoreResponse:
     """C-STORE of one MR image."""
     return await association.c_store(
         sop_class_uid=MR, sop_instance_uid=sop_instance_uid, transfer_syntax_uid=EXPLICIT, body=body
     )
 
 
-async def store_new(association: ClientAssociation, modality: str = "MR") -> StoreResponse:
+async def store_new(association: RequestorAssociation, modality: str = "MR") -> StoreResponse:
     """C-STORE of a small MR image that was never sent before."""
     uid = new_uid()
     return await store(association, MemoryDataSet(data_set(uid, modality=modality)), uid)

@@ -17,11 +17,11 @@ from pydicom.filewriter import write_dataset
 from gateway import routing
 from gateway.dataset.scan import scan, wanted
 from gateway.dataset.splice import splice
-from gateway.model import AssociationFacts
-from gateway.ports import Action
+from gateway.model.association import AssociationFacts
+from gateway.ports.kinds import Action
 from gateway.routing.facts import ObjectFacts, needed
-from gateway.routing.kinds import build_actions
-from gateway.routing.resources import FileResources
+from gateway.routing.language.kinds import build_actions
+from gateway.routing.language.resources import FileResources
 from gateway.routing.table import apply_actions, attributes_of
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -29,7 +29,7 @@ KEY = b"a key for the tests, 32 bytes long"
 UNKNOWN_CLASS = "1.2.3.4.5.6.7"
 """A private SOP class: no attribute's Type is known."""
 
-TABLE = Path(routing.__file__).parent / "deidentification" / "table_e1_1.csv"
+TABLE = Path(routing.__file__).parent / "actions" / "deidentification" / "table_e1_1.csv"
 
 
 def table() -> list[dict[str, str]]:

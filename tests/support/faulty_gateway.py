@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway import early_signals
-from gateway.without_codecs import hide_codecs
+from gateway.common import early_signals
+from gateway.common.without_codecs import hide_codecs
 
 if __name__ == "__main__":
     early_signals.hold(sys.argv[1:])

@@ -13,36 +13,28 @@ from typing import Any
 from pynetdicom import evt
 
 from gateway.dataset.dictionary import tag_of
-from gateway.dimse.admission import Admitted
-from gateway.dimse.asking import query_contexts
-from gateway.dimse.client import associate
-from gateway.dimse.event import Event
-from gateway.dimse.pool import AssociationPool
-from gateway.dimse.responses import Response
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.dimse.requestor.query_contexts import query_contexts
+from gateway.dimse.requestor.requestor_association import associate
+from gateway.dimse.requestor.responses import Response
 from gateway.dimse.server import Server
-from gateway.federation.desk import QueryDesk
-from gateway.federation.question import FIND_MODELS
-from gateway.federation.sources import Sources
 from gateway.handlers.find import handle_find
 from gateway.metrics import Metrics
-from gateway.model import (
-    Associate,
-    Attributes,
-    Limits,
-    Listener,
-    Peer,
-    QueryRetrieve,
-    QueryRoot,
-    Settings,
-    Spool,
-    Timers,
-    Value,
-)
+from gateway.model.associate import AssociateKeywords
+from gateway.model.listener import Limits, Listener, Timers
+from gateway.model.peer import Peer
+from gateway.model.query import Attributes, QueryRoot, Value
+from gateway.model.settings import QueryRetrieve, Settings, Spool
 from gateway.query.compile import MODELS, Options, compile_find
 from gateway.query.identifier import IdentifierEncoder, first_text, read_identifier
-from gateway.queue.reader import IndexReader
-from gateway.queue.sqlite import SQLiteQueue
 from gateway.routing.table import RoutingTable
+from gateway.sources.query_desk import QueryDesk
+from gateway.sources.query_steps import FIND_MODELS
+from gateway.sources.sources import Sources
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.index_reader import IndexReader
 from tests.contract.samples import NOON, TO_PACS, instance
 from tests.support.identifiers import EXPLICIT, attributes, entry
 from tests.support.query_table import UNIQUE
@@ -102,7 +94,12 @@ class Source:
     def peer(self) -> Peer:
         agreed = () if self.is_relational else tuple((FIND_MODELS[root], b"\0") for root in self.roots)
         return Peer(
-            self.name, self.name.upper(), LOOPBACK, self.port, timers=TIMERS, associate=Associate(extended=agreed)
+            self.name,
+            self.name.upper(),
+            LOOPBACK,
+            self.port,
+            timers=TIMERS,
+            associate=AssociateKeywords(extended=agreed),
         )
 
     @contextlib.asynccontextmanager
@@ -258,7 +255,7 @@ async def ask(
     model = FIND_MODELS[root]
     extended = ((model, b"\x01"),) if relational else ()
     gateway = Peer(
-        "gateway", "GATEWAY", LOOPBACK, port, timers=TIMERS, associate=Associate(extended=extended, hops=hops)
+        "gateway", "GATEWAY", LOOPBACK, port, timers=TIMERS, associate=AssociateKeywords(extended=extended, hops=hops)
     )
     (context,) = query_contexts(gateway, [model])
     context = dataclasses.replace(context, transfer_syntaxes=(syntax,))

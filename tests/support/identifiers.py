@@ -6,7 +6,8 @@ from typing import Any
 
 from gateway.dataset.dictionary import tag_of
 from gateway.dataset.scan import scan, wanted
-from gateway.model import Attributes, IndexEntry, Query, QueryRoot, Value
+from gateway.model.instance import IndexEntry
+from gateway.model.query import Attributes, Query, QueryRoot, Value
 from gateway.query.attributes import indexed_paths
 from gateway.query.compile import Options, compile_find
 from gateway.query.entry import IndexEntries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.rule_tests.compose import DEFAULTS, compose
+from gateway.rehearsal.rule_tests.compose import DEFAULTS, compose
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.model import QueryRoot, Value
+from gateway.model.query import QueryRoot, Value
 from gateway.query.identifier import IdentifierEncoder
 from tests.support.identifiers import CT, EXPLICIT, attributes
 

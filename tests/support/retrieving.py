@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.dimse.asking import as_store_scp
-from gateway.dimse.client import associate
-from gateway.dimse.message import Command
-from gateway.dimse.responses import OnStore, Response, Responses
-from gateway.model import Peer, ProposedContext, Timers, Value
+from gateway.dimse.protocol.message import Command
+from gateway.dimse.requestor.query_contexts import as_store_scp
+from gateway.dimse.requestor.requestor_association import associate
+from gateway.dimse.requestor.responses import OnStore, Response, Responses
+from gateway.model.associate import ProposedContext
+from gateway.model.listener import Timers
+from gateway.model.peer import Peer
+from gateway.model.query import Value
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
 from gateway.query.identifier import IdentifierEncoder
 from tests.support.archive import MODELS

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import gateway.app
 import gateway.cli
-from gateway.steady_clock import utc_now
+from gateway.common.steady_clock import utc_now
 
 _STEP = Path(os.environ["STEP_FILE"])
 _true_time = time.time

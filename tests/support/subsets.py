@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 
-from gateway.federation.question import FIND_MODELS
-from gateway.model import QueryRoot
+from gateway.model.query import QueryRoot
+from gateway.sources.query_steps import FIND_MODELS
 from tests.support.identifiers import CT
 from tests.support.query_table import DOE, ROE, ROE_AGAIN, UNIQUE
 

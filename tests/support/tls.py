@@ -6,8 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from gateway.dimse.client import ClientAssociation, associate
-from gateway.model import TLS, Associate, Listener, Peer, Timers
+from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
+from gateway.model.associate import AssociateKeywords
+from gateway.model.listener import Listener, Timers
+from gateway.model.peer import Peer
+from gateway.model.security import TLS
 from tests.unit.dimse.certificates import Authority, Certificate
 from tests.unit.dimse.rig import CONTEXTS
 
@@ -60,9 +63,9 @@ def listening(tls: TLS) -> Listener:
 
 def peer_at(port: int, tls: TLS | None) -> Peer:
     """A destination here; plain without `tls`."""
-    return Peer("pacs", "GATEWAY", "127.0.0.1", port, timers=TIMERS, associate=Associate(tls=tls))
+    return Peer("pacs", "GATEWAY", "127.0.0.1", port, timers=TIMERS, associate=AssociateKeywords(tls=tls))
 
 
-async def call(port: int, tls: TLS | None, *, title: str = "TESTER") -> ClientAssociation:
+async def call(port: int, tls: TLS | None, *, title: str = "TESTER") -> RequestorAssociation:
     """Associate with it."""
     return await associate(peer_at(port, tls), own_ae_title=title, contexts=CONTEXTS)

@@ -8,23 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
 LAYERS = [
-    {
-        "completion",
-        "daemon_thread",
-        "early_signals",
-        "file_modes",
-        "file_place",
-        "likeness",
-        "model",
-        "nearest",
-        "plain_text",
-        "quantity",
-        "regular_file",
-        "remembered",
-        "steady_clock",
-        "turns",
-        "without_codecs",
-    },
+    {"common"},
+    {"model"},
     {"ports"},
     {"leniency", "object_log"},
     {"routing", "dataset", "spool", "network", "identity", "certificates", "metric_series"},
@@ -34,16 +19,16 @@ LAYERS = [
         "dimse",
         "handlers",
         "delivery",
-        "federation",
+        "sources",
         "retrieve",
         "config",
         "conversion",
-        "destination",
-        "queue",
+        "destinations",
+        "sqlite",
         "metrics",
     },
-    {"life", "scu", "inquiry", "retrieval", "rehearsal", "repair"},
-    {"explaining", "rule_tests", "doctor"},
+    {"lifecycle", "scu", "rehearsal", "repair"},
+    {"doctor"},
     {"app"},
     {"cli", "demo"},
     {"__main__"},
@@ -53,12 +38,12 @@ LAYERS = [
 SIDEWAYS = {
     ("routing", "dataset"),  # rules are decided on scanned bytes
     ("handlers", "dimse"),  # a handler speaks of events
-    ("destination", "dimse"),  # the DICOM destination is a requestor
-    ("federation", "dimse"),  # sources are asked as a requestor
-    ("handlers", "federation"),  # a handler passes questions on
+    ("destinations", "dimse"),  # the DICOM destination is a requestor
+    ("sources", "dimse"),  # sources are asked as a requestor
+    ("handlers", "sources"),  # a handler passes questions on
     ("retrieve", "dimse"),  # what is sent is told in the engine's words, and sources are asked as a requestor
     ("retrieve", "delivery"),  # actions on a stored object are done in one way
-    ("retrieve", "federation"),  # what is not here is fetched from the sources that have it
+    ("retrieve", "sources"),  # what is not here is fetched from the sources that have it
     ("handlers", "retrieve"),
     ("cli", "demo"),
 }
@@ -66,14 +51,14 @@ SIDEWAYS = {
 HOMES = {
     "yaml": {"config"},
     "jsonschema": {"config"},
-    "msgspec": {"config", "queue", "spool"},  # typed settings; rows and notes for the queue
+    "msgspec": {"config", "sqlite", "spool"},  # typed settings; rows and notes for the queue
     "pynetdicom": {"dimse", "handlers", "demo"},
-    "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destination", "cli", "demo"},
-    "apsw": {"queue"},
+    "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destinations", "cli", "demo"},
+    "apsw": {"sqlite"},
     "xxhash": {"spool"},
     "numpy": {"dataset"},  # in `frames` alone, which only worker processes import
     "gdcm": {"dataset"},
-    "jinja2": {"routing", "destination"},
+    "jinja2": {"routing", "destinations"},
     "re2": {"routing"},
     "click": {"cli"},
     "argon2": {"identity"},

@@ -10,13 +10,13 @@ import pytest
 
 from gateway.conversion.pool import _label
 from gateway.dataset import charset, dictionary
-from gateway.federation.holders import HolderMemory
-from gateway.likeness import _likeness, likeness
-from gateway.model import IndexEntry
+from gateway.model.instance import IndexEntry
+from gateway.model.likeness import _likeness, likeness
 from gateway.query.attributes import STUDY_INSTANCE_UID
-from gateway.queue import index
-from gateway.queue.index import IndexTables
-from gateway.routing.deidentification import rulings
+from gateway.routing.actions.deidentification import rulings
+from gateway.sources.holders import HolderMemory
+from gateway.sqlite import index_tables
+from gateway.sqlite.index_tables import IndexTables
 
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
@@ -25,40 +25,40 @@ FROM_THE_NETWORK = {
     "dataset/dictionary.py:_private_vr_of": "creators of at most 64 characters",
     "dataset/dictionary.py:vm_of": "numbers",
     "dataset/dictionary.py:vr_of": "numbers",
-    "dimse/context.py:service_of": "UIDs of at most 128 characters",
+    "dimse/protocol/context.py:service_of": "UIDs of at most 128 characters",
     "dataset/native.py:alternatives": "transfer syntaxes of accepted contexts, at most 128 characters",
-    "likeness.py:_likeness": "UIDs of at most 128 characters, AE titles, transfer syntaxes of accepted contexts",
+    "model/likeness.py:_likeness": "UIDs of at most 128 characters, AE titles, transfer syntaxes of accepted contexts",
     "query/identifier.py:_head": "numbers",
     "query/matching.py:compiled": "256 patterns of at most 1024 characters",
-    "routing/match_association.py:_is_within": "addresses of hosts",
-    "routing/match_association.py:subject_parts": "256 subjects of certificates that were verified",
-    "routing/deidentification/rulings.py:_rulings": "SOP classes of the tables; all others share one",
+    "routing/predicates/association.py:_is_within": "addresses of hosts",
+    "routing/predicates/association.py:subject_parts": "256 subjects of certificates that were verified",
+    "routing/actions/deidentification/rulings.py:_rulings": "SOP classes of the tables; all others share one",
 }
 FROM_THE_CONFIGURATION = {
-    "config/check.py:_validator",
+    "config/typed_tree.py:_validator",
     "config/schema.py:definitions",
     "dataset/elements.py:selection_of",
     "dataset/scan.py:wanted",
-    "dimse/hosts.py:_networks",
-    "dimse/negotiation.py:own_identification",
-    "nearest.py:_by_folded",
-    "nearest.py:_by_part",
-    "nearest.py:_nearest",
-    "routing/attribute.py:parse",
-    "routing/attribute.py:tag_of",
-    "routing/deidentification/overrides.py:overrides_of",
-    "routing/deidentification/private.py:by_vr",
-    "routing/deidentification/rulings.py:_nested",
-    "routing/field.py:_uid_names",
-    "routing/filters.py:compiled",
-    "routing/keys.py:_networks_of",
-    "routing/kinds.py:_child_fields",
-    "routing/kinds.py:_form",
-    "routing/kinds.py:_taken_from_outside",
-    "routing/kinds.py:settings",
-    "routing/selection.py:tags_of",
-    "routing/sop_groups.py:group",
-    "routing/zone.py:time_zone",
+    "dimse/acceptor/hosts.py:_networks",
+    "dimse/acceptor/negotiation.py:own_identification",
+    "common/nearest.py:_by_folded",
+    "common/nearest.py:_by_part",
+    "common/nearest.py:_nearest",
+    "routing/language/attribute_path.py:parse",
+    "routing/language/attribute_path.py:tag_of",
+    "routing/actions/deidentification/overrides.py:overrides_of",
+    "routing/actions/deidentification/private.py:by_vr",
+    "routing/actions/deidentification/rulings.py:_nested",
+    "routing/language/fields.py:_uid_names",
+    "routing/language/template_filters.py:compiled",
+    "routing/index_keys.py:_networks_of",
+    "routing/language/kinds.py:_child_fields",
+    "routing/language/kinds.py:_form",
+    "routing/language/kinds.py:_taken_from_outside",
+    "routing/language/kinds.py:settings",
+    "routing/language/path_selection.py:tags_of",
+    "routing/language/sop_groups.py:group",
+    "routing/language/time_zone.py:time_zone",
 }
 
 
@@ -123,9 +123,11 @@ def test_nobody_makes_labels_of_metrics(uid: str, label: str) -> None:
 
 
 def test_keys_of_the_index_are_remembered_up_to_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "CACHED_CHARACTERS", 1000)
+    monkeypatch.setattr(index_tables, "CACHED_CHARACTERS", 1000)
     connection = apsw.Connection(":memory:")
-    monkeypatch.setattr(index, "SQL", {f"upsert_{table}": "SELECT 1" for table in ("patient", "study", "series")})
+    monkeypatch.setattr(
+        index_tables, "SQL", {f"upsert_{table}": "SELECT 1" for table in ("patient", "study", "series")}
+    )
     tables = IndexTables(connection)
     for number in range(50):
         tables.series_key(IndexEntry(f'{{"a":"{number}"}}', f'{{"b":"{number}"}}', f'{{"c":"{number}"}}', "{}"))

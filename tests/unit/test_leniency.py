@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 
 from gateway import leniency
 from gateway.config import load
-from gateway.dimse.admission import admit
+from gateway.dimse.acceptor.admission import admit
 from gateway.leniency import EVENT, LENIENCIES, METRIC, Leniency, tolerated
-from gateway.life.log_summary import ROUTINE, SUMMARISED, LogSummary
+from gateway.lifecycle.log_summary import ROUTINE, SUMMARISED, LogSummary
 from gateway.metrics import METRICS, Metrics
-from gateway.model import AssociationFacts
+from gateway.model.association import AssociationFacts
 
 PAGE = Path(__file__).parents[2] / "docs" / "leniency.md"
 ROW = Leniency("PS3.5 §6.2", "it writes what it likes", "it is passed on", "wire")

@@ -3,7 +3,8 @@
 import dataclasses
 from datetime import UTC, datetime
 
-from gateway.model import AssociationFacts, IndexEntry, Instance, PayloadRef
+from gateway.model.association import AssociationFacts
+from gateway.model.instance import IndexEntry, Instance, PayloadRef
 
 
 def test_a_stored_instance_differs_in_its_place_alone() -> None:

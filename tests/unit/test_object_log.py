@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.life.log_summary import SUMMARISED
-from gateway.model import AssociationFacts, Delivery, DeliveryState, Instance, PayloadRef, Route
+from gateway.lifecycle.log_summary import SUMMARISED
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Delivery, DeliveryState, Dispatch
+from gateway.model.instance import Instance, PayloadRef
 from gateway.object_log import LONGEST_S, MOST_STUDIES, EachObject, EachStudy, ObjectLog, object_log
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 FACTS = AssociationFacts("CT1", "GATEWAY", "10.0.0.7", peer="ct1", association_id="a1")
-PACS = (Route("all", "pacs"),)
+PACS = (Dispatch("all", "pacs"),)
 SENDER = {"calling_ae_title": "CT1", "called_ae_title": "GATEWAY", "peer": "ct1", "association": "a1"}
 
 
@@ -174,7 +176,7 @@ def test_a_destination_that_is_never_idle_is_told_each_minute() -> None:
 
 def test_each_object_has_its_line() -> None:
     each = EachObject()
-    held = Route("hold it", "", "", DeliveryState.HELD)
+    held = Dispatch("hold it", "", "", DeliveryState.HELD)
     with capture_logs() as written:
         each.stored(instance(), PACS)
         each.stored(instance(), (*PACS, held), is_answered=False)

@@ -19,11 +19,14 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from structlog.testing import capture_logs
 
 from gateway.config import load
-from gateway.dimse.admission import Admitted, admit
+from gateway.dimse.acceptor.admission import Admitted, admit
 from gateway.identity.password_file import entry
 from gateway.identity.values import OfferedIdentity, VerifiedIdentity
 from gateway.identity.verifier import Verifier
-from gateway.model import Associate, AssociationFacts, IdentityCheck, Listener, Timers, UserIdentity
+from gateway.model.associate import AssociateKeywords, UserIdentity
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Listener, Timers
+from gateway.model.security import IdentityCheck
 from gateway.routing.table import RoutingTable
 from tests.unit.dimse.rig import Peer, Running, associate_rq, echo_command, message, serving
 from tests.unit.identity.tokens import AUDIENCE, ISSUER, Issuer, write_jwks
@@ -250,7 +253,7 @@ class Held:
 
 
 DEMANDING = Listener("main", 0, "127.0.0.1", user_identity=IdentityCheck(("staff",)))
-IDENTITY = Associate(user_identity=UserIdentity("username_passcode", "alice", "secret"))
+IDENTITY = AssociateKeywords(user_identity=UserIdentity("username_passcode", "alice", "secret"))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -329,7 +332,7 @@ async def test_a_flood_of_wrong_passcodes_stops_nobody(site: Path) -> None:
     """From the same host: who was verified lately does not stand behind the flood, and threads stay few."""
     async with run(rules(site, listener="{verified_by: staff}")) as running:
         assert (await call(running, "username_passcode", b"alice", b"secret"))[0] == "accepted"
-        wrong = Associate(user_identity=UserIdentity("username_passcode", "alice", "wrong"))
+        wrong = AssociateKeywords(user_identity=UserIdentity("username_passcode", "alice", "wrong"))
         flood = [await Peer.connect(running.port) for _ in range(40)]
         for peer in flood:
             peer.send(associate_rq(associate=wrong))

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.admission import Admitted, Rejected
-from gateway.dimse.message import encode
-from gateway.dimse.pdata import LAST
-from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.model import Associate, AssociationFacts, Limits, ProposedContext, Role, Timers
+from gateway.dimse.acceptor.admission import Admitted, Rejected
+from gateway.dimse.protocol.message import encode
+from gateway.dimse.protocol.pdata import LAST
+from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
+from gateway.model.associate import AssociateKeywords, ProposedContext, Role
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Limits, Timers
 from gateway.network.offences import BURST
-from gateway.ports import NoMeter
+from gateway.ports.meter import NoMeter
 from tests.support.processes import GUARD_S
 from tests.unit.dimse.rig import (
     CT,
@@ -276,7 +278,7 @@ async def test_roles_reach_the_wire() -> None:
     roles = (Role(CT, scu_role=True, scp_role=True),)
     contexts = (ProposedContext(CT, (IMPLICIT,)),)
     async with serving() as running, await Peer.connect(running.port) as peer:
-        peer.send(associate_rq(contexts=contexts, associate=Associate(roles=roles, async_operations=(4, 4))))
+        peer.send(associate_rq(contexts=contexts, associate=AssociateKeywords(roles=roles, async_operations=(4, 4))))
         accept = await peer.pdu()
         assert (
             b"\x54\0" + (len(CT) + 4).to_bytes(2, "big") + len(CT).to_bytes(2, "big") + CT.encode() + b"\1\0" in accept

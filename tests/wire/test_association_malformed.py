@@ -14,7 +14,7 @@ import structlog
 from pynetdicom import evt
 
 from gateway.dataset.encoding import deflate
-from gateway.dimse.message import decode, encode
+from gateway.dimse.protocol.message import decode, encode
 from gateway.query.identifier import MAX_BYTES, MOST_ELEMENTS, MOST_VALUES, excess
 from tests.unit.dimse.query_rig import EVENTS, FIND_ID, GET_ID, MOVE_ID, MR_ID, Requestor, request
 from tests.unit.dimse.query_rig import serving as serving_queries

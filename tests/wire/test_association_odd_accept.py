@@ -13,11 +13,12 @@ import pytest
 from pynetdicom import AE, _config
 from structlog.testing import capture_logs
 
-from gateway.dimse.associate_request import parse, proposals
-from gateway.dimse.client import associate
-from gateway.dimse.message import decode
-from gateway.model import Peer, ProposedContext
-from gateway.ports import DestinationDown
+from gateway.dimse.protocol.associate_request import parse, proposals
+from gateway.dimse.protocol.message import decode
+from gateway.dimse.requestor.requestor_association import associate
+from gateway.model.associate import ProposedContext
+from gateway.model.peer import Peer
+from gateway.ports.errors import DestinationDown
 from tests.support.processes import program
 from tests.unit.delivery.fakes import Counts
 from tests.unit.dimse.acceptor_rig import Script, acceptor, response

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.dimse.admission import Admitted, admit
-from gateway.dimse.message import encode
-from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.model import Associate, Limits, Settings, Spool, UserIdentity
-from gateway.model import Peer as ConfiguredPeer
+from gateway.dimse.acceptor.admission import Admitted, admit
+from gateway.dimse.protocol.message import encode
+from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
+from gateway.model.associate import AssociateKeywords, UserIdentity
+from gateway.model.listener import Limits
+from gateway.model.peer import Peer as ConfiguredPeer
+from gateway.model.settings import Settings, Spool
 from tests.unit.delivery.fakes import Counts
 from tests.unit.dimse.rig import (
     CT,
@@ -65,7 +67,7 @@ REJECTED = {
         associate_rq().replace(b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.3.1.1.9"),
         (1, 1, 2),
     ),
-    "maximum length too small": (associate_rq(associate=Associate(max_pdu_bytes=15)), (1, 1, 1)),
+    "maximum length too small": (associate_rq(associate=AssociateKeywords(max_pdu_bytes=15)), (1, 1, 1)),
 }
 
 
@@ -257,7 +259,7 @@ async def test_what_is_known_of_the_association() -> None:
     identity = UserIdentity("username_passcode", "someone", "secret", is_response_requested=True)
     async with (
         serving(admission=admission) as running,
-        await Peer.associated(running.port, associate=Associate(user_identity=identity)) as peer,
+        await Peer.associated(running.port, associate=AssociateKeywords(user_identity=identity)) as peer,
     ):
         (association,) = running.server.associations
         facts = association.facts

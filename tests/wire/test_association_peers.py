@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.client import associate
-from gateway.dimse.connection import Connection
-from gateway.dimse.memory import MemoryDataSet
-from gateway.model import Associate, Peer, ProposedContext, Timers
-from gateway.ports import DestinationDown
+from gateway.dimse.protocol.connection import AssociationTransport
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.requestor.requestor_association import associate
+from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.model.listener import Timers
+from gateway.model.peer import Peer
+from gateway.ports.errors import DestinationDown
 from tests.support.peers import Part10, StockSCP, StoreSCP, dcmsend, echoscu, read_part10, stock_scu, storescu
 from tests.unit.dimse.rig import VERIFICATION, serving
 
@@ -90,7 +92,7 @@ async def test_dcmsend_sends(parts: list[Part10]) -> None:
     assert identities(sink.received) == identities(expected(parts[:2]))
 
 
-async def send(port: int, parts: list[Part10], *, ae_title: str, settings: Associate) -> list[int]:
+async def send(port: int, parts: list[Part10], *, ae_title: str, settings: AssociateKeywords) -> list[int]:
     kinds = dict.fromkeys((part.sop_class_uid, part.transfer_syntax_uid) for part in parts)
     contexts = [ProposedContext(VERIFICATION, ("1.2.840.10008.1.2",))]
     contexts += [ProposedContext(sop_class, (syntax,)) for sop_class, syntax in kinds]
@@ -117,7 +119,7 @@ def digests(paths: list[Path]) -> set[bytes]:
 @pytest.mark.parametrize("options", [[], ["--max-pdu", "4096"]], ids=["default PDU", "4 KiB PDU"])
 async def test_dcmtk_storescp_receives(parts: list[Part10], tmp_path: Path, options: list[str]) -> None:
     async with StoreSCP(tmp_path / "scp", options=options) as scp:
-        statuses = await send(scp.port, parts, ae_title="STORESCP", settings=Associate())
+        statuses = await send(scp.port, parts, ae_title="STORESCP", settings=AssociateKeywords())
         assert statuses == [0] * len(parts)
         assert digests(await scp.received(len(parts))) == {row[2] for row in expected(parts)}
 
@@ -125,7 +127,7 @@ async def test_dcmtk_storescp_receives(parts: list[Part10], tmp_path: Path, opti
 @pytest.mark.parametrize("maximum", [4096, 131072])
 async def test_stock_pynetdicom_receives(parts: list[Part10], tmp_path: Path, maximum: int) -> None:
     async with StockSCP(tmp_path / "stock") as scp:
-        statuses = await send(scp.port, parts, ae_title="STOCK", settings=Associate(max_pdu_bytes=maximum))
+        statuses = await send(scp.port, parts, ae_title="STOCK", settings=AssociateKeywords(max_pdu_bytes=maximum))
         assert statuses == [0] * len(parts)
         assert digests(await scp.received(len(parts))) == {row[2] for row in expected(parts)}
 
@@ -133,13 +135,13 @@ async def test_stock_pynetdicom_receives(parts: list[Part10], tmp_path: Path, ma
 async def test_nothing_waits_for_acknowledgements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nagle's algorithm against delayed acknowledgements costs 40 ms a message: our sockets are without it."""
     made: list[int] = []
-    begin = Connection.connection_made
+    begin = AssociationTransport.connection_made
 
-    def connection_made(connection: Connection, transport: asyncio.BaseTransport) -> None:
+    def connection_made(connection: AssociationTransport, transport: asyncio.BaseTransport) -> None:
         begin(connection, transport)
         made.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
-    monkeypatch.setattr(Connection, "connection_made", connection_made)
+    monkeypatch.setattr(AssociationTransport, "connection_made", connection_made)
     async with StoreSCP(tmp_path / "scp") as scp, serving() as running:
         for port in (scp.port, running.port):
             peer = Peer("scp", "GATEWAY", "127.0.0.1", port, timers=TIMERS)

@@ -9,21 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.dimse.client import associate
-from gateway.dimse.memory import MemoryDataSet
-from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort, encode_reject
-from gateway.model import Associate, Peer, ProposedContext
-from gateway.ports import DestinationDown, DestinationRefuses
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort, encode_reject
+from gateway.dimse.requestor.requestor_association import associate
+from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.model.peer import Peer
+from gateway.ports.errors import DestinationDown, DestinationRefuses
 from tests.support.processes import GUARD_S
-from tests.unit.dimse.acceptor_rig import (
-    QUICK,
-    TIMERS,
-    Script,
-    accept,
-    acceptor,
-    open_to,
-    until_closed,
-)
+from tests.unit.dimse.acceptor_rig import QUICK, TIMERS, Script, accept, acceptor, open_to, until_closed
 from tests.unit.dimse.rig import CT, IMPLICIT, message, serving
 from tests.unit.dimse.rig import Peer as Bytes
 
@@ -86,7 +79,7 @@ async def test_what_comes_instead_of_an_association(script: Script, error: type[
 async def test_what_went_wrong_is_told_with_the_title_that_was_called() -> None:
     async with acceptor(sending(encode_reject(1, 1, 7))) as peer:
         with pytest.raises(DestinationRefuses, match=rf"^pacs \(OTHER at {peer.host}:{peer.port}\) rejected"):
-            await open_to(replace(peer, associate=Associate(called_ae_title="OTHER")))
+            await open_to(replace(peer, associate=AssociateKeywords(called_ae_title="OTHER")))
 
 
 async def test_no_answer_to_the_request() -> None:

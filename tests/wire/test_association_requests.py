@@ -11,16 +11,17 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 from structlog.testing import capture_logs
 
-from gateway.completion import Completion
-from gateway.dimse.admission import Admitted
-from gateway.dimse.handler_thread import on_event_loop
-from gateway.dimse.memory import MemoryDataSet, MemoryReceiver
-from gateway.dimse.message import Command, encode
-from gateway.dimse.pdata import COMMAND, LAST
-from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.model import Associate, Limits
-from gateway.model import Peer as Sender
-from gateway.ports import NotAllowed, SpoolFull
+from gateway.common.completion import Completion
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.protocol.memory import MemoryDataSet, MemoryReceiver
+from gateway.dimse.protocol.message import Command, encode
+from gateway.dimse.protocol.pdata import COMMAND, LAST
+from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
+from gateway.dimse.pynetdicom_contract.handler_thread import on_event_loop
+from gateway.model.associate import AssociateKeywords
+from gateway.model.listener import Limits
+from gateway.model.peer import Peer as Sender
+from gateway.ports.errors import NotAllowed, SpoolFull
 from tests.unit.dimse.rig import (
     CT,
     CT_ID,
@@ -321,7 +322,7 @@ async def test_an_object_over_the_limit_is_refused_and_the_association_goes_on()
 async def test_a_small_maximum_of_the_peer_is_kept() -> None:
     async with (
         serving() as running,
-        await Peer.associated(running.port, associate=Associate(max_pdu_bytes=16)) as peer,
+        await Peer.associated(running.port, associate=AssociateKeywords(max_pdu_bytes=16)) as peer,
     ):
         peer.send(message(ECHO_ID, echo_command(3)))
         header = await peer.pdu()

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from gateway.config import load
-from gateway.dimse.admission import Admitted, admit
-from gateway.dimse.client import ClientAssociation, associate
-from gateway.model import TLS, AssociationFacts, Listener
-from gateway.ports import DestinationDown, DestinationRefuses
+from gateway.dimse.acceptor.admission import Admitted, admit
+from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Listener
+from gateway.model.security import TLS
+from gateway.ports.errors import DestinationDown, DestinationRefuses
 from gateway.routing.table import RoutingTable
 from tests.support import tls
 from tests.support.peers import echoscu
@@ -66,7 +68,7 @@ def admission(table: RoutingTable) -> Any:
 
 async def call(
     running: Running, site: Certificates, shows: Certificate | None, *, title: str = "CT1"
-) -> ClientAssociation:
+) -> RequestorAssociation:
     return await tls.call(running.port, TLS(ca=(site.authority.certificate,), **files(shows)), title=title)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.admission import Admitted, Rejected
-from gateway.model import AssociationFacts, IdentityCheck, Requirements
-from gateway.model import Peer as Sender
+from gateway.dimse.acceptor.admission import Admitted, Rejected
+from gateway.model.association import AssociationFacts
+from gateway.model.peer import Peer as Sender
+from gateway.model.security import IdentityCheck, Requirements
 from tests.unit.delivery.fakes import Counts
 from tests.unit.dimse.rig import CT_ID, ECHO_ID, Peer, echo_command, message, serving, store_command
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
-from gateway.dimse.memory import MemoryDataSet
-from gateway.dimse.message import Command
-from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.model import Associate, Peer, Role, UserIdentity
-from gateway.ports import DestinationDown, DestinationRefuses
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.protocol.message import Command
+from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
+from gateway.model.associate import AssociateKeywords, Role, UserIdentity
+from gateway.model.peer import Peer
+from gateway.ports.errors import DestinationDown, DestinationRefuses
 from tests.support.processes import GUARD_S
 from tests.unit.dimse.acceptor_rig import (
     QUICK,
@@ -41,7 +42,7 @@ async def test_the_keywords_of_associate_reach_the_wire() -> None:
         seen.append((await accept(peer), port))
         await until_closed(peer)
 
-    settings = Associate(
+    settings = AssociateKeywords(
         called_ae_title="THEIRS",
         max_pdu_bytes=65536,
         roles=(Role(CT, scu_role=True, scp_role=True),),

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from pynetdicom import evt
 
-from gateway.dimse.admission import Admitted, Rejected
-from gateway.dimse.client import associate
-from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.acceptor.admission import Admitted, Rejected
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.requestor.requestor_association import associate
 from gateway.dimse.server import Server
 from gateway.metrics import METRICS
-from gateway.model import AssociationFacts, Listener
-from gateway.model import Peer as ConfiguredPeer
-from gateway.ports import ConfigurationError, DestinationRefuses
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Listener
+from gateway.model.peer import Peer as ConfiguredPeer
+from gateway.ports.errors import ConfigurationError, DestinationRefuses
 from tests.support.processes import until
 from tests.unit.dimse.rig import CONTEXTS, CT, IMPLICIT, Peer, serving
 

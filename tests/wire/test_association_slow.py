@@ -8,12 +8,12 @@ import socket
 
 import pytest
 
-from gateway.dimse.flow import LEFTOVER_BYTES, PROGRESS_BYTES
-from gateway.dimse.message import encode
-from gateway.dimse.pdata import LAST
-from gateway.dimse.upper_layer import encode_abort
-from gateway.model import Timers
-from gateway.ports import DestinationDown
+from gateway.dimse.protocol.flow import LEFTOVER_BYTES, PROGRESS_BYTES
+from gateway.dimse.protocol.message import encode
+from gateway.dimse.protocol.pdata import LAST
+from gateway.dimse.protocol.upper_layer import encode_abort
+from gateway.model.listener import Timers
+from gateway.ports.errors import DestinationDown
 from tests.support.processes import GUARD_S, until
 from tests.unit.dimse.acceptor_rig import accept, acceptor, open_to, store
 from tests.unit.dimse.rig import CT_ID, Peer, item, message, p_data, serving, store_command

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.client import ClientAssociation
-from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.protocol.tls import client_context, server_context
+from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.dimse.server import Server
-from gateway.dimse.tls import client_context, server_context
-from gateway.model import TLS, AssociationFacts, Listener
-from gateway.ports import ConfigurationError, DestinationDown, DestinationRefuses
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Listener
+from gateway.model.security import TLS
+from gateway.ports.errors import ConfigurationError, DestinationDown, DestinationRefuses
 from tests.support import tls
 from tests.support.peers import StoreSCP, echoscu, storescu
 from tests.support.processes import GUARD_S, until
@@ -38,7 +40,7 @@ def _with_lists(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: (one,) if name in ("ca", "crl") and isinstance(one, str) else one for name, one in settings.items()}
 
 
-async def call(port: int, **settings: Any) -> ClientAssociation:
+async def call(port: int, **settings: Any) -> RequestorAssociation:
     return await tls.call(port, TLS(**_with_lists(settings)))
 
 

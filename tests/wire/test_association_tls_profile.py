@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.tls import CIPHER_SUITES, client_context, server_context
-from gateway.model import TLS, Listener
-from gateway.ports import DestinationDown, DestinationRefuses
+from gateway.dimse.protocol.tls import CIPHER_SUITES, client_context, server_context
+from gateway.model.listener import Listener
+from gateway.model.security import TLS
+from gateway.ports.errors import DestinationDown, DestinationRefuses
 from tests.support.peers import StoreSCP, echoscu, storescu
 from tests.support.tls import TIMERS, call, files, listening
 from tests.unit.dimse.certificates import Authority, Certificate

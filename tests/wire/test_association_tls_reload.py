@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.dimse.tls_contexts import CLIENT_CONTEXTS
-from gateway.life.certificate_watch import CertificateWatch
+from gateway.dimse.protocol.tls_contexts import CLIENT_CONTEXTS
+from gateway.lifecycle.certificate_watch import CertificateWatch
 from gateway.metrics import Metrics
-from gateway.model import TLS
+from gateway.model.security import TLS
 from tests.support.processes import until
 from tests.support.tls import TIMERS, call, listening, peer_at
 from tests.unit.dimse.certificates import Authority, Certificate, fingerprint

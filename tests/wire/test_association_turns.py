@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.memory import MemoryReceiver
-from gateway.dimse.pdata import MOST_EMPTY
-from gateway.turns import MESSAGE_WORK, TURN_WORK
+from gateway.common.turns import MESSAGE_WORK, TURN_WORK
+from gateway.dimse.protocol.memory import MemoryReceiver
+from gateway.dimse.protocol.pdata import MOST_EMPTY
 from tests.unit.dimse.rig import CT_ID, ECHO_ID, Peer, echo_command, item, message, p_data, serving, store_command
 
 

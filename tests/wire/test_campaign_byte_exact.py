@@ -62,9 +62,13 @@ async def test_every_object_arrives_as_it_was_sent(
     campaign: Campaign, corpus: tuple[Path, ...], sender: str, every: int
 ) -> None:
     paths = chosen(corpus, every)
-    tally = await campaign.run(sender, paths)
-    print(page("", [tally], paths))
-    assert tally.sent > len(paths) / 2
-    assert {path.name for path in tally.refused} <= REFUSED | {path.name for path in paths if "DICOMDIR" in path.name}
-    assert not tally.differing, "\n".join(f"{path.name} {receiver}: {what}" for path, receiver, what in tally.differing)
-    assert {name: tally.equal[name] for name in RECEIVERS} == {name: tally.without[name] for name in RECEIVERS}
+    counters = await campaign.run(sender, paths)
+    print(page("", [counters], paths))
+    assert counters.sent > len(paths) / 2
+    assert {path.name for path in counters.refused} <= REFUSED | {
+        path.name for path in paths if "DICOMDIR" in path.name
+    }
+    assert not counters.differing, "\n".join(
+        f"{path.name} {receiver}: {what}" for path, receiver, what in counters.differing
+    )
+    assert {name: counters.equal[name] for name in RECEIVERS} == {name: counters.without[name] for name in RECEIVERS}

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.sink import Sink
-from gateway.dimse.client import ClientAssociation
-from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from tests.support.caller import EXPLICIT, MR, call, data_set, new_uid
 from tests.support.gateway_process import GatewayProcess
 from tests.support.processes import until
@@ -26,7 +26,7 @@ def descriptors(gateway: GatewayProcess, more: int | None) -> None:
     resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (hard if more is None else now + more, hard))
 
 
-async def store(association: ClientAssociation, size_bytes: int) -> tuple[str, int]:
+async def store(association: RequestorAssociation, size_bytes: int) -> tuple[str, int]:
     uid = new_uid()
     answer = await association.c_store(
         sop_class_uid=MR,
@@ -37,7 +37,7 @@ async def store(association: ClientAssociation, size_bytes: int) -> tuple[str, i
     return uid, answer.status
 
 
-async def store_many(association: ClientAssociation) -> dict[str, int]:
+async def store_many(association: RequestorAssociation) -> dict[str, int]:
     """UID → status."""
     return dict([await store(association, size) for _ in range(ROUNDS) for size in SIZES])
 

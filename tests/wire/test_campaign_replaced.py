@@ -21,14 +21,14 @@ import pytest
 from benchmarks.load import Load, Target
 from benchmarks.objects import sample
 from benchmarks.sink import Sink
-from gateway.life import exit_code
+from gateway.lifecycle import exit_code
 from tests.support.gateway_process import GatewayProcess
 from tests.support.processes import until
 
 SMALL, LARGE = sample(8192), sample(1_500_000)  # in a segment; in a file of its own
 QUICKLY = """
 import sys
-from gateway.without_codecs import hide_codecs
+from gateway.common.without_codecs import hide_codecs
 hide_codecs()
 from gateway.spool.journal import GroupCommitJournal
 GroupCommitJournal.__init__.__kwdefaults__.update(poll_s=0.1, sweep_s=0.2)
@@ -348,16 +348,16 @@ async def test_under_a_running_gateway(tmp_path: Path, mishap: Mishap) -> None:
 
 async def is_told(site: Site, mishap: Mishap) -> None:
     if mishap.happens is restore_into:
-        await until(lambda: len(site.events("spool.quarantined")) == 2)
-        assert {event["level"] for event in site.events("spool.quarantined")} == {"error"}
+        await until(lambda: len(site.events("file_quarantined")) == 2)
+        assert {event["level"] for event in site.events("file_quarantined")} == {"error"}
         assert await site.gateway.metric("gateway_spool_quarantined_total", kind="file") == 2
         return
-    await until(lambda: site.events("spool.not_in_place"), what="a line in the log")
-    (event,) = site.events("spool.not_in_place")
+    await until(lambda: site.events("spool_not_found"), what="a line in the log")
+    (event,) = site.events("spool_not_found")
     assert event["level"] == "error"
     assert mishap.problem in str(event["problem"])
     if not mishap.is_refused:  # made good by the gateway itself
-        await until(lambda: site.events("spool.in_place_again"), what="the gateway to put it right")
+        await until(lambda: site.events("spool_found_again"), what="the gateway to put it right")
         return
     status, reason = await site.ready()
     assert status == 503
@@ -500,11 +500,11 @@ async def test_under_a_starting_gateway(tmp_path: Path, mishap: Mishap) -> None:
 async def is_missed(site: Site) -> None:
     """It starts, for the rest is there; what is not there is named, and waits."""
     await site.gateway.wait_ready()
-    missing = site.events("spool.payload_file_missing")
+    missing = site.events("payload_file_not_found")
     assert missing
     assert {event["level"] for event in missing} == {"error"}
     await site.sink.start()
-    await until(lambda: site.events("spool.payload_not_readable"), what="a try to deliver what is missing")
+    await until(lambda: site.events("payload_not_read"), what="a try to deliver what is missing")
     assert await site.gateway.metric("gateway_payload_read_failures_total", kind="missing") > 0
     assert await site.gateway.metric("gateway_queue_deliveries", state="dead") == 0
     assert await site.gateway.drain() == exit_code.SUCCESS

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.protocol.memory import MemoryDataSet
 from tests.support.caller import call, data_set, new_uid, store, write_file
 from tests.support.gateway_process import GatewayProcess
 from tests.support.processes import REPOSITORY, Finished, run, until

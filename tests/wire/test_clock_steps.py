@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model import DeliveryState
-from gateway.ports import DeliveryFilter
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import DeliveryState
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.support.caller import call, store_new
 from tests.support.gateway_process import GatewayProcess
 from tests.support.peers import StoreSCP

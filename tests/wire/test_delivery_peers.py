@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 from gateway.delivery.service import DeliveryService
-from gateway.destination import open_destination
-from gateway.model import Associate, DeliveryState, Peer, ProposedContext, Retry, Timers
-from gateway.ports import NoMeter
+from gateway.destinations import open_destination
+from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.model.delivery import DeliveryState
+from gateway.model.listener import Timers
+from gateway.model.peer import Peer, Retry
+from gateway.ports.meter import NoMeter
 from tests.support.peers import StockSCP, StoreSCP, free_port, read_part10
 from tests.unit.delivery.fakes import CT, EXPLICIT, IMPLICIT, MR, MemoryJournal, real_clock, reload, table
 from tests.unit.dimse.acceptor_rig import accept, acceptor, read_message, response
@@ -242,7 +245,7 @@ async def test_configured_contexts_are_all_that_is_proposed(stock_scp: StockSCP)
             sop_instance_uid=uid,
             data=data_set(sop_class, uid),
         )
-    narrowed = Associate(contexts=(ProposedContext(CT, (JPEG,)), ProposedContext(CT, (EXPLICIT,))))
+    narrowed = AssociateKeywords(contexts=(ProposedContext(CT, (JPEG,)), ProposedContext(CT, (EXPLICIT,))))
     async with delivering(journal, peer("stock", stock_scp.port, associate=narrowed)):
         await journal.until(lambda: PENDING not in journal.states("stock"))
     assert journal.states("stock") == [DELIVERED, DELIVERED, DEAD]  # the second one in explicit VR

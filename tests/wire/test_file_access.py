@@ -145,7 +145,7 @@ async def test_what_was_left_open_is_closed_at_the_start(running: AsyncExitStack
 
 
 def downs(gateway: GatewayProcess) -> list[dict[str, Any]]:
-    found = [event for event in gateway.events() if event["event"] == "delivery.destination_down"]
+    found = [event for event in gateway.events() if event["event"] == "destination_failed"]
     return [event for event in found if event["destination"] == "files"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.federation.sources import MOST_HOPS
+from gateway.sources.sources import MOST_HOPS
 from tests.support.archive import findscu
 from tests.support.gateway_process import GatewayProcess
 from tests.support.peers import storescu

@@ -14,13 +14,14 @@ from structlog.testing import capture_logs
 
 from gateway.dataset.dictionary import tag_of
 from gateway.dataset.scan import scan, wanted
-from gateway.dimse.admission import Admitted
+from gateway.dimse.acceptor.admission import Admitted
 from gateway.dimse.server import Server
-from gateway.federation.services import SERVICES
-from gateway.model import Limits, Listener, Peer
+from gateway.model.listener import Limits, Listener
+from gateway.model.peer import Peer
 from gateway.query.attributes import indexed_paths, vr_for
 from gateway.query.entry import entry_of
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.sources.relayed_services import SERVICES
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import NOON, TO_PACS, instance
 from tests.support.federation import LOOPBACK, TIMERS, Running, Told, answering, ask
 from tests.support.identifiers import EXPLICIT

@@ -14,8 +14,9 @@ from structlog.testing import capture_logs
 
 from benchmarks.dead_peer import BlackHole
 from gateway.dataset.dictionary import tag_of
-from gateway.federation.sources import MOST_AT_ONCE, MOST_HOPS
-from gateway.model import Peer, QueryLevel
+from gateway.model.peer import Peer
+from gateway.model.query import QueryLevel
+from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS
 from tests.support.federation import LOOPBACK, TIMERS, Source, Told, answering, ask
 from tests.support.identifiers import EXPLICIT
 from tests.support.processes import GUARD_S, free_port

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from gateway.dataset.dictionary import tag_of
-from gateway.federation.hidden import Veil
-from gateway.model import AssociationFacts, Mark
-from gateway.routing.hiding import Hiding
-from gateway.routing.kinds import build_predicate
+from gateway.model.association import AssociationFacts
+from gateway.model.problem import Mark
+from gateway.routing.language.kinds import build_predicate
+from gateway.routing.visibility_rules import VisibilityRule
+from gateway.sources.study_visibility import StudyVisibility
 from tests.support.federation import Source, answering, ask
 from tests.support.query_table import DOE, MUELLER, OBJECTS, ROE, ROE_AGAIN, YAMADA
 
@@ -22,11 +23,11 @@ KNEE = {"attribute": {"select": "StudyDescription", "starts_with": "MR KNEE"}}
 MARK = Mark("rules.yaml", 1, 1)
 
 
-def hiding(when: Mapping[str, Any], *peers: str) -> tuple[Hiding, ...]:
+def hiding(when: Mapping[str, Any], *peers: str) -> tuple[VisibilityRule, ...]:
     problems: list[str] = []
     predicate = build_predicate(when, lambda path, code, message: problems.append(message))
     assert predicate is not None, problems
-    return (Hiding("hide-1", predicate, peers, MARK),)
+    return (VisibilityRule("hide-1", predicate, peers, MARK),)
 
 
 ROOTS = {"every model": ("patient", "study", "patient_study"), "study root": ("study",), "patient root": ("patient",)}
@@ -156,14 +157,16 @@ async def test_what_cannot_be_looked_at_is_hidden(tmp_path: Path) -> None:
         pacs = Source("pacs", OBJECTS, status=0xA700)
         gateway = await behind(stack, tmp_path, {"sources": [pacs], "local": OBJECTS}, hiding(KNEE))
         peer = gateway.table.peers["pacs"]
-        veil = Veil(gateway.table, AssociationFacts("VIEWER", "GATEWAY", "127.0.0.1", peer="viewer"), gateway.desk)
-        assert veil.is_drawn
-        assert [await veil.hides(uid) for uid in (R1, R2, "1.2.3")] == [False, True, True]
-        assert await veil.hides(R1, peer)
+        visibility = StudyVisibility(
+            gateway.table, AssociationFacts("VIEWER", "GATEWAY", "127.0.0.1", peer="viewer"), gateway.desk
+        )
+        assert visibility.is_drawn
+        assert [await visibility.hides(uid) for uid in (R1, R2, "1.2.3")] == [False, True, True]
+        assert await visibility.hides(R1, peer)
         pacs.status = 0
-        assert [await veil.hides(uid, peer) for uid in (R1, R2, D1, "1.2.3")] == [True, True, False, True]
+        assert [await visibility.hides(uid, peer) for uid in (R1, R2, D1, "1.2.3")] == [True, True, False, True]
         asked = len(pacs.asked)
-        assert not await veil.hides(D1, peer)
+        assert not await visibility.hides(D1, peer)
         assert len(pacs.asked) == asked
 
 

@@ -16,15 +16,18 @@ import pytest
 from pynetdicom import evt
 
 from gateway.dataset.dictionary import tag_of
-from gateway.dimse.admission import Admitted
-from gateway.dimse.asking import query_contexts
-from gateway.dimse.client import associate
-from gateway.dimse.event import Event
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.requestor.query_contexts import query_contexts
+from gateway.dimse.requestor.requestor_association import associate
 from gateway.dimse.server import Server
-from gateway.federation.services import SERVICES
-from gateway.federation.sources import MOST_HOPS
-from gateway.model import Associate, Attributes, Limits, Listener, Peer
+from gateway.model.associate import AssociateKeywords
+from gateway.model.listener import Limits, Listener
+from gateway.model.peer import Peer
+from gateway.model.query import Attributes
 from gateway.query.identifier import IdentifierEncoder, all_texts, first_text, read_identifier
+from gateway.sources.relayed_services import SERVICES
+from gateway.sources.sources import MOST_HOPS
 from tests.support.federation import LOOPBACK, TIMERS, Running, Told, answering
 from tests.support.identifiers import EXPLICIT, attributes
 from tests.support.peers import GatewayProcess, run
@@ -93,7 +96,7 @@ async def before(
 async def asking(
     port: int, sop_class_uid: str, *, syntax: str = EXPLICIT, hops: int = 0, charset: str = "", **keywords: Any
 ) -> Told:
-    associated = Associate(hops=hops)
+    associated = AssociateKeywords(hops=hops)
     gateway = Peer("gateway", "GATEWAY", LOOPBACK, port, timers=TIMERS, associate=associated)
     (context,) = query_contexts(gateway, [sop_class_uid])
     contexts = [dataclasses.replace(context, transfer_syntaxes=(syntax,))]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.model import QueryRoot
+from gateway.model.query import QueryRoot
 from tests.support.subset_site import PLACES, Site, site_of
 from tests.support.subsets import LEVELS, subsets
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.explaining.query import QueryAnswer, Request, explain_query
-from gateway.model import AssociationFacts, QueryRoot
+from gateway.model.association import AssociationFacts
+from gateway.model.query import QueryRoot
+from gateway.rehearsal.explain.query import QueryAnswer, Request, explain_query
 from gateway.routing.table import RoutingTable
 from tests.support.federation import LOOPBACK, VIEWER, Source, Told, answering, ask
 from tests.support.identifiers import attributes

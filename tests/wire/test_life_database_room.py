@@ -152,9 +152,9 @@ async def test_the_reserve_is_used_once_and_taken_again(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         await full(here)
         await here.all_arrive()
-        given_up = [event for event in here.gateway.events() if event["event"] == "queue.reserve_given_up"]
+        given_up = [event for event in here.gateway.events() if event["event"] == "reserve_released"]
         here.namespace.free(here.database.parent)
         await until(here.is_reserved, what="the reserve")
-        taken = [event for event in here.gateway.events() if event["event"] == "queue.reserve_taken"]
+        taken = [event for event in here.gateway.events() if event["event"] == "reserve_taken"]
         assert len(given_up) <= 1
         assert len(taken) == 1 + len(given_up)

@@ -14,7 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 
-from gateway.ports import DestinationDown
+from gateway.ports.errors import DestinationDown
 from tests.support.caller import Paused, call, data_set, new_uid, store, store_new
 from tests.support.gateway_process import GatewayProcess
 from tests.support.processes import GUARD_S, free_port, until
@@ -96,7 +96,7 @@ async def test_a_requestor_that_is_not_admitted_any_more_is_aborted_after_its_me
     await until(lambda: not moved.is_open, what="the abort of a requestor that is not admitted")
     with pytest.raises(DestinationDown):
         await store_new(moved)
-    (told,) = [line for line in gateway.events() if line["event"] == "association_not_admitted_any_more"]
+    (told,) = [line for line in gateway.events() if line["event"] == "association_admission_ended"]
     assert (told["peer"], told["calling_ae_title"]) == ("mr1", "MR1")
     assert "not from 127.0.0.1" in told["reason"]
     assert (await store_new(stays)).status == 0x0000

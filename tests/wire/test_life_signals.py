@@ -105,7 +105,7 @@ def test_other_commands_end_by_a_signal_as_programs_do() -> None:
     code = (
         "import sys; sys.argv = ['gateway', 'queue', 'list']\n"
         "import runpy, signal\n"
-        "from gateway import early_signals\n"
+        "from gateway.common import early_signals\n"
         "early_signals.hold(sys.argv[1:])\n"
         "print(sorted(early_signals.blocked()))\n"
         "early_signals.hold(['run'])\n"

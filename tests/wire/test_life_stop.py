@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.dimse.memory import MemoryDataSet
-from gateway.ports import DestinationDown
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.ports.errors import DestinationDown
 from tests.support.caller import Paused, call, data_set, new_uid, store, store_new
 from tests.support.gateway_process import GatewayProcess
 from tests.support.peers import StockSCP

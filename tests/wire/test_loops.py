@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.handlers.loops import AGAIN, LOOP_RULE
-from gateway.model import Listener
+from gateway.model.listener import Listener
 from tests.support.caller import call, store, store_new
 from tests.support.gateway_process import GatewayProcess
 from tests.support.processes import free_port, until
@@ -74,7 +74,7 @@ async def comes_to_rest(first: GatewayProcess, ring: Sequence[GatewayProcess]) -
     await until(are_held, 120.0, "every object held at one of the gateways")
     for gateway in ring:
         await gateway.idle()
-    told = [line for gateway in ring for line in gateway.events() if line["event"] == "instance_loops"]
+    told = [line for gateway in ring for line in gateway.events() if line["event"] == "instance_loop_detected"]
     assert {line["rule"] for line in told} == {LOOP_RULE}
     assert sum([await gateway.metric("gateway_looping_instances_total") for gateway in ring]) == OBJECTS
     received = await first.metric("gateway_received_instances_total")

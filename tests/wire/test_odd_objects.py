@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from benchmarks.raw_store import store
 from benchmarks.sink import Sink
 from gateway.delivery.suspects import MOST_TRIES
-from gateway.model import DeliveryState
+from gateway.model.delivery import DeliveryState
 from tests.support.odd_objects import OddObject, odd_objects
 from tests.support.peers import GatewayProcess, Orthanc, StockSCP, StoreSCP, read_part10, stored
 from tests.support.processes import run
@@ -79,7 +79,7 @@ async def test_an_object_that_storescp_hangs_up_over_is_set_aside_and_the_others
         assert len(stored(there.folder)) == MOST_TRIES - 1
     assert journal.rows[bad].state is DEAD
     assert journal.rows[bad].reason.startswith("set aside after")
-    assert "delivery.destination_down" not in [line["event"] for line in logs]
+    assert "destination_failed" not in [line["event"] for line in logs]
 
 
 async def test_what_nobody_can_read_is_held_and_goes_out_as_it_came_when_it_is_released(tmp_path: Path) -> None:

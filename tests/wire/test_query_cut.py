@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.dimse.yields import Destinations, EncodedInstance
+from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
+from gateway.dimse.pynetdicom_contract.yields import EncodedInstance, MoveDestinations
 from tests.support.caller import EXPLICIT, MR
 from tests.support.processes import GUARD_S
 from tests.unit.dimse.acceptor_rig import read_message
@@ -261,7 +261,7 @@ async def test_get_cancelled_in_a_sub_operation_50_of_50(manner: str, is_answere
 async def test_cancel_of_many_in_work() -> None:
     destination = Destination(hold=0)
     async with storing(destination) as there:
-        retrieve = Retrieve("move", Destinations([("127.0.0.1", there)], associations=3))
+        retrieve = Retrieve("move", MoveDestinations([("127.0.0.1", there)], associations=3))
         async with serving(move=retrieve.careless) as port, await Requestor.open(port) as peer:
             peer.ask("move")
             while (answer := await peer.answer()).elements["NumberOfRemainingSuboperations"] > 1:

@@ -12,10 +12,10 @@ import pytest
 from pydicom.dataset import Dataset
 from structlog.testing import capture_logs
 
-from gateway.dimse.identifiers import encode_data_set
-from gateway.dimse.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.model import Associate, ProposedContext
-from gateway.ports import NotAllowed
+from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
+from gateway.dimse.services.identifiers import encode_data_set
+from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.ports.errors import NotAllowed
 from tests.support.caller import EXPLICIT, MR
 from tests.support.processes import GUARD_S
 from tests.unit.dimse.query_rig import (
@@ -527,7 +527,10 @@ async def test_what_arrives_during_an_operation_waits_for_its_end() -> None:
         stored.append(bytes(event.body.view()))
         return 0
 
-    async with serving(find=find, store=store) as port, await Requestor.open(port, associate=Associate()) as peer:
+    async with (
+        serving(find=find, store=store) as port,
+        await Requestor.open(port, associate=AssociateKeywords()) as peer,
+    ):
         peer.ask("find", 1)
         assert (await peer.answer()).status == 0xFF00
         command = {

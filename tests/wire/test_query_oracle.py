@@ -20,10 +20,10 @@ from pynetdicom import AE, build_context
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 from gateway.dataset.dictionary import tag_of
-from gateway.federation.question import FIND_MODELS
 from gateway.query.compile import BadIdentifier, Options, compile_find
 from gateway.query.identifier import UTF_8, IdentifierEncoder, first_text
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.sources.query_steps import FIND_MODELS
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import NOON, TO_PACS, instance
 from tests.support.archive import QRSCP, findscu
 from tests.support.gateway_process import GatewayProcess

@@ -12,15 +12,17 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
 
-from gateway.dimse.asking import as_store_scp, query_contexts
-from gateway.dimse.client import ClientAssociation, associate
-from gateway.dimse.identifiers import encode_data_set
-from gateway.dimse.message import Command
-from gateway.dimse.pool import AssociationPool
-from gateway.dimse.responses import IncomingStore, Response
-from gateway.dimse.upper_layer import RELEASE_RP
-from gateway.model import Peer, ProposedContext, Timers
-from gateway.ports import DestinationDown, DestinationRefuses, NotAllowed
+from gateway.dimse.protocol.message import Command
+from gateway.dimse.protocol.upper_layer import RELEASE_RP
+from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.dimse.requestor.query_contexts import as_store_scp, query_contexts
+from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
+from gateway.dimse.requestor.responses import IncomingStore, Response
+from gateway.dimse.services.identifiers import encode_data_set
+from gateway.model.associate import ProposedContext
+from gateway.model.listener import Timers
+from gateway.model.peer import Peer
+from gateway.ports.errors import DestinationDown, DestinationRefuses, NotAllowed
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.support.processes import GUARD_S, free_port
 from tests.unit.dimse.acceptor_rig import accept, acceptor, read_message
@@ -51,7 +53,7 @@ def key() -> Dataset:
     return wanted
 
 
-async def open_to(peer: Peer) -> ClientAssociation:
+async def open_to(peer: Peer) -> RequestorAssociation:
     peer = as_store_scp(peer, [MR])
     contexts = (*query_contexts(peer, MODELS), ProposedContext(MR, (EXPLICIT,)))
     return await associate(peer, own_ae_title="GATEWAY", contexts=contexts)
@@ -510,7 +512,7 @@ class OneAtATime:
         self.opened = 0
         self._is_rejecting = is_rejecting
 
-    async def __call__(self, peer: Peer, **more: Any) -> ClientAssociation:
+    async def __call__(self, peer: Peer, **more: Any) -> RequestorAssociation:
         if self._is_rejecting and self.turn.locked():
             raise DestinationDown("local limit exceeded")
         async with asyncio.timeout(peer.timers.association_s):
@@ -520,7 +522,7 @@ class OneAtATime:
         asyncio.get_running_loop().create_task(self._until_closed(association))
         return association
 
-    async def _until_closed(self, association: ClientAssociation) -> None:
+    async def _until_closed(self, association: RequestorAssociation) -> None:
         await association.wait_closed()
         await asyncio.sleep(0.02)  # it takes a peer a moment to see it
         self.turn.release()

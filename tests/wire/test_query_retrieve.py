@@ -11,11 +11,18 @@ import pytest
 from pydicom.dataset import Dataset
 from structlog.testing import capture_logs
 
-from gateway.dimse.identifiers import encode_failed_list
-from gateway.dimse.memory import MemoryDataSet
-from gateway.dimse.yields import UNKNOWN, Counters, Destinations, Done, EncodedInstance
-from gateway.model import Associate, Peer, ProposedContext, Role
-from gateway.ports import NotAllowed, PayloadLost
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.pynetdicom_contract.yields import (
+    UNKNOWN,
+    EncodedInstance,
+    MoveDestinations,
+    RelayedCounters,
+    SubOperationDone,
+)
+from gateway.dimse.services.identifiers import encode_failed_list
+from gateway.model.associate import AssociateKeywords, ProposedContext, Role
+from gateway.model.peer import Peer
+from gateway.ports.errors import NotAllowed, PayloadLost
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.support.processes import free_port
 from tests.unit.dimse.acceptor_rig import read_message
@@ -470,7 +477,7 @@ async def test_several_associations_to_a_destination() -> None:
         return 0
 
     async with storing(store) as there:
-        head = (Destinations([("127.0.0.1", there)], associations=3, originator_ae_title="SOMEBODY"),)
+        head = (MoveDestinations([("127.0.0.1", there)], associations=3, originator_ae_title="SOMEBODY"),)
         handler = handler_of("move", 0, *((0xFF00, encoded(number)) for number in range(9)), head=head)
         async with serving(move=handler) as port, await Requestor.open(port) as peer:
             peer.ask("move")
@@ -502,7 +509,7 @@ async def test_associations_are_kept_for_the_next_operation() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_sub_operations_done_elsewhere(service: str) -> None:
-    done = Done(completed=2, failed=1, failed_sop_instance_uids=("1.9",))
+    done = SubOperationDone(completed=2, failed=1, failed_sop_instance_uids=("1.9",))
     answers, storage = await ask(service, (0xFF00, done), (0xFF00, image(1)), number=4)
     assert [answer.elements for answer in answers] == [
         {"Status": 0xFF00, **counters(2, 1, 0, remaining=1)},
@@ -519,10 +526,10 @@ async def test_counters_of_somebody_else(service: str) -> None:
         if service == "move":
             yield []
         yield UNKNOWN
-        yield 0xFF00, Counters()
-        yield 0xFF00, Counters(remaining=2, completed=1)
-        yield 0xFF00, Counters(remaining=0, completed=1, failed=2, failed_sop_instance_uids=("1.1", "1.2"))
-        yield 0xB000, Counters(completed=1, failed=2)
+        yield 0xFF00, RelayedCounters()
+        yield 0xFF00, RelayedCounters(remaining=2, completed=1)
+        yield 0xFF00, RelayedCounters(remaining=0, completed=1, failed=2, failed_sop_instance_uids=("1.1", "1.2"))
+        yield 0xB000, RelayedCounters(completed=1, failed=2)
 
     handlers: Any = {service: handler}
     async with serving(**handlers) as port, await Requestor.open(port) as peer:
@@ -552,14 +559,14 @@ async def test_contexts_that_were_not_accepted_are_failures() -> None:
 @pytest.mark.parametrize(
     ("may", "associate", "completed"),
     [
-        pytest.param({"get"}, Associate(roles=(Role(MR, False, True),)), 1, id="scp alone"),
-        pytest.param({"get"}, Associate(roles=(Role(MR, True, True),)), 1, id="both, without C-STORE"),
-        pytest.param({"get", "store"}, Associate(roles=(Role(MR, True, True),)), 1, id="both"),
-        pytest.param({"get", "store"}, Associate(), 0, id="no role"),
-        pytest.param({"get", "store"}, Associate(roles=(Role(MR, True, False),)), 0, id="scu alone"),
+        pytest.param({"get"}, AssociateKeywords(roles=(Role(MR, False, True),)), 1, id="scp alone"),
+        pytest.param({"get"}, AssociateKeywords(roles=(Role(MR, True, True),)), 1, id="both, without C-STORE"),
+        pytest.param({"get", "store"}, AssociateKeywords(roles=(Role(MR, True, True),)), 1, id="both"),
+        pytest.param({"get", "store"}, AssociateKeywords(), 0, id="no role"),
+        pytest.param({"get", "store"}, AssociateKeywords(roles=(Role(MR, True, False),)), 0, id="scu alone"),
     ],
 )
-async def test_roles(may: set[str], associate: Associate, completed: int) -> None:
+async def test_roles(may: set[str], associate: AssociateKeywords, completed: int) -> None:
     handler = handler_of("get", 0, (0xFF00, encoded(1)))
     async with (
         serving(get=handler, store=lambda event: 0, may=frozenset(may)) as port,
@@ -639,7 +646,7 @@ async def test_the_last_instance_while_those_before_it_are_counted(turns: int) -
     async with storing(store) as there:
 
         async def move(event: Any) -> AsyncIterator[Any]:
-            yield Destinations([("127.0.0.1", there)], associations=2)
+            yield MoveDestinations([("127.0.0.1", there)], associations=2)
             yield 3
             for number in range(3):
                 yield 0xFF00, encoded(number)

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.memory import MemoryReceiver
-from gateway.dimse.message import Command
-from gateway.dimse.pool import AssociationPool
-from gateway.federation.asking import SourceFailed
-from gateway.federation.sources import Sources
+from gateway.dimse.protocol.memory import MemoryReceiver
+from gateway.dimse.protocol.message import Command
+from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.leniency import EVENT
-from gateway.model import QueryLevel
-from gateway.retrieve.fetching import GetLine
-from gateway.retrieve.holdings import Item
-from gateway.retrieve.mailbox import Mailbox
-from gateway.retrieve.moving import MoveLine
-from gateway.retrieve.patience import FetchLimits
-from gateway.retrieve.plan import Request
+from gateway.model.query import QueryLevel
+from gateway.retrieve.fetch_requests import FetchRequest
+from gateway.retrieve.get_fetcher import GetFetcher
+from gateway.retrieve.inactivity import FetchLimits
+from gateway.retrieve.move_fetcher import MoveFetcher
+from gateway.retrieve.move_rendezvous import MoveRendezvous
+from gateway.retrieve.source_instances import SourceInstance
+from gateway.sources.source_query import SourceFailed
+from gateway.sources.sources import Sources
 from tests.support.peers import GatewayProcess, StoreSCP, free_port
 from tests.support.retrieving import movescu
 from tests.support.spread import WHOLE_STUDY, all_uids, give, orthanc, uids, write_study
@@ -73,7 +73,7 @@ async def test_an_orthanc_that_only_notes_what_it_is_to_send(
 
 # --- never ending -------------------------------------------------------------------------------------------------
 
-REQUEST = Request(QueryLevel.STUDY, (Item("1.2.3.1.1", CT, "1.2.3.1", "1.2.3", ""),))
+REQUEST = FetchRequest(QueryLevel.STUDY, (SourceInstance("1.2.3.1.1", CT, "1.2.3.1", "1.2.3", ""),))
 SOURCE_SERVICES = frozenset({"find", "move", "get", "store", "echo"})
 
 
@@ -120,15 +120,18 @@ async def test_a_source_that_is_pending_for_ever(
     tmp_path: Path, service: str, changes: bool, limits: FetchLimits, reason: str
 ) -> None:
     async with acceptor(pending_for_ever(changes)) as peer:
-        sources, mailbox = Sources(AssociationPool("GATEWAY", Counts())), Mailbox(tmp_path / "mail", MemoryReceiver)
+        sources, rendezvous = (
+            Sources(AssociationPool("GATEWAY", Counts())),
+            MoveRendezvous(tmp_path / "mail", MemoryReceiver),
+        )
         try:
-            line: GetLine | MoveLine
+            line: GetFetcher | MoveFetcher
             if service == "move":
-                line = MoveLine(sources, mailbox, peer, "GATEWAY", limits, Counts())
+                line = MoveFetcher(sources, rendezvous, peer, "GATEWAY", limits, Counts())
             else:
-                line = GetLine(sources, peer, {CT}, MemoryReceiver, limits)
+                line = GetFetcher(sources, peer, {CT}, MemoryReceiver, limits)
             with pytest.raises(SourceFailed, match=reason):
                 await line.fetch(REQUEST, take_nothing)
         finally:
             await sources.close()
-            await mailbox.close()
+            await rendezvous.close()

@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt, sop_class
 
-from gateway.dimse.responses import IncomingStore
-from gateway.federation.services import BY_SOP_CLASS, RETRIEVED, RETRIEVING, Retrieving
-from gateway.model import ProposedContext
+from gateway.dimse.requestor.responses import IncomingStore
+from gateway.model.associate import ProposedContext
 from gateway.query.attributes import SOP_INSTANCE_UID
+from gateway.sources.relayed_services import BY_SOP_CLASS, RETRIEVED, RETRIEVING, Retrieving
 from tests.support.peers import GatewayProcess, free_port
 from tests.support.retrieving import Moving, counters, elements
 from tests.support.stock import no_delay

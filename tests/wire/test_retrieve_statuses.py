@@ -12,10 +12,13 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 from pynetdicom import evt
 
-from gateway.dimse.admission import Admitted
-from gateway.dimse.responses import IncomingStore
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.requestor.responses import IncomingStore
 from gateway.dimse.server import Server
-from gateway.model import Listener, Peer, ProposedContext, Value
+from gateway.model.associate import ProposedContext
+from gateway.model.listener import Listener
+from gateway.model.peer import Peer
+from gateway.model.query import Value
 from gateway.query.attributes import (
     ACCESSION_NUMBER,
     PATIENT_ID,

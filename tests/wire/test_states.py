@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.memory import MemoryDataSet
-from gateway.ports import DestinationDown
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.ports.errors import DestinationDown
 from tests.support.caller import Paused, call, data_set, new_uid, store
 from tests.support.gateway_process import GatewayProcess
 from tests.support.mounts import CAN_MOUNT, GatewayInNamespace, MountNamespace
@@ -286,8 +286,8 @@ async def test_listener_down(running: AsyncExitStack, tmp_path: Path) -> None:
     site.settings = named_listener(free_port())
     site.write_rules(HOLD)
     site.reload()
-    await site.comes_to("listener_down")
-    assert await site.codes() == ["listener_down", "reload_refused"]
+    await site.comes_to("listener_failed")
+    assert await site.codes() == ["listener_failed", "reload_refused"]
     told = await site.told()
     assert f"! listener_down: listener main is not open: listener 'main' cannot bind 127.0.0.1:{port}" in told
     assert not is_listening(port)
@@ -359,7 +359,7 @@ async def test_destination_down_held_and_gone(running: AsyncExitStack, tmp_path:
     told = await gateway.told()
     assert re.search(r"^pacs +unconfigured ", told, re.MULTILINE)
     assert re.search(r"^pacs +pending +1 ", told, re.MULTILINE)
-    assert "delivery.destination_not_configured" in gateway.log
+    assert "destination_not_configured" in gateway.log
     done = await gateway_command("queue", "hold", "--destination", "pacs", rules=gateway.rules_folder)
     assert done.returncode == 0, done.output
     assert await gateway.codes() == ["deliveries_held"]
@@ -376,7 +376,7 @@ async def test_dead_letters(running: AsyncExitStack, tmp_path: Path) -> None:
     peer = await running.enter_async_context(StockSCP(tmp_path / "stock", status=0xC000))
     gateway = await running.enter_async_context(Site(tmp_path, to(peer.port)))
     assert await gateway.stored() == 0x0000
-    await until(lambda: "delivery.dead_letter" in gateway.log)
+    await until(lambda: "delivery_dead_lettered" in gateway.log)
 
     async def is_told() -> bool:
         return await gateway.codes() == ["dead_letters"]

@@ -23,10 +23,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from gateway.dimse.asking import as_store_scp
-from gateway.dimse.client import ClientAssociation, associate
-from gateway.dimse.responses import IncomingStore
-from gateway.model import Associate, Peer, ProposedContext, Timers, Value
+from gateway.dimse.requestor.query_contexts import as_store_scp
+from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
+from gateway.dimse.requestor.responses import IncomingStore
+from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.model.listener import Timers
+from gateway.model.peer import Peer
+from gateway.model.query import Value
 from gateway.query.attributes import PATIENT_ID, QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
 from gateway.query.identifier import IdentifierEncoder
 from tests.support.peers import GatewayProcess, free_port
@@ -182,7 +185,7 @@ class Site:
             "127.0.0.1",
             self.gateway.port,
             calling_ae_title=f"VIEW{number}",
-            associate=Associate(called_ae_title=f"FOR{number}"),
+            associate=AssociateKeywords(called_ae_title=f"FOR{number}"),
             timers=Timers(dimse_s=300.0),
         )
         association = await associate(as_store_scp(gateway, storage), own_ae_title="NOBODY", contexts=list(contexts))
@@ -232,7 +235,7 @@ def _of(number: int) -> bytes:
     return IdentifierEncoder(IMPLICIT)({QUERY_RETRIEVE_LEVEL: ("STUDY",), STUDY_INSTANCE_UID: (study(number),)})
 
 
-async def _found(association: ClientAssociation, sop_class_uid: str, wanted: Mapping[int, Value]) -> int:
+async def _found(association: RequestorAssociation, sop_class_uid: str, wanted: Mapping[int, Value]) -> int:
     encoded = IdentifierEncoder(IMPLICIT)(wanted)
     async with association.c_find(encoded, sop_class_uid=sop_class_uid) as responses:
         *pending, final = [response async for response in responses]

@@ -22,16 +22,7 @@ from pydicom.uid import UID
 from gateway.dataset.codecs import CODECS, missing
 from tests.support.corpus import Part10, read_part10
 from tests.support.peers import GatewayProcess, StockSCP, StoreSCP, stock_scu, stored
-from tests.support.pixels import (
-    EXPLICIT,
-    IMPLICIT,
-    JPEG_2000,
-    JPEG_2000_LOSSLESS,
-    JPEG_LS,
-    RLE,
-    dataset,
-    pixels,
-)
+from tests.support.pixels import EXPLICIT, IMPLICIT, JPEG_2000, JPEG_2000_LOSSLESS, JPEG_LS, RLE, dataset, pixels
 from tests.support.processes import run, until
 
 pytestmark = [pytest.mark.peers, pytest.mark.skipif(bool(missing(CODECS)), reason="needs the codecs extra")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.file_modes import FileAccess, is_reachable_by_others, narrow, set_mode
+from gateway.common.file_modes import FileAccess, is_reachable_by_others, narrow, set_mode
 
 
 def mode_of(path: Path) -> int:
@@ -77,7 +77,7 @@ def test_reachable_by_others(monkeypatch: pytest.MonkeyPatch, outer: int, inner:
     def stat_of(path: str) -> os.stat_result:
         return os.stat_result((stat.S_IFDIR | modes[path], *[0] * 9))
 
-    monkeypatch.setattr("gateway.file_modes.os.stat", stat_of)
+    monkeypatch.setattr("gateway.common.file_modes.os.stat", stat_of)
     assert is_reachable_by_others("/outer/inner") is expected
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.config import Loaded, load
-from gateway.life.loading import Loading
-from gateway.life.logs import describe
-from gateway.life.signals import Stop
-from gateway.model import Associate, Folder, Peer, ProposedContext
-from gateway.ports import ConfigurationError
+from gateway.lifecycle.loading import Loading
+from gateway.lifecycle.logs import describe
+from gateway.lifecycle.signals import Stop
+from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.model.peer import Folder, Peer
+from gateway.ports.errors import ConfigurationError
 
 RULES = """
 gateway:
@@ -121,7 +122,7 @@ NEVER_MADE = {
         "BAD",
         "127.0.0.1",
         104,
-        associate=Associate(contexts=(ProposedContext("1.2", None),)),  # type: ignore[arg-type]
+        associate=AssociateKeywords(contexts=(ProposedContext("1.2", None),)),  # type: ignore[arg-type]
     ),
 }
 

@@ -8,8 +8,9 @@ import pytest
 import structlog
 
 from gateway.app import fitting_limits
-from gateway.model import HTTP, Limits, Settings, Spool
-from gateway.ports import ConfigurationError
+from gateway.model.listener import Limits
+from gateway.model.settings import HTTP, Settings, Spool
+from gateway.ports.errors import ConfigurationError
 from gateway.routing.table import RoutingTable
 
 SETTINGS = Settings("GATEWAY", (), Spool("spool"), "queue.db", http=HTTP())

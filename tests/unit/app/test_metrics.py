@@ -13,8 +13,10 @@ from prometheus_client.exposition import generate_latest
 
 import gateway
 from gateway.metrics import METRICS, Metrics
-from gateway.model import AssociationFacts, DeliveryState
-from gateway.ports import QueueDepth, peer_label
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import DeliveryState
+from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.meter import peer_label
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PACKAGE = Path(gateway.__file__).parent

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.dataset.part10 import DicomFile, read_dicom_file
-from gateway.ports import Unreadable
-from gateway.scu import Sent, batches, contexts_for, find_files
+from gateway.ports.errors import Unreadable
+from gateway.scu.echo_store import SentFile, batches, contexts_for, find_files
 from tests.support.caller import EXPLICIT, MR, write_file
 from tests.support.corpus import read_part10
 
@@ -43,7 +43,7 @@ def test_no_association_needs_more_than_128_contexts(classes: int, lengths: list
     [(0x0000, True), (0xB000, True), (0xB007, True), (0xA700, False), (0xC000, False), (0x0122, False), (None, False)],
 )
 def test_what_counts_as_stored(status: int | None, *, is_stored: bool) -> None:
-    assert Sent(Path("x"), 1, status).is_stored is is_stored
+    assert SentFile(Path("x"), 1, status).is_stored is is_stored
 
 
 def test_folders_are_searched_and_named_files_are_not_passed_over(tmp_path: Path) -> None:

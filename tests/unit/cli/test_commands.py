@@ -16,8 +16,10 @@ from gateway import __version__
 from gateway.cli import main
 from gateway.identity.password_file import PasswordFileVerifier, parse
 from gateway.identity.values import OfferedIdentity
-from gateway.model import AssociationFacts, DeliveryState, Instance, PayloadRef, Route
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Instance, PayloadRef
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.support.caller import write_file
 
 Invoke = Callable[..., Result]
@@ -199,9 +201,9 @@ def deliveries(tmp_path: Path) -> Path:
     """A queue with: 1 and 2 held without destination, 3 pending at pacs, 4 pending at old."""
     path = tmp_path / "queue.db"
     found = SQLiteQueue(path)
-    held = Route("unmatched", "", "", DeliveryState.HELD)
+    held = Dispatch("unmatched", "", "", DeliveryState.HELD)
     with found.transaction():
-        for number, route in enumerate([held, held, Route("heads", "pacs"), Route("heads", "old")], 1):
+        for number, route in enumerate([held, held, Dispatch("heads", "pacs"), Dispatch("heads", "old")], 1):
             found.accept(_instance(f"1.2.{number}"), [route], NOW)
     found.close()
     return path

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from gateway.cli.commands import COMMANDS, main
 from gateway.cli.lazy import LazyGroup
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.sqlite.delivery_queue import SQLiteQueue
 
 SITE = """
 gateway:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.cli.query_level import level_of
-from gateway.model import QueryLevel
+from gateway.model.query import QueryLevel
 
 UID = "StudyInstanceUID=1.2"
 NOBODY = "127.0.0.1:9"

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.common.steady_clock import SteadyClock
 from gateway.spool.lock import QueueLock
-from gateway.steady_clock import SteadyClock
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import TO_PACS, instance
 
 RULES = """\

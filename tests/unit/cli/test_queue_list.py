@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.cli.queue_list import FIELDS
-from gateway.model import DeliveryState, Route
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import NOON, instance, settlement
 
 RULES = """\
@@ -44,7 +44,7 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for number in range(12):
             with queue.transaction():
                 at = NOON + timedelta(minutes=number)
-                route = Route(LONG_RULE if number else "=1+1", "pacs")
+                route = Dispatch(LONG_RULE if number else "=1+1", "pacs")
                 queue.accept(replace(instance(number), received_at=at), [route], at)
         with queue.transaction():
             (first,) = queue.claim("pacs", 1, 60.0, NOON)

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.cli import main
 from gateway.config import load
-from gateway.life import exit_code
+from gateway.lifecycle import exit_code
 from gateway.metrics import INFOS, METRICS, Metrics, reference
 
 REPOSITORY = Path(__file__).parents[3]

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from gateway.config.cases import files_of, read_cases
 from gateway.config.parse import resolve_plain
 from gateway.config.schema import tests_schema as schema_of_tests
-from gateway.routing.attribute import parse
+from gateway.routing.language.attribute_path import parse
 from tests.support.golden import FOLDER, check_golden
 from tests.unit.config.test_effective import Loader
 

@@ -8,21 +8,11 @@ from textwrap import dedent
 import pytest
 
 from gateway.config import Loaded, load
-from gateway.model import (
-    HTTP,
-    TLS,
-    Associate,
-    Folder,
-    Group,
-    Limits,
-    Listener,
-    ProposedContext,
-    Retry,
-    Role,
-    Spool,
-    Timers,
-    UserIdentity,
-)
+from gateway.model.associate import AssociateKeywords, ProposedContext, Role, UserIdentity
+from gateway.model.listener import Limits, Listener, Timers
+from gateway.model.peer import Folder, PeerGroup, Retry
+from gateway.model.security import TLS
+from gateway.model.settings import HTTP, Spool
 from gateway.routing.table import RoutingTable
 from tests.unit.dimse.certificates import self_signed
 
@@ -160,10 +150,12 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
             },
             id="delivery",
         ),
-        pytest.param("{ae_title: A, address: 'a:104'}", {"associate": Associate(), "retry": Retry()}, id="defaults"),
+        pytest.param(
+            "{ae_title: A, address: 'a:104'}", {"associate": AssociateKeywords(), "retry": Retry()}, id="defaults"
+        ),
         pytest.param(
             "{associate: {ae_title: B}, address: 'a:104'}",
-            {"ae_title": "", "associate": Associate(called_ae_title="B")},
+            {"ae_title": "", "associate": AssociateKeywords(called_ae_title="B")},
             id="called AE title alone",
         ),
     ],
@@ -208,7 +200,7 @@ def test_associate_takes_the_keywords_of_the_library(compile_text: Compile, tmp_
         """)
 
     tls = tmp_path / "rules" / "tls"
-    assert table.peers["p"].associate == Associate(
+    assert table.peers["p"].associate == AssociateKeywords(
         contexts=(
             ProposedContext(CT, (JPEG_2000_LOSSLESS, EXPLICIT_LITTLE)),
             ProposedContext("1.2.3.4", (EXPLICIT_LITTLE,)),
@@ -309,7 +301,7 @@ def test_routes(routes: str, rules: list[tuple[str, tuple[str, ...], bool]], com
 
     assert [(rule.name, rule.to, rule.stop) for rule in table.rules] == rules
     assert set(table.peers) == {"pacs", "vna"}
-    assert dict(table.groups) == {"archives": Group("archives", ("pacs", "vna"))}
+    assert dict(table.groups) == {"archives": PeerGroup("archives", ("pacs", "vna"))}
 
 
 def test_actions_and_conditions_reach_the_table(compile_text: Compile) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from gateway.config import Loaded, load
 from gateway.dataset.scan import at_once
-from gateway.model import AssociationFacts, Problem
-from gateway.routing.explain import Reason
+from gateway.model.association import AssociationFacts
+from gateway.model.problem import Problem
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.table import RoutingTable
+from gateway.routing.verdicts import Reason
 from tests.support.effort import processor_time_below
 from tests.unit.dataset.build import EXPLICIT
 from tests.unit.routing.build import ASSOCIATION, MR_IMAGE, NOW, Body, encoded

@@ -12,7 +12,7 @@ from gateway.config import parse as parser
 from gateway.config.findings import Findings
 from gateway.config.parse import parse, resolve_plain
 from gateway.config.tree import MappingNode, Node, Place, lossless, plain
-from gateway.model import Mark
+from gateway.model.problem import Mark
 from tests.support.effort import processor_time_below
 
 FILE = Path("/rules/a.yaml")

@@ -11,27 +11,29 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gateway import ports
 from gateway.config.reference import reference
 from gateway.config.schema import definitions, schema
 from gateway.config.settings_reference import _flow, example_of, settings_reference
 from gateway.dataset.scan import at_once, wanted
-from gateway.dimse.memory import MemoryDataSet
-from gateway.model import AssociationFacts, AttributePath
-from gateway.ports import Predicate, Refusal, Registry
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.model.association import AssociationFacts
+from gateway.model.attribute_path import AttributePath
+from gateway.ports import kinds as port_kinds
+from gateway.ports.errors import Refusal
+from gateway.ports.kinds import Predicate, Registry
+from gateway.rehearsal.rule_tests.compose import compose
 from gateway.routing.facts import ObjectFacts, needed, reading_facts
-from gateway.routing.filters import FILTERS
-from gateway.routing.kinds import build_actions, build_predicate
-from gateway.rule_tests.compose import compose
+from gateway.routing.language.kinds import build_actions, build_predicate
+from gateway.routing.language.template_filters import FILTERS
 from tests.unit.config.test_effective import Loader
 from tests.unit.routing.build import NOW
 
 ROOT = Path(__file__).parents[3]
-PREDICATES = sorted(ports.predicate.kinds.items())
-ACTIONS = sorted(ports.action.kinds.items())
+PREDICATES = sorted(port_kinds.predicate.kinds.items())
+ACTIONS = sorted(port_kinds.action.kinds.items())
 KINDS = [
     pytest.param(name, cls, registry, id=f"{registry.noun} {name}")
-    for registry in (ports.predicate, ports.action)
+    for registry in (port_kinds.predicate, port_kinds.action)
     for name, cls in sorted(registry.kinds.items())
 ]
 EXPLICIT, CT = "1.2.840.10008.1.2.1", "1.2.840.10008.5.1.4.1.1.2"
@@ -162,7 +164,7 @@ def test_every_kind_has_documentation_and_an_example_of_itself(name: str, cls: t
 @pytest.mark.parametrize(("name", "cls", "registry"), KINDS)
 def test_examples_are_valid_in_an_editor(name: str, cls: type, registry: Registry) -> None:
     config = yaml.load(getattr(cls, "example", ""), Loader=Loader)
-    definition = "predicate" if registry is ports.predicate else "actions"
+    definition = "predicate" if registry is port_kinds.predicate else "actions"
     part = {"$ref": f"#/$defs/{definition}", "$defs": schema()["$defs"]}
     validator = Draft202012Validator(part)
     found = [error.message for error in validator.iter_errors(config if definition == "predicate" else [config])]

@@ -10,7 +10,7 @@ from gateway.config import load
 from gateway.config.findings import Findings
 from gateway.config.readers import warn_of_readers
 from gateway.config.secret_files import SecretFileError, SecretFiles, default_folders
-from gateway.model import Mark
+from gateway.model.problem import Mark
 
 SITE = """
 gateway:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
-from gateway.model import Folder
+from gateway.model.peer import Folder
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "rules"

@@ -13,8 +13,10 @@ from gateway.conversion.pool import ConversionPool
 from gateway.dataset.codecs import CODECS, missing, short_name
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scratch import Scratch
-from gateway.model import ConversionLimits
-from gateway.ports import Conversion, NoMeter, Refusal
+from gateway.model.settings import ConversionLimits
+from gateway.ports.errors import Refusal
+from gateway.ports.kinds import Conversion
+from gateway.ports.meter import NoMeter
 from gateway.spool.body import InMemoryDataSet
 from tests.support.pixels import EXPLICIT, JPEG_2000_LOSSLESS, JPEG_LS, RLE, Made
 from tests.support.transcoding import image, to

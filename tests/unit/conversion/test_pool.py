@@ -19,8 +19,10 @@ from structlog.testing import capture_logs
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.metrics import METRICS
-from gateway.model import ConversionLimits
-from gateway.ports import Conversion, NoMeter, Refusal, Temporary
+from gateway.model.settings import ConversionLimits
+from gateway.ports.errors import Refusal, Temporary
+from gateway.ports.kinds import Conversion
+from gateway.ports.meter import NoMeter
 from gateway.spool.body import FileDataSet, InMemoryDataSet
 from tests.support.pixels import EXPLICIT, IMPLICIT
 from tests.support.processes import until

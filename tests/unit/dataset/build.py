@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.dataset.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
-from gateway.model import AttributePath
-from gateway.ports import Edit
-from gateway.routing.attribute import parse
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import Edit
+from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import Part10, corpus, read_part10
 
 IMPLICIT = "1.2.840.10008.1.2"

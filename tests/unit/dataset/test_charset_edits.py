@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from pydicom import charset as oracle
 
-from gateway.dataset.scan import Wanted, scan
+from gateway.dataset.scan import WantedElements, scan
 from gateway.dataset.splice import splice
-from gateway.ports import Recode, Refusal
-from gateway.routing.attribute import parse
+from gateway.ports.edits import Recode
+from gateway.ports.errors import Refusal
+from gateway.routing.language.attribute_path import parse
 from tests.unit.dataset.build import ENCODINGS, EXPLICIT, Write, put
 
 WRITE = Write(ENCODINGS[EXPLICIT])
@@ -35,7 +36,7 @@ def an_object(character_set: str, name: bytes) -> bytes:
 
 
 def text_of(data: bytes) -> list[tuple[str, ...]]:
-    level = scan(memoryview(data), EXPLICIT, Wanted([NAME, COMMENTS]))
+    level = scan(memoryview(data), EXPLICIT, WantedElements([NAME, COMMENTS]))
     return [level.values(path) or () for path in (NAME, COMMENTS)]
 
 

@@ -13,8 +13,9 @@ from pydicom.uid import UID
 
 from gateway.dataset.difference import Difference, differences
 from gateway.dataset.splice import splice
-from gateway.ports import Edit, Unreadable
-from gateway.routing.attribute import parse
+from gateway.ports.edits import Edit
+from gateway.ports.errors import Unreadable
+from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import read_part10
 from tests.support.elements import elements
 

@@ -10,8 +10,8 @@ from gateway.dataset import charset
 from gateway.dataset.dictionary import takes_count
 from gateway.dataset.encode import encode, problem_with
 from gateway.dataset.value import NUMBERS, texts
-from gateway.ports import Refusal
-from gateway.routing.attribute import parse
+from gateway.ports.errors import Refusal
+from gateway.routing.language.attribute_path import parse
 
 GOOD = {
     "AE": ["PACS", "a b", "x" * 16],

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.dataset.identity import identify
 from gateway.dataset.scan import scan, wanted
-from gateway.model import AttributePath
-from gateway.ports import Unreadable
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.errors import Unreadable
 from tests.support.corpus import Part10, corpus, read_part10
 
 PATHS = (AttributePath(0x00080016), AttributePath(0x00080018))

@@ -12,9 +12,9 @@ from gateway.dataset import inflation
 from gateway.dataset.elements import EVERY, SLICE_BYTES, Walker, selection_of, walk, walking
 from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, deflate
 from gateway.dataset.inflation import Bounds, Inflating, _Kept, inflate, set_bounds
-from gateway.dataset.scan import Wanted, at_once, scan, scanning, wanted
-from gateway.ports import ObjectTooLarge, Refusal, Temporary, Unreadable
-from gateway.routing.attribute import parse
+from gateway.dataset.scan import WantedElements, at_once, scan, scanning, wanted
+from gateway.ports.errors import ObjectTooLarge, Refusal, Temporary, Unreadable
+from gateway.routing.language.attribute_path import parse
 
 EXPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
 MIB = 1024**2
@@ -44,7 +44,7 @@ def own_bounds() -> Iterator[None]:
     set_bounds(Bounds())
 
 
-def values(data: bytes, syntax: str, what: Wanted = WANTED) -> list[object]:
+def values(data: bytes, syntax: str, what: WantedElements = WANTED) -> list[object]:
     scanned = scan(memoryview(data), syntax, what)
     return [
         scanned.values(parse(name))

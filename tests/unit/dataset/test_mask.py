@@ -7,7 +7,7 @@ import random
 import pytest
 
 from gateway.dataset.mask import PixelLayout, Rectangle, painted
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 
 RECTANGLES = (Rectangle(1, 0, 3, 2), Rectangle(2, 1, 3, 2), Rectangle(5, 4, 100, 100), Rectangle(50, 0, 5, 5))
 """Overlapping ones, one that leaves the picture, one outside of it."""

@@ -12,9 +12,9 @@ import pytest
 from pydicom.filereader import read_dataset
 
 from gateway.dataset.encoding import Encoding
-from gateway.dataset.scan import Wanted, scan
+from gateway.dataset.scan import WantedElements, scan
 from gateway.dataset.splice import splice
-from gateway.ports import Alteration, Edit, Recode, Record
+from gateway.ports.edits import Alteration, Edit, OriginalAttributes, Recode
 from tests.support.corpus import Part10
 from tests.unit.dataset.build import (
     BIG,
@@ -36,13 +36,13 @@ SYNTAXES = pytest.mark.parametrize(
     "syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED], ids=["explicit", "implicit", "big-endian", "deflated"]
 )
 AT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
-RECORD = Record("COERCE", "GATEWAY", "CT1", AT)
+RECORD = OriginalAttributes("COERCE", "GATEWAY", "CT1", AT)
 SEQUENCE = 0x00400275
 
 
 def spliced(data: bytes, syntax: str, *changes: Alteration) -> pydicom.Dataset:
     after = b"".join(splice(memoryview(data), syntax, changes))
-    encoding = scan(memoryview(data), syntax, Wanted(())).encoding
+    encoding = scan(memoryview(data), syntax, WantedElements(())).encoding
     return read(unpacked(after, syntax), encoding)
 
 
@@ -67,7 +67,7 @@ def object_in(syntax: str) -> bytes:
     )
 
 
-def since(count: int) -> Record:
+def since(count: int) -> OriginalAttributes:
     return replace(RECORD, since=count)
 
 
@@ -163,7 +163,7 @@ def test_what_is_recorded_of_real_objects_is_what_they_held(part: Part10) -> Non
     if part.path.name == "DICOMDIR-nooffset":
         return
     syntax = part.transfer_syntax_uid
-    encoding = scan(memoryview(part.data_set), syntax, Wanted(())).encoding
+    encoding = scan(memoryview(part.data_set), syntax, WantedElements(())).encoding
     before = read(unpacked(part.data_set, syntax), encoding)
     edits = [put("PatientID", "RECORDED"), put("Modality", "OT"), removed("StudyDescription")]
     after = spliced(part.data_set, syntax, *edits, since(3))

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE
-from gateway.dataset.scan import Wanted, scan
+from gateway.dataset.scan import WantedElements, scan
 from gateway.dataset.splice import splice
-from gateway.model import AssociationFacts
-from gateway.ports import Edit, Refusal
-from gateway.routing.attribute import parse
+from gateway.model.association import AssociationFacts
+from gateway.ports.edits import Edit
+from gateway.ports.errors import Refusal
 from gateway.routing.facts import ObjectFacts
+from gateway.routing.language.attribute_path import parse
 from tests.support.effort import processor_time_below
 from tests.unit.dataset.build import ENCODINGS, EXPLICIT, IMPLICIT, Write, emptied, packed, put, removed
 
@@ -57,9 +58,9 @@ VALUES: dict[str, tuple[str, tuple[str, ...] | None]] = {
 @pytest.mark.parametrize(("text", "expected"), VALUES.values(), ids=VALUES)
 def test_values_by_creator(syntax: str, text: str, expected: tuple[str, ...] | None) -> None:
     path = parse(text)
-    together = Wanted([parse(other) for other, _values in VALUES.values()])
+    together = WantedElements([parse(other) for other, _values in VALUES.values()])
     data = memoryview(_object(syntax))
-    assert scan(data, syntax, Wanted([path])).values(path) == expected
+    assert scan(data, syntax, WantedElements([path])).values(path) == expected
     assert scan(data, syntax, together).values(path) == expected
 
 
@@ -68,12 +69,12 @@ def test_vr_of_unknown_comes_from_the_creator() -> None:
     data = write.element(0x20050015, "LO", "Philips MR Imaging DD 001")
     data += write.element(0x20051500, "UN", struct.pack("<f", 1.5))
     path = parse("(2005,[Philips MR Imaging DD 001],00)")
-    assert scan(memoryview(data), EXPLICIT, Wanted([path])).values(path) == ("1.5",)
+    assert scan(memoryview(data), EXPLICIT, WantedElements([path])).values(path) == ("1.5",)
 
 
 def test_deep_paths_by_creator_cost_nothing() -> None:
     with processor_time_below(2):
-        Wanted([parse("(0099,[ACME],03)[*]." * 16 + "(0099,[ACME],01)")])
+        WantedElements([parse("(0099,[ACME],03)[*]." * 16 + "(0099,[ACME],01)")])
 
 
 PLACES = {
@@ -89,7 +90,7 @@ PLACES = {
 @pytest.mark.parametrize(("text", "expected"), PLACES.values(), ids=PLACES)
 def test_places(text: str, expected: list[str]) -> None:
     path = parse(text)
-    scanned = scan(memoryview(_object(EXPLICIT)), EXPLICIT, Wanted([path]))
+    scanned = scan(memoryview(_object(EXPLICIT)), EXPLICIT, WantedElements([path]))
     assert scanned.level.places(path) == list(map(parse, expected))
 
 
@@ -125,10 +126,10 @@ def test_edits_by_creator(syntax: str, edits: list[Edit], expected: dict[str, tu
     paths = list(map(parse, expected))
     before = _object(syntax)
     after = memoryview(b"".join(splice(memoryview(before), syntax, edits)))
-    assert {path.text: scan(after, syntax, Wanted(paths)).values(path) for path in paths} == expected
+    assert {path.text: scan(after, syntax, WantedElements(paths)).values(path) for path in paths} == expected
     facts = ObjectFacts(
         AssociationFacts("A", "B", "::1"), "1.2", "1.2", syntax, 0, datetime(2026, 1, 2, tzinfo=UTC),
-        scan(memoryview(before), syntax, Wanted([*paths, *(edit.path for edit in edits)])).level,
+        scan(memoryview(before), syntax, WantedElements([*paths, *(edit.path for edit in edits)])).level,
     ).edited(edits)  # fmt: skip
     assert {path.text: facts.values(path) for path in paths} == expected
 
@@ -175,7 +176,7 @@ def with_blocks(syntax: str, tags: tuple[int, ...]) -> bytes:
 
 
 def values_of(data: bytes, syntax: str, *paths: str) -> list[tuple[str, ...] | None]:
-    scanned = scan(memoryview(data), syntax, Wanted(tuple(map(parse, paths))))
+    scanned = scan(memoryview(data), syntax, WantedElements(tuple(map(parse, paths))))
     return [scanned.values(parse(path)) for path in paths]
 
 
@@ -198,7 +199,7 @@ def test_nothing_is_left_in_another_block(syntax: str, tags: tuple[int, ...], le
     after = b"".join(splice(memoryview(before), syntax, edits))
     places = [f"{prefix}{tag:08X}" for prefix in ("", "RequestAttributesSequence[0].") for tag in tags]
     assert values_of(after, syntax, *places) == [left] * len(places)
-    level = scan(memoryview(before), syntax, Wanted((PATH, *map(parse, places)))).level
+    level = scan(memoryview(before), syntax, WantedElements((PATH, *map(parse, places)))).level
     now = datetime(2026, 11, 21, tzinfo=UTC)
     facts = ObjectFacts(AssociationFacts("A", "B", "10.0.0.1"), "1.2", "1.3", syntax, len(before), now, level)
     assert facts.edited(edits).values(PATH) == (left if tags else None)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dataset.splice import splice
-from gateway.ports import Recode, Refusal
+from gateway.ports.edits import Recode
+from gateway.ports.errors import Refusal
 from tests.support.corpus import Part10
 from tests.unit.dataset.build import (
     BIG,

@@ -16,7 +16,7 @@ from gateway.dataset.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LIT
 from gateway.dataset.inflation import inflate
 from gateway.dataset.reencode import MAX_LEVELS, reencode
 from gateway.dataset.scan import parse
-from gateway.ports import Refusal, Unreadable
+from gateway.ports.errors import Refusal, Unreadable
 from tests.support.corpus import Part10
 from tests.unit.dataset.build import DEFLATED, REAL, REAL_NAMES, UNDEFINED, Write
 

@@ -17,10 +17,11 @@ from pydicom.filereader import read_dataset
 
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.rewrite import MAX_LEVELS
-from gateway.dataset.scan import Wanted, scan
+from gateway.dataset.scan import WantedElements, scan
 from gateway.dataset.splice import splice
-from gateway.model import AttributePath
-from gateway.ports import KEEP, REMOVE, Alteration, Change, Element, Refusal, Repainted, Unreadable
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import KEEP, REMOVE, Alteration, Change, Repainted, RewriteElement
+from gateway.ports.errors import Refusal, Unreadable
 from tests.support.corpus import Part10
 from tests.support.effort import processor_time_below
 from tests.unit.dataset.build import (
@@ -43,7 +44,7 @@ SYNTAXES = pytest.mark.parametrize(
 )
 SHAPES = pytest.mark.parametrize("is_defined", [True, False], ids=["defined", "undefined"])
 
-Answer = Callable[[Element], Change]
+Answer = Callable[[RewriteElement], Change]
 
 NAMES = frozenset({0x00100010, 0x00080090, 0x00081070, 0x0040A123, 0x00081050})
 UIDS = frozenset({0x00081155, 0x0020000D, 0x00080018, 0x00080014})
@@ -56,9 +57,9 @@ class Answers:
 
     answer: Answer
     tags: frozenset[int] | None = None
-    seen: list[Element] = field(default_factory=list)
+    seen: list[RewriteElement] = field(default_factory=list)
 
-    def __call__(self, element: Element) -> Change:
+    def __call__(self, element: RewriteElement) -> Change:
         self.seen.append(element)
         return self.answer(element)
 
@@ -67,34 +68,34 @@ def rewritten(data: bytes, syntax: str, *changes: Alteration) -> bytes:
     return b"".join(splice(memoryview(data), syntax, changes))
 
 
-def keep(element: Element) -> Change:
+def keep(element: RewriteElement) -> Change:
     return KEEP
 
 
 # --- real objects, against pydicom ---
 
 
-def without_private(element: Element) -> Change:
+def without_private(element: RewriteElement) -> Change:
     return REMOVE if element.tag >> 16 & 1 else KEEP
 
 
-def new_names(element: Element) -> Change:
+def new_names(element: RewriteElement) -> Change:
     return ("NEW^NAME",) if element.tag in NAMES else KEEP
 
 
-def new_uids(element: Element) -> Change:
+def new_uids(element: RewriteElement) -> Change:
     return ("1.2.3.4",) if element.tag in UIDS else KEEP
 
 
-def empty_dates(element: Element) -> Change:
+def empty_dates(element: RewriteElement) -> Change:
     return () if element.vr in ("DA", "TM") else KEEP
 
 
-def without_sequences_below(element: Element) -> Change:
+def without_sequences_below(element: RewriteElement) -> Change:
     return REMOVE if element.vr == "SQ" and element.path else KEEP
 
 
-def only_patient_and_pixels(element: Element) -> Change:
+def only_patient_and_pixels(element: RewriteElement) -> Change:
     is_kept = element.tag >> 16 in (0x0010, 0x0028, 0x7FE0) or element.tag in (0x00080016, 0x00080018, 0x0020000D)
     return KEEP if is_kept or element.path or element.tag == 0x0020000E else REMOVE
 
@@ -148,7 +149,7 @@ WHOLE_NAMES = [name for name, part in zip(REAL_NAMES, REAL, strict=True) if part
 def test_pydicom_reads_what_the_rewrite_said(part: Part10, name: str) -> None:
     answer, tags, change = EXPECTED[name]
     syntax = part.transfer_syntax_uid
-    encoding = scan(memoryview(part.data_set), syntax, Wanted(())).encoding
+    encoding = scan(memoryview(part.data_set), syntax, WantedElements(())).encoding
     after = rewritten(part.data_set, syntax, Answers(answer, tags))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -184,7 +185,7 @@ def test_what_is_kept_is_not_copied(part: Part10) -> None:
 @pytest.mark.parametrize("part", WHOLE, ids=WHOLE_NAMES)
 def test_top_level_elements_that_are_kept_keep_their_bytes(part: Part10) -> None:
     syntax = part.transfer_syntax_uid
-    encoding = scan(memoryview(part.data_set), syntax, Wanted(())).encoding
+    encoding = scan(memoryview(part.data_set), syntax, WantedElements(())).encoding
     before = read_level(unpacked(part.data_set, syntax), encoding)
     after = read_level(unpacked(rewritten(part.data_set, syntax, Answers(only_patient_and_pixels)), syntax), encoding)
     kept = {tag for tag, raw in after if tag & 0xFFFF}
@@ -198,7 +199,7 @@ def test_the_values_shown_are_those_of_the_scan(part: Part10) -> None:
     splice(memoryview(part.data_set), part.transfer_syntax_uid, [every])
     shown = {element.tag: element.values for element in reversed(every.seen) if not element.path}
     paths = [AttributePath(tag) for tag in shown]
-    scanned = scan(memoryview(part.data_set), part.transfer_syntax_uid, Wanted(paths))
+    scanned = scan(memoryview(part.data_set), part.transfer_syntax_uid, WantedElements(paths))
     assert shown == {path.tag: scanned.values(path) for path in paths}
 
 
@@ -412,7 +413,7 @@ def test_damaged_objects_are_rewritten_or_refused(data: st.DataObject) -> None:
         after = rewritten(bytes(whole), EXPLICIT, Answers(lambda e: REMOVE if e.tag == MEANING else KEEP))
     except Refusal:
         return
-    scan(memoryview(after), EXPLICIT, Wanted(()))
+    scan(memoryview(after), EXPLICIT, WantedElements(()))
 
 
 # --- several changes ---

@@ -17,11 +17,11 @@ from pydicom.multival import MultiValue
 from gateway.dataset.elements import SLICE_BYTES
 from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.dataset.inflation import inflate
-from gateway.dataset.scan import Scanned, Wanted, scan
+from gateway.dataset.scan import Scanned, WantedElements, scan
 from gateway.dataset.value import BULK, TEXT_WITH_BACKSLASH
-from gateway.model import AttributePath
-from gateway.ports import ObjectTooLarge, Unreadable
-from gateway.routing.attribute import parse
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.errors import ObjectTooLarge, Unreadable
+from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import Part10
 from tests.unit.dataset.build import (
     BIG,
@@ -44,7 +44,7 @@ SHAPES = pytest.mark.parametrize("is_defined", [True, False], ids=["defined", "u
 
 
 def scanned(data: bytes, syntax: str, *texts: str) -> Scanned:
-    return scan(memoryview(data), syntax, Wanted(paths(*texts)))
+    return scan(memoryview(data), syntax, WantedElements(paths(*texts)))
 
 
 SIZES = pytest.mark.parametrize("ahead_bytes", [0, SLICE_BYTES + 2], ids=["read-at-once", "read-in-steps"])
@@ -387,7 +387,7 @@ def test_damaged_objects_are_read_or_unreadable(data: st.DataObject) -> None:
 def test_values_outlive_the_view() -> None:
     buffer = bytearray(small(EXPLICIT)[0])
     with memoryview(buffer) as view:
-        found = scan(view, EXPLICIT, Wanted(paths("PatientID")))
+        found = scan(view, EXPLICIT, WantedElements(paths("PatientID")))
     buffer[:] = bytes(len(buffer))
     assert found.values(parse("PatientID")) == ("12345",)
 
@@ -405,7 +405,7 @@ def test_real_objects_read_as_pydicom_reads_them(part: Part10) -> None:
         warnings.simplefilter("ignore")
         data_set = pydicom.dcmread(io.BytesIO(part.path.read_bytes()))
         tags = [int(tag) for tag in data_set.keys() if tag.group > 2]  # noqa: SIM118 - the data set's own iteration decodes
-        found = scan(memoryview(part.data_set), part.transfer_syntax_uid, Wanted(map(AttributePath, tags)))
+        found = scan(memoryview(part.data_set), part.transfer_syntax_uid, WantedElements(map(AttributePath, tags)))
         for tag in tags:
             values = found.values(AttributePath(tag))
             assert values is not None, hex(tag)

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from pydicom.filereader import read_dataset
 
 from gateway.dataset.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
-from gateway.dataset.scan import Wanted, scan
+from gateway.dataset.scan import WantedElements, scan
 from gateway.dataset.splice import splice
-from gateway.model import AttributePath
-from gateway.ports import Edit, Refusal, Unreadable
-from gateway.routing.attribute import parse
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import Edit
+from gateway.ports.errors import Refusal, Unreadable
+from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import Part10
 from tests.unit.dataset.build import (
     BIG,
@@ -50,7 +51,7 @@ def spliced(data: bytes, syntax: str, *edits: Edit) -> bytes:
 
 def values(data: bytes, syntax: str, text: str) -> tuple[str, ...] | None:
     path = parse(text)
-    return scan(memoryview(data), syntax, Wanted([path])).values(path)
+    return scan(memoryview(data), syntax, WantedElements([path])).values(path)
 
 
 # --- real objects, element by element ---
@@ -74,7 +75,7 @@ EDITS = {
 @pytest.mark.parametrize("edits", EDITS.values(), ids=EDITS)
 @pytest.mark.parametrize("part", REAL, ids=REAL_NAMES)
 def test_only_the_edited_elements_of_real_objects_change(part: Part10, edits: list[Edit]) -> None:
-    encoding = scan(memoryview(part.data_set), part.transfer_syntax_uid, Wanted(())).encoding
+    encoding = scan(memoryview(part.data_set), part.transfer_syntax_uid, WantedElements(())).encoding
     after_bytes = spliced(part.data_set, part.transfer_syntax_uid, *edits)
     before = read_level(unpacked(part.data_set, part.transfer_syntax_uid), encoding)
     after = read_level(unpacked(after_bytes, part.transfer_syntax_uid), encoding)
@@ -149,7 +150,7 @@ def test_edits_in_every_item_of_real_sequences(part: Part10) -> None:
             spliced(part.data_set, part.transfer_syntax_uid, *edits)
         return
     after_bytes = spliced(part.data_set, part.transfer_syntax_uid, *edits)
-    encoding = scan(memoryview(part.data_set), part.transfer_syntax_uid, Wanted(())).encoding
+    encoding = scan(memoryview(part.data_set), part.transfer_syntax_uid, WantedElements(())).encoding
     before = read_level(unpacked(part.data_set, part.transfer_syntax_uid), encoding)
     after = read_level(unpacked(after_bytes, part.transfer_syntax_uid), encoding)
     lengths = {tag & 0xFFFF0000 for tag in sequences} | {0x00080001}

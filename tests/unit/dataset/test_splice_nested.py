@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.dataset.splice import splice
-from gateway.model import AttributePath
-from gateway.ports import Edit, Refusal
-from gateway.routing.attribute import parse
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import Edit
+from gateway.ports.errors import Refusal
+from gateway.routing.language.attribute_path import parse
 from tests.unit.dataset.build import BIG, DEFLATED, ENCODINGS, EXPLICIT, IMPLICIT, Write, packed, unpacked
 
 TEXTS = {parse(name).tag: vr for name, vr in (("CodeValue", "SH"), ("CodeMeaning", "LO"), ("PatientID", "LO"))}

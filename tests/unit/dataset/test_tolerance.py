@@ -8,8 +8,9 @@ from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, readings_
 from gateway.dataset.reencode import reencode
 from gateway.dataset.scan import at_once, checking_lengths, parse, scan, scanning, wanted
 from gateway.dataset.splice import splice
-from gateway.ports import KEEP, REMOVE, Change, Edit, Element, Unreadable
-from gateway.routing.attribute import parse as path
+from gateway.ports.edits import KEEP, REMOVE, Change, Edit, RewriteElement
+from gateway.ports.errors import Unreadable
+from gateway.routing.language.attribute_path import parse as path
 from tests.support.odd_objects import EXPLICIT, ITEM_END, METHOD_CODES, SEQUENCE_END, OddObject, odd_objects
 
 OBJECTS = odd_objects()
@@ -123,7 +124,7 @@ class Renaming:
     def __init__(self) -> None:
         self.seen: list[tuple[int, str]] = []
 
-    def __call__(self, element: Element) -> Change:
+    def __call__(self, element: RewriteElement) -> Change:
         self.seen.append((element.tag, element.vr))
         return ("PID9",) if element.tag == 0x00100020 and element.values == ("PID1",) else KEEP
 
@@ -147,7 +148,7 @@ class Removing:
 
     tags = frozenset({METHOD_CODES})
 
-    def __call__(self, element: Element) -> Change:
+    def __call__(self, element: RewriteElement) -> Change:
         return REMOVE
 
 

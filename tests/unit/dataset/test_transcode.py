@@ -17,7 +17,7 @@ from gateway.dataset.encapsulation import basic_offset_table, extended_offset_ta
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scratch import MEMORY_BYTES, Scratch
 from gateway.dataset.transcode import to_native, transcode
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 from tests.support.pixels import (
     BIG,
     EXPLICIT,

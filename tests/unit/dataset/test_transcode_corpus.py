@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from gateway.dataset.codecs import CODECS, LOSSLESS, is_native, missing, short_name
 from gateway.dataset.scratch import Scratch
 from gateway.dataset.transcode import transcode
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 from tests.support.corpus import Part10
 from tests.support.pixels import (
     EXPLICIT,

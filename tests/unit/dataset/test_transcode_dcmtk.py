@@ -12,7 +12,7 @@ from pydicom import dcmread
 from gateway.dataset.codecs import CODECS, missing, short_name
 from gateway.dataset.scratch import Scratch
 from gateway.dataset.transcode import transcode
-from gateway.ports import Refusal
+from gateway.ports.errors import Refusal
 from tests.support.corpus import Part10, read_part10
 from tests.support.pixels import EXPLICIT, IMPLICIT, JPEG_LS, RLE, dataset, pixels
 from tests.support.processes import program, run

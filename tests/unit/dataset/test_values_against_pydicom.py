@@ -11,8 +11,9 @@ from pydicom.valuerep import validate_value
 
 from gateway.dataset.splice import splice
 from gateway.dataset.value import NUMBERS
-from gateway.ports import Edit, Refusal
-from gateway.routing.attribute import parse
+from gateway.ports.edits import Edit
+from gateway.ports.errors import Refusal
+from gateway.routing.language.attribute_path import parse
 from tests.unit.dataset.build import ENCODINGS, EXPLICIT, Write
 
 _KEYWORDS = """

@@ -11,9 +11,9 @@ from random import Random
 import pytest
 
 from gateway.delivery.service import DeliveryService
-from gateway.model import Peer
+from gateway.model.peer import Peer
 from gateway.object_log import EachStudy, ObjectLog
-from gateway.ports import ConfigurationError
+from gateway.ports.errors import ConfigurationError
 from tests.unit.delivery.fakes import Counts, MemoryJournal, ScriptedDestination, real_clock, table
 
 

@@ -10,27 +10,21 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from gateway.completion import Completion
+from gateway.common.completion import Completion
 from gateway.delivery.refusals import likeness_of
-from gateway.delivery.service import DeliveryService, Destinations
-from gateway.likeness import Apart
-from gateway.model import (
-    AssociationFacts,
-    Deferred,
-    Delivered,
-    Delivery,
-    DeliveryState,
-    Instance,
-    Outcome,
-    PayloadRef,
-    Peer,
-    Retry,
-    Route,
-    Settlement,
-    Timers,
-)
-from gateway.ports import DataSetReceiver, EncodedDataSet, Outbound, PayloadLost, QueueDepth, Resources
-from gateway.routing.resources import NO_RESOURCES
+from gateway.delivery.service import DeliveryPeers, DeliveryService
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Deferred, Delivered, Delivery, DeliveryState, Dispatch, Outcome, Settlement
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.likeness import Apart
+from gateway.model.listener import Timers
+from gateway.model.peer import Peer, Retry
+from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.destination import Outbound
+from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
+from gateway.ports.errors import PayloadLost
+from gateway.ports.kinds import Resources
+from gateway.routing.language.resources import NO_RESOURCES
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -80,7 +74,8 @@ class Body:
 
 @dataclass
 class MemoryJournal:
-    """The part of `gateway.ports.Journal` that couriers use, with the queue's rules: due order, leases, fencing."""
+    """The part of `gateway.ports.journal.Journal` that couriers use, with the queue's rules: due order, leases,
+    fencing."""
 
     now: Callable[[], datetime] = real_clock
     rows: dict[int, Delivery] = field(default_factory=dict)
@@ -166,7 +161,7 @@ class MemoryJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
     ) -> Instance:
         raise NotImplementedError
 
@@ -175,7 +170,7 @@ class MemoryJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
     ) -> Completion[Instance] | None:
         raise NotImplementedError
 
@@ -365,7 +360,7 @@ def peer(name: str = "pacs", **settings: Any) -> Peer:
     return Peer(name, **{**defaults, **settings})
 
 
-async def reload(service: DeliveryService, table: Destinations) -> None:
+async def reload(service: DeliveryService, table: DeliveryPeers) -> None:
     """As the gateway does."""
     service.apply(service.prepare(table))
     await service.report_strays()

@@ -3,7 +3,7 @@
 from random import Random
 
 from gateway.delivery.circuit import CLOSED, DOUBTS, Circuit
-from gateway.model import Retry
+from gateway.model.peer import Retry
 
 RETRY = Retry(first_delay_s=10, factor=2, max_delay_s=60, jitter=0.0)
 

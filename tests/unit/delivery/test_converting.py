@@ -13,11 +13,16 @@ from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.dataset.reencode import reencode
 from gateway.delivery.service import DeliveryService
 from gateway.delivery.transform import outbound_for
-from gateway.destination.status import outcome_of
-from gateway.model import Deferred, Delivered, Delivery, DeliveryState, Outcome, Refused
-from gateway.ports import Conversion, Converted, EncodedDataSet, NoMeter, Outbound, Refusal, Temporary
-from gateway.routing.attribute import parse
-from gateway.routing.kinds import canonical_json
+from gateway.destinations.store_status import outcome_of
+from gateway.model.delivery import Deferred, Delivered, Delivery, DeliveryState, Outcome, Refused
+from gateway.ports.converter import Converted
+from gateway.ports.destination import Outbound
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import Refusal, Temporary
+from gateway.ports.kinds import Conversion
+from gateway.ports.meter import NoMeter
+from gateway.routing.language.attribute_path import parse
+from gateway.routing.language.kinds import canonical_json
 from tests.unit.dataset.build import Write
 from tests.unit.delivery.fakes import (
     CT,

@@ -9,13 +9,14 @@ from structlog.testing import capture_logs
 
 from gateway.delivery.courier import FIRST_CLAIM
 from gateway.delivery.settling import MAX_UNSETTLED
-from gateway.destination.status import outcome_of
-from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Refused, Retry
-from gateway.ports import (
+from gateway.destinations.store_status import outcome_of
+from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
+from gateway.model.peer import Retry
+from gateway.ports.destination import Outbound
+from gateway.ports.errors import (
     ConfigurationError,
     DestinationDown,
     DestinationRefuses,
-    Outbound,
     PayloadMissing,
     PayloadUnreadable,
     SpoolFull,
@@ -293,7 +294,7 @@ async def test_what_a_peer_or_a_path_says_of_the_patient_is_kept_and_not_logged(
     with capture_logs() as logs:
         await bench.start(peer(retry=QUICK))
         await bench.journal.until(lambda: all(row.attempts for row in bench.journal.rows.values()))
-    assert "delivery.destination_down" in [line["event"] for line in logs]
+    assert "destination_failed" in [line["event"] for line in logs]
     assert "DOE" not in repr(logs)
     assert "DOE" not in repr(bench.service.status())
     assert all("DOE" in row.reason for row in bench.journal.rows.values())

@@ -10,21 +10,15 @@ from pydicom.data import get_testdata_file
 
 from gateway.conversion.pool import ConversionPool
 from gateway.delivery.transform import outbound_for
-from gateway.destination.folder import FolderDestination
-from gateway.model import (
-    AssociationFacts,
-    ConversionLimits,
-    Delivered,
-    Delivery,
-    DeliveryState,
-    Folder,
-    Instance,
-    PayloadRef,
-    Peer,
-)
-from gateway.ports import NoMeter
-from gateway.routing.kinds import canonical_json
-from gateway.routing.resources import FileResources
+from gateway.destinations.folder import FolderDestination
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Delivered, Delivery, DeliveryState
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.peer import Folder, Peer
+from gateway.model.settings import ConversionLimits
+from gateway.ports.meter import NoMeter
+from gateway.routing.language.kinds import canonical_json
+from gateway.routing.language.resources import FileResources
 from gateway.spool.body import InMemoryDataSet
 from tests.support.corpus import read_part10
 from tests.support.deidentify import KEY

@@ -10,21 +10,25 @@ from typing import Any
 
 import pytest
 
+from gateway.common.turns import in_turns
 from gateway.dataset import inflation
 from gateway.dataset.encoding import deflate
 from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import scan, wanted
 from gateway.delivery.transform import changed, finding_facts_of, instance_of, outbound_for
-from gateway.destination.folder import FolderDestination
-from gateway.dimse.memory import MemoryDataSet
-from gateway.model import Delivered, Delivery, Folder, Instance, Peer, Route
-from gateway.ports import EncodedDataSet, Outbound, PayloadUnreadable
-from gateway.rehearsal import Sent, Stage, Stored, leave, staged, store
-from gateway.routing.attribute import parse
-from gateway.routing.kinds import canonical_json
-from gateway.routing.resources import NO_RESOURCES
+from gateway.destinations.folder import FolderDestination
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.model.delivery import Delivered, Delivery, Dispatch
+from gateway.model.instance import Instance
+from gateway.model.peer import Folder, Peer
+from gateway.ports.destination import Outbound
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import PayloadUnreadable
+from gateway.rehearsal.stage import RehearsedResponse, RehearsedStore, Stage, leave, staged, store
+from gateway.routing.language.attribute_path import parse
+from gateway.routing.language.kinds import canonical_json
+from gateway.routing.language.resources import NO_RESOURCES
 from gateway.routing.table import RoutingTable
-from gateway.turns import in_turns
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.unit.delivery.fakes import Body
 from tests.unit.routing.build import ASSOCIATION, actions, coercion, rule, table
@@ -75,15 +79,15 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield made
 
 
-async def arrived(rules: RoutingTable, syntax: str = DEFLATED) -> Stored:
+async def arrived(rules: RoutingTable, syntax: str = DEFLATED) -> RehearsedResponse:
     plain = data_set(UID)
     body = MemoryDataSet(deflate([plain]) if syntax == DEFLATED else plain)
-    stored = await store(rules, ASSOCIATION, Sent(MR, UID, syntax, body), NOW)
+    stored = await store(rules, ASSOCIATION, RehearsedStore(MR, UID, syntax, body), NOW)
     assert stored.status == 0
     return stored
 
 
-def of(stored: Stored) -> tuple[Instance, EncodedDataSet, Route]:
+def of(stored: RehearsedResponse) -> tuple[Instance, EncodedDataSet, Dispatch]:
     assert stored.instance is not None
     assert stored.body is not None
     return stored.instance, stored.body, stored.routes[0]

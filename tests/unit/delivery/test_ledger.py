@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.delivery.ledger import Ledger
-from gateway.model import Settlement
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import Settlement
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import NOON, TO_PACS, Clock, instance
 from tests.unit.delivery.fakes import Counts, MemoryJournal
 

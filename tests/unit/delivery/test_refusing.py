@@ -8,9 +8,10 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.destination.status import HAS_IT_ALREADY, outcome_of
-from gateway.model import Deferred, Delivered, DeliveryState, Outcome, Refused, Retry
-from gateway.ports import Outbound
+from gateway.destinations.store_status import HAS_IT_ALREADY, outcome_of
+from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
+from gateway.model.peer import Retry
+from gateway.ports.destination import Outbound
 from tests.unit.delivery.conftest import Bench
 from tests.unit.delivery.fakes import CT, MR, MemoryJournal, peer, reload, table
 
@@ -50,8 +51,8 @@ async def test_it_is_down_with_the_reason_told_once_and_nothing_more_dies(bench:
     states = bench.journal.states()
     assert (states.count(DEAD), states.count(PENDING)) == (9, 91)
     assert len(bench.to().sent) == 13
-    assert [line["event"] for line in logs].count("delivery.dead_letter") == 9
-    told = [line for line in logs if line["event"] == "delivery.destination_refuses"]
+    assert [line["event"] for line in logs].count("delivery_dead_lettered") == 9
+    told = [line for line in logs if line["event"] == "destination_refused"]
     assert [line["log_level"] for line in told] == ["error", "info", "info", "info"]
     (status,) = bench.service.status()
     assert status.is_up is False
@@ -125,7 +126,7 @@ async def test_what_it_refuses_waits_while_it_takes_others(bench: Bench) -> None
     assert status.reason == ""
     assert bench.meter.values["gateway_destination_left_out", "pacs"] == 0
     events = [line["event"] for line in logs]
-    assert events.count("delivery.destination_refuses") == events.count("delivery.left_out") == 1
+    assert events.count("destination_refused") == events.count("delivery.left_out") == 1
     assert events.count("delivery.nothing_left_out") == 1
     assert "DOE" not in repr(logs) + repr(status)
 
@@ -182,7 +183,7 @@ async def test_one_that_accepts_nothing_is_down_at_last_and_told_once(bench: Ben
         await bench.journal.until(partial(has_sent_more_than, bench, 10))
     states = bench.journal.states()
     assert (states.count(DEAD), states.count(PENDING)) == (9, 91)
-    told = [line["log_level"] for line in logs if line["event"] == "delivery.destination_refuses"]
+    told = [line["log_level"] for line in logs if line["event"] == "destination_refused"]
     assert told == ["error", "info"]
     (status,) = bench.service.status()
     assert (status.is_up, "objects in a row: pacs accepted no presentation context" in status.reason) == (

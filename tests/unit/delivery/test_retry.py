@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from gateway.delivery.retry import delay_s, is_given_up
-from gateway.model import Retry
+from gateway.model.peer import Retry
 
 PLAIN = Retry(first_delay_s=10, factor=2, max_delay_s=600, jitter=0.0)
 NOW = datetime(2026, 1, 8, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.delivery.suspects import MOST_KEPT, MOST_TRIES, Suspects
-from gateway.model import Deferred, Delivered, DeliveryState, Outcome
-from gateway.ports import Outbound
+from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome
+from gateway.ports.destination import Outbound
 from tests.unit.delivery.conftest import Bench
 from tests.unit.delivery.fakes import QUICK, MemoryJournal, peer
 
@@ -67,7 +67,7 @@ async def test_it_is_set_aside_and_the_destination_stays_up(bench: Bench, *, is_
     assert "the peer aborted" in bench.journal.rows[1].reason
     (status,) = bench.service.status()
     assert status.is_up
-    downs = [line for line in logs if line["event"] == "delivery.destination_down"]
+    downs = [line for line in logs if line["event"] == "destination_failed"]
     assert len(downs) <= is_silent  # the first silence may be the destination's
 
 
@@ -83,7 +83,7 @@ async def test_alone_it_is_tried_again_and_the_destination_stays_up(bench: Bench
         await bench.start(peer(retry=QUICK))
         await bench.journal.until(lambda: bench.journal.rows[1].attempts > 3 * MOST_TRIES)
     assert bench.journal.states() == [PENDING]
-    assert "delivery.destination_down" not in [line["event"] for line in logs]
+    assert "destination_failed" not in [line["event"] for line in logs]
 
 
 async def test_one_that_hangs_up_over_every_object_is_down_and_kills_nothing(bench: Bench) -> None:

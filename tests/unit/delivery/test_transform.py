@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from gateway.delivery.transform import outbound_for
-from gateway.model import Delivery
-from gateway.ports import ConfigurationError, PayloadLost, Refusal, Unreadable
-from gateway.routing.attribute import parse
-from gateway.routing.kinds import canonical_json
+from gateway.model.delivery import Delivery
+from gateway.ports.errors import ConfigurationError, PayloadLost, Refusal, Unreadable
+from gateway.routing.language.attribute_path import parse
+from gateway.routing.language.kinds import canonical_json
 from gateway.spool.body import FileDataSet
 from gateway.spool.pieces import EditedDataSet
 from tests.unit.delivery.fakes import CT, IMPLICIT, Body, MemoryJournal

@@ -7,12 +7,13 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from gateway.dimse.associate_request import parse
-from gateway.dimse.client import ClientAssociation, associate
-from gateway.dimse.memory import MemoryDataSet
-from gateway.dimse.message import Command, decode
-from gateway.dimse.negotiation import Policy, encode_accept, negotiate
-from gateway.model import Peer, Timers
+from gateway.dimse.acceptor.negotiation import Policy, encode_accept, negotiate
+from gateway.dimse.protocol.associate_request import parse
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.protocol.message import Command, decode
+from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
+from gateway.model.listener import Timers
+from gateway.model.peer import Peer
 from tests.unit.dimse.rig import CONTEXTS, CT, IMPLICIT
 from tests.unit.dimse.rig import Peer as Bytes
 
@@ -62,11 +63,11 @@ async def until_closed(peer: Bytes) -> list[bytes]:
     return pdus
 
 
-async def open_to(peer: Peer) -> ClientAssociation:
+async def open_to(peer: Peer) -> RequestorAssociation:
     return await associate(peer, own_ae_title="GATEWAY", contexts=CONTEXTS)
 
 
-async def store(association: ClientAssociation, data: bytes = b"data", **more: Any) -> Any:
+async def store(association: RequestorAssociation, data: bytes = b"data", **more: Any) -> Any:
     return await association.c_store(
         sop_class_uid=CT, sop_instance_uid="1.2.3", transfer_syntax_uid=IMPLICIT, body=MemoryDataSet(data), **more
     )

@@ -12,13 +12,15 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
 
-from gateway.dimse.admission import Admitted
-from gateway.dimse.identifiers import encode_failed_list
-from gateway.dimse.memory import MemoryDataSet
-from gateway.dimse.message import Command, CommandField, encode
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.protocol.message import Command, CommandField, encode
+from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.dimse.server import Server
-from gateway.dimse.yields import EncodedInstance
-from gateway.model import Associate, Limits, Listener, Peer, ProposedContext, Role, Timers
+from gateway.dimse.services.identifiers import encode_failed_list
+from gateway.model.associate import AssociateKeywords, ProposedContext, Role
+from gateway.model.listener import Limits, Listener, Timers
+from gateway.model.peer import Peer
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.unit.dimse.acceptor_rig import read_message
 from tests.unit.dimse.rig import Peer as Bytes
@@ -34,7 +36,7 @@ CONTEXTS = (
     ProposedContext(STUDY_GET, (EXPLICIT,)),
     ProposedContext(MR, (EXPLICIT,)),
 )
-SCP_OF_MR = Associate(roles=(Role(MR, scu_role=True, scp_role=True),))
+SCP_OF_MR = AssociateKeywords(roles=(Role(MR, scu_role=True, scp_role=True),))
 EVERYTHING = frozenset({"echo", "store", "find", "move", "get"})
 ASKING = {"find": (FIND_ID, STUDY_FIND, 0x20), "move": (MOVE_ID, STUDY_MOVE, 0x21), "get": (GET_ID, STUDY_GET, 0x10)}
 EVENTS = {"find": evt.EVT_C_FIND, "move": evt.EVT_C_MOVE, "get": evt.EVT_C_GET}
@@ -82,7 +84,9 @@ class Requestor(Bytes):
     """Sends requests, reads responses, and stores what a C-GET brings."""
 
     @classmethod
-    async def open(cls, port: int, *, contexts: Any = CONTEXTS, associate: Associate = SCP_OF_MR, **more: Any) -> Self:
+    async def open(
+        cls, port: int, *, contexts: Any = CONTEXTS, associate: AssociateKeywords = SCP_OF_MR, **more: Any
+    ) -> Self:
         return await cls.associated(port, contexts=contexts, associate=associate, **more)
 
     def ask(self, service: str, message_id: int = 1, identifier: bytes | None = IDENTIFIER, **more: Any) -> None:

@@ -10,14 +10,17 @@ from typing import Any, Self
 
 from pynetdicom import evt
 
-from gateway.dimse.admission import Admitted
-from gateway.dimse.identity_check import VerifyIdentity, nothing_verifies
-from gateway.dimse.memory import MemoryReceiver
-from gateway.dimse.message import Command, decode, encode
-from gateway.dimse.proposal import encode_request
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.acceptor.identity_check import VerifyIdentity, nothing_verifies
+from gateway.dimse.protocol.memory import MemoryReceiver
+from gateway.dimse.protocol.message import Command, decode, encode
+from gateway.dimse.protocol.proposal import encode_request
 from gateway.dimse.server import Server
-from gateway.model import Associate, AssociationFacts, Limits, Listener, ProposedContext, Timers
-from gateway.ports import DataSetReceiver, Meter, NoMeter
+from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Limits, Listener, Timers
+from gateway.ports.encoded_data_set import DataSetReceiver
+from gateway.ports.meter import Meter, NoMeter
 
 VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -122,9 +125,9 @@ def associate_rq(
     calling: str = "TESTER",
     called: str = "GATEWAY",
     contexts: Sequence[ProposedContext] = CONTEXTS,
-    associate: Associate | None = None,
+    associate: AssociateKeywords | None = None,
 ) -> bytes:
-    return encode_request(calling, called, contexts, associate or Associate())
+    return encode_request(calling, called, contexts, associate or AssociateKeywords())
 
 
 class Peer:

@@ -6,7 +6,7 @@ import pytest
 from pynetdicom import sop_class
 from pynetdicom.service_class import QueryRetrieveServiceClass
 
-from gateway.dimse.context import QUERY_RETRIEVE, service_of
+from gateway.dimse.protocol.context import QUERY_RETRIEVE, service_of
 
 SERVICES = {"C-FIND": "find", "C-GET": "get", "C-MOVE": "move"}
 OF_PYNETDICOM = [

@@ -6,8 +6,9 @@ import struct
 
 import pytest
 
-from gateway.dimse import negotiation
-from gateway.dimse.associate_request import (
+from gateway.dimse.acceptor import negotiation
+from gateway.dimse.acceptor.negotiation import REMEMBERED_BYTES, Policy, negotiate
+from gateway.dimse.protocol.associate_request import (
     LONGEST_USER_NAME,
     MOST_CONTEXTS,
     MOST_ITEMS,
@@ -17,11 +18,10 @@ from gateway.dimse.associate_request import (
     parse,
     proposals,
 )
-from gateway.dimse.context import LONGEST_UID
-from gateway.dimse.negotiation import REMEMBERED_BYTES, Policy, negotiate
-from gateway.dimse.pdata import MAX_ASSOCIATE_BYTES, Malformed, PDUReader
-from gateway.dimse.proposal import decode_accept
-from gateway.model import Associate, ProposedContext
+from gateway.dimse.protocol.context import LONGEST_UID
+from gateway.dimse.protocol.pdata import MAX_ASSOCIATE_BYTES, Malformed, PDUReader
+from gateway.dimse.protocol.proposal import decode_accept
+from gateway.model.associate import AssociateKeywords, ProposedContext
 
 CT, IMPLICIT = b"1.2.840.10008.5.1.4.1.1.2", b"1.2.840.10008.1.2"
 POLICY = Policy(frozenset({"echo", "store"}))
@@ -125,7 +125,7 @@ def test_an_accept_is_read_in_one_pass() -> None:
     name = item(0x55, b"A name of more than sixteen characters \xff")
     information = item(0x50, MAXIMUM + name + item(0x77, b"?"))
     answers = accepted(answered(1, 0, IMPLICIT), item(0x99, b"?"), answered(3, 3, b""), information)
-    read = decode_accept(answers, PROPOSED, Associate())
+    read = decode_accept(answers, PROPOSED, AssociateKeywords())
     assert {key: str(one.transfer_syntax) for key, one in read.contexts.items()} == {1: IMPLICIT.decode()}
     assert (read.max_pdu_bytes, read.contexts[1].is_scu, read.contexts[1].is_scp) == (4096, True, False)
 
@@ -140,4 +140,4 @@ UNREADABLE = {
 @pytest.mark.parametrize("items", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_accepts_that_cannot_be_read(items: bytes) -> None:
     with pytest.raises(ValueError, match="malformed A-ASSOCIATE-AC"):
-        decode_accept(accepted(items), PROPOSED, Associate())
+        decode_accept(accepted(items), PROPOSED, AssociateKeywords())

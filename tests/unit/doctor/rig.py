@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from gateway.config import load
-from gateway.doctor.finding import Finding
+from gateway.doctor.finding import DoctorFinding
 from gateway.doctor.site import Machine, Site
 
 ON_DISK = "22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
@@ -69,5 +69,5 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def codes(findings: Iterable[Finding]) -> list[str]:
+def codes(findings: Iterable[DoctorFinding]) -> list[str]:
     return [finding.code for finding in findings]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gateway.doctor.examine import examine
-from gateway.doctor.finding import Finding
+from gateway.doctor.finding import DoctorFinding
 from tests.unit.doctor.rig import codes, on, site_in
 
 
-def of(findings: list[Finding], area: str) -> list[str]:
+def of(findings: list[DoctorFinding], area: str) -> list[str]:
     return codes(finding for finding in findings if finding.area == area)
 
 

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.dimse.admission import Admitted, Rejected
+from gateway.dimse.acceptor.admission import Admitted, Rejected
 from gateway.doctor import peers
-from gateway.doctor.finding import Finding
+from gateway.doctor.finding import DoctorFinding
 from gateway.doctor.site import Site
-from gateway.model import TLS, Associate, AssociationFacts, Listener, Peer
+from gateway.model.associate import AssociateKeywords
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Listener
+from gateway.model.peer import Peer
+from gateway.model.security import TLS
 from tests.unit.dimse.certificates import Authority
 from tests.unit.dimse.rig import serving
 from tests.unit.doctor.rig import codes, on, site_in, unused_port
@@ -87,7 +91,7 @@ def archive(port: int, **more: object) -> Peer:
     return replace(Peer("pacs", "PACS", "127.0.0.1", port), **more)  # type: ignore[arg-type]
 
 
-async def found(site: Site, one: Peer, limit_s: float = 60.0) -> list[Finding]:
+async def found(site: Site, one: Peer, limit_s: float = 60.0) -> list[DoctorFinding]:
     return await peers.peer(one, replace(site, limit_s=limit_s))
 
 
@@ -175,7 +179,7 @@ async def test_names_and_name_servers(
 
 
 async def test_an_address_that_is_not_ours_to_call_from(tmp_path: Path) -> None:
-    one = archive(104, associate=Associate(bind_address=("192.0.2.1", 0)))
+    one = archive(104, associate=AssociateKeywords(bind_address=("192.0.2.1", 0)))
     assert codes(await found(site_in(tmp_path), one)) == ["own-address"]
 
 
@@ -255,8 +259,8 @@ async def secure(authority: Authority, **settings: object) -> AsyncIterator[int]
         yield server.port
 
 
-def trusting(authority: Authority) -> Associate:
-    return Associate(tls=TLS(ca=(authority.certificate,)))
+def trusting(authority: Authority) -> AssociateKeywords:
+    return AssociateKeywords(tls=TLS(ca=(authority.certificate,)))
 
 
 async def test_a_peer_with_tls(tmp_path: Path, authority: Authority) -> None:
@@ -307,6 +311,6 @@ async def test_plain_dicom_where_the_peer_speaks_tls(tmp_path: Path, authority: 
 
 
 async def test_files_of_tls_that_cannot_be_used(tmp_path: Path) -> None:
-    one = archive(104, associate=Associate(tls=TLS(ca=(str(tmp_path / "none.pem"),))))
+    one = archive(104, associate=AssociateKeywords(tls=TLS(ca=(str(tmp_path / "none.pem"),))))
     [finding] = await found(site_in(tmp_path), one)
     assert (finding.code, finding.area) == ("tls-unusable", "peer")

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from gateway.doctor import configuration, folders, ports
-from gateway.model import HTTP, Folder, Listener, Peer
+from gateway.model.listener import Listener
+from gateway.model.peer import Folder, Peer
+from gateway.model.settings import HTTP
 from tests.unit.doctor.rig import as_nobody, codes, site_in, unused_port
 
 NOTHING_OPEN: frozenset[tuple[str, int]] = frozenset()
@@ -129,7 +131,7 @@ def test_rules_that_everybody_may_write(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "rules" / "site.yaml"
     assert codes(configuration.writers(site.rules)) == []
     path.chmod(0o666)
-    monkeypatch.setattr("gateway.file_modes._is_way_open", lambda real: True)
+    monkeypatch.setattr("gateway.common.file_modes._is_way_open", lambda real: True)
     [finding] = configuration.writers(site.rules)
     assert (finding.code, finding.subject) == ("rules-writable-by-others", str(path))
 

@@ -16,9 +16,9 @@ import pytest
 from gateway.doctor import storage
 from gateway.doctor.mounts import file_system_of
 from gateway.doctor.site import Site
-from gateway.queue.sqlite import SQLiteQueue
-from gateway.queue.write_ahead_log import index_of, log_of
 from gateway.spool.lock import QueueLock
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.write_ahead_log import index_of, log_of
 from tests.unit.doctor.rig import ON_DISK, as_nobody, codes, on, site_in
 
 IS_ROOT = os.geteuid() == 0
@@ -175,8 +175,8 @@ def test_a_damaged_database_that_nobody_uses(tmp_path: Path) -> None:
 KILLED = """
 import os, pathlib, signal, sys
 from datetime import UTC, datetime
-from gateway.queue.sqlite import SQLiteQueue
-from gateway.queue.write_ahead_log import index_of, log_of
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.write_ahead_log import index_of, log_of
 from gateway.spool.lock import QueueLock
 from tests.contract.samples import TO_PACS, instance
 queue = SQLiteQueue(pathlib.Path(sys.argv[1]))

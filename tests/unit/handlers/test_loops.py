@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.completion import Completion
-from gateway.dimse.memory import MemoryDataSet
-from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID
+from gateway.common.completion import Completion
+from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID
+from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.handlers.loops import AGAIN, LOOP_RULE, MOST_REMEMBERED, WITHIN_S, LoopWatch, is_forwarder
 from gateway.handlers.store import StoreDesk, handle_store, take_store
-from gateway.model import AssociationFacts, DeliveryState
-from gateway.ports import SpoolFull
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import DeliveryState
+from gateway.ports.errors import SpoolFull
 from tests.support.caller import data_set
 from tests.unit.delivery.fakes import Counts
 from tests.unit.handlers.test_store import NOW, UID, FakeAssociation, FakeEvent, FakeJournal, table
@@ -82,7 +83,7 @@ async def test_it_is_held_at_last_and_told_once() -> None:
     assert states == [DeliveryState.PENDING] * AGAIN + [DeliveryState.HELD] * 3
     (told,) = logs
     assert (told["event"], told["rule"], told["peer"], told["sop_instance_uid"]) == (
-        "instance_loops",
+        "instance_loop_detected",
         LOOP_RULE,
         "pacs",
         UID,

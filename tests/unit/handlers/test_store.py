@@ -18,32 +18,29 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import dcmwrite
 from pynetdicom import evt
 
-from gateway.completion import Completion
+from gateway.common.completion import Completion
+from gateway.common.turns import HEAVY_AT_ONCE, aside
 from gateway.dataset.encoding import deflate
-from gateway.dimse.assembly import Message
-from gateway.dimse.association import Association
-from gateway.dimse.context import AcceptedContext, as_uid
-from gateway.dimse.event import Event
-from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.protocol.assembly import Message
+from gateway.dimse.protocol.association import Association
+from gateway.dimse.protocol.context import AcceptedContext, as_uid
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.handlers.store import LARGE_BYTES, StoreDesk, accept, handle_store, take_store
 from gateway.handlers.table import bindings
-from gateway.model import AssociationFacts, DeliveryState, Instance, Listener, PayloadRef, Peer, Route, Settings, Spool
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.listener import Listener
+from gateway.model.peer import Peer
+from gateway.model.settings import Settings, Spool
 from gateway.object_log import EachStudy
-from gateway.ports import (
-    ClassMismatch,
-    EncodedDataSet,
-    GatewayError,
-    NoMeter,
-    NotAllowed,
-    Refusal,
-    SpoolFull,
-    Temporary,
-    Unreadable,
-)
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import ClassMismatch, GatewayError, NotAllowed, Refusal, SpoolFull, Temporary, Unreadable
+from gateway.ports.meter import NoMeter
 from gateway.query.attributes import indexed_paths
-from gateway.routing.kinds import build_actions, build_predicate
-from gateway.routing.table import Coercion, RoutingTable, Rule
-from gateway.turns import HEAVY_AT_ONCE, aside
+from gateway.routing.language.kinds import build_actions, build_predicate
+from gateway.routing.table import Coercion, Route, RoutingTable
 from tests.support.caller import EXPLICIT, MR, data_set
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -57,10 +54,10 @@ def nothing_wrong(path: tuple[str | int, ...], code: str, message: str) -> None:
     raise AssertionError((path, code, message))
 
 
-def rule(name: str, when: object, *to: str) -> Rule:
+def rule(name: str, when: object, *to: str) -> Route:
     condition = build_predicate(when, nothing_wrong)
     assert condition is not None
-    return Rule(name, condition, to)
+    return Route(name, condition, to)
 
 
 def coercion(when: object, then: list[object]) -> Coercion:
@@ -82,7 +79,7 @@ class FakeAssociation:
 
 @dataclass
 class FakeEvent:
-    """The attributes of `gateway.dimse.event.Event` that the handler reads."""
+    """The attributes of `gateway.dimse.pynetdicom_contract.event.Event` that the handler reads."""
 
     association: FakeAssociation
     body: EncodedDataSet
@@ -111,14 +108,14 @@ class FakeJournal:
 
     def __init__(self, error: GatewayError | None = None) -> None:
         self.error = error
-        self.committed: list[tuple[Instance, bytes, tuple[Route, ...]]] = []
+        self.committed: list[tuple[Instance, bytes, tuple[Dispatch, ...]]] = []
 
     def commit_soon(
         self,
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
     ) -> Completion[Instance] | None:
         if WAY[-1] == "too-large-for-completion":
             return None
@@ -137,7 +134,7 @@ class FakeJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
     ) -> Instance:
         return self._commit(instance, body, edited, routes)
 
@@ -146,7 +143,7 @@ class FakeJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Route],
+        routes: Sequence[Dispatch],
     ) -> Instance:
         if self.error is not None:
             raise self.error
@@ -262,7 +259,7 @@ async def test_success_means_committed_with_its_routes() -> None:
     assert await bench.handle() == 0x0000
     ((instance, payload, routes),) = bench.journal.committed
     assert payload == data
-    assert routes == (Route("mr", "pacs"),)
+    assert routes == (Dispatch("mr", "pacs"),)
     assert (instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid) == (MR, UID, EXPLICIT)
     assert (instance.study_instance_uid, instance.series_instance_uid) == ("1.2.3.1", "1.2.3.2")
     assert (instance.association, instance.received_at) == (FACTS, NOW)
@@ -349,7 +346,7 @@ async def test_unmatched(unmatched: Any) -> None:
     else:
         assert await bench.handle() == 0x0000
     held = [routes for _, _, routes in bench.journal.committed]
-    assert held == ([(Route("unmatched", "", "", DeliveryState.HELD),)] if unmatched == "hold" else [])
+    assert held == ([(Dispatch("unmatched", "", "", DeliveryState.HELD),)] if unmatched == "hold" else [])
     assert bench.meter.counted == [("gateway_unmatched_instances_total", {"peer": "ct1", "action": unmatched})]
 
 

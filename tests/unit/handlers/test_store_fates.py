@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from gateway.model import DeliveryState, Route
-from gateway.ports import RejectedByRule
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.ports.errors import RejectedByRule
 from tests.support.caller import data_set
 from tests.unit.handlers.test_store import UID, Bench, coercion, rule, table
 
@@ -44,7 +44,7 @@ async def test_what_is_held_is_kept_with_its_edits() -> None:
     with structlog.testing.capture_logs() as told:
         assert [await bench.handle() for _ in range(2)] == [0x0000] * 2
     (_, payload, routes), _ = bench.journal.committed
-    assert routes == (Route("mr", "pacs", state=DeliveryState.HELD),)
+    assert routes == (Dispatch("mr", "pacs", state=DeliveryState.HELD),)
     assert b"North" in payload
     assert bench.meter.counted == [(COUNTED, {"rule": "tag", "action": "hold"})] * 2
     assert [line["event"] for line in told] == ["instance_held"]

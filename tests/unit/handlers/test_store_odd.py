@@ -10,11 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.dataset.scan import is_read_at_once
-from gateway.dimse.memory import MemoryDataSet
+from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.handlers.store import SUCCESS, UNREADABLE_RULE, StoreDesk, handle_store, take_store
 from gateway.leniency import LENIENCIES
-from gateway.model import DeliveryState, Peer
-from gateway.ports import Unreadable
+from gateway.model.delivery import DeliveryState
+from gateway.model.peer import Peer
+from gateway.ports.errors import Unreadable
 from gateway.routing.table import RoutingTable
 from tests.support.odd_objects import OddObject, odd_objects
 from tests.unit.handlers.test_store import NOW, CountingMeter, FakeAssociation, FakeEvent, FakeJournal, rule, table

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.identity.command import CommandVerifier
 from gateway.identity.values import NotVerifiable, NotVerified, OfferedIdentity, VerifiedIdentity
-from gateway.model import IdentityCommand
+from gateway.model.security import IdentityCommand
 from tests.support.processes import until
 
 TICKET = bytes(range(256))

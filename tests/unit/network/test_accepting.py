@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.network.accepting import MOST_A_TURN, Acceptor, bind, host_of
+from gateway.network.accepting import MOST_A_TURN, SocketAcceptor, bind, host_of
 
 
 class Starved(socket.socket):
@@ -52,7 +52,7 @@ def starved(failures: int) -> Starved:
 
 async def test_every_connection_is_given_on() -> None:
     taken: asyncio.Queue[socket.socket] = asyncio.Queue()
-    acceptor = Acceptor(await bind("127.0.0.1", 0), into(taken), on_shortage=lambda error: None)
+    acceptor = SocketAcceptor(await bind("127.0.0.1", 0), into(taken), on_shortage=lambda error: None)
     opened = [await asyncio.open_connection("127.0.0.1", acceptor.port) for _ in range(2 * MOST_A_TURN + 1)]
     async with asyncio.timeout(20):
         connections = [await taken.get() for _ in opened]
@@ -68,7 +68,7 @@ async def test_after_a_shortage_nothing_is_tried_until_the_pause_is_over() -> No
     listening = starved(failures=3)
     taken: asyncio.Queue[socket.socket] = asyncio.Queue()
     told: list[int | None] = []
-    acceptor = Acceptor(
+    acceptor = SocketAcceptor(
         [listening],
         into(taken),
         on_shortage=lambda error: told.append(error.errno),
@@ -98,7 +98,7 @@ async def test_those_that_are_closed_at_once_keep_nobody_waiting() -> None:
         one.close()
         return False
 
-    acceptor = Acceptor([listening], take, on_shortage=lambda error: None)
+    acceptor = SocketAcceptor([listening], take, on_shortage=lambda error: None)
     acceptor._accept(listening)
     assert len(turns) == 100
     acceptor.close()
@@ -109,7 +109,7 @@ async def test_those_that_are_closed_at_once_keep_nobody_waiting() -> None:
 async def test_a_pause_ends_with_the_acceptor() -> None:
     listening = starved(failures=1)
     told = asyncio.Event()
-    acceptor = Acceptor([listening], closing, on_shortage=lambda error: told.set())
+    acceptor = SocketAcceptor([listening], closing, on_shortage=lambda error: told.set())
     _, writer = await asyncio.open_connection("127.0.0.1", acceptor.port)
     async with asyncio.timeout(20):
         await told.wait()

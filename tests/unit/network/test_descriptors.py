@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.model import Limits
+from gateway.model.listener import Limits
 from gateway.network import descriptors
-from gateway.ports import ConfigurationError
+from gateway.ports.errors import ConfigurationError
 
 
 def test_with_enough_descriptors_the_limits_are_as_configured() -> None:

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.dataset.dictionary import tag_of
-from gateway.model import Attributes, Query
-from gateway.ports import Refusal
+from gateway.model.query import Attributes, Query
+from gateway.ports.errors import Refusal
 from gateway.query.compile import Options, compile_find
 from gateway.query.matching import matches
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import NOON, TO_PACS, instance
 from tests.support.identifiers import CT, attributes, entry
 

@@ -7,30 +7,40 @@ from typing import Any
 import pytest
 
 from gateway.dataset.dictionary import tag_of
-from gateway.model import AnyOf, Between, Condition, HasItem, IsEmpty, Key, Like, QueryRoot, Span
+from gateway.model.query import (
+    AnyValue,
+    DateTimeRange,
+    EmptyValue,
+    KeyCondition,
+    QueryKey,
+    QueryRoot,
+    SequenceItem,
+    ValueRange,
+    WildCard,
+)
 from gateway.query.compile import BadIdentifier, Options, compile_find, compile_retrieve, retrieve_keys
 from tests.support.identifiers import attributes, find
 
 RELATIONAL = Options(is_relational=True)
 
-CONDITIONS: dict[str, tuple[str, str, tuple[Condition, ...]]] = {
-    "single value": ("PatientID", "P1", (AnyOf(("P1",)),)),
-    "several values": ("Modality", "CT\\MR", (AnyOf(("CT", "MR")),)),
-    "value and wild card": ("Modality", "CT\\M*", (AnyOf(("CT",)), Like("M*"))),
+CONDITIONS: dict[str, tuple[str, str, tuple[KeyCondition, ...]]] = {
+    "single value": ("PatientID", "P1", (AnyValue(("P1",)),)),
+    "several values": ("Modality", "CT\\MR", (AnyValue(("CT", "MR")),)),
+    "value and wild card": ("Modality", "CT\\M*", (AnyValue(("CT",)), WildCard("M*"))),
     "universal": ("PatientID", "", ()),
     "star": ("PatientID", "*", ()),
     "stars": ("PatientID", "**", ()),
     "star of a UID": ("StudyInstanceUID", "*", ()),
     "star of a date": ("StudyDate", "*", ()),
-    "wild card": ("StudyDescription", "?EAD*", (Like("?EAD*"),)),
-    "no wild card in a UID": ("StudyInstanceUID", "1.2.*", (AnyOf(("1.2.*",)),)),
-    "date": ("StudyDate", "2024.01.05", (AnyOf(("20240105",)),)),
-    "range": ("StudyDate", "20240101-", (Between("20240101", ""),)),
-    "time": ("StudyTime", "10", (AnyOf(("100000.000000",)),)),
-    "name": ("PatientName", "Müller^*", (Like("muller^*"),)),
+    "wild card": ("StudyDescription", "?EAD*", (WildCard("?EAD*"),)),
+    "no wild card in a UID": ("StudyInstanceUID", "1.2.*", (AnyValue(("1.2.*",)),)),
+    "date": ("StudyDate", "2024.01.05", (AnyValue(("20240105",)),)),
+    "range": ("StudyDate", "20240101-", (ValueRange("20240101", ""),)),
+    "time": ("StudyTime", "10", (AnyValue(("100000.000000",)),)),
+    "name": ("PatientName", "Müller^*", (WildCard("muller^*"),)),
     "name of carets": ("PatientName", "^^", ()),
-    "empty value": ("AccessionNumber", '""', (IsEmpty(),)),
-    "number": ("NumberOfStudyRelatedInstances", "007", (AnyOf(("7",)),)),
+    "empty value": ("AccessionNumber", '""', (EmptyValue(),)),
+    "number": ("NumberOfStudyRelatedInstances", "007", (AnyValue(("7",)),)),
 }
 
 
@@ -46,9 +56,9 @@ def test_conditions(name: str) -> None:
 def test_a_sequence_matches_item_by_item() -> None:
     item = {"RequestedProcedureID": "7", "ScheduledProcedureStepID": ""}
     query = find("SERIES", StudyInstanceUID="1.2", RequestAttributesSequence=[item])
-    wanted = Key(tag_of("RequestedProcedureID"), "SH", (AnyOf(("7",)),))
+    wanted = QueryKey(tag_of("RequestedProcedureID"), "SH", (AnyValue(("7",)),))
     key = query.keys[-1]
-    assert key.conditions == (HasItem((wanted,)),)
+    assert key.conditions == (SequenceItem((wanted,)),)
     assert [inner.tag for inner in key.inner] == [tag_of("ScheduledProcedureStepID"), tag_of("RequestedProcedureID")]
 
 
@@ -56,7 +66,9 @@ def test_date_and_time_combined() -> None:
     options = Options(is_date_time_combined=True)
     query = find("STUDY", options=options, StudyDate="20240101-20240103", StudyTime="1000-")
     assert query.spans == (
-        Span(tag_of("StudyDate"), tag_of("StudyTime"), Between("20240101100000.000000", "20240103235959.999999")),
+        DateTimeRange(
+            tag_of("StudyDate"), tag_of("StudyTime"), ValueRange("20240101100000.000000", "20240103235959.999999")
+        ),
     )
     assert [key.conditions for key in query.keys] == [(), ()]
 
@@ -64,7 +76,7 @@ def test_date_and_time_combined() -> None:
 def test_dates_of_another_time_zone() -> None:
     options = Options(is_timezone_adjusted=True)
     query = find("STUDY", options=options, StudyDate="20240101", TimezoneOffsetFromUTC="+0200")
-    assert query.spans[0].between == Between("20231231220000.000000", "20240101215959.999999")
+    assert query.spans[0].between == ValueRange("20231231220000.000000", "20240101215959.999999")
 
 
 def test_unknown_and_private_keys_are_named_and_left_out() -> None:
@@ -95,7 +107,7 @@ def test_what_the_index_does_not_keep_of_items(name: str) -> None:
 def test_keys_below_the_level_are_left_out_unless_relational() -> None:
     assert find("STUDY", Modality="CT").unsupported == (tag_of("Modality"),)
     (key,) = find("STUDY", options=RELATIONAL, Modality="CT").keys
-    assert key.conditions == (AnyOf(("CT",)),)
+    assert key.conditions == (AnyValue(("CT",)),)
 
 
 BAD: dict[str, tuple[QueryRoot, dict[str, Any], int, tuple[str, ...]]] = {

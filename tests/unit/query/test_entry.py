@@ -11,14 +11,16 @@ import pytest
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scan import Level, scan, wanted
-from gateway.model import AssociationFacts, IndexEntry
-from gateway.ports import Alteration, Edit, Recode, Unreadable
+from gateway.model.association import AssociationFacts
+from gateway.model.instance import IndexEntry
+from gateway.ports.edits import Alteration, Edit, Recode
+from gateway.ports.errors import Unreadable
 from gateway.query import entry as module
 from gateway.query.attributes import indexed_paths
 from gateway.query.entry import IndexEntries
 from gateway.query.identifier import IdentifierEncoder
-from gateway.routing.attribute import parse
 from gateway.routing.facts import ObjectFacts
+from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import corpus, read_part10
 from tests.support.identifiers import CT, attributes, entry
 

@@ -13,7 +13,7 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
 from gateway.dataset.dictionary import tag_of
-from gateway.ports import Unreadable
+from gateway.ports.errors import Unreadable
 from gateway.query import identifier
 from gateway.query.identifier import IdentifierEncoder, read_identifier
 from tests.support.identifiers import attributes

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.model import QueryRoot
+from gateway.model.query import QueryRoot
 from gateway.query.compile import BadIdentifier, Options, compile_retrieve
 from gateway.query.lenient import lenient_find, lenient_retrieve, names_by_accession_number
 from tests.support.identifiers import attributes

@@ -14,15 +14,18 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from gateway.model import DeliveryState, Identifiers, IndexEntry, Instance, Route, Settings, Spool
-from gateway.ports import ConfigurationError, DeliveryFilter, PayloadLost
-from gateway.queue.connection import QueueBroken
-from gateway.queue.inspection import check_before_start
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Identifiers, IndexEntry, Instance
+from gateway.model.settings import Settings, Spool
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.errors import ConfigurationError, PayloadLost
 from gateway.repair.rebuild import Rebuilt, rebuild
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.record import HEADER_BYTES
+from gateway.sqlite.connection import QueueBroken
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.inspection import check_before_start
 from tests.contract.samples import TO_PACS, TO_VNA, instance, settlement
 
 GROUPS = 140
@@ -52,7 +55,7 @@ def number_of(uid: str) -> int:
     return int(uid.rpartition(".")[2])
 
 
-def routes_of(number: int) -> list[Route]:
+def routes_of(number: int) -> list[Dispatch]:
     return [TO_PACS, TO_VNA] if number % 5 == 0 else [TO_PACS]
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.queue.sqlite import SQLiteQueue
 from gateway.repair.check import check
-from gateway.repair.finding import Finding
+from gateway.repair.report import RepairFinding
 from gateway.spool.lock import SpoolLock
 from gateway.spool.record import HEADER_BYTES, REDO, seed_of
-from gateway.spool.walk import Found, walk
+from gateway.spool.walk import FoundRecord, walk
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import instance
 from tests.unit.repair.site import GROUPS, Made, Site, make, started
 
@@ -49,7 +49,7 @@ def uid(number: int) -> str:
     return instance(number).sop_instance_uid
 
 
-def only(site: Site) -> Finding:
+def only(site: Site) -> RepairFinding:
     (found,) = check(site.settings()).errors
     return found
 
@@ -104,7 +104,7 @@ async def test_a_damaged_header_loses_nothing(made: Made, site: Site, number: in
 async def test_a_damaged_note_is_told(made: Made, site: Site) -> None:
     name = made.places[30].payload.name
     seed = seed_of((site.spool_folder / "spool.id").read_text().strip())
-    notes = [each for each in walk(site.spool_folder / name, seed) if isinstance(each, Found)]
+    notes = [each for each in walk(site.spool_folder / name, seed) if isinstance(each, FoundRecord)]
     note = next(each.record for each in notes if each.record.kind == REDO)
     site.flip(f"spool/{name}", note.offset_bytes + 20)
     found = only(site)
@@ -236,5 +236,5 @@ async def test_what_is_no_file_is_a_problem(made: Made, site: Site, kind: str) -
         journal = site.journal()
         await journal.start()
         await journal.close()
-    (told,) = [each for each in logs if each["event"] == "spool.not_a_file"]
+    (told,) = [each for each in logs if each["event"] == "spool_file_not_regular"]
     assert (told["file"], told["log_level"]) == (name, "error")

@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.unit.repair.site import BEHIND, GROUPS, Made, Outcome, make, owed_at_the_end, routes_of, started
 
 PLACES = int(os.environ.get("GATEWAY_DAMAGED_PLACES", "12"))

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ports import ConfigurationError
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.ports.errors import ConfigurationError
 from gateway.repair.check import check
-from gateway.repair.finding import Finding
 from gateway.repair.pairing import check_before_spool, why_no_database
+from gateway.repair.report import RepairFinding
 from gateway.spool.lock import QueueLock
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.unit.repair.site import GROUPS, Made, Site, make
 from tests.unit.repair.test_check import contents, damage_pages
 from tests.unit.repair.test_rebuild import states
@@ -41,7 +41,7 @@ def paths(site: Site) -> set[Path]:
     return {path for path in site.folder.rglob("*") if not path.name.endswith("-shm")}
 
 
-def errors(site: Site) -> dict[str, Finding]:
+def errors(site: Site) -> dict[str, RepairFinding]:
     return {each.code: each for each in check(site.settings()).errors}
 
 

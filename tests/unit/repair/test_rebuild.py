@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model import DeliveryState
-from gateway.ports import ConfigurationError, DeliveryFilter, PayloadLost, PayloadMissing, SpoolFull
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import DeliveryState
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.errors import ConfigurationError, PayloadLost, PayloadMissing, SpoolFull
 from gateway.repair.check import check
 from gateway.repair.rebuild import rebuild
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock, SpoolLock
 from gateway.spool.record import HEADER_BYTES, REDO, seed_of
-from gateway.spool.walk import Found, walk
+from gateway.spool.walk import FoundRecord, walk
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import NOON, instance
 from tests.unit.repair import site as sites
 from tests.unit.repair.site import (
@@ -213,7 +214,7 @@ async def test_neither_identity_nor_database(site: Site) -> None:
 async def test_an_object_without_a_note_is_held(made: Made, site: Site) -> None:
     payload = made.places[30].payload
     seed = seed_of((site.spool_folder / "spool.id").read_text().strip())
-    records = [each.record for each in walk(site.spool_folder / payload.name, seed) if isinstance(each, Found)]
+    records = [each.record for each in walk(site.spool_folder / payload.name, seed) if isinstance(each, FoundRecord)]
     note = next(each for each in records if each.kind == REDO and each.offset_bytes > payload.offset_bytes)
     site.flip(f"spool/{payload.name}", note.offset_bytes + 30)
     site.remove_database()

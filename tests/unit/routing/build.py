@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scan import at_once
-from gateway.model import AssociationFacts, Mark, Peer, Settings, Spool, Unmatched
-from gateway.ports import Action, Predicate
+from gateway.model.association import AssociationFacts
+from gateway.model.peer import Peer
+from gateway.model.problem import Mark
+from gateway.model.settings import Settings, Spool, UnmatchedPolicy
+from gateway.ports.kinds import Action, Predicate
 from gateway.routing.facts import ObjectFacts
-from gateway.routing.kinds import Path, build_actions, build_predicate, canonical_json
-from gateway.routing.table import Coercion, RoutingTable, Rule
+from gateway.routing.language.kinds import Path, build_actions, build_predicate, canonical_json
+from gateway.routing.table import Coercion, Route, RoutingTable
 from tests.unit.dataset.build import EXPLICIT, Write
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
@@ -78,16 +81,16 @@ def problems_of_actions(config: object) -> list[tuple[Path, str, str]]:
     return found
 
 
-def rule(name: str, when: object, *to: str, then: object = None, stop: bool = False, line: int = 1) -> Rule:
+def rule(name: str, when: object, *to: str, then: object = None, stop: bool = False, line: int = 1) -> Route:
     mark = Mark("routes.yaml", line, 3)
-    return Rule(name, predicate(when), to, canonical_json(then), actions(then), stop, mark)
+    return Route(name, predicate(when), to, canonical_json(then), actions(then), stop, mark)
 
 
 def coercion(name: str, when: object, then: object) -> Coercion:
     return Coercion(name, predicate(when), actions(then), Mark("coercions.yaml", 1, 1))
 
 
-def table(*rules: Rule, coercions: tuple[Coercion, ...] = (), unmatched: Unmatched = "hold") -> RoutingTable:
+def table(*rules: Route, coercions: tuple[Coercion, ...] = (), unmatched: UnmatchedPolicy = "hold") -> RoutingTable:
     settings = Settings(ae_title="GATEWAY", listeners=(), spool=Spool(path="/var/spool"), queue_path="/var/queue.db")
     peers = {name: Peer(name) for one in rules for name in one.to}
     return RoutingTable("1", settings, coercions, rules, peers, {}, unmatched)

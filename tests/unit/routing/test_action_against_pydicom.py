@@ -16,10 +16,10 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.filereader import read_dataset
 from pydicom.valuerep import validate_value
 
-from gateway import ports
-from gateway.ports import Refusal
-from gateway.routing.attribute import parse
-from gateway.routing.pseudonym import hashed_text
+from gateway.ports import kinds as port_kinds
+from gateway.ports.errors import Refusal
+from gateway.routing.language.attribute_path import parse
+from gateway.routing.language.pseudonym import hashed_text
 from tests.support.corpus import Part10
 from tests.unit.dataset.build import unpacked
 from tests.unit.routing.test_action_catalogue import KEY
@@ -155,7 +155,7 @@ ACTIONS: dict[str, tuple[object, Expected]] = {
 
 def test_no_action_is_left_out() -> None:
     here = {name.split()[0] for name in ACTIONS}
-    assert here | set(IN_CORPUS_TESTS_OF_THEIR_OWN) | ABOUT_THE_OBJECT == set(ports.action.kinds)
+    assert here | set(IN_CORPUS_TESTS_OF_THEIR_OWN) | ABOUT_THE_OBJECT == set(port_kinds.action.kinds)
 
 
 @pytest.mark.parametrize(("name", "settings", "expected"), [(n, *row) for n, row in ACTIONS.items()], ids=ACTIONS)

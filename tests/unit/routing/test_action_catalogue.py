@@ -14,16 +14,18 @@ import pydicom
 import pytest
 from pydicom.filereader import read_dataset
 
-from gateway import ports
-from gateway.dataset.scan import Wanted, scan
+from gateway.dataset.scan import WantedElements, scan
 from gateway.dataset.splice import splice
-from gateway.model import AssociationFacts, AttributePath
-from gateway.ports import Action, Refusal
-from gateway.routing.attribute import parse
+from gateway.model.association import AssociationFacts
+from gateway.model.attribute_path import AttributePath
+from gateway.ports import kinds as port_kinds
+from gateway.ports.errors import Refusal
+from gateway.ports.kinds import Action
 from gateway.routing.facts import ObjectFacts, read_by
-from gateway.routing.kinds import build_actions
-from gateway.routing.pseudonym import hashed_text, hashed_uid, patient_of, shift_days, shifted
-from gateway.routing.resources import FileResources
+from gateway.routing.language.attribute_path import parse
+from gateway.routing.language.kinds import build_actions
+from gateway.routing.language.pseudonym import hashed_text, hashed_uid, patient_of, shift_days, shifted
+from gateway.routing.language.resources import FileResources
 from gateway.routing.table import apply_actions, attributes_of
 from tests.support.effort import processor_time_below
 from tests.support.elements import elements
@@ -549,7 +551,7 @@ ROWS: dict[str, tuple[object, Expected]] = {
 STEMS = {"if-missing": "set_if_missing", "hash-uid": "hash_uid", "shift": "shift_date", "keep-only": "keep_only"}
 SITUATIONS = ("present", "absent", "empty", "several", "item", "private")
 BY_ATTRIBUTE = sorted(
-    set(ports.action.kinds)
+    set(port_kinds.action.kinds)
     - {"drop", "reject", "hold", "transcode"}  # about the object as a whole
     - {"charset", "record_original", "deidentify"}  # see test_recode, test_original, deidentification/
 )
@@ -586,7 +588,7 @@ def edited(data: bytes, actions: tuple[Action, ...]) -> bytes:
 
 def facts_of(data: bytes, syntax: str, paths: Iterable[AttributePath]) -> ObjectFacts:
     needed = [*paths, *map(parse, ("SOPInstanceUID", "SOPClassUID"))]
-    level = scan(memoryview(data), syntax, Wanted(needed)).level
+    level = scan(memoryview(data), syntax, WantedElements(needed)).level
     return ObjectFacts(
         AssociationFacts("MR1", "GATEWAY", "10.1.2.3"),
         MR_IMAGE, "1.2.3", syntax, len(data), datetime(2026, 1, 2, tzinfo=UTC), level,
@@ -615,7 +617,7 @@ def test_actions_on_bytes(config: object, expected: Expected, syntax: str, resou
 
 
 def values_of(data: bytes, syntax: str, paths: list[AttributePath]) -> dict[str, Values]:
-    scanned = scan(memoryview(data), syntax, Wanted(paths))
+    scanned = scan(memoryview(data), syntax, WantedElements(paths))
     return {path.text: scanned.values(path) for path in paths}
 
 

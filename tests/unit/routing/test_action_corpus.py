@@ -12,13 +12,13 @@ from pydicom.dataelem import DataElement
 from pydicom.filereader import read_dataset
 
 from gateway.dataset.encoding import Encoding
-from gateway.dataset.scan import Wanted, scan
+from gateway.dataset.scan import WantedElements, scan
 from gateway.dataset.splice import splice
-from gateway.routing.action_keep import NEEDED
-from gateway.routing.action_pseudonym import NOT_OF_INSTANCES
-from gateway.routing.kinds import build_actions
-from gateway.routing.pseudonym import hashed_uid, is_well_known, shifted
-from gateway.routing.resources import FileResources
+from gateway.routing.actions.keep import NEEDED
+from gateway.routing.actions.pseudonym import NOT_OF_INSTANCES
+from gateway.routing.language.kinds import build_actions
+from gateway.routing.language.pseudonym import hashed_uid, is_well_known, shifted
+from gateway.routing.language.resources import FileResources
 from gateway.routing.table import apply_actions, attributes_of
 from tests.support.corpus import Part10
 from tests.unit.dataset.build import REAL, REAL_NAMES, Read, read_level, unpacked
@@ -58,7 +58,7 @@ def read(part: Part10, data: bytes) -> pydicom.Dataset:
 
 
 def encoding_of(part: Part10) -> Encoding:
-    return scan(memoryview(part.data_set), part.transfer_syntax_uid, Wanted(())).encoding
+    return scan(memoryview(part.data_set), part.transfer_syntax_uid, WantedElements(())).encoding
 
 
 def level_of(part: Part10, data: bytes) -> Read:

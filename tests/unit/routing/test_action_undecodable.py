@@ -9,11 +9,12 @@ import pytest
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scan import scan, wanted
 from gateway.dataset.splice import splice
-from gateway.ports import Action, Refusal
-from gateway.routing.attribute import parse
+from gateway.ports.errors import Refusal
+from gateway.ports.kinds import Action
 from gateway.routing.facts import ObjectFacts, needed
-from gateway.routing.kinds import build_actions
-from gateway.routing.resources import FileResources
+from gateway.routing.language.attribute_path import parse
+from gateway.routing.language.kinds import build_actions
+from gateway.routing.language.resources import FileResources
 from gateway.routing.table import apply_actions, attributes_of
 from tests.unit.dataset.build import EXPLICIT, Write
 from tests.unit.routing.build import ASSOCIATION, MR_IMAGE, fail

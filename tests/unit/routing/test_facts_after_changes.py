@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.dataset.scan import Wanted, scan
+from gateway.dataset.scan import WantedElements, scan
 from gateway.dataset.splice import splice
-from gateway.model import AttributePath
-from gateway.ports import KEEP, REMOVE, Alteration, Change, Edit, Element, Recode, Refusal
-from gateway.routing.attribute import parse
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import KEEP, REMOVE, Alteration, Change, Edit, Recode, RewriteElement
+from gateway.ports.errors import Refusal
 from gateway.routing.facts import ObjectFacts
+from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import Part10
 from tests.unit.dataset.build import ENCODINGS, EXPLICIT, REAL, REAL_NAMES, Write
 from tests.unit.routing.build import ASSOCIATION, NOW
@@ -48,7 +49,7 @@ class Rules:
     other: Change = KEEP
     tags: frozenset[int] | None = None
 
-    def __call__(self, element: Element) -> Change:
+    def __call__(self, element: RewriteElement) -> Change:
         return self.by_tag.get(element.tag, self.other if element.tag >> 16 & 1 else KEEP)
 
 
@@ -58,7 +59,7 @@ class Shown:
 
     tags: frozenset[int] | None = field(default_factory=lambda: frozenset(path.tag for path in PATHS))
 
-    def __call__(self, element: Element) -> Change:
+    def __call__(self, element: RewriteElement) -> Change:
         if element.vr in ("LO", "SH", "PN"):
             shown = f"{element.vr} {len(element.path)} {element.private_creator[:4]} {element.length_bytes}"
             return (shown[:16],)
@@ -66,7 +67,7 @@ class Shown:
 
 
 def facts_of(data: bytes, syntax: str) -> ObjectFacts:
-    level = scan(memoryview(data), syntax, Wanted(PATHS)).level
+    level = scan(memoryview(data), syntax, WantedElements(PATHS)).level
     return ObjectFacts(ASSOCIATION, "1.2.3", "4.5.6", syntax, len(data), NOW, level)
 
 
@@ -187,12 +188,12 @@ def test_text_without_a_character_set_is_read_as_the_recoding_reads_it(
 
 
 def test_a_rewrite_is_shown_what_an_edit_gave() -> None:
-    shown: list[Element] = []
+    shown: list[RewriteElement] = []
 
     class Looking:
         tags = frozenset({0x00100020})
 
-        def __call__(self, element: Element) -> Change:
+        def __call__(self, element: RewriteElement) -> Change:
             shown.append(element)
             return KEEP
 
@@ -214,7 +215,7 @@ def test_elements_are_shown_alike(part: Part10) -> None:
     class Looking:
         tags = None
 
-        def __call__(self, element: Element) -> Change:
+        def __call__(self, element: RewriteElement) -> Change:
             told = (element.vr, element.private_creator, element.values, element.length_bytes)
             if not element.path:
                 on_bytes.setdefault(element.tag, told)
@@ -222,7 +223,7 @@ def test_elements_are_shown_alike(part: Part10) -> None:
 
     splice(memoryview(part.data_set), part.transfer_syntax_uid, [Looking()])
     paths = [AttributePath(tag) for tag in on_bytes]
-    level = scan(memoryview(part.data_set), part.transfer_syntax_uid, Wanted(paths)).level
+    level = scan(memoryview(part.data_set), part.transfer_syntax_uid, WantedElements(paths)).level
     for path in paths:
         one = level.shown(path.tag, ())
         assert (one.vr, one.private_creator, one.values, one.length_bytes) == on_bytes[path.tag], hex(path.tag)

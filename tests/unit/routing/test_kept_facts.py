@@ -7,12 +7,12 @@ import json
 import pytest
 
 from gateway.dataset.scan import Level, scan, wanted
-from gateway.model import AttributePath
-from gateway.ports import Alteration, Edit, Recode
-from gateway.routing.attribute import parse
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import Alteration, Edit, Recode
 from gateway.routing.facts import ObjectFacts, needed, read_by
 from gateway.routing.kept_facts import LONGEST_VALUE, MOST_CHARACTERS, keep, read_for_files, recall
-from gateway.routing.template import Template
+from gateway.routing.language.attribute_path import parse
+from gateway.routing.language.template import Template
 from tests.unit.dataset.build import EXPLICIT
 from tests.unit.routing.build import ASSOCIATION, MR_IMAGE, NOW
 

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from gateway.dataset.scan import at_once
 from gateway.dataset.splice import splice
-from gateway.model import DeliveryState, Instance, PayloadRef, Route
-from gateway.ports import ClassMismatch, Edit, Refusal, Unreadable
-from gateway.routing.attribute import parse
-from gateway.routing.kinds import canonical_json
-from gateway.routing.table import RoutingTable, Rule, apply_actions, attributes_of, facts_for
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Instance, PayloadRef
+from gateway.ports.edits import Edit
+from gateway.ports.errors import ClassMismatch, Refusal, Unreadable
+from gateway.routing.language.attribute_path import parse
+from gateway.routing.language.kinds import canonical_json
+from gateway.routing.table import Route, RoutingTable, apply_actions, attributes_of, facts_for
 from tests.unit.dataset.build import ENCODINGS as ENCODING_OF
 from tests.unit.dataset.build import EXPLICIT, Write
 from tests.unit.routing.build import (
@@ -42,7 +44,7 @@ OBJECT = {
 }
 EDIT = [{"remove": "PatientID"}]
 
-PLANS: dict[str, tuple[tuple[Rule, ...], list[tuple[str, str, str]]]] = {
+PLANS: dict[str, tuple[tuple[Route, ...], list[tuple[str, str, str]]]] = {
     "one": ((rule("a", MR, "pacs"),), [("a", "pacs", "")]),
     "every-rule-that-holds": (
         (rule("a", MR, "pacs"), rule("b", CT, "vna"), rule("c", {}, "ws1", "ws2")),
@@ -60,7 +62,7 @@ PLANS: dict[str, tuple[tuple[Rule, ...], list[tuple[str, str, str]]]] = {
 
 
 @pytest.mark.parametrize(("rules", "expected"), PLANS.values(), ids=PLANS)
-def test_plans(rules: tuple[Rule, ...], expected: list[tuple[str, str, str]]) -> None:
+def test_plans(rules: tuple[Route, ...], expected: list[tuple[str, str, str]]) -> None:
     routing = table(*rules)
     plan = routing.plan(facts(OBJECT, routing))
     assert [(route.rule, route.destination, route.actions_json) for route in plan.routes] == expected
@@ -73,7 +75,7 @@ def test_unmatched(unmatched: str) -> None:
     routing = table(rule("a", CT, "pacs"), unmatched=unmatched)  # type: ignore[arg-type]
     plan = routing.plan(facts(OBJECT, routing))
     assert plan.is_unmatched
-    held = (Route("unmatched", "", "", DeliveryState.HELD),)
+    held = (Dispatch("unmatched", "", "", DeliveryState.HELD),)
     assert plan.routes == (held if unmatched == "hold" else ())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ports import PayloadMissing
+from gateway.ports.errors import PayloadMissing
 from gateway.spool.body import PAGES_KEPT_BYTES, FileDataSet, InMemoryDataSet, PieceDataSet
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model import PayloadRef, Query, QueryLevel, Spool
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.instance import PayloadRef
+from gateway.model.query import Query, QueryLevel
+from gateway.model.settings import Spool
 from gateway.spool.journal import GroupCommitJournal
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import TO_PACS
 
 ROOT = Path(__file__).parents[3]
@@ -24,8 +26,9 @@ ROUNDS = 20
 WRITER = """
 import asyncio, dataclasses, hashlib, random, sys
 from pathlib import Path
-from gateway.model import IndexEntry, Spool
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.instance import IndexEntry
+from gateway.model.settings import Spool
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.spool.journal import GroupCommitJournal
 from tests.contract.samples import TO_PACS, instance
 
@@ -134,9 +137,9 @@ def read_digest(journal: GroupCommitJournal, payload: PayloadRef) -> str:
 FILLER = """
 import asyncio, resource, sys
 from pathlib import Path
-from gateway.model import Spool
-from gateway.ports import SpoolFull
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.settings import Spool
+from gateway.ports.errors import SpoolFull
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal
 from tests.contract.samples import TO_PACS, instance

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model import DeliveryState, Identifiers
-from gateway.ports import DeliveryFilter, NoMeter, SpoolFull
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import DeliveryState
+from gateway.model.instance import Identifiers
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.errors import SpoolFull
+from gateway.ports.meter import NoMeter
 from gateway.spool import record
-from gateway.spool.record import HEADER_BYTES, PAYLOAD, REDO, Record, seed_of
-from gateway.spool.walk import Found, Gap, walk
+from gateway.spool.record import HEADER_BYTES, PAYLOAD, REDO, RecordHeader, seed_of
+from gateway.spool.walk import FoundRecord, Gap, walk
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import instance
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 from tests.unit.spool.test_power_cut import roll_back, saved
@@ -83,16 +86,16 @@ class Behind:
                 await commit(journal, body_of(number, length_bytes), number)
         roll_back(self.site, before)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[RecordHeader]:
         found = list(walk(self.segment, self.seed))
-        assert all(isinstance(each, Found) and not each.trouble for each in found)
-        return [each.record for each in found if isinstance(each, Found)]
+        assert all(isinstance(each, FoundRecord) and not each.trouble for each in found)
+        return [each.record for each in found if isinstance(each, FoundRecord)]
 
     @property
     def seed(self) -> int:
         return seed_of((self.site.folder / "spool" / "spool.id").read_text().strip())
 
-    def of_kind(self, kind: int, index: int) -> Record:
+    def of_kind(self, kind: int, index: int) -> RecordHeader:
         return [each for each in self.records() if each.kind == kind][index]
 
     def flip(self, at_bytes: int, count: int = 1, path: Path | None = None) -> None:
@@ -138,7 +141,7 @@ async def test_one_byte_of_a_header_costs_nothing(behind: Behind, kind: int, off
     found = await behind.start()
     assert (found.owed, found.held) == (EVERYTHING, set())
     is_noticed = offset_bytes < 124  # the checksum behind the CRC only saves time
-    assert len(found.errors("spool.damaged")) == is_noticed
+    assert len(found.errors("spool_damaged")) == is_noticed
 
 
 async def test_a_damaged_payload_costs_that_object_alone(behind: Behind) -> None:
@@ -147,11 +150,11 @@ async def test_a_damaged_payload_costs_that_object_alone(behind: Behind) -> None
     found = await behind.start()
     assert (found.owed, found.held) == (EVERYTHING - {3}, set())
     assert found.named() == {3}
-    (told,) = found.errors("spool.damaged")
+    (told,) = found.errors("spool_damaged")
     assert told["file"] == "segments/00000002.seg"
     assert (told["start_bytes"], told["end_bytes"]) == (damaged.offset_bytes - HEADER_BYTES, damaged.end_bytes)
     assert (told["what"], told["objects"]) == ("payload", 1)
-    (lost,) = found.errors("spool.instance_lost")
+    (lost,) = found.errors("instance_lost")
     assert number_of(lost["sop_instance_uid"]) == 3
 
 
@@ -182,7 +185,7 @@ async def test_what_is_damaged_is_set_aside_and_stays(behind: Behind) -> None:
     behind.flip(damaged.offset_bytes + 300)
     before = behind.segment.read_bytes()
     found = await behind.start()
-    (told,) = found.errors("spool.damaged")
+    (told,) = found.errors("spool_damaged")
     kept = (behind.site.folder / "spool" / told["kept_as"]).read_bytes()
     assert kept == before[told["start_bytes"] : told["end_bytes"]]
     assert behind.segment.read_bytes() == before, "nothing of the segment is cut"
@@ -193,7 +196,7 @@ async def test_an_object_whose_note_is_damaged_is_held(behind: Behind) -> None:
     found = await behind.start()
     assert (found.owed, found.held) == (EVERYTHING - {3}, {3})
     assert found.named() == {3}
-    assert found.errors("spool.instance_held")
+    assert found.errors("instance_held_after_recovery")
     again = await behind.start()
     assert (again.owed, again.held, again.named()) == (EVERYTHING - {3}, {3}, set()), "once"
 
@@ -211,7 +214,7 @@ async def test_an_object_that_does_not_say_what_it_is_is_set_aside(behind: Behin
     behind.flip(behind.of_kind(REDO, 1).offset_bytes + 50)
     found = await behind.start()
     assert (found.owed, found.held) == (EVERYTHING - {3}, set())
-    (told,) = found.errors("spool.payload_without_note")
+    (told,) = found.errors("payload_without_record")
     kept = (behind.site.folder / "spool" / told["kept_as"]).read_bytes()
     assert kept == body_of(3)
     assert told["start_bytes"] == payload.offset_bytes
@@ -238,7 +241,7 @@ async def test_a_stretch_costs_what_it_hits(behind: Behind, count: int) -> None:
     behind.flip(at_bytes, count)
     found = await behind.start()
     assert found.owed >= {1, 2, *range(last_hit + 2, 2 + GROUPS)}
-    assert found.errors("spool.damaged")
+    assert found.errors("spool_damaged")
     if count <= HEADER_BYTES:
         assert found.owed == EVERYTHING, "a note says where the payload lies, and its digest proves it"
 
@@ -249,7 +252,7 @@ async def test_everything_between_two_places_may_be_gone(behind: Behind) -> None
     behind.flip(first.offset_bytes - HEADER_BYTES, last.offset_bytes - first.offset_bytes)
     found = await behind.start()
     assert found.owed == {1, *range(4, 2 + GROUPS)}
-    (told,) = found.errors("spool.damaged")
+    (told,) = found.errors("spool_damaged")
     assert told["what"] == "unknown"
 
 
@@ -281,8 +284,8 @@ async def test_a_group_that_the_power_cut_short_is_no_damage(behind: Behind, tea
     tear(behind)
     found = await behind.start()
     assert (found.owed, found.held) == (EVERYTHING - {1 + GROUPS}, set())
-    assert not found.errors("spool.damaged")
-    (told,) = found.warnings("spool.unfinished_group")
+    assert not found.errors("spool_damaged")
+    (told,) = found.warnings("group_unfinished")
     assert told["sop_instance_uids"] == [instance(1 + GROUPS).sop_instance_uid]
     kept = (behind.site.folder / "spool" / told["kept_as"]).read_bytes()
     assert body_of(1 + GROUPS) in kept, "a copy of it is kept all the same"
@@ -292,7 +295,7 @@ async def test_damage_at_the_very_end_is_no_power_cut(behind: Behind) -> None:
     behind.flip(behind.of_kind(REDO, -1).offset_bytes + 50)
     found = await behind.start()
     assert (found.owed, found.held) == (EVERYTHING - {1 + GROUPS}, {1 + GROUPS})
-    assert len(found.errors("spool.damaged")) == 1
+    assert len(found.errors("spool_damaged")) == 1
 
 
 async def test_zeros_in_the_middle_are_damage(behind: Behind) -> None:
@@ -301,7 +304,7 @@ async def test_zeros_in_the_middle_are_damage(behind: Behind) -> None:
     unwritten(behind, damaged.offset_bytes, damaged.end_bytes)
     found = await behind.start()
     assert (found.owed, found.named()) == (EVERYTHING - {3}, {3})
-    assert found.errors("spool.damaged")
+    assert found.errors("spool_damaged")
 
 
 async def test_the_queue_knows_what_it_was_told(behind: Behind) -> None:
@@ -309,7 +312,7 @@ async def test_the_queue_knows_what_it_was_told(behind: Behind) -> None:
     behind.flip(behind.of_kind(REDO, -1).offset_bytes + 50)
     await behind.start()
     queue = SQLiteQueue(behind.site.folder / "queue.db", must_exist=True)
-    assert queue.known_up_to() == ("segments/00000002.seg", behind.segment.stat().st_size)
+    assert queue.replayed_position() == ("segments/00000002.seg", behind.segment.stat().st_size)
     queue.close()
 
 
@@ -365,7 +368,7 @@ async def test_a_file_that_is_gone_names_what_is_lost(behind: Behind) -> None:
     with capture_logs() as logs:
         async with behind.site.journal():
             pass
-    assert [each["event"] for each in logs if each["log_level"] == "error"] == ["spool.payload_file_missing"]
+    assert [each["event"] for each in logs if each["log_level"] == "error"] == ["payload_file_not_found"]
 
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, path: Path, start_bytes: int, end_bytes: int) -> None:
@@ -396,10 +399,10 @@ async def test_the_last_group_is_not_unwritten_when_it_cannot_be_read(
         with capture_logs() as outcome.logs:
             async with behind.site.journal():
                 pass
-    (told,) = outcome.errors("spool.damaged")
+    (told,) = outcome.errors("spool_damaged")
     assert (told["file"], told["start_bytes"]) == ("segments/00000002.seg", start_bytes)
     assert told["end_bytes"] >= note.end_bytes
-    assert len(outcome.errors("spool.instance_held")) == (what == "note")
+    assert len(outcome.errors("instance_held_after_recovery")) == (what == "note")
     assert behind.segment.read_bytes()[: len(whole)] == whole, "nothing but zeros is cut"
 
 

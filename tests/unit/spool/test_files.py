@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.file_modes import UMASKS
-from gateway.ports import ConfigurationError, SpoolFull
+from gateway.common.file_modes import UMASKS
+from gateway.ports.errors import ConfigurationError, SpoolFull
 from gateway.spool import record
 from gateway.spool.disk import IOV_MAX, Buffer, LocalDisk, write_all
+from gateway.spool.free_space import FreeSpace
 from gateway.spool.lock import SpoolLock
-from gateway.spool.room import Room
 from tests.unit.spool.faulty import FaultyDisk
 
 # --- records ----------------------------------------------------------------------------------------------------
@@ -25,7 +25,7 @@ from tests.unit.spool.faulty import FaultyDisk
 def test_a_header_says_what_was_packed(uid: str) -> None:
     header = record.pack(2**40, b"d" * 32, uid)
     assert len(header) == record.HEADER_BYTES
-    assert record.unpack(header, 1000) == record.Record(1128, 2**40, b"d" * 32, uid)
+    assert record.unpack(header, 1000) == record.RecordHeader(1128, 2**40, b"d" * 32, uid)
 
 
 @pytest.mark.parametrize("position", range(0, 124, 3))
@@ -88,7 +88,7 @@ def test_room_is_looked_at_once_a_second_and_recovers(tmp_path: Path) -> None:
     seconds = [0.0]
     disk = FaultyDisk()
     disk.free = 1000
-    room = Room(tmp_path, 1000, disk, lambda: seconds[0])
+    room = FreeSpace(tmp_path, 1000, disk, lambda: seconds[0])
     room.check()
     disk.free = 999
     room.check()
@@ -98,7 +98,7 @@ def test_room_is_looked_at_once_a_second_and_recovers(tmp_path: Path) -> None:
     disk.free = 1001
     with pytest.raises(SpoolFull):
         room.check()
-    room.look_again()
+    room.invalidate()
     room.check()
     assert disk.calls.count("free_bytes") == 3
 
@@ -107,7 +107,7 @@ def test_room_is_looked_at_once_a_second_and_recovers(tmp_path: Path) -> None:
 def test_room_is_low_before_it_is_out(tmp_path: Path, free: int, is_low: bool) -> None:
     disk = FaultyDisk()
     disk.free = free
-    assert Room(tmp_path, 1000, disk, lambda: 0.0).is_low is is_low
+    assert FreeSpace(tmp_path, 1000, disk, lambda: 0.0).is_low is is_low
 
 
 # --- lock -------------------------------------------------------------------------------------------------------

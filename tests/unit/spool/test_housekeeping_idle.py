@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import structlog
 
-from gateway.ports import NoMeter, Queue
+from gateway.ports.delivery_queue import Queue
+from gateway.ports.meter import NoMeter
 from gateway.spool import housekeeping
+from gateway.spool.free_space import UnboundedFreeSpace
 from gateway.spool.housekeeping import PAGES_A_STEP, Housekeeping
-from gateway.spool.room import BoundlessRoom
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
 from tests.contract.samples import NOON
@@ -53,7 +54,7 @@ def keeper(database: Database, is_idle: Callable[[], bool]) -> Housekeeping:
         monotonic=time.monotonic,
         meter=NoMeter(),
         writing=Writing(NoMeter(), time.monotonic),
-        queue_room=BoundlessRoom(),
+        queue_room=UnboundedFreeSpace(),
         is_idle=is_idle,
     )
 
@@ -88,5 +89,5 @@ async def test_a_file_that_cannot_shrink_is_named_once() -> None:
         await kept.shrink()
         await kept.shrink()
     (event,) = logs
-    assert event["event"] == "queue.does_not_shrink"
+    assert event["event"] == "database_not_shrunk"
     assert "gateway rebuild" in event["hint"]

@@ -15,13 +15,18 @@ from typing import Any
 
 import pytest
 
-from gateway.model import DeliveryState, IndexEntry, Instance, Query, QueryLevel, Spool
-from gateway.ports import ConfigurationError, DeliveryFilter, Meter, NoMeter, PayloadMissing, Queue, SpoolFull
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import DeliveryState
+from gateway.model.instance import IndexEntry, Instance
+from gateway.model.query import Query, QueryLevel
+from gateway.model.settings import Spool
+from gateway.ports.delivery_queue import DeliveryFilter, Queue
+from gateway.ports.errors import ConfigurationError, PayloadMissing, SpoolFull
+from gateway.ports.meter import Meter, NoMeter
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import LONE_GROUPS, GroupCommitJournal, JournalClosed
 from gateway.spool.large import ReceivedFile
-from gateway.spool.retelling import Identify, nobody_knows
+from gateway.spool.replay import Identify, nobody_knows
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import TO_PACS, Clock, instance, settlement
 from tests.unit.spool.faulty import FaultyDisk, error
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model import Spool
-from gateway.ports import PayloadLost, Temporary
+from gateway.model.settings import Spool
+from gateway.ports.errors import PayloadLost, Temporary
 from gateway.spool.record import HEADER_BYTES
 from gateway.spool.store import SpoolStore
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit

@@ -11,18 +11,20 @@ from random import Random
 
 import pytest
 
-from gateway.model import DeliveryState, IndexEntry, Route, Spool
-from gateway.ports import DeliveryFilter
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import IndexEntry
+from gateway.model.settings import Spool
+from gateway.ports.delivery_queue import DeliveryFilter
 from gateway.spool.disk import Disk, LocalDisk
 from gateway.spool.journal import GroupCommitJournal
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import TO_PACS, TO_VNA, Clock, instance, settlement
 from tests.unit.spool.power import LoggedDisk, Power, logged_sqlite
 
 LIVES = 5
 LENGTHS = (10, 300, 3000, 9000)
 LARGE_BYTES = 2000
-ROUTES: Sequence[Sequence[Route]] = ([TO_PACS], [TO_PACS, TO_VNA], [TO_VNA], [])
+ROUTES: Sequence[Sequence[Dispatch]] = ([TO_PACS], [TO_PACS, TO_VNA], [TO_VNA], [])
 
 
 class Life:

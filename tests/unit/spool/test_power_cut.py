@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from pydicom.uid import UID
 
-from gateway.model import IndexEntry, Instance
-from gateway.ports import ConfigurationError
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.instance import IndexEntry, Instance
+from gateway.ports.errors import ConfigurationError
 from gateway.spool import record, redo, survey
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.redo import NOWHERE, Position
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import NOON, TO_PACS, TO_VNA, instance, settlement
 from tests.unit.spool.test_crash import recovered, remember, start_writer
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
@@ -227,6 +227,6 @@ def test_nothing_is_swept_before_the_queue_is_on_disk(tmp_path: Path) -> None:
         queue.accept(instance(1), [TO_PACS], NOON)
     pages = queue._log_pages
     with queue.transaction():
-        queue.settle_on_disk()
+        queue.force_sync()
     assert queue._log_pages > pages, "there was something to write, so that there was something to sync"
     queue.close()

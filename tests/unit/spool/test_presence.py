@@ -12,21 +12,22 @@ from typing import Any, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model import DeliveryState, Instance
-from gateway.ports import (
+from gateway.model.delivery import DeliveryState
+from gateway.model.instance import Instance
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.errors import (
     ConfigurationError,
-    DeliveryFilter,
     PayloadLost,
     PayloadMissing,
     PayloadUnreadable,
     SpoolFull,
     Temporary,
 )
-from gateway.queue.reader import IndexReader
-from gateway.queue.sqlite import SQLiteQueue
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import FileLock
 from gateway.spool.presence import NotInPlace
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.index_reader import IndexReader
 from tests.contract.samples import instance, settlement
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit, until, write
 
@@ -171,7 +172,7 @@ async def test_nothing_is_taken_or_deleted_until_it_is_made_good(site: Site, mis
             for number, stored in enumerate(kept, start=1):
                 assert_reads(journal, stored, number)
             assert sum(row.count for row in await journal.depths()) == 3 + (refused is None)
-    problems = [row for row in logs if row["event"] == "spool.not_in_place"]
+    problems = [row for row in logs if row["event"] == "spool_not_found"]
     assert [row["log_level"] for row in problems] == ["error"] * len(problems)
     assert mishap.problem in problems[0]["problem"]
     assert not [row for row in logs if row["event"].startswith("spool.payload")]
@@ -186,7 +187,7 @@ async def refused_once(journal: GroupCommitJournal, logs: list[MutableMapping[st
         await commit(journal, b"meanwhile", 3)
     except SpoolFull as error:
         return error
-    await until(lambda: any(row["event"] == "spool.not_in_place" for row in logs))
+    await until(lambda: any(row["event"] == "spool_not_found" for row in logs))
     return None
 
 
@@ -224,7 +225,7 @@ async def test_a_file_that_this_gateway_did_not_write_is_set_aside(site: Site) -
             await until(lambda: not {"00000099.seg", "0000000000000077.obj"} & payload_files(site.folder))
         kept = sorted(path.name for path in (site.folder / "spool" / "quarantine").iterdir())
         assert [name.partition(".2")[0] for name in kept] == ["0000000000000077.obj", "00000099.seg"]
-    assert {row["log_level"] for row in logs if row["event"] == "spool.quarantined"} == {"error"}
+    assert {row["log_level"] for row in logs if row["event"] == "file_quarantined"} == {"error"}
 
 
 async def test_a_file_that_was_put_in_the_place_of_ours_is_set_aside(site: Site) -> None:
@@ -274,8 +275,8 @@ async def test_an_older_database_that_was_written_over_the_queue_deletes_nothing
 
         is_older = False
 
-        def known_up_to(self) -> tuple[str, int]:
-            return ("", 0) if Older.is_older else super().known_up_to()
+        def replayed_position(self) -> tuple[str, int]:
+            return ("", 0) if Older.is_older else super().replayed_position()
 
         def payload_names(self) -> dict[str, int]:
             return {} if Older.is_older else super().payload_names()
@@ -310,7 +311,7 @@ async def test_an_active_segment_that_is_deleted_is_noticed_before_the_answer(si
         path.rename(site.folder / "aside")
         with capture_logs() as logs, pytest.raises(SpoolFull, match="deleted or replaced while it was written"):
             await commit(journal, b"second", 2)
-        assert [row["log_level"] for row in logs if row["event"] == "spool.segment_gone"] == ["error"]
+        assert [row["log_level"] for row in logs if row["event"] == "segment_removed"] == ["error"]
         third = await commit(journal, b"third", 3)
         assert third.payload.name != first.payload.name
 
@@ -390,7 +391,7 @@ async def test_a_disk_that_gives_an_error_is_asked_again(
                 with pytest.raises(PayloadUnreadable, match="Input/output error"):
                     list(body.chunks(65536))
         body.close()
-        assert next(row["log_level"] for row in logs if row["event"] == "spool.payload_not_readable") == "error"
+        assert next(row["log_level"] for row in logs if row["event"] == "payload_not_read") == "error"
         assert os.pread is real
         assert_reads(journal, kept, 1)
 

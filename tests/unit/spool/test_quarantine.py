@@ -36,7 +36,7 @@ def test_a_file_is_moved_whole_logged_and_counted(spool: int, tmp_path: Path) ->
     assert not (tmp_path / "segments" / "00000007.seg").exists()
     assert (tmp_path / "quarantine").stat().st_mode & 0o777 == 0o700
     assert [(row["event"], row["log_level"], row["file"], row["kept_as"], row["reason"]) for row in logs] == [
-        ("spool.quarantined", "error", "segments/00000007.seg", name, "nothing names it")
+        ("file_quarantined", "error", "segments/00000007.seg", name, "nothing names it")
     ]
     assert b'gateway_spool_quarantined_total{kind="file"} 1.0' in meter.text()
 

@@ -15,17 +15,19 @@ import apsw
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model import DeliveryState, Spool
-from gateway.ports import DeliveryFilter, SpoolFull
-from gateway.queue.sqlite import SQLiteQueue
+from gateway.model.delivery import DeliveryState
+from gateway.model.settings import Spool
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.errors import SpoolFull
 from gateway.spool import record
 from gateway.spool.journal import GroupCommitJournal
-from gateway.spool.walk import Found, walk
+from gateway.spool.walk import FoundRecord, walk
+from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.contract.samples import TO_PACS, instance
 from tests.unit.spool.faulty import FaultyDisk, error
 from tests.unit.spool.test_journal import Breakable, Site, SlowSync, commit, until
 from tests.unit.spool.test_power_cut import owed, roll_back, saved
-from tests.unit.spool.test_retelling import uids
+from tests.unit.spool.test_replay import uids
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def kinds(site: Site) -> list[int]:
         each.record.kind
         for path in sorted((site.folder / "spool" / "segments").iterdir())
         for each in walk(path, record.seed_of((site.folder / "spool" / "spool.id").read_text().strip()))
-        if isinstance(each, Found)
+        if isinstance(each, FoundRecord)
     ]
 
 
@@ -125,7 +127,7 @@ async def test_a_group_whose_sync_failed_is_cancelled_in_the_next_segment(site: 
     roll_back(site, before)
     with capture_logs() as logs:
         assert uids(await owed(site)) == ["1", "3"]
-    (told,) = [each for each in logs if each["event"] == "spool.told_again"]
+    (told,) = [each for each in logs if each["event"] == "group_replayed"]
     assert (told["instances"], told["refused"], told["held"], told["lost"]) == (1, 1, 0, 0)
 
 
@@ -183,7 +185,7 @@ async def test_where_nothing_can_be_written_the_cancellation_waits_for_the_disk(
             site.disk.fail.clear()
             await commit(journal, number=4)
             await until(lambda: record.CANCEL in kinds(site))
-    (told,) = [each for each in logs if each["event"] == "spool.refusal_not_written"]
+    (told,) = [each for each in logs if each["event"] == "refusal_not_written"]
     assert (told["log_level"], told["instances"]) == ("error", 1)
     roll_back(site, before)
     assert uids(await owed(site)) == ["1", "4"]

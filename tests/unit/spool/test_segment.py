@@ -7,12 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ports import PayloadLost
+from gateway.ports.errors import PayloadLost
 from gateway.spool import large
 from gateway.spool.folder import SpoolFolder
 from gateway.spool.reader import PayloadReader
 from gateway.spool.record import HEADER_BYTES, checksum_of, read_records
-from gateway.spool.segment import AHEAD_BYTES, FOLDER, SMALL_GROUP_BYTES, Payload, Segment, SegmentReader, segment_name
+from gateway.spool.segment import (
+    AHEAD_BYTES,
+    FOLDER,
+    SMALL_GROUP_BYTES,
+    Payload,
+    Segment,
+    SegmentReader,
+    segment_name,
+)
 from tests.unit.spool.faulty import FaultyDisk, error
 
 NAME = segment_name(1)

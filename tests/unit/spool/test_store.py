@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model import PayloadRef, Spool
-from gateway.ports import ConfigurationError, GatewayError, PayloadLost, PayloadMissing, SpoolFull
+from gateway.model.instance import PayloadRef
+from gateway.model.settings import Spool
+from gateway.ports.errors import ConfigurationError, GatewayError, PayloadLost, PayloadMissing, SpoolFull
 from gateway.spool import record
 from gateway.spool.disk import Buffer
 from gateway.spool.segment import Payload
@@ -259,7 +260,7 @@ def test_what_is_lost_is_said_loudly(open_store: Callable[[], SpoolStore]) -> No
         recovered = store.recover(ends([first, second, gone]))
     assert (recovered.missing, recovered.short) == ([gone.name], [second.name])
     errors = {(each["event"], each["file"]) for each in logs if each["log_level"] == "error"}
-    assert errors == {("spool.payload_file_missing", gone.name), ("spool.payload_file_short", second.name)}
+    assert errors == {("payload_file_not_found", gone.name), ("payload_file_truncated", second.name)}
     assert read(store, first) == b"x" * 900
     with pytest.raises(PayloadMissing):
         store.open(second)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from gateway.model import Spool
-from gateway.ports import NoMeter
+from gateway.model.settings import Spool
+from gateway.ports.meter import NoMeter
 from gateway.spool.lock import FileLock
 from gateway.spool.store import PROBE, SpoolStore
 from gateway.spool.writing import IDLE_S, Writing
@@ -37,9 +37,9 @@ def test_trouble_is_logged_when_it_begins_and_when_it_ends() -> None:
         writing.worked("spool")
     assert writing.problems == {"database": "full"}
     assert [(event["event"], event["place"]) for event in logs] == [
-        ("spool.cannot_write", "spool"),
-        ("spool.cannot_write", "database"),
-        ("spool.can_write_again", "spool"),
+        ("storage_writing_failed", "spool"),
+        ("storage_writing_failed", "database"),
+        ("storage_writing_recovered", "spool"),
     ]
 
 

@@ -11,14 +11,14 @@ import aiohttp
 import pytest
 import structlog
 
-from gateway.model import HTTP
+from gateway.model.settings import HTTP
 from gateway.network.offences import BURST
-from gateway.ports import NoMeter
-from gateway.web.connections import MOST_BODY_BYTES, MOST_HEADERS, Patience
+from gateway.ports.meter import NoMeter
+from gateway.web.connections import MOST_BODY_BYTES, MOST_HEADERS, ConnectionLimits
 from gateway.web.server import WebServer
 from tests.support.processes import GUARD_S, until
 
-NEVER = Patience(request_s=600.0, response_s=600.0, look_s=600.0)
+NEVER = ConnectionLimits(request_s=600.0, response_s=600.0, look_s=600.0)
 LONG_PAGE = bytes(8 * 1024**2)
 
 
@@ -90,7 +90,7 @@ def answering(server: WebServer) -> int:
 
 HEADERS = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 HALF_A_BODY = b"POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nabc"
-QUICK = Patience(request_s=0.3, response_s=0.3, look_s=0.05)
+QUICK = ConnectionLimits(request_s=0.3, response_s=0.3, look_s=0.05)
 
 
 @pytest.mark.parametrize(

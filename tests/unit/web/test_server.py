@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import aiohttp
 import pytest
 
-from gateway.model import HTTP
-from gateway.ports import ConfigurationError
+from gateway.model.settings import HTTP
+from gateway.ports.errors import ConfigurationError
 from gateway.web.server import WebServer, host_is_local, is_loopback, reload_objection
 
 LOCAL = {"Host": "127.0.0.1:8080"}

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple, Protocol
 from pydicom import dcmread
 from pynetdicom import AE, evt
 
-from gateway.dimse.admission import Admitted
-from gateway.dimse.message import CommandField
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.protocol.message import CommandField
+from gateway.dimse.protocol.upper_layer import RELEASE_RQ
 from gateway.dimse.server import Server
-from gateway.dimse.upper_layer import RELEASE_RQ
-from gateway.model import Listener, Peer, ProposedContext
+from gateway.model.associate import ProposedContext
+from gateway.model.listener import Listener
+from gateway.model.peer import Peer
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.support.processes import free_port
 from tests.support.stock import no_delay

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from pynetdicom import AE, evt
 
-from gateway.dimse.admission import Admitted
-from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.server import Server
-from gateway.model import Listener, Peer
+from gateway.model.listener import Listener
+from gateway.model.peer import Peer
 from tests.support.caller import EXPLICIT
 from tests.support.processes import free_port
 from tests.support.stock import no_delay

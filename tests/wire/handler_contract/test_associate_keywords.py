@@ -28,10 +28,11 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import PresentationContext
 
 from gateway.config import load
-from gateway.destination.dimse import DimseDestination
-from gateway.dimse.associate_request import parse, proposals
-from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from gateway.ports import GatewayError, NoMeter
+from gateway.destinations.dicom import DimseDestination
+from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.dimse.protocol.associate_request import parse, proposals
+from gateway.ports.errors import GatewayError
+from gateway.ports.meter import NoMeter
 from tests.support.processes import free_port
 from tests.unit.dimse.certificates import Authority
 from tests.wire.handler_contract.keyword_rig import Seen, move_handler, moved, ours, recorder, seen, stock

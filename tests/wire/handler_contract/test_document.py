@@ -7,8 +7,8 @@ from typing import Any
 
 from pynetdicom import evt
 
-from gateway.dimse.admission import Admitted
-from gateway.model import Peer
+from gateway.dimse.acceptor.admission import Admitted
+from gateway.model.peer import Peer
 from tests.support.caller import MR, data_set
 from tests.unit.dimse.query_rig import MR_ID, Requestor, storing, uid
 from tests.unit.dimse.rig import message, serving

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pynetdicom import build_context, evt
 
-from gateway.dimse.notifications import RAISED
-from gateway.model import Peer
+from gateway.dimse.pynetdicom_contract.notifications import RAISED
+from gateway.model.peer import Peer
 from tests.support.caller import EXPLICIT, MR
 from tests.unit.dimse.query_rig import storing
 from tests.wire.handler_contract.keyword_rig import GUARD_S, move_handler, moved, ours, stock

@@ -1,0 +1,311 @@
+"""What jsonschema finds → what a person needs to know: what was found, what was expected, the nearest fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.common.quantity import BYTES, size_bytes
+from gateway.config.findings import did_you_mean, listed
+from gateway.config.spec import LATER
+from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, SequenceNode, discreet, located
+from gateway.model.problem import Mark
+from gateway.routing.language.fields import ae_title
+
+TYPE_WORDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "`true` or `false`",
+    "array": "a list",
+    "object": "a mapping",
+}
+MISSING = "__missing__"
+STAND_INS: Mapping[tuple[str, str], Plain] = {
+    ("GatewaySpec", "ae_title"): MISSING,
+    ("GatewaySpec", "listeners"): [{"port": 0}],
+    ("RouteSpec", "name"): MISSING,
+    ("CoercionSpec", "then"): [MISSING],
+    ("RetrieveCoercionSpec", "then"): [MISSING],
+    ("RetrieveCoercionSpec", "to"): [MISSING],
+}
+"""(type, setting) → what stands in for a required setting that is missing or wrong, once that was reported."""
+
+SHORT_FORMS = {"CertificateSpec": "subject_alternative_name", "IdentityCheckSpec": "verified_by"}
+"""Mapping → the setting that is meant by a text in its place."""
+WORD = re.compile(r"[A-Za-z_][\w.-]*")
+SIZE = re.compile(r"[0-9]+ ?(" + "|".join(BYTES) + ")")
+FINGERPRINT = re.compile(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}")
+
+MEANT: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(("aet", "aetitle", "ae", "title"), ("ae_title", "")),
+    **dict.fromkeys(("host", "hostname", "ip", "port"), ("address", "address: HOST:PORT")),
+    **dict.fromkeys(("if", "match", "matches", "condition", "conditions", "filter"), ("when", "")),
+    **dict.fromkeys(("from", "source", "sources"), ("when", "when: {calling_ae_title: …}")),
+    **dict.fromkeys(("do", "action", "actions"), ("then", "")),
+    **dict.fromkeys(("destination", "destinations", "target", "targets", "send_to"), ("to", "")),
+}
+"""What people write → the setting that they mean, where there is one, and how it is written."""
+
+OTHER_GROUPS = {
+    "first": "(the first that answers) is not supported by this version: a group sends to each of its peers, as `all`",
+    "any": "(one of them) is not supported by this version: a group sends to each of its peers, as `all`",
+}
+"""Kinds of groups that people expect; what is said of them."""
+
+YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One error of jsonschema: where, which keyword of the schema does not hold, and its value."""
+
+    path: Path
+    keyword: str
+    expected: Any
+    value: Any = field(repr=False)
+    schema: Any
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFault:
+    """One mistake, and what is done so that the rest can be checked."""
+
+    mark: Mark
+    code: str
+    message: str
+    path: Path
+    """What is taken out."""
+    stand_in: Node | None = None
+    """What is put there instead."""
+
+
+def explain(place: Place, fault: Fault) -> Iterable[CheckedFault]:
+    """The findings of one fault in the tree at `place`; an empty message means that it was reported before."""
+    return EXPLANATIONS.get(fault.keyword, _wrong_value)(place, fault)
+
+
+def _unknown_setting(place: Place, fault: Fault) -> Iterator[CheckedFault]:
+    known = fault.schema["properties"]
+    here = place.at(*fault.path)
+    for name in fault.value:
+        if name in known:
+            continue
+        below = here.child(name)
+        mark = below.holder if below else here.mark
+        if fault.schema["title"] == "GroupSpec" and name in OTHER_GROUPS:
+            yield CheckedFault(mark, "not-supported-yet", f"`{name}` {OTHER_GROUPS[name]}", (*fault.path, name))
+            continue
+        yield unknown_setting(mark, name, known, (*fault.path, name))
+
+
+def unknown_setting(mark: Mark, name: str, known: Iterable[str], path: Path) -> CheckedFault:
+    """The finding for a name that is no setting, at its key."""
+    if name in LATER:
+        return CheckedFault(mark, "not-supported-yet", f"`{name}` is not supported by this version; leave it out", path)
+    near = _meant_setting(name, known) or did_you_mean(name, known) or f"; known here: {listed(known)}"
+    return CheckedFault(mark, "unknown-setting", f"there is no setting `{name}` here{near}", path)
+
+
+def _meant_setting(name: str, known: Iterable[str]) -> str:
+    """What other software calls otherwise; empty when nothing is known of it."""
+    setting, shown = MEANT.get(name.casefold(), ("", ""))
+    return f"; write `{shown or setting}`" if setting and setting in known else ""
+
+
+def _missing_setting(place: Place, fault: Fault) -> Iterator[CheckedFault]:
+    here = place.at(*fault.path)
+    lost = here.node.lost if isinstance(here.node, MappingNode) else frozenset()
+    for name in fault.expected:
+        if name not in fault.value:
+            others = OTHER_GROUPS.keys() if fault.schema["title"] == "GroupSpec" else ()
+            is_told = name in lost or not LATER.union(others).isdisjoint(fault.value)
+            message = "" if is_told else f"the setting `{name}` is missing"
+            stand_in = STAND_INS.get((fault.schema["title"], name))
+            if stand_in is None:
+                yield CheckedFault(here.holder, "missing-setting", message, fault.path)
+                continue
+            yield CheckedFault(
+                here.holder, "missing-setting", message, (*fault.path, name), located(stand_in, here.holder)
+            )
+
+
+def _wrong_type(place: Place, fault: Fault) -> Iterator[CheckedFault]:
+    here = place.at(*fault.path)
+    expected = _expected(fault.schema) or TYPE_WORDS[fault.expected]
+    message = f"expected {expected}, found {_found(here.node, here)}{_hint(here.node, fault)}"
+    yield CheckedFault(here.mark, "wrong-type", message, fault.path)
+
+
+def _found(node: Node, place: Place) -> str:
+    if isinstance(node, ScalarNode):
+        if isinstance(node.value, str) and not node.is_secret:
+            return f"the text {place.shown}"
+        if node.value is None and not node.is_secret:
+            return "nothing"
+    return place.shown
+
+
+def _expected(schema: Mapping[str, Any]) -> str:
+    """What a value of this schema is, with an example; empty when the schema has no title for it."""
+    if "title" not in schema or schema.get("type") == "object":
+        return ""
+    noun = schema["title"]
+    article = "" if noun.endswith("bytes") else "an " if noun[0] in "aeiouA" else "a "
+    example = f" such as `{schema['examples'][0]}`" if "examples" in schema else ""
+    return f"{article}{noun}{example}"
+
+
+def _hint(node: Node, fault: Fault) -> str:
+    if isinstance(node, SequenceNode) and fault.schema.get("title") == "GroupSpec":
+        return "; write the peers as `all: […]`"
+    if isinstance(node, MappingNode) and fault.expected == "array" and node.entries:
+        return "; put it in [ ], or write it as `- …`"
+    if not isinstance(node, ScalarNode) or node.is_secret or node.value is None:
+        return ""
+    match fault.expected:
+        case "integer" | "number" if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", node.text):
+            return "; leave out the quotes"
+        case "boolean" if node.text.casefold() in YES_NO:
+            return f" (did you mean `{YES_NO[node.text.casefold()]}`?)"
+        case "integer" if fault.schema.get("title") == "PDU length" and SIZE.fullmatch(node.text):
+            return f"; it is in bytes, without a unit (did you mean `{size_bytes(node.text)}`?)"
+        case "object" if fault.schema.get("title") in SHORT_FORMS and isinstance(node.value, str):
+            setting = SHORT_FORMS[fault.schema["title"]]
+            if setting == "subject_alternative_name" and FINGERPRINT.fullmatch(node.text):
+                setting = "fingerprint"
+            return f" (did you mean `{{{setting}: {node.written}}}`?)"
+        case "array" if "$ref" not in fault.schema["items"]:
+            return f" (did you mean `[{node.written}]`?)"
+    return ""
+
+
+def _not_one_of(place: Place, fault: Fault) -> Iterator[CheckedFault]:
+    here = place.at(*fault.path)
+    words = [str(word) for word in fault.expected]
+    text = here.node.text if isinstance(here.node, ScalarNode) and not here.node.is_secret else ""
+    near = did_you_mean(text, words) if WORD.fullmatch(text) else ""
+    message = f"expected {listed(words)}, found {here.shown}{near}"
+    yield CheckedFault(here.mark, "not-one-of", message, fault.path)
+
+
+def _bad_format(place: Place, fault: Fault) -> Iterator[CheckedFault]:
+    here = place.at(*fault.path)
+    title = fault.schema.get("title", "")
+    if title in ("AE title", "AE title or template"):
+        yield CheckedFault(here.mark, "bad-ae-title", discreet(_ae_title_fault(fault.value), here), fault.path)
+        return
+    is_secret = isinstance(here.node, ScalarNode) and here.node.is_secret
+    near = "" if is_secret else _nearest_format(title, str(fault.value), fault.schema["examples"][0])
+    message = f"expected {_expected(fault.schema)}, found {here.shown}{near}"
+    yield CheckedFault(here.mark, "bad-format", message, fault.path)
+
+
+def _ae_title_fault(text: str) -> str:
+    try:
+        ae_title(text)
+    except ValueError as error:
+        return str(error)
+    return "an AE title has 1 to 16 printable ASCII characters without backslash"
+
+
+def _nearest_format(title: str, text: str, example: str) -> str:
+    near = ""
+    if title == "duration":
+        near = _with_unit(text, DURATION_UNITS)
+    if title == "size":
+        if re.fullmatch(r"[0-9.]+", text):
+            return f"; the unit is missing: {listed(unit for unit in BYTES if unit != 'KB')}"
+        near = _with_unit(text, SIZE_UNITS)
+    if title == "address" and re.fullmatch(r"[a-z]+://[^\s/]+/?", text):
+        near = text.partition("://")[2].rstrip("/")
+    if title == "address" and re.fullmatch(r"[^\s:\[\]/]+", text) and not text.isdigit():
+        near = f"{text}:{example.rpartition(':')[2]}"
+    if title == "address" and re.fullmatch(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9]{2,5}", text):
+        host, _, port = text.rpartition(":")
+        near = f"[{host}]:{port}"
+    return f" (did you mean `{near}`?)" if near else ""
+
+
+def _with_unit(text: str, units: Mapping[str, str]) -> str:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", text)
+    unit = units.get(match[2].casefold(), "") if match else ""
+    return f"{match[1]} {unit}" if match and unit else ""
+
+
+def _out_of_range(place: Place, fault: Fault) -> Iterator[CheckedFault]:
+    here = place.at(*fault.path)
+    low, high = fault.schema.get("minimum"), fault.schema.get("maximum")
+    yield CheckedFault(
+        here.mark, "out-of-range", f"expected a number from {low} to {high}, found {here.shown}", fault.path
+    )
+
+
+def _empty(place: Place, fault: Fault) -> Iterator[CheckedFault]:
+    here = place.at(*fault.path)
+    what = "list" if fault.keyword == "minItems" else "text"
+    yield CheckedFault(
+        here.mark, "empty", f"this {what} is empty; write at least one value, or leave the setting out", fault.path
+    )
+
+
+def _in_no_form(place: Place, fault: Fault) -> Iterator[CheckedFault]:
+    """A text or a list of texts was expected: what is wrong in the form that was meant."""
+    from jsonschema import Draft202012Validator  # as in `gateway.config.typed_tree`
+
+    here = place.at(*fault.path)
+    form = _meant(fault)
+    if form is None:
+        message = f"expected a text or a list of texts, found {_found(here.node, here)}"
+        yield CheckedFault(here.mark, "wrong-type", message, fault.path)
+        return
+    for error in Draft202012Validator(form).iter_errors(fault.value):
+        path = (*fault.path, *error.absolute_path)
+        inner = Fault(path, str(error.validator), error.validator_value, error.instance, error.schema)
+        yield from explain(place, inner)
+
+
+def _meant(fault: Fault) -> Mapping[str, Any] | None:
+    kind = "array" if isinstance(fault.value, list) else "string" if isinstance(fault.value, str) else ""
+    return next((form for form in fault.expected if form.get("type") == kind), None)
+
+
+def _wrong_value(place: Place, fault: Fault) -> Iterator[CheckedFault]:
+    here = place.at(*fault.path)
+    yield CheckedFault(
+        here.mark, "wrong-value", f"{here.shown} does not hold to `{fault.keyword}` of the schema", fault.path
+    )
+
+
+EXPLANATIONS: Mapping[str, Callable[[Place, Fault], Iterable[CheckedFault]]] = {
+    "additionalProperties": _unknown_setting,
+    "required": _missing_setting,
+    "type": _wrong_type,
+    "enum": _not_one_of,
+    "pattern": _bad_format,
+    "minimum": _out_of_range,
+    "maximum": _out_of_range,
+    "minLength": _empty,
+    "minItems": _empty,
+    "anyOf": _in_no_form,
+}
+"""JSON Schema keyword → what to tell."""
+
+DURATION_UNITS = {
+    "": "s",
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("m", "mins", "minute", "minutes"), "min"),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("day", "days"), "d"),
+    **dict.fromkeys(("msec", "millisecond", "milliseconds"), "ms"),
+}
+SIZE_UNITS = {
+    "b": "B",
+    **{prefix.casefold(): f"{prefix}B" for prefix in ("k", "M", "G", "T")},
+    **{f"{prefix}i".casefold(): f"{prefix}iB" for prefix in ("K", "M", "G", "T")},
+    **{f"{prefix}b".casefold(): f"{prefix}B" for prefix in ("k", "M", "G", "T")},
+    **{f"{prefix}ib".casefold(): f"{prefix}iB" for prefix in ("K", "M", "G", "T")},
+}
+"""What people write → the unit that they mean."""

@@ -1,0 +1,236 @@
+"""A DICOM peer: C-STORE over one association per channel, with contexts from what is queued."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from gateway.common.turns import aside
+from gateway.dataset.native import NATIVE, pieces
+from gateway.destinations.dicom_contexts import Given, Kind, RecentKinds, kinds_of, named, propose, sent_in
+from gateway.destinations.store_status import DUPLICATE_SOP_INSTANCE, HAS_IT_ALREADY, outcome_of
+from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
+from gateway.leniency import tolerated
+from gateway.model.associate import ProposedContext
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Deferred, Outcome, Refused
+from gateway.model.peer import Peer
+from gateway.ports.destination import Outbound
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import (
+    ConfigurationError,
+    DestinationDown,
+    DestinationRefuses,
+    NoContextAccepted,
+    Refusal,
+    Unreadable,
+)
+from gateway.ports.meter import Meter
+from gateway.routing.ae_title_templates import has_templates, titled
+from gateway.spool.body import verify
+from gateway.spool.pieces import EditedDataSet
+
+NOTHING_ACCEPTED_S = 30.0
+"""How long a peer is believed that it takes nothing we have; then it is asked again."""
+
+
+MOST_TITLES = 256
+"""Pairs of AE titles that are remembered."""
+
+
+class OpenAssociation(Protocol):
+    """`gateway.dimse.requestor.requestor_association.associate`."""
+
+    def __call__(
+        self, peer: Peer, *, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter
+    ) -> Coroutine[Any, Any, RequestorAssociation]: ...
+
+
+class DimseDestination:
+    """Opens channels to one DICOM peer. They share what kinds of objects were sent lately."""
+
+    def __init__(self, peer: Peer, own_ae_title: str, meter: Meter, associate: OpenAssociation = associate) -> None:
+        self.peer = peer
+        self.called = replace(peer, associate=replace(peer.associate, hops=1))
+        """The peer, as it is associated with: it sees that what we deliver came through a gateway."""
+        self.own_ae_title = own_ae_title
+        self.meter = meter
+        self.associate = associate
+        self.recent = RecentKinds()
+        self.given = Given(peer.associate.contexts)
+        self._has_templates = has_templates(peer)
+        self._by_titles: dict[tuple[str, str], DimseDestination] = {}
+
+    def on_behalf_of(self, sender: AssociationFacts) -> DimseDestination:
+        """One for each pair of AE titles that templates give. Raises Refusal for what is no AE title."""
+        if not self._has_templates:
+            return self
+        peer = titled(self.peer, sender)
+        if peer.fault:
+            raise Refusal(f"this object cannot be sent to {peer.name}: {peer.fault}")
+        titles = (peer.calling_ae_title, peer.associate.called_ae_title)
+        found = self._by_titles.get(titles)
+        if found is None:
+            if len(self._by_titles) >= MOST_TITLES:
+                self._by_titles.pop(next(iter(self._by_titles)))
+            found = self._by_titles[titles] = DimseDestination(peer, self.own_ae_title, self.meter, self.associate)
+        return found
+
+    def channel(self) -> DimseChannel:
+        """A channel without an association yet."""
+        return DimseChannel(self)
+
+
+class DimseChannel:
+    """One association at a time, made anew when it is lost or when a kind turns up that it has no context for."""
+
+    def __init__(self, destination: DimseDestination) -> None:
+        self._destination = destination
+        self._association: RequestorAssociation | None = None
+        self._proposed: frozenset[Kind] = frozenset()
+        self._kinds: tuple[Kind, ...] = ()
+        """What `prepare` was last asked for."""
+        self._has_served = False
+        """The association answered a C-STORE."""
+        self._nothing_until_s = 0.0
+        """Until then the peer takes none of `_proposed`: it accepted no context."""
+
+    async def prepare(self, kinds: Sequence[Kind]) -> None:
+        """Have an association on which `kinds[0]` was proposed, and the others as far as there is room.
+
+        Raises:
+            DestinationDown: no connection, no answer, or a transient rejection.
+            DestinationRefuses: a permanent rejection, or TLS or settings that cannot work.
+        """
+        there = self._destination
+        if self._is_usable() and (kinds[0] in self._proposed or there.given.contexts or self.takes(kinds[0])):
+            return
+        if there.given.refusal(kinds[0]):
+            return  # `send` says so
+        await self.close()
+        self._kinds, self._has_served = tuple(kinds), False
+        there.recent.add(reversed(kinds))
+        await self._associate(propose(kinds, there.recent, there.given, there.peer.fallback))
+
+    def takes(self, kind: Kind) -> bool:
+        """True when the peer accepted a presentation context for it as it is."""
+        return self._association is not None and kind in self._association.accepted
+
+    async def send(self, outbound: Outbound) -> Outcome:
+        """C-STORE the object over the association that `prepare` made. One that is lost after it served is opened anew
+        at once, and the object sent again: some peers close the connection after each object.
+
+        Raises:
+            DestinationDown, DestinationRefuses: as `prepare`.
+        """
+        kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
+        association = self._association
+        if association is None:
+            return self._no_context(kind)
+        if kind in association.accepted:
+            return await self._store(association, outbound, kind[1], outbound.body)
+        syntax = sent_in(kind, association.accepted)
+        if not syntax:
+            return self._no_context(kind)
+        try:
+            written = await _in_other_form(outbound.body, kind[1], syntax)
+        except (Refusal, Unreadable) as error:
+            reason = f"{self._destination.peer.name} takes {named(kind[0])} in {named(syntax)} alone: {error}"
+            return Refused(reason, is_about_form=True)
+        try:
+            return await self._store(association, outbound, syntax, written)
+        finally:
+            written.let_go()
+
+    async def _store(
+        self, association: RequestorAssociation, outbound: Outbound, syntax: str, body: EncodedDataSet
+    ) -> Outcome:
+        if self._destination.peer.is_strict and body.length_bytes % 2:
+            name = self._destination.peer.name
+            return Refused(f"this object cannot be sent: its data set has an odd length, and {name} is strict")
+        begun_s = _clock_s()
+        try:
+            response = await association.c_store(
+                sop_class_uid=outbound.sop_class_uid,
+                sop_instance_uid=outbound.sop_instance_uid,
+                transfer_syntax_uid=syntax,
+                body=body,
+            )
+        except DestinationDown as error:
+            # A peer that is silent to one object is silent to the next. One that ends the association may mean this
+            # object only: it is held against the object first, and the next association tells.
+            is_silent = _clock_s() - begun_s >= 0.99 * self._destination.peer.timers.dimse_s
+            if self._has_served and not is_silent:
+                await self.prepare(self._kinds)
+                return await self.send(outbound)  # once: the new association has not served yet
+            return Deferred(str(error), is_destination_down=is_silent, is_over_object=True)
+        except ValueError as error:
+            return Refused(f"this object cannot be sent: {error}")
+        self._has_served = True
+        if response.status == DUPLICATE_SOP_INSTANCE and self._destination.peer.is_duplicate_delivered:
+            there, uid = self._destination, outbound.sop_instance_uid
+            tolerated(there.meter, "duplicate_sop_instance", there.peer.name, sop_instance_uid=uid)
+            return HAS_IT_ALREADY
+        return outcome_of(response.status, response.error_comment)
+
+    async def close(self) -> None:
+        """Release the association."""
+        association, self._association = self._association, None
+        self._proposed = frozenset()
+        if association is None:
+            return
+        try:
+            await association.release()
+        except asyncio.CancelledError:
+            association.abort()
+            raise
+
+    def _is_usable(self) -> bool:
+        if self._association is not None:
+            return self._association.is_open
+        return _clock_s() < self._nothing_until_s
+
+    async def _associate(self, contexts: Sequence[ProposedContext]) -> None:
+        there = self._destination
+        try:
+            self._association = await there.associate(
+                there.called, own_ae_title=there.own_ae_title, contexts=contexts, meter=there.meter
+            )
+        except NoContextAccepted:
+            self._nothing_until_s = _clock_s() + NOTHING_ACCEPTED_S
+        except (ConfigurationError, ValueError) as error:
+            raise DestinationRefuses(f"{there.peer.name}: {error}") from error
+        own = (context for context in contexts if len(context.transfer_syntaxes) == 1)
+        self._proposed = frozenset(kinds_of(own))
+
+    def _no_context(self, kind: Kind) -> Outcome:
+        reason = self._destination.given.refusal(kind)
+        if reason:
+            return Refused(f"{self._destination.peer.name}: {reason}", is_about_form=True)
+        if kind in self._proposed or (self._destination.given.contexts and self._is_usable()):
+            name, other = self._destination.peer.name, "" if kind[1] not in NATIVE else ", nor in a native one"
+            reason = f"{name} accepted no presentation context for {named(kind[0])} in {named(kind[1])}{other}"
+            is_nothing_accepted = self._association is None
+            return Refused(reason, is_about_form=True, is_without_context=True, is_nothing_accepted=is_nothing_accepted)
+        return Deferred("the association was lost before the object was sent")
+
+
+async def _in_other_form(body: EncodedDataSet, source_uid: str, target_uid: str) -> EditedDataSet:
+    """A native data set in another native transfer syntax, made in a thread. Its pieces may be views of `body`.
+
+    Raises:
+        Refusal, Unreadable: it cannot be written so.
+        PayloadLost, Temporary: it cannot be read.
+    """
+
+    def make() -> EditedDataSet:
+        verify(body)
+        return EditedDataSet(pieces(body.view(), source_uid, target_uid), body)
+
+    return await aside(make)
+
+
+def _clock_s() -> float:
+    return asyncio.get_running_loop().time()

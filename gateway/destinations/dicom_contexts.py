@@ -1,0 +1,91 @@
+"""Which presentation contexts an association to a peer proposes, and in what an object is sent over it. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Container, Iterable, Sequence
+
+from pydicom.uid import UID
+
+from gateway.dataset.native import alternatives, proposed_beside
+from gateway.model.associate import ProposedContext
+
+MAX_CONTEXTS = 128
+"""Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
+
+Kind = tuple[str, str]
+"""(SOP class UID, transfer syntax UID)."""
+
+
+class RecentKinds:
+    """The kinds that a destination was sent lately, newest last: proposed again, so that associations stay useful."""
+
+    def __init__(self, limit: int = MAX_CONTEXTS) -> None:
+        self.limit = limit
+        self._kinds: OrderedDict[Kind, None] = OrderedDict()
+
+    def add(self, kinds: Iterable[Kind]) -> None:
+        """Note that these are in use."""
+        for kind in kinds:
+            self._kinds[kind] = None
+            self._kinds.move_to_end(kind)
+        while len(self._kinds) > self.limit:
+            self._kinds.popitem(last=False)
+
+    def newest_first(self) -> list[Kind]:
+        """All that are remembered."""
+        return list(reversed(self._kinds))
+
+
+class Given:
+    """The contexts of a peer's settings, which are proposed as they are; () leaves it to what is queued."""
+
+    def __init__(self, contexts: Sequence[ProposedContext]) -> None:
+        self.contexts = tuple(contexts)
+        self._kinds = frozenset(kinds_of(self.contexts))
+
+    def refusal(self, kind: Kind) -> str:
+        """Why this kind cannot be sent in any of the contexts; empty when it can, or when none are given."""
+        if not self.contexts or any((kind[0], syntax) in self._kinds for syntax in alternatives(kind[1])):
+            return ""
+        listed = dict.fromkeys(syntax for sop_class, syntax in kinds_of(self.contexts) if sop_class == kind[0])
+        names = f"(it lists {', '.join(map(named, listed))})" if listed else "(it lists no such SOP class)"
+        return f"{named(kind[0])} in {named(kind[1])} is not among the peer's configured contexts {names}"
+
+
+def kinds_of(contexts: Iterable[ProposedContext]) -> list[Kind]:
+    """Every SOP class and transfer syntax that the contexts name, in order."""
+    return [(context.abstract_syntax, syntax) for context in contexts for syntax in context.transfer_syntaxes]
+
+
+def propose(
+    needed: Sequence[Kind], recent: RecentKinds, given: Given, fallback: Sequence[str] = ()
+) -> tuple[ProposedContext, ...]:
+    """The contexts that are given; else those needed now first in line for the 128 places, then those used lately.
+
+    Each kind has a context. An uncompressed one has another with the other native transfer syntaxes, Implicit VR Little
+    Endian among them (PS3.5 §10.1), of which the peer chooses. Each transfer syntax of `fallback` stands in a context
+    of its own, so that the peer says of each whether it takes it, and the choice stays ours: the one that keeps the
+    object as it is.
+    """
+    if given.contexts:
+        return given.contexts
+    candidates: dict[ProposedContext, None] = {}
+    for sop_class, own in dict.fromkeys((*needed, *recent.newest_first())):
+        groups = [(own,), proposed_beside(own), *((syntax,) for syntax in fallback)]
+        candidates.update({ProposedContext(sop_class, group): None for group in groups if group})
+        if len(candidates) >= MAX_CONTEXTS:
+            break
+    return tuple(candidates)[:MAX_CONTEXTS]
+
+
+def sent_in(kind: Kind, accepted: Container[Kind]) -> str:
+    """The transfer syntax in which an object of this kind is sent where `accepted` is taken: its own, else another
+    native one where it is native itself; empty for none."""
+    return next((syntax for syntax in alternatives(kind[1]) if (kind[0], syntax) in accepted), "")
+
+
+def named(uid: str) -> str:
+    """`CT Image Storage (1.2.840…)`; the bare UID when the dictionary does not know it."""
+    name = UID(uid).name
+    return f"{name} ({uid})" if name != uid else uid

@@ -1,0 +1,1 @@
+"""The association acceptor: admission, negotiation, and the requests of an accepted association (PS3.8)."""

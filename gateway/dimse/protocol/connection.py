@@ -1,0 +1,198 @@
+"""An asyncio transport under an association: one receive buffer a loop, reading held back, writes that may stall."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import socket
+import weakref
+
+from gateway.common.turns import TURN_WORK, turns_of
+from gateway.dimse.protocol.deadlines import AssociationTimer, Deadlines
+from gateway.dimse.protocol.flow import Inflow, Outflow
+from gateway.dimse.protocol.pdata import PDUReader
+
+RECEIVE_BUFFER_BYTES = 256 * 1024
+WRITE_HIGH_BYTES = 256 * 1024
+WRITE_LOW_BYTES = 64 * 1024
+
+_buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = weakref.WeakKeyDictionary()
+
+
+class ReadingHeld(enum.IntFlag):
+    """Why nothing is read from the peer."""
+
+    TRANSPORT = 1
+    """There is none yet (TLS handshake)."""
+    RECEIVER = 2
+    QUEUE = 4
+    WRITE = 8
+    TURN = 16
+    """What was read is more work than one turn allows."""
+
+
+def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+    """The one buffer of `loop`: it is filled and emptied without another read in between."""
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
+    return buffer
+
+
+class AssociationTransport(asyncio.BufferedProtocol):
+    """Feeds a `PDUReader` and has the subclass work through it (`_pump`); use it on its event loop only.
+
+    Args:
+        reader: gets what arrives.
+        send_limit_s: how long the peer may leave our writes unread before `AssociationTimer.SENDING` expires.
+    """
+
+    holds_reading_while_writing: bool
+    """True where every request that is read makes us write."""
+
+    def __init__(self, reader: PDUReader, send_limit_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader = reader
+        self._send_limit_s = send_limit_s
+        self._deadlines = Deadlines(self._loop, self._expired)
+        self._buffer = _receive_buffer(self._loop)
+        self._held = int(ReadingHeld.TRANSPORT)
+        self._turns = turns_of(self._loop)
+        self._work_left = TURN_WORK
+        """Until this association gives way to the others."""
+        self._writable: asyncio.Future[None] | None = None
+        self._is_write_paused = False
+        self._inflow = Inflow()
+        self._outflow = Outflow()
+        self._closed: asyncio.Future[None] | None = None
+        self._is_closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """True when the connection is gone."""
+        return self._is_closed
+
+    async def wait_closed(self) -> None:
+        """Return when the connection is gone."""
+        if self._is_closed:
+            return
+        if self._closed is None:
+            self._closed = self._loop.create_future()
+        await asyncio.shield(self._closed)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.attach(transport)
+
+    def attach(self, transport: asyncio.Transport) -> None:
+        """Work on `transport`, plain or after its TLS handshake."""
+        self._transport = transport
+        self._outflow = Outflow(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        transport.set_write_buffer_limits(WRITE_HIGH_BYTES, WRITE_LOW_BYTES)
+        self._attached()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._inflow.received_bytes += nbytes
+        self._reader.feed(self._buffer[:nbytes])
+        self._work_left = TURN_WORK
+        self._pump()
+
+    def eof_received(self) -> bool:
+        return False  # a half-closed association is of no use: close
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_closed = True
+        self._lost(exc)
+        self._deadlines.stop_all()
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        self._is_write_paused = True
+        self._outflow.mark()
+        self._deadlines.start(AssociationTimer.SENDING, self._send_limit_s)
+        if self.holds_reading_while_writing:
+            self._hold(ReadingHeld.WRITE)
+
+    def resume_writing(self) -> None:
+        self._is_write_paused = False
+        self._deadlines.stop(AssociationTimer.SENDING)
+        self._let_writers_go_on()
+        if self.holds_reading_while_writing:
+            self._unhold(ReadingHeld.WRITE)
+
+    def _hold(self, reason: ReadingHeld) -> None:
+        if not self._held and self._transport is not None:
+            self._transport.pause_reading()
+            self._deadlines.stop(AssociationTimer.RECEIVING)
+            self._deadlines.stop(AssociationTimer.PROGRESS)  # what keeps the peer waiting is ours
+        self._held |= reason
+
+    def _unhold(self, reason: ReadingHeld) -> None:
+        self._held &= ~reason
+        if self._held or self._transport is None:
+            return
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._pump()
+
+    def _give_way(self) -> None:
+        """Read nothing, and go on with what was read when it is our turn again."""
+        self._hold(ReadingHeld.TURN)
+        self._turns.wait(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._work_left = TURN_WORK
+        self._unhold(ReadingHeld.TURN)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._outflow.written_bytes += len(data)
+            self._transport.write(data)
+
+    async def _until_writable(self) -> None:
+        """Return when the peer has read most of what was written, or when `_let_writers_go_on` says so."""
+        if self._is_write_paused:
+            if self._writable is None or self._writable.done():
+                self._writable = self._loop.create_future()
+            await asyncio.shield(self._writable)  # others may wait for it too
+
+    def _let_writers_go_on(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def _abort_transport(self) -> None:
+        if self._transport is not None and not self._is_closed:  # asyncio's may raise when it is gone
+            self._transport.abort()
+
+    def _close_transport(self) -> None:
+        transport = self._transport
+        if transport is None or self._is_closed:
+            return
+        if transport.get_write_buffer_size():
+            transport.abort()  # closing would wait for a peer that does not read
+        else:
+            transport.close()
+
+    # --- for the subclass --------------------------------------------------------------------------------------
+
+    def _attached(self) -> None:
+        """The transport is there, maybe not yet the one to work on."""
+
+    def _pump(self) -> None:
+        """Work through what the reader holds, unless reading is held."""
+        raise NotImplementedError
+
+    def _lost(self, error: Exception | None) -> None:
+        """The transport is gone."""
+
+    def _expired(self, timer: AssociationTimer) -> None:
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""The handler contract that pynetdicom documents, on top of the engine: events, yields, keywords."""

@@ -1,0 +1,196 @@
+"""`evt_handlers` of a C-MOVE handler's keywords: pynetdicom's notification events of an association of ours.
+
+Handlers get `pynetdicom.events.Event` with the documented attributes, one after the other in the order of the events; a
+plain function runs in a thread, a coroutine function on the event loop. What a handler raises is logged. The events are
+made of the bytes that went over the wire, so that an association without handlers does nothing for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pynetdicom import evt, pdu
+from pynetdicom.dimse_messages import DIMSEMessage
+
+log = structlog.get_logger()
+
+HEADER_BYTES = 6
+BEHIND = 64
+"""Events that handlers may be behind before we send nothing more."""
+
+RAISED = frozenset(
+    {
+        evt.EVT_ABORTED,
+        evt.EVT_ACCEPTED,
+        evt.EVT_ACSE_RECV,
+        evt.EVT_ACSE_SENT,
+        evt.EVT_CONN_CLOSE,
+        evt.EVT_CONN_OPEN,
+        evt.EVT_DATA_RECV,
+        evt.EVT_DATA_SENT,
+        evt.EVT_DIMSE_RECV,
+        evt.EVT_DIMSE_SENT,
+        evt.EVT_ESTABLISHED,
+        evt.EVT_PDU_RECV,
+        evt.EVT_PDU_SENT,
+        evt.EVT_REJECTED,
+        evt.EVT_RELEASED,
+        evt.EVT_REQUESTED,
+    }
+)
+"""What can be bound. Not EVT_FSM_TRANSITION, since the state machine is not pynetdicom's, and no intervention event:
+nothing is asked of us over an association for sub-operations."""
+
+_PDUS: dict[int, type[Any]] = {
+    0x01: pdu.A_ASSOCIATE_RQ,
+    0x02: pdu.A_ASSOCIATE_AC,
+    0x03: pdu.A_ASSOCIATE_RJ,
+    0x04: pdu.P_DATA_TF,
+    0x05: pdu.A_RELEASE_RQ,
+    0x06: pdu.A_RELEASE_RP,
+    0x07: pdu.A_ABORT_RQ,
+}
+_P_DATA = 0x04
+_OF_BYTES = {
+    True: (evt.EVT_DATA_SENT, evt.EVT_PDU_SENT, evt.EVT_ACSE_SENT, evt.EVT_DIMSE_SENT),
+    False: (evt.EVT_DATA_RECV, evt.EVT_PDU_RECV, evt.EVT_ACSE_RECV, evt.EVT_DIMSE_RECV),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundNotification:
+    """One handler of one event."""
+
+    event: Any
+    handler: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+
+
+def bound_handlers(written: Any) -> tuple[BoundNotification, ...]:
+    """``[(event, handler), (event, handler, args), …]`` as bound handlers.
+
+    Raises:
+        TypeError: something else, or an event that is not raised (`RAISED`).
+    """
+    return tuple(_bound(*entry) for entry in written or ())
+
+
+def _bound(event: Any, handler: Any, arguments: Any = None) -> BoundNotification:
+    if not callable(handler):
+        raise TypeError(f"the handler of {event} cannot be called")
+    if event not in RAISED:
+        raise TypeError(f"evt_handlers: {getattr(event, 'name', event)} is not raised on an association of ours")
+    return BoundNotification(event, handler, tuple(arguments or ()))
+
+
+class Notifier:
+    """Calls the handlers of one association.
+
+    Args:
+        handlers: at least one.
+        association: what handlers get as `event.assoc`.
+    """
+
+    def __init__(self, handlers: tuple[BoundNotification, ...], association: Any) -> None:
+        self._handlers = handlers
+        self._wanted = {bound.event for bound in handlers}
+        self._association = association
+        self._waiting: list[tuple[BoundNotification, Any]] = []
+        self._worker: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._streams = {True: _Stream(), False: _Stream()}
+
+    def raised(self, event: Any, **attributes: Any) -> None:
+        """Call the handlers of `event` soon."""
+        if event not in self._wanted:
+            return
+        made = evt.Event(self._association, event, attributes)
+        self._waiting += [(bound, made) for bound in self._handlers if bound.event == event]
+        if len(self._waiting) > BEHIND:
+            self._room.clear()
+        if self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._work())
+
+    def bytes_passed(self, data: bytes | memoryview, *, is_sent: bool) -> None:
+        """These bytes went out, or came in: raise the events of what is complete."""
+        of_data, of_pdu, of_acse, of_dimse = _OF_BYTES[is_sent]
+        if not self._wanted & {of_data, of_pdu, of_acse, of_dimse}:
+            return
+        stream = self._streams[is_sent]
+        for encoded in stream.whole(data):
+            self.raised(of_data, data=encoded)
+            if not self._wanted & {of_pdu, of_acse, of_dimse}:
+                continue
+            decoded = _decoded(encoded)
+            if decoded is None:
+                continue
+            self.raised(of_pdu, pdu=decoded)
+            if encoded[0] != _P_DATA:
+                self.raised(of_acse, primitive=decoded.to_primitive())
+            elif of_dimse in self._wanted:
+                for message in stream.messages(decoded):
+                    self.raised(of_dimse, message=message)
+
+    async def until_there_is_room(self) -> None:
+        """Return when the handlers are not far behind."""
+        await self._room.wait()
+
+    async def _work(self) -> None:
+        while self._waiting:
+            bound, event = self._waiting.pop(0)
+            if len(self._waiting) <= BEHIND:
+                self._room.set()
+            try:
+                if inspect.iscoroutinefunction(bound.handler):
+                    await bound.handler(event, *bound.arguments)
+                else:
+                    await asyncio.to_thread(bound.handler, event, *bound.arguments)
+            except Exception as error:
+                log.error("handler_failed", handler=bound.event.name, error=type(error).__name__)
+        self._worker = None
+
+
+class _Stream:
+    """One direction of an association: bytes to PDUs, PDUs to messages."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._message: Any = None
+
+    def whole(self, data: bytes | memoryview) -> Iterator[bytes]:
+        """The PDUs that `data` completes."""
+        self._rest += data
+        while len(self._rest) >= HEADER_BYTES:
+            size = HEADER_BYTES + int.from_bytes(self._rest[2:HEADER_BYTES], "big")
+            if len(self._rest) < size:
+                return
+            yield bytes(self._rest[:size])
+            del self._rest[:size]
+
+    def messages(self, p_data: Any) -> Iterator[Any]:
+        """The DIMSE messages that a P-DATA-TF completes."""
+        primitive = p_data.to_primitive()
+        if self._message is None:
+            self._message = DIMSEMessage()
+        if self._message.decode_msg(primitive):
+            yield self._message
+            self._message = None
+
+
+def _decoded(encoded: bytes) -> Any:
+    """The PDU of pynetdicom; None for one that it cannot read."""
+    kind = _PDUS.get(encoded[0])
+    if kind is None:
+        return None
+    made = kind()
+    try:
+        made.decode(encoded)
+    except Exception:
+        return None
+    return made

@@ -1,0 +1,444 @@
+"""Associations that we ask for: C-ECHO, C-STORE, C-FIND, C-GET and C-MOVE as an SCU."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.dimse.protocol.assembly import Message
+from gateway.dimse.protocol.association import AssociationEnded
+from gateway.dimse.protocol.connection import ReadingHeld
+from gateway.dimse.protocol.context import VERIFICATION, AcceptedContext
+from gateway.dimse.protocol.deadlines import AssociationTimer
+from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
+from gateway.dimse.protocol.pdata import SMALLEST_MAXIMUM
+from gateway.dimse.protocol.peer_certificate import mismatch, shown_certificate
+from gateway.dimse.protocol.proposal import (
+    AssociateAccept,
+    decode_accept,
+    decode_reject,
+    describe_reject,
+    encode_request,
+)
+from gateway.dimse.protocol.tls_contexts import CLIENT_CONTEXTS
+from gateway.dimse.protocol.upper_layer import ServicePrimitive, UpperLayerEvent, UpperLayerState
+from gateway.dimse.requestor.multi_response import AskingAssociation
+from gateway.leniency import tolerated
+from gateway.model.associate import DEFAULT_OFFERED_PDU, ProposedContext
+from gateway.model.association import AssociationFacts
+from gateway.model.listener import Limits
+from gateway.model.peer import Peer
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import DestinationDown, DestinationRefuses, NoContextAccepted, PeerFailure
+from gateway.ports.meter import Meter, NoMeter
+from gateway.routing.ae_title_templates import is_template
+
+log = structlog.get_logger()
+
+UNRECOGNIZED_OPERATION = 0x0211
+TRANSIENT_REJECTION = 2
+LARGEST_PDU = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResponse:
+    """Answer of a storage SCP."""
+
+    status: int
+    error_comment: str = ""
+
+
+class RequestorAssociation(AskingAssociation):
+    """The requestor's side. One request at a time: the asynchronous operations window is (1, 1)."""
+
+    holds_reading_while_writing = False
+
+    def __init__(self, peer: Peer, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter) -> None:
+        offered = peer.associate.max_pdu_bytes  # 0 is without limit: what is never buffered needs none
+        limits = Limits(max_pdu_bytes=LARGEST_PDU if offered == 0 else offered or DEFAULT_OFFERED_PDU)
+        super().__init__(timers=peer.timers, limits=limits)
+        self._peer = peer
+        self._proposed = tuple(contexts)
+        self._meter = meter
+        self._opening: asyncio.Future[AssociateAccept] = self._loop.create_future()
+        self._has_joined = False
+        self.accepted: Mapping[tuple[str, str], int] = {}
+        """(abstract syntax, transfer syntax) → presentation context ID, where we are the SCU."""
+        self.identity_response: bytes | None = None
+        """Server response to the user identity that we offered."""
+        self.extended: Mapping[str, bytes] = {}
+        """SOP class extended negotiation answered by the peer: SOP class UID → application information."""
+        self.facts = AssociationFacts(
+            calling_ae_title=_plain(peer.calling_ae_title) or own_ae_title,
+            called_ae_title=_plain(peer.associate.called_ae_title) or peer.ae_title,
+            remote_host=peer.host,
+            remote_port=peer.port,
+            peer=peer.name,
+            association_id=self.association_id,
+        )
+
+    # --- what one may ask ------------------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """True while requests can be sent."""
+        return self._ended is None and self._upper.state is UpperLayerState.ESTABLISHED
+
+    @property
+    def remote_address(self) -> str:
+        """Numeric address of the peer; empty when there is no connection (any more)."""
+        place = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(place[0]) if place else ""
+
+    @property
+    def peer_certificate(self) -> bytes:
+        """What the peer showed, in DER form; empty without TLS."""
+        connection = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return (connection.getpeercert(binary_form=True) or b"") if connection is not None else b""
+
+    def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
+        """True when all of `contexts` were proposed, accepted or not."""
+        return set(contexts) <= set(self._proposed)
+
+    async def c_echo(self) -> int:
+        """C-ECHO; the status.
+
+        Raises:
+            DestinationDown: the association is lost or the time limit is over.
+            DestinationRefuses: Verification was not accepted.
+        """
+        context = next((item for item in self._by_syntax.values() if item.service == "echo"), None)
+        if context is None:
+            raise DestinationRefuses(f"{self.name} did not accept the Verification SOP class")
+        request: Command = {"AffectedSOPClassUID": VERIFICATION, "CommandField": CommandField.C_ECHO}
+        response = await self._request(context, request, None)
+        return int(response["Status"])
+
+    async def c_store(
+        self,
+        *,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        body: EncodedDataSet,
+        priority: int = 0,
+        move_originator: tuple[str, int] | None = None,
+    ) -> StoreResponse:
+        """C-STORE the bytes of `body` as they are.
+
+        Args:
+            sop_class_uid, sop_instance_uid: of the object.
+            transfer_syntax_uid: what `body` is encoded in; with the SOP class it must be in `accepted`.
+            body: stays the caller's to close.
+            priority: 0 medium, 1 high, 2 low.
+            move_originator: AE title and message ID of the C-MOVE that asked for this.
+
+        Raises:
+            DestinationDown: the association is lost or the time limit is over.
+            DestinationRefuses: no accepted context.
+        """
+        context = self._by_syntax.get((sop_class_uid, transfer_syntax_uid))
+        if context is None:
+            raise DestinationRefuses(f"{self.name} accepted no context for {sop_class_uid} in {transfer_syntax_uid}")
+        request: Command = {
+            "AffectedSOPClassUID": sop_class_uid,
+            "CommandField": CommandField.C_STORE,
+            "Priority": priority,
+            "AffectedSOPInstanceUID": sop_instance_uid,
+        }
+        if move_originator is not None:
+            request["MoveOriginatorApplicationEntityTitle"], request["MoveOriginatorMessageID"] = move_originator
+        response = await self._request(context, request, body)
+        return StoreResponse(int(response["Status"]), str(response.get("ErrorComment", "")))
+
+    async def release(self) -> None:
+        """Release, and return when the connection is gone; a peer that does not answer is aborted."""
+        if self._upper.state is UpperLayerState.ESTABLISHED:
+            self._request_release()
+        elif self._upper.state in (UpperLayerState.IDLE, UpperLayerState.AWAITING_ASSOCIATE_AC):
+            self.abort()
+        await self.wait_closed()
+
+    # --- requests --------------------------------------------------------------------------------------------------
+
+    async def _request(self, context: AcceptedContext, request: Command, body: EncodedDataSet | None) -> Command:
+        """Send a request and return the command set of its response."""
+        if self._waiting or self._conversation is not None:
+            raise RuntimeError("one request at a time on an association")
+        waiting = self._expect_response(request)
+        self._deadlines.stop(AssociationTimer.IDLE)
+        try:
+            if body is None:
+                self.send_command(context.context_id, request)
+            else:
+                await self.send_message(context.context_id, request, body)
+            self._await_response()
+            message = await waiting
+        except AssociationEnded as error:
+            raise DestinationDown(f"{self.name}: {error}") from None
+        except BaseException:
+            self.abort("a request was given up")  # what was sent cannot be taken back
+            raise
+        finally:
+            self._waiting.pop(request["MessageID"], None)
+            self._deadlines.stop(AssociationTimer.RESPONSE)
+        if message.command["CommandField"] != request["CommandField"] | RESPONSE:
+            self.abort("a response of another kind")
+            raise DestinationDown(f"{self.name} answered with another kind of response")
+        if "Status" not in message.command:
+            self.abort("a response without Status")
+            raise DestinationDown(f"{self.name} answered without a status")
+        return message.command
+
+    def _message_received(self, message: Message) -> None:
+        field = message.command["CommandField"]
+        if field & RESPONSE:
+            if not self._is_of_conversation(message):
+                message.close()
+                self._response_received(message)
+            return
+        conversation = self._conversation
+        if conversation is not None and conversation.takes_store(message):
+            return
+        message.close()
+        if field == CommandField.C_CANCEL:
+            return
+        refusal: Command = {
+            "CommandField": field | RESPONSE,
+            "MessageIDBeingRespondedTo": message.command["MessageID"],
+            "Status": UNRECOGNIZED_OPERATION,
+        }
+        with contextlib.suppress(AssociationEnded):  # we are releasing
+            self.send_command(message.context.context_id, refusal)
+
+    # --- opening and closing ---------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The peer, for messages."""
+        called = self.facts.called_ae_title
+        return f"{self._peer.name} ({called} at {self._peer.host}:{self._peer.port})"
+
+    async def open(self) -> None:
+        """Negotiate on the transport that is attached."""
+        request = encode_request(
+            self.facts.calling_ae_title, self.facts.called_ae_title, self._proposed, self._peer.associate
+        )
+        self._event(UpperLayerEvent.ASSOCIATE_REQUEST)
+        self._event(UpperLayerEvent.TRANSPORT_CONFIRM, request)
+        self._unhold(ReadingHeld.TRANSPORT)
+        try:
+            async with asyncio.timeout(self._timers.association_s):
+                accepted = await self._opening
+        except TimeoutError:
+            self.abort("no answer to A-ASSOCIATE-RQ")
+            raise DestinationDown(
+                f"{self.name} did not answer the association request in {self._timers.association_s:g} s",
+                PeerFailure("no_answer"),
+            ) from None
+        except BaseException:
+            self.abort("association given up")
+            raise
+        self.identity_response, self.extended = accepted.identity_response, dict(accepted.extended)
+        self._by_syntax = {
+            (str(context.abstract_syntax), str(context.transfer_syntax)): context
+            for context in reversed(list(accepted.contexts.values()))
+            if context.is_scu
+        }
+        self.accepted = {key: context.context_id for key, context in self._by_syntax.items()}
+        if 0 < accepted.max_pdu_bytes < SMALLEST_MAXIMUM:
+            self.abort()
+            raise DestinationRefuses(f"{self.name} takes PDUs of {accepted.max_pdu_bytes} bytes only")
+        if not accepted.contexts:
+            await self.release()
+            raise NoContextAccepted(f"{self.name} accepted none of {len(self._proposed)} presentation contexts")
+
+    def _read_pdu(self, event: UpperLayerEvent, data: bytes) -> object:
+        if event is UpperLayerEvent.ASSOCIATE_AC_PDU and self._upper.state is UpperLayerState.AWAITING_ASSOCIATE_AC:
+            return self._read_accept(data)
+        return super()._read_pdu(event, data)
+
+    def _read_accept(self, data: bytes) -> AssociateAccept:
+        """Raises ValueError: it cannot be read, or is odd and the peer held to the letter."""
+        accepted = decode_accept(data, self._proposed, self._peer.associate)
+        if accepted.oddities:
+            if self._peer.is_strict:
+                raise ValueError(f"an A-ASSOCIATE-AC with {', '.join(accepted.oddities)}")
+            found = accepted.oddities
+            tolerated(self._meter, "associate_items", self._peer.name, association=self.association_id, found=found)
+        return accepted
+
+    def _indicated(self, primitive: ServicePrimitive, value: object) -> None:
+        if primitive is ServicePrimitive.ASSOCIATE_ACCEPTED:
+            assert isinstance(value, AssociateAccept)
+            self._establish(value.contexts, value.max_pdu_bytes)
+            self._joined()
+            if not self._opening.done():
+                self._opening.set_result(value)
+        elif primitive is ServicePrimitive.ASSOCIATE_REJECTED:
+            assert isinstance(value, bytes)
+            self._rejected(value)
+        else:
+            super()._indicated(primitive, value)
+
+    def _rejected(self, pdu: bytes) -> None:
+        reject = decode_reject(pdu)
+        kind = DestinationDown if reject.result == TRANSIENT_REJECTION else DestinationRefuses
+        failure = PeerFailure("rejected", (reject.result or 0, reject.source or 0, reject.reason_diagnostic or 0))
+        self._fail_opening(kind(f"{self.name} rejected the association: {describe_reject(reject)}", failure))
+        self._count("rejected")
+        self._end("rejected")
+
+    def _joined(self) -> None:
+        self._has_joined = True
+        self._count("accepted")
+        self._meter.count("gateway_associations_open", 1, direction="out", peer=self._peer.name)
+
+    def _count(self, result: str) -> None:
+        self._meter.count("gateway_associations_total", direction="out", peer=self._peer.name, result=result)
+
+    def _fail_opening(self, error: Exception) -> None:
+        if not self._opening.done():
+            self._opening.set_exception(error)
+            self._opening.exception()  # retrieved: nobody may be waiting any more
+
+    def _association_ended(self, reason: str) -> None:
+        if self._conversation is not None:
+            self._conversation.ended(reason)
+        self._fail_opening(DestinationDown(f"{self.name}: {reason}", PeerFailure("ended")))
+        if not self._has_joined:
+            return
+        self._count("released" if reason == "released" else "aborted")
+        self._meter.count("gateway_associations_open", -1, direction="out", peer=self._peer.name)
+        if reason != "released":
+            log.warning("association_lost", association=self.association_id, peer=self._peer.name, reason=reason)
+
+    def _lost(self, error: Exception | None) -> None:
+        if isinstance(error, ssl.SSLError):
+            self._fail_opening(DestinationRefuses(f"{self.name}: TLS failed: {error}", PeerFailure("tls")))
+        super()._lost(error)
+
+
+async def associate(
+    peer: Peer,
+    *,
+    own_ae_title: str,
+    contexts: Sequence[ProposedContext],
+    meter: Meter | None = None,
+    tls: tuple[ssl.SSLContext, str | None] | None = None,
+    made: Callable[[Peer, str, Sequence[ProposedContext], Meter], RequestorAssociation] = RequestorAssociation,
+) -> RequestorAssociation:
+    """Connect to `peer` and negotiate.
+
+    Args:
+        peer: where, and how to associate.
+        own_ae_title: calling AE title unless the peer's settings name another.
+        contexts: 1 to 128; get the IDs 1, 3, 5, … in order.
+        meter: where associations are counted.
+        tls: a TLS context and server name in place of the peer's settings.
+        made: makes the association; one that raises events, where handlers are bound to them.
+
+    Raises:
+        DestinationDown: connection refused or timed out, name not found, transient rejection, abort.
+        DestinationRefuses: permanent rejection, TLS identity.
+        NoContextAccepted: none of `contexts`.
+        ConfigurationError: TLS files cannot be used.
+        ValueError: contexts or AE titles that cannot be sent.
+    """
+    if peer.fault:
+        raise DestinationRefuses(f"{peer.name}: {peer.fault}")
+    association = made(peer, own_ae_title, contexts, meter if meter is not None else NoMeter())
+    try:
+        await _connect(association, peer, tls)
+        await association.open()
+    except BaseException:
+        association.close_now()
+        raise
+    return association
+
+
+async def _connect(
+    association: RequestorAssociation, peer: Peer, override: tuple[ssl.SSLContext, str | None] | None
+) -> None:
+    """TCP, then TLS where the peer has it, each with its own time limit."""
+    where = f"{peer.name} at {peer.host}:{peer.port}"
+    tls = peer.associate.tls
+    context, server_name = override or (CLIENT_CONTEXTS.get(tls) if tls is not None else None, None)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(peer.timers.connect_s):
+            transport = await _transport(association, peer)
+    except TimeoutError:
+        text = f"{where} did not take the connection in {peer.timers.connect_s:g} s"
+        raise DestinationDown(text, PeerFailure("connect_timeout")) from None
+    except OSError as error:
+        failure = PeerFailure("name" if isinstance(error, socket.gaierror) else "connect")
+        raise DestinationDown(f"{where} cannot be reached: {_in_words(error)}", failure) from error
+    except OverflowError as error:
+        text = f"{where} cannot be reached: there is no such port"
+        raise DestinationDown(text, PeerFailure("connect")) from error
+    if context is None:
+        return
+    try:
+        encrypted = await loop.start_tls(
+            transport,
+            association,
+            context,
+            server_hostname=server_name or (tls.server_name if tls is not None else "") or peer.host,
+            ssl_handshake_timeout=peer.timers.tls_handshake_s,
+            ssl_shutdown_timeout=peer.timers.tls_handshake_s,
+        )
+    except ssl.SSLCertVerificationError as error:
+        raise DestinationRefuses(
+            f"{where} is not who it should be: {error.verify_message}", PeerFailure("certificate")
+        ) from error
+    except ssl.SSLError as error:
+        raise DestinationRefuses(f"{where}: TLS failed: {error.reason or error}", PeerFailure("tls")) from error
+    except OSError as error:
+        raise DestinationDown(f"{where}: no TLS handshake: {error}", PeerFailure("tls")) from error
+    if encrypted is None:
+        raise DestinationDown(f"{where} closed the connection during the TLS handshake", PeerFailure("tls"))
+    wanted = tls.server_certificate if tls is not None and override is None else None
+    if wanted is not None and (unmet := mismatch(wanted, shown_certificate(encrypted))):
+        encrypted.abort()
+        raise DestinationRefuses(f"{where} is not who it should be: it shows {unmet}", PeerFailure("certificate"))
+    association.attach(encrypted)
+
+
+def _plain(title: str) -> str:
+    """Empty for one that is made for a requestor, of whom there is none: we ask for ourselves."""
+    return "" if is_template(title) else title
+
+
+async def _transport(association: RequestorAssociation, peer: Peer) -> asyncio.Transport:
+    """A TCP connection, from the peer's `bind_address` where it has one. Raises OSError, OverflowError."""
+    loop = asyncio.get_running_loop()
+    if peer.associate.bind_address is None:
+        transport, _ = await loop.create_connection(lambda: association, peer.host, peer.port)
+        return transport
+    family = socket.AF_INET6 if ":" in peer.associate.bind_address[0] else socket.AF_INET
+    own = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        own.setblocking(False)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last association from this port may linger
+        own.bind(peer.associate.bind_address)
+        places = await loop.getaddrinfo(peer.host, peer.port, family=family, type=socket.SOCK_STREAM)
+        await loop.sock_connect(own, places[0][4])
+        transport, _ = await loop.create_connection(lambda: association, sock=own)
+    except BaseException:
+        own.close()
+        raise
+    return transport
+
+
+def _in_words(error: OSError) -> str:
+    """The system's words: asyncio says "Connect call failed" of a refusal and of a missing route alike."""
+    text = error.strerror or str(error)
+    return os.strerror(error.errno) if error.errno and text.startswith("Connect call failed") else text

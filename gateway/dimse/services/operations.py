@@ -1,0 +1,240 @@
+"""Serving requests: one function an operation, in one visible table.
+
+An operation's `serve` may answer at once (it returns None), or give back a coroutine, which the association awaits
+before it takes the next request, or a completion, which calls `AcceptorAssociation.complete`. It may send any number of
+responses: those of C-FIND, C-GET and C-MOVE do.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pynetdicom import evt
+
+from gateway.common.completion import Completion
+from gateway.dimse.protocol.assembly import Message
+from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.pynetdicom_contract.handler_thread import contained
+from gateway.dimse.services import status
+from gateway.dimse.services.find_provider import serve_find
+from gateway.dimse.services.responding import receive_identifier
+from gateway.dimse.services.retrieve_provider import serve_get, serve_move
+from gateway.dimse.services.status import StatusRefusal
+from gateway.ports.encoded_data_set import DataSetReceiver
+from gateway.ports.errors import ClassMismatch, GatewayError
+
+if TYPE_CHECKING:
+    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
+
+log = structlog.get_logger()
+
+Later = Coroutine[Any, Any, None] | Completion[Any]
+UID = re.compile(r"[0-9][0-9.]{0,63}")
+"""PS3.5 §9.1, but for leading zeros and empty components, which senders make and everybody takes."""
+ODD_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
+"""What `accept: {uids: any}` takes as well: nothing that means something in a path, a URL or a query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How one DIMSE request is served.
+
+    Attributes:
+        event: what its handler is bound to.
+        service: the service whose contexts it may come over.
+        serve: serves a complete message.
+        receive: checks the command set before the data set comes and gives the receiver; raises GatewayError to have
+            the data set thrown away. None: a data set is not expected.
+    """
+
+    event: evt.InterventionEvent
+    service: str
+    serve: Callable[[AcceptorAssociation, Message], Later | None]
+    receive: Callable[[AcceptorAssociation, Message], DataSetReceiver] | None = None
+
+
+def respond(association: AcceptorAssociation, message: Message, elements: Command) -> None:
+    """Send the response to `message` with `elements` besides the mandatory ones."""
+    command = message.command
+    uid = command.get("AffectedSOPClassUID") or command.get("RequestedSOPClassUID")
+    association.send_response(
+        message,
+        {
+            "AffectedSOPClassUID": uid,
+            "CommandField": command["CommandField"] | RESPONSE,
+            "MessageIDBeingRespondedTo": command["MessageID"],
+            **elements,
+        },
+    )
+
+
+def serve_echo(association: AcceptorAssociation, message: Message) -> Later | None:
+    """C-ECHO (PS3.7 §9.1.5). A handler that fails is answered 0x0000, as its contract documents."""
+    if message.context.service != "echo":
+        text = "C-ECHO over a context that is not Verification"
+        respond(association, message, status.of_error(StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, text), 0))
+        return None
+    return _call(association, message, evt.EVT_C_ECHO, status.SUCCESS, respond)
+
+
+def serve_store(association: AcceptorAssociation, message: Message) -> Later | None:
+    """C-STORE (PS3.7 §9.1.1, PS3.4 §B.2.3)."""
+    error = message.failure or (
+        None if message.body is not None else _store_refusal(association, message) or _NO_DATA_SET
+    )
+    if error is not None:
+        _log_refused(association, message, error)
+        _respond_store(association, message, status.of_error(error, status.STORE_HANDLER_FAILED))
+        return None
+    return _call(association, message, evt.EVT_C_STORE, status.STORE_HANDLER_FAILED, _respond_store)
+
+
+def _log_refused(association: AcceptorAssociation, message: Message, error: Exception) -> None:
+    """As the handler logs what it refuses: no sender's object goes away without a line."""
+    if not isinstance(error, GatewayError):
+        return  # a fault of ours has its own line
+    log.warning(
+        "instance_refused",
+        sop_instance_uid=message.command.get("AffectedSOPInstanceUID", ""),
+        sop_class_uid=message.command.get("AffectedSOPClassUID", ""),
+        calling_ae_title=association.facts.calling_ae_title,
+        peer=association.facts.peer,
+        remote_host=association.facts.remote_host,
+        association=association.association_id,
+        status=f"0x{error.dimse_status:04X}",
+        error=type(error).__name__,
+        reason=str(error),
+    )
+
+
+def receive_store(association: AcceptorAssociation, message: Message) -> DataSetReceiver:
+    """Refuse before the data set comes what no data set can mend."""
+    error = _store_refusal(association, message)
+    if error is not None:
+        raise error
+    return association.new_receiver()
+
+
+def serve_unrecognized(association: AcceptorAssociation, message: Message) -> Later | None:
+    """What has no handler here is answered 0x0211, never with an abort."""
+    error = StatusRefusal(status.UNRECOGNIZED_OPERATION, "the gateway does not offer this operation")
+    respond(association, message, status.of_error(error, status.UNRECOGNIZED_OPERATION))
+    return None
+
+
+_NO_DATA_SET = StatusRefusal(status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
+
+
+def _store_refusal(association: AcceptorAssociation, message: Message) -> Exception | None:
+    """Why a C-STORE command cannot be served; None when it can."""
+    command, context = message.command, message.context
+    if context.service != "store" or not context.is_scp:
+        return StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, "C-STORE over a context that is not for storage")
+    if command.get("AffectedSOPClassUID", "") != context.abstract_syntax:
+        return ClassMismatch("SOP class of the command is not that of its context")
+    uid = command.get("AffectedSOPInstanceUID", "")
+    peer = association.peer
+    form = ODD_UID if peer is not None and peer.accepts_odd_uids else UID
+    if not form.fullmatch(uid):
+        text = "Affected SOP Instance UID is missing" if not uid else "Affected SOP Instance UID is no UID"
+        return StatusRefusal(status.INVALID_OBJECT_INSTANCE, text)
+    return None
+
+
+def _respond_store(association: AcceptorAssociation, message: Message, elements: Command) -> None:
+    elements.setdefault("AffectedSOPInstanceUID", message.command.get("AffectedSOPInstanceUID"))
+    size = message.body.length_bytes if message.body is not None else 0
+    respond(association, message, elements)
+    association.count_store(elements["Status"], size, time.monotonic() - message.complete_s)
+
+
+def _call(
+    association: AcceptorAssociation,
+    message: Message,
+    kind: evt.InterventionEvent,
+    status_of_failure: int,
+    answer: Callable[[AcceptorAssociation, Message, Command], None],
+) -> Later | None:
+    """Call the handler: on the event loop, where one that is not asynchronous is answered at once, or in the thread of
+    the association, where it may block without keeping others waiting."""
+    handler, arguments, is_on_event_loop = association.handlers[kind]
+    event = Event(association, kind, message)
+    if not is_on_event_loop:
+        called = association.handler_thread.call(functools.partial(handler, event, *arguments))
+        return _await(association, message, event, _awaited(called), status_of_failure, answer)
+    try:
+        result = handler(event, *arguments)
+    except BaseException as raised:
+        elements = status.of_error(contained(raised), status_of_failure)
+    else:
+        if isinstance(result, Completion):
+            answered = functools.partial(_answer, association, message, event, status_of_failure, answer)
+            result.then(lambda given, error: association.complete(functools.partial(answered, given, error)))
+            return result
+        if hasattr(result, "__await__"):
+            return _await(association, message, event, result, status_of_failure, answer)
+        elements = status.of_result(result)
+    answer(association, message, elements)
+    event.close()
+    return None
+
+
+async def _awaited(called: Awaitable[Any]) -> Any:
+    """What a plain function returned in its thread; it may be a coroutine."""
+    returned = await called
+    return await returned if hasattr(returned, "__await__") else returned
+
+
+async def _await(
+    association: AcceptorAssociation,
+    message: Message,
+    event: Event,
+    result: Awaitable[Any],
+    status_of_failure: int,
+    answer: Callable[[AcceptorAssociation, Message, Command], None],
+) -> None:
+    failed: BaseException | None = None
+    given = None
+    try:
+        given = await result
+    except BaseException as raised:
+        failed = contained(raised)
+        if not isinstance(failed, Exception):
+            raise
+    _answer(association, message, event, status_of_failure, answer, given, failed)
+
+
+def _answer(
+    association: AcceptorAssociation,
+    message: Message,
+    event: Event,
+    status_of_failure: int,
+    answer: Callable[[AcceptorAssociation, Message, Command], None],
+    result: Any,
+    error: BaseException | None,
+) -> None:
+    """Of a handler that took its time."""
+    try:
+        if error is not None:
+            raise error
+        elements = status.of_result(result)
+    except Exception as failed:
+        elements = status.of_error(failed, status_of_failure)
+    answer(association, message, elements)
+    event.close()
+
+
+OPERATIONS: dict[int, Operation] = {
+    CommandField.C_ECHO: Operation(evt.EVT_C_ECHO, "echo", serve_echo),
+    CommandField.C_STORE: Operation(evt.EVT_C_STORE, "store", serve_store, receive_store),
+    CommandField.C_FIND: Operation(evt.EVT_C_FIND, "find", serve_find, receive_identifier),
+    CommandField.C_GET: Operation(evt.EVT_C_GET, "get", serve_get, receive_identifier),
+    CommandField.C_MOVE: Operation(evt.EVT_C_MOVE, "move", serve_move, receive_identifier),
+}

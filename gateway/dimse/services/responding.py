@@ -1,0 +1,170 @@
+"""What C-FIND, C-GET and C-MOVE have in common: checks before the handler, its words, and the responses."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pydicom.dataset import Dataset
+
+from gateway.dimse.protocol.assembly import Message
+from gateway.dimse.protocol.association import AssociationEnded
+from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
+from gateway.dimse.services import status
+from gateway.dimse.services.identifiers import IdentifierReceiver
+from gateway.dimse.services.status import Category, StatusRefusal
+from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
+from gateway.ports.errors import GatewayError, NotAllowed, ObjectTooLarge
+from gateway.query.identifier import excess
+
+if TYPE_CHECKING:
+    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
+
+log = structlog.get_logger()
+
+SERVICES = {CommandField.C_FIND: "find", CommandField.C_GET: "get", CommandField.C_MOVE: "move"}
+NAMES = {"find": "C-FIND", "get": "C-GET", "move": "C-MOVE"}
+
+_TOO_LARGE = {"find": 0xA700, "get": 0xA701, "move": 0xA701}
+"""Out of Resources; of a retrieve: Unable to calculate number of matches (PS3.4 Tables C.4-1 to C.4-3)."""
+_NO_IDENTIFIER = 0xA900
+_TOO_MANY_ELEMENTS = 0xC000
+"""Unable to process (PS3.4 Tables C.4-1 to C.4-3)."""
+_STATUS_KEYWORDS = ("Status", "ErrorComment", "OffendingElement")
+
+
+class FinalResponse(Exception):
+    """Ends an operation: status elements of the final response, and what the handler gave with them."""
+
+    def __init__(self, elements: Command, value: Any = None) -> None:
+        super().__init__(elements["Status"])
+        self.elements = elements
+        self.value = value
+
+
+def receive_identifier(association: AcceptorAssociation, message: Message) -> DataSetReceiver:
+    """Refuse before the identifier comes what it cannot mend."""
+    error = _refusal(association, message)
+    if error is not None:
+        raise error
+    if association.is_duplicate(message):
+        raise StatusRefusal(status.DUPLICATE_INVOCATION, f"Message ID {message.command['MessageID']} is in use")
+    return IdentifierReceiver()
+
+
+def refusal(association: AcceptorAssociation, message: Message) -> Command | None:
+    """The status elements for a request that no handler is to see; None for a good one."""
+    service = SERVICES[message.command["CommandField"]]
+    error = message.failure or _refusal(association, message)
+    if error is None and message.body is None:
+        error = StatusRefusal(_NO_IDENTIFIER, "the request has no identifier")
+    if error is None and message.body is not None:
+        too_much = excess(message.body.view(), str(message.context.transfer_syntax))
+        error = StatusRefusal(_TOO_MANY_ELEMENTS, too_much) if too_much else None
+    if error is None:
+        return None
+    elements = status.of_error(error, 0xC000)
+    if isinstance(error, ObjectTooLarge):
+        elements["Status"] = _TOO_LARGE[service]
+    facts = association.facts
+    log.warning(
+        "query_retrieve_refused",
+        service=service,
+        sop_class_uid=str(message.context.abstract_syntax),
+        status=f"0x{elements['Status']:04X}",
+        reason=elements.get("ErrorComment") or type(error).__name__,
+        calling_ae_title=facts.calling_ae_title,
+        peer=facts.peer,
+        remote_host=facts.remote_host,
+        association=association.association_id,
+    )
+    return elements
+
+
+def _refusal(association: AcceptorAssociation, message: Message) -> GatewayError | None:
+    command, context = message.command, message.context
+    service = SERVICES[command["CommandField"]]
+    if context.service != service or not context.is_scp:
+        text = f"{NAMES[service]} over a context that is not for it"
+        return StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, text)
+    if command.get("AffectedSOPClassUID", "") != context.abstract_syntax:
+        text = "the SOP class of the command is not that of its context"
+        return StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, text)
+    if not association.may(service):
+        return NotAllowed(f"{NAMES[service]} is not allowed for {association.facts.calling_ae_title}")
+    if service == "move" and not command.get("MoveDestination"):
+        return StatusRefusal(status.MOVE_DESTINATION_UNKNOWN, "the Move Destination is empty")
+    return None
+
+
+def priority_of(command: Command) -> int:
+    """0 medium, 1 high, 2 low; others are not passed on: there are peers that end the association over them."""
+    priority = command.get("Priority", 0)
+    return int(priority) if priority in (0, 1, 2) else 0
+
+
+# --- what a handler says ----------------------------------------------------------------------------------------
+
+
+def read_pair(item: Any) -> tuple[Command, Any]:
+    """Status elements and value of one yield: two values in whatever they can be unpacked from, or a status alone.
+
+    Raises:
+        TypeError, ValueError: neither ``(status, value)`` nor a status.
+    """
+    value = None
+    if not isinstance(item, int | Dataset):
+        item, value = item
+    elements = status.of_result(item)
+    return {keyword: elements[keyword] for keyword in _STATUS_KEYWORDS if keyword in elements}, value
+
+
+def early_status(item: Any) -> tuple[Command, Any] | None:
+    """What `read_pair` makes of a final status that stands where something else is documented: a data set with Status,
+    or one of them or a number with a data set or None behind it. None for everything else."""
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Dataset | None):
+        said = item[0]
+    else:
+        said = item if isinstance(item, Dataset) else None
+    if not isinstance(said, int) and not (isinstance(said, Dataset) and "Status" in said):
+        return None
+    elements, value = read_pair(item)
+    return None if Category.of(elements["Status"]) is Category.PENDING else (elements, value)
+
+
+def of_exception(error: Exception, otherwise: int, event_name: str) -> Command:
+    """A handler's exception: a `GatewayError` says its status, anything else is `otherwise`, and logged without its
+    text, which may quote the identifier."""
+    if isinstance(error, GatewayError):
+        return status.of_error(error, otherwise)
+    log.error("handler_failed", handler=event_name, error=type(error).__name__, where=status.where(error))
+    return {"Status": otherwise}
+
+
+# --- responses --------------------------------------------------------------------------------------------------
+
+
+class ResponseSender:
+    """Sends the responses to one request."""
+
+    def __init__(self, association: AcceptorAssociation, message: Message) -> None:
+        self._association = association
+        self._head: Command = {
+            "AffectedSOPClassUID": message.command.get("AffectedSOPClassUID"),
+            "CommandField": message.command["CommandField"] | RESPONSE,
+            "MessageIDBeingRespondedTo": message.command["MessageID"],
+        }
+        self._context_id = message.context.context_id
+        self.begun_s = time.monotonic()
+
+    def send(self, elements: Command) -> None:
+        """A response without an identifier; nothing happens when the association is gone."""
+        with contextlib.suppress(AssociationEnded):
+            self._association.send_command(self._context_id, {**self._head, **elements})
+
+    async def send_with(self, elements: Command, identifier: EncodedDataSet) -> None:
+        """A response with an identifier; waits while the peer leaves earlier ones unread."""
+        with contextlib.suppress(AssociationEnded):
+            await self._association.send_message(self._context_id, {**self._head, **elements}, identifier)

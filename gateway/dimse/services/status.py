@@ -1,0 +1,120 @@
+"""What a handler returned, raised or forgot, as the status of a response (PS3.7 §9, pynetdicom's handler contract)."""
+
+from __future__ import annotations
+
+import enum
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from pydicom.dataset import Dataset
+
+from gateway.dimse.protocol.message import Command
+from gateway.ports.errors import GatewayError, Refusal
+
+log = structlog.get_logger()
+
+SUCCESS = 0x0000
+CANCEL = 0xFE00
+PENDING = 0xFF00
+NOT_AUTHORIZED = 0x0124
+DUPLICATE_INVOCATION = 0x0210
+DUPLICATE_SOP_INSTANCE = 0x0111
+MOVE_DESTINATION_UNKNOWN = 0xA801
+INVALID_OBJECT_INSTANCE = 0x0117
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+UNRECOGNIZED_OPERATION = 0x0211
+CANNOT_UNDERSTAND = 0xC000
+NO_STATUS = 0xC001
+NO_ANSWER = 0xC002
+STORE_HANDLER_FAILED = 0xC211
+
+
+class Category(enum.Enum):
+    """The status classes of PS3.7 §C, of any service."""
+
+    SUCCESS = enum.auto()
+    PENDING = enum.auto()
+    CANCEL = enum.auto()
+    WARNING = enum.auto()
+    FAILURE = enum.auto()
+
+    @classmethod
+    def of(cls, status: int) -> Category:
+        """The class of a status; what the standard does not define is a failure."""
+        if status in _CATEGORIES:
+            return _CATEGORIES[status]
+        return cls.WARNING if status >> 12 == 0xB else cls.FAILURE
+
+
+_CATEGORIES = {
+    SUCCESS: Category.SUCCESS,
+    PENDING: Category.PENDING,
+    0xFF01: Category.PENDING,
+    CANCEL: Category.CANCEL,
+    0x0001: Category.WARNING,
+    0x0107: Category.WARNING,
+    0x0116: Category.WARNING,
+}
+
+_COPIED = ("ErrorComment", "OffendingElement", "AffectedSOPClassUID", "AffectedSOPInstanceUID")
+"""What a response of a C-service has beside its status (PS3.7 §9.3.1.2 to §9.3.4.2)."""
+
+
+class StatusRefusal(Refusal):
+    """A request that the runtime itself refuses with `dimse_status`."""
+
+    def __init__(self, dimse_status: int, message: str) -> None:
+        super().__init__(message)
+        self.dimse_status = dimse_status
+
+
+def comment(text: str) -> str:
+    """Text fit for Error Comment: LO, 64 characters, no backslash and no control characters."""
+    return "".join(char if " " <= char <= "~" and char != "\\" else "?" for char in text)[:64].rstrip()
+
+
+def of_error(error: BaseException, otherwise: int) -> Command:
+    """Status and Error Comment of an exception; what is no `GatewayError` is `otherwise`, and logged."""
+    if isinstance(error, GatewayError):
+        return {"Status": error.dimse_status, "ErrorComment": comment(str(error)) or None}
+    log.error("handler_failed", error=type(error).__name__, exc_info=error)
+    return {"Status": otherwise}
+
+
+def where(error: BaseException) -> list[str]:
+    """The lines of code that an exception came through, innermost last, without its text, which may quote a patient."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
+
+
+def of_result(result: Any) -> Command:
+    """Status elements of what a handler returned: an int, or a data set with Status and what belongs to it."""
+    if not isinstance(result, Dataset):
+        return {"Status": _of_number(result)}
+    if "Status" not in result:
+        return {"Status": NO_STATUS}
+    answer: Command = {"Status": _of_number(result["Status"].value)}
+    for keyword in _COPIED:
+        value = _copied(keyword, result[keyword].value) if keyword in result else None
+        if value is not None:
+            answer[keyword] = value
+    return answer
+
+
+def _of_number(value: Any) -> int:
+    """The VR of Status is US."""
+    return int(value) if isinstance(value, int) and 0 <= value <= 0xFFFF else NO_ANSWER
+
+
+def _copied(keyword: str, value: Any) -> Any:
+    """The value as a response has it; None where there is none."""
+    if value is None:
+        return None
+    several = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    if keyword == "ErrorComment":
+        return comment("\\".join(map(str, several)))
+    if keyword == "OffendingElement":
+        tags = tuple(int(tag) for tag in several if isinstance(tag, int))
+        return tags if len(tags) == len(several) else None
+    return value

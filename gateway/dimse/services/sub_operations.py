@@ -1,0 +1,300 @@
+"""C-STORE sub-operations: over associations of ours to a destination (C-MOVE), over the requestor's own (C-GET)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from gateway.dataset.native import alternatives, proposed_beside
+from gateway.dimse.protocol.association import AssociationEnded
+from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
+from gateway.dimse.pynetdicom_contract.associate_keywords import Target
+from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.dimse.requestor.requestor_association import RequestorAssociation
+from gateway.dimse.services.counters import SubOperationResult
+from gateway.dimse.services.sendable import Sendable
+from gateway.dimse.services.status import DUPLICATE_SOP_INSTANCE, Category, where
+from gateway.model.associate import ProposedContext
+from gateway.ports.errors import DestinationDown, GatewayError, Refusal
+from gateway.ports.meter import peer_label
+
+if TYPE_CHECKING:
+    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
+
+log = structlog.get_logger()
+
+_RESULTS = {Category.SUCCESS: SubOperationResult.COMPLETED, Category.WARNING: SubOperationResult.WARNING}
+
+
+def result_of(status: int, *, is_duplicate_delivered: bool = True) -> SubOperationResult:
+    """What a C-STORE response means for the sub-operation; whatever is neither Success nor Warning failed. 0x0111
+    (Duplicate SOP Instance) is a warning, since the destination has the instance, unless the settings say otherwise."""
+    if status == DUPLICATE_SOP_INSTANCE:
+        return SubOperationResult.WARNING if is_duplicate_delivered else SubOperationResult.FAILED
+    return _RESULTS.get(Category.of(status), SubOperationResult.FAILED)
+
+
+class StoreTarget(Protocol):
+    """One destination."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def label(self) -> str:
+        """Of the metrics: the name of a configured peer, or what all others share."""
+        ...
+
+    async def send(self, instance: Sendable) -> SubOperationResult:
+        """One sub-operation. Never raises for what a peer does."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class MoveTarget:
+    """Associations of ours to one destination, lent by the pool. A destination that cannot be reached, or that ends two
+    associations over one instance, gets nothing more during this operation.
+
+    Many peers serve one association at a time and let the next one wait: an instance goes over whichever is free first,
+    and a further association that cannot be opened is no loss.
+    """
+
+    def __init__(
+        self, target: Target, pool: AssociationPool, *, width: int, priority: int, originator: tuple[str, int]
+    ) -> None:
+        self._target = target
+        self._pool = pool
+        self._priority = priority
+        self._originator = originator
+        self._room = asyncio.Semaphore(max(1, width))
+        self._free: list[RequestorAssociation] = []
+        self._in_use = 0
+        self._opening: asyncio.Task[None] | None = None
+        self._is_full = False
+        """The destination took no further association."""
+        self._changed = asyncio.Event()
+        """Set, and replaced, when an association is free or none will come."""
+        self._down = ""
+        self._told: set[str] = set()
+        self._given = target.peer.associate.contexts
+        pool.lends(self._lend_idle, begins=True)
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return self._target.peer.name
+
+    @property
+    def label(self) -> str:
+        """A destination is a configured peer."""
+        return self._target.peer.name
+
+    async def send(self, instance: Sendable) -> SubOperationResult:
+        """C-STORE over an association of ours; once more over another one when the first is lost."""
+        losses = 0
+        while not self._down:
+            async with self._room:
+                try:
+                    return await self._send(instance)
+                except DestinationDown as error:
+                    losses += 1
+                    if losses > 1:
+                        self._give_up(str(error))
+        return SubOperationResult.FAILED
+
+    async def _send(self, instance: Sendable) -> SubOperationResult:
+        association = await self._association(self._given or proposals_for(instance))
+        if association is None:
+            return SubOperationResult.FAILED
+        self._in_use += 1
+        try:
+            return await self._store(association, instance)
+        finally:
+            self._in_use -= 1
+            if self._pool.is_wanted(association):
+                self._lend(association)
+            else:
+                self._free.append(association)
+            self._wake()
+
+    def _lend_idle(self) -> None:
+        for association in [each for each in self._free if self._pool.is_wanted(each)]:
+            self._free.remove(association)
+            self._lend(association)
+
+    def _lend(self, association: RequestorAssociation) -> None:
+        """Others have been waiting for an association to this peer: they have their turn, then it is ours again."""
+        self._pool.give(association)
+        if self._opening is not None and not self._in_use and not self._free:
+            self._opening.cancel()  # it was for one more; from now on we wait for the only one
+
+    async def _association(self, proposals: Sequence[ProposedContext]) -> RequestorAssociation | None:
+        """One for this instance alone; None when the destination is given up."""
+        while True:
+            while self._free:
+                association = self._free.pop()
+                if association.is_open and not association.is_busy and association.has_proposed(proposals):
+                    return association
+                self._pool.drop(association)  # a peer that serves one association at a time would not take the next
+            if self._down:
+                return None
+            if self._opening is None and not (self._is_full and self._in_use):
+                self._opening = asyncio.get_running_loop().create_task(self._open(proposals))
+                self._opening.add_done_callback(self._opened)
+            await self._changed.wait()
+
+    async def _open(self, proposals: Sequence[ProposedContext]) -> None:
+        try:
+            is_further = bool(self._in_use or self._free)
+            peer, tls, handlers = self._target.peer, self._target.tls, self._target.handlers
+            more = {"handlers": handlers} if handlers else {}
+            self._free.append(await self._pool.take(peer, proposals, tls, is_further=is_further, **more))
+        except (GatewayError, ValueError) as error:
+            if self._in_use or self._free:
+                self._is_full = True
+            else:
+                self._give_up(str(error))
+        except Exception as error:  # a fault of ours must not leave the others waiting
+            log.error("association_failed", destination=self.name, error=type(error).__name__, where=where(error))
+            self._give_up(type(error).__name__)
+
+    def _opened(self, opening: asyncio.Task[None]) -> None:
+        """Also of one that was cancelled before it began, whose own code never runs."""
+        if self._opening is opening:
+            self._opening = None
+        self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _store(self, association: RequestorAssociation, instance: Sendable) -> SubOperationResult:
+        syntaxes = instance.transfer_syntaxes
+        syntax = next((uid for uid in syntaxes if (instance.sop_class_uid, uid) in association.accepted), None)
+        if syntax is None:
+            self._tell(f"no context was accepted for {instance.sop_class_uid} in {syntaxes[0]}")
+            return SubOperationResult.FAILED
+        response = await association.c_store(
+            sop_class_uid=instance.sop_class_uid,
+            sop_instance_uid=instance.sop_instance_uid,
+            transfer_syntax_uid=syntax,
+            body=await instance.body(syntax),
+            priority=self._priority,
+            move_originator=self._originator,
+        )
+        peer = self._target.peer
+        result = result_of(response.status, is_duplicate_delivered=peer.is_duplicate_delivered)
+        if result is not SubOperationResult.COMPLETED:
+            self._tell(f"C-STORE response 0x{response.status:04X}")
+        return result
+
+    def _give_up(self, reason: str) -> None:
+        self._down = reason
+        log.warning("move_destination_failed", destination=self.name, reason=reason)
+
+    def _tell(self, reason: str) -> None:
+        """One line for each reason."""
+        if reason not in self._told:
+            self._told.add(reason)
+            log.warning("sub_operation_not_completed", destination=self.name, reason=reason)
+
+    def close(self) -> None:
+        """Give the associations back."""
+        self._pool.lends(self._lend_idle, begins=False)
+        if self._opening is not None:
+            self._opening.cancel()
+        for association in self._free:  # one with handlers is of use to nobody else
+            self._pool.drop(association) if self._target.handlers else self._pool.give(association)
+        self._free.clear()
+
+
+def proposals_for(instance: Sendable) -> list[ProposedContext]:
+    """What the instance can be sent in. Its own transfer syntax and those that it would be converted to stand in
+    contexts of their own: the destination says of each whether it takes it, and the choice stays ours. Of the native
+    ones that it can simply be written in, the destination chooses."""
+    own, *others = instance.transfer_syntaxes
+    beside = proposed_beside(own)
+    converted = (uid for uid in others if uid not in alternatives(own))
+    groups = [(own,), *([beside] if beside else ()), *((uid,) for uid in converted)]
+    return [ProposedContext(instance.sop_class_uid, group) for group in groups]
+
+
+class GetTarget:
+    """The requestor's own association, on contexts where it took the SCP role (PS3.4 §C.4.3, PS3.7 §D.3.3.4)."""
+
+    name = "(requestor)"
+
+    def __init__(self, association: AcceptorAssociation, *, priority: int) -> None:
+        self.label = peer_label(association.facts)
+        self._association = association
+        self._priority = priority
+        self._told: set[str] = set()
+        self._contexts = {
+            (str(context.abstract_syntax), str(context.transfer_syntax)): context
+            for context in reversed(list(association.accepted_contexts.values()))
+            if context.is_scu and context.service == "store"
+        }
+
+    async def send(self, instance: Sendable) -> SubOperationResult:
+        """C-STORE; without an accepted context it failed."""
+        sop_class = instance.sop_class_uid
+        syntax = next((uid for uid in instance.transfer_syntaxes if (sop_class, uid) in self._contexts), None)
+        if syntax is None:
+            self._tell(f"no context with the SCP role for {sop_class} in {instance.transfer_syntaxes[0]}")
+            return SubOperationResult.FAILED
+        request: Command = {
+            "AffectedSOPClassUID": sop_class,
+            "CommandField": CommandField.C_STORE,
+            "Priority": self._priority,
+            "AffectedSOPInstanceUID": instance.sop_instance_uid,
+        }
+        body = await instance.body(syntax)
+        try:
+            response = await self._association.invoke(self._contexts[sop_class, syntax], request, body)
+        except AssociationEnded as error:
+            self._tell(str(error))
+            return SubOperationResult.FAILED
+        command = response.command
+        is_answer = command["CommandField"] == CommandField.C_STORE | RESPONSE and "Status" in command
+        if not is_answer:
+            return SubOperationResult.FAILED
+        return result_of(command["Status"], is_duplicate_delivered=not self._association.is_strict)
+
+    def _tell(self, reason: str) -> None:
+        if reason not in self._told:
+            self._told.add(reason)
+            log.warning(
+                "sub_operation_not_completed", destination=self._association.facts.calling_ae_title, reason=reason
+            )
+
+    def close(self) -> None:
+        """The association is the requestor's."""
+
+
+async def to_all(lines: Sequence[StoreTarget], instance: Sendable) -> list[SubOperationResult]:
+    """One instance to every destination at once; a result each. What cannot be opened failed everywhere."""
+    if len(lines) == 1:
+        return [await _to_one(lines[0], instance)]
+    return list(await asyncio.gather(*(_to_one(line, instance) for line in lines)))
+
+
+async def _to_one(line: StoreTarget, instance: Sendable) -> SubOperationResult:
+    form = instance
+    try:
+        form = await instance.form_for(line.name)
+        return await line.send(form)
+    except Exception as error:
+        log.warning(
+            "sub_operation_failed",
+            destination=line.name,
+            sop_instance_uid=instance.sop_instance_uid,
+            error=type(error).__name__,
+            reason="" if type(error) is Refusal or not isinstance(error, GatewayError) else str(error),
+        )
+        return SubOperationResult.FAILED
+    finally:
+        if form is not instance:
+            form.close()

@@ -1,0 +1,131 @@
+"""What answering a C-FIND takes, of whatever service: final statuses, C-CANCEL, measuring."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from typing import Any, TypeVar
+
+import structlog
+from pydicom.dataset import Dataset
+
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.services import status
+from gateway.leniency import tolerated
+from gateway.model.peer import Peer
+from gateway.model.settings import QueryRetrieve
+from gateway.ports.meter import Meter, peer_label
+from gateway.sources.federated_query import FederatedQuery
+from gateway.sources.query_desk import QueryDesk
+from gateway.sources.source_query import SourceFailed
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+INCOMPLETE = 0xC001
+"""Unable to process: a source did not answer, or not to the end."""
+TOO_MANY = 0xA700
+"""Refused: Out of Resources (PS3.4 Table C.4-1)."""
+
+Yielded = tuple[Any, bytes | None]
+"""Status elements and identifier, as the handler's contract has them."""
+
+
+def final(code: int, text: str = "", offending: tuple[int, ...] = ()) -> Dataset:
+    """Elements of a final response."""
+    elements = Dataset()
+    elements.Status = code
+    if text:
+        elements.ErrorComment = status.comment(text)
+    if offending:
+        elements.OffendingElement = list(offending)
+    return elements
+
+
+def failed(event: Event, desk: QueryDesk, failures: Sequence[SourceFailed], partial: str) -> int | Dataset:
+    """The final status after sources failed: they are named, or left out by `partial: accept`."""
+    for failure in failures:
+        tell(event, "source_failed", source=failure.source, reason=failure.reason, partial=partial)
+    if partial == "accept":
+        desk.meter.count("gateway_find_partial_total")
+        return status.SUCCESS
+    if len(failures) == 1:
+        return final(INCOMPLETE, f"incomplete: {failures[0]}")
+    return final(INCOMPLETE, f"incomplete: no answer from {', '.join(failure.source for failure in failures)}")
+
+
+def too_many(event: Event, desk: QueryDesk, settings: QueryRetrieve) -> int | Dataset:
+    """The final status of an answer that `limit` cut."""
+    tell(event, "find_cut", limit=settings.limit, partial=settings.partial)
+    if settings.partial == "accept":
+        desk.meter.count("gateway_find_partial_total")
+        return status.SUCCESS
+    return final(TOO_MANY, f"more than {settings.limit} matches; the first ones were sent")
+
+
+@contextlib.asynccontextmanager
+async def stopped_by_cancel(event: Event, federated: FederatedQuery) -> AsyncIterator[None]:
+    """In here `federated` comes to an end at once when a C-CANCEL arrives."""
+
+    async def stop() -> None:
+        await event.until_cancelled()
+        federated.stop()
+
+    waiting = asyncio.create_task(stop())
+    try:
+        yield
+    finally:
+        waiting.cancel()
+
+
+async def measured(desk: QueryDesk, peer: Peer, answers: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The answers of one source to one question, measured. Raises SourceFailed."""
+    began_s = time.monotonic()
+    outcome = "interrupted"
+    try:
+        async with contextlib.aclosing(answers):
+            async for answer in answers:
+                yield answer
+        outcome = "answered"
+    except SourceFailed:
+        outcome = "failed"
+        raise
+    finally:
+        desk.meter.count("gateway_source_queries_total", source=peer.name, outcome=outcome)
+        desk.meter.observe("gateway_source_seconds", time.monotonic() - began_s, source=peer.name)
+
+
+def tell(event: Event, name: str, **fields: object) -> None:
+    """A line in the log, without anything of the identifier."""
+    log.warning(
+        name,
+        sop_class_uid=event.sop_class_uid,
+        calling_ae_title=event.facts.calling_ae_title,
+        peer=event.facts.peer,
+        remote_host=event.facts.remote_host,
+        association=event.facts.association_id,
+        **fields,
+    )
+
+
+def tell_replaced(event: Event, desk: QueryDesk, count: int) -> None:
+    """Count and log the values of an answer that could not be written as they are; `count` may be 0."""
+    if count:
+        desk.meter.count("gateway_find_values_replaced_total", count)
+        tell(event, "find_values_replaced", values=count)
+
+
+def tell_leniencies(event: Event, meter: Meter, kinds: Iterable[str]) -> None:
+    """Count and log how an identifier was read that breaks the standard."""
+    for kind in kinds:
+        tolerated(
+            meter,
+            kind,
+            peer_label(event.facts),
+            sop_class_uid=event.sop_class_uid,
+            calling_ae_title=event.facts.calling_ae_title,
+            association=event.facts.association_id,
+        )

@@ -1,0 +1,269 @@
+"""C-FIND of Query/Retrieve: the index and the sources, merged (PS3.4 §C.4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.services import status
+from gateway.dimse.services.responding import priority_of
+from gateway.handlers.find_statuses import (
+    Yielded,
+    failed,
+    final,
+    measured,
+    stopped_by_cancel,
+    tell,
+    tell_leniencies,
+    tell_replaced,
+    too_many,
+)
+from gateway.model.peer import Peer
+from gateway.model.query import Attributes, Value
+from gateway.query.attributes import (
+    INSTANCE_AVAILABILITY,
+    NEVER_MATCHED,
+    QUERY_RETRIEVE_LEVEL,
+    RETRIEVE_AE_TITLE,
+    SPECIFIC_CHARACTER_SET,
+    TIMEZONE_OFFSET_FROM_UTC,
+)
+from gateway.query.compile import MODELS, BadIdentifier, Options
+from gateway.query.identifier import IdentifierEncoder, read_identifier
+from gateway.query.lenient import lenient_find
+from gateway.routing.table import RoutingTable
+from gateway.sources.answer_fit import contradicted, is_misunderstood
+from gateway.sources.fan_out import AskSource
+from gateway.sources.federated_query import FederatedQuery, MatchFromPlace, one_by_one
+from gateway.sources.query_desk import QueryDesk
+from gateway.sources.source_query import LeftOut, find
+from gateway.sources.sources import AskedSources, sources_of
+from gateway.sources.study_visibility import StudyVisibility
+from gateway.sources.visible_answers import VisibleAnswers, VisibleQuery, veiled
+
+LOCAL = "local"
+ONLINE = ("ONLINE",)
+WITH_UNSUPPORTED_KEYS = 0xFF01
+
+
+async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
+    """Matches, then the final status where it is not Success.
+
+    Raises:
+        Unreadable: the identifier is no data set.
+    """
+    table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
+    if not table.query_retrieve.is_local and not table.query_retrieve.sources:
+        tell(event, "find_refused", status=f"0x{status.SOP_CLASS_NOT_SUPPORTED:04X}", reason="there are no sources")
+        yield final(status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None
+        return
+    identifier: Attributes = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
+    options = Options.of(event.association.extended.get(event.sop_class_uid, b""))
+    root = MODELS[event.sop_class_uid]
+    if not table.is_strict(event.facts.peer):
+        identifier, options, used = lenient_find(identifier, root, options)
+        tell_leniencies(event, desk.meter, used)
+    try:
+        search = VisibleQuery.of(identifier, root, options)
+    except BadIdentifier as error:
+        tell(event, "find_refused", status=f"0x{error.dimse_status:04X}", reason=str(error))
+        yield final(error.dimse_status, str(error), error.offending_elements), None
+        return
+    found = _Matching(event, desk, table, identifier, search, options)
+    try:
+        async with aclosing(found.answers()) as answers:
+            async for answer in answers:
+                yield answer
+    finally:
+        tell_replaced(event, desk, found.values_replaced)
+
+
+class _Matching:
+    """One C-FIND of Query/Retrieve."""
+
+    def __init__(
+        self,
+        event: Event,
+        desk: QueryDesk,
+        table: RoutingTable,
+        identifier: Attributes,
+        search: VisibleQuery,
+        options: Options,
+    ) -> None:
+        self._event = event
+        self._desk = desk
+        self._settings = table.query_retrieve
+        self._asked: AskedSources = sources_of(table, event.facts)
+        self._query = search.query
+        visibility = StudyVisibility(table, event.facts, desk)
+        self._is_veiled = visibility.is_drawn
+        self._seen = VisibleAnswers(visibility, search.question, self._count_hidden)
+        self._search = veiled(identifier, search, options, visibility) if visibility.is_drawn else search
+        self._responses = _Responses(event, table, identifier, search)
+        self._keys = frozenset(identifier) - NEVER_MATCHED
+        self._own_keys = frozenset(self._search.question.keys) - self._keys
+        self._given = 0
+
+    @property
+    def values_replaced(self) -> int:
+        """Values of the answer so far that could not be written as they are."""
+        return self._responses.values_replaced
+
+    async def answers(self) -> AsyncGenerator[Yielded]:
+        """Matches, then the final status where it is not Success."""
+        if self._asked.is_cut:
+            self._desk.meter.count("gateway_find_partial_total")
+            tell(self._event, "find_not_passed_on", reason="the question came through too many gateways")
+        names, asks = self._asks()
+        federated = FederatedQuery(names, self._desk.background)
+        limit = self._settings.limit
+        async with aclosing(self._found(federated, asks)) as found:
+            async for attributes, code in found:
+                if self._event.is_cancelled:
+                    return
+                if self._is_veiled and self._seen.is_hidden(attributes):
+                    continue
+                if limit and self._given == limit:
+                    yield too_many(self._event, self._desk, self._settings), None
+                    return
+                self._given += 1
+                yield code, self._responses.encoded(attributes)
+        self._tell_of_merging(federated)
+        if federated.failures and not self._event.is_cancelled:
+            yield failed(self._event, self._desk, federated.failures, self._settings.partial), None
+
+    def _tell_of_merging(self, federated: FederatedQuery) -> None:
+        """Where sources contradict each other, and what was not passed on."""
+        for outcome, numbers in (("other_patient", federated.of_other_patients), ("late", federated.late)):
+            for source, number in numbers.items():
+                self._desk.meter.count("gateway_source_answers_total", number, source=source, outcome=outcome)
+        for source, number in federated.of_other_patients.items():
+            reason = "another source names another patient for the same unique key"
+            tell(self._event, "patients_differ", source=source, number=number, reason=reason)
+
+    async def _found(
+        self, federated: FederatedQuery, asks: dict[int, AskSource[MatchFromPlace]]
+    ) -> AsyncGenerator[MatchFromPlace]:
+        if self._settings.is_local and not self._asked.peers:  # nothing to merge
+            async with aclosing(self._local()) as batches:
+                async for batch in batches:
+                    for found in batch:
+                        yield found
+            return
+        matches = federated.matches(asks, self._query.level, self._settings.patience_s)
+        async with aclosing(matches), stopped_by_cancel(self._event, federated):
+            async for match in matches:
+                yield match.attributes, match.status
+
+    def _asks(self) -> tuple[dict[int, str], dict[int, AskSource[MatchFromPlace]]]:
+        """Names and what to do, by rank."""
+        ranked: list[Peer | None] = [*self._asked.peers]
+        if self._asked.is_local:
+            ranked.insert(self._asked.local_rank, None)
+        names = {rank: LOCAL if peer is None else peer.name for rank, peer in enumerate(ranked)}
+        return names, {rank: self._local if peer is None else self._ask_of(peer) for rank, peer in enumerate(ranked)}
+
+    # --- the index -------------------------------------------------------------------------------------------------
+
+    async def _local(self) -> AsyncGenerator[list[MatchFromPlace]]:
+        if self._is_veiled:
+            async with aclosing(one_by_one(self._seen.of(self._local_ones(), None))) as visible:
+                async for one in visible:
+                    yield one
+            return
+        limit = self._settings.limit
+        code = WITH_UNSUPPORTED_KEYS if self._query.unsupported else status.PENDING
+        async with aclosing(self._desk.index.find(self._query, limit + 1 if limit else 0)) as batches:
+            async for batch in batches:
+                yield [({**attributes, **_AT_HAND}, code) for attributes in batch]
+
+    async def _local_ones(self) -> AsyncGenerator[MatchFromPlace]:
+        code = WITH_UNSUPPORTED_KEYS if self._query.unsupported else status.PENDING
+        async with aclosing(self._desk.index.find(self._search.query)) as batches:
+            async for batch in batches:
+                for attributes in batch:
+                    yield {**attributes, **_AT_HAND}, code
+
+    # --- sources ---------------------------------------------------------------------------------------------------
+
+    def _ask_of(self, peer: Peer) -> AskSource[MatchFromPlace]:
+        return lambda: one_by_one(self._remembered(peer))
+
+    async def _remembered(self, peer: Peer) -> AsyncGenerator[MatchFromPlace]:
+        answers = self._fitting(peer)
+        async with aclosing(self._seen.of(answers, peer) if self._is_veiled else answers) as visible:
+            async for attributes, code in visible:
+                self._count(peer.name, "taken")
+                self._desk.holders.remember(peer.name, attributes)
+                yield attributes, code
+
+    async def _fitting(self, peer: Peer) -> AsyncGenerator[MatchFromPlace]:
+        """Without what does not fit the question. Raises SourceFailed, also at the end for what the question does not
+        justify to leave out."""
+        query = self._search.query
+        question = replace(self._search.question, priority=priority_of(self._event.command))
+        asking = find(self._desk.sources, peer, question, limit_s=self._settings.timeout_s)
+        left_out, surplus = LeftOut(), 0
+        async with aclosing(measured(self._desk, peer, asking)) as answers:
+            async for attributes, code in answers:
+                against = contradicted(query, attributes) if self._settings.is_checked else None
+                if not against:
+                    yield attributes, self._code(attributes, code)
+                    continue
+                self._count(peer.name, "unfit")
+                if is_misunderstood(query, against):
+                    left_out.unfit += 1
+                else:
+                    surplus += 1
+        if surplus:
+            tell(
+                self._event, "answers_left_out", source=peer.name, number=surplus, reason="they do not fit the question"
+            )
+        left_out.check(peer)
+
+    def _code(self, attributes: Attributes, code: int) -> int:
+        """A source's pending status. What it says of keys that only the gateway asked for is not the requestor's."""
+        if code == WITH_UNSUPPORTED_KEYS and self._own_keys - attributes.keys() and self._keys <= attributes.keys():
+            return status.PENDING
+        return code
+
+    def _count(self, source: str, outcome: str) -> None:
+        self._desk.meter.count("gateway_source_answers_total", source=source, outcome=outcome)
+
+    def _count_hidden(self, source: str) -> None:
+        self._count(source or LOCAL, "hidden")
+
+
+_AT_HAND: dict[int, Value] = {INSTANCE_AVAILABILITY: ONLINE}
+"""Of what the gateway holds itself."""
+
+
+class _Responses:
+    """Makes the identifiers of responses (PS3.4 §C.4.1.1.3.2): every attribute of the request that somebody knows, in
+    the request's character set where that can write it, else in that of the source."""
+
+    def __init__(self, event: Event, table: RoutingTable, identifier: Attributes, search: VisibleQuery) -> None:
+        query = search.query
+        self._encode = IdentifierEncoder(event.transfer_syntax_uid, query.character_sets)
+        unsupported = set(query.unsupported)
+        self._empty: dict[int, Value] = {
+            tag: () for tag in identifier if tag not in NEVER_MATCHED and tag not in unsupported
+        }
+        known = set(identifier) - {QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE}
+        known -= {INSTANCE_AVAILABILITY, TIMEZONE_OFFSET_FROM_UTC} - query.asked
+        self._known = frozenset(known)
+        self._always: dict[int, Value] = {
+            QUERY_RETRIEVE_LEVEL: (query.level.value,),
+            RETRIEVE_AE_TITLE: (event.facts.called_ae_title or table.settings.ae_title,),
+        }
+
+    @property
+    def values_replaced(self) -> int:
+        return self._encode.replaced
+
+    def encoded(self, attributes: Attributes) -> bytes:
+        """One match."""
+        told = {tag: value for tag, value in attributes.items() if tag in self._known or tag == SPECIFIC_CHARACTER_SET}
+        return self._encode({**self._empty, **self._always, **told})

@@ -1,0 +1,59 @@
+"""What the handlers of C-MOVE and C-GET have in common: reading the request, and refusing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from pydicom.dataset import Dataset
+
+from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.services.status import SOP_CLASS_NOT_SUPPORTED, comment
+from gateway.handlers.find_statuses import tell_leniencies
+from gateway.model.peer import Peer
+from gateway.query.compile import BadIdentifier
+from gateway.retrieve.adaptation import Adaptation
+from gateway.retrieve.retrieve_desk import Retrieve, RetrieveDesk
+from gateway.retrieve.retrieve_keys import read_request
+from gateway.routing.table import RoutingTable
+from gateway.sources.relayed_services import RETRIEVED
+
+log = structlog.get_logger()
+
+
+def request_of(event: Event, peers: Sequence[Peer], desk: RetrieveDesk) -> Retrieve:
+    """What is asked for, and in which forms `peers` get it. Raises BadIdentifier, Unreadable."""
+    table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
+    relayed = RETRIEVED.get(event.sop_class_uid)
+    settings = table.query_retrieve
+    is_asked = settings.relay.get(relayed.service) if relayed else settings.is_local or settings.sources
+    if not is_asked:
+        raise BadIdentifier(SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class")
+    query, used = read_request(
+        event.encoded_identifier,
+        event.transfer_syntax_uid,
+        event.sop_class_uid,
+        is_strict=table.is_strict(event.facts.peer),
+    )
+    tell_leniencies(event, desk.query.meter, used)
+    return Retrieve(query, table, event.facts, Adaptation(table.retrieve_coercions, peers, desk.converter), relayed)
+
+
+def refusal_of(event: Event, error: BadIdentifier) -> Dataset:
+    """The final status of an identifier that cannot be answered, with its offending elements; it is logged."""
+    status = Dataset()
+    status.Status = error.dimse_status
+    status.ErrorComment = comment(str(error))
+    if error.offending_elements:
+        status.OffendingElement = list(error.offending_elements)
+    log.warning(
+        "retrieve_refused",
+        sop_class_uid=event.sop_class_uid,
+        status=f"0x{error.dimse_status:04X}",
+        reason=str(error),
+        calling_ae_title=event.facts.calling_ae_title,
+        peer=event.facts.peer,
+        remote_host=event.facts.remote_host,
+        association=event.facts.association_id,
+    )
+    return status

@@ -1,0 +1,164 @@
+"""What is the matter with a running gateway, in a sentence each with its cause and what to do: the states of
+`docs/states.md`.
+
+Those that block are why `/readyz` answers 503: an object that is sent now is not taken, or may not be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gateway.model.delivery import DeliveryState
+from gateway.ports.delivery_queue import QueueDepth
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingCondition:
+    """One thing that is not as it should be."""
+
+    code: str
+    """For programs; stays the same in later versions."""
+    text: str
+    """For people: the cause, and what to do."""
+    is_blocking: bool = False
+    """True when objects are not taken because of it."""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}"
+
+    def as_json(self) -> dict[str, object]:
+        return {"code": self.code, "text": self.text, "is_blocking": self.is_blocking}
+
+
+class Storage(Protocol):
+    """What is asked of the journal (`gateway.spool.journal`)."""
+
+    def health(self) -> str: ...
+    def refusal(self) -> str: ...
+    def shortages(self) -> Mapping[str, str]: ...
+    def write_problems(self) -> Mapping[str, str]: ...
+
+
+class CourierView(Protocol):
+    """What is asked of one destination (`gateway.delivery.courier.CourierStatus`)."""
+
+    @property
+    def destination(self) -> str: ...
+    @property
+    def is_up(self) -> bool | None: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def wait_s(self) -> float: ...
+
+
+STAGES = {
+    "starting": "files and locks are being looked at",
+    "recovering": "spool and database are read and brought together after the last end; a large database takes long",
+    "draining": "the gateway is stopping: what is in flight is finished, nothing new is taken",
+}
+"""States of the process in which nothing is taken → text."""
+
+
+def of_stage(state: str) -> Iterator[OperatingCondition]:
+    """Why a gateway that is not running takes nothing."""
+    if state in STAGES:
+        yield OperatingCondition(state, STAGES[state], is_blocking=True)
+
+
+def of_storage(journal: Storage) -> Iterator[OperatingCondition]:
+    """Spool and database, of a gateway that runs. What is replaced is told alone: the rest follows from it."""
+    if problem := journal.health():
+        yield OperatingCondition("journal_broken", f"{problem}; the log has the cause", is_blocking=True)
+        return
+    if problem := journal.refusal():
+        text = f"{problem}; nothing is taken or deleted until all is as it was at the start"
+        yield OperatingCondition("not_in_place", text, is_blocking=True)
+        return
+    for place, problem in journal.shortages().items():
+        yield OperatingCondition(f"{place}_full", problem, is_blocking=True)
+    for place, problem in journal.write_problems().items():
+        yield OperatingCondition(f"{place}_not_writable", problem, is_blocking=True)
+
+
+def of_listeners(down: Mapping[str, str]) -> Iterator[OperatingCondition]:
+    """`down`: listener → why it is not open."""
+    for name, reason in sorted(down.items()):
+        text = f"listener {name} is not open: {reason}; it is tried again each second"
+        yield OperatingCondition("listener_failed", text, is_blocking=True)
+
+
+def of_destinations(couriers: Iterable[CourierView], depths: Sequence[QueueDepth]) -> Iterator[OperatingCondition]:
+    """Who gets nothing now, and what waits for him; then those that the configuration does not know."""
+    waiting = {row.destination: row.count for row in depths if row.state is DeliveryState.PENDING}
+    known = set()
+    for courier in couriers:
+        known.add(courier.destination)
+        if courier.is_up is False:
+            until = f"; the next try is in {courier.wait_s:.0f} s" if courier.wait_s else "; it is being tried"
+            number = waiting.get(courier.destination, 0)
+            text = f"{courier.destination}: {courier.reason or 'no answer'}; {_wait(number)}{until}"
+            yield OperatingCondition("destination_down", text)
+    for name, number in sorted(waiting.items()):
+        if name not in known and name:
+            yield OperatingCondition("destination_not_configured", waiting_for_nobody(name, number))
+
+
+def waiting_for_nobody(name: str, number: int) -> str:
+    """Deliveries to a peer that is not there any more."""
+    return (
+        f"{_wait(number)} for {name!r}, which the rules do not name or have disabled; configure it and reload, or "
+        f"`gateway queue hold --destination {name}` and `release` them to another peer, or discard them"
+    )
+
+
+def of_queue(depths: Sequence[QueueDepth]) -> Iterator[OperatingCondition]:
+    """What waits for an operator."""
+    for row in depths:
+        where = f"for {row.destination!r}" if row.destination else "without a destination"
+        filters = f"--destination {row.destination or _QUOTES}"
+        if row.state is DeliveryState.DEAD:
+            yield OperatingCondition(
+                "dead_letters",
+                f"{_deliveries(row.count)} {where} will not be tried again; "
+                f"`gateway queue list --state dead {filters}` says why",
+            )
+        if row.state is DeliveryState.HELD:
+            yield OperatingCondition(
+                "deliveries_held",
+                f"{_deliveries(row.count)} {where} wait{_s(row.count)} for `gateway queue release`; "
+                f"see `gateway queue list --state held {filters}`",
+            )
+
+
+_QUOTES = "''"
+
+
+def of_certificates(ended: Iterable[tuple[str, str, datetime]]) -> Iterator[OperatingCondition]:
+    """`ended`: who uses it, its file, until when it was good."""
+    for used_by, file, until in ended:
+        text = f"{used_by}: {file} is out of date since {until:%Y-%m-%d %H:%M} UTC; renew it, it is read again"
+        yield OperatingCondition("certificate_expired", text)
+
+
+def of_reload(problems: Sequence[str] | None) -> Iterator[OperatingCondition]:
+    """`problems` of the last reload, None unless it was refused."""
+    if problems is not None:
+        first = f" ({problems[0]})" if problems else ""
+        text = f"the last reload was refused{first}; the rules before it are in force: see `gateway validate`"
+        yield OperatingCondition("reload_refused", text)
+
+
+def _wait(number: int) -> str:
+    return f"{_deliveries(number)} wait{_s(number)}"
+
+
+def _s(number: int) -> str:
+    return "s" if number == 1 else ""
+
+
+def _deliveries(number: int) -> str:
+    return "1 delivery" if number == 1 else f"{number} deliveries"

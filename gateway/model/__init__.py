@@ -1,0 +1,1 @@
+"""The frozen values that every part shares, by subject. Standard library only."""

@@ -1,0 +1,133 @@
+"""Deliveries: the dispatches that rules decide, their states, attempts and settlements."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.model.instance import Instance
+
+
+class DeliveryState(enum.StrEnum):
+    """Where a delivery stands. A claimed delivery is `PENDING` under a lease."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """One decision of the routing table: this rule wants the object at this destination, so edited."""
+
+    rule: str
+    destination: str
+    """Name of a peer; empty when the object is only held (`unmatched: hold`)."""
+    actions_json: str = ""
+    """The `then` list as canonical JSON, frozen at acceptance; empty when there is nothing to edit."""
+    state: DeliveryState = DeliveryState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One promise: the queue's row joined with its instance."""
+
+    delivery_id: int
+    instance: Instance
+    destination: str
+    rule: str
+    actions_json: str
+    state: DeliveryState
+    attempts: int
+    """Attempts that ended, failed or not."""
+    created_at: datetime
+    """When it arrived; nothing that is done to it later changes this."""
+    due_at: datetime
+    lease: int = 0
+    """Fencing token of the claim; a settlement with another token changes nothing."""
+    reason: str = ""
+    """Of the last attempt; of the death for a dead one."""
+    renewed_at: datetime | None = None
+    """When an operator retried or released it last."""
+
+    @property
+    def counted_from(self) -> datetime:
+        """From when `give_up_after` is measured."""
+        return self.renewed_at or self.created_at
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The destination has it."""
+
+    warning: int = 0
+    """A warning status (0xBxxx) that came with the success, or 0x0111; 0 without."""
+    note: str = ""
+    """What is to stand beside the delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now: try again. `is_destination_down` says the trouble is the peer's, not this object's."""
+
+    reason: str
+    retry_after_s: float | None = None
+    """None: as the destination's retry settings say."""
+    is_destination_down: bool = False
+    log_reason: str = field(default="", compare=False)
+    """For the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
+    is_over_object: bool = field(default=False, compare=False)
+    """The peer ended the association over this object, or was silent to it: either may be to blame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Never in this form: an operator must act."""
+
+    reason: str
+    dimse_status: int | None = None
+    is_about_form: bool = field(default=False, compare=False)
+    """True when the object may be taken in another transfer syntax."""
+    is_without_context: bool = field(default=False, compare=False)
+    """True when the peer accepted no presentation context for it that we proposed."""
+    is_nothing_accepted: bool = field(default=False, compare=False)
+    """True when the peer accepted no presentation context at all."""
+    log_reason: str = field(default="", compare=False)
+    """For the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
+
+
+Outcome = Delivered | Deferred | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What the courier tells the queue after an attempt, or instead of one."""
+
+    delivery_id: int
+    lease: int
+    state: DeliveryState
+    """`PENDING` puts it back, due at `due_at`."""
+    due_at: datetime
+    reason: str = ""
+    is_attempt: bool = True
+    """False gives the delivery back untouched (shutdown, destination down)."""
+    status: int | None = None
+    started_at: datetime | None = None
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a delivery that ended, as the queue keeps it."""
+
+    number: int
+    """From 1; the oldest of many are dropped."""
+    started_at: datetime | None
+    duration_s: float
+    state: DeliveryState
+    """What it left the delivery in."""
+    status: int | None
+    """DIMSE status of the peer's response; None without one."""
+    reason: str = ""

@@ -1,0 +1,98 @@
+"""Peers: the application entities and folders that a configuration names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.model.associate import AssociateKeywords
+from gateway.model.listener import Timers
+from gateway.model.security import Requirements
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a deferred delivery is tried again."""
+
+    first_delay_s: float = 10.0
+    factor: float = 2.0
+    max_delay_s: float = 600.0
+    jitter: float = 0.1
+    """Each delay is spread by up to this share, both ways."""
+    give_up_after_s: float = 7 * 86400.0
+    """Age of the delivery at which it becomes a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A destination that writes Part 10 files."""
+
+    path_template: str
+    root: str
+    """Absolute folder that no rendered path may leave."""
+    on_conflict: Literal["keep", "replace", "number"] = "number"
+    """A file with other bytes is there already: keep it and refuse ours, replace it, or write beside it."""
+    access: Literal["owner", "group", "others"] = "owner"
+    """Who may read the files, besides the gateway's user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A named place: an AE title with an address, a folder, or only a requestor."""
+
+    name: str
+    ae_title: str = ""
+    host: str = ""
+    """Empty for a peer that only calls us."""
+    port: int = 0
+    calling_ae_title: str = ""
+    """Empty: the gateway's own. With ``{{``, one for each requestor (`gateway.routing.ae_title_templates`), like the
+    called one."""
+    is_calling_for_requestor: bool = False
+    """`calling_ae_title` was made for one requestor. As Move Destination we are the gateway's own title then."""
+    fault: str = ""
+    """Why no association can be made for this requestor; empty when nothing stands in the way."""
+    associate: AssociateKeywords = AssociateKeywords()
+    may: frozenset[str] = frozenset()
+    """What it may ask of us: echo, store, find, move, get."""
+    may_move_to: tuple[str, ...] = ()
+    """Move Destinations that it may name; empty: any."""
+    retrieve: Literal["auto", "get", "move"] = "auto"
+    """As a source: how instances are fetched from it. auto: by C-GET where it takes that, else by C-MOVE to us."""
+    hosts: tuple[str, ...] = ()
+    """Addresses and networks (CIDR) it may call from; empty: any."""
+    requires: Requirements = Requirements()
+    """As a requestor: what it must show beside title and address."""
+    accept_sop_classes: tuple[str, ...] = ()
+    """As a requestor: only these abstract syntaxes; empty: any."""
+    accept_transfer_syntaxes: tuple[str, ...] = ()
+    """As a requestor: only these; empty: any. The requestor's order decides."""
+    accepts_odd_uids: bool = False
+    """It may store SOP Instance UIDs that are none by PS3.5 §9.1."""
+    is_strict: bool = False
+    """It is held to the letter of the standard, as requestor, source and destination (`gateway.leniency`)."""
+    associations: int = 2
+    """Parallel associations for deliveries."""
+    fallback: tuple[str, ...] = ()
+    """Transfer syntaxes to convert an object to, in order, that the peer refuses as it is; empty: it stays refused."""
+    retry: Retry = Retry()
+    is_duplicate_delivered: bool = True
+    """0x0111 (Duplicate SOP Instance) says that it has the object; else it is a refusal."""
+    most_refusals: int = 10
+    """Objects in a row that it may refuse with the same status before it is left alone; 0: any number."""
+    timers: Timers = Timers()
+    folder: Folder | None = None
+
+    @property
+    def is_destination(self) -> bool:
+        """True when objects can be sent there."""
+        return bool(self.host) or self.folder is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerGroup:
+    """Several destinations under one name; `all` sends to each."""
+
+    name: str
+    members: tuple[str, ...]
+    kind: Literal["all"] = "all"

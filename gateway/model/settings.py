@@ -1,0 +1,139 @@
+"""Process settings: the sections `gateway:` and `query_retrieve:`, compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.model.listener import Limits, Listener, Timers
+
+UnmatchedPolicy = Literal["hold", "reject", "discard"]
+UnreadablePolicy = Literal["reject", "hold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """Where payloads are kept."""
+
+    path: str
+    min_free_bytes: int = 5 * 1024**3
+    retention_s: float = 3600.0
+    """How long an instance stays after its last delivery settled; dead and held ones stay until discarded."""
+    quarantine_retention_s: float = 30 * 86400.0
+    """How long files stay in the folder `quarantine`."""
+    segment_bytes: int = 64 * 1024**2
+    large_object_bytes: int = 1024**2
+    """Above this an object gets a file of its own."""
+
+
+ONLY_QUERIED = frozenset(
+    {
+        "worklist",
+        "relevant_patient_information",
+        "substance_administration",
+        "unified_procedure_step",
+        "repository_query",
+    }
+)
+"""Services in `QueryRetrieve.relay` whose objects are not retrieved."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRetrieve:
+    """Who answers C-FIND, C-MOVE and C-GET, and where a C-MOVE goes: the `query_retrieve:` section."""
+
+    is_local: bool = False
+    """True when `sources` holds `local`: the gateway answers from what it holds itself."""
+    sources: tuple[str, ...] = ()
+    """Names of the peers that are asked too, in order."""
+    local_rank: int = 0
+    """How many of `sources` come before the gateway itself: where answers differ, the earlier one counts."""
+    patience_s: float = 2.0
+    """How long a match waits for what other sources say of the same thing."""
+    is_checked: bool = True
+    """Answers of sources that do not fit the question are left out."""
+    relay: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Services besides Query/Retrieve (`gateway.sources.relayed_services`) → names of the peers that are asked."""
+    move_destinations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Move Destination AE title → names of peers, beside the peers' own titles."""
+    partial: Literal["fail", "accept"] = "fail"
+    """A source that failed makes the whole answer a failure, or is counted and left out."""
+    timeout_s: float = 30.0
+    """Of each source."""
+    no_progress_s: float = 300.0
+    """How long a source that answers a C-MOVE or C-GET may bring nothing."""
+    longest_s: float = 14_400.0
+    """How long one C-MOVE or C-GET of a source may take in all."""
+    limit: int = 0
+    """The most matches of one C-FIND; 0 is without limit."""
+    keep_retrieved: bool = False
+    """What is fetched from a source for a retrieve also arrives here, through the rules."""
+    move_originator: str = ""
+    """Move Originator AE Title of C-STORE sub-operations; empty: the requestor's calling AE title."""
+    keep_s: float = 0.0
+    """How long an indexed instance stays at least after its last delivery, where `spool.retention` is shorter."""
+    is_fetching: bool = field(init=False, default=False)
+    """A retrieve may bring instances from peers: what they send may be meant for it."""
+
+    def __post_init__(self) -> None:
+        is_fetching = bool(self.sources) or not self.relay.keys() <= ONLY_QUERIED
+        object.__setattr__(self, "is_fetching", is_fetching)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionLimits:
+    """Bounds on the worker processes that convert objects."""
+
+    workers: int = 2
+    """At a time."""
+    memory_bytes: int = 2 * 1024**3
+    """Of one conversion, beside the object itself, which is mapped."""
+    time_limit_s: float = 120.0
+    """Of one conversion."""
+
+
+@dataclass(frozen=True, slots=True)
+class HTTP:
+    """Where health, metrics and the reload are served."""
+
+    address: str = "127.0.0.1"
+    port: int = 8080
+    hosts: tuple[str, ...] = ()
+    """Names in Host headers that are answered, besides IP addresses, `localhost` and this machine's name."""
+    connections: int = 64
+    """At a time; the one that has waited longest for its client makes room for a new one."""
+    connections_per_host: int = 16
+    """Of another machine; this one may have all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Process settings, the `gateway:` section. A change needs a restart, except of `listeners`."""
+
+    ae_title: str
+    listeners: tuple[Listener, ...]
+    spool: Spool
+    queue_path: str
+    """SQLite file."""
+    queue_min_free_bytes: int = 256 * 1024**2
+    """Of the queue's file system: with less nothing is accepted, so that what was accepted can be delivered."""
+    queue_reserve_bytes: int = 16 * 1024**2
+    """Room that a file beside the queue's holds for the last need."""
+    http: HTTP | None = None
+    admit: Literal["known", "any"] = "known"
+    called_ae_titles: tuple[str, ...] = ()
+    """Called AE titles answered besides `ae_title`; `*` answers any."""
+    is_strict: bool = False
+    """Strangers are held to the letter of the standard (`gateway.leniency`); peers say it themselves."""
+    timers: Timers = Timers()
+    limits: Limits = Limits()
+    file_access: Literal["owner", "group"] = "owner"
+    """Who may read and write spool and queue: the gateway's user, or its group too."""
+    secret_folders: tuple[str, ...] = ()
+    """Folders outside the rules folder that ``${file:PATH}`` may read from, as written; empty: the default ones."""
+    drain_s: float = 30.0
+    pid_file: str = ""
+    conversion: ConversionLimits = ConversionLimits()
+    log_objects: Literal["study", "object", "none"] = "study"
+    """What the log says of stored and delivered objects (`gateway.object_log`)."""

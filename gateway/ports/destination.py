@@ -1,0 +1,62 @@
+"""Destinations: where deliveries are sent."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Outcome
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.facts import Facts
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outbound:
+    """One object on its way out, after its route's actions."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    body: EncodedDataSet
+    facts: Facts
+
+
+class Channel(Protocol):
+    """One line to a destination; the courier uses it for one object at a time."""
+
+    async def prepare(self, kinds: Sequence[tuple[str, str]]) -> None:
+        """(SOP class UID, transfer syntax UID) pairs that come next, the very next one first.
+
+        Raises:
+            DestinationDown: it cannot be reached now.
+            DestinationRefuses: it will not associate with us as configured.
+        """
+        ...
+
+    def takes(self, kind: tuple[str, str]) -> bool:
+        """True when this (SOP class UID, transfer syntax UID) can be sent over the line that `prepare` made."""
+        ...
+
+    async def send(self, outbound: Outbound) -> Outcome:
+        """Send one object. Never raises for what a peer does."""
+        ...
+
+    async def close(self) -> None:
+        """Release politely, within the peer's timers."""
+        ...
+
+
+class Destination(Protocol):
+    """Opens channels."""
+
+    def channel(self) -> Channel: ...
+
+    def on_behalf_of(self, sender: AssociationFacts) -> Destination:
+        """The destination as objects of this sender are sent there: itself, where that makes no difference.
+
+        Raises:
+            Refusal: nothing of this sender can be sent there.
+        """
+        ...

@@ -1,0 +1,110 @@
+"""The errors of the gateway, sorted by who must act."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+
+class GatewayError(Exception):
+    """Root of what this package raises on purpose. The message says what, where and what to do."""
+
+    dimse_status = 0x0110  # Processing failure (PS3.7 §C.5)
+
+
+class Temporary(GatewayError):
+    """The peer may send again."""
+
+    dimse_status = 0xA700
+
+
+class SpoolFull(Temporary):
+    """No space left for incoming instances."""
+
+    dimse_status = 0xA700  # Refused: Out of Resources (PS3.4 §B.2.3)
+
+
+class Refusal(GatewayError):
+    """This object, in this form, will not be taken."""
+
+    dimse_status = 0xC000
+
+
+class Unreadable(Refusal):
+    """The encoded data set is not what its transfer syntax says."""
+
+    dimse_status = 0xC000  # Error: Cannot understand (PS3.4 §B.2.3)
+
+
+class ClassMismatch(Refusal):
+    """SOP class or instance of the data set, of the command and of the presentation context disagree."""
+
+    dimse_status = 0xA900  # Error: Data Set does not match SOP Class (PS3.4 §B.2.3)
+
+
+class NotAllowed(Refusal):
+    """The requestor may not do this, or no rule wants the object."""
+
+    dimse_status = 0x0124  # Refused: Not Authorized (PS3.7 §C.5)
+
+
+class RejectedByRule(Refusal):
+    """A rule says that the object is not taken."""
+
+    def __init__(self, message: str, status: int, rule: str) -> None:
+        super().__init__(message)
+        self.dimse_status = status
+        self.rule = rule
+
+
+class ObjectTooLarge(Refusal):
+    """Over the configured limit."""
+
+    dimse_status = 0xA700
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PeerFailure:
+    """Where it ended to associate with a peer, for programs; the error's message is for people."""
+
+    step: Literal["name", "connect", "connect_timeout", "certificate", "tls", "no_answer", "rejected", "ended"]
+    """The host's name is not found; TCP; its certificate is not taken; TLS otherwise; no answer to A-ASSOCIATE-RQ;
+    A-ASSOCIATE-RJ; A-ABORT, or the end of the connection, before an answer."""
+    reject: tuple[int, int, int] = (0, 0, 0)
+    """Result, source and reason (PS3.8 §9.3.4), of a rejection."""
+
+
+class PeerError(GatewayError):
+    """A peer cannot be asked or sent to. `failure` is None where the association was open already."""
+
+    def __init__(self, message: str, failure: PeerFailure | None = None) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class DestinationDown(PeerError):
+    """We retry: the peer does not answer, or refuses associations for now."""
+
+
+class DestinationRefuses(PeerError):
+    """An operator fixes: the peer will not associate with us as configured."""
+
+
+class NoContextAccepted(DestinationRefuses):
+    """The peer associates, but takes none of the presentation contexts that were proposed."""
+
+
+class PayloadUnreadable(Temporary):
+    """We retry: the disk gave an error where stored bytes lie. They may be whole; no destination is to blame."""
+
+
+class PayloadMissing(PayloadUnreadable):
+    """The file of stored bytes is not there, or ends before them. It may come back."""
+
+
+class PayloadLost(GatewayError):
+    """An operator fixes: stored bytes were read, and are not what they were."""
+
+
+class ConfigurationError(GatewayError):
+    """An operator fixes: exit code 78."""

@@ -1,0 +1,80 @@
+"""The journal: the durable side of the gateway as coroutines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from gateway.common.completion import Completion
+from gateway.model.delivery import Delivery, Dispatch, Settlement
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.likeness import Apart
+from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
+
+
+class Journal(Protocol):
+    """The durable side as coroutines: one thread commits for everybody who waits."""
+
+    @property
+    def is_in_turn(self) -> bool:
+        """True while objects come one after the other: `commit_soon` saves a task's ways through the event loop. When
+        several come at once, these ways make the groups larger, which saves more."""
+        ...
+
+    def receiver(self) -> DataSetReceiver:
+        """For one incoming data set. Raises SpoolFull below `min_free`."""
+        ...
+
+    async def commit(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        routes: Sequence[Dispatch],
+    ) -> Instance:
+        """Return only when payload (`edited` pieces when given, else `body`), instance and deliveries are on disk.
+
+        `instance.payload` is ignored; the answer carries the real one. `body` stays the caller's to close.
+        Raises SpoolFull.
+        """
+        ...
+
+    def commit_soon(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        routes: Sequence[Dispatch],
+    ) -> Completion[Instance] | None:
+        """As `commit`, begun at once and without a task; None for what is too large for that: `commit` it then.
+
+        Raises SpoolFull, also through the completion.
+        """
+        ...
+
+    async def claim(
+        self, destination: str, limit: int, lease_s: float, apart: Apart | None = None
+    ) -> list[Delivery]: ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """Of each whether it still held its lease."""
+        ...
+
+    async def next_due(self, destination: str) -> datetime | None: ...
+
+    async def depths(self) -> list[QueueDepth]: ...
+
+    def open(self, payload: PayloadRef) -> EncodedDataSet:
+        """The stored bytes. Raises PayloadLost, or Temporary when they cannot be read now."""
+        ...
+
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        """`listener(destination)` is called on the event loop when `destination` may have new due deliveries."""
+        ...
+
+    def subscribe_to_operators(self, listener: Callable[[str], None]) -> None:
+        """`listener(destination)` is called on the event loop when `destination` has pending deliveries and another
+        process changed the queue: somebody retried, released, held or discarded."""
+        ...

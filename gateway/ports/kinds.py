@@ -1,0 +1,120 @@
+"""Kinds of predicates and actions: the page for authors of extensions.
+
+A *kind* of predicate or action is one frozen dataclass. Its fields are the settings, its docstring is the
+documentation; configuration, JSON Schema and reference are made from it (`gateway.routing.language.kinds`). A kind
+with one field takes the field's value directly (`modality: [MR]`), one with more takes a mapping of fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, Protocol, TypeVar, runtime_checkable
+
+from gateway.model.attribute_path import AttributePath
+from gateway.ports.edits import Alteration
+from gateway.ports.facts import Facts
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of an object as a whole: actions with an attribute `fate` are decided when it is routed."""
+
+    kind: Literal["drop", "reject", "hold"]
+    """drop: it is not kept, and the sender is answered `status`, a success or warning. reject: the same with a failure.
+    hold: what it owes waits for an operator."""
+    status: int = 0x0000
+    reason: str = ""
+    """For the log, and of a rejection the Error Comment (0000,0902)."""
+
+
+class Resources(Protocol):
+    """What a configuration brings for its kinds besides their settings."""
+
+    def table(self, path: str) -> Mapping[str, str]:
+        """A CSV file of two columns, or a text file with one value a line (then every value is empty).
+
+        Raises ValueError with what is wrong with it.
+        """
+        ...
+
+    def key(self, name: str) -> bytes:
+        """The secret of this name of the section `keys`. Raises ValueError when there is none."""
+        ...
+
+    def condition(self, name: str) -> Predicate:
+        """What stands under this name in the section `conditions`. Raises ValueError when it cannot be used."""
+        ...
+
+
+class Predicate(Protocol):
+    """Says whether a rule's condition holds.
+
+    It never raises for what an object holds: a value that it cannot compare does not fit. For explanations it may have
+    a method ``compared(facts, *, with_values: bool) -> str``: what it found, with values of the object, and with
+    settings that give them away, only `with_values`. It may have a method ``keys()``, see
+    `gateway.routing.index_keys`, so
+    that it is asked only where it can hold. Of equal predicates that can be hashed one may be asked for all.
+    """
+
+    def __call__(self, facts: Facts) -> bool: ...
+
+    def attributes(self) -> Iterable[AttributePath]:
+        """The attributes it reads; `()` when it reads none."""
+        ...
+
+
+class Action(Protocol):
+    """Says what changes in an object. A pure function of the facts."""
+
+    def edits(self, facts: Facts) -> Iterable[Alteration]:
+        """The changes, in order. Raises Refusal when the object must not go on in this form."""
+        ...
+
+    def attributes(self) -> Iterable[AttributePath]: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Conversion:
+    """A change of a whole object that a worker process makes."""
+
+    kind: str
+    """A row of `gateway.dataset.conversions.KINDS`."""
+    settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    """Plain values: they travel as JSON."""
+    is_optional: bool = False
+    """True when the object may go on as it is where this cannot be made."""
+
+
+@runtime_checkable
+class Converting(Protocol):
+    """An action that changes the object as a whole, only under a route's `then`. Its edits are made after that."""
+
+    def convert(self, facts: Facts) -> Conversion | None:
+        """What is to be made of the object; None: it stays as it is. Raises Refusal."""
+        ...
+
+
+class Registry:
+    """Kinds by name."""
+
+    def __init__(self, noun: str) -> None:
+        self.noun = noun
+        self.kinds: dict[str, type] = {}
+        self.names: dict[type, str] = {}
+        """Of `kinds`, the other way round."""
+
+    def __call__(self, name: str) -> Callable[[type[T]], type[T]]:
+        def register(cls: type[T]) -> type[T]:
+            if name in self.kinds:
+                raise ValueError(f"{self.noun} {name!r} is registered twice")
+            self.kinds[name] = cls
+            self.names.setdefault(cls, name)
+            return cls
+
+        return register
+
+
+T = TypeVar("T")
+predicate = Registry("predicate")
+action = Registry("action")

@@ -1,0 +1,8 @@
+"""What the rules would do with an object, and why, without sending anything."""
+
+from gateway.rehearsal.explain.explain import explain
+from gateway.rehearsal.explain.explanation import InstanceExplanation, Unexplained
+from gateway.rehearsal.explain.subjects import Subject, of_files, of_queue
+from gateway.rehearsal.explain.summary import ExplanationSummary
+
+__all__ = ["ExplanationSummary", "InstanceExplanation", "Subject", "Unexplained", "explain", "of_files", "of_queue"]

@@ -1,0 +1,198 @@
+"""An object's fate under a routing table, and why: the real path once, then every rule's verdict beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gateway.dataset.difference import Difference, differences
+from gateway.dataset.splice import splice
+from gateway.destinations.dicom_contexts import Given, RecentKinds, propose
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Instance
+from gateway.model.peer import Peer
+from gateway.ports.destination import Outbound
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import GatewayError, Refusal, Unreadable
+from gateway.rehearsal import stage as rehearsal
+from gateway.rehearsal.explain.explanation import (
+    DestinationProposal,
+    FateWord,
+    InstanceExplanation,
+    OutgoingObject,
+    RuleOutcome,
+)
+from gateway.rehearsal.explain.subjects import Subject
+from gateway.rehearsal.stage import RehearsedAdmission, RehearsedResponse, Stage, read_facts
+from gateway.routing.table import RoutingTable
+from gateway.routing.verdicts import Verdict
+
+WARNINGS = range(0xB000, 0xC000)
+"""Statuses that tell the sender that the object was taken (PS3.7 §C.4)."""
+
+
+async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> InstanceExplanation:
+    """Decide on `subject` as if it came now over its association; a stored one as it lies there, without coercions.
+
+    `with_values` keeps what predicates compared; differences always know their values.
+    """
+    if subject.deliveries:
+        stage = replace(stage, table=replace(stage.table, coercions=()))
+    table = stage.table
+    if subject.deliveries:
+        admission = RehearsedAdmission(subject.association, f"stored {subject.received_at:%Y-%m-%d %H:%M:%S %Z}", True)
+    else:
+        admission = rehearsal.admission(table, subject.association, subject.sent)
+    answer = InstanceExplanation(
+        name=subject.name,
+        sop_class_uid=subject.sent.sop_class_uid,
+        sop_instance_uid=subject.sent.sop_instance_uid,
+        transfer_syntax_uid=subject.sent.transfer_syntax_uid,
+        association=admission.association,
+        admission=admission,
+        fate="not admitted",
+        status=None,
+    )
+    if not admission.is_admitted:
+        return answer
+    stored = await rehearsal.store(table, admission.association, subject.sent, subject.received_at)
+    coercions, routes, decided_by, oddities = await _judged(
+        stage, subject, admission.association, stored, with_values=with_values
+    )
+    return replace(
+        answer,
+        fate=_fate(stored),
+        status=stored.status,
+        error_comment=stored.error_comment,
+        decided_by=decided_by,
+        oddities=oddities,
+        coercions=coercions,
+        routes=routes,
+        leaving=tuple([await _leaving(stage, stored, route) for route in stored.routes]),
+        owed=tuple([await _owed(stage, subject, index) for index in range(len(subject.deliveries))]),
+    )
+
+
+def _fate(stored: RehearsedResponse) -> FateWord:
+    if not stored.routes:
+        return "discarded" if stored.status == 0 or stored.status in WARNINGS else "refused"
+    return "held" if all(route.state is DeliveryState.HELD for route in stored.routes) else "routed"
+
+
+async def _judged(
+    stage: Stage, subject: Subject, association: AssociationFacts, stored: RehearsedResponse, *, with_values: bool
+) -> tuple[tuple[RuleOutcome, ...], tuple[RuleOutcome, ...], str, Mapping[str, str]]:
+    """Coercions and routes with their verdicts, none when the object cannot be read at all; the rule that decides on
+    the object as a whole; and what is odd about it."""
+    sent = subject.sent
+    try:
+        facts = read_facts(stage, association, sent, subject.received_at)
+    except Refusal:
+        return (), (), "", {}  # the status says it
+    found = stage.table.explain(facts, with_values=with_values)
+    coercions = tuple(_coerced(found.coercions, sent.body.view(), sent.transfer_syntax_uid))
+    if any(one.refusal for one in coercions):
+        return coercions, tuple(RuleOutcome(_not_reached(verdict)) for verdict in found.rules), "", facts.oddities
+    routes = [
+        await _routed(stage, verdict, rule.actions_json, stored)
+        for verdict, rule in zip(found.rules, stage.table.rules, strict=True)
+    ]
+    return coercions, tuple(routes), "" if found.decision is None else found.decision.rule, facts.oddities
+
+
+def _coerced(verdicts: Sequence[Verdict], view: memoryview, syntax: str) -> list[RuleOutcome]:
+    """Each coercion with what it changes in what the former left."""
+    judged: list[RuleOutcome] = []
+    is_refused = False
+    for verdict in verdicts:
+        one, after = _changed(_not_reached(verdict) if is_refused else verdict, view, syntax)
+        judged.append(one)
+        view, is_refused = after, is_refused or bool(one.refusal)
+    return judged
+
+
+def _changed(verdict: Verdict, view: memoryview, syntax: str) -> tuple[RuleOutcome, memoryview]:
+    """(the verdict with what changes, the data set after it)."""
+    if verdict.refusal or not verdict.edits:
+        return RuleOutcome(verdict, refusal=verdict.refusal), view
+    try:
+        after = memoryview(b"".join(splice(view, syntax, verdict.edits)))
+    except Refusal as refusal:
+        return RuleOutcome(verdict, refusal=str(refusal)), view
+    return RuleOutcome(verdict, tuple(differences(view, syntax, after, syntax))), after
+
+
+def _not_reached(verdict: Verdict) -> Verdict:
+    """Something before it refused the object."""
+    return replace(verdict, is_reached=False, edits=(), refusal="")
+
+
+async def _routed(stage: Stage, verdict: Verdict, actions_json: str, stored: RehearsedResponse) -> RuleOutcome:
+    """One route with what its actions change in what is stored."""
+    if not verdict.is_applied or not actions_json or stored.instance is None or stored.body is None:
+        return RuleOutcome(verdict, refusal=verdict.refusal)
+    route = Dispatch(verdict.name, next(iter(verdict.to), ""), actions_json)
+    changed, _, refusal = await _sent_on(stage, stored.instance, stored.body, route)
+    return RuleOutcome(verdict, changed, refusal)
+
+
+async def _leaving(stage: Stage, stored: RehearsedResponse, route: Dispatch) -> OutgoingObject:
+    assert stored.instance is not None
+    assert stored.body is not None
+    changed, outbound, refusal = await _sent_on(stage, stored.instance, stored.body, route)
+    return _as_leaving(stage.table, route, changed, outbound, refusal)
+
+
+async def _owed(stage: Stage, subject: Subject, index: int) -> OutgoingObject:
+    """A delivery of the queue, with the actions that were frozen when the object arrived."""
+    delivery = subject.deliveries[index]
+    route = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)
+    changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, route)
+    return replace(_as_leaving(stage.table, route, changed, outbound, refusal), delivery_id=delivery.delivery_id)
+
+
+def _as_leaving(
+    table: RoutingTable, route: Dispatch, changed: tuple[Difference, ...], outbound: Outbound | None, refusal: str
+) -> OutgoingObject:
+    peer = table.peers.get(route.destination)
+    if route.destination and peer is None:
+        refusal = refusal or "the rules of now have no such peer; it waits until they do"
+    return OutgoingObject(
+        destination=route.destination,
+        rule=route.rule,
+        state=route.state,
+        sop_instance_uid=outbound.sop_instance_uid if outbound else "",
+        transfer_syntax_uid=outbound.transfer_syntax_uid if outbound else "",
+        differences=changed,
+        refusal=refusal,
+        proposal=_proposal(peer, outbound) if peer is not None and outbound is not None else None,
+    )
+
+
+async def _sent_on(
+    stage: Stage, instance: Instance, body: EncodedDataSet, route: Dispatch
+) -> tuple[tuple[Difference, ...], Outbound | None, str]:
+    """(what the route's actions change, what leaves, why nothing can)."""
+    try:
+        outbound = await rehearsal.leave(stage, instance, body, route)
+    except GatewayError as error:
+        return (), None, str(error)
+    try:
+        after, syntax = outbound.body.view(), outbound.transfer_syntax_uid
+        return tuple(differences(body.view(), instance.transfer_syntax_uid, after, syntax)), outbound, ""
+    except Unreadable as error:
+        return (), outbound, str(error)
+    finally:
+        outbound.body.close()
+
+
+def _proposal(peer: Peer, outbound: Outbound) -> DestinationProposal:
+    if peer.folder is not None:
+        return DestinationProposal("folder", peer.folder.root)
+    kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
+    given = Given(peer.associate.contexts)
+    where = f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"
+    return DestinationProposal(
+        "dicom", where, propose([kind], RecentKinds(), given, peer.fallback), given.refusal(kind)
+    )

@@ -1,0 +1,100 @@
+"""What is told of one object: values alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.dataset.difference import Difference
+from gateway.model.associate import ProposedContext
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import DeliveryState
+from gateway.rehearsal.stage import RehearsedAdmission
+from gateway.routing.verdicts import Verdict
+
+FateWord = Literal["not admitted", "refused", "discarded", "held", "routed"]
+"""The association or its C-STORE would be refused; or the object accepted and then thrown away, held, or sent on."""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationProposal:
+    """How one destination would be offered the object."""
+
+    kind: Literal["dicom", "folder"]
+    where: str
+    """``host:port``, or the folder that no file leaves."""
+    contexts: tuple[ProposedContext, ...] = ()
+    refusal: str = ""
+    """Why the object cannot be sent there in this form; empty when it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutcome:
+    """One coercion or route, and what it changes."""
+
+    verdict: Verdict
+    differences: tuple[Difference, ...] = ()
+    refusal: str = ""
+    """Why its actions cannot be done on this object; may quote the object's values."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingObject:
+    """The object on its way to one destination."""
+
+    destination: str
+    """Empty when it is only held."""
+    rule: str
+    state: DeliveryState
+    sop_instance_uid: str = ""
+    transfer_syntax_uid: str = ""
+    differences: tuple[Difference, ...] = ()
+    """Against what is stored."""
+    refusal: str = ""
+    proposal: DestinationProposal | None = None
+    delivery_id: int = 0
+    """Of a delivery that is in the queue; 0 for one that would be."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceExplanation:
+    """One object's fate, and why."""
+
+    name: str
+    """Path of the file, or which stored instance."""
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    association: AssociationFacts
+    admission: RehearsedAdmission
+    fate: FateWord
+    status: int | None
+    """What the C-STORE would be answered; None when there would be no C-STORE."""
+    error_comment: str = ""
+    decided_by: str = ""
+    """The rule that drops, rejects or holds the object as a whole; empty when none does."""
+    oddities: Mapping[str, str] = field(default_factory=dict)
+    """What it has that the standard does not allow, and is taken: row of `gateway.leniency` → where."""
+    coercions: tuple[RuleOutcome, ...] = ()
+    routes: tuple[RuleOutcome, ...] = ()
+    leaving: tuple[OutgoingObject, ...] = ()
+    """What would be owed under the rules of now."""
+    owed: tuple[OutgoingObject, ...] = ()
+    """What the queue has of a stored instance, decided when it arrived."""
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Where it would be sent, each once, in order; none for what is held, discarded or refused."""
+        sent = (one.destination for one in self.leaving if one.state is DeliveryState.PENDING)
+        return tuple(dict.fromkeys(name for name in sent if name))
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """Something that is no object to explain."""
+
+    name: str
+    reason: str
+    is_named: bool = True
+    """False for a file that only lies in a folder that was named."""

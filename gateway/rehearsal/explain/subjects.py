@@ -1,0 +1,106 @@
+"""What can be explained: DICOM files, folders of them, and instances of a gateway's queue and spool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from gateway.dataset.part10 import is_dicom_file, read_dicom_file
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Delivery
+from gateway.model.settings import Settings
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import GatewayError
+from gateway.rehearsal.explain.explanation import Unexplained
+from gateway.rehearsal.stage import RehearsedStore
+from gateway.spool.reader import PayloadReader
+from gateway.sqlite.delivery_queue import SQLiteQueue
+
+MOST_DELIVERIES = 1000
+"""Of the instances that are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One object to explain."""
+
+    name: str
+    sent: RehearsedStore
+    association: AssociationFacts
+    received_at: datetime
+    deliveries: tuple[Delivery, ...] = ()
+    """Of a stored instance; then its coercions were made when it arrived."""
+
+
+def of_files(
+    paths: Iterable[Path], association: AssociationFacts, received_at: datetime
+) -> Iterator[Subject | Unexplained]:
+    """The DICOM files among `paths` and below folders, in the order of their names, each opened when asked for.
+
+    A file below a folder that is no DICOM file is passed over; one that was named itself is told.
+    """
+    for path in paths:
+        for candidate in _below(path) if path.is_dir() else (path,):
+            try:
+                if candidate is not path and not is_dicom_file(candidate):
+                    continue
+                file = read_dicom_file(candidate)
+                body = file.open()
+            except (GatewayError, OSError) as error:
+                yield Unexplained(str(candidate), str(error).removeprefix(f"{candidate} "), candidate is path)
+                continue
+            sent = RehearsedStore(file.sop_class_uid, file.sop_instance_uid, file.transfer_syntax_uid, body)
+            with _closing(body):
+                yield Subject(str(candidate), sent, association, received_at)
+
+
+def of_queue(settings: Settings, which: DeliveryFilter) -> Iterator[Subject | Unexplained]:
+    """Stored instances that have a delivery in `which`. Reads beside a running gateway, and changes nothing.
+
+    Raises:
+        ConfigurationError: there is no such queue.
+    """
+    found = SQLiteQueue(settings.queue_path, is_read_only=True)
+    spool = PayloadReader(Path(settings.spool.path), settings.spool.large_object_bytes)
+    try:
+        instances = dict.fromkeys(row.instance.instance_id for row in found.list(which, MOST_DELIVERIES))
+        for instance_id in instances:
+            deliveries = tuple(found.list(DeliveryFilter(instance_ids=(instance_id,)), MOST_DELIVERIES))
+            if deliveries:  # else it was delivered and forgotten since
+                yield from _stored(deliveries, spool)
+    finally:
+        spool.close()
+        found.close()
+
+
+def _stored(deliveries: tuple[Delivery, ...], spool: PayloadReader) -> Iterator[Subject | Unexplained]:
+    instance = deliveries[0].instance
+    name = f"instance {instance.instance_id}"
+    try:
+        body = spool.open(instance.payload)
+    except GatewayError as error:
+        yield Unexplained(name, str(error))
+        return
+    sent = RehearsedStore(instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid, body)
+    association = replace(instance.association, association_id="")
+    with _closing(body):
+        yield Subject(name, sent, association, instance.received_at, deliveries)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (path for name in sorted(names) if (path := Path(root) / name).is_file())
+
+
+@contextmanager
+def _closing(body: EncodedDataSet) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        body.close()

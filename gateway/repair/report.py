@@ -1,0 +1,62 @@
+"""One thing that a check found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Severity = Literal["error", "note"]
+"""An error is for an operator to act on; a note only says what there is."""
+
+LOOK_AT_THE_DISK = "look at the disk; ask the sender to send the objects again, and discard what cannot be delivered"
+REBUILD = "run `gateway rebuild`"
+MOUNT = "mount or restore it (a file system that is not mounted looks like this)"
+NOTHING = "nothing needs to be done"
+
+
+@dataclass(frozen=True, slots=True)
+class RepairFinding:
+    """What, where, what is lost by it, and what to do."""
+
+    severity: Severity
+    code: str
+    file: str
+    """Relative to the spool folder, or the database's path."""
+    what: str
+    remedy: str
+    start_bytes: int | None = None
+    end_bytes: int | None = None
+    lost: Sequence[str] = ()
+    """SOP Instance UIDs of objects that cannot be delivered, as far as they are known."""
+    owed: int = 0
+    """Deliveries that are owed of these."""
+
+
+@dataclass(slots=True)
+class RepairReport:
+    """Of one check."""
+
+    findings: list[RepairFinding] = field(default_factory=list)
+    segments: int = 0
+    large_files: int = 0
+    records: int = 0
+    instances: int = 0
+    is_running: bool = False
+    """True when a gateway was using spool or database meanwhile."""
+    rebuild: str = REBUILD
+    """The remedy for a database that cannot be trusted."""
+
+    def error(self, code: str, file: str, what: str, remedy: str, **more: object) -> None:
+        self.findings.append(RepairFinding("error", code, file, what, remedy, **more))  # type: ignore[arg-type]
+
+    def note(self, code: str, file: str, what: str, remedy: str = NOTHING, **more: object) -> None:
+        self.findings.append(RepairFinding("note", code, file, what, remedy, **more))  # type: ignore[arg-type]
+
+    def has(self, code: str) -> bool:
+        """True when something of this kind was found."""
+        return any(each.code == code for each in self.findings)
+
+    @property
+    def errors(self) -> list[RepairFinding]:
+        return [each for each in self.findings if each.severity == "error"]

@@ -1,0 +1,171 @@
+"""One C-MOVE of a source to ourselves; what it sends comes back through the mailbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+
+import structlog
+
+from gateway.dimse.requestor.responses import Response
+from gateway.dimse.services.status import SUCCESS
+from gateway.leniency import tolerated
+from gateway.model.peer import Peer
+from gateway.model.query import QueryRoot
+from gateway.ports.meter import Meter
+from gateway.query.identifier import IdentifierEncoder
+from gateway.retrieve.expected_sender import sender_of
+from gateway.retrieve.fetch_requests import FetchRequest
+from gateway.retrieve.get_fetcher import Arrived, Take, final_of, give_up, model_of
+from gateway.retrieve.get_proposals import MOVE_MODELS, move_contexts
+from gateway.retrieve.inactivity import FetchLimits, InactivityTimer
+from gateway.retrieve.move_rendezvous import ExpectedMove, MoveRendezvous
+from gateway.sources.source_clock import A_DAY_S, SourceClock
+from gateway.sources.source_query import SourceFailed, asked
+from gateway.sources.sources import Sources
+
+log = structlog.get_logger()
+
+
+class MoveFetcher:
+    """Fetches from one source by C-MOVE to ourselves.
+
+    Args:
+        sources: lends the associations.
+        mailbox: where the instances come in.
+        peer: as `gateway.sources.sources.sources_of` gives it.
+        ae_title: under which the source knows us, and calls us.
+        limits: how long the source may say nothing (from one response or whole instance to the next), bring nothing,
+            and take in all.
+        meter: where leniencies are counted.
+        models: information model → SOP class of its C-MOVE, as for `GetLine`.
+    """
+
+    service = "move"
+
+    def __init__(
+        self,
+        sources: Sources,
+        rendezvous: MoveRendezvous,
+        peer: Peer,
+        ae_title: str,
+        limits: FetchLimits,
+        meter: Meter,
+        models: Mapping[QueryRoot, str] = MOVE_MODELS,
+    ) -> None:
+        self._models = models
+        self._sources = sources
+        self._rendezvous = rendezvous
+        self._peer = peer
+        self._ae_title = ae_title
+        self._limits = limits
+        self._meter = meter
+
+    async def fetch(self, request: FetchRequest, take: Take) -> Response:
+        """The final response; before it, `take` gets what arrives. A source that says Success before everything came
+        is waited for: some only note what they are to send (Orthanc with `SynchronousCMove: false`).
+
+        Raises:
+            NotOffered: not by C-MOVE.
+            SourceFailed: it could not be asked, was lost, or reached one of the limits.
+        """
+        peer, clock = self._peer, SourceClock(self._limits.silence_s)
+        absent = _Absent(item.sop_instance_uid for item in request.items)
+        async with AsyncExitStack() as expecting:
+            async with asked(
+                self._sources, peer, move_contexts(peer, tuple(self._models.values())), clock
+            ) as association:
+                sop_class_uid, has_patient_level = model_of(association, peer, request, self._models)
+                encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
+
+                def late(why: str) -> None:
+                    if absent.is_all_there_is:
+                        absent.give_up()
+                    else:
+                        give_up(association, self._sources, peer, why)
+
+                patience = InactivityTimer(clock, late, self._limits)
+
+                async def taken(arrived: Arrived) -> int:
+                    with patience.held():
+                        status = await take(arrived)
+                    absent.arrived(arrived.sop_instance_uid)
+                    return status
+
+                expectation = ExpectedMove(
+                    sender=await sender_of(peer, association),
+                    our_ae_title=association.facts.calling_ae_title,
+                    sop_instance_uids=frozenset(absent.uids),
+                    take=taken,
+                    touch=patience.progressed,
+                )
+                association.number_from(self._rendezvous.next_message_id())
+                responses = association.c_move(
+                    encode(request.identifier(has_patient_level=has_patient_level)),
+                    sop_class_uid=sop_class_uid,
+                    destination=self._ae_title,
+                    response_s=A_DAY_S,
+                )
+                try:
+                    await expecting.enter_async_context(self._rendezvous.expecting(expectation))
+                except OSError as error:
+                    raise SourceFailed(peer.name, f"no mailbox for what it sends: {error.strerror}") from error
+                with patience:
+                    response = await final_of(responses, patience, expectation.sent_as)
+            if absent.may_come(response) and not peer.is_strict:
+                await self._wait(absent, patience)
+        return response
+
+    async def _wait(self, absent: _Absent, patience: InactivityTimer) -> None:
+        """For what comes after the final response; nothing of it within a limit ends that."""
+        absent.is_all_there_is = True
+        before = len(absent.uids)
+        patience.progressed()
+        with patience:
+            await absent.over.wait()
+        came, source = before - len(absent.uids), self._peer.name
+        if came:
+            tolerated(self._meter, "late_move_instances", source, instances=came)
+        if absent.uids:
+            log.warning(
+                "source_answered_partly",
+                source=source,
+                service=self.service,
+                missing=len(absent.uids),
+                late=came,
+                reason=f"it said Success, and then sent nothing for {self._limits.silence_s:g} s",
+            )
+
+
+class _Absent:
+    """Instances of one C-MOVE that did not come yet."""
+
+    def __init__(self, uids: Iterable[str]) -> None:
+        self.uids = set(uids)
+        self.is_all_there_is = False
+        """The final response came; only these are waited for."""
+        self.over = asyncio.Event()
+        """All are here, or given up."""
+        self._came = 0
+
+    def arrived(self, uid: str) -> None:
+        """One less."""
+        self._came += 1
+        self.uids.discard(uid)
+        if not self.uids:
+            self.over.set()
+
+    def give_up(self) -> None:
+        """Nobody waits any more."""
+        self.over.set()
+
+    def may_come(self, response: Response) -> bool:
+        """True after a Success that does not say how many were sent, or says more than came."""
+        completed = response.command.get("NumberOfCompletedSuboperations") or 0
+        return response.status == SUCCESS and bool(self.uids) and not 0 < completed <= self._came
+
+
+def known_as(peer: Peer, ae_title: str) -> str:
+    """Our AE title, for this source."""
+    return ae_title if peer.is_calling_for_requestor else peer.calling_ae_title or ae_title

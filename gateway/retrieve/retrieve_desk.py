@@ -1,0 +1,62 @@
+"""What retrieves are worked on with, and what one is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from gateway.model.association import AssociationFacts
+from gateway.model.instance import PayloadRef
+from gateway.model.query import Query
+from gateway.ports.converter import Converter
+from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
+from gateway.ports.errors import Temporary
+from gateway.retrieve.adaptation import Adaptation
+from gateway.retrieve.arrival import RetrievedArrival
+from gateway.retrieve.move_rendezvous import MoveRendezvous
+from gateway.routing.table import RoutingTable
+from gateway.sources.query_desk import QueryDesk
+from gateway.sources.relayed_services import Retrieving
+
+
+async def keep_nothing(arrival: RetrievedArrival) -> int:
+    """What is fetched is only passed on."""
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveDesk:
+    """What the handlers of C-MOVE and C-GET work with."""
+
+    query: QueryDesk
+    """Index, sources, and what is known of them."""
+    open_payload: Callable[[PayloadRef], EncodedDataSet]
+    """`Journal.open`."""
+    open_cached: Callable[[PayloadRef], EncodedDataSet | None]
+    """The same when nobody has to wait for the disk, else None."""
+    converter: Converter
+    receiver: Callable[[], DataSetReceiver]
+    """For one instance that a source sends. Raises SpoolFull."""
+    rendezvous: MoveRendezvous
+    """Where instances come in that a source sends for a C-MOVE to ourselves."""
+    keep: Callable[[RetrievedArrival], Awaitable[int]] = keep_nothing
+    """Takes in what `keep_retrieved` asks for, as if the source had sent it; the status it would be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieve:
+    """One request."""
+
+    query: Query
+    table: RoutingTable
+    facts: AssociationFacts
+    """Of the requestor's association."""
+    forms: Adaptation
+    relayed: Retrieving | None = None
+    """Of what is retrieved for other services than Query/Retrieve, from the peers that `relay` names."""
+
+
+class CannotCount(Temporary):
+    """How many instances there are cannot be said: the index cannot be read, or a source did not answer."""
+
+    dimse_status = 0xA701  # Refused: Out of Resources - Unable to calculate number of matches (PS3.4 Table C.4-2)

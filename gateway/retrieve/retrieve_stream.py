@@ -1,0 +1,247 @@
+"""What a retrieve yields: local instances from the spool, the others from the sources that hold them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import structlog
+
+from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
+from gateway.model.association import AssociationFacts
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.peer import Peer
+from gateway.model.query import QueryRoot
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import GatewayError, PayloadLost
+from gateway.query.attributes import PATIENT_ID
+from gateway.retrieve.arrival import PinnedTable, RetrievedArrival
+from gateway.retrieve.get_fetcher import Arrived, GetFetcher
+from gateway.retrieve.get_proposals import GET_MODELS, MOVE_MODELS
+from gateway.retrieve.handoff import Handoff
+from gateway.retrieve.inactivity import FetchLimits
+from gateway.retrieve.locate import BATCH, Located, relayed_whereabouts, whereabouts
+from gateway.retrieve.move_fetcher import MoveFetcher, known_as
+from gateway.retrieve.retrieve_desk import CannotCount, Retrieve, RetrieveDesk
+from gateway.retrieve.source_fetch import Fetcher, SourceFetch
+from gateway.retrieve.source_instances import SourceInstances
+
+log = structlog.get_logger()
+
+PENDING = 0xFF00
+AHEAD = 2
+"""Local instances that are opened before it is their turn."""
+NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
+
+
+async def retrieved(desk: RetrieveDesk, request: Retrieve) -> AsyncGenerator[Any]:
+    """The number of instances, then each of them, as the handlers of C-MOVE and C-GET yield them.
+
+    What sources bring comes before what is here, which can wait. Under `partial: fail` the end is 0xA701 when a source
+    did not say what it holds, or sent more of a study than it had said; what the others hold was sent.
+
+    Raises:
+        CannotCount: the index cannot be read now, or see above; at once when nothing was found.
+    """
+    found = await whereabouts(desk, request) if request.relayed is None else relayed_whereabouts(desk, request)
+    collection = _collection(desk, request, found)
+    incomplete = _incomplete(request, found)
+    number = len(found.held) + len(collection)
+    if incomplete is not None and not number:
+        raise incomplete
+    yield number
+    collection.start()
+    try:
+        async for item in _merged(collection.handoff, desk, request, found.held):
+            yield PENDING, item
+    finally:
+        collection.stop()
+    incomplete = incomplete or _unlisted(desk, request, collection)
+    if incomplete is not None:
+        raise incomplete
+
+
+async def _merged(handoff: Handoff, desk: RetrieveDesk, request: Retrieve, held: Sequence[int]) -> AsyncGenerator[Any]:
+    """Whatever is there, first what was fetched: sources wait for us."""
+    async for instance in _local(desk, request, held):
+        while not handoff.is_empty:
+            yield await handoff.take()
+        yield instance
+    while (item := await handoff.take()) is not None:
+        yield item
+
+
+async def _local(desk: RetrieveDesk, request: Retrieve, held: Sequence[int]) -> AsyncGenerator[EncodedInstance]:
+    """What was forgotten since it was counted is not yielded: the engine counts it as failed."""
+    coming: deque[tuple[Instance, Opening]] = deque()
+    for start in range(0, len(held), BATCH):
+        for instance in await desk.query.index.instances(held[start : start + BATCH]):
+            coming.append((instance, Opening(desk, instance.payload)))
+            coming[-1][1].begin()
+            if len(coming) > AHEAD:
+                yield _encoded(request, *coming.popleft())
+    while coming:
+        yield _encoded(request, *coming.popleft())
+
+
+def _encoded(request: Retrieve, instance: Instance, opening: Opening) -> EncodedInstance:
+    return request.forms.encoded(instance, opening.taken() or opening)
+
+
+class Opening:
+    """Opens stored bytes; those that the disk has to be waited for in a thread, from `begin` on."""
+
+    __slots__ = ("_desk", "_opened", "_payload", "_task")
+
+    def __init__(self, desk: RetrieveDesk, payload: PayloadRef) -> None:
+        self._desk = desk
+        self._payload = payload
+        self._opened: EncodedDataSet | None = None
+        self._task: asyncio.Task[EncodedDataSet] | None = None
+
+    def begin(self) -> None:
+        """Somebody will want it soon."""
+        if self._task is not None or self._opened is not None:
+            return
+        with contextlib.suppress(PayloadLost):  # said when it is its turn
+            self._opened = self._desk.open_cached(self._payload)
+        if self._opened is None:
+            opening = asyncio.to_thread(self._desk.open_payload, self._payload)
+            self._task = asyncio.get_running_loop().create_task(opening)
+            self._task.add_done_callback(_seen)
+
+    def taken(self) -> EncodedDataSet | None:
+        """The bytes, when they are there: then they are the caller's."""
+        opened, self._opened = self._opened, None
+        return opened
+
+    async def __call__(self) -> EncodedDataSet:
+        """Raises PayloadLost, Temporary."""
+        self.begin()
+        if (opened := self.taken()) is not None:
+            return opened
+        assert self._task is not None
+        return await self._task
+
+
+def _seen(task: asyncio.Task[EncodedDataSet]) -> None:
+    """Of one that nobody came for, nobody is to complain."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _incomplete(request: Retrieve, found: Located) -> CannotCount | None:
+    """Not everything that sources hold is known; None when it is, or under `partial: accept`."""
+    if not found.failures or request.table.query_retrieve.partial == "accept":
+        return None
+    if len(found.failures) == 1:
+        return CannotCount(f"incomplete: {found.failures[0]}")
+    return CannotCount(f"incomplete: no answer from {', '.join(each.source for each in found.failures)}")
+
+
+def _unlisted(desk: RetrieveDesk, request: Retrieve, collection: SourceFetch) -> CannotCount | None:
+    """Sources have more of a study than they listed when they were asked: it may be arriving there just now."""
+    if not collection.unlisted:
+        return None
+    if request.table.query_retrieve.partial == "accept":
+        desk.query.meter.count("gateway_retrieve_partial_total")
+        return None
+    told = ", ".join(f"{len(uids)} more at {source}" for source, uids in collection.unlisted.items())
+    return CannotCount(f"incomplete: {told}; retrieve again")
+
+
+# --- what is not here -----------------------------------------------------------------------------------------------
+
+
+def _collection(desk: RetrieveDesk, request: Retrieve, found: Located) -> SourceFetch:
+    return SourceFetch(
+        request.query.level,
+        found.elsewhere,
+        found.held_uids,
+        lines_to=partial(_lines_to, desk, request),
+        made=_Maker(desk, request).made,
+        meter=desk.query.meter,
+        run=desk.query.background.add,
+        is_of_patient=any(key.tag == PATIENT_ID for key in request.query.keys),
+        is_by_uid=request.relayed is not None,
+    )
+
+
+def _lines_to(desk: RetrieveDesk, request: Retrieve, holding: SourceInstances) -> Sequence[Fetcher]:
+    """C-MOVE to ourselves needs a source that may send to us."""
+    table, relayed = request.table, request.relayed
+    peer, sources, settings = holding.peer, desk.query.sources, table.query_retrieve
+    of_get: Mapping[QueryRoot, str] = GET_MODELS if relayed is None else {"study": relayed.get}
+    of_move: Mapping[QueryRoot, str] = MOVE_MODELS if relayed is None else {"study": relayed.move}
+    limits = FetchLimits(settings.timeout_s, settings.no_progress_s, settings.longest_s)
+    lines: list[Fetcher] = []
+    if peer.retrieve != "move":
+        classes = {item.sop_class_uid for item in holding.items.values()}
+        if relayed is not None:
+            classes = set(relayed.storage)
+        lines.append(GetFetcher(sources, peer, classes, desk.receiver, limits, of_get))
+    if peer.retrieve == "move" or (peer.retrieve == "auto" and "store" in peer.may):
+        ae_title = known_as(peer, table.settings.ae_title)
+        lines.append(MoveFetcher(sources, desk.rendezvous, peer, ae_title, limits, desk.query.meter, of_move))
+    return lines
+
+
+class _Maker:
+    """What is sent on of instances that sources send, and what is kept."""
+
+    def __init__(self, desk: RetrieveDesk, request: Retrieve) -> None:
+        self._desk = desk
+        self._request = request
+
+    async def made(self, arrived: Arrived, peer: Peer) -> EncodedInstance:
+        """Kept as well, where the settings say so."""
+        facts = self._facts(peer)
+        if self._request.table.query_retrieve.keep_retrieved:
+            await self._keep(arrived, facts)
+        instance = Instance(
+            sop_class_uid=arrived.sop_class_uid,
+            sop_instance_uid=arrived.sop_instance_uid,
+            transfer_syntax_uid=arrived.transfer_syntax_uid,
+            study_instance_uid="",
+            series_instance_uid="",
+            association=facts,
+            payload=NOT_STORED,
+            received_at=datetime.now(UTC),
+        )
+        return self._request.forms.encoded(instance, arrived.body.share())
+
+    def _facts(self, peer: Peer) -> AssociationFacts:
+        """As if the source had sent it to us."""
+        return AssociationFacts(
+            calling_ae_title=peer.ae_title,
+            called_ae_title=self._request.table.settings.ae_title,
+            remote_host=peer.host,
+            peer=peer.name,
+            association_id=self._request.facts.association_id,
+        )
+
+    async def _keep(self, arrived: Arrived, facts: AssociationFacts) -> None:
+        """What the rules do not want, or what there is no room for, goes on all the same."""
+        arrival = RetrievedArrival(
+            PinnedTable(self._request.table),
+            facts,
+            arrived.sop_class_uid,
+            arrived.sop_instance_uid,
+            arrived.transfer_syntax_uid,
+            arrived.body.inner,
+        )
+        try:
+            await self._desk.keep(arrival)
+        except GatewayError as error:
+            log.warning(
+                "retrieved_not_kept",
+                source=facts.peer,
+                sop_instance_uid=arrived.sop_instance_uid,
+                error=type(error).__name__,
+            )
+            self._desk.query.meter.count("gateway_retrieved_not_kept_total", source=facts.peer)

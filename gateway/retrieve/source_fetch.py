@@ -1,0 +1,308 @@
+"""Instances fetched from several sources side by side; what one cannot give is asked of the next that holds it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import structlog
+
+from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
+from gateway.dimse.requestor.responses import Response
+from gateway.dimse.services.status import SUCCESS, where
+from gateway.model.peer import Peer
+from gateway.model.query import QueryLevel
+from gateway.ports.errors import NotAllowed, Refusal
+from gateway.ports.meter import Meter
+from gateway.retrieve.fetch_requests import FetchRequest, requests
+from gateway.retrieve.get_fetcher import Arrived, Take, is_not_offered, once_more
+from gateway.retrieve.handoff import Handoff
+from gateway.retrieve.source_instances import SourceInstance, SourceInstances
+from gateway.sources.source_query import SourceFailed
+
+log = structlog.get_logger()
+
+LAST_WORDS_S = 2.0
+"""How long sources may take for their final responses when everything is here."""
+MOST_IN_VAIN = 3
+"""Requests that one after the other bring nothing, before a source is asked no more this way."""
+
+
+class Fetcher(Protocol):
+    """One way to fetch from one source."""
+
+    @property
+    def service(self) -> str:
+        """get or move."""
+        ...
+
+    async def fetch(self, request: FetchRequest, take: Take) -> Response:
+        """Raises NotOffered, SourceFailed."""
+        ...
+
+
+class NotAskedFor(NotAllowed):
+    """A source sends what it was not asked for."""
+
+
+class _Source:
+    """What one source is to bring, in this retrieve."""
+
+    def __init__(self, holding: SourceInstances, lines: Sequence[Fetcher]) -> None:
+        self.peer: Peer = holding.peer
+        self.held = holding.items
+        self.lines = list(lines)
+        """Ways to fetch from it, the preferred one first."""
+        self.to_bring: dict[str, SourceInstance] = {}
+        self.is_lost = False
+
+
+class _Wanted:
+    """One instance that has not arrived yet."""
+
+    __slots__ = ("holders", "item")
+
+    def __init__(self, item: SourceInstance, holder: _Source) -> None:
+        self.item = item
+        self.holders = [holder]
+
+
+Made = Callable[[Arrived, Peer], Awaitable[EncodedInstance]]
+"""What is sent on of an instance that a source sent; it has its own share of the body."""
+
+
+class SourceFetch:
+    """All instances of one retrieve that are not here.
+
+    Args:
+        level: of the retrieve.
+        found: in the order in which sources are preferred.
+        here: instances that need not be fetched.
+        lines_to: the ways to fetch from a source.
+        made: see `Made`. What it raises is the answer to the source, and the instance counts as not given.
+        run: keeps a task until it has ended.
+        is_of_patient: the retrieve names a patient.
+        is_by_uid: of objects that have no patient: SOP Instance UIDs name them, and nothing else.
+    """
+
+    def __init__(
+        self,
+        level: QueryLevel,
+        found: Sequence[SourceInstances],
+        here: Collection[str],
+        *,
+        lines_to: Callable[[SourceInstances], Sequence[Fetcher]],
+        made: Made,
+        meter: Meter,
+        run: Callable[[asyncio.Task[None]], None],
+        is_of_patient: bool = False,
+        is_by_uid: bool = False,
+    ) -> None:
+        self._level = level
+        self._is_by_uid = is_by_uid
+        self._is_of_patient = is_of_patient
+        self._made = made
+        self._meter = meter
+        self._run = run
+        self._wanted: dict[str, _Wanted] = {}
+        self._in_hand = 0
+        """Instances that arrived and are not in the basket yet."""
+        self._changed = asyncio.Event()
+        self._workers: list[asyncio.Task[None]] = []
+        self._sources = [_Source(holding, lines_to(holding)) for holding in found]
+        self._known = frozenset(here).union(*(holding.items for holding in found))
+        self.unlisted: dict[str, set[str]] = {}
+        """By source: instances of a study that it sent and had not listed, nor anybody else. They are not sent on."""
+        self.handoff = Handoff()
+        for source in self._sources:
+            for uid, item in source.held.items():
+                if uid in here:
+                    continue
+                wanted = self._wanted.get(uid)
+                if wanted is None:
+                    self._wanted[uid] = _Wanted(item, source)
+                    source.to_bring[uid] = item
+                else:
+                    wanted.holders.append(source)
+
+    def __len__(self) -> int:
+        """Instances that are still to arrive."""
+        return len(self._wanted)
+
+    def start(self) -> None:
+        """Begin to fetch; `handoff` fills, and ends when everything arrived or nobody can give it."""
+        if not self._wanted:
+            self.handoff.end()
+            return
+        for source in self._sources:
+            self._workers.append(asyncio.create_task(self._work(source)))
+        keeper = asyncio.create_task(self._end(list(self._workers)))
+        for task in (*self._workers, keeper):
+            self._run(task)
+
+    def stop(self) -> None:
+        """Nobody wants more: sources are told, and not waited for."""
+        self.handoff.stop()
+        for worker in self._workers:
+            worker.cancel()
+
+    async def _end(self, workers: list[asyncio.Task[None]]) -> None:
+        """The basket ends when everything is in it, or nobody brings more; the sources' last words may be late."""
+        running = {asyncio.create_task(asyncio.wait(workers)), asyncio.create_task(self._all_here())}
+        try:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(workers, timeout=LAST_WORDS_S)
+        finally:
+            for task in running:
+                task.cancel()
+        for worker in done:
+            if not worker.cancelled() and (error := worker.exception()) is not None:
+                log.error("fetch_failed", error=type(error).__name__, where=where(error))
+        left = tuple(self._wanted)
+        self._wanted.clear()
+        if left:
+            self.handoff.tell_missing(left)
+        self.handoff.end()
+
+    async def _all_here(self) -> None:
+        while self._wanted or self._in_hand:
+            await self._changed.wait()
+
+    # --- one source ------------------------------------------------------------------------------------------------
+
+    async def _work(self, source: _Source) -> None:
+        """Fetch what this source is to bring, also what others could not, until nothing is wanted of anybody."""
+        try:
+            while self._wanted and not source.is_lost:
+                if not source.to_bring:
+                    await self._changed.wait()
+                    continue
+                items, source.to_bring = source.to_bring, {}
+                await self._bring(source, list(items.values()))
+        finally:
+            source.is_lost = True
+            self._pass_on(source, list(source.to_bring.values()))
+
+    async def _bring(self, source: _Source, items: list[SourceInstance]) -> None:
+        left = items
+        for line in tuple(source.lines):
+            in_vain = 0
+            for request in requests(self._level, left, source.held, is_of_patient=self._is_of_patient):
+                request = replace(request, is_by_uid=self._is_by_uid)
+                in_vain = 0 if await self._fetch(source, line, request) else in_vain + 1
+                if source.is_lost or line not in source.lines or in_vain == MOST_IN_VAIN:
+                    break
+            left = [item for item in left if item.sop_instance_uid in self._wanted]
+            if not left or source.is_lost:
+                break
+        self._pass_on(source, left)
+
+    async def _fetch(self, source: _Source, line: Fetcher, request: FetchRequest) -> bool:
+        """True when the source gave something, or said that this was all."""
+        began_s = time.monotonic()
+        arrived = 0
+
+        async def take(instance: Arrived) -> int:
+            nonlocal arrived
+            arrived += 1
+            return await self._take(source, instance)
+
+        outcome = "interrupted"
+        try:
+            response = await once_more(lambda: line.fetch(request, take), lambda: arrived > 0)
+            outcome = "answered" if response.status == SUCCESS else f"0x{response.status:04X}"
+        except SourceFailed as error:
+            if is_not_offered(error):
+                outcome = "not_offered"
+                source.lines.remove(line)
+                return False
+            outcome = "failed"
+            source.is_lost = True
+            log.warning(
+                "source_failed", source=source.peer.name, service=line.service, reason=error.reason, arrived=arrived
+            )
+            return False
+        finally:
+            labels = {"source": source.peer.name, "service": line.service}
+            self._meter.count("gateway_source_retrieves_total", outcome=outcome, **labels)
+            self._meter.observe("gateway_source_retrieve_seconds", time.monotonic() - began_s, **labels)
+        if outcome != "answered":
+            missing = sum(item.sop_instance_uid in self._wanted for item in request.items)
+            log.warning(
+                "source_answered_partly",
+                source=source.peer.name,
+                service=line.service,
+                status=outcome,
+                arrived=arrived,
+                missing=missing,
+            )
+        return outcome == "answered" or arrived > 0
+
+    async def _take(self, source: _Source, instance: Arrived) -> int:
+        """Hand an arriving instance over, when there is room.
+
+        Raises:
+            NotAskedFor, Stopped: its status is the answer to the source.
+            Refusal: it cannot be sent on.
+        """
+        uid = instance.sop_instance_uid
+        wanted = self._wanted.get(uid)
+        if wanted is None or uid not in source.held:
+            self._count(source, "instance_not_requested")
+            if uid in source.held:
+                return SUCCESS  # somebody else was faster, or it was sent twice
+            if uid not in self._known and self._level is QueryLevel.STUDY and not self._is_of_patient:
+                self.unlisted.setdefault(source.peer.name, set()).add(uid)
+            log.warning("instance_not_requested", source=source.peer.name, sop_instance_uid=uid)
+            raise NotAskedFor("this instance was not asked for")
+        del self._wanted[uid]
+        self._in_hand += 1
+        try:
+            encoded = await self._made(instance, source.peer)
+            await self._handed_over(encoded)
+        except Refusal:
+            self._wanted[uid] = wanted
+            raise
+        finally:
+            self._in_hand -= 1
+            if not self._wanted:
+                self._wake()
+        self._count(source, "fetched")
+        return SUCCESS
+
+    async def _handed_over(self, encoded: EncodedInstance) -> None:
+        try:
+            await self.handoff.bring(encoded)
+        except BaseException:
+            if not callable(encoded.body):
+                encoded.body.close()
+            raise
+
+    def _count(self, source: _Source, outcome: str) -> None:
+        self._meter.count("gateway_source_instances_total", source=source.peer.name, outcome=outcome)
+
+    def _pass_on(self, source: _Source, items: Sequence[SourceInstance]) -> None:
+        """What `source` does not give is asked of the next that holds it; else it is missing."""
+        missing = []
+        for item in items:
+            wanted = self._wanted.get(item.sop_instance_uid)
+            if wanted is None:
+                continue
+            others = [holder for holder in wanted.holders if holder is not source and not holder.is_lost]
+            wanted.holders = others
+            if others:
+                others[0].to_bring[item.sop_instance_uid] = others[0].held[item.sop_instance_uid]
+                continue
+            del self._wanted[item.sop_instance_uid]
+            missing.append(item.sop_instance_uid)
+        if missing:
+            log.warning("instances_not_provided", source=source.peer.name, number=len(missing))
+            self.handoff.tell_missing(tuple(missing))
+        self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

@@ -1,0 +1,1 @@
+"""Actions: the changes that rules may make, one frozen dataclass a kind."""

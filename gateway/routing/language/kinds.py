@@ -1,0 +1,540 @@
+"""Kinds from configuration: a dataclass's fields are its settings, its schema and its reference.
+
+A kind is written as a single-key mapping. A kind with one field takes the field's value directly
+(``modality: [MR]``), one with more takes a mapping of fields. A trailing underscore of a field's name is dropped
+(`in_` is written ``in``). ``tuple[X, ...]`` takes one X or a list of them, never an empty list.
+
+An action whose settings all have defaults may stand alone, as a text: ``hold``.
+
+A setting may hold a dataclass of further settings. With a class variable `shorthand`, the name of a field, what is
+no mapping is that one's value: ``rows: 512`` for ``rows: {equals: 512}``.
+
+Kinds and such dataclasses may have a method ``problems() -> Iterable[(path, message)]`` for what no field says alone.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, Literal, Union, cast
+from weakref import WeakKeyDictionary
+
+from gateway.ports import kinds as port_kinds
+from gateway.ports.errors import ConfigurationError
+from gateway.ports.kinds import Action, Predicate, Registry, Resources
+from gateway.routing.language.attribute_path import did_you_mean
+from gateway.routing.language.fields import FIELD_TYPES, FieldType, text_or_number
+from gateway.routing.language.named_condition import NamedCondition
+from gateway.routing.language.resources import NO_RESOURCES
+
+Path = tuple[str | int, ...]
+ReportProblem = Callable[[Path, str, str], None]
+"""(path inside the config value, code, message)."""
+
+MAX_NESTING = 32
+"""Levels of `all`, `any` and `not` in one condition."""
+
+
+class _Invalid:
+    """Stands for a value whose problem was reported."""
+
+
+_INVALID = _Invalid()
+
+
+class _Building:
+    """What is passed down while one kind is built: a report that knows whether it was used, and the resources."""
+
+    __slots__ = ("_report", "count", "resources")
+
+    def __init__(self, report: ReportProblem, resources: Resources) -> None:
+        self._report = report
+        self.resources = resources
+        self.count = 0
+
+    def __call__(self, path: Path, code: str, message: str) -> None:
+        self.count += 1
+        self._report(path, code, message)
+
+
+def build_predicate(config: object, report: ReportProblem, resources: Resources = NO_RESOURCES) -> Predicate | None:
+    """The condition that `config` (a `when:`) says; ``{}`` and None always hold. `resources` are the configuration's.
+
+    Returns None after reporting every problem of it.
+    """
+    always = config is None or (isinstance(config, Mapping) and not config)
+    building = _Building(report, resources)
+    built = _kind({"all": ()} if always else config, port_kinds.predicate, (), building)
+    return None if building.count else cast(Predicate, built)
+
+
+def build_actions(config: object, report: ReportProblem, resources: Resources = NO_RESOURCES) -> tuple[Action, ...]:
+    """The actions of a `then:` list, in order; those with problems are reported and left out."""
+    if config is None:
+        return ()
+    if not isinstance(config, list | tuple):
+        hint = "; put it in [ ], or write it as `- …`" if isinstance(config, Mapping) and config else ""
+        report((), "wrong-type", f"expected a list of actions, each with one key, not {_noun(config)}{hint}")
+        return ()
+    actions: list[Action] = []
+    for index, item in enumerate(config):
+        building = _Building(report, resources)
+        built = _kind(item, port_kinds.action, (index,), building)
+        if not building.count:
+            actions.append(built)
+    return tuple(actions)
+
+
+def canonical_json(config: object) -> str:
+    """The `then:` list as text that is equal for equal lists; empty for an empty one."""
+    if not config:
+        return ""
+    return json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+
+
+MAX_KEPT = 1024
+"""Lists of actions that are kept compiled, for each configuration."""
+_kept: WeakKeyDictionary[Resources, dict[str, tuple[Action, ...]]] = WeakKeyDictionary()
+
+
+def actions_from_json(text: str, resources: Resources = NO_RESOURCES) -> tuple[Action, ...]:
+    """The actions that `canonical_json` wrote, with the keys and files of the configuration in force now.
+
+    Raises:
+        ConfigurationError: this version of the gateway does not understand them, or a key or file they name is gone.
+    """
+    kept = _kept.setdefault(resources, {})
+    actions = kept.get(text)
+    if actions is None:
+        actions = _from_json(text, resources)
+        if len(kept) >= MAX_KEPT:
+            kept.clear()
+        kept[text] = actions
+    return actions
+
+
+def _from_json(text: str, resources: Resources) -> tuple[Action, ...]:
+    if not text:
+        return ()
+    problems: list[str] = []
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"stored actions are not JSON: {error}") from None
+    found = lambda path, code, message: problems.append(f"{_written(path)}: {code}: {message}")  # noqa: E731
+    actions = build_actions(config, found, resources)
+    if problems:
+        raise ConfigurationError(f"stored actions are not understood any more: {'; '.join(problems)}")
+    return actions
+
+
+def _written(path: Path) -> str:
+    """As it would be looked for under a rule: ``then[0].hash.key``."""
+    return "then" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+
+
+def predicate_schema() -> dict[str, Any]:
+    """JSON Schema of one condition. It refers to itself as ``#/$defs/predicate``: put it there."""
+    return _registry_schema(port_kinds.predicate)
+
+
+def actions_schema() -> dict[str, Any]:
+    """JSON Schema of a `then:` list."""
+    return {"type": "array", "items": _registry_schema(port_kinds.action)}
+
+
+def children(kind: Any) -> Iterable[tuple[Path, Predicate]]:
+    """The predicates right inside a predicate, with their path from its value."""
+    of_class = type(kind)
+    for prefix, field in _child_fields(of_class):  # type: ignore[arg-type]  # hashable; the stub of cache doubts it
+        value = getattr(kind, field)
+        if isinstance(value, tuple):
+            yield from (((*prefix, index), one) for index, one in enumerate(value))
+        else:
+            yield prefix, value.predicate if isinstance(value, NamedCondition) else value
+
+
+@cache
+def _child_fields(cls: type[Any]) -> tuple[tuple[Path, str], ...]:
+    """The fields of a predicate that hold predicates, with the path to each."""
+    fields = settings(cls)  # type: ignore[arg-type]  # a class is hashable; the stub of cache doubts it
+    return tuple(
+        (() if len(fields) == 1 else (name,), field.name)
+        for name, (field, hint) in fields.items()
+        if hint in (Predicate, NamedCondition)
+        or (typing.get_origin(hint) is tuple and typing.get_args(hint)[0] is Predicate)
+    )
+
+
+def name_of_kind(kind: object, registry: Registry) -> str:
+    """The name a kind is registered under; its class's name when it is not."""
+    return registry.names.get(type(kind), type(kind).__name__)
+
+
+@cache
+def settings(cls: type[Any]) -> Mapping[str, tuple[dataclasses.Field[Any], Any]]:
+    """Setting name → (field, type) of a kind, in order."""
+    hints = typing.get_type_hints(cls)
+    return {f.name.removesuffix("_"): (f, hints[f.name]) for f in dataclasses.fields(cls) if f.init}
+
+
+# --- building ---------------------------------------------------------------------------------------------------
+
+
+def _kind(config: object, registry: Registry, path: Path, report: _Building) -> Any:
+    if len(path) > 2 * MAX_NESTING:
+        report(path, "too-deep", f"conditions are nested more than {MAX_NESTING} levels deep")
+        return _INVALID
+    if isinstance(config, str) and config in _bare(registry):
+        return _settled(config, registry.kinds[config], {}, (*path, config), report)
+    if not isinstance(config, Mapping):
+        near = did_you_mean(config, registry.kinds) if isinstance(config, str) and config not in registry.kinds else ""
+        if isinstance(config, list | tuple) and config and registry is port_kinds.predicate:
+            near = "; where all of them must hold write {all: […]}, where one is enough {any: […]}"
+        report(path, "wrong-type", f"expected one {registry.noun} with its value, not {_noun(config)}{near}")
+        return _INVALID
+    if not config:
+        report(path, "missing-kind", f"expected one {registry.noun}, found none")
+        return _INVALID
+    built = [_named(name, value, registry, (*path, name), report) for name, value in config.items()]
+    if len(config) == 1:
+        return built[0]
+    names = ", ".join(map(str, config))
+    hint = (
+        "all: [" + ", ".join(f"{{{name}: …}}" for name in config) + "]"
+        if registry is port_kinds.predicate
+        else "a list"
+    )
+    second = list(config)[1]
+    report(
+        (*path, second), "several-kinds", f"one {registry.noun} at a time, found {names}; to combine them use {hint}"
+    )
+    return _INVALID
+
+
+def _bare(registry: Registry) -> list[str]:
+    """The actions that stand alone, as they need no setting."""
+    if registry is not port_kinds.action:
+        return []
+    return sorted(name for name, cls in registry.kinds.items() if not _required(settings(cls)))
+
+
+def _named(name: object, value: object, registry: Registry, path: Path, report: _Building) -> Any:
+    cls = registry.kinds.get(str(name))
+    if cls is None:
+        report(path, f"unknown-{registry.noun}", f"unknown {registry.noun} {name!r}{_instead(str(name), registry)}")
+        return _INVALID
+    if registry is not port_kinds.predicate:
+        return _of_kind(cls, value, path, report)
+    outside = _taken_from_outside(cls)
+    if outside is None:
+        return _of_kind(cls, value, path, report)
+    shown = repr(value)
+    if any(repr(name) in shown for name in outside):
+        return _of_kind(cls, value, path, report)
+    if (cls, shown) not in _built:
+        before = report.count
+        built = _of_kind(cls, value, path, report)
+        if report.count > before:
+            return built
+        if len(_built) >= MOST_BUILT:
+            _built.clear()
+        _built[cls, shown] = built
+    return _built[cls, shown]
+
+
+MOST_BUILT = 4096
+_built: dict[tuple[type, str], Any] = {}
+"""Predicates by what is written: thousands of rules ask the same few things."""
+
+
+@cache
+def _taken_from_outside(cls: type[Any]) -> frozenset[str] | None:
+    """The settings of a predicate that name keys or files: without them it is what is written, whatever else the
+    configuration says. None for one that is never so, since it holds others or is nothing but a name."""
+    fields = settings(cls)  # type: ignore[arg-type]  # as in `children`
+    names: set[str] = set()
+    for name, (_field, hint) in fields.items():
+        for one in _parts(hint):
+            if one is Predicate or (one in FIELD_TYPES and FIELD_TYPES[one].needs_resources and len(fields) == 1):
+                return None
+            if one in FIELD_TYPES and FIELD_TYPES[one].needs_resources:
+                names.add(name)
+            elif _is_group(one):
+                inner = _taken_from_outside(one)
+                if inner is None:
+                    return None
+                names |= inner
+    return frozenset(names)
+
+
+def _parts(hint: Any) -> Iterable[Any]:
+    """A type, and those inside it."""
+    yield hint
+    for one in _form(hint)[2]:
+        yield from _parts(one)
+
+
+def _of_kind(cls: type, value: object, path: Path, report: _Building) -> Any:
+    fields = settings(cls)
+    if len(fields) == 1:
+        only = next(iter(fields))
+        values = {only: _value(fields[only][1], value, path, report)}
+        return _instance(cls, values, path, report)
+    return _group(cls, value, path, report)
+
+
+def _settled(name: object, cls: type, value: Mapping[Any, Any], path: Path, report: _Building) -> Any:
+    """A dataclass from a mapping of its settings; `name` is what messages call it."""
+    fields = settings(cls)
+    values, misspelt = {}, False
+    for key, one in value.items():
+        if key in fields:
+            values[key] = _value(fields[key][1], one, (*path, key), report)
+            continue
+        near = did_you_mean(str(key), fields)
+        report((*path, key), "unknown-field", f"{name} has no setting {key!r}{near or f'; it has {_listed(fields)}'}")
+        misspelt = misspelt or bool(near)
+        values[key] = _INVALID
+    for key in _required(fields):
+        if key not in values:
+            values[key] = _INVALID
+            if not misspelt:
+                report(path, "missing-field", f"{name} needs {key!r}")
+    return _instance(cls, values, path, report)
+
+
+def _required(fields: Mapping[str, tuple[dataclasses.Field[Any], Any]]) -> list[str]:
+    missing = dataclasses.MISSING
+    return [key for key, (field, _) in fields.items() if field.default is missing and field.default_factory is missing]
+
+
+def _instance(cls: type, values: dict[str, Any], path: Path, report: _Building) -> Any:
+    if any(isinstance(value, _Invalid) for value in values.values()):
+        return _INVALID
+    fields = settings(cls)
+    built = cls(**{fields[name][0].name: value for name, value in values.items()})
+    problems = list(built.problems()) if hasattr(built, "problems") else []
+    for inner, message in problems:
+        report((*path, *inner), "bad-value", message)
+    return _INVALID if problems else built
+
+
+def _value(hint: Any, value: object, path: Path, report: _Building) -> Any:
+    """One setting's value, or `_INVALID` after reporting."""
+    if hint in FIELD_TYPES:
+        return _scalar(FIELD_TYPES[hint], value, path, report)
+    if hint is Predicate:
+        return _kind(value, port_kinds.predicate, path, report)
+    is_group, origin, arguments = _form(hint)
+    if is_group:
+        return _group(hint, value, path, report)
+    if origin is tuple:
+        return _tuple(arguments[0], value, path, report)
+    if origin is collections.abc.Mapping:
+        return _mapping(arguments[0], arguments[1], value, path, report)
+    if origin in (Union, types.UnionType):
+        return _value(next(a for a in arguments if a is not types.NoneType), value, path, report)
+    if origin is Literal:
+        return _choice(arguments, value, path, report)
+    if hint is bool:
+        return _choice((True, False), value, path, report)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    expected = {int: "a whole number", float: "a number"}.get(hint, str(hint))
+    report(path, "wrong-type", f"expected {expected}, not {_noun(value)}")
+    return _INVALID
+
+
+@cache
+def _form(hint: Any) -> tuple[bool, Any, tuple[Any, ...]]:
+    """Whether a type is a dataclass of settings, its origin and its arguments."""
+    return _is_group(hint), typing.get_origin(hint), typing.get_args(hint)
+
+
+def _is_group(hint: Any) -> bool:
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _group(cls: type, value: object, path: Path, report: _Building) -> Any:
+    name = next((part for part in reversed(path) if isinstance(part, str)), cls.__name__)
+    if isinstance(value, Mapping):
+        return _settled(name, cls, value, path, report)
+    fields, short = settings(cls), getattr(cls, "shorthand", None)
+    if short is None:
+        required = _required(fields)
+        meant = f" (did you mean {{{required[0]}: {value}}}?)" if isinstance(value, str) and len(required) == 1 else ""
+        report(path, "wrong-type", f"{name} takes a mapping of {_listed(fields)}, not {_noun(value)}{meant}")
+        return _INVALID
+    return _instance(cls, {short: _value(fields[short][1], value, path, report)}, path, report)
+
+
+def _scalar(field: FieldType, value: object, path: Path, report: _Building) -> Any:
+    if field.takes_list and isinstance(value, list | tuple) and value:
+        texts = [text_or_number(one) for one in value]
+        text = None if None in texts else "\\".join(cast(list[str], texts))
+    else:
+        text = text_or_number(value)
+    if text is None:
+        hint = "; put it in quotes to mean the text" if isinstance(value, bool) else ""
+        hint = "; to empty an attribute use the action `empty`" if value is None and field.takes_list else hint
+        report(path, "wrong-type", f"expected a text, not {_noun(value)}{hint}")
+        return _INVALID
+    try:
+        return field.build(text, report.resources) if field.needs_resources else field.build(text)
+    except ValueError as error:
+        report(path, getattr(error, "code", field.code), str(error))
+        return _INVALID
+
+
+def _tuple(hint: Any, value: object, path: Path, report: _Building) -> Any:
+    if not isinstance(value, list | tuple):
+        built = _value(hint, value, path, report)
+        return built if isinstance(built, _Invalid) else (built,)
+    if not value and hint is not Predicate:
+        report(path, "empty-list", "the list is empty: it would never apply")
+        return _INVALID
+    items = [_value(hint, one, (*path, index), report) for index, one in enumerate(value)]
+    return _INVALID if any(isinstance(one, _Invalid) for one in items) else tuple(items)
+
+
+def _mapping(key_hint: Any, value_hint: Any, value: object, path: Path, report: _Building) -> Any:
+    if not isinstance(value, Mapping) or not value:
+        report(path, "wrong-type", f"expected a mapping with at least one entry, not {_noun(value)}")
+        return _INVALID
+    pairs = [
+        (_value(key_hint, key, (*path, key), report), _value(value_hint, one, (*path, key), report))
+        for key, one in value.items()
+    ]
+    built = {key: one for key, one in pairs if not isinstance(key, _Invalid) and not isinstance(one, _Invalid)}
+    return types.MappingProxyType(built)  # of what is right, so that `problems` sees it; the rest is reported
+
+
+def _choice(choices: tuple[Any, ...], value: object, path: Path, report: _Building) -> Any:
+    if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        return value
+    words = ["true" if one is True else "false" if one is False else str(one) for one in choices]
+    near = did_you_mean(value, words) if isinstance(value, str) else ""
+    report(path, "wrong-type", f"expected {' or '.join(words)}, not {_noun(value)}{near}")
+    return _INVALID
+
+
+def _instead(name: str, registry: Registry) -> str:
+    near = did_you_mean(name, registry.kinds)
+    other = port_kinds.action if registry is port_kinds.predicate else port_kinds.predicate
+    if not near and name in other.kinds:
+        where = "then" if other is port_kinds.action else "when"
+        return f": it is {'an' if other.noun[0] in 'aeiou' else 'a'} {other.noun}, put it under `{where}:`"
+    return near or f"; known are {', '.join(sorted(registry.kinds))}"
+
+
+def _noun(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    return repr(value)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no place in a configuration")
+
+
+# --- schema -----------------------------------------------------------------------------------------------------
+
+
+def _registry_schema(registry: Registry) -> dict[str, Any]:
+    bare = _bare(registry)
+    return {
+        "type": ["object", "string"] if bare else "object",
+        **({"if": {"type": "string"}, "then": {"enum": bare}} if bare else {}),
+        "description": f"One {registry.noun}",
+        "additionalProperties": False,
+        "maxProperties": 1,
+        **({"minProperties": 1} if registry is port_kinds.action else {}),  # `when: {}` always holds
+        "properties": {name: _kind_schema(cls) for name, cls in sorted(registry.kinds.items())},
+    }
+
+
+def _kind_schema(cls: type) -> dict[str, Any]:
+    fields = settings(cls)
+    text = " ".join((cls.__doc__ or "").split())
+    if len(fields) == 1:
+        _field, hint = next(iter(fields.values()))
+        return {**_schema(hint), "description": text}
+    return _group_schema(cls)
+
+
+def _object_schema(cls: type) -> dict[str, Any]:
+    fields = settings(cls)
+    return {
+        "type": "object",
+        "description": "",
+        "properties": {name: _schema(hint) for name, (_field, hint) in fields.items()},
+        "required": _required(fields),
+        "additionalProperties": False,
+    }
+
+
+def _group_schema(cls: type) -> dict[str, Any]:
+    text = " ".join((cls.__doc__ or "").split())
+    whole = {**_object_schema(cls), "description": text}
+    short = getattr(cls, "shorthand", None)
+    if short is None:
+        return whole
+    plain = _schema(settings(cls)[short][1])
+    kinds = plain["type"] if isinstance(plain["type"], list) else [plain["type"]]
+    return {
+        "type": [*kinds, "object"],
+        "description": text,
+        "if": {"type": "object"},
+        "then": whole,
+        "else": plain,
+    }
+
+
+def _schema(hint: Any) -> dict[str, Any]:
+    if hint in FIELD_TYPES:
+        return dict(FIELD_TYPES[hint].schema)
+    if hint is Predicate:
+        return {"$ref": "#/$defs/predicate"}
+    if _is_group(hint):
+        return _group_schema(hint)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return _one_or_list(_schema(arguments[0]))
+    if origin is collections.abc.Mapping:
+        return {"type": "object", "minProperties": 1, "additionalProperties": _schema(arguments[1])}
+    if origin in (Union, types.UnionType):
+        return _schema(next(a for a in arguments if a is not types.NoneType))
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    return {"type": {bool: "boolean", int: "integer", float: "number"}[hint]}
+
+
+def _one_or_list(item: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in item:
+        return {"type": ["object", "array"], "if": {"type": "object"}, "then": item, "else": {"items": item}}
+    if "enum" in item or "if" in item:
+        return {"if": {"type": "array"}, "then": {"items": item, "minItems": 1}, "else": item}
+    kinds = item["type"] if isinstance(item["type"], list) else [item["type"]]
+    bounds = {key: value for key, value in item.items() if key not in ("type", "description", "examples")}
+    described = {"description": item["description"]} if "description" in item else {}
+    return {"type": [*kinds, "array"], "items": {"type": kinds, **bounds}, "minItems": 1, **bounds, **described}

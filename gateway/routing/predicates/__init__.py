@@ -1,0 +1,1 @@
+"""Predicates: the conditions that rules may state, one frozen dataclass a kind."""

@@ -1,0 +1,249 @@
+"""Thousands of rules, asked only where they can hold; the decision is that of asking every rule in its order.
+
+Each rule is filed under what must be found in an object for its condition to hold (`gateway.routing.index_keys`),
+under the
+rarest of several. What has no such key is filed under a predicate that other rules have too. Predicates that several
+rules share are asked once an object.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from gateway.ports.facts import Facts
+from gateway.ports.kinds import Predicate
+from gateway.routing.index_keys import Keys, Look
+from gateway.routing.language.kinds import children
+from gateway.routing.predicates.combining import AllConditions, AnyCondition, NamedConditionHolds, NotCondition
+
+FEWEST_RULES = 32
+"""Below, asking every rule is as quick."""
+SMALL_GROUP = 8
+"""Rules that are worth a predicate of their own to be filed under."""
+MOST_KEYS = 256
+"""Of one predicate or named condition under which a rule is filed."""
+
+Memory = dict[int, bool]
+"""What shared predicates said of one object, by their number."""
+AskPredicate = Callable[[Facts, Memory], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rules that cannot hold where one predicate does not."""
+
+    ask: AskPredicate
+    numbers: tuple[int, ...]
+
+
+class RuleIndex:
+    """The conditions of rules, by the rules' numbers from 0."""
+
+    def __init__(self, conditions: Sequence[Predicate]) -> None:
+        shared = _Shared(conditions)
+        self._asks = [shared.ask(condition) for condition in conditions]
+        filing = _Filing(conditions)
+        by_key: dict[Look, dict[Hashable, list[int]]] = defaultdict(lambda: defaultdict(list))
+        by_predicate: dict[int, tuple[Predicate, list[int]]] = {}
+        always: list[int] = []
+        for number, condition in enumerate(conditions):
+            chosen = filing.rarest(condition)
+            if chosen is not None:
+                for look, key in {(keys.look, key) for keys in chosen for key in keys.any_of}:
+                    by_key[look][key].append(number)
+            elif (common := shared.group_of(condition)) is not None:
+                by_predicate.setdefault(shared.number(common), (common, []))[1].append(number)
+            else:
+                always.append(number)
+        self._by_key = [(look, {key: tuple(found) for key, found in keys.items()}) for look, keys in by_key.items()]
+        self._groups = [_Group(shared.ask(one), tuple(found)) for one, found in by_predicate.values()]
+        self._always = tuple(always)
+
+    def holding(self, facts: Facts, first: int = 0) -> Iterator[int]:
+        """The rules from `first` on whose condition holds, in their order; each is asked when its turn comes."""
+        memory: Memory = {}
+        asks = self._asks
+        for number in self._candidates(facts, memory):
+            if number >= first and asks[number](facts, memory):
+                yield number
+
+    def _candidates(self, facts: Facts, memory: Memory) -> Sequence[int]:
+        found = [self._always] if self._always else []
+        for look, by_key in self._by_key:
+            found += [by_key[key] for key in look(facts) if key in by_key]
+        found += [group.numbers for group in self._groups if group.ask(facts, memory)]
+        if len(found) == 1:
+            return found[0]
+        return sorted({number for numbers in found for number in numbers})
+
+
+class _Shared:
+    """Predicates that stand in several places, found by equality: what stands for the same thing has one number."""
+
+    def __init__(self, conditions: Iterable[Predicate]) -> None:
+        self._by_place: dict[int, int] = {}
+        self._by_value: dict[Predicate, int] = {}
+        self._count: Counter[int] = Counter()
+        self._asks: dict[int, AskPredicate] = {}
+        seen: set[int] = set()
+        for condition in conditions:
+            self._count_in(condition, seen)
+
+    def number(self, predicate: Predicate) -> int:
+        """Equal for predicates of which one may be asked for all."""
+        if isinstance(predicate, NamedConditionHolds):
+            return self.number(predicate.named.predicate)
+        place = id(predicate)
+        if place not in self._by_place:
+            new = len(self._by_place)
+            self._by_place[place] = self._by_value.setdefault(predicate, new) if _is_hashable(predicate) else new
+        return self._by_place[place]
+
+    def _count_in(self, predicate: Predicate, seen: set[int]) -> None:
+        """The inside of a named condition is looked at once, however many rules name it."""
+        if isinstance(predicate, NamedConditionHolds):
+            predicate = predicate.named.predicate
+        self._count[self.number(predicate)] += 1
+        if id(predicate) in seen:
+            return
+        seen.add(id(predicate))
+        for _path, inner in children(predicate):
+            self._count_in(inner, seen)
+
+    def group_of(self, condition: Predicate) -> Predicate | None:
+        """The predicate to file `condition` under: it cannot hold without it, and it is a rare one of several rules."""
+        counted = [(self._count[self.number(one)], one) for one in self._conjuncts(condition)]
+        worth = [pair for pair in counted if pair[0] >= SMALL_GROUP]
+        return min(worth, key=lambda pair: pair[0])[1] if worth else None
+
+    def _conjuncts(self, condition: Predicate) -> Iterator[Predicate]:
+        """Predicates that must all hold; a condition that many rules have is one."""
+        match condition:
+            case NamedConditionHolds(named=named) if self._count[self.number(condition)] < SMALL_GROUP:
+                yield from self._conjuncts(named.predicate)
+            case AllConditions(conditions=conditions) if conditions:
+                for one in conditions:
+                    yield from self._conjuncts(one)
+            case AllConditions():
+                return
+            case _:
+                yield condition
+
+    def ask(self, predicate: Predicate) -> AskPredicate:
+        """`predicate` as a function that asks what is shared once an object."""
+        number = self.number(predicate)
+        if self._count[number] < 2:
+            return self._inner(predicate)
+        if number not in self._asks:
+            self._asks[number] = _once(self._inner(predicate), number)
+        return self._asks[number]
+
+    def _inner(self, predicate: Predicate) -> AskPredicate:
+        match predicate:
+            case AllConditions(conditions=conditions):
+                return _every([self.ask(one) for one in conditions])
+            case AnyCondition(conditions=conditions):
+                return _some([self.ask(one) for one in conditions])
+            case NotCondition(condition=inner):
+                return _no(self.ask(inner))
+            case NamedConditionHolds(named=named):
+                return self._inner(named.predicate)
+        return lambda facts, memory: predicate(facts)
+
+
+def _is_hashable(predicate: Predicate) -> bool:
+    try:
+        hash(predicate)
+    except TypeError:
+        return False
+    return True
+
+
+def _once(ask: AskPredicate, number: int) -> AskPredicate:
+    def once(facts: Facts, memory: Memory) -> bool:
+        known = memory.get(number)
+        if known is None:
+            known = memory[number] = ask(facts, memory)
+        return known
+
+    return once
+
+
+def _every(asks: Sequence[AskPredicate]) -> AskPredicate:
+    def every(facts: Facts, memory: Memory) -> bool:
+        for ask in asks:  # noqa: SIM110 - as in `gateway.routing.predicates.combining`
+            if not ask(facts, memory):
+                return False
+        return True
+
+    return asks[0] if len(asks) == 1 else every
+
+
+def _some(asks: Sequence[AskPredicate]) -> AskPredicate:
+    def some(facts: Facts, memory: Memory) -> bool:
+        for ask in asks:  # noqa: SIM110 - as in `gateway.routing.predicates.combining`
+            if ask(facts, memory):
+                return True
+        return False
+
+    return asks[0] if len(asks) == 1 else some
+
+
+def _no(ask: AskPredicate) -> AskPredicate:
+    return lambda facts, memory: not ask(facts, memory)
+
+
+class _Filing:
+    """Under which keys rules are filed."""
+
+    def __init__(self, conditions: Iterable[Predicate]) -> None:
+        self._of_named: dict[int, tuple[Keys, ...]] = {}
+        self._frequency = Counter(
+            (keys.look, key) for one in conditions for keys in self._all_keys(one) for key in keys.any_of
+        )
+
+    def rarest(self, condition: Predicate) -> Sequence[Keys] | None:
+        """`condition` holds only where one of these does. None when nothing is known of it."""
+        match condition:
+            case AllConditions(conditions=conditions):
+                found = [chosen for one in conditions if (chosen := self.rarest(one)) is not None]
+                return min(found, key=self._cost, default=None)
+            case AnyCondition(conditions=conditions):
+                each = [self.rarest(one) for one in conditions]
+                return None if None in each else [keys for chosen in each if chosen is not None for keys in chosen]
+            case NamedConditionHolds(named=named):
+                return self.rarest(named.predicate) if self._keys_of_named(named.predicate) else None
+            case NotCondition():
+                return None
+        return min(([keys] for keys in _own_keys(condition)), key=self._cost, default=None)
+
+    def _cost(self, chosen: Sequence[Keys]) -> int:
+        """How many rules are filed there at most."""
+        return sum(self._frequency[keys.look, key] for keys in chosen for key in keys.any_of)
+
+    def _all_keys(self, condition: Predicate) -> Iterable[Keys]:
+        """Of all predicates that could be chosen."""
+        match condition:
+            case AllConditions(conditions=conditions) | AnyCondition(conditions=conditions):
+                return [keys for one in conditions for keys in self._all_keys(one)]
+            case NamedConditionHolds(named=named):
+                return self._keys_of_named(named.predicate)
+            case NotCondition():
+                return ()
+        return _own_keys(condition)
+
+    def _keys_of_named(self, predicate: Predicate) -> tuple[Keys, ...]:
+        """None of a condition that has many: thousands of rules may name it."""
+        if id(predicate) not in self._of_named:
+            found = tuple(self._all_keys(predicate))
+            is_small = sum(len(keys.any_of) for keys in found) <= MOST_KEYS
+            self._of_named[id(predicate)] = found if is_small else ()
+        return self._of_named[id(predicate)]
+
+
+def _own_keys(predicate: Predicate) -> Iterable[Keys]:
+    """Without those that stand for many: they would be filed in as many places."""
+    keys = getattr(predicate, "keys", None)
+    return [one for one in keys() if len(one.any_of) <= MOST_KEYS] if keys is not None else []

@@ -1,0 +1,27 @@
+"""What questions to sources are worked on with; one for the whole gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.ports.index import Index
+from gateway.ports.meter import Meter, NoMeter
+from gateway.sources.fan_out import BackgroundTasks
+from gateway.sources.holders import HolderMemory
+from gateway.sources.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class QueryDesk:
+    """Shared by C-FIND, C-MOVE and C-GET."""
+
+    index: Index
+    sources: Sources
+    holders: HolderMemory = field(default_factory=HolderMemory)
+    meter: Meter = field(default_factory=NoMeter)
+    background: BackgroundTasks = field(default_factory=BackgroundTasks)
+
+    async def close(self) -> None:
+        """End what runs in the background, and release what is kept."""
+        await self.background.close()
+        await self.sources.close()

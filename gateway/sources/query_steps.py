@@ -1,0 +1,313 @@
+"""What is asked of a source, and how it is asked of one that speaks another information model. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.model.query import Attributes, Query, QueryLevel, QueryRoot, Value
+from gateway.query.attributes import (
+    COMPUTED,
+    ISSUER_OF_PATIENT_ID,
+    LEVEL_OF,
+    LEVELS,
+    NEVER_MATCHED,
+    PATIENT_BIRTH_DATE,
+    PATIENT_ID,
+    PATIENT_NAME,
+    QUERY_RETRIEVE_LEVEL,
+    SERIES_INSTANCE_UID,
+    SPECIFIC_CHARACTER_SET,
+    STUDY_INSTANCE_UID,
+    TIMEZONE_OFFSET_FROM_UTC,
+    UNIQUE,
+)
+from gateway.query.compile import LEVELS_OF_ROOT
+from gateway.query.identifier import all_texts, first_text
+from gateway.sources.same_patient import are_different
+
+FIND_MODELS: Mapping[QueryRoot, str] = {
+    "patient": "1.2.840.10008.5.1.4.1.2.1.1",
+    "study": "1.2.840.10008.5.1.4.1.2.2.1",
+    "patient_study": "1.2.840.10008.5.1.4.1.2.3.1",
+}
+"""Information model → SOP class of its C-FIND (PS3.4 §C.6)."""
+
+OF_PATIENT = (PATIENT_ID, PATIENT_NAME, ISSUER_OF_PATIENT_ID, PATIENT_BIRTH_DATE)
+"""What tells two patients apart."""
+
+_STUDIES = 0x00201200  # Number of Patient Related Studies
+_COUNTS = {0x00201202: 0x00201206, 0x00201204: 0x00201208}
+"""Number of Patient Related Series, Instances → the same of a study."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceQuery:
+    """A C-FIND of Query/Retrieve, for sources."""
+
+    root: QueryRoot
+    level: QueryLevel
+    keys: Attributes
+    """The identifier without level and character set: what must match, and what is to be returned."""
+    character_sets: tuple[str, ...] = ()
+    """Of the request: answers are wanted in it, and values that need one are written in it."""
+    is_relational: bool = False
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueryStep:
+    """One C-FIND of those that answer a question."""
+
+    level: QueryLevel
+    keys: Attributes
+    is_last: bool = True
+    """False: its answers name what the next step asks about."""
+    known: Attributes = field(default_factory=dict)
+    """What earlier steps said of all of its answers."""
+    patients: tuple[Attributes, ...] = ()
+    """Who is asked for of those that share the study at this source; () when nobody shares it."""
+    is_of_others_too: bool = False
+    """Some who share it are not asked for."""
+
+    @property
+    def identifier(self) -> dict[int, Value]:
+        """To be sent."""
+        return {**self.keys, QUERY_RETRIEVE_LEVEL: (self.level.value,)}
+
+
+def identifying(level: QueryLevel, root: QueryRoot, *, is_relational: bool) -> dict[int, Value]:
+    """Keys that every question has, without a value where it has none of its own: what an answer is about, so that
+    answers of several sources about one thing become one, and those about two patients do not.
+
+    In a hierarchical search the unique keys of upper levels have a value, and no other keys of upper levels are allowed
+    (PS3.4 §C.4.1.3.1.1).
+    """
+    levels = LEVELS_OF_ROOT[root]
+    named = levels[: levels.index(level) + 1] if is_relational else (level,)
+    keys: dict[int, Value] = {UNIQUE[each]: () for each in named}
+    if level is QueryLevel.PATIENT or (level is QueryLevel.STUDY and root == "study"):
+        keys |= dict.fromkeys(OF_PATIENT, ())
+    return keys
+
+
+def question_of(identifier: Attributes, query: Query) -> SourceQuery:
+    """A requestor's identifier, as sources are asked. What the gateway must compare itself, sources do not: dates with
+    times as one value (PS3.4 §C.2.2.2.5), since nobody agreed on that with them."""
+    left_open = {span.time_tag for span in query.spans} | (
+        {span.date_tag for span in query.spans} if query.timezone else set()
+    )
+    dropped = {QUERY_RETRIEVE_LEVEL, SPECIFIC_CHARACTER_SET} | ({TIMEZONE_OFFSET_FROM_UTC} if query.timezone else set())
+    keys = {tag: () if tag in left_open else value for tag, value in identifier.items() if tag not in dropped}
+    return SourceQuery(query.root, query.level, keys, query.character_sets, query.is_relational)
+
+
+def choose_root(question: SourceQuery, accepted: Iterable[str]) -> QueryRoot | None:
+    """The information model to ask in: the question's own, else one that has the level; None when there is none.
+
+    `accepted` are SOP classes that the source takes.
+    """
+    uids = set(accepted)
+    order: tuple[QueryRoot, ...] = (question.root, "study", "patient", "patient_study")
+    fit = [root for root in order if FIND_MODELS[root] in uids]
+    for root in fit:
+        if question.level in LEVELS_OF_ROOT[root]:
+            return root
+    return "study" if "study" in fit else None  # its studies name the patients
+
+
+def first_step(question: SourceQuery, root: QueryRoot, *, is_relational: bool) -> QueryStep:
+    """What to ask first in the model `root`; `is_relational` when that was agreed on."""
+    if question.level not in LEVELS_OF_ROOT[root]:
+        return _studies_of_patients(question)
+    return _step(question, root, {}, is_relational=is_relational)
+
+
+def next_step(question: SourceQuery, root: QueryRoot, step: QueryStep, answer: Attributes) -> QueryStep | None:
+    """What to ask about one answer to `step`; None when that names nothing, or not what was asked for."""
+    uid = first_text(answer, UNIQUE[step.level])
+    if not uid or any(_is_other(tag, step.keys, answer) for tag in (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)):
+        return None
+    known = {**step.known, **{tag: value for tag, value in answer.items() if tag in LEVEL_OF and any(value)}}
+    known[UNIQUE[step.level]] = (uid,)
+    following = _step(question, root, known, is_relational=False)
+    if not step.patients:
+        return following
+    return replace(
+        following,
+        keys={**following.keys, PATIENT_ID: ()},
+        patients=step.patients,
+        is_of_others_too=step.is_of_others_too,
+    )
+
+
+def next_steps(
+    question: SourceQuery, root: QueryRoot, step: QueryStep, answers: Sequence[Attributes], others: Container[str]
+) -> list[QueryStep]:
+    """What to ask about the answers to `step`, each thing once. What answers say differently of one thing is not said
+    of what is below it.
+
+    Args:
+        others: Study Instance UIDs that patients have as well at this source who are not asked for. Patients that share
+            one are told apart by what the source says of the parts of the study.
+    """
+    groups: dict[str, list[tuple[QueryStep, Attributes]]] = {}
+    for answer in answers:
+        following = next_step(question, root, step, answer)
+        if following is not None:
+            groups.setdefault(first_text(answer, UNIQUE[step.level]), []).append((following, answer))
+    is_by_study = root == "study" and step.level is QueryLevel.STUDY
+    found = []
+    for uid, group in groups.items():
+        first = group[0][0]
+        known = {
+            tag: value for tag, value in first.known.items() if all(each.known.get(tag) == value for each, _ in group)
+        }
+        following = replace(first, known=known) if len(group) > 1 else first
+        patients = _distinct([answer for _, answer in group])
+        if is_by_study and (uid in others or len(patients) > 1):
+            following = replace(
+                following,
+                keys={**following.keys, PATIENT_ID: ()},
+                known={tag: value for tag, value in known.items() if LEVEL_OF.get(tag) is not QueryLevel.PATIENT},
+                patients=tuple(patients),
+                is_of_others_too=uid in others,
+            )
+        found.append(following)
+    return found
+
+
+def _distinct(answers: Sequence[Attributes]) -> list[Attributes]:
+    """What is said of patients, each once."""
+    found: list[Attributes] = []
+    for answer in answers:
+        patient = {tag: value for tag, value in answer.items() if LEVEL_OF.get(tag) is QueryLevel.PATIENT}
+        if not any(not are_different(patient, other) for other in found):
+            found.append(patient)
+    return found
+
+
+class PatientUnknown(Exception):
+    """An answer does not say which of several patients it is of."""
+
+
+def completed(step: QueryStep, answer: Attributes) -> Attributes | None:
+    """The answer to the last step, with what earlier ones said; None when it is of a patient who is not asked for.
+
+    Raises:
+        PatientUnknown: it may be of a patient who is not asked for.
+    """
+    whole = {**answer, **_unsaid(step.known, answer)} if step.known else answer
+    if not step.patients:
+        return whole
+    if not first_text(whole, PATIENT_ID):
+        if step.is_of_others_too:
+            raise PatientUnknown
+        return whole
+    patient = next((each for each in step.patients if not are_different(each, whole)), None)
+    return None if patient is None else {**whole, **_unsaid(patient, whole)}
+
+
+def _unsaid(known: Attributes, answer: Attributes) -> Attributes:
+    return {tag: value for tag, value in known.items() if not any(answer.get(tag, ()))}
+
+
+def _is_other(tag: int, keys: Attributes, answer: Attributes) -> bool:
+    """True when the answer has another UID than those that were asked for."""
+    asked = all_texts(keys, tag)
+    if any("*" in text or "?" in text for text in asked):
+        return False
+    return any(asked) and any(answer.get(tag, ())) and first_text(answer, tag) not in asked
+
+
+def names_patient(question: SourceQuery) -> bool:
+    """True when a key of the patient has a value: not everybody is asked for."""
+    return any(any(value) for tag, value in question.keys.items() if LEVEL_OF.get(tag) is QueryLevel.PATIENT)
+
+
+def _step(question: SourceQuery, root: QueryRoot, known: Attributes, *, is_relational: bool) -> QueryStep:
+    """Hierarchical search has one value for the unique key of each upper level (PS3.4 §C.4.1.3.1.1): where the question
+    has none, the source is asked for them, level by level. A source without a patient level that is asked below studies
+    is asked first whether the study is of the patient: further down it does not compare patients."""
+    levels = LEVELS_OF_ROOT[root]
+    upper = levels[: levels.index(question.level)]
+    missing = next((level for level in upper if not is_relational and not _is_fixed(question, known, level)), None)
+    is_foreign = root == "study" != question.root and question.level is not QueryLevel.STUDY and not is_relational
+    if is_foreign and STUDY_INSTANCE_UID not in known and names_patient(question):
+        missing = QueryLevel.STUDY
+    above = upper if missing is None else upper[: upper.index(missing)]
+    named: Attributes = {**question.keys, **known}
+    fixed = {UNIQUE[level]: named[UNIQUE[level]] for level in above if UNIQUE[level] in named}
+    if missing is None:
+        keys = {tag: value for tag, value in question.keys.items() if tag not in known}
+        if is_foreign:
+            keys = {tag: () if LEVEL_OF.get(tag) is QueryLevel.PATIENT else value for tag, value in keys.items()}
+        return QueryStep(question.level, {UNIQUE[question.level]: (), **keys, **fixed}, known=known)
+    here = set(LEVELS[: LEVELS.index(missing) + 1] if missing is levels[0] else (missing,))
+    keys = {tag: value for tag, value in question.keys.items() if LEVEL_OF.get(tag) in here and tag not in COMPUTED}
+    if root == "study" and missing is QueryLevel.STUDY:
+        keys = {PATIENT_ID: (), **keys}
+    return QueryStep(missing, {UNIQUE[missing]: (), **keys, **fixed}, is_last=False, known=known)
+
+
+def patients_having(uids: Sequence[str]) -> QueryStep:
+    """Asks whose these studies are."""
+    return QueryStep(QueryLevel.STUDY, {STUDY_INSTANCE_UID: tuple(uids), **dict.fromkeys(OF_PATIENT, ())})
+
+
+def _is_fixed(question: SourceQuery, known: Attributes, level: QueryLevel) -> bool:
+    tag = UNIQUE[level]
+    values = all_texts(known if tag in known else question.keys, tag)
+    return len(values) == 1 and bool(values[0]) and "*" not in values[0] and "?" not in values[0]
+
+
+# --- patients out of studies --------------------------------------------------------------------------------------
+
+
+def _studies_of_patients(question: SourceQuery) -> QueryStep:
+    """For a source without a patient level."""
+    return QueryStep(QueryLevel.STUDY, studies_of_patients(question.keys))
+
+
+def studies_of_patients(keys: Attributes) -> dict[int, Value]:
+    """Keys of a question about studies whose answers say what `keys` ask of patients."""
+    of_studies: dict[int, Value] = {tag: value for tag, value in keys.items() if tag not in COMPUTED}
+    of_studies |= {PATIENT_ID: keys.get(PATIENT_ID, ()), STUDY_INSTANCE_UID: ()}
+    return of_studies | {of_study: () for of_patient, of_study in _COUNTS.items() if of_patient in keys}
+
+
+def is_by_studies(question: SourceQuery, step: QueryStep) -> bool:
+    """True when the answers to `step` are studies of the patients that are asked for."""
+    return question.level is QueryLevel.PATIENT and step.level is QueryLevel.STUDY
+
+
+def patients_of(question: SourceQuery, studies: Iterable[Attributes]) -> list[Attributes]:
+    """One answer a patient, with what can be counted from the studies. A study without a Patient ID is a patient of its
+    own: nobody knows whose else it is."""
+    groups: dict[str, list[tuple[Attributes, dict[str, Attributes]]]] = {}
+    for study in studies:
+        patient_id = first_text(study, PATIENT_ID).strip()
+        known = groups.setdefault(patient_id, [])
+        found = next((each for first, each in known if patient_id and not are_different(first, study)), None)
+        if found is None:
+            found = {}
+            known.append((study, found))
+        found.setdefault(first_text(study, STUDY_INSTANCE_UID), study)
+    return [_patient(question, [*found.values()]) for known in groups.values() for _, found in known]
+
+
+def _patient(question: SourceQuery, studies: list[Attributes]) -> Attributes:
+    answer: dict[int, Value] = {}
+    for tag in question.keys:
+        if tag in COMPUTED or (LEVEL_OF.get(tag, QueryLevel.PATIENT) is not QueryLevel.PATIENT):
+            continue
+        if tag in NEVER_MATCHED:
+            continue
+        answer[tag] = next((study[tag] for study in studies if any(study.get(tag, ()))), ())
+    if _STUDIES in question.keys:
+        answer[_STUDIES] = (str(len(studies)),)
+    for of_patient, of_study in _COUNTS.items():
+        counts = [first_text(study, of_study) for study in studies]
+        if of_patient in question.keys and all(count.isdecimal() for count in counts):
+            answer[of_patient] = (str(sum(map(int, counts))),)
+    return answer

@@ -1,0 +1,105 @@
+"""What is asked of the index and of sources so that hidden studies stay hidden, and which answers may be seen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from gateway.dimse.services.status import PENDING
+from gateway.model.peer import Peer
+from gateway.model.query import Attributes, Query, QueryLevel, QueryRoot
+from gateway.query.attributes import COMPUTED, QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
+from gateway.query.compile import LEVELS_OF_ROOT, Options, compile_find
+from gateway.query.identifier import first_text
+from gateway.sources.federated_query import MatchFromPlace
+from gateway.sources.query_steps import SourceQuery, identifying, patients_of, question_of, studies_of_patients
+from gateway.sources.study_visibility import StudyVisibility
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleQuery:
+    """One question, as it is put to all."""
+
+    query: Query
+    """For the index, and to check what sources answer."""
+    question: SourceQuery
+    """For sources."""
+
+    @classmethod
+    def of(cls, identifier: Attributes, root: QueryRoot, options: Options) -> VisibleQuery:
+        """With keys that say what an answer is about, also where the identifier has none. Raises BadIdentifier."""
+        word = first_text(identifier, QUERY_RETRIEVE_LEVEL)
+        level = next((each for each in LEVELS_OF_ROOT[root] if each == word), None)
+        more = {} if level is None else identifying(level, root, is_relational=options.is_relational)
+        asked = {**more, **identifier}
+        query = compile_find(asked, root, options)
+        return cls(query, question_of(asked, query))
+
+
+def veiled(identifier: Attributes, search: VisibleQuery, options: Options, visibility: StudyVisibility) -> VisibleQuery:
+    """The question that also asks for what `visibility` must know of studies. About patients it becomes one about their
+    studies: a patient is shown by those that are not hidden. Below them nobody is asked for the numbers of a patient,
+    which would count what is hidden; the answers have them empty."""
+    query = search.query
+    more = {**dict.fromkeys(visibility.needed, ()), STUDY_INSTANCE_UID: ()}
+    if query.level is not QueryLevel.PATIENT:
+        asked = {tag: value for tag, value in identifier.items() if COMPUTED.get(tag) is not QueryLevel.PATIENT}
+        return VisibleQuery.of({**more, **asked}, query.root, options)
+    studies = {**more, **studies_of_patients(identifier), QUERY_RETRIEVE_LEVEL: (QueryLevel.STUDY.value,)}
+    relational = Options(True, options.is_date_time_combined, options.is_timezone_adjusted)
+    return VisibleQuery.of(studies, "study", relational)
+
+
+class VisibleAnswers:
+    """Looks through `visibility` at what one place answers.
+
+    Args:
+        question: the requestor's own.
+        on_hidden: told of each study or part of one that is left out.
+    """
+
+    def __init__(self, visibility: StudyVisibility, question: SourceQuery, on_hidden: Callable[[str], None]) -> None:
+        self._visibility = visibility
+        self._question = question
+        self._on_hidden = on_hidden
+        self.hidden: set[str] = set()
+        """Studies that were hidden at one place; what others say of them is not shown either."""
+
+    def is_hidden(self, attributes: Attributes) -> bool:
+        """True for (a part of) a study that one of the places hid."""
+        return bool(self.hidden) and self._study_of(attributes) in self.hidden
+
+    async def of(self, answers: AsyncGenerator[MatchFromPlace], place: Peer | None) -> AsyncGenerator[MatchFromPlace]:
+        """The answers to the veiled question that may be seen, as answers to the requestor's own.
+
+        Raises:
+            SourceFailed: at the end, when some could not be looked at.
+        """
+        async with aclosing(self._visible(answers, place)) as visible:
+            if self._question.level is QueryLevel.PATIENT:
+                for patient in patients_of(self._question, [study async for study, _ in visible]):
+                    yield patient, PENDING
+            else:
+                async for found in visible:
+                    yield found
+        failure = None if place is None else self._visibility.failures.get(place.name)
+        if failure is not None:
+            raise failure
+
+    async def _visible(
+        self, answers: AsyncGenerator[MatchFromPlace], place: Peer | None
+    ) -> AsyncGenerator[MatchFromPlace]:
+        is_below = self._question.level in (QueryLevel.SERIES, QueryLevel.IMAGE)
+        async with aclosing(answers):
+            async for attributes, code in answers:
+                uid = self._study_of(attributes)
+                if await self._visibility.hides(uid, place) if is_below else self._visibility.covers(attributes):
+                    self.hidden.add(uid)
+                    self._on_hidden("" if place is None else place.name)
+                    continue
+                yield attributes, code
+
+    def _study_of(self, attributes: Attributes) -> str:
+        """Sources may leave out what the question says itself."""
+        return first_text(attributes, STUDY_INSTANCE_UID) or first_text(self._question.keys, STUDY_INSTANCE_UID)

@@ -1,0 +1,343 @@
+"""At a start: what the segments hold and the queue does not know any more, or never learned, is told to it again.
+
+What cannot be told is never left out in silence: damaged bytes are copied into the quarantine folder and named, objects
+whose note is damaged are held for an operator, objects whose own bytes are damaged are named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from gateway.common.steady_clock import utc_now
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Identifiers, Instance, PayloadRef
+from gateway.ports.delivery_queue import Queue
+from gateway.ports.errors import GatewayError, PayloadLost, PayloadMissing, PayloadUnreadable
+from gateway.spool import large, survey
+from gateway.spool.record import RecordHeader
+from gateway.spool.recovery import payload_files
+from gateway.spool.redo import Position
+from gateway.spool.store import SpoolStore
+from gateway.spool.survey import Cancelled, Damage, FoundRedoRecord, Survey
+from gateway.spool.walk import FoundRecord, walk
+
+log = structlog.get_logger()
+
+RecordedArrival = tuple[Instance, Sequence[Dispatch]]
+
+RECOVERED = Dispatch("(recovered)", "", state=DeliveryState.HELD)
+"""Of an object whose note is damaged: an operator says where it goes."""
+NOBODY = AssociationFacts("", "", "")
+UIDS_LOGGED = 100
+"""In one line of the log."""
+
+Identify = Callable[[memoryview, str], Identifiers | None]
+"""What an encoded data set in a transfer syntax says it is; None when it does not."""
+Choose = Callable[[Position, Instance, Sequence[Dispatch]], Sequence[Dispatch] | None]
+"""What of an arrival is told: its routes, or some of them; None leaves it out."""
+
+
+def nobody_knows(view: memoryview, transfer_syntax_uid: str) -> Identifiers | None:
+    """Identifies nothing."""
+    return None
+
+
+def everything(position: Position, instance: Instance, routes: Sequence[Dispatch]) -> Sequence[Dispatch] | None:
+    """Leaves nothing out."""
+    return routes
+
+
+@dataclass(slots=True)
+class ReplayResult:
+    """What became of what was found."""
+
+    notes: int = 0
+    instances: int = 0
+    """Told to the queue."""
+    refused: int = 0
+    """Left out: their senders were told that they had been refused."""
+    held: list[str] = field(default_factory=list)
+    """SOP Instance UIDs of objects whose note is damaged; an operator releases or discards them."""
+    lost: list[str] = field(default_factory=list)
+    """SOP Instance UIDs of objects whose own bytes are damaged or gone."""
+    gone: list[str] = field(default_factory=list)
+    """SOP Instance UIDs of objects whose file is not there, in a rebuild: delivered and deleted before, or lost."""
+    damages: list[Damage] = field(default_factory=list)
+    kept_as: list[str] = field(default_factory=list)
+    """Copies of damaged and of unfinished bytes, relative to the spool folder."""
+    unidentified: list[str] = field(default_factory=list)
+    """Copies of whole payloads without a note that do not say what they are."""
+
+
+def replay(
+    store: SpoolStore,
+    deliveries: Queue,
+    *,
+    identify: Identify = nobody_knows,
+    choose: Choose = everything,
+    keep: Callable[[Instance], bool] = lambda _: False,
+    now: Callable[[], datetime] = utc_now,
+) -> ReplayResult:
+    """Accept what stands behind the queue's position. It is on disk when this returns, and the queue knows the segments
+    up to their end.
+
+    What nobody got an answer for may be among it. It is delivered all the same: its sender sends it again, and one
+    object twice is no loss. `keep` says of one whose bytes are damaged or gone that it is told all the same: what it
+    owes becomes a dead letter then. `now` gives the queue's time.
+
+    Raises:
+        ConfigurationError: a newer gateway wrote these segments.
+        Temporary: a payload cannot be read now, or the queue cannot be written.
+        OSError: a segment cannot be read, or damaged bytes cannot be set aside.
+    """
+    return _Retelling(store, deliveries, identify, choose, keep, now).run()
+
+
+class _Retelling:
+    def __init__(
+        self,
+        store: SpoolStore,
+        deliveries: Queue,
+        identify: Identify,
+        choose: Choose,
+        keep: Callable[[Instance], bool],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._now = now
+        self._store = store
+        self._deliveries = deliveries
+        self._identify = identify
+        self._choose = choose
+        self._keep = keep
+        self._cancelled: Cancelled = {}
+        self._told = ReplayResult()
+
+    def run(self) -> ReplayResult:
+        before = Position(*self._deliveries.replayed_position())
+        places = survey.segments_from(self._store.root, before)
+        self._cancelled = survey.cancellations(self._store.root, places, self._store.seed)
+        end, has_looked_for_files = before, False
+        for name, start_bytes in places:
+            found = survey.survey(self._store.root, name, self._store.seed, start_bytes)
+            if found.has_lost_notes and not has_looked_for_files:
+                self._hold(self._loose_files(places))
+                has_looked_for_files = True
+            self._tell_segment(found)
+            end = Position(name, found.end_bytes)
+        if end != before:
+            with self._deliveries.transaction():
+                self._deliveries.set_replayed_position(*end)
+                self._deliveries.force_sync()
+        told = self._told
+        if told.instances or told.held or told.lost or told.refused:
+            log.warning(
+                "group_replayed",
+                instances=told.instances,
+                held=len(told.held),
+                lost=len(told.lost),
+                refused=told.refused,
+            )
+        return told
+
+    def _tell_segment(self, found: Survey) -> None:
+        for damage in found.damages:
+            self._set_aside(damage)
+        self._drop_unfinished(found)
+        self._hold((_place(found.name, each), each.transfer_syntax_uid) for each in found.loose)
+        for noted in found.notes:
+            self._tell(noted)
+
+    # --- damage -----------------------------------------------------------------------------------------------------
+
+    def _set_aside(self, damage: Damage) -> None:
+        kept_as = self._store.keep_copy(damage.name, damage.start_bytes, damage.end_bytes, f"{damage.what} damaged")
+        self._told.damages.append(damage)
+        self._told.kept_as.append(kept_as)
+        tell = log.warning if damage.is_torn else log.error
+        tell(
+            "spool_damaged",
+            file=damage.name,
+            start_bytes=damage.start_bytes,
+            end_bytes=damage.end_bytes,
+            what=damage.what,
+            trouble=damage.trouble,
+            is_power_cut_likely=damage.is_unwritten,
+            objects=0 if damage.what == "header" else len(damage.sop_instance_uids),
+            sop_instance_uids=list(damage.sop_instance_uids[:UIDS_LOGGED]),
+            kept_as=kept_as,
+        )
+
+    def _drop_unfinished(self, found: Survey) -> None:
+        """Payloads of a group that the power cut short: nobody got an answer for them. A copy is kept all the same."""
+        if not found.unfinished:
+            return
+        start = min(each.offset_bytes for each in found.unfinished)
+        end = max(each.end_bytes for each in found.unfinished)
+        kept_as = self._store.keep_copy(found.name, start, end, "never acknowledged")
+        self._told.kept_as.append(kept_as)
+        identifiers = [
+            self._identified(_place(found.name, each), each.transfer_syntax_uid) for each in found.unfinished
+        ]
+        uids = [each.sop_instance_uid for each in identifiers if each is not None]
+        log.warning(
+            "group_unfinished",
+            file=found.name,
+            start_bytes=start,
+            end_bytes=end,
+            objects=len(found.unfinished),
+            sop_instance_uids=uids[:UIDS_LOGGED],
+            kept_as=kept_as,
+        )
+
+    # --- objects without a note -------------------------------------------------------------------------------------
+
+    def _loose_files(self, places: Sequence[tuple[str, int]]) -> Iterable[tuple[PayloadRef, str]]:
+        """Whole large files that neither the queue nor a note names."""
+        named = set(self._deliveries.payload_names())
+        for name, start_bytes in places:
+            named |= {each for each, _ in survey.survey(self._store.root, name, self._store.seed, start_bytes).named()}
+        for name, _ in sorted(payload_files(self._store.root)):
+            if name in named or not name.startswith(f"{large.FOLDER}/"):
+                continue
+            first = next(walk(self._store.root / name, 0), None)
+            if isinstance(first, FoundRecord) and not first.trouble:
+                yield _place(name, first.record), first.record.transfer_syntax_uid
+
+    def _hold(self, loose: Iterable[tuple[PayloadRef, str]]) -> None:
+        """Nobody knows where these were to go. Told before the queue knows the segments beyond them."""
+        held = []
+        for payload, transfer_syntax_uid in loose:
+            who = self._identified(payload, transfer_syntax_uid)
+            if who is None:
+                self._keep_unidentified(payload)
+                continue
+            instance = Instance(*who[:2], transfer_syntax_uid, *who[2:], NOBODY, payload, utc_now())
+            routes = self._choose(Position(payload.name, payload.offset_bytes), instance, [RECOVERED])
+            if routes:
+                held.append((instance, routes))
+        if not held:
+            return
+        with self._deliveries.transaction():
+            self._deliveries.accept_all(held, self._now(), self._store.can_read)
+        for instance, _ in held:
+            self._told.held.append(instance.sop_instance_uid)
+            log.error(
+                "instance_held_after_recovery",
+                sop_instance_uid=instance.sop_instance_uid,
+                file=instance.payload.name,
+                offset_bytes=instance.payload.offset_bytes,
+                reason="its note is damaged: nobody knows where it was to go",
+            )
+
+    def _identified(self, payload: PayloadRef, transfer_syntax_uid: str) -> Identifiers | None:
+        try:
+            with contextlib.closing(self._store.open(payload)) as body:
+                return self._identify(body.view(), transfer_syntax_uid)
+        except (GatewayError, OSError):
+            return None
+
+    def _keep_unidentified(self, payload: PayloadRef) -> None:
+        end_bytes = payload.offset_bytes + payload.length_bytes
+        kept_as = self._store.keep_copy(
+            payload.name, payload.offset_bytes, end_bytes, "not identified, and without a note"
+        )
+        self._told.unidentified.append(kept_as)
+        log.error(
+            "payload_without_record",
+            file=payload.name,
+            start_bytes=payload.offset_bytes,
+            end_bytes=end_bytes,
+            kept_as=kept_as,
+            reason="its note is damaged, and it does not say which object it is",
+        )
+
+    # --- notes ------------------------------------------------------------------------------------------------------
+
+    def _tell(self, noted: FoundRedoRecord) -> None:
+        refused = self._cancelled.get(noted.digest, frozenset[int]())
+        arrivals = [arrival for number, arrival in enumerate(noted.note.arrivals) if number not in refused]
+        self._told.refused += len(noted.note.arrivals) - len(arrivals)
+        chosen: list[RecordedArrival] = []
+        for instance, routes in arrivals:
+            wanted = self._choose(noted.position, instance, routes)
+            if wanted is not None and (self._is_there(instance) or self._keep(instance)):
+                chosen.append((instance, wanted))
+        self._told.instances += self._accept(noted.note.now, chosen, noted.position)
+        self._told.notes += 1
+
+    def _is_there(self, instance: Instance) -> bool:
+        """False when the payload's bytes are damaged, or did not reach the disk.
+
+        Bytes that cannot be read are told all the same, for they may be read later. Raises Temporary when this process
+        is short of something: what was answered may not be left out.
+        """
+        try:
+            self._store.open(instance.payload).close()
+        except PayloadLost as error:
+            self._lose(instance, str(error))
+            return False
+        except PayloadUnreadable as error:
+            if isinstance(error, PayloadMissing) and self._choose is not everything:
+                self._miss(instance, str(error))
+                return False
+            log.error("payload_not_read", sop_instance_uid=instance.sop_instance_uid, error=str(error))
+        return True
+
+    def _miss(self, instance: Instance, why: str) -> None:
+        """Told from the very first segment on: most large files that are gone were delivered and deleted."""
+        if (self._store.root / instance.payload.name).exists():
+            self._lose(instance, why)
+            return
+        self._told.gone.append(instance.sop_instance_uid)
+        log.warning("instance_removed", sop_instance_uid=instance.sop_instance_uid, file=instance.payload.name)
+
+    def _lose(self, instance: Instance, why: str) -> None:
+        self._told.lost.append(instance.sop_instance_uid)
+        log.error(
+            "instance_lost",
+            sop_instance_uid=instance.sop_instance_uid,
+            file=instance.payload.name,
+            offset_bytes=instance.payload.offset_bytes,
+            length_bytes=instance.payload.length_bytes,
+            error=why,
+        )
+
+    def _accept(self, now: datetime, arrivals: Sequence[RecordedArrival], position: Position) -> int:
+        """What one note tells, in the transaction that says it is known; one by one when an arrival breaks it.
+
+        Not synced: when the power fails, the notes are still there.
+        """
+        try:
+            with self._deliveries.transaction(is_durable=False):
+                self._deliveries.accept_all(arrivals, now, self._store.can_read)
+                self._deliveries.set_replayed_position(*position)
+            return len(arrivals)
+        except (GatewayError, MemoryError):  # no room, or the queue is damaged: nothing to go on with
+            raise
+        except Exception:
+            told = sum(self._accept_alone(now, arrival) for arrival in arrivals)
+        with self._deliveries.transaction(is_durable=False):
+            self._deliveries.set_replayed_position(*position)
+        return told
+
+    def _accept_alone(self, now: datetime, arrival: RecordedArrival) -> int:
+        """1, or 0 when this is the arrival that breaks its transaction."""
+        try:
+            with self._deliveries.transaction(is_durable=False):
+                self._deliveries.accept_all([arrival], now, self._store.can_read)
+        except (GatewayError, MemoryError):
+            raise
+        except Exception as error:
+            self._lose(arrival[0], f"the queue does not take it: {type(error).__name__}: {error}")
+            return 0
+        return 1
+
+
+def _place(name: str, record: RecordHeader) -> PayloadRef:
+    return PayloadRef(name, record.offset_bytes, record.length_bytes, record.digest)

@@ -1,0 +1,74 @@
+"""Which deliveries an operator means, as SQL: a table from the fields of `DeliveryFilter` to conditions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from gateway.model.delivery import DeliveryState
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.sqlite.rows import microseconds
+from gateway.sqlite.statements import SQL
+
+CONDITIONS = {
+    "ids": "delivery.delivery_id IN (SELECT value FROM json_each(:ids))",
+    "instance_ids": "delivery.instance_id IN (SELECT value FROM json_each(:instance_ids))",
+    "destination": "delivery.destination = :destination",
+    "state": "delivery.state = :state",
+    "sop_instance_uid": "instance.sop_instance_uid = :sop_instance_uid",
+    "study_instance_uid": "instance.study_instance_uid = :study_instance_uid",
+    "rule": "delivery.rule = :rule",
+    "created_before": "delivery.created_at < :created_before",
+    "created_after": "delivery.created_at > :created_after",
+}
+
+
+def select(which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> tuple[str, dict[str, Any]]:
+    """The statement that finds these deliveries, and its values. `limit` -1 is no limit."""
+    values = _values(which)
+    conditions = " AND ".join(CONDITIONS[name] for name in values) or "true"
+    statement = SQL["find_deliveries"].replace("{filter}", conditions)
+    statement = statement.replace("{order}", "DESC" if is_newest_first else "ASC")
+    return statement, {**values, "limit": limit}
+
+
+def paged(name: str, which: DeliveryFilter, states: Collection[DeliveryState]) -> tuple[str, dict[str, Any]]:
+    """The statement `name` over the deliveries in one of `states` that fit, and its values but those of the page.
+
+    Deliveries are read in the order of their identifiers, each once: an index of what is owed would be read anew for
+    every page, and changes under the reader. Only those of one object are looked up.
+    """
+    values = _values(which)
+    conditions = [CONDITIONS[each] for each in values] + [f"delivery.state IN ({_listed(states)})"]
+    statement = SQL[name].replace("{source}", _source(values)).replace("{filter}", " AND ".join(conditions))
+    return statement, values
+
+
+def _source(values: Collection[str]) -> str:
+    if "sop_instance_uid" in values:
+        return "instance CROSS JOIN delivery ON delivery.instance_id = instance.instance_id"
+    if "instance_ids" in values or "study_instance_uid" in values:
+        deliveries = "delivery" if "instance_ids" in values else "delivery NOT INDEXED"
+        return f"{deliveries} CROSS JOIN instance ON instance.instance_id = delivery.instance_id"
+    return "delivery NOT INDEXED"
+
+
+def _listed(states: Collection[DeliveryState]) -> str:
+    return ", ".join(f"'{state.value}'" for state in states)
+
+
+def _values(which: DeliveryFilter) -> dict[str, Any]:
+    """Values of the fields that are not empty."""
+    values: dict[str, Any] = {
+        "ids": json.dumps(which.ids) if which.ids else None,
+        "instance_ids": json.dumps(which.instance_ids) if which.instance_ids else None,
+        "destination": which.destination,
+        "state": which.state.value if which.state else None,
+        "sop_instance_uid": which.sop_instance_uid or None,
+        "study_instance_uid": which.study_instance_uid or None,
+        "rule": which.rule or None,
+        "created_before": microseconds(which.created_before) if which.created_before else None,
+        "created_after": microseconds(which.created_after) if which.created_after else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}

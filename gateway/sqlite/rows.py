@@ -1,0 +1,208 @@
+"""Between the words of the model and what the database keeps: times as microseconds, batches as JSON.
+
+A batch goes to SQLite as one JSON text and comes back as one: a statement then serves any number of rows, and the
+interpreter lock is given up and taken again once a statement instead of once a row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.likeness import likeness
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STATES = {state.value: state for state in DeliveryState}
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    passed = time - EPOCH
+    return (passed.days * 86400 + passed.seconds) * 1_000_000 + passed.microseconds
+
+
+def moment(microseconds_since_1970: int) -> datetime:
+    """The aware UTC time that `microseconds` came from."""
+    return EPOCH + timedelta(microseconds=microseconds_since_1970)
+
+
+def batch(rows: Sequence[object]) -> str:
+    """Rows as JSON for `json_each`. Text that SQLite could not hold (NUL, lone surrogates) is replaced."""
+    try:
+        text = _encode_rows(rows)
+    except UnicodeEncodeError:
+        return _encode_rows(_cleaned(rows)).decode()
+    if b"\\u" in text:
+        text = _encode_rows(_cleaned(rows))
+    return text.decode()
+
+
+def _plain(value: object) -> str:
+    """Text of a class of its own, such as pydicom's UID, as plain text."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError(f"{type(value).__name__} has no place in a row")
+
+
+_encode_rows = msgspec.json.Encoder(enc_hook=_plain).encode
+"""A fifth of the time of the standard library's, which is made for each call anew."""
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    if isinstance(value, list | tuple):
+        return [_cleaned(item) for item in value]
+    return value
+
+
+def association_text(facts: AssociationFacts) -> str:
+    """Facts as compact JSON, without what is empty."""
+    return _encode({name: value for name, value in dataclasses.asdict(facts).items() if value})
+
+
+sender: Callable[[AssociationFacts], tuple[object, ...]] = attrgetter(
+    *("calling_ae_title", "called_ae_title", "remote_host", "listener", "is_tls", "tls_subject", "tls_names"),
+    *("user_identity", "claimed_user_identity", "peer"),
+)
+"""What rules and templates of a delivery may read of the sender, and what stays the same when he sends again."""
+
+
+def association_facts(text: str) -> AssociationFacts:
+    """What `association_text` wrote; fields of other versions of this package are left out."""
+    known = {field.name for field in dataclasses.fields(AssociationFacts)}
+    values = {"calling_ae_title": "", "called_ae_title": "", "remote_host": ""} | json.loads(text)
+    values["tls_names"] = tuple(values.get("tls_names", ()))
+    return AssociationFacts(**{name: value for name, value in values.items() if name in known})
+
+
+def instance_row(instance_id: int, instance: Instance, association_id: int, settled_at: int | None) -> tuple[Any, ...]:
+    """Values for `insert_instances`."""
+    payload = instance.payload
+    return (
+        instance_id,
+        instance.sop_class_uid,
+        instance.sop_instance_uid,
+        instance.transfer_syntax_uid,
+        instance.study_instance_uid,
+        instance.series_instance_uid,
+        association_id,
+        payload.name,
+        payload.offset_bytes,
+        payload.length_bytes,
+        payload.digest.hex(),
+        microseconds(instance.received_at),
+        settled_at,
+    )
+
+
+def delivery_row(delivery_id: int, instance_id: int, instance: Instance, route: Dispatch) -> tuple[Any, ...]:
+    """Values for `insert_deliveries`."""
+    return (
+        delivery_id,
+        instance_id,
+        route.destination,
+        route.rule,
+        route.actions_json,
+        route.state.value,
+        likeness_of(instance),
+    )
+
+
+def likeness_of(instance: Instance) -> int:
+    """See `gateway.model.likeness`."""
+    return likeness(
+        instance.sop_class_uid,
+        instance.transfer_syntax_uid,
+        instance.association.calling_ae_title,
+        instance.study_instance_uid,
+    )
+
+
+def settlement_row(settlement: Settlement) -> tuple[Any, ...]:
+    """Values for `find_leased` and `settle`."""
+    return (
+        settlement.delivery_id,
+        settlement.lease,
+        settlement.state.value,
+        microseconds(settlement.due_at),
+        settlement.reason,
+        1 if settlement.is_attempt else 0,
+    )
+
+
+def attempt_row(settlement: Settlement, number: int) -> tuple[Any, ...]:
+    """Values for `insert_attempts`."""
+    return (
+        settlement.delivery_id,
+        number,
+        microseconds(settlement.started_at) if settlement.started_at else None,
+        round(settlement.duration_s * 1_000_000),
+        settlement.state.value,
+        settlement.status,
+        settlement.reason,
+    )
+
+
+def attempt(row: Sequence[Any]) -> Attempt:
+    """One row of `attempts`."""
+    number, started_at, duration_us, state, status, reason = row
+    return Attempt(
+        number=number,
+        started_at=None if started_at is None else moment(started_at),
+        duration_s=duration_us / 1_000_000,
+        state=STATES[state],
+        status=status,
+        reason=reason,
+    )
+
+
+INSTANCE_COLUMN = 11
+ASSOCIATION_COLUMN = INSTANCE_COLUMN + 5
+"""Where `read_deliveries` has the instance, and its association's identifier."""
+INSTANCE_ASSOCIATION_COLUMN = 5
+"""Where `read_instances` has it."""
+
+
+def instance(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -> Instance:
+    """One row of `read_instances`, or the end of one of `read_deliveries`."""
+    return Instance(
+        sop_class_uid=row[0],
+        sop_instance_uid=row[1],
+        transfer_syntax_uid=row[2],
+        study_instance_uid=row[3],
+        series_instance_uid=row[4],
+        association=associations[row[5]],
+        payload=PayloadRef(row[6], row[7], row[8], bytes.fromhex(row[9])),
+        received_at=moment(row[10]),
+        instance_id=row[11],
+        kept_facts=row[12],
+    )
+
+
+def delivery(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -> Delivery:
+    """One row of `read_deliveries`."""
+    return Delivery(
+        delivery_id=row[0],
+        instance=instance(row[INSTANCE_COLUMN:], associations),
+        destination=row[1],
+        rule=row[2],
+        actions_json=row[3],
+        state=STATES[row[4]],
+        attempts=row[5],
+        created_at=moment(row[6]),
+        due_at=moment(row[7]),
+        lease=row[8],
+        reason=row[9],
+        renewed_at=None if row[10] is None else moment(row[10]),
+    )

@@ -1,0 +1,117 @@
+"""Which presentation contexts are proposed, and in what an object is sent over them."""
+
+import pytest
+
+from gateway.destinations.dicom_contexts import MAX_CONTEXTS, Given, Kind, RecentKinds, named, propose, sent_in
+from gateway.model.associate import ProposedContext
+
+CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
+IMPLICIT, EXPLICIT, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"
+BIG, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+FREE = Given(())
+CT_ONLY = Given([ProposedContext(CT, (JPEG, EXPLICIT)), ProposedContext(CT, (EXPLICIT,))])
+
+
+def proposed(needed: list[Kind], recent: RecentKinds | None = None) -> list[tuple[str, tuple[str, ...]]]:
+    contexts = propose(needed, recent or RecentKinds(), FREE)
+    return [(context.abstract_syntax, context.transfer_syntaxes) for context in contexts]
+
+
+@pytest.mark.parametrize(
+    ("own", "beside"),
+    [
+        (EXPLICIT, (IMPLICIT, BIG)),
+        (IMPLICIT, (EXPLICIT, BIG)),
+        (BIG, (IMPLICIT, EXPLICIT)),
+        (DEFLATED, (IMPLICIT, EXPLICIT, BIG)),
+    ],
+)
+def test_beside_a_native_kind_stand_the_other_native_ones(own: str, beside: tuple[str, ...]) -> None:
+    assert proposed([(CT, own)]) == [(CT, (own,)), (CT, beside)]
+
+
+def test_one_context_for_each_compressed_kind_needed_and_for_those_of_late() -> None:
+    recent = RecentKinds()
+    recent.add([(MR, EXPLICIT), (MR, JPEG)])
+    assert proposed([(CT, JPEG)], recent) == [
+        (CT, (JPEG,)),
+        (MR, (JPEG,)),
+        (MR, (EXPLICIT,)),
+        (MR, (IMPLICIT, BIG)),
+    ]
+
+
+def test_kinds_are_proposed_once() -> None:
+    recent = RecentKinds()
+    recent.add([(CT, JPEG)])
+    assert proposed([(CT, JPEG), (CT, JPEG)], recent) == [(CT, (JPEG,))]
+
+
+def test_what_is_needed_first_has_the_first_right_to_the_128_places() -> None:
+    recent = RecentKinds()
+    recent.add([(MR, f"1.2.{number}") for number in range(200)])
+    kinds = proposed([(CT, f"1.2.{number}") for number in range(100)], recent)
+    assert len(kinds) == MAX_CONTEXTS
+    assert kinds[:100] == [(CT, (f"1.2.{number}",)) for number in range(100)]
+    assert kinds[100] == (MR, ("1.2.199",))
+
+
+def test_each_kind_is_followed_by_its_fallbacks_in_contexts_of_their_own() -> None:
+    recent = RecentKinds()
+    recent.add([(MR, JPEG)])
+    contexts = propose([(CT, JPEG)], recent, FREE, (EXPLICIT, IMPLICIT))
+    assert contexts == tuple(
+        ProposedContext(sop_class, (syntax,)) for sop_class in (CT, MR) for syntax in (JPEG, EXPLICIT, IMPLICIT)
+    )
+
+
+def test_fallbacks_have_their_place_among_the_128() -> None:
+    many = propose([(CT, f"1.2.{number}") for number in range(200)], RecentKinds(), FREE, (EXPLICIT,))
+    assert len(many) == MAX_CONTEXTS
+    assert many[:2] == (ProposedContext(CT, ("1.2.0",)), ProposedContext(CT, (EXPLICIT,)))
+
+
+def test_the_oldest_kinds_are_forgotten() -> None:
+    recent = RecentKinds(limit=2)
+    recent.add([(CT, "1"), (CT, "2")])
+    recent.add([(CT, "1"), (CT, "3")])
+    assert recent.newest_first() == [(CT, "3"), (CT, "1")]
+
+
+def test_contexts_that_are_given_are_proposed_as_they_are_and_alone() -> None:
+    recent = RecentKinds()
+    recent.add([(MR, JPEG)])
+    assert propose([(MR, IMPLICIT), (CT, EXPLICIT)], recent, CT_ONLY, (IMPLICIT,)) == CT_ONLY.contexts
+
+
+@pytest.mark.parametrize("syntax", [JPEG, EXPLICIT, IMPLICIT, BIG, DEFLATED])
+def test_what_fits_a_given_context_is_not_refused(syntax: str) -> None:
+    assert CT_ONLY.refusal((CT, syntax)) == ""
+
+
+def test_what_fits_none_is_refused_by_name() -> None:
+    reason = CT_ONLY.refusal((CT, "1.2.840.10008.1.2.4.50"))
+    for part in ("CT Image Storage", CT, "JPEG Baseline", "JPEG Lossless", "Explicit VR Little Endian"):
+        assert part in reason
+    assert "no such SOP class" in CT_ONLY.refusal((MR, EXPLICIT))
+
+
+@pytest.mark.parametrize(
+    ("own", "accepted", "sent"),
+    [
+        (EXPLICIT, (EXPLICIT, IMPLICIT), EXPLICIT),
+        (EXPLICIT, (IMPLICIT,), IMPLICIT),
+        (IMPLICIT, (EXPLICIT, BIG), EXPLICIT),
+        (IMPLICIT, (BIG,), BIG),
+        (DEFLATED, (BIG, IMPLICIT), IMPLICIT),
+        (EXPLICIT, (JPEG,), ""),
+        (JPEG, (EXPLICIT, IMPLICIT), ""),
+        (JPEG, (JPEG, IMPLICIT), JPEG),
+    ],
+)
+def test_in_what_an_object_is_sent(own: str, accepted: tuple[str, ...], sent: str) -> None:
+    assert sent_in((CT, own), {(CT, syntax) for syntax in accepted}) == sent
+
+
+def test_unknown_uids_are_named_by_themselves() -> None:
+    assert named("1.2.3.4") == "1.2.3.4"

@@ -1,0 +1,267 @@
+"""What `gateway explain` tells: whole outputs against files, and single facts in tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.config import load
+from gateway.model.association import AssociationFacts
+from gateway.rehearsal import explain
+from gateway.rehearsal.explain.as_json import answer_json, as_json
+from gateway.rehearsal.explain.as_text import answer_lines
+from gateway.rehearsal.stage import staged
+from gateway.routing.table import RoutingTable
+from tests.support.golden import check_golden
+from tests.support.objects import write_part10
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SITE = """\
+gateway:
+  ae_title: GATEWAY
+  listeners: [{port: 11112, address: 127.0.0.1}]
+  admit: known
+peers:
+  ct1: {ae_title: CT1, may: [store], hosts: [10.1.0.0/16]}
+  finder: {ae_title: FINDER, may: [find]}
+  pacs:
+    ae_title: PACS
+    address: "pacs.example.org:104"
+    associate:
+      contexts: [{abstract_syntax: CTImageStorage, transfer_syntax: [JPEG2000Lossless]}]
+  research: {ae_title: RESEARCH, address: "[2001:db8::7]:11113"}
+  files: {folder: {path: "/data/{{ SOPInstanceUID }}.dcm"}}
+coercions:
+  - name: name the station
+    when: {calling_ae_title: [CT1]}
+    then: [{set: {StationName: "{{ association.calling_ae_title }}"}}]
+  - name: never
+    when: {modality: [US]}
+    then: [{remove: [StationName]}]
+routes:
+  - name: images
+    when:
+      any:
+        - modality: [CT, MR]
+        - {not: {attribute: {select: StudyDescription, absent: true}}}
+    to: [pacs, files]
+  - name: heads
+    when: {all: [{modality: [CT]}, {attribute: {select: BodyPartExamined, equals: HEAD}}]}
+    then:
+      - set: {PatientName: Anonymous, 'RequestAttributesSequence[0].ScheduledProcedureStepID': "1"}
+      - empty: [PatientID]
+      - remove: [PatientAddress]
+    to: [research]
+    stop: true
+  - name: never asked for heads
+    to: [files]
+unmatched: hold
+"""
+HEAD: dict[str, object] = {
+    "Modality": "CT",
+    "BodyPartExamined": "HEAD",
+    "PatientName": "Doe^Jane",
+    "PatientID": "4711",
+    "PatientAddress": "1 High Street",
+    "RequestAttributesSequence": [{"ScheduledProcedureStepID": "secret-7"}],
+}
+NO_LAST_ROUTE = {"to: [files]\n": "to: [files]\n    enabled: false\n"}
+NEVER = "    when: {modality: [US]}\n    then: [{remove: [StationName]}]\n"
+REPORT: dict[str, object] = {"Modality": "SR"}
+SECRETS = ("Doe", "4711", "High Street", "secret-7")
+NOT_ADMITTED = ("not admitted", None, ())
+CT1 = AssociationFacts("CT1", "GATEWAY", "10.1.0.7", listener="port-11112")
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RoutingTable]:
+    """The site above, some text of it replaced; the current folder is a temporary one."""
+    monkeypatch.chdir(tmp_path)
+
+    def loaded(**replaced: str) -> RoutingTable:
+        text = SITE
+        for old, new in replaced.items():
+            text = text.replace(old, new)
+        Path("site.yaml").write_text(text)
+        found = load(Path("site.yaml"), {})
+        assert found.table is not None, found.problems
+        return found.table
+
+    return loaded
+
+
+async def answer_for(
+    table: RoutingTable, attributes: dict[str, object], facts: AssociationFacts = CT1, *, with_values: bool = False
+) -> explain.InstanceExplanation:
+    path = write_part10(Path("object.dcm"), attributes)
+    async with staged(table) as stage:
+        for subject in explain.of_files([path], facts, NOON):
+            assert isinstance(subject, explain.Subject), subject
+            return await explain.explain(stage, subject, with_values=with_values)
+    raise AssertionError("no object")
+
+
+@pytest.mark.parametrize("with_values", [False, True], ids=["discreet", "with values"])
+async def test_text_and_json_are_these(table: Callable[..., RoutingTable], *, with_values: bool) -> None:
+    answer = await answer_for(table(), HEAD, with_values=with_values)
+    name = "head-with-values" if with_values else "head"
+
+    check_golden(f"explain/{name}.txt", "\n".join(answer_lines(answer, with_values=with_values)) + "\n")
+    counters = explain.ExplanationSummary()
+    counters.add(answer)
+    found = json.dumps(as_json([answer], counters, with_values=with_values), indent=2, ensure_ascii=False)
+    check_golden(f"explain/{name}.json", found + "\n")
+
+
+async def test_values_of_the_object_are_shown_only_when_asked_for(table: Callable[..., RoutingTable]) -> None:
+    answer = await answer_for(table(), HEAD)
+    said = "\n".join(answer_lines(answer)) + json.dumps(answer_json(answer, with_values=False))
+    assert [word for word in SECRETS if word in said] == []
+    shown = "\n".join(answer_lines(await answer_for(table(), HEAD, with_values=True), with_values=True))
+    assert [word for word in SECRETS if word not in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("replaced", "attributes", "facts", "expected"),
+    [
+        pytest.param({}, HEAD, CT1, ("routed", 0, ("pacs", "files", "research")), id="routed"),
+        pytest.param({}, REPORT, CT1, ("routed", 0, ("files",)), id="by the last route"),
+        pytest.param(NO_LAST_ROUTE, REPORT, CT1, ("held", 0, ()), id="held"),
+        pytest.param(
+            NO_LAST_ROUTE | {"unmatched: hold": "unmatched: reject"},
+            REPORT,
+            CT1,
+            ("refused", 0x0124, ()),
+            id="rejected",
+        ),
+        pytest.param(
+            NO_LAST_ROUTE | {"unmatched: hold": "unmatched: discard"}, REPORT, CT1, ("discarded", 0, ()), id="discarded"
+        ),
+        pytest.param(
+            {'"{{ association.calling_ae_title }}"': '"{{ PatientName }} is much too long"'},
+            HEAD,
+            CT1,
+            ("refused", 0xC000, ()),
+            id="a coercion that cannot be done",
+        ),
+        pytest.param({NEVER: "    then: [drop]\n"}, HEAD, CT1, ("discarded", 0, ()), id="dropped"),
+        pytest.param(
+            {NEVER: "    then: [{drop: {status: 0xB006}}]\n"},
+            HEAD,
+            CT1,
+            ("discarded", 0xB006, ()),
+            id="dropped, warned",
+        ),
+        pytest.param(
+            {NEVER: "    then: [{reject: {status: 0xA701}}]\n"}, HEAD, CT1, ("refused", 0xA701, ()), id="by a rule"
+        ),
+        pytest.param({NEVER: "    then: [hold]\n"}, HEAD, CT1, ("held", 0, ()), id="held by a rule"),
+        pytest.param({}, HEAD, replace(CT1, remote_host="10.9.0.1"), NOT_ADMITTED, id="from elsewhere"),
+        pytest.param({}, HEAD, replace(CT1, calling_ae_title="FINDER"), NOT_ADMITTED, id="may not store"),
+        pytest.param({}, HEAD, replace(CT1, called_ae_title="OTHER"), NOT_ADMITTED, id="calls another"),
+        pytest.param(
+            {"hosts:": "accept: {sop_classes: [MRImageStorage]}, hosts:"}, HEAD, CT1, NOT_ADMITTED, id="another class"
+        ),
+        pytest.param(
+            {"hosts:": "accept: {transfer_syntaxes: [ImplicitVRLittleEndian]}, hosts:"},
+            HEAD,
+            CT1,
+            NOT_ADMITTED,
+            id="another transfer syntax",
+        ),
+        pytest.param(
+            {"hosts:": "accept: {transfer_syntaxes: [ExplicitVRLittleEndian]}, hosts:"},
+            HEAD,
+            CT1,
+            ("routed", 0, ("pacs", "files", "research")),
+            id="an accepted transfer syntax",
+        ),
+        pytest.param(
+            {"  admit: known": "  admit: known\n  limits: {object_size: 1 KiB}"},
+            {**HEAD, "ImageComments": "x" * 1024},
+            CT1,
+            ("refused", 0xA700, ()),
+            id="over the limit",
+        ),
+    ],
+)
+async def test_fate(
+    table: Callable[..., RoutingTable],
+    replaced: dict[str, str],
+    attributes: dict[str, object],
+    facts: AssociationFacts,
+    expected: tuple[str, int | None, tuple[str, ...]],
+) -> None:
+    answer = await answer_for(table(**replaced), attributes, facts)
+    assert (answer.fate, answer.status, answer.destinations) == expected
+
+
+async def test_a_rule_that_decides_is_named(table: Callable[..., RoutingTable]) -> None:
+    answer = await answer_for(table(**{NEVER: "    then: [drop]\n"}), HEAD)
+    assert answer.decided_by == "never"
+    assert "accepted and thrown away (by 'never'), status 0x0000" in "\n".join(answer_lines(answer))
+
+
+async def test_why_an_action_cannot_be_done_is_told_with_values_alone(table: Callable[..., RoutingTable]) -> None:
+    routes = table(**{"PatientName: Anonymous": 'StationName: "{{ PatientName }} is much too long"'})
+    answer = await answer_for(routes, HEAD)
+    (research,) = [one for one in answer.leaving if one.destination == "research"]
+    assert "at most 16 characters" in research.refusal
+    assert "at most 16" not in "\n".join(answer_lines(answer))
+    assert "at most 16" not in json.dumps(answer_json(answer, with_values=False))
+    assert "at most 16" in "\n".join(answer_lines(answer, with_values=True))
+
+
+async def test_what_a_coercion_refuses_reaches_nothing_after_it(table: Callable[..., RoutingTable]) -> None:
+    routes = table(**{'"{{ association.calling_ae_title }}"': '"{{ PatientName }} is much too long"'})
+    answer = await answer_for(routes, HEAD)
+    assert [one.verdict.is_reached for one in (*answer.coercions, *answer.routes)] == [True, False, False, False, False]
+    assert "16 characters" in answer.coercions[0].refusal
+    assert "status 0xC000" in "\n".join(answer_lines(answer))
+
+
+async def test_predicates_have_their_place(table: Callable[..., RoutingTable]) -> None:
+    answer = await answer_for(table(), HEAD)
+    images = answer.routes[0].verdict
+    places = {reason.path: reason.mark for reason in images.reason.deciding()}
+    lines = SITE.splitlines()
+    for path, mark in places.items():
+        assert mark is not None
+        assert str(path[-1]) in lines[mark.line - 1], path
+
+
+async def test_a_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not DICOM")
+    named = list(explain.of_files([tmp_path / "notes.txt"], CT1, NOON))
+    assert named == [explain.Unexplained(str(tmp_path / "notes.txt"), "is no DICOM file: no DICM after the preamble")]
+    assert list(explain.of_files([tmp_path], CT1, NOON)) == []
+
+
+async def test_a_folder_is_walked_in_order(tmp_path: Path) -> None:
+    for name in ("b/2.dcm", "a.dcm", "b/1.dcm"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_part10(tmp_path / name, HEAD)
+    names = [Path(one.name).name for one in explain.of_files([tmp_path], CT1, NOON)]
+    assert names == ["a.dcm", "1.dcm", "2.dcm"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "difference"),
+    [
+        ({"pacs", "files", "research"}, ""),
+        ({"pacs", "files"}, "expected files, pacs, would go to pacs, files, research: research would get it"),
+        ({"vna", "pacs", "files", "research"}, "vna would not get it"),
+        (set(), "expected no destination"),
+    ],
+    ids=["as expected", "one too many", "one is missing", "none expected"],
+)
+async def test_verify(table: Callable[..., RoutingTable], expected: set[str], difference: str) -> None:
+    counters = explain.ExplanationSummary(frozenset(expected))
+    counters.add(await answer_for(table(), HEAD))
+    assert counters.is_as_expected is not bool(difference)
+    assert difference in "".join(text for _name, text in counters.mismatches)

@@ -1,0 +1,69 @@
+"""The queries that are passed on: every SOP class that can be negotiated for C-FIND, C-MOVE or C-GET is answered by
+somebody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.config.spec import RelaySpec
+from gateway.dimse.protocol.context import QUERY_RETRIEVE
+from gateway.model.settings import ONLY_QUERIED, QueryRetrieve
+from gateway.query.compile import MODELS
+from gateway.retrieve.retrieve_keys import COMPOSITE_INSTANCE_ROOT, WITHOUT_BULK_DATA
+from gateway.sources.relayed_services import BY_SOP_CLASS, RETRIEVED, RETRIEVING, SERVICES
+from tests.support.identifiers import attributes
+
+
+def test_every_sop_class_is_known() -> None:
+    for_find = {uid for uid, service in QUERY_RETRIEVE.items() if service == "find"}
+    assert for_find - MODELS.keys() == BY_SOP_CLASS.keys()
+    others = QUERY_RETRIEVE.keys() - for_find - MODELS.keys()
+    assert others == {*RETRIEVED, *COMPOSITE_INSTANCE_ROOT, WITHOUT_BULK_DATA}
+
+
+def test_the_settings_name_every_service() -> None:
+    assert {field.name for field in msgspec.structs.fields(RelaySpec)} == SERVICES.keys()
+
+
+def test_what_is_only_queried_is_known() -> None:
+    assert SERVICES.keys() - {each.service for each in RETRIEVING} == ONLY_QUERIED
+
+
+FETCHING: dict[str, tuple[dict[str, Any], bool]] = {
+    "nobody is asked": ({}, False),
+    "the gateway alone": ({"is_local": True}, False),
+    "a source": ({"sources": ("pacs",)}, True),
+    "worklists alone": ({"relay": {"worklist": ("ris",)}}, False),
+    "hanging protocols": ({"relay": {"worklist": ("ris",), "hanging_protocol": ("vna",)}}, True),
+}
+
+
+@pytest.mark.parametrize("name", FETCHING)
+def test_what_peers_send_may_be_meant_for_a_retrieve(name: str) -> None:
+    settings, expected = FETCHING[name]
+    assert QueryRetrieve(**settings).is_fetching is expected
+
+
+STEP = {"ScheduledProcedureStepSequence": [{"ScheduledProcedureStepID": "S1"}]}
+IDENTITIES: dict[str, tuple[str, dict[str, Any], tuple[str, ...] | None]] = {
+    "a step": ("worklist", {"StudyInstanceUID": "1.2", **STEP}, ("1.2", "S1")),
+    "a step without a study": ("worklist", STEP, None),
+    "a study without steps": ("worklist", {"StudyInstanceUID": "1.2"}, None),
+    "several steps": (
+        "worklist",
+        {"StudyInstanceUID": "1.2", "ScheduledProcedureStepSequence": [{"ScheduledProcedureStepID": "S1"}] * 2},
+        None,
+    ),
+    "an instance": ("hanging_protocol", {"SOPInstanceUID": "1.2"}, ("1.2",)),
+    "no instance": ("hanging_protocol", {}, None),
+    "nothing has a name": ("substance_administration", {"SOPInstanceUID": "1.2"}, None),
+}
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_identity(name: str) -> None:
+    service, keywords, expected = IDENTITIES[name]
+    assert SERVICES[service].identity(attributes(**keywords)) == expected

@@ -1,0 +1,153 @@
+"""The index as coroutines: batches, threads of its own, interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from gateway.model.query import Query
+from gateway.model.settings import Spool
+from gateway.ports.delivery_queue import Queue
+from gateway.ports.errors import Temporary
+from gateway.spool.body import InMemoryDataSet
+from gateway.spool.journal import GroupCommitJournal
+from gateway.sqlite import index_reader
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.index_reader import IndexReader
+from tests.contract.memory_queue import MemoryQueue
+from tests.contract.samples import NOON, TO_PACS, Clock
+from tests.contract.test_index import ALL, STUDIES, held
+
+COUNT = 2 * index_reader.BATCH + 3
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "queue.db"
+    queue = SQLiteQueue(path)
+    with queue.transaction():
+        arrivals = [held(number, StudyInstanceUID=f"1.{number}") for number in range(COUNT)]
+        queue.accept_all([(each, [TO_PACS]) for each in arrivals], NOON)
+    queue.close()
+    return path
+
+
+@pytest.fixture
+async def index(path: Path) -> AsyncIterator[IndexReader]:
+    opened = IndexReader(lambda: SQLiteQueue(path, must_exist=True))
+    yield opened
+    await opened.close()
+
+
+async def sizes(index: IndexReader, query: Query, limit: int = 0) -> list[int]:
+    return [len(batch) async for batch in index.find(query, limit)]
+
+
+async def test_matches_come_in_batches(index: IndexReader) -> None:
+    assert await sizes(index, STUDIES) == [index_reader.BATCH, index_reader.BATCH, 3]
+    assert await sizes(index, STUDIES, limit=5) == [5]
+
+
+async def test_instances_are_counted_before_they_are_read(index: IndexReader) -> None:
+    found = await index.find_instances(ALL)
+    assert len(found) == COUNT
+    assert [each.sop_instance_uid for each in await index.instances(found[:2])] == ["1.2.3.4.5.0", "1.2.3.4.5.1"]
+
+
+async def test_what_was_committed_meanwhile_is_seen_by_the_next_query(path: Path, index: IndexReader) -> None:
+    async with aclosing(index.find(STUDIES)) as batches:
+        await anext(batches)
+        with SQLiteQueue(path).transaction() as queue:  # nothing that a reader holds is in the way
+            queue.accept(held(9999), [TO_PACS], NOON)
+    assert len(await index.find_instances(ALL)) == COUNT + 1
+
+
+async def test_closed_is_closed(path: Path) -> None:
+    index = IndexReader(lambda: SQLiteQueue(path, must_exist=True))
+    await index.find_instances(ALL)
+    await index.close()
+    with pytest.raises(Temporary):
+        await index.find_instances(ALL)
+
+
+class Endless(MemoryQueue):
+    """Every question goes on until it is interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__(Clock())
+        self.is_asked = threading.Event()
+        self.is_interrupted = threading.Event()
+
+    def find_instances(self, query: Query) -> Sequence[int]:
+        self.is_asked.set()
+        assert self.is_interrupted.wait(60)
+        raise Temporary("interrupted")
+
+    def interrupt(self) -> None:
+        self.is_interrupted.set()
+
+
+async def test_a_caller_that_gives_up_ends_the_statement() -> None:
+    endless = Endless()
+    index = IndexReader(lambda: endless)
+    asking = asyncio.create_task(index.find_instances(ALL))
+    await asyncio.to_thread(endless.is_asked.wait, 30)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert endless.is_interrupted.is_set()
+    await index.close()
+
+
+async def test_closing_ends_the_statement_that_runs() -> None:
+    endless = Endless()
+    index = IndexReader(lambda: endless)
+    asking = asyncio.create_task(index.find_instances(ALL))
+    await asyncio.to_thread(endless.is_asked.wait, 30)
+    await index.close()
+    with pytest.raises(Temporary):
+        await asking
+
+
+def test_sqlite_is_interrupted(path: Path) -> None:
+    queue = SQLiteQueue(path)
+    is_over = threading.Event()
+    # Between two statements there is nothing to interrupt: again and again, until one was.
+    interrupting = threading.Thread(target=interrupt_until, args=(queue, is_over))
+    interrupting.start()
+    with pytest.raises(Temporary, match="interrupted"):
+        ask_for_ever(queue)
+    is_over.set()
+    interrupting.join()
+    queue.close()
+
+
+def interrupt_until(queue: SQLiteQueue, is_over: threading.Event) -> None:
+    while not is_over.wait(0.001):
+        queue.interrupt()
+
+
+def ask_for_ever(queue: SQLiteQueue) -> None:
+    while True:
+        queue.find_instances(ALL)
+
+
+async def test_a_journal_and_a_reader_on_one_queue(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+
+    def open_queue() -> Queue:
+        return SQLiteQueue(path)
+
+    journal = GroupCommitJournal(Spool(str(tmp_path / "spool"), min_free_bytes=0), open_queue)
+    await journal.start()
+    index = IndexReader(open_queue)
+    for number in range(3):
+        await journal.commit(held(number), InMemoryDataSet([b"x" * 10]), None, [TO_PACS])
+        assert len(await index.find_instances(ALL)) == number + 1
+    await index.close()
+    await journal.close()

@@ -1,0 +1,195 @@
+"""Bulk verbs: bounded transactions, turns for others between them, exact counts, interruption in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.errors import Temporary
+from gateway.sqlite import operator_verbs
+from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.operator_verbs import DISCARD, HOLD, LARGEST_BATCH, RELEASE, RETRY, Progress, carry_out
+from tests.contract.samples import NOON, TO_PACS, Clock, instance
+
+NUMBER = 3 * LARGEST_BATCH + 7
+HELD = Dispatch("rule", "pacs", "", DeliveryState.HELD)
+HOMELESS = Dispatch("unmatched", "", "", DeliveryState.HELD)
+ALL = DeliveryFilter()
+STATE_AFTER = {"retry": "pending", "hold": "held", "release": "pending", "discard": None}
+VERBS = {verb.name: verb for verb in (RETRY, HOLD, RELEASE, DISCARD)}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "queue.db"
+
+
+@pytest.fixture
+def queue(path: Path) -> Iterator[SQLiteQueue]:
+    found = SQLiteQueue(path, now=lambda: NOON, busy_timeout_s=0.0)
+    yield found
+    found.close()
+
+
+def fill(queue: SQLiteQueue, number: int, route: Dispatch = TO_PACS) -> None:
+    with queue.transaction():
+        queue.accept_all([(instance(each), [route]) for each in range(1, number + 1)], NOON)
+
+
+def states(queue: SQLiteQueue) -> dict[tuple[str, str], int]:
+    return {(row.destination, row.state.value): row.count for row in queue.depths()}
+
+
+class Transactions:
+    """Counts the rows that every transaction changes, and lets another process write between two of them."""
+
+    def __init__(self, queue: SQLiteQueue) -> None:
+        self.rows: list[int] = []
+        self.pauses: list[float] = []
+        self._queue = queue
+        self._other = SQLiteQueue(queue.path, busy_timeout_s=0.0)
+        self._arrived = 10_000_000
+        self._before = queue._connection.total_changes()
+
+    def pause(self, seconds: float) -> None:
+        now = self._queue._connection.total_changes()
+        self.rows.append(now - self._before)
+        self._before = now
+        self.pauses.append(seconds)
+        self._arrived += 1
+        with self._other.transaction():  # raises Temporary while a transaction is open: there is no time-out
+            self._other.accept(instance(self._arrived), [TO_PACS], NOON)
+
+    def close(self) -> None:
+        self._other.close()
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_transactions_are_small_and_others_have_turns_between_them(queue: SQLiteQueue, name: str) -> None:
+    fill(queue, NUMBER, HELD if name == "release" else TO_PACS)
+    seen, progress = Transactions(queue), Progress()
+    carry_out(queue, VERBS[name], ALL, progress, now=lambda: NOON, pause=seen.pause, elapsed_s=lambda: 0.0)
+    seen.close()
+    assert (progress.done, progress.busy, progress.homeless, progress.is_complete) == (NUMBER, 0, 0, True)
+    rows_each = 2 if name == "discard" else 1  # the delivery and its instance
+    assert max(seen.rows) <= rows_each * LARGEST_BATCH
+    assert sum(seen.rows) == rows_each * NUMBER
+    assert len(seen.rows) >= NUMBER // LARGEST_BATCH
+    assert min(seen.pauses) >= operator_verbs.SHORTEST_PAUSE_S
+    arrived = len(seen.rows)
+    expected = {("pacs", "pending"): arrived}
+    if state := STATE_AFTER[name]:
+        expected["pacs", state] = expected.get(("pacs", state), 0) + NUMBER
+    assert states(queue) == expected, "what arrived meanwhile is left alone"
+
+
+def test_slow_transactions_get_smaller_and_pauses_as_long(queue: SQLiteQueue) -> None:
+    """Processor and disk time as a table: each transaction lasts a millisecond a row."""
+    fill(queue, 2000)
+    sizes: list[int] = []
+    pauses: list[float] = []
+    clock = iter(_seconds(sizes, queue))
+    carry_out(queue, HOLD, ALL, Progress(), now=lambda: NOON, pause=pauses.append, elapsed_s=lambda: next(clock))
+    assert sum(sizes) == 2000
+    assert max(sizes) <= 100
+    assert pauses == [max(size * 0.002, operator_verbs.SHORTEST_PAUSE_S) for size in sizes]
+
+
+def _seconds(sizes: list[int], queue: SQLiteQueue) -> Iterator[float]:
+    while True:
+        before = queue._connection.total_changes()
+        yield 0.0
+        sizes.append(queue._connection.total_changes() - before)
+        yield sizes[-1] / 1000
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_interrupted_and_done_again(queue: SQLiteQueue, name: str) -> None:
+    fill(queue, NUMBER, HELD if name == "release" else TO_PACS)
+    verb, first, second = VERBS[name], Progress(), Progress()
+    carry_out(queue, verb, ALL, first, now=lambda: NOON, is_stopped=_after(3), pause=lambda _: None)
+    assert 0 < first.done < NUMBER
+    assert not first.is_complete
+    if name != "retry":  # what was tried again can be tried again
+        assert queue.selection.count(ALL, verb.states) == NUMBER - first.done
+    carry_out(queue, verb, ALL, second, now=lambda: NOON, pause=lambda _: None)
+    assert second.is_complete
+    assert second.done == (NUMBER if name == "retry" else NUMBER - first.done)
+    after = STATE_AFTER[name]
+    assert states(queue) == ({("pacs", after): NUMBER} if after else {})
+
+
+def _after(times: int) -> Callable[[], bool]:
+    asked = iter(range(times))
+    return lambda: next(asked, None) is None
+
+
+def test_what_was_done_before_a_failure_is_counted_and_stays(queue: SQLiteQueue, path: Path) -> None:
+    fill(queue, NUMBER)
+    other, progress = SQLiteQueue(path), Progress()
+
+    def pause(_: float) -> None:
+        if progress.done > 100:
+            other._connection.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(Temporary):
+        carry_out(queue, DISCARD, ALL, progress, now=lambda: NOON, pause=pause)
+    other._connection.execute("ROLLBACK")
+    other.close()
+    assert 100 < progress.done < NUMBER
+    assert not progress.is_complete
+    assert states(queue) == {("pacs", "pending"): NUMBER - progress.done}
+
+
+def test_what_is_being_sent_stays_and_is_counted(queue: SQLiteQueue) -> None:
+    fill(queue, 30)
+    with queue.transaction():
+        queue.claim("pacs", 10, 60.0, NOON)
+    progress = Progress()
+    carry_out(queue, DISCARD, ALL, progress, now=lambda: NOON, pause=lambda _: None)
+    assert (progress.done, progress.busy) == (20, 10)
+
+
+RELEASES: dict[str, tuple[str | None, dict[tuple[str, str], int], tuple[int, int], dict[str, int]]] = {
+    # to, what the queue holds then, (released, stayed without a destination), what they were held for
+    "to their own": (None, {("pacs", "pending"): 2, ("", "held"): 3}, (2, 3), {"pacs": 2}),
+    "to another": ("vna", {("vna", "pending"): 5}, (5, 0), {"pacs": 2, "": 3}),
+}
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_release_says_what_went_where(queue: SQLiteQueue, name: str) -> None:
+    to, after, counts, held_for = RELEASES[name]
+    with queue.transaction():
+        queue.accept_all([(instance(number), [HELD if number < 3 else HOMELESS]) for number in range(1, 6)], NOON)
+    progress = Progress()
+    carry_out(queue, RELEASE, ALL, progress, now=lambda: NOON, destination=to, pause=lambda _: None)
+    assert states(queue) == after
+    assert (progress.done, progress.homeless) == counts
+    assert progress.held_for == held_for
+
+
+def test_memory_holds_a_page(queue: SQLiteQueue) -> None:
+    fill(queue, NUMBER)
+    found: list[int] = []
+    while page := queue.selection.page(ALL, DISCARD.states, after=found[-1] if found else 0, last=NUMBER, limit=100):
+        assert len(page) <= 100
+        found += page
+    assert found == list(range(1, NUMBER + 1))
+    assert queue.selection.count(ALL, DISCARD.states) == NUMBER
+
+
+def test_the_clock_is_asked_for_every_transaction(queue: SQLiteQueue) -> None:
+    fill(queue, 100)
+    clock = Clock()
+
+    def now() -> datetime:
+        return clock.advance(1)
+
+    carry_out(queue, RETRY, ALL, Progress(), now=now, pause=lambda _: None)
+    assert len({row.due_at for row in queue.list(ALL, 1000)}) > 1
