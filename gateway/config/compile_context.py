@@ -6,19 +6,24 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.common.quantity import duration_s
 from gateway.config.findings import Findings
 from gateway.config.tree import Place, Step, discreet
-from gateway.ports.kinds import Resources
+from gateway.ports.kinds import Predicate, Resources
 
 if TYPE_CHECKING:
-    from gateway.config.never import Never
     from gateway.routing.language.resources import FileResources
 
 Resolve = Callable[[str], str]
 """Word → UID; raises ValueError with the reason."""
+
+
+class DoubtsConditions(Protocol):
+    """Warns of conditions that cannot hold (`gateway.config.never`)."""
+
+    def warn(self, condition: Predicate, place: Place, context: Context) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +43,13 @@ class Context:
     identity_methods: frozenset[str] | None = None
     """Names of `user_identities`; None when they are not known."""
 
-    never: Never | None = None
+    never: DoubtsConditions | None = None
     """Warns of conditions that cannot hold; None where too little is known for it."""
 
     @property
     def resources(self) -> FileResources:
         """Of the configuration; see `resources_at`."""
-        from gateway.routing.language.resources import (
-            NO_RESOURCES,  # brings all kinds of rules; see `gateway.config.section`
-        )
+        from gateway.routing.language.resources import NO_RESOURCES  # all kinds of rules: see `gateway.config.section`
 
         return self.files or NO_RESOURCES
 

@@ -25,6 +25,7 @@ from gateway.dimse.acceptor.admission import (
     Admitted,
     Rejected,
 )
+from gateway.dimse.acceptor.handler_thread import Handlers
 from gateway.dimse.acceptor.identity_check import VerifyIdentity, nothing_verifies
 from gateway.dimse.acceptor.known_hosts import KnownHosts
 from gateway.dimse.acceptor.negotiation import Policy
@@ -32,8 +33,9 @@ from gateway.dimse.acceptor.slots import Slots
 from gateway.dimse.protocol.memory import MemoryReceiver
 from gateway.dimse.protocol.tls import handshake_failure, server_context
 from gateway.dimse.protocol.tls_contexts import ReloadedContext
-from gateway.dimse.pynetdicom_contract.bindings import UNBOUND, Handlers, bound, read_bindings
+from gateway.dimse.pynetdicom_contract import bindings
 from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.dimse.services.operation_table import OPERATIONS
 from gateway.model.association import AssociationFacts
 from gateway.model.listener import Limits, Listener, Timers
 from gateway.model.peer import Peer
@@ -90,7 +92,8 @@ class Server:
         table: Callable[[], Any] = lambda: None,
         ended: Callable[[AssociationFacts], object] = lambda facts: None,
     ) -> None:
-        self.handlers: Handlers = {**UNBOUND, **read_bindings(handlers)}
+        self.operations = OPERATIONS
+        self.handlers: Handlers = {**bindings.UNBOUND, **bindings.read_bindings(handlers)}
         self.receiver = receiver
         self.ae_title = ae_title
         self.timers = timers
@@ -132,15 +135,13 @@ class Server:
         Raises:
             ValueError, TypeError: see `gateway.dimse.pynetdicom_contract.bindings.bound`.
         """
-        binding = bound(event, handler, args)
         for holder in self._holders():
-            holder.handlers = {**holder.handlers, event: binding}
+            bindings.bind(holder, event, handler, args)
 
     def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
         """Have nobody take `event` any more, if `handler` does now."""
         for holder in self._holders():
-            if event in holder.handlers and holder.handlers[event].handler == handler:
-                holder.handlers = {**holder.handlers, event: UNBOUND[event]}
+            bindings.unbind(holder, event, handler)
 
     def _holders(self) -> list[Server | AcceptorAssociation]:
         """What is asked for a handler: from the next request on, also of associations that there are."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.dimse.acceptor.handler_thread import on_event_loop
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.pynetdicom_contract.handler_thread import on_event_loop
 
 SUCCESS = 0x0000
 

@@ -20,8 +20,8 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.services import status
 from gateway.dimse.services.find_provider import HANDLER_FAILED
 from gateway.handlers.find_statuses import Yielded, tell
 from gateway.handlers.query_retrieve_find import matching

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import structlog
 from pydicom.dataset import Dataset
 
+from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.services import status
 from gateway.leniency import tolerated
 from gateway.model.peer import Peer
 from gateway.model.settings import QueryRetrieve

@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.routing.table import RoutingTable

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
+from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.services import status
 from gateway.dimse.services.responding import priority_of
 from gateway.handlers.find_statuses import (
     Yielded,

@@ -7,8 +7,8 @@ from contextlib import aclosing
 
 from pydicom.dataset import Dataset
 
+from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.services import status
 from gateway.dimse.services.responding import priority_of
 from gateway.handlers.find_statuses import (
     Yielded,

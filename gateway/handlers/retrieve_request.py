@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import structlog
 from pydicom.dataset import Dataset
 
+from gateway.dimse.protocol.status import SOP_CLASS_NOT_SUPPORTED, comment
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.services.status import SOP_CLASS_NOT_SUPPORTED, comment
 from gateway.handlers.find_statuses import tell_leniencies
 from gateway.model.peer import Peer
 from gateway.query.compile import BadIdentifier

@@ -15,7 +15,8 @@ from typing import Any
 
 from pynetdicom import evt
 
-from gateway.dimse.pynetdicom_contract.bindings import BoundHandler, read_bindings
+from gateway.dimse.acceptor.handler_thread import BoundHandler
+from gateway.dimse.pynetdicom_contract.bindings import read_bindings
 from gateway.ports.errors import ConfigurationError
 
 RETURNING = (evt.EVT_C_ECHO, evt.EVT_C_STORE)

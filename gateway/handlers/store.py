@@ -17,9 +17,9 @@ from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.scan import at_once, is_read_at_once
 from gateway.dataset.splice import splice
+from gateway.dimse.acceptor.handler_thread import on_event_loop
 from gateway.dimse.protocol.association import Association
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.pynetdicom_contract.handler_thread import on_event_loop
 from gateway.handlers.loops import AGAIN, LOOP_RULE, WITHIN_S, LoopWatch, held, is_forwarder
 from gateway.leniency import tolerated
 from gateway.model.delivery import DeliveryState, Dispatch

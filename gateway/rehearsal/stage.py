@@ -19,19 +19,15 @@ from gateway.dataset.scan import at_once
 from gateway.delivery.transform import outbound_for
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.acceptor.admission import Rejected, admit
-from gateway.dimse.acceptor.negotiation import (
-    ABSTRACT_SYNTAX_NOT_SUPPORTED,
-    TRANSFER_SYNTAXES_NOT_SUPPORTED,
-    Policy,
-    decide,
-)
+from gateway.dimse.acceptor.negotiation import Policy, decide
 from gateway.dimse.protocol.assembly import Message
+from gateway.dimse.protocol.associate_items import ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED
 from gateway.dimse.protocol.associate_request import ProposedPresentationContext
 from gateway.dimse.protocol.context import AcceptedContext, as_uid
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.protocol.message import CommandField
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.services.operations import OPERATIONS
+from gateway.dimse.services.operation_table import OPERATIONS
 from gateway.handlers.store import StoreDesk, handle_store
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, Dispatch
@@ -283,5 +279,5 @@ def _event(table: RoutingTable, association: AssociationFacts, sent: RehearsedSt
     message = Message(context, command)
     message.body = sent.body
     message.received_at = now.timestamp()
-    event = OPERATIONS[CommandField.C_STORE].event
+    event = OPERATIONS.known[CommandField.C_STORE].event
     return Event(cast(AcceptorAssociation, _Association(table, association)), event, message)

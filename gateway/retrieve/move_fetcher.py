@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from gateway.dimse.protocol.status import SUCCESS
 from gateway.dimse.requestor.responses import Response
-from gateway.dimse.services.status import SUCCESS
 from gateway.leniency import tolerated
 from gateway.model.peer import Peer
 from gateway.model.query import QueryRoot

@@ -36,7 +36,7 @@ from uuid import uuid4
 import structlog
 
 from gateway.common.file_modes import FOLDER
-from gateway.dimse.services.status import where
+from gateway.dimse.protocol.status import stack_lines
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, Refusal, Temporary
 from gateway.retrieve.expected_sender import ExpectedSender
@@ -334,7 +334,7 @@ async def _taken_by(expectation: ExpectedMove, offer: IncomingInstance, body: Sh
     except GatewayError as error:
         return {"status": error.dimse_status, "text": str(error)}
     except Exception as error:
-        log.error("hand_over_failed", error=type(error).__name__, where=where(error))
+        log.error("hand_over_failed", error=type(error).__name__, where=stack_lines(error))
         return {"status": RefusedByTaker.dimse_status, "text": ""}
     finally:
         share.close()

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import structlog
 
+from gateway.dimse.protocol.status import SUCCESS, stack_lines
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.dimse.requestor.responses import Response
-from gateway.dimse.services.status import SUCCESS, where
 from gateway.model.peer import Peer
 from gateway.model.query import QueryLevel
 from gateway.ports.errors import NotAllowed, Refusal
@@ -160,7 +160,7 @@ class SourceFetch:
                 task.cancel()
         for worker in done:
             if not worker.cancelled() and (error := worker.exception()) is not None:
-                log.error("fetch_failed", error=type(error).__name__, where=where(error))
+                log.error("fetch_failed", error=type(error).__name__, where=stack_lines(error))
         left = tuple(self._wanted)
         self._wanted.clear()
         if left:

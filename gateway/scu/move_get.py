@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.file_meta import without_file_meta
 from gateway.destinations.part10_head import file_meta
-from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.query_contexts import as_store_scp, query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from gateway.dimse.protocol.status import PENDING, SUCCESS
 from gateway.dimse.requestor.query_contexts import query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.dimse.requestor.responses import Response, Responses
-from gateway.dimse.services.status import PENDING, SUCCESS
 from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, QueryLevel, QueryRoot

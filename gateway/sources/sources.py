@@ -11,7 +11,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.model.associate import ProposedContext

@@ -110,3 +110,43 @@ def test_imports_point_down(path: Path) -> None:
 def test_no_source_file_is_without_a_layer() -> None:
     for path in SOURCES:
         layer(part_of(path))
+
+
+FLOORS = ["protocol", "requestor", "acceptor", "pynetdicom_contract", "services", "server"]
+"""Of `dimse`, from the bottom up: a floor imports only lower ones."""
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "dimse").rglob("*.py")), ids=lambda path: path.stem)
+def test_the_floors_of_dimse_import_down(path: Path) -> None:
+    here = path.relative_to(PACKAGE / "dimse").parts[0].removesuffix(".py")
+    for name in imports(path):
+        if name.startswith("gateway.dimse.") and (there := name.split(".")[2]) != here:
+            assert FLOORS.index(there) < FLOORS.index(here), f"{path} imports {name}"
+
+
+def modules() -> dict[str, Path]:
+    """Name → file of every module."""
+    found = {}
+    for path in SOURCES:
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported_modules(path: Path, known: dict[str, Path]) -> set[str]:
+    """Our modules that a module imports, also for types alone and within functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found |= {full if full in known else node.module} & known.keys()
+    return found
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    known = modules()
+    left = {name: imported_modules(path, known) - {name} for name, path in known.items()}
+    while free := {name for name, needed in left.items() if not needed & left.keys()}:
+        left = {name: needed for name, needed in left.items() if name not in free}
+    assert sorted(left) == []

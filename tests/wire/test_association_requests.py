@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 
 from gateway.common.completion import Completion
 from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.acceptor.handler_thread import on_event_loop
 from gateway.dimse.protocol.memory import MemoryDataSet, MemoryReceiver
 from gateway.dimse.protocol.message import Command, encode
 from gateway.dimse.protocol.pdata import COMMAND, LAST
 from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.dimse.pynetdicom_contract.handler_thread import on_event_loop
 from gateway.model.associate import AssociateKeywords
 from gateway.model.listener import Limits
 from gateway.model.peer import Peer as Sender

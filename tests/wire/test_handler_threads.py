@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pynetdicom import evt
 
-from gateway.dimse.pynetdicom_contract.handler_thread import on_event_loop
+from gateway.dimse.acceptor.handler_thread import on_event_loop
 from tests.unit.dimse import query_rig
 from tests.unit.dimse.rig import CT_ID, ECHO_ID, Peer, echo_command, message, serving, store_command
 

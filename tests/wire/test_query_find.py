@@ -12,8 +12,8 @@ import pytest
 from pydicom.dataset import Dataset
 from structlog.testing import capture_logs
 
+from gateway.dimse.protocol.identifiers import encode_data_set
 from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
-from gateway.dimse.services.identifiers import encode_data_set
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.ports.errors import NotAllowed
 from tests.support.caller import EXPLICIT, MR

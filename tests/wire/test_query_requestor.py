@@ -12,13 +12,13 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
 
+from gateway.dimse.protocol.identifiers import encode_data_set
 from gateway.dimse.protocol.message import Command
 from gateway.dimse.protocol.upper_layer import RELEASE_RP
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.query_contexts import as_store_scp, query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.dimse.requestor.responses import IncomingStore, Response
-from gateway.dimse.services.identifiers import encode_data_set
 from gateway.model.associate import ProposedContext
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer

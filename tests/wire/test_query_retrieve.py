@@ -11,6 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 from structlog.testing import capture_logs
 
+from gateway.dimse.protocol.identifiers import encode_failed_list
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.pynetdicom_contract.yields import (
     UNKNOWN,
@@ -19,7 +20,6 @@ from gateway.dimse.pynetdicom_contract.yields import (
     RelayedCounters,
     SubOperationDone,
 )
-from gateway.dimse.services.identifiers import encode_failed_list
 from gateway.model.associate import AssociateKeywords, ProposedContext, Role
 from gateway.model.peer import Peer
 from gateway.ports.errors import NotAllowed, PayloadLost

@@ -8,9 +8,11 @@ import dataclasses
 import zlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import structlog
+from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 
 from gateway.common.completion import Completion
@@ -25,6 +27,7 @@ from gateway.dimse.acceptor.admission import (
     Admitted,
     Rejected,
 )
+from gateway.dimse.acceptor.handler_thread import Handlers, HandlerThread
 from gateway.dimse.acceptor.identity_check import VerifyIdentity, positive_response, verified_identity
 from gateway.dimse.acceptor.negotiation import NegotiationResult, Policy, answer_extended, encode_accept, negotiate
 from gateway.dimse.protocol.assembly import Message
@@ -37,6 +40,7 @@ from gateway.dimse.protocol.associate_request import (
     parse,
 )
 from gateway.dimse.protocol.association import Association, AssociationEnded
+from gateway.dimse.protocol.cancellation import OperationScope
 from gateway.dimse.protocol.connection import ReadingHeld
 from gateway.dimse.protocol.context import AcceptedContext
 from gateway.dimse.protocol.deadlines import AssociationTimer
@@ -52,11 +56,7 @@ from gateway.dimse.protocol.upper_layer import (
     UpperLayerState,
     encode_reject,
 )
-from gateway.dimse.pynetdicom_contract.bindings import UNBOUND, Handlers, bound
-from gateway.dimse.pynetdicom_contract.handler_thread import HandlerThread
 from gateway.dimse.requestor.association_pool import AssociationPool
-from gateway.dimse.services.cancellation import OperationScope
-from gateway.dimse.services.operations import OPERATIONS, Later, serve_unrecognized
 from gateway.identity.values import VerifiedIdentity
 from gateway.leniency import tolerated
 from gateway.model.association import AssociationFacts
@@ -66,9 +66,6 @@ from gateway.model.security import IdentityCheck
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.meter import Meter, peer_label
 
-if TYPE_CHECKING:
-    from gateway.dimse.pynetdicom_contract.handler_association import HandlerAssociation
-
 log = structlog.get_logger()
 
 MOST_QUEUED = 8
@@ -77,10 +74,43 @@ MOST_QUEUED = 8
 RELEASE_ASKED = "the peer asked for release"
 
 
+Later = Coroutine[Any, Any, None] | Completion[Any]
+"""Of a request that is not answered at once: the worker awaits a coroutine, a completion calls `complete`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How one DIMSE request is served.
+
+    Attributes:
+        event: what its handler is bound to.
+        service: the service whose contexts it may come over.
+        serve: serves a complete message.
+        receive: checks the command set before the data set comes and gives the receiver; raises GatewayError to have
+            the data set thrown away. None: a data set is not expected.
+    """
+
+    event: evt.InterventionEvent
+    service: str
+    serve: Callable[[AcceptorAssociation, Message], Later | None]
+    receive: Callable[[AcceptorAssociation, Message], DataSetReceiver] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The DIMSE requests that a server knows."""
+
+    known: Mapping[int, Operation]
+    """By Command Field (PS3.7 §E.1)."""
+    unrecognized: Callable[[AcceptorAssociation, Message], Later | None]
+    """Serves all others."""
+
+
 class AcceptorHost(Protocol):
     """What an accepted association needs of its server."""
 
     handlers: Handlers
+    operations: Operations
     timers: Timers
     limits: Limits
     meter: Meter
@@ -148,8 +178,10 @@ class AcceptorAssociation(Association):
         `gateway.dimse.pynetdicom_contract.handler_association` alone."""
         self.associate_ac = b""
         """Our answer."""
-        self.handler_association: HandlerAssociation | None = None
+        self.handler_association: Any = None
         """What handlers have as `event.assoc`, once one has asked for it."""
+        self.on_end: list[Callable[[], object]] = []
+        """Called once, when no message goes either way any more."""
 
     # --- for handlers ------------------------------------------------------------------------------------------
 
@@ -192,15 +224,6 @@ class AcceptorAssociation(Association):
         if self._handler_thread is None:
             self._handler_thread = HandlerThread()
         return self._handler_thread
-
-    def bind(self, event: Any, handler: Callable[..., Any], args: Sequence[Any] | None = None) -> None:
-        """Have `handler` take `event` on this association from its next request on. Raises ValueError, TypeError."""
-        self.handlers = {**self.handlers, event: bound(event, handler, args)}
-
-    def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
-        """Have nobody take `event` on this association, if `handler` does now."""
-        if event in self.handlers and self.handlers[event].handler == handler:
-            self.handlers = {**self.handlers, event: UNBOUND[event]}
 
     @property
     def pool(self) -> AssociationPool:
@@ -491,8 +514,8 @@ class AcceptorAssociation(Association):
         operation = self._operation(message)
         return operation.receive(self, message) if operation is not None and operation.receive else None
 
-    def _operation(self, message: Message) -> Any:
-        return OPERATIONS.get(message.command["CommandField"])
+    def _operation(self, message: Message) -> Operation | None:
+        return self._host.operations.known.get(message.command["CommandField"])
 
     def _message_received(self, message: Message) -> None:
         command = message.command
@@ -550,7 +573,8 @@ class AcceptorAssociation(Association):
     def _serve(self, message: Message) -> Later | None:
         operation = self._operation(message)
         try:
-            return operation.serve(self, message) if operation is not None else serve_unrecognized(self, message)
+            serve = operation.serve if operation is not None else self._host.operations.unrecognized
+            return serve(self, message)
         except Exception:
             self._failed()
             return None
@@ -677,8 +701,8 @@ class AcceptorAssociation(Association):
             self._wakeup.set_result(None)
         if self._handler_thread is not None:
             self._handler_thread.stop()
-        if self.handler_association is not None:
-            self.handler_association.over.set()
+        for call in self.on_end:
+            call()
         if not self._has_joined:
             return
         self._count("released" if reason == "released" else "aborted")

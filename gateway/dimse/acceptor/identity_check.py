@@ -13,8 +13,8 @@ from gateway.dimse.acceptor.admission import (
     TRANSIENT,
     Rejected,
 )
+from gateway.dimse.protocol.associate_items import IDENTITY_KINDS
 from gateway.dimse.protocol.associate_request import RequestedIdentity
-from gateway.dimse.pynetdicom_contract.associate_keywords import IDENTITY_KINDS
 from gateway.identity.values import NotVerifiable, NotVerified, OfferedIdentity, VerifiedIdentity
 from gateway.model.association import AssociationFacts
 from gateway.model.security import IdentityCheck

@@ -6,28 +6,29 @@ peer that comes back gets the encoded bytes and the shared context table without
 
 from __future__ import annotations
 
-import functools
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from pynetdicom.pdu_items import (
-    ApplicationContextItem,
-    AsynchronousOperationsWindowSubItem,
-    ImplementationClassUIDSubItem,
-    ImplementationVersionNameSubItem,
-    MaximumLengthSubItem,
-    SCP_SCU_RoleSelectionSubItem,
-    SOPClassExtendedNegotiationSubItem,
     UserIdentitySubItemAC,
 )
 from pynetdicom.presentation import SCP_SCU_ROLES
 
-from gateway import __version__
 from gateway.common.bounded_cache import BoundedCache
+from gateway.dimse.protocol.associate_items import (
+    ABSTRACT_SYNTAX_NOT_SUPPORTED,
+    ACCEPTANCE,
+    APPLICATION_CONTEXT,
+    TRANSFER_SYNTAXES_NOT_SUPPORTED,
+    USER_REJECTION,
+    encode_asynchronous_operations,
+    encode_extended,
+    encode_role,
+    own_identification,
+)
 from gateway.dimse.protocol.associate_request import (
-    APPLICATION_CONTEXT_NAME,
     AssociateRequest,
     ProposedPresentationContext,
     proposals,
@@ -35,11 +36,7 @@ from gateway.dimse.protocol.associate_request import (
 from gateway.dimse.protocol.context import LONGEST_UID, UNCOMPRESSED, AcceptedContext, as_uid, service_of
 from gateway.query.compile import MODELS, Options
 
-IMPLEMENTATION_CLASS_UID = "2.25.250441499507111539750816702114327219122"
-IMPLEMENTATION_VERSION_NAME = f"GATEWAY_{__version__}"[:16]
-
-ACCEPTANCE, ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED, USER_REJECTION = 0, 3, 4, 1
-"""Results of a presentation context (PS3.8 Table 9-18)."""
+_ONE_OPERATION = encode_asynchronous_operations(1, 1)
 
 STORAGE_EXTENDED_ANSWER = bytes((2, 0, 1, 0, 1, 0))
 """Level 2 (full) storage, digital signature level 1, may coerce elements (PS3.4 §B.3.1)."""
@@ -196,50 +193,6 @@ def encode_accept(
         user_data += bytes(identity.encode())
     body = APPLICATION_CONTEXT + answer.items + _ITEM_HEADER.pack(0x50, len(user_data)) + user_data
     return _AC_HEADER.pack(0x02, 4 + len(request.fixed) + len(body), 1) + request.fixed + body
-
-
-def encode_role(uid: str, scu: bool, scp: bool) -> bytes:
-    """An SCP/SCU Role Selection sub-item."""
-    item = SCP_SCU_RoleSelectionSubItem()
-    item.sop_class_uid, item.scu_role, item.scp_role = uid, int(scu), int(scp)
-    return bytes(item.encode())
-
-
-def encode_extended(uid: str, information: bytes) -> bytes:
-    """A SOP Class Extended Negotiation sub-item."""
-    item = SOPClassExtendedNegotiationSubItem()
-    item.sop_class_uid, item.service_class_application_information = uid, information
-    return bytes(item.encode())
-
-
-def encode_asynchronous_operations(invoked: int, performed: int) -> bytes:
-    """An Asynchronous Operations Window sub-item."""
-    item = AsynchronousOperationsWindowSubItem()
-    item.maximum_number_operations_invoked, item.maximum_number_operations_performed = invoked, performed
-    return bytes(item.encode())
-
-
-@functools.lru_cache(maxsize=64)
-def own_identification(max_pdu_bytes: int, hops: int = 0) -> bytes:
-    """Maximum length, implementation class UID and version name, which ends with the number of `hops` unless 0."""
-    length = MaximumLengthSubItem()
-    length.maximum_length_received = max_pdu_bytes
-    implementation = ImplementationClassUIDSubItem()
-    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    version = ImplementationVersionNameSubItem()
-    name = IMPLEMENTATION_VERSION_NAME
-    version.implementation_version_name = f"{name[:14]}+{hops}" if hops else name
-    return b"".join(bytes(item.encode()) for item in (length, implementation, version))
-
-
-def _application_context() -> bytes:
-    item = ApplicationContextItem()
-    item.application_context_name = APPLICATION_CONTEXT_NAME
-    return bytes(item.encode())
-
-
-APPLICATION_CONTEXT = _application_context()
-_ONE_OPERATION = encode_asynchronous_operations(1, 1)
 
 
 def answer_extended(request: AssociateRequest, answer: NegotiationResult) -> tuple[tuple[str, bytes], ...]:

@@ -15,9 +15,10 @@ from pynetdicom.pdu_items import (
 )
 from pynetdicom.presentation import SCP_SCU_ROLES
 
-from gateway.dimse.acceptor.negotiation import (
+from gateway.dimse.protocol.associate_items import (
     ACCEPTANCE,
     APPLICATION_CONTEXT,
+    IDENTITY_KINDS,
     encode_asynchronous_operations,
     encode_extended,
     encode_role,
@@ -36,7 +37,7 @@ MOST_CONTEXTS = 128
 _RQ_HEADER = struct.Struct(">BxIHxx16s16s32x")
 _ITEM_HEADER = struct.Struct(">BxH")
 _PRESENTATION_CONTEXT_AC, _TRANSFER_SYNTAX, _USER_INFORMATION = 0x21, 0x40, 0x50
-_IDENTITY_KINDS = {"username": 1, "username_passcode": 2, "kerberos": 3, "saml": 4, "jwt": 5}
+_IDENTITY_TYPES = {kind: number for number, kind in IDENTITY_KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ def _encode_common_extended(uid: str, service_class_uid: str, related: tuple[str
 
 def _encode_identity(identity: UserIdentity) -> bytes:
     item = UserIdentitySubItemRQ()
-    item.user_identity_type = _IDENTITY_KINDS[identity.kind]
+    item.user_identity_type = _IDENTITY_TYPES[identity.kind]
     item.positive_response_requested = int(identity.is_response_requested)
     item.primary_field = _as_bytes(identity.primary)
     item.secondary_field = _as_bytes(identity.secondary) if identity.kind == "username_passcode" else b""

@@ -6,32 +6,17 @@ An event without a handler is answered as pynetdicom documents it: C-ECHO with S
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import structlog
 from pynetdicom import evt
 
-from gateway.dimse.pynetdicom_contract.handler_thread import on_event_loop, runs_on_event_loop
+from gateway.dimse.acceptor.handler_thread import BoundHandler, Handlers, on_event_loop, runs_on_event_loop
 
 log = structlog.get_logger()
 
 
-class BoundHandler(NamedTuple):
-    """A handler, and what it is called with after the event."""
-
-    handler: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    is_on_event_loop: bool
-
-    @property
-    def documented(self) -> tuple[Callable[..., Any], list[Any] | None]:
-        """As pynetdicom's `get_handlers` gives it."""
-        return self.handler, list(self.arguments) or None
-
-
-Handlers = Mapping[Any, BoundHandler]
-"""By event."""
 _SHAPE = "not (event, handler) or (event, handler, [arguments])"
 
 
@@ -100,3 +85,20 @@ UNBOUND: Handlers = {
     evt.EVT_C_MOVE: BoundHandler(_final(0xC511), (), True),
 }
 """Every event that is served, and what answers it while nothing is bound."""
+
+
+class Holder(Protocol):
+    """What has handlers: a server, or one of its associations."""
+
+    handlers: Handlers
+
+
+def bind(holder: Holder, event: Any, handler: Callable[..., Any], arguments: Sequence[Any] | None = None) -> None:
+    """Have `handler` take `event` from the next request on. Raises ValueError, TypeError as `bound`."""
+    holder.handlers = {**holder.handlers, event: bound(event, handler, arguments)}
+
+
+def unbind(holder: Holder, event: Any, handler: Callable[..., Any]) -> None:
+    """Have nobody take `event`, if `handler` does now."""
+    if event in holder.handlers and holder.handlers[event].handler == handler:
+        holder.handlers = {**holder.handlers, event: UNBOUND[event]}

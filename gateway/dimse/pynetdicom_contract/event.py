@@ -8,7 +8,7 @@ import warnings
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
@@ -19,17 +19,15 @@ from pynetdicom.events import InterventionEvent
 from pynetdicom.presentation import PresentationContextTuple
 
 from gateway.dataset.inflation import inflate
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.protocol.assembly import Message
+from gateway.dimse.protocol.cancellation import OperationScope
 from gateway.dimse.protocol.context import as_uid
 from gateway.dimse.protocol.message import Command, CommandField
 from gateway.dimse.pynetdicom_contract import handler_association
 from gateway.dimse.pynetdicom_contract.primitive import to_primitive
-from gateway.dimse.services.cancellation import OperationScope
 from gateway.model.association import AssociationFacts
 from gateway.ports.encoded_data_set import EncodedDataSet
-
-if TYPE_CHECKING:
-    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 
 _ENCODINGS = {
     "1.2.840.10008.1.2": (True, True, False),

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -26,16 +26,15 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.context import AcceptedContext
 from gateway.dimse.protocol.message import Command, CommandField
-from gateway.dimse.services.sendable import SendableDataset
+from gateway.dimse.pynetdicom_contract.bindings import bind, unbind
+from gateway.dimse.pynetdicom_contract.sendable import SendableDataset
 from gateway.model.association import AssociationFacts
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer
-
-if TYPE_CHECKING:
-    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ FOR_EVER_S = 1e9
 
 def of(association: AcceptorAssociation) -> HandlerAssociation:
     """The one of an association: handlers see the same object with each of its requests."""
-    found = association.handler_association
+    found: HandlerAssociation | None = association.handler_association
     if found is None:
         with _lock:
             found = association.handler_association = association.handler_association or HandlerAssociation(association)
@@ -88,6 +87,7 @@ class HandlerAssociation:
         self._loop = association.loop
         self.over = threading.Event()
         """Set when no message goes either way any more."""
+        association.on_end.append(self.over.set)
         if association.is_over:
             self.over.set()
         self.lock = threading.Lock()
@@ -225,11 +225,11 @@ class HandlerAssociation:
 
     def bind(self, event: Any, handler: Callable[..., Any], args: Sequence[Any] | None = None) -> None:
         """Have `handler` take `event` on this association from its next request on. Raises ValueError, TypeError."""
-        self._association.bind(event, handler, args)
+        bind(self._association, event, handler, args)
 
     def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
         """Have nobody take `event` on this association, if `handler` does now."""
-        self._association.unbind(event, handler)
+        unbind(self._association, event, handler)
 
     def get_handlers(self, event: Any) -> tuple[Callable[..., Any], list[Any] | None]:
         """Handler and arguments of `event`. Raises KeyError for one that is not served."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import structlog
 
-from gateway.dimse.pynetdicom_contract.handler_thread import HandlerThread, contained, is_async
-from gateway.dimse.services.cancellation import OperationScope
-from gateway.dimse.services.status import where
+from gateway.dimse.acceptor.handler_thread import HandlerThread, contained, is_async
+from gateway.dimse.protocol.cancellation import OperationScope
+from gateway.dimse.protocol.status import stack_lines
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ class HandlerYields:
             error = contained(raised)
             if not isinstance(error, Exception):
                 raise
-            log.error("handler_close_failed", error=type(error).__name__, where=where(error))
+            log.error("handler_close_failed", error=type(error).__name__, where=stack_lines(error))
         finally:
             self._is_over = True
             if self._thread is not None:

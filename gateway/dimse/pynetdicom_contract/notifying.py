@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import evt
@@ -98,3 +99,13 @@ class NotifyingAssociation(RequestorAssociation):
         super()._lost(error)
         if self._address is not None:
             self._notifier.raised(evt.EVT_CONN_CLOSE, address=self._address)
+
+
+@dataclass(frozen=True, slots=True)
+class MakeNotifying:
+    """Makes associations whose events `handlers` are told of; equal ones have the same handlers."""
+
+    handlers: tuple[BoundNotification, ...]
+
+    def __call__(self, *arguments: Any) -> NotifyingAssociation:
+        return NotifyingAssociation(*arguments, handlers=self.handlers)

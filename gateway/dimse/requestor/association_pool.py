@@ -8,12 +8,9 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from gateway.dimse.protocol.proposal import MOST_CONTEXTS
-from gateway.dimse.pynetdicom_contract.notifications import BoundNotification
-from gateway.dimse.pynetdicom_contract.notifying import NotifyingAssociation
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer
@@ -33,7 +30,9 @@ ROOM_AFTER_S = (0.05, 0.25)
 """Peers that count their associations see a little later that one has ended."""
 
 TLSOverride = tuple[ssl.SSLContext, str | None]
-_Key = tuple[Peer, TLSOverride | None, tuple[BoundNotification, ...]]
+Make = Callable[..., RequestorAssociation]
+"""Makes an association before it is opened, as `RequestorAssociation` itself does; it can be hashed and compared."""
+_Key = tuple[Peer, TLSOverride | None, Make | None]
 
 
 @dataclass(slots=True)
@@ -92,7 +91,7 @@ class AssociationPool:
         contexts: Sequence[ProposedContext],
         tls: TLSOverride | None = None,
         *,
-        handlers: tuple[BoundNotification, ...] = (),
+        made: Make | None = None,
         is_further: bool = False,
     ) -> RequestorAssociation:
         """An open association on which all of `contexts` were proposed; give it back, whatever becomes of it.
@@ -102,13 +101,13 @@ class AssociationPool:
         association at a time and let others wait.
 
         Args:
-            handlers: of its events; nobody else gets an association with handlers.
+            made: makes a kind of association of its own; only who asks for an equal one gets it.
             is_further: the borrower has others of this peer and goes on without this one: nobody makes room for it.
 
         Raises:
             DestinationDown, DestinationRefuses, ConfigurationError, ValueError: as `associate`.
         """
-        key = (peer, tls, handlers)
+        key = (peer, tls, made)
         kept = self._idle.get(key, [])
         for place in reversed(range(len(kept))):
             idle = kept[place]
@@ -164,13 +163,13 @@ class AssociationPool:
 
     async def _opened(self, waiting: _Waiting) -> RequestorAssociation:
         """A new one; tried again when the peer took none, but had one that nobody needs. Raises as `take`."""
-        peer, tls, handlers = waiting.key
+        peer, tls, made = waiting.key
         are_given = bool(peer.associate.contexts)
         contexts = waiting.contexts if are_given else self._remember(waiting.key, waiting.contexts)
         more: dict[str, Any] = {"own_ae_title": self.own_ae_title, "contexts": contexts}
         more |= {"meter": self._meter, "tls": tls}
-        if handlers:
-            more["made"] = partial(NotifyingAssociation, handlers=handlers)
+        if made is not None:
+            more["made"] = made
         try:
             return await self._associate(peer, **more)
         except DestinationDown:

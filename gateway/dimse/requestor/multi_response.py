@@ -10,10 +10,10 @@ from gateway.dimse.protocol.association import Association, AssociationEnded
 from gateway.dimse.protocol.connection import ReadingHeld
 from gateway.dimse.protocol.context import AcceptedContext
 from gateway.dimse.protocol.deadlines import AssociationTimer
+from gateway.dimse.protocol.identifiers import as_identifier
 from gateway.dimse.protocol.memory import MemoryReceiver
 from gateway.dimse.protocol.message import Command, CommandField
 from gateway.dimse.requestor.responses import OnStore, Responses
-from gateway.dimse.services.identifiers import as_identifier
 from gateway.model.listener import Limits, Timers
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import DestinationRefuses

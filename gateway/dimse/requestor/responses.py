@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 import structlog
 from pydicom.dataset import Dataset
@@ -25,25 +25,22 @@ from pydicom.filereader import read_dataset
 
 from gateway.dataset.encoding import DEFLATED, encodings_of
 from gateway.dataset.inflation import inflate
+from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.context import AcceptedContext
-from gateway.dimse.protocol.memory import MemoryReceiver
-from gateway.dimse.protocol.message import NO_DATA_SET, RESPONSE, Command, CommandField
-from gateway.dimse.services import status
-from gateway.dimse.services.identifiers import (
+from gateway.dimse.protocol.identifiers import (
     LARGEST_IDENTIFIER_BYTES,
     IdentifierReceiver,
     check,
     read_failed_list,
 )
-from gateway.dimse.services.status import Category, StatusRefusal
+from gateway.dimse.protocol.memory import MemoryReceiver
+from gateway.dimse.protocol.message import NO_DATA_SET, RESPONSE, Command, CommandField
+from gateway.dimse.protocol.status import Category, StatusRefusal
 from gateway.model.association import AssociationFacts
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import DestinationDown, GatewayError
-
-if TYPE_CHECKING:
-    from gateway.dimse.requestor.multi_response import AskingAssociation
 
 log = structlog.get_logger()
 
@@ -52,6 +49,22 @@ MOST_AHEAD = 64
 MOST_STORES_AHEAD = 4
 GIVE_UP_S = 2.0
 """How long the final response is waited for after giving up."""
+
+
+class AskedAssociation(Protocol):
+    """The association that a request goes out on (`gateway.dimse.requestor.multi_response`)."""
+
+    facts: AssociationFacts
+
+    @property
+    def name(self) -> str: ...
+    def abort(self, detail: str = ...) -> None: ...
+    def send_command(self, context_id: int, command: Command) -> None: ...
+    async def send_message(self, context_id: int, command: Command, body: EncodedDataSet) -> None: ...
+    def converse(self, responses: Responses, request: Command) -> None: ...
+    def conversation_over(self, responses: Responses) -> None: ...
+    def read_on(self) -> None: ...
+    def read_no_more(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +157,7 @@ class Responses:
 
     def __init__(
         self,
-        association: AskingAssociation,
+        association: AskedAssociation,
         context: AcceptedContext,
         request: Command,
         identifier: EncodedDataSet,
@@ -401,7 +414,7 @@ class Responses:
         except GatewayError as error:
             return status.of_error(error, status.STORE_HANDLER_FAILED)
         except Exception as error:
-            log.error("store_failed", error=type(error).__name__, where=status.where(error))
+            log.error("store_failed", error=type(error).__name__, where=status.stack_lines(error))
             return {"Status": status.STORE_HANDLER_FAILED}
 
     def _answer(self, message: Message, elements: Command) -> None:

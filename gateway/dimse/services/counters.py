@@ -6,8 +6,8 @@ import enum
 from collections.abc import Iterable
 
 from gateway.dimse.protocol.message import Command
+from gateway.dimse.protocol.status import CANCEL, SUCCESS, Category
 from gateway.dimse.pynetdicom_contract.yields import RelayedCounters, SubOperationDone
-from gateway.dimse.services.status import CANCEL, SUCCESS, Category
 
 MOST = 0xFFFF
 """Counters have the VR US."""

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
 
 import structlog
 from pynetdicom import evt
 
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
+from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
+from gateway.dimse.protocol.cancellation import Interrupted, OperationScope
 from gateway.dimse.protocol.context import RELEVANT_PATIENT_INFORMATION
+from gateway.dimse.protocol.identifiers import as_identifier
 from gateway.dimse.protocol.message import Command
+from gateway.dimse.protocol.status import Category
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.pynetdicom_contract.handler_yields import END, HandlerYields
-from gateway.dimse.services import status
-from gateway.dimse.services.cancellation import Interrupted, OperationScope
-from gateway.dimse.services.identifiers import as_identifier
 from gateway.dimse.services.responding import FinalResponse, ResponseSender, of_exception, read_pair, refusal
-from gateway.dimse.services.status import Category
-
-if TYPE_CHECKING:
-    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 
 log = structlog.get_logger()
 

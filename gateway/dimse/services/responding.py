@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from pydicom.dataset import Dataset
 
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
+from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.association import AssociationEnded
+from gateway.dimse.protocol.identifiers import IdentifierReceiver
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
-from gateway.dimse.services import status
-from gateway.dimse.services.identifiers import IdentifierReceiver
-from gateway.dimse.services.status import Category, StatusRefusal
+from gateway.dimse.protocol.status import Category, StatusRefusal
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, NotAllowed, ObjectTooLarge
 from gateway.query.identifier import excess
-
-if TYPE_CHECKING:
-    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 
 log = structlog.get_logger()
 
@@ -139,7 +137,7 @@ def of_exception(error: Exception, otherwise: int, event_name: str) -> Command:
     text, which may quote the identifier."""
     if isinstance(error, GatewayError):
         return status.of_error(error, otherwise)
-    log.error("handler_failed", handler=event_name, error=type(error).__name__, where=status.where(error))
+    log.error("handler_failed", handler=event_name, error=type(error).__name__, where=status.stack_lines(error))
     return {"Status": otherwise}
 
 

@@ -13,19 +13,25 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
+from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
+from gateway.dimse.protocol.cancellation import Interrupted, OperationScope
 from gateway.dimse.protocol.context import WITHOUT_BULK_DATA
+from gateway.dimse.protocol.identifiers import as_identifier, encode_failed_list
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.protocol.message import Command
+from gateway.dimse.protocol.status import Category
 from gateway.dimse.pynetdicom_contract.associate_keywords import Target, is_place, look_up, target_of
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.pynetdicom_contract.handler_yields import END, HandlerYields
+from gateway.dimse.pynetdicom_contract.sendable import Sendable, SendableBytes, SendableDataset
 from gateway.dimse.pynetdicom_contract.yields import (
     UNKNOWN,
     EncodedInstance,
@@ -34,10 +40,7 @@ from gateway.dimse.pynetdicom_contract.yields import (
     RelayedCounters,
     SubOperationDone,
 )
-from gateway.dimse.services import status
-from gateway.dimse.services.cancellation import Interrupted, OperationScope
 from gateway.dimse.services.counters import MOST, SubOperationCounters, SubOperationResult
-from gateway.dimse.services.identifiers import as_identifier, encode_failed_list
 from gateway.dimse.services.responding import (
     FinalResponse,
     ResponseSender,
@@ -47,14 +50,9 @@ from gateway.dimse.services.responding import (
     read_pair,
     refusal,
 )
-from gateway.dimse.services.sendable import Sendable, SendableBytes, SendableDataset
-from gateway.dimse.services.status import Category
 from gateway.dimse.services.sub_operations import GetTarget, MoveTarget, StoreTarget, to_all
 from gateway.model.peer import Peer
 from gateway.ports.errors import GatewayError
-
-if TYPE_CHECKING:
-    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 
 log = structlog.get_logger()
 

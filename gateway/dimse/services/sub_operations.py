@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import structlog
 
 from gateway.dataset.native import alternatives, proposed_beside
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
+from gateway.dimse.protocol.status import DUPLICATE_SOP_INSTANCE, Category, stack_lines
 from gateway.dimse.pynetdicom_contract.associate_keywords import Target
+from gateway.dimse.pynetdicom_contract.notifying import MakeNotifying
+from gateway.dimse.pynetdicom_contract.sendable import Sendable
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.dimse.services.counters import SubOperationResult
-from gateway.dimse.services.sendable import Sendable
-from gateway.dimse.services.status import DUPLICATE_SOP_INSTANCE, Category, where
 from gateway.model.associate import ProposedContext
 from gateway.ports.errors import DestinationDown, GatewayError, Refusal
 from gateway.ports.meter import peer_label
-
-if TYPE_CHECKING:
-    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 
 log = structlog.get_logger()
 
@@ -149,8 +148,8 @@ class MoveTarget:
     async def _open(self, proposals: Sequence[ProposedContext]) -> None:
         try:
             is_further = bool(self._in_use or self._free)
-            peer, tls, handlers = self._target.peer, self._target.tls, self._target.handlers
-            more = {"handlers": handlers} if handlers else {}
+            peer, tls = self._target.peer, self._target.tls
+            more = {"made": MakeNotifying(self._target.handlers)} if self._target.handlers else {}
             self._free.append(await self._pool.take(peer, proposals, tls, is_further=is_further, **more))
         except (GatewayError, ValueError) as error:
             if self._in_use or self._free:
@@ -158,7 +157,7 @@ class MoveTarget:
             else:
                 self._give_up(str(error))
         except Exception as error:  # a fault of ours must not leave the others waiting
-            log.error("association_failed", destination=self.name, error=type(error).__name__, where=where(error))
+            log.error("association_failed", destination=self.name, error=type(error).__name__, where=stack_lines(error))
             self._give_up(type(error).__name__)
 
     def _opened(self, opening: asyncio.Task[None]) -> None:

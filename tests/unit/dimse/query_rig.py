@@ -13,11 +13,11 @@ from pydicom.uid import UID
 from pynetdicom import evt
 
 from gateway.dimse.acceptor.admission import Admitted
+from gateway.dimse.protocol.identifiers import encode_failed_list
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.protocol.message import Command, CommandField, encode
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.dimse.server import Server
-from gateway.dimse.services.identifiers import encode_failed_list
 from gateway.model.associate import AssociateKeywords, ProposedContext, Role
 from gateway.model.listener import Limits, Listener, Timers
 from gateway.model.peer import Peer

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.common.completion import Completion
-from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.handlers.loops import AGAIN, LOOP_RULE, MOST_REMEMBERED, WITHIN_S, LoopWatch, is_forwarder
 from gateway.handlers.store import StoreDesk, handle_store, take_store

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID, own_identification
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, own_identification
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.association import AssociationFacts
 from gateway.model.peer import Peer

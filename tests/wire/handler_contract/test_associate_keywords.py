@@ -29,7 +29,7 @@ from pynetdicom.presentation import PresentationContext
 
 from gateway.config import load
 from gateway.destinations.dicom import DimseDestination
-from gateway.dimse.acceptor.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.protocol.associate_request import parse, proposals
 from gateway.ports.errors import GatewayError
 from gateway.ports.meter import NoMeter

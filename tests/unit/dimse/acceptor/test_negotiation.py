@@ -20,8 +20,6 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import negotiate_as_acceptor
 
 from gateway.dimse.acceptor.negotiation import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
     STORAGE_EXTENDED_ANSWER,
     NegotiationResult,
     Policy,
@@ -29,6 +27,7 @@ from gateway.dimse.acceptor.negotiation import (
     encode_accept,
     negotiate,
 )
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.protocol.associate_request import AssociateRequest, MalformedAssociate, items, parse, proposals
 from gateway.dimse.protocol.context import service_of
 from gateway.dimse.protocol.proposal import encode_request

@@ -10,10 +10,10 @@ import pytest
 
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.pynetdicom_contract.associate_keywords import Target
+from gateway.dimse.pynetdicom_contract.sendable import SendableBytes
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.dimse.requestor.requestor_association import StoreResponse
 from gateway.dimse.services.counters import SubOperationResult
-from gateway.dimse.services.sendable import SendableBytes
 from gateway.dimse.services.sub_operations import MoveTarget, result_of
 from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer

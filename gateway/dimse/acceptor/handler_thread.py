@@ -8,8 +8,8 @@ import contextvars
 import inspect
 import queue
 import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -50,6 +50,23 @@ def _ends_from_outside(raised: BaseException) -> bool:
     except RuntimeError:  # no event loop runs in this thread
         return False
     return task is not None and (isinstance(raised, GeneratorExit) or task.cancelling() > 0)
+
+
+class BoundHandler(NamedTuple):
+    """A handler, and what it is called with after the event."""
+
+    handler: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    is_on_event_loop: bool
+
+    @property
+    def documented(self) -> tuple[Callable[..., Any], list[Any] | None]:
+        """As pynetdicom's `get_handlers` gives it."""
+        return self.handler, list(self.arguments) or None
+
+
+Handlers = Mapping[Any, BoundHandler]
+"""By event."""
 
 
 class HandlerThread:

@@ -83,7 +83,7 @@ def of_error(error: BaseException, otherwise: int) -> Command:
     return {"Status": otherwise}
 
 
-def where(error: BaseException) -> list[str]:
+def stack_lines(error: BaseException) -> list[str]:
     """The lines of code that an exception came through, innermost last, without its text, which may quote a patient."""
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
 

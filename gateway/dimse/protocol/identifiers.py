@@ -17,7 +17,7 @@ from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import parse, scan, wanted
 from gateway.dataset.splice import splice
 from gateway.dimse.protocol.memory import MemoryDataSet, MemoryReceiver
-from gateway.dimse.pynetdicom_contract.plain_data_set import encode_plain
+from gateway.dimse.protocol.plain_data_set import encode_plain
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import Edit
 from gateway.ports.encoded_data_set import EncodedDataSet

@@ -11,7 +11,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
-from gateway.dimse.services.sendable import SendableDataset
+from gateway.dimse.pynetdicom_contract.sendable import SendableDataset
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 LITTLE_FILE, BIG_FILE = "MR_small.dcm", "MR_small_bigendian.dcm"

@@ -16,9 +16,9 @@ from pydicom.dataset import Dataset
 from gateway.common.turns import aside
 from gateway.dataset.elements import UNDEFINED
 from gateway.dataset.native import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, alternatives, rewritten
+from gateway.dimse.protocol.identifiers import encode_data_set, without_bulk_data
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
-from gateway.dimse.services.identifiers import encode_data_set, without_bulk_data
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.spool.body import verify
 

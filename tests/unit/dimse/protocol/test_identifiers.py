@@ -13,10 +13,7 @@ from pynetdicom.dsutils import encode as encode_of_pynetdicom
 
 from gateway.dataset.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 from gateway.dataset.native import rewritten
-from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.dimse.pynetdicom_contract.plain_data_set import encode_plain
-from gateway.dimse.requestor.responses import Response
-from gateway.dimse.services.identifiers import (
+from gateway.dimse.protocol.identifiers import (
     IdentifierReceiver,
     as_identifier,
     check,
@@ -24,6 +21,9 @@ from gateway.dimse.services.identifiers import (
     encode_failed_list,
     without_bulk_data,
 )
+from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.dimse.protocol.plain_data_set import encode_plain
+from gateway.dimse.requestor.responses import Response
 from gateway.ports.errors import ObjectTooLarge, Unreadable
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

@@ -10,54 +10,32 @@ from __future__ import annotations
 import functools
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from pynetdicom import evt
 
 from gateway.common.completion import Completion
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation, Later, Operation, Operations
+from gateway.dimse.acceptor.handler_thread import contained
+from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
+from gateway.dimse.protocol.status import StatusRefusal
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.pynetdicom_contract.handler_thread import contained
-from gateway.dimse.services import status
 from gateway.dimse.services.find_provider import serve_find
 from gateway.dimse.services.responding import receive_identifier
 from gateway.dimse.services.retrieve_provider import serve_get, serve_move
-from gateway.dimse.services.status import StatusRefusal
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import ClassMismatch, GatewayError
 
-if TYPE_CHECKING:
-    from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
-
 log = structlog.get_logger()
 
-Later = Coroutine[Any, Any, None] | Completion[Any]
 UID = re.compile(r"[0-9][0-9.]{0,63}")
 """PS3.5 §9.1, but for leading zeros and empty components, which senders make and everybody takes."""
 ODD_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 """What `accept: {uids: any}` takes as well: nothing that means something in a path, a URL or a query."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """How one DIMSE request is served.
-
-    Attributes:
-        event: what its handler is bound to.
-        service: the service whose contexts it may come over.
-        serve: serves a complete message.
-        receive: checks the command set before the data set comes and gives the receiver; raises GatewayError to have
-            the data set thrown away. None: a data set is not expected.
-    """
-
-    event: evt.InterventionEvent
-    service: str
-    serve: Callable[[AcceptorAssociation, Message], Later | None]
-    receive: Callable[[AcceptorAssociation, Message], DataSetReceiver] | None = None
 
 
 def respond(association: AcceptorAssociation, message: Message, elements: Command) -> None:
@@ -231,10 +209,13 @@ def _answer(
     event.close()
 
 
-OPERATIONS: dict[int, Operation] = {
-    CommandField.C_ECHO: Operation(evt.EVT_C_ECHO, "echo", serve_echo),
-    CommandField.C_STORE: Operation(evt.EVT_C_STORE, "store", serve_store, receive_store),
-    CommandField.C_FIND: Operation(evt.EVT_C_FIND, "find", serve_find, receive_identifier),
-    CommandField.C_GET: Operation(evt.EVT_C_GET, "get", serve_get, receive_identifier),
-    CommandField.C_MOVE: Operation(evt.EVT_C_MOVE, "move", serve_move, receive_identifier),
-}
+OPERATIONS = Operations(
+    {
+        CommandField.C_ECHO: Operation(evt.EVT_C_ECHO, "echo", serve_echo),
+        CommandField.C_STORE: Operation(evt.EVT_C_STORE, "store", serve_store, receive_store),
+        CommandField.C_FIND: Operation(evt.EVT_C_FIND, "find", serve_find, receive_identifier),
+        CommandField.C_GET: Operation(evt.EVT_C_GET, "get", serve_get, receive_identifier),
+        CommandField.C_MOVE: Operation(evt.EVT_C_MOVE, "move", serve_move, receive_identifier),
+    },
+    serve_unrecognized,
+)

@@ -9,7 +9,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from gateway.dimse.services.status import comment, of_error, of_result
+from gateway.dimse.protocol.status import comment, of_error, of_result
 from gateway.ports.errors import ClassMismatch, GatewayError, NotAllowed, SpoolFull, Unreadable
 
 
