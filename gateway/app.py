@@ -67,6 +67,7 @@ from gateway.ports.meter import peer_label
 from gateway.repair.pairing import check_before_spool
 from gateway.retrieve.move_rendezvous import MoveRendezvous
 from gateway.retrieve.retrieve_desk import RetrieveDesk
+from gateway.routing.extensions import load_extensions
 from gateway.routing.table import RoutingTable
 from gateway.sources.query_desk import QueryDesk
 from gateway.sources.sources import Sources
@@ -520,6 +521,8 @@ async def _serve(load: Load, handlers: Sequence[tuple[Any, ...]]) -> int:
             log.error("gateway_not_started", reason=str(error))
             return exit_code.SUCCESS if stop.asked.is_set() else exit_code.CONFIGURATION
         log_problems(loaded)
+        for package, kinds in load_extensions().by_package().items():
+            log.info("extension_loaded", package=package, kinds=kinds)
         if loaded.table is None:
             log.error("gateway_not_started", reason="the configuration has errors", problems=len(loaded.problems))
             return exit_code.CONFIGURATION

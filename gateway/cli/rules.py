@@ -18,10 +18,13 @@ from gateway.config.settings_reference import settings_reference
 from gateway.lifecycle import exit_code
 from gateway.lifecycle.conditions import waiting_for_nobody
 from gateway.ports.errors import ConfigurationError, GatewayError
+from gateway.routing.extensions import load_extensions
 
 
 def _validate(rules: Path, strict: bool, form: str, handlers: str = "") -> None:
     loaded = load_rules(rules)
+    for package, kinds in load_extensions().by_package().items():
+        click.echo(f"package {package}: {', '.join(kinds)}", err=True)
     if handlers:
         _check_handlers(handlers)
     errors = sum(problem.severity == "error" for problem in loaded.problems)
@@ -141,7 +144,11 @@ def _show_schema(*, tests: bool, docs: bool, settings: bool, metrics: bool) -> N
     if settings:
         click.echo(settings_reference(), nl=False)
         return
-    if docs:
-        click.echo(reference(), nl=False)
+    if tests:
+        click.echo(json.dumps(tests_schema(), indent=2, ensure_ascii=False))
         return
-    click.echo(json.dumps(tests_schema() if tests else rules_schema(), indent=2, ensure_ascii=False))
+    if problems := load_extensions().problems:  # a page without their kinds would pass for the whole
+        for problem in problems:
+            click.echo(problem.message, err=True)
+        fail("the kinds of other packages cannot be described")
+    click.echo(reference() if docs else json.dumps(rules_schema(), indent=2, ensure_ascii=False), nl=not docs)

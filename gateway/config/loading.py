@@ -13,8 +13,9 @@ from gateway.config.compile_context import Context
 from gateway.config.effective import Effective, effective
 from gateway.config.findings import Findings
 from gateway.config.source import read
-from gateway.model.problem import Problem
+from gateway.model.problem import Mark, Problem
 from gateway.model.settings import Settings
+from gateway.routing.extensions import load_extensions
 from gateway.routing.table import RoutingTable
 
 
@@ -46,6 +47,8 @@ def load(path: Path, environ: Mapping[str, str], working_folder: Path | None = N
     `working_folder` (default: the current one); TLS files and ``${file:…}`` to the folder of their YAML file.
     """
     findings = Findings()
+    for problem in load_extensions().problems:
+        findings.error(Mark(str(path), 1, 1), problem.code, problem.message)
     with _without_collection():
         source = read(path, environ, findings)
         context = Context(findings, (working_folder or Path.cwd()).absolute(), source.is_complete)

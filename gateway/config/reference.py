@@ -37,6 +37,8 @@ def _kinds(registry: Registry) -> str:
 
 def _kind(name: str, cls: type, registry: Registry) -> str:
     lines = [f"### `{name}`", "", *(_paragraphs(cls)), ""]
+    if cls in registry.packages:
+        lines += [f"From the package {registry.packages[cls]}.", ""]
     fields = settings(cls)
     if len(fields) == 1:
         (_field, hint) = next(iter(fields.values()))

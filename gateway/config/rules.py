@@ -161,11 +161,21 @@ def _is_about_studies(when: Predicate, place: Place, context: Context) -> bool:
         message = f"`{found}` is about one object; what is hidden are studies{near}"
         context.error(place.at("when"), "not-of-studies", message)
         return False
+    if found := next((name for name in _kinds_in(when) if not _may_decide_studies(name)), None):
+        message = f"`{found}` of another package does not say that it can decide about studies (`is_about_studies`)"
+        context.error(place.at("when"), "not-of-studies", message)
+        return False
     unknown = [path for path in when.attributes() if not is_of_study(path)]
     for path in dict.fromkeys(path.text or name_of(path.tag) for path in unknown):
         message = f"{path} is not known of studies, so that nothing can be hidden by it"
         context.error(place.at("when"), "not-of-studies", message)
     return not unknown
+
+
+def _may_decide_studies(name: str) -> bool:
+    """False for a predicate of another package whose class does not say that answers about studies are enough."""
+    cls = port_kinds.predicate.kinds.get(name)
+    return cls not in port_kinds.predicate.packages or getattr(cls, "is_about_studies", False) is True
 
 
 def _kinds_in(condition: Predicate) -> Iterator[str]:

@@ -103,6 +103,8 @@ class Registry:
         self.kinds: dict[str, type] = {}
         self.names: dict[type, str] = {}
         """Of `kinds`, the other way round."""
+        self.packages: dict[type, str] = {}
+        """Class → name and version of the other package that brings it; see `gateway.routing.extensions`."""
 
     def __call__(self, name: str) -> Callable[[type[T]], type[T]]:
         def register(cls: type[T]) -> type[T]:

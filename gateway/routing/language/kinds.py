@@ -469,11 +469,12 @@ def _registry_schema(registry: Registry) -> dict[str, Any]:
         "additionalProperties": False,
         "maxProperties": 1,
         **({"minProperties": 1} if registry is port_kinds.action else {}),  # `when: {}` always holds
-        "properties": {name: _kind_schema(cls) for name, cls in sorted(registry.kinds.items())},
+        "properties": {name: kind_schema(cls) for name, cls in sorted(registry.kinds.items())},
     }
 
 
-def _kind_schema(cls: type) -> dict[str, Any]:
+def kind_schema(cls: type) -> dict[str, Any]:
+    """JSON Schema of one kind's value. Raises KeyError or TypeError for a setting of an unknown type."""
     fields = settings(cls)
     text = " ".join((cls.__doc__ or "").split())
     if len(fields) == 1:

@@ -1,0 +1,1 @@
+"""Kinds of predicates and actions for the DICOM gateway."""
