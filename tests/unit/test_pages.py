@@ -1,0 +1,191 @@
+"""The pages for a successor say what the code has: files, threads, tables, statements, states and errors."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.model.delivery import DeliveryState
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "gateway"
+SQL = PACKAGE / "sqlite" / "sql"
+PAGES = [
+    ROOT / name
+    for name in (
+        "docs/threads.md",
+        "docs/data-model.md",
+        "docs/flows.md",
+        "docs/errors.md",
+        "docs/extensions.md",
+        "CONTRIBUTING.md",
+    )
+]
+FILE = re.compile(r"(?<![\w./-])((?:[\w-]+/)*[\w-]+\.(?:py|sql|sh|toml))\b")
+LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
+MADE_UP = {"pyproject.toml", "schema_N.sql"}
+"""Names that stand for a file of the reader."""
+TREES = [ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))]
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_file_that_a_page_names_is_there(path: Path) -> None:
+    names = set(FILE.findall(path.read_text())) - MADE_UP
+    places = (PACKAGE, ROOT, SQL, path.parent)
+    assert [name for name in sorted(names) if not any((place / name).is_file() for place in places)] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda path: path.name,
+)
+def test_every_link_leads_to_a_file(path: Path) -> None:
+    links = {link for link in LINK.findall(path.read_text()) if "://" not in link}
+    assert [link for link in sorted(links) if not (path.parent / link).exists()] == []
+
+
+def thread_names() -> Iterator[str]:
+    """The constant names that are given to threads and executors of the gateway itself."""
+    for tree in TREES:
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            called = ast.unparse(call.func)
+            keywords = {one.arg: one.value for one in call.keywords}
+            name: ast.expr | None = None
+            if called.endswith("Thread") or called == "super().__init__":
+                name = keywords.get("name")
+            elif called.endswith("ThreadPoolExecutor"):
+                name = keywords.get("thread_name_prefix")
+            elif called == "started" and len(call.args) == 2:
+                name = call.args[1]
+            elif called.endswith("create_task"):
+                name = keywords.get("name")
+            if isinstance(name, ast.JoinedStr) and isinstance(name.values[0], ast.Constant):
+                name = name.values[0]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                yield name.value.strip()
+
+
+def test_every_named_thread_and_task_stands_in_the_page() -> None:
+    names = set(thread_names())
+    assert {"spool-committer", "index-reader", "rules", "courier"} <= names
+    text = page("threads.md")
+    assert [name for name in sorted(names) if not re.search(rf"`{re.escape(name)}( NAME)?`", text)] == []
+
+
+def test_every_task_of_the_running_gateway_stands_in_the_page() -> None:
+    (run,) = (
+        node
+        for tree in TREES
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == "run" and "TaskGroup" in ast.unparse(node)
+        if "on_ready" in ast.unparse(node.args)
+    )
+    begun = re.findall(r"create_task\(self(?:\.\w+)?\.(\w+)\(\)\)", ast.unparse(run))
+    assert len(begun) > 4
+    assert [name for name in begun if f".{name}`" not in page("threads.md")] == []
+
+
+def tables() -> set[str]:
+    text = "\n".join(path.read_text() for path in SQL.glob("schema_*.sql"))
+    return set(re.findall(r"CREATE TABLE (\w+)", text)) - set(re.findall(r"DROP TABLE (\w+)", text))
+
+
+def test_every_table_of_the_schema_stands_in_the_page() -> None:
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page("data-model.md"), re.MULTILINE)
+    written = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert tables() > {"delivery", "instance"}
+    assert tables() <= written
+
+
+def test_the_page_names_the_newest_schema() -> None:
+    newest = max(SQL.glob("schema_*.sql"), key=lambda path: int(path.stem.rpartition("_")[2]))
+    assert f"`{newest.name}`" in page("data-model.md")
+
+
+def test_every_state_and_every_statement_that_changes_one_stands_in_the_page() -> None:
+    text = page("data-model.md")
+    assert [state.value for state in DeliveryState if f"`{state.value}`" not in text] == []
+    changing = [
+        path.name
+        for path in SQL.glob("*.sql")
+        if re.search(r"^(UPDATE delivery|DELETE FROM delivery|INSERT INTO delivery)", path.read_text(), re.MULTILINE)
+        and not path.name.startswith(("schema_", "salvage_", "fill_"))
+    ]
+    assert len(changing) > 5
+    assert [name for name in sorted(changing) if f"`{name}`" not in text] == []
+
+
+def errors() -> dict[str, tuple[str, int | None]]:
+    """Public class → (its base, the status it sets), of everything below `GatewayError`."""
+    classes = {node.name: node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    bases = {name: ast.unparse(node.bases[0]) if node.bases else "" for name, node in classes.items()}
+
+    def is_error(name: str) -> bool:
+        return name == "GatewayError" or (name in bases and is_error(bases[name]))
+
+    return {
+        name: (bases[name], _status(classes[name])) for name in classes if is_error(name) and not name.startswith("_")
+    }
+
+
+def _status(node: ast.ClassDef) -> int | None:
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "dimse_status":
+            value = ast.literal_eval(statement.value)
+            assert isinstance(value, int)
+            return value
+    return None
+
+
+def drawn() -> dict[str, tuple[str, int | None]]:
+    """The same as the page draws it; a status that is drawn is the class's own."""
+    tree = page("errors.md").partition("```text\n")[2].partition("```")[0]
+    above: list[str] = []
+    found: dict[str, tuple[str, int | None]] = {}
+    for line in tree.splitlines():
+        match = re.match(r"([│├└─ ]*)((?:\w+, )*\w+)(?: +(0x[0-9A-F]{4}))?", line)
+        assert match is not None
+        depth = len(match[1]) // 4
+        for name in match[2].split(", "):
+            found[name] = (above[depth - 1] if depth else "Exception", int(match[3], 16) if match[3] else None)
+        above[depth:] = [match[2].split(", ")[-1]]
+    return found
+
+
+def test_the_tree_of_errors_is_that_of_the_code() -> None:
+    code, written = errors(), drawn()
+    assert {name: base for name, (base, _) in written.items()} == {name: base for name, (base, _) in code.items()}
+
+
+def test_the_statuses_of_the_tree_are_those_of_the_code() -> None:
+    code, written = errors(), drawn()
+
+    def status_of(tree: dict[str, tuple[str, int | None]], name: str) -> int | None:
+        base, own = tree[name]
+        return own if own is not None or base not in tree else status_of(tree, base)
+
+    assert {name: status_of(written, name) for name in written} == {name: status_of(code, name) for name in code}
+
+
+def test_every_other_exception_stands_in_the_page() -> None:
+    classes = {
+        node.name
+        for tree in TREES
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and not node.name.startswith("_")
+        and node.bases
+        and ast.unparse(node.bases[0]) in {"Exception", "ValueError", "RuntimeError"}
+    }
+    assert len(classes) > 5
+    text = page("errors.md")
+    assert [name for name in sorted(classes - {"GatewayError"}) if f"`{name}`" not in text] == []
