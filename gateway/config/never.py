@@ -12,7 +12,7 @@ from gateway.dataset.dictionary import name_of
 from gateway.dataset.private import vr_at
 from gateway.model import Peer, Settings
 from gateway.ports import Predicate
-from gateway.routing.kinds import children, name_of_kind
+from gateway.routing.kinds import children, inside, name_of_kind
 from gateway.routing.match import Condition
 from gateway.routing.match_association import CalledAETitle, CallingAETitle
 from gateway.routing.match_attribute import Attribute
@@ -34,17 +34,22 @@ class Never:
 
     def warn(self, condition: Predicate, place: Place, context: Context) -> None:
         """`place` is where the condition is written. Named conditions are looked at where they stand."""
-        if isinstance(condition, Condition):
+        if isinstance(condition, Condition) or not self._is_doubtful(condition):
             return
         inner = list(children(condition))
-        if not inner and not self._doubts(condition):
-            return
         here = place.at(name_of_kind(condition, ports.predicate))
         for path, message in [] if inner else self._doubts(condition):
             at = here.at(*path)
             context.findings.warning(at.mark, "never-holds", f"{at.shown} can never be: {message}")
         for path, one in inner:
             self.warn(one, here.at(*path), context)
+
+    def _is_doubtful(self, condition: Predicate) -> bool:
+        """False for nearly every condition: then nobody looks for places."""
+        if isinstance(condition, Condition):
+            return False
+        inner = inside(condition)
+        return any(map(self._is_doubtful, inner)) if inner else bool(self._doubts(condition))
 
     def _doubts(self, condition: Predicate) -> Doubts:
         if id(condition) not in self._known:

@@ -17,8 +17,9 @@ from gateway.model import AssociationFacts, AttributePath
 from gateway.ports import Facts, Predicate
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.index import FEWEST_RULES, RuleIndex
-from gateway.routing.keys import start_of
+from gateway.routing.keys import Keys, calling_ae_title, start_of
 from gateway.routing.kinds import build_predicate, children
+from gateway.routing.match import All
 from gateway.routing.named import NamedCondition
 from gateway.routing.pattern import Regex
 from gateway.routing.resources import FileResources
@@ -394,3 +395,30 @@ def test_all_predicates_inside_are_found() -> None:
             yield from walk(inner)
 
     assert list(walk(made)) == ["All", "Not", "Modality", "AnyOf", "Modality"]
+
+
+def test_what_a_predicate_looks_for_is_asked_once() -> None:
+    """However many rules have it: it is asked for while rules are counted and while they are filed."""
+    asked: list[str] = []
+
+    @dataclass(frozen=True)
+    class Counted:
+        """As `calling_ae_title`."""
+
+        title: str
+
+        def __call__(self, facts: Facts) -> bool:
+            return facts.association.calling_ae_title == self.title
+
+        def attributes(self) -> Iterable[AttributePath]:
+            return ()
+
+        def keys(self) -> Iterable[Keys]:
+            asked.append(self.title)
+            return (Keys(calling_ae_title, frozenset([self.title])),)
+
+    predicates = [Counted(f"CT{n}") for n in range(10)]
+
+    RuleIndex([All((predicates[n % 10], predicate({"modality": ["CT"]}))) for n in range(100)])
+
+    assert sorted(asked) == sorted(one.title for one in predicates)
