@@ -33,6 +33,7 @@ from gateway.delivery.courier import CourierStatus
 from gateway.delivery.service import DeliveryService
 from gateway.destination import open_destination
 from gateway.dimse.admission import Admitted, admit
+from gateway.dimse.bindings import is_notification
 from gateway.dimse.known_hosts import HostsOfPeers
 from gateway.dimse.pool import AssociationPool
 from gateway.dimse.server import Server
@@ -95,7 +96,7 @@ class Gateway:
         """`handlers`: of the site; each takes its event in place of ours."""
         self.settings: Settings = table.settings
         self.state = "starting"
-        self.events_of_the_site = [event.name for event, *_ in handlers]
+        self.events_of_the_site = [event.name for event, *_ in handlers if not is_notification(event)]
         self.started_at = utc_now()
         self._elapsed_s = time.monotonic
         self.live = Live(table)
@@ -494,7 +495,12 @@ def _broken_queue(error: BaseException | None) -> QueueBroken | None:
 def own_handlers(reference: str) -> Sequence[tuple[Any, ...]]:
     """The site's handlers, and a line in the log of what they stand in place of. Raises ConfigurationError."""
     found = site_handlers(reference)
-    events = [event.name for event, *_ in found]
+    events = [event.name for event, *_ in found if not is_notification(event)]
+    notified = sorted({event.name for event, *_ in found if is_notification(event)})
+    if notified:
+        log.info("notifications_of_the_site", handlers=reference, events=notified)
+    if not events:
+        return found
     log.warning(
         "handlers_of_the_site",
         handlers=reference,

@@ -11,9 +11,11 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
+from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 
 from gateway.completion import Completion
+from gateway.dimse import notifications
 from gateway.dimse.admission import (
     APPLICATION_CONTEXT_NOT_SUPPORTED,
     NO_REASON,
@@ -35,7 +37,7 @@ from gateway.dimse.associate_request import (
     parse,
 )
 from gateway.dimse.association import Association, AssociationEnded
-from gateway.dimse.bindings import UNBOUND, Handlers, bound
+from gateway.dimse.bindings import UNBOUND, Handlers, bound, bound_notification, is_notification
 from gateway.dimse.connection import Hold
 from gateway.dimse.context import AcceptedContext
 from gateway.dimse.deadlines import Timer
@@ -43,6 +45,7 @@ from gateway.dimse.handler_thread import HandlerThread
 from gateway.dimse.identity_check import VerifyIdentity, positive_response, verified_identity
 from gateway.dimse.message import RESPONSE, Command, CommandField
 from gateway.dimse.negotiation import Answer, Policy, answer_extended, encode_accept, negotiate
+from gateway.dimse.notified import Notified
 from gateway.dimse.oddities import odd_user_information
 from gateway.dimse.pdata import SMALLEST_MAXIMUM
 from gateway.dimse.peer_certificate import shown_certificate
@@ -77,6 +80,7 @@ class Host(Protocol):
     """What an accepted association needs of its server."""
 
     handlers: Handlers
+    notifications: tuple[notifications.Bound, ...]
     timers: Timers
     limits: Limits
     meter: Meter
@@ -145,6 +149,51 @@ class AcceptedAssociation(Association):
         """Our answer."""
         self.handler_association: HandlerAssociation | None = None
         """What handlers have as `event.assoc`, once one has asked for it."""
+        self._notified: Notified | None = None
+        """Tells the handlers of notification events, where there are any."""
+        self.notifications = host.notifications
+
+    # --- notification events -----------------------------------------------------------------------------------
+
+    @property
+    def notifications(self) -> tuple[notifications.Bound, ...]:
+        """Handlers of notification events."""
+        return () if self._notified is None else self._notified.notifier.handlers
+
+    @notifications.setter
+    def notifications(self, handlers: tuple[notifications.Bound, ...]) -> None:
+        if self._notified is not None:
+            self._notified.notifier.handlers = handlers
+        elif handlers:
+            self._notified = Notified(self, handlers)
+            if self._transport is not None:
+                self._transport = self._notified.wrapped(self._transport)
+
+    @property
+    def protocol(self) -> asyncio.BufferedProtocol:
+        """What asyncio's transport is to give what it reads."""
+        return self if self._notified is None else self._notified.tap
+
+    @property
+    def is_between_messages(self) -> bool:
+        """True while nothing has arrived of the message that comes next."""
+        reader, assembler = self._reader, self._assembler
+        return not (reader.is_mid_pdu or reader.has_more or (assembler is not None and assembler.is_mid_message))
+
+    def crowded(self, is_crowded: bool) -> None:
+        """Handlers of notification events are far behind, or no longer: nothing is read and nothing long is written."""
+        if is_crowded:
+            self._is_write_paused = True
+            self._hold(Hold.HANDLERS)
+            return
+        self._is_write_paused = self._deadlines.is_running(Timer.SENDING)
+        if not self._is_write_paused:
+            self._let_writers_go_on()
+        self._unhold(Hold.HANDLERS)
+
+    def _raise(self, event: Any, **attributes: Any) -> None:
+        if self._notified is not None:
+            self._notified.notifier.raised(event, **attributes)
 
     # --- for handlers ------------------------------------------------------------------------------------------
 
@@ -190,11 +239,17 @@ class AcceptedAssociation(Association):
 
     def bind(self, event: Any, handler: Callable[..., Any], args: Sequence[Any] | None = None) -> None:
         """Have `handler` take `event` on this association from its next request on. Raises ValueError, TypeError."""
+        if is_notification(event):
+            one = bound_notification(event, handler, args)
+            self.notifications = notifications.with_one_more(self.notifications, one)
+            return
         self.handlers = {**self.handlers, event: bound(event, handler, args)}
 
     def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
         """Have nobody take `event` on this association, if `handler` does now."""
-        if event in self.handlers and self.handlers[event].handler == handler:
+        if is_notification(event):
+            self.notifications = notifications.without(self.notifications, event, handler)
+        elif event in self.handlers and self.handlers[event].handler == handler:
             self.handlers = {**self.handlers, event: UNBOUND[event]}
 
     @property
@@ -304,10 +359,17 @@ class AcceptedAssociation(Association):
 
     # --- opening -----------------------------------------------------------------------------------------------
 
+    def attach(self, transport: asyncio.Transport) -> None:
+        super().attach(transport if self._notified is None else self._notified.wrapped(transport))
+
     def _attached(self) -> None:
         if self._ended is not None:  # closed before its transport was there
             self._abort_transport()
             return
+        if self._notified is not None:
+            host, port = self._remote_address()
+            self.facts = dataclasses.replace(self.facts, remote_host=host, remote_port=port)
+            self._raise(evt.EVT_CONN_OPEN, address=(host, port))
         self._event(Event.TRANSPORT_INDICATION)
         self._unhold(Hold.TRANSPORT)
 
@@ -323,6 +385,9 @@ class AcceptedAssociation(Association):
         Raises MalformedAssociate.
         """
         self.facts = self._read_facts(fixed)
+        if self._notified is not None:
+            self.associate_rq = zlib.compress(fixed.pdu, 1)
+            self._raise(evt.EVT_REQUESTED)
         try:
             admitted = self._host.admit(self.facts)
         except Rejected as rejected:
@@ -356,8 +421,7 @@ class AcceptedAssociation(Association):
     def _read_facts(self, request: AssociateHead) -> AssociationFacts:
         """What is known without decoding anything but the fixed fields."""
         assert self._transport is not None
-        address = self._transport.get_extra_info("peername") or ("", 0)
-        host = str(address[0]).removeprefix("::ffff:")
+        host, port = self._remote_address()
         own = self._transport.get_extra_info("sockname") or ("", 0)
         self._local_address = (str(own[0]).removeprefix("::ffff:"), int(own[1]))
         certificate = shown_certificate(self._transport)
@@ -365,7 +429,7 @@ class AcceptedAssociation(Association):
             calling_ae_title=request.calling_ae_title,
             called_ae_title=request.called_ae_title,
             remote_host=host,
-            remote_port=address[1],
+            remote_port=port,
             listener=self._listener,
             is_tls=self._transport.get_extra_info("ssl_object") is not None,
             tls_subject=certificate.subject,
@@ -373,6 +437,11 @@ class AcceptedAssociation(Association):
             tls_fingerprint=certificate.fingerprint,
             association_id=self.association_id,
         )
+
+    def _remote_address(self) -> tuple[str, int]:
+        assert self._transport is not None
+        address = self._transport.get_extra_info("peername") or ("", 0)
+        return str(address[0]).removeprefix("::ffff:"), int(address[1])
 
     def _answer(self, admitted: Admitted, request: AssociateRequest) -> None:
         """Say yes, go on with the user identity, or raise Rejected or MalformedAssociate."""
@@ -434,6 +503,8 @@ class AcceptedAssociation(Association):
         self._event(Event.ASSOCIATE_ACCEPT, accept)
         self._deadlines.start(Timer.IDLE, self._timers.idle_s)
         self._log_accepted(request, answer)
+        self._raise(evt.EVT_ACCEPTED)
+        self._raise(evt.EVT_ESTABLISHED)
 
     def _tell_odd(self, oddities: tuple[str, ...], even_ids: tuple[int, ...]) -> None:
         """Raises MalformedAssociate: the peer is held to the letter."""
@@ -670,6 +741,8 @@ class AcceptedAssociation(Association):
             self._handler_thread.stop()
         if self.handler_association is not None:
             self.handler_association.over.set()
+        if self.associate_rq:
+            self._raise({"rejected": evt.EVT_REJECTED, "released": evt.EVT_RELEASED}.get(reason, evt.EVT_ABORTED))
         if not self._has_joined:
             return
         self._count("released" if reason == "released" else "aborted")
@@ -679,6 +752,7 @@ class AcceptedAssociation(Association):
     def _lost(self, error: Exception | None) -> None:
         super()._lost(error)
         self._host.closed(self)
+        self._raise(evt.EVT_CONN_CLOSE, address=(self.facts.remote_host, self.facts.remote_port))
 
 
 def _not_in_time() -> Rejected:

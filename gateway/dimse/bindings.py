@@ -1,4 +1,5 @@
-"""Handlers bound to events, as pynetdicom binds them: ``(event, handler[, arguments])``, one handler an event.
+"""Handlers bound to events, as pynetdicom binds them: ``(event, handler[, arguments])``. An intervention event has one
+handler, a notification event (`gateway.dimse.notifications`) any number.
 
 An event without a handler is answered as pynetdicom documents it: C-ECHO with Success, C-STORE with 0xC211, C-FIND with
 0xC311, C-GET with 0xC411, C-MOVE with 0xC511.
@@ -12,7 +13,9 @@ from typing import Any, NamedTuple
 import structlog
 from pynetdicom import evt
 
+from gateway.dimse import notifications
 from gateway.dimse.handler_thread import on_event_loop, runs_on_event_loop
+from gateway.dimse.notifications import RAISED
 
 log = structlog.get_logger()
 
@@ -42,31 +45,54 @@ def bound(event: Any, handler: Any, arguments: Any = None) -> Bound:
         ValueError: no such event is served here.
         TypeError: the handler cannot be called, or the arguments are no list.
     """
+    _check(event, handler, arguments)
     if event not in UNBOUND:
-        served = ", ".join(kind.name for kind in UNBOUND)
-        raise ValueError(f"no operation serves {getattr(event, 'name', event)!s}; handlers are bound to {served}")
+        raise ValueError(f"{event.name} is a notification event: nothing is answered to it")
+    return Bound(handler, tuple(arguments or ()), runs_on_event_loop(handler))
+
+
+def bound_notification(event: Any, handler: Any, arguments: Any = None) -> notifications.Bound:
+    """One binding of an event in `RAISED`. Raises as `bound`."""
+    _check(event, handler, arguments)
+    return notifications.Bound(event, handler, tuple(arguments or ()))
+
+
+def is_notification(event: Any) -> bool:
+    """True for an event that any number of handlers may be bound to."""
+    return event in RAISED
+
+
+def _check(event: Any, handler: Any, arguments: Any) -> None:
+    if event not in UNBOUND and event not in RAISED:
+        served = ", ".join([kind.name for kind in UNBOUND] + sorted(kind.name for kind in RAISED))
+        what = "nothing here raises" if isinstance(event, evt.NotificationEvent) else "no operation serves"
+        raise ValueError(f"{what} {getattr(event, 'name', event)!s}; handlers are bound to {served}")
     if not callable(handler):
         raise TypeError(f"the handler of {event.name} is {type(handler).__name__}, and cannot be called")
     if arguments is not None and (isinstance(arguments, str) or not isinstance(arguments, Sequence)):
         raise TypeError(f"the arguments of the handler of {event.name} are {type(arguments).__name__}, not a list")
-    return Bound(handler, tuple(arguments or ()), runs_on_event_loop(handler))
 
 
-def read_bindings(evt_handlers: Iterable[Any]) -> dict[Any, Bound]:
-    """``(event, handler)``, ``(event, handler, None)`` or ``(event, handler, [arguments])``; the last one counts.
+def read_bindings(evt_handlers: Iterable[Any]) -> tuple[dict[Any, Bound], tuple[notifications.Bound, ...]]:
+    """Of ``(event, handler)``, ``(event, handler, None)`` or ``(event, handler, [arguments])`` the handlers of
+    intervention events, of which the last one counts, and those of notification events.
 
     Raises:
-        ValueError: an item has another number of parts, or an event that is not served.
+        ValueError: an item has another number of parts, or an event that is not raised.
         TypeError: an item is no tuple or list, or see `bound`.
     """
     found: dict[Any, Bound] = {}
+    notified: tuple[notifications.Bound, ...] = ()
     for item in evt_handlers:
         if not isinstance(item, tuple | list) or isinstance(item, evt.InterventionEvent | evt.NotificationEvent):
             raise TypeError(f"a binding is {type(item).__name__}, {_SHAPE}")
         if len(item) not in (2, 3):
             raise ValueError(f"a binding has {len(item)} parts, {_SHAPE}")
-        found[item[0]] = bound(*item)
-    return found
+        if is_notification(item[0]):
+            notified = notifications.with_one_more(notified, bound_notification(*item))
+        else:
+            found[item[0]] = bound(*item)
+    return found, notified
 
 
 def _missing(event: Any) -> None:

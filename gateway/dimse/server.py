@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from pynetdicom.ae import ApplicationEntity
 
+from gateway.dimse import notifications
 from gateway.dimse.acceptor import AcceptedAssociation
 from gateway.dimse.admission import (
     LOCAL_LIMIT_EXCEEDED,
@@ -25,7 +26,7 @@ from gateway.dimse.admission import (
     Admitted,
     Rejected,
 )
-from gateway.dimse.bindings import UNBOUND, Handlers, bound, read_bindings
+from gateway.dimse.bindings import UNBOUND, Handlers, bound, bound_notification, is_notification, read_bindings
 from gateway.dimse.identity_check import VerifyIdentity, nothing_verifies
 from gateway.dimse.known_hosts import KnownHosts
 from gateway.dimse.memory import MemoryReceiver
@@ -54,8 +55,8 @@ class Server:
 
     Args:
         handlers: ``(event, handler[, [arguments]])`` as pynetdicom's `evt_handlers` (`docs/handlers.md`). Plain
-            functions are called in threads, asynchronous ones on the event loop. An event without a handler is answered
-            as pynetdicom documents it.
+            functions are called in threads, asynchronous ones on the event loop. An intervention event without a
+            handler is answered as pynetdicom documents it; a notification event is raised where handlers are bound.
         admission: decides over every association; raises Rejected.
         receiver: called once per data set that is received; it may raise a GatewayError to refuse it.
         ae_title: our AE title.
@@ -86,7 +87,8 @@ class Server:
         table: Callable[[], Any] = lambda: None,
         ended: Callable[[AssociationFacts], object] = lambda facts: None,
     ) -> None:
-        self.handlers: Handlers = {**UNBOUND, **read_bindings(handlers)}
+        answering, self.notifications = read_bindings(handlers)
+        self.handlers: Handlers = {**UNBOUND, **answering}
         self.receiver = receiver
         self.ae_title = ae_title
         self.timers = timers
@@ -123,17 +125,26 @@ class Server:
     # --- handlers --------------------------------------------------------------------------------------------------
 
     def bind(self, event: Any, handler: Callable[..., Any], args: Sequence[Any] | None = None) -> None:
-        """Have `handler` take `event` from now on, also on associations that there are.
+        """Have `handler` take `event` from now on, also on associations that there are. On the event loop.
 
         Raises:
             ValueError, TypeError: see `gateway.dimse.bindings.bound`.
         """
+        if is_notification(event):
+            one = bound_notification(event, handler, args)
+            for place in self._places():
+                place.notifications = notifications.with_one_more(place.notifications, one)
+            return
         binding = bound(event, handler, args)
         for holder in self._holders():
             holder.handlers = {**holder.handlers, event: binding}
 
     def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
         """Have nobody take `event` any more, if `handler` does now."""
+        if is_notification(event):
+            for place in self._places():
+                place.notifications = notifications.without(place.notifications, event, handler)
+            return
         for holder in self._holders():
             if event in holder.handlers and holder.handlers[event].handler == handler:
                 holder.handlers = {**holder.handlers, event: UNBOUND[event]}
@@ -142,13 +153,21 @@ class Server:
         """What is asked for a handler: from the next request on, also of associations that there are."""
         return [self, *self._joined]
 
-    def get_handlers(self, event: Any) -> tuple[Callable[..., Any], list[Any] | None]:
-        """Handler and arguments of `event`. Raises KeyError for one that is not served."""
+    def _places(self) -> list[Server | AcceptedAssociation]:
+        """Where notification events are bound: also on connections without an association."""
+        return [self, *self._connections]
+
+    def get_handlers(self, event: Any) -> Any:
+        """Handler and arguments of `event`; of a notification event a list of them. Raises KeyError for one that is not
+        raised."""
+        if is_notification(event):
+            return notifications.of_event(self.notifications, event)
         return self.handlers[event].documented
 
     def get_events(self) -> list[Any]:
-        """The events that handlers can be bound to, by name."""
-        return sorted(self.handlers, key=lambda event: str(event.name))
+        """Intervention events, and the notification events that handlers are bound to, by name."""
+        found = {*self.handlers, *(one.event for one in self.notifications)}
+        return sorted(found, key=lambda event: str(event.name))
 
     # --- listeners -------------------------------------------------------------------------------------------------
 
@@ -263,7 +282,7 @@ class Server:
     ) -> None:
         """Give the association its transport. Off the accept path: a silent or slow client keeps nobody waiting."""
         loop = asyncio.get_running_loop()
-        protocol = association if context is None else _BeforeTLS()
+        protocol = association.protocol if context is None else _BeforeTLS()
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection)
             if context is not None:
@@ -284,7 +303,7 @@ class Server:
         try:
             encrypted = await asyncio.get_running_loop().start_tls(
                 transport,
-                association,
+                association.protocol,
                 context,
                 server_side=True,
                 ssl_handshake_timeout=self.timers.tls_handshake_s,
