@@ -46,6 +46,7 @@ from gateway.ports import (
     Refusal,
     Resources,
     Temporary,
+    fit_for_log,
 )
 from gateway.routing.resources import NO_RESOURCES
 
@@ -74,6 +75,9 @@ SWEEP = 500
 """Deliveries looked at together for their age while the destination is down."""
 MOST_UNTRIED = 5000
 """Of those that were never tried so many are kept in hand to look at the ones behind them."""
+
+NOT_MADE = "an action, conversion or template cannot be done on this object; `gateway queue list --state dead` has why"
+"""In the log, where the reason may quote the object."""
 
 Kind = tuple[str, str]
 Claim = tuple[float, Delivery]
@@ -327,7 +331,7 @@ class Courier:
                     self._ledger.returned(delivery)
                     are_all_old = False
                 elif delivery.attempts:
-                    self._ledger.expired(delivery, self._standing.reason, None)
+                    self._ledger.expired(delivery, Deferred(self._standing.reason), None)
                 else:
                     untried.append(delivery)
         for delivery in untried:
@@ -421,9 +425,9 @@ class Courier:
         except PayloadLost as error:  # what was promised cannot be kept: an operator must know
             uid = delivery.instance.sop_instance_uid
             log.error("delivery.payload_lost", destination=self.name, sop_instance_uid=uid, error=str(error))
-            outcome = Refused(str(error))
+            outcome = Refused(str(error), kind="payload_lost")
         except (Refusal, ConfigurationError) as error:  # what is stored cannot be edited
-            outcome = Refused(str(error))
+            outcome = _not_made(error)
         except PayloadUnreadable as error:  # by our own disk: neither the object nor the destination is to blame
             self._set_back(delivery, Deferred(str(error)), _clock_s() - begun_s)
             return
@@ -477,24 +481,25 @@ class Courier:
     def _refused(self, delivery: Delivery, outcome: Refused, seconds: float) -> None:
         """A dead letter; after many of the same kind in a row the destination is down, and the object waits. So do what
         is like the refused ones while others are taken, and a kind of object that the peer took before."""
-        refusals, reason = self._refusals, outcome.log_reason or outcome.reason
+        refusals, reason = self._refusals, outcome.reason_for_log
+        set_back = Deferred(outcome.reason, log_reason=outcome.log_reason)
         sort = refusals.sort_of(delivery, outcome)
         if sort is not None and refusals.is_left_out(delivery):
             refusals.refused_again(reason, self.peer.retry, _clock_s())
             self._peer_answered()
             if self._is_given_up(delivery):
                 refusals.let_go(delivery)
-            self._set_back(delivery, Deferred(outcome.reason), seconds)
+            self._set_back(delivery, set_back, seconds)
         elif sort is not None and refusals.add(delivery, sort, self.peer.most_refusals, reason):
             if self._standing.fail(self.peer.retry, refusals.row(), must_be_mended=True):
                 self._return_ready()
-            self._set_back(delivery, Deferred(outcome.reason), seconds)
+            self._set_back(delivery, set_back, seconds)
         elif outcome.is_without_context and refusals.took(delivery):
-            self._set_back(delivery, Deferred(outcome.reason), seconds)
+            self._set_back(delivery, set_back, seconds)
         else:
             if outcome.dimse_status is not None:
                 self._peer_answered()
-            self._ledger.refused(delivery, outcome.reason, outcome.dimse_status, seconds)
+            self._ledger.refused(delivery, outcome, seconds)
 
     def _tell_left_out(self) -> None:
         """To metric and log, when it changed."""
@@ -510,7 +515,7 @@ class Courier:
         if outcome.is_over_object and self._is_own_trouble(delivery, outcome, seconds):
             return
         retry, wait_s = self.peer.retry, outcome.retry_after_s
-        log_reason = outcome.log_reason or outcome.reason
+        log_reason = outcome.reason_for_log
         if outcome.is_destination_down:
             has_opened = self._standing.fail(retry, log_reason, after_s=wait_s)
         else:
@@ -525,9 +530,10 @@ class Courier:
         was_known = self._suspects.is_known(delivery)
         tries = self._suspects.ended(delivery)
         if tries >= MOST_TRIES:
-            reason = f"set aside after {tries} tries, between which the destination took others: {outcome.reason}"
+            why = f"set aside after {tries} tries, between which the destination took others"
+            reasons = (f"{why}: {outcome.reason}", f"{why}: {outcome.reason_for_log}")
             self._suspects.forget(delivery)
-            self._ledger.refused(delivery, reason, None, seconds)
+            self._ledger.refused(delivery, Refused(reasons[0], log_reason=reasons[1], kind="set_aside"), seconds)
             return True
         is_alone = was_known and self._standing.is_closed and not outcome.is_destination_down
         if tries < 2 and not is_alone:
@@ -538,7 +544,7 @@ class Courier:
     def _set_back(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         """Try this object again later, or give it up for its age."""
         if self._is_given_up(delivery):
-            self._expire(delivery, outcome.reason, seconds)
+            self._expire(delivery, outcome, seconds)
             return
         retry, wait_s = self.peer.retry, outcome.retry_after_s
         if wait_s is None:
@@ -560,7 +566,7 @@ class Courier:
             self._return_ready()
         seconds = _clock_s() - begun_s
         if self._is_given_up(delivery):
-            self._expire(delivery, str(error), seconds)
+            self._expire(delivery, Deferred(str(error)), seconds)
         else:
             self._ledger.deferred(delivery, str(error), self._ledger.place_of(delivery), seconds)
         self._wake.set()
@@ -573,9 +579,16 @@ class Courier:
     def _is_given_up(self, delivery: Delivery) -> bool:
         return is_given_up(self.peer.retry, delivery.counted_from, self._now())
 
-    def _expire(self, delivery: Delivery, reason: str, seconds: float) -> None:
+    def _expire(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         self._is_sweep_due = not self._standing.is_closed
-        self._ledger.expired(delivery, reason, seconds)
+        self._ledger.expired(delivery, outcome, seconds)
+
+
+def _not_made(error: Refusal | ConfigurationError) -> Refused:
+    """What is to be sent cannot be made of what is stored."""
+    if isinstance(error, ConfigurationError):
+        return Refused(str(error), kind="configuration")
+    return Refused(str(error), log_reason=fit_for_log(error) or NOT_MADE, kind="action")
 
 
 def _kind(delivery: Delivery) -> Kind:

@@ -23,6 +23,7 @@ from gateway.ports import (
     Outbound,
     Refusal,
     Unreadable,
+    fit_for_log,
 )
 from gateway.routing.titles import has_templates, titled
 from gateway.spool.body import verify
@@ -134,8 +135,10 @@ class DimseChannel:
         try:
             written = await _in_other_form(outbound.body, kind[1], syntax)
         except (Refusal, Unreadable) as error:
-            reason = f"{self._destination.peer.name} takes {named(kind[0])} in {named(syntax)} alone: {error}"
-            return Refused(reason, is_about_form=True)
+            alone = f"{self._destination.peer.name} takes {named(kind[0])} in {named(syntax)} alone"
+            for_log = f"{alone}: {fit_for_log(error) or 'it cannot be written so'}"
+            reason = f"{alone}: {error}"
+            return Refused(reason, is_about_form=True, log_reason=for_log, kind="presentation_context")
         try:
             return await self._store(association, outbound, syntax, written)
         finally:
@@ -146,7 +149,8 @@ class DimseChannel:
     ) -> Outcome:
         if self._destination.peer.is_strict and body.length_bytes % 2:
             name = self._destination.peer.name
-            return Refused(f"this object cannot be sent: its data set has an odd length, and {name} is strict")
+            odd = f"this object cannot be sent: its data set has an odd length, and {name} is strict"
+            return Refused(odd, kind="object")
         begun_s = _clock_s()
         try:
             response = await association.c_store(
@@ -164,7 +168,8 @@ class DimseChannel:
                 return await self.send(outbound)  # once: the new association has not served yet
             return Deferred(str(error), is_destination_down=is_silent, is_over_object=True)
         except ValueError as error:
-            return Refused(f"this object cannot be sent: {error}")
+            for_log = "this object cannot be sent: its command or data set cannot be written"
+            return Refused(f"this object cannot be sent: {error}", log_reason=for_log, kind="object")
         self._has_served = True
         if response.status == DUPLICATE_SOP_INSTANCE and self._destination.peer.is_duplicate_delivered:
             there, uid = self._destination, outbound.sop_instance_uid
@@ -205,12 +210,18 @@ class DimseChannel:
     def _no_context(self, kind: Kind) -> Outcome:
         reason = self._destination.given.refusal(kind)
         if reason:
-            return Refused(f"{self._destination.peer.name}: {reason}", is_about_form=True)
+            reason = f"{self._destination.peer.name}: {reason}"
+            return Refused(reason, is_about_form=True, kind="presentation_context")
         if kind in self._proposed or (self._destination.given.contexts and self._is_usable()):
             name, other = self._destination.peer.name, "" if kind[1] not in NATIVE else ", nor in a native one"
             reason = f"{name} accepted no presentation context for {named(kind[0])} in {named(kind[1])}{other}"
-            is_nothing_accepted = self._association is None
-            return Refused(reason, is_about_form=True, is_without_context=True, is_nothing_accepted=is_nothing_accepted)
+            return Refused(
+                reason,
+                is_about_form=True,
+                is_without_context=True,
+                is_nothing_accepted=self._association is None,
+                kind="presentation_context",
+            )
         return Deferred("the association was lost before the object was sent")
 
 

@@ -16,13 +16,15 @@ from gateway.destination.safe_path import SafeFacts, relative_path
 from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others, set_mode
 from gateway.model import AssociationFacts, Deferred, Delivered, Folder, Outcome, Peer, Refused
-from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, ReadTogether, Refusal
+from gateway.ports import ConfigurationError, EncodedDataSet, Outbound, ReadTogether, Refusal, fit_for_log
 from gateway.routing.deidentification.marks import PATIENT_IDENTITY_REMOVED
 from gateway.routing.kept_facts import read_for_files
 from gateway.routing.template import Template
 from gateway.spool.body import FileDataSet, PieceDataSet, verify
 
 CHUNK_BYTES = 1024**2
+NO_FILE = "the path template gives no path for this object, or no file can be made of it"
+"""In the log, where the reason may quote the object."""
 MOST_NUMBERS = 10_000
 """Files with one name but other bytes, before we give up counting."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN})
@@ -94,7 +96,7 @@ class FolderDestination:
             path = relative_path(self._template.render(SafeFacts(outbound.facts)), root)
             head, body = _head(outbound), _body(outbound)
         except Refusal as error:
-            return Refused(str(error))
+            return Refused(str(error), log_reason=fit_for_log(error) or NO_FILE, kind="file")
         try:
             return self._put(path, head, body)
         except RootUnusable as error:
@@ -195,7 +197,8 @@ class FolderDestination:
     def _kept(self, *, is_same: bool) -> Outcome:
         if is_same:
             return Delivered()
-        return Refused(f"a file of this name with other content is under {self._folder.root} already, and is kept")
+        reason = f"a file of this name with other content is under {self._folder.root} already, and is kept"
+        return Refused(reason, kind="file")
 
 
 def _body(outbound: Outbound) -> EncodedDataSet:

@@ -28,10 +28,10 @@ from gateway.ports import (
     Journal,
     Meter,
     NotAllowed,
-    Refusal,
     RejectedByRule,
     Temporary,
     Unreadable,
+    fit_for_log,
     peer_label,
 )
 from gateway.query.entry import IndexEntries
@@ -48,6 +48,7 @@ LARGE_BYTES = 4 * 1024**2
 """Objects from here on are edited in a thread."""
 UNREADABLE_RULE = "(unreadable)"
 """Stands for a rule where `unreadable: hold` holds an object."""
+UNWANTED = "no rule wants this instance"
 MORE = "counted, not logged, for this association"
 MODALITY = parse("Modality").tag
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
@@ -239,10 +240,10 @@ def _decide(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, facts:
     check_identified(facts)
     plan = table.plan(facts)
     if plan.is_unmatched:
-        _tell_unmatched(event, desk, table)
+        _tell_unmatched(event, desk, table, plan.facts)
     if plan.decision is not None:
-        _tell_decision(event, desk, plan.decision)
-    if desk.loops is not None and is_forwarder(event.facts, table) and _is_loop(event, desk, plan.routes, desk.loops):
+        _tell_decision(event, desk, plan.decision, plan.facts)
+    if desk.loops is not None and is_forwarder(event.facts, table) and _is_loop(event, desk, plan, desk.loops):
         return replace(plan, routes=held(plan.routes))
     return plan
 
@@ -275,10 +276,10 @@ def _instance(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, plan
     return as_instance(plan, entry, kept)
 
 
-def _is_loop(event: Event | Arrival, desk: StoreDesk, routes: Sequence[Route], loops: LoopWatch) -> bool:
+def _is_loop(event: Event | Arrival, desk: StoreDesk, plan: Plan, loops: LoopWatch) -> bool:
     """True for an object that came too often from a requestor that forwards; it is counted, and logged once an
     association."""
-    is_sent_on = any(route.state is DeliveryState.PENDING for route in routes)
+    is_sent_on = any(route.state is DeliveryState.PENDING for route in plan.routes)
     if not is_sent_on or isinstance(event, Arrival):
         return False
     if not loops.comes_again(event.facts, event.sop_instance_uid, event.body.length_bytes):
@@ -290,7 +291,16 @@ def _is_loop(event: Event | Arrival, desk: StoreDesk, routes: Sequence[Route], l
     if key not in desk.told:
         desk.told.append(key)
         reason = f"the same object came more than {AGAIN} times in {WITHIN_S / 60:g} min: it goes round in a ring"
-        _log(desk, "instance_loops", event, rule=LOOP_RULE, reason=reason, more=f"{MORE} and rule")
+        study = plan.facts.study_instance_uid
+        _log(
+            desk,
+            "instance_loops",
+            event,
+            study_instance_uid=study,
+            rule=LOOP_RULE,
+            reason=reason,
+            more=f"{MORE} and rule",
+        )
     return True
 
 
@@ -385,7 +395,7 @@ def as_instance(plan: Plan, index: IndexEntry | None, kept_facts: str = "") -> I
     )
 
 
-def _tell_unmatched(event: Event | Arrival, desk: StoreDesk, table: RoutingTable) -> None:
+def _tell_unmatched(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, facts: ObjectFacts) -> None:
     """Nothing is lost in silence: what no rule wants is counted and logged, then held, rejected or discarded.
 
     What is held stands in the queue for all to see, so that one line an association is enough.
@@ -394,16 +404,17 @@ def _tell_unmatched(event: Event | Arrival, desk: StoreDesk, table: RoutingTable
         NotAllowed: `unmatched: reject`.
     """
     desk.meter.count("gateway_unmatched_instances_total", peer=peer_label(event.facts), action=table.unmatched)
+    why = {"study_instance_uid": facts.study_instance_uid, "action": table.unmatched, "reason": UNWANTED}
     if table.unmatched != "hold":
-        _log(desk, "instance_unmatched", event, action=table.unmatched)
+        _log(desk, "instance_unmatched", event, **why)
     elif event.facts.association_id not in desk.told:
         desk.told.append(event.facts.association_id)
-        _log(desk, "instance_unmatched", event, action=table.unmatched, more=MORE)
+        _log(desk, "instance_unmatched", event, **why, more=MORE)
     if table.unmatched == "reject":
-        raise NotAllowed("no rule wants this instance")
+        raise NotAllowed(UNWANTED)
 
 
-def _tell_decision(event: Event | Arrival, desk: StoreDesk, decision: Decision) -> None:
+def _tell_decision(event: Event | Arrival, desk: StoreDesk, decision: Decision, facts: ObjectFacts) -> None:
     """What a rule drops, rejects or holds is counted, and logged: once an association and rule where the sender is
     told of success.
 
@@ -419,16 +430,16 @@ def _tell_decision(event: Event | Arrival, desk: StoreDesk, decision: Decision) 
         return
     desk.told.append(key)
     name = "instance_dropped" if fate.kind == "drop" else "instance_held"
-    more = f"{MORE} and rule"
-    _log(desk, name, event, rule=decision.rule, reason=fate.reason, more=more)
+    why = {"rule": decision.rule, "reason": fate.reason or f"the rule says `{fate.kind}`"}
+    _log(desk, name, event, study_instance_uid=facts.study_instance_uid, **why, more=f"{MORE} and rule")
 
 
 def _why(error: GatewayError) -> dict[str, str]:
     """For the log. A plain Refusal is an action's, and its text may quote the object."""
     if isinstance(error, RejectedByRule):
         return {"error": "RejectedByRule", "rule": error.rule, "reason": str(error)}
-    kind = type(error)
-    return {"error": kind.__name__} if kind is Refusal else {"error": kind.__name__, "reason": str(error)}
+    words = fit_for_log(error)
+    return {"error": type(error).__name__, **({"reason": words} if words else {})}
 
 
 def _log_refused(event: Event | Arrival, desk: StoreDesk, error: GatewayError) -> None:
