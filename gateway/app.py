@@ -129,7 +129,7 @@ class Gateway:
         sources = Sources(AssociationPool(settings.ae_title, self.metrics))
         self.queries = QueryDesk(self.index, sources, meter=self.metrics)
         self.mailbox = Mailbox(Path(settings.spool.path) / "retrieves", self.journal.receiver)
-        self.loops = LoopWatch()
+        self.loops = LoopWatch(settings.loops)
         self.object_log = object_log(settings.log_objects)
         store = StoreDesk(
             self.journal, self.metrics, loops=self.loops, offer=self.mailbox.hand_over, objects=self.object_log
@@ -165,6 +165,7 @@ class Gateway:
             now=self.clock,
             wall=self.clock.wall,
             random=Random(),
+            goes=self.loops.goes,
             objects=self.object_log,
         )
         self.listening = Listening(self.server)

@@ -84,6 +84,15 @@ Claim = tuple[float, Delivery]
 """With the monotonic time of the claim in seconds."""
 
 
+Goes = Callable[[Peer, str, str, int], None]
+"""Called before an object is sent: to whom, the SOP Instance UID that it arrived with, the one it leaves with, its size
+in bytes (`gateway.handlers.loops`)."""
+
+
+def to_nobody(peer: Peer, arrived_as: str, sent_as: str, size_bytes: int) -> None:
+    """Nobody looks for rings."""
+
+
 @dataclass(frozen=True, slots=True)
 class CourierStatus:
     """What an operator sees of one destination."""
@@ -119,6 +128,7 @@ class Courier:
         idle_s: float = IDLE_S,
         wall: Callable[[], datetime] | None = None,
         objects: ObjectLog | None = None,
+        goes: Goes = to_nobody,
     ) -> None:
         self.name = peer.name
         self.peer = peer
@@ -131,6 +141,7 @@ class Courier:
         self._converter = converter
         self._idle_s = idle_s
         self._objects = objects or ObjectLog()
+        self._goes = goes
         self._ledger = Ledger(journal, peer.name, meter, now, wall or now, self._objects)
         self._standing = Standing(peer.name, meter, random)
         self._refusals = Refusals(random)
@@ -305,7 +316,7 @@ class Courier:
             for delivery in fresh:
                 self._ledger.returned(delivery)
             fresh = [probe]
-        self._ready.extend((claimed_at_s, delivery) for delivery in fresh)
+        self._ready.extend((claimed_at_s, delivery) for delivery in by_number_of_gateways(fresh))
         if self._is_stopping or self._standing.wait_s() > 0:
             self._return_ready()
             return
@@ -416,7 +427,7 @@ class Courier:
             body = self._journal.open(delivery.instance.payload)
             outbound = await outbound_for(delivery, body, self._resources(), self._converter)
             body = outbound.body
-            outcome = await self._send(worker, outbound)
+            outcome = await self._send(worker, delivery, outbound)
             if self.peer.fallback and type(outcome) is Refused and outcome.is_about_form:
                 outcome = await self._fall_back(worker, outbound, outcome)
         except (DestinationDown, DestinationRefuses) as error:
@@ -443,13 +454,15 @@ class Courier:
                 body.close()
         self._finish(worker, delivery, outcome, _clock_s() - begun_s)
 
-    async def _send(self, worker: Worker, outbound: Outbound) -> Outcome:
+    async def _send(self, worker: Worker, delivery: Delivery, outbound: Outbound) -> Outcome:
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
         channel = await worker.channel(self._destination, outbound.facts.association)
         await channel.prepare(self._sight.get(kind) or (kind, *self._sight))
         if not worker.is_open:
             worker.is_open = True
             self._hire()
+        arrived_as, sent_as = delivery.instance.sop_instance_uid, outbound.sop_instance_uid
+        self._goes(self.peer, arrived_as, sent_as, outbound.body.length_bytes)
         return await channel.send(outbound)
 
     async def _fall_back(self, worker: Worker, outbound: Outbound, refused: Refused) -> Outcome:
@@ -589,6 +602,19 @@ def _not_made(error: Refusal | ConfigurationError) -> Refused:
     if isinstance(error, ConfigurationError):
         return Refused(str(error), kind="configuration")
     return Refused(str(error), log_reason=fit_for_log(error) or NOT_MADE, kind="action")
+
+
+def by_number_of_gateways(batch: list[Delivery]) -> list[Delivery]:
+    """Those that came through as many gateways stand together, else in their order: each number has an association of
+    its own, and one at a time is open."""
+    marks = {_mark(delivery) for delivery in batch}
+    return batch if len(marks) < 2 else sorted(batch, key=_mark)
+
+
+def _mark(delivery: Delivery) -> str:
+    """What `gateway.dimse.negotiation.hops_of` reads, as text."""
+    name = delivery.instance.association.implementation_version_name
+    return name[-1] if name[-2:-1] == "+" else ""
 
 
 def _kind(delivery: Delivery) -> Kind:

@@ -11,6 +11,7 @@ from gateway.dataset.native import NATIVE, pieces
 from gateway.destination.contexts import Given, Kind, RecentKinds, kinds_of, named, propose, sent_in
 from gateway.destination.status import DUPLICATE_SOP_INSTANCE, HAS_IT_ALREADY, outcome_of
 from gateway.dimse.client import ClientAssociation, associate
+from gateway.dimse.negotiation import MOST_HOPS_SAID, hops_of
 from gateway.leniency import tolerated
 from gateway.model import AssociationFacts, Deferred, Outcome, Peer, ProposedContext, Refused
 from gateway.ports import (
@@ -35,7 +36,10 @@ NOTHING_ACCEPTED_S = 30.0
 
 
 MOST_TITLES = 256
-"""Pairs of AE titles that are remembered."""
+"""Pairs of AE titles that are remembered, with numbers of gateways."""
+
+MOST_CHANNELS = 4
+"""Kept by one worker, where the AE titles of associations depend on who sent the objects."""
 
 
 class Associate(Protocol):
@@ -49,31 +53,44 @@ class Associate(Protocol):
 class DimseDestination:
     """Opens channels to one DICOM peer. They share what kinds of objects were sent lately."""
 
-    def __init__(self, peer: Peer, own_ae_title: str, meter: Meter, associate: Associate = associate) -> None:
+    def __init__(
+        self, peer: Peer, own_ae_title: str, meter: Meter, associate: Associate = associate, hops: int = 1
+    ) -> None:
         self.peer = peer
-        self.called = replace(peer, associate=replace(peer.associate, hops=1))
-        """The peer, as it is associated with: it sees that what we deliver came through a gateway."""
+        self.called = replace(peer, associate=replace(peer.associate, hops=hops))
+        """The peer, as it is associated with: it sees how many gateways what we deliver came through."""
+        self._hops = hops
         self.own_ae_title = own_ae_title
         self.meter = meter
         self.associate = associate
         self.recent = RecentKinds()
         self.given = Given(peer.associate.contexts)
         self._has_templates = has_templates(peer)
-        self._by_titles: dict[tuple[str, str], DimseDestination] = {}
+        self._by_titles: dict[tuple[str, str, int], DimseDestination] = {}
+
+    @property
+    def channels_at_once(self) -> int:
+        """One, that is made anew for objects that came through another number of gateways; several for AE titles."""
+        return MOST_CHANNELS if self._has_templates else 1
 
     def on_behalf_of(self, sender: AssociationFacts) -> DimseDestination:
-        """One for each pair of AE titles that templates give. Raises Refusal for what is no AE title."""
-        if not self._has_templates:
+        """One for each pair of AE titles that templates give, and for each number of gateways that objects came
+        through. Raises Refusal for what is no AE title."""
+        hops = min(hops_of(sender) + 1, MOST_HOPS_SAID)
+        if hops == self._hops and not self._has_templates:
             return self
-        peer = titled(self.peer, sender)
+        peer = titled(self.peer, sender) if self._has_templates else self.peer
         if peer.fault:
             raise Refusal(f"this object cannot be sent to {peer.name}: {peer.fault}")
-        titles = (peer.calling_ae_title, peer.associate.called_ae_title)
-        found = self._by_titles.get(titles)
+        key = (peer.calling_ae_title, peer.associate.called_ae_title, hops)
+        found = self._by_titles.get(key)
         if found is None:
             if len(self._by_titles) >= MOST_TITLES:
                 self._by_titles.pop(next(iter(self._by_titles)))
-            found = self._by_titles[titles] = DimseDestination(peer, self.own_ae_title, self.meter, self.associate)
+            found = DimseDestination(peer, self.own_ae_title, self.meter, self.associate, hops)
+            if not self._has_templates:  # it is the same place
+                found.recent = self.recent
+            self._by_titles[key] = found
         return found
 
     def channel(self) -> DimseChannel:

@@ -61,6 +61,8 @@ class FolderDestination:
         """Of the root, once it was opened."""
         self._drafts = Drafts()
 
+    channels_at_once = 1
+
     def on_behalf_of(self, sender: AssociationFacts) -> FolderDestination:
         """A folder is the same for all."""
         return self

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import re
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.dimse.client import ClientAssociation
-from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID
+from gateway.dimse.negotiation import hops_of
 from gateway.dimse.pool import AssociationPool
 from gateway.federation.clock import Clock, Talks
 from gateway.model import AssociationFacts, Peer, ProposedContext
@@ -28,8 +27,6 @@ FIRST_REST_S, LONGEST_REST_S = 1.0, 15.0
 
 MOST_AT_ONCE = 16
 """Questions that one source works on at a time: peers have few associations to give. More wait for their turn."""
-
-_HOPS = re.compile(r"\+(\d)$", re.ASCII)
 
 
 class SourceRests(DestinationDown):
@@ -48,18 +45,6 @@ class Asked:
     """How many of `peers` stand before the index."""
     is_cut: bool = False
     """The question went through `MOST_HOPS` gateways: no peer is asked any more."""
-
-
-def hops_of(facts: AssociationFacts) -> int:
-    """How many gateways the requests of this association came through; 0 from anybody who is no gateway.
-
-    A gateway says it at the end of the Implementation Version Name (PS3.7 §D.3.3.2) of the associations on which it
-    passes questions on, e.g. ``GATEWAY_0.1.0+1``: the one field of an association that is ours to fill.
-    """
-    if facts.implementation_class_uid != IMPLEMENTATION_CLASS_UID:
-        return 0
-    found = _HOPS.search(facts.implementation_version_name)
-    return int(found[1]) if found else 0
 
 
 def asked_for(table: RoutingTable, names: Sequence[str], requestor: AssociationFacts) -> tuple[tuple[Peer, ...], bool]:

@@ -19,7 +19,7 @@ from gateway.dataset.splice import splice
 from gateway.dimse.association import Association
 from gateway.dimse.event import Event
 from gateway.dimse.handler_thread import on_event_loop
-from gateway.handlers.loops import AGAIN, LOOP_RULE, WITHIN_S, LoopWatch, held, is_forwarder
+from gateway.handlers.loops import LOOP_RULE, LoopWatch, held, is_forwarder
 from gateway.leniency import tolerated
 from gateway.model import DeliveryState, IndexEntry, Instance, PayloadRef, Route
 from gateway.object_log import ObjectLog
@@ -282,7 +282,8 @@ def _is_loop(event: Event | Arrival, desk: StoreDesk, plan: Plan, loops: LoopWat
     is_sent_on = any(route.state is DeliveryState.PENDING for route in plan.routes)
     if not is_sent_on or isinstance(event, Arrival):
         return False
-    if not loops.comes_again(event.facts, event.sop_instance_uid, event.body.length_bytes):
+    reason = loops.comes(event.facts, event.sop_instance_uid, event.body.length_bytes)
+    if not reason:
         return False
     peer = peer_label(event.facts)
     loops.count_held(peer)
@@ -290,7 +291,6 @@ def _is_loop(event: Event | Arrival, desk: StoreDesk, plan: Plan, loops: LoopWat
     key = f"{event.facts.association_id} {LOOP_RULE}"
     if key not in desk.told:
         desk.told.append(key)
-        reason = f"the same object came more than {AGAIN} times in {WITHIN_S / 60:g} min: it goes round in a ring"
         study = plan.facts.study_instance_uid
         _log(
             desk,
@@ -307,7 +307,7 @@ def _is_loop(event: Event | Arrival, desk: StoreDesk, plan: Plan, loops: LoopWat
 def _not_taken(event: Event | Arrival, desk: StoreDesk) -> None:
     """What is refused for want of room comes again until it is taken: that is no ring."""
     if desk.loops is not None and not isinstance(event, Arrival):
-        desk.loops.not_taken(event.facts, event.sop_instance_uid, event.body.length_bytes)
+        desk.loops.not_taken(event.facts, event.sop_instance_uid)
 
 
 async def _hold_unreadable(event: Event | Arrival, desk: StoreDesk, table: RoutingTable, error: Unreadable) -> int:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, own_identification
+from gateway.dimse.negotiation import IMPLEMENTATION_CLASS_UID, hops_of, own_identification
 from gateway.dimse.pool import AssociationPool
 from gateway.federation.clock import Clock
 from gateway.federation.holders import HolderMemory
-from gateway.federation.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, asked_for, hops_of, sources_of
+from gateway.federation.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, asked_for, sources_of
 from gateway.model import AssociationFacts, Peer, QueryLevel, QueryRetrieve
 from gateway.ports import DestinationDown
 from tests.support.federation import table_of
