@@ -579,7 +579,7 @@ class AcceptedAssociation(Association):
                 self._hold(Hold.QUEUE)
 
     def _cancel(self, message_id: int) -> None:
-        """Remember a C-CANCEL for what is being served or waits; what is over cannot be cancelled (PS3.7 §9.3.2.3)."""
+        """Remember a C-CANCEL for what is being served or waits; what is over cannot be cancelled (PS3.7 §9.1.2.2)."""
         known = [self._current, *self._queue]
         if any(message is not None and message.command["MessageID"] == message_id for message in known):
             self._cancelled.add(message_id)
