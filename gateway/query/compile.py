@@ -215,7 +215,7 @@ def _is_below(tag: int, level: QueryLevel) -> bool:
 def _check_hierarchy(
     identifier: Attributes, keys: Iterable[Key], level: QueryLevel, root: QueryRoot, problems: _Problems
 ) -> None:
-    """Hierarchical search: one value for the unique key of each level above, none for those below (PS3.4 §C.4.1.3.1.1).
+    """Hierarchical search: one value for the unique key of each level above, none for those below (PS3.4 §C.4.1.2.1).
 
     Other keys of upper levels are matched as well, since requestors send them.
     """

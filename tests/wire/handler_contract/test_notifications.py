@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,11 +23,12 @@ from gateway.dimse.admission import (
 )
 from gateway.dimse.notifications import BEHIND, RAISED
 from gateway.dimse.server import Server
-from gateway.model import AssociationFacts, Listener, Peer
+from gateway.model import TLS, AssociationFacts, Listener, Peer
 from tests.support.caller import EXPLICIT, MR
 from tests.support.processes import free_port
 from tests.support.stock import no_delay
-from tests.unit.dimse.query_rig import EVERYTHING, image
+from tests.support.tls import call, certificates_in, files, listening
+from tests.unit.dimse.query_rig import EVERYTHING, IDENTIFIER, Requestor, image, match
 from tests.unit.dimse.rig import IMPLICIT, VERIFICATION
 
 GUARD_S = 60.0
@@ -334,3 +336,59 @@ def test_what_is_not_raised_cannot_be_bound() -> None:
         Server(handlers=[(evt.EVT_N_GET, print)], admission=admitted, ae_title="GATEWAY")
     with pytest.raises(TypeError, match="cannot be called"):
         Server(handlers=[(evt.EVT_RELEASED, 7)], admission=admitted, ae_title="GATEWAY")
+
+
+# --- TLS, and long answers ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_bound_later", [False, True], ids=["from the start", "later"])
+async def test_over_tls(tmp_path: Path, *, is_bound_later: bool) -> None:
+    certificates = certificates_in(tmp_path)
+    heard = Heard()
+    bindings = [(evt.EVT_DIMSE_RECV, heard), (evt.EVT_PDU_SENT, heard), (evt.EVT_CONN_CLOSE, heard)]
+    async with serving([] if is_bound_later else bindings) as server:
+        port = await server.listen(listening(TLS(**files(certificates.server))))
+        association = await call(port, TLS(ca=(certificates.authority.certificate,)))
+        if is_bound_later:
+            assert await association.c_echo() == 0x0000
+            for event, handler in bindings:
+                server.bind(event, handler)
+        assert await association.c_echo() == 0x0000
+        await association.release()
+        assert await asyncio.to_thread(heard.is_closed.wait, GUARD_S)
+    sent = ["P_DATA_TF", "A_RELEASE_RP"] if is_bound_later else ["A_ASSOCIATE_AC", "P_DATA_TF", "A_RELEASE_RP"]
+    assert heard.of("PDU_SENT") == sent
+    assert heard.of("DIMSE_RECV") == ["C_ECHO_RQ"]
+
+
+async def test_slow_handlers_hold_up_a_long_answer() -> None:
+    """Matches are not sent ahead of handlers of what is sent without a bound."""
+    heard, go_on = Heard(), threading.Event()
+    given = [0]
+    number = BEHIND * 4
+
+    def find(event: Any) -> Iterator[Any]:
+        for each in range(number):
+            given[0] = each
+            yield 0xFF00, match(each)
+
+    def slow(event: Any) -> None:
+        assert go_on.wait(GUARD_S)
+        heard(event)
+
+    bindings = [(evt.EVT_C_FIND, find), (evt.EVT_DIMSE_SENT, slow), (evt.EVT_CONN_CLOSE, heard)]
+    async with ours(bindings) as port, await Requestor.open(port) as requestor:
+        requestor.ask("find", 1, IDENTIFIER)
+        async with asyncio.timeout(GUARD_S):
+            while given[0] < BEHIND:
+                await asyncio.sleep(0.01)
+        before = -1
+        while before != given[0]:  # until no more is given
+            before = given[0]
+            await asyncio.sleep(0.2)
+        assert before < number - BEHIND
+        go_on.set()
+        *pending, final = await requestor.answers()
+        assert (len(pending), final.status) == (number, 0x0000)
+    assert await asyncio.to_thread(heard.is_closed.wait, GUARD_S)
+    assert len(heard.of("DIMSE_SENT")) == number + 1
