@@ -35,6 +35,7 @@ from gateway.dimse.pool import AssociationPool
 from gateway.dimse.slots import Slots
 from gateway.dimse.tls import handshake_failure, server_context
 from gateway.dimse.tls_contexts import ReloadedContext
+from gateway.dimse.tls_failures import our_certificate_refused
 from gateway.model import AssociationFacts, Limits, Listener, Peer, Timers
 from gateway.network.accepting import Acceptor, Address, bind, host_of
 from gateway.network.offences import Offences
@@ -234,7 +235,7 @@ class Server:
         self._connections[association] = host
         self._enter_unassociated(association, host)
         self.meter.count("gateway_connections_total", listener=listener.name)
-        task = asyncio.get_running_loop().create_task(self._set_up(association, context, connection))
+        task = asyncio.get_running_loop().create_task(self._set_up(association, context, connection, listener))
         self._opening[association] = task
         task.add_done_callback(functools.partial(self._is_set_up, association, connection))
         return True
@@ -278,7 +279,11 @@ class Server:
         self.meter.count("gateway_accept_failures_total", listener=listener)
 
     async def _set_up(
-        self, association: AcceptedAssociation, context: ssl.SSLContext | None, connection: socket.socket
+        self,
+        association: AcceptedAssociation,
+        context: ssl.SSLContext | None,
+        connection: socket.socket,
+        listener: Listener,
     ) -> None:
         """Give the association its transport. Off the accept path: a silent or slow client keeps nobody waiting."""
         loop = asyncio.get_running_loop()
@@ -286,7 +291,7 @@ class Server:
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection)
             if context is not None:
-                await self._shake_hands(transport, association, context)
+                await self._shake_hands(transport, association, context, listener)
         except (OSError, asyncio.CancelledError):  # asyncio has closed the connection
             self.closed(association)
 
@@ -297,7 +302,11 @@ class Server:
             self.closed(association)
 
     async def _shake_hands(
-        self, transport: asyncio.Transport, association: AcceptedAssociation, context: ssl.SSLContext
+        self,
+        transport: asyncio.Transport,
+        association: AcceptedAssociation,
+        context: ssl.SSLContext,
+        listener: Listener,
     ) -> None:
         address = transport.get_extra_info("peername")
         try:
@@ -311,9 +320,9 @@ class Server:
             )
         except (OSError, asyncio.CancelledError) as error:
             if isinstance(error, OSError):
-                log.warning(
-                    "tls_handshake_failed", remote_host=address[0] if address else "", reason=handshake_failure(error)
-                )
+                host = address[0] if address else ""
+                reason = our_certificate_refused(error, listener.tls) or handshake_failure(error)
+                log.warning("tls_handshake_failed", listener=listener.name, remote_host=host, reason=reason)
                 self.meter.count("gateway_tls_handshakes_failed_total")
             transport.abort()
             self.closed(association)
