@@ -1,9 +1,8 @@
 """What thousands of rules cost: `python -m benchmarks.many_rules [--rules N] [--write]`.
 
-Sites of N routes (5 000 unless told), written as sites write them, one shape a line of the table: by sender, by sender
-and modality, by SOP class, by an attribute's value, by an expression on an attribute shared by many, by named
-conditions, and all of these mixed. Of each: `gateway validate` in a process of its own, a load in a process that runs
-(which is what a reload waits for), and the plan of one object, by the index and rule by rule. All is processor time.
+Sites of N routes (5 000 unless told), one shape of `benchmarks.rule_shapes` a line of the table. Of each: `gateway
+validate` in a process of its own, a load in a process that runs, and the plan of one object, by the index and rule by
+rule. All is processor time.
 `--write` puts the figures into benchmarks/README.md.
 """
 
@@ -16,12 +15,12 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.measure import machine
 from benchmarks.objects import MR_IMAGE_STORAGE, sample
 from benchmarks.report import Bar, table, write_section
+from benchmarks.rule_shapes import PEERS, SHAPES, title, write
 from benchmarks.rules import NOW, seconds
 from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from gateway.config import load
@@ -32,68 +31,7 @@ from gateway.routing.facts import ObjectFacts
 from gateway.routing.table import RoutingTable
 from tests.support.processes import REPOSITORY
 
-RULES, PEERS = 5000, 100
-REGIONS = ("HEAD", "NECK", "CHEST", "ABDOMEN", "PELVIS", "SPINE", "KNEE", "HAND")
-CLASSES = ("CTImageStorage", "MRImageStorage", "UltrasoundImageStorage", "RTDoseStorage")
-
-
-def _title(n: int) -> str:
-    return f"SENDER{n}"
-
-
-SHAPES: dict[str, Callable[[int], str]] = {
-    "sender": lambda n: f"{{calling_ae_title: [{_title(n)}]}}",
-    "sender and modality": lambda n: (
-        f"{{all: [{{calling_ae_title: [{_title(n % 500)}]}}, {{modality: [{('CT', 'MR', 'US')[n % 3]}]}}]}}"
-    ),
-    "SOP class and region": lambda n: (
-        f"{{all: [{{sop_class: [{CLASSES[n % 4]}]}}, "
-        f"{{attribute: {{select: BodyPartExamined, equals: '{REGIONS[n % 8]} {n}'}}}}]}}"
-    ),
-    "one attribute": lambda n: f"{{attribute: {{select: StationName, in: [ST{n}, ROOM{n}]}}}}",
-    "network and modality": lambda n: f"{{all: [{{host: 10.{n % 200}.{n % 250}.0/24}}, {{not: {{modality: [SR]}}}}]}}",
-    "shared expression": lambda n: (
-        f"{{all: [{{attribute: {{select: StudyDescription, matches: '(?i)trauma {n % 40}'}}}}, "
-        f"{{attribute: {{select: SliceThickness, at_most: {1 + n % 7}}}}}]}}"
-    ),
-    "named condition": lambda n: (
-        f"{{all: [{{condition: c{n % 40}}}, {{attribute: {{select: Manufacturer, starts_with: M{n}}}}}]}}"
-    ),
-}
-MIXED = "all of these, mixed"
-ACTIONS = "sender and region, with actions"
-SHAPES[ACTIONS] = lambda n: (
-    f"{{all: [{{calling_ae_title: [{_title(n)}, {_title(n + 1)}]}}, {{modality: [CT, MR]}}, "
-    f"{{attribute: {{select: BodyPartExamined, in: [{REGIONS[n % 8]}, {REGIONS[n % 7]}]}}}}, "
-    f"{{attribute: {{select: StudyDescription, matches: '^Study {n}'}}}}]}}"
-)
-THEN = (
-    "[{set: {InstitutionName: 'Hospital %d', StationName: \"{{ association.calling_ae_title }} {{ Modality }}\"}}, "
-    "{remove: [PatientComments]}]"
-)
-
-
-def site(shape: str, rules: int) -> str:
-    """A configuration of `rules` routes of one shape."""
-    lines = [
-        "gateway: {ae_title: GATEWAY, listeners: [{port: 11112, address: 127.0.0.1}], admit: any}",
-        "unmatched: hold",
-        "peers:",
-    ]
-    lines += [f"  peer{n}: {{ae_title: P{n}, address: '127.0.0.1:{10400 + n}'}}" for n in range(PEERS)]
-    if shape in ("named condition", MIXED):
-        lines.append("conditions:")
-        lines += [
-            f"  c{n}: {{attribute: {{select: SeriesDescription, matches: '(?i)protocol {n}$'}}}}" for n in range(40)
-        ]
-    lines.append("routes:")
-    whens = list(SHAPES.values())
-    for n in range(rules):
-        when = whens[n % len(whens)](n) if shape == MIXED else SHAPES[shape](n)
-        lines += [f"  - name: rule {n}", f"    when: {when}", f"    to: [peer{n % PEERS}]"]
-        if shape == ACTIONS:
-            lines.append(f"    then: {THEN % n}")
-    return "\n".join(lines)
+RULES = 5000
 
 
 def validating_s(path: Path) -> float:
@@ -118,7 +56,7 @@ def facts_for(routing: RoutingTable, host: str) -> ObjectFacts:
     """Of an MR image of 8 KB from one of the senders."""
     return at_once(
         routing.reading_facts(
-            association=AssociationFacts(_title(7), "GATEWAY", host, 40000, association_id="bench-1"),
+            association=AssociationFacts(title(7), "GATEWAY", host, 40000, association_id="bench-1"),
             sop_class_uid=MR_IMAGE_STORAGE,
             sop_instance_uid=instance_uid(0, 0).decode(),
             transfer_syntax_uid=EXPLICIT_VR_LITTLE_ENDIAN,
@@ -137,9 +75,9 @@ def run(rules: int) -> str:
     """All figures as Markdown."""
     rows, bars = [], []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rules.yaml"
-        for shape in (*SHAPES, MIXED):
-            path.write_text(site(shape, rules))
+        for number, (name, shape) in enumerate(SHAPES.items()):
+            (place := Path(folder) / str(number)).mkdir()
+            path = write(shape, rules, place)
             validating = validating_s(path)
             loading, routing = loading_s(path)
             facts = facts_for(routing, "10.7.7.1")
@@ -148,7 +86,7 @@ def run(rules: int) -> str:
             plain = linear(routing, facts)
             assert {route.rule for route in routing.plan(facts).routes if route.destination} <= set(plain)
             rows.append(
-                [shape, f"{validating:.1f} s", f"{loading:.1f} s", f"{one * 1e6:.0f} µs", f"{slow * 1e6:.0f} µs"]
+                [name, f"{validating:.1f} s", f"{loading:.1f} s", f"{one * 1e6:.0f} µs", f"{slow * 1e6:.0f} µs"]
             )
             bars += [(validating, loading, one)]
             print(rows[-1], file=sys.stderr)
@@ -161,7 +99,7 @@ def run(rules: int) -> str:
     head = ("routes", "validate", "load", "plan, indexed", "rule by rule")
     return "\n\n".join(
         [
-            f"{rules} routes to {PEERS} peers; processor time. {machine()}.",
+            f"{rules} routes, to {PEERS} peers unless said; processor time. {machine()}.",
             table(head, rows),
             table(("bar", "required", "measured", ""), [bar.row() for bar in held]),
         ]

@@ -36,6 +36,7 @@ from gateway.delivery.service import DeliveryService
 from gateway.destinations import open_destination
 from gateway.dimse.acceptor.admission import Admitted, admit
 from gateway.dimse.acceptor.known_hosts import HostsOfPeers
+from gateway.dimse.pynetdicom_contract.bindings import is_notification
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.server import Server
 from gateway.handlers.loops import LoopWatch
@@ -101,7 +102,7 @@ class Gateway:
         """`handlers`: of the site; each takes its event in place of ours."""
         self.settings: Settings = table.settings
         self.state = "starting"
-        self.events_of_the_site = [event.name for event, *_ in handlers]
+        self.events_of_the_site = [event.name for event, *_ in handlers if not is_notification(event)]
         self.started_at = utc_now()
         self._elapsed_s = time.monotonic
         self.live = TableInForce(table)
@@ -134,7 +135,7 @@ class Gateway:
         sources = Sources(AssociationPool(settings.ae_title, self.metrics))
         self.queries = QueryDesk(self.index, sources, meter=self.metrics)
         self.rendezvous = MoveRendezvous(Path(settings.spool.path) / "retrieves", self.journal.receiver)
-        self.loops = LoopWatch()
+        self.loops = LoopWatch(settings.loops)
         self.object_log = object_log(settings.log_objects)
         store = StoreDesk(
             self.journal, self.metrics, loops=self.loops, offer=self.rendezvous.hand_over, objects=self.object_log
@@ -170,6 +171,7 @@ class Gateway:
             now=self.clock,
             wall=self.clock.wall,
             random=Random(),
+            goes=self.loops.goes,
             objects=self.object_log,
         )
         self.listening = Listening(self.server)
@@ -500,7 +502,12 @@ def _broken_queue(error: BaseException | None) -> QueueBroken | None:
 def own_handlers(reference: str) -> Sequence[tuple[Any, ...]]:
     """The site's handlers, and a line in the log of what they stand in place of. Raises ConfigurationError."""
     found = site_handlers(reference)
-    events = [event.name for event, *_ in found]
+    events = [event.name for event, *_ in found if not is_notification(event)]
+    notified = sorted({event.name for event, *_ in found if is_notification(event)})
+    if notified:
+        log.info("notifications_of_the_site", handlers=reference, events=notified)
+    if not events:
+        return found
     log.warning(
         "handlers_of_the_site",
         handlers=reference,

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gateway.common.plain_text import printable
 from gateway.common.regular_file import read_regular_file
 from gateway.model.security import TLS
 
@@ -130,3 +131,46 @@ def validities(tls: TLS) -> Iterator[Validity]:
 def _dated_files(tls: TLS) -> Sequence[tuple[str, bool]]:
     own = (tls.certificate,) if tls.certificate else ()
     return [*((path, False) for path in (*own, *tls.ca)), *((path, True) for path in tls.crl)]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One certificate, for people: nothing of it was proved."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    """DNS names and IP addresses that it is for."""
+    since: datetime
+    until: datetime
+
+    def __str__(self) -> str:
+        is_own = self.subject == self.issuer
+        signed = "signed by itself" if is_own else f"issued by {self.issuer or 'nobody'}"
+        name = self.subject or ", ".join(self.names) or "no name"
+        return f"{name}, {signed}, valid from {self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
+
+
+def described(encoded: bytes) -> Described:
+    """A certificate in DER or PEM form, the first of several. Raises ValueError."""
+    from cryptography import x509
+    from cryptography.x509.oid import ExtensionOID
+
+    blocks = _CERTIFICATE.findall(encoded)
+    found = x509.load_pem_x509_certificate(_plain(blocks[0])) if blocks else x509.load_der_x509_certificate(encoded)
+    try:
+        value = found.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension):
+        value = None
+    names: list[str] = []
+    if isinstance(value, x509.SubjectAlternativeName):
+        names += value.get_values_for_type(x509.DNSName)
+        names += map(str, value.get_values_for_type(x509.IPAddress))
+    subject, issuer = (",".join(one.rfc4514_string() for one in each.rdns) for each in (found.subject, found.issuer))
+    return Described(
+        printable(subject),
+        printable(issuer),
+        tuple(map(printable, names)),
+        found.not_valid_before_utc,
+        found.not_valid_after_utc,
+    )

@@ -47,7 +47,7 @@ LENIENCIES: dict[str, Leniency] = {
         "identifiers",
     ),
     "keys_of_other_levels": Leniency(
-        "PS3.4 §C.4.1.3.1.1",
+        "PS3.4 §C.4.1.2.1",
         "a C-FIND lacks one value of the unique key of an upper level, or has one of a lower level",
         "searches as in a relational query",
         "identifiers",
@@ -59,7 +59,7 @@ LENIENCIES: dict[str, Leniency] = {
         "identifiers",
     ),
     "retrieve_by_accession_number": Leniency(
-        "PS3.4 §C.4.2.2.1",
+        "PS3.4 §C.4.2.2.1, §C.4.3.2.1",
         "a C-MOVE or C-GET names studies by Accession Number and no Study Instance UID",
         "retrieves the studies that have the number",
         "identifiers",
@@ -71,7 +71,7 @@ LENIENCIES: dict[str, Leniency] = {
         "wire",
     ),
     "late_move_instances": Leniency(
-        "PS3.4 §C.4.2",
+        "PS3.4 §C.4.2.3.1",
         "a source ends its C-MOVE with Success before it sends what it is to send",
         "waits for the instances, as long as some come",
         "wire",

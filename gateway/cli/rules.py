@@ -30,7 +30,7 @@ def _validate(rules: Path, strict: bool, form: str, handlers: str = "") -> None:
     errors = sum(problem.severity == "error" for problem in loaded.problems)
     warnings = len(loaded.problems) - errors
     if form == "json":
-        rows = [{**asdict(problem.mark), **asdict(problem)} for problem in loaded.problems]
+        rows = [{**problem.mark._asdict(), **asdict(problem)} for problem in loaded.problems]
         click.echo(json.dumps([{key: row[key] for key in row if key != "mark"} for row in rows], indent=2))
     else:
         for problem in loaded.problems:

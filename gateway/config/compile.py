@@ -303,8 +303,9 @@ def _warn_of_unused(root: Place, peers: dict[str, Peer], context: Context) -> No
     for section in ("move_destinations", "relay") if root.has("query_retrieve") else ():
         for title in names_in(root.at("query_retrieve"), section):
             in_queries |= set(_words(root, "query_retrieve", section, title))
+    used = in_groups | in_routes | in_queries
     for name, peer in peers.items():
-        if name not in in_groups | in_routes | in_queries and not peer.may:
+        if name not in used and not peer.may:
             message = f"no route and no group names the peer `{name}`, and it may not call us (`may`)"
             context.findings.warning(root.at("peers", name).holder, "unused-peer", message)
     for name in names_in(root, "groups"):

@@ -76,7 +76,9 @@ class Context:
 
     def resources_at(self, place: Place) -> Resources:
         """Keys, and files relative to the YAML file in which `place` stands."""
-        return self.resources.beside(Path(place.mark.file).absolute().parent)
+        if self.files is None:
+            return self.resources.beside(Path(place.mark.file).absolute().parent)
+        return self.files.of_file(place.mark.file)
 
     def positive_s(self, place: Place, *path: Step, text: str) -> float:
         """A duration of more than 0."""

@@ -13,7 +13,7 @@ from gateway.model.peer import Peer
 from gateway.model.settings import Settings
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Predicate
-from gateway.routing.language.kinds import children, name_of_kind
+from gateway.routing.language.kinds import children, inside, name_of_kind
 from gateway.routing.predicates.association import CalledAETitle, CallingAETitle
 from gateway.routing.predicates.attribute import Attribute
 from gateway.routing.predicates.combining import NamedConditionHolds
@@ -35,17 +35,22 @@ class Never:
 
     def warn(self, condition: Predicate, place: Place, context: Context) -> None:
         """`place` is where the condition is written. Named conditions are looked at where they stand."""
-        if isinstance(condition, NamedConditionHolds):
+        if isinstance(condition, NamedConditionHolds) or not self._is_doubtful(condition):
             return
         inner = list(children(condition))
-        if not inner and not self._doubts(condition):
-            return
         here = place.at(name_of_kind(condition, port_kinds.predicate))
         for path, message in [] if inner else self._doubts(condition):
             at = here.at(*path)
             context.findings.warning(at.mark, "never-holds", f"{at.shown} can never be: {message}")
         for path, one in inner:
             self.warn(one, here.at(*path), context)
+
+    def _is_doubtful(self, condition: Predicate) -> bool:
+        """False for nearly every condition: then nobody looks for places."""
+        if isinstance(condition, NamedConditionHolds):
+            return False
+        inner = inside(condition)
+        return any(map(self._is_doubtful, inner)) if inner else bool(self._doubts(condition))
 
     def _doubts(self, condition: Predicate) -> Doubts:
         if id(condition) not in self._known:

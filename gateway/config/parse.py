@@ -14,6 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 
 from gateway.config.findings import Findings
 from gateway.config.readers import warn_of_readers
@@ -116,8 +125,12 @@ def _events(text: str, loader: Any) -> Iterator[Any]:
     that the composer finds that level at its own place.
     """
     given = 0
+    reading = loader(text)
     try:
-        for event in yaml.parse(text, Loader=loader):
+        next_event = reading.get_event  # `yaml.parse` asks thrice for each
+        event = None
+        while type(event) is not StreamEndEvent:
+            event = next_event()
             given += 1
             yield event
     except yaml.MarkedYAMLError as error:
@@ -126,6 +139,8 @@ def _events(text: str, loader: Any) -> Iterator[Any]:
         before = text[: error.problem_mark.index]
     else:
         return
+    finally:
+        reading.dispose()
     yield from itertools.islice(yaml.parse(before, Loader=loader), given, None)
 
 
@@ -230,23 +245,25 @@ class _Composer:
 
     def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
         mark = self._mark(event)
-        if isinstance(event, yaml.AliasEvent):
+        kind = type(event)
+        if kind is AliasEvent:
             return self._alias(event, mark)
         if depth > DEPTH_LIMIT:
             self._findings.error(mark, "too-deep", f"nested more than {DEPTH_LIMIT} levels deep")
             raise _Abort
         before = self._count
-        self._grow(1, mark)
+        self._count += 1
+        if before >= NODE_LIMIT:
+            self._grow(0, mark)
+        if event.tag is not None:
+            self._check_tag(event, mark)
         node: Node
-        match event:
-            case yaml.ScalarEvent():
-                node = self._scalar(event, mark)
-            case yaml.SequenceStartEvent():
-                self._check_tag(event, mark)
-                node = self._sequence(events, mark, depth)
-            case _:
-                self._check_tag(event, mark)
-                node = self._mapping(events, mark, depth)
+        if kind is ScalarEvent:
+            node = self._scalar(event, mark)
+        elif kind is SequenceStartEvent:
+            node = self._sequence(events, mark, depth)
+        else:
+            node = self._mapping(events, mark, depth)
         if event.anchor is not None:
             self._anchors[event.anchor] = (node, self._count - before)
         return node
@@ -268,12 +285,11 @@ class _Composer:
         return node
 
     def _check_tag(self, event: Any, mark: Mark) -> None:
-        if event.tag is not None and event.tag not in TEXT_TAGS:
+        if event.tag not in TEXT_TAGS:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             self._findings.error(mark, "unsupported-tag", f"the YAML tag `{tag}` is not supported; leave it out")
 
     def _scalar(self, event: Any, mark: Mark) -> Node:
-        self._check_tag(event, mark)
         text: str = event.value
         if "${" not in text:
             return ScalarNode(mark, resolve_plain(text) if event.implicit[0] else text, text, text)
@@ -292,7 +308,7 @@ class _Composer:
     def _sequence(self, events: Iterator[Any], mark: Mark, depth: int) -> SequenceNode:
         items: list[Node] = []
         for event in events:
-            if isinstance(event, yaml.SequenceEndEvent):
+            if type(event) is SequenceEndEvent:
                 break
             items.append(self._node(event, events, depth + 1))
         return SequenceNode(mark, tuple(joined_items(items, self._findings)))
@@ -301,10 +317,11 @@ class _Composer:
         entries: dict[str, MappingEntry] = {}
         is_template = False
         for event in events:
-            if isinstance(event, yaml.MappingEndEvent):
+            if type(event) is MappingEndEvent:
                 break
             key_mark = self._mark(event)
-            is_template = is_template or self._is_template(event, mark)
+            if type(event) is MappingStartEvent:
+                is_template = is_template or self._is_template(mark)
             key = self._key(event, key_mark, events, depth)
             value = self._node(next(events), events, depth + 1)
             if key is None:
@@ -317,10 +334,8 @@ class _Composer:
             entries[key] = MappingEntry(key_mark, value)
         return BrokenNode(mark) if is_template else MappingNode(mark, joined_entries(entries, self._findings))
 
-    def _is_template(self, event: Any, mark: Mark) -> bool:
+    def _is_template(self, mark: Mark) -> bool:
         """True after reporting that the mapping that begins at `mark`, with a mapping as its key, is a template."""
-        if not isinstance(event, yaml.MappingStartEvent):
-            return False
         line = self._text.splitlines()[mark.line - 1]
         template = template_in(line, mark.column - 1)
         if template:
@@ -329,13 +344,14 @@ class _Composer:
         return bool(template)
 
     def _key(self, event: Any, mark: Mark, events: Iterator[Any], depth: int) -> str | None:
-        if not isinstance(event, yaml.ScalarEvent):
+        if type(event) is not ScalarEvent:
             self._node(event, events, depth + 1)
             if mark.line - 1 in self.lines_of_templates:
                 return None
             self._findings.error(mark, "key-not-text", "a name is expected here, not a list, a mapping or an alias")
             return None
-        self._check_tag(event, mark)
+        if event.tag is not None:
+            self._check_tag(event, mark)
         if event.value == "<<" and event.implicit[0]:
             message = "merge keys are not part of YAML 1.2; write the settings out, or alias the whole mapping"
             self._findings.error(mark, "merge-key", message)

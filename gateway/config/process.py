@@ -13,11 +13,19 @@ from msgspec import UNSET
 from gateway.common.quantity import duration_s, host_and_port, size_bytes
 from gateway.config.compile_context import Context
 from gateway.config.requirements import compile_identity_check
-from gateway.config.spec import ConversionSpec, GatewaySpec, LimitsSpec, ListenerSpec, SpoolSpec, TimersSpec
+from gateway.config.spec import (
+    ConversionSpec,
+    GatewaySpec,
+    LimitsSpec,
+    ListenerSpec,
+    LoopsSpec,
+    SpoolSpec,
+    TimersSpec,
+)
 from gateway.config.tls import compile_listener_tls
 from gateway.config.tree import Place, ScalarNode
 from gateway.model.listener import Limits, Listener, Timers
-from gateway.model.settings import HTTP, ConversionLimits, Settings, Spool
+from gateway.model.settings import HTTP, ConversionLimits, Loops, Settings, Spool
 
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 HTTP_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*|[^\s:\[\]/]+)(:[0-9]{1,5})?")
@@ -46,6 +54,7 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         file_access=spec.file_access,
         secret_folders=_secret_folders(spec, place.at("secret_folders"), context),
         pid_file="" if spec.pid_file is UNSET else context.at_work(spec.pid_file),
+        loops=_loops(spec.loops, place.at("loops"), context),
         conversion=_conversion(spec.conversion, place.at("conversion"), context),
         log_objects=spec.log.objects,
     )
@@ -94,6 +103,15 @@ def _conversion(spec: ConversionSpec, place: Place, context: Context) -> Convers
         workers=spec.workers,
         memory_bytes=memory_bytes,
         time_limit_s=context.positive_s(place, "time_limit", text=spec.time_limit),
+    )
+
+
+def _loops(spec: LoopsSpec, place: Place, context: Context) -> Loops:
+    return Loops(
+        hops=spec.hops,
+        returns=spec.returns,
+        repeats=spec.repeats,
+        within_s=context.positive_s(place, "within", text=spec.within),
     )
 
 

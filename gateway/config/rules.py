@@ -12,7 +12,18 @@ from gateway.config.compile_context import Context
 from gateway.config.fault_messages import MISSING
 from gateway.config.findings import Findings, did_you_mean
 from gateway.config.spec import CoercionSpec, HideSpec, RetrieveCoercionSpec, RouteSpec
-from gateway.config.tree import MappingNode, Node, Path, Place, SequenceNode, discreet, lossless, plain, without
+from gateway.config.tree import (
+    MappingNode,
+    Node,
+    Path,
+    Place,
+    Plain,
+    SequenceNode,
+    discreet,
+    lossless,
+    plain,
+    without,
+)
 from gateway.config.typed_tree import check, is_broken
 from gateway.dataset.dictionary import name_of
 from gateway.model.peer import Peer, PeerGroup
@@ -76,8 +87,9 @@ def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
         name = f"coercion-{index + 1}" if spec.name is UNSET else spec.name
         _check_name(name, at, names, context)
         when = _predicate(at, context)
-        actions = _actions(at, context)
-        _check_conversions(at, context)
+        then = _then(at)
+        actions = _actions(at, then, context)
+        _check_conversions(at, then, context)
         if spec.enabled and when is not None:
             coercions.append(Coercion(name, when, actions, at.mark, _marks(at)))
     return tuple(coercions)
@@ -95,7 +107,8 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
         _check_name(spec.name, at, taken, context)
         to = () if spec.to is UNSET else expand(spec.to, at.at("to"), names, context)
         when = _predicate(at, context)
-        actions = _actions(at, context)
+        then = _then(at)
+        actions = _actions(at, then, context)
         fate = fate_of(actions)
         _check_destinations(at, actions, context)
         if not spec.enabled or when is None:
@@ -107,7 +120,7 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
             context.findings.warning(at.at("name").mark, "shadowed-route", message)
         if not to and not is_final(fate):
             continue
-        actions_json = _stored(at, actions)
+        actions_json = _stored(then, actions)
         rules.append(Route(spec.name, when, to, actions_json, actions, spec.stop, at.mark, _marks(at)))
         if spec.stop and end is None and _always_holds(when) and "when" not in _lost(at):
             end = (spec.name, at.at("name").mark)
@@ -124,12 +137,13 @@ def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> 
         _check_name(name, at, taken, context)
         to = _recipients(spec.to, at.at("to"), names, context)
         when = _predicate(at, context)
-        actions = _actions(at, context)
+        then = _then(at)
+        actions = _actions(at, then, context)
         if fate_of(actions) is not None:
             message = "what is retrieved goes to who asked for it; it is not dropped, rejected or held here"
             context.findings.error(at.at("then").holder, "only-in-routes", message)
         elif spec.enabled and when is not None and to:
-            rules.append(Route(name, when, to, _stored(at, actions), actions, False, at.mark, _marks(at)))
+            rules.append(Route(name, when, to, _stored(then, actions), actions, False, at.mark, _marks(at)))
     return tuple(rules)
 
 
@@ -191,10 +205,10 @@ def _recipients(words: Sequence[str], place: Place, names: Names, context: Conte
     return expand(words, place, callers, context)
 
 
-def _stored(place: Place, actions: Sequence[Action]) -> str:
-    """What is done at delivery, as the queue keeps it: all but what is decided before."""
-    then = place.child("then")
-    config = lossless(then.node) if then and actions else None
+def _stored(config: object, actions: Sequence[Action]) -> str:
+    """What is done at delivery, as the queue keeps it: all but what is decided before. `config` is the `then:`."""
+    if not actions:
+        return ""
     if not isinstance(config, list) or len(config) != len(actions):
         return canonical_json(config)  # a wrong one, of which nothing is stored
     return canonical_json([one for one, action in zip(config, actions, strict=True) if fate_of((action,)) is None])
@@ -338,31 +352,55 @@ def _knows_listeners(condition: Predicate, place: Place, context: Context) -> bo
     return all(verdicts)  # a list: every one is reported
 
 
-def _marks(place: Place) -> dict[Path, Mark]:
-    """Where each key inside `when` stands."""
-    marks: dict[Path, Mark] = {}
+class _Marks(Mapping[Path, Mark]):
+    """Where each key inside `when` stands; found when an explanation asks for it."""
 
-    def visit(path: Path, node: Node) -> None:
-        match node:
-            case MappingNode(entries=entries):
-                for key, entry in entries.items():
-                    marks[(*path, key)] = entry.mark
-                    visit((*path, key), entry.node)
-            case SequenceNode(items=items):
-                for index, item in enumerate(items):
-                    visit((*path, index), item)
+    __slots__ = ("_root",)
 
+    def __init__(self, root: Node) -> None:
+        self._root = root
+
+    def __getitem__(self, path: Path) -> Mark:
+        place: Place | None = Place(self._root, self._root.mark)
+        for step in path:
+            place = None if place is None else place.child(step)
+        if place is None or not path or not isinstance(path[-1], str):
+            raise KeyError(path)
+        return place.holder
+
+    def __iter__(self) -> Iterator[Path]:
+        return _keys((), self._root)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _keys(path: Path, node: Node) -> Iterator[Path]:
+    if isinstance(node, MappingNode):
+        for key, entry in node.entries.items():
+            yield (*path, key)
+            yield from _keys((*path, key), entry.node)
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.items):
+            yield from _keys((*path, index), item)
+
+
+def _marks(place: Place) -> Mapping[Path, Mark]:
     when = place.child("when")
-    if when is not None:
-        visit((), when.node)
-    return marks
+    return {} if when is None else _Marks(when.node)
 
 
-def _actions(place: Place, context: Context) -> tuple[Action, ...]:
+def _then(place: Place) -> Plain:
+    """What stands under `then`; None without it."""
+    then = place.child("then")
+    return None if then is None else lossless(then.node)
+
+
+def _actions(place: Place, config: Plain, context: Context) -> tuple[Action, ...]:
+    """Of the `then:` list `config` of the rule at `place`."""
     then = place.child("then")
     if then is None:
         return ()
-    config = lossless(then.node)
     if config is None or config == []:
         context.findings.error(then.holder, "empty", "expected a list of actions, found nothing; leave `then` out")
         return ()
@@ -374,10 +412,9 @@ def _actions(place: Place, context: Context) -> tuple[Action, ...]:
     return actions
 
 
-def _check_conversions(place: Place, context: Context) -> None:
+def _check_conversions(place: Place, config: Plain, context: Context) -> None:
     """What changes an object as a whole takes too long for the peer that waits for its answer."""
     then = place.child("then")
-    config = lossless(then.node) if then is not None else None
     for index, item in enumerate(config if isinstance(config, list) else ()):
         name = next(iter(item), "") if isinstance(item, Mapping) else ""
         if then is not None and hasattr(port_kinds.action.kinds.get(str(name)), "convert"):

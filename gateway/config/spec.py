@@ -472,6 +472,34 @@ class LogSpec(Spec, frozen=True):
     ] = "study"
 
 
+class LoopsSpec(Spec, frozen=True):
+    """When an object is held under the rule `(loop)`, since places that forward to each other pass it round. Of no
+    requestor is anything counted but those that call with the AE title of a destination, and gateways of this kind."""
+
+    hops: Annotated[
+        int, Meta(ge=0, le=8, description="It came through more gateways of this kind than these; 0: any number.")
+    ] = 8
+    returns: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="It came back more often from the peer it was sent to, with the UID and size it was sent with; "
+            "0: any number of times.",
+        ),
+    ] = 5
+    repeats: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="The same object came more often from one requestor; 0: any number of times. A user may send "
+            "it again by hand, too.",
+        ),
+    ] = 50
+    within: Annotated[DurationText, Meta(description="`returns` and `repeats` are counted so long.")] = "10 min"
+
+
 class GatewaySpec(Spec, frozen=True):
     """Process settings. Changing them needs a restart, except of `listeners`."""
 
@@ -497,6 +525,7 @@ class GatewaySpec(Spec, frozen=True):
     timers: TimersSpec = TimersSpec()
     limits: LimitsSpec = LimitsSpec()
     conversion: ConversionSpec = ConversionSpec()
+    loops: LoopsSpec = LoopsSpec()
     log: LogSpec = LogSpec()
     drain: Annotated[DurationText, Meta(description="How long a stop waits for associations and sends in work.")] = (
         "30 s"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from gateway.config.tree import (
     Node,
     Path,
     Place,
+    Plain,
     ScalarNode,
     SequenceNode,
     plain,
@@ -41,10 +42,26 @@ def check(place: Place, kind: type[T], findings: Findings) -> tuple[T | None, Pl
     node: Node | None = unbroken(place.node) if findings.has_errors else place.node  # a broken node was an error
     while node is not None:
         try:
-            return msgspec.convert(plain(node), kind), Place(node, place.holder)
+            return msgspec.convert(_quickly(node, kind), kind), Place(node, place.holder)
         except msgspec.ValidationError as error:
             node = _repaired(Place(node, place.holder), kind, str(error), findings)
     return None, place
+
+
+def _quickly(node: Node, kind: type) -> Plain:
+    """As `plain`, without what stands under settings that may be anything: conditions and actions are looked at by
+    those who build them, and are most of thousands of rules."""
+    if not isinstance(node, MappingNode):
+        return plain(node)
+    free = _free_settings(kind)
+    return {key: None if key in free else plain(entry.node) for key, entry in node.entries.items()}
+
+
+@cache
+def _free_settings(kind: type) -> frozenset[str]:
+    if not issubclass(kind, msgspec.Struct):
+        return frozenset()
+    return frozenset(one.encode_name for one in msgspec.structs.fields(kind) if one.type is Any)
 
 
 def unbroken(node: Node) -> Node | None:

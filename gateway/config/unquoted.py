@@ -20,7 +20,7 @@ def joined_items(items: Sequence[Node], findings: Findings) -> list[Node]:
     found: list[Node] = []
     for node in items:
         found.append(node)
-        if not isinstance(node, ScalarNode) or not LAST_PART.fullmatch(node.written):
+        if not isinstance(node, ScalarNode) or ")" not in node.written or not LAST_PART.fullmatch(node.written):
             continue
         for length in (2, 3):
             if tag := _tag(found[-length:], findings):

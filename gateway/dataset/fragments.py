@@ -41,6 +41,12 @@ def without_empty(value: memoryview, offsets: Offsets | None) -> tuple[memoryvie
     return whole, None if offsets is None else _extended(offsets, starts, end - first)
 
 
+def is_without_fragments(value: memoryview) -> bool:
+    """True when there is nothing but a Basic Offset Table, or not even that, and empty fragments."""
+    items = _items(value)
+    return not len(value) or (bool(items) and not any(length for _, length in items[1:]))
+
+
 def _items(value: memoryview) -> list[tuple[int, int]]:
     """(where the value begins, length) of each; none when these are no items."""
     found: list[tuple[int, int]] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from gateway.dataset.codecs import (
     short_name,
 )
 from gateway.dataset.encapsulation import basic_offset_table, item_header
-from gateway.dataset.fragments import without_empty
+from gateway.dataset.fragments import is_without_fragments, without_empty
 from gateway.dataset.image import Image
 from gateway.ports.errors import Refusal
 
@@ -126,6 +127,8 @@ def decoded(
     Raises:
         Refusal: no codec reads it, or there are more or fewer frames than the attributes say.
     """
+    if is_without_fragments(value):
+        raise Refusal("the encapsulated pixel data has no fragments")
     value, offsets = without_empty(value, offsets)
     kind = dtype_of(image)
     name = short_name(transfer_syntax_uid)
@@ -315,8 +318,15 @@ def _options(image: Image) -> dict[str, Any]:
 
 
 def _said(error: Exception) -> str:
-    """The last line that says something: pydicom lists what each plugin said."""
+    """The last line that says something: pydicom lists what each plugin said. What Python says of a plugin that
+    stumbled over the code stream says nothing of it."""
     if "Part 5, Section 8.2" in str(error):
         return "PS3.5 §8.2 does not allow it for these Bits Allocated, Bits Stored and Photometric Interpretation"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:200] if lines else type(error).__name__
+    last = lines[-1][:200] if lines else ""
+    if not last or isinstance(error, _STUMBLED) or "'NoneType' object" in last:
+        return "the codec found no image in it"
+    return last
+
+
+_STUMBLED = (struct.error, AttributeError, LookupError, TypeError, AssertionError)

@@ -4,7 +4,8 @@ Implicit or explicit VR, little or big endian, in and out. Values keep their byt
 changes; undefined lengths stay undefined, defined ones, group lengths and Length to End follow. Values of UN are never
 swapped, for nobody knows what they are.
 From implicit VR the data dictionary says the VR; what it does not know is UN, as are values too long for their VR
-(PS3.5 §6.2.2). Nothing is padded or sorted. Of what a tolerant reading passes over, stray delimiters and zeros behind
+(PS3.5 §6.2.2). In implicit VR whoever reads it takes the dictionary's VR: a value that would be another one then is
+refused. Nothing is padded or sorted. Of what a tolerant reading passes over, stray delimiters and zeros behind
 the data set are left out, an element whose VR is none gets that of the dictionary, and what is called a sequence and
 has no items becomes UN.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import array
 import struct
+from functools import lru_cache
 
 from gateway.dataset import charset
 from gateway.dataset.dictionary import (
@@ -59,6 +61,13 @@ _WIDTHS = {
 }
 """VR → bytes that are swapped together (PS3.5 §7.3)."""
 _CODES = {2: "H", 4: "I", 8: "Q"}
+_KINDS = {
+    **dict.fromkeys(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN"), "text"),
+    **dict.fromkeys(("SH", "ST", "TM", "UC", "UI", "UR", "UT"), "text"),
+    **{vr: vr for vr in ("AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV")},
+}
+"""VR → how a value is read; of others the bytes alone count."""
+_SIGNED = {"US": "SS", "SS": "US", "UL": "SL", "SL": "UL", "UV": "SV", "SV": "UV"}
 
 
 class Writer:
@@ -172,6 +181,8 @@ class _Level:
             writer.add(value)
             writer.add(self._delimiter(SEQUENCE_END))
             return writer
+        if element.vr and self.target.is_implicit and value and _is_other(element.tag, vr):
+            self._check_reading(element.tag, vr, value)
         if self.source.is_big_endian != self.target.is_big_endian:
             value = self._swapped(element.tag, vr, value)
         if vr in SHORT_VRS and len(value) > 0xFFFE:
@@ -284,6 +295,19 @@ class _Level:
         order = ">H" if self.source.is_big_endian else "<H"
         return int(struct.unpack_from(order, self.view, element.value)[0])
 
+    def _check_reading(self, tag: int, vr: str, value: bytes | memoryview) -> None:
+        """Of an element with another VR than the dictionary's. Raises Refusal when it would be read as another value;
+        the sign of a number may change its place as long as it says nothing."""
+        if vr in _SIGNED and _SIGNED[vr] in str(vr_of(tag)):
+            width = _WIDTHS[vr]
+            top = value[0 if self.source.is_big_endian else width - 1 :: width]
+            if all(byte < 0x80 for byte in top):
+                return
+        raise Refusal(
+            f"{name_of(tag)} has VR {vr}, which is {vr_of(tag)} in the dictionary: in implicit VR it would be read as "
+            "another value"
+        )
+
     # --- byte order ---
 
     def _swapped(self, tag: int, vr: str, value: bytes | memoryview) -> bytes | memoryview:
@@ -301,6 +325,17 @@ class _Level:
         assert swapped.itemsize == width
         swapped.byteswap()
         return swapped.tobytes()
+
+
+@lru_cache(maxsize=4096)
+def _is_other(tag: int, vr: str) -> bool:
+    """True when values of `vr` are read otherwise than those of the dictionary's VRs for the attribute; what is private
+    is its vendor's business."""
+    known = None if is_private(tag) else vr_of(tag)
+    if known is None or vr not in _KINDS:
+        return False
+    kinds = {_KINDS.get(each, "bytes") for each in known.split(" or ")}
+    return not kinds & {_KINDS[vr], "bytes"}
 
 
 def _is_length(element: Element) -> bool:

@@ -42,6 +42,7 @@ from gateway.ports.errors import (
     PayloadUnreadable,
     Refusal,
     Temporary,
+    fit_for_log,
 )
 from gateway.ports.journal import Journal
 from gateway.ports.kinds import Resources
@@ -74,9 +75,21 @@ SWEEP = 500
 MOST_UNTRIED = 5000
 """Of those that were never tried so many are kept in hand to look at the ones behind them."""
 
+NOT_MADE = "an action, conversion or template cannot be done on this object; `gateway queue list --state dead` has why"
+"""In the log, where the reason may quote the object."""
+
 Kind = tuple[str, str]
 ClaimedDelivery = tuple[float, Delivery]
 """With the monotonic time of the claim in seconds."""
+
+
+Goes = Callable[[Peer, str, str, int], None]
+"""Called before an object is sent: to whom, the SOP Instance UID that it arrived with, the one it leaves with, its size
+in bytes (`gateway.handlers.loops`)."""
+
+
+def to_nobody(peer: Peer, arrived_as: str, sent_as: str, size_bytes: int) -> None:
+    """Nobody looks for rings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,7 @@ class Courier:
         idle_s: float = IDLE_S,
         wall: Callable[[], datetime] | None = None,
         objects: ObjectLog | None = None,
+        goes: Goes = to_nobody,
     ) -> None:
         self.name = peer.name
         self.peer = peer
@@ -126,6 +140,7 @@ class Courier:
         self._converter = converter
         self._idle_s = idle_s
         self._objects = objects or ObjectLog()
+        self._goes = goes
         self._ledger = Ledger(journal, peer.name, meter, now, wall or now, self._objects)
         self._standing = Standing(peer.name, meter, random)
         self._refusals = RefusalCount(random)
@@ -300,7 +315,7 @@ class Courier:
             for delivery in fresh:
                 self._ledger.returned(delivery)
             fresh = [probe]
-        self._ready.extend((claimed_at_s, delivery) for delivery in fresh)
+        self._ready.extend((claimed_at_s, delivery) for delivery in by_number_of_gateways(fresh))
         if self._is_stopping or self._standing.wait_s() > 0:
             self._return_ready()
             return
@@ -326,7 +341,7 @@ class Courier:
                     self._ledger.returned(delivery)
                     are_all_old = False
                 elif delivery.attempts:
-                    self._ledger.expired(delivery, self._standing.reason, None)
+                    self._ledger.expired(delivery, Deferred(self._standing.reason), None)
                 else:
                     untried.append(delivery)
         for delivery in untried:
@@ -411,7 +426,7 @@ class Courier:
             body = self._journal.open(delivery.instance.payload)
             outbound = await outbound_for(delivery, body, self._resources(), self._converter)
             body = outbound.body
-            outcome = await self._send(worker, outbound)
+            outcome = await self._send(worker, delivery, outbound)
             if self.peer.fallback and type(outcome) is Refused and outcome.is_about_form:
                 outcome = await self._fall_back(worker, outbound, outcome)
         except (DestinationDown, DestinationRefuses) as error:
@@ -420,9 +435,9 @@ class Courier:
         except PayloadLost as error:  # what was promised cannot be kept: an operator must know
             uid = delivery.instance.sop_instance_uid
             log.error("payload_lost", destination=self.name, sop_instance_uid=uid, error=str(error))
-            outcome = Refused(str(error))
+            outcome = Refused(str(error), kind="payload_lost")
         except (Refusal, ConfigurationError) as error:  # what is stored cannot be edited
-            outcome = Refused(str(error))
+            outcome = _not_made(error)
         except PayloadUnreadable as error:  # by our own disk: neither the object nor the destination is to blame
             self._set_back(delivery, Deferred(str(error)), _clock_s() - begun_s)
             return
@@ -438,13 +453,15 @@ class Courier:
                 body.close()
         self._finish(worker, delivery, outcome, _clock_s() - begun_s)
 
-    async def _send(self, worker: Worker, outbound: Outbound) -> Outcome:
+    async def _send(self, worker: Worker, delivery: Delivery, outbound: Outbound) -> Outcome:
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
         channel = await worker.channel(self._destination, outbound.facts.association)
         await channel.prepare(self._sight.get(kind) or (kind, *self._sight))
         if not worker.is_open:
             worker.is_open = True
             self._hire()
+        arrived_as, sent_as = delivery.instance.sop_instance_uid, outbound.sop_instance_uid
+        self._goes(self.peer, arrived_as, sent_as, outbound.body.length_bytes)
         return await channel.send(outbound)
 
     async def _fall_back(self, worker: Worker, outbound: Outbound, refused: Refused) -> Outcome:
@@ -476,24 +493,25 @@ class Courier:
     def _refused(self, delivery: Delivery, outcome: Refused, seconds: float) -> None:
         """A dead letter; after many of the same kind in a row the destination is down, and the object waits. So do what
         is like the refused ones while others are taken, and a kind of object that the peer took before."""
-        refusals, reason = self._refusals, outcome.log_reason or outcome.reason
+        refusals, reason = self._refusals, outcome.reason_for_log
+        set_back = Deferred(outcome.reason, log_reason=outcome.log_reason)
         sort = refusals.sort_of(delivery, outcome)
         if sort is not None and refusals.is_left_out(delivery):
             refusals.refused_again(reason, self.peer.retry, _clock_s())
             self._peer_answered()
             if self._is_given_up(delivery):
                 refusals.let_go(delivery)
-            self._set_back(delivery, Deferred(outcome.reason), seconds)
+            self._set_back(delivery, set_back, seconds)
         elif sort is not None and refusals.add(delivery, sort, self.peer.most_refusals, reason):
             if self._standing.fail(self.peer.retry, refusals.row(), must_be_mended=True):
                 self._return_ready()
-            self._set_back(delivery, Deferred(outcome.reason), seconds)
+            self._set_back(delivery, set_back, seconds)
         elif outcome.is_without_context and refusals.took(delivery):
-            self._set_back(delivery, Deferred(outcome.reason), seconds)
+            self._set_back(delivery, set_back, seconds)
         else:
             if outcome.dimse_status is not None:
                 self._peer_answered()
-            self._ledger.refused(delivery, outcome.reason, outcome.dimse_status, seconds)
+            self._ledger.refused(delivery, outcome, seconds)
 
     def _tell_left_out(self) -> None:
         """To metric and log, when it changed."""
@@ -509,7 +527,7 @@ class Courier:
         if outcome.is_over_object and self._is_own_trouble(delivery, outcome, seconds):
             return
         retry, wait_s = self.peer.retry, outcome.retry_after_s
-        log_reason = outcome.log_reason or outcome.reason
+        log_reason = outcome.reason_for_log
         if outcome.is_destination_down:
             has_opened = self._standing.fail(retry, log_reason, after_s=wait_s)
         else:
@@ -524,9 +542,10 @@ class Courier:
         was_known = self._suspects.is_known(delivery)
         tries = self._suspects.ended(delivery)
         if tries >= MOST_TRIES:
-            reason = f"set aside after {tries} tries, between which the destination took others: {outcome.reason}"
+            why = f"set aside after {tries} tries, between which the destination took others"
+            reasons = (f"{why}: {outcome.reason}", f"{why}: {outcome.reason_for_log}")
             self._suspects.forget(delivery)
-            self._ledger.refused(delivery, reason, None, seconds)
+            self._ledger.refused(delivery, Refused(reasons[0], log_reason=reasons[1], kind="set_aside"), seconds)
             return True
         is_alone = was_known and self._standing.is_closed and not outcome.is_destination_down
         if tries < 2 and not is_alone:
@@ -537,7 +556,7 @@ class Courier:
     def _set_back(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         """Try this object again later, or give it up for its age."""
         if self._is_given_up(delivery):
-            self._expire(delivery, outcome.reason, seconds)
+            self._expire(delivery, outcome, seconds)
             return
         retry, wait_s = self.peer.retry, outcome.retry_after_s
         if wait_s is None:
@@ -559,7 +578,7 @@ class Courier:
             self._return_ready()
         seconds = _clock_s() - begun_s
         if self._is_given_up(delivery):
-            self._expire(delivery, str(error), seconds)
+            self._expire(delivery, Deferred(str(error)), seconds)
         else:
             self._ledger.deferred(delivery, str(error), self._ledger.place_of(delivery), seconds)
         self._wake.set()
@@ -572,9 +591,29 @@ class Courier:
     def _is_given_up(self, delivery: Delivery) -> bool:
         return is_given_up(self.peer.retry, delivery.counted_from, self._now())
 
-    def _expire(self, delivery: Delivery, reason: str, seconds: float) -> None:
+    def _expire(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         self._is_sweep_due = not self._standing.is_closed
-        self._ledger.expired(delivery, reason, seconds)
+        self._ledger.expired(delivery, outcome, seconds)
+
+
+def _not_made(error: Refusal | ConfigurationError) -> Refused:
+    """What is to be sent cannot be made of what is stored."""
+    if isinstance(error, ConfigurationError):
+        return Refused(str(error), kind="configuration")
+    return Refused(str(error), log_reason=fit_for_log(error) or NOT_MADE, kind="action")
+
+
+def by_number_of_gateways(batch: list[Delivery]) -> list[Delivery]:
+    """Those that came through as many gateways stand together, else in their order: each number has an association of
+    its own, and one at a time is open."""
+    marks = {_mark(delivery) for delivery in batch}
+    return batch if len(marks) < 2 else sorted(batch, key=_mark)
+
+
+def _mark(delivery: Delivery) -> str:
+    """What `gateway.dimse.acceptor.negotiation.hops_of` reads, as text."""
+    name = delivery.instance.association.implementation_version_name
+    return name[-1] if name[-2:-1] == "+" else ""
 
 
 def _kind(delivery: Delivery) -> Kind:

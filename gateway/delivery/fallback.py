@@ -10,7 +10,7 @@ from gateway.delivery.transform import converted
 from gateway.model.delivery import Outcome, Refused
 from gateway.ports.converter import Converter
 from gateway.ports.destination import Channel, Outbound
-from gateway.ports.errors import Refusal
+from gateway.ports.errors import Refusal, fit_for_log
 from gateway.ports.kinds import Conversion
 
 
@@ -34,18 +34,20 @@ async def fall_back(
         DestinationDown, DestinationRefuses: from `line`.
         Temporary: a conversion cannot be made now.
     """
-    reasons = [refused.reason]
+    reasons, for_log = [refused.reason], [refused.reason_for_log]
     for target in fallback:
         if target == outbound.transfer_syntax_uid:
             continue
         kind = (outbound.sop_class_uid, target)
         if not (await line(kind)).takes(kind):
             reasons.append(f"{short_name(target)} is not accepted either")
+            for_log.append(reasons[-1])
             continue
         try:
             other = await converted(outbound, Conversion("transcode", {"to": [target]}), converter)
         except Refusal as error:
             reasons.append(str(error))
+            for_log.append(fit_for_log(error) or f"it cannot be converted to {short_name(target)}")
             continue
         try:
             outcome = await (await line(kind)).send(other)  # the association may be gone after a long conversion
@@ -54,4 +56,5 @@ async def fall_back(
         if not (isinstance(outcome, Refused) and outcome.is_about_form):
             return outcome
         reasons.append(outcome.reason)
-    return dataclasses.replace(refused, reason="; ".join(reasons))
+        for_log.append(outcome.reason_for_log)
+    return dataclasses.replace(refused, reason="; ".join(reasons), log_reason="; ".join(for_log))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from gateway.delivery.settling import AttemptEnd, Settled, SettledAs, Settler
-from gateway.model.delivery import Delivery, DeliveryState, Settlement
+from gateway.model.delivery import Deferred, Delivery, DeliveryState, Refused, RefusedKind, Settlement
 from gateway.object_log import ObjectLog
 from gateway.ports.journal import Journal
 from gateway.ports.meter import Meter
@@ -56,17 +56,19 @@ class Ledger:
         """Tried in vain; it is tried again at `due_at`."""
         self._add(delivery, DeliveryState.PENDING, "deferred", "deferred", seconds, reason, due_at=due_at)
 
-    def refused(self, delivery: Delivery, reason: str, status: int | None, seconds: float) -> None:
+    def refused(self, delivery: Delivery, outcome: Refused, seconds: float) -> None:
         """A dead letter: it will not be taken in this form."""
-        self._log_dead_letter(delivery, "refused", status)
-        self._add(delivery, DeliveryState.DEAD, "refused", "refused", seconds, reason, status)
+        status = outcome.dimse_status
+        self._log_dead(delivery, "refused", outcome.kind, outcome.reason_for_log, status)
+        self._add(delivery, DeliveryState.DEAD, "refused", "refused", seconds, outcome.reason, status)
 
-    def expired(self, delivery: Delivery, reason: str, seconds: float | None) -> None:
-        """A dead letter: too old; `seconds` None when it was not tried this time."""
-        age_s = (self._now() - delivery.counted_from).total_seconds()
+    def expired(self, delivery: Delivery, outcome: Deferred, seconds: float | None) -> None:
+        """A dead letter: too old; `outcome` of its last try or of its destination, `seconds` None when it was not
+        tried this time."""
+        given_up = f"given up after {(self._now() - delivery.counted_from).total_seconds():.0f} s"
         attempt: AttemptEnd | None = None if seconds is None else "deferred"
-        self._log_dead_letter(delivery, "expired", None)
-        text = f"given up after {age_s:.0f} s: {reason}"
+        self._log_dead(delivery, "expired", "expired", f"{given_up}: {outcome.reason_for_log}", None)
+        text = f"{given_up}: {outcome.reason}"
         self._add(delivery, DeliveryState.DEAD, "expired", attempt, seconds or 0.0, text)
 
     def returned(self, delivery: Delivery) -> None:
@@ -86,15 +88,22 @@ class Ledger:
         self._leases.clear()
         await self.settler.finish()
 
-    def _log_dead_letter(self, delivery: Delivery, result: str, status: int | None) -> None:
+    def _log_dead(
+        self, delivery: Delivery, result: SettledAs, kind: RefusedKind, reason: str, status: int | None
+    ) -> None:
+        """`reason` is fit for the log: no word of the peer, no value of the object."""
         log.warning(
             "delivery_dead_lettered",
             destination=self._destination,
             delivery_id=delivery.delivery_id,
             rule=delivery.rule,
             sop_instance_uid=delivery.instance.sop_instance_uid,
+            study_instance_uid=delivery.instance.study_instance_uid,
             result=result,
+            kind=kind,
+            reason=reason,
             status=None if status is None else f"0x{status:04X}",
+            tries=delivery.attempts + 1,
         )
 
     def _add(

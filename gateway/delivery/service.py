@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
+from gateway.delivery.courier import IDLE_S, Courier, CourierStatus, Goes, to_nobody
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.worker import ABORT_S
 from gateway.model.delivery import DeliveryState
@@ -56,7 +56,7 @@ class DeliveryService:
     """Delivers what the journal owes, until drained.
 
     `now` gives the queue's time (`gateway.common.steady_clock`), `wall` that of people; `random` spreads retries;
-    `idle_s` is how long a channel outlives its work; `objects` is told what was delivered.
+    `idle_s` is how long a channel outlives its work; `objects` is told what was delivered, `goes` what is about to be.
     """
 
     def __init__(
@@ -71,9 +71,11 @@ class DeliveryService:
         converter: Converter = NO_CONVERTER,
         wall: Callable[[], datetime] | None = None,
         objects: ObjectLog | None = None,
+        goes: Goes = to_nobody,
     ) -> None:
         self._journal = journal
         self._objects = objects or ObjectLog()
+        self._goes = goes
         self._open_destination = open_destination
         self._meter = meter
         self._now = now
@@ -184,6 +186,7 @@ class DeliveryService:
             converter=self._converter,
             idle_s=self._idle_s,
             objects=self._objects,
+            goes=self._goes,
         )
 
     def _begin(self, courier: Courier) -> None:

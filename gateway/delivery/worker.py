@@ -10,9 +10,6 @@ from gateway.ports.destination import Channel, Destination
 ABORT_S = 1.0
 """For closing a channel when there is no time left to be polite."""
 
-MOST_CHANNELS = 4
-"""Kept by one worker, where the AE titles of associations depend on who sent the objects; else there is one."""
-
 
 class Worker:
     """Keeps channels, opened late and replaced when the destination's settings change."""
@@ -34,7 +31,7 @@ class Worker:
         there = destination.on_behalf_of(sender)
         found = self._channels.pop(id(there), None)
         if found is None:
-            if len(self._channels) >= MOST_CHANNELS:
+            if len(self._channels) >= destination.channels_at_once:
                 await self._close(self._channels.pop(next(iter(self._channels)))[1])
             found = there, there.channel()
         self._channels[id(there)] = found

@@ -11,6 +11,7 @@ from gateway.common.turns import aside
 from gateway.dataset.native import NATIVE, pieces
 from gateway.destinations.dicom_contexts import Given, Kind, RecentKinds, kinds_of, named, propose, sent_in
 from gateway.destinations.store_status import DUPLICATE_SOP_INSTANCE, HAS_IT_ALREADY, outcome_of
+from gateway.dimse.protocol.associate_items import MOST_HOPS_SAID, hops_of
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.leniency import tolerated
 from gateway.model.associate import ProposedContext
@@ -26,6 +27,7 @@ from gateway.ports.errors import (
     NoContextAccepted,
     Refusal,
     Unreadable,
+    fit_for_log,
 )
 from gateway.ports.meter import Meter
 from gateway.routing.ae_title_templates import has_templates, titled
@@ -37,7 +39,10 @@ NOTHING_ACCEPTED_S = 30.0
 
 
 MOST_TITLES = 256
-"""Pairs of AE titles that are remembered."""
+"""Pairs of AE titles that are remembered, with numbers of gateways."""
+
+MOST_CHANNELS = 4
+"""Kept by one worker, where the AE titles of associations depend on who sent the objects."""
 
 
 class OpenAssociation(Protocol):
@@ -51,31 +56,44 @@ class OpenAssociation(Protocol):
 class DimseDestination:
     """Opens channels to one DICOM peer. They share what kinds of objects were sent lately."""
 
-    def __init__(self, peer: Peer, own_ae_title: str, meter: Meter, associate: OpenAssociation = associate) -> None:
+    def __init__(
+        self, peer: Peer, own_ae_title: str, meter: Meter, associate: OpenAssociation = associate, hops: int = 1
+    ) -> None:
         self.peer = peer
-        self.called = replace(peer, associate=replace(peer.associate, hops=1))
-        """The peer, as it is associated with: it sees that what we deliver came through a gateway."""
+        self.called = replace(peer, associate=replace(peer.associate, hops=hops))
+        """The peer, as it is associated with: it sees how many gateways what we deliver came through."""
+        self._hops = hops
         self.own_ae_title = own_ae_title
         self.meter = meter
         self.associate = associate
         self.recent = RecentKinds()
         self.given = Given(peer.associate.contexts)
         self._has_templates = has_templates(peer)
-        self._by_titles: dict[tuple[str, str], DimseDestination] = {}
+        self._by_titles: dict[tuple[str, str, int], DimseDestination] = {}
+
+    @property
+    def channels_at_once(self) -> int:
+        """One, that is made anew for objects that came through another number of gateways; several for AE titles."""
+        return MOST_CHANNELS if self._has_templates else 1
 
     def on_behalf_of(self, sender: AssociationFacts) -> DimseDestination:
-        """One for each pair of AE titles that templates give. Raises Refusal for what is no AE title."""
-        if not self._has_templates:
+        """One for each pair of AE titles that templates give, and for each number of gateways that objects came
+        through. Raises Refusal for what is no AE title."""
+        hops = min(hops_of(sender) + 1, MOST_HOPS_SAID)
+        if hops == self._hops and not self._has_templates:
             return self
-        peer = titled(self.peer, sender)
+        peer = titled(self.peer, sender) if self._has_templates else self.peer
         if peer.fault:
             raise Refusal(f"this object cannot be sent to {peer.name}: {peer.fault}")
-        titles = (peer.calling_ae_title, peer.associate.called_ae_title)
-        found = self._by_titles.get(titles)
+        key = (peer.calling_ae_title, peer.associate.called_ae_title, hops)
+        found = self._by_titles.get(key)
         if found is None:
             if len(self._by_titles) >= MOST_TITLES:
                 self._by_titles.pop(next(iter(self._by_titles)))
-            found = self._by_titles[titles] = DimseDestination(peer, self.own_ae_title, self.meter, self.associate)
+            found = DimseDestination(peer, self.own_ae_title, self.meter, self.associate, hops)
+            if not self._has_templates:  # it is the same place
+                found.recent = self.recent
+            self._by_titles[key] = found
         return found
 
     def channel(self) -> DimseChannel:
@@ -137,8 +155,10 @@ class DimseChannel:
         try:
             written = await _in_other_form(outbound.body, kind[1], syntax)
         except (Refusal, Unreadable) as error:
-            reason = f"{self._destination.peer.name} takes {named(kind[0])} in {named(syntax)} alone: {error}"
-            return Refused(reason, is_about_form=True)
+            alone = f"{self._destination.peer.name} takes {named(kind[0])} in {named(syntax)} alone"
+            for_log = f"{alone}: {fit_for_log(error) or 'it cannot be written so'}"
+            reason = f"{alone}: {error}"
+            return Refused(reason, is_about_form=True, log_reason=for_log, kind="presentation_context")
         try:
             return await self._store(association, outbound, syntax, written)
         finally:
@@ -149,7 +169,8 @@ class DimseChannel:
     ) -> Outcome:
         if self._destination.peer.is_strict and body.length_bytes % 2:
             name = self._destination.peer.name
-            return Refused(f"this object cannot be sent: its data set has an odd length, and {name} is strict")
+            odd = f"this object cannot be sent: its data set has an odd length, and {name} is strict"
+            return Refused(odd, kind="object")
         begun_s = _clock_s()
         try:
             response = await association.c_store(
@@ -167,7 +188,8 @@ class DimseChannel:
                 return await self.send(outbound)  # once: the new association has not served yet
             return Deferred(str(error), is_destination_down=is_silent, is_over_object=True)
         except ValueError as error:
-            return Refused(f"this object cannot be sent: {error}")
+            for_log = "this object cannot be sent: its command or data set cannot be written"
+            return Refused(f"this object cannot be sent: {error}", log_reason=for_log, kind="object")
         self._has_served = True
         if response.status == DUPLICATE_SOP_INSTANCE and self._destination.peer.is_duplicate_delivered:
             there, uid = self._destination, outbound.sop_instance_uid
@@ -208,12 +230,18 @@ class DimseChannel:
     def _no_context(self, kind: Kind) -> Outcome:
         reason = self._destination.given.refusal(kind)
         if reason:
-            return Refused(f"{self._destination.peer.name}: {reason}", is_about_form=True)
+            reason = f"{self._destination.peer.name}: {reason}"
+            return Refused(reason, is_about_form=True, kind="presentation_context")
         if kind in self._proposed or (self._destination.given.contexts and self._is_usable()):
             name, other = self._destination.peer.name, "" if kind[1] not in NATIVE else ", nor in a native one"
             reason = f"{name} accepted no presentation context for {named(kind[0])} in {named(kind[1])}{other}"
-            is_nothing_accepted = self._association is None
-            return Refused(reason, is_about_form=True, is_without_context=True, is_nothing_accepted=is_nothing_accepted)
+            return Refused(
+                reason,
+                is_about_form=True,
+                is_without_context=True,
+                is_nothing_accepted=self._association is None,
+                kind="presentation_context",
+            )
         return Deferred("the association was lost before the object was sent")
 
 

@@ -20,7 +20,7 @@ from gateway.model.delivery import Deferred, Delivered, Outcome, Refused
 from gateway.model.peer import Folder, Peer
 from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet
-from gateway.ports.errors import ConfigurationError, Refusal
+from gateway.ports.errors import ConfigurationError, Refusal, fit_for_log
 from gateway.ports.facts import ReadTogether
 from gateway.routing.actions.deidentification.marks import PATIENT_IDENTITY_REMOVED
 from gateway.routing.kept_facts import read_for_files
@@ -28,6 +28,8 @@ from gateway.routing.language.template import Template
 from gateway.spool.body import FileDataSet, PieceDataSet, verify
 
 CHUNK_BYTES = 1024**2
+NO_FILE = "the path template gives no path for this object, or no file can be made of it"
+"""In the log, where the reason may quote the object."""
 MOST_NUMBERS = 10_000
 """Files with one name but other bytes, before we give up counting."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN})
@@ -64,6 +66,8 @@ class FolderDestination:
         """Of the root, once it was opened."""
         self._drafts = Drafts()
 
+    channels_at_once = 1
+
     def on_behalf_of(self, sender: AssociationFacts) -> FolderDestination:
         """A folder is the same for all."""
         return self
@@ -99,7 +103,7 @@ class FolderDestination:
             path = relative_path(self._template.render(SafeFacts(outbound.facts)), root)
             head, body = _head(outbound), _body(outbound)
         except Refusal as error:
-            return Refused(str(error))
+            return Refused(str(error), log_reason=fit_for_log(error) or NO_FILE, kind="file")
         try:
             return self._put(path, head, body)
         except RootUnusable as error:
@@ -200,7 +204,8 @@ class FolderDestination:
     def _kept(self, *, is_same: bool) -> Outcome:
         if is_same:
             return Delivered()
-        return Refused(f"a file of this name with other content is under {self._folder.root} already, and is kept")
+        reason = f"a file of this name with other content is under {self._folder.root} already, and is kept"
+        return Refused(reason, kind="file")
 
 
 def _body(outbound: Outbound) -> EncodedDataSet:

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from pynetdicom.ae import ApplicationEntity
 
-from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation, NotifiesHandlers
 from gateway.dimse.acceptor.admission import (
     LOCAL_LIMIT_EXCEEDED,
     NO_REASON,
@@ -33,7 +33,9 @@ from gateway.dimse.acceptor.slots import Slots
 from gateway.dimse.protocol.memory import MemoryReceiver
 from gateway.dimse.protocol.tls import handshake_failure, server_context
 from gateway.dimse.protocol.tls_contexts import ReloadedContext
-from gateway.dimse.pynetdicom_contract import bindings
+from gateway.dimse.protocol.tls_failures import our_certificate_refused
+from gateway.dimse.pynetdicom_contract import bindings, notifications
+from gateway.dimse.pynetdicom_contract.notified import Notified
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.services.operation_table import OPERATIONS
 from gateway.model.association import AssociationFacts
@@ -60,8 +62,8 @@ class Server:
 
     Args:
         handlers: ``(event, handler[, [arguments]])`` as pynetdicom's `evt_handlers` (`docs/handlers.md`). Plain
-            functions are called in threads, asynchronous ones on the event loop. An event without a handler is answered
-            as pynetdicom documents it.
+            functions are called in threads, asynchronous ones on the event loop. An intervention event without a
+            handler is answered as pynetdicom documents it; a notification event is raised where handlers are bound.
         admission: decides over every association; raises Rejected.
         receiver: called once per data set that is received; it may raise a GatewayError to refuse it.
         ae_title: our AE title.
@@ -92,8 +94,10 @@ class Server:
         table: Callable[[], Any] = lambda: None,
         ended: Callable[[AssociationFacts], object] = lambda facts: None,
     ) -> None:
+        answering, self.notifications = bindings.read_bindings(handlers)
         self.operations = OPERATIONS
-        self.handlers: Handlers = {**bindings.UNBOUND, **bindings.read_bindings(handlers)}
+        self.notified: Callable[[AcceptorAssociation, tuple[Any, ...]], NotifiesHandlers] = Notified
+        self.handlers: Handlers = {**bindings.UNBOUND, **answering}
         self.receiver = receiver
         self.ae_title = ae_title
         self.timers = timers
@@ -130,30 +134,35 @@ class Server:
     # --- handlers --------------------------------------------------------------------------------------------------
 
     def bind(self, event: Any, handler: Callable[..., Any], args: Sequence[Any] | None = None) -> None:
-        """Have `handler` take `event` from now on, also on associations that there are.
+        """Have `handler` take `event` from now on, also on associations that there are. On the event loop.
 
         Raises:
             ValueError, TypeError: see `gateway.dimse.pynetdicom_contract.bindings.bound`.
         """
-        for holder in self._holders():
+        for holder in self._holders(event):
             bindings.bind(holder, event, handler, args)
 
     def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
         """Have nobody take `event` any more, if `handler` does now."""
-        for holder in self._holders():
+        for holder in self._holders(event):
             bindings.unbind(holder, event, handler)
 
-    def _holders(self) -> list[Server | AcceptorAssociation]:
-        """What is asked for a handler: from the next request on, also of associations that there are."""
-        return [self, *self._joined]
+    def _holders(self, event: Any) -> list[Server | AcceptorAssociation]:
+        """What is asked for the handlers of `event`: associations that there are from their next request on; those of
+        notification events also on connections without an association."""
+        return [self, *(self._connections if bindings.is_notification(event) else self._joined)]
 
-    def get_handlers(self, event: Any) -> tuple[Callable[..., Any], list[Any] | None]:
-        """Handler and arguments of `event`. Raises KeyError for one that is not served."""
+    def get_handlers(self, event: Any) -> Any:
+        """Handler and arguments of `event`; of a notification event a list of them. Raises KeyError for one that is not
+        raised."""
+        if bindings.is_notification(event):
+            return notifications.of_event(self.notifications, event)
         return self.handlers[event].documented
 
     def get_events(self) -> list[Any]:
-        """The events that handlers can be bound to, by name."""
-        return sorted(self.handlers, key=lambda event: str(event.name))
+        """Intervention events, and the notification events that handlers are bound to, by name."""
+        found = {*self.handlers, *(one.event for one in self.notifications)}
+        return sorted(found, key=lambda event: str(event.name))
 
     # --- listeners -------------------------------------------------------------------------------------------------
 
@@ -220,7 +229,7 @@ class Server:
         self._connections[association] = host
         self._enter_unassociated(association, host)
         self.meter.count("gateway_connections_total", listener=listener.name)
-        task = asyncio.get_running_loop().create_task(self._set_up(association, context, connection))
+        task = asyncio.get_running_loop().create_task(self._set_up(association, context, connection, listener))
         self._opening[association] = task
         task.add_done_callback(functools.partial(self._is_set_up, association, connection))
         return True
@@ -264,15 +273,19 @@ class Server:
         self.meter.count("gateway_accept_failures_total", listener=listener)
 
     async def _set_up(
-        self, association: AcceptorAssociation, context: ssl.SSLContext | None, connection: socket.socket
+        self,
+        association: AcceptorAssociation,
+        context: ssl.SSLContext | None,
+        connection: socket.socket,
+        listener: Listener,
     ) -> None:
         """Give the association its transport. Off the accept path: a silent or slow client keeps nobody waiting."""
         loop = asyncio.get_running_loop()
-        protocol = association if context is None else _BeforeTLS()
+        protocol = association.protocol if context is None else _BeforeTLS()
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection)
             if context is not None:
-                await self._shake_hands(transport, association, context)
+                await self._shake_hands(transport, association, context, listener)
         except (OSError, asyncio.CancelledError):  # asyncio has closed the connection
             self.closed(association)
 
@@ -283,13 +296,17 @@ class Server:
             self.closed(association)
 
     async def _shake_hands(
-        self, transport: asyncio.Transport, association: AcceptorAssociation, context: ssl.SSLContext
+        self,
+        transport: asyncio.Transport,
+        association: AcceptorAssociation,
+        context: ssl.SSLContext,
+        listener: Listener,
     ) -> None:
         address = transport.get_extra_info("peername")
         try:
             encrypted = await asyncio.get_running_loop().start_tls(
                 transport,
-                association,
+                association.protocol,
                 context,
                 server_side=True,
                 ssl_handshake_timeout=self.timers.tls_handshake_s,
@@ -297,9 +314,9 @@ class Server:
             )
         except (OSError, asyncio.CancelledError) as error:
             if isinstance(error, OSError):
-                log.warning(
-                    "tls_handshake_failed", remote_host=address[0] if address else "", reason=handshake_failure(error)
-                )
+                host = address[0] if address else ""
+                reason = our_certificate_refused(error, listener.tls) or handshake_failure(error)
+                log.warning("tls_handshake_failed", listener=listener.name, remote_host=host, reason=reason)
                 self.meter.count("gateway_tls_handshakes_failed_total")
             transport.abort()
             self.closed(association)

@@ -182,7 +182,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "certificate-refused": _error(
         "peer",
         "its certificate is not taken",
-        "correct `associate.tls`: `ca` holds its authority, `server_name` a name in the certificate; or have the "
+        "correct `associate.tls_args`: `ca` holds its authority, `server_name` a name in the certificate; or have the "
         "peer's certificate renewed",
     ),
     "tls-failed": _error(
@@ -240,7 +240,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "no-dicom": _error(
         "peer",
         "what answers there does not speak DICOM as we do",
-        "is the port that of a DICOM service? Set `associate.tls` where the peer expects TLS, leave it out where not",
+        "is the port that of a DICOM service? Set `associate.tls_args` where the peer expects TLS, leave it out where "
+        "not",
     ),
     "echo-refused": _warning(
         "peer", "it answers C-ECHO with another status than success", "see its log; objects may be taken all the same"

@@ -14,6 +14,7 @@ from functools import partial
 from gateway.certificates import ends_at
 from gateway.common.daemon_thread import started
 from gateway.dimse.acceptor.hosts import is_within
+from gateway.dimse.protocol import tls_failures
 from gateway.doctor.catalogue import REJECTIONS
 from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.site import Site
@@ -159,7 +160,7 @@ def _failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -
         case PeerFailure(step="connect_timeout"):
             return found("no-connection", subject, f"{address}: nothing in {one_timer(error)}")
         case PeerFailure(step="certificate"):
-            return found("certificate-refused", subject, said)
+            return found("certificate-refused", subject, said, remedy=_about_certificate(error.__cause__))
         case PeerFailure(step="tls"):
             return found("tls-failed", subject, said)
         case PeerFailure(step="no_answer"):
@@ -168,6 +169,22 @@ def _failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -
         return found("aborted", subject, f"{said}; {titles}")
     hint = STRANGE_TYPES.get(said, "")
     return found("no-dicom", subject, f"{said}{hint}")
+
+
+def _about_certificate(error: BaseException | None) -> str:
+    """What to do about the certificate of a peer; empty where the catalogue says it all."""
+    code = getattr(error, "verify_code", None)
+    if code in tls_failures.DATES:
+        return "have it renewed; if its dates are right, set the clock of this machine"
+    if code in tls_failures.NAMES:
+        return (
+            "write a name that it is for in `associate.tls_args.server_name`, after a look whether `address` is right"
+        )
+    if code in tls_failures.STRANGERS:
+        return "put the certificate of its authority, or itself where it has none, in `associate.tls_args.ca`"
+    if code in tls_failures.LISTS:
+        return "put a revocation list of its authority that is in date in `associate.tls_args.crl`"
+    return ""
 
 
 def one_timer(error: PeerError) -> str:

@@ -36,7 +36,8 @@ def request_of(event: Event, peers: Sequence[Peer], desk: RetrieveDesk) -> Retri
         is_strict=table.is_strict(event.facts.peer),
     )
     tell_leniencies(event, desk.query.meter, used)
-    return Retrieve(query, table, event.facts, Adaptation(table.retrieve_coercions, peers, desk.converter), relayed)
+    forms = Adaptation(table.retrieve_coercions, peers, desk.converter)
+    return Retrieve(query, table, event.facts, forms, relayed, event.subject.add)
 
 
 def refusal_of(event: Event, error: BadIdentifier) -> Dataset:

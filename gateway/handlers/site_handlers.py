@@ -9,18 +9,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pynetdicom import evt
 
-from gateway.dimse.acceptor.handler_thread import BoundHandler
-from gateway.dimse.pynetdicom_contract.bindings import read_bindings
+from gateway.dimse.pynetdicom_contract.bindings import is_notification, read_bindings
 from gateway.ports.errors import ConfigurationError
 
 RETURNING = (evt.EVT_C_ECHO, evt.EVT_C_STORE)
-"""Their handlers return a status; those of the other events yield."""
+"""Their handlers return a status; those of the other intervention events yield."""
 
 
 def site_handlers(reference: str) -> list[tuple[Any, ...]]:
@@ -77,28 +76,31 @@ def _checked(found: Any, reference: str) -> list[tuple[Any, ...]]:
     if not items:
         raise ConfigurationError(f"--handlers {reference}: it gives an empty list, not {shape}")
     try:
-        bindings = read_bindings(items)
+        bindings, notified = read_bindings(items)
     except (ValueError, TypeError) as error:
         raise ConfigurationError(f"--handlers {reference}: {error}") from error
-    if len(bindings) < len(items):
+    if len(bindings) < sum(not is_notification(item[0]) for item in items):
         raise ConfigurationError(f"--handlers {reference}: an event is bound twice, and has one handler")
-    for event, binding in bindings.items():
-        text = _objection(event, binding)
+    found_ones = [(event, one.handler, list(one.arguments)) for event, one in bindings.items()]
+    found_ones += [(one.event, one.handler, list(one.arguments)) for one in notified]
+    for event, handler, arguments in found_ones:
+        text = _objection(event, handler, arguments)
         if text:
             raise ConfigurationError(f"--handlers {reference}: the handler of {event.name} {text}")
-    return [(event, binding.handler, list(binding.arguments)) for event, binding in bindings.items()]
+    return found_ones
 
 
-def _objection(event: Any, binding: BoundHandler) -> str:
-    """Why a handler cannot answer its event, as far as it can be seen before it is called."""
-    handler = binding.handler
+def _objection(event: Any, handler: Any, arguments: Sequence[Any]) -> str:
+    """Why a handler cannot take its event, as far as it can be seen before it is called."""
     is_generator = inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler)
     if event in RETURNING and is_generator:
         return "yields; it is to return a status"
+    if is_notification(event) and is_generator:
+        return "yields; nothing is answered to a notification event, and it would never run"
     try:
-        inspect.signature(handler).bind(None, *binding.arguments)
+        inspect.signature(handler).bind(None, *arguments)
     except TypeError as error:
-        return f"cannot be called with the event and {len(binding.arguments)} arguments: {error}"
+        return f"cannot be called with the event and {len(arguments)} arguments: {error}"
     except ValueError:
         return ""  # a builtin without a signature
     return ""

@@ -20,12 +20,12 @@ from gateway.dataset.splice import splice
 from gateway.dimse.acceptor.handler_thread import on_event_loop
 from gateway.dimse.protocol.association import Association
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.handlers.loops import AGAIN, LOOP_RULE, WITHIN_S, LoopWatch, held, is_forwarder
+from gateway.handlers.loops import LOOP_RULE, LoopWatch, held, is_forwarder
 from gateway.leniency import tolerated
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import IndexEntry, Instance, PayloadRef
 from gateway.object_log import ObjectLog
-from gateway.ports.errors import GatewayError, NotAllowed, Refusal, RejectedByRule, Temporary, Unreadable
+from gateway.ports.errors import GatewayError, NotAllowed, RejectedByRule, Temporary, Unreadable, fit_for_log
 from gateway.ports.journal import Journal
 from gateway.ports.meter import Meter, peer_label
 from gateway.query.entry import IndexEntries
@@ -41,6 +41,7 @@ LARGE_BYTES = 4 * 1024**2
 """Objects from here on are edited in a thread."""
 UNREADABLE_RULE = "(unreadable)"
 """Stands for a rule where `unreadable: hold` holds an object."""
+UNWANTED = "no rule wants this instance"
 MORE = "counted, not logged, for this association"
 MODALITY = parse("Modality").tag
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
@@ -232,10 +233,10 @@ def _decide(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTabl
     check_identified(facts)
     plan = table.plan(facts)
     if plan.is_unmatched:
-        _tell_unmatched(event, desk, table)
+        _tell_unmatched(event, desk, table, plan.facts)
     if plan.decision is not None:
-        _tell_decision(event, desk, plan.decision)
-    if desk.loops is not None and is_forwarder(event.facts, table) and _is_loop(event, desk, plan.routes, desk.loops):
+        _tell_decision(event, desk, plan.decision, plan.facts)
+    if desk.loops is not None and is_forwarder(event.facts, table) and _is_loop(event, desk, plan, desk.loops):
         return replace(plan, routes=held(plan.routes))
     return plan
 
@@ -270,13 +271,14 @@ def _instance(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTa
     return as_instance(plan, entry, kept)
 
 
-def _is_loop(event: Event | RetrievedArrival, desk: StoreDesk, routes: Sequence[Dispatch], loops: LoopWatch) -> bool:
+def _is_loop(event: Event | RetrievedArrival, desk: StoreDesk, plan: RoutingPlan, loops: LoopWatch) -> bool:
     """True for an object that came too often from a requestor that forwards; it is counted, and logged once an
     association."""
-    is_sent_on = any(route.state is DeliveryState.PENDING for route in routes)
+    is_sent_on = any(route.state is DeliveryState.PENDING for route in plan.routes)
     if not is_sent_on or isinstance(event, RetrievedArrival):
         return False
-    if not loops.comes_again(event.facts, event.sop_instance_uid, event.body.length_bytes):
+    reason = loops.comes(event.facts, event.sop_instance_uid, event.body.length_bytes)
+    if not reason:
         return False
     peer = peer_label(event.facts)
     loops.count_held(peer)
@@ -284,15 +286,23 @@ def _is_loop(event: Event | RetrievedArrival, desk: StoreDesk, routes: Sequence[
     key = f"{event.facts.association_id} {LOOP_RULE}"
     if key not in desk.told:
         desk.told.append(key)
-        reason = f"the same object came more than {AGAIN} times in {WITHIN_S / 60:g} min: it goes round in a ring"
-        _log(desk, "instance_loop_detected", event, rule=LOOP_RULE, reason=reason, more=f"{MORE} and rule")
+        study = plan.facts.study_instance_uid
+        _log(
+            desk,
+            "instance_loop_detected",
+            event,
+            study_instance_uid=study,
+            rule=LOOP_RULE,
+            reason=reason,
+            more=f"{MORE} and rule",
+        )
     return True
 
 
 def _not_taken(event: Event | RetrievedArrival, desk: StoreDesk) -> None:
     """What is refused for want of room comes again until it is taken: that is no ring."""
     if desk.loops is not None and not isinstance(event, RetrievedArrival):
-        desk.loops.not_taken(event.facts, event.sop_instance_uid, event.body.length_bytes)
+        desk.loops.not_taken(event.facts, event.sop_instance_uid)
 
 
 async def _hold_unreadable(
@@ -382,7 +392,7 @@ def as_instance(plan: RoutingPlan, index: IndexEntry | None, kept_facts: str = "
     )
 
 
-def _tell_unmatched(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTable) -> None:
+def _tell_unmatched(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTable, facts: ObjectFacts) -> None:
     """Nothing is lost in silence: what no rule wants is counted and logged, then held, rejected or discarded.
 
     What is held stands in the queue for all to see, so that one line an association is enough.
@@ -391,16 +401,19 @@ def _tell_unmatched(event: Event | RetrievedArrival, desk: StoreDesk, table: Rou
         NotAllowed: `unmatched: reject`.
     """
     desk.meter.count("gateway_unmatched_instances_total", peer=peer_label(event.facts), action=table.unmatched)
+    why = {"study_instance_uid": facts.study_instance_uid, "action": table.unmatched, "reason": UNWANTED}
     if table.unmatched != "hold":
-        _log(desk, "instance_unmatched", event, action=table.unmatched)
+        _log(desk, "instance_unmatched", event, **why)
     elif event.facts.association_id not in desk.told:
         desk.told.append(event.facts.association_id)
-        _log(desk, "instance_unmatched", event, action=table.unmatched, more=MORE)
+        _log(desk, "instance_unmatched", event, **why, more=MORE)
     if table.unmatched == "reject":
-        raise NotAllowed("no rule wants this instance")
+        raise NotAllowed(UNWANTED)
 
 
-def _tell_decision(event: Event | RetrievedArrival, desk: StoreDesk, decision: FateDecision) -> None:
+def _tell_decision(
+    event: Event | RetrievedArrival, desk: StoreDesk, decision: FateDecision, facts: ObjectFacts
+) -> None:
     """What a rule drops, rejects or holds is counted, and logged: once an association and rule where the sender is
     told of success.
 
@@ -416,16 +429,16 @@ def _tell_decision(event: Event | RetrievedArrival, desk: StoreDesk, decision: F
         return
     desk.told.append(key)
     name = "instance_dropped" if fate.kind == "drop" else "instance_held"
-    more = f"{MORE} and rule"
-    _log(desk, name, event, rule=decision.rule, reason=fate.reason, more=more)
+    why = {"rule": decision.rule, "reason": fate.reason or f"the rule says `{fate.kind}`"}
+    _log(desk, name, event, study_instance_uid=facts.study_instance_uid, **why, more=f"{MORE} and rule")
 
 
 def _why(error: GatewayError) -> dict[str, str]:
     """For the log. A plain Refusal is an action's, and its text may quote the object."""
     if isinstance(error, RejectedByRule):
         return {"error": "RejectedByRule", "rule": error.rule, "reason": str(error)}
-    kind = type(error)
-    return {"error": kind.__name__} if kind is Refusal else {"error": kind.__name__, "reason": str(error)}
+    words = fit_for_log(error)
+    return {"error": type(error).__name__, **({"reason": words} if words else {})}
 
 
 def _log_refused(event: Event | RetrievedArrival, desk: StoreDesk, error: GatewayError) -> None:

@@ -63,5 +63,4 @@ class AssociateKeywords:
     tls: TLS | None = None
     hops: int = 0
     """Gateways that a question or an object passed on over the association came through, this one included, as far as
-    they are counted (1 for objects); 0: it is our own.
-    Not a setting: see `gateway.sources.sources`."""
+    they are counted (9); 0: it is our own. Not a setting: see `gateway.dimse.acceptor.negotiation.hops_of`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from gateway.model.instance import Instance
 
@@ -81,6 +82,26 @@ class Deferred:
     is_over_object: bool = field(default=False, compare=False)
     """The peer ended the association over this object, or was silent to it: either may be to blame."""
 
+    @property
+    def reason_for_log(self) -> str:
+        return self.log_reason or self.reason
+
+
+RefusedKind = Literal[
+    "status",
+    "presentation_context",
+    "object",
+    "action",
+    "configuration",
+    "payload_lost",
+    "file",
+    "set_aside",
+    "expired",
+]
+"""Why a delivery is a dead letter: the destination's status; no context is accepted for the object; it cannot be sent
+as it is; an action or conversion cannot be done on it; a setting that its actions name is not there; its bytes are
+lost; no file can be made of it; associations ended over it again and again; it became too old."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -96,6 +117,11 @@ class Refused:
     """True when the peer accepted no presentation context at all."""
     log_reason: str = field(default="", compare=False)
     """For the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
+    kind: RefusedKind = field(default="status", compare=False)
+
+    @property
+    def reason_for_log(self) -> str:
+        return self.log_reason or self.reason
 
 
 Outcome = Delivered | Deferred | Refused

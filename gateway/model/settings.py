@@ -82,6 +82,19 @@ class QueryRetrieve:
 
 
 @dataclass(frozen=True, slots=True)
+class Loops:
+    """When an object is held since it goes round in a ring (`gateway.handlers.loops`); 0: not for that."""
+
+    hops: int = 8
+    """Gateways of this kind that it may have come through."""
+    returns: int = 5
+    """Times within `within_s` that it may come back from the peer it was sent to."""
+    repeats: int = 50
+    """Times within `within_s` that the same object may come from one requestor that is a destination or a gateway."""
+    within_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class ConversionLimits:
     """Bounds on the worker processes that convert objects."""
 
@@ -135,5 +148,6 @@ class Settings:
     drain_s: float = 30.0
     pid_file: str = ""
     conversion: ConversionLimits = ConversionLimits()
+    loops: Loops = Loops()
     log_objects: Literal["study", "object", "none"] = "study"
     """What the log says of stored and delivered objects (`gateway.object_log`)."""

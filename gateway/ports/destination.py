@@ -51,6 +51,11 @@ class Channel(Protocol):
 class Destination(Protocol):
     """Opens channels."""
 
+    @property
+    def channels_at_once(self) -> int:
+        """How many channels one worker may keep, of destinations that `on_behalf_of` gives."""
+        ...
+
     def channel(self) -> Channel: ...
 
     def on_behalf_of(self, sender: AssociationFacts) -> Destination:

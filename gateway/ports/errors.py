@@ -48,6 +48,11 @@ class NotAllowed(Refusal):
     dimse_status = 0x0124  # Refused: Not Authorized (PS3.7 §C.5)
 
 
+def fit_for_log(error: GatewayError) -> str:
+    """The text of an error; of a plain Refusal nothing, since it is an action's and its text may quote the object."""
+    return "" if type(error) is Refusal else str(error)
+
+
 class RejectedByRule(Refusal):
     """A rule says that the object is not taken."""
 

@@ -49,8 +49,6 @@ DOES_NOT_MATCH = 0xA900
 UNABLE = 0xC000
 """Unable to process."""
 
-COMMENT_CHARACTERS = 64
-"""Error Comment (0000,0902) is an LO."""
 MAX_PATTERN_CHARACTERS = 1024
 MAX_CONDITIONS = 50_000
 """Values of all keys together."""
@@ -83,7 +81,7 @@ class BadIdentifier(Refusal):
     """The requestor fixes: this identifier cannot be answered."""
 
     def __init__(self, status: int, comment: str, offending_elements: Sequence[int] = ()) -> None:
-        super().__init__(comment[:COMMENT_CHARACTERS])
+        super().__init__(comment)
         self.dimse_status = status
         self.offending_elements = tuple(offending_elements)
         """Tags, for Offending Element (0000,0901)."""
@@ -217,7 +215,7 @@ def _is_below(tag: int, level: QueryLevel) -> bool:
 def _check_hierarchy(
     identifier: Attributes, keys: Iterable[QueryKey], level: QueryLevel, root: QueryRoot, problems: _Problems
 ) -> None:
-    """Hierarchical search: one value for the unique key of each level above, none for those below (PS3.4 §C.4.1.3.1.1).
+    """Hierarchical search: one value for the unique key of each level above, none for those below (PS3.4 §C.4.1.2.1).
 
     Other keys of upper levels are matched as well, since requestors send them.
     """

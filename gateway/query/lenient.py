@@ -78,7 +78,7 @@ def _at(identifier: Attributes, level: QueryLevel) -> Attributes:
 
 
 def _is_hierarchical(identifier: Attributes, root: QueryRoot, word: str) -> bool:
-    """One value for the unique key of each level above, none for those below (PS3.4 §C.4.1.3.1.1)."""
+    """One value for the unique key of each level above, none for those below (PS3.4 §C.4.1.2.1)."""
     level = QueryLevel(word)
     allowed = LEVELS_OF_ROOT[root]
     for above in allowed[: allowed.index(level)]:

@@ -54,6 +54,8 @@ class Retrieve:
     forms: Adaptation
     relayed: Retrieving | None = None
     """Of what is retrieved for other services than Query/Retrieve, from the peers that `relay` names."""
+    found: Callable[[str], None] = lambda study_instance_uid: None
+    """Told the study of each instance that was found; empty where it is not known."""
 
 
 class CannotCount(Temporary):

@@ -49,6 +49,9 @@ async def retrieved(desk: RetrieveDesk, request: Retrieve) -> AsyncGenerator[Any
         CannotCount: the index cannot be read now, or see above; at once when nothing was found.
     """
     found = await whereabouts(desk, request) if request.relayed is None else relayed_whereabouts(desk, request)
+    for holding in found.elsewhere:
+        for study_instance_uid in {item.study_instance_uid: None for item in holding.items.values()}:
+            request.found(study_instance_uid)
     collection = _collection(desk, request, found)
     incomplete = _incomplete(request, found)
     number = len(found.held) + len(collection)
@@ -81,6 +84,7 @@ async def _local(desk: RetrieveDesk, request: Retrieve, held: Sequence[int]) -> 
     coming: deque[tuple[Instance, Opening]] = deque()
     for start in range(0, len(held), BATCH):
         for instance in await desk.query.index.instances(held[start : start + BATCH]):
+            request.found(instance.study_instance_uid)
             coming.append((instance, Opening(desk, instance.payload)))
             coming[-1][1].begin()
             if len(coming) > AHEAD:

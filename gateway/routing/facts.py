@@ -126,7 +126,7 @@ def reading_facts(
         found = level.text(path.tag)
         if found and (found[0] != expected or any(found[1:])):
             one, other = " and ".join(map(shown_uid, found[:2])), shown_uid(expected)
-            raise ClassMismatch(f"{path.text} of the data set is {one}, of the command {other}")
+            raise ClassMismatch(f"{path.text} differs: {one} in the data set, {other} in the command")
     return ObjectFacts(
         association,
         sop_class_uid,

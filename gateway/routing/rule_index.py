@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Predicate
 from gateway.routing.index_keys import Keys, Look
-from gateway.routing.language.kinds import children
+from gateway.routing.language.kinds import inside
 from gateway.routing.predicates.combining import AllConditions, AnyCondition, NamedConditionHolds, NotCondition
 
 FEWEST_RULES = 32
@@ -45,19 +48,21 @@ class RuleIndex:
         shared = _Shared(conditions)
         self._asks = [shared.ask(condition) for condition in conditions]
         filing = _Filing(conditions)
-        by_key: dict[Look, dict[Hashable, list[int]]] = defaultdict(lambda: defaultdict(list))
+        by_key: dict[int, dict[Hashable, list[int]]] = defaultdict(lambda: defaultdict(list))
         by_predicate: dict[int, tuple[Predicate, list[int]]] = {}
         always: list[int] = []
         for number, condition in enumerate(conditions):
             chosen = filing.rarest(condition)
             if chosen is not None:
-                for look, key in {(keys.look, key) for keys in chosen for key in keys.any_of}:
+                for look, key in set(chosen):
                     by_key[look][key].append(number)
             elif (common := shared.group_of(condition)) is not None:
                 by_predicate.setdefault(shared.number(common), (common, []))[1].append(number)
             else:
                 always.append(number)
-        self._by_key = [(look, {key: tuple(found) for key, found in keys.items()}) for look, keys in by_key.items()]
+        self._by_key = [
+            (filing.look(look), {key: tuple(found) for key, found in keys.items()}) for look, keys in by_key.items()
+        ]
         self._groups = [_Group(shared.ask(one), tuple(found)) for one, found in by_predicate.values()]
         self._always = tuple(always)
 
@@ -84,7 +89,7 @@ class _Shared:
 
     def __init__(self, conditions: Iterable[Predicate]) -> None:
         self._by_place: dict[int, int] = {}
-        self._by_value: dict[Predicate, int] = {}
+        self._by_value: dict[Hashable, int] = {}
         self._count: Counter[int] = Counter()
         self._asks: dict[int, AskPredicate] = {}
         seen: set[int] = set()
@@ -96,10 +101,21 @@ class _Shared:
         if isinstance(predicate, NamedConditionHolds):
             return self.number(predicate.named.predicate)
         place = id(predicate)
-        if place not in self._by_place:
-            new = len(self._by_place)
-            self._by_place[place] = self._by_value.setdefault(predicate, new) if _is_hashable(predicate) else new
-        return self._by_place[place]
+        number = self._by_place.get(place)
+        if number is None:
+            value = self._value(predicate)  # numbers those inside
+            number = new = len(self._by_place)
+            with suppress(TypeError):  # not hashable: it equals nothing else
+                number = self._by_value.setdefault(value, new)
+            self._by_place[place] = number
+        return number
+
+    def _value(self, predicate: Predicate) -> Any:
+        """Equal for equal predicates. Those inside one that combines others are looked at once, not once a level."""
+        match predicate:
+            case AllConditions() | AnyCondition():
+                return (type(predicate), *map(self.number, predicate.conditions))
+        return predicate
 
     def _count_in(self, predicate: Predicate, seen: set[int]) -> None:
         """The inside of a named condition is looked at once, however many rules name it."""
@@ -109,7 +125,7 @@ class _Shared:
         if id(predicate) in seen:
             return
         seen.add(id(predicate))
-        for _path, inner in children(predicate):
+        for inner in inside(predicate):
             self._count_in(inner, seen)
 
     def group_of(self, condition: Predicate) -> Predicate | None:
@@ -153,14 +169,6 @@ class _Shared:
         return lambda facts, memory: predicate(facts)
 
 
-def _is_hashable(predicate: Predicate) -> bool:
-    try:
-        hash(predicate)
-    except TypeError:
-        return False
-    return True
-
-
 def _once(ask: AskPredicate, number: int) -> AskPredicate:
     def once(facts: Facts, memory: Memory) -> bool:
         known = memory.get(number)
@@ -195,52 +203,82 @@ def _no(ask: AskPredicate) -> AskPredicate:
     return lambda facts, memory: not ask(facts, memory)
 
 
+Places = tuple[tuple[int, Hashable], ...]
+"""Where a rule is filed: under numbers of looks, and what each finds."""
+
+
 class _Filing:
     """Under which keys rules are filed."""
 
     def __init__(self, conditions: Iterable[Predicate]) -> None:
-        self._of_named: dict[int, tuple[Keys, ...]] = {}
-        self._frequency = Counter(
-            (keys.look, key) for one in conditions for keys in self._all_keys(one) for key in keys.any_of
-        )
+        self._looks: dict[Look, int] = {}
+        self._own: dict[int, tuple[Places, ...]] = {}
+        self._of_named: dict[int, tuple[Places, ...]] = {}
+        self._rarest: dict[int, tuple[int, Places] | None] = {}
+        """By the identity of a predicate that combines no others: many rules have the same."""
+        self._frequency = Counter(place for one in conditions for places in self._all(one) for place in places)
 
-    def rarest(self, condition: Predicate) -> Sequence[Keys] | None:
-        """`condition` holds only where one of these does. None when nothing is known of it."""
+    def look(self, number: int) -> Look:
+        """The look of this number."""
+        return list(self._looks)[number]
+
+    def rarest(self, condition: Predicate) -> Places | None:
+        """`condition` holds only where one of these is found. None when nothing is known of it."""
+        chosen = self._chosen(condition)
+        return None if chosen is None else chosen[1]
+
+    def _chosen(self, condition: Predicate) -> tuple[int, Places] | None:
+        """How many rules are filed there at most, and where."""
         match condition:
-            case AllConditions(conditions=conditions):
-                found = [chosen for one in conditions if (chosen := self.rarest(one)) is not None]
-                return min(found, key=self._cost, default=None)
-            case AnyCondition(conditions=conditions):
-                each = [self.rarest(one) for one in conditions]
-                return None if None in each else [keys for chosen in each if chosen is not None for keys in chosen]
+            case AllConditions():
+                return self._least(found for one in condition.conditions if (found := self._chosen(one)) is not None)
+            case AnyCondition():
+                each = [self._chosen(one) for one in condition.conditions]
+                known = [found for found in each if found is not None]
+                if len(known) < len(each):
+                    return None
+                return sum(cost for cost, _places in known), tuple(place for _cost, places in known for place in places)
             case NamedConditionHolds(named=named):
-                return self.rarest(named.predicate) if self._keys_of_named(named.predicate) else None
+                return self._chosen(named.predicate) if self._of_name(named.predicate) else None
             case NotCondition():
                 return None
-        return min(([keys] for keys in _own_keys(condition)), key=self._cost, default=None)
+        if id(condition) not in self._rarest:
+            costs = ((sum(self._frequency[place] for place in places), places) for places in self._own_of(condition))
+            self._rarest[id(condition)] = self._least(costs)
+        return self._rarest[id(condition)]
 
-    def _cost(self, chosen: Sequence[Keys]) -> int:
-        """How many rules are filed there at most."""
-        return sum(self._frequency[keys.look, key] for keys in chosen for key in keys.any_of)
+    @staticmethod
+    def _least(found: Iterable[tuple[int, Places]]) -> tuple[int, Places] | None:
+        return min(found, key=itemgetter(0), default=None)
 
-    def _all_keys(self, condition: Predicate) -> Iterable[Keys]:
+    def _all(self, condition: Predicate) -> Sequence[Places]:
         """Of all predicates that could be chosen."""
         match condition:
-            case AllConditions(conditions=conditions) | AnyCondition(conditions=conditions):
-                return [keys for one in conditions for keys in self._all_keys(one)]
+            case AllConditions() | AnyCondition():
+                return [places for one in condition.conditions for places in self._all(one)]
             case NamedConditionHolds(named=named):
-                return self._keys_of_named(named.predicate)
+                return self._of_name(named.predicate)
             case NotCondition():
                 return ()
-        return _own_keys(condition)
+        return self._own_of(condition)
 
-    def _keys_of_named(self, predicate: Predicate) -> tuple[Keys, ...]:
+    def _of_name(self, predicate: Predicate) -> tuple[Places, ...]:
         """None of a condition that has many: thousands of rules may name it."""
         if id(predicate) not in self._of_named:
-            found = tuple(self._all_keys(predicate))
-            is_small = sum(len(keys.any_of) for keys in found) <= MOST_KEYS
-            self._of_named[id(predicate)] = found if is_small else ()
+            found = tuple(self._all(predicate))
+            self._of_named[id(predicate)] = found if sum(map(len, found)) <= MOST_KEYS else ()
         return self._of_named[id(predicate)]
+
+    def _own_of(self, predicate: Predicate) -> tuple[Places, ...]:
+        """Of a predicate that combines no others."""
+        found = self._own.get(id(predicate))
+        if found is None:
+            found = self._own[id(predicate)] = tuple(map(self._places, _own_keys(predicate)))
+        return found
+
+    def _places(self, keys: Keys) -> Places:
+        look = self._looks.setdefault(keys.look, len(self._looks))
+        return tuple((look, key) for key in keys.any_of)
 
 
 def _own_keys(predicate: Predicate) -> Iterable[Keys]:

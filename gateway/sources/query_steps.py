@@ -81,7 +81,7 @@ def identifying(level: QueryLevel, root: QueryRoot, *, is_relational: bool) -> d
     answers of several sources about one thing become one, and those about two patients do not.
 
     In a hierarchical search the unique keys of upper levels have a value, and no other keys of upper levels are allowed
-    (PS3.4 §C.4.1.3.1.1).
+    (PS3.4 §C.4.1.2.1).
     """
     levels = LEVELS_OF_ROOT[root]
     named = levels[: levels.index(level) + 1] if is_relational else (level,)
@@ -226,7 +226,7 @@ def names_patient(question: SourceQuery) -> bool:
 
 
 def _step(question: SourceQuery, root: QueryRoot, known: Attributes, *, is_relational: bool) -> QueryStep:
-    """Hierarchical search has one value for the unique key of each upper level (PS3.4 §C.4.1.3.1.1): where the question
+    """Hierarchical search has one value for the unique key of each upper level (PS3.4 §C.4.1.2.1): where the question
     has none, the source is asked for them, level by level. A source without a patient level that is asked below studies
     is asked first whether the study is of the patient: further down it does not compare patients."""
     levels = LEVELS_OF_ROOT[root]

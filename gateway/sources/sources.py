@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import re
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
+from gateway.dimse.protocol.associate_items import hops_of
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.model.associate import ProposedContext
@@ -31,8 +30,6 @@ FIRST_REST_S, LONGEST_REST_S = 1.0, 15.0
 MOST_AT_ONCE = 16
 """Questions that one source works on at a time: peers have few associations to give. More wait for their turn."""
 
-_HOPS = re.compile(r"\+(\d)$", re.ASCII)
-
 
 class SourceRests(DestinationDown):
     """The source let us wait in vain just now: it is not asked again yet."""
@@ -50,18 +47,6 @@ class AskedSources:
     """How many of `peers` stand before the index."""
     is_cut: bool = False
     """The question went through `MOST_HOPS` gateways: no peer is asked any more."""
-
-
-def hops_of(facts: AssociationFacts) -> int:
-    """How many gateways the requests of this association came through; 0 from anybody who is no gateway.
-
-    A gateway says it at the end of the Implementation Version Name (PS3.7 §D.3.3.2) of the associations on which it
-    passes questions on, e.g. ``GATEWAY_0.1.0+1``: the one field of an association that is ours to fill.
-    """
-    if facts.implementation_class_uid != IMPLEMENTATION_CLASS_UID:
-        return 0
-    found = _HOPS.search(facts.implementation_version_name)
-    return int(found[1]) if found else 0
 
 
 def asked_for(table: RoutingTable, names: Sequence[str], requestor: AssociationFacts) -> tuple[tuple[Peer, ...], bool]:

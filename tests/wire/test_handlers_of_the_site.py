@@ -25,13 +25,18 @@ def find(event, name):
     match.PatientName = f"{name}^{event.assoc.requestor.ae_title}^{event.facts.peer}"
     yield 0xFF00, match
 
+def released(event, path):
+    with open(path, "a") as file:
+        print(event.assoc.requestor.ae_title, event.assoc.is_released, file=file)
+
 def handlers():
-    return [(evt.EVT_C_FIND, find, ["SITE"])]
+    return [(evt.EVT_C_FIND, find, ["SITE"]), (evt.EVT_RELEASED, released, ["RELEASES"])]
 """
 
 
 async def test_the_site_answers_one_service_and_the_rules_the_others(running: AsyncExitStack, tmp_path: Path) -> None:
-    (tmp_path / "site_handlers.py").write_text(SITE)
+    releases = tmp_path / "releases"
+    (tmp_path / "site_handlers.py").write_text(SITE.replace("RELEASES", str(releases)))
     peer = await running.enter_async_context(StoreSCP(tmp_path / "storescp", ae_title="STORESCP"))
     rules = {
         "peers": {
@@ -54,7 +59,9 @@ async def test_the_site_answers_one_service_and_the_rules_the_others(running: As
     assert (await store_new(association)).status == 0x0000
     await association.release()
     await until(lambda: len(peer.files()) == 1)
+    await until(lambda: releases.exists() and releases.read_text() == "TESTER True\n")
     assert '"handlers_of_the_site"' in gateway.log
+    assert '"notifications_of_the_site"' in gateway.log
     assert "EVT_C_FIND" in gateway.log
     status = json.loads((await gateway.http("GET", "/status"))[1])
     assert status["handlers_of_the_site"] == ["EVT_C_FIND"]

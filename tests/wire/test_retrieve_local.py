@@ -11,10 +11,13 @@ import pytest
 from pydicom import dcmread
 
 from tests.support.peers import GatewayProcess, StoreSCP, storescu
+from tests.support.processes import until
 from tests.support.query_table import OBJECTS, ROE, write_objects
-from tests.support.retrieving import Moving, movescu
+from tests.support.retrieving import Moving, getscu, movescu
 
 MODELS = ("study", "patient", "patient_study")
+OF_ROE = [each for each in OBJECTS if each["PatientID"] == ROE["PatientID"]]
+ROE_OBJECTS, ROE_STUDIES = len(OF_ROE), {each["StudyInstanceUID"] for each in OF_ROE}
 ROE_UIDS = {each["SOPInstanceUID"] for each in OBJECTS if each["StudyInstanceUID"] == ROE["StudyInstanceUID"]}
 
 
@@ -85,3 +88,41 @@ async def test_movescu_to_two_destinations_at_once(gateway: GatewayProcess, firs
     assert moved.is_success, moved.log
     assert uids(first) == uids(second) == sorted(ROE_UIDS)
     assert moved.counters == (6, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "level", "studies", "completed", "status"),
+    [
+        (STUDY, "STUDY", {ROE["StudyInstanceUID"]}, len(ROE_UIDS), "0x0000"),
+        (PATIENT, "PATIENT", ROE_STUDIES, ROE_OBJECTS, "0x0000"),
+        (("QueryRetrieveLevel=STUDY", "StudyInstanceUID=1.2.3.4"), "STUDY", {"1.2.3.4"}, 0, "0x0000"),
+    ],
+    ids=["study", "patient", "not here"],
+)
+@pytest.mark.parametrize("service", ["move", "get"])
+async def test_the_log_names_what_was_retrieved(
+    gateway: GatewayProcess,
+    tmp_path: Path,
+    service: str,
+    keys: tuple[str, ...],
+    level: str,
+    studies: set[str],
+    completed: int,
+    status: str,
+) -> None:
+    """Of a patient, the studies that were found; never the patient."""
+    if service == "move":
+        done = await movescu(gateway.port, "patient", keys, destination="WS1")
+    else:
+        done = await getscu(gateway.port, "patient", keys, tmp_path / "got")
+    assert done.is_success, done.log
+    await until(lambda: any(event["event"] == "retrieve_served" for event in gateway.events()))
+    (line,) = [event for event in gateway.events() if event["event"] == "retrieve_served"]
+    assert (line["service"], line["query_retrieve_level"], set(line["study_instance_uids"])) == (
+        service,
+        level,
+        studies,
+    )
+    assert (line["completed"], line["failed"], line["warning"], line["remaining"]) == (completed, 0, 0, 0)
+    assert line["status"] == status
+    assert ROE["PatientID"] not in gateway.log

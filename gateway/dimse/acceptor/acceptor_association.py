@@ -106,11 +106,29 @@ class Operations:
     """Serves all others."""
 
 
+class NotifiesHandlers(Protocol):
+    """Tells handlers of notification events what happens to an association."""
+
+    handlers: Any
+    """A tuple of bindings."""
+
+    @property
+    def tap(self) -> asyncio.BufferedProtocol:
+        """What asyncio's transport is to give what it reads."""
+        ...
+
+    def wrapped(self, transport: asyncio.Transport) -> asyncio.Transport: ...
+    def raised(self, event: Any, **attributes: Any) -> None: ...
+
+
 class AcceptorHost(Protocol):
     """What an accepted association needs of its server."""
 
     handlers: Handlers
     operations: Operations
+    notifications: tuple[Any, ...]
+    """Handlers of notification events."""
+    notified: Callable[[AcceptorAssociation, tuple[Any, ...]], NotifiesHandlers]
     timers: Timers
     limits: Limits
     meter: Meter
@@ -182,6 +200,51 @@ class AcceptorAssociation(Association):
         """What handlers have as `event.assoc`, once one has asked for it."""
         self.on_end: list[Callable[[], object]] = []
         """Called once, when no message goes either way any more."""
+        self._notified: NotifiesHandlers | None = None
+        """Tells the handlers of notification events, where there are any."""
+        self.notifications = host.notifications
+
+    # --- notification events -----------------------------------------------------------------------------------
+
+    @property
+    def notifications(self) -> tuple[Any, ...]:
+        """Handlers of notification events."""
+        return () if self._notified is None else self._notified.handlers
+
+    @notifications.setter
+    def notifications(self, handlers: tuple[Any, ...]) -> None:
+        if self._notified is not None:
+            self._notified.handlers = handlers
+        elif handlers:
+            self._notified = self._host.notified(self, handlers)
+            if self._transport is not None:
+                self._transport = self._notified.wrapped(self._transport)
+
+    @property
+    def protocol(self) -> asyncio.BufferedProtocol:
+        """What asyncio's transport is to give what it reads."""
+        return self if self._notified is None else self._notified.tap
+
+    @property
+    def is_between_messages(self) -> bool:
+        """True while nothing has arrived of the message that comes next."""
+        reader, assembler = self._reader, self._assembler
+        return not (reader.is_mid_pdu or reader.has_more or (assembler is not None and assembler.is_mid_message))
+
+    def crowded(self, is_crowded: bool) -> None:
+        """Handlers of notification events are far behind, or no longer: nothing is read and nothing long is written."""
+        if is_crowded:
+            self._is_write_paused = True
+            self._hold(ReadingHeld.HANDLERS)
+            return
+        self._is_write_paused = self._deadlines.is_running(AssociationTimer.SENDING)
+        if not self._is_write_paused:
+            self._let_writers_go_on()
+        self._unhold(ReadingHeld.HANDLERS)
+
+    def _raise(self, event: Any, **attributes: Any) -> None:
+        if self._notified is not None:
+            self._notified.raised(event, **attributes)
 
     # --- for handlers ------------------------------------------------------------------------------------------
 
@@ -332,10 +395,17 @@ class AcceptorAssociation(Association):
 
     # --- opening -----------------------------------------------------------------------------------------------
 
+    def attach(self, transport: asyncio.Transport) -> None:
+        super().attach(transport if self._notified is None else self._notified.wrapped(transport))
+
     def _attached(self) -> None:
         if self._ended is not None:  # closed before its transport was there
             self._abort_transport()
             return
+        if self._notified is not None:
+            host, port = self._remote_address()
+            self.facts = dataclasses.replace(self.facts, remote_host=host, remote_port=port)
+            self._raise(evt.EVT_CONN_OPEN, address=(host, port))
         self._event(UpperLayerEvent.TRANSPORT_INDICATION)
         self._unhold(ReadingHeld.TRANSPORT)
 
@@ -351,6 +421,9 @@ class AcceptorAssociation(Association):
         Raises MalformedAssociate.
         """
         self.facts = self._read_facts(fixed)
+        if self._notified is not None:
+            self.associate_rq = zlib.compress(fixed.pdu, 1)
+            self._raise(evt.EVT_REQUESTED)
         try:
             admitted = self._host.admit(self.facts)
         except Rejected as rejected:
@@ -384,8 +457,7 @@ class AcceptorAssociation(Association):
     def _read_facts(self, request: AssociateHead) -> AssociationFacts:
         """What is known without decoding anything but the fixed fields."""
         assert self._transport is not None
-        address = self._transport.get_extra_info("peername") or ("", 0)
-        host = str(address[0]).removeprefix("::ffff:")
+        host, port = self._remote_address()
         own = self._transport.get_extra_info("sockname") or ("", 0)
         self._local_address = (str(own[0]).removeprefix("::ffff:"), int(own[1]))
         certificate = shown_certificate(self._transport)
@@ -393,7 +465,7 @@ class AcceptorAssociation(Association):
             calling_ae_title=request.calling_ae_title,
             called_ae_title=request.called_ae_title,
             remote_host=host,
-            remote_port=address[1],
+            remote_port=port,
             listener=self._listener,
             is_tls=self._transport.get_extra_info("ssl_object") is not None,
             tls_subject=certificate.subject,
@@ -401,6 +473,11 @@ class AcceptorAssociation(Association):
             tls_fingerprint=certificate.fingerprint,
             association_id=self.association_id,
         )
+
+    def _remote_address(self) -> tuple[str, int]:
+        assert self._transport is not None
+        address = self._transport.get_extra_info("peername") or ("", 0)
+        return str(address[0]).removeprefix("::ffff:"), int(address[1])
 
     def _answer(self, admitted: Admitted, request: AssociateRequest) -> None:
         """Say yes, go on with the user identity, or raise Rejected or MalformedAssociate."""
@@ -462,6 +539,8 @@ class AcceptorAssociation(Association):
         self._event(UpperLayerEvent.ASSOCIATE_ACCEPT, accept)
         self._deadlines.start(AssociationTimer.IDLE, self._timers.idle_s)
         self._log_accepted(request, answer)
+        self._raise(evt.EVT_ACCEPTED)
+        self._raise(evt.EVT_ESTABLISHED)
 
     def _tell_odd(self, oddities: tuple[str, ...], even_ids: tuple[int, ...]) -> None:
         """Raises MalformedAssociate: the peer is held to the letter."""
@@ -536,7 +615,7 @@ class AcceptorAssociation(Association):
                 self._hold(ReadingHeld.QUEUE)
 
     def _cancel(self, message_id: int) -> None:
-        """Remember a C-CANCEL for what is being served or waits; what is over cannot be cancelled (PS3.7 §9.3.2.3)."""
+        """Remember a C-CANCEL for what is being served or waits; what is over cannot be cancelled (PS3.7 §9.1.2.2)."""
         known = [self._current, *self._queue]
         if any(message is not None and message.command["MessageID"] == message_id for message in known):
             self._cancelled.add(message_id)
@@ -703,6 +782,8 @@ class AcceptorAssociation(Association):
             self._handler_thread.stop()
         for call in self.on_end:
             call()
+        if self.associate_rq:
+            self._raise({"rejected": evt.EVT_REJECTED, "released": evt.EVT_RELEASED}.get(reason, evt.EVT_ABORTED))
         if not self._has_joined:
             return
         self._count("released" if reason == "released" else "aborted")
@@ -712,6 +793,7 @@ class AcceptorAssociation(Association):
     def _lost(self, error: Exception | None) -> None:
         super()._lost(error)
         self._host.closed(self)
+        self._raise(evt.EVT_CONN_CLOSE, address=(self.facts.remote_host, self.facts.remote_port))
 
 
 def _not_in_time() -> Rejected:

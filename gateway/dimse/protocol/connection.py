@@ -29,6 +29,8 @@ class ReadingHeld(enum.IntFlag):
     WRITE = 8
     TURN = 16
     """What was read is more work than one turn allows."""
+    HANDLERS = 32
+    """Handlers of notification events are far behind."""
 
 
 def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:

@@ -29,6 +29,9 @@ CANNOT_UNDERSTAND = 0xC000
 NO_STATUS = 0xC001
 NO_ANSWER = 0xC002
 STORE_HANDLER_FAILED = 0xC211
+LONGEST_COMMENT = 64
+"""Characters of an Error Comment (0000,0902), VR LO (PS3.7 §E.1, PS3.5 §6.2)."""
+CUT = "..."
 
 
 class Category(enum.Enum):
@@ -71,8 +74,13 @@ class StatusRefusal(Refusal):
 
 
 def comment(text: str) -> str:
-    """Text fit for Error Comment: LO, 64 characters, no backslash and no control characters."""
-    return "".join(char if " " <= char <= "~" and char != "\\" else "?" for char in text)[:64].rstrip()
+    """Text fit for Error Comment: LO, 64 characters, no backslash and no control characters. What is longer ends with
+    the last whole word that there is room for, and three dots: half a UID or number would say something else."""
+    plain = "".join(char if " " <= char <= "~" and char != "\\" else "?" for char in text).rstrip()
+    if len(plain) <= LONGEST_COMMENT:
+        return plain
+    whole = plain[: LONGEST_COMMENT - len(CUT) + 1].rpartition(" ")[0].rstrip(" ,;:(-")
+    return f"{whole}{CUT}" if whole else plain[:LONGEST_COMMENT]
 
 
 def of_error(error: BaseException, otherwise: int) -> Command:

@@ -79,6 +79,10 @@ _FAILURES = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client shows no certificate",
     "NO_SHARED_CIPHER": "the client offers no cipher suite of the profile",
     "UNSUPPORTED_PROTOCOL": "the client offers no version of TLS that is taken here",
+    "unable to get local issuer certificate": "the client's certificate is of an authority that is not in `client_ca`",
+    "self-signed certificate": "the client's certificate is signed by itself, and is not in `client_ca`",
+    "self-signed certificate in certificate chain": "the client's certificate is of an authority that is not in "
+    "`client_ca`",
     "WRONG_VERSION_NUMBER": "this is no TLS; does the client speak plain DICOM here?",
     "HTTP_REQUEST": "this is no TLS; the client speaks HTTP",
 }

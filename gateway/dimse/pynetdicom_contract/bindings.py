@@ -1,4 +1,5 @@
-"""Handlers bound to events, as pynetdicom binds them: ``(event, handler[, arguments])``, one handler an event.
+"""Handlers bound to events, as pynetdicom binds them: ``(event, handler[, arguments])``. An intervention event has one
+handler, a notification event (`gateway.dimse.pynetdicom_contract.notifications`) any number.
 
 An event without a handler is answered as pynetdicom documents it: C-ECHO with Success, C-STORE with 0xC211, C-FIND with
 0xC311, C-GET with 0xC411, C-MOVE with 0xC511.
@@ -13,9 +14,10 @@ import structlog
 from pynetdicom import evt
 
 from gateway.dimse.acceptor.handler_thread import BoundHandler, Handlers, on_event_loop, runs_on_event_loop
+from gateway.dimse.pynetdicom_contract import notifications
+from gateway.dimse.pynetdicom_contract.notifications import RAISED
 
 log = structlog.get_logger()
-
 
 _SHAPE = "not (event, handler) or (event, handler, [arguments])"
 
@@ -27,31 +29,56 @@ def bound(event: Any, handler: Any, arguments: Any = None) -> BoundHandler:
         ValueError: no such event is served here.
         TypeError: the handler cannot be called, or the arguments are no list.
     """
+    _check(event, handler, arguments)
     if event not in UNBOUND:
-        served = ", ".join(kind.name for kind in UNBOUND)
-        raise ValueError(f"no operation serves {getattr(event, 'name', event)!s}; handlers are bound to {served}")
+        raise ValueError(f"{event.name} is a notification event: nothing is answered to it")
+    return BoundHandler(handler, tuple(arguments or ()), runs_on_event_loop(handler))
+
+
+def bound_notification(event: Any, handler: Any, arguments: Any = None) -> notifications.BoundNotification:
+    """One binding of an event in `RAISED`. Raises as `bound`."""
+    _check(event, handler, arguments)
+    return notifications.BoundNotification(event, handler, tuple(arguments or ()))
+
+
+def is_notification(event: Any) -> bool:
+    """True for an event that any number of handlers may be bound to."""
+    return event in RAISED
+
+
+def _check(event: Any, handler: Any, arguments: Any) -> None:
+    if event not in UNBOUND and event not in RAISED:
+        served = ", ".join([kind.name for kind in UNBOUND] + sorted(kind.name for kind in RAISED))
+        what = "nothing here raises" if isinstance(event, evt.NotificationEvent) else "no operation serves"
+        raise ValueError(f"{what} {getattr(event, 'name', event)!s}; handlers are bound to {served}")
     if not callable(handler):
         raise TypeError(f"the handler of {event.name} is {type(handler).__name__}, and cannot be called")
     if arguments is not None and (isinstance(arguments, str) or not isinstance(arguments, Sequence)):
         raise TypeError(f"the arguments of the handler of {event.name} are {type(arguments).__name__}, not a list")
-    return BoundHandler(handler, tuple(arguments or ()), runs_on_event_loop(handler))
 
 
-def read_bindings(evt_handlers: Iterable[Any]) -> dict[Any, BoundHandler]:
-    """``(event, handler)``, ``(event, handler, None)`` or ``(event, handler, [arguments])``; the last one counts.
+def read_bindings(
+    evt_handlers: Iterable[Any],
+) -> tuple[dict[Any, BoundHandler], tuple[notifications.BoundNotification, ...]]:
+    """Of ``(event, handler)``, ``(event, handler, None)`` or ``(event, handler, [arguments])`` the handlers of
+    intervention events, of which the last one counts, and those of notification events.
 
     Raises:
-        ValueError: an item has another number of parts, or an event that is not served.
+        ValueError: an item has another number of parts, or an event that is not raised.
         TypeError: an item is no tuple or list, or see `bound`.
     """
     found: dict[Any, BoundHandler] = {}
+    notified: tuple[notifications.BoundNotification, ...] = ()
     for item in evt_handlers:
         if not isinstance(item, tuple | list) or isinstance(item, evt.InterventionEvent | evt.NotificationEvent):
             raise TypeError(f"a binding is {type(item).__name__}, {_SHAPE}")
         if len(item) not in (2, 3):
             raise ValueError(f"a binding has {len(item)} parts, {_SHAPE}")
-        found[item[0]] = bound(*item)
-    return found
+        if is_notification(item[0]):
+            notified = notifications.with_one_more(notified, bound_notification(*item))
+        else:
+            found[item[0]] = bound(*item)
+    return found, notified
 
 
 def _missing(event: Any) -> None:
@@ -91,14 +118,24 @@ class Holder(Protocol):
     """What has handlers: a server, or one of its associations."""
 
     handlers: Handlers
+    notifications: tuple[Any, ...]
 
 
 def bind(holder: Holder, event: Any, handler: Callable[..., Any], arguments: Sequence[Any] | None = None) -> None:
-    """Have `handler` take `event` from the next request on. Raises ValueError, TypeError as `bound`."""
-    holder.handlers = {**holder.handlers, event: bound(event, handler, arguments)}
+    """Have `handler` take `event` from the next request on, or a notification event beside the handlers that it has.
+
+    Raises ValueError, TypeError as `bound`.
+    """
+    if is_notification(event):
+        one = bound_notification(event, handler, arguments)
+        holder.notifications = notifications.with_one_more(holder.notifications, one)
+    else:
+        holder.handlers = {**holder.handlers, event: bound(event, handler, arguments)}
 
 
 def unbind(holder: Holder, event: Any, handler: Callable[..., Any]) -> None:
-    """Have nobody take `event`, if `handler` does now."""
-    if event in holder.handlers and holder.handlers[event].handler == handler:
+    """Have `handler` take `event` no more, if it does now."""
+    if is_notification(event):
+        holder.notifications = notifications.without(holder.notifications, event, handler)
+    elif event in holder.handlers and holder.handlers[event].handler == handler:
         holder.handlers = {**holder.handlers, event: UNBOUND[event]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 import warnings
@@ -26,6 +27,7 @@ from gateway.dimse.protocol.context import as_uid
 from gateway.dimse.protocol.message import Command, CommandField
 from gateway.dimse.pynetdicom_contract import handler_association
 from gateway.dimse.pynetdicom_contract.primitive import to_primitive
+from gateway.dimse.pynetdicom_contract.subject import Subject, subject_of
 from gateway.model.association import AssociationFacts
 from gateway.ports.encoded_data_set import EncodedDataSet
 
@@ -53,8 +55,8 @@ class Event:
     `dataset_path`, `encoded_dataset()`, `file_meta`, `identifier`, `attribute_list`, `modification_list`,
     `event_information`, `event_type`, `action_information`, `action_type`, `attribute_identifiers`,
     `move_destination`, `is_cancelled`. The gateway's own: `facts`, `sop_class_uid`, `sop_instance_uid`,
-    `transfer_syntax_uid`, `body`, `command`, `encoded_identifier`, `until_cancelled()`. What does not belong to the
-    request raises AttributeError.
+    `transfer_syntax_uid`, `body`, `command`, `encoded_identifier`, `subject`, `until_cancelled()`. What does not belong
+    to the request raises AttributeError.
     """
 
     __slots__ = ("__dict__", "_dataset", "_message", "_path", "_request", "_watch", "association", "event")
@@ -111,6 +113,12 @@ class Event:
         if body is None:
             raise AttributeError("the request has no data set, or the handler's time with it is over")
         return body
+
+    @functools.cached_property
+    def subject(self) -> Subject:
+        """What a C-MOVE or C-GET is about, for the log; a handler adds the studies of what it found."""
+        body = self._message.body
+        return Subject() if body is None else subject_of(body.view(), self.transfer_syntax_uid)
 
     # --- as documented -------------------------------------------------------------------------------------------
 

@@ -30,7 +30,8 @@ from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.context import AcceptedContext
 from gateway.dimse.protocol.message import Command, CommandField
-from gateway.dimse.pynetdicom_contract.bindings import bind, unbind
+from gateway.dimse.pynetdicom_contract import bindings, notifications
+from gateway.dimse.pynetdicom_contract.bindings import is_notification
 from gateway.dimse.pynetdicom_contract.sendable import SendableDataset
 from gateway.model.association import AssociationFacts
 from gateway.model.listener import Timers
@@ -79,7 +80,6 @@ class HandlerAssociation:
     mode = "acceptor"
     is_acceptor = True
     is_requestor = False
-    is_rejected = False
     network_timeout_response = "A-ABORT"
 
     def __init__(self, association: AcceptorAssociation) -> None:
@@ -152,20 +152,28 @@ class HandlerAssociation:
         return self.acceptor.info
 
     def _user(self, mode: str) -> ServiceUser:
-        if mode not in self._users:
-            facts, host = self.facts, self._association.host
-            if mode == "requestor":
-                address, title = (facts.remote_host, facts.remote_port), facts.calling_ae_title
-            else:
-                address, title = self._association.local_address, host.ae_title
-            self._users[mode] = _User(self, mode, title, address)
-        return self._users[mode]
+        if mode in self._users:
+            return self._users[mode]
+        is_requested = bool(self._association.associate_rq)
+        facts, host = self.facts, self._association.host
+        if mode == "requestor":
+            address, title = (facts.remote_host, facts.remote_port), facts.calling_ae_title
+        else:
+            address, title = self._association.local_address, host.ae_title
+        user = _User(self, mode, title, address)
+        if is_requested:  # before that its titles are not known
+            self._users[mode] = user
+        return user
 
-    def primitive(self, mode: str) -> A_ASSOCIATE:
-        """The A-ASSOCIATE primitive of one side. Raises ValueError when pynetdicom cannot read it."""
+    def primitive(self, mode: str) -> A_ASSOCIATE | None:
+        """The A-ASSOCIATE primitive of one side, None before it is there. Raises ValueError when pynetdicom cannot read
+        it."""
         association = self._association
         pdu: Any = A_ASSOCIATE_RQ() if mode == "requestor" else A_ASSOCIATE_AC()
-        data = zlib.decompress(association.associate_rq) if mode == "requestor" else association.associate_ac
+        data = association.associate_rq if mode == "requestor" else association.associate_ac
+        if not data:
+            return None
+        data = zlib.decompress(data) if mode == "requestor" else data
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of odd UIDs
@@ -189,8 +197,13 @@ class HandlerAssociation:
 
     @property
     def is_aborted(self) -> bool:
-        """True when it ended, and not with a release."""
-        return self._association.is_over and not self.is_released
+        """True when it ended, and neither with a release nor with a rejection."""
+        return self._association.is_over and not self.is_released and not self.is_rejected
+
+    @property
+    def is_rejected(self) -> bool:
+        """True when it was not accepted."""
+        return self._association.ended == "rejected"
 
     def is_alive(self) -> bool:
         """True while it lives; pynetdicom's association is a thread."""
@@ -225,19 +238,23 @@ class HandlerAssociation:
 
     def bind(self, event: Any, handler: Callable[..., Any], args: Sequence[Any] | None = None) -> None:
         """Have `handler` take `event` on this association from its next request on. Raises ValueError, TypeError."""
-        bind(self._association, event, handler, args)
+        self._act(lambda: bindings.bind(self._association, event, handler, args))
 
     def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
         """Have nobody take `event` on this association, if `handler` does now."""
-        unbind(self._association, event, handler)
+        self._act(lambda: bindings.unbind(self._association, event, handler))
 
-    def get_handlers(self, event: Any) -> tuple[Callable[..., Any], list[Any] | None]:
-        """Handler and arguments of `event`. Raises KeyError for one that is not served."""
+    def get_handlers(self, event: Any) -> Any:
+        """Handler and arguments of `event`; of a notification event a list of them. Raises KeyError for one that is not
+        raised."""
+        if is_notification(event):
+            return notifications.of_event(self._association.notifications, event)
         return self._association.handlers[event].documented
 
     def get_events(self) -> list[Any]:
-        """The events that handlers can be bound to, by name."""
-        return sorted(self._association.handlers, key=lambda event: str(event.name))
+        """Intervention events, and the notification events that handlers are bound to, by name."""
+        found = {*self._association.handlers, *(one.event for one in self._association.notifications)}
+        return sorted(found, key=lambda event: str(event.name))
 
     # --- the end ---------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
-"""`evt_handlers` of a C-MOVE handler's keywords: pynetdicom's notification events of an association of ours.
+"""pynetdicom's notification events: of associations of ours (`evt_handlers` of a C-MOVE handler's keywords), and of
+those that peers asked us for (`gateway.dimse.pynetdicom_contract.notified`).
 
 Handlers get `pynetdicom.events.Event` with the documented attributes, one after the other in the order of the events; a
 plain function runs in a thread, a coroutine function on the event loop. What a handler raises is logged. The events are
@@ -43,8 +44,8 @@ RAISED = frozenset(
         evt.EVT_REQUESTED,
     }
 )
-"""What can be bound. Not EVT_FSM_TRANSITION, since the state machine is not pynetdicom's, and no intervention event:
-nothing is asked of us over an association for sub-operations."""
+"""What can be bound. Not EVT_FSM_TRANSITION, since the state machine is not pynetdicom's; of an association of ours no
+intervention event either, for nothing is asked of us over one for sub-operations."""
 
 _PDUS: dict[int, type[Any]] = {
     0x01: pdu.A_ASSOCIATE_RQ,
@@ -70,6 +71,32 @@ class BoundNotification:
     handler: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
 
+    @property
+    def documented(self) -> tuple[Callable[..., Any], list[Any] | None]:
+        """As pynetdicom's `get_handlers` gives it."""
+        return self.handler, list(self.arguments) or None
+
+    def is_same(self, other: BoundNotification) -> bool:
+        """True for what need not be bound twice."""
+        return (self.event, self.handler, self.arguments) == (other.event, other.handler, other.arguments)
+
+
+def with_one_more(handlers: tuple[BoundNotification, ...], more: BoundNotification) -> tuple[BoundNotification, ...]:
+    """As pynetdicom binds: an event has any number of handlers, the same with the same arguments once."""
+    return handlers if any(each.is_same(more) for each in handlers) else (*handlers, more)
+
+
+def without(
+    handlers: tuple[BoundNotification, ...], event: Any, handler: Callable[..., Any]
+) -> tuple[BoundNotification, ...]:
+    """As pynetdicom unbinds."""
+    return tuple(each for each in handlers if each.event != event or each.handler != handler)
+
+
+def of_event(handlers: tuple[BoundNotification, ...], event: Any) -> list[tuple[Callable[..., Any], list[Any] | None]]:
+    """As pynetdicom's `get_handlers` gives them."""
+    return [each.documented for each in handlers if each.event == event]
+
 
 def bound_handlers(written: Any) -> tuple[BoundNotification, ...]:
     """``[(event, handler), (event, handler, args), …]`` as bound handlers.
@@ -92,19 +119,35 @@ class Notifier:
     """Calls the handlers of one association.
 
     Args:
-        handlers: at least one.
+        handlers: of its events.
         association: what handlers get as `event.assoc`.
+        crowded: called with True while the handlers are far behind, and with False when they are not any more.
     """
 
-    def __init__(self, handlers: tuple[BoundNotification, ...], association: Any) -> None:
-        self._handlers = handlers
-        self._wanted = {bound.event for bound in handlers}
+    def __init__(
+        self,
+        handlers: tuple[BoundNotification, ...],
+        association: Any,
+        crowded: Callable[[bool], None] = lambda is_crowded: None,
+    ) -> None:
+        self.handlers = handlers
+        self._crowded = crowded
         self._association = association
         self._waiting: list[tuple[BoundNotification, Any]] = []
         self._worker: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
         self._room.set()
         self._streams = {True: _Stream(), False: _Stream()}
+
+    @property
+    def handlers(self) -> tuple[BoundNotification, ...]:
+        """What is bound now."""
+        return self._handlers
+
+    @handlers.setter
+    def handlers(self, handlers: tuple[BoundNotification, ...]) -> None:
+        self._handlers = handlers
+        self._wanted = {bound.event for bound in handlers}
 
     def raised(self, event: Any, **attributes: Any) -> None:
         """Call the handlers of `event` soon."""
@@ -114,6 +157,7 @@ class Notifier:
         self._waiting += [(bound, made) for bound in self._handlers if bound.event == event]
         if len(self._waiting) > BEHIND:
             self._room.clear()
+            self._crowded(True)
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
 
@@ -144,8 +188,9 @@ class Notifier:
     async def _work(self) -> None:
         while self._waiting:
             bound, event = self._waiting.pop(0)
-            if len(self._waiting) <= BEHIND:
+            if len(self._waiting) <= BEHIND and not self._room.is_set():
                 self._room.set()
+                self._crowded(False)
             try:
                 if inspect.iscoroutinefunction(bound.handler):
                     await bound.handler(event, *bound.arguments)

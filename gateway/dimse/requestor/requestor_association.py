@@ -28,6 +28,7 @@ from gateway.dimse.protocol.proposal import (
     encode_request,
 )
 from gateway.dimse.protocol.tls_contexts import CLIENT_CONTEXTS
+from gateway.dimse.protocol.tls_failures import our_certificate_refused, server_refused, shown_anyway, utc_now
 from gateway.dimse.protocol.upper_layer import ServicePrimitive, UpperLayerEvent, UpperLayerState
 from gateway.dimse.requestor.multi_response import AskingAssociation
 from gateway.leniency import tolerated
@@ -322,7 +323,8 @@ class RequestorAssociation(AskingAssociation):
 
     def _lost(self, error: Exception | None) -> None:
         if isinstance(error, ssl.SSLError):
-            self._fail_opening(DestinationRefuses(f"{self.name}: TLS failed: {error}", PeerFailure("tls")))
+            text = our_certificate_refused(error, self._peer.associate.tls) or f"TLS failed: {error}"
+            self._fail_opening(DestinationRefuses(f"{self.name}: {text}", PeerFailure("tls")))
         super()._lost(error)
 
 
@@ -371,6 +373,7 @@ async def _connect(
     where = f"{peer.name} at {peer.host}:{peer.port}"
     tls = peer.associate.tls
     context, server_name = override or (CLIENT_CONTEXTS.get(tls) if tls is not None else None, None)
+    wanted_name = server_name or (tls.server_name if tls is not None else "") or peer.host
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(peer.timers.connect_s):
@@ -391,18 +394,19 @@ async def _connect(
             transport,
             association,
             context,
-            server_hostname=server_name or (tls.server_name if tls is not None else "") or peer.host,
+            server_hostname=wanted_name,
             ssl_handshake_timeout=peer.timers.tls_handshake_s,
             ssl_shutdown_timeout=peer.timers.tls_handshake_s,
         )
     except ssl.SSLCertVerificationError as error:
-        raise DestinationRefuses(
-            f"{where} is not who it should be: {error.verify_message}", PeerFailure("certificate")
-        ) from error
+        why = server_refused(error, await shown_anyway(peer), wanted_name, tls, utc_now())
+        raise DestinationRefuses(f"{where} is not who it should be: {why}", PeerFailure("certificate")) from error
     except ssl.SSLError as error:
-        raise DestinationRefuses(f"{where}: TLS failed: {error.reason or error}", PeerFailure("tls")) from error
+        why = our_certificate_refused(error, tls) or f"TLS failed: {error.reason or error}"
+        raise DestinationRefuses(f"{where}: {why}", PeerFailure("tls")) from error
     except OSError as error:
-        raise DestinationDown(f"{where}: no TLS handshake: {error}", PeerFailure("tls")) from error
+        why = our_certificate_refused(error, tls) or f"no TLS handshake: {error}"
+        raise DestinationDown(f"{where}: {why}", PeerFailure("tls")) from error
     if encrypted is None:
         raise DestinationDown(f"{where} closed the connection during the TLS handshake", PeerFailure("tls"))
     wanted = tls.server_certificate if tls is not None and override is None else None

@@ -109,9 +109,11 @@ async def _serve(association: AcceptorAssociation, message: Message, faults: Con
         service=faults.service,
         sop_class_uid=str(message.context.abstract_syntax),
         destinations=[line.name for line in retrieval.lines],
+        **retrieval.subject.fields(),
         completed=counters.get("NumberOfCompletedSuboperations"),
         failed=counters.get("NumberOfFailedSuboperations"),
         warning=counters.get("NumberOfWarningSuboperations"),
+        remaining=retrieval.counters.remaining if retrieval.counters is not None else None,
         status=retrieval.outcome,
         peer=association.facts.peer,
         association=association.association_id,
@@ -132,6 +134,7 @@ class _Retrieval:
     ) -> None:
         handler, arguments, _ = association.handlers[faults.event]
         event = Event(association, faults.event, message, watch)
+        self.subject = event.subject  # read now: the identifier is closed with the request
         self._steps = HandlerYields(handler, (event, *arguments), watch)
         self._association = association
         self._message = message
@@ -358,6 +361,7 @@ class _Retrieval:
 
     def _sendable(self, value: Dataset | EncodedInstance) -> Sendable:
         if isinstance(value, Dataset):
+            self.subject.add(str(value.get("StudyInstanceUID") or ""))
             return SendableDataset(value, is_without_bulk_data=self._is_without_bulk_data)
         return SendableBytes(value, is_without_bulk_data=self._is_without_bulk_data)
 

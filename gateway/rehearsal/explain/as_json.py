@@ -145,4 +145,4 @@ def _failure(refusal: str, *, with_values: bool) -> str:
 
 
 def _place(mark: Mark | None) -> dict[str, Any] | None:
-    return None if mark is None else dataclasses.asdict(mark)
+    return None if mark is None else mark._asdict()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from gateway.model.problem import Problem
 from gateway.rehearsal.rule_tests.result import Failure, FileResult, RuleTestResult
 
 
@@ -71,7 +72,9 @@ def as_json(files: Sequence[FileResult], *, with_values: bool) -> dict[str, Any]
         "files": [
             {
                 "path": str(file.path),
-                "problems": [dataclasses.asdict(problem) for problem in file.problems],
+                "problems": [
+                    {**dataclasses.asdict(problem), "mark": problem.mark._asdict()} for problem in file.problems
+                ],
                 "tests": [_result_json(result, with_values=with_values) for result in file.results],
                 "deselected": file.deselected,
             }
@@ -81,17 +84,21 @@ def as_json(files: Sequence[FileResult], *, with_values: bool) -> dict[str, Any]
     }
 
 
+def _problem_json(problem: Problem) -> dict[str, Any]:
+    return {**dataclasses.asdict(problem), "mark": problem.mark._asdict()}
+
+
 def _result_json(result: RuleTestResult, *, with_values: bool) -> dict[str, Any]:
     return {
         "name": result.name,
-        "place": dataclasses.asdict(result.mark),
+        "place": result.mark._asdict(),
         "passed": result.is_passed,
         "failures": [
             {
                 "what": failure.what,
                 "expected": failure.expected,
                 "found": failure.found_text(with_values=with_values),
-                "place": dataclasses.asdict(failure.mark),
+                "place": failure.mark._asdict(),
             }
             for failure in result.failures
         ],

@@ -19,8 +19,8 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, Literal, Union, cast
 from weakref import WeakKeyDictionary
 
@@ -159,6 +159,12 @@ def children(kind: Any) -> Iterable[tuple[Path, Predicate]]:
             yield prefix, value.predicate if isinstance(value, NamedCondition) else value
 
 
+def inside(kind: Any) -> Sequence[Predicate]:
+    """The predicates right inside a predicate."""
+    fields = _child_fields(type(kind))  # type: ignore[arg-type]  # as in `children`
+    return [one for _path, one in children(kind)] if fields else ()
+
+
 @cache
 def _child_fields(cls: type[Any]) -> tuple[tuple[Path, str], ...]:
     """The fields of a predicate that hold predicates, with the path to each."""
@@ -201,9 +207,10 @@ def _kind(config: object, registry: Registry, path: Path, report: _Building) -> 
     if not config:
         report(path, "missing-kind", f"expected one {registry.noun}, found none")
         return _INVALID
-    built = [_named(name, value, registry, (*path, name), report) for name, value in config.items()]
+    for name, value in config.items():
+        built = _named(name, value, registry, (*path, name), report)
     if len(config) == 1:
-        return built[0]
+        return built
     names = ", ".join(map(str, config))
     hint = (
         "all: [" + ", ".join(f"{{{name}: …}}" for name in config) + "]"
@@ -235,17 +242,18 @@ def _named(name: object, value: object, registry: Registry, path: Path, report: 
     if outside is None:
         return _of_kind(cls, value, path, report)
     shown = repr(value)
-    if any(repr(name) in shown for name in outside):
+    if outside and any(repr(name) in shown for name in outside):
         return _of_kind(cls, value, path, report)
-    if (cls, shown) not in _built:
-        before = report.count
-        built = _of_kind(cls, value, path, report)
-        if report.count > before:
-            return built
+    known = _built.get((cls, shown))
+    if known is not None:
+        return known
+    before = report.count
+    built = _of_kind(cls, value, path, report)
+    if report.count == before:
         if len(_built) >= MOST_BUILT:
             _built.clear()
         _built[cls, shown] = built
-    return _built[cls, shown]
+    return built
 
 
 MOST_BUILT = 4096
@@ -281,32 +289,37 @@ def _parts(hint: Any) -> Iterable[Any]:
 
 
 def _of_kind(cls: type, value: object, path: Path, report: _Building) -> Any:
-    fields = settings(cls)
-    if len(fields) == 1:
-        only = next(iter(fields))
-        values = {only: _value(fields[only][1], value, path, report)}
-        return _instance(cls, values, path, report)
+    builders = _builders(cls)
+    if len(builders) == 1:
+        (only,) = builders
+        return _instance(cls, {only: builders[only](value, path, report)}, path, report)
     return _group(cls, value, path, report)
 
 
 def _settled(name: object, cls: type, value: Mapping[Any, Any], path: Path, report: _Building) -> Any:
     """A dataclass from a mapping of its settings; `name` is what messages call it."""
-    fields = settings(cls)
+    builders = _builders(cls)
     values, misspelt = {}, False
     for key, one in value.items():
-        if key in fields:
-            values[key] = _value(fields[key][1], one, (*path, key), report)
+        if key in builders:
+            values[key] = builders[key](one, (*path, key), report)
             continue
-        near = did_you_mean(str(key), fields)
-        report((*path, key), "unknown-field", f"{name} has no setting {key!r}{near or f'; it has {_listed(fields)}'}")
+        near = did_you_mean(str(key), builders)
+        has = f"; it has {_listed(builders)}"
+        report((*path, key), "unknown-field", f"{name} has no setting {key!r}{near or has}")
         misspelt = misspelt or bool(near)
         values[key] = _INVALID
-    for key in _required(fields):
+    for key in _required_of(cls):
         if key not in values:
             values[key] = _INVALID
             if not misspelt:
                 report(path, "missing-field", f"{name} needs {key!r}")
     return _instance(cls, values, path, report)
+
+
+@cache
+def _required_of(cls: type[Any]) -> tuple[str, ...]:
+    return tuple(_required(settings(cls)))  # type: ignore[arg-type]  # as in `children`
 
 
 def _required(fields: Mapping[str, tuple[dataclasses.Field[Any], Any]]) -> list[str]:
@@ -315,35 +328,55 @@ def _required(fields: Mapping[str, tuple[dataclasses.Field[Any], Any]]) -> list[
 
 
 def _instance(cls: type, values: dict[str, Any], path: Path, report: _Building) -> Any:
-    if any(isinstance(value, _Invalid) for value in values.values()):
-        return _INVALID
-    fields = settings(cls)
-    built = cls(**{fields[name][0].name: value for name, value in values.items()})
-    problems = list(built.problems()) if hasattr(built, "problems") else []
+    for value in values.values():
+        if value is _INVALID:
+            return _INVALID
+    built = cls(**{_fields(cls)[name]: value for name, value in values.items()})
+    problems: Iterable[tuple[Path, str]] = getattr(built, "problems", tuple)()
+    is_right = True
     for inner, message in problems:
+        is_right = False
         report((*path, *inner), "bad-value", message)
-    return _INVALID if problems else built
+    return built if is_right else _INVALID
 
 
-def _value(hint: Any, value: object, path: Path, report: _Building) -> Any:
-    """One setting's value, or `_INVALID` after reporting."""
+@cache
+def _fields(cls: type[Any]) -> dict[str, str]:
+    """The names of a kind's fields by those of its settings."""
+    return {name: field.name for name, (field, _hint) in settings(cls).items()}  # type: ignore[arg-type]  # as above
+
+
+Build = Callable[[object, Path, _Building], Any]
+"""One setting's value, or `_INVALID` after reporting."""
+
+
+@cache
+def _builders(cls: type[Any]) -> dict[str, Build]:
+    """How each setting of a kind is built, found out once: thousands of rules have the same few settings."""
+    return {name: _builder(hint) for name, (_field, hint) in settings(cls).items()}  # type: ignore[arg-type]  # as above
+
+
+@cache
+def _builder(hint: Any) -> Build:
     if hint in FIELD_TYPES:
-        return _scalar(FIELD_TYPES[hint], value, path, report)
+        return partial(_scalar, FIELD_TYPES[hint])
     if hint is Predicate:
-        return _kind(value, port_kinds.predicate, path, report)
+        return lambda value, path, report: _kind(value, port_kinds.predicate, path, report)
     is_group, origin, arguments = _form(hint)
     if is_group:
-        return _group(hint, value, path, report)
+        return partial(_group, hint)
     if origin is tuple:
-        return _tuple(arguments[0], value, path, report)
+        return partial(_tuple, _builder(arguments[0]), arguments[0] is Predicate)
     if origin is collections.abc.Mapping:
-        return _mapping(arguments[0], arguments[1], value, path, report)
+        return partial(_mapping, _builder(arguments[0]), _builder(arguments[1]))
     if origin in (Union, types.UnionType):
-        return _value(next(a for a in arguments if a is not types.NoneType), value, path, report)
+        return _builder(next(a for a in arguments if a is not types.NoneType))
     if origin is Literal:
-        return _choice(arguments, value, path, report)
-    if hint is bool:
-        return _choice((True, False), value, path, report)
+        return partial(_choice, arguments)
+    return partial(_choice, (True, False)) if hint is bool else partial(_number, hint)
+
+
+def _number(hint: Any, value: object, path: Path, report: _Building) -> Any:
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
@@ -373,7 +406,7 @@ def _group(cls: type, value: object, path: Path, report: _Building) -> Any:
         meant = f" (did you mean {{{required[0]}: {value}}}?)" if isinstance(value, str) and len(required) == 1 else ""
         report(path, "wrong-type", f"{name} takes a mapping of {_listed(fields)}, not {_noun(value)}{meant}")
         return _INVALID
-    return _instance(cls, {short: _value(fields[short][1], value, path, report)}, path, report)
+    return _instance(cls, {short: _builder(fields[short][1])(value, path, report)}, path, report)
 
 
 def _scalar(field: FieldType, value: object, path: Path, report: _Building) -> Any:
@@ -394,26 +427,30 @@ def _scalar(field: FieldType, value: object, path: Path, report: _Building) -> A
         return _INVALID
 
 
-def _tuple(hint: Any, value: object, path: Path, report: _Building) -> Any:
+def _tuple(build: Build, may_be_empty: bool, value: object, path: Path, report: _Building) -> Any:
     if not isinstance(value, list | tuple):
-        built = _value(hint, value, path, report)
-        return built if isinstance(built, _Invalid) else (built,)
-    if not value and hint is not Predicate:
+        built = build(value, path, report)
+        return built if built is _INVALID else (built,)
+    if not value and not may_be_empty:
         report(path, "empty-list", "the list is empty: it would never apply")
         return _INVALID
-    items = [_value(hint, one, (*path, index), report) for index, one in enumerate(value)]
-    return _INVALID if any(isinstance(one, _Invalid) for one in items) else tuple(items)
+    items = []
+    is_right = True
+    for index, one in enumerate(value):
+        built = build(one, (*path, index), report)
+        is_right = is_right and built is not _INVALID
+        items.append(built)
+    return tuple(items) if is_right else _INVALID
 
 
-def _mapping(key_hint: Any, value_hint: Any, value: object, path: Path, report: _Building) -> Any:
+def _mapping(build_key: Build, build_value: Build, value: object, path: Path, report: _Building) -> Any:
     if not isinstance(value, Mapping) or not value:
         report(path, "wrong-type", f"expected a mapping with at least one entry, not {_noun(value)}")
         return _INVALID
     pairs = [
-        (_value(key_hint, key, (*path, key), report), _value(value_hint, one, (*path, key), report))
-        for key, one in value.items()
+        (build_key(key, (*path, key), report), build_value(one, (*path, key), report)) for key, one in value.items()
     ]
-    built = {key: one for key, one in pairs if not isinstance(key, _Invalid) and not isinstance(one, _Invalid)}
+    built = {key: one for key, one in pairs if key is not _INVALID and one is not _INVALID}
     return types.MappingProxyType(built)  # of what is right, so that `problems` sees it; the rest is reported
 
 

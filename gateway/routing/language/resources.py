@@ -43,6 +43,7 @@ class FileResources:
         self._paths: dict[str, Path] = {}
         self._tables: dict[Path, tuple[TableFile, bytes]] = {}
         """With the SHA-256 of the file."""
+        self._of_files: dict[str, Resources] = {}
 
     def table(self, path: str) -> TableFile:
         """The rows of the file that is written `path`. Raises ValueError with what is wrong with it."""
@@ -71,6 +72,12 @@ class FileResources:
     def beside(self, folder: Path) -> Resources:
         """The same for a YAML file in `folder`: relative paths are relative to it."""
         return _Beside(self, folder)
+
+    def of_file(self, path: str) -> Resources:
+        """`beside` for the folder of the YAML file `path`, relative to the current folder of the first time."""
+        if path not in self._of_files:
+            self._of_files[path] = self.beside(Path(path).absolute().parent)
+        return self._of_files[path]
 
     def digest(self) -> bytes:
         """Of all tables that were read, by the names they were read under; empty when there were none."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
 from typing import Any
 
 import jinja2
@@ -127,21 +128,53 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
 _ENVIRONMENT = _environment()
 
 
-_KNOWN: dict[str, tuple[tuple[tuple[str, AttributePath], ...], jinja2.Template]] = {}
-"""Templates without keys and tables, compiled, by text: many rules say the same, and a reload says most of it again."""
-MOST_KNOWN = 4096
+class _Code:
+    """A tree that was checked, and what Jinja2 makes of it when it is first rendered: of thousands of rules an object
+    meets a few, and compiling takes three times as long as parsing and checking together.
+
+    A tree deeper than `SHALLOW` is compiled at once: Python's parser has limits, which no object should be the first
+    to find.
+    """
+
+    __slots__ = ("_template", "_tree")
+
+    def __init__(self, tree: nodes.Template, depth: int) -> None:
+        self._tree: nodes.Template | None = tree
+        self._template: jinja2.Template | None = None
+        if depth > SHALLOW:
+            self.template()
+
+    def template(self) -> jinja2.Template:
+        if self._template is None:
+            with _COMPILING:
+                if self._tree is not None:
+                    self._template = _ENVIRONMENT.from_string(self._tree)
+                    self._tree = None
+        assert self._template is not None
+        return self._template
 
 
-def _remember(text: str, attributes: tuple[tuple[str, AttributePath], ...], compiled: jinja2.Template) -> None:
-    if len(_KNOWN) >= MOST_KNOWN:
-        _KNOWN.clear()
-    _KNOWN[text] = (attributes, compiled)
+SHALLOW = 16
+_COMPILING = Lock()
+"""Jinja2 changes a tree while it compiles it."""
+
+Known = tuple[tuple[tuple[str, AttributePath], ...], _Code]
+_KNOWN: dict[str, Known] = {}
+"""Templates without keys and tables by text: many rules say the same, and a reload says most of it again."""
+_KNOWN_EXPRESSIONS: dict[str, Known] = {}
+MOST_KNOWN = 16_384
+
+
+def _remember(known: dict[str, Known], text: str, what: Known) -> None:
+    if len(known) >= MOST_KNOWN:
+        known.clear()
+    known[text] = what
 
 
 class Template:
     """One compiled value template; immutable, equal by text, keys and tables."""
 
-    __slots__ = ("_compiled", "_given", "attributes", "text")
+    __slots__ = ("_code", "_given", "attributes", "text")
 
     text: str
     attributes: tuple[tuple[str, AttributePath], ...]
@@ -152,29 +185,29 @@ class Template:
         self.text = text
         self.attributes = ()
         self._given: dict[str, object] = {}
-        self._compiled: jinja2.Template | None = None
+        self._code: _Code | None = None
         if len(text) > MAX_TEMPLATE_CHARACTERS:
             raise ValueError(f"a template of {len(text)} characters; at most {MAX_TEMPLATE_CHARACTERS} are allowed")
         if re.search(r"\{[{%#]", text) is None:
             return
         if (known := _KNOWN.get(text)) is not None:
-            self.attributes, self._compiled = known
+            self.attributes, self._code = known
             return
         try:
             tree = _ENVIRONMENT.parse(text)
-            self.attributes, self._given = _check(tree, resources)
-            self._compiled = _ENVIRONMENT.from_string(tree)
+            self.attributes, self._given, depth = _check(tree, resources)
+            self._code = _Code(tree, depth)
         except jinja2.TemplateSyntaxError as error:
             raise ValueError(f"not a template: {error.message}") from None
         except RecursionError:
             raise ValueError("the template is nested too deeply") from None
         if not self._given:
-            _remember(text, self.attributes, self._compiled)
+            _remember(_KNOWN, text, (self.attributes, self._code))
 
     @property
     def is_constant(self) -> bool:
         """True when it renders to its own text whatever the object."""
-        return self._compiled is None
+        return self._code is None
 
     def render(self, facts: Facts) -> str:
         """The value for this object, at most `MAX_RESULT_CHARACTERS` long.
@@ -183,11 +216,11 @@ class Template:
             Refusal: the template fails on this object's values.
             Temporary, PayloadLost: the values cannot be read, see `gateway.ports`; the template is not to blame.
         """
-        if self._compiled is None:
+        if self._code is None:
             return self.text
         try:
             names: dict[str, object] = {name: _text(facts, path) for name, path in self.attributes}
-            return str(_capped(self._compiled.render(names | self._given, association=facts.association)))
+            return str(_capped(self._code.template().render(names | self._given, association=facts.association)))
         except NOT_THE_OBJECT:
             raise
         except MemoryError:
@@ -208,7 +241,7 @@ class Template:
 class Expression:
     """One compiled expression of the templates' language, without braces; immutable, equal by text, keys and tables."""
 
-    __slots__ = ("_compiled", "_given", "attributes", "text")
+    __slots__ = ("_code", "_given", "attributes", "text")
 
     text: str
     attributes: tuple[tuple[str, AttributePath], ...]
@@ -221,14 +254,21 @@ class Expression:
             raise ValueError("an expression is written without braces")
         if len(text) > MAX_TEMPLATE_CHARACTERS:
             raise ValueError(f"an expression of {len(text)} characters; at most {MAX_TEMPLATE_CHARACTERS} are allowed")
+        self._given: dict[str, object] = {}
+        if (known := _KNOWN_EXPRESSIONS.get(text)) is not None:
+            self.attributes, self._code = known
+            return
         try:
-            tree = nodes.Template([nodes.Output([_parsed(text)])])
-            self.attributes, self._given = _check(tree, resources)
-            self._compiled: TemplateExpression = _ENVIRONMENT.compile_expression(text, undefined_to_none=False)
+            parsed = _parsed(text)
+            self.attributes, self._given, depth = _check(nodes.Template([nodes.Output([parsed])]), resources)
+            assigned = nodes.Assign(nodes.Name("result", "store"), parsed, lineno=1)  # for `TemplateExpression`
+            self._code = _Code(_with_environment(nodes.Template([assigned], lineno=1)), depth)
         except jinja2.TemplateSyntaxError as error:
             raise ValueError(f"not an expression: {error.message}") from None
         except RecursionError:
             raise ValueError("the expression is nested too deeply") from None
+        if not self._given:
+            _remember(_KNOWN_EXPRESSIONS, text, (self.attributes, self._code))
 
     def holds(self, facts: Facts) -> bool:
         """Whether its value counts as true: a number other than 0, a text that is not empty.
@@ -239,7 +279,8 @@ class Expression:
         """
         try:
             names: dict[str, object] = {name: _text(facts, path) for name, path in self.attributes}
-            return bool(self._compiled(names | self._given, association=facts.association))
+            value_of = TemplateExpression(self._code.template(), undefined_to_none=False)
+            return bool(value_of(names | self._given, association=facts.association))
         except NOT_THE_OBJECT:
             raise
         except MemoryError:
@@ -255,6 +296,11 @@ class Expression:
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
+
+
+def _with_environment(tree: nodes.Template) -> nodes.Template:
+    tree.set_environment(_ENVIRONMENT)
+    return tree
 
 
 def _parsed(text: str) -> nodes.Expr:
@@ -287,6 +333,7 @@ class _Findings:
     """What a look at a template's tree gathers."""
 
     resources: Resources | None
+    depth: int = 0
     problems: list[str] = dataclasses.field(default_factory=list)
     attributes: dict[str, AttributePath] = dataclasses.field(default_factory=dict)
     keys: dict[str, bytes] = dataclasses.field(default_factory=dict)
@@ -295,8 +342,8 @@ class _Findings:
 
 def _check(
     tree: nodes.Template, resources: Resources | None
-) -> tuple[tuple[tuple[str, AttributePath], ...], dict[str, object]]:
-    """The attributes, and what the filters are given besides. Raises ValueError with all problems."""
+) -> tuple[tuple[tuple[str, AttributePath], ...], dict[str, object], int]:
+    """The attributes, what the filters are given besides, and the depth. Raises ValueError with all problems."""
     found = _Findings(resources)
     _visit(tree, found, 0)
     if found.problems:
@@ -304,12 +351,13 @@ def _check(
     given: dict[str, object] = (
         {template_filters.KEYS: found.keys, template_filters.TABLES: found.tables} if found.keys or found.tables else {}
     )
-    return tuple(found.attributes.items()), given
+    return tuple(found.attributes.items()), given, found.depth
 
 
 def _visit(node: nodes.Node, found: _Findings, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise RecursionError
+    found.depth = max(found.depth, depth)
     called = node.node if isinstance(node, nodes.Call) else None
     problem = _problem(node)
     if problem:

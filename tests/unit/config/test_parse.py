@@ -187,3 +187,10 @@ def test_the_first_of_two_equal_keys_stays() -> None:
     assert node is not None
     assert plain(node) == {"a": 1, "b": 2}
     assert problems == ["a.yaml:3:1: error: duplicate-key: `a` stands here twice; the first is at 1:1"]
+
+
+def test_a_secret_is_not_shown_by_the_tree() -> None:
+    node = parse(b"key: ${SECRET}", Path("rules.yaml"), "rules.yaml", {"SECRET": "s3cr3t"}, Findings())
+
+    assert "s3cr3t" not in repr(node)
+    assert "${SECRET}" in repr(node)

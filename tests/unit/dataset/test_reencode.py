@@ -154,6 +154,45 @@ def test_to_implicit_the_vr_is_lost(explicit: bytes, implicit: bytes) -> None:
     assert changed(explicit, EXPLICIT_LITTLE, IMPLICIT_LITTLE) == implicit
 
 
+ROWS, SMALLEST = 0x00280010, 0x00280106
+READ_THE_SAME = {
+    "text of another kind": (EX.element("PatientID", "SH", "1"), IM.element("PatientID", "LO", "1")),
+    "bytes": (EX.element(ROWS, "OB", b"\x08\0"), IM.element(ROWS, "US", b"\x08\0")),
+    "UN": (EX.element(ROWS, "UN", b"\x08\0"), IM.element(ROWS, "US", b"\x08\0")),
+    "one of several": (EX.number(SMALLEST, "SS", "h", -1), IM.number(SMALLEST, "SS", "h", -1)),
+    "signed, and not negative": (EX.number(ROWS, "SS", "h", 512), IM.number(ROWS, "US", "H", 512)),
+    "no value": (EX.element(ROWS, "LO", ""), IM.element(ROWS, "US", b"")),
+}
+
+
+@pytest.mark.parametrize(("explicit", "implicit"), READ_THE_SAME.values(), ids=READ_THE_SAME)
+def test_another_vr_that_reads_the_same(explicit: bytes, implicit: bytes) -> None:
+    assert changed(explicit, EXPLICIT_LITTLE, IMPLICIT_LITTLE) == implicit
+
+
+READ_OTHERWISE = {
+    "text of a number": EX.element(ROWS, "LO", "8"),
+    "a number of text": EX.number("PatientID", "US", "H", 0x3131),
+    "a longer number": EX.number(ROWS, "UL", "L", 8),
+    "a negative number": EX.number(ROWS, "SS", "h", -8),
+    "the second one negative": EX.number(0x00189302, "SS", "2h", 8, -8) + EX.number(ROWS, "SS", "2h", 8, -8),
+    "in an item": EX.sequence("RequestAttributesSequence", EX.item(EX.element(ROWS, "IS", "8"))),
+}
+
+
+@pytest.mark.parametrize("explicit", READ_OTHERWISE.values(), ids=READ_OTHERWISE)
+def test_another_vr_that_would_be_read_as_another_value_is_refused(explicit: bytes) -> None:
+    """The receiver of implicit VR takes the dictionary's."""
+    with pytest.raises(Refusal, match="in implicit VR it would be read as another value"):
+        changed(explicit, EXPLICIT_LITTLE, IMPLICIT_LITTLE)
+
+
+def test_from_big_endian_too() -> None:
+    assert changed(BIG.number(ROWS, "SS", "h", 512), EXPLICIT_BIG, IMPLICIT_LITTLE) == IM.number(ROWS, "US", "H", 512)
+    with pytest.raises(Refusal, match="Rows has VR SS, which is US in the dictionary"):
+        changed(BIG.number(ROWS, "SS", "h", -8), EXPLICIT_BIG, IMPLICIT_LITTLE)
+
+
 def test_a_value_that_its_vr_cannot_hold_in_explicit_is_unknown() -> None:
     text = "1\\" * 40_000
     assert changed(IM.element("ContourData", "DS", text), IMPLICIT_LITTLE, EXPLICIT_LITTLE) == EX.element(

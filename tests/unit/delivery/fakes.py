@@ -275,6 +275,8 @@ class ScriptedDestination:
     open_now: int = 0
     most_open: int = 0
 
+    channels_at_once = 1
+
     def on_behalf_of(self, sender: AssociationFacts) -> ScriptedDestination:
         return self
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.dataset.reencode import reencode
@@ -250,6 +251,29 @@ async def test_when_nothing_works_every_reason_is_told(bench: Bench) -> None:
     dead = await bench.deliver(RLE, JPEG_LS, EXPLICIT, IMPLICIT, until=DEAD)
     status = "0x0122 Refused: SOP Class Not Supported"
     assert dead.reason == f"{status}; RLELossless: 32 bits; JPEGLSLossless is not accepted either; {status}"
+
+
+async def test_the_log_has_every_reason_and_no_word_of_the_peer_or_of_an_action(bench: Bench) -> None:
+    answers = {
+        IMPLICIT: Refused("no presentation context", is_about_form=True, kind="presentation_context"),
+        EXPLICIT: outcome_of(0xC000, "cannot read DOE^JANE"),
+    }
+
+    async def behave(outbound: Outbound) -> Outcome:
+        return answers[outbound.transfer_syntax_uid]
+
+    bench.to.behave = behave
+    bench.to.not_taken = {(CT, JPEG_LS)}
+    bench.workshop.refuses = {RLE: Refusal("DOE^JANE has 32 bits")}
+    with capture_logs() as written:
+        dead = await bench.deliver(RLE, JPEG_LS, EXPLICIT, until=DEAD)
+    assert dead.reason.count("DOE^JANE") == 2
+    (line,) = [line for line in written if line["event"] == "delivery_dead_lettered"]
+    assert (line["kind"], line["reason"]) == (
+        "presentation_context",
+        "no presentation context; it cannot be converted to RLELossless; JPEGLSLossless is not accepted either; "
+        "0xC000 Error: Cannot Understand",
+    )
 
 
 async def test_conversions_that_cannot_be_made_now_are_made_later(bench: Bench) -> None:

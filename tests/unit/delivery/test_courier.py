@@ -678,3 +678,31 @@ async def test_draining_twice_and_without_work_is_harmless(bench: Bench) -> None
     await bench.start(peer())
     assert await bench.service.drain(1.0)
     assert await bench.service.drain(1.0)
+
+
+async def test_those_that_came_through_as_many_gateways_are_sent_together(bench: Bench) -> None:
+    """Each number has an association of its own, and one is open at a time."""
+    for number in range(9):
+        added = bench.journal.add()
+        row = bench.journal.rows[added]
+        name = ["VENDOR_1", "GATEWAY_0.1.0+2", "GATEWAY_0.1.0+1"][number % 3]
+        facts = replace(row.instance.association, implementation_version_name=name)
+        bench.journal.rows[added] = replace(row, instance=replace(row.instance, association=facts))
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().sent == [f"1.2.3.{number}" for number in (1, 4, 7, 3, 6, 9, 2, 5, 8)]
+
+
+async def test_who_looks_for_rings_is_told_before_an_object_goes(bench: Bench) -> None:
+    goes: list[tuple[str, str, str, int]] = []
+
+    async def behave(outbound: Outbound) -> Outcome:
+        assert len(goes) == len(bench.to().sent)
+        return Delivered()
+
+    bench.to().behave = behave
+    bench.service._goes = lambda *what: goes.append((what[0].name, *what[1:]))
+    bench.journal.add(data=b"12345")
+    await bench.start(peer())
+    await bench.journal.until_all(DELIVERED)
+    assert goes == [("pacs", "1.2.3.1", "1.2.3.1", 5)]

@@ -1,14 +1,17 @@
 """The channel to a DICOM peer, against a requestor in memory."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from gateway.destinations.dicom import DimseChannel, DimseDestination
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
 from gateway.dimse.requestor.requestor_association import StoreResponse
 from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Deferred, Delivered, Refused
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer
@@ -69,6 +72,22 @@ async def test_channels_of_one_destination_share_what_they_know() -> None:
     await pacs.channel().prepare([CT_EXPLICIT])
     await pacs.channel().prepare([MR_EXPLICIT])
     assert there.proposals[1] == [MR_EXPLICIT, CT_EXPLICIT]
+
+
+async def test_it_says_how_many_gateways_an_object_came_through() -> None:
+    there = FakePeer()
+    pacs = destination(there)
+    of_a_gateway = AssociationFacts("G", "GATEWAY", "10.0.0.8", implementation_class_uid=IMPLEMENTATION_CLASS_UID)
+    said = []
+    for name in ("GATEWAY_0.1.0", "GATEWAY_0.1.0+1", "GATEWAY_0.1.0+2", "GATEWAY_0.1.0+9"):
+        made = pacs.on_behalf_of(replace(of_a_gateway, implementation_version_name=name))
+        assert made is pacs.on_behalf_of(replace(of_a_gateway, implementation_version_name=name))
+        assert made.recent is pacs.recent
+        said.append(made.called.associate.hops)
+    assert said == [1, 2, 3, 9]
+    other = replace(of_a_gateway, implementation_class_uid="1.2.3", implementation_version_name="X+3")
+    assert pacs.on_behalf_of(other) is pacs
+    assert pacs.channels_at_once == 1, "another number takes the place of the one before"
 
 
 async def test_more_than_128_kinds_take_turns() -> None:

@@ -35,6 +35,14 @@ def test_what_is_wrong_says_what_to_do(code: str) -> None:
     assert (finding.area, finding.severity, finding.remedy) == (entry.areas[-1], entry.severity, entry.remedy)
 
 
+def test_settings_that_are_named_are_there() -> None:
+    settings = (REPOSITORY / "docs" / "settings.md").read_text()
+    sources = "".join(path.read_text() for path in (REPOSITORY / "gateway" / "doctor").glob("*.py"))
+    named = set(re.findall(r"`((?:associate|gateway|delivery|query_retrieve|spool)\.[a-z_.]+)`", sources))
+    assert "associate.tls_args.server_name" in named
+    assert [name for name in sorted(named) if f"| `{name.rpartition('.')[2]}` |" not in settings] == []
+
+
 def test_each_code_is_used() -> None:
     sources = [*(REPOSITORY / "gateway" / "doctor").glob("*.py")]
     text = "".join(path.read_text() for path in sources if path.name != "catalogue.py")

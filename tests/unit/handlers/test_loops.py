@@ -12,14 +12,18 @@ from structlog.testing import capture_logs
 from gateway.common.completion import Completion
 from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.handlers.loops import AGAIN, LOOP_RULE, MOST_REMEMBERED, WITHIN_S, LoopWatch, is_forwarder
+from gateway.handlers.loops import LOOP_RULE, MOST_REMEMBERED, LoopWatch, is_forwarder
 from gateway.handlers.store import StoreDesk, handle_store, take_store
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState
+from gateway.model.settings import Loops
 from gateway.ports.errors import SpoolFull
 from tests.support.caller import data_set
 from tests.unit.delivery.fakes import Counts
 from tests.unit.handlers.test_store import NOW, UID, FakeAssociation, FakeEvent, FakeJournal, table
+
+AGAIN, WITHIN_S = 5, 600.0
+LIMITS = Loops(repeats=AGAIN, within_s=WITHIN_S)
 
 FROM_PACS = AssociationFacts("PACS", "GATEWAY", "10.0.0.9", peer="pacs", association_id="a1")
 OF_A_GATEWAY = AssociationFacts(
@@ -58,9 +62,9 @@ async def _answered(later: Any) -> Any:
 class Ring:
     """A handler that gets one object again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Loops = LIMITS) -> None:
         self.journal, self.meter, self.now_s = FakeJournal(), Counts(), 0.0
-        self.loops = LoopWatch(lambda: self.now_s)
+        self.loops = LoopWatch(limits, lambda: self.now_s)
         self.desk: Any = StoreDesk(self.journal, self.meter, lambda: NOW, loops=self.loops)  # type: ignore[arg-type]
 
     async def comes(
@@ -94,13 +98,41 @@ async def test_it_is_held_at_last_and_told_once() -> None:
 
 async def test_what_is_no_loop() -> None:
     ring = Ring()
-    for number in range(AGAIN * 3):
+    for _ in range(AGAIN * 3):
         assert await ring.comes(replace(FROM_PACS, calling_ae_title="CT1", peer="ct1")) is DeliveryState.PENDING
-        assert await ring.comes(size_bytes=100 + 2 * number) is DeliveryState.PENDING, "other bytes each time"
     for _ in range(AGAIN * 3):
         ring.now_s += WITHIN_S / (AGAIN - 1)
         assert await ring.comes(size_bytes=10) is DeliveryState.PENDING, "not so often"
     assert ring.loops.held == {}
+
+
+async def test_one_that_came_through_too_many_gateways_is_held_at_once() -> None:
+    ring = Ring(Loops())
+    for hops in range(1, LIMITS.hops + 1):
+        through = replace(OF_A_GATEWAY, implementation_version_name=f"GATEWAY_0.1.0+{hops}")
+        assert await ring.comes(through) is DeliveryState.PENDING
+    with capture_logs() as logs:
+        through = replace(OF_A_GATEWAY, implementation_version_name=f"GATEWAY_0.1.0+{LIMITS.hops + 1}")
+        assert await ring.comes(through) is DeliveryState.HELD
+    assert logs[0]["reason"] == "it came through more than 8 gateways: it goes round in a ring"
+
+
+async def test_one_that_comes_back_from_where_it_was_sent_is_held_soon() -> None:
+    """The size that it was sent with is that of the data set as it left."""
+    ring = Ring(Loops(repeats=0, returns=2))
+    body = len(data_set(UID, 100))
+    states = []
+    for _ in range(5):
+        states.append(await ring.comes())
+        ring.loops.goes(table().peers["pacs"], UID, UID, body)
+    assert states == [DeliveryState.PENDING] * 3 + [DeliveryState.HELD] * 2
+
+
+@pytest.mark.parametrize("limits", [Loops(hops=0, returns=0, repeats=0)])
+async def test_nothing_is_held_when_nothing_is_counted(limits: Loops) -> None:
+    watch = LoopWatch(limits, lambda: 0.0)
+    through = replace(OF_A_GATEWAY, implementation_version_name="GATEWAY_0.1.0+9")
+    assert not any(watch.comes(through, UID, 1) for _ in range(100))
 
 
 @pytest.mark.parametrize("way", [handle_store, take_store])
@@ -116,7 +148,26 @@ async def test_what_is_refused_for_want_of_room_comes_again_and_is_no_loop(way: 
 
 
 def test_memory_is_bounded() -> None:
-    watch = LoopWatch(lambda: 0.0)
+    now_s = 0.0
+    watch = LoopWatch(LIMITS, lambda: now_s)
+    pacs = table().peers["pacs"]
     for number in range(MOST_REMEMBERED + 10):
-        watch.comes_again(FROM_PACS, str(number), 1)
-    assert len(watch._seen) == MOST_REMEMBERED
+        watch.comes(FROM_PACS, str(number), 1)
+        watch.goes(pacs, str(number), f"1.{number}", 1)
+        watch.comes(FROM_PACS, f"1.{number}", 1)
+    assert watch.remembered() <= 4 * MOST_REMEMBERED
+    now_s = WITHIN_S + 1
+    for number in range(MOST_REMEMBERED + 10):
+        watch.comes(FROM_PACS, f"2.{number}", 1)
+    assert len(watch._times) == MOST_REMEMBERED
+
+
+def test_a_ring_with_more_objects_than_are_remembered_is_noticed_bit_by_bit() -> None:
+    """What is noted first stays noted, so that it is held, and makes room."""
+    now_s = 0.0
+    watch = LoopWatch(LIMITS, lambda: now_s)
+    going = set(range(MOST_REMEMBERED + 20_000))
+    for _ in range(2 * (AGAIN + 2)):
+        going = {number for number in going if not watch.comes(FROM_PACS, str(number), 1)}
+        now_s += WITHIN_S / (AGAIN + 1.5)
+    assert not going

@@ -47,9 +47,17 @@ BAD: dict[str, tuple[str, str]] = {
     "an event alone": ("HANDLERS = [evt.EVT_C_STORE]", "a binding is InterventionEvent, not (event, handler)"),
     "one part": ("HANDLERS = [(evt.EVT_C_STORE,)]", "a binding has 1 parts"),
     "four parts": ("HANDLERS = [(evt.EVT_C_STORE, store, [], 1)]", "a binding has 4 parts"),
-    "a notification": (
-        "HANDLERS = [(evt.EVT_ACCEPTED, store)]",
-        "no operation serves EVT_ACCEPTED; handlers are bound to",
+    "a notification that is not raised": (
+        "HANDLERS = [(evt.EVT_FSM_TRANSITION, store)]",
+        "nothing here raises EVT_FSM_TRANSITION; handlers are bound to",
+    ),
+    "a notification handler that yields": (
+        "def told(event):\n    yield\nHANDLERS = [(evt.EVT_ACCEPTED, told)]",
+        "the handler of EVT_ACCEPTED yields",
+    ),
+    "a notification handler with too few parameters": (
+        "HANDLERS = [(evt.EVT_ACCEPTED, lambda: None)]",
+        "the handler of EVT_ACCEPTED cannot be called with the event",
     ),
     "an N-service": ("HANDLERS = [(evt.EVT_N_SET, store)]", "no operation serves EVT_N_SET"),
     "an event as text": ("HANDLERS = [('EVT_C_STORE', store)]", "no operation serves EVT_C_STORE"),

@@ -357,6 +357,9 @@ async def test_lines_of_three_unmatched_instances_of_one_association(unmatched: 
         for _ in range(3):
             await bench.handle()
     assert [line["event"] for line in told] == ["instance_unmatched"] * lines
+    assert {(line["reason"], line["study_instance_uid"], line["sop_instance_uid"]) for line in told} == {
+        ("no rule wants this instance", "1.2.3.1", UID)
+    }
     assert len(bench.meter.counted) == 3
 
 

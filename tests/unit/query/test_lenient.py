@@ -1,4 +1,4 @@
-"""What odd identifiers are read as (PS3.4 §C.4.1.3.1.1, §C.4.2.2.1)."""
+"""What odd identifiers are read as (PS3.4 §C.4.1.2.1, §C.4.2.2.1)."""
 
 from typing import Any
 

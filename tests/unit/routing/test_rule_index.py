@@ -18,11 +18,12 @@ from gateway.model.attribute_path import AttributePath
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Predicate
 from gateway.routing.facts import ObjectFacts
-from gateway.routing.index_keys import start_of
+from gateway.routing.index_keys import Keys, calling_ae_title, start_of
 from gateway.routing.language.kinds import build_predicate, children
 from gateway.routing.language.named_condition import NamedCondition
 from gateway.routing.language.pattern import Regex
 from gateway.routing.language.resources import FileResources
+from gateway.routing.predicates.combining import AllConditions
 from gateway.routing.rule_index import FEWEST_RULES, RuleIndex
 from gateway.routing.table import MOST_LOOKUPS, RoutingPlan, RoutingTable
 from tests.unit.dataset.build import EXPLICIT
@@ -396,3 +397,30 @@ def test_all_predicates_inside_are_found() -> None:
             yield from walk(inner)
 
     assert list(walk(made)) == ["AllConditions", "NotCondition", "Modality", "AnyCondition", "Modality"]
+
+
+def test_what_a_predicate_looks_for_is_asked_once() -> None:
+    """However many rules have it: it is asked for while rules are counted and while they are filed."""
+    asked: list[str] = []
+
+    @dataclass(frozen=True)
+    class Counted:
+        """As `calling_ae_title`."""
+
+        title: str
+
+        def __call__(self, facts: Facts) -> bool:
+            return facts.association.calling_ae_title == self.title
+
+        def attributes(self) -> Iterable[AttributePath]:
+            return ()
+
+        def keys(self) -> Iterable[Keys]:
+            asked.append(self.title)
+            return (Keys(calling_ae_title, frozenset([self.title])),)
+
+    predicates = [Counted(f"CT{n}") for n in range(10)]
+
+    RuleIndex([AllConditions((predicates[n % 10], predicate({"modality": ["CT"]}))) for n in range(100)])
+
+    assert sorted(asked) == sorted(one.title for one in predicates)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, own_identification
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, hops_of, own_identification
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.association import AssociationFacts
 from gateway.model.peer import Peer
@@ -18,7 +18,7 @@ from gateway.model.settings import QueryRetrieve
 from gateway.ports.errors import DestinationDown
 from gateway.sources.holders import HolderMemory
 from gateway.sources.source_clock import SourceClock
-from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, asked_for, hops_of, sources_of
+from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, asked_for, sources_of
 from tests.support.federation import table_of
 from tests.support.identifiers import attributes
 

@@ -236,7 +236,7 @@ def _shown_data(data: bytes) -> str:
 def as_the_standard_has_it(answer: Answer) -> Answer:
     """A response of the stock engine without what it puts into every one of its kind against the standard.
 
-    Number of Remaining Sub-operations is in Pending and Cancel responses alone (PS3.4 §C.4.2.1.6, §C.4.3.1.4); when
+    Number of Remaining Sub-operations is in Pending and Cancel responses alone (PS3.4 §C.4.2.1.6, §C.4.3.1.5); when
     nothing failed there is no Failed SOP Instance UID List, and no data set (PS3.4 §C.4.2.1.4.2, §C.4.3.1.3.2).
     """
     elements, data = dict(answer.elements), answer.data

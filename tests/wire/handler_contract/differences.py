@@ -28,7 +28,7 @@ GENERAL: dict[str, tuple[str, str]] = {
         "When no sub-operation failed there is no list and no data set; stock pynetdicom sends an empty one.",
     ),
     "A Pending response for each C-STORE sub-operation": (
-        "PS3.4 §C.4.2.3, §C.4.3.3",
+        "PS3.4 §C.4.2.3.1, §C.4.3.3.1",
         "They are optional: for the first 64, then at most one each 50 ms; stock pynetdicom sends one for each.",
     ),
 }
@@ -38,7 +38,7 @@ _ANSWERED = "A request has a response, also when its handler yields what cannot 
 _ENDED = "A request has a response, also when its handler wants to end the thread; stock pynetdicom sends none."
 _MESSAGE_ID = "The element says which request is answered: it is that request's Message ID."
 _SENT = "The operation sends what matches: what can be encoded for an accepted context is not a failure."
-_COMMENT = "Error Comment belongs to the status of its own response; stock pynetdicom repeats it in all later ones."
+_COMMENT = "Error Comment belongs to the status of its own response, and Success has none; stock pynetdicom repeats it."
 _CANCEL = "A C-CANCEL ends the operation whenever it comes; stock pynetdicom loses one that comes early."
 _INTERRUPTED = (
     "A C-CANCEL interrupts the operation: a handler that goes on, or does not end in half a second, is ended."
@@ -53,7 +53,7 @@ _OF_C_STORE_AND_C_FIND: dict[str, Difference] = {
         f'C000 "{"x" * 65}"', "PS3.7 §E.1", "Error Comment is LO, and has 64 characters at most (PS3.5 §6.2)."
     ),
     "C-STORE: returns Error Comment that is not ASCII": Difference(
-        'C000 "Größe"', "PS3.7 §E.1", "Error Comment is LO in the default repertoire: no element says another one."
+        'C000 "Größe"', "PS3.7 §C.5", "Only characters of the default repertoire may be used in an Error Comment."
     ),
     "C-STORE: returns Error Comment with a backslash": Difference(
         'C000 "a\\b"', "PS3.7 §E.1", "Error Comment has one value; a backslash would make it two (PS3.5 §6.2)."
@@ -73,10 +73,10 @@ _OF_C_STORE_AND_C_FIND: dict[str, Difference] = {
     "C-STORE: returns a negative number": Difference("aborted", "PS3.7 §E.1", _STATUS_IS_US),
     "C-STORE: returns a number of more than 16 bits": Difference("aborted", "PS3.7 §E.1", _STATUS_IS_US),
     "C-FIND: yields Error Comment with a Pending status": Difference(
-        'FF00 #1 "old"; 0000 "old"', "PS3.7 §9.1.2.1", _COMMENT
+        'FF00 #1 "old"; 0000 "old"', "PS3.4 §C.4.1.1.4", _COMMENT
     ),
     "C-FIND: yields Error Comment with one of two matches": Difference(
-        'FF01 #1 "old"; FF00 #2 "old"; 0000 "old"', "PS3.7 §9.1.2.1", _COMMENT
+        'FF01 #1 "old"; FF00 #2 "old"; 0000 "old"', "PS3.4 §C.4.1.1.4", _COMMENT
     ),
     "C-FIND: yields a number alone": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
     "C-FIND: yields a status data set alone": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
@@ -91,16 +91,16 @@ _OF_C_STORE_AND_C_FIND: dict[str, Difference] = {
     "C-FIND: yields None alone": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
     "C-FIND: yields text alone": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
     "C-FIND: returns text": Difference("aborted", "PS3.7 §9.1.2.2", _ANSWERED),
-    "C-FIND: C-CANCEL before any match": Difference("", "PS3.7 §9.3.2.3", _CANCEL),
+    "C-FIND: C-CANCEL before any match": Difference("", "PS3.7 §9.1.2.2", _CANCEL),
     "C-FIND: C-CANCEL, and further matches": Difference(
-        "FF00 #1; FF00 #2; FF00 #3; FF00 #4; FF00 #5; 0000", "PS3.4 §C.4.1.3", _INTERRUPTED
+        "FF00 #1; FF00 #2; FF00 #3; FF00 #4; FF00 #5; 0000", "PS3.4 §C.4.1.3.1", _INTERRUPTED
     ),
     "C-FIND: A-RELEASE meanwhile": Difference(
         "",
-        "PS3.7 §9.1.2",
+        "PS3.8 §7.2.2",
         "An A-RELEASE request is answered and ends the operation; stock pynetdicom never does.",
     ),
-    "C-FIND: C-CANCEL, asked twice": Difference("FF00 #1; FE00 again=False", "PS3.7 §9.3.2.3", _CANCELLED),
+    "C-FIND: C-CANCEL, asked twice": Difference("FF00 #1; FE00 again=False", "PS3.7 §9.1.2.2", _CANCELLED),
     "request of C-FIND without an identifier": Difference(
         "0000; C-ECHO 0000 called=True",
         "PS3.7 §9.1.2.1",
@@ -116,7 +116,7 @@ def _of_retrieve(
     answered = (operation, _ANSWERED)
     counted = (remaining, "A sub-operation that ended has failed, and remains no more.")
     union = (listed, "The list names all instances that failed: the handler's, and those that the engine saw fail.")
-    counters = (remaining, "A final response has the numbers of completed, failed and warning sub-operations.")
+    counters = (statuses, "A final response has the numbers of completed, failed and warning sub-operations.")
     rows = {
         "Success in the middle": ("FF00 1:1:0:0; 0000 -:1:0:0", statuses, _SUCCESS),
         "Success at once": ("0000 -:0:0:0", statuses, _SUCCESS),
@@ -136,7 +136,7 @@ def _of_retrieve(
         "Pending with text": ("FF00 2:0:1:0; FF00 1:1:1:0; B000 -:1:1:0 []", *counted),
         "Error Comment with Pending": (
             'FF00 1:1:0:0 "old"; FF00 0:2:0:0 "old"; 0000 -:2:0:0 "old"',
-            operation,
+            status,
             _COMMENT,
         ),
         "Cancel with a list": ("FF00 1:0:1:0; FE00 1:0:1:0 [8 9]", *union),
@@ -176,7 +176,7 @@ _OF_C_MOVE: dict[str, Difference] = {
     "C-MOVE: yields a destination that accepts no context": Difference("A801", "PS3.4 §C.4.2.1.5", _KNOWN),
     "C-MOVE: Move Originator of a sub-operation": Difference(
         "FF00 0:1:0:0; 0000 -:1:0:0 originator='GATEWAY' 300 priority=2",
-        "PS3.7 §9.1.1.1",
+        "PS3.7 §9.1.1.1.6",
         "The Move Originator is the application entity that asked for the C-MOVE.",
     ),
     "C-MOVE: priority of a sub-operation": Difference(
@@ -193,22 +193,22 @@ DIFFERENCES: dict[str, Difference] = {
     **_OF_C_STORE_AND_C_FIND,
     **_of_retrieve(
         "C-GET",
-        operation="PS3.7 §9.1.3",
-        statuses="PS3.4 §C.4.3.3",
+        operation="PS3.7 §9.1.3.2",
+        statuses="PS3.4 §C.4.3.3.1",
         status="PS3.4 §C.4.3.1.4",
         listed="PS3.4 §C.4.3.1.3.2",
         remaining="PS3.4 §C.4.3.1.5 to §C.4.3.1.8",
-        cancel="PS3.7 §9.3.3.3",
+        cancel="PS3.7 §9.1.3.2",
         number="C413",
     ),
     **_of_retrieve(
         "C-MOVE",
-        operation="PS3.7 §9.1.4",
-        statuses="PS3.4 §C.4.2.3",
+        operation="PS3.7 §9.1.4.2",
+        statuses="PS3.4 §C.4.2.3.1",
         status="PS3.4 §C.4.2.1.5",
         listed="PS3.4 §C.4.2.1.4.2",
         remaining="PS3.4 §C.4.2.1.6 to §C.4.2.1.9",
-        cancel="PS3.7 §9.3.4.3",
+        cancel="PS3.7 §9.1.4.2",
         number="C513",
     ),
     **_OF_C_MOVE,

@@ -14,6 +14,7 @@ BEGIN, END = "<!-- differences: begin -->\n", "<!-- differences: end -->\n"
 def _cell(text: str) -> str:
     if "x" * 64 in text:
         text = text.replace("x" * 65, "x … (65)").replace("x" * 64, "x … (64)")
+    text = text.replace("\n", "\\n")
     return f"`{text}`" if text else "not the same each time"
 
 

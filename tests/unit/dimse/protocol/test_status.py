@@ -78,8 +78,31 @@ def test_errors(error: Exception, number: int) -> None:
     assert elements.get("ErrorComment") == (str(error) if isinstance(error, GatewayError) else None)
 
 
+FITS = "exactly sixty-four characters are what an Error Comment can hold"
+UID = "1.2.840.10008.5.1.4.1.1.481.10"
+UIDS = f"SOPClassUID differs: {UID} in the data set, {UID} in the command"
+
+
 @pytest.mark.parametrize(
-    ("text", "shown"), [("a" * 70, "a" * 64), ("a\\b\nc", "a?b?c"), ("größe", "gr??e"), ("", "")], ids=repr
+    ("text", "shown"),
+    [
+        ("a" * 70, "a" * 64),  # no word ends
+        ("a\\b\nc", "a?b?c"),
+        ("größe", "gr??e"),
+        ("", ""),
+        (FITS, FITS),
+        (f"{FITS}, not more", "exactly sixty-four characters are what an Error Comment can..."),
+        (UIDS, f"SOPClassUID differs: {UID} in the..."),
+        (
+            "incomplete: no answer from one, two, three, four, five, six, seven",
+            "incomplete: no answer from one, two, three, four, five, six...",
+        ),
+        (f"{'a' * 60} b c d", f"{'a' * 60}..."),
+        (f"{'a' * 61} bcd", f"{'a' * 61}..."),
+        (f"{'a' * 62} bcd", f"{'a' * 62} b"),
+    ],
+    ids=repr,
 )
 def test_comments_fit_their_element(text: str, shown: str) -> None:
     assert comment(text) == shown
+    assert len(comment(text)) <= 64

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 import pytest
 
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.errors import PayloadLost, PayloadMissing, PayloadUnreadable, Refusal, Temporary, Unreadable
-from gateway.routing.language.template import MAX_RESULT_CHARACTERS, Expression, Template
+from gateway.routing.language import template
+from gateway.routing.language.template import MAX_RESULT_CHARACTERS, SHALLOW, Expression, Template
 from tests.support.effort import processor_time_below
 from tests.unit.routing.build import ASSOCIATION, facts
 
@@ -182,3 +186,71 @@ def test_errors_do_not_quote_the_object(text: str) -> None:
 def test_attributes_are_derived() -> None:
     template = Template("{% if Modality %}{{ PatientID }}{% endif %}{{ PatientID.strip(StudyID) }}")
     assert [name for name, _path in template.attributes] == ["Modality", "PatientID", "StudyID"]
+
+
+@pytest.mark.parametrize("kind", [Template, Expression])
+def test_what_no_object_meets_is_checked_but_not_compiled(kind: type[Template] | type[Expression]) -> None:
+    text = "PatientID ~ ' is compiled by the first object'"
+    with counted_compilations() as compiled:
+        made = kind(f"{{{{ {text} }}}}" if kind is Template else text)
+        again = kind(made.text)
+        assert compiled == []
+
+        for one in (made, made, again):
+            one.render(facts({})) if isinstance(one, Template) else one.holds(facts({}))
+
+    assert len(compiled) == 1, "equal texts share what was compiled"
+
+
+@pytest.mark.parametrize(("depth", "at_once"), [(SHALLOW - 3, 0), (SHALLOW + 1, 1)])
+def test_what_is_deep_is_compiled_when_it_is_read(depth: int, at_once: int) -> None:
+    """Python's parser has limits: no object should be the first to find them."""
+    with counted_compilations() as compiled:
+        Template(f"{{{{ {'not ' * depth}PatientID }}}} depth {depth}")
+
+    assert len(compiled) == at_once
+
+
+NESTED = {
+    "calls": ("PatientID", ".replace('a', PatientID", ")"),
+    "conditions": ("PatientID", " if Rows else (PatientID", ")"),
+    "joined": ("'x'", " ~ ('x'", ")"),
+    "filters": ("PatientID", " | default(PatientID", ")"),
+    "items": ("PatientID", "[PatientID", "]"),
+}
+
+
+@pytest.mark.parametrize(("inmost", "opened", "closed"), NESTED.values(), ids=NESTED)
+def test_the_deepest_template_that_is_allowed_can_be_compiled(inmost: str, opened: str, closed: str) -> None:
+    taken = [_is_rendered(f"{{{{ {inmost}{opened * depth}{closed * depth} }}}}") for depth in range(1, 70)]
+
+    assert 10 < sum(taken) < 69
+    assert taken == sorted(taken, reverse=True)
+
+
+def _is_rendered(text: str) -> bool:
+    """False when it is nested too deeply; any other trouble is raised, but that of the object."""
+    try:
+        made = Template(text)
+    except ValueError as error:
+        if "nested too deeply" in str(error):
+            return False
+        raise
+    with suppress(Refusal):
+        made.render(facts({}))
+    return True
+
+
+@contextmanager
+def counted_compilations() -> Iterator[list[object]]:
+    """What was compiled meanwhile."""
+    compiled: list[object] = []
+    true_one = template._ENVIRONMENT.from_string
+
+    def counted(source: object) -> object:
+        compiled.append(source)
+        return true_one(source)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(template._ENVIRONMENT, "from_string", counted)
+        yield compiled
