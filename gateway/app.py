@@ -9,7 +9,6 @@ stop    not ready → listeners closed, associations and sends in flight end (up
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import shutil
 import time
@@ -50,6 +49,7 @@ from gateway.life import conditions, exit_code
 from gateway.life.access import narrow_files
 from gateway.life.certificate_watch import CertificateWatch
 from gateway.life.conditions import Condition
+from gateway.life.garbage import Garbage
 from gateway.life.listening import Listening
 from gateway.life.loading import Loading, NotLoaded
 from gateway.life.log_summary import SUMMARY
@@ -182,6 +182,7 @@ class Gateway:
             requested=reload_requested,
         )
         self._tell_result = Reporter(self.metrics)
+        self.garbage = Garbage(is_quiet=lambda: not self.server.associations)
 
     def _admit(self, facts: AssociationFacts) -> Admitted:
         table = self.live.current
@@ -216,6 +217,7 @@ class Gateway:
 
     def _report(self, report: ReloadReport) -> None:
         self._tell_result(report)
+        self.garbage.loaded()
         self.metrics.set_config_version(report.version)
         self.certificates.look_soon()
         if self.settings.pid_file:
@@ -236,8 +238,7 @@ class Gateway:
         async with AsyncExitStack() as parts:
             await self._start(parts)
             self.state = "running"
-            gc.collect()
-            gc.freeze()  # dictionaries and classes stay: no collection has to look at them again
+            self.garbage.settle()
             log.info("gateway_started", version=__version__, config=self.live.current.version)
             on_ready(self)
             async with asyncio.TaskGroup() as tasks:
@@ -246,6 +247,7 @@ class Gateway:
                     tasks.create_task(self.journal.failed()),
                     tasks.create_task(self.delivery.run()),
                     tasks.create_task(self._summarise_log()),
+                    tasks.create_task(self.garbage.run()),
                     tasks.create_task(self.certificates.run()),
                     tasks.create_task(self.listening.keep_open()),
                 ]

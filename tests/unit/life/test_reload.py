@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ import pytest
 from gateway.config import Loaded
 from gateway.config.schema import schema
 from gateway.life.listening import Listening
-from gateway.life.loading import Loading
+from gateway.life.loading import SWITCH_S, Loading
 from gateway.life.reload import WRITTEN_AS, Live, Reloader, ReloadReport, changed_process_settings
 from gateway.model import HTTP, Limits, Listener, Mark, Problem, Settings, Spool, Timers
 from gateway.ports import ConfigurationError
@@ -350,3 +351,18 @@ def _resolve(root: dict[str, object], node: object) -> object:
             assert isinstance(choices, list)
             node = next(choice for choice in choices if "$ref" in choice)
     return node
+
+
+async def test_a_load_lets_the_event_loop_have_its_turn() -> None:
+    """Objects that arrive meanwhile go through several threads, and would wait for each change."""
+    usual_s = sys.getswitchinterval()
+    found: list[float] = []
+
+    def load() -> Loaded:
+        found.append(sys.getswitchinterval())
+        return loaded("b")
+
+    await Loading(load).load(asyncio.Event())
+
+    assert found == [pytest.approx(SWITCH_S)]
+    assert sys.getswitchinterval() == usual_s
