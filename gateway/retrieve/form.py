@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.delivery.transform import changed, finding_facts_of, untouched
+from gateway.delivery.transform import changed, finding_facts_of, read_from_disk, untouched
 from gateway.dimse.yields import EncodedInstance
 from gateway.model import Instance, Peer
 from gateway.ports import Conversion, Converter, EncodedDataSet
@@ -84,6 +84,8 @@ class Forms:
 
     async def _formed(self, form: _Form, instance: Instance, opened: EncodedDataSet) -> EncodedInstance:
         """Raises Refusal, Temporary: it cannot be had in this form, so that this destination does not get it."""
+        if form.rules:
+            await read_from_disk(opened)
         outbound = untouched(instance, Borrowed(opened))
         for rule in form.rules:
             facts, _ = await in_turns(finding_facts_of(outbound, rule.when.attributes()))
