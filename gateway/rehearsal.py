@@ -32,6 +32,7 @@ from gateway.dimse.negotiation import (
     decide,
 )
 from gateway.dimse.services import OPERATIONS
+from gateway.handlers.loops import LoopWatch
 from gateway.handlers.store import StoreDesk, handle_store
 from gateway.model import AssociationFacts, Delivery, Instance, PayloadRef, Route
 from gateway.ports import Converter, EncodedDataSet, GatewayError, Journal, NoMeter, ObjectTooLarge, Outbound
@@ -128,7 +129,10 @@ async def store(table: RoutingTable, association: AssociationFacts, sent: Sent, 
     if sent.body.length_bytes > most:
         return Stored(ObjectTooLarge.dimse_status, f"{sent.body.length_bytes} bytes; `limits.object_size` is {most}")
     journal, meter = _Journal(), _Meter()
-    desk = StoreDesk(cast(Journal, journal), meter, lambda: now, log=_SILENT)
+    loops = LoopWatch(
+        table.settings.loops
+    )  # knows of nothing that came before, but how many gateways this came through
+    desk = StoreDesk(cast(Journal, journal), meter, lambda: now, log=_SILENT, loops=loops)
     try:
         status = await handle_store(_event(table, association, sent, now), desk)
     except GatewayError as error:

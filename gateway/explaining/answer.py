@@ -51,6 +51,8 @@ class Leaving:
     """Against what is stored."""
     refusal: str = ""
     proposal: Proposal | None = None
+    ring: str = ""
+    """Why it would come back, or is held for that (`gateway.explaining.rings`); empty when nothing says so."""
     delivery_id: int = 0
     """Of a delivery that is in the queue; 0 for one that would be."""
 

@@ -10,6 +10,7 @@ from gateway.dataset.difference import Difference, differences
 from gateway.dataset.splice import splice
 from gateway.destination.contexts import Given, RecentKinds, propose
 from gateway.explaining.answer import Answer, Fate, Judged, Leaving, Proposal
+from gateway.explaining.rings import ring_to, was_held
 from gateway.explaining.subjects import Subject
 from gateway.model import AssociationFacts, DeliveryState, Instance, Peer, Route
 from gateway.ports import EncodedDataSet, GatewayError, Outbound, Refusal, Unreadable
@@ -130,7 +131,7 @@ async def _leaving(stage: Stage, stored: Stored, route: Route) -> Leaving:
     assert stored.instance is not None
     assert stored.body is not None
     changed, outbound, refusal = await _sent_on(stage, stored.instance, stored.body, route)
-    return _as_leaving(stage.table, route, changed, outbound, refusal)
+    return _as_leaving(stage.table, stored.instance.association, route, changed, outbound, refusal)
 
 
 async def _owed(stage: Stage, subject: Subject, index: int) -> Leaving:
@@ -138,11 +139,18 @@ async def _owed(stage: Stage, subject: Subject, index: int) -> Leaving:
     delivery = subject.deliveries[index]
     route = Route(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)
     changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, route)
-    return replace(_as_leaving(stage.table, route, changed, outbound, refusal), delivery_id=delivery.delivery_id)
+    leaving = _as_leaving(stage.table, delivery.instance.association, route, changed, outbound, refusal)
+    ring = was_held(delivery.rule, delivery.state) or leaving.ring
+    return replace(leaving, delivery_id=delivery.delivery_id, ring=ring)
 
 
 def _as_leaving(
-    table: RoutingTable, route: Route, changed: tuple[Difference, ...], outbound: Outbound | None, refusal: str
+    table: RoutingTable,
+    association: AssociationFacts,
+    route: Route,
+    changed: tuple[Difference, ...],
+    outbound: Outbound | None,
+    refusal: str,
 ) -> Leaving:
     peer = table.peers.get(route.destination)
     if route.destination and peer is None:
@@ -156,6 +164,7 @@ def _as_leaving(
         differences=changed,
         refusal=refusal,
         proposal=_proposal(peer, outbound) if peer is not None and outbound is not None else None,
+        ring="" if peer is None else ring_to(table, association, peer),
     )
 
 

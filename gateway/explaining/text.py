@@ -38,6 +38,8 @@ def answer_lines(answer: Answer, *, with_values: bool = False) -> Iterator[str]:
     for leaving in answer.leaving:
         if leaving.destination:
             yield f"     {_leaving_text(leaving, with_values=with_values)}"
+            if leaving.ring:
+                yield f"         {leaving.ring}"
     for owed in answer.owed:
         what = "delivered" if owed.state.value == "delivered" else f"{owed.state.value}, owed"
         where = owed.destination or "no destination yet"
@@ -45,6 +47,8 @@ def answer_lines(answer: Answer, *, with_values: bool = False) -> Iterator[str]:
         yield from (f"         {line}" for line in _difference_lines(owed.differences, with_values=with_values))
         if owed.refusal:
             yield f"         {_refusal_text(owed.refusal, with_values=with_values)}"
+        if owed.ring:
+            yield f"         {owed.ring}"
 
 
 def outcome(answer: Answer, *, with_values: bool = False) -> str:
