@@ -270,11 +270,10 @@ async def test_verify(table: Callable[..., RoutingTable], expected: set[str], di
     assert difference in "".join(text for _name, text in tally.mismatches)
 
 
-def through(hops: int, **changes: str) -> AssociationFacts:
+def through(hops: int) -> AssociationFacts:
     """From another gateway, at the address of the modality."""
     name = f"GATEWAY_0.1.0+{hops}"
-    facts = replace(CT1, implementation_class_uid=IMPLEMENTATION_CLASS_UID, implementation_version_name=name)
-    return replace(facts, **changes)
+    return replace(CT1, implementation_class_uid=IMPLEMENTATION_CLASS_UID, implementation_version_name=name)
 
 
 RINGS = [
@@ -282,7 +281,7 @@ RINGS = [
     pytest.param(
         {"pacs.example.org:104": "127.0.0.1:11112", "ae_title: PACS": "ae_title: GATEWAY"},
         CT1,
-        "a ring: 127.0.0.1:11112 is this gateway's own listener 'port-11112', so that it comes back",
+        "a ring: 127.0.0.1:11112 is this gateway's own listener 'port-11112-127.0.0.1', so that it comes back",
         id="to ourselves",
     ),
     pytest.param(
