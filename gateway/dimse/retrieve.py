@@ -90,8 +90,12 @@ async def _serve(association: AcceptedAssociation, message: Message, faults: Fau
         retrieval = _Retrieval(association, message, answer, watch, faults)
         await retrieval.run()
     counters = retrieval.tally.elements(status.SUCCESS) if retrieval.tally is not None else {}
+    more = {"move_destination": str(message.command["MoveDestination"])} if faults is MOVE else {}
     association.count_retrieve(faults.service, retrieval.outcome, time.monotonic() - answer.begun_s)
-    log.info(
+    told = log.info
+    if retrieval.refusal is not None:
+        told, more["reason"] = log.warning, str(retrieval.refusal)
+    told(
         "retrieve_served",
         service=faults.service,
         sop_class_uid=str(message.context.abstract_syntax),
@@ -105,6 +109,7 @@ async def _serve(association: AcceptedAssociation, message: Message, faults: Fau
         peer=association.facts.peer,
         association=association.association_id,
         duration_s=round(time.monotonic() - answer.begun_s, 3),
+        **more,
     )
 
 
@@ -144,6 +149,8 @@ class _Retrieval:
         self.tally: Tally | None = None
         """None until the number of sub-operations was asked for."""
         self.outcome = ""
+        self.refusal: GatewayError | None = None
+        """Why the gateway's own handler ended it."""
 
     async def run(self) -> None:
         """To the final response, or to the end of the association."""
@@ -279,6 +286,7 @@ class _Retrieval:
         except Interrupted:
             raise
         except Exception as error:
+            self.refusal = error if isinstance(error, GatewayError) else None
             otherwise = status_of_failure if self._steps.is_begun else self._faults.failed
             raise Final(of_exception(error, otherwise, self._faults.event.name)) from None
 
