@@ -680,8 +680,9 @@ async def test_the_log_says_where_a_retrieve_was_to_go_and_why_it_was_refused(
             yield Destinations([("127.0.0.1", 1)])
         yield 0
 
+    handlers: dict[str, Any] = {service: handler}
     with capture_logs() as logs:
-        async with serving(**{service: handler}) as port, await Requestor.open(port) as peer:
+        async with serving(**handlers) as port, await Requestor.open(port) as peer:
             peer.ask(service)
             await peer.final()
     (line,) = [line for line in logs if line["event"] == "retrieve_served"]
