@@ -457,7 +457,7 @@ def fitting_limits(table: RoutingTable, available: int) -> Limits:
     return limits
 
 
-def run(load: Load, handlers: str = "") -> int:
+def run(load: Load, handlers: str | None = None) -> int:
     """`gateway run`: load, serve until a signal; the exit code (`gateway.life.exit_code`).
 
     Args:
@@ -466,7 +466,7 @@ def run(load: Load, handlers: str = "") -> int:
     """
     try:
         descriptors.raise_limit()
-        return asyncio.run(_serve(load, own_handlers(handlers) if handlers else ()))
+        return asyncio.run(_serve(load, () if handlers is None else own_handlers(handlers)))
     except ConfigurationError as error:
         log.error("gateway_not_started", reason=str(error))
         return exit_code.CONFIGURATION

@@ -20,9 +20,9 @@ from gateway.life.conditions import waiting_for_nobody
 from gateway.ports import ConfigurationError, GatewayError
 
 
-def _validate(rules: Path, strict: bool, form: str, handlers: str = "") -> None:
+def _validate(rules: Path, strict: bool, form: str, handlers: str | None = None) -> None:
     loaded = load_rules(rules)
-    if handlers:
+    if handlers is not None:
         _check_handlers(handlers)
     errors = sum(problem.severity == "error" for problem in loaded.problems)
     warnings = len(loaded.problems) - errors
@@ -80,9 +80,9 @@ STRICT = click.option("--strict", is_flag=True, help="Exit 3 when there are warn
 @click.command(epilog="\b\nExamples\n  gateway validate\n  gateway validate /etc/gateway/rules --strict --format json")
 @rules_argument
 @STRICT
-@click.option("--handlers", default="", metavar="MODULE:NAME", help="Check handlers of your own too, as for `run`.")
+@click.option("--handlers", default=None, metavar="MODULE:NAME", help="Check handlers of your own too, as for `run`.")
 @FORMAT
-def validate(rules: Path, strict: bool, handlers: str, form: str) -> None:
+def validate(rules: Path, strict: bool, handlers: str | None, form: str) -> None:
     """Check RULES (default: ./rules or $GATEWAY_RULES) and print every problem with its place.
 
     Exits 0 without errors, 1 with, 2 on wrong usage, 3 with warnings under --strict.
