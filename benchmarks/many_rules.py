@@ -2,21 +2,25 @@
 
 Sites of N routes (5 000 unless told), one shape of `benchmarks.rule_shapes` a line of the table. Of each: `gateway
 validate` in a process of its own, a load in a process that runs, and the plan of one object, by the index and rule by
-rule. All is processor time.
+rule. All is processor time. Then a gateway with so many rules is told to reload again and again while an association
+stores (`benchmarks.many_reloads`).
 `--write` puts the figures into benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import many_reloads
 from benchmarks.measure import machine
 from benchmarks.objects import MR_IMAGE_STORAGE, sample
 from benchmarks.report import Bar, table, write_section
@@ -111,12 +115,22 @@ def main() -> None:
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser()
     parser.add_argument("--rules", type=int, default=RULES)
+    parser.add_argument("--reloads", type=int, default=20)
+    parser.add_argument("--only", choices=("load", "reload"))
+    parser.add_argument("--folder", type=Path, default=REPOSITORY / "var" / "benchmarks")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    text = run(arguments.rules)
-    print(text)
-    if arguments.write:
-        write_section("many rules", text)
+    parts: dict[str, Callable[[], str]] = {
+        "load": lambda: run(arguments.rules),
+        "reload": lambda: asyncio.run(many_reloads.run(arguments.folder, arguments.rules, arguments.reloads)),
+    }
+    for name, section in (("load", "many rules"), ("reload", "many reloads")):
+        if arguments.only not in (None, name):
+            continue
+        text = parts[name]()
+        print(text)
+        if arguments.write:
+            write_section(section, text)
 
 
 if __name__ == "__main__":

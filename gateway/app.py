@@ -9,7 +9,6 @@ stop    not ready → listeners closed, associations and sends in flight end (up
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import shutil
 import time
@@ -49,6 +48,7 @@ from gateway.lifecycle import conditions, exit_code
 from gateway.lifecycle.access import narrow_files
 from gateway.lifecycle.certificate_watch import CertificateWatch
 from gateway.lifecycle.conditions import OperatingCondition
+from gateway.lifecycle.garbage import Garbage
 from gateway.lifecycle.listening import Listening
 from gateway.lifecycle.loading import Loading, NotLoaded
 from gateway.lifecycle.log_summary import SUMMARY
@@ -188,6 +188,7 @@ class Gateway:
             requested=reload_requested,
         )
         self._tell_result = Reporter(self.metrics)
+        self.garbage = Garbage(is_quiet=lambda: not self.server.associations)
 
     def _admit(self, facts: AssociationFacts) -> Admitted:
         table = self.live.current
@@ -222,6 +223,7 @@ class Gateway:
 
     def _report(self, report: ReloadReport) -> None:
         self._tell_result(report)
+        self.garbage.loaded()
         self.metrics.set_config_version(report.version)
         self.certificates.look_soon()
         if self.settings.pid_file:
@@ -242,8 +244,7 @@ class Gateway:
         async with AsyncExitStack() as parts:
             await self._start(parts)
             self.state = "running"
-            gc.collect()
-            gc.freeze()  # dictionaries and classes stay: no collection has to look at them again
+            self.garbage.settle()
             log.info("gateway_started", version=__version__, config=self.live.current.version)
             on_ready(self)
             async with asyncio.TaskGroup() as tasks:
@@ -252,6 +253,7 @@ class Gateway:
                     tasks.create_task(self.journal.failed()),
                     tasks.create_task(self.delivery.run()),
                     tasks.create_task(self._summarise_log()),
+                    tasks.create_task(self.garbage.run()),
                     tasks.create_task(self.certificates.run()),
                     tasks.create_task(self.listening.keep_open()),
                 ]
@@ -461,7 +463,7 @@ def fitting_limits(table: RoutingTable, available: int) -> Limits:
     return limits
 
 
-def run(load: Load, handlers: str = "") -> int:
+def run(load: Load, handlers: str | None = None) -> int:
     """`gateway run`: load, serve until a signal; the exit code (`gateway.lifecycle.exit_code`).
 
     Args:
@@ -470,7 +472,7 @@ def run(load: Load, handlers: str = "") -> int:
     """
     try:
         descriptors.raise_limit()
-        return asyncio.run(_serve(load, own_handlers(handlers) if handlers else ()))
+        return asyncio.run(_serve(load, () if handlers is None else own_handlers(handlers)))
     except ConfigurationError as error:
         log.error("gateway_not_started", reason=str(error))
         return exit_code.CONFIGURATION

@@ -21,11 +21,11 @@ from gateway.ports.errors import ConfigurationError, GatewayError
 from gateway.routing.extensions import load_extensions
 
 
-def _validate(rules: Path, strict: bool, form: str, handlers: str = "") -> None:
+def _validate(rules: Path, strict: bool, form: str, handlers: str | None = None) -> None:
     loaded = load_rules(rules)
     for package, kinds in load_extensions().by_package().items():
         click.echo(f"package {package}: {', '.join(kinds)}", err=True)
-    if handlers:
+    if handlers is not None:
         _check_handlers(handlers)
     errors = sum(problem.severity == "error" for problem in loaded.problems)
     warnings = len(loaded.problems) - errors
@@ -83,9 +83,9 @@ STRICT = click.option("--strict", is_flag=True, help="Exit 3 when there are warn
 @click.command(epilog="\b\nExamples\n  gateway validate\n  gateway validate /etc/gateway/rules --strict --format json")
 @rules_argument
 @STRICT
-@click.option("--handlers", default="", metavar="MODULE:NAME", help="Check handlers of your own too, as for `run`.")
+@click.option("--handlers", default=None, metavar="MODULE:NAME", help="Check handlers of your own too, as for `run`.")
 @FORMAT
-def validate(rules: Path, strict: bool, handlers: str, form: str) -> None:
+def validate(rules: Path, strict: bool, handlers: str | None, form: str) -> None:
     """Check RULES (default: ./rules or $GATEWAY_RULES) and print every problem with its place.
 
     Exits 0 without errors, 1 with, 2 on wrong usage, 3 with warnings under --strict.

@@ -32,11 +32,11 @@ from gateway.model.settings import HTTP, Settings
 )
 @click.option(
     "--handlers",
-    default="",
+    default=None,
     metavar="MODULE:NAME",
     help="Handlers of your own: a list of (event, handler[, arguments]), or a function that gives one.",
 )
-def run(rules: Path, log_level: str, log_format: logs.Format, handlers: str) -> None:
+def run(rules: Path, log_level: str, log_format: logs.Format, handlers: str | None) -> None:
     """Receive, tag and forward by RULES (default: ./rules or $GATEWAY_RULES).
 
     With --handlers the site's own handler takes its event in place of the gateway's; docs/handlers.md tells how to

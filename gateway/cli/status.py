@@ -102,5 +102,8 @@ def require_ours(found: dict[str, Any], settings: Settings) -> None:
 def why_nothing_answers(settings: Settings) -> str:
     """Whether a gateway is there all the same."""
     if is_in_use(Path(settings.spool.path), Path(settings.queue_path)):
-        return "; a gateway holds the spool all the same: it is starting or hangs, see its log"
+        return (
+            "; a gateway holds the spool all the same: it is starting, hangs, or was started with another "
+            "`gateway.http.address`; see its log"
+        )
     return "; no gateway holds the spool: it is not running, and the log of the last one says why it ended"

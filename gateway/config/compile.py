@@ -145,7 +145,8 @@ def _shape(section: dict[str, Any]) -> tuple[tuple[type, ...], str]:
     match section.get("type", "object" if "$ref" in section else "text"):
         case "object":
             is_of_names = "additionalProperties" in section
-            return (MappingNode, BrokenNode), "a mapping of names, as `NAME: {…}`" if is_of_names else "a mapping"
+            names = "a mapping of names, as `NAME: {…}` indented below it"
+            return (MappingNode, BrokenNode), names if is_of_names else "a mapping"
         case "array":
             return (SequenceNode, BrokenNode), "a list, each item as `- name: …`"
         case _:

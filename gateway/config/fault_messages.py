@@ -37,11 +37,14 @@ SHORT_FORMS = {"CertificateSpec": "subject_alternative_name", "IdentityCheckSpec
 """Mapping → the setting that is meant by a text in its place."""
 WORD = re.compile(r"[A-Za-z_][\w.-]*")
 SIZE = re.compile(r"[0-9]+ ?(" + "|".join(BYTES) + ")")
+WORDS = re.compile(r"[\w.:/*-]+")
+TITLE_AT_PLACE = re.compile(r"([A-Za-z0-9_-]{1,16})@([^\s@:]+:[0-9]+)")
 FINGERPRINT = re.compile(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}")
 
 MEANT: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("aet", "aetitle", "ae", "title"), ("ae_title", "")),
     **dict.fromkeys(("host", "hostname", "ip", "port"), ("address", "address: HOST:PORT")),
+    **dict.fromkeys(("tls", "tls_args", "ssl"), ("associate", "associate: {tls_args: {…}}")),
     **dict.fromkeys(("if", "match", "matches", "condition", "conditions", "filter"), ("when", "")),
     **dict.fromkeys(("from", "source", "sources"), ("when", "when: {calling_ae_title: …}")),
     **dict.fromkeys(("do", "action", "actions"), ("then", "")),
@@ -105,6 +108,9 @@ def unknown_setting(mark: Mark, name: str, known: Iterable[str], path: Path) -> 
     """The finding for a name that is no setting, at its key."""
     if name in LATER:
         return CheckedFault(mark, "not-supported-yet", f"`{name}` is not supported by this version; leave it out", path)
+    if name.isdigit():
+        text = f"there is no setting `{name}` here; inside {{ }} a comma divides settings: write numbers without one"
+        return CheckedFault(mark, "unknown-setting", text, path)
     near = _meant_setting(name, known) or did_you_mean(name, known) or f"; known here: {listed(known)}"
     return CheckedFault(mark, "unknown-setting", f"there is no setting `{name}` here{near}", path)
 
@@ -166,6 +172,8 @@ def _hint(node: Node, fault: Fault) -> str:
     if not isinstance(node, ScalarNode) or node.is_secret or node.value is None:
         return ""
     match fault.expected:
+        case "integer" | "number" if re.fullmatch(r"0[0-9]+", node.text):
+            return "; leave out the zeros before it"
         case "integer" | "number" if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", node.text):
             return "; leave out the quotes"
         case "boolean" if node.text.casefold() in YES_NO:
@@ -178,8 +186,23 @@ def _hint(node: Node, fault: Fault) -> str:
                 setting = "fingerprint"
             return f" (did you mean `{{{setting}: {node.written}}}`?)"
         case "array" if "$ref" not in fault.schema["items"]:
-            return f" (did you mean `[{node.written}]`?)"
+            text = node.written.strip()
+            parts = WORDS.findall(text) if re.fullmatch(rf"{WORDS.pattern}([,\s]+{WORDS.pattern})+", text) else [text]
+            return f" (did you mean `[{', '.join(parts)}]`?)"
+        case "object":
+            return _as_mapping(node, fault.schema)
     return ""
+
+
+def _as_mapping(node: ScalarNode, schema: Mapping[str, Any]) -> str:
+    """How settings are written, where one value stands."""
+    if isinstance(node.value, str):
+        if place := TITLE_AT_PLACE.fullmatch(node.text):
+            return f" (did you mean `{{ae_title: {place[1]}, address: {place[2]}}}`?)"
+        if re.match(r"[A-Za-z_]\w*:\S", node.text):
+            return "; a space is missing after `:`"
+    known = list(schema.get("properties", ()))[:2]
+    return f"; it has settings of its own, as {{{', '.join(f'{name}: …' for name in known)}}}" if known else ""
 
 
 def _not_one_of(place: Place, fault: Fault) -> Iterator[CheckedFault]:
@@ -198,9 +221,18 @@ def _bad_format(place: Place, fault: Fault) -> Iterator[CheckedFault]:
         yield CheckedFault(here.mark, "bad-ae-title", discreet(_ae_title_fault(fault.value), here), fault.path)
         return
     is_secret = isinstance(here.node, ScalarNode) and here.node.is_secret
+    if title == "address" and not is_secret and _is_place(place.at(*fault.path[:-1], "ae_title").node):
+        text = f"expected {_expected(fault.schema)}, found {here.shown}; are `ae_title` and `address` swapped?"
+        yield CheckedFault(here.mark, "bad-format", text, fault.path)
+        return
     near = "" if is_secret else _nearest_format(title, str(fault.value), fault.schema["examples"][0])
     message = f"expected {_expected(fault.schema)}, found {here.shown}{near}"
     yield CheckedFault(here.mark, "bad-format", message, fault.path)
+
+
+def _is_place(node: Node) -> bool:
+    """True for an IP address or the name of a host, as nobody has for an AE title."""
+    return isinstance(node, ScalarNode) and bool(re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]+)?", node.text))
 
 
 def _ae_title_fault(text: str) -> str:

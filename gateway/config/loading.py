@@ -68,8 +68,9 @@ def _without_collection() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # not in a gateway that runs, whose start has frozen what stays
-            gc.freeze()
+        is_running = gc.get_freeze_count() > 0  # a gateway, whose start has frozen what stays
+        gc.freeze()
+        if not is_running:
             gc.unfreeze()  # what was made is old at once, and is not looked through before the command ends
         if was_enabled:
             gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from gateway.config.compile_context import Context
@@ -18,6 +19,12 @@ from gateway.routing.predicates.association import CalledAETitle, CallingAETitle
 from gateway.routing.predicates.attribute import Attribute
 from gateway.routing.predicates.combining import NamedConditionHolds
 from gateway.routing.predicates.instance import Modality
+
+FORMS = {
+    "DA": (re.compile(r"([0-9]{8})?"), "YYYYMMDD"),
+    "TM": (re.compile(r"([0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?)?"), "HHMMSS"),
+}
+"""VR → what its values look like."""
 
 Doubts = list[tuple[Path, str]]
 """(path inside the predicate's value, why it can never be)."""
@@ -70,6 +77,13 @@ class Never:
                     if title not in self._called and "*" not in self._called:
                         near = did_you_mean(title, self._called) or f"; ours are {', '.join(sorted(self._called))}"
                         yield (index,), f"who calls a title that is not ours is rejected (`called_ae_titles`){near}"
+            case Attribute() if vr_at(condition.select) in FORMS:
+                for path, text in _equal_to(condition):
+                    form, shown = FORMS[vr_at(condition.select) or ""]
+                    if not form.fullmatch(text):
+                        digits = re.sub(r"[^0-9.]", "", text)
+                        near = f"; write `{digits}`" if form.fullmatch(digits) and digits else ""
+                        yield path, f"{name_of(condition.select.tag)} is written as {shown} (PS3.5 §6.2){near}"
             case Attribute() if not condition.ignore_case and vr_at(condition.select) == "CS":
                 name = name_of(condition.select.tag)
                 if condition.equals is not None:
@@ -86,6 +100,14 @@ class Never:
             return f"only peers with `may` may call (`admit: known`), and none has this AE title{near}"
         same = next((one for one in self._titles if one.casefold() == title.casefold()), "")
         return f"case matters, and the peer's AE title is `{same}`" if same else ""
+
+
+def _equal_to(condition: Attribute) -> Iterator[tuple[Path, str]]:
+    """The texts that a whole value is compared with."""
+    if condition.equals is not None:
+        yield ("equals",), condition.equals
+    if condition.in_ is not None and condition.in_.values is not None:
+        yield from ((("in", index), text) for index, text in enumerate(condition.in_.values))
 
 
 def _small_letters(

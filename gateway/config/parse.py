@@ -25,6 +25,7 @@ from yaml.events import (
 )
 
 from gateway.config.findings import Findings
+from gateway.config.lookalikes import message_for_text, near_miss
 from gateway.config.readers import warn_of_readers
 from gateway.config.secret_files import SecretFiles
 from gateway.config.substitution import SubstitutionError, substitute
@@ -195,6 +196,11 @@ def _report_syntax(error: yaml.MarkedYAMLError, text: str, shown: str, findings:
         message = 'inside { } and [ ] a reference needs quotes: `"${NAME}"`'
         findings.error(Mark(shown, mark.line, mark.column - 1), "syntax", message)
         return
+    first = error.context_mark.line if error.context_mark is not None else place.line
+    if missed := near_miss(problem, lines, min(first, place.line - 1), place.line):
+        line_number, column, message = missed
+        findings.error(Mark(shown, line_number + 1, column + 1), "syntax", message)
+        return
     hint = next((hint for part, hint in SYNTAX_HINTS if part in problem), problem)
     findings.error(mark, "syntax", hint.format(found=f"`{found}`" if found else "the end of the line"))
 
@@ -291,6 +297,9 @@ class _Composer:
 
     def _scalar(self, event: Any, mark: Mark) -> Node:
         text: str = event.value
+        if event.implicit[0] and (message := message_for_text(text)):
+            self._findings.error(mark, "lookalike", message)
+            return BrokenNode(mark)
         if "${" not in text:
             return ScalarNode(mark, resolve_plain(text) if event.implicit[0] else text, text, text)
         try:
@@ -355,5 +364,8 @@ class _Composer:
         if event.value == "<<" and event.implicit[0]:
             message = "merge keys are not part of YAML 1.2; write the settings out, or alias the whole mapping"
             self._findings.error(mark, "merge-key", message)
+            return None
+        if event.implicit[0] and (message := message_for_text(event.value)):
+            self._findings.error(mark, "lookalike", message)
             return None
         return str(event.value)

@@ -154,7 +154,7 @@ class Place(Struct, frozen=True, gc=False):
             case ScalarNode(value=value, written=""):
                 return "nothing" if value is None else "an empty text"
             case ScalarNode():
-                text = self.node.written
+                text = self.node.written.replace("\n", "\\n")
                 return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"
             case MappingNode():
                 return "a mapping"

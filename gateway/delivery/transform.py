@@ -26,7 +26,7 @@ from gateway.routing.kept_facts import recall
 from gateway.routing.language.kinds import actions_from_json
 from gateway.routing.language.resources import NO_RESOURCES
 from gateway.routing.table import apply_actions, attributes_of
-from gateway.spool.body import verify
+from gateway.spool.body import FileDataSet, verify
 from gateway.spool.pieces import EditedDataSet
 
 LARGE_BYTES = 1024**2
@@ -223,6 +223,7 @@ async def _by_action(outbound: Outbound, action: Action, converter: Converter) -
     """After what the action asks for; then the body before it is closed."""
     assert isinstance(action, Converting)
     before = outbound.body
+    await read_from_disk(before)
     facts, _ = await in_turns(finding_facts_of(outbound, attributes_of([action])))
     conversion = action.convert(facts)
     if conversion is None:
@@ -247,6 +248,15 @@ async def converted(outbound: Outbound, conversion: Conversion, converter: Conve
         kept_facts="",
     )
     return untouched(instance, made.body)
+
+
+async def read_from_disk(body: EncodedDataSet) -> None:
+    """Before a stored object is looked through on the event loop: a large one is read in a thread.
+
+    Raises PayloadMissing, Temporary: see `FileDataSet.view`.
+    """
+    if isinstance(body, FileDataSet):
+        await aside(body.view)
 
 
 def instance_of(outbound: Outbound) -> Instance:

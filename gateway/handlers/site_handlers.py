@@ -35,7 +35,7 @@ def site_handlers(reference: str) -> list[tuple[Any, ...]]:
     if callable(found):
         try:
             found = found()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = f"the function fails: {type(error).__name__}: {error}"
             raise ConfigurationError(f"--handlers {reference}: {text}") from error
     return _checked(found, reference)
@@ -52,7 +52,7 @@ def _imported(module_name: str, reference: str) -> Any:
             text = f"there is no module {module_name}; it is looked for in {here} and in PYTHONPATH"
             raise ConfigurationError(f"--handlers {reference}: {text}") from error
         raise ConfigurationError(f"--handlers {reference}: {module_name} needs a module: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = f"{module_name} cannot be imported: {type(error).__name__}: {error}"
         raise ConfigurationError(f"--handlers {reference}: {text}") from error
 

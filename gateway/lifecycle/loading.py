@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,11 @@ from gateway.ports.errors import GatewayError
 
 LIMIT_S = 120.0
 """How long the rules may take to be read and compiled."""
+
+
+SWITCH_S = 0.001
+"""How long a load computes before the event loop has its turn. Python's 5 ms would be waited for several times by each
+object, at every step from one thread to another."""
 
 
 class NotLoaded(GatewayError):
@@ -36,7 +42,7 @@ class Loading:
         """
         if self._abandoned is not None and self._abandoned.is_alive():
             raise NotLoaded("the rules are still being read: does a file that they name lie on a dead mount?")
-        outcome, thread = started(self._load, "rules")
+        outcome, thread = started(self._load_beside, "rules")
         abandon = asyncio.ensure_future(given_up.wait())
         either: list[asyncio.Future[Any]] = [outcome, abandon]
         try:
@@ -50,3 +56,11 @@ class Loading:
         if given_up.is_set():
             raise NotLoaded("the gateway is stopping")
         raise NotLoaded(f"the rules were not read within {self._limit_s:g} s; do they name a file on a dead mount?")
+
+    def _load_beside(self) -> Loaded:
+        usual_s = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_S)
+        try:
+            return self._load()
+        finally:
+            sys.setswitchinterval(usual_s)

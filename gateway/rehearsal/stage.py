@@ -28,6 +28,7 @@ from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.protocol.message import CommandField
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.services.operation_table import OPERATIONS
+from gateway.handlers.loops import LoopWatch
 from gateway.handlers.store import StoreDesk, handle_store
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, Dispatch
@@ -137,7 +138,10 @@ async def store(
             ObjectTooLarge.dimse_status, f"{sent.body.length_bytes} bytes; `limits.object_size` is {most}"
         )
     journal, meter = _Journal(), _Meter()
-    desk = StoreDesk(cast(Journal, journal), meter, lambda: now, log=_SILENT)
+    loops = LoopWatch(
+        table.settings.loops
+    )  # knows of nothing that came before, but how many gateways this came through
+    desk = StoreDesk(cast(Journal, journal), meter, lambda: now, log=_SILENT, loops=loops)
     try:
         status = await handle_store(_event(table, association, sent, now), desk)
     except GatewayError as error:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.common.turns import in_turns
-from gateway.delivery.transform import changed, finding_facts_of, untouched
+from gateway.delivery.transform import changed, finding_facts_of, read_from_disk, untouched
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.model.instance import Instance
 from gateway.model.peer import Peer
@@ -87,6 +87,8 @@ class Adaptation:
 
     async def _formed(self, form: _Form, instance: Instance, opened: EncodedDataSet) -> EncodedInstance:
         """Raises Refusal, Temporary: it cannot be had in this form, so that this destination does not get it."""
+        if form.rules:
+            await read_from_disk(opened)
         outbound = untouched(instance, Borrowed(opened))
         for rule in form.rules:
             facts, _ = await in_turns(finding_facts_of(outbound, rule.when.attributes()))

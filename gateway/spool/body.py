@@ -20,6 +20,9 @@ PAGES_KEPT_BYTES = 8 * 1024**2
 CHECKED_BYTES = 1024**2
 """A read while nobody wants the bytes but their digest."""
 
+POPULATE_READ = 22
+"""`MADV_POPULATE_READ` of Linux 5.14, which Python does not name: maps pages for reading, or says that it cannot."""
+
 
 def _nothing() -> None:
     pass
@@ -99,22 +102,47 @@ class FileDataSet:
         self.length_bytes = length_bytes
 
     def view(self) -> memoryview:
-        """All bytes, read-only, mapped.
+        """All bytes, read-only, mapped; those of a stored object are read from disk once.
 
-        Raises PayloadMissing when the file is shorter than it was; Temporary when it cannot be mapped now.
+        Raises PayloadMissing when the file is shorter than it was; Temporary when it cannot be mapped or read now.
         """
         end_bytes = self._offset_bytes + self.length_bytes
         if self._map is None:
             if self.length_bytes == 0:
                 return memoryview(b"")
             try:
-                self._map = mmap.mmap(self._descriptor, end_bytes, access=mmap.ACCESS_READ)
+                mapped = mmap.mmap(self._descriptor, end_bytes, access=mmap.ACCESS_READ)
             except OSError as error:
                 raise self._reported(cannot_read(self._name, error)) from error
             except ValueError as error:  # it ends before the payload does
                 missing_bytes = end_bytes - os.fstat(self._descriptor).st_size
                 raise self._reported(cut_short(self._name, missing_bytes)) from error
+            if self._digest:
+                self._have_read(mapped, end_bytes)
+            self._map = mapped
         return memoryview(self._map)[self._offset_bytes : end_bytes]
+
+    def _have_read(self, mapped: mmap.mmap, end_bytes: int) -> None:
+        """Have the disk give all of a stored object once. A page that it cannot give is an error here; touched, it
+        would be the signal SIGBUS, which ends the process, and does so again at every start.
+
+        Raises PayloadMissing, Temporary.
+        """
+        for start in range(0, end_bytes, PAGES_KEPT_BYTES):
+            size_bytes = min(PAGES_KEPT_BYTES, end_bytes - start)
+            try:
+                mapped.madvise(POPULATE_READ, start, size_bytes)
+            except OSError:  # a page cannot be read, which a read explains; or the kernel does not know this advice
+                self._read_through(max(start - self._offset_bytes, 0), start + size_bytes - self._offset_bytes)
+            mapped.madvise(mmap.MADV_DONTNEED, start, size_bytes)
+
+    def _read_through(self, start_bytes: int, end_bytes: int) -> None:
+        """Raises PayloadMissing, Temporary."""
+        while start_bytes < end_bytes:
+            chunk = self._read(min(CHECKED_BYTES, end_bytes - start_bytes), start_bytes)
+            if not chunk:
+                raise self._reported(cut_short(self._name, self.length_bytes - start_bytes))
+            start_bytes += len(chunk)
 
     def chunks(self, size_bytes: int) -> Iterator[bytes]:
         """Pieces read one after the other.

@@ -79,3 +79,6 @@ async def test_a_bad_reference_ends_the_start_and_validate_says_the_same(tmp_pat
         done = await run([sys.executable, "-m", "gateway", verb, str(rules), "--handlers", "nowhere_at_all:HANDLERS"])
         assert done.returncode == code, done.output
         assert "there is no module nowhere_at_all" in done.output
+        done = await run([sys.executable, "-m", "gateway", verb, str(rules), "--handlers", ""])
+        assert done.returncode == code, done.output  # of an environment variable that is not set, most often
+        assert "expected module:NAME" in done.output

@@ -14,7 +14,7 @@ from pynetdicom.presentation import build_context
 
 from gateway.dimse.protocol.identifiers import encode_data_set
 from gateway.dimse.protocol.message import Command
-from gateway.dimse.protocol.upper_layer import RELEASE_RP
+from gateway.dimse.protocol.upper_layer import RELEASE_RP, encode_abort
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.query_contexts import as_store_scp, query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
@@ -342,6 +342,32 @@ async def test_a_response_that_cannot_be_ours(name: str) -> None:
             with pytest.raises(DestinationDown, match=reason):
                 await responses.final()
         assert not association.is_open
+        association.close_now()
+        await association.wait_closed()
+
+
+ABORTED = "aborted by the peer's service user"
+ABORTS = {
+    "at once": (False, 0, f"{ABORTED} at the C-FIND; is our AE title registered there, and may it ask"),
+    "after a match": (True, 0, f"{ABORTED}$"),
+    "by the provider": (False, 2, "aborted by the service provider: unrecognized pdu$"),
+}
+
+
+@pytest.mark.parametrize(("has_match", "source", "reason"), ABORTS.values(), ids=ABORTS)
+async def test_an_abort_in_place_of_a_response(has_match: bool, source: int, reason: str) -> None:
+    """Orthanc does so with AE titles that it does not know."""
+
+    async def script(peer: Bytes) -> None:
+        await accept(peer, services=frozenset({"find"}))
+        command, _, _ = await read_message(peer)
+        peer.send((answer(command, 0xFF00, MATCH) if has_match else b"") + encode_abort(source, 1 if source else 0))
+
+    async with acceptor(script) as there:
+        association = await open_to(there)
+        async with association.c_find(key(), sop_class_uid=STUDY_FIND) as responses:
+            with pytest.raises(DestinationDown, match=reason):
+                await responses.final()
         association.close_now()
         await association.wait_closed()
 

@@ -665,3 +665,33 @@ async def test_pending_responses_become_fewer() -> None:
     assert answers[-1].elements == {"Status": 0x0000, **counters(number, 0, 0)}
     for before, after in itertools.pairwise(answers[:-1]):
         assert before.elements["NumberOfRemainingSuboperations"] > after.elements["NumberOfRemainingSuboperations"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    ("error", "level", "reason"),
+    [
+        (NotAllowed("ws1 may not move to STORE"), "warning", "ws1 may not move to STORE"),
+        (ValueError("Doe^Jane"), "info", None),  # of a site's own handler; its text is not for the log
+        (None, "info", None),
+    ],
+    ids=["refused by the gateway", "failed", "served"],
+)
+async def test_the_log_says_where_a_retrieve_was_to_go_and_why_it_was_refused(
+    service: str, error: Exception | None, level: str, reason: str | None
+) -> None:
+    async def handler(event: Any) -> AsyncIterator[Any]:
+        if error is not None:
+            raise error
+        if service == "move":
+            yield MoveDestinations([("127.0.0.1", 1)])
+        yield 0
+
+    handlers: dict[str, Any] = {service: handler}
+    with capture_logs() as logs:
+        async with serving(**handlers) as port, await Requestor.open(port) as peer:
+            peer.ask(service)
+            await peer.final()
+    (line,) = [line for line in logs if line["event"] == "retrieve_served"]
+    assert (line["log_level"], line.get("reason")) == (level, reason)
+    assert line.get("move_destination") == ("STORE" if service == "move" else None)

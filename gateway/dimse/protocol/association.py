@@ -423,9 +423,12 @@ _EXPIRED = {
 }
 
 
+ABORTED_BY_USER = "aborted by the peer's service user"
+
+
 def describe_abort(abort: Abort) -> str:
     """An abort in words."""
     if abort.source == 0:
-        return "aborted by the peer's service user"
+        return ABORTED_BY_USER
     reason = next((item.name.lower().replace("_", " ") for item in AbortReason if item == abort.reason), "reserved")
     return f"aborted by the service provider: {reason}"

@@ -27,7 +27,7 @@ from gateway.dataset.encoding import DEFLATED, encodings_of
 from gateway.dataset.inflation import inflate
 from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
-from gateway.dimse.protocol.association import AssociationEnded
+from gateway.dimse.protocol.association import ABORTED_BY_USER, AssociationEnded
 from gateway.dimse.protocol.context import AcceptedContext
 from gateway.dimse.protocol.identifiers import (
     LARGEST_IDENTIFIER_BYTES,
@@ -183,6 +183,8 @@ class Responses:
         self._wakeup: asyncio.Future[None] | None = None
         self._ended: str | None = None
         self._is_cancel_sent = False
+        self._is_answered = False
+        """A response or a sub-operation came."""
         self._has_final = False
         """The final response came."""
         self._is_over = False
@@ -231,7 +233,7 @@ class Responses:
         while not self._ready:
             if self._ended is not None:
                 self._is_over = True
-                raise self._down(self._ended)
+                raise self._down(self._why_ended(self._ended))
             await self._wait()
         response = self._ready.popleft()
         if len(self._ready) < MOST_AHEAD // 2:
@@ -310,6 +312,13 @@ class Responses:
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
 
+    def _why_ended(self, reason: str) -> str:
+        """With what an abort in place of a response most often means."""
+        if self._is_answered or reason != ABORTED_BY_USER:
+            return reason
+        service = CommandField(self._request["CommandField"]).name.replace("_", "-")
+        return f"{reason} at the {service}; is our AE title registered there, and may it ask? See its log"
+
     def _down(self, reason: str) -> DestinationDown:
         return DestinationDown(f"{self._association.name}: {reason}")
 
@@ -337,6 +346,7 @@ class Responses:
 
     def received(self, message: Message) -> None:
         """A response to this request."""
+        self._is_answered = True
         command = message.command
         body = message.body
         identifier = b"" if body is None else bytes(body.view())
@@ -372,6 +382,7 @@ class Responses:
         """Take a C-STORE request; False when none is expected."""
         if self._on_store is None or message.command["CommandField"] != CommandField.C_STORE or self._has_final:
             return False
+        self._is_answered = True
         self._stores.append(message)
         if len(self._stores) >= MOST_STORES_AHEAD:
             self._association.read_no_more()

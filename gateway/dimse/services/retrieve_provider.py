@@ -103,8 +103,12 @@ async def _serve(association: AcceptorAssociation, message: Message, faults: Con
         retrieval = _Retrieval(association, message, answer, watch, faults)
         await retrieval.run()
     counters = retrieval.counters.elements(status.SUCCESS) if retrieval.counters is not None else {}
+    more = {"move_destination": str(message.command["MoveDestination"])} if faults is MOVE else {}
     association.count_retrieve(faults.service, retrieval.outcome, time.monotonic() - answer.begun_s)
-    log.info(
+    told = log.info
+    if retrieval.refusal is not None:
+        told, more["reason"] = log.warning, str(retrieval.refusal)
+    told(
         "retrieve_served",
         service=faults.service,
         sop_class_uid=str(message.context.abstract_syntax),
@@ -118,6 +122,7 @@ async def _serve(association: AcceptorAssociation, message: Message, faults: Con
         peer=association.facts.peer,
         association=association.association_id,
         duration_s=round(time.monotonic() - answer.begun_s, 3),
+        **more,
     )
 
 
@@ -162,6 +167,8 @@ class _Retrieval:
         self.counters: SubOperationCounters | None = None
         """None until the number of sub-operations was asked for."""
         self.outcome = ""
+        self.refusal: GatewayError | None = None
+        """Why the gateway's own handler ended it."""
 
     async def run(self) -> None:
         """To the final response, or to the end of the association."""
@@ -297,6 +304,7 @@ class _Retrieval:
         except Interrupted:
             raise
         except Exception as error:
+            self.refusal = error if isinstance(error, GatewayError) else None
             otherwise = status_of_failure if self._steps.is_begun else self._faults.failed
             raise FinalResponse(of_exception(error, otherwise, self._faults.event.name)) from None
 

@@ -124,6 +124,7 @@ def _leaving(leaving: OutgoingObject, *, with_values: bool) -> dict[str, Any]:
         "changes": [_difference(one, with_values=with_values) for one in leaving.differences],
         "failure": _failure(leaving.refusal, with_values=with_values),
         "proposal": None if leaving.proposal is None else _proposal(leaving.proposal),
+        "ring": leaving.ring,
     }
 
 

@@ -23,6 +23,7 @@ from gateway.rehearsal.explain.explanation import (
     OutgoingObject,
     RuleOutcome,
 )
+from gateway.rehearsal.explain.rings import ring_to, was_held
 from gateway.rehearsal.explain.subjects import Subject
 from gateway.rehearsal.stage import RehearsedAdmission, RehearsedResponse, Stage, read_facts
 from gateway.routing.table import RoutingTable
@@ -141,7 +142,7 @@ async def _leaving(stage: Stage, stored: RehearsedResponse, route: Dispatch) -> 
     assert stored.instance is not None
     assert stored.body is not None
     changed, outbound, refusal = await _sent_on(stage, stored.instance, stored.body, route)
-    return _as_leaving(stage.table, route, changed, outbound, refusal)
+    return _as_leaving(stage.table, stored.instance.association, route, changed, outbound, refusal)
 
 
 async def _owed(stage: Stage, subject: Subject, index: int) -> OutgoingObject:
@@ -149,11 +150,18 @@ async def _owed(stage: Stage, subject: Subject, index: int) -> OutgoingObject:
     delivery = subject.deliveries[index]
     route = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)
     changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, route)
-    return replace(_as_leaving(stage.table, route, changed, outbound, refusal), delivery_id=delivery.delivery_id)
+    leaving = _as_leaving(stage.table, delivery.instance.association, route, changed, outbound, refusal)
+    ring = was_held(delivery.rule, delivery.state) or leaving.ring
+    return replace(leaving, delivery_id=delivery.delivery_id, ring=ring)
 
 
 def _as_leaving(
-    table: RoutingTable, route: Dispatch, changed: tuple[Difference, ...], outbound: Outbound | None, refusal: str
+    table: RoutingTable,
+    association: AssociationFacts,
+    route: Dispatch,
+    changed: tuple[Difference, ...],
+    outbound: Outbound | None,
+    refusal: str,
 ) -> OutgoingObject:
     peer = table.peers.get(route.destination)
     if route.destination and peer is None:
@@ -167,6 +175,7 @@ def _as_leaving(
         differences=changed,
         refusal=refusal,
         proposal=_proposal(peer, outbound) if peer is not None and outbound is not None else None,
+        ring="" if peer is None else ring_to(table, association, peer),
     )
 
 

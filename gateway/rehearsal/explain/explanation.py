@@ -53,6 +53,8 @@ class OutgoingObject:
     """Against what is stored."""
     refusal: str = ""
     proposal: DestinationProposal | None = None
+    ring: str = ""
+    """Why it would come back, or is held for that (`gateway.rehearsal.explain.rings`); empty when nothing says so."""
     delivery_id: int = 0
     """Of a delivery that is in the queue; 0 for one that would be."""
 

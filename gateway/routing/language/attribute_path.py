@@ -118,7 +118,9 @@ def _match(piece: str, text: str) -> re.Match[str]:
     if match is not None:
         return match
     what = f"{piece!r} is not an attribute in {text!r}" if piece != text else f"{text!r} is not an attribute"
-    hint = "; a private one is written as (0029,[SIEMENS CSA HEADER],10)" if piece.lstrip().startswith("(") else ""
+    near = did_you_mean(re.sub(r"[\s_-]", "", piece), keyword_dict) if re.fullmatch(r"[A-Za-z][\w\s-]*", piece) else ""
+    private = "; a private one is written as (0029,[SIEMENS CSA HEADER],10)"
+    hint = private if piece.lstrip().startswith("(") else near
     raise ValueError(what + hint)
 
 

@@ -135,8 +135,15 @@ def uid_named(text: str, kinds: tuple[str, ...], noun: str) -> str:
     uid = names.get(text) or names.get(text.casefold())
     if uid is None:
         keywords = [name for name in names if name[:1].isupper() and " " not in name]
-        raise ValueError(f"unknown {noun} {text!r}{did_you_mean(text, keywords)}")
+        near = did_you_mean(text, keywords) or _without_stray_signs(text)
+        raise ValueError(f"unknown {noun} {text!r}{near}")
     return uid
+
+
+def _without_stray_signs(text: str) -> str:
+    """For a UID with a sign too many, as at the end of a sentence."""
+    uid = text.strip(" .,;\"'")
+    return f" (did you mean {uid!r}?)" if uid in UID_dictionary else ""
 
 
 @lru_cache(maxsize=8)

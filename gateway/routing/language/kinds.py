@@ -200,6 +200,8 @@ def _kind(config: object, registry: Registry, path: Path, report: _Building) -> 
         return _settled(config, registry.kinds[config], {}, (*path, config), report)
     if not isinstance(config, Mapping):
         near = did_you_mean(config, registry.kinds) if isinstance(config, str) and config not in registry.kinds else ""
+        if isinstance(config, str) and not near and registry is port_kinds.predicate:
+            near = ", as {modality: [CT, MR]}"
         if isinstance(config, list | tuple) and config and registry is port_kinds.predicate:
             near = "; where all of them must hold write {all: […]}, where one is enough {any: […]}"
         report(path, "wrong-type", f"expected one {registry.noun} with its value, not {_noun(config)}{near}")

@@ -43,7 +43,7 @@ class FileResources:
         self._paths: dict[str, Path] = {}
         self._tables: dict[Path, tuple[TableFile, bytes]] = {}
         """With the SHA-256 of the file."""
-        self._of_files: dict[str, Resources] = {}
+        self._folders_of_files: dict[str, Path] = {}
 
     def table(self, path: str) -> TableFile:
         """The rows of the file that is written `path`. Raises ValueError with what is wrong with it."""
@@ -75,9 +75,10 @@ class FileResources:
 
     def of_file(self, path: str) -> Resources:
         """`beside` for the folder of the YAML file `path`, relative to the current folder of the first time."""
-        if path not in self._of_files:
-            self._of_files[path] = self.beside(Path(path).absolute().parent)
-        return self._of_files[path]
+        folder = self._folders_of_files.get(path)
+        if folder is None:
+            folder = self._folders_of_files[path] = Path(path).absolute().parent
+        return self.beside(folder)
 
     def digest(self) -> bytes:
         """Of all tables that were read, by the names they were read under; empty when there were none."""

@@ -162,7 +162,7 @@ Known = tuple[tuple[tuple[str, AttributePath], ...], _Code]
 _KNOWN: dict[str, Known] = {}
 """Templates without keys and tables by text: many rules say the same, and a reload says most of it again."""
 _KNOWN_EXPRESSIONS: dict[str, Known] = {}
-MOST_KNOWN = 16_384
+MOST_KNOWN = 8192
 
 
 def _remember(known: dict[str, Known], text: str, what: Known) -> None:

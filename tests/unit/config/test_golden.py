@@ -58,7 +58,7 @@ def test_there_are_enough_of_them_and_none_is_forgotten() -> None:
     configurations = {path for path in BAD.iterdir() if path.suffix != ".txt" and path.name != "tls"}
 
     assert {configuration_of(expected) for expected in EXPECTED} == configurations
-    assert len(EXPECTED) >= 120
+    assert len(EXPECTED) >= 170
     assert sum(len(expected.read_text().splitlines()) > 2 for expected in EXPECTED) >= 20
 
 

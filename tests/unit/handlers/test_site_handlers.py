@@ -73,6 +73,8 @@ BAD: dict[str, tuple[str, str]] = {
     "a C-STORE handler that yields": ("HANDLERS = [(evt.EVT_C_STORE, find)]", "yields; it is to return a status"),
     "bound twice": ("HANDLERS = [(evt.EVT_C_FIND, find), (evt.EVT_C_FIND, later)]", "an event is bound twice"),
     "a module that fails": ("raise RuntimeError('no licence')", "cannot be imported: RuntimeError: no licence"),
+    "a module that ends the program": ("raise SystemExit(0)", "cannot be imported: SystemExit: 0"),
+    "a function that ends the program": ("def HANDLERS(): raise SystemExit(0)", "the function fails: SystemExit: 0"),
     "a module that needs another": ("import nothing_like_it", "needs a module: No module named 'nothing_like_it'"),
     "no Python": ("HANDLERS = [", "cannot be imported: SyntaxError"),
 }
@@ -102,7 +104,7 @@ def test_bad_ones(written: str, text: str) -> None:
     assert text in str(caught.value)
 
 
-@pytest.mark.parametrize("reference", ["site", "site:", ":HANDLERS", "site.HANDLERS"])
+@pytest.mark.parametrize("reference", ["", "site", "site:", ":HANDLERS", "site.HANDLERS"])
 def test_no_reference(reference: str) -> None:
     with pytest.raises(ConfigurationError, match="expected module:NAME"):
         site_handlers(reference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ import pytest
 from gateway.config import Loaded
 from gateway.config.schema import schema
 from gateway.lifecycle.listening import Listening
-from gateway.lifecycle.loading import Loading
+from gateway.lifecycle.loading import SWITCH_S, Loading
 from gateway.lifecycle.reload import WRITTEN_AS, Reloader, ReloadReport, TableInForce, changed_process_settings
 from gateway.model.listener import Limits, Listener, Timers
 from gateway.model.problem import Mark, Problem
@@ -352,3 +353,18 @@ def _resolve(root: dict[str, object], node: object) -> object:
             assert isinstance(choices, list)
             node = next(choice for choice in choices if "$ref" in choice)
     return node
+
+
+async def test_a_load_lets_the_event_loop_have_its_turn() -> None:
+    """Objects that arrive meanwhile go through several threads, and would wait for each change."""
+    usual_s = sys.getswitchinterval()
+    found: list[float] = []
+
+    def load() -> Loaded:
+        found.append(sys.getswitchinterval())
+        return loaded("b")
+
+    await Loading(load).load(asyncio.Event())
+
+    assert found == [pytest.approx(SWITCH_S)]
+    assert sys.getswitchinterval() == usual_s

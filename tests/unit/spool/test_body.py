@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gateway.ports.errors import PayloadMissing
-from gateway.spool.body import PAGES_KEPT_BYTES, FileDataSet, InMemoryDataSet, PieceDataSet
+from gateway.ports.errors import GatewayError, PayloadMissing, PayloadUnreadable
+from gateway.spool.body import PAGES_KEPT_BYTES, POPULATE_READ, FileDataSet, InMemoryDataSet, PieceDataSet
 
 
 def in_file(path: Path, data: bytes, claimed_bytes: int | None = None) -> FileDataSet:
@@ -113,4 +116,65 @@ def test_pieces_join_to_a_view() -> None:
     assert body.length_bytes == 10
     assert bytes(body.view()) == b"012--56789"
     assert b"".join(body.chunks(2)) == b"012--56789"
+    body.close()
+
+
+def stored(path: Path, size_bytes: int) -> FileDataSet:
+    path.write_bytes(bytes(size_bytes))
+    return FileDataSet(os.open(path, os.O_RDONLY), 128, size_bytes - 128, path.name, digest=b"some")
+
+
+class GivesErrors(mmap.mmap):
+    """Of a kernel that does not know how to populate, or a disk with a bad sector."""
+
+    def madvise(self, option: int, *place: int) -> None:
+        if option == POPULATE_READ:
+            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+        super().madvise(option, *place)
+
+
+class Cut(mmap.mmap):
+    """Of a file that is cut off as soon as it is mapped: pages of it that are touched raise SIGBUS."""
+
+    def __new__(cls, descriptor: int, *given: Any, **named: Any) -> Cut:
+        made = super().__new__(cls, descriptor, *given, **named)
+        os.truncate(f"/proc/self/fd/{descriptor}", 4096)
+        return made
+
+
+def test_a_page_that_the_disk_does_not_give_is_an_error_and_no_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Touched, it would end this process."""
+    monkeypatch.setattr("gateway.spool.body.mmap.mmap", Cut)
+    body = stored(tmp_path / "large", 3 * PAGES_KEPT_BYTES)
+    for _ in range(2):
+        with pytest.raises(PayloadMissing, match=r"bytes are missing at its end|the file is not there"):
+            body.view()
+    body.close()
+
+
+def test_an_error_of_the_disk_says_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[GatewayError] = []
+    body = stored(tmp_path / "large", 2 * PAGES_KEPT_BYTES)
+    body._report = reported.append
+    monkeypatch.setattr("gateway.spool.body.mmap.mmap", GivesErrors)
+    pread = os.pread
+
+    def bad_sector(descriptor: int, size_bytes: int, offset: int) -> bytes:
+        if offset >= PAGES_KEPT_BYTES:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(descriptor, size_bytes, offset)
+
+    monkeypatch.setattr("gateway.spool.body.os.pread", bad_sector)
+    with pytest.raises(PayloadUnreadable, match="Input/output error; look at the disk"):
+        body.view()
+    assert len(reported) == 1
+    body.close()
+
+
+def test_a_kernel_that_cannot_populate_reads_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.spool.body.mmap.mmap", GivesErrors)
+    body = stored(tmp_path / "large", PAGES_KEPT_BYTES + 4711)
+    assert bytes(body.view()) == bytes(PAGES_KEPT_BYTES + 4711 - 128)
     body.close()

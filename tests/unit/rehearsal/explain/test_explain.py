@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
+from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
 from gateway.model.association import AssociationFacts
 from gateway.rehearsal import explain
 from gateway.rehearsal.explain.as_json import answer_json, as_json
@@ -265,3 +266,52 @@ async def test_verify(table: Callable[..., RoutingTable], expected: set[str], di
     counters.add(await answer_for(table(), HEAD))
     assert counters.is_as_expected is not bool(difference)
     assert difference in "".join(text for _name, text in counters.mismatches)
+
+
+def through(hops: int) -> AssociationFacts:
+    """From another gateway, at the address of the modality."""
+    name = f"GATEWAY_0.1.0+{hops}"
+    return replace(CT1, implementation_class_uid=IMPLEMENTATION_CLASS_UID, implementation_version_name=name)
+
+
+RINGS = [
+    pytest.param({}, CT1, "", id="none"),
+    pytest.param(
+        {"pacs.example.org:104": "127.0.0.1:11112", "ae_title: PACS": "ae_title: GATEWAY"},
+        CT1,
+        "a ring: 127.0.0.1:11112 is this gateway's own listener 'port-11112-127.0.0.1', so that it comes back",
+        id="to ourselves",
+    ),
+    pytest.param(
+        {
+            "pacs.example.org:104": "localhost:11112",
+            "ae_title: PACS": "ae_title: GATEWAY",
+            "address: 127.0.0.1}": "address: 0.0.0.0}",
+        },
+        CT1,
+        "a ring: localhost:11112 is this gateway's own listener 'port-11112', so that it comes back",
+        id="to ourselves by name",
+    ),
+    pytest.param({"pacs.example.org:104": "127.0.0.1:11112"}, CT1, "", id="to another title, which we do not answer"),
+    pytest.param({"pacs.example.org:104": "127.0.0.1:11113"}, CT1, "", id="to another port"),
+    pytest.param(
+        {"ae_title: PACS": "ae_title: CT1"}, CT1, "it goes back to the requestor, whose AE title that is", id="back"
+    ),
+    pytest.param({}, through(8), "", id="through eight gateways"),
+    pytest.param({}, through(9), "it came through 9 gateways, so that it is held", id="through nine"),
+]
+
+
+@pytest.mark.parametrize(("replaced", "facts", "expected"), RINGS)
+async def test_rings(
+    table: Callable[..., RoutingTable], replaced: dict[str, str], facts: AssociationFacts, expected: str
+) -> None:
+    answer = await answer_for(table(**replaced), HEAD, facts)
+    rings = [one.ring for one in answer.leaving if one.destination == "pacs"]
+    assert [ring.startswith(expected) if expected else ring == "" for ring in rings] == [True], rings
+    lines = "\n".join(answer_lines(answer))
+    assert expected in lines
+    assert [one["ring"] for one in answer_json(answer, with_values=False)["deliveries"]][:1] == rings
+    is_held = facts.implementation_version_name.endswith("+9")
+    assert answer.fate == ("held" if is_held else "routed")
+    assert not is_held or "(by '(loop)')" in lines

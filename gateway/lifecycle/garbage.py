@@ -1,0 +1,67 @@
+"""Garbage collections of a gateway that runs: none looks at what stays.
+
+Python's collector stops everything while it looks through what is not frozen (`gc.freeze`), a third of a second for
+thousands of rules. What a load has made is therefore frozen when it ends (`gateway.config.loading`), and old rules are
+freed all the same, since nothing in them refers back in a circle.
+
+What was alive beside it is frozen too: the circles of associations that were open then would never be freed. So all is
+looked at anew as soon as nobody is connected, and after `MOST_LOADS` in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Protocol
+
+LOOK_S = 1.0
+"""Between two looks at whether somebody is connected."""
+MOST_LOADS = 32
+"""After as many, what associations left behind is freed though somebody has to wait for it."""
+
+
+class Collector(Protocol):
+    """What is used of Python's module `gc`."""
+
+    def unfreeze(self) -> None: ...
+    def collect(self) -> int: ...
+    def freeze(self) -> None: ...
+
+
+class Garbage:
+    """Says when all is to be looked through.
+
+    Args:
+        is_quiet: true when nobody has to wait.
+        look_s: between two looks at that.
+    """
+
+    def __init__(self, is_quiet: Callable[[], bool], collector: Collector = gc, look_s: float = LOOK_S) -> None:
+        self._is_quiet = is_quiet
+        self._collector = collector
+        self._look_s = look_s
+        self._loads = 0
+        self._has_loaded = asyncio.Event()
+
+    def settle(self) -> None:
+        """Free what nobody has any more, and freeze the rest. Stops everything meanwhile."""
+        self._loads = 0
+        self._has_loaded.clear()
+        self._collector.unfreeze()
+        self._collector.collect()
+        self._collector.freeze()
+
+    def loaded(self) -> None:
+        """Rules were loaded, and all that was alive then is frozen."""
+        self._loads += 1
+        self._has_loaded.set()
+
+    async def run(self) -> None:
+        """Settle when it is due, until cancelled."""
+        while True:
+            await self._has_loaded.wait()
+            if self._is_quiet() or self._loads >= MOST_LOADS:
+                self.settle()
+            else:
+                await asyncio.sleep(self._look_s)
