@@ -35,6 +35,7 @@ from gateway.config.section import compile_section, names_in, with_identity_meth
 from gateway.config.source import Source
 from gateway.config.spec import GroupSpec, IdentityMethodSpec, PeerSpec, QueryRetrieveSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
+from gateway.config.unsendable import warn_of_unsendable
 from gateway.model import Group, IdentityMethod, Peer, QueryRetrieve, Requirements, Settings, Unmatched, Unreadable
 from gateway.query.attributes import indexed_paths
 from gateway.routing.hiding import Hiding
@@ -93,6 +94,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
         _warn_of_unused(root, peers, context)
         conditions.warn_of_unused(context)
         _warn_of_admission(root, settings, peers, context)
+        warn_of_unsendable(root, rules, peers, context)
     table = RoutingTable(
         version=_version(source, context.resources),
         settings=settings,
