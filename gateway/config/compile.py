@@ -35,6 +35,7 @@ from gateway.config.source import Source
 from gateway.config.spec import GroupSpec, IdentityMethodSpec, PeerSpec, QueryRetrieveSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
 from gateway.config.typed_tree import check
+from gateway.config.unsendable import warn_of_unsendable
 from gateway.model.peer import Peer, PeerGroup
 from gateway.model.security import IdentityMethod, Requirements
 from gateway.model.settings import QueryRetrieve, Settings, UnmatchedPolicy, UnreadablePolicy
@@ -95,6 +96,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
         _warn_of_unused(root, peers, context)
         conditions.warn_of_unused(context)
         _warn_of_admission(root, settings, peers, context)
+        warn_of_unsendable(root, rules, peers, context)
     table = RoutingTable(
         version=_version(source, context.resources),
         settings=settings,

@@ -9,6 +9,7 @@ made of the bytes that went over the wire, so that an association without handle
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Any
 import structlog
 from pynetdicom import evt, pdu
 from pynetdicom.dimse_messages import DIMSEMessage
+
+from gateway.dimse.acceptor.handler_thread import HandlerThread, contained, runs_on_event_loop
 
 log = structlog.get_logger()
 
@@ -186,19 +189,38 @@ class Notifier:
         await self._room.wait()
 
     async def _work(self) -> None:
-        while self._waiting:
-            bound, event = self._waiting.pop(0)
-            if len(self._waiting) <= BEHIND and not self._room.is_set():
-                self._room.set()
-                self._crowded(False)
-            try:
-                if inspect.iscoroutinefunction(bound.handler):
-                    await bound.handler(event, *bound.arguments)
-                else:
-                    await asyncio.to_thread(bound.handler, event, *bound.arguments)
-            except Exception as error:
-                log.error("handler_failed", handler=bound.event.name, error=type(error).__name__)
-        self._worker = None
+        """Until nothing waits. Plain functions have a thread of their own: who blocks it keeps nobody else waiting."""
+        thread: HandlerThread | None = None
+        try:
+            while self._waiting:
+                bound, event = self._waiting.pop(0)
+                if len(self._waiting) <= BEHIND and not self._room.is_set():
+                    self._room.set()
+                    self._crowded(False)
+                if not runs_on_event_loop(bound.handler):
+                    thread = thread or HandlerThread()
+                await _called(bound, event, thread)
+        finally:
+            self._worker = None
+            if thread is not None:
+                thread.stop()
+
+
+async def _called(bound: BoundNotification, event: Any, thread: HandlerThread | None) -> None:
+    """Call a handler; what it raises is logged by its kind."""
+    call = functools.partial(bound.handler, event, *bound.arguments)
+    try:
+        if thread is not None and not runs_on_event_loop(bound.handler):
+            await thread.call(call)
+            return
+        answer = call()
+        if inspect.isawaitable(answer):
+            await answer
+    except BaseException as raised:
+        error = contained(raised)
+        if error is raised and not isinstance(error, Exception):
+            raise  # the task is ended
+        log.error("handler_failed", handler=bound.event.name, error=type(raised).__name__)
 
 
 class _Stream:

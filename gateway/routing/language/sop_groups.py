@@ -91,10 +91,10 @@ def group(name: str) -> frozenset[str]:
     return frozenset(
         uid
         for uid, (title, kind, _info, _retired, keyword) in UID_dictionary.items()
-        if kind == "SOP Class" and "Storage" in title and _is_composite(uid) and belongs(uid, title, keyword)
+        if kind == "SOP Class" and "Storage" in title and is_composite(uid) and belongs(uid, title, keyword)
     )
 
 
-def _is_composite(uid: str) -> bool:
+def is_composite(uid: str) -> bool:
     """Not media, storage commitment or print: those are services with Storage in their names."""
     return uid.startswith("1.2.840.10008.5.1.4.")

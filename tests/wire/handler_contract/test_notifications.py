@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pynetdicom import AE, evt
 
 from gateway.dimse.acceptor.admission import CALLED_NOT_RECOGNIZED, PERMANENT, SERVICE_USER, Admitted, Rejected
 from gateway.dimse.pynetdicom_contract.notifications import BEHIND, RAISED
+from gateway.dimse.requestor.requestor_association import associate
 from gateway.dimse.server import Server
 from gateway.model.association import AssociationFacts
 from gateway.model.listener import Listener
@@ -24,9 +26,9 @@ from gateway.model.security import TLS
 from tests.support.caller import EXPLICIT, MR
 from tests.support.processes import free_port
 from tests.support.stock import no_delay
-from tests.support.tls import call, certificates_in, files, listening
+from tests.support.tls import call, certificates_in, files, listening, peer_at
 from tests.unit.dimse.query_rig import EVERYTHING, IDENTIFIER, Requestor, image, match
-from tests.unit.dimse.rig import IMPLICIT, VERIFICATION
+from tests.unit.dimse.rig import CONTEXTS, IMPLICIT, VERIFICATION
 
 GUARD_S = 60.0
 """Only guards against hanging."""
@@ -195,7 +197,9 @@ async def heard_by(side: Any, scene: str) -> Heard:
     heard = Heard()
     async with side([*handlers, *everything(heard)]) as port:
         await asyncio.to_thread(requestor, port)
-        assert await asyncio.to_thread(heard.is_closed.wait, GUARD_S)
+        async with asyncio.timeout(GUARD_S):
+            while len(heard.life) < len(SCENES[scene][2]):  # stock closes in another thread than it tells of the end
+                await asyncio.sleep(0.01)
     return heard
 
 
@@ -389,3 +393,46 @@ async def test_slow_handlers_hold_up_a_long_answer() -> None:
         assert (len(pending), final.status) == (number, 0x0000)
     assert await asyncio.to_thread(heard.is_closed.wait, GUARD_S)
     assert len(heard.of("DIMSE_SENT")) == number + 1
+
+
+async def test_handlers_that_block_keep_no_other_association_waiting() -> None:
+    """Nor anything else that waits for a thread: here there is one for all."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    go_on, heard = threading.Event(), Heard()
+
+    def blocks(event: Any) -> None:
+        if event.assoc.requestor.ae_title != "OTHER":
+            assert go_on.wait(GUARD_S)
+
+    bindings = [(evt.EVT_C_STORE, lambda event: 0x0000), (evt.EVT_ESTABLISHED, blocks), (evt.EVT_CONN_CLOSE, heard)]
+    try:
+        async with ours(bindings) as port, contextlib.AsyncExitStack() as stack:
+            for _ in range(5):
+                await stack.enter_async_context(await Requestor.open(port))
+            async with asyncio.timeout(GUARD_S):
+                assert await asyncio.to_thread(lambda: "still there") == "still there"
+            other = await associate(peer_at(port, None), own_ae_title="OTHER", contexts=CONTEXTS)
+            assert await other.c_echo() == 0x0000
+            await other.release()
+            async with asyncio.timeout(GUARD_S):
+                while not heard.said:
+                    await asyncio.sleep(0.01)
+            go_on.set()
+    finally:
+        go_on.set()
+
+
+async def test_what_ends_a_program_ends_only_the_handler() -> None:
+    heard = Heard()
+
+    def exits(event: Any) -> None:
+        raise SystemExit(3)
+
+    async def interrupts(event: Any) -> None:
+        raise KeyboardInterrupt
+
+    bindings = [(evt.EVT_ACCEPTED, exits), (evt.EVT_ACCEPTED, interrupts), (evt.EVT_CONN_CLOSE, heard)]
+    async with ours(bindings) as port:
+        await asyncio.to_thread(echo, port)
+        assert await asyncio.to_thread(heard.is_closed.wait, GUARD_S)
+    assert [name for name, _ in heard.said] == ["CONN_CLOSE"]

@@ -1,0 +1,120 @@
+"""Routes that ask for what their destination's `contexts` cannot take. Warnings: no such object need ever come up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydicom._uid_dict import UID_dictionary
+
+from gateway.config.compile_context import Context
+from gateway.config.tree import Place
+from gateway.dataset.codecs import short_name
+from gateway.dataset.native import alternatives
+from gateway.model.peer import Peer
+from gateway.ports.kinds import Predicate
+from gateway.routing.language.sop_groups import is_composite
+from gateway.routing.predicates.combining import AllConditions, NamedConditionHolds
+from gateway.routing.predicates.instance import SOPClass, TransferSyntax
+from gateway.routing.table import Route
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What must hold of an object for a route: any of these classes, and any of these transfer syntaxes."""
+
+    classes: Sequence[frozenset[str]]
+    """A set for each word, which may be a group's; empty when the route asks for none."""
+    classes_at: Path
+    transfer_syntaxes: Sequence[str]
+    transfer_syntaxes_at: Path
+
+
+def warn_of_unsendable(root: Place, rules: Iterable[Route], peers: Mapping[str, Peer], context: Context) -> None:
+    """`peers` are the enabled ones."""
+    given = {name: _kinds(peer) for name, peer in peers.items() if peer.host and peer.associate.contexts}
+    if not given:
+        return
+    without_storage = {name for name, kinds in given.items() if not any(map(_may_be_storage, kinds))}
+    reached: set[str] = set()
+    for rule in rules:
+        reached.update(rule.to)
+        names = [name for name in rule.to if name in given and name not in without_storage]
+        asked = _asked(rule.when) if names else None
+        for name in names if asked is not None else ():
+            assert asked is not None
+            stays = {"is_as_it_is": not _is_converted(rule), "is_of_its_class": "SOPClassUID" not in rule.actions_json}
+            for path, message in _unsendable(asked, given[name], peers[name], **stays):
+                mark = rule.marks.get(path) or rule.mark or root.holder
+                text = f"the route `{rule.name}` can send `{name}` {message}; the object would be refused"
+                context.findings.warning(mark, "not-in-contexts", text)
+    for name in sorted(without_storage & reached):
+        message = f"`contexts` lists no storage SOP class, and routes send to `{name}`: every object would be refused"
+        context.findings.warning(root.at("peers", name, "associate", "contexts").holder, "not-in-contexts", message)
+
+
+def _kinds(peer: Peer) -> dict[str, set[str]]:
+    """SOP class → the transfer syntaxes that the contexts list for it."""
+    found: dict[str, set[str]] = {}
+    for one in peer.associate.contexts:
+        found.setdefault(one.abstract_syntax, set()).update(one.transfer_syntaxes)
+    return found
+
+
+def _may_be_storage(uid: str) -> bool:
+    """True for storage SOP classes, and for private ones, of which nobody knows."""
+    entry = UID_dictionary.get(uid)
+    return entry is None or ("Storage" in entry[0] and is_composite(uid))
+
+
+def _asked(when: Predicate) -> _Asked | None:
+    """None when the condition asks for neither in words that must hold."""
+    classes: SOPClass | None = None
+    syntaxes: TransferSyntax | None = None
+    classes_at: Path = ()
+    syntaxes_at: Path = ()
+    for path, one in _conjuncts(when, ()):
+        if isinstance(one, SOPClass) and classes is None:
+            classes, classes_at = one, (*path, "sop_class")
+        elif isinstance(one, TransferSyntax) and syntaxes is None:
+            syntaxes, syntaxes_at = one, (*path, "transfer_syntax")
+    if classes is None and syntaxes is None:
+        return None
+    return _Asked(classes.any_of if classes else (), classes_at, syntaxes.any_of if syntaxes else (), syntaxes_at)
+
+
+def _conjuncts(when: Predicate, path: Path) -> Iterator[tuple[Path, Predicate]]:
+    """What must all hold, with where it stands."""
+    if isinstance(when, AllConditions):
+        for index, one in enumerate(when.conditions):
+            yield from _conjuncts(one, (*path, "all", index))
+    elif isinstance(when, NamedConditionHolds):
+        for _path, one in _conjuncts(when.named.predicate, ()):
+            yield (*path, "condition"), one
+    else:
+        yield path, when
+
+
+def _unsendable(
+    asked: _Asked, listed: Mapping[str, set[str]], peer: Peer, *, is_as_it_is: bool, is_of_its_class: bool
+) -> Iterator[tuple[Path, str]]:
+    for words in asked.classes if is_of_its_class else ():
+        if words.isdisjoint(listed):
+            what = short_name(next(iter(words))) if len(words) == 1 else "SOP classes of a group"
+            has = ", ".join(map(short_name, listed))
+            yield asked.classes_at, f"{what}, which its `contexts` do not list (they list {has})"
+    if not is_as_it_is:
+        return
+    classes = frozenset[str]().union(*asked.classes) & listed.keys() if asked.classes else listed.keys()
+    takes = {syntax for uid in classes for syntax in listed[uid]}
+    for uid in asked.transfer_syntaxes if classes else ():
+        if takes.isdisjoint((*alternatives(uid), *peer.fallback)):
+            has = ", ".join(map(short_name, sorted(takes)))
+            yield asked.transfer_syntaxes_at, f"{short_name(uid)}, which its `contexts` do not list (they list {has})"
+
+
+def _is_converted(rule: Route) -> bool:
+    """True when an action may send the object in another transfer syntax."""
+    return any(hasattr(action, "convert") for action in rule.actions)
