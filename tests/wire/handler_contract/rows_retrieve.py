@@ -312,6 +312,7 @@ DESTINATIONS: dict[str, tuple[tuple[Any, ...], str]] = {
     "(None, None, None)": (((None, None, None),), "A801"),
     "(None, port)": (((None, 104),), "A801"),
     "(address, None)": ((("127.0.0.1", None),), "A801"),
+    "Pending and None in place of the destination": (((0xFF00, None), 1, Image(1)), "A801"),
     "a number after (None, None)": (((None, None), 1, Image(1)), "A801"),
     "nothing at all": ((), "C514"),
     "an exception at once": ((ValueError("x"),), "C514"),
