@@ -20,13 +20,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import wire
-from benchmarks.measure import machine
-from benchmarks.report import Bar, number, table, write_section
-from benchmarks.scenarios import scratch
 from gateway.query.identifier import IdentifierEncoder
 from tests.support.gateway_process import GatewayProcess
 from tests.support.identifiers import CT, EXPLICIT, attributes
+from tests.support.load import wire
+from tests.support.load.measure import machine
+from tests.support.load.report import Bar, number, table, write_section
+from tests.support.load.scratch import scratch
 from tests.support.peers import storescu
 from tests.support.processes import REPOSITORY, Daemon, free_port, is_listening
 from tests.support.query_table import write_object

@@ -11,14 +11,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.load import Load, Target
-from benchmarks.measure import machine, memory_bytes
-from benchmarks.report import Bar, number, table
-from benchmarks.rule_shapes import SHAPES, write
-from benchmarks.scenarios import scratch
 from benchmarks.systems import LIMITS
 from gateway.lifecycle.pid_file import read_result
 from tests.support.gateway_process import GatewayProcess
+from tests.support.load.generator import Load, Target
+from tests.support.load.measure import machine, memory_bytes
+from tests.support.load.report import Bar, number, table
+from tests.support.load.rule_shapes import SHAPES, write
+from tests.support.load.scratch import scratch
 from tests.support.processes import until
 
 SHAPE = "sender and region, with actions"

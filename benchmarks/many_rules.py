@@ -21,18 +21,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import many_reloads
-from benchmarks.measure import machine
-from benchmarks.objects import MR_IMAGE_STORAGE, sample
-from benchmarks.report import Bar, table, write_section
-from benchmarks.rule_shapes import PEERS, SHAPES, title, write
 from benchmarks.rules import NOW, seconds
-from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from gateway.config import load
 from gateway.dataset.scan import at_once
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.model.association import AssociationFacts
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.table import RoutingTable
+from tests.support.load.measure import machine
+from tests.support.load.objects import MR_IMAGE_STORAGE, sample
+from tests.support.load.report import Bar, table, write_section
+from tests.support.load.rule_shapes import PEERS, SHAPES, title, write
+from tests.support.load.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from tests.support.processes import REPOSITORY
 
 RULES = 5000

@@ -15,12 +15,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.load import Load, Target
-from benchmarks.measure import cpu_seconds, machine
-from benchmarks.report import table, write_section
-from benchmarks.scenarios import running, scratch
-from benchmarks.sink import Sink
+from benchmarks.scenarios import running
 from benchmarks.systems import gateway
+from tests.support.load.generator import Load, Target
+from tests.support.load.measure import cpu_seconds, machine
+from tests.support.load.report import table, write_section
+from tests.support.load.scratch import scratch
+from tests.support.load.sink import Sink
 from tests.support.processes import REPOSITORY, run
 
 SAMPLES_PER_S = 250

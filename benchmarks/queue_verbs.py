@@ -17,13 +17,13 @@ from typing import Any
 
 import apsw
 
-from benchmarks.load import Load, Target
-from benchmarks.measure import machine, memory_bytes
-from benchmarks.report import Bar, number, table, write_section
-from benchmarks.scenarios import scratch
 from benchmarks.systems import LIMITS
 from gateway.sqlite import page_checksums
 from tests.support.gateway_process import GatewayProcess
+from tests.support.load.generator import Load, Target
+from tests.support.load.measure import machine, memory_bytes
+from tests.support.load.report import Bar, number, table, write_section
+from tests.support.load.scratch import scratch
 from tests.support.processes import REPOSITORY, free_port
 
 VERBS = (

@@ -17,15 +17,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.load import Load, Target
-from benchmarks.measure import machine, memory_bytes
-from benchmarks.report import Bar, number, table, write_section
-from benchmarks.sink import Sink
 from gateway.dimse.protocol.message import Command
 from gateway.model.query import Value
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
 from tests.support.archive import QRSCP
 from tests.support.gateway_process import GatewayProcess
+from tests.support.load.generator import Load, Target
+from tests.support.load.measure import machine, memory_bytes
+from tests.support.load.report import Bar, number, table, write_section
+from tests.support.load.sink import Sink
 from tests.support.peers import Modality, Orthanc
 from tests.support.retrieving import Moving, elements
 

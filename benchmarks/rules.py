@@ -24,11 +24,7 @@ import pydicom
 from pydicom.data import get_testdata_file
 
 from benchmarks import scenarios
-from benchmarks.measure import machine
-from benchmarks.objects import MR_IMAGE_STORAGE, sample
-from benchmarks.report import Bar, number, table, write_section
 from benchmarks.systems import CONTENDERS, GATEWAY, GATEWAY_SETS
-from benchmarks.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from gateway.config import load
 from gateway.dataset.scan import at_once
 from gateway.dataset.splice import splice
@@ -37,6 +33,10 @@ from gateway.model.association import AssociationFacts
 from gateway.ports.edits import KEEP, Change, Edit, RewriteElement
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.table import RoutingTable
+from tests.support.load.measure import machine
+from tests.support.load.objects import MR_IMAGE_STORAGE, sample
+from tests.support.load.report import Bar, number, table, write_section
+from tests.support.load.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from tests.support.processes import REPOSITORY
 
 RULES, DESTINATIONS = 100, 10

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import scenarios
-from benchmarks.measure import append_rate, machine
-from benchmarks.report import Bar, number, table, write_section
 from benchmarks.scenarios import Figure, Idle, Large
 from benchmarks.systems import CONTENDERS, GATEWAY, GATEWAY_SETS, ORTHANC, STOCK, STORESCP, Contender
+from tests.support.load.measure import append_rate, machine
+from tests.support.load.report import Bar, number, table, write_section
+from tests.support.load.scratch import scratch
 from tests.support.processes import REPOSITORY
 
 SIZES = {"8 KB": 8192, "512 KB": 524288}
@@ -71,7 +72,7 @@ def say(text: str) -> None:
 async def measure_rates(root: Path, effort: Effort, contenders: Iterable[Contender], results: Results) -> None:
     """One round of what is compared, one system after the other so that the machine's moods hit all alike."""
     for size, size_bytes in SIZES.items():
-        async with scenarios.scratch(root) as folder:
+        async with scratch(root) as folder:
             results.disk.setdefault(size, []).append(append_rate(folder, size_bytes, effort.seconds / 2))
         for associations in ASSOCIATIONS:
             key = (size, associations)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import shutil
 import socket
 import struct
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,12 +15,13 @@ from typing import Any
 
 from pynetdicom import AllStoragePresentationContexts
 
-from benchmarks.load import Load, Report, Target, open_association, receive_pdu
-from benchmarks.measure import cpu_seconds, memory_bytes, reset_peak
-from benchmarks.objects import MR_IMAGE_STORAGE, element, header
-from benchmarks.sink import Sink
 from benchmarks.systems import Contender, System, gateway
-from benchmarks.wire import (
+from tests.support.load.generator import Load, Report, Target, open_association, receive_pdu
+from tests.support.load.measure import cpu_seconds, memory_bytes, reset_peak
+from tests.support.load.objects import MR_IMAGE_STORAGE, element, header
+from tests.support.load.scratch import scratch
+from tests.support.load.sink import Sink
+from tests.support.load.wire import (
     C_STORE_RQ,
     COMMAND,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -38,17 +37,6 @@ from benchmarks.wire import (
 )
 
 UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
-
-
-@asynccontextmanager
-async def scratch(root: Path) -> AsyncIterator[Path]:
-    """A folder on the disk that is measured; gone afterwards."""
-    root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=root.resolve()))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager

@@ -1,8 +1,12 @@
-"""Fixtures for tests on the wire: peers that are ready when a test starts and gone when it ends."""
+"""The rings of tests, a marker for each, and fixtures for all of them.
+
+A test has the marker of the folder that it lies in: `loopback`, `process`, `peers`, and `campaign` in a folder of that
+name. A test of another ring that starts a program of dcmtk or Orthanc carries `@pytest.mark.peers` itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,6 +20,16 @@ from tests.support.stock_reactor import keep_responses
 settings.register_profile("gateway", deadline=None)  # how long an example takes depends on who else uses the machine
 settings.load_profile("gateway")
 keep_responses()
+
+TESTS = Path(__file__).parent
+MARKED_FOLDERS = {"loopback", "process", "campaign", "peers"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    for item in items:
+        for folder in MARKED_FOLDERS.intersection(item.path.relative_to(TESTS).parts[:-1]):
+            item.add_marker(folder)
 
 
 @pytest.fixture

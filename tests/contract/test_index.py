@@ -17,9 +17,9 @@ from gateway.model.query import Query, Value
 from gateway.ports.delivery_queue import Queue
 from gateway.query.compile import Options, compile_retrieve
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.memory_queue import MemoryQueue
-from tests.contract.samples import NOON, TO_PACS, TO_VNA, Clock, instance, settlement
+from tests.support.fakes.memory_queue import MemoryQueue
 from tests.support.identifiers import CT, attributes, entry, find
+from tests.support.samples import NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Queue]] = {
     "sqlite": lambda folder, clock: SQLiteQueue(folder / "queue.db", now=clock),

@@ -21,7 +21,7 @@ from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadMissing, S
 from gateway.ports.journal import Journal
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
+from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 LARGE_BYTES = 100_000
 LIMIT_BYTES = 10_000_000

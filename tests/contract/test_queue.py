@@ -17,8 +17,8 @@ from gateway.model.likeness import Apart, alone, of_its_kind
 from gateway.ports.delivery_queue import AcceptedInstance, DeliveryFilter, Queue, QueueDepth
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.rows import likeness_of
-from tests.contract.memory_queue import MemoryQueue
-from tests.contract.samples import FACTS, HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
+from tests.support.fakes.memory_queue import MemoryQueue
+from tests.support.samples import FACTS, HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Queue]] = {
     "sqlite": lambda folder, clock: SQLiteQueue(folder / "queue.db", now=clock),

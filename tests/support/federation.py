@@ -35,9 +35,9 @@ from gateway.sources.query_steps import FIND_MODELS
 from gateway.sources.sources import Sources
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.index_reader import IndexReader
-from tests.contract.samples import NOON, TO_PACS, instance
 from tests.support.identifiers import EXPLICIT, attributes, entry
 from tests.support.query_table import UNIQUE
+from tests.support.samples import NOON, TO_PACS, instance
 
 TIMERS = Timers(connect_s=120.0, association_s=120.0, dimse_s=120.0)
 LOOPBACK = "127.0.0.1"

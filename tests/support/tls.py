@@ -11,8 +11,8 @@ from gateway.model.associate import AssociateKeywords
 from gateway.model.listener import Listener, Timers
 from gateway.model.peer import Peer
 from gateway.model.security import TLS
-from tests.unit.dimse.certificates import Authority, Certificate
-from tests.unit.dimse.rig import CONTEXTS
+from tests.support.certificates import Authority, Certificate
+from tests.support.dimse.rig import CONTEXTS
 
 TIMERS = Timers(connect_s=120.0, tls_handshake_s=120.0, association_s=120.0, dimse_s=120.0)
 """They only guard against hanging."""

@@ -16,6 +16,8 @@ from tests.support.caller import call, store_new
 from tests.support.gateway_process import GatewayProcess
 from tests.support.processes import free_port
 
+pytestmark = pytest.mark.process
+
 RULES = {"unmatched": "hold"}
 
 

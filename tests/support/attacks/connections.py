@@ -6,8 +6,8 @@ import asyncio
 import struct
 from contextlib import suppress
 
-from benchmarks.wire import ASSOCIATE_RQ, Context, associate_rq
 from tests.support.attacks.line import CALLED, CT, IMPLICIT, VERIFICATION, Line, Target
+from tests.support.load.wire import ASSOCIATE_RQ, Context, associate_rq
 
 PAUSE_S = 0.05
 """Between two tries of one attacker."""

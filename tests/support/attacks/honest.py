@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks.wire import C_ECHO_RQ, COMMAND, LAST, NO_DATA_SET, RELEASE_RQ_PDU, command_set, p_data
 from tests.support.attacks.line import ECHO_ID, EXPLICIT_ID, FIND_ID, STUDY_FIND, VERIFICATION, Line, Target
 from tests.support.attacks.messages import (
     C_FIND_RQ,
@@ -20,6 +19,7 @@ from tests.support.attacks.messages import (
     send_object,
     status_of,
 )
+from tests.support.load.wire import C_ECHO_RQ, COMMAND, LAST, NO_DATA_SET, RELEASE_RQ_PDU, command_set, p_data
 
 HOST, TITLE = "127.0.0.10", "CT1"
 PAUSE_S = 0.1

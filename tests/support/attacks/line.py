@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
-from benchmarks.wire import ASSOCIATE_AC, Context, associate_rq
+from tests.support.load.wire import ASSOCIATE_AC, Context, associate_rq
 
 STRANGER_HOST = "127.0.0.66"
 KNOWN_HOST = "127.0.0.77"

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 
-from benchmarks.wire import C_ECHO_RQ, C_STORE_RQ, COMMAND, LAST, NO_DATA_SET, P_DATA, command_set, p_data
 from tests.support.attacks.line import (
     CT,
     DEFLATED_ID,
@@ -28,6 +27,7 @@ from tests.support.attacks.line import (
     Line,
     Target,
 )
+from tests.support.load.wire import C_ECHO_RQ, C_STORE_RQ, COMMAND, LAST, NO_DATA_SET, P_DATA, command_set, p_data
 
 C_FIND_RQ, C_GET_RQ, C_MOVE_RQ = 0x0020, 0x0010, 0x0021
 _numbers = itertools.count(random.SystemRandom().randrange(10**12))

@@ -6,7 +6,7 @@ import random
 import struct
 from collections.abc import Callable, Mapping
 
-from benchmarks.wire import ASSOCIATE_RQ, P_DATA
+from tests.support.load.wire import ASSOCIATE_RQ, P_DATA
 
 PDUs = list[bytes]
 ODD_LENGTHS = (0, 1, 2, 3, 5, 7, 0xFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)

@@ -14,7 +14,7 @@ from gateway.cli import main
 from gateway.common.steady_clock import SteadyClock
 from gateway.spool.lock import QueueLock
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import TO_PACS, instance
+from tests.support.samples import TO_PACS, instance
 
 RULES = """\
 gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}

@@ -21,7 +21,7 @@ from gateway.cli import main
 from gateway.cli.queue_list import FIELDS
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import NOON, instance, settlement
+from tests.support.samples import NOON, instance, settlement
 
 RULES = """\
 gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}

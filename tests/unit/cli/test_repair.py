@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.spool.lock import SpoolLock
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import instance
+from tests.support.samples import instance
 from tests.unit.repair.site import GROUPS, Made, Site, make
 
 RULES = """

@@ -14,7 +14,7 @@ from gateway.model.peer import Folder, PeerGroup, Retry
 from gateway.model.security import TLS
 from gateway.model.settings import HTTP, Spool
 from gateway.routing.table import RoutingTable
-from tests.unit.dimse.certificates import self_signed
+from tests.support.certificates import self_signed
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"

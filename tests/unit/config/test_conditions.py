@@ -13,8 +13,8 @@ from gateway.model.problem import Problem
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.table import RoutingTable
 from gateway.routing.verdicts import Reason
+from tests.support.data_set_writer import EXPLICIT
 from tests.support.effort import processor_time_below
-from tests.unit.dataset.build import EXPLICIT
 from tests.unit.routing.build import ASSOCIATION, MR_IMAGE, NOW, Body, encoded
 
 SITE = """

@@ -12,8 +12,8 @@ import pytest
 from gateway.config import load
 from gateway.config.cases import read_cases
 from gateway.identity.password_file import entry
-from tests.unit.dimse.certificates import Authority
-from tests.unit.identity.tokens import Issuer, write_jwks
+from tests.support.certificates import Authority
+from tests.support.tokens import Issuer, write_jwks
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "rules").glob("*.md"))]

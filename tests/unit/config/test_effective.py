@@ -11,8 +11,8 @@ import yaml
 from gateway.config import in_force
 from gateway.config.effective import HIDDEN, as_yaml, origins, plain
 from gateway.config.parse import resolve_plain
+from tests.support.certificates import self_signed
 from tests.support.golden import check_golden
-from tests.unit.dimse.certificates import self_signed
 
 ENVIRON = {"AE": "NORTH", "PASSCODE": "s3cr3t-passcode", "LISTEN": "104"}
 SITE = """\

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.config import load
 from gateway.identity.password_file import entry
-from tests.unit.dimse.certificates import self_signed
+from tests.support.certificates import self_signed
 
 GATEWAY = "gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}\nunmatched: hold\n"
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from gateway.config import load
-from tests.unit.dimse.certificates import Authority, Certificate
+from tests.support.certificates import Authority, Certificate
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,9 @@ from gateway.ports.errors import Refusal
 from gateway.ports.kinds import Conversion
 from gateway.ports.meter import NoMeter
 from gateway.spool.body import InMemoryDataSet
+from tests.support.data_set_writer import Write
 from tests.support.pixels import EXPLICIT, JPEG_2000_LOSSLESS, JPEG_LS, RLE, Made
 from tests.support.transcoding import image, to
-from tests.unit.dataset.build import Write
 
 pytestmark = pytest.mark.skipif(bool(missing(CODECS)), reason="needs the codecs extra")
 

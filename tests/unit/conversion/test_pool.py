@@ -24,9 +24,9 @@ from gateway.ports.errors import Refusal, Temporary
 from gateway.ports.kinds import Conversion
 from gateway.ports.meter import NoMeter
 from gateway.spool.body import FileDataSet, InMemoryDataSet
+from tests.support.data_set_writer import Write
 from tests.support.pixels import EXPLICIT, IMPLICIT
 from tests.support.processes import until
-from tests.unit.dataset.build import Write
 
 BAD = "tests.support.bad_conversions"
 SOURCE = Write(EXPLICIT_LITTLE).element("PatientName", "PN", "Doe^Jane")

@@ -10,7 +10,7 @@ from gateway.dataset.splice import splice
 from gateway.ports.edits import Recode
 from gateway.ports.errors import Refusal
 from gateway.routing.language.attribute_path import parse
-from tests.unit.dataset.build import ENCODINGS, EXPLICIT, Write, put
+from tests.support.data_set_writer import ENCODINGS, EXPLICIT, Write, put
 
 WRITE = Write(ENCODINGS[EXPLICIT])
 NAME, COMMENTS = parse("PatientName"), parse("PatientComments")

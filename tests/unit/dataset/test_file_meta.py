@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.dataset.file_meta import without_file_meta
+from tests.support.data_set_writer import DEFLATED, packed
 from tests.support.odd_objects import EXPLICIT, IMPLICIT, OddObject, odd_objects
-from tests.unit.dataset.build import DEFLATED, packed
 
 OBJECTS = odd_objects()
 META = {

@@ -16,7 +16,7 @@ from gateway.dataset.scan import WantedElements, scan
 from gateway.dataset.splice import splice
 from gateway.ports.edits import Alteration, Edit, OriginalAttributes, Recode
 from tests.support.corpus import Part10
-from tests.unit.dataset.build import (
+from tests.support.data_set_writer import (
     BIG,
     DEFLATED,
     ENCODINGS,

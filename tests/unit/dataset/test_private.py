@@ -15,8 +15,8 @@ from gateway.ports.edits import Edit
 from gateway.ports.errors import Refusal
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.language.attribute_path import parse
+from tests.support.data_set_writer import ENCODINGS, EXPLICIT, IMPLICIT, Write, emptied, packed, put, removed
 from tests.support.effort import processor_time_below
-from tests.unit.dataset.build import ENCODINGS, EXPLICIT, IMPLICIT, Write, emptied, packed, put, removed
 
 SYNTAXES = pytest.mark.parametrize("syntax", ENCODINGS)
 

@@ -15,7 +15,7 @@ from gateway.dataset.splice import splice
 from gateway.ports.edits import Recode
 from gateway.ports.errors import Refusal
 from tests.support.corpus import Part10
-from tests.unit.dataset.build import (
+from tests.support.data_set_writer import (
     BIG,
     DEFLATED,
     ENCODINGS,

@@ -18,7 +18,7 @@ from gateway.dataset.reencode import MAX_LEVELS, reencode
 from gateway.dataset.scan import parse
 from gateway.ports.errors import Refusal, Unreadable
 from tests.support.corpus import Part10
-from tests.unit.dataset.build import DEFLATED, REAL, REAL_NAMES, UNDEFINED, Write
+from tests.support.data_set_writer import DEFLATED, REAL, REAL_NAMES, UNDEFINED, Write
 
 EX, IM, BIG = Write(EXPLICIT_LITTLE), Write(IMPLICIT_LITTLE), Write(EXPLICIT_BIG)
 NATIVE = [

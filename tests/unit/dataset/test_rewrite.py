@@ -23,8 +23,7 @@ from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import KEEP, REMOVE, Alteration, Change, Repainted, RewriteElement
 from gateway.ports.errors import Refusal, Unreadable
 from tests.support.corpus import Part10
-from tests.support.effort import processor_time_below
-from tests.unit.dataset.build import (
+from tests.support.data_set_writer import (
     BIG,
     DEFLATED,
     ENCODINGS,
@@ -38,6 +37,7 @@ from tests.unit.dataset.build import (
     read_level,
     unpacked,
 )
+from tests.support.effort import processor_time_below
 
 SYNTAXES = pytest.mark.parametrize(
     "syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED], ids=["explicit", "implicit", "big-endian", "deflated"]

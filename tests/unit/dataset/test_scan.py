@@ -23,7 +23,7 @@ from gateway.model.attribute_path import AttributePath
 from gateway.ports.errors import ObjectTooLarge, Unreadable
 from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import Part10
-from tests.unit.dataset.build import (
+from tests.support.data_set_writer import (
     BIG,
     DEFLATED,
     ENCODINGS,

@@ -21,7 +21,7 @@ from gateway.ports.edits import Edit
 from gateway.ports.errors import Refusal, Unreadable
 from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import Part10
-from tests.unit.dataset.build import (
+from tests.support.data_set_writer import (
     BIG,
     DEFLATED,
     ENCODINGS,

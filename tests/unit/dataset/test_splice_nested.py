@@ -18,7 +18,7 @@ from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import Edit
 from gateway.ports.errors import Refusal
 from gateway.routing.language.attribute_path import parse
-from tests.unit.dataset.build import BIG, DEFLATED, ENCODINGS, EXPLICIT, IMPLICIT, Write, packed, unpacked
+from tests.support.data_set_writer import BIG, DEFLATED, ENCODINGS, EXPLICIT, IMPLICIT, Write, packed, unpacked
 
 TEXTS = {parse(name).tag: vr for name, vr in (("CodeValue", "SH"), ("CodeMeaning", "LO"), ("PatientID", "LO"))}
 SEQUENCES = [parse(name).tag for name in ("ReferencedStudySequence", "RequestAttributesSequence")]

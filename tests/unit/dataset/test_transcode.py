@@ -18,6 +18,7 @@ from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scratch import MEMORY_BYTES, Scratch
 from gateway.dataset.transcode import to_native, transcode
 from gateway.ports.errors import Refusal
+from tests.support.data_set_writer import REAL, Write
 from tests.support.pixels import (
     BIG,
     EXPLICIT,
@@ -35,7 +36,6 @@ from tests.support.pixels import (
     pixels,
 )
 from tests.support.transcoding import IMAGES, OVERFULL, assert_same, image, joined, others, to
-from tests.unit.dataset.build import REAL, Write
 
 pytestmark = pytest.mark.skipif(bool(missing(CODECS)), reason="needs the codecs extra")
 

@@ -20,6 +20,7 @@ from gateway.dataset.scratch import Scratch
 from gateway.dataset.transcode import transcode
 from gateway.ports.errors import Refusal
 from tests.support.corpus import Part10
+from tests.support.data_set_writer import REAL, REAL_NAMES
 from tests.support.pixels import (
     EXPLICIT,
     JPEG_2000_LOSSLESS,
@@ -31,7 +32,6 @@ from tests.support.pixels import (
     pixels,
 )
 from tests.support.transcoding import LOSSLESSLY, assert_same, others, to
-from tests.unit.dataset.build import REAL, REAL_NAMES
 
 pytestmark = pytest.mark.skipif(bool(missing(CODECS)), reason="needs the codecs extra")
 

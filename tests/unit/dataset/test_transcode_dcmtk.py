@@ -14,10 +14,10 @@ from gateway.dataset.scratch import Scratch
 from gateway.dataset.transcode import transcode
 from gateway.ports.errors import Refusal
 from tests.support.corpus import Part10, read_part10
+from tests.support.data_set_writer import REAL
 from tests.support.pixels import EXPLICIT, IMPLICIT, JPEG_LS, RLE, dataset, pixels
 from tests.support.processes import program, run
 from tests.support.transcoding import IMAGES, LOSSLESSLY, OVERFULL, as_file, assert_same, native_file, to
-from tests.unit.dataset.build import REAL
 
 pytestmark = [pytest.mark.peers, pytest.mark.skipif(bool(missing(CODECS)), reason="needs the codecs extra")]
 

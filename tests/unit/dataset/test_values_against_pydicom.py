@@ -14,7 +14,7 @@ from gateway.dataset.value import NUMBERS
 from gateway.ports.edits import Edit
 from gateway.ports.errors import Refusal
 from gateway.routing.language.attribute_path import parse
-from tests.unit.dataset.build import ENCODINGS, EXPLICIT, Write
+from tests.support.data_set_writer import ENCODINGS, EXPLICIT, Write
 
 _KEYWORDS = """
     StationAETitle PatientAge BodyPartExamined ImageType StudyDate PatientWeight PixelSpacing AcquisitionDateTime

@@ -14,7 +14,7 @@ from gateway.delivery.service import DeliveryService
 from gateway.model.peer import Peer
 from gateway.object_log import EachStudy, ObjectLog
 from gateway.ports.errors import ConfigurationError
-from tests.unit.delivery.fakes import Counts, MemoryJournal, ScriptedDestination, real_clock, table
+from tests.support.fakes.delivery import Counts, MemoryJournal, ScriptedDestination, real_clock, table
 
 
 @dataclass

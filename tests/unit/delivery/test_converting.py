@@ -24,8 +24,8 @@ from gateway.ports.kinds import Conversion
 from gateway.ports.meter import NoMeter
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.kinds import canonical_json
-from tests.unit.dataset.build import Write
-from tests.unit.delivery.fakes import (
+from tests.support.data_set_writer import Write
+from tests.support.fakes.delivery import (
     CT,
     EXPLICIT,
     IMPLICIT,

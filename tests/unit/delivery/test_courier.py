@@ -22,8 +22,7 @@ from gateway.ports.errors import (
     SpoolFull,
     Temporary,
 )
-from tests.unit.delivery.conftest import Bench
-from tests.unit.delivery.fakes import (
+from tests.support.fakes.delivery import (
     CT,
     EXPLICIT,
     MR,
@@ -35,6 +34,7 @@ from tests.unit.delivery.fakes import (
     reload,
     table,
 )
+from tests.unit.delivery.conftest import Bench
 
 DELIVERED, DEAD, PENDING = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING
 SLOW_RETRY = Retry(first_delay_s=60.0, jitter=0.0)

@@ -15,8 +15,8 @@ from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, 
 from gateway.model.peer import Retry
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import ConfigurationError, PayloadLost, Refusal, Unreadable
+from tests.support.fakes.delivery import HandClock, MemoryJournal, peer
 from tests.unit.delivery.conftest import Bench
-from tests.unit.delivery.fakes import HandClock, MemoryJournal, peer
 
 DOE = "DOE^JANE"
 DEAD = DeliveryState.DEAD

@@ -12,8 +12,8 @@ import pytest
 from gateway.delivery.ledger import Ledger
 from gateway.model.delivery import Settlement
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import NOON, TO_PACS, Clock, instance
-from tests.unit.delivery.fakes import Counts, MemoryJournal
+from tests.support.fakes.delivery import Counts, MemoryJournal
+from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 
 class Settlements(MemoryJournal):

@@ -12,8 +12,8 @@ from gateway.destinations.store_status import HAS_IT_ALREADY, outcome_of
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.model.peer import Retry
 from gateway.ports.destination import Outbound
+from tests.support.fakes.delivery import CT, MR, MemoryJournal, peer, reload, table
 from tests.unit.delivery.conftest import Bench
-from tests.unit.delivery.fakes import CT, MR, MemoryJournal, peer, reload, table
 
 DELIVERED, DEAD, PENDING = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING
 SLOW_RETRY = Retry(first_delay_s=600.0, jitter=0.0)

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from gateway.delivery.suspects import MOST_KEPT, MOST_TRIES, Suspects
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome
 from gateway.ports.destination import Outbound
+from tests.support.fakes.delivery import QUICK, MemoryJournal, peer
 from tests.unit.delivery.conftest import Bench
-from tests.unit.delivery.fakes import QUICK, MemoryJournal, peer
 
 DEAD, DELIVERED, PENDING = DeliveryState.DEAD, DeliveryState.DELIVERED, DeliveryState.PENDING
 

@@ -21,8 +21,8 @@ from gateway.model.association import AssociationFacts
 from gateway.model.listener import Listener
 from gateway.model.peer import Peer
 from gateway.model.security import TLS
-from tests.unit.dimse.certificates import Authority
-from tests.unit.dimse.rig import serving
+from tests.support.certificates import Authority
+from tests.support.dimse.rig import serving
 from tests.unit.doctor.rig import codes, on, site_in, unused_port
 
 SHORT_S = 0.3

@@ -178,7 +178,7 @@ from datetime import UTC, datetime
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.write_ahead_log import index_of, log_of
 from gateway.spool.lock import QueueLock
-from tests.contract.samples import TO_PACS, instance
+from tests.support.samples import TO_PACS, instance
 queue = SQLiteQueue(pathlib.Path(sys.argv[1]))
 with queue.transaction():
     for number in range(1, 201):

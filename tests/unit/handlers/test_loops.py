@@ -19,7 +19,7 @@ from gateway.model.delivery import DeliveryState
 from gateway.model.settings import Loops
 from gateway.ports.errors import SpoolFull
 from tests.support.caller import data_set
-from tests.unit.delivery.fakes import Counts
+from tests.support.fakes.delivery import Counts
 from tests.unit.handlers.test_store import NOW, UID, FakeAssociation, FakeEvent, FakeJournal, table
 
 AGAIN, WITHIN_S = 5, 600.0

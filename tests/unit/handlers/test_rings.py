@@ -15,7 +15,7 @@ from gateway.handlers.loops import LoopWatch, is_forwarder
 from gateway.model.association import AssociationFacts
 from gateway.model.peer import Peer
 from gateway.model.settings import Loops
-from tests.unit.delivery.fakes import Counts
+from tests.support.fakes.delivery import Counts
 from tests.unit.handlers.test_store import table
 
 LIMITS = Loops()

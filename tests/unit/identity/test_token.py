@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from gateway.identity.token import TokenVerifier, parse_keys
 from gateway.identity.values import NotVerifiable, NotVerified, OfferedIdentity
 from gateway.model.security import TokenKeys
-from tests.unit.identity.tokens import AUDIENCE, ISSUER, Issuer, write_jwks
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer, write_jwks
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 

@@ -22,7 +22,7 @@ from gateway.model.associate import AssociateKeywords
 from gateway.model.peer import Peer
 from gateway.model.security import TLS
 from gateway.ports.errors import ConfigurationError
-from tests.unit.dimse.certificates import Authority
+from tests.support.certificates import Authority
 
 
 class Gauges:

@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.rule_shapes import SHAPES, write
 from gateway.lifecycle.garbage import MOST_LOADS, Garbage
+from tests.support.load.rule_shapes import SHAPES, write
 from tests.support.processes import REPOSITORY
 
 SETTLED = ["unfreeze", "collect", "freeze"]

@@ -18,8 +18,8 @@ from gateway.ports.errors import Refusal
 from gateway.query.compile import Options, compile_find
 from gateway.query.matching import matches
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import NOON, TO_PACS, instance
 from tests.support.identifiers import CT, attributes, entry
+from tests.support.samples import NOON, TO_PACS, instance
 
 NAMES = [
     "Doe^John",

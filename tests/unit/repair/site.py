@@ -26,7 +26,7 @@ from gateway.spool.record import HEADER_BYTES
 from gateway.sqlite.connection import QueueBroken
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.inspection import check_before_start
-from tests.contract.samples import TO_PACS, TO_VNA, instance, settlement
+from tests.support.samples import TO_PACS, TO_VNA, instance, settlement
 
 GROUPS = 140
 BEHIND = (0, 1, 10, 100)

@@ -19,7 +19,7 @@ from gateway.spool.lock import SpoolLock
 from gateway.spool.record import HEADER_BYTES, REDO, seed_of
 from gateway.spool.walk import FoundRecord, walk
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import instance
+from tests.support.samples import instance
 from tests.unit.repair.site import GROUPS, Made, Site, make, started
 
 

@@ -22,7 +22,7 @@ from gateway.spool.lock import QueueLock, SpoolLock
 from gateway.spool.record import HEADER_BYTES, REDO, seed_of
 from gateway.spool.walk import FoundRecord, walk
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import NOON, instance
+from tests.support.samples import NOON, instance
 from tests.unit.repair import site as sites
 from tests.unit.repair.site import (
     DELIVERED,

@@ -15,7 +15,7 @@ from gateway.ports.kinds import Action, Predicate
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.language.kinds import Path, build_actions, build_predicate, canonical_json
 from gateway.routing.table import Coercion, Route, RoutingTable
-from tests.unit.dataset.build import EXPLICIT, Write
+from tests.support.data_set_writer import EXPLICIT, Write
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 """A Saturday."""

@@ -21,7 +21,7 @@ from gateway.ports.errors import Refusal
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.pseudonym import hashed_text
 from tests.support.corpus import Part10
-from tests.unit.dataset.build import unpacked
+from tests.support.data_set_writer import unpacked
 from tests.unit.routing.test_action_catalogue import KEY
 from tests.unit.routing.test_action_corpus import LENGTH_TO_END, OBJECTS, edited, encoding_of, level_of, texts
 

@@ -27,9 +27,9 @@ from gateway.routing.language.kinds import build_actions
 from gateway.routing.language.pseudonym import hashed_text, hashed_uid, patient_of, shift_days, shifted
 from gateway.routing.language.resources import FileResources
 from gateway.routing.table import apply_actions, attributes_of
+from tests.support.data_set_writer import BIG, DEFLATED, ENCODINGS, EXPLICIT, IMPLICIT, Write, packed, unpacked
 from tests.support.effort import processor_time_below
 from tests.support.elements import elements
-from tests.unit.dataset.build import BIG, DEFLATED, ENCODINGS, EXPLICIT, IMPLICIT, Write, packed, unpacked
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 KEY = b"a key of the tests"

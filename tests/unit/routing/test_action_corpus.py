@@ -21,7 +21,7 @@ from gateway.routing.language.pseudonym import hashed_uid, is_well_known, shifte
 from gateway.routing.language.resources import FileResources
 from gateway.routing.table import apply_actions, attributes_of
 from tests.support.corpus import Part10
-from tests.unit.dataset.build import REAL, REAL_NAMES, Read, read_level, unpacked
+from tests.support.data_set_writer import REAL, REAL_NAMES, Read, read_level, unpacked
 from tests.unit.routing.test_action_catalogue import KEY, facts_of
 
 LENGTH_TO_END = 0x00080001

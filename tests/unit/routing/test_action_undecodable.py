@@ -16,7 +16,7 @@ from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.kinds import build_actions
 from gateway.routing.language.resources import FileResources
 from gateway.routing.table import apply_actions, attributes_of
-from tests.unit.dataset.build import EXPLICIT, Write
+from tests.support.data_set_writer import EXPLICIT, Write
 from tests.unit.routing.build import ASSOCIATION, MR_IMAGE, fail
 
 WRITE = Write(EXPLICIT_LITTLE)

@@ -17,7 +17,7 @@ from gateway.ports.errors import Refusal
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import Part10
-from tests.unit.dataset.build import ENCODINGS, EXPLICIT, REAL, REAL_NAMES, Write
+from tests.support.data_set_writer import ENCODINGS, EXPLICIT, REAL, REAL_NAMES, Write
 from tests.unit.routing.build import ASSOCIATION, NOW
 
 READ = (

@@ -13,7 +13,7 @@ from gateway.routing.facts import ObjectFacts, needed, read_by
 from gateway.routing.kept_facts import LONGEST_VALUE, MOST_CHARACTERS, keep, read_for_files, recall
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.template import Template
-from tests.unit.dataset.build import EXPLICIT
+from tests.support.data_set_writer import EXPLICIT
 from tests.unit.routing.build import ASSOCIATION, MR_IMAGE, NOW
 
 VALUES = {

@@ -26,7 +26,7 @@ from gateway.routing.language.resources import FileResources
 from gateway.routing.predicates.combining import AllConditions
 from gateway.routing.rule_index import FEWEST_RULES, RuleIndex
 from gateway.routing.table import MOST_LOOKUPS, RoutingPlan, RoutingTable
-from tests.unit.dataset.build import EXPLICIT
+from tests.support.data_set_writer import EXPLICIT
 from tests.unit.routing.build import NOW, Body, coercion, encoded, fail, predicate, rule, table
 
 TITLES = ("CT1", "CT2", "MR1", "WS1", "")

@@ -18,8 +18,8 @@ from gateway.ports.errors import ClassMismatch, Refusal, Unreadable
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.kinds import canonical_json
 from gateway.routing.table import Route, RoutingTable, apply_actions, attributes_of, facts_for
-from tests.unit.dataset.build import ENCODINGS as ENCODING_OF
-from tests.unit.dataset.build import EXPLICIT, Write
+from tests.support.data_set_writer import ENCODINGS as ENCODING_OF
+from tests.support.data_set_writer import EXPLICIT, Write
 from tests.unit.routing.build import (
     ASSOCIATION,
     MR_IMAGE,

@@ -18,7 +18,7 @@ from gateway.model.query import Query, QueryLevel
 from gateway.model.settings import Spool
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import TO_PACS
+from tests.support.samples import TO_PACS
 
 ROOT = Path(__file__).parents[3]
 ROUNDS = 20
@@ -30,7 +30,7 @@ from gateway.model.instance import IndexEntry
 from gateway.model.settings import Spool
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.spool.journal import GroupCommitJournal
-from tests.contract.samples import TO_PACS, instance
+from tests.support.samples import TO_PACS, instance
 
 folder, seed = Path(sys.argv[1]), int(sys.argv[2])
 chance = random.Random(seed)
@@ -142,7 +142,7 @@ from gateway.ports.errors import SpoolFull
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal
-from tests.contract.samples import TO_PACS, instance
+from tests.support.samples import TO_PACS, instance
 
 spool_folder, queue_path, limit, length = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 

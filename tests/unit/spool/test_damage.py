@@ -22,7 +22,7 @@ from gateway.spool import record
 from gateway.spool.record import HEADER_BYTES, PAYLOAD, REDO, RecordHeader, seed_of
 from gateway.spool.walk import FoundRecord, Gap, walk
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import instance
+from tests.support.samples import instance
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 from tests.unit.spool.test_power_cut import roll_back, saved
 

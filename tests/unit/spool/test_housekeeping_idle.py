@@ -16,7 +16,7 @@ from gateway.spool.free_space import UnboundedFreeSpace
 from gateway.spool.housekeeping import PAGES_A_STEP, Housekeeping
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
-from tests.contract.samples import NOON
+from tests.support.samples import NOON
 
 
 class Database:

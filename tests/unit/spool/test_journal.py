@@ -27,7 +27,7 @@ from gateway.spool.journal import LONE_GROUPS, GroupCommitJournal, JournalClosed
 from gateway.spool.large import ReceivedFile
 from gateway.spool.replay import Identify, nobody_knows
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import TO_PACS, Clock, instance, settlement
+from tests.support.samples import TO_PACS, Clock, instance, settlement
 from tests.unit.spool.faulty import FaultyDisk, error
 
 LARGE_BYTES = 100_000

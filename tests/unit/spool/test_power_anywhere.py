@@ -18,7 +18,7 @@ from gateway.ports.delivery_queue import DeliveryFilter
 from gateway.spool.disk import Disk, LocalDisk
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import TO_PACS, TO_VNA, Clock, instance, settlement
+from tests.support.samples import TO_PACS, TO_VNA, Clock, instance, settlement
 from tests.unit.spool.power import LoggedDisk, Power, logged_sqlite
 
 LIVES = 5

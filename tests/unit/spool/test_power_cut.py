@@ -21,7 +21,7 @@ from gateway.spool import record, redo, survey
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.redo import NOWHERE, Position
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import NOON, TO_PACS, TO_VNA, instance, settlement
+from tests.support.samples import NOON, TO_PACS, TO_VNA, instance, settlement
 from tests.unit.spool.test_crash import recovered, remember, start_writer
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 

@@ -21,7 +21,7 @@ from gateway.ports.errors import SpoolFull
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import TO_PACS, Clock, instance
+from tests.support.samples import TO_PACS, Clock, instance
 from tests.unit.spool.power import LoggedDisk, Power, logged_sqlite
 from tests.unit.spool.test_power_anywhere import LARGE_BYTES, LENGTHS, owed, told
 

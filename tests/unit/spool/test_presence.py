@@ -28,7 +28,7 @@ from gateway.spool.lock import FileLock
 from gateway.spool.presence import NotInPlace
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.index_reader import IndexReader
-from tests.contract.samples import instance, settlement
+from tests.support.samples import instance, settlement
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit, until, write
 
 

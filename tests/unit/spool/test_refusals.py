@@ -23,7 +23,7 @@ from gateway.spool import record
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.walk import FoundRecord, walk
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import TO_PACS, instance
+from tests.support.samples import TO_PACS, instance
 from tests.unit.spool.faulty import FaultyDisk, error
 from tests.unit.spool.test_journal import Breakable, Site, SlowSync, commit, until
 from tests.unit.spool.test_power_cut import owed, roll_back, saved

@@ -21,7 +21,7 @@ from gateway.ports.errors import SpoolFull, Temporary
 from gateway.spool.replay import replay
 from gateway.spool.store import SpoolStore
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import TO_PACS, instance, settlement
+from tests.support.samples import TO_PACS, instance, settlement
 from tests.unit.spool.test_journal import Breakable, Site, SlowSync, commit
 from tests.unit.spool.test_power_cut import owed, roll_back, saved
 

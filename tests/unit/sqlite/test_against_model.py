@@ -17,9 +17,9 @@ from gateway.model.instance import IndexEntry
 from gateway.ports.delivery_queue import DeliveryFilter
 from gateway.query.compile import Options
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.memory_queue import MemoryQueue
-from tests.contract.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
+from tests.support.fakes.memory_queue import MemoryQueue
 from tests.support.identifiers import attributes, entry, find
+from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 ROUTES = (TO_PACS, TO_VNA, HELD, Dispatch("other", "pacs"), Dispatch("other", "vna", '[{"remove":"PatientName"}]'))
 FILTERS = st.builds(

@@ -17,7 +17,7 @@ from gateway.spool.lock import QueueLock
 from gateway.sqlite.delivery_queue import KEEP_CLOCK_S, MOST_UNWRITTEN_S, SQLiteQueue
 from gateway.sqlite.running_gateway import is_gateway_running
 from gateway.sqlite.salvage import salvage
-from tests.contract.samples import TO_PACS, instance, settlement
+from tests.support.samples import TO_PACS, instance, settlement
 from tests.unit.common.test_steady_clock import DAY_S, Machine
 
 ALL = DeliveryFilter()

@@ -21,7 +21,7 @@ from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.inspection import check_before_start, problems_of
 from gateway.sqlite.salvage import salvage
 from gateway.sqlite.write_ahead_log import log_of, read_log
-from tests.contract.samples import NOON, TO_PACS, TO_VNA, instance
+from tests.support.samples import NOON, TO_PACS, TO_VNA, instance
 from tests.unit.sqlite.test_migration import former
 
 PAGE_BYTES = 4096

@@ -15,7 +15,7 @@ from gateway.ports.errors import SpoolFull
 from gateway.sqlite.connection import why_not_written
 from gateway.sqlite.database_room import DatabaseRoom, give_up_reserve, reserve_of, reserved_bytes
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import NOON, TO_PACS, Clock, instance
+from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 MIB = 1024**2
 

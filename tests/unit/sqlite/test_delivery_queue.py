@@ -23,7 +23,7 @@ from gateway.sqlite.connection import QueueBroken
 from gateway.sqlite.delivery_queue import CLOCK_STEP_US, SQLiteQueue
 from gateway.sqlite.rows import likeness_of
 from gateway.sqlite.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
-from tests.contract.samples import FACTS, NOON, TO_PACS, Clock, instance, settlement
+from tests.support.samples import FACTS, NOON, TO_PACS, Clock, instance, settlement
 
 ANY = DeliveryFilter()
 
@@ -183,7 +183,7 @@ def test_a_writer_that_holds_the_queue_for_long_is_a_temporary_trouble(path: Pat
 WRITER = """
 import sys
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import NOON, TO_PACS, instance
+from tests.support.samples import NOON, TO_PACS, instance
 queue = SQLiteQueue(sys.argv[1])
 for number in range(int(sys.argv[2]), int(sys.argv[2]) + 100):
     with queue.transaction():

@@ -11,7 +11,7 @@ import pytest
 from gateway.model.delivery import Delivery, DeliveryState
 from gateway.ports.delivery_queue import DeliveryFilter
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import NOON, TO_PACS, Clock, instance, settlement
+from tests.support.samples import NOON, TO_PACS, Clock, instance, settlement
 
 LEASE_S = 30.0
 

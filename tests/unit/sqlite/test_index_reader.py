@@ -19,9 +19,9 @@ from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite import index_reader
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.index_reader import IndexReader
-from tests.contract.memory_queue import MemoryQueue
-from tests.contract.samples import NOON, TO_PACS, Clock
 from tests.contract.test_index import ALL, STUDIES, held
+from tests.support.fakes.memory_queue import MemoryQueue
+from tests.support.samples import NOON, TO_PACS, Clock
 
 COUNT = 2 * index_reader.BATCH + 3
 

@@ -28,7 +28,7 @@ import os, pathlib, signal, sys
 from datetime import UTC, datetime
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.spool.lock import QueueLock
-from tests.contract.samples import TO_PACS, instance
+from tests.support.samples import TO_PACS, instance
 path = pathlib.Path(sys.argv[1])
 lock, queue = QueueLock(path), SQLiteQueue(path)
 with queue.transaction():
@@ -40,7 +40,7 @@ STARTED = """
 import pathlib, sys
 from datetime import UTC, datetime
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import TO_PACS, instance
+from tests.support.samples import TO_PACS, instance
 queue = SQLiteQueue(pathlib.Path(sys.argv[1]), busy_timeout_s=0.0)  # waits for nobody
 with queue.transaction():
     queue.accept(instance(201), [TO_PACS], datetime.now(UTC))

@@ -13,8 +13,8 @@ from gateway.ports.delivery_queue import DeliveryFilter
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.rows import likeness_of
 from gateway.sqlite.statements import SCHEMA_VERSION
-from tests.contract.samples import NOON, TO_PACS, Clock, settlement
 from tests.contract.test_index import ALL, held
+from tests.support.samples import NOON, TO_PACS, Clock, settlement
 
 ANY = DeliveryFilter()
 DUMP = Path(__file__).with_name("schema_1.dump.sql")

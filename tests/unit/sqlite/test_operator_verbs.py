@@ -14,7 +14,7 @@ from gateway.ports.errors import Temporary
 from gateway.sqlite import operator_verbs
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.operator_verbs import DISCARD, HOLD, LARGEST_BATCH, RELEASE, RETRY, Progress, carry_out
-from tests.contract.samples import NOON, TO_PACS, Clock, instance
+from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 NUMBER = 3 * LARGEST_BATCH + 7
 HELD = Dispatch("rule", "pacs", "", DeliveryState.HELD)

@@ -13,7 +13,7 @@ from gateway.ports.delivery_queue import DeliveryFilter
 from gateway.ports.errors import SpoolFull
 from gateway.sqlite.connection import PAGES_BEFORE_CHECKPOINT
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.contract.samples import NOON, TO_PACS, Clock, instance
+from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 
 class Platter:

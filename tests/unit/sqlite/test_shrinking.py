@@ -17,7 +17,7 @@ from gateway.sqlite.connection import LOG_KEPT_BYTES, PAGES_BEFORE_CHECKPOINT
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.inspection import problems_of
 from gateway.sqlite.write_ahead_log import log_of
-from tests.contract.samples import NOON, TO_PACS, Clock, instance, settlement
+from tests.support.samples import NOON, TO_PACS, Clock, instance, settlement
 from tests.unit.sqlite.test_migration import former
 
 GROUP = 250

@@ -11,7 +11,7 @@ from gateway.ports.errors import Refusal
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.table import apply_actions, attributes_of
-from tests.unit.dataset.build import EXPLICIT
+from tests.support.data_set_writer import EXPLICIT
 from tests.unit.routing.build import actions, encoded, facts, rule, table
 
 OBJECT = {

@@ -12,7 +12,7 @@ from gateway.dataset.scan import at_once
 from gateway.dataset.splice import splice
 from gateway.ports.edits import OriginalAttributes, Recode
 from gateway.routing.table import apply_actions, attributes_of
-from tests.unit.dataset.build import EXPLICIT
+from tests.support.data_set_writer import EXPLICIT
 from tests.unit.routing.build import ASSOCIATION, NOW, Body, actions, coercion, encoded, rule, table
 
 OBJECT = {

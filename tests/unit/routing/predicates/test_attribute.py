@@ -27,8 +27,8 @@ from gateway.routing.language.resources import FileResources
 from gateway.routing.predicates.attribute import Attribute
 from gateway.routing.table import Route, RoutingTable
 from gateway.routing.verdicts import reason_for
+from tests.support.data_set_writer import ENCODINGS, EXPLICIT, IMPLICIT, Write
 from tests.support.effort import processor_time_below
-from tests.unit.dataset.build import ENCODINGS, EXPLICIT, IMPLICIT, Write
 from tests.unit.routing.build import ASSOCIATION, MR_IMAGE, Body, fail, predicate, problems_of_predicate, table
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)

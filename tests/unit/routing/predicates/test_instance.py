@@ -18,7 +18,7 @@ from gateway.routing.language import sop_groups
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.predicates.association import subject_parts
 from gateway.routing.table import Route, RoutingTable
-from tests.unit.dataset.build import ENCODINGS, EXPLICIT, Write
+from tests.support.data_set_writer import ENCODINGS, EXPLICIT, Write
 from tests.unit.routing.build import ASSOCIATION, MR_IMAGE, NOW, Body, predicate, table
 
 Value = int | str

@@ -11,8 +11,8 @@ from pydicom.datadict import keyword_for_tag
 
 from gateway.routing.actions.pseudonym import NOT_OF_INSTANCES
 from gateway.routing.language.pseudonym import hashed_uid, shifted
+from tests.support.data_set_writer import ENCODINGS, Write
 from tests.support.deidentify import ENCODABLE, EXPLICIT, IMPLICIT, KEY, action, decode, deidentified, encode
-from tests.unit.dataset.build import ENCODINGS, Write
 
 VALUES = {"PN": "Doe^Jane", "UI": "1.2.826.77", "DA": "20200229", "DT": "20200229101112", "TM": "101112"}
 LISTED = {tag for _row, tag in ENCODABLE}

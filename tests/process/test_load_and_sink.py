@@ -1,0 +1,82 @@
+"""The load generator and the sink count right, also against peers that are not theirs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from tests.support.load.generator import AssociationFailed, Load, Target
+from tests.support.load.objects import sample
+from tests.support.load.sink import Sink
+from tests.support.peers import StockSCP, StoreSCP, read_part10, storescu
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "associations", "objects"),
+    [(8192, 1, 50), (8192, 8, 200), (131072, 3, 30), (600_000, 2, 10)],
+    ids=["8 KB", "8 KB on 8 associations", "about one PDU", "several PDUs"],
+)
+async def test_load_reaches_the_sink(tmp_path: Path, size_bytes: int, associations: int, objects: int) -> None:
+    async with Sink(tmp_path / "sink.log") as sink:
+        report = Load(Target(sink.port), size_bytes=size_bytes, associations=associations, objects=objects).run()
+        assert report.statuses == {0x0000: objects}
+        assert len(set(report.acknowledged)) == objects
+        stats = sink.ask("objects")
+        assert sorted(stats["objects"]) == sorted(report.acknowledged)
+        assert stats["size_bytes"] == objects * size_bytes
+        assert stats["associations"] == associations
+
+
+@pytest.mark.peers
+async def test_load_is_real_dicom(storescp: StoreSCP) -> None:
+    report = Load(Target(storescp.port), size_bytes=8192, objects=3).run()
+    files = await storescp.received(3)
+    assert {str(dcmread(path).SOPInstanceUID) for path in files} == set(report.acknowledged)
+    assert {len(read_part10(path).data_set) for path in files} == {8192}
+
+
+@pytest.mark.peers
+async def test_sink_digests_what_a_real_sender_sends(tmp_path: Path, corpus: tuple[Path, ...]) -> None:
+    path = next(path for path in corpus if path.name == "MR_small.dcm")
+    async with Sink(tmp_path / "sink.log", digest=True, marks=("MR",)) as sink, StoreSCP(tmp_path / "scp") as scp:
+        for port in (sink.port, scp.port):
+            finished = await storescu(port, [path])
+            assert finished.returncode == 0, finished.output
+        (file,) = await scp.received(1)
+        arrived = sink.ask("objects")["objects"]
+    assert arrived == {read_part10(path).sop_instance_uid: [hashlib.sha256(read_part10(file).data_set).hexdigest()]}
+
+
+async def test_marks_are_found(tmp_path: Path) -> None:
+    async with Sink(tmp_path / "sink.log", marks=("North Hospital", "South Hospital")) as sink:
+        Load(Target(sink.port), objects=1).run()
+        assert list(sink.ask("objects")["objects"].values()) == [["North Hospital"]]
+
+
+@pytest.mark.peers
+async def test_failures_are_counted_not_acknowledged(tmp_path: Path) -> None:
+    async with StockSCP(tmp_path / "stock", status=0xA700) as peer:
+        report = Load(Target(peer.port), objects=3).run()
+    assert report.statuses == {0xA700: 3}
+    assert report.acknowledged == []
+
+
+async def test_a_lost_association_is_no_acknowledgement(tmp_path: Path) -> None:
+    async with Sink(tmp_path / "sink.log", silent=True) as sink:
+        with pytest.raises(TimeoutError, match="no answer"):
+            Load(Target(sink.port, timeout_s=2.0), objects=2).run()
+        assert sink.ask()["total"] == 0
+
+
+def test_nobody_there_is_an_error() -> None:
+    with pytest.raises(ConnectionError):
+        Load(Target(9), objects=1).run()
+    assert issubclass(AssociationFailed, ConnectionError)
+
+
+def test_samples_have_their_size() -> None:
+    for size_bytes in (2048, 8192, 524288):
+        assert len(sample(size_bytes).data_set) == size_bytes

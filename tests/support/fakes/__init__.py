@@ -1,0 +1,1 @@
+"""Fakes of the ports; those of journal, queue and index pass the suites of tests/contract."""

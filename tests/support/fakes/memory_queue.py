@@ -1,0 +1,388 @@
+"""The `Queue` port in a few dictionaries: the model that other implementations are compared with. Not durable."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import dataclasses
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.likeness import Apart
+from gateway.model.query import Attributes, Query
+from gateway.ports.delivery_queue import AcceptedInstance, DeliveryFilter, QueueDepth
+from gateway.sqlite.rows import likeness_of
+from tests.support.fakes.memory_index import MemoryIndex
+
+OWED = (DeliveryState.PENDING, DeliveryState.HELD)
+KEPT = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
+
+
+@dataclasses.dataclass
+class Row:
+    delivery: Delivery
+    leased_until: datetime | None = None
+    attempts: builtins.list[Attempt] = dataclasses.field(default_factory=builtins.list)
+
+    @property
+    def due_at(self) -> datetime:
+        return self.leased_until or self.delivery.due_at
+
+    def change(self, **values: Any) -> None:
+        self.delivery = dataclasses.replace(self.delivery, **values)
+
+
+SENDER = tuple(
+    field.name
+    for field in dataclasses.fields(AssociationFacts)
+    if not field.name.startswith("implementation_")
+    and field.name not in ("remote_port", "tls_fingerprint", "association_id")
+)
+"""Of somebody who sends again."""
+
+
+class MemoryQueue:
+    """As the port says, and slow."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._instances: dict[int, Instance] = {}
+        self._settled: dict[int, datetime] = {}
+        self._rows: dict[int, Row] = {}
+        self._by_uid: dict[str, builtins.list[int]] = {}
+        """SOP Instance UID → deliveries, those that are gone among them."""
+        self._last_instance = 0
+        self._last_delivery = 0
+        self._spool_id = ""
+        self._known = ("", 0)
+        self._index = MemoryIndex()
+
+    @contextmanager
+    def transaction(self, *, is_durable: bool = True) -> Generator[MemoryQueue]:
+        before = copy.deepcopy(self.__dict__ | {"_now": None})
+        try:
+            yield self
+        except BaseException:
+            self.__dict__.update(before | {"_now": self._now})
+            raise
+
+    def accept(self, instance: Instance, routes: Sequence[Dispatch], now: datetime) -> AcceptedInstance:
+        return self._accept(instance, routes, now, lambda _: True)
+
+    def _accept(
+        self, instance: Instance, routes: Sequence[Dispatch], now: datetime, is_readable: Callable[[PayloadRef], bool]
+    ) -> AcceptedInstance:
+        fresh: dict[tuple[str, str], Dispatch] = {}
+        same: Instance | None = None
+        for route in routes:
+            found = self._owed(instance, route, is_readable)
+            same = same or found
+            if found is None:
+                fresh.setdefault((route.destination, route.actions_json), route)
+        if routes and not fresh:
+            assert same is not None
+            if instance.index is not None and same.instance_id not in self._index.images:
+                self._index.add(same, instance.index)
+            return AcceptedInstance(same.instance_id, 0, same.payload)
+        self._last_instance += 1
+        stored = dataclasses.replace(instance, instance_id=self._last_instance, index=None)
+        if instance.index is not None:
+            self._index.add(stored, instance.index)
+        self._instances[stored.instance_id] = stored
+        for route in fresh.values():
+            self._last_delivery += 1
+            self._by_uid.setdefault(stored.sop_instance_uid, []).append(self._last_delivery)
+            self._rows[self._last_delivery] = Row(
+                Delivery(
+                    self._last_delivery,
+                    stored,
+                    route.destination,
+                    route.rule,
+                    route.actions_json,
+                    route.state,
+                    attempts=0,
+                    created_at=now,
+                    due_at=now,
+                )
+            )
+        if not routes:
+            self._settled[stored.instance_id] = now
+        return AcceptedInstance(stored.instance_id, len(fresh))
+
+    def _owed(self, instance: Instance, route: Dispatch, is_readable: Callable[[PayloadRef], bool]) -> Instance | None:
+        numbers = self._by_uid.get(instance.sop_instance_uid, ())
+        for row in (self._rows[number] for number in numbers if number in self._rows):
+            kept = row.delivery
+            if (
+                kept.state in OWED
+                and kept.instance.payload.digest == instance.payload.digest
+                and kept.instance.transfer_syntax_uid == instance.transfer_syntax_uid
+                and kept.instance.sop_class_uid == instance.sop_class_uid
+                and all(
+                    getattr(kept.instance.association, name) == getattr(instance.association, name) for name in SENDER
+                )
+                and is_readable(kept.instance.payload)
+                and (kept.destination, kept.actions_json) == (route.destination, route.actions_json)
+            ):
+                return kept.instance
+        return None
+
+    def accept_all(
+        self,
+        arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]],
+        now: datetime,
+        is_readable: Callable[[PayloadRef], bool] = lambda _: True,
+    ) -> builtins.list[AcceptedInstance]:
+        return [self._accept(instance, routes, now, is_readable) for instance, routes in arrivals]
+
+    def claim(
+        self, destination: str, limit: int, lease_s: float, now: datetime, apart: Apart | None = None
+    ) -> builtins.list[Delivery]:
+        due = [row for row in self._pending(destination) if row.due_at <= now]
+        if apart is not None:
+            due = _apart(due, apart)
+        due = due[:limit]
+        for row in due:
+            row.change(lease=row.delivery.lease + 1)
+            row.leased_until = now + timedelta(seconds=lease_s)
+        return [row.delivery for row in due]
+
+    def _pending(self, destination: str) -> builtins.list[Row]:
+        rows = [
+            row
+            for row in self._rows.values()
+            if (row.delivery.destination, row.delivery.state) == (destination, DeliveryState.PENDING)
+        ]
+        return sorted(rows, key=lambda row: (row.due_at, row.delivery.delivery_id))
+
+    def settle(self, settlements: Sequence[Settlement]) -> int:
+        return sum(self.settle_each(settlements))
+
+    def settle_each(self, settlements: Sequence[Settlement]) -> builtins.list[bool]:
+        return [self._settle_one(settlement) for settlement in settlements]
+
+    def _settle_one(self, settlement: Settlement) -> bool:
+        row = self._rows.get(settlement.delivery_id)
+        if row is None or row.leased_until is None or row.delivery.lease != settlement.lease:
+            return False
+        number = row.delivery.attempts + settlement.is_attempt
+        if settlement.is_attempt:
+            attempt = Attempt(
+                number,
+                settlement.started_at,
+                settlement.duration_s,
+                settlement.state,
+                settlement.status,
+                settlement.reason,
+            )
+            row.attempts = [*row.attempts, attempt][-20:]
+        is_back_in_place = not settlement.is_attempt and settlement.due_at <= self._now()
+        row.change(
+            state=settlement.state,
+            due_at=row.delivery.due_at if is_back_in_place else settlement.due_at,
+            attempts=number,
+            reason=settlement.reason if settlement.is_attempt or settlement.reason else row.delivery.reason,
+        )
+        row.leased_until = None
+        self._mark_settled(row.delivery.instance.instance_id)
+        return True
+
+    def _mark_settled(self, instance_id: int) -> None:
+        states = {row.delivery.state for row in self._rows.values() if row.delivery.instance.instance_id == instance_id}
+        if states <= {DeliveryState.DELIVERED}:
+            self._settled[instance_id] = self._now()
+
+    def next_due(self, destination: str) -> datetime | None:
+        rows = self._pending(destination)
+        if not rows:
+            return None
+        first = rows[0]
+        if first.due_at == first.delivery.counted_from:
+            return min(first.due_at, self._now())
+        return first.due_at
+
+    def pending_destinations(self) -> builtins.list[str]:
+        return sorted(
+            {row.delivery.destination for row in self._rows.values() if row.delivery.state is DeliveryState.PENDING}
+        )
+
+    def attempts(self, delivery_id: int) -> builtins.list[Attempt]:
+        row = self._rows.get(delivery_id)
+        return builtins.list(row.attempts) if row else []
+
+    def depths(self) -> builtins.list[QueueDepth]:
+        groups: dict[tuple[str, DeliveryState], builtins.list[Delivery]] = {}
+        for row in self._rows.values():
+            if row.delivery.state in KEPT:
+                groups.setdefault((row.delivery.destination, row.delivery.state), []).append(row.delivery)
+        return [
+            QueueDepth(
+                destination,
+                state,
+                len(kept),
+                sum(each.instance.payload.length_bytes for each in kept),
+                min(each.created_at for each in kept),
+            )
+            for (destination, state), kept in sorted(groups.items())
+        ]
+
+    def _is_idle(self, row: Row) -> bool:
+        return row.leased_until is None or row.leased_until <= self._now()
+
+    def _matching(self, which: DeliveryFilter) -> builtins.list[Row]:
+        return [row for row in self._rows.values() if _fits(row.delivery, which)]
+
+    def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> builtins.list[Delivery]:
+        rows = [row.delivery for row in self._matching(which)]
+        return (rows[::-1] if is_newest_first else rows)[:limit]
+
+    def retry(self, which: DeliveryFilter, now: datetime) -> int:
+        return self._move(which, (DeliveryState.DEAD, DeliveryState.PENDING), now)
+
+    def _move(self, which: DeliveryFilter, states: tuple[DeliveryState, ...], now: datetime) -> int:
+        rows = [row for row in self._matching(which) if row.delivery.state in states and self._is_idle(row)]
+        for row in rows:
+            row.leased_until = None
+            row.change(state=DeliveryState.PENDING, due_at=now, renewed_at=now, lease=row.delivery.lease + 1)
+        return len(rows)
+
+    def hold(self, which: DeliveryFilter) -> int:
+        states = (DeliveryState.DEAD, DeliveryState.PENDING)
+        rows = [row for row in self._matching(which) if row.delivery.state in states and self._is_idle(row)]
+        for row in rows:
+            row.leased_until = None
+            row.change(state=DeliveryState.HELD, lease=row.delivery.lease + 1)
+        return len(rows)
+
+    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        rows = [
+            row
+            for row in self._matching(which)
+            if row.delivery.state is DeliveryState.HELD and (row.delivery.destination or destination)
+        ]
+        for row in rows:
+            row.change(
+                state=DeliveryState.PENDING,
+                due_at=now,
+                renewed_at=now,
+                destination=destination or row.delivery.destination,
+            )
+        return len(rows)
+
+    def discard(self, which: DeliveryFilter) -> int:
+        rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
+        for row in rows:
+            del self._rows[row.delivery.delivery_id]
+        for row in rows:
+            if row.delivery.instance.instance_id not in self._settled:
+                self._mark_settled(row.delivery.instance.instance_id)
+        return len(rows)
+
+    def expire_leases(self) -> int:
+        rows = [
+            row
+            for row in self._rows.values()
+            if row.leased_until is not None and row.delivery.state is DeliveryState.PENDING
+        ]
+        for row in rows:
+            row.leased_until = None
+            row.change(lease=row.delivery.lease + 1)
+        return len(rows)
+
+    def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
+        settled = sorted((settled_at, instance_id) for instance_id, settled_at in self._settled.items())
+        plain = [key for settled_at, key in settled if key not in self._index.images and settled_at < settled_before]
+        before = indexed_before or settled_before
+        indexed = [key for settled_at, key in settled if key in self._index.images and settled_at < before]
+        gone = [*plain, *indexed][:limit]
+        for instance_id in gone:
+            del self._settled[instance_id], self._instances[instance_id]
+            self._index.remove(instance_id)
+        self._rows = {
+            key: row for key, row in self._rows.items() if row.delivery.instance.instance_id in self._instances
+        }
+        return len(gone)
+
+    def find(self, query: Query, limit: int = 0) -> Sequence[int]:
+        return self._index.find(query, limit)
+
+    def matches(self, query: Query, keys: Sequence[int]) -> builtins.list[Attributes]:
+        return self._index.matches(query, keys)
+
+    def find_instances(self, query: Query) -> Sequence[int]:
+        return self._index.find_instances(query)
+
+    def instances(self, instance_ids: Sequence[int]) -> builtins.list[Instance]:
+        return [self._instances[key] for key in instance_ids if key in self._instances]
+
+    def interrupt(self) -> None:
+        pass
+
+    def payload_names(self) -> dict[str, int]:
+        ends: dict[str, int] = {}
+        for instance in self._instances.values():
+            payload = instance.payload
+            ends[payload.name] = max(ends.get(payload.name, 0), payload.offset_bytes + payload.length_bytes)
+        return ends
+
+    def spool_id(self) -> str:
+        return self._spool_id
+
+    def replayed_position(self) -> tuple[str, int]:
+        return self._known
+
+    def set_replayed_position(self, name: str, end_bytes: int) -> None:
+        self._known = (name, end_bytes)
+
+    def force_sync(self) -> None:
+        pass
+
+    def bind_spool(self, spool_id: str) -> None:
+        self._spool_id = spool_id
+
+    def checkpoint(self) -> None:
+        pass
+
+    def surplus_pages(self) -> int | None:
+        return 0
+
+    def shrink(self, most_pages: int) -> None:
+        pass
+
+    def moved(self, *, is_quick: bool = False) -> str:
+        return ""
+
+    def changes(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+def _apart(due: builtins.list[Row], apart: Apart) -> builtins.list[Row]:
+    others = [
+        (likeness_of(row.delivery.instance), row.delivery.delivery_id, row)
+        for row in due
+        if not any(first <= likeness_of(row.delivery.instance) <= last for first, last in apart.ranges)
+    ]
+    others.sort(key=lambda each: each[:2])
+    return [row for *_, row in [each for each in others if each[0] >= apart.start] or others]
+
+
+def _fits(delivery: Delivery, which: DeliveryFilter) -> bool:
+    return (
+        (not which.ids or delivery.delivery_id in which.ids)
+        and (not which.instance_ids or delivery.instance.instance_id in which.instance_ids)
+        and (which.destination is None or delivery.destination == which.destination)
+        and (which.state is None or delivery.state is which.state)
+        and which.sop_instance_uid in ("", delivery.instance.sop_instance_uid)
+        and which.study_instance_uid in ("", delivery.instance.study_instance_uid)
+        and which.rule in ("", delivery.rule)
+        and (which.created_before is None or delivery.created_at < which.created_before)
+        and (which.created_after is None or delivery.created_at > which.created_after)
+    )
