@@ -423,6 +423,7 @@ class Gateway:
                 "id": self.journal.spool_id,
                 "free_bytes": self._free_bytes(),
                 "min_free_bytes": self.settings.spool.min_free_bytes,
+                "forgotten_early": self.journal.forgotten_early,
             },
             "database": {
                 "path": os.path.abspath(self.settings.queue_path),

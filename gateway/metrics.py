@@ -151,6 +151,11 @@ METRICS = (
     ),
     Metric(
         Counter,
+        "gateway_instances_forgotten_early_total",
+        "Delivered instances that went before their retention was over, for want of room; queries find them no more.",
+    ),
+    Metric(
+        Counter,
         "gateway_spool_told_again_total",
         "Objects that a start found behind what the database knew, by what became of them: told, held, lost, refused.",
         ("result",),

@@ -81,6 +81,7 @@ SUMMARISED = frozenset(
         # storage that refuses
         "index.instance_moved",
         "queue.checkpoint_failed",
+        "spool.forgotten_early",
         "spool.housekeeping_failed",
         "spool.request_failed",
         "spool.write_failed",
