@@ -364,7 +364,10 @@ class Gateway:
 
     async def metrics_page(self) -> tuple[bytes, str]:
         """The metrics, with the queue as it stands now."""
-        self.metrics.set_queue(await self._depths(), self.clock())
+        depths = await self._depths()
+        self.metrics.set_queue(depths, self.clock())
+        self.metrics.replace("gateway_conditions", conditions.numbers(self._conditions(depths)))
+        self.metrics.set("gateway_ready", 0.0 if self._blocking() else 1.0)
         self.metrics.set("gateway_spool_free_bytes", self._free_bytes())
         self.metrics.set("gateway_queue_free_bytes", self.queue_room.free_or_none())
         self.metrics.set("gateway_queue_reserved_bytes", reserved_bytes(Path(self.settings.queue_path)))

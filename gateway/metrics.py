@@ -35,6 +35,14 @@ class Metric:
 
 
 METRICS = (
+    # --- states
+    Metric(Gauge, "gateway_ready", "1: objects are taken, `/readyz` answers 200; 0: it says why not."),
+    Metric(
+        Gauge,
+        "gateway_conditions",
+        "What is the matter, by the codes of docs/states.md: how often it holds; 0 when it does not.",
+        ("code",),
+    ),
     # --- associations
     Metric(Gauge, "gateway_associations_open", "Associations open now.", ("direction", "peer")),
     Metric(

@@ -6,6 +6,7 @@ Those that block are why `/readyz` answers 503: an object that is sent now is no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,15 @@ from typing import Protocol
 
 from gateway.model import DeliveryState
 from gateway.ports import QueueDepth
+
+CODES = (
+    *("starting", "recovering", "draining"),
+    *("spool_full", "database_full", "spool_not_writable", "database_not_writable"),
+    *("not_in_place", "journal_broken", "listener_down"),
+    *("reload_refused", "certificate_expired", "destination_down", "destination_not_configured"),
+    *("deliveries_held", "dead_letters"),
+)
+"""Of every condition there is: the rows of `docs/states.md`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,12 @@ STAGES = {
     "draining": "the gateway is stopping: what is in flight is finished, nothing new is taken",
 }
 """States of the process in which nothing is taken → text."""
+
+
+def numbers(found: Iterable[Condition]) -> dict[tuple[str, ...], float]:
+    """How many conditions there are by code; 0 of those that are not there, so that an alert ends."""
+    counts = Counter(each.code for each in found)
+    return {(code,): float(counts[code]) for code in CODES}
 
 
 def of_stage(state: str) -> Iterator[Condition]:
