@@ -340,6 +340,7 @@ class Gateway:
         return [
             *self._blocking(),
             *conditions.of_reload(last.problems if last is not None and not last.is_applied else None),
+            *conditions.of_handlers(self.server.handler_failures.failing.values()),
             *conditions.of_certificates(self.certificates.ended),
             *conditions.of_destinations(self.delivery.status(), depths),
             *conditions.of_queue(depths),
@@ -401,6 +402,9 @@ class Gateway:
             "started_at": self.started_at.isoformat(),
             "config": self.live.current.version,
             "handlers_of_the_site": self.events_of_the_site,
+            "failing_handlers": [
+                {**asdict(row), "since": row.since.isoformat()} for row in self.server.handler_failures.failing.values()
+            ],
             "last_reload": last.as_json() if last else None,
             "listeners": [
                 {

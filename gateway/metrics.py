@@ -117,6 +117,12 @@ METRICS = (
     Metric(Histogram, "gateway_store_seconds", "From a complete C-STORE request to its response.", ("peer",)),
     Metric(
         Counter,
+        "gateway_handler_failures_total",
+        "Requests over which a handler failed: it raised, or gave no status; by event (EVT_C_STORE and the like).",
+        ("handler",),
+    ),
+    Metric(
+        Counter,
         "gateway_unmatched_instances_total",
         "Instances that no route wanted, by what `unmatched` did (hold, reject, discard).",
         ("peer", "action"),

@@ -41,6 +41,7 @@ from gateway.dimse.bindings import UNBOUND, Handlers, bound, bound_notification,
 from gateway.dimse.connection import Hold
 from gateway.dimse.context import AcceptedContext
 from gateway.dimse.deadlines import Timer
+from gateway.dimse.handler_failures import HandlerFailures
 from gateway.dimse.handler_thread import HandlerThread
 from gateway.dimse.identity_check import VerifyIdentity, positive_response, verified_identity
 from gateway.dimse.message import RESPONSE, Command, CommandField
@@ -89,6 +90,7 @@ class Host(Protocol):
     keep_alive_s: float
     ae_title: str
     verify_identity: VerifyIdentity
+    handler_failures: HandlerFailures
 
     table: Callable[[], Any]
 
@@ -288,6 +290,15 @@ class AcceptedAssociation(Association):
         meter.observe("gateway_store_seconds", seconds, peer=peer)
         if status == 0 or status >> 12 == 0xB:
             meter.count("gateway_received_bytes_total", size_bytes, peer=peer)
+
+    def handler_failed(self, event: evt.InterventionEvent, error: BaseException | str) -> None:
+        """The handler of `event` failed with a request: see `gateway.dimse.handler_failures`."""
+        self._host.handler_failures.failed(event.name, self.handlers[event].handler, error)
+
+    def handler_answered(self, event: evt.InterventionEvent) -> None:
+        """The handler of `event` did what it is for."""
+        if self._host.handler_failures.failing:
+            self._host.handler_failures.answered(event.name)
 
     def count_retrieve(self, service: str, status: str, seconds: float) -> None:
         """Measure one C-GET or C-MOVE that ended; `status` is its final status, or how the association ended."""

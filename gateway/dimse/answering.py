@@ -20,6 +20,7 @@ from gateway.query.identifier import excess
 
 if TYPE_CHECKING:
     from gateway.dimse.acceptor import AcceptedAssociation
+    from gateway.dimse.event import Event
 
 log = structlog.get_logger()
 
@@ -133,13 +134,28 @@ def early_status(item: Any) -> tuple[Command, Any] | None:
     return None if Category.of(elements["Status"]) is Category.PENDING else (elements, value)
 
 
-def of_exception(error: Exception, otherwise: int, event_name: str) -> Command:
-    """A handler's exception: a `GatewayError` says its status, anything else is `otherwise`, and logged without its
-    text, which may quote the identifier."""
+def of_exception(error: Exception, otherwise: int, event: Event, *, is_handlers: bool = True) -> Command:
+    """A handler's exception: a `GatewayError` says its status, anything else is `otherwise`, counted where it is the
+    handler's own fault, and logged without its text, which may quote the identifier."""
+    event.has_failed = True
     if isinstance(error, GatewayError):
         return status.of_error(error, otherwise)
-    log.error("handler_failed", handler=event_name, error=type(error).__name__, where=status.where(error))
+    if is_handlers:
+        event.association.handler_failed(event.event, error)
+    log.error("handler_failed", handler=event.event.name, error=type(error).__name__, where=status.where(error))
     return {"Status": otherwise}
+
+
+def gave(event: Event, what: str) -> None:
+    """The handler gave something that its contract does not know."""
+    event.has_failed = True
+    event.association.handler_failed(event.event, what)
+
+
+def answered(event: Event, outcome: str) -> None:
+    """A request came to its end; `outcome` is its final status, or how the association ended before."""
+    if outcome.startswith("0x") and not event.has_failed:
+        event.association.handler_answered(event.event)
 
 
 # --- responses --------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import structlog
 from pynetdicom import evt
 
 from gateway.dimse import status
-from gateway.dimse.answering import Answer, Final, of_exception, read_pair, refusal
+from gateway.dimse.answering import Answer, Final, answered, gave, of_exception, read_pair, refusal
 from gateway.dimse.assembly import Message
 from gateway.dimse.context import RELEVANT_PATIENT_INFORMATION
 from gateway.dimse.event import Event
@@ -41,6 +41,7 @@ async def serve_find(association: AcceptedAssociation, message: Message) -> None
         return
     with association.watched(message) as watch:
         matches = await _Matching(association, message, answer, watch).run()
+    answered(matches.event, matches.outcome)
     facts = association.facts
     log.info(
         "find_served",
@@ -57,6 +58,7 @@ class _Matching:
     def __init__(self, association: AcceptedAssociation, message: Message, answer: Answer, watch: Watch) -> None:
         handler, arguments, _ = association.handlers[evt.EVT_C_FIND]
         event = Event(association, evt.EVT_C_FIND, message, watch)
+        self.event = event
         self._steps = Steps(handler, (event, *arguments), watch)
         self._answer = answer
         self._watch = watch
@@ -100,7 +102,7 @@ class _Matching:
             except Interrupted:
                 raise
             except Exception as error:
-                return of_exception(error, HANDLER_FAILED, "EVT_C_FIND")
+                return of_exception(error, HANDLER_FAILED, self.event)
             if Category.of(elements["Status"]) is not Category.PENDING:
                 raise Final(elements)
             if self._watch.is_cancelled:
@@ -110,6 +112,7 @@ class _Matching:
                 identifier = as_identifier(value, self._transfer_syntax_uid)
             except ValueError as error:
                 log.error("identifier_not_encoded", reason=str(error))
+                gave(self.event, "an identifier that cannot be encoded")
                 return {"Status": IDENTIFIER_NOT_ENCODED}
             await self._answer.send_with(elements, identifier)
             self.count += 1

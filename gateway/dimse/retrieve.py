@@ -20,7 +20,17 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 
 from gateway.dimse import status
-from gateway.dimse.answering import Answer, Final, early_status, of_exception, priority_of, read_pair, refusal
+from gateway.dimse.answering import (
+    Answer,
+    Final,
+    answered,
+    early_status,
+    gave,
+    of_exception,
+    priority_of,
+    read_pair,
+    refusal,
+)
 from gateway.dimse.assembly import Message
 from gateway.dimse.associate_keywords import Target, is_place, look_up, target_of
 from gateway.dimse.context import WITHOUT_BULK_DATA
@@ -91,6 +101,7 @@ async def _serve(association: AcceptedAssociation, message: Message, faults: Fau
         await retrieval.run()
     counters = retrieval.tally.elements(status.SUCCESS) if retrieval.tally is not None else {}
     more = {"move_destination": str(message.command["MoveDestination"])} if faults is MOVE else {}
+    answered(retrieval.event, retrieval.outcome)
     association.count_retrieve(faults.service, retrieval.outcome, time.monotonic() - answer.begun_s)
     told = log.info
     if retrieval.refusal is not None:
@@ -120,7 +131,7 @@ class _Retrieval:
         self, association: AcceptedAssociation, message: Message, answer: Answer, watch: Watch, faults: Faults
     ) -> None:
         handler, arguments, _ = association.handlers[faults.event]
-        event = Event(association, faults.event, message, watch)
+        self.event = event = Event(association, faults.event, message, watch)
         self.subject = event.subject  # read now: the identifier is closed with the request
         self._steps = Steps(handler, (event, *arguments), watch)
         self._association = association
@@ -207,7 +218,7 @@ class _Retrieval:
         except (Interrupted, GatewayError):
             raise
         except Exception as error:
-            of_exception(error, self._faults.failed, self._faults.event.name)
+            of_exception(error, self._faults.failed, self.event)
             return END
         is_heard = item is END or (isinstance(item, tuple) and isinstance(item[-1], Counters | Done))
         if not is_heard:
@@ -219,6 +230,7 @@ class _Retrieval:
         item = await self._next(self._faults.bad_destination_yield)
         if item is END:
             log.error("handler_yielded_nothing", handler=self._faults.event.name)
+            gave(self.event, "nothing")
             raise Final({"Status": self._faults.bad_destination_yield})
         self._end_early(item)
         if isinstance(item, tuple | list) and None in item[:2]:
@@ -244,7 +256,7 @@ class _Retrieval:
                 async with self._watch.guard():
                     await look_up(target)
             except OSError as error:
-                raise Final(of_exception(error, failed, self._faults.event.name)) from None
+                raise Final(of_exception(error, failed, self.event, is_handlers=False)) from None
         self._width = destinations.associations
         originator = destinations.originator_ae_title
         if originator is None:
@@ -267,6 +279,7 @@ class _Retrieval:
         number: int | None = None if item is UNKNOWN else self._attempt(lambda: int(item), self._faults.bad_number)
         if number is not None and number > MOST:
             log.error("too_many_sub_operations", handler=self._faults.event.name, number=number)
+            gave(self.event, f"{number} sub-operations")
             raise Final({"Status": self._faults.too_many})
         return None if number is None else max(0, number)
 
@@ -288,14 +301,14 @@ class _Retrieval:
         except Exception as error:
             self.refusal = error if isinstance(error, GatewayError) else None
             otherwise = status_of_failure if self._steps.is_begun else self._faults.failed
-            raise Final(of_exception(error, otherwise, self._faults.event.name)) from None
+            raise Final(of_exception(error, otherwise, self.event)) from None
 
     def _attempt(self, read: Callable[[], Any], status_of_failure: int) -> Any:
         """What `read` makes of a yield. Raises Final when it makes nothing."""
         try:
             return read()
         except Exception as error:
-            elements = of_exception(error, status_of_failure, self._faults.event.name)
+            elements = of_exception(error, status_of_failure, self.event)
             raise Final(elements) from None
 
     # --- one yield -------------------------------------------------------------------------------------------------
@@ -322,6 +335,7 @@ class _Retrieval:
             return await self._instance(value)
         else:
             log.error("handler_yielded_no_instance", handler=self._faults.event.name, kind=type(value).__name__)
+            gave(self.event, f"{type(value).__name__} in place of an instance")
             tally.fail_instance("")
         self._report()
         return True
@@ -343,6 +357,7 @@ class _Retrieval:
             instance = self._sendable(value)
         except ValueError as error:
             log.error("handler_yielded_no_instance", handler=self._faults.event.name, reason=str(error))
+            gave(self.event, "an instance that cannot be sent")
             tally.fail_instance(_uid_of(value))
             self._report()
             return True

@@ -27,6 +27,7 @@ from gateway.dimse.admission import (
     Rejected,
 )
 from gateway.dimse.bindings import UNBOUND, Handlers, bound, bound_notification, is_notification, read_bindings
+from gateway.dimse.handler_failures import HandlerFailures
 from gateway.dimse.identity_check import VerifyIdentity, nothing_verifies
 from gateway.dimse.known_hosts import KnownHosts
 from gateway.dimse.memory import MemoryReceiver
@@ -101,6 +102,7 @@ class Server:
         self.table = table
         self._admission = admission
         self._ended = ended
+        self.handler_failures = HandlerFailures(meter)
         self._listeners: dict[str, tuple[Listener, Acceptor]] = {}
         self._contexts: dict[str, ReloadedContext] = {}
         """By listener, for those with TLS."""

@@ -65,6 +65,23 @@ class Courier(Protocol):
     def wait_s(self) -> float: ...
 
 
+class Handler(Protocol):
+    """What is asked of a handler that fails (`gateway.dimse.handler_failures.FailingHandler`)."""
+
+    @property
+    def event(self) -> str: ...
+    @property
+    def handler(self) -> str: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def since(self) -> datetime: ...
+
+
 STAGES = {
     "starting": "files and locks are being looked at",
     "recovering": "spool and database are read and brought together after the last end; a large database takes long",
@@ -105,6 +122,17 @@ def of_listeners(down: Mapping[str, str]) -> Iterator[Condition]:
     for name, reason in sorted(down.items()):
         text = f"listener {name} is not open: {reason}; it is tried again each second"
         yield Condition("listener_down", text, is_blocking=True)
+
+
+def of_handlers(failing: Iterable[Handler]) -> Iterator[Condition]:
+    """Handlers, of the site or of the gateway, that failed and have not answered a request since."""
+    for one in failing:
+        times = "once" if one.count == 1 else f"{one.count} times"
+        text = (
+            f"{one.handler}, which takes {one.event}, has failed {times} since {one.since:%Y-%m-%d %H:%M:%S} UTC and "
+            f"answered no request: last with {one.error} at {one.where}; see `handler_failed` in the log"
+        )
+        yield Condition("handler_failing", text)
 
 
 def of_destinations(couriers: Iterable[Courier], depths: Sequence[QueueDepth]) -> Iterator[Condition]:
