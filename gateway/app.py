@@ -346,6 +346,7 @@ class Gateway:
         return [
             *self._blocking(),
             *conditions.of_reload(last.problems if last is not None and not last.is_applied else None),
+            *conditions.of_handlers(self.server.handler_failures.failing.values()),
             *conditions.of_certificates(self.certificates.ended),
             *conditions.of_destinations(self.delivery.status(), depths),
             *conditions.of_queue(depths),
@@ -370,7 +371,10 @@ class Gateway:
 
     async def metrics_page(self) -> tuple[bytes, str]:
         """The metrics, with the queue as it stands now."""
-        self.metrics.set_queue(await self._depths(), self.clock())
+        depths = await self._depths()
+        self.metrics.set_queue(depths, self.clock())
+        self.metrics.replace("gateway_conditions", conditions.numbers(self._conditions(depths)))
+        self.metrics.set("gateway_ready", 0.0 if self._blocking() else 1.0)
         self.metrics.set("gateway_spool_free_bytes", self._free_bytes())
         self.metrics.set("gateway_queue_free_bytes", self.queue_room.free_or_none())
         self.metrics.set("gateway_queue_reserved_bytes", reserved_bytes(Path(self.settings.queue_path)))
@@ -404,6 +408,9 @@ class Gateway:
             "started_at": self.started_at.isoformat(),
             "config": self.live.current.version,
             "handlers_of_the_site": self.events_of_the_site,
+            "failing_handlers": [
+                {**asdict(row), "since": row.since.isoformat()} for row in self.server.handler_failures.failing.values()
+            ],
             "last_reload": last.as_json() if last else None,
             "listeners": [
                 {
@@ -429,6 +436,7 @@ class Gateway:
                 "id": self.journal.spool_id,
                 "free_bytes": self._free_bytes(),
                 "min_free_bytes": self.settings.spool.min_free_bytes,
+                "forgotten_early": self.journal.forgotten_early,
             },
             "database": {
                 "path": os.path.abspath(self.settings.queue_path),

@@ -35,6 +35,14 @@ class Metric:
 
 
 METRICS = (
+    # --- states
+    Metric(Gauge, "gateway_ready", "1: objects are taken, `/readyz` answers 200; 0: it says why not."),
+    Metric(
+        Gauge,
+        "gateway_conditions",
+        "What is the matter, by the codes of docs/states.md: how often it holds; 0 when it does not.",
+        ("code",),
+    ),
     # --- associations
     Metric(Gauge, "gateway_associations_open", "Associations open now.", ("direction", "peer")),
     Metric(
@@ -109,6 +117,12 @@ METRICS = (
     Metric(Histogram, "gateway_store_seconds", "From a complete C-STORE request to its response.", ("peer",)),
     Metric(
         Counter,
+        "gateway_handler_failures_total",
+        "Requests over which a handler failed: it raised, or gave no status; by event (EVT_C_STORE and the like).",
+        ("handler",),
+    ),
+    Metric(
+        Counter,
         "gateway_unmatched_instances_total",
         "Instances that no route wanted, by what `unmatched` did (hold, reject, discard).",
         ("peer", "action"),
@@ -148,6 +162,11 @@ METRICS = (
         "gateway_payload_read_failures_total",
         "Stored payloads that could not be read (unreadable, missing: tried again; damaged: their deliveries die).",
         ("kind",),
+    ),
+    Metric(
+        Counter,
+        "gateway_instances_forgotten_early_total",
+        "Delivered instances that went before their retention was over, for want of room; queries find them no more.",
     ),
     Metric(
         Counter,

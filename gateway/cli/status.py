@@ -44,6 +44,8 @@ def _places(found: dict[str, Any]) -> Iterator[str]:
         stored = "; what is stored is neither spooled nor forwarded" if "EVT_C_STORE" in events else ""
         yield f"handlers of the site take {', '.join(events)}: the rules have no part in them{stored}"
     yield f"spool {spool['path']}: {size(spool['free_bytes'])} free, at least {size(spool['min_free_bytes'])} kept"
+    if early := spool.get("forgotten_early"):
+        yield f"{early} instances were forgotten before their retention was over, for want of room"
     yield (
         f"database {database['path']}: {size(database['free_bytes'])} free, at least "
         f"{size(database['min_free_bytes'])} kept, {size(database['reserved_bytes'])} in reserve"

@@ -25,6 +25,7 @@ from gateway.dimse.acceptor.admission import (
     Admitted,
     Rejected,
 )
+from gateway.dimse.acceptor.handler_failures import HandlerFailures
 from gateway.dimse.acceptor.handler_thread import Handlers
 from gateway.dimse.acceptor.identity_check import VerifyIdentity, nothing_verifies
 from gateway.dimse.acceptor.known_hosts import KnownHosts
@@ -109,6 +110,7 @@ class Server:
         self.table = table
         self._admission = admission
         self._ended = ended
+        self.handler_failures = HandlerFailures(meter)
         self._listeners: dict[str, tuple[Listener, SocketAcceptor]] = {}
         self._contexts: dict[str, ReloadedContext] = {}
         """By listener, for those with TLS."""

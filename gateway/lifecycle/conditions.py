@@ -6,6 +6,7 @@ Those that block are why `/readyz` answers 503: an object that is sent now is no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,15 @@ from typing import Protocol
 
 from gateway.model.delivery import DeliveryState
 from gateway.ports.delivery_queue import QueueDepth
+
+CODES = (
+    *("starting", "recovering", "draining"),
+    *("spool_full", "database_full", "spool_not_writable", "database_not_writable"),
+    *("not_in_place", "journal_broken", "listener_failed"),
+    *("reload_refused", "certificate_expired", "destination_down", "destination_not_configured"),
+    *("deliveries_held", "dead_letters"),
+)
+"""Of every condition there is: the rows of `docs/states.md`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +65,35 @@ class CourierView(Protocol):
     def wait_s(self) -> float: ...
 
 
+class Handler(Protocol):
+    """What is asked of a handler that fails (`gateway.dimse.acceptor.handler_failures.FailingHandler`)."""
+
+    @property
+    def event(self) -> str: ...
+    @property
+    def handler(self) -> str: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def since(self) -> datetime: ...
+
+
 STAGES = {
     "starting": "files and locks are being looked at",
     "recovering": "spool and database are read and brought together after the last end; a large database takes long",
     "draining": "the gateway is stopping: what is in flight is finished, nothing new is taken",
 }
 """States of the process in which nothing is taken → text."""
+
+
+def numbers(found: Iterable[OperatingCondition]) -> dict[tuple[str, ...], float]:
+    """How many conditions there are by code; 0 of those that are not there, so that an alert ends."""
+    counts = Counter(each.code for each in found)
+    return {(code,): float(counts[code]) for code in CODES}
 
 
 def of_stage(state: str) -> Iterator[OperatingCondition]:
@@ -89,6 +122,17 @@ def of_listeners(down: Mapping[str, str]) -> Iterator[OperatingCondition]:
     for name, reason in sorted(down.items()):
         text = f"listener {name} is not open: {reason}; it is tried again each second"
         yield OperatingCondition("listener_failed", text, is_blocking=True)
+
+
+def of_handlers(failing: Iterable[Handler]) -> Iterator[OperatingCondition]:
+    """Handlers, of the site or of the gateway, that failed and have not answered a request since."""
+    for one in failing:
+        times = "once" if one.count == 1 else f"{one.count} times"
+        text = (
+            f"{one.handler}, which takes {one.event}, has failed {times} since {one.since:%Y-%m-%d %H:%M:%S} UTC and "
+            f"answered no request: last with {one.error} at {one.where}; see `handler_failed` in the log"
+        )
+        yield OperatingCondition("handler_failing", text)
 
 
 def of_destinations(couriers: Iterable[CourierView], depths: Sequence[QueueDepth]) -> Iterator[OperatingCondition]:

@@ -81,6 +81,7 @@ SUMMARISED = frozenset(
         # storage that refuses
         "instance_moved",
         "checkpoint_failed",
+        "spool.forgotten_early",
         "housekeeping_failed",
         "commit_failed",
         "write_failed",

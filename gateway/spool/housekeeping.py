@@ -85,6 +85,8 @@ class Housekeeping:
         self._writing = writing
         self._queue_room = queue_room
         self._is_idle = is_idle
+        self.forgotten_early = 0
+        """Instances that went before their retention was over, for want of room."""
         self._is_told = False
         self._changes: int | None = None
         self._position = NOWHERE
@@ -144,13 +146,27 @@ class Housekeeping:
         """Delete instances whose retention is over; how many. When room is low all that owe nothing go, and of those
         that are kept for queries a part, so that no more of them goes than is needed."""
         now = self._now()
-        before = now - timedelta(seconds=0.0 if is_low else self._retention_s)
-        kept_s = self._keep_s()
-        indexed_before = before if kept_s <= self._retention_s else now - timedelta(seconds=kept_s)
+        before = now - timedelta(seconds=self._retention_s)
+        indexed_before = now - timedelta(seconds=max(self._keep_s(), self._retention_s))
         total = await self._forget(before, indexed_before)
-        if is_low and indexed_before < before:
-            total += await self._call(lambda deliveries: deliveries.forget(before, MAKE_ROOM_AT_ONCE))
-        return total
+        if not is_low:
+            return total
+        early = await self._forget(now, now if indexed_before == before else indexed_before)
+        if indexed_before < before:
+            early += await self._call(lambda deliveries: deliveries.forget(now, MAKE_ROOM_AT_ONCE))
+        if early:
+            self._tell_of_early(early)
+        return total + early
+
+    def _tell_of_early(self, number: int) -> None:
+        self.forgotten_early += number
+        self._meter.count("gateway_instances_forgotten_early_total", number)
+        log.warning(
+            "spool.forgotten_early",
+            instances=number,
+            consequence="queries and retrieves do not find them here any more; all of them were delivered",
+            action="free space on the file systems of spool and database, or shorten the retention",
+        )
 
     async def _forget(self, before: datetime, indexed_before: datetime) -> int:
         total = 0

@@ -279,6 +279,11 @@ class GroupCommitJournal:
         return {str(place): reason for place, reason in self.writing.problems.items()}
 
     @property
+    def forgotten_early(self) -> int:
+        """Instances that went before their retention was over, for want of room, since the start."""
+        return 0 if self._problem else self._housekeeping.forgotten_early
+
+    @property
     def spool_id(self) -> str:
         """The identity of the spool; empty before the start."""
         return "" if self._problem else self._store.spool_id

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.lifecycle.conditions import CODES
 from gateway.ports.errors import DestinationDown
 from tests.support.caller import Paused, call, data_set, new_uid, store
 from tests.support.certificates import Authority
@@ -53,11 +55,21 @@ class Site(GatewayProcess):
         return status, [line.partition(": ")[0] for line in text.splitlines()]
 
     async def codes(self) -> list[str]:
-        """Of /status, which must agree with /readyz."""
+        """Of /status, which must agree with /readyz and with the metrics."""
+        await until(self._metrics_agree)
         found = json.loads((await self.http("GET", "/status"))[1])
         blocking = [row["code"] for row in found["conditions"] if row["is_blocking"]]
         assert blocking == [line.partition(": ")[0] for line in found["not_ready"]]
         return [row["code"] for row in found["conditions"]]
+
+    async def _metrics_agree(self) -> bool:
+        found = json.loads((await self.http("GET", "/status"))[1])
+        metrics = await self.metrics()
+        there = {labels["code"]: int(value) for labels, value in metrics["gateway_conditions"]}
+        assert set(there) == set(CODES)
+        ready = metrics["gateway_ready"][0][1]
+        counts = Counter(row["code"] for row in found["conditions"])
+        return +Counter(there) == counts and ready == (not found["not_ready"])
 
     async def told(self) -> str:
         """`gateway status`: the one command that an operator needs."""
@@ -400,4 +412,4 @@ def test_every_state_of_the_code_has_a_row() -> None:
     codes |= set(re.findall(r'^    "([a-z]+)": "', source, re.MULTILINE))
     codes |= {f"{place}_{what}" for place in ("spool", "database") for what in ("full", "not_writable")}
     rows = re.findall(r"^\| `([a-z_]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
-    assert sorted(rows) == sorted({*codes, "ok"})
+    assert sorted(rows) == sorted({*codes, "ok"}) == sorted({*CODES, "ok"})

@@ -27,6 +27,7 @@ from gateway.dimse.acceptor.admission import (
     Admitted,
     Rejected,
 )
+from gateway.dimse.acceptor.handler_failures import HandlerFailures
 from gateway.dimse.acceptor.handler_thread import Handlers, HandlerThread
 from gateway.dimse.acceptor.identity_check import VerifyIdentity, positive_response, verified_identity
 from gateway.dimse.acceptor.negotiation import NegotiationResult, Policy, answer_extended, encode_accept, negotiate
@@ -137,6 +138,7 @@ class AcceptorHost(Protocol):
     keep_alive_s: float
     ae_title: str
     verify_identity: VerifyIdentity
+    handler_failures: HandlerFailures
 
     table: Callable[[], Any]
 
@@ -324,6 +326,15 @@ class AcceptorAssociation(Association):
         meter.observe("gateway_store_seconds", seconds, peer=peer)
         if status == 0 or status >> 12 == 0xB:
             meter.count("gateway_received_bytes_total", size_bytes, peer=peer)
+
+    def handler_failed(self, event: evt.InterventionEvent, error: BaseException | str) -> None:
+        """The handler of `event` failed with a request: see `gateway.dimse.acceptor.handler_failures`."""
+        self._host.handler_failures.failed(event.name, self.handlers[event].handler, error)
+
+    def handler_answered(self, event: evt.InterventionEvent) -> None:
+        """The handler of `event` did what it is for."""
+        if self._host.handler_failures.failing:
+            self._host.handler_failures.answered(event.name)
 
     def count_retrieve(self, service: str, status: str, seconds: float) -> None:
         """Measure one C-GET or C-MOVE that ended; `status` is its final status, or how the association ended."""

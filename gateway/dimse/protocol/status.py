@@ -96,6 +96,13 @@ def stack_lines(error: BaseException) -> list[str]:
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
 
 
+def is_answer(result: Any) -> bool:
+    """True for what a handler may return: a status, or a data set with one."""
+    if isinstance(result, int):
+        return 0 <= result <= 0xFFFF
+    return isinstance(result, Dataset) and "Status" in result
+
+
 def of_result(result: Any) -> Command:
     """Status elements of what a handler returned: an int, or a data set with Status and what belongs to it."""
     if not isinstance(result, Dataset):

@@ -59,6 +59,9 @@ class Event:
     to the request raises AttributeError.
     """
 
+    has_failed = False
+    """The handler of a C-FIND, C-GET or C-MOVE raised, or yielded what its contract does not know."""
+
     __slots__ = ("__dict__", "_dataset", "_message", "_path", "_request", "_watch", "association", "event")
 
     def __init__(

@@ -18,7 +18,15 @@ from gateway.dimse.protocol.message import Command
 from gateway.dimse.protocol.status import Category
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.pynetdicom_contract.handler_yields import END, HandlerYields
-from gateway.dimse.services.responding import FinalResponse, ResponseSender, of_exception, read_pair, refusal
+from gateway.dimse.services.responding import (
+    FinalResponse,
+    ResponseSender,
+    answered,
+    gave,
+    of_exception,
+    read_pair,
+    refusal,
+)
 
 log = structlog.get_logger()
 
@@ -38,6 +46,7 @@ async def serve_find(association: AcceptorAssociation, message: Message) -> None
         return
     with association.watched(message) as watch:
         matches = await _Matching(association, message, answer, watch).run()
+    answered(matches.event, matches.outcome)
     facts = association.facts
     log.info(
         "find_served",
@@ -56,6 +65,7 @@ class _Matching:
     ) -> None:
         handler, arguments, _ = association.handlers[evt.EVT_C_FIND]
         event = Event(association, evt.EVT_C_FIND, message, watch)
+        self.event = event
         self._steps = HandlerYields(handler, (event, *arguments), watch)
         self._answer = answer
         self._watch = watch
@@ -99,7 +109,7 @@ class _Matching:
             except Interrupted:
                 raise
             except Exception as error:
-                return of_exception(error, HANDLER_FAILED, "EVT_C_FIND")
+                return of_exception(error, HANDLER_FAILED, self.event)
             if Category.of(elements["Status"]) is not Category.PENDING:
                 raise FinalResponse(elements)
             if self._watch.is_cancelled:
@@ -109,6 +119,7 @@ class _Matching:
                 identifier = as_identifier(value, self._transfer_syntax_uid)
             except ValueError as error:
                 log.error("identifier_not_encoded", reason=str(error))
+                gave(self.event, "an identifier that cannot be encoded")
                 return {"Status": IDENTIFIER_NOT_ENCODED}
             await self._answer.send_with(elements, identifier)
             self.count += 1

@@ -150,7 +150,7 @@ def _call(
     try:
         result = handler(event, *arguments)
     except BaseException as raised:
-        elements = status.of_error(contained(raised), status_of_failure)
+        elements = _failed(association, kind, contained(raised), status_of_failure)
     else:
         if isinstance(result, Completion):
             answered = functools.partial(_answer, association, message, event, status_of_failure, answer)
@@ -158,10 +158,30 @@ def _call(
             return result
         if hasattr(result, "__await__"):
             return _await(association, message, event, result, status_of_failure, answer)
-        elements = status.of_result(result)
+        elements = _returned(association, kind, result)
     answer(association, message, elements)
     event.close()
     return None
+
+
+def _failed(
+    association: AcceptorAssociation, kind: evt.InterventionEvent, error: BaseException, status_of_failure: int
+) -> Command:
+    """Status elements of what a handler raised. A `GatewayError` is an answer, and no failure."""
+    if not isinstance(error, GatewayError):
+        association.handler_failed(kind, error)
+    return status.of_error(error, status_of_failure)
+
+
+def _returned(association: AcceptorAssociation, kind: evt.InterventionEvent, result: Any) -> Command:
+    """Status elements of what a handler returned."""
+    if status.is_answer(result):
+        association.handler_answered(kind)
+    else:
+        what = f"{type(result).__name__} in place of a status"
+        association.handler_failed(kind, what)
+        log.error("handler_failed", handler=kind.name, error=what, association=association.association_id)
+    return status.of_result(result)
 
 
 async def _awaited(called: Awaitable[Any]) -> Any:
@@ -202,9 +222,9 @@ def _answer(
     try:
         if error is not None:
             raise error
-        elements = status.of_result(result)
+        elements = _returned(association, event.event, result)
     except Exception as failed:
-        elements = status.of_error(failed, status_of_failure)
+        elements = _failed(association, event.event, failed, status_of_failure)
     answer(association, message, elements)
     event.close()
 

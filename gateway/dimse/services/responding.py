@@ -16,6 +16,7 @@ from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.identifiers import IdentifierReceiver
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
 from gateway.dimse.protocol.status import Category, StatusRefusal
+from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, NotAllowed, ObjectTooLarge
 from gateway.query.identifier import excess
@@ -132,13 +133,28 @@ def early_status(item: Any) -> tuple[Command, Any] | None:
     return None if Category.of(elements["Status"]) is Category.PENDING else (elements, value)
 
 
-def of_exception(error: Exception, otherwise: int, event_name: str) -> Command:
-    """A handler's exception: a `GatewayError` says its status, anything else is `otherwise`, and logged without its
-    text, which may quote the identifier."""
+def of_exception(error: Exception, otherwise: int, event: Event, *, is_handlers: bool = True) -> Command:
+    """A handler's exception: a `GatewayError` says its status, anything else is `otherwise`, counted where it is the
+    handler's own fault, and logged without its text, which may quote the identifier."""
+    event.has_failed = True
     if isinstance(error, GatewayError):
         return status.of_error(error, otherwise)
-    log.error("handler_failed", handler=event_name, error=type(error).__name__, where=status.stack_lines(error))
+    if is_handlers:
+        event.association.handler_failed(event.event, error)
+    log.error("handler_failed", handler=event.event.name, error=type(error).__name__, where=status.stack_lines(error))
     return {"Status": otherwise}
+
+
+def gave(event: Event, what: str) -> None:
+    """The handler gave something that its contract does not know."""
+    event.has_failed = True
+    event.association.handler_failed(event.event, what)
+
+
+def answered(event: Event, outcome: str) -> None:
+    """A request came to its end; `outcome` is its final status, or how the association ended before."""
+    if outcome.startswith("0x") and not event.has_failed:
+        event.association.handler_answered(event.event)
 
 
 # --- responses --------------------------------------------------------------------------------------------------

@@ -44,7 +44,9 @@ from gateway.dimse.services.counters import MOST, SubOperationCounters, SubOpera
 from gateway.dimse.services.responding import (
     FinalResponse,
     ResponseSender,
+    answered,
     early_status,
+    gave,
     of_exception,
     priority_of,
     read_pair,
@@ -104,6 +106,7 @@ async def _serve(association: AcceptorAssociation, message: Message, faults: Con
         await retrieval.run()
     counters = retrieval.counters.elements(status.SUCCESS) if retrieval.counters is not None else {}
     more = {"move_destination": str(message.command["MoveDestination"])} if faults is MOVE else {}
+    answered(retrieval.event, retrieval.outcome)
     association.count_retrieve(faults.service, retrieval.outcome, time.monotonic() - answer.begun_s)
     told = log.info
     if retrieval.refusal is not None:
@@ -138,7 +141,7 @@ class _Retrieval:
         faults: ContractStatuses,
     ) -> None:
         handler, arguments, _ = association.handlers[faults.event]
-        event = Event(association, faults.event, message, watch)
+        self.event = event = Event(association, faults.event, message, watch)
         self.subject = event.subject  # read now: the identifier is closed with the request
         self._steps = HandlerYields(handler, (event, *arguments), watch)
         self._association = association
@@ -225,7 +228,7 @@ class _Retrieval:
         except (Interrupted, GatewayError):
             raise
         except Exception as error:
-            of_exception(error, self._faults.failed, self._faults.event.name)
+            of_exception(error, self._faults.failed, self.event)
             return END
         is_heard = item is END or (isinstance(item, tuple) and isinstance(item[-1], RelayedCounters | SubOperationDone))
         if not is_heard:
@@ -237,6 +240,7 @@ class _Retrieval:
         item = await self._next(self._faults.bad_destination_yield)
         if item is END:
             log.error("handler_yielded_nothing", handler=self._faults.event.name)
+            gave(self.event, "nothing")
             raise FinalResponse({"Status": self._faults.bad_destination_yield})
         self._end_early(item)
         if isinstance(item, tuple | list) and None in item[:2]:
@@ -262,7 +266,7 @@ class _Retrieval:
                 async with self._watch.guard():
                     await look_up(target)
             except OSError as error:
-                raise FinalResponse(of_exception(error, failed, self._faults.event.name)) from None
+                raise FinalResponse(of_exception(error, failed, self.event, is_handlers=False)) from None
         self._width = destinations.associations
         originator = destinations.originator_ae_title
         if originator is None:
@@ -285,6 +289,7 @@ class _Retrieval:
         number: int | None = None if item is UNKNOWN else self._attempt(lambda: int(item), self._faults.bad_number)
         if number is not None and number > MOST:
             log.error("too_many_sub_operations", handler=self._faults.event.name, number=number)
+            gave(self.event, f"{number} sub-operations")
             raise FinalResponse({"Status": self._faults.too_many})
         return None if number is None else max(0, number)
 
@@ -306,14 +311,14 @@ class _Retrieval:
         except Exception as error:
             self.refusal = error if isinstance(error, GatewayError) else None
             otherwise = status_of_failure if self._steps.is_begun else self._faults.failed
-            raise FinalResponse(of_exception(error, otherwise, self._faults.event.name)) from None
+            raise FinalResponse(of_exception(error, otherwise, self.event)) from None
 
     def _attempt(self, read: Callable[[], Any], status_of_failure: int) -> Any:
         """What `read` makes of a yield. Raises Final when it makes nothing."""
         try:
             return read()
         except Exception as error:
-            elements = of_exception(error, status_of_failure, self._faults.event.name)
+            elements = of_exception(error, status_of_failure, self.event)
             raise FinalResponse(elements) from None
 
     # --- one yield -------------------------------------------------------------------------------------------------
@@ -340,6 +345,7 @@ class _Retrieval:
             return await self._instance(value)
         else:
             log.error("handler_yielded_no_instance", handler=self._faults.event.name, kind=type(value).__name__)
+            gave(self.event, f"{type(value).__name__} in place of an instance")
             counters.fail_instance("")
         self._report()
         return True
@@ -361,6 +367,7 @@ class _Retrieval:
             instance = self._sendable(value)
         except ValueError as error:
             log.error("handler_yielded_no_instance", handler=self._faults.event.name, reason=str(error))
+            gave(self.event, "an instance that cannot be sent")
             counters.fail_instance(_uid_of(value))
             self._report()
             return True

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.model.delivery import DeliveryState
 from gateway.model.instance import IndexEntry, Instance
@@ -524,8 +525,13 @@ async def test_retention_ends_early_when_room_is_low(site: Site) -> None:
         site.clock.advance(1)
         site.disk.free = 1100  # enough to receive, too little to keep what is delivered
         site.seconds += 1
-        await until(lambda: spool_files(site) == [])
+        assert journal.forgotten_early == 0
+        with capture_logs() as logs:
+            await until(lambda: spool_files(site) == [])
         await commit(journal, b"more", number=9)
+        assert journal.forgotten_early == 3
+    told = [line for line in logs if line["event"] == "spool.forgotten_early"]
+    assert sum(line["instances"] for line in told) == 3
 
 
 def indexed(number: int) -> Instance:
@@ -554,6 +560,7 @@ async def test_what_is_in_the_index_is_kept_longer(site: Site) -> None:
         await deliver(journal)
         site.clock.advance(50)
         await until(lambda: len(objects(site)) == 1)
+        assert journal.forgotten_early == 0
         with pytest.raises(PayloadMissing):
             journal.open(plain.payload)
         assert found(site) == 1
@@ -574,6 +581,7 @@ async def test_what_is_kept_for_queries_goes_when_room_is_low(site: Site) -> Non
         await until(lambda: found(site) == 0)
         await until(lambda: spool_files(site) == [])
         await commit(journal, b"more", number=9)
+        assert journal.forgotten_early == 5
 
 
 async def test_a_discarded_delivery_frees_its_payload(site: Site) -> None:
