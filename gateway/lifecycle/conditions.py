@@ -18,7 +18,7 @@ from gateway.ports.delivery_queue import QueueDepth
 CODES = (
     *("starting", "recovering", "draining"),
     *("spool_full", "database_full", "spool_not_writable", "database_not_writable"),
-    *("not_in_place", "journal_broken", "listener_failed"),
+    *("not_in_place", "journal_broken", "listener_down"),
     *("reload_refused", "certificate_expired", "destination_down", "destination_not_configured"),
     *("deliveries_held", "dead_letters"),
 )
@@ -121,7 +121,7 @@ def of_listeners(down: Mapping[str, str]) -> Iterator[OperatingCondition]:
     """`down`: listener → why it is not open."""
     for name, reason in sorted(down.items()):
         text = f"listener {name} is not open: {reason}; it is tried again each second"
-        yield OperatingCondition("listener_failed", text, is_blocking=True)
+        yield OperatingCondition("listener_down", text, is_blocking=True)
 
 
 def of_handlers(failing: Iterable[Handler]) -> Iterator[OperatingCondition]:

@@ -251,7 +251,7 @@ class SourceFetch:
         uid = instance.sop_instance_uid
         wanted = self._wanted.get(uid)
         if wanted is None or uid not in source.held:
-            self._count(source, "instance_not_requested")
+            self._count(source, "not_asked_for")
             if uid in source.held:
                 return SUCCESS  # somebody else was faster, or it was sent twice
             if uid not in self._known and self._level is QueryLevel.STUDY and not self._is_of_patient:

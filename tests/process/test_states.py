@@ -298,8 +298,8 @@ async def test_listener_down(running: AsyncExitStack, tmp_path: Path) -> None:
     site.settings = named_listener(free_port())
     site.write_rules(HOLD)
     site.reload()
-    await site.comes_to("listener_failed")
-    assert await site.codes() == ["listener_failed", "reload_refused"]
+    await site.comes_to("listener_down")
+    assert await site.codes() == ["listener_down", "reload_refused"]
     told = await site.told()
     assert f"! listener_down: listener main is not open: listener 'main' cannot bind 127.0.0.1:{port}" in told
     assert not is_listening(port)
@@ -407,7 +407,7 @@ async def test_dead_letters(running: AsyncExitStack, tmp_path: Path) -> None:
 
 
 def test_every_state_of_the_code_has_a_row() -> None:
-    source = (REPOSITORY / "gateway" / "life" / "conditions.py").read_text()
+    source = (REPOSITORY / "gateway" / "lifecycle" / "conditions.py").read_text()
     codes = set(re.findall(r'Condition\(\s*"([a-z_]+)"', source))
     codes |= set(re.findall(r'^    "([a-z]+)": "', source, re.MULTILINE))
     codes |= {f"{place}_{what}" for place in ("spool", "database") for what in ("full", "not_writable")}
