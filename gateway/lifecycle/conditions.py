@@ -19,7 +19,7 @@ CODES = (
     *("starting", "recovering", "draining"),
     *("spool_full", "database_full", "spool_not_writable", "database_not_writable"),
     *("not_in_place", "journal_broken", "listener_down"),
-    *("reload_refused", "certificate_expired", "destination_down", "destination_not_configured"),
+    *("reload_refused", "certificate_expired", "handler_failing", "destination_down", "destination_not_configured"),
     *("deliveries_held", "dead_letters"),
 )
 """Of every condition there is: the rows of `docs/states.md`."""
