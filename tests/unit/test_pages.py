@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model.delivery import DeliveryState
+from tests.unit.test_architecture import LAYERS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "gateway"
@@ -17,6 +18,8 @@ SQL = PACKAGE / "sqlite" / "sql"
 PAGES = [
     ROOT / name
     for name in (
+        "docs/design.md",
+        *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs" / "design").glob("*.md"))),
         "docs/threads.md",
         "docs/data-model.md",
         "docs/flows.md",
@@ -38,7 +41,7 @@ def page(name: str) -> str:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_file_that_a_page_names_is_there(path: Path) -> None:
-    names = set(FILE.findall(path.read_text())) - MADE_UP
+    names = {name for name in FILE.findall(path.read_text()) if name.rpartition("/")[2] not in MADE_UP}
     places = (PACKAGE, ROOT, SQL, path.parent)
     assert [name for name in sorted(names) if not any((place / name).is_file() for place in places)] == []
 
@@ -51,6 +54,30 @@ def test_every_file_that_a_page_names_is_there(path: Path) -> None:
 def test_every_link_leads_to_a_file(path: Path) -> None:
     links = {link for link in LINK.findall(path.read_text()) if "://" not in link}
     assert [link for link in sorted(links) if not (path.parent / link).exists()] == []
+
+
+def test_the_design_has_every_part_and_the_layers_of_the_architecture_test() -> None:
+    text = page("design.md")
+    tree = text.partition("```text\n")[2].partition("```")[0]
+    parts = {path.name for path in PACKAGE.iterdir() if not path.name.startswith("_") and path.name != "py.typed"}
+    named = {word.rstrip("/") for word in re.findall(r"[\w.]+", tree)}
+    assert sorted(parts - named) == []
+    listed = re.findall(r"^\d+\. ((?:`\w+`(?:,\s+)?)+)$", text.partition("**Layers.**")[2], re.MULTILINE)
+    written = [set(re.findall(r"`(\w+)`", row)) for row in listed]
+    assert written == [layer for layer in reversed(LAYERS) if layer != {"__main__"}]
+
+
+def test_the_glossary_is_in_order_and_has_one_sentence_each() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| (.+) \|$", page("design.md").partition("## Glossary")[2], re.MULTILINE)
+    words = [word for word, _ in rows if word not in ("word", "---")]
+    assert len(words) > 40
+    assert words == sorted(words, key=str.lower)
+    assert [word for word, text in rows if word not in ("word", "---") and not text.endswith(".")] == []
+
+
+def test_no_page_of_the_design_is_longer_than_250_lines() -> None:
+    pages = [ROOT / "docs" / "design.md", *(ROOT / "docs" / "design").glob("*.md")]
+    assert [path.name for path in pages if len(path.read_text().splitlines()) > 250] == []
 
 
 def thread_names() -> Iterator[str]:

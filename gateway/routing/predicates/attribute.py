@@ -37,7 +37,7 @@ WAYS = (*TEXT_WAYS, *BOUNDS, "between", *SPAN_WAYS, *PRESENCE_WAYS)
 @predicate("attribute")
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Compares the attribute `select` in one way. An absent attribute fits no way but `absent` and `count: 0`.
+    """Compares the attribute `select` in one way. For an absent attribute only `absent` and `count: 0` hold.
 
     Texts: equals, in, starts_with, ends_with, contains, matches (an RE2 regular expression, found anywhere unless
     anchored with ^ and $). With ignore_case and ignore_diacritics, on a person name's component (family, given, middle,

@@ -114,8 +114,8 @@ class Sample:
     """True for a share of all objects: `percent` of the values of the attribute `by`, chosen by their SHA-256.
 
     Objects with the same value share one fate, today and after a restart, on this gateway and on others; false when
-    the value is absent or empty. Another `salt` chooses another share; samples with the same salt contain each other:
-    what is in 10 percent is in 20.
+    the value is absent or empty. Another `salt` chooses another share; of two samples with one salt the larger
+    has all objects of the smaller.
     """
 
     example: ClassVar[str] = "sample: {percent: 10, by: StudyInstanceUID, salt: teaching}"
