@@ -25,6 +25,7 @@ PAGES = [
         "docs/flows.md",
         "docs/errors.md",
         "docs/extensions.md",
+        "docs/extending.md",
         "CONTRIBUTING.md",
     )
 ]
