@@ -22,6 +22,7 @@ from gateway.lifecycle.loading import Loading
 from gateway.lifecycle.signals import Stop, handled
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState
+from gateway.model.dimse_status import SUCCESS
 from gateway.model.listener import Listener
 from gateway.model.peer import Peer
 from gateway.ports.delivery_queue import DeliveryFilter
@@ -156,7 +157,7 @@ async def archives() -> AsyncIterator[tuple[list[ArchivedObject], int]]:
 
     def keep(event: Event) -> int:
         arrivals.append(ArchivedObject(event.facts.called_ae_title, event.sop_instance_uid, bytes(event.body.view())))
-        return 0x0000
+        return SUCCESS
 
     def admission(facts: AssociationFacts) -> Admitted:
         return Admitted(None)

@@ -10,13 +10,14 @@ from typing import Any, Protocol
 from gateway.common.turns import aside
 from gateway.dataset.native import NATIVE, pieces
 from gateway.destinations.dicom_contexts import Given, Kind, RecentKinds, kinds_of, named, propose, sent_in
-from gateway.destinations.store_status import DUPLICATE_SOP_INSTANCE, HAS_IT_ALREADY, outcome_of
+from gateway.destinations.store_status import HAS_IT_ALREADY, outcome_of
 from gateway.dimse.protocol.associate_items import MOST_HOPS_SAID, hops_of
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.leniency import tolerated
 from gateway.model.associate import ProposedContext
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Deferred, Outcome, Refused
+from gateway.model.dimse_status import DUPLICATE_SOP_INSTANCE
 from gateway.model.peer import Peer
 from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gateway.dimse.acceptor.handler_thread import on_event_loop
 from gateway.dimse.pynetdicom_contract.event import Event
-
-SUCCESS = 0x0000
+from gateway.model.dimse_status import SUCCESS
 
 
 @on_event_loop

@@ -22,10 +22,10 @@ from contextlib import aclosing
 
 from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.services.find_provider import HANDLER_FAILED
 from gateway.handlers.find_statuses import Yielded, tell
 from gateway.handlers.query_retrieve_find import matching
 from gateway.handlers.relayed_find import relayed
+from gateway.model.dimse_status import FIND_HANDLER_FAILED
 from gateway.ports.errors import GatewayError
 from gateway.ports.meter import peer_label
 from gateway.query.compile import MODELS
@@ -54,7 +54,7 @@ async def handle_find(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
         tell(event, "find_refused", status=outcome, reason=str(error))
         raise
     except Exception:
-        outcome = f"0x{HANDLER_FAILED:04X}"
+        outcome = f"0x{FIND_HANDLER_FAILED:04X}"
         raise
     finally:
         peer = peer_label(event.facts)

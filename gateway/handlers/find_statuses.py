@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.leniency import tolerated
+from gateway.model import dimse_status
 from gateway.model.peer import Peer
 from gateway.model.settings import QueryRetrieve
 from gateway.ports.meter import Meter, peer_label
@@ -24,11 +25,6 @@ from gateway.sources.source_query import SourceFailed
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-INCOMPLETE = 0xC001
-"""Unable to process: a source did not answer, or not to the end."""
-TOO_MANY = 0xA700
-"""Refused: Out of Resources (PS3.4 Table C.4-1)."""
 
 Yielded = tuple[Any, bytes | None]
 """Status elements and identifier, as the handler's contract has them."""
@@ -51,10 +47,12 @@ def failed(event: Event, desk: QueryDesk, failures: Sequence[SourceFailed], part
         tell(event, "source_failed", source=failure.source, reason=failure.reason, partial=partial)
     if partial == "accept":
         desk.meter.count("gateway_find_partial_total")
-        return status.SUCCESS
+        return dimse_status.SUCCESS
     if len(failures) == 1:
-        return final(INCOMPLETE, f"incomplete: {failures[0]}")
-    return final(INCOMPLETE, f"incomplete: no answer from {', '.join(failure.source for failure in failures)}")
+        return final(dimse_status.SOURCE_FAILED, f"incomplete: {failures[0]}")
+    return final(
+        dimse_status.SOURCE_FAILED, f"incomplete: no answer from {', '.join(failure.source for failure in failures)}"
+    )
 
 
 def too_many(event: Event, desk: QueryDesk, settings: QueryRetrieve) -> int | Dataset:
@@ -62,8 +60,8 @@ def too_many(event: Event, desk: QueryDesk, settings: QueryRetrieve) -> int | Da
     tell(event, "find_cut", limit=settings.limit, partial=settings.partial)
     if settings.partial == "accept":
         desk.meter.count("gateway_find_partial_total")
-        return status.SUCCESS
-    return final(TOO_MANY, f"more than {settings.limit} matches; the first ones were sent")
+        return dimse_status.SUCCESS
+    return final(dimse_status.OUT_OF_RESOURCES, f"more than {settings.limit} matches; the first ones were sent")
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.services.responding import priority_of
 from gateway.handlers.find_statuses import (
@@ -20,6 +19,8 @@ from gateway.handlers.find_statuses import (
     tell_replaced,
     too_many,
 )
+from gateway.model import dimse_status
+from gateway.model.dimse_status import PENDING_WITH_UNSUPPORTED_KEYS
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, Value
 from gateway.query.attributes import (
@@ -45,7 +46,6 @@ from gateway.sources.visible_answers import VisibleAnswers, VisibleQuery, veiled
 
 LOCAL = "local"
 ONLINE = ("ONLINE",)
-WITH_UNSUPPORTED_KEYS = 0xFF01
 
 
 async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
@@ -56,8 +56,10 @@ async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     """
     table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
     if not table.query_retrieve.is_local and not table.query_retrieve.sources:
-        tell(event, "find_refused", status=f"0x{status.SOP_CLASS_NOT_SUPPORTED:04X}", reason="there are no sources")
-        yield final(status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None
+        tell(
+            event, "find_refused", status=f"0x{dimse_status.SOP_CLASS_NOT_SUPPORTED:04X}", reason="there are no sources"
+        )
+        yield final(dimse_status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None
         return
     identifier: Attributes = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
     options = Options.of(event.association.extended.get(event.sop_class_uid, b""))
@@ -174,13 +176,13 @@ class _Matching:
                     yield one
             return
         limit = self._settings.limit
-        code = WITH_UNSUPPORTED_KEYS if self._query.unsupported else status.PENDING
+        code = PENDING_WITH_UNSUPPORTED_KEYS if self._query.unsupported else dimse_status.PENDING
         async with aclosing(self._desk.index.find(self._query, limit + 1 if limit else 0)) as batches:
             async for batch in batches:
                 yield [({**attributes, **_AT_HAND}, code) for attributes in batch]
 
     async def _local_ones(self) -> AsyncGenerator[MatchFromPlace]:
-        code = WITH_UNSUPPORTED_KEYS if self._query.unsupported else status.PENDING
+        code = PENDING_WITH_UNSUPPORTED_KEYS if self._query.unsupported else dimse_status.PENDING
         async with aclosing(self._desk.index.find(self._search.query)) as batches:
             async for batch in batches:
                 for attributes in batch:
@@ -225,8 +227,12 @@ class _Matching:
 
     def _code(self, attributes: Attributes, code: int) -> int:
         """A source's pending status. What it says of keys that only the gateway asked for is not the requestor's."""
-        if code == WITH_UNSUPPORTED_KEYS and self._own_keys - attributes.keys() and self._keys <= attributes.keys():
-            return status.PENDING
+        if (
+            code == PENDING_WITH_UNSUPPORTED_KEYS
+            and self._own_keys - attributes.keys()
+            and self._keys <= attributes.keys()
+        ):
+            return dimse_status.PENDING
         return code
 
     def _count(self, source: str, outcome: str) -> None:

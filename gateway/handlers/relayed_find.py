@@ -7,7 +7,6 @@ from contextlib import aclosing
 
 from pydicom.dataset import Dataset
 
-from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.services.responding import priority_of
 from gateway.handlers.find_statuses import (
@@ -20,6 +19,8 @@ from gateway.handlers.find_statuses import (
     tell_replaced,
     too_many,
 )
+from gateway.model import dimse_status
+from gateway.model.dimse_status import MATCHING_LIMIT_REACHED
 from gateway.model.peer import Peer
 from gateway.query.identifier import read_identifier
 from gateway.routing.table import RoutingTable
@@ -27,11 +28,8 @@ from gateway.sources.distinct_answers import DistinctAnswers, fingerprint
 from gateway.sources.federated_query import FederatedQuery, one_by_one
 from gateway.sources.query_desk import QueryDesk
 from gateway.sources.relayed_query import RelayedAnswer, RelayedQuery, relay
-from gateway.sources.relayed_services import BY_SOP_CLASS, LIMIT_REACHED, SERVICES, RelayedService
+from gateway.sources.relayed_services import BY_SOP_CLASS, SERVICES, RelayedService
 from gateway.sources.sources import asked_for
-
-MORE_THAN_ONE = 0xC100
-"""More than one match found (PS3.4 Table Q.4-1), where a service has at most one."""
 
 
 async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
@@ -47,8 +45,8 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     peers, is_cut = asked_for(table, settings.relay.get(name, ()), event.facts)
     if not peers:
         text = "the question came through too many gateways" if is_cut else "nobody is asked for this SOP class"
-        tell(event, "find_refused", status=f"0x{status.SOP_CLASS_NOT_SUPPORTED:04X}", reason=text)
-        yield final(status.SOP_CLASS_NOT_SUPPORTED, text), None
+        tell(event, "find_refused", status=f"0x{dimse_status.SOP_CLASS_NOT_SUPPORTED:04X}", reason=text)
+        yield final(dimse_status.SOP_CLASS_NOT_SUPPORTED, text), None
         return
     service = SERVICES[name]
     request = _request(event, service)
@@ -57,7 +55,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     once = DistinctAnswers(service)
     alone: dict[int, tuple[str, RelayedAnswer]] = {}
     given = replaced = 0
-    end: int | Dataset = status.SUCCESS
+    end: int | Dataset = dimse_status.SUCCESS
     try:
         async with aclosing(federated.everything(asks)) as answers, stopped_by_cancel(event, federated):
             async for rank, answer in answers:
@@ -71,7 +69,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
                     continue
                 if settings.limit and given == settings.limit:
                     cut = too_many(event, desk, settings)
-                    yield LIMIT_REACHED if LIMIT_REACHED in service.finals else cut, None
+                    yield MATCHING_LIMIT_REACHED if MATCHING_LIMIT_REACHED in service.finals else cut, None
                     return
                 given += 1
                 replaced += answer.replaced
@@ -80,14 +78,14 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
             return
         if federated.failures:
             end = failed(event, desk, federated.failures, settings.partial)
-        if service.is_at_most_one and end == status.SUCCESS:
+        if service.is_at_most_one and end == dimse_status.SUCCESS:
             if len(alone) > 1:
                 end = _more_than_one(event, [place for place, _ in alone.values()])
             else:
                 for _, answer in alone.values():
                     replaced += answer.replaced
                     yield answer.status, answer.identifier
-        if end != status.SUCCESS:
+        if end != dimse_status.SUCCESS:
             yield end, None
     finally:
         tell_replaced(event, desk, replaced)
@@ -96,8 +94,13 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
 def _more_than_one(event: Event, places: Sequence[str]) -> Dataset:
     """The final status where a service has at most one match."""
     told = ", ".join(dict.fromkeys(places))
-    tell(event, "find_refused", status=f"0x{MORE_THAN_ONE:04X}", reason=f"more than one match, at {told}")
-    return final(MORE_THAN_ONE, f"more than one match found, at {told}")
+    tell(
+        event,
+        "find_refused",
+        status=f"0x{dimse_status.MORE_THAN_ONE_MATCH:04X}",
+        reason=f"more than one match, at {told}",
+    )
+    return final(dimse_status.MORE_THAN_ONE_MATCH, f"more than one match found, at {told}")
 
 
 def _request(event: Event, service: RelayedService) -> RelayedQuery:

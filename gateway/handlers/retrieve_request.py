@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import structlog
 from pydicom.dataset import Dataset
 
-from gateway.dimse.protocol.status import SOP_CLASS_NOT_SUPPORTED, comment
+from gateway.dimse.protocol.status import comment
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.handlers.find_statuses import tell_leniencies
+from gateway.model.dimse_status import SOP_CLASS_NOT_SUPPORTED
 from gateway.model.peer import Peer
 from gateway.query.compile import BadIdentifier
 from gateway.retrieve.adaptation import Adaptation

@@ -23,6 +23,7 @@ from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.handlers.loops import LOOP_RULE, LoopWatch, held, is_forwarder
 from gateway.leniency import tolerated
 from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.dimse_status import SUCCESS
 from gateway.model.instance import IndexEntry, Instance, PayloadRef
 from gateway.object_log import ObjectLog
 from gateway.ports.errors import GatewayError, NotAllowed, RejectedByRule, Temporary, Unreadable, fit_for_log
@@ -36,7 +37,6 @@ from gateway.routing.fate_decision import FateDecision
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.table import RoutingPlan, RoutingTable
 
-SUCCESS = 0x0000
 LARGE_BYTES = 4 * 1024**2
 """Objects from here on are edited in a thread."""
 UNREADABLE_RULE = "(unreadable)"

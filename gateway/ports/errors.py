@@ -5,47 +5,55 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from gateway.model.dimse_status import (
+    CANNOT_UNDERSTAND,
+    DOES_NOT_MATCH_SOP_CLASS,
+    NOT_AUTHORIZED,
+    OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
+)
+
 
 class GatewayError(Exception):
     """Root of what this package raises on purpose. The message says what, where and what to do."""
 
-    dimse_status = 0x0110  # Processing failure (PS3.7 §C.5)
+    dimse_status = PROCESSING_FAILURE
 
 
 class Temporary(GatewayError):
     """The peer may send again."""
 
-    dimse_status = 0xA700
+    dimse_status = OUT_OF_RESOURCES
 
 
 class SpoolFull(Temporary):
     """No space left for incoming instances."""
 
-    dimse_status = 0xA700  # Refused: Out of Resources (PS3.4 §B.2.3)
+    dimse_status = OUT_OF_RESOURCES
 
 
 class Refusal(GatewayError):
     """This object, in this form, will not be taken."""
 
-    dimse_status = 0xC000
+    dimse_status = CANNOT_UNDERSTAND
 
 
 class Unreadable(Refusal):
     """The encoded data set is not what its transfer syntax says."""
 
-    dimse_status = 0xC000  # Error: Cannot understand (PS3.4 §B.2.3)
+    dimse_status = CANNOT_UNDERSTAND
 
 
 class ClassMismatch(Refusal):
     """SOP class or instance of the data set, of the command and of the presentation context disagree."""
 
-    dimse_status = 0xA900  # Error: Data Set does not match SOP Class (PS3.4 §B.2.3)
+    dimse_status = DOES_NOT_MATCH_SOP_CLASS
 
 
 class NotAllowed(Refusal):
     """The requestor may not do this, or no rule wants the object."""
 
-    dimse_status = 0x0124  # Refused: Not Authorized (PS3.7 §C.5)
+    dimse_status = NOT_AUTHORIZED
 
 
 def fit_for_log(error: GatewayError) -> str:
@@ -65,7 +73,7 @@ class RejectedByRule(Refusal):
 class ObjectTooLarge(Refusal):
     """Over the configured limit."""
 
-    dimse_status = 0xA700
+    dimse_status = OUT_OF_RESOURCES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

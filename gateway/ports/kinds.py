@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from gateway.model.attribute_path import AttributePath
+from gateway.model.dimse_status import SUCCESS
 from gateway.ports.edits import Alteration
 from gateway.ports.facts import Facts
 
@@ -23,7 +24,7 @@ class Fate:
     kind: Literal["drop", "reject", "hold"]
     """drop: it is not kept, and the sender is answered `status`, a success or warning. reject: the same with a failure.
     hold: what it owes waits for an operator."""
-    status: int = 0x0000
+    status: int = SUCCESS
     reason: str = ""
     """For the log, and of a rejection the Error Comment (0000,0902)."""
 

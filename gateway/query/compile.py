@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of
+from gateway.model.dimse_status import DOES_NOT_MATCH_SOP_CLASS, UNABLE_TO_PROCESS
 from gateway.model.query import (
     AnyValue,
     Attributes,
@@ -43,11 +44,6 @@ from gateway.query.attributes import (
 )
 from gateway.query.identifier import all_texts, first_text
 from gateway.query.normal import RANGE_VRS, WILD_CARD_VRS, bounds, folded_groups, in_utc, normal
-
-DOES_NOT_MATCH = 0xA900
-"""Identifier does not match SOP Class."""
-UNABLE = 0xC000
-"""Unable to process."""
 
 MAX_PATTERN_CHARACTERS = 1024
 MAX_CONDITIONS = 50_000
@@ -179,15 +175,15 @@ def compile_retrieve(identifier: Attributes, root: QueryRoot, *, is_by_accession
         tag = UNIQUE[each]
         values = tuple(value for value in all_texts(identifier, tag) if value)
         if any("*" in value or "?" in value for value in values):
-            problems.add(DOES_NOT_MATCH, f"{name_of(tag)} has wild cards: a retrieve names values", tag)
+            problems.add(DOES_NOT_MATCH_SOP_CLASS, f"{name_of(tag)} has wild cards: a retrieve names values", tag)
         elif values:
             keys.append(QueryKey(tag, vr_for(tag), (AnyValue(tuple(dict.fromkeys(values))),)))
         elif each is level and not (numbers and level is QueryLevel.STUDY):
-            problems.add(DOES_NOT_MATCH, f"{name_of(tag)} has no value: nothing is named", tag)
+            problems.add(DOES_NOT_MATCH_SOP_CLASS, f"{name_of(tag)} has no value: nothing is named", tag)
     if numbers:
         if any("*" in value or "?" in value for value in numbers):
             text = "Accession Number has wild cards: a retrieve names values"
-            problems.add(DOES_NOT_MATCH, text, ACCESSION_NUMBER)
+            problems.add(DOES_NOT_MATCH_SOP_CLASS, text, ACCESSION_NUMBER)
         keys.append(QueryKey(ACCESSION_NUMBER, vr_for(ACCESSION_NUMBER), (AnyValue(tuple(dict.fromkeys(numbers))),)))
     problems.check()
     issuer = first_text(identifier, ISSUER_OF_PATIENT_ID)
@@ -202,9 +198,11 @@ def _level(identifier: Attributes, root: QueryRoot, problems: _Problems) -> Quer
     if word in allowed:
         return QueryLevel(word)
     if not word:
-        problems.add(DOES_NOT_MATCH, "Query/Retrieve Level (0008,0052) is missing", QUERY_RETRIEVE_LEVEL)
+        problems.add(DOES_NOT_MATCH_SOP_CLASS, "Query/Retrieve Level (0008,0052) is missing", QUERY_RETRIEVE_LEVEL)
     else:
-        problems.add(DOES_NOT_MATCH, f"Query/Retrieve Level is not one of {', '.join(allowed)}", QUERY_RETRIEVE_LEVEL)
+        problems.add(
+            DOES_NOT_MATCH_SOP_CLASS, f"Query/Retrieve Level is not one of {', '.join(allowed)}", QUERY_RETRIEVE_LEVEL
+        )
     return allowed[0]
 
 
@@ -224,11 +222,11 @@ def _check_hierarchy(
         tag = UNIQUE[above]
         values = all_texts(identifier, tag)
         if len(values) != 1 or not values[0] or "*" in values[0] or "?" in values[0]:
-            problems.add(DOES_NOT_MATCH, f"{level} level needs one value of {name_of(tag)}", tag)
+            problems.add(DOES_NOT_MATCH_SOP_CLASS, f"{level} level needs one value of {name_of(tag)}", tag)
     below = {UNIQUE[each] for each in LEVELS[LEVELS.index(level) + 1 :]}
     for key in keys:
         if key.tag in below and key.conditions:
-            problems.add(DOES_NOT_MATCH, f"{name_of(key.tag)} is a key below the {level} level", key.tag)
+            problems.add(DOES_NOT_MATCH_SOP_CLASS, f"{name_of(key.tag)} is a key below the {level} level", key.tag)
 
 
 class _Compiler:
@@ -264,14 +262,14 @@ class _Compiler:
         texts = tuple(each for each in value if isinstance(each, str))
         self._conditions += len(texts)
         if self._conditions > MAX_CONDITIONS:
-            self._problems.add(UNABLE, f"more than {MAX_CONDITIONS} values are asked for", tag)
+            self._problems.add(UNABLE_TO_PROCESS, f"more than {MAX_CONDITIONS} values are asked for", tag)
             return QueryKey(tag, vr)
         return QueryKey(tag, vr, self.conditions(tag, vr, texts))
 
     def _sequence(self, tag: int, value: Value) -> QueryKey:
         found: list[QueryItem] = [item for item in value if not isinstance(item, str)]
         if len(found) > 1:
-            self._problems.add(DOES_NOT_MATCH, f"{name_of(tag)} has {len(found)} items; a key has one", tag)
+            self._problems.add(DOES_NOT_MATCH_SOP_CLASS, f"{name_of(tag)} has {len(found)} items; a key has one", tag)
         if not found or not found[0]:
             return QueryKey(tag, SEQUENCE)
         inner = tuple(self._key(each, found[0][each]) for each in sorted(found[0]))
@@ -302,7 +300,7 @@ class _Compiler:
     def _condition(self, tag: int, vr: str, text: str) -> KeyCondition | None:
         """None is universal matching."""
         if vr in WILD_CARD_VRS and len(text) > MAX_PATTERN_CHARACTERS:
-            self._problems.add(UNABLE, f"the value of {name_of(tag)} is too long", tag)
+            self._problems.add(UNABLE_TO_PROCESS, f"the value of {name_of(tag)} is too long", tag)
             return None
         if vr == "PN":
             pattern = "=".join(folded_groups(text))
@@ -316,7 +314,7 @@ class _Compiler:
             found = bounds(text, vr, self._timezone)
             if found is not None:
                 return ValueRange(*found)
-        self._problems.add(UNABLE, f"the value of {name_of(tag)} is no {vr}, nor a range", tag)
+        self._problems.add(UNABLE_TO_PROCESS, f"the value of {name_of(tag)} is no {vr}, nor a range", tag)
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.model.dimse_status import MOVE_DESTINATION_UNKNOWN
 from gateway.model.peer import Peer
 from gateway.ports.errors import NotAllowed, Refusal
 from gateway.routing.table import RoutingTable
@@ -10,7 +11,7 @@ from gateway.routing.table import RoutingTable
 class MoveDestinationUnknown(Refusal):
     """No peer of ours is meant; the requestor or an operator fixes."""
 
-    dimse_status = 0xA801  # Refused: Move Destination unknown (PS3.4 Table C.4-2)
+    dimse_status = MOVE_DESTINATION_UNKNOWN
 
 
 def move_places(table: RoutingTable, title: str, requestor: Peer | None) -> tuple[Peer, ...]:

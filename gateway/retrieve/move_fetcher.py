@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from gateway.dimse.protocol.status import SUCCESS
 from gateway.dimse.requestor.responses import Response
 from gateway.leniency import tolerated
+from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import Peer
 from gateway.model.query import QueryRoot
 from gateway.ports.meter import Meter

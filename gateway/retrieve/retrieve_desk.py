@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.model.association import AssociationFacts
+from gateway.model.dimse_status import UNABLE_TO_COUNT_MATCHES
 from gateway.model.instance import PayloadRef
 from gateway.model.query import Query
 from gateway.ports.converter import Converter
@@ -61,4 +62,4 @@ class Retrieve:
 class CannotCount(Temporary):
     """How many instances there are cannot be said: the index cannot be read, or a source did not answer."""
 
-    dimse_status = 0xA701  # Refused: Out of Resources - Unable to calculate number of matches (PS3.4 Table C.4-2)
+    dimse_status = UNABLE_TO_COUNT_MATCHES

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from gateway.model.dimse_status import (
+    DOES_NOT_MATCH_SOP_CLASS,
+    INVALID_FRAME_REQUEST,
+    SOP_CLASS_NOT_SUPPORTED,
+    UNABLE_TO_EXTRACT_FRAMES,
+)
 from gateway.model.query import AnyValue, Attributes, Query, QueryKey, QueryLevel
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, SOP_INSTANCE_UID
-from gateway.query.compile import DOES_NOT_MATCH, MODELS, BadIdentifier, compile_retrieve
+from gateway.query.compile import MODELS, BadIdentifier, compile_retrieve
 from gateway.query.identifier import all_texts, first_text, read_identifier
 from gateway.query.lenient import lenient_retrieve, names_by_accession_number
 from gateway.sources.relayed_services import RETRIEVED
@@ -17,10 +23,6 @@ WITHOUT_BULK_DATA = "1.2.840.10008.5.1.4.1.2.5.3"
 FRAME = "FRAME"
 FRAME_KEYS = (0x00081161, 0x00081162, 0x00081163)
 """Simple Frame List, Calculated Frame List, Time Range."""
-
-SOP_CLASS_NOT_SUPPORTED = 0x0122
-CANNOT_EXTRACT_FRAMES = 0xAA02
-INVALID_REQUEST = 0xAA04
 
 
 def read_request(
@@ -58,17 +60,19 @@ def _composite(attributes: Attributes, *, has_frames: bool) -> Query:
         raise _frames(attributes)
     if level != QueryLevel.IMAGE:
         words = "IMAGE or FRAME" if has_frames else "IMAGE"
-        raise BadIdentifier(DOES_NOT_MATCH, f"Query/Retrieve Level is not {words}", (QUERY_RETRIEVE_LEVEL,))
+        raise BadIdentifier(DOES_NOT_MATCH_SOP_CLASS, f"Query/Retrieve Level is not {words}", (QUERY_RETRIEVE_LEVEL,))
     return _by_uid(attributes)
 
 
 def _by_uid(attributes: Attributes) -> Query:
     uids = tuple(dict.fromkeys(uid for uid in all_texts(attributes, SOP_INSTANCE_UID) if uid))
     if not uids:
-        raise BadIdentifier(DOES_NOT_MATCH, "SOP Instance UID has no value: nothing is named", (SOP_INSTANCE_UID,))
+        raise BadIdentifier(
+            DOES_NOT_MATCH_SOP_CLASS, "SOP Instance UID has no value: nothing is named", (SOP_INSTANCE_UID,)
+        )
     if any("*" in uid or "?" in uid for uid in uids):
         text = "SOP Instance UID has wild cards: a retrieve names values"
-        raise BadIdentifier(DOES_NOT_MATCH, text, (SOP_INSTANCE_UID,))
+        raise BadIdentifier(DOES_NOT_MATCH_SOP_CLASS, text, (SOP_INSTANCE_UID,))
     key = QueryKey(SOP_INSTANCE_UID, "UI", (AnyValue(uids),))
     return Query(level=QueryLevel.IMAGE, root="patient", keys=(key,), is_relational=True)
 
@@ -79,8 +83,8 @@ def _frames(attributes: Attributes) -> BadIdentifier:
     uids = [uid for uid in all_texts(attributes, SOP_INSTANCE_UID) if uid]
     if len(uids) != 1:
         comment = "the FRAME level needs one SOP Instance UID"
-        return BadIdentifier(INVALID_REQUEST, comment, (SOP_INSTANCE_UID,))
+        return BadIdentifier(INVALID_FRAME_REQUEST, comment, (SOP_INSTANCE_UID,))
     if len(named) != 1:
         comment = "the FRAME level needs one frame list or time range"
-        return BadIdentifier(INVALID_REQUEST, comment, tuple(named))
-    return BadIdentifier(CANNOT_EXTRACT_FRAMES, "single frames are not extracted here; retrieve the instance")
+        return BadIdentifier(INVALID_FRAME_REQUEST, comment, tuple(named))
+    return BadIdentifier(UNABLE_TO_EXTRACT_FRAMES, "single frames are not extracted here; retrieve the instance")

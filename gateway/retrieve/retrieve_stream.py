@@ -14,6 +14,7 @@ import structlog
 
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.model.association import AssociationFacts
+from gateway.model.dimse_status import PENDING
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.peer import Peer
 from gateway.model.query import QueryRoot
@@ -33,7 +34,6 @@ from gateway.retrieve.source_instances import SourceInstances
 
 log = structlog.get_logger()
 
-PENDING = 0xFF00
 AHEAD = 2
 """Local instances that are opened before it is their turn."""
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")

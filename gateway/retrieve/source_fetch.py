@@ -10,9 +10,10 @@ from typing import Protocol
 
 import structlog
 
-from gateway.dimse.protocol.status import SUCCESS, stack_lines
+from gateway.dimse.protocol.status import stack_lines
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.dimse.requestor.responses import Response
+from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import Peer
 from gateway.model.query import QueryLevel
 from gateway.ports.errors import NotAllowed, Refusal

@@ -13,13 +13,13 @@ from pathlib import Path
 from gateway.dataset.part10 import DicomFile, is_dicom_file, read_dicom_file
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.model.associate import ProposedContext
+from gateway.model.dimse_status import is_stored
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses, GatewayError, Unreadable
 
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 CONTEXTS_PER_ASSOCIATION = 128  # PS3.8 §9.3.2.2: odd numbers from 1 to 255
-WARNINGS = range(0xB000, 0xC000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class SentFile:
     @property
     def is_stored(self) -> bool:
         """True for Success and for warnings: the peer has it (PS3.4 §B.2.3)."""
-        return self.status is not None and (self.status == 0 or self.status in WARNINGS)
+        return self.status is not None and is_stored(self.status)
 
 
 async def echo(peer: Peer, own_ae_title: str) -> EchoResult:

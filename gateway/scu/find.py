@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.model.dimse_status import PENDING
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, QueryLevel, QueryRoot
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL
@@ -120,7 +121,7 @@ class FindUser:
         query = compile_find({**self._keys, **level}, self.inquiry.root, Options(is_relational=True))
         async with aclosing(index.find(query)) as batches:
             async for batch in batches:
-                yield [(attributes, 0xFF00) for attributes in batch]
+                yield [(attributes, PENDING) for attributes in batch]
 
     async def _relayed(self, sources: Sources, background: BackgroundTasks) -> AsyncGenerator[Attributes]:
         service = SERVICES[self.inquiry.service]

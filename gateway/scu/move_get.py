@@ -21,6 +21,7 @@ from gateway.dimse.requestor.query_contexts import as_store_scp, query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.dimse.requestor.responses import IncomingStore, Response, Responses
 from gateway.model.associate import ProposedContext
+from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import Peer
 from gateway.model.query import AnyValue, Attributes, Query, QueryKey, QueryLevel, QueryRoot
 from gateway.ports.errors import Refusal, SpoolFull
@@ -224,4 +225,4 @@ def _write(folder: Path, store: IncomingStore) -> int:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise Refusal(f"cannot be written: {os.strerror(error.errno or 0)}") from error
-    return 0x0000
+    return SUCCESS

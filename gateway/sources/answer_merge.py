@@ -48,7 +48,6 @@ MOST_WAITING = 20_000
 """Matches that wait for other sources; beyond that the oldest are given as they are."""
 MOST_PARTS = 64
 """Answers under one unique key that are compared with each other; more are given as they come."""
-WITH_UNSUPPORTED_KEYS = 0xFF01
 
 
 @dataclass(frozen=True, slots=True)

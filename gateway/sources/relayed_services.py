@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from gateway.model.dimse_status import INVALID_PRIOR_RECORD_KEY, MATCHING_LIMIT_REACHED
 from gateway.model.query import Attributes
 from gateway.query.attributes import SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gateway.query.identifier import first_text
@@ -44,10 +45,6 @@ def _text(answer: Attributes, tag: int) -> str:
     return first_text(steps[0], tag) if len(steps) == 1 else ""
 
 
-LIMIT_REACHED = 0xB001
-"""Matching reached response limit, subsequent request may return additional matches (PS3.4 §C.6.4.5)."""
-_INVALID_PRIOR_RECORD_KEY = 0xA710
-
 _DICOM = "1.2.840.10008.5.1.4."
 
 SERVICES: Mapping[str, RelayedService] = MappingProxyType(
@@ -71,7 +68,7 @@ SERVICES: Mapping[str, RelayedService] = MappingProxyType(
         "inventory": RelayedService((f"{_DICOM}1.1.201.2",)),  # Annex JJ
         # §C.6.4: Record Keys belong to one repository, so that its answers cannot be put together with those of others
         "repository_query": RelayedService(
-            (f"{_DICOM}1.1.201.6",), (), finals=frozenset({LIMIT_REACHED, _INVALID_PRIOR_RECORD_KEY})
+            (f"{_DICOM}1.1.201.6",), (), finals=frozenset({MATCHING_LIMIT_REACHED, INVALID_PRIOR_RECORD_KEY})
         ),
     }
 )

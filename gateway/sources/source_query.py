@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.dimse.protocol.status import PENDING, SUCCESS
 from gateway.dimse.requestor.query_contexts import query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.dimse.requestor.responses import Response, Responses
 from gateway.model.associate import ProposedContext
+from gateway.model.dimse_status import OUT_OF_RESOURCES, PENDING, SUCCESS
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, QueryLevel, QueryRoot
 from gateway.ports.errors import DestinationDown, GatewayError, NoContextAccepted, Unreadable
@@ -53,7 +53,7 @@ _RELATIONAL = b"\x01"
 class SourceFailed(GatewayError):
     """A source did not answer, or not to the end. The text is fit for a log and for an Error Comment."""
 
-    dimse_status = 0xA700  # Refused: Out of Resources (PS3.4 Table C.4-1)
+    dimse_status = OUT_OF_RESOURCES
 
     def __init__(self, source: str, reason: str, *, is_worth_another: bool = False) -> None:
         super().__init__(f"{source}: {reason}")

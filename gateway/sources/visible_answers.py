@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from gateway.dimse.protocol.status import PENDING
+from gateway.model.dimse_status import PENDING
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, Query, QueryLevel, QueryRoot
 from gateway.query.attributes import COMPUTED, QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID

@@ -15,6 +15,7 @@ import structlog
 
 from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.dimse_status import OUT_OF_RESOURCES
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import Apart
 from gateway.model.listener import Limits
@@ -63,7 +64,7 @@ T = TypeVar("T")
 class JournalClosed(GatewayError):
     """The gateway is stopping, or the committer died: asking this journal again is of no use."""
 
-    dimse_status = 0xA700  # the peer may send again, to the next process
+    dimse_status = OUT_OF_RESOURCES  # the peer may send again, to the next process
 
 
 class GroupCommitJournal:

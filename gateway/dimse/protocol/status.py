@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -11,55 +10,15 @@ import structlog
 from pydicom.dataset import Dataset
 
 from gateway.dimse.protocol.message import Command
+from gateway.model.dimse_status import HANDLER_GAVE_NO_ANSWER, HANDLER_GAVE_NO_STATUS
 from gateway.ports.errors import GatewayError, Refusal
 
 log = structlog.get_logger()
 
-SUCCESS = 0x0000
-CANCEL = 0xFE00
-PENDING = 0xFF00
-NOT_AUTHORIZED = 0x0124
-DUPLICATE_INVOCATION = 0x0210
-DUPLICATE_SOP_INSTANCE = 0x0111
-MOVE_DESTINATION_UNKNOWN = 0xA801
-INVALID_OBJECT_INSTANCE = 0x0117
-SOP_CLASS_NOT_SUPPORTED = 0x0122
-UNRECOGNIZED_OPERATION = 0x0211
-CANNOT_UNDERSTAND = 0xC000
-NO_STATUS = 0xC001
-NO_ANSWER = 0xC002
-STORE_HANDLER_FAILED = 0xC211
 LONGEST_COMMENT = 64
 """Characters of an Error Comment (0000,0902), VR LO (PS3.7 §E.1, PS3.5 §6.2)."""
 CUT = "..."
 
-
-class Category(enum.Enum):
-    """The status classes of PS3.7 §C, of any service."""
-
-    SUCCESS = enum.auto()
-    PENDING = enum.auto()
-    CANCEL = enum.auto()
-    WARNING = enum.auto()
-    FAILURE = enum.auto()
-
-    @classmethod
-    def of(cls, status: int) -> Category:
-        """The class of a status; what the standard does not define is a failure."""
-        if status in _CATEGORIES:
-            return _CATEGORIES[status]
-        return cls.WARNING if status >> 12 == 0xB else cls.FAILURE
-
-
-_CATEGORIES = {
-    SUCCESS: Category.SUCCESS,
-    PENDING: Category.PENDING,
-    0xFF01: Category.PENDING,
-    CANCEL: Category.CANCEL,
-    0x0001: Category.WARNING,
-    0x0107: Category.WARNING,
-    0x0116: Category.WARNING,
-}
 
 _COPIED = ("ErrorComment", "OffendingElement", "AffectedSOPClassUID", "AffectedSOPInstanceUID")
 """What a response of a C-service has beside its status (PS3.7 §9.3.1.2 to §9.3.4.2)."""
@@ -108,7 +67,7 @@ def of_result(result: Any) -> Command:
     if not isinstance(result, Dataset):
         return {"Status": _of_number(result)}
     if "Status" not in result:
-        return {"Status": NO_STATUS}
+        return {"Status": HANDLER_GAVE_NO_STATUS}
     answer: Command = {"Status": _of_number(result["Status"].value)}
     for keyword in _COPIED:
         value = _copied(keyword, result[keyword].value) if keyword in result else None
@@ -119,7 +78,7 @@ def of_result(result: Any) -> Command:
 
 def _of_number(value: Any) -> int:
     """The VR of Status is US."""
-    return int(value) if isinstance(value, int) and 0 <= value <= 0xFFFF else NO_ANSWER
+    return int(value) if isinstance(value, int) and 0 <= value <= 0xFFFF else HANDLER_GAVE_NO_ANSWER
 
 
 def _copied(keyword: str, value: Any) -> Any:

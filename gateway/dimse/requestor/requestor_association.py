@@ -34,6 +34,7 @@ from gateway.dimse.requestor.multi_response import AskingAssociation
 from gateway.leniency import tolerated
 from gateway.model.associate import DEFAULT_OFFERED_PDU, ProposedContext
 from gateway.model.association import AssociationFacts
+from gateway.model.dimse_status import UNRECOGNIZED_OPERATION
 from gateway.model.listener import Limits
 from gateway.model.peer import Peer
 from gateway.ports.encoded_data_set import EncodedDataSet
@@ -43,7 +44,6 @@ from gateway.routing.ae_title_templates import is_template
 
 log = structlog.get_logger()
 
-UNRECOGNIZED_OPERATION = 0x0211
 TRANSIENT_REJECTION = 2
 LARGEST_PDU = 2**32 - 1
 

@@ -37,8 +37,10 @@ from gateway.dimse.protocol.identifiers import (
 )
 from gateway.dimse.protocol.memory import MemoryReceiver
 from gateway.dimse.protocol.message import NO_DATA_SET, RESPONSE, Command, CommandField
-from gateway.dimse.protocol.status import Category, StatusRefusal
+from gateway.dimse.protocol.status import StatusRefusal
+from gateway.model import dimse_status
 from gateway.model.association import AssociationFacts
+from gateway.model.dimse_status import Category
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import DestinationDown, GatewayError
 
@@ -337,7 +339,7 @@ class Responses:
         if field_ != CommandField.C_STORE or self._on_store is None:
             return None
         if message.context.service != "store" or not message.context.is_scp:
-            raise StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, "C-STORE over a context without the SCP role")
+            raise StatusRefusal(dimse_status.SOP_CLASS_NOT_SUPPORTED, "C-STORE over a context without the SCP role")
         return self._receiver()
 
     def is_answered_by(self, message: Message) -> bool:
@@ -412,7 +414,7 @@ class Responses:
             if message.failure is not None:
                 raise message.failure
             if message.body is None:
-                raise StatusRefusal(status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
+                raise StatusRefusal(dimse_status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
             incoming = IncomingStore(
                 str(command.get("AffectedSOPClassUID", "")),
                 str(command.get("AffectedSOPInstanceUID", "")),
@@ -423,10 +425,10 @@ class Responses:
             assert self._on_store is not None
             return {"Status": await self._on_store(incoming)}
         except GatewayError as error:
-            return status.of_error(error, status.STORE_HANDLER_FAILED)
+            return status.of_error(error, dimse_status.STORE_HANDLER_FAILED)
         except Exception as error:
             log.error("store_failed", error=type(error).__name__, where=status.stack_lines(error))
-            return {"Status": status.STORE_HANDLER_FAILED}
+            return {"Status": dimse_status.STORE_HANDLER_FAILED}
 
     def _answer(self, message: Message, elements: Command) -> None:
         command = message.command

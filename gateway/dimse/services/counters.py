@@ -6,14 +6,17 @@ import enum
 from collections.abc import Iterable
 
 from gateway.dimse.protocol.message import Command
-from gateway.dimse.protocol.status import CANCEL, SUCCESS, Category
 from gateway.dimse.pynetdicom_contract.yields import RelayedCounters, SubOperationDone
+from gateway.model.dimse_status import (
+    CANCEL,
+    SOME_SUB_OPERATIONS_FAILED,
+    SUCCESS,
+    UNABLE_TO_PERFORM_SUB_OPERATIONS,
+    Category,
+)
 
 MOST = 0xFFFF
 """Counters have the VR US."""
-
-UNABLE_TO_PERFORM = 0xA702
-SOME_FAILED = 0xB000
 
 
 class SubOperationResult(enum.IntEnum):
@@ -108,7 +111,7 @@ class SubOperationCounters:
         completed, warning, failed = self._counts
         if not failed and not warning:
             return SUCCESS
-        return SOME_FAILED if completed or warning else UNABLE_TO_PERFORM
+        return SOME_SUB_OPERATIONS_FAILED if completed or warning else UNABLE_TO_PERFORM_SUB_OPERATIONS
 
     def elements(self, status: int) -> Command:
         """The counters that a response with `status` carries: Number of Remaining Sub-operations in Pending and Cancel

@@ -9,13 +9,11 @@ import structlog
 from pynetdicom import evt
 
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
-from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.cancellation import Interrupted, OperationScope
 from gateway.dimse.protocol.context import RELEVANT_PATIENT_INFORMATION
 from gateway.dimse.protocol.identifiers import as_identifier
 from gateway.dimse.protocol.message import Command
-from gateway.dimse.protocol.status import Category
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.pynetdicom_contract.handler_yields import END, HandlerYields
 from gateway.dimse.services.responding import (
@@ -27,11 +25,11 @@ from gateway.dimse.services.responding import (
     read_pair,
     refusal,
 )
+from gateway.model import dimse_status
+from gateway.model.dimse_status import Category
 
 log = structlog.get_logger()
 
-HANDLER_FAILED = 0xC311
-IDENTIFIER_NOT_ENCODED = 0xC312
 
 TURN_S = 0.002
 """After this long without waiting for anything, everybody else has a turn."""
@@ -83,7 +81,7 @@ class _Matching:
         except FinalResponse as final:
             elements = final.elements
         except Interrupted:
-            elements = {"Status": status.CANCEL} if self._watch.ended is None else None
+            elements = {"Status": dimse_status.CANCEL} if self._watch.ended is None else None
         finally:
             await self._steps.close()
         if elements is None or self._watch.ended is not None:
@@ -104,12 +102,12 @@ class _Matching:
             try:
                 item = await self._steps.next()
                 if item is END:
-                    return {"Status": status.CANCEL if self._watch.is_cancelled else status.SUCCESS}
+                    return {"Status": dimse_status.CANCEL if self._watch.is_cancelled else dimse_status.SUCCESS}
                 elements, value = read_pair(item)
             except Interrupted:
                 raise
             except Exception as error:
-                return of_exception(error, HANDLER_FAILED, self.event)
+                return of_exception(error, dimse_status.FIND_HANDLER_FAILED, self.event)
             if Category.of(elements["Status"]) is not Category.PENDING:
                 raise FinalResponse(elements)
             if self._watch.is_cancelled:
@@ -120,11 +118,11 @@ class _Matching:
             except ValueError as error:
                 log.error("identifier_not_encoded", reason=str(error))
                 gave(self.event, "an identifier that cannot be encoded")
-                return {"Status": IDENTIFIER_NOT_ENCODED}
+                return {"Status": dimse_status.FIND_IDENTIFIER_NOT_ENCODED}
             await self._answer.send_with(elements, identifier)
             self.count += 1
             if self._is_at_most_one:
-                return {"Status": status.SUCCESS}
+                return {"Status": dimse_status.SUCCESS}
             await self._give_turn()
 
     def _let_one_pass(self) -> None:

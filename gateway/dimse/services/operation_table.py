@@ -27,6 +27,7 @@ from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.services.find_provider import serve_find
 from gateway.dimse.services.responding import receive_identifier
 from gateway.dimse.services.retrieve_provider import serve_get, serve_move
+from gateway.model import dimse_status
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import ClassMismatch, GatewayError
 
@@ -57,9 +58,9 @@ def serve_echo(association: AcceptorAssociation, message: Message) -> Later | No
     """C-ECHO (PS3.7 §9.1.5). A handler that fails is answered 0x0000, as its contract documents."""
     if message.context.service != "echo":
         text = "C-ECHO over a context that is not Verification"
-        respond(association, message, status.of_error(StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, text), 0))
+        respond(association, message, status.of_error(StatusRefusal(dimse_status.SOP_CLASS_NOT_SUPPORTED, text), 0))
         return None
-    return _call(association, message, evt.EVT_C_ECHO, status.SUCCESS, respond)
+    return _call(association, message, evt.EVT_C_ECHO, dimse_status.SUCCESS, respond)
 
 
 def serve_store(association: AcceptorAssociation, message: Message) -> Later | None:
@@ -69,9 +70,9 @@ def serve_store(association: AcceptorAssociation, message: Message) -> Later | N
     )
     if error is not None:
         _log_refused(association, message, error)
-        _respond_store(association, message, status.of_error(error, status.STORE_HANDLER_FAILED))
+        _respond_store(association, message, status.of_error(error, dimse_status.STORE_HANDLER_FAILED))
         return None
-    return _call(association, message, evt.EVT_C_STORE, status.STORE_HANDLER_FAILED, _respond_store)
+    return _call(association, message, evt.EVT_C_STORE, dimse_status.STORE_HANDLER_FAILED, _respond_store)
 
 
 def _log_refused(association: AcceptorAssociation, message: Message, error: Exception) -> None:
@@ -102,19 +103,19 @@ def receive_store(association: AcceptorAssociation, message: Message) -> DataSet
 
 def serve_unrecognized(association: AcceptorAssociation, message: Message) -> Later | None:
     """What has no handler here is answered 0x0211, never with an abort."""
-    error = StatusRefusal(status.UNRECOGNIZED_OPERATION, "the gateway does not offer this operation")
-    respond(association, message, status.of_error(error, status.UNRECOGNIZED_OPERATION))
+    error = StatusRefusal(dimse_status.UNRECOGNIZED_OPERATION, "the gateway does not offer this operation")
+    respond(association, message, status.of_error(error, dimse_status.UNRECOGNIZED_OPERATION))
     return None
 
 
-_NO_DATA_SET = StatusRefusal(status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
+_NO_DATA_SET = StatusRefusal(dimse_status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
 
 
 def _store_refusal(association: AcceptorAssociation, message: Message) -> Exception | None:
     """Why a C-STORE command cannot be served; None when it can."""
     command, context = message.command, message.context
     if context.service != "store" or not context.is_scp:
-        return StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, "C-STORE over a context that is not for storage")
+        return StatusRefusal(dimse_status.SOP_CLASS_NOT_SUPPORTED, "C-STORE over a context that is not for storage")
     if command.get("AffectedSOPClassUID", "") != context.abstract_syntax:
         return ClassMismatch("SOP class of the command is not that of its context")
     uid = command.get("AffectedSOPInstanceUID", "")
@@ -122,7 +123,7 @@ def _store_refusal(association: AcceptorAssociation, message: Message) -> Except
     form = ODD_UID if peer is not None and peer.accepts_odd_uids else UID
     if not form.fullmatch(uid):
         text = "Affected SOP Instance UID is missing" if not uid else "Affected SOP Instance UID is no UID"
-        return StatusRefusal(status.INVALID_OBJECT_INSTANCE, text)
+        return StatusRefusal(dimse_status.INVALID_OBJECT_INSTANCE, text)
     return None
 
 

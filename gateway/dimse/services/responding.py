@@ -15,8 +15,10 @@ from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.identifiers import IdentifierReceiver
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
-from gateway.dimse.protocol.status import Category, StatusRefusal
+from gateway.dimse.protocol.status import StatusRefusal
 from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.model import dimse_status
+from gateway.model.dimse_status import Category
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, NotAllowed, ObjectTooLarge
 from gateway.query.identifier import excess
@@ -26,11 +28,11 @@ log = structlog.get_logger()
 SERVICES = {CommandField.C_FIND: "find", CommandField.C_GET: "get", CommandField.C_MOVE: "move"}
 NAMES = {"find": "C-FIND", "get": "C-GET", "move": "C-MOVE"}
 
-_TOO_LARGE = {"find": 0xA700, "get": 0xA701, "move": 0xA701}
-"""Out of Resources; of a retrieve: Unable to calculate number of matches (PS3.4 Tables C.4-1 to C.4-3)."""
-_NO_IDENTIFIER = 0xA900
-_TOO_MANY_ELEMENTS = 0xC000
-"""Unable to process (PS3.4 Tables C.4-1 to C.4-3)."""
+_TOO_LARGE = {
+    "find": dimse_status.OUT_OF_RESOURCES,
+    "get": dimse_status.UNABLE_TO_COUNT_MATCHES,
+    "move": dimse_status.UNABLE_TO_COUNT_MATCHES,
+}
 _STATUS_KEYWORDS = ("Status", "ErrorComment", "OffendingElement")
 
 
@@ -49,7 +51,7 @@ def receive_identifier(association: AcceptorAssociation, message: Message) -> Da
     if error is not None:
         raise error
     if association.is_duplicate(message):
-        raise StatusRefusal(status.DUPLICATE_INVOCATION, f"Message ID {message.command['MessageID']} is in use")
+        raise StatusRefusal(dimse_status.DUPLICATE_INVOCATION, f"Message ID {message.command['MessageID']} is in use")
     return IdentifierReceiver()
 
 
@@ -58,13 +60,13 @@ def refusal(association: AcceptorAssociation, message: Message) -> Command | Non
     service = SERVICES[message.command["CommandField"]]
     error = message.failure or _refusal(association, message)
     if error is None and message.body is None:
-        error = StatusRefusal(_NO_IDENTIFIER, "the request has no identifier")
+        error = StatusRefusal(dimse_status.DOES_NOT_MATCH_SOP_CLASS, "the request has no identifier")
     if error is None and message.body is not None:
         too_much = excess(message.body.view(), str(message.context.transfer_syntax))
-        error = StatusRefusal(_TOO_MANY_ELEMENTS, too_much) if too_much else None
+        error = StatusRefusal(dimse_status.UNABLE_TO_PROCESS, too_much) if too_much else None
     if error is None:
         return None
-    elements = status.of_error(error, 0xC000)
+    elements = status.of_error(error, dimse_status.UNABLE_TO_PROCESS)
     if isinstance(error, ObjectTooLarge):
         elements["Status"] = _TOO_LARGE[service]
     facts = association.facts
@@ -87,14 +89,14 @@ def _refusal(association: AcceptorAssociation, message: Message) -> GatewayError
     service = SERVICES[command["CommandField"]]
     if context.service != service or not context.is_scp:
         text = f"{NAMES[service]} over a context that is not for it"
-        return StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, text)
+        return StatusRefusal(dimse_status.SOP_CLASS_NOT_SUPPORTED, text)
     if command.get("AffectedSOPClassUID", "") != context.abstract_syntax:
         text = "the SOP class of the command is not that of its context"
-        return StatusRefusal(status.SOP_CLASS_NOT_SUPPORTED, text)
+        return StatusRefusal(dimse_status.SOP_CLASS_NOT_SUPPORTED, text)
     if not association.may(service):
         return NotAllowed(f"{NAMES[service]} is not allowed for {association.facts.calling_ae_title}")
     if service == "move" and not command.get("MoveDestination"):
-        return StatusRefusal(status.MOVE_DESTINATION_UNKNOWN, "the Move Destination is empty")
+        return StatusRefusal(dimse_status.MOVE_DESTINATION_UNKNOWN, "the Move Destination is empty")
     return None
 
 

@@ -20,14 +20,12 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
-from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.cancellation import Interrupted, OperationScope
 from gateway.dimse.protocol.context import WITHOUT_BULK_DATA
 from gateway.dimse.protocol.identifiers import as_identifier, encode_failed_list
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.protocol.message import Command
-from gateway.dimse.protocol.status import Category
 from gateway.dimse.pynetdicom_contract.associate_keywords import Target, is_place, look_up, target_of
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.pynetdicom_contract.handler_yields import END, HandlerYields
@@ -53,6 +51,8 @@ from gateway.dimse.services.responding import (
     refusal,
 )
 from gateway.dimse.services.sub_operations import GetTarget, MoveTarget, StoreTarget, to_all
+from gateway.model import dimse_status
+from gateway.model.dimse_status import Category
 from gateway.model.peer import Peer
 from gateway.ports.errors import GatewayError
 
@@ -72,8 +72,24 @@ class ContractStatuses:
     failed: int
 
 
-GET = ContractStatuses(evt.EVT_C_GET, "get", 0xC413, 0xC413, 0xC413, 0xC416, 0xC411)
-MOVE = ContractStatuses(evt.EVT_C_MOVE, "move", 0xC514, 0xC515, 0xC513, 0xC516, 0xC511)
+GET = ContractStatuses(
+    evt.EVT_C_GET,
+    "get",
+    bad_destination_yield=dimse_status.GET_BAD_NUMBER,
+    bad_destination=dimse_status.GET_BAD_NUMBER,
+    bad_number=dimse_status.GET_BAD_NUMBER,
+    too_many=dimse_status.GET_TOO_MANY,
+    failed=dimse_status.GET_HANDLER_FAILED,
+)
+MOVE = ContractStatuses(
+    evt.EVT_C_MOVE,
+    "move",
+    bad_destination_yield=dimse_status.MOVE_BAD_DESTINATION_YIELD,
+    bad_destination=dimse_status.MOVE_BAD_DESTINATION,
+    bad_number=dimse_status.MOVE_BAD_NUMBER,
+    too_many=dimse_status.MOVE_TOO_MANY,
+    failed=dimse_status.MOVE_HANDLER_FAILED,
+)
 
 REPORTED_EACH = 64
 """Sub-operations that have a Pending response each; after them nobody reads as fast as they come."""
@@ -104,7 +120,7 @@ async def _serve(association: AcceptorAssociation, message: Message, faults: Con
     with association.watched(message) as watch:
         retrieval = _Retrieval(association, message, answer, watch, faults)
         await retrieval.run()
-    counters = retrieval.counters.elements(status.SUCCESS) if retrieval.counters is not None else {}
+    counters = retrieval.counters.elements(dimse_status.SUCCESS) if retrieval.counters is not None else {}
     more = {"move_destination": str(message.command["MoveDestination"])} if faults is MOVE else {}
     answered(retrieval.event, retrieval.outcome)
     association.count_retrieve(faults.service, retrieval.outcome, time.monotonic() - answer.begun_s)
@@ -179,7 +195,7 @@ class _Retrieval:
         try:
             final = await self._until_final()
         except Interrupted:
-            final = FinalResponse({"Status": status.CANCEL})
+            final = FinalResponse({"Status": dimse_status.CANCEL})
         finally:
             await self._stop()
         if self._watch.ended is not None:
@@ -206,7 +222,7 @@ class _Retrieval:
             self.lines = await self._open_lines(destinations)
         self.counters = SubOperationCounters(number, 1 if destinations is None else len(destinations.places))
         if self.counters.remaining == 0:
-            return FinalResponse({"Status": status.SUCCESS})
+            return FinalResponse({"Status": dimse_status.SUCCESS})
         while (item := await self._next_pair()) is not END:
             elements, value = self._attempt(functools.partial(read_pair, item), self._faults.failed)
             if Category.of(elements["Status"]) is not Category.PENDING:
@@ -214,7 +230,7 @@ class _Retrieval:
             if not await self._pending(elements, value):
                 break
         await self._settled()
-        return FinalResponse({"Status": status.CANCEL if self._is_cut() else status.SUCCESS})
+        return FinalResponse({"Status": dimse_status.CANCEL if self._is_cut() else dimse_status.SUCCESS})
 
     async def _next_pair(self) -> Any:
         """The next pair. When all sub-operations are complete nothing more is heard, as pynetdicom does it: neither a
@@ -244,7 +260,7 @@ class _Retrieval:
             raise FinalResponse({"Status": self._faults.bad_destination_yield})
         self._end_early(item)
         if isinstance(item, tuple | list) and None in item[:2]:
-            raise FinalResponse({"Status": status.MOVE_DESTINATION_UNKNOWN})
+            raise FinalResponse({"Status": dimse_status.MOVE_DESTINATION_UNKNOWN})
         destinations: MoveDestinations = self._attempt(lambda: _as_destinations(item), self._faults.bad_destination)
         return destinations
 
@@ -442,10 +458,10 @@ class _Retrieval:
         self._reported += 1
         if self._reported > REPORTED_EACH and now_s < self._last_response_s + REPORT_S and not self._remarks:
             return
-        counters = self.counters.elements(status.PENDING) if self.counters is not None else {}
+        counters = self.counters.elements(dimse_status.PENDING) if self.counters is not None else {}
         self._last_response_s = now_s
         remarks, self._remarks = self._remarks, {}
-        self._answer.send({"Status": status.PENDING, **counters, **remarks})
+        self._answer.send({"Status": dimse_status.PENDING, **counters, **remarks})
 
     def _arm_keep_alive(self) -> None:
         interval_s = self._association.keep_alive_s
@@ -477,16 +493,16 @@ class _Retrieval:
         """The final response (PS3.4 §C.4.2.1.4.2 to §C.4.2.1.9)."""
         elements, value = dict(final.elements), final.value
         counters = self.counters
-        if counters is None and elements["Status"] == status.CANCEL:
+        if counters is None and elements["Status"] == dimse_status.CANCEL:
             counters = SubOperationCounters()
         if counters is not None:
             if isinstance(value, RelayedCounters):
                 counters.replace(value)
             elif isinstance(value, Dataset):
                 counters.list_failed(_failed_list(value))
-            if elements["Status"] != status.CANCEL:
+            if elements["Status"] != dimse_status.CANCEL:
                 counters.give_up_remaining()
-            if elements["Status"] == status.SUCCESS and not isinstance(value, RelayedCounters):
+            if elements["Status"] == dimse_status.SUCCESS and not isinstance(value, RelayedCounters):
                 elements["Status"] = counters.outcome()
             elements.update(counters.elements(elements["Status"]))
         identifier = self._identifier(elements["Status"], counters, value)

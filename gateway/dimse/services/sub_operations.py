@@ -12,7 +12,7 @@ from gateway.dataset.native import alternatives, proposed_beside
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
-from gateway.dimse.protocol.status import DUPLICATE_SOP_INSTANCE, Category, stack_lines
+from gateway.dimse.protocol.status import stack_lines
 from gateway.dimse.pynetdicom_contract.associate_keywords import Target
 from gateway.dimse.pynetdicom_contract.notifying import MakeNotifying
 from gateway.dimse.pynetdicom_contract.sendable import Sendable
@@ -20,6 +20,7 @@ from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.dimse.services.counters import SubOperationResult
 from gateway.model.associate import ProposedContext
+from gateway.model.dimse_status import DUPLICATE_SOP_INSTANCE, Category
 from gateway.ports.errors import DestinationDown, GatewayError, Refusal
 from gateway.ports.meter import peer_label
 

@@ -10,6 +10,7 @@ from gateway.dataset.splice import splice
 from gateway.destinations.dicom_contexts import Given, RecentKinds, propose
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.dimse_status import is_stored
 from gateway.model.instance import Instance
 from gateway.model.peer import Peer
 from gateway.ports.destination import Outbound
@@ -28,9 +29,6 @@ from gateway.rehearsal.explain.subjects import Subject
 from gateway.rehearsal.stage import RehearsedAdmission, RehearsedResponse, Stage, read_facts
 from gateway.routing.table import RoutingTable
 from gateway.routing.verdicts import Verdict
-
-WARNINGS = range(0xB000, 0xC000)
-"""Statuses that tell the sender that the object was taken (PS3.7 §C.4)."""
 
 
 async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> InstanceExplanation:
@@ -77,7 +75,7 @@ async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> Insta
 
 def _fate(stored: RehearsedResponse) -> FateWord:
     if not stored.routes:
-        return "discarded" if stored.status == 0 or stored.status in WARNINGS else "refused"
+        return "discarded" if is_stored(stored.status) else "refused"
     return "held" if all(route.state is DeliveryState.HELD for route in stored.routes) else "routed"
 
 

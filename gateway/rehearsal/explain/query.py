@@ -12,6 +12,7 @@ from typing import Literal
 from gateway.dimse.protocol.context import QUERY_RETRIEVE
 from gateway.leniency import LENIENCIES
 from gateway.model.association import AssociationFacts
+from gateway.model.dimse_status import SOP_CLASS_NOT_SUPPORTED
 from gateway.model.query import Attributes, Query, QueryRoot
 from gateway.ports.errors import GatewayError, NotAllowed
 from gateway.query.compile import MODELS, BadIdentifier, Options
@@ -26,7 +27,6 @@ from gateway.sources.visible_answers import VisibleQuery
 
 Operation = Literal["find", "move", "get"]
 
-SOP_CLASS_NOT_SUPPORTED = 0x0122
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 ON_THE_WIRE = tuple(kind for kind, row in LENIENCIES.items() if row.shown_by == "wire")
 """Rows of `gateway.leniency` that no identifier shows."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gateway.model import dimse_status
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import Edit
 from gateway.ports.facts import Facts
@@ -13,10 +14,8 @@ from gateway.ports.kinds import Fate, action
 from gateway.routing.actions.attributes import Problems
 from gateway.routing.language.fields import StatusField
 
-SUCCESS = StatusField(0x0000)
-NOT_AUTHORIZED = StatusField(0x0124)
-_WARNINGS = range(0xB000, 0xC000)
-_FAILURES = (range(0xA000, 0xB000), range(0xC000, 0xD000), range(0x0100, 0x0300))
+SUCCESS = StatusField(dimse_status.SUCCESS)
+NOT_AUTHORIZED = StatusField(dimse_status.NOT_AUTHORIZED)
 MAX_COMMENT_CHARACTERS = 64
 
 
@@ -46,7 +45,7 @@ drop: {status: 0x0000, reason: no longer wanted}
         return ()
 
     def problems(self) -> Problems:
-        if self.status != SUCCESS and self.status not in _WARNINGS:
+        if self.status != SUCCESS and self.status not in dimse_status.WARNINGS:
             yield ("status",), f"{self.status} is neither Success nor a warning (0xB000 to 0xBFFF): use `reject`"
 
 
@@ -76,7 +75,7 @@ reject: {status: 0x0124, reason: send it to the archive}
         return ()
 
     def problems(self) -> Problems:
-        if not any(self.status in failures for failures in _FAILURES):
+        if not any(self.status in failures for failures in dimse_status.FAILURES):
             yield ("status",), f"{self.status} is no failure: use 0xA700, 0xC000, 0x0124 and the like, or `drop`"
         if not self.reason.isascii() or not self.reason.isprintable() or "\\" in self.reason:
             yield ("reason",), "an Error Comment is printable ASCII without backslash (PS3.7 §C.5.8)"

@@ -2,8 +2,9 @@
 
 import pytest
 
-from gateway.destinations.store_status import MEANINGS, outcome_of
+from gateway.destinations.store_status import outcome_of
 from gateway.model.delivery import Deferred, Delivered, Refused
+from gateway.model.dimse_status import STORE_STATUSES
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,9 @@ def test_the_peers_error_comment_is_kept() -> None:
 
 
 def test_every_row_is_a_range_that_some_status_reaches() -> None:
-    for row in MEANINGS:
+    for row in STORE_STATUSES:
         assert row.first <= row.last
         assert any(
-            next(other for other in MEANINGS if other.first <= status <= other.last) is row
+            next(other for other in STORE_STATUSES if other.first <= status <= other.last) is row
             for status in range(row.first, row.last + 1)
         ), row

@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 
 from gateway.dataset.scan import is_read_at_once
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.handlers.store import SUCCESS, UNREADABLE_RULE, StoreDesk, handle_store, take_store
+from gateway.handlers.store import UNREADABLE_RULE, StoreDesk, handle_store, take_store
 from gateway.leniency import LENIENCIES
 from gateway.model.delivery import DeliveryState
+from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import Peer
 from gateway.ports.errors import Unreadable
 from gateway.routing.table import RoutingTable

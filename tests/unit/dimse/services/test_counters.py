@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.dimse.protocol.status import Category
 from gateway.dimse.pynetdicom_contract.yields import RelayedCounters, SubOperationDone
 from gateway.dimse.services.counters import SubOperationCounters, SubOperationResult
+from gateway.model.dimse_status import Category
 
 OK, WARNED, BAD = SubOperationResult.COMPLETED, SubOperationResult.WARNING, SubOperationResult.FAILED
 
