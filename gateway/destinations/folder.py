@@ -25,7 +25,8 @@ from gateway.ports.facts import ReadTogether
 from gateway.routing.actions.deidentification.marks import PATIENT_IDENTITY_REMOVED
 from gateway.routing.kept_facts import read_for_files
 from gateway.routing.language.template import Template
-from gateway.spool.body import FileDataSet, PieceDataSet, verify
+from gateway.spool.body import FileDataSet, verify
+from gateway.spool.pieces import EditedDataSet
 
 CHUNK_BYTES = 1024**2
 NO_FILE = "the path template gives no path for this object, or no file can be made of it"
@@ -219,7 +220,7 @@ def _body(outbound: Outbound) -> EncodedDataSet:
     if pieces is None:
         return body
     verify(body)
-    return PieceDataSet(pieces, body)
+    return EditedDataSet(pieces, body)
 
 
 def _head(outbound: Outbound) -> bytes:

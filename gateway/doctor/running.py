@@ -15,8 +15,6 @@ from gateway.doctor.site import Site
 from gateway.lifecycle import remote
 from gateway.sqlite.running_gateway import is_gateway_running
 
-NO_PORTS: frozenset[tuple[str, int]] = frozenset()
-
 
 @dataclass(frozen=True, slots=True)
 class Running:

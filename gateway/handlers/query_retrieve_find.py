@@ -191,14 +191,13 @@ class _Matching:
     # --- sources ---------------------------------------------------------------------------------------------------
 
     def _ask_of(self, peer: Peer) -> AskSource[MatchFromPlace]:
-        return lambda: one_by_one(self._remembered(peer))
+        return lambda: one_by_one(self._visible(peer))
 
-    async def _remembered(self, peer: Peer) -> AsyncGenerator[MatchFromPlace]:
+    async def _visible(self, peer: Peer) -> AsyncGenerator[MatchFromPlace]:
         answers = self._fitting(peer)
         async with aclosing(self._seen.of(answers, peer) if self._is_veiled else answers) as visible:
             async for attributes, code in visible:
                 self._count(peer.name, "taken")
-                self._desk.holders.remember(peer.name, attributes)
                 yield attributes, code
 
     async def _fitting(self, peer: Peer) -> AsyncGenerator[MatchFromPlace]:

@@ -48,10 +48,6 @@ class ListenerChange:
     closed: tuple[Listener, ...]
     """Gone, and in nobody's way."""
 
-    @property
-    def is_nothing(self) -> bool:
-        return not (self.opened or self.replaced or self.closed)
-
 
 def changes(
     current: Iterable[Listener], wanted: Iterable[Listener], renewed: frozenset[str] = frozenset()

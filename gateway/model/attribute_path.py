@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -25,6 +24,3 @@ class AttributePath:
     def is_by_creator(self) -> bool:
         """True when an object's private creators are needed to follow the path."""
         return bool(self.creator or self.step_creators)
-
-
-AttributeValues = Mapping[AttributePath, tuple[str, ...] | None]

@@ -8,7 +8,6 @@ from hashlib import blake2b
 
 STUDY_BITS = 38
 KIND_BITS = 24
-LARGEST = (1 << (STUDY_BITS + KIND_BITS)) - 1
 
 Range = tuple[int, int]
 """The first and the last of some likenesses."""
@@ -27,7 +26,7 @@ LONGEST_UID = 128
 
 
 def likeness(sop_class_uid: str, transfer_syntax_uid: str, calling_ae_title: str, study_instance_uid: str) -> int:
-    """From 1 to `LARGEST`; the same in every process. Those of one SOP class and transfer syntax are neighbours."""
+    """From 1 to 2**62 - 1; the same in every process. Those of one SOP class and transfer syntax are neighbours."""
     if len(study_instance_uid) > LONGEST_UID or len(sop_class_uid) > LONGEST_UID:
         return _likeness.__wrapped__(sop_class_uid, transfer_syntax_uid, calling_ae_title, study_instance_uid)
     return _likeness(sop_class_uid, transfer_syntax_uid, calling_ae_title, study_instance_uid)

@@ -367,16 +367,6 @@ def _point(times: str) -> tuple[str, str] | None:
     return _twice(normal(times, "TM"))
 
 
-def retrieve_keys(query: Query) -> Attributes:
-    """The identifier of a retrieve, to be sent to a peer: level and unique keys."""
-    values: dict[int, Value] = {QUERY_RETRIEVE_LEVEL: (query.level.value,)}
-    for key in query.keys:
-        for condition in key.conditions:
-            if isinstance(condition, AnyValue):
-                values[key.tag] = condition.values
-    return values
-
-
 def returned(query: Query) -> tuple[QueryKey, ...]:
     """Keys whose values a response carries: those of the query's level and above."""
     return tuple(key for key in query.keys if not _is_below(key.tag, query.level))

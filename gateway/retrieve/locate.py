@@ -51,9 +51,9 @@ async def whereabouts(desk: RetrieveDesk, request: Retrieve) -> Located:
         raise CannotCount(str(error)) from error
     found = InstancesOfSources()
     if asked.peers:
-        sources, memory, keep = desk.query.sources, desk.query.holders, desk.query.background.add
+        sources, keep = desk.query.sources, desk.query.background.add
         limit_s = request.table.query_retrieve.timeout_s
-        found = await holdings(sources, memory, asked.peers, request.query, limit_s=limit_s, run=keep)
+        found = await holdings(sources, asked.peers, request.query, limit_s=limit_s, run=keep)
     unveiled = await _unveiled(Located(held, elsewhere=found.found, failures=found.failures), rows, visibility)
     for failure in unveiled.failures:
         log.warning("source_failed", source=failure.source, service="find", reason=failure.reason)

@@ -20,7 +20,6 @@ from gateway.query.attributes import (
     UNIQUE,
 )
 from gateway.query.identifier import first_text
-from gateway.sources.holders import HolderMemory
 from gateway.sources.query_steps import SourceQuery
 from gateway.sources.source_query import LeftOut, SourceFailed, find
 from gateway.sources.sources import Sources
@@ -82,7 +81,6 @@ def question_of(query: Query) -> SourceQuery:
 
 async def holdings(
     sources: Sources,
-    memory: HolderMemory,
     peers: Sequence[Peer],
     query: Query,
     *,
@@ -107,7 +105,6 @@ async def holdings(
                     item = said.item(answer)
                     if item is None:
                         continue
-                    memory.remember(peer.name, answer)
                     found[rank].setdefault(item.sop_instance_uid, item)
             said.check(peer)
         except SourceFailed as error:

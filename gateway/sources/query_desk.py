@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from gateway.ports.index import Index
 from gateway.ports.meter import Meter, NoMeter
 from gateway.sources.fan_out import BackgroundTasks
-from gateway.sources.holders import HolderMemory
 from gateway.sources.sources import Sources
 
 
@@ -17,7 +16,6 @@ class QueryDesk:
 
     index: Index
     sources: Sources
-    holders: HolderMemory = field(default_factory=HolderMemory)
     meter: Meter = field(default_factory=NoMeter)
     background: BackgroundTasks = field(default_factory=BackgroundTasks)
 

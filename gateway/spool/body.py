@@ -1,4 +1,4 @@
-"""Encoded data sets: in memory, in a file, or as pieces of another one after an edit."""
+"""Encoded data sets: in memory or in a file."""
 
 from __future__ import annotations
 
@@ -219,29 +219,6 @@ def verify(body: EncodedDataSet) -> None:
     """
     if isinstance(body, FileDataSet):
         body.check()
-
-
-class PieceDataSet:
-    """The pieces that an edit left of `source`, in order; closing it closes `source`. By chunks, memory stays flat."""
-
-    __slots__ = ("_pieces", "_source", "length_bytes")
-
-    def __init__(self, pieces: Sequence[bytes | memoryview], source: EncodedDataSet) -> None:
-        self._pieces: list[Buffer] = list(pieces)
-        self._source = source
-        self.length_bytes = sum(map(len, self._pieces))
-
-    def view(self) -> memoryview:
-        """All bytes joined: costs their length in memory."""
-        return memoryview(b"".join(self._pieces))
-
-    def chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
-        """The pieces, cut where they are longer than `size_bytes`."""
-        return flat(slices(self._pieces, size_bytes), self._source)
-
-    def close(self) -> None:
-        self._pieces = []
-        self._source.close()
 
 
 def slices(pieces: Iterable[Buffer], size_bytes: int) -> Iterator[memoryview | bytes]:

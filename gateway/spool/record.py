@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import xxhash
 
@@ -134,15 +132,3 @@ def _one_byte_errors() -> dict[int, tuple[int, int]]:
             changed = zeros[:position] + bytes([change]) + zeros[position + 1 :]
             errors[base ^ zlib.crc32(changed)] = (position, change)
     return errors
-
-
-def read_records(path: Path) -> Iterator[RecordHeader]:
-    """The records of a segment or large file in order, up to the first that is torn or cut short."""
-    with path.open("rb") as file:
-        size_bytes = os.fstat(file.fileno()).st_size
-        offset_bytes = 0
-        while record := unpack(os.pread(file.fileno(), HEADER_BYTES, offset_bytes), offset_bytes, None):
-            offset_bytes = record.end_bytes
-            if offset_bytes > size_bytes:
-                return
-            yield record

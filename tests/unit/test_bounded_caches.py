@@ -12,9 +12,7 @@ from gateway.conversion.pool import _label
 from gateway.dataset import charset, dictionary
 from gateway.model.instance import IndexEntry
 from gateway.model.likeness import _likeness, likeness
-from gateway.query.attributes import STUDY_INSTANCE_UID
 from gateway.routing.actions.deidentification import rulings
-from gateway.sources.holders import HolderMemory
 from gateway.sqlite import index_tables
 from gateway.sqlite.index_tables import IndexTables
 
@@ -25,6 +23,7 @@ FROM_THE_NETWORK = {
     "dataset/dictionary.py:_private_vr_of": "creators of at most 64 characters",
     "dataset/dictionary.py:vm_of": "numbers",
     "dataset/dictionary.py:vr_of": "numbers",
+    "dataset/reencode.py:_is_other": "4096 numbers with a VR of two letters",
     "dimse/protocol/context.py:service_of": "UIDs of at most 128 characters",
     "dataset/native.py:alternatives": "transfer syntaxes of accepted contexts, at most 128 characters",
     "model/likeness.py:_likeness": "UIDs of at most 128 characters, AE titles, transfer syntaxes of accepted contexts",
@@ -35,12 +34,13 @@ FROM_THE_NETWORK = {
     "routing/actions/deidentification/rulings.py:_rulings": "SOP classes of the tables; all others share one",
 }
 FROM_THE_CONFIGURATION = {
+    "config/typed_tree.py:_free_settings",
     "config/typed_tree.py:_validator",
     "config/schema.py:definitions",
     "dataset/elements.py:selection_of",
     "dataset/scan.py:wanted",
     "dimse/acceptor/hosts.py:_networks",
-    "dimse/acceptor/negotiation.py:own_identification",
+    "dimse/protocol/associate_items.py:own_identification",
     "common/nearest.py:_by_folded",
     "common/nearest.py:_by_part",
     "common/nearest.py:_nearest",
@@ -52,8 +52,12 @@ FROM_THE_CONFIGURATION = {
     "routing/language/fields.py:_uid_names",
     "routing/language/template_filters.py:compiled",
     "routing/index_keys.py:_networks_of",
+    "routing/language/kinds.py:_builder",
+    "routing/language/kinds.py:_builders",
     "routing/language/kinds.py:_child_fields",
+    "routing/language/kinds.py:_fields",
     "routing/language/kinds.py:_form",
+    "routing/language/kinds.py:_required_of",
     "routing/language/kinds.py:_taken_from_outside",
     "routing/language/kinds.py:settings",
     "routing/language/path_selection.py:tags_of",
@@ -105,14 +109,6 @@ def test_sop_classes_that_nobody_knows_share_their_rulings() -> None:
     one = rulings.rulings(frozenset(), "1.2.3.4")
     assert rulings.rulings(frozenset(), "1.2.3.5") is one
     assert rulings.rulings(frozenset(), "1.2.840.10008.5.1.4.1.1.2") is not one
-
-
-def test_holders_of_long_uids_are_not_remembered() -> None:
-    memory = HolderMemory()
-    memory.remember("pacs", {STUDY_INSTANCE_UID: ("1" * 65,)})
-    assert len(memory) == 0
-    memory.remember("pacs", {STUDY_INSTANCE_UID: ("1" * 64,)})
-    assert len(memory) == 1
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,6 @@ MOST_EMPTY = 32
 with one; a row of them carries nothing."""
 
 P_DATA_TF = 0x04
-_FIXED_LENGTH = 4
 _LARGEST = {0x01: MAX_ASSOCIATE_BYTES, 0x02: MAX_ASSOCIATE_BYTES, 0x03: 4, 0x05: 4, 0x06: 4, 0x07: 4}
 _SMALLEST = {0x01: 68, 0x02: 68, 0x03: 4, 0x05: 4, 0x06: 4, 0x07: 4}
 

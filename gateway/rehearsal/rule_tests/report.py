@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from gateway.model.problem import Problem
 from gateway.rehearsal.rule_tests.result import Failure, FileResult, RuleTestResult
 
 
@@ -82,10 +81,6 @@ def as_json(files: Sequence[FileResult], *, with_values: bool) -> dict[str, Any]
         ],
         "summary": dataclasses.asdict(summary(files)),
     }
-
-
-def _problem_json(problem: Problem) -> dict[str, Any]:
-    return {**dataclasses.asdict(problem), "mark": problem.mark._asdict()}
 
 
 def _result_json(result: RuleTestResult, *, with_values: bool) -> dict[str, Any]:

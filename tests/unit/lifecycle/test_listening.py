@@ -14,6 +14,7 @@ from gateway.model.security import TLS
 from gateway.ports.errors import ConfigurationError
 
 LOCAL = "127.0.0.1"
+UNCHANGED = ListenerChange((), (), ())
 A = Listener("a", 1, LOCAL)
 B = Listener("b", 2, LOCAL)
 C = Listener("c", 3, LOCAL)
@@ -70,7 +71,7 @@ SWAPPED = (Listener("a", 2, LOCAL), Listener("b", 1, LOCAL))
 def test_changes(current: list[Listener], wanted: list[Listener], expected: ListenerChange) -> None:
     found = changes(current, wanted)
     assert _normal(found) == _normal(expected)
-    assert found.is_nothing == (current == wanted)
+    assert (found == UNCHANGED) == (current == wanted)
 
 
 def _normal(change: ListenerChange) -> object:
@@ -109,7 +110,7 @@ async def test_a_listener_that_cannot_open_changes_nothing(wanted: list[Listener
     with pytest.raises(ConfigurationError, match="666"):
         await listening.prepare(listening.compare(wanted))
     assert acceptor.open == {"a": A, "b": B}
-    assert listening.compare([A, B]).is_nothing
+    assert listening.compare([A, B]) == UNCHANGED
 
 
 async def test_a_fault_in_opening_changes_nothing() -> None:
@@ -127,13 +128,13 @@ async def test_a_renewed_certificate_opens_the_listener_again(tmp_path: Path) ->
     listener = Listener("tls", 5, LOCAL, TLS(certificate=str(certificate)))
     listening = Listening(FakeAcceptor(), check=lambda listener: None)
     await listening.start([listener])
-    assert listening.compare([listener]).is_nothing
+    assert listening.compare([listener]) == UNCHANGED
     certificate.write_text("new")
     os.utime(certificate, ns=(1, 1))
     change = listening.compare([listener])
     assert change.replaced == (((listener,), listener),)
     await listening.prepare(change)
-    assert listening.compare([listener]).is_nothing
+    assert listening.compare([listener]) == UNCHANGED
 
 
 async def test_a_broken_new_certificate_leaves_the_listener_open(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who is asked for whom, in which order, through how many gateways; how long a dead source is left alone; holders."""
+"""Who is asked for whom, in which order, through how many gateways; how long a dead source is left alone."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, hop
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.association import AssociationFacts
 from gateway.model.peer import Peer
-from gateway.model.query import QueryLevel
 from gateway.model.settings import QueryRetrieve
 from gateway.ports.errors import DestinationDown
-from gateway.sources.holders import HolderMemory
 from gateway.sources.source_clock import SourceClock
 from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, asked_for, sources_of
 from tests.support.federation import table_of
-from tests.support.identifiers import attributes
 
 FACTS = AssociationFacts("VIEWER", "GATEWAY", "10.0.0.5", peer="viewer")
 PEERS = [Peer(name, name.upper(), f"10.0.0.{number}", 104) for number, name in enumerate(("one", "two", "three"))]
@@ -167,44 +164,3 @@ async def test_whoever_waited_for_a_source_that_rests_now_is_told() -> None:
 async def _take_turn(sources: Sources, peer: Peer) -> None:
     async with sources.turn(peer, SourceClock(5.0)):
         raise AssertionError("it rests")
-
-
-# --- who holds what ---------------------------------------------------------------------------------------------------
-
-
-def test_holders_of_every_level() -> None:
-    memory = HolderMemory()
-    memory.remember("one", attributes(StudyInstanceUID="1", SeriesInstanceUID="1.1", SOPInstanceUID="1.1.1"))
-    memory.remember("two", attributes(StudyInstanceUID="1", PatientID="P"))
-    assert memory.holders(QueryLevel.STUDY, "1") == ("one", "two")
-    assert memory.holders(QueryLevel.SERIES, "1.1") == ("one",)
-    assert memory.holders(QueryLevel.IMAGE, "1.1.1") == ("one",)
-    assert memory.holders(QueryLevel.PATIENT, "P") == ()
-    assert memory.holders(QueryLevel.STUDY, "2") == ()
-    memory.forget("one", QueryLevel.STUDY, "1")
-    memory.forget("three", QueryLevel.STUDY, "2")
-    assert memory.holders(QueryLevel.STUDY, "1") == ("two",)
-
-
-def test_holders_are_forgotten_after_a_while() -> None:
-    now_s = 0.0
-    memory = HolderMemory(keep_s=10.0, now_s=lambda: now_s)
-    memory.remember("one", attributes(StudyInstanceUID="1"))
-    now_s = 8.0
-    memory.remember("two", attributes(StudyInstanceUID="1"))
-    now_s = 12.0
-    assert memory.holders(QueryLevel.STUDY, "1") == ("two",)
-
-
-def test_holders_are_bounded() -> None:
-    memory = HolderMemory(most=3)
-    for number in range(5):
-        memory.remember("one", attributes(StudyInstanceUID=str(number)))
-    assert len(memory) == 3
-    assert [bool(memory.holders(QueryLevel.STUDY, str(number))) for number in range(5)] == [
-        False,
-        False,
-        True,
-        True,
-        True,
-    ]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.ports.errors import GatewayError, PayloadMissing, PayloadUnreadable
-from gateway.spool.body import PAGES_KEPT_BYTES, POPULATE_READ, FileDataSet, InMemoryDataSet, PieceDataSet
+from gateway.spool.body import PAGES_KEPT_BYTES, POPULATE_READ, FileDataSet, InMemoryDataSet
+from gateway.spool.pieces import EditedDataSet
 
 
 def in_file(path: Path, data: bytes, claimed_bytes: int | None = None) -> FileDataSet:
@@ -97,7 +98,7 @@ def test_a_mapped_edit_passes_through_in_flat_memory(tmp_path: Path) -> None:
         file.truncate(size_bytes)
     source = FileDataSet(os.open(path, os.O_RDONLY), 0, size_bytes, path.name)
     view = source.view()
-    body = PieceDataSet([view[:1000], b"edit", view[1000:]], source)
+    body = EditedDataSet([view[:1000], b"edit", view[1000:]], source)
     before_bytes = most_bytes = resident_bytes()
     total = 0
     for chunk in body.chunks(256 * 1024):
@@ -112,7 +113,7 @@ def test_a_mapped_edit_passes_through_in_flat_memory(tmp_path: Path) -> None:
 def test_pieces_join_to_a_view() -> None:
     source = InMemoryDataSet([b"0123456789"])
     view = source.view()
-    body = PieceDataSet([view[:3], b"--", view[5:]], source)
+    body = EditedDataSet([view[:3], b"--", view[5:]], source)
     assert body.length_bytes == 10
     assert bytes(body.view()) == b"012--56789"
     assert b"".join(body.chunks(2)) == b"012--56789"

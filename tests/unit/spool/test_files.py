@@ -16,6 +16,7 @@ from gateway.spool import record
 from gateway.spool.disk import IOV_MAX, Buffer, LocalDisk, write_all
 from gateway.spool.free_space import FreeSpace
 from gateway.spool.lock import SpoolLock
+from tests.support.spool_records import read_records
 from tests.unit.spool.faulty import FaultyDisk
 
 # --- records ----------------------------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ def test_a_segment_is_read_without_a_database_up_to_where_it_is_torn(tmp_path: P
     path = tmp_path / "segment"
     torn = data + record.pack(100, bytes(32), "1.2") + b"cut short"
     path.write_bytes(torn)
-    records = list(record.read_records(path))
+    records = list(read_records(path))
     assert [torn[each.offset_bytes : each.offset_bytes + each.length_bytes] for each in records] == payloads
 
 

@@ -22,6 +22,7 @@ from gateway.spool.body import InMemoryDataSet
 from gateway.spool.redo import NOWHERE, Position
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.support.samples import NOON, TO_PACS, TO_VNA, instance, settlement
+from tests.support.spool_records import read_records
 from tests.unit.spool.test_crash import recovered, remember, start_writer
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 
@@ -186,7 +187,7 @@ async def test_notes_of_a_newer_version_stop_the_start(site: Site) -> None:
         await commit(journal, b"payload", number=2)
     roll_back(site, before)
     path = site.folder / "spool" / "segments" / "00000002.seg"
-    (whole,) = [each for each in record.read_records(path) if each.kind == record.REDO]
+    (whole,) = [each for each in read_records(path) if each.kind == record.REDO]
     newer = b"\x93\x63" + path.read_bytes()[whole.offset_bytes + 2 : whole.end_bytes]
     digest = hashlib.sha256(newer).digest()
     with path.open("r+b") as file:

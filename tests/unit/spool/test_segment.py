@@ -11,7 +11,7 @@ from gateway.ports.errors import PayloadLost
 from gateway.spool import large
 from gateway.spool.folder import SpoolFolder
 from gateway.spool.reader import PayloadReader
-from gateway.spool.record import HEADER_BYTES, checksum_of, read_records
+from gateway.spool.record import HEADER_BYTES, checksum_of
 from gateway.spool.segment import (
     AHEAD_BYTES,
     FOLDER,
@@ -21,6 +21,7 @@ from gateway.spool.segment import (
     SegmentReader,
     segment_name,
 )
+from tests.support.spool_records import read_records
 from tests.unit.spool.faulty import FaultyDisk, error
 
 NAME = segment_name(1)

@@ -20,6 +20,7 @@ from gateway.spool import record
 from gateway.spool.disk import Buffer
 from gateway.spool.segment import Payload
 from gateway.spool.store import SpoolStore
+from tests.support.spool_records import read_records
 from tests.unit.spool.faulty import FaultyDisk, error
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -100,7 +101,7 @@ def test_segments_roll_over(store: SpoolStore) -> None:
 
 def test_a_segment_can_be_read_without_a_database(store: SpoolStore) -> None:
     refs = store.append([payload(b"one object"), payload(b"another")])
-    records = list(record.read_records(store.root / refs[0].name))
+    records = list(read_records(store.root / refs[0].name))
     assert [(each.offset_bytes, each.digest, each.transfer_syntax_uid) for each in records] == [
         (ref.offset_bytes, ref.digest, IMPLICIT) for ref in refs
     ]
