@@ -72,7 +72,7 @@ def facts_for(routing: RoutingTable, host: str) -> ObjectFacts:
 
 def linear(routing: RoutingTable, facts: ObjectFacts) -> list[str]:
     """The rules that hold, found one by one."""
-    return [rule.name for rule in routing.rules if rule.when(facts)]
+    return [route.name for route in routing.routes if route.when(facts)]
 
 
 def run(rules: int) -> str:
@@ -88,7 +88,7 @@ def run(rules: int) -> str:
             one = seconds(lambda routing=routing, facts=facts: routing.plan(facts), 0.05)  # type: ignore[misc]
             slow = seconds(lambda routing=routing, facts=facts: linear(routing, facts), 0.05)  # type: ignore[misc]
             plain = linear(routing, facts)
-            assert {route.rule for route in routing.plan(facts).routes if route.destination} <= set(plain)
+            assert {dispatch.rule for dispatch in routing.plan(facts).dispatches if dispatch.destination} <= set(plain)
             rows.append(
                 [name, f"{validating:.1f} s", f"{loading:.1f} s", f"{one * 1e6:.0f} µs", f"{slow * 1e6:.0f} µs"]
             )

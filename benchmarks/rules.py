@@ -121,7 +121,7 @@ def deciding(routing: RoutingTable, size_bytes: int) -> tuple[float, float, int]
         return routing.plan(read())  # type: ignore[arg-type]
 
     reading = seconds(read)
-    return reading, seconds(both) - reading, len(both().routes)  # type: ignore[attr-defined]
+    return reading, seconds(both) - reading, len(both().dispatches)  # type: ignore[attr-defined]
 
 
 def ct_image() -> bytes:

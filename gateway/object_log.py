@@ -113,7 +113,7 @@ class ObjectLog:
     def stored(
         self,
         instance: Instance,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
         modality: str = "",
         *,
         owner: str = "",
@@ -123,7 +123,7 @@ class ObjectLog:
 
         Args:
             instance: as it is kept.
-            routes: what it owes.
+            dispatches: what it owes.
             modality: its Modality where it was read; empty otherwise.
             owner: whose line counts it; the association's when empty.
             is_answered: False when the association ended before its response.
@@ -160,16 +160,16 @@ class EachObject(ObjectLog):
     def stored(
         self,
         instance: Instance,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
         modality: str = "",
         *,
         owner: str = "",
         is_answered: bool = True,
     ) -> None:
-        pending = [route.destination for route in routes if route.state is DeliveryState.PENDING]
+        pending = [dispatch.destination for dispatch in dispatches if dispatch.state is DeliveryState.PENDING]
         fields: dict[str, Any] = {} if is_answered else {"is_answered": False}
-        if len(pending) < len(routes):
-            fields["held"] = len(routes) - len(pending)
+        if len(pending) < len(dispatches):
+            fields["held"] = len(dispatches) - len(pending)
         log.info(
             "object_stored",
             **_uids(instance),
@@ -210,7 +210,7 @@ class EachStudy(ObjectLog):
     def stored(
         self,
         instance: Instance,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
         modality: str = "",
         *,
         owner: str = "",

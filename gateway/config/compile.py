@@ -41,7 +41,7 @@ from gateway.model.security import IdentityMethod, Requirements
 from gateway.model.settings import QueryRetrieve, Settings, UnmatchedPolicy, UnreadablePolicy
 from gateway.query.attributes import indexed_paths
 from gateway.routing.language.resources import MIN_KEY_CHARACTERS, FileResources
-from gateway.routing.table import Route, RoutingTable
+from gateway.routing.table import RetrieveCoercion, RoutingTable
 from gateway.routing.visibility_rules import VisibilityRule
 
 Word = TypeVar("Word", bound=str)
@@ -86,7 +86,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
     conditions.compile(context)
     names = names_of(peers, groups, names_in(root, "peers"), names_in(root, "groups"), not_destinations)
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
-    rules = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
+    routes = compile_routes(root.at("routes"), names, context) if root.has("routes") else ()
     query_retrieve, retrieve_coercions, hidden = _query_retrieve(root, peers, names, context)
     conditions.close()
     if settings is None or unmatched is None:
@@ -96,12 +96,12 @@ def compile_source(source: Source, context: Context) -> Compiled:
         _warn_of_unused(root, peers, context)
         conditions.warn_of_unused(context)
         _warn_of_admission(root, settings, peers, context)
-        warn_of_unsendable(root, rules, peers, context)
+        warn_of_unsendable(root, routes, peers, context)
     table = RoutingTable(
         version=_version(source, context.resources),
         settings=settings,
         coercions=coercions,
-        rules=rules,
+        routes=routes,
         peers=peers,
         groups=groups,
         unmatched=unmatched,
@@ -254,7 +254,7 @@ def _identity_methods(root: Place, context: Context) -> dict[str, IdentityMethod
 
 def _query_retrieve(
     root: Place, peers: dict[str, Peer], names: Names, context: Context
-) -> tuple[QueryRetrieve, tuple[Route, ...], tuple[VisibilityRule, ...]]:
+) -> tuple[QueryRetrieve, tuple[RetrieveCoercion, ...], tuple[VisibilityRule, ...]]:
     place = root.child("query_retrieve")
     if place is None or not isinstance(place.node, MappingNode):
         return QueryRetrieve(), (), ()

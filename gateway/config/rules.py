@@ -42,7 +42,7 @@ from gateway.routing.language.kinds import (
 )
 from gateway.routing.predicates.association import ListenerMatch
 from gateway.routing.predicates.combining import AllConditions, NamedConditionHolds
-from gateway.routing.table import UNMATCHED_RULE, Coercion, Route
+from gateway.routing.table import UNMATCHED_RULE, Coercion, RetrieveCoercion, Route
 from gateway.routing.visibility_rules import VisibilityRule
 
 KEY_CODES = frozenset(
@@ -97,7 +97,7 @@ def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
 
 def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route, ...]:
     """The routes that are enabled and have an enabled destination, in order."""
-    rules: list[Route] = []
+    routes: list[Route] = []
     taken: dict[str, Mark] = {}
     end: tuple[str, Mark] | None = None
     for here in _items(place):
@@ -121,15 +121,15 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
         if not to and not is_final(fate):
             continue
         actions_json = _stored(then, actions)
-        rules.append(Route(spec.name, when, to, actions_json, actions, spec.stop, at.mark, _marks(at)))
+        routes.append(Route(spec.name, when, to, actions_json, actions, spec.stop, at.mark, _marks(at)))
         if spec.stop and end is None and _always_holds(when) and "when" not in _lost(at):
             end = (spec.name, at.at("name").mark)
-    return tuple(rules)
+    return tuple(routes)
 
 
-def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> tuple[Route, ...]:
+def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> tuple[RetrieveCoercion, ...]:
     """Changes of what is retrieved, in order. `place` holds `RetrieveCoercionSpec`s that were checked."""
-    rules: list[Route] = []
+    coercions: list[RetrieveCoercion] = []
     taken: dict[str, Mark] = {}
     for index, at in enumerate(_items(place)):
         spec = msgspec.convert(plain(at.node), RetrieveCoercionSpec)
@@ -143,8 +143,8 @@ def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> 
             message = "what is retrieved goes to who asked for it; it is not dropped, rejected or held here"
             context.findings.error(at.at("then").holder, "only-in-routes", message)
         elif spec.enabled and when is not None and to:
-            rules.append(Route(name, when, to, _stored(then, actions), actions, False, at.mark, _marks(at)))
-    return tuple(rules)
+            coercions.append(RetrieveCoercion(name, when, to, actions))
+    return tuple(coercions)
 
 
 def compile_hide(place: Place, names: Names, context: Context) -> tuple[VisibilityRule, ...]:

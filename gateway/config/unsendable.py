@@ -32,23 +32,26 @@ class _Asked:
     transfer_syntaxes_at: Path
 
 
-def warn_of_unsendable(root: Place, rules: Iterable[Route], peers: Mapping[str, Peer], context: Context) -> None:
+def warn_of_unsendable(root: Place, routes: Iterable[Route], peers: Mapping[str, Peer], context: Context) -> None:
     """`peers` are the enabled ones."""
     given = {name: _kinds(peer) for name, peer in peers.items() if peer.host and peer.associate.contexts}
     if not given:
         return
     without_storage = {name for name, kinds in given.items() if not any(map(_may_be_storage, kinds))}
     reached: set[str] = set()
-    for rule in rules:
-        reached.update(rule.to)
-        names = [name for name in rule.to if name in given and name not in without_storage]
-        asked = _asked(rule.when) if names else None
+    for route in routes:
+        reached.update(route.to)
+        names = [name for name in route.to if name in given and name not in without_storage]
+        asked = _asked(route.when) if names else None
         for name in names if asked is not None else ():
             assert asked is not None
-            stays = {"is_as_it_is": not _is_converted(rule), "is_of_its_class": "SOPClassUID" not in rule.actions_json}
+            stays = {
+                "is_as_it_is": not _is_converted(route),
+                "is_of_its_class": "SOPClassUID" not in route.actions_json,
+            }
             for path, message in _unsendable(asked, given[name], peers[name], **stays):
-                mark = rule.marks.get(path) or rule.mark or root.holder
-                text = f"the route `{rule.name}` can send `{name}` {message}; the object would be refused"
+                mark = route.marks.get(path) or route.mark or root.holder
+                text = f"the route `{route.name}` can send `{name}` {message}; the object would be refused"
                 context.findings.warning(mark, "not-in-contexts", text)
     for name in sorted(without_storage & reached):
         message = f"`contexts` lists no storage SOP class, and routes send to `{name}`: every object would be refused"
@@ -115,6 +118,6 @@ def _unsendable(
             yield asked.transfer_syntaxes_at, f"{short_name(uid)}, which its `contexts` do not list (they list {has})"
 
 
-def _is_converted(rule: Route) -> bool:
+def _is_converted(route: Route) -> bool:
     """True when an action may send the object in another transfer syntax."""
-    return any(hasattr(action, "convert") for action in rule.actions)
+    return any(hasattr(action, "convert") for action in route.actions)

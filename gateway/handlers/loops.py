@@ -30,7 +30,7 @@ of a ring with more objects are noticed bit by bit, since what is held goes roun
 MOST_CALLERS = 1024
 """Destinations that were seen to send us something."""
 LOOP_RULE = "(loop)"
-"""The rule name of what is held."""
+"""The name in a route's place of an object that is held."""
 
 T = TypeVar("T")
 
@@ -43,9 +43,9 @@ def is_forwarder(facts: AssociationFacts, table: RoutingTable) -> bool:
     return facts.implementation_class_uid == IMPLEMENTATION_CLASS_UID and hops_of(facts) > 0
 
 
-def held(routes: Sequence[Dispatch]) -> tuple[Dispatch, ...]:
+def held(dispatches: Sequence[Dispatch]) -> tuple[Dispatch, ...]:
     """The same, held."""
-    return tuple(replace(route, rule=LOOP_RULE, state=DeliveryState.HELD) for route in routes)
+    return tuple(replace(dispatch, rule=LOOP_RULE, state=DeliveryState.HELD) for dispatch in dispatches)
 
 
 class _Lately(Generic[T]):

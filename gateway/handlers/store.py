@@ -40,7 +40,7 @@ from gateway.routing.table import RoutingPlan, RoutingTable
 LARGE_BYTES = 4 * 1024**2
 """Objects from here on are edited in a thread."""
 UNREADABLE_RULE = "(unreadable)"
-"""Stands for a rule where `unreadable: hold` holds an object."""
+"""The name in a route's place of an object that `unreadable: hold` keeps."""
 UNWANTED = "no rule wants this instance"
 MORE = "counted, not logged, for this association"
 MODALITY = parse("Modality").tag
@@ -102,12 +102,12 @@ def _accept_small(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[
             raise
         return handle_store(event, desk)
     plan = _decide(event, desk, table, facts)
-    if not plan.routes:
+    if not plan.dispatches:
         return _not_kept(event, desk, plan)
     try:
         edited = splice(event.body.view(), event.transfer_syntax_uid, plan.edits) if plan.edits else None
         instance = _instance(event, desk, table, plan)
-        committing = desk.journal.commit_soon(instance, event.body, edited, plan.routes)
+        committing = desk.journal.commit_soon(instance, event.body, edited, plan.dispatches)
     except Exception:
         _not_taken(event, desk)
         raise
@@ -148,7 +148,7 @@ async def _commit(
 ) -> int:
     """Of what became too large for the segment."""
     try:
-        stored = await desk.journal.commit(instance, event.body, edited, plan.routes)
+        stored = await desk.journal.commit(instance, event.body, edited, plan.dispatches)
     except Exception as error:
         _not_taken(event, desk)
         if isinstance(error, GatewayError):
@@ -193,7 +193,7 @@ async def accept(event: Event | RetrievedArrival, desk: StoreDesk) -> int:
             raise
         return await _hold_unreadable(event, desk, table, error)
     plan = _decide(event, desk, table, facts)
-    if not plan.routes:
+    if not plan.dispatches:
         return _not_kept(event, desk, plan)
     try:
         edited = None
@@ -201,7 +201,7 @@ async def accept(event: Event | RetrievedArrival, desk: StoreDesk) -> int:
             edit = partial(splice, event.body.view(), event.transfer_syntax_uid, plan.edits)
             is_heavy = turns or event.transfer_syntax_uid in DEFLATED or event.body.length_bytes >= LARGE_BYTES
             edited = await aside(edit) if is_heavy else edit()
-        stored = await desk.journal.commit(_instance(event, desk, table, plan), event.body, edited, plan.routes)
+        stored = await desk.journal.commit(_instance(event, desk, table, plan), event.body, edited, plan.dispatches)
     except Exception:
         _not_taken(event, desk)
         raise
@@ -237,7 +237,7 @@ def _decide(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTabl
     if plan.decision is not None:
         _tell_decision(event, desk, plan.decision, plan.facts)
     if desk.loops is not None and is_forwarder(event.facts, table) and _is_loop(event, desk, plan, desk.loops):
-        return replace(plan, routes=held(plan.routes))
+        return replace(plan, dispatches=held(plan.dispatches))
     return plan
 
 
@@ -255,7 +255,7 @@ def _stored(
     association = event.association
     is_answered = not (isinstance(association, Association) and association.is_over)
     modality = known[0] if known else ""
-    desk.objects.stored(instance, plan.routes, modality, owner=_owner(event), is_answered=is_answered)
+    desk.objects.stored(instance, plan.dispatches, modality, owner=_owner(event), is_answered=is_answered)
     if facts.oddities:
         _tell_oddities(event, desk, facts.oddities)
 
@@ -274,7 +274,7 @@ def _instance(event: Event | RetrievedArrival, desk: StoreDesk, table: RoutingTa
 def _is_loop(event: Event | RetrievedArrival, desk: StoreDesk, plan: RoutingPlan, loops: LoopWatch) -> bool:
     """True for an object that came too often from a requestor that forwards; it is counted, and logged once an
     association."""
-    is_sent_on = any(route.state is DeliveryState.PENDING for route in plan.routes)
+    is_sent_on = any(dispatch.state is DeliveryState.PENDING for dispatch in plan.dispatches)
     if not is_sent_on or isinstance(event, RetrievedArrival):
         return False
     reason = loops.comes(event.facts, event.sop_instance_uid, event.body.length_bytes)
@@ -319,11 +319,11 @@ async def _hold_unreadable(
         payload=NOT_STORED,
         received_at=desk.now(),
     )
-    route = Dispatch(UNREADABLE_RULE, "", "", DeliveryState.HELD)
-    stored = await desk.journal.commit(instance, event.body, None, (route,))
+    dispatch = Dispatch(UNREADABLE_RULE, "", "", DeliveryState.HELD)
+    stored = await desk.journal.commit(instance, event.body, None, (dispatch,))
     association = event.association
     is_answered = not (isinstance(association, Association) and association.is_over)
-    desk.objects.stored(stored, (route,), owner=_owner(event), is_answered=is_answered)
+    desk.objects.stored(stored, (dispatch,), owner=_owner(event), is_answered=is_answered)
     desk.meter.count("gateway_decided_instances_total", rule=UNREADABLE_RULE, action="hold")
     _log(desk, "instance_held", event, rule=UNREADABLE_RULE, reason=str(error))
     return SUCCESS

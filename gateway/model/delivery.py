@@ -1,4 +1,4 @@
-"""Deliveries: the dispatches that rules decide, their states, attempts and settlements."""
+"""Deliveries: the dispatches that routes decide, their states, attempts and settlements."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class DeliveryState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """One decision of the routing table: this rule wants the object at this destination, so edited."""
+    """One decision of the routing table: the object goes to this destination, changed by these actions."""
 
     rule: str
+    """Name of the route, or the word in its place: `unmatched`, ``(loop)``, ``(unreadable)``, ``(recovered)``."""
     destination: str
     """Name of a peer; empty when the object is only held (`unmatched: hold`)."""
     actions_json: str = ""

@@ -21,9 +21,9 @@ class AcceptedInstance:
 
     instance_id: int
     deliveries: int
-    """New rows; fewer than routes when some were duplicates of what is still owed."""
+    """New rows; fewer than dispatches when some were duplicates of what is still owed."""
     payload: PayloadRef | None = None
-    """Where the bytes lie when every route was a duplicate: nothing names the payload that was given."""
+    """Where the bytes lie when every dispatch was a duplicate: nothing names the payload that was given."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class Queue(Protocol):
         """
         ...
 
-    def accept(self, instance: Instance, routes: Sequence[Dispatch], now: datetime) -> AcceptedInstance:
-        """Add an instance and one delivery a route. Same SOP Instance UID, SOP class, transfer syntax, digest,
+    def accept(self, instance: Instance, dispatches: Sequence[Dispatch], now: datetime) -> AcceptedInstance:
+        """Add an instance and one delivery a dispatch. Same SOP Instance UID, SOP class, transfer syntax, digest,
         destination and actions as a delivery that is still pending or held: no new row."""
         ...
 

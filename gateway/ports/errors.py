@@ -51,7 +51,7 @@ class ClassMismatch(Refusal):
 
 
 class NotAllowed(Refusal):
-    """The requestor may not do this, or no rule wants the object."""
+    """The requestor may not do this, or no route wants the object."""
 
     dimse_status = NOT_AUTHORIZED
 

@@ -32,7 +32,7 @@ class Journal(Protocol):
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Instance:
         """Return only when payload (`edited` pieces when given, else `body`), instance and deliveries are on disk.
 
@@ -46,7 +46,7 @@ class Journal(Protocol):
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Completion[Instance] | None:
         """As `commit`, begun at once and without a task; None for what is too large for that: `commit` it then.
 

@@ -49,7 +49,7 @@ class Resources(Protocol):
 
 
 class Predicate(Protocol):
-    """Says whether a rule's condition holds.
+    """Says whether the condition of a coercion or route holds.
 
     It never raises for what an object holds: a value that it cannot compare does not fit. For explanations it may have
     a method ``compared(facts, *, with_values: bool) -> str``: what it found, with values of the object, and with

@@ -72,7 +72,7 @@ class RehearsedResponse:
     instance: Instance | None = None
     """After the coercions; None when nothing would be kept."""
     body: EncodedDataSet | None = None
-    routes: tuple[Dispatch, ...] = ()
+    dispatches: tuple[Dispatch, ...] = ()
     """What would be owed."""
     is_unmatched: bool = False
     """No route wants it."""
@@ -146,7 +146,7 @@ async def store(
         status = await handle_store(_event(table, association, sent, now), desk)
     except GatewayError as error:
         return RehearsedResponse(error.dimse_status, str(error), is_unmatched=meter.is_unmatched)
-    return RehearsedResponse(int(status), "", journal.instance, journal.body, journal.routes, meter.is_unmatched)
+    return RehearsedResponse(int(status), "", journal.instance, journal.body, journal.dispatches, meter.is_unmatched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def read_facts(stage: Stage, association: AssociationFacts, sent: RehearsedStore
     return at_once(reading)
 
 
-async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, route: Dispatch) -> Outbound:
+async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, dispatch: Dispatch) -> Outbound:
     """What would be sent to the route's destination, conversions included. `body` stays the caller's to close.
 
     Raises:
@@ -196,10 +196,10 @@ async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, route: D
     delivery = Delivery(
         delivery_id=0,
         instance=instance,
-        destination=route.destination,
-        rule=route.rule,
-        actions_json=route.actions_json,
-        state=route.state,
+        destination=dispatch.destination,
+        rule=dispatch.rule,
+        actions_json=dispatch.actions_json,
+        state=dispatch.state,
         attempts=0,
         created_at=instance.received_at,
         due_at=instance.received_at,
@@ -256,18 +256,18 @@ class _Journal:
     def __init__(self) -> None:
         self.instance: Instance | None = None
         self.body: EncodedDataSet | None = None
-        self.routes: tuple[Dispatch, ...] = ()
+        self.dispatches: tuple[Dispatch, ...] = ()
 
     async def commit(
         self,
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Instance:
         self.body = body if edited is None else MemoryDataSet(b"".join(edited))
         self.instance = replace(instance, payload=PayloadRef("", 0, self.body.length_bytes, b""))
-        self.routes = tuple(routes)
+        self.dispatches = tuple(dispatches)
         return self.instance
 
 

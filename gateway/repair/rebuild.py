@@ -38,7 +38,7 @@ from gateway.spool.replay import RECOVERED, Identify, ReplayResult, replay
 from gateway.spool.store import SpoolStore
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.inspection import Inspection
-from gateway.sqlite.salvage import Salvaged, hold_what_was_held, routes_at, salvage
+from gateway.sqlite.salvage import Salvaged, dispatches_at, hold_what_was_held, salvage
 from gateway.sqlite.write_ahead_log import log_of
 
 log = structlog.get_logger()
@@ -248,15 +248,15 @@ class _Rebuilding:
         salvaged = self._rebuilt.salvaged
         replayed_position = _order(Position(*salvaged.replayed_position))
 
-        def choose(position: Position, instance: Instance, routes: Sequence[Dispatch]) -> Sequence[Dispatch] | None:
-            known = routes_at(queue, instance.payload)
+        def choose(position: Position, instance: Instance, dispatches: Sequence[Dispatch]) -> Sequence[Dispatch] | None:
+            known = dispatches_at(queue, instance.payload)
             if known is not None:
-                missing = [each for each in routes if (each.destination, each.actions_json) not in known]
+                missing = [each for each in dispatches if (each.destination, each.actions_json) not in known]
                 return None if salvaged.is_complete or not missing or RECOVERED in missing else self._in_doubt(missing)
             if salvaged.is_complete and _order(position) <= replayed_position:
                 self._rebuilt.settled_before += instance.sop_instance_uid not in salvaged.unconfirmed
                 return None
-            return self._owed(routes)
+            return self._owed(dispatches)
 
         return choose
 
@@ -266,18 +266,18 @@ class _Rebuilding:
         is_there = (self._store.root / instance.payload.name).exists()
         return is_there or instance.sop_instance_uid in self._rebuilt.salvaged.unconfirmed
 
-    def _in_doubt(self, routes: Sequence[Dispatch]) -> Sequence[Dispatch]:
+    def _in_doubt(self, dispatches: Sequence[Dispatch]) -> Sequence[Dispatch]:
         """The old database knows the object and not these deliveries: somebody discarded them, or they were lost."""
-        self._rebuilt.in_doubt += len(routes)
-        return [dataclasses.replace(each, state=DeliveryState.HELD) for each in routes]
+        self._rebuilt.in_doubt += len(dispatches)
+        return [dataclasses.replace(each, state=DeliveryState.HELD) for each in dispatches]
 
-    def _owed(self, routes: Sequence[Dispatch]) -> Sequence[Dispatch]:
-        if RECOVERED in routes:
-            return routes
+    def _owed(self, dispatches: Sequence[Dispatch]) -> Sequence[Dispatch]:
+        if RECOVERED in dispatches:
+            return dispatches
         self._rebuilt.owed_again += 1
         if not self._is_held:
-            return routes
-        return [dataclasses.replace(each, state=DeliveryState.HELD) for each in routes]
+            return dispatches
+        return [dataclasses.replace(each, state=DeliveryState.HELD) for each in dispatches]
 
     def _lost(self, queue: SQLiteQueue) -> set[str]:
         known = {uid for (uid,) in queue.connection.execute("SELECT sop_instance_uid FROM instance")}

@@ -1,4 +1,5 @@
-"""In which form each destination gets a retrieved instance: changed by rules, converted where it takes nothing else."""
+"""The form in which each destination gets a retrieved instance: changed by the retrieve coercions, converted where it
+takes nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from gateway.model.peer import Peer
 from gateway.ports.converter import Converter
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.kinds import Conversion
-from gateway.routing.table import Route
+from gateway.routing.table import RetrieveCoercion
 
 Body = EncodedDataSet | Callable[[], Awaitable[EncodedDataSet]]
 
@@ -44,7 +45,7 @@ class Borrowed:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    rules: tuple[Route, ...]
+    coercions: tuple[RetrieveCoercion, ...]
     fallback: tuple[str, ...]
 
 
@@ -57,13 +58,14 @@ class Adaptation:
         converter: for actions and fallbacks that change the object as a whole.
     """
 
-    def __init__(self, coercions: Iterable[Route], peers: Iterable[Peer], converter: Converter) -> None:
-        rules = tuple(coercions)
+    def __init__(self, coercions: Iterable[RetrieveCoercion], peers: Iterable[Peer], converter: Converter) -> None:
+        all_coercions = tuple(coercions)
         self._converter = converter
         self._by_peer: Mapping[str, _Form] = {
-            peer.name: _Form(tuple(rule for rule in rules if peer.name in rule.to), peer.fallback) for peer in peers
+            peer.name: _Form(tuple(one for one in all_coercions if peer.name in one.to), peer.fallback)
+            for peer in peers
         }
-        self._is_plain = not any(form.rules or form.fallback for form in self._by_peer.values())
+        self._is_plain = not any(form.coercions or form.fallback for form in self._by_peer.values())
 
     def encoded(self, instance: Instance, body: Body) -> EncodedInstance:
         """What the engine sends; as it is stored unless a setting of a destination says otherwise."""
@@ -87,13 +89,13 @@ class Adaptation:
 
     async def _formed(self, form: _Form, instance: Instance, opened: EncodedDataSet) -> EncodedInstance:
         """Raises Refusal, Temporary: it cannot be had in this form, so that this destination does not get it."""
-        if form.rules:
+        if form.coercions:
             await read_from_disk(opened)
         outbound = untouched(instance, Borrowed(opened))
-        for rule in form.rules:
-            facts, _ = await in_turns(finding_facts_of(outbound, rule.when.attributes()))
-            if rule.when(facts):
-                outbound = await changed(outbound, rule.actions, self._converter)
+        for coercion in form.coercions:
+            facts, _ = await in_turns(finding_facts_of(outbound, coercion.when.attributes()))
+            if coercion.when(facts):
+                outbound = await changed(outbound, coercion.actions, self._converter)
         return EncodedInstance(
             outbound.sop_class_uid,
             outbound.sop_instance_uid,

@@ -1,4 +1,4 @@
-"""What rules say of an object as a whole: the actions that say it are in `gateway.routing.actions.fate`."""
+"""Decisions of coercions and routes on an object as a whole; see `gateway.routing.actions.fate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.ports.kinds import Action, Fate
 
 @dataclass(frozen=True, slots=True)
 class FateDecision:
-    """One rule's word."""
+    """The decision of one coercion or route."""
 
     rule: str
     """Name of the route or coercion."""
@@ -23,7 +23,7 @@ class FateDecision:
 
 
 def fate_of(actions: Iterable[Action]) -> Fate | None:
-    """What the first of `actions` that decides about the object as a whole says."""
+    """The decision of the first of `actions` that decides about the object as a whole."""
     return next((fate for action in actions if (fate := getattr(action, "fate", None)) is not None), None)
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "Coercion",
     "FateDecision",
     "ObjectFacts",
+    "RetrieveCoercion",
     "Route",
     "RoutingPlan",
     "RoutingTable",
@@ -45,10 +46,10 @@ __all__ = [
 PENDING, HELD = DeliveryState.PENDING, DeliveryState.HELD
 
 MOST_LOOKUPS = 16
-"""Of coercions that hold, in one object; the rest is asked one by one."""
+"""Coercions that hold for one object and are looked up; the rest is asked one by one."""
 
 UNMATCHED_RULE = "unmatched"
-"""The rule name of what `unmatched: hold` keeps."""
+"""The name in a route's place of an object that `unmatched: hold` keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +89,29 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class RetrieveCoercion:
+    """Change what is retrieved: when `when` holds, the peers `to` get the object changed by `actions`."""
+
+    name: str
+    when: Predicate
+    to: tuple[str, ...]
+    """Names of peers; groups are expanded."""
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingPlan:
     """What happens to one object."""
 
-    routes: tuple[Dispatch, ...]
+    dispatches: tuple[Dispatch, ...]
     edits: tuple[Alteration, ...]
     """Of the coercions, in order; to be made before the object is stored. () leaves its bytes alone."""
     is_unmatched: bool
-    """No rule wanted it."""
+    """No route wanted it."""
     facts: ObjectFacts
     """After the coercions: its UIDs are those of the object to store."""
     decision: FateDecision | None = None
-    """A rule's word on the object as a whole. Of a drop or a rejection there are no routes."""
+    """The decision of a coercion or route on the object as a whole. A drop or a rejection leaves no dispatches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,7 @@ class RoutingTable:
     version: str
     settings: Settings
     coercions: tuple[Coercion, ...]
-    rules: tuple[Route, ...]
+    routes: tuple[Route, ...]
     peers: Mapping[str, Peer]
     groups: Mapping[str, PeerGroup]
     unmatched: UnmatchedPolicy
@@ -122,8 +134,7 @@ class RoutingTable:
     resources: Resources = field(default=NO_RESOURCES, compare=False)
     """Keys and tables that its kinds were built with; stored actions are built with those of the table in force."""
     query_retrieve: QueryRetrieve = field(default_factory=QueryRetrieve)
-    retrieve_coercions: tuple[Route, ...] = ()
-    """Of what is retrieved, on its way to the destinations that each names."""
+    retrieve_coercions: tuple[RetrieveCoercion, ...] = ()
     hidden: tuple[VisibilityRule, ...] = ()
     """Studies that queries and retrieves do not show to some."""
     indexed: tuple[AttributePath, ...] = ()
@@ -131,35 +142,35 @@ class RoutingTable:
     destination_ae_titles: frozenset[str] = field(init=False, repr=False, compare=False)
     """Of DICOM peers that objects can be sent to."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
-    """What is read of every object: all that coercions, the conditions of rules and the local index ask for."""
+    """What is read of every object: all that coercions, the conditions of routes and the local index ask for."""
     _wanted: WantedElements = field(init=False, repr=False, compare=False)
     _wanted_to_explain: WantedElements = field(init=False, repr=False, compare=False)
     _kept: tuple[AttributePath, ...] = field(init=False, repr=False, compare=False)
     """What deliveries may ask of an object, as far as it can be kept with it; () when they ask for nothing."""
     _wanted_to_keep: WantedElements = field(init=False, repr=False, compare=False)
-    _rule_index: RuleIndex | None = field(init=False, repr=False, compare=False)
+    _route_index: RuleIndex | None = field(init=False, repr=False, compare=False)
     """None where there are few."""
     _coercion_index: RuleIndex | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         asked = [path for coercion in self.coercions for path in coercion.when.attributes()]
         asked += [path for coercion in self.coercions for path in attributes_of(coercion.actions)]
-        asked += [path for rule in self.rules for path in rule.when.attributes()]
+        asked += [path for route in self.routes for path in route.when.attributes()]
         asked += self.indexed
         titles = frozenset(peer.ae_title for peer in self.peers.values() if peer.host)
         object.__setattr__(self, "destination_ae_titles", titles)
         object.__setattr__(self, "attributes_needed", needed(asked))
         object.__setattr__(self, "_wanted", wanted(self.attributes_needed))
-        of_actions = [path for rule in self.rules for path in attributes_of(rule.actions)]
+        of_actions = [path for route in self.routes for path in attributes_of(route.actions)]
         object.__setattr__(self, "_wanted_to_explain", wanted(needed([*asked, *of_actions])))
         later = [path for path in (*of_actions, *self._asked_elsewhere()) if is_of_top_level(path)]
         object.__setattr__(self, "_kept", needed(later) if later else ())
         object.__setattr__(self, "_wanted_to_keep", wanted(needed([*asked, *self._kept])))
-        object.__setattr__(self, "_rule_index", _index_of(self.rules))
+        object.__setattr__(self, "_route_index", _index_of(self.routes))
         object.__setattr__(self, "_coercion_index", _index_of(self.coercions))
 
     def _asked_elsewhere(self) -> Iterator[AttributePath]:
-        """What is asked of a stored object, but by rules."""
+        """The attributes of a stored object that neither coercions nor routes ask for."""
         for coercion in self.retrieve_coercions:
             yield from coercion.when.attributes()
             yield from attributes_of(coercion.actions)
@@ -186,7 +197,7 @@ class RoutingTable:
         is_to_explain: bool = False,
     ) -> InflationSteps[ObjectFacts]:
         """What this table needs to know of an object that arrived, in steps; the bytes are read once. What only the
-        actions of rules need, which run at delivery, is read when `is_to_explain`; of a deflated object what is kept
+        actions of routes need, which run at delivery, is read when `is_to_explain`; of a deflated object what is kept
         with it.
 
         Raises:
@@ -216,10 +227,10 @@ class RoutingTable:
         return keep(facts.level, self._kept) if self._kept else ""
 
     def plan(self, facts: ObjectFacts) -> RoutingPlan:
-        """Coercions in order, each seeing the edits of the former; then every rule whose condition holds, until one
-        says `stop`. Two rules that want the same destination with equal actions make one route, the first's.
+        """Coercions in order, each seeing the edits of the former; then every route whose condition holds, until one
+        says `stop`. Two routes to the same destination with equal actions make one dispatch, the first's.
 
-        The first rule that drops or rejects the object ends it all, whatever others said before.
+        The first coercion or route that drops or rejects the object ends it all, whatever others said before.
 
         Raises:
             Refusal: an action cannot be done on this object.
@@ -231,31 +242,31 @@ class RoutingTable:
         if decision is not None and decision.is_final:
             return RoutingPlan((), (), False, facts, decision)
         is_held = decision is not None
-        routes: dict[tuple[str, str], Dispatch] = {}
+        dispatches: dict[tuple[str, str], Dispatch] = {}
         is_unmatched = True
-        index = self._rule_index
-        for rule in self.rules if index is None else map(self.rules.__getitem__, index.holding(facts)):
-            if index is None and not rule.when(facts):
+        index = self._route_index
+        for route in self.routes if index is None else map(self.routes.__getitem__, index.holding(facts)):
+            if index is None and not route.when(facts):
                 continue
             is_unmatched = False
-            if rule.fate is not None:
-                here = FateDecision(rule.name, rule.fate)
+            if route.fate is not None:
+                here = FateDecision(route.name, route.fate)
                 if here.is_final:
                     return RoutingPlan((), (), False, facts, here)
                 decision = decision or here
-            state = PENDING if rule.fate is None and not is_held else HELD
-            for destination in rule.to:
-                key = (destination, rule.actions_json)
-                if key not in routes:
-                    routes[key] = Dispatch(rule.name, destination, rule.actions_json, state)
-            if rule.stop:
+            state = PENDING if route.fate is None and not is_held else HELD
+            for destination in route.to:
+                key = (destination, route.actions_json)
+                if key not in dispatches:
+                    dispatches[key] = Dispatch(route.name, destination, route.actions_json, state)
+            if route.stop:
                 break
         return RoutingPlan(
-            self._held() if is_unmatched else tuple(routes.values()), edits, is_unmatched, facts, decision
+            self._held() if is_unmatched else tuple(dispatches.values()), edits, is_unmatched, facts, decision
         )
 
     def explain(self, facts: ObjectFacts, *, with_values: bool = False) -> Explanation:
-        """Every coercion's and rule's verdict with its reasons, and the plan. `with_values` shows what was compared.
+        """Every coercion's and route's verdict with its reasons, and the plan. `with_values` shows what was compared.
         `facts` were read with `is_to_explain`.
         """
         coercions: list[Verdict] = []
@@ -268,18 +279,26 @@ class RoutingTable:
             one = Verdict(coercion.name, coercion.mark, reason, is_reached=is_reached, edits=edits, refusal=refusal)
             coercions.append(one)
             is_reached, refusal = is_reached and not refusal and not (reason.holds and is_final(coercion.fate)), ""
-        rules: list[Verdict] = []
-        for rule in self.rules:
-            reason = reason_for(rule.when, current, with_values=with_values, marks=rule.marks)
-            edits, refusal = _tried(rule.actions, current)[1:] if reason.holds and is_reached else ((), "")
-            one = Verdict(rule.name, rule.mark, reason, is_reached=is_reached, edits=edits, to=rule.to, refusal=refusal)
-            rules.append(one)
-            is_reached = is_reached and not (reason.holds and (rule.stop or is_final(rule.fate)))
+        routes: list[Verdict] = []
+        for route in self.routes:
+            reason = reason_for(route.when, current, with_values=with_values, marks=route.marks)
+            edits, refusal = _tried(route.actions, current)[1:] if reason.holds and is_reached else ((), "")
+            one = Verdict(
+                route.name, route.mark, reason, is_reached=is_reached, edits=edits, to=route.to, refusal=refusal
+            )
+            routes.append(one)
+            is_reached = is_reached and not (reason.holds and (route.stop or is_final(route.fate)))
         if any(one.refusal and one.is_applied for one in coercions):
-            return Explanation(tuple(coercions), tuple(rules), (), (), False, self.unmatched)
+            return Explanation(tuple(coercions), tuple(routes), (), (), False, self.unmatched)
         plan = self.plan(facts)
         return Explanation(
-            tuple(coercions), tuple(rules), plan.routes, plan.edits, plan.is_unmatched, self.unmatched, plan.decision
+            tuple(coercions),
+            tuple(routes),
+            plan.dispatches,
+            plan.edits,
+            plan.is_unmatched,
+            self.unmatched,
+            plan.decision,
         )
 
     def _coerce(

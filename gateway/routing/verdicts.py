@@ -1,4 +1,4 @@
-"""Why a rule holds or not: the condition's tree with a verdict at every place."""
+"""Why a coercion or route holds or not: the condition's tree with a verdict at every place."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one coercion or rule does with the object."""
+    """The effect of one coercion or route on the object."""
 
     name: str
     mark: Mark | None
     reason: Reason
     is_reached: bool = True
-    """False for a rule after one that held and said `stop`; its condition is judged all the same."""
+    """False for a coercion or route after one that held and said `stop`; its condition is judged all the same."""
     edits: tuple[Alteration, ...] = ()
     to: tuple[str, ...] = ()
     refusal: str = ""
-    """Why its actions cannot be done on this object. Of a coercion: nothing after it is reached."""
+    """Why its actions cannot be done on this object. Nothing after a coercion with a refusal is reached."""
 
     @property
     def is_applied(self) -> bool:
@@ -71,14 +71,14 @@ class Explanation:
     """How the table decides about one object."""
 
     coercions: tuple[Verdict, ...]
-    rules: tuple[Verdict, ...]
-    routes: tuple[Dispatch, ...]
+    routes: tuple[Verdict, ...]
+    dispatches: tuple[Dispatch, ...]
     edits: tuple[Alteration, ...]
     """Of the coercions."""
     is_unmatched: bool
     unmatched: UnmatchedPolicy
     decision: FateDecision | None = None
-    """A rule's word on the object as a whole."""
+    """The decision of a coercion or route on the object as a whole."""
 
 
 Marks = Mapping[Path, Mark]

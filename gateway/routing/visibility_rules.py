@@ -15,13 +15,13 @@ from gateway.ports.kinds import Predicate
 
 @dataclass(frozen=True, slots=True)
 class VisibilityRule:
-    """One rule."""
+    """One rule of `query_retrieve.hide`: these studies are not shown to these peers."""
 
     name: str
     when: Predicate
     """Decided on `StudyFacts`."""
     peers: tuple[str, ...]
-    """Who does not see these studies; () is everybody."""
+    """Peers that do not see these studies; () is everybody."""
     mark: Mark
 
     def is_for(self, requestor: AssociationFacts) -> bool:
@@ -35,7 +35,7 @@ class StudyFacts:
     answer is absent: nobody says there what is empty and what is not known."""
 
     association: AssociationFacts
-    """Of whoever asks."""
+    """The requestor's."""
     attributes: Attributes
     received_at: datetime
     """When it was asked."""

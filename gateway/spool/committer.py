@@ -55,7 +55,7 @@ class Acceptance(CommitRequest):
     """An instance with its deliveries; small bytes in `pieces`, or a sealed large file's `payload`."""
 
     instance: Instance | None = None
-    routes: Sequence[Dispatch] = ()
+    dispatches: Sequence[Dispatch] = ()
     pieces: Sequence[Buffer] = ()
     size_bytes: int = 0
     digest: concurrent.futures.Future[bytes] | None = None
@@ -227,7 +227,7 @@ class Committer(threading.Thread):
                 acceptance.placed = _with_payload(acceptance)
             nonlocal noted
             with contextlib.suppress(ValueError, TypeError, OverflowError):  # text without UTF-8: the queue replaces it
-                noted = redo.encode(now, [(_placed(each), each.routes) for each in acceptances])
+                noted = redo.encode(now, [(_placed(each), each.dispatches) for each in acceptances])
             return noted
 
         try:
@@ -292,7 +292,7 @@ def _accept(
         return False
     instances = [_placed(each) for each in acceptances]
     answers = deliveries.accept_all(
-        [(instance, each.routes) for instance, each in zip(instances, acceptances, strict=True)], now, is_readable
+        [(instance, each.dispatches) for instance, each in zip(instances, acceptances, strict=True)], now, is_readable
     )
     for acceptance, instance, accepted in zip(acceptances, instances, answers, strict=True):
         acceptance.accepted = accepted

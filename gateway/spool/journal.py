@@ -319,25 +319,27 @@ class GroupCommitJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Instance:
         """Return only when payload, instance and deliveries are on disk. Raises SpoolFull."""
         self._check_room()
         small = self._small(body, edited)
         if small is not None:
             stored: Instance = await self._submit(
-                self._acceptance(instance, routes, self._loop.create_future(), *small)
+                self._acceptance(instance, dispatches, self._loop.create_future(), *small)
             )
             return stored
         file = await self._file(body, edited)
-        return await self._commit_file(Acceptance(self._loop.create_future(), instance=instance, routes=routes), file)
+        return await self._commit_file(
+            Acceptance(self._loop.create_future(), instance=instance, dispatches=dispatches), file
+        )
 
     def commit_soon(
         self,
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Completion[Instance] | None:
         """As `commit`, begun at once and without a task; None for what goes into a file. Raises SpoolFull."""
         self._check_room()
@@ -345,7 +347,7 @@ class GroupCommitJournal:
         if small is None:
             return None
         completion: Completion[Instance] = Completion()
-        self._hand_in(self._acceptance(instance, routes, completion, *small))
+        self._hand_in(self._acceptance(instance, dispatches, completion, *small))
         return completion
 
     async def claim(self, destination: str, limit: int, lease_s: float, apart: Apart | None = None) -> list[Delivery]:
@@ -402,13 +404,13 @@ class GroupCommitJournal:
     def _acceptance(
         self,
         instance: Instance,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
         done: asyncio.Future[Any] | Completion[Any],
         pieces: Sequence[Buffer],
         size_bytes: int,
     ) -> Acceptance:
         """Of what goes into the segment."""
-        request = Acceptance(done, instance=instance, routes=routes, pieces=pieces, size_bytes=size_bytes)
+        request = Acceptance(done, instance=instance, dispatches=dispatches, pieces=pieces, size_bytes=size_bytes)
         if size_bytes >= DIGEST_ASIDE_BYTES:
             request.digest = self._digesting.submit(digest_of, pieces)
         return request
@@ -472,7 +474,11 @@ class GroupCommitJournal:
                 accepted += request.error is None
                 self._let_go(request)
                 if request.error is None and request.accepted is not None and request.accepted.deliveries:
-                    woken |= {route.destination for route in request.routes if route.state is DeliveryState.PENDING}
+                    woken |= {
+                        dispatch.destination
+                        for dispatch in request.dispatches
+                        if dispatch.state is DeliveryState.PENDING
+                    }
             _settle_future(request.done, request.answer, request.error)
         if accepted:
             self._accepted_at_s = self._monotonic()

@@ -52,7 +52,9 @@ _decoder = msgspec.msgpack.Decoder(RedoRecord)
 
 def encode(now: datetime, arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]]) -> bytes:
     """A note as bytes. Raises ValueError for text that has no UTF-8."""
-    return _encoder.encode(RedoRecord(VERSION, now, [(instance, list(routes)) for instance, routes in arrivals]))
+    return _encoder.encode(
+        RedoRecord(VERSION, now, [(instance, list(dispatches)) for instance, dispatches in arrivals])
+    )
 
 
 def decode(data: bytes) -> RedoRecord:

@@ -40,7 +40,7 @@ UIDS_LOGGED = 100
 Identify = Callable[[memoryview, str], Identifiers | None]
 """What an encoded data set in a transfer syntax says it is; None when it does not."""
 Choose = Callable[[Position, Instance, Sequence[Dispatch]], Sequence[Dispatch] | None]
-"""What of an arrival is told: its routes, or some of them; None leaves it out."""
+"""The part of an arrival that is replayed: its dispatches, or some of them; None leaves it out."""
 
 
 def nobody_knows(view: memoryview, transfer_syntax_uid: str) -> Identifiers | None:
@@ -48,9 +48,9 @@ def nobody_knows(view: memoryview, transfer_syntax_uid: str) -> Identifiers | No
     return None
 
 
-def everything(position: Position, instance: Instance, routes: Sequence[Dispatch]) -> Sequence[Dispatch] | None:
+def everything(position: Position, instance: Instance, dispatches: Sequence[Dispatch]) -> Sequence[Dispatch] | None:
     """Leaves nothing out."""
-    return routes
+    return dispatches
 
 
 @dataclass(slots=True)
@@ -218,9 +218,9 @@ class _Retelling:
                 self._keep_unidentified(payload)
                 continue
             instance = Instance(*who[:2], transfer_syntax_uid, *who[2:], NOBODY, payload, utc_now())
-            routes = self._choose(Position(payload.name, payload.offset_bytes), instance, [RECOVERED])
-            if routes:
-                held.append((instance, routes))
+            dispatches = self._choose(Position(payload.name, payload.offset_bytes), instance, [RECOVERED])
+            if dispatches:
+                held.append((instance, dispatches))
         if not held:
             return
         with self._deliveries.transaction():
@@ -264,8 +264,8 @@ class _Retelling:
         arrivals = [arrival for number, arrival in enumerate(noted.note.arrivals) if number not in refused]
         self._told.refused += len(noted.note.arrivals) - len(arrivals)
         chosen: list[RecordedArrival] = []
-        for instance, routes in arrivals:
-            wanted = self._choose(noted.position, instance, routes)
+        for instance, dispatches in arrivals:
+            wanted = self._choose(noted.position, instance, dispatches)
             if wanted is not None and (self._is_there(instance) or self._keep(instance)):
                 chosen.append((instance, wanted))
         self._told.instances += self._accept(noted.note.now, chosen, noted.position)

@@ -390,8 +390,8 @@ class SQLiteQueue:
 
     # --- accepting ----------------------------------------------------------------------------------------------
 
-    def accept(self, instance: Instance, routes: Sequence[Dispatch], now: datetime) -> AcceptedInstance:
-        return self.accept_all([(instance, routes)], now)[0]
+    def accept(self, instance: Instance, dispatches: Sequence[Dispatch], now: datetime) -> AcceptedInstance:
+        return self.accept_all([(instance, dispatches)], now)[0]
 
     def accept_all(
         self,
@@ -399,7 +399,7 @@ class SQLiteQueue:
         now: datetime,
         is_readable: Callable[[PayloadRef], bool] = lambda _: True,
     ) -> builtins.list[AcceptedInstance]:
-        """Add instances with a delivery a route, except what is still owed already and can be read."""
+        """Add instances with a delivery a dispatch, except what is still owed already and can be read."""
         now_us = microseconds(now)
         identities = [_identity(instance) for instance, _ in arrivals]
         owed = self._owed(arrivals, identities, is_readable)
@@ -408,14 +408,14 @@ class SQLiteQueue:
         entries: list[tuple[int, str, IndexEntry]] = []
         kept: list[tuple[int, str]] = []
         answers = []
-        for (instance, routes), identity in zip(arrivals, identities, strict=True):
+        for (instance, dispatches), identity in zip(arrivals, identities, strict=True):
             same = owed.setdefault(identity, {})
             fresh: dict[tuple[str, str], Dispatch] = {}
-            for route in routes:
-                if (key := (route.destination, route.actions_json)) not in same:
-                    fresh.setdefault(key, route)
-            if routes and not fresh:
-                instance_id, payload = same[routes[0].destination, routes[0].actions_json]
+            for dispatch in dispatches:
+                if (key := (dispatch.destination, dispatch.actions_json)) not in same:
+                    fresh.setdefault(key, dispatch)
+            if dispatches and not fresh:
+                instance_id, payload = same[dispatches[0].destination, dispatches[0].actions_json]
                 answers.append(AcceptedInstance(instance_id, 0, payload))
                 if instance.index is not None:
                     entries.append((instance_id, instance.sop_instance_uid, instance.index))
@@ -426,10 +426,10 @@ class SQLiteQueue:
                 entries.append((instance_id, instance.sop_instance_uid, instance.index))
             if instance.kept_facts:
                 kept.append((instance_id, instance.kept_facts))
-            instances.append(rows.instance_row(instance_id, instance, association_id, None if routes else now_us))
-            for key, route in fresh.items():
+            instances.append(rows.instance_row(instance_id, instance, association_id, None if dispatches else now_us))
+            for key, dispatch in fresh.items():
                 self._known.delivery_id += 1
-                deliveries.append(rows.delivery_row(self._known.delivery_id, instance_id, instance, route))
+                deliveries.append(rows.delivery_row(self._known.delivery_id, instance_id, instance, dispatch))
                 same[key] = (instance_id, instance.payload)
             answers.append(AcceptedInstance(instance_id, len(fresh)))
         if entries:

@@ -106,15 +106,15 @@ def instance_row(instance_id: int, instance: Instance, association_id: int, sett
     )
 
 
-def delivery_row(delivery_id: int, instance_id: int, instance: Instance, route: Dispatch) -> tuple[Any, ...]:
+def delivery_row(delivery_id: int, instance_id: int, instance: Instance, dispatch: Dispatch) -> tuple[Any, ...]:
     """Values for `insert_deliveries`."""
     return (
         delivery_id,
         instance_id,
-        route.destination,
-        route.rule,
-        route.actions_json,
-        route.state.value,
+        dispatch.destination,
+        dispatch.rule,
+        dispatch.actions_json,
+        dispatch.state.value,
         likeness_of(instance),
     )
 

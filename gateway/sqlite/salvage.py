@@ -126,11 +126,11 @@ def _until_damage(connection: apsw.Connection, statement: str) -> Iterator[Salva
         yield from connection.execute(statement)
 
 
-def routes_at(queue: SQLiteQueue, payload: PayloadRef) -> set[tuple[str, str]] | None:
+def dispatches_at(queue: SQLiteQueue, payload: PayloadRef) -> set[tuple[str, str]] | None:
     """Destination and actions of the deliveries that the queue knows for a place in the spool; None: no instance."""
     with our_errors(queue.path):
         values = {"name": payload.name, "offset_bytes": payload.offset_bytes}
-        rows = list(queue.connection.execute(SQL["salvage_routes"], values))
+        rows = list(queue.connection.execute(SQL["salvage_dispatches"], values))
     if not rows:
         return None
     return {(destination, actions) for destination, actions in rows if destination is not None}

@@ -92,10 +92,10 @@ async def receive(journal: Journal, data: bytes, fragment_bytes: int = FRAGMENT_
 
 
 async def commit(
-    journal: Journal, data: bytes, routes: Sequence[Dispatch] = (TO_PACS,), number: int = 1
+    journal: Journal, data: bytes, dispatches: Sequence[Dispatch] = (TO_PACS,), number: int = 1
 ) -> tuple[Instance, EncodedDataSet]:
     body = await receive(journal, data)
-    return await journal.commit(instance(number), body, None, routes), body
+    return await journal.commit(instance(number), body, None, dispatches), body
 
 
 def stored(journal: Journal, payload: PayloadRef) -> bytes:

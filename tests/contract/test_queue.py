@@ -81,8 +81,8 @@ def test_what_is_accepted_comes_back_whole(queue: Queue, clock: Clock) -> None:
         association_id="a77",
     )
     given = instance(7, association=facts)
-    route = Dispatch("brain to research", "pacs", '[{"remove":"PatientName"}]')
-    (accepted,) = accept(queue, (given, [route]), clock=clock)
+    dispatch = Dispatch("brain to research", "pacs", '[{"remove":"PatientName"}]')
+    (accepted,) = accept(queue, (given, [dispatch]), clock=clock)
     (claimed,) = claim(queue, clock)
     assert claimed == Delivery(
         delivery_id=claimed.delivery_id,
@@ -181,17 +181,17 @@ DUPLICATES = {
 }
 
 
-@pytest.mark.parametrize(("arrival", "routes", "new"), DUPLICATES.values(), ids=DUPLICATES)
+@pytest.mark.parametrize(("arrival", "dispatches", "new"), DUPLICATES.values(), ids=DUPLICATES)
 @pytest.mark.parametrize("is_same_batch", [True, False], ids=["one batch", "two batches"])
 def test_duplicates_of_what_is_owed_collapse(
-    queue: Queue, clock: Clock, arrival: Instance, routes: list[Dispatch], new: int, is_same_batch: bool
+    queue: Queue, clock: Clock, arrival: Instance, dispatches: list[Dispatch], new: int, is_same_batch: bool
 ) -> None:
     first = (instance(1), [TO_PACS])
     if is_same_batch:
-        before, after = accept(queue, first, (arrival, routes), clock=clock)
+        before, after = accept(queue, first, (arrival, dispatches), clock=clock)
     else:
         (before,) = accept(queue, first, clock=clock)
-        (after,) = accept(queue, (arrival, routes), clock=clock)
+        (after,) = accept(queue, (arrival, dispatches), clock=clock)
     assert after.deliveries == new
     assert len(queue.list(ANY, 10)) == 1 + new
     if new:

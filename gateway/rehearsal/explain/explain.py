@@ -68,15 +68,15 @@ async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> Insta
         oddities=oddities,
         coercions=coercions,
         routes=routes,
-        leaving=tuple([await _leaving(stage, stored, route) for route in stored.routes]),
+        leaving=tuple([await _leaving(stage, stored, dispatch) for dispatch in stored.dispatches]),
         owed=tuple([await _owed(stage, subject, index) for index in range(len(subject.deliveries))]),
     )
 
 
 def _fate(stored: RehearsedResponse) -> FateWord:
-    if not stored.routes:
+    if not stored.dispatches:
         return "discarded" if is_stored(stored.status) else "refused"
-    return "held" if all(route.state is DeliveryState.HELD for route in stored.routes) else "routed"
+    return "held" if all(dispatch.state is DeliveryState.HELD for dispatch in stored.dispatches) else "routed"
 
 
 async def _judged(
@@ -92,10 +92,10 @@ async def _judged(
     found = stage.table.explain(facts, with_values=with_values)
     coercions = tuple(_coerced(found.coercions, sent.body.view(), sent.transfer_syntax_uid))
     if any(one.refusal for one in coercions):
-        return coercions, tuple(RuleOutcome(_not_reached(verdict)) for verdict in found.rules), "", facts.oddities
+        return coercions, tuple(RuleOutcome(_not_reached(verdict)) for verdict in found.routes), "", facts.oddities
     routes = [
-        await _routed(stage, verdict, rule.actions_json, stored)
-        for verdict, rule in zip(found.rules, stage.table.rules, strict=True)
+        await _routed(stage, verdict, route.actions_json, stored)
+        for verdict, route in zip(found.routes, stage.table.routes, strict=True)
     ]
     return coercions, tuple(routes), "" if found.decision is None else found.decision.rule, facts.oddities
 
@@ -131,24 +131,24 @@ async def _routed(stage: Stage, verdict: Verdict, actions_json: str, stored: Reh
     """One route with what its actions change in what is stored."""
     if not verdict.is_applied or not actions_json or stored.instance is None or stored.body is None:
         return RuleOutcome(verdict, refusal=verdict.refusal)
-    route = Dispatch(verdict.name, next(iter(verdict.to), ""), actions_json)
-    changed, _, refusal = await _sent_on(stage, stored.instance, stored.body, route)
+    dispatch = Dispatch(verdict.name, next(iter(verdict.to), ""), actions_json)
+    changed, _, refusal = await _sent_on(stage, stored.instance, stored.body, dispatch)
     return RuleOutcome(verdict, changed, refusal)
 
 
-async def _leaving(stage: Stage, stored: RehearsedResponse, route: Dispatch) -> OutgoingObject:
+async def _leaving(stage: Stage, stored: RehearsedResponse, dispatch: Dispatch) -> OutgoingObject:
     assert stored.instance is not None
     assert stored.body is not None
-    changed, outbound, refusal = await _sent_on(stage, stored.instance, stored.body, route)
-    return _as_leaving(stage.table, stored.instance.association, route, changed, outbound, refusal)
+    changed, outbound, refusal = await _sent_on(stage, stored.instance, stored.body, dispatch)
+    return _as_leaving(stage.table, stored.instance.association, dispatch, changed, outbound, refusal)
 
 
 async def _owed(stage: Stage, subject: Subject, index: int) -> OutgoingObject:
     """A delivery of the queue, with the actions that were frozen when the object arrived."""
     delivery = subject.deliveries[index]
-    route = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)
-    changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, route)
-    leaving = _as_leaving(stage.table, delivery.instance.association, route, changed, outbound, refusal)
+    dispatch = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)
+    changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, dispatch)
+    leaving = _as_leaving(stage.table, delivery.instance.association, dispatch, changed, outbound, refusal)
     ring = was_held(delivery.rule, delivery.state) or leaving.ring
     return replace(leaving, delivery_id=delivery.delivery_id, ring=ring)
 
@@ -156,18 +156,18 @@ async def _owed(stage: Stage, subject: Subject, index: int) -> OutgoingObject:
 def _as_leaving(
     table: RoutingTable,
     association: AssociationFacts,
-    route: Dispatch,
+    dispatch: Dispatch,
     changed: tuple[Difference, ...],
     outbound: Outbound | None,
     refusal: str,
 ) -> OutgoingObject:
-    peer = table.peers.get(route.destination)
-    if route.destination and peer is None:
+    peer = table.peers.get(dispatch.destination)
+    if dispatch.destination and peer is None:
         refusal = refusal or "the rules of now have no such peer; it waits until they do"
     return OutgoingObject(
-        destination=route.destination,
-        rule=route.rule,
-        state=route.state,
+        destination=dispatch.destination,
+        rule=dispatch.rule,
+        state=dispatch.state,
         sop_instance_uid=outbound.sop_instance_uid if outbound else "",
         transfer_syntax_uid=outbound.transfer_syntax_uid if outbound else "",
         differences=changed,
@@ -178,11 +178,11 @@ def _as_leaving(
 
 
 async def _sent_on(
-    stage: Stage, instance: Instance, body: EncodedDataSet, route: Dispatch
+    stage: Stage, instance: Instance, body: EncodedDataSet, dispatch: Dispatch
 ) -> tuple[tuple[Difference, ...], Outbound | None, str]:
     """(what the route's actions change, what leaves, why nothing can)."""
     try:
-        outbound = await rehearsal.leave(stage, instance, body, route)
+        outbound = await rehearsal.leave(stage, instance, body, dispatch)
     except GatewayError as error:
         return (), None, str(error)
     try:

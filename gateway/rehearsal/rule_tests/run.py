@@ -139,14 +139,14 @@ def _fate(trial: _Trial, stored: RehearsedResponse) -> Iterator[Failure]:
     if expected.status is not None and stored.status != expected.status:
         found = f"0x{stored.status:04X}{comment}"
         yield trial.failure("status", f"0x{expected.status:04X}", found, "status", quotes=bool(comment))
-    destinations = {route.destination for route in stored.routes if route.state is DeliveryState.PENDING}
+    destinations = {dispatch.destination for dispatch in stored.dispatches if dispatch.state is DeliveryState.PENDING}
     if expected.destinations is not None and destinations != expected.destinations:
         refused = f" (status 0x{stored.status:04X})" if stored.status else ""
         found = f"{_listed(destinations)}{refused}"
         yield trial.failure("destinations", _listed(expected.destinations), found, "destinations")
     if expected.is_unmatched is not None and stored.is_unmatched is not expected.is_unmatched:
         yield trial.failure("unmatched", _yes_no(expected.is_unmatched), _yes_no(stored.is_unmatched), "unmatched")
-    is_held = any(route.state is DeliveryState.HELD for route in stored.routes)
+    is_held = any(dispatch.state is DeliveryState.HELD for dispatch in stored.dispatches)
     if expected.is_held is not None and is_held is not expected.is_held:
         yield trial.failure("held", _yes_no(expected.is_held), _yes_no(is_held), "held")
 
@@ -163,7 +163,7 @@ def _rules(trial: _Trial, association: AssociationFacts) -> Iterator[Failure]:
         return
     explained = trial.stage.table.explain(facts)
     for what, names, verdicts in (
-        ("rules", expected.rules, explained.rules),
+        ("rules", expected.rules, explained.routes),
         ("coercions", expected.coercions, explained.coercions),
     ):
         applied = {verdict.name for verdict in verdicts if verdict.is_applied}
@@ -184,23 +184,25 @@ def _kept(trial: _Trial, stored: RehearsedResponse) -> Iterator[Failure]:
 
 
 async def _at(trial: _Trial, stored: RehearsedResponse, destination: str, expected: ExpectedAt) -> list[Failure]:
-    """The object as `destination` gets it. Of several routes there, one that is as expected is enough."""
-    routes = [route for route in stored.routes if route.destination == destination]
-    if not routes or stored.instance is None or stored.body is None:
-        everywhere = _listed({route.destination for route in stored.routes if route.destination})
+    """The object as `destination` gets it. Of several dispatches there, one that is as expected is enough."""
+    dispatches = [dispatch for dispatch in stored.dispatches if dispatch.destination == destination]
+    if not dispatches or stored.instance is None or stored.body is None:
+        everywhere = _listed({dispatch.destination for dispatch in stored.dispatches if dispatch.destination})
         found = f"it goes to {everywhere}"
         return [trial.failure(f"at {destination}", "the object", found, "at", destination)]
-    attempts = [await _on_route(trial, stored, route, expected) for route in routes]
+    attempts = [await _on_dispatch(trial, stored, dispatch, expected) for dispatch in dispatches]
     return min(attempts, key=len)
 
 
-async def _on_route(trial: _Trial, stored: RehearsedResponse, route: Dispatch, expected: ExpectedAt) -> list[Failure]:
+async def _on_dispatch(
+    trial: _Trial, stored: RehearsedResponse, dispatch: Dispatch, expected: ExpectedAt
+) -> list[Failure]:
     assert stored.instance is not None
     assert stored.body is not None
-    path = ("at", route.destination)
-    where = f" at {route.destination}"
+    path = ("at", dispatch.destination)
+    where = f" at {dispatch.destination}"
     try:
-        outbound = await rehearsal.leave(trial.stage, stored.instance, stored.body, route)
+        outbound = await rehearsal.leave(trial.stage, stored.instance, stored.body, dispatch)
     except GatewayError as error:
         if expected.is_refused:
             return []

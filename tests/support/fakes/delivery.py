@@ -161,7 +161,7 @@ class MemoryJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Instance:
         raise NotImplementedError
 
@@ -170,7 +170,7 @@ class MemoryJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Completion[Instance] | None:
         raise NotImplementedError
 

@@ -71,20 +71,24 @@ class MemoryQueue:
             self.__dict__.update(before | {"_now": self._now})
             raise
 
-    def accept(self, instance: Instance, routes: Sequence[Dispatch], now: datetime) -> AcceptedInstance:
-        return self._accept(instance, routes, now, lambda _: True)
+    def accept(self, instance: Instance, dispatches: Sequence[Dispatch], now: datetime) -> AcceptedInstance:
+        return self._accept(instance, dispatches, now, lambda _: True)
 
     def _accept(
-        self, instance: Instance, routes: Sequence[Dispatch], now: datetime, is_readable: Callable[[PayloadRef], bool]
+        self,
+        instance: Instance,
+        dispatches: Sequence[Dispatch],
+        now: datetime,
+        is_readable: Callable[[PayloadRef], bool],
     ) -> AcceptedInstance:
         fresh: dict[tuple[str, str], Dispatch] = {}
         same: Instance | None = None
-        for route in routes:
-            found = self._owed(instance, route, is_readable)
+        for dispatch in dispatches:
+            found = self._owed(instance, dispatch, is_readable)
             same = same or found
             if found is None:
-                fresh.setdefault((route.destination, route.actions_json), route)
-        if routes and not fresh:
+                fresh.setdefault((dispatch.destination, dispatch.actions_json), dispatch)
+        if dispatches and not fresh:
             assert same is not None
             if instance.index is not None and same.instance_id not in self._index.images:
                 self._index.add(same, instance.index)
@@ -94,27 +98,29 @@ class MemoryQueue:
         if instance.index is not None:
             self._index.add(stored, instance.index)
         self._instances[stored.instance_id] = stored
-        for route in fresh.values():
+        for dispatch in fresh.values():
             self._last_delivery += 1
             self._by_uid.setdefault(stored.sop_instance_uid, []).append(self._last_delivery)
             self._rows[self._last_delivery] = Row(
                 Delivery(
                     self._last_delivery,
                     stored,
-                    route.destination,
-                    route.rule,
-                    route.actions_json,
-                    route.state,
+                    dispatch.destination,
+                    dispatch.rule,
+                    dispatch.actions_json,
+                    dispatch.state,
                     attempts=0,
                     created_at=now,
                     due_at=now,
                 )
             )
-        if not routes:
+        if not dispatches:
             self._settled[stored.instance_id] = now
         return AcceptedInstance(stored.instance_id, len(fresh))
 
-    def _owed(self, instance: Instance, route: Dispatch, is_readable: Callable[[PayloadRef], bool]) -> Instance | None:
+    def _owed(
+        self, instance: Instance, dispatch: Dispatch, is_readable: Callable[[PayloadRef], bool]
+    ) -> Instance | None:
         numbers = self._by_uid.get(instance.sop_instance_uid, ())
         for row in (self._rows[number] for number in numbers if number in self._rows):
             kept = row.delivery
@@ -127,7 +133,7 @@ class MemoryQueue:
                     getattr(kept.instance.association, name) == getattr(instance.association, name) for name in SENDER
                 )
                 and is_readable(kept.instance.payload)
-                and (kept.destination, kept.actions_json) == (route.destination, route.actions_json)
+                and (kept.destination, kept.actions_json) == (dispatch.destination, dispatch.actions_json)
             ):
                 return kept.instance
         return None
@@ -138,7 +144,7 @@ class MemoryQueue:
         now: datetime,
         is_readable: Callable[[PayloadRef], bool] = lambda _: True,
     ) -> builtins.list[AcceptedInstance]:
-        return [self._accept(instance, routes, now, is_readable) for instance, routes in arrivals]
+        return [self._accept(instance, dispatches, now, is_readable) for instance, dispatches in arrivals]
 
     def claim(
         self, destination: str, limit: int, lease_s: float, now: datetime, apart: Apart | None = None

@@ -17,7 +17,7 @@ SETTINGS = Settings("GATEWAY", (), Spool("spool"), "queue.db", http=HTTP())
 
 
 def table() -> RoutingTable:
-    return RoutingTable("1", SETTINGS, coercions=(), rules=(), peers={}, groups={}, unmatched="hold")
+    return RoutingTable("1", SETTINGS, coercions=(), routes=(), peers={}, groups={}, unmatched="hold")
 
 
 def test_with_enough_nothing_is_lowered_and_nothing_logged() -> None:

@@ -203,8 +203,8 @@ def deliveries(tmp_path: Path) -> Path:
     found = SQLiteQueue(path)
     held = Dispatch("unmatched", "", "", DeliveryState.HELD)
     with found.transaction():
-        for number, route in enumerate([held, held, Dispatch("heads", "pacs"), Dispatch("heads", "old")], 1):
-            found.accept(_instance(f"1.2.{number}"), [route], NOW)
+        for number, dispatch in enumerate([held, held, Dispatch("heads", "pacs"), Dispatch("heads", "old")], 1):
+            found.accept(_instance(f"1.2.{number}"), [dispatch], NOW)
     found.close()
     return path
 

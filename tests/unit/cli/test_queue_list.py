@@ -44,8 +44,8 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for number in range(12):
             with queue.transaction():
                 at = NOON + timedelta(minutes=number)
-                route = Dispatch(LONG_RULE if number else "=1+1", "pacs")
-                queue.accept(replace(instance(number), received_at=at), [route], at)
+                dispatch = Dispatch(LONG_RULE if number else "=1+1", "pacs")
+                queue.accept(replace(instance(number), received_at=at), [dispatch], at)
         with queue.transaction():
             (first,) = queue.claim("pacs", 1, 60.0, NOON)
             queue.settle([settlement(first, DeliveryState.DEAD, reason=LONG_REASON)])

@@ -280,7 +280,7 @@ groups:
 
 
 @pytest.mark.parametrize(
-    ("routes", "rules"),
+    ("routes", "expected"),
     [
         pytest.param("{name: a, to: [pacs]}", [("a", ("pacs",), False)], id="a peer"),
         pytest.param("{name: a, to: [archives]}", [("a", ("pacs", "vna"), False)], id="a group without its disabled"),
@@ -296,10 +296,10 @@ groups:
         ),
     ],
 )
-def test_routes(routes: str, rules: list[tuple[str, tuple[str, ...], bool]], compile_text: Compile) -> None:
+def test_routes(routes: str, expected: list[tuple[str, tuple[str, ...], bool]], compile_text: Compile) -> None:
     table = compile_text(f"{ROUTING}routes: [{routes}]\n")
 
-    assert [(rule.name, rule.to, rule.stop) for rule in table.rules] == rules
+    assert [(route.name, route.to, route.stop) for route in table.routes] == expected
     assert set(table.peers) == {"pacs", "vna"}
     assert dict(table.groups) == {"archives": PeerGroup("archives", ("pacs", "vna"))}
 
@@ -322,11 +322,11 @@ def test_actions_and_conditions_reach_the_table(compile_text: Compile) -> None:
 
     assert [coercion.name for coercion in table.coercions] == ["coercion-1", "second"]
     assert {"StationName", "BodyPartExamined"} <= {path.text for path in table.attributes_needed}
-    assert table.rules[0].actions_json == '[{"set":{"PatientID":"0042"}}]'
-    assert len(table.rules[0].actions) == 1
-    assert getattr(table.rules[0].when, "equals", None) == "1.50"
-    assert table.rules[0].mark is not None
-    assert os.path.basename(table.rules[0].mark.file) == "a.yaml"
+    assert table.routes[0].actions_json == '[{"set":{"PatientID":"0042"}}]'
+    assert len(table.routes[0].actions) == 1
+    assert getattr(table.routes[0].when, "equals", None) == "1.50"
+    assert table.routes[0].mark is not None
+    assert os.path.basename(table.routes[0].mark.file) == "a.yaml"
 
 
 def test_the_table_carries_the_version_of_its_sources(compile_text: Compile) -> None:

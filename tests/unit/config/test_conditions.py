@@ -77,7 +77,7 @@ def test_an_explanation_goes_into_a_named_condition(tmp_path: Path) -> None:
             "routes:\n  - {name: r, to: [pacs], when: {not: {condition: mr}}}\n",
         )
     )
-    reason = table.explain(facts(table, Modality="MR")).rules[0].reason
+    reason = table.explain(facts(table, Modality="MR")).routes[0].reason
 
     def paths(one: Reason) -> list[tuple[tuple[str | int, ...], bool]]:
         return [(one.path, one.holds)] + [path for inner in one.inner for path in paths(inner)]

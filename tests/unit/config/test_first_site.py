@@ -162,7 +162,7 @@ def test_what_is_written_is_what_was_answered(tmp_path: Path) -> None:
     assert table.peers["this-machine"].hosts == ("127.0.0.1", "::1", "10.1.0.5")
     assert settings.admit == "known"
     assert table.unmatched == "hold"
-    assert [rule.name for rule in table.rules] == ["from the modality to the archive"]
+    assert [route.name for route in table.routes] == ["from the modality to the archive"]
 
 
 def _loaded(answers: Answers) -> RoutingTable:

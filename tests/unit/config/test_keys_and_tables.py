@@ -80,16 +80,16 @@ def test_a_vanished_table_is_a_problem_with_its_place(site: Path) -> None:
 def test_nothing_shows_the_secret(site: Path) -> None:
     loaded = load(site, {})
     assert SECRET not in repr(loaded)
-    assert SECRET not in repr(table_of(loaded).rules)
-    assert all(SECRET not in rule.actions_json for rule in table_of(loaded).rules)
-    assert "research" in table_of(loaded).rules[0].actions_json
+    assert SECRET not in repr(table_of(loaded).routes)
+    assert all(SECRET not in route.actions_json for route in table_of(loaded).routes)
+    assert "research" in table_of(loaded).routes[0].actions_json
 
 
 def test_stored_actions_follow_the_configuration_in_force(site: Path) -> None:
-    stored = table_of(load(site, {})).rules[0].actions_json
+    stored = table_of(load(site, {})).routes[0].actions_json
     (site / "north" / "tables" / "parts.csv").write_text("BRAIN,SKULL\n")
     renewed = table_of(load(site, {}))
-    assert actions_from_json(stored, renewed.resources) == renewed.rules[0].actions
+    assert actions_from_json(stored, renewed.resources) == renewed.routes[0].actions
     (site / "north" / "routes.yaml").unlink()
     (site / "site.yaml").write_text(SITE.replace("research", "other"))
     (site / "other.key").write_text(SECRET)

@@ -106,7 +106,7 @@ def test_a_thousand_peers_and_routes_compile_in_seconds(tmp_path: Path) -> None:
 
     assert loaded.problems == ()
     assert loaded.table is not None
-    assert len(loaded.table.rules) == 1000
+    assert len(loaded.table.routes) == 1000
 
 
 def test_a_thousand_mistakes_are_all_reported(tmp_path: Path) -> None:

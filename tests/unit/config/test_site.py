@@ -34,7 +34,7 @@ def test_it_has_neither_problems_nor_warnings(environ: dict[str, str], rules: li
 
     assert [str(problem) for problem in loaded.problems] == []
     assert loaded.table is not None
-    assert [rule.name for rule in loaded.table.rules] == rules
+    assert [route.name for route in loaded.table.routes] == rules
     assert set(loaded.table.peers) == peers
 
 

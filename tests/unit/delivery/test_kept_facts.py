@@ -31,7 +31,7 @@ from gateway.routing.language.resources import NO_RESOURCES
 from gateway.routing.table import RoutingTable
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.support.fakes.delivery import Body
-from tests.unit.routing.build import ASSOCIATION, actions, coercion, rule, table
+from tests.unit.routing.build import ASSOCIATION, actions, coercion, route, table
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -67,7 +67,7 @@ def inflations(monkeypatch: pytest.MonkeyPatch) -> Inflations:
 def rules(root: Path, then: list[dict[str, object]] | None = None, *, is_tagged: bool = True) -> RoutingTable:
     """Everything goes to a folder, with these actions; what arrives is tagged."""
     made = table(
-        rule("files", {"modality": ["MR"]}, "files", then=then),
+        route("files", {"modality": ["MR"]}, "files", then=then),
         coercions=(coercion("tag", {"modality": ["MR"]}, [{"set": {"InstitutionName": "North"}}]),) * is_tagged,
     )
     return replace(made, peers={"files": Peer("files", folder=Folder(f"{root}/{PATH}", str(root)))})
@@ -90,7 +90,7 @@ async def arrived(rules: RoutingTable, syntax: str = DEFLATED) -> RehearsedRespo
 def of(stored: RehearsedResponse) -> tuple[Instance, EncodedDataSet, Dispatch]:
     assert stored.instance is not None
     assert stored.body is not None
-    return stored.instance, stored.body, stored.routes[0]
+    return stored.instance, stored.body, stored.dispatches[0]
 
 
 async def write(rules: RoutingTable, outbound: Outbound) -> set[str]:
@@ -145,9 +145,9 @@ async def test_actions_inflate_it_only_to_change_it(
 async def test_an_object_of_a_former_version_is_inflated_once_for_its_path(
     stage: Stage, inflations: Inflations
 ) -> None:
-    instance, body, route = of(await arrived(stage.table))
+    instance, body, dispatch = of(await arrived(stage.table))
     inflations.since()
-    outbound = await leave(stage, replace(instance, kept_facts=""), body, route)
+    outbound = await leave(stage, replace(instance, kept_facts=""), body, dispatch)
     assert await write(stage.table, outbound) == {WRITTEN}
     assert inflations.since() == 1
 
@@ -170,7 +170,7 @@ async def test_a_plain_object_keeps_nothing(stage: Stage) -> None:
 
 
 async def test_rules_that_ask_nothing_of_stored_objects_keep_nothing() -> None:
-    instance, _, _ = of(await arrived(table(rule("all", {"modality": ["MR"]}, "pacs"))))
+    instance, _, _ = of(await arrived(table(route("all", {"modality": ["MR"]}, "pacs"))))
     assert instance.kept_facts == ""
 
 
@@ -194,9 +194,9 @@ async def test_edits_of_an_edited_object_see_the_edits_before(stage: Stage) -> N
 
 async def test_an_object_that_was_converted_is_read_anew(stage: Stage) -> None:
     """What was kept is of other bytes."""
-    instance, body, route = of(await arrived(stage.table))
+    instance, body, dispatch = of(await arrived(stage.table))
     then = canonical_json([{"transcode": {"to": [EXPLICIT]}}])
-    outbound = await leave(stage, instance, body, replace(route, actions_json=then))
+    outbound = await leave(stage, instance, body, replace(dispatch, actions_json=then))
     assert outbound.transfer_syntax_uid == EXPLICIT
     assert instance_of(outbound).kept_facts == ""
     assert outbound.facts.values(parse("InstitutionName")) == ("North",)
@@ -212,8 +212,8 @@ class Failing(Body):
 async def test_a_disk_that_cannot_be_read_is_no_fault_of_the_object(tmp_path: Path) -> None:
     """A path that asks for attributes reads the object: that is tried again, and refuses nothing."""
     here = rules(tmp_path)
-    instance, _, route = of(await arrived(here, EXPLICIT))
-    delivery = Delivery(1, instance, "files", route.rule, "", route.state, 0, NOW, NOW)
+    instance, _, dispatch = of(await arrived(here, EXPLICIT))
+    delivery = Delivery(1, instance, "files", dispatch.rule, "", dispatch.state, 0, NOW, NOW)
     outbound = await outbound_for(delivery, Failing(b""), NO_RESOURCES)
     folder = here.peers["files"].folder
     assert folder is not None

@@ -74,10 +74,10 @@ class Ring:
         body = MemoryDataSet(data_set(UID, size_bytes))
         event: Any = FakeEvent(FakeAssociation(table(), facts), body, facts=facts)
         assert await _answered(way(event, self.desk)) == 0x0000
-        (route,) = self.journal.committed[-1][2]
-        assert route.destination == "pacs"
-        assert (route.rule == LOOP_RULE) is (route.state is DeliveryState.HELD)
-        return route.state
+        (dispatch,) = self.journal.committed[-1][2]
+        assert dispatch.destination == "pacs"
+        assert (dispatch.rule == LOOP_RULE) is (dispatch.state is DeliveryState.HELD)
+        return dispatch.state
 
 
 async def test_it_is_held_at_last_and_told_once() -> None:

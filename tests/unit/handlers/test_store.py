@@ -54,7 +54,7 @@ def nothing_wrong(path: tuple[str | int, ...], code: str, message: str) -> None:
     raise AssertionError((path, code, message))
 
 
-def rule(name: str, when: object, *to: str) -> Route:
+def route(name: str, when: object, *to: str) -> Route:
     condition = build_predicate(when, nothing_wrong)
     assert condition is not None
     return Route(name, condition, to)
@@ -67,7 +67,7 @@ def coercion(when: object, then: list[object]) -> Coercion:
 
 
 def table(**changes: Any) -> RoutingTable:
-    made = RoutingTable("1", SETTINGS, (), (rule("mr", {"modality": ["MR"]}, "pacs"),), {"pacs": PACS}, {}, "hold")
+    made = RoutingTable("1", SETTINGS, (), (route("mr", {"modality": ["MR"]}, "pacs"),), {"pacs": PACS}, {}, "hold")
     return replace(made, **changes)
 
 
@@ -115,14 +115,14 @@ class FakeJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Completion[Instance] | None:
         if WAY[-1] == "too-large-for-completion":
             return None
         completion: Completion[Instance] = Completion()
         loop = asyncio.get_running_loop()
         try:
-            loop.call_soon(completion.set_result, self._commit(instance, body, edited, routes))
+            loop.call_soon(completion.set_result, self._commit(instance, body, edited, dispatches))
         except GatewayError as error:
             if WAY[-1] == "by-completion":
                 raise
@@ -134,21 +134,21 @@ class FakeJournal:
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Instance:
-        return self._commit(instance, body, edited, routes)
+        return self._commit(instance, body, edited, dispatches)
 
     def _commit(
         self,
         instance: Instance,
         body: EncodedDataSet,
         edited: Sequence[bytes | memoryview] | None,
-        routes: Sequence[Dispatch],
+        dispatches: Sequence[Dispatch],
     ) -> Instance:
         if self.error is not None:
             raise self.error
         payload = bytes(body.view()) if edited is None else b"".join(edited)
-        self.committed.append((instance, payload, tuple(routes)))
+        self.committed.append((instance, payload, tuple(dispatches)))
         return replace(instance, payload=PayloadRef("segment", 0, len(payload), b""), instance_id=1)
 
 
@@ -194,7 +194,7 @@ async def test_heavy_edits_are_made_aside_and_others_do_not_wait() -> None:
         go_on.set()
     await asyncio.gather(*busy)
     assert await handling == 0x0000
-    ((_instance, payload, _routes),) = bench.journal.committed
+    ((_instance, payload, _dispatches),) = bench.journal.committed
     assert b"S1" in payload
     assert payload.endswith(pixels)
 
@@ -257,9 +257,9 @@ async def test_success_means_committed_with_its_routes() -> None:
     data = data_set(UID)
     bench = Bench(table(), data)
     assert await bench.handle() == 0x0000
-    ((instance, payload, routes),) = bench.journal.committed
+    ((instance, payload, dispatches),) = bench.journal.committed
     assert payload == data
-    assert routes == (Dispatch("mr", "pacs"),)
+    assert dispatches == (Dispatch("mr", "pacs"),)
     assert (instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid) == (MR, UID, EXPLICIT)
     assert (instance.study_instance_uid, instance.series_instance_uid) == ("1.2.3.1", "1.2.3.2")
     assert (instance.association, instance.received_at) == (FACTS, NOW)
@@ -270,9 +270,9 @@ async def test_success_means_committed_with_its_routes() -> None:
     ("rules", "data", "error", "counted"),
     [
         pytest.param({}, data_set(UID), None, {"count": 1, "modality": "MR"}, id="stored"),
-        pytest.param({"unmatched": "hold", "rules": ()}, data_set(UID), None, {"count": 1}, id="held"),
-        pytest.param({"unmatched": "discard", "rules": ()}, data_set(UID), None, {"dropped": 1}, id="discarded"),
-        pytest.param({"unmatched": "reject", "rules": ()}, data_set(UID), None, None, id="no rule wants it"),
+        pytest.param({"unmatched": "hold", "routes": ()}, data_set(UID), None, {"count": 1}, id="held"),
+        pytest.param({"unmatched": "discard", "routes": ()}, data_set(UID), None, {"dropped": 1}, id="discarded"),
+        pytest.param({"unmatched": "reject", "routes": ()}, data_set(UID), None, None, id="no rule wants it"),
         pytest.param({}, data_set("1.1.1"), None, None, id="refused"),
         pytest.param({}, data_set(UID), SpoolFull("no room"), None, id="no room"),
         pytest.param({"unreadable": "hold"}, data_set(UID)[:-5], None, {"count": 1}, id="unreadable and held"),
@@ -345,7 +345,7 @@ async def test_unmatched(unmatched: Any) -> None:
         assert raised.value.dimse_status == 0x0124
     else:
         assert await bench.handle() == 0x0000
-    held = [routes for _, _, routes in bench.journal.committed]
+    held = [dispatches for _, _, dispatches in bench.journal.committed]
     assert held == ([(Dispatch("unmatched", "", "", DeliveryState.HELD),)] if unmatched == "hold" else [])
     assert bench.meter.counted == [("gateway_unmatched_instances_total", {"peer": "ct1", "action": unmatched})]
 
@@ -412,7 +412,7 @@ def without(keyword: str, value: str | list[str] | None = None) -> bytes:
             id="no SOP instance, but a rule that sets one",
         ),
         pytest.param(
-            lambda: Bench(table(unmatched="discard", rules=()), without("SOPInstanceUID")),
+            lambda: Bench(table(unmatched="discard", routes=()), without("SOPInstanceUID")),
             ClassMismatch,
             0xA900,
             id="no SOP instance, and no rule that wants it",
@@ -439,7 +439,7 @@ async def test_the_log_names_the_object_but_quotes_nothing_of_it() -> None:
 
 
 async def test_the_table_of_the_association_decides() -> None:
-    bench = Bench(table(rules=(), unmatched="discard"), data_set(UID))
+    bench = Bench(table(routes=(), unmatched="discard"), data_set(UID))
     assert await accept(bench.event, bench.desk) == 0x0000
     assert bench.journal.committed == []
 

@@ -8,7 +8,7 @@ import structlog
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.ports.errors import RejectedByRule
 from tests.support.caller import data_set
-from tests.unit.handlers.test_store import UID, Bench, coercion, rule, table
+from tests.unit.handlers.test_store import UID, Bench, coercion, route, table
 
 COUNTED = "gateway_decided_instances_total"
 
@@ -43,17 +43,17 @@ async def test_what_is_held_is_kept_with_its_edits() -> None:
     bench = Bench(table(coercions=(held,)), data_set(UID))
     with structlog.testing.capture_logs() as told:
         assert [await bench.handle() for _ in range(2)] == [0x0000] * 2
-    (_, payload, routes), _ = bench.journal.committed
-    assert routes == (Dispatch("mr", "pacs", state=DeliveryState.HELD),)
+    (_, payload, dispatches), _ = bench.journal.committed
+    assert dispatches == (Dispatch("mr", "pacs", state=DeliveryState.HELD),)
     assert b"North" in payload
     assert bench.meter.counted == [(COUNTED, {"rule": "tag", "action": "hold"})] * 2
     assert [line["event"] for line in told] == ["instance_held"]
 
 
 async def test_a_rule_that_is_not_asked_decides_nothing() -> None:
-    early = rule("mr", {"modality": ["MR"]}, "pacs")
+    early = route("mr", {"modality": ["MR"]}, "pacs")
     late = coercion({"modality": ["CT"]}, ["drop"])
-    bench = Bench(table(coercions=(late,), rules=(early,)), data_set(UID))
+    bench = Bench(table(coercions=(late,), routes=(early,)), data_set(UID))
     assert await bench.handle() == 0x0000
     assert len(bench.journal.committed) == 1
     assert bench.meter.counted == []

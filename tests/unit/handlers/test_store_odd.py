@@ -19,7 +19,7 @@ from gateway.model.peer import Peer
 from gateway.ports.errors import Unreadable
 from gateway.routing.table import RoutingTable
 from tests.support.odd_objects import OddObject, odd_objects
-from tests.unit.handlers.test_store import NOW, CountingMeter, FakeAssociation, FakeEvent, FakeJournal, rule, table
+from tests.unit.handlers.test_store import NOW, CountingMeter, FakeAssociation, FakeEvent, FakeJournal, route, table
 
 OBJECTS = odd_objects()
 CUT = b"\x08\x00\x60\x00CS\x10\x00MR"
@@ -33,7 +33,7 @@ def event(data: bytes, rules: RoutingTable, odd: OddObject = OBJECTS[0]) -> Fake
 
 
 def for_all(**changes: object) -> RoutingTable:
-    return table(rules=(rule("all", {}, "pacs"),), **changes)
+    return table(routes=(route("all", {}, "pacs"),), **changes)
 
 
 @pytest.mark.parametrize("odd", OBJECTS, ids=lambda odd: odd.name)
@@ -78,10 +78,10 @@ async def test_or_held_as_it_came() -> None:
     rules = for_all(unreadable="hold")
     status = await handle_store(event(CUT, rules), StoreDesk(journal, meter, lambda: NOW))  # type: ignore[arg-type]
     assert status == SUCCESS
-    ((instance, payload, (route,)),) = journal.committed
+    ((instance, payload, (dispatch,)),) = journal.committed
     assert payload == CUT
     assert (instance.sop_instance_uid, instance.study_instance_uid) == (OBJECTS[0].sop_instance_uid, "")
-    assert (route.rule, route.destination, route.state) == (UNREADABLE_RULE, "", DeliveryState.HELD)
+    assert (dispatch.rule, dispatch.destination, dispatch.state) == (UNREADABLE_RULE, "", DeliveryState.HELD)
     assert ("gateway_decided_instances_total", {"rule": UNREADABLE_RULE, "action": "hold"}) in meter.counted
 
 

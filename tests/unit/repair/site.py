@@ -55,7 +55,7 @@ def number_of(uid: str) -> int:
     return int(uid.rpartition(".")[2])
 
 
-def routes_of(number: int) -> list[Dispatch]:
+def dispatches_of(number: int) -> list[Dispatch]:
     return [TO_PACS, TO_VNA] if number % 5 == 0 else [TO_PACS]
 
 
@@ -148,7 +148,7 @@ async def make(folder: Path) -> Made:
 async def _commit(journal: GroupCommitJournal, number: int) -> Instance:
     entry = IndexEntry('{"00100020":"P"}', f'{{"0020000D":"1.{number % 7}"}}', '{"0020000E":"1"}', "{}")
     with contextlib.closing(InMemoryDataSet([body_of(number)])) as body:
-        return await journal.commit(replace(instance(number), index=entry), body, None, routes_of(number))
+        return await journal.commit(replace(instance(number), index=entry), body, None, dispatches_of(number))
 
 
 async def _work(journal: GroupCommitJournal, site: Site) -> None:

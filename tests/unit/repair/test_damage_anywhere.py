@@ -16,7 +16,7 @@ from random import Random
 import pytest
 
 from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.unit.repair.site import BEHIND, GROUPS, Made, Outcome, make, owed_at_the_end, routes_of, started
+from tests.unit.repair.site import BEHIND, GROUPS, Made, Outcome, dispatches_of, make, owed_at_the_end, started
 
 PLACES = int(os.environ.get("GATEWAY_DAMAGED_PLACES", "12"))
 KINDS = ("spool/segments/*.seg", "spool/large/*.obj", "gateway.db", "gateway.db-wal")
@@ -107,7 +107,7 @@ def test_a_rebuild_without_a_database_brings_back_everything_else(made: Made, tm
         ]
         for each, deliveries in outcome.owed.items():
             if f"1.2.3.4.5.{each}" not in outcome.rebuilt.told.held:
-                assert {to for to, _ in deliveries} == {route.destination for route in routes_of(each)}
+                assert {to for to, _ in deliveries} == {dispatch.destination for dispatch in dispatches_of(each)}
         shutil.rmtree(folder)
     print(f"without a database: {dict(counts)}, wrong {len(wrong)}")
     assert not wrong, "\n".join(wrong)

@@ -31,9 +31,9 @@ from tests.unit.repair.site import (
     HELD,
     Made,
     Site,
+    dispatches_of,
     make,
     owed_at_the_end,
-    routes_of,
     started,
 )
 from tests.unit.repair.test_check import contents, cut_database, damage_pages, other_header
@@ -64,7 +64,9 @@ async def test_without_a_database_everything_is_owed_again(site: Site) -> None:
     assert (rebuilt.old_database, rebuilt.owed_again, list(rebuilt.lost)) == ("", GROUPS, [])
     found = states(site)
     assert found == {
-        (number, route.destination): "pending" for number in range(1, GROUPS + 1) for route in routes_of(number)
+        (number, dispatch.destination): "pending"
+        for number in range(1, GROUPS + 1)
+        for dispatch in dispatches_of(number)
     }
     assert (await started(site)).errors == 0
     assert check(site.settings()).errors == []

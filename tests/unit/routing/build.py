@@ -81,7 +81,7 @@ def problems_of_actions(config: object) -> list[tuple[Path, str, str]]:
     return found
 
 
-def rule(name: str, when: object, *to: str, then: object = None, stop: bool = False, line: int = 1) -> Route:
+def route(name: str, when: object, *to: str, then: object = None, stop: bool = False, line: int = 1) -> Route:
     mark = Mark("routes.yaml", line, 3)
     return Route(name, predicate(when), to, canonical_json(then), actions(then), stop, mark)
 
@@ -90,10 +90,10 @@ def coercion(name: str, when: object, then: object) -> Coercion:
     return Coercion(name, predicate(when), actions(then), Mark("coercions.yaml", 1, 1))
 
 
-def table(*rules: Route, coercions: tuple[Coercion, ...] = (), unmatched: UnmatchedPolicy = "hold") -> RoutingTable:
+def table(*routes: Route, coercions: tuple[Coercion, ...] = (), unmatched: UnmatchedPolicy = "hold") -> RoutingTable:
     settings = Settings(ae_title="GATEWAY", listeners=(), spool=Spool(path="/var/spool"), queue_path="/var/queue.db")
-    peers = {name: Peer(name) for one in rules for name in one.to}
-    return RoutingTable("1", settings, coercions, rules, peers, {}, unmatched)
+    peers = {name: Peer(name) for one in routes for name in one.to}
+    return RoutingTable("1", settings, coercions, routes, peers, {}, unmatched)
 
 
 def facts(
@@ -103,7 +103,7 @@ def facts(
     received_at: datetime = NOW,
 ) -> ObjectFacts:
     """Of an MR image with these attributes; `wanted` tables say which are read."""
-    reading = wanted[0] if wanted else table(rule("all of them", {"all": [exists(keyword) for keyword in attributes]}))
+    reading = wanted[0] if wanted else table(route("all of them", {"all": [exists(keyword) for keyword in attributes]}))
     return at_once(
         reading.reading_facts(
             association=association,

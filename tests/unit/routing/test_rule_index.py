@@ -27,7 +27,7 @@ from gateway.routing.predicates.combining import AllConditions
 from gateway.routing.rule_index import FEWEST_RULES, RuleIndex
 from gateway.routing.table import MOST_LOOKUPS, RoutingPlan, RoutingTable
 from tests.support.data_set_writer import EXPLICIT
-from tests.unit.routing.build import NOW, Body, coercion, encoded, fail, predicate, rule, table
+from tests.unit.routing.build import NOW, Body, coercion, encoded, fail, predicate, route, table
 
 TITLES = ("CT1", "CT2", "MR1", "WS1", "")
 HOSTS = ("10.1.2.3", "10.1.9.9", "192.168.0.7", "::ffff:10.1.2.3", "fd00::1", "fd00::1%eth0", "not an address", "")
@@ -177,23 +177,23 @@ def with_names(choice: Choice, count: int) -> list[Predicate]:
 
 def random_table(choice: Choice) -> RoutingTable:
     conditions = with_names(choice, 2 * FEWEST_RULES + 8)
-    rules = []
+    routes = []
     for number, when in enumerate(conditions[: FEWEST_RULES + 8]):
-        made = rule(
+        made = route(
             f"rule {number}", {}, choice.choice(["a", "b", "c"]), then=choice.then(), stop=choice.random() < 0.1
         )
-        rules.append(replace(made, when=when))
+        routes.append(replace(made, when=when))
     coercions = [
         replace(coercion(f"coercion {number}", {}, choice.coercing()), when=when)
         for number, when in enumerate(conditions[FEWEST_RULES + 8 :])
     ]
-    return table(*rules, coercions=tuple(coercions))
+    return table(*routes, coercions=tuple(coercions))
 
 
 def one_by_one(indexed: RoutingTable) -> RoutingTable:
     """The same table without its indexes."""
     plain = replace(indexed)
-    for name in ("_rule_index", "_coercion_index"):
+    for name in ("_route_index", "_coercion_index"):
         assert getattr(indexed, name) is not None
         object.__setattr__(plain, name, None)
     return plain
@@ -201,7 +201,7 @@ def one_by_one(indexed: RoutingTable) -> RoutingTable:
 
 def decided(plan: RoutingPlan) -> tuple[Any, ...]:
     values = {keyword: plan.facts.values(predicate_path(keyword)) for keyword in KEYWORDS}
-    return plan.routes, plan.edits, plan.is_unmatched, plan.decision, values
+    return plan.dispatches, plan.edits, plan.is_unmatched, plan.decision, values
 
 
 def predicate_path(keyword: str) -> AttributePath:
@@ -215,10 +215,10 @@ def test_many_rules_decide_as_one_by_one(seed: int) -> None:
     choice = Choice(seed)
     indexed = random_table(choice)
     plain = one_by_one(indexed)
-    index = RuleIndex([one.when for one in indexed.rules])
+    index = RuleIndex([one.when for one in indexed.routes])
     for _ in range(50):
         facts = choice.facts(indexed)
-        assert list(index.holding(facts)) == [n for n, one in enumerate(indexed.rules) if one.when(facts)]
+        assert list(index.holding(facts)) == [n for n, one in enumerate(indexed.routes) if one.when(facts)]
         assert decided(indexed.plan(facts)) == decided(plain.plan(facts))
 
 
@@ -229,9 +229,13 @@ def test_an_explanation_agrees_with_the_plan(seed: int) -> None:
     for _ in range(10):
         facts = choice.facts(indexed)
         explained, plan = indexed.explain(facts), indexed.plan(facts)
-        assert (explained.routes, explained.edits, explained.decision) == (plan.routes, plan.edits, plan.decision)
-        applied = {one.name for one in explained.rules if one.is_applied}
-        assert {route.rule for route in plan.routes} <= applied | {"unmatched"}
+        assert (explained.dispatches, explained.edits, explained.decision) == (
+            plan.dispatches,
+            plan.edits,
+            plan.decision,
+        )
+        applied = {one.name for one in explained.routes if one.is_applied}
+        assert {dispatch.rule for dispatch in plan.dispatches} <= applied | {"unmatched"}
         is_ended = plan.decision is not None and plan.decision.is_final
         assert plan.is_unmatched is (not applied and not is_ended)
 
@@ -258,7 +262,7 @@ def combined(kind: str, *inner: Predicate) -> Predicate:
 
 
 def any_facts() -> ObjectFacts:
-    return Choice(0).facts(table(rule("one", {}, "a")))
+    return Choice(0).facts(table(route("one", {}, "a")))
 
 
 def test_what_rules_share_is_asked_once() -> None:
@@ -294,7 +298,7 @@ def test_of_thousands_of_rules_few_are_asked(rare: Any) -> None:
              for n in range(5000)]  # fmt: skip
     attributes = {"Modality": "CT", "StationName": "S17"}
     facts = at_once(
-        table(rule("one", {"all": [rare(1), {"modality": ["CT"]}]}, "a")).reading_facts(
+        table(route("one", {"all": [rare(1), {"modality": ["CT"]}]}, "a")).reading_facts(
             association=AssociationFacts("S17", "GATEWAY", "10.0.17.5"),
             sop_class_uid=CLASSES["CTImageStorage"],
             sop_instance_uid="1.2.3",
@@ -309,15 +313,15 @@ def test_of_thousands_of_rules_few_are_asked(rare: Any) -> None:
 
 def test_stop_ends_the_asking() -> None:
     asked: list[str] = []
-    rules = [replace(rule(f"{n}", {}, "a", stop=n == 3), when=Counting(f"{n}", asked)) for n in range(FEWEST_RULES)]
-    table(*rules).plan(any_facts())
+    routes = [replace(route(f"{n}", {}, "a", stop=n == 3), when=Counting(f"{n}", asked)) for n in range(FEWEST_RULES)]
+    table(*routes).plan(any_facts())
     assert asked == ["0", "1", "2", "3"]
 
 
 def test_coercions_beyond_the_lookups_are_done_too() -> None:
     many = 3 * MOST_LOOKUPS + FEWEST_RULES
     coercions = [coercion(f"c{n}", {}, [{"set": {"PatientID": f"{n}"}}]) for n in range(many)]
-    indexed = table(rule("one", {}, "a"), coercions=tuple(coercions))
+    indexed = table(route("one", {}, "a"), coercions=tuple(coercions))
     plan = indexed.plan(Choice(1).facts(indexed))
     assert len(plan.edits) == many
     assert plan.facts.values(predicate_path("PatientID")) == (str(many - 1),)
@@ -330,7 +334,7 @@ def test_a_coercion_sees_what_those_before_it_did() -> None:
         )
         for n in range(FEWEST_RULES)
     ]
-    indexed = table(rule("one", {}, "a"), coercions=tuple(chain))
+    indexed = table(route("one", {}, "a"), coercions=tuple(chain))
     facts = at_once(
         indexed.reading_facts(
             association=AssociationFacts("A", "B", ""),
@@ -345,8 +349,8 @@ def test_a_coercion_sees_what_those_before_it_did() -> None:
 
 
 def test_few_rules_have_no_index() -> None:
-    few = table(*[rule(f"{n}", {"modality": ["CT"]}, "a") for n in range(FEWEST_RULES - 1)])
-    assert few._rule_index is None
+    few = table(*[route(f"{n}", {"modality": ["CT"]}, "a") for n in range(FEWEST_RULES - 1)])
+    assert few._route_index is None
     assert few._coercion_index is None
 
 

@@ -29,7 +29,7 @@ from tests.unit.routing.build import (
     coercion,
     encoded,
     facts,
-    rule,
+    route,
     table,
 )
 
@@ -45,38 +45,38 @@ OBJECT = {
 EDIT = [{"remove": "PatientID"}]
 
 PLANS: dict[str, tuple[tuple[Route, ...], list[tuple[str, str, str]]]] = {
-    "one": ((rule("a", MR, "pacs"),), [("a", "pacs", "")]),
+    "one": ((route("a", MR, "pacs"),), [("a", "pacs", "")]),
     "every-rule-that-holds": (
-        (rule("a", MR, "pacs"), rule("b", CT, "vna"), rule("c", {}, "ws1", "ws2")),
+        (route("a", MR, "pacs"), route("b", CT, "vna"), route("c", {}, "ws1", "ws2")),
         [("a", "pacs", ""), ("c", "ws1", ""), ("c", "ws2", "")],
     ),
-    "stop": ((rule("a", MR, "pacs", stop=True), rule("b", {}, "vna")), [("a", "pacs", "")]),
-    "stop-that-does-not-hold": ((rule("a", CT, "pacs", stop=True), rule("b", {}, "vna")), [("b", "vna", "")]),
-    "same-destination-once": ((rule("a", MR, "pacs"), rule("b", {}, "pacs")), [("a", "pacs", "")]),
+    "stop": ((route("a", MR, "pacs", stop=True), route("b", {}, "vna")), [("a", "pacs", "")]),
+    "stop-that-does-not-hold": ((route("a", CT, "pacs", stop=True), route("b", {}, "vna")), [("b", "vna", "")]),
+    "same-destination-once": ((route("a", MR, "pacs"), route("b", {}, "pacs")), [("a", "pacs", "")]),
     "same-destination-edited-otherwise": (
-        (rule("a", MR, "pacs"), rule("b", {}, "pacs", then=EDIT)),
+        (route("a", MR, "pacs"), route("b", {}, "pacs", then=EDIT)),
         [("a", "pacs", ""), ("b", "pacs", canonical_json(EDIT))],
     ),
-    "stop-without-destination": ((rule("drop", MR, stop=True), rule("b", {}, "vna")), []),
+    "stop-without-destination": ((route("drop", MR, stop=True), route("b", {}, "vna")), []),
 }
 
 
-@pytest.mark.parametrize(("rules", "expected"), PLANS.values(), ids=PLANS)
-def test_plans(rules: tuple[Route, ...], expected: list[tuple[str, str, str]]) -> None:
-    routing = table(*rules)
+@pytest.mark.parametrize(("routes", "expected"), PLANS.values(), ids=PLANS)
+def test_plans(routes: tuple[Route, ...], expected: list[tuple[str, str, str]]) -> None:
+    routing = table(*routes)
     plan = routing.plan(facts(OBJECT, routing))
-    assert [(route.rule, route.destination, route.actions_json) for route in plan.routes] == expected
+    assert [(dispatch.rule, dispatch.destination, dispatch.actions_json) for dispatch in plan.dispatches] == expected
     assert not plan.is_unmatched
     assert plan.edits == ()
 
 
 @pytest.mark.parametrize("unmatched", ["hold", "reject", "discard"])
 def test_unmatched(unmatched: str) -> None:
-    routing = table(rule("a", CT, "pacs"), unmatched=unmatched)  # type: ignore[arg-type]
+    routing = table(route("a", CT, "pacs"), unmatched=unmatched)  # type: ignore[arg-type]
     plan = routing.plan(facts(OBJECT, routing))
     assert plan.is_unmatched
     held = (Dispatch("unmatched", "", "", DeliveryState.HELD),)
-    assert plan.routes == (held if unmatched == "hold" else ())
+    assert plan.dispatches == (held if unmatched == "hold" else ())
 
 
 # --- coercions ---
@@ -92,19 +92,19 @@ def test_each_coercion_sees_the_edits_of_the_former_and_rules_see_all() -> None:
             [{"set": {"Modality": "CT", "StudyID": "{{ PatientID }}"}}],
         ),
     )
-    routing = table(rule("mr", MR, "pacs"), rule("ct", CT, "vna"), coercions=chain)
+    routing = table(route("mr", MR, "pacs"), route("ct", CT, "vna"), coercions=chain)
     plan = routing.plan(facts(OBJECT, routing))
     assert [(edit.path.text, edit.value) for edit in plan.edits if isinstance(edit, Edit)] == [
         ("PatientID", ("0042-A",)),
         ("Modality", ("CT",)),
         ("StudyID", ("0042-A",)),
     ]
-    assert [route.rule for route in plan.routes] == ["ct"]
+    assert [dispatch.rule for dispatch in plan.dispatches] == ["ct"]
 
 
 def test_uids_of_the_plan_are_those_after_the_coercions() -> None:
     uids = {"SOPInstanceUID": "9.1", "StudyInstanceUID": "9.2", "SeriesInstanceUID": "9.3"}
-    routing = table(rule("all", {}, "pacs"), coercions=(coercion("uids", {}, [{"set": uids}]),))
+    routing = table(route("all", {}, "pacs"), coercions=(coercion("uids", {}, [{"set": uids}]),))
     before = facts(OBJECT, routing)
     after = routing.plan(before).facts
     assert (after.sop_instance_uid, after.study_instance_uid, after.series_instance_uid) == ("9.1", "9.2", "9.3")
@@ -113,7 +113,7 @@ def test_uids_of_the_plan_are_those_after_the_coercions() -> None:
 
 def test_a_coercion_that_fails_refuses_the_object() -> None:
     failing = coercion("fails", {}, [{"set": {"PatientID": "{{ PatientID.split('^')[3] }}"}}])
-    routing = table(rule("all", {}, "pacs"), coercions=(failing,))
+    routing = table(route("all", {}, "pacs"), coercions=(failing,))
     with pytest.raises(Refusal):
         routing.plan(facts(OBJECT, routing))
 
@@ -137,7 +137,7 @@ def read(routing: RoutingTable, content: bytes, sop_class_uid: str = MR_IMAGE, s
 
 
 def test_the_bytes_are_read_once() -> None:
-    routing = table(rule("a", MR, "pacs"), rule("b", {"attribute": {"select": "PatientID", "equals": "x"}}, "vna"))
+    routing = table(route("a", MR, "pacs"), route("b", {"attribute": {"select": "PatientID", "equals": "x"}}, "vna"))
     assert read(routing, encoded(OBJECT)).views == 1
 
 
@@ -174,7 +174,7 @@ def test_unreadable_is_said_so() -> None:
 
 def test_attributes_needed_are_those_of_coercions_and_conditions() -> None:
     routing = table(
-        rule("a", {"attribute": {"select": "StudyID", "exists": True}}, "pacs", then=[{"empty": "PatientSex"}]),
+        route("a", {"attribute": {"select": "StudyID", "exists": True}}, "pacs", then=[{"empty": "PatientSex"}]),
         coercions=(coercion("c", MR, [{"set": {"PatientID": "{{ PatientName }}"}}]),),
     )
     needed = [path.text for path in routing.attributes_needed]
@@ -200,9 +200,9 @@ def test_actions_at_delivery_have_their_facts() -> None:
 
 
 def test_a_rules_actions_are_not_decided_at_acceptance() -> None:
-    failing = rule("a", {}, "pacs", then=[{"set": {"StudyID": "{{ PatientName.split('^')[9] }}"}}])
+    failing = route("a", {}, "pacs", then=[{"set": {"StudyID": "{{ PatientName.split('^')[9] }}"}}])
     routing = table(failing)
-    assert [route.destination for route in routing.plan(facts(OBJECT, routing)).routes] == ["pacs"]
+    assert [dispatch.destination for dispatch in routing.plan(facts(OBJECT, routing)).dispatches] == ["pacs"]
 
 
 # --- overlay and bytes agree ---
@@ -238,7 +238,7 @@ def test_facts_after_edits_are_what_the_edited_bytes_say(some: list[Edit], count
     ]
     sequence = b"" if count is None else write.sequence(SEQUENCE, *items)
     content = sequence + write.element("PatientID", "LO", "0042")
-    everything = table(rule("r", {"all": [{"attribute": {"select": text, "exists": True}} for text in READ]}))
+    everything = table(route("r", {"all": [{"attribute": {"select": text, "exists": True}} for text in READ]}))
 
     def known(data: bytes) -> dict[str, tuple[str, ...] | None]:
         found = at_once(
@@ -279,47 +279,47 @@ def test_facts_after_edits_are_what_the_edited_bytes_say(some: list[Edit], count
 
 def test_every_rule_gets_a_verdict_with_its_reason() -> None:
     routing = table(
-        rule("ct", {"all": [CT, {"calling_ae_title": "MR1"}]}, "pacs", line=4),
-        rule("mr", {"all": [MR, {"not": CT}]}, "vna", then=EDIT, stop=True, line=9),
-        rule("late", {}, "ws", line=12),
+        route("ct", {"all": [CT, {"calling_ae_title": "MR1"}]}, "pacs", line=4),
+        route("mr", {"all": [MR, {"not": CT}]}, "vna", then=EDIT, stop=True, line=9),
+        route("late", {}, "ws", line=12),
         coercions=(coercion("tag", MR, [{"set": {"StudyID": "s"}}]),),
     )
     explanation = routing.explain(facts(OBJECT, routing))
     assert [(verdict.name, verdict.is_applied) for verdict in explanation.coercions] == [("tag", True)]
-    assert [(v.name, v.reason.holds, v.is_reached, v.is_applied) for v in explanation.rules] == [
+    assert [(v.name, v.reason.holds, v.is_reached, v.is_applied) for v in explanation.routes] == [
         ("ct", False, True, False),
         ("mr", True, True, True),
         ("late", True, False, False),
     ]
-    failed = list(explanation.rules[0].reason.deciding())
+    failed = list(explanation.routes[0].reason.deciding())
     assert [(reason.path, reason.kind, reason.holds) for reason in failed] == [
         (("all", 0, "modality"), "modality", False)
     ]
-    held = list(explanation.rules[1].reason.deciding())
+    held = list(explanation.routes[1].reason.deciding())
     assert [(reason.path, reason.holds) for reason in held] == [
         (("all", 0, "modality"), True),
         (("all", 1, "not", "modality"), False),
     ]
-    assert explanation.rules[0].mark is not None
-    assert explanation.rules[0].mark.line == 4
+    assert explanation.routes[0].mark is not None
+    assert explanation.routes[0].mark.line == 4
     assert explanation.edits == (Edit(parse("StudyID"), ("s",)),)
-    assert explanation.rules[1].edits == (Edit(parse("PatientID"), None),)
-    assert [route.destination for route in explanation.routes] == ["vna"]
+    assert explanation.routes[1].edits == (Edit(parse("PatientID"), None),)
+    assert [dispatch.destination for dispatch in explanation.dispatches] == ["vna"]
     assert not explanation.is_unmatched
 
 
 @pytest.mark.parametrize("with_values", [True, False])
 def test_values_are_shown_only_when_asked_for(with_values: bool) -> None:
-    routing = table(rule("id", {"attribute": {"select": "PatientID", "equals": "x"}}, "pacs"))
+    routing = table(route("id", {"attribute": {"select": "PatientID", "equals": "x"}}, "pacs"))
     explanation = routing.explain(facts(OBJECT, routing), with_values=with_values)
-    (reason,) = explanation.rules[0].reason.deciding()
+    (reason,) = explanation.routes[0].reason.deciding()
     assert [path.text for path in reason.attributes] == ["PatientID"]
     assert reason.values == ((("0042",),) if with_values else None)
     assert explanation.is_unmatched
 
 
 def test_a_table_never_changes() -> None:
-    routing = table(rule("a", MR, "pacs"))
+    routing = table(route("a", MR, "pacs"))
     with pytest.raises(AttributeError):
         routing.version = "2"  # type: ignore[misc]
     assert replace(routing, version="2").attributes_needed == routing.attributes_needed

@@ -24,7 +24,7 @@ from tests.unit.spool.power import LoggedDisk, Power, logged_sqlite
 LIVES = 5
 LENGTHS = (10, 300, 3000, 9000)
 LARGE_BYTES = 2000
-ROUTES: Sequence[Sequence[Dispatch]] = ([TO_PACS], [TO_PACS, TO_VNA], [TO_VNA], [])
+DISPATCHES: Sequence[Sequence[Dispatch]] = ([TO_PACS], [TO_PACS, TO_VNA], [TO_VNA], [])
 
 
 class Life:
@@ -50,12 +50,12 @@ class Life:
             receiver = self.journal.receiver()
             receiver.write(memoryview(data))
             body = receiver.finish()
-            routes = self.chance.choice(ROUTES)
+            dispatches = self.chance.choice(DISPATCHES)
             self.power.say(f"sent {arriving.sop_instance_uid} {self.chance.random()}")
-            await self.journal.commit(arriving, body, None, routes)
+            await self.journal.commit(arriving, body, None, dispatches)
             body.close()
-            for route in routes:
-                self.power.say(f"kept {arriving.sop_instance_uid} {route.destination}")
+            for dispatch in dispatches:
+                self.power.say(f"kept {arriving.sop_instance_uid} {dispatch.destination}")
             self.clock.advance(self.chance.choice([0.0, 0.1, 2.0]))
 
     async def deliver(self) -> None:

@@ -68,8 +68,8 @@ async def test_what_cannot_be_noted_is_synced(site: Site) -> None:
     async with site.journal() as journal:
         receiver = journal.receiver()
         receiver.write(memoryview(b"odd"))
-        routes = [replace(TO_PACS, rule="a \udc80 rule")]
-        await journal.commit(instance(1), receiver.finish(), None, routes)
+        dispatches = [replace(TO_PACS, rule="a \udc80 rule")]
+        await journal.commit(instance(1), receiver.finish(), None, dispatches)
     assert [each.sop_instance_uid for each in await owed(site)] == [instance(1).sop_instance_uid]
 
 

@@ -21,7 +21,7 @@ from tests.support.fakes.memory_queue import MemoryQueue
 from tests.support.identifiers import attributes, entry, find
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
-ROUTES = (TO_PACS, TO_VNA, HELD, Dispatch("other", "pacs"), Dispatch("other", "vna", '[{"remove":"PatientName"}]'))
+DISPATCHES = (TO_PACS, TO_VNA, HELD, Dispatch("other", "pacs"), Dispatch("other", "vna", '[{"remove":"PatientName"}]'))
 FILTERS = st.builds(
     DeliveryFilter,
     ids=st.sampled_from([(), (1,), (2, 3), (4, 5, 6)]),
@@ -54,7 +54,7 @@ QUERIES = (
     find("IMAGE", options=Options(is_relational=True), SOPInstanceUID="", InstanceNumber="", PatientName="doe*"),
 )
 ARRIVALS = st.lists(
-    st.tuples(st.integers(1, 6), st.lists(st.sampled_from(ROUTES), max_size=3), st.sampled_from(ENTRIES)),
+    st.tuples(st.integers(1, 6), st.lists(st.sampled_from(DISPATCHES), max_size=3), st.sampled_from(ENTRIES)),
     min_size=1,
     max_size=4,
 )
@@ -82,7 +82,9 @@ class QueueHistory(RuleBasedStateMachine):
 
     @rule(arrivals=ARRIVALS)
     def accept(self, arrivals: list[tuple[int, list[Dispatch], IndexEntry | None]]) -> None:
-        given = [(dataclasses.replace(instance(number), index=index), routes) for number, routes, index in arrivals]
+        given = [
+            (dataclasses.replace(instance(number), index=index), dispatches) for number, dispatches, index in arrivals
+        ]
         with self.real.transaction():
             answers = self.real.accept_all(given, self.clock())
         assert answers == self.model.accept_all(given, self.clock())

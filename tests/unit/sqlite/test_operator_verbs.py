@@ -36,9 +36,9 @@ def queue(path: Path) -> Iterator[SQLiteQueue]:
     found.close()
 
 
-def fill(queue: SQLiteQueue, number: int, route: Dispatch = TO_PACS) -> None:
+def fill(queue: SQLiteQueue, number: int, dispatch: Dispatch = TO_PACS) -> None:
     with queue.transaction():
-        queue.accept_all([(instance(each), [route]) for each in range(1, number + 1)], NOON)
+        queue.accept_all([(instance(each), [dispatch]) for each in range(1, number + 1)], NOON)
 
 
 def states(queue: SQLiteQueue) -> dict[tuple[str, str], int]:

@@ -12,7 +12,7 @@ from gateway.routing.facts import ObjectFacts
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.table import apply_actions, attributes_of
 from tests.support.data_set_writer import EXPLICIT
-from tests.unit.routing.build import actions, encoded, facts, rule, table
+from tests.unit.routing.build import actions, encoded, facts, route, table
 
 OBJECT = {
     "ImageType": "DERIVED\\SECONDARY",
@@ -76,7 +76,7 @@ def test_effects(config: object, expected: dict[str, tuple[str, ...] | None]) ->
 def _facts(config: object, paths: list[AttributePath]) -> ObjectFacts:
     """Facts with all that the actions and the test read."""
     read = [{"attribute": {"select": path.text, "exists": True}} for path in paths]
-    reading = table(rule("r", {"all": read}, then=config))
+    reading = table(route("r", {"all": read}, then=config))
     return facts(OBJECT, reading)
 
 

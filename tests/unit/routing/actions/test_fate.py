@@ -9,7 +9,7 @@ from gateway.ports.edits import Edit
 from gateway.ports.kinds import Fate
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.table import Coercion, FateDecision, Route
-from tests.unit.routing.build import coercion, facts, rule, table
+from tests.unit.routing.build import coercion, facts, route, table
 
 OBJECT = {"SOPInstanceUID": "1.2.3", "Modality": "MR", "PatientID": "0042"}
 MR, CT = {"modality": ["MR"]}, {"modality": ["CT"]}
@@ -19,29 +19,29 @@ DROP = [{"drop": {"status": "0xB006", "reason": "not kept"}}]
 REJECT = [{"reject": {"status": "0xC123", "reason": "send it elsewhere"}}]
 DROPPED, REJECTED = Fate("drop", 0xB006, "not kept"), Fate("reject", 0xC123, "send it elsewhere")
 TAG = [{"set": {"PatientID": "X"}}]
-pacs = rule("pacs", {}, "pacs")
+pacs = route("pacs", {}, "pacs")
 
 
-def plan_of(*rules: Route, coercions: tuple[Coercion, ...] = ()) -> tuple[object, ...]:
-    routing = table(*rules, coercions=coercions)
+def plan_of(*routes: Route, coercions: tuple[Coercion, ...] = ()) -> tuple[object, ...]:
+    routing = table(*routes, coercions=coercions)
     plan = routing.plan(facts(OBJECT, routing))
     decided = None if plan.decision is None else (plan.decision.rule, plan.decision.fate)
-    routes = tuple((route.destination, route.state) for route in plan.routes)
-    return decided, routes, plan.is_unmatched, len(plan.edits)
+    dispatches = tuple((dispatch.destination, dispatch.state) for dispatch in plan.dispatches)
+    return decided, dispatches, plan.is_unmatched, len(plan.edits)
 
 
 ROWS: dict[str, tuple[tuple[Route, ...], tuple[Coercion, ...], tuple[object, ...]]] = {
-    "dropped-by-the-first": ((rule("r", MR, then=DROP), pacs), (), (("r", DROPPED), (), False, 0)),
-    "dropped-after-others-wanted-it": ((pacs, rule("r", MR, then=DROP)), (), (("r", DROPPED), (), False, 0)),
+    "dropped-by-the-first": ((route("r", MR, then=DROP), pacs), (), (("r", DROPPED), (), False, 0)),
+    "dropped-after-others-wanted-it": ((pacs, route("r", MR, then=DROP)), (), (("r", DROPPED), (), False, 0)),
     "not-reached": (
-        (rule("end", {}, "pacs", stop=True), rule("r", MR, then=DROP)),
+        (route("end", {}, "pacs", stop=True), route("r", MR, then=DROP)),
         (),
         (None, (("pacs", PENDING),), False, 0),
     ),
-    "does-not-hold": ((rule("r", CT, then=DROP), pacs), (), (None, (("pacs", PENDING),), False, 0)),
-    "rejected": ((rule("r", MR, then=REJECT), pacs), (), (("r", REJECTED), (), False, 0)),
+    "does-not-hold": ((route("r", CT, then=DROP), pacs), (), (None, (("pacs", PENDING),), False, 0)),
+    "rejected": ((route("r", MR, then=REJECT), pacs), (), (("r", REJECTED), (), False, 0)),
     "the-first-word-counts": (
-        (rule("a", MR, then=DROP), rule("b", MR, then=REJECT)),
+        (route("a", MR, then=DROP), route("b", MR, then=REJECT)),
         (),
         (("a", DROPPED), (), False, 0),
     ),
@@ -53,33 +53,33 @@ ROWS: dict[str, tuple[tuple[Route, ...], tuple[Coercion, ...], tuple[object, ...
     ),
     "coercion-does-not-hold": ((pacs,), (coercion("c", CT, DROP),), (None, (("pacs", PENDING),), False, 0)),
     "route-holds": (
-        (rule("r", MR, "vna", then=["hold"]), pacs),
+        (route("r", MR, "vna", then=["hold"]), pacs),
         (),
         (("r", Fate("hold")), (("vna", HELD), ("pacs", PENDING)), False, 0),
     ),
     "coercion-holds-all": (
-        (rule("r", MR, "vna"), pacs),
+        (route("r", MR, "vna"), pacs),
         (coercion("c", MR, [*TAG, {"hold": "look at it"}]),),
         (("c", Fate("hold", 0, "look at it")), (("vna", HELD), ("pacs", HELD)), False, 1),
     ),
     "held-and-dropped": (
-        (rule("r", MR, "vna", then=["hold"]), rule("d", MR, then=DROP)),
+        (route("r", MR, "vna", then=["hold"]), route("d", MR, then=DROP)),
         (),
         (("d", DROPPED), (), False, 0),
     ),
     "held-without-a-route": (
-        (rule("r", CT, "vna"),),
+        (route("r", CT, "vna"),),
         (coercion("c", MR, ["hold"]),),
         (("c", Fate("hold")), (("", HELD),), True, 0),
     ),
 }
 
 
-@pytest.mark.parametrize(("rules", "coercions", "expected"), ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize(("routes", "coercions", "expected"), ROWS.values(), ids=ROWS)
 def test_what_becomes_of_an_object(
-    rules: tuple[Route, ...], coercions: tuple[Coercion, ...], expected: tuple[object, ...]
+    routes: tuple[Route, ...], coercions: tuple[Coercion, ...], expected: tuple[object, ...]
 ) -> None:
-    assert plan_of(*rules, coercions=coercions) == expected
+    assert plan_of(*routes, coercions=coercions) == expected
 
 
 def test_a_later_coercion_may_drop_what_an_earlier_one_made() -> None:
@@ -88,38 +88,38 @@ def test_a_later_coercion_may_drop_what_an_earlier_one_made() -> None:
 
 
 def test_status_and_reason_have_defaults() -> None:
-    drop, reject = rule("d", {}, then=["drop"]), rule("r", {}, then=["reject"])
+    drop, reject = route("d", {}, then=["drop"]), route("r", {}, then=["reject"])
     assert drop.fate == Fate("drop", 0x0000, "")
     assert reject.fate == Fate("reject", 0x0124, "refused by a rule")
 
 
-@pytest.mark.parametrize(("rules", "coercions", "expected"), ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize(("routes", "coercions", "expected"), ROWS.values(), ids=ROWS)
 def test_the_explanation_tells_the_same(
-    rules: tuple[Route, ...], coercions: tuple[Coercion, ...], expected: tuple[object, ...]
+    routes: tuple[Route, ...], coercions: tuple[Coercion, ...], expected: tuple[object, ...]
 ) -> None:
-    routing = table(*rules, coercions=coercions)
+    routing = table(*routes, coercions=coercions)
     explanation = routing.explain(facts(OBJECT, routing))
     decision = expected[0] and FateDecision(*expected[0])  # type: ignore[misc]
     assert explanation.decision == decision
-    assert tuple((route.destination, route.state) for route in explanation.routes) == expected[1]
+    assert tuple((dispatch.destination, dispatch.state) for dispatch in explanation.dispatches) == expected[1]
 
 
 def test_what_comes_after_a_drop_is_not_reached() -> None:
-    routing = table(rule("a", MR, then=DROP), pacs, coercions=(coercion("t", MR, TAG),))
+    routing = table(route("a", MR, then=DROP), pacs, coercions=(coercion("t", MR, TAG),))
     explanation = routing.explain(facts(OBJECT, routing))
-    assert [(one.name, one.is_reached, one.is_applied) for one in explanation.rules] == [
+    assert [(one.name, one.is_reached, one.is_applied) for one in explanation.routes] == [
         ("a", True, True),
         ("pacs", False, False),
     ]
     early = table(pacs, coercions=(coercion("c", MR, DROP), coercion("t", MR, TAG)))
     told = early.explain(facts(OBJECT, early))
-    assert [one.is_applied for one in (*told.coercions, *told.rules)] == [True, False, False]
+    assert [one.is_applied for one in (*told.coercions, *told.routes)] == [True, False, False]
     assert told.coercions[1].edits == ()
 
 
 def test_held_deliveries_keep_their_edits() -> None:
-    routing = table(rule("r", MR, "vna", then=[*TAG, "hold"]))
+    routing = table(route("r", MR, "vna", then=[*TAG, "hold"]))
     plan = routing.plan(facts(OBJECT, routing))
-    assert plan.routes == (Dispatch("r", "vna", routing.rules[0].actions_json, HELD),)
+    assert plan.dispatches == (Dispatch("r", "vna", routing.routes[0].actions_json, HELD),)
     explanation = routing.explain(facts(OBJECT, routing))
-    assert explanation.rules[0].edits == (Edit(parse("PatientID"), ("X",)),)
+    assert explanation.routes[0].edits == (Edit(parse("PatientID"), ("X",)),)

@@ -13,7 +13,7 @@ from gateway.dataset.splice import splice
 from gateway.ports.edits import OriginalAttributes, Recode
 from gateway.routing.table import apply_actions, attributes_of
 from tests.support.data_set_writer import EXPLICIT
-from tests.unit.routing.build import ASSOCIATION, NOW, Body, actions, coercion, encoded, rule, table
+from tests.unit.routing.build import ASSOCIATION, NOW, Body, actions, coercion, encoded, route, table
 
 OBJECT = {
     "SpecificCharacterSet": "ISO_IR 100",
@@ -28,7 +28,7 @@ def applied(then: object, content: bytes | None = None) -> tuple[tuple[object, .
     """The changes that the actions ask for, and the object after them."""
     data = encoded(OBJECT) if content is None else content
     some = actions(then)
-    reading = table(rule("r", {}, "pacs", then=then))
+    reading = table(route("r", {}, "pacs", then=then))
     before = at_once(
         reading.reading_facts(
             association=ASSOCIATION,
@@ -110,7 +110,7 @@ def test_records_of_several_coercions_are_their_own() -> None:
     """Each looks back within its own list."""
     data = encoded(OBJECT)
     routing = table(
-        rule("r", {}, "pacs"),
+        route("r", {}, "pacs"),
         coercions=(
             coercion("a", {}, [{"set": {"PatientID": "X"}}]),
             coercion("b", {}, [{"set": {"Modality": "CT"}}, "record_original"]),
