@@ -24,7 +24,7 @@ from gateway.model.attribute_path import AttributePath
 from gateway.model.query import Attributes, QueryItem, QueryLevel, QueryRoot, Value
 from gateway.ports.errors import GatewayError
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET, UNIQUE
-from gateway.query.compile import LEVELS_OF_ROOT
+from gateway.query.sop_classes import LEVELS_OF_ROOT
 from gateway.query.typed import Bulk
 from gateway.routing.language.attribute_path import tag_of
 from gateway.scu.find import FindPlaces, FindRequest, FindUser

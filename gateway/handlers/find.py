@@ -28,7 +28,7 @@ from gateway.handlers.relayed_find import relayed
 from gateway.model.dimse_status import FIND_HANDLER_FAILED
 from gateway.ports.errors import GatewayError
 from gateway.ports.meter import peer_label
-from gateway.query.compile import MODELS
+from gateway.query.sop_classes import ROOT_OF
 from gateway.sources.query_desk import QueryDesk
 
 
@@ -40,7 +40,7 @@ async def handle_find(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     """
     began_s = time.monotonic()
     outcome = "interrupted"
-    answers = matching(event, desk) if event.sop_class_uid in MODELS else relayed(event, desk)
+    answers = matching(event, desk) if event.sop_class_uid in ROOT_OF else relayed(event, desk)
     try:
         async with aclosing(answers):
             async for elements, identifier in answers:

@@ -31,9 +31,10 @@ from gateway.query.attributes import (
     SPECIFIC_CHARACTER_SET,
     TIMEZONE_OFFSET_FROM_UTC,
 )
-from gateway.query.compile import MODELS, BadIdentifier, Options
+from gateway.query.compile import BadIdentifier, Options
 from gateway.query.identifier import IdentifierEncoder, read_identifier
 from gateway.query.lenient import lenient_find
+from gateway.query.sop_classes import ROOT_OF
 from gateway.routing.table import RoutingTable
 from gateway.sources.answer_fit import contradicted, is_misunderstood
 from gateway.sources.fan_out import AskSource
@@ -63,7 +64,7 @@ async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
         return
     identifier: Attributes = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
     options = Options.of(event.association.extended.get(event.sop_class_uid, b""))
-    root = MODELS[event.sop_class_uid]
+    root = ROOT_OF[event.sop_class_uid]
     if not table.is_strict(event.facts.peer):
         identifier, options, used = lenient_find(identifier, root, options)
         tell_leniencies(event, desk.meter, used)

@@ -44,6 +44,7 @@ from gateway.query.attributes import (
 )
 from gateway.query.identifier import all_texts, first_text
 from gateway.query.normal import RANGE_VRS, WILD_CARD_VRS, bounds, folded_groups, in_utc, normal
+from gateway.query.sop_classes import LEVELS_OF_ROOT
 
 MAX_PATTERN_CHARACTERS = 1024
 MAX_CONDITIONS = 50_000
@@ -51,26 +52,6 @@ MAX_CONDITIONS = 50_000
 
 EMPTY_VALUE = '""'
 """Empty value matching (PS3.4 §C.2.2.2.7)."""
-
-LEVELS_OF_ROOT: dict[QueryRoot, tuple[QueryLevel, ...]] = {
-    "patient": LEVELS,
-    "study": LEVELS[1:],
-    "patient_study": LEVELS[:2],
-}
-"""Levels that may be asked for, from the top."""
-
-MODELS: dict[str, QueryRoot] = {
-    "1.2.840.10008.5.1.4.1.2.1.1": "patient",
-    "1.2.840.10008.5.1.4.1.2.1.2": "patient",
-    "1.2.840.10008.5.1.4.1.2.1.3": "patient",
-    "1.2.840.10008.5.1.4.1.2.2.1": "study",
-    "1.2.840.10008.5.1.4.1.2.2.2": "study",
-    "1.2.840.10008.5.1.4.1.2.2.3": "study",
-    "1.2.840.10008.5.1.4.1.2.3.1": "patient_study",
-    "1.2.840.10008.5.1.4.1.2.3.2": "patient_study",
-    "1.2.840.10008.5.1.4.1.2.3.3": "patient_study",
-}
-"""SOP class UID of FIND, MOVE and GET → the information model."""
 
 
 class BadIdentifier(Refusal):

@@ -9,8 +9,9 @@ import dataclasses
 
 from gateway.model.query import Attributes, QueryLevel, QueryRoot, Value
 from gateway.query.attributes import ACCESSION_NUMBER, LEVELS, QUERY_RETRIEVE_LEVEL, UNIQUE
-from gateway.query.compile import LEVELS_OF_ROOT, Options
+from gateway.query.compile import Options
 from gateway.query.identifier import all_texts, first_text
+from gateway.query.sop_classes import LEVELS_OF_ROOT
 
 LEVEL_WORD = "level_word"
 UPPER_KEYS = "keys_of_other_levels"

@@ -15,8 +15,9 @@ from gateway.model.query import QueryRoot
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import NoContextAccepted
 from gateway.query.identifier import IdentifierEncoder
+from gateway.query.sop_classes import GET_OF_ROOT
 from gateway.retrieve.fetch_requests import FetchRequest
-from gateway.retrieve.get_proposals import GET_MODELS, USUAL_CLASSES, get_contexts
+from gateway.retrieve.get_proposals import USUAL_CLASSES, get_contexts
 from gateway.retrieve.inactivity import FetchLimits, InactivityTimer
 from gateway.retrieve.shared_data_set import SharedDataSet, SharingReceiver
 from gateway.sources.source_clock import A_DAY_S, SourceClock
@@ -72,7 +73,7 @@ class GetFetcher:
         sop_class_uids: set[str],
         receiver: Callable[[], DataSetReceiver],
         limits: FetchLimits,
-        models: Mapping[QueryRoot, str] = GET_MODELS,
+        models: Mapping[QueryRoot, str] = GET_OF_ROOT,
     ) -> None:
         known = sorted(sop_class_uids - {""})
         classes = known if "" not in sop_class_uids else list(dict.fromkeys((*known, *USUAL_CLASSES)))

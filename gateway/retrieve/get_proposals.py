@@ -7,18 +7,9 @@ from collections.abc import Iterable, Sequence
 from gateway.dimse.requestor.query_contexts import query_contexts
 from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer
-from gateway.model.query import QueryRoot
+from gateway.query.sop_classes import GET_OF_ROOT, MOVE_OF_ROOT
 
 MOST_CONTEXTS = 128  # PS3.8 §9.3.2.2
-
-GET_MODELS: dict[QueryRoot, str] = {
-    "study": "1.2.840.10008.5.1.4.1.2.2.3",
-    "patient": "1.2.840.10008.5.1.4.1.2.1.3",
-}
-MOVE_MODELS: dict[QueryRoot, str] = {
-    "study": "1.2.840.10008.5.1.4.1.2.2.2",
-    "patient": "1.2.840.10008.5.1.4.1.2.1.2",
-}
 
 _UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
 _JPEG = tuple(f"1.2.840.10008.1.2.4.{end}" for end in ("50", "51", "57", "70"))
@@ -51,7 +42,7 @@ USUAL_CLASSES = tuple(
 
 
 def get_contexts(
-    peer: Peer, sop_class_uids: Iterable[str], information_models: Iterable[str] = tuple(GET_MODELS.values())
+    peer: Peer, sop_class_uids: Iterable[str], information_models: Iterable[str] = tuple(GET_OF_ROOT.values())
 ) -> tuple[ProposedContext, ...]:
     """The information models, and every storage class in as many contexts as there is room for: a source chooses one
     transfer syntax a context, and can send nothing else over it."""
@@ -68,7 +59,7 @@ def get_contexts(
 
 
 def move_contexts(
-    peer: Peer, information_models: Iterable[str] = tuple(MOVE_MODELS.values())
+    peer: Peer, information_models: Iterable[str] = tuple(MOVE_OF_ROOT.values())
 ) -> tuple[ProposedContext, ...]:
     """The information models."""
     return query_contexts(peer, information_models)

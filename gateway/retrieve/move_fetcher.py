@@ -15,10 +15,11 @@ from gateway.model.peer import Peer
 from gateway.model.query import QueryRoot
 from gateway.ports.meter import Meter
 from gateway.query.identifier import IdentifierEncoder
+from gateway.query.sop_classes import MOVE_OF_ROOT
 from gateway.retrieve.expected_sender import sender_of
 from gateway.retrieve.fetch_requests import FetchRequest
 from gateway.retrieve.get_fetcher import Arrived, Take, final_of, give_up, model_of
-from gateway.retrieve.get_proposals import MOVE_MODELS, move_contexts
+from gateway.retrieve.get_proposals import move_contexts
 from gateway.retrieve.inactivity import FetchLimits, InactivityTimer
 from gateway.retrieve.move_rendezvous import ExpectedMove, MoveRendezvous
 from gateway.sources.source_clock import A_DAY_S, SourceClock
@@ -52,7 +53,7 @@ class MoveFetcher:
         ae_title: str,
         limits: FetchLimits,
         meter: Meter,
-        models: Mapping[QueryRoot, str] = MOVE_MODELS,
+        models: Mapping[QueryRoot, str] = MOVE_OF_ROOT,
     ) -> None:
         self._models = models
         self._sources = sources

@@ -10,15 +10,11 @@ from gateway.model.dimse_status import (
 )
 from gateway.model.query import AnyValue, Attributes, Query, QueryKey, QueryLevel
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, SOP_INSTANCE_UID
-from gateway.query.compile import MODELS, BadIdentifier, compile_retrieve
+from gateway.query.compile import BadIdentifier, compile_retrieve
 from gateway.query.identifier import all_texts, first_text, read_identifier
 from gateway.query.lenient import lenient_retrieve, names_by_accession_number
+from gateway.query.sop_classes import COMPOSITE_INSTANCE_ROOT, ROOT_OF, WITHOUT_BULK_DATA
 from gateway.sources.relayed_services import RETRIEVED
-
-COMPOSITE_INSTANCE_ROOT = frozenset({"1.2.840.10008.5.1.4.1.2.4.2", "1.2.840.10008.5.1.4.1.2.4.3"})
-"""Composite Instance Root Retrieve - MOVE and - GET."""
-WITHOUT_BULK_DATA = "1.2.840.10008.5.1.4.1.2.5.3"
-"""Composite Instance Retrieve Without Bulk Data - GET."""
 
 FRAME = "FRAME"
 FRAME_KEYS = (0x00081161, 0x00081162, 0x00081163)
@@ -40,8 +36,8 @@ def read_request(
         Unreadable: the bytes are no identifier.
     """
     attributes: Attributes = read_identifier(identifier, transfer_syntax_uid)
-    if sop_class_uid in MODELS:
-        root, used = MODELS[sop_class_uid], tuple[str, ...]()
+    if sop_class_uid in ROOT_OF:
+        root, used = ROOT_OF[sop_class_uid], tuple[str, ...]()
         if not is_strict:
             attributes, used = lenient_retrieve(attributes, root)
         by_number = not is_strict and names_by_accession_number(attributes)

@@ -21,9 +21,9 @@ from gateway.model.query import QueryRoot
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, PayloadLost
 from gateway.query.attributes import PATIENT_ID
+from gateway.query.sop_classes import GET_OF_ROOT, MOVE_OF_ROOT
 from gateway.retrieve.arrival import PinnedTable, RetrievedArrival
 from gateway.retrieve.get_fetcher import Arrived, GetFetcher
-from gateway.retrieve.get_proposals import GET_MODELS, MOVE_MODELS
 from gateway.retrieve.handoff import Handoff
 from gateway.retrieve.inactivity import FetchLimits
 from gateway.retrieve.locate import BATCH, Located, relayed_whereabouts, whereabouts
@@ -180,8 +180,8 @@ def _lines_to(desk: RetrieveDesk, request: Retrieve, holding: SourceInstances) -
     """C-MOVE to ourselves needs a source that may send to us."""
     table, relayed = request.table, request.relayed
     peer, sources, settings = holding.peer, desk.query.sources, table.query_retrieve
-    of_get: Mapping[QueryRoot, str] = GET_MODELS if relayed is None else {"study": relayed.get}
-    of_move: Mapping[QueryRoot, str] = MOVE_MODELS if relayed is None else {"study": relayed.move}
+    of_get: Mapping[QueryRoot, str] = GET_OF_ROOT if relayed is None else {"study": relayed.get}
+    of_move: Mapping[QueryRoot, str] = MOVE_OF_ROOT if relayed is None else {"study": relayed.move}
     limits = FetchLimits(settings.timeout_s, settings.no_progress_s, settings.longest_s)
     lines: list[Fetcher] = []
     if peer.retrieve != "move":

@@ -27,7 +27,8 @@ from gateway.model.query import AnyValue, Attributes, Query, QueryKey, QueryLeve
 from gateway.ports.errors import Refusal, SpoolFull
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, SOP_CLASS_UID, vr_for
 from gateway.query.identifier import IdentifierEncoder, first_text
-from gateway.retrieve.get_proposals import GET_MODELS, MOVE_MODELS, USUAL_CLASSES, get_contexts
+from gateway.query.sop_classes import GET_OF_ROOT, MOVE_OF_ROOT
+from gateway.retrieve.get_proposals import USUAL_CLASSES, get_contexts
 from gateway.retrieve.source_instances import question_of
 from gateway.sources.source_query import SourceFailed, find
 from gateway.sources.sources import Sources
@@ -64,7 +65,7 @@ async def move(peer: Peer, own_ae_title: str, destination: str, wanted: Retrieve
     Raises:
         DestinationDown, DestinationRefuses, NoContextAccepted: the peer cannot be asked, or was lost.
     """
-    uid = MOVE_MODELS[wanted.root]
+    uid = MOVE_OF_ROOT[wanted.root]
     async with _associated(peer, own_ae_title, query_contexts(peer, [uid])) as association:
         responses = association.c_move(
             _encoded(association, uid, wanted),
@@ -85,9 +86,9 @@ async def get(peer: Peer, own_ae_title: str, folder: Path, wanted: RetrieveReque
         OSError: the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    uid = GET_MODELS[wanted.root]
+    uid = GET_OF_ROOT[wanted.root]
     contexts = get_contexts(peer, await _sop_classes(peer, own_ae_title, wanted) or USUAL_CLASSES)
-    contexts = tuple(context for context in contexts if context.abstract_syntax not in GET_MODELS.values())
+    contexts = tuple(context for context in contexts if context.abstract_syntax not in GET_OF_ROOT.values())
     asking = as_store_scp(peer, (context.abstract_syntax for context in contexts))
     async with _associated(asking, own_ae_title, (*query_contexts(peer, [uid]), *contexts)) as association:
         responses = association.c_get(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.model.query import Attributes, Query, QueryLevel, QueryRoot, Value
@@ -22,16 +22,9 @@ from gateway.query.attributes import (
     TIMEZONE_OFFSET_FROM_UTC,
     UNIQUE,
 )
-from gateway.query.compile import LEVELS_OF_ROOT
 from gateway.query.identifier import all_texts, first_text
+from gateway.query.sop_classes import FIND_OF_ROOT, LEVELS_OF_ROOT
 from gateway.sources.same_patient import are_different
-
-FIND_MODELS: Mapping[QueryRoot, str] = {
-    "patient": "1.2.840.10008.5.1.4.1.2.1.1",
-    "study": "1.2.840.10008.5.1.4.1.2.2.1",
-    "patient_study": "1.2.840.10008.5.1.4.1.2.3.1",
-}
-"""Information model → SOP class of its C-FIND (PS3.4 §C.6)."""
 
 OF_PATIENT = (PATIENT_ID, PATIENT_NAME, ISSUER_OF_PATIENT_ID, PATIENT_BIRTH_DATE)
 """What tells two patients apart."""
@@ -109,7 +102,7 @@ def choose_root(question: SourceQuery, accepted: Iterable[str]) -> QueryRoot | N
     """
     uids = set(accepted)
     order: tuple[QueryRoot, ...] = (question.root, "study", "patient", "patient_study")
-    fit = [root for root in order if FIND_MODELS[root] in uids]
+    fit = [root for root in order if FIND_OF_ROOT[root] in uids]
     for root in fit:
         if question.level in LEVELS_OF_ROOT[root]:
             return root

@@ -10,6 +10,7 @@ from gateway.model.dimse_status import INVALID_PRIOR_RECORD_KEY, MATCHING_LIMIT_
 from gateway.model.query import Attributes
 from gateway.query.attributes import SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gateway.query.identifier import first_text
+from gateway.query.sop_classes import uid_of
 
 _STEPS = 0x00400100  # Scheduled Procedure Step Sequence
 _STEP_ID = 0x00400009  # Scheduled Procedure Step ID
@@ -45,30 +46,35 @@ def _text(answer: Attributes, tag: int) -> str:
     return first_text(steps[0], tag) if len(steps) == 1 else ""
 
 
-_DICOM = "1.2.840.10008.5.1.4."
+def _finds(*models: str) -> tuple[str, ...]:
+    """SOP classes of the C-FIND of information models."""
+    return tuple(uid_of(model, "find") for model in models)
+
 
 SERVICES: Mapping[str, RelayedService] = MappingProxyType(
     {
-        # PS3.4 Annex K: steps have identifiers within their procedures only
-        "worklist": RelayedService((f"{_DICOM}31",), (STUDY_INSTANCE_UID, _STEP_ID)),
-        # Annex Q: general, breast imaging, cardiac
+        # steps have identifiers within their procedures only
+        "worklist": RelayedService(_finds("worklist"), (STUDY_INSTANCE_UID, _STEP_ID)),
         "relevant_patient_information": RelayedService(
-            (f"{_DICOM}37.1", f"{_DICOM}37.2", f"{_DICOM}37.3"), (), is_at_most_one=True
+            _finds(*(f"{kind}_relevant_patient_information" for kind in ("general", "breast_imaging", "cardiac"))),
+            (),
+            is_at_most_one=True,
         ),
-        # Annex V: product characteristics, substance approval
-        "substance_administration": RelayedService((f"{_DICOM}41", f"{_DICOM}42"), ()),
-        "hanging_protocol": RelayedService((f"{_DICOM}38.2",)),  # Annex U
-        "defined_procedure_protocol": RelayedService((f"{_DICOM}20.1",)),  # Annex HH
-        "color_palette": RelayedService((f"{_DICOM}39.2",)),  # Annex X
-        # Annex BB: generic, assembly, group
-        "implant_template": RelayedService((f"{_DICOM}43.2", f"{_DICOM}44.2", f"{_DICOM}45.2")),
-        # Annex CC: pull, watch, query
-        "unified_procedure_step": RelayedService((f"{_DICOM}34.6.3", f"{_DICOM}34.6.2", f"{_DICOM}34.6.5")),
-        "protocol_approval": RelayedService((f"{_DICOM}1.1.200.4",)),  # Annex II
-        "inventory": RelayedService((f"{_DICOM}1.1.201.2",)),  # Annex JJ
+        "substance_administration": RelayedService(_finds("product_characteristics", "substance_approval"), ()),
+        "hanging_protocol": RelayedService(_finds("hanging_protocol")),
+        "defined_procedure_protocol": RelayedService(_finds("defined_procedure_protocol")),
+        "color_palette": RelayedService(_finds("color_palette")),
+        "implant_template": RelayedService(
+            _finds("generic_implant_template", "implant_assembly_template", "implant_template_group")
+        ),
+        "unified_procedure_step": RelayedService(
+            _finds(*(f"unified_procedure_step_{kind}" for kind in ("pull", "watch", "query")))
+        ),
+        "protocol_approval": RelayedService(_finds("protocol_approval")),
+        "inventory": RelayedService(_finds("inventory")),
         # §C.6.4: Record Keys belong to one repository, so that its answers cannot be put together with those of others
         "repository_query": RelayedService(
-            (f"{_DICOM}1.1.201.6",), (), finals=frozenset({MATCHING_LIMIT_REACHED, INVALID_PRIOR_RECORD_KEY})
+            _finds("repository"), (), finals=frozenset({MATCHING_LIMIT_REACHED, INVALID_PRIOR_RECORD_KEY})
         ),
     }
 )
@@ -91,20 +97,21 @@ class Retrieving:
     storage: tuple[str, ...]
 
 
+def _retrieving(service: str, model: str, *storage: str) -> Retrieving:
+    return Retrieving(service, uid_of(model, "move"), uid_of(model, "get"), tuple(_PREFIX + end for end in storage))
+
+
+_PREFIX = "1.2.840.10008.5.1.4."
+
 RETRIEVING = (
-    Retrieving("hanging_protocol", f"{_DICOM}38.3", f"{_DICOM}38.4", (f"{_DICOM}38.1",)),
-    Retrieving("color_palette", f"{_DICOM}39.3", f"{_DICOM}39.4", (f"{_DICOM}39.1",)),
-    Retrieving("implant_template", f"{_DICOM}43.3", f"{_DICOM}43.4", (f"{_DICOM}43.1",)),  # generic
-    Retrieving("implant_template", f"{_DICOM}44.3", f"{_DICOM}44.4", (f"{_DICOM}44.1",)),  # assembly
-    Retrieving("implant_template", f"{_DICOM}45.3", f"{_DICOM}45.4", (f"{_DICOM}45.1",)),  # group
-    Retrieving(
-        "defined_procedure_protocol",
-        f"{_DICOM}20.2",
-        f"{_DICOM}20.3",
-        (f"{_DICOM}1.1.200.1", f"{_DICOM}1.1.200.7"),  # CT, XA
-    ),
-    Retrieving("protocol_approval", f"{_DICOM}1.1.200.5", f"{_DICOM}1.1.200.6", (f"{_DICOM}1.1.200.3",)),
-    Retrieving("inventory", f"{_DICOM}1.1.201.3", f"{_DICOM}1.1.201.4", (f"{_DICOM}1.1.201.1",)),
+    _retrieving("hanging_protocol", "hanging_protocol", "38.1"),
+    _retrieving("color_palette", "color_palette", "39.1"),
+    _retrieving("implant_template", "generic_implant_template", "43.1"),
+    _retrieving("implant_template", "implant_assembly_template", "44.1"),
+    _retrieving("implant_template", "implant_template_group", "45.1"),
+    _retrieving("defined_procedure_protocol", "defined_procedure_protocol", "1.1.200.1", "1.1.200.7"),  # CT, XA
+    _retrieving("protocol_approval", "protocol_approval", "1.1.200.3"),
+    _retrieving("inventory", "inventory", "1.1.201.1"),
 )
 RETRIEVED: Mapping[str, Retrieving] = MappingProxyType(
     {uid: each for each in RETRIEVING for uid in (each.move, each.get)}

@@ -20,8 +20,8 @@ from gateway.model.query import Attributes, QueryLevel, QueryRoot
 from gateway.ports.errors import DestinationDown, GatewayError, NoContextAccepted, Unreadable
 from gateway.query.attributes import STUDY_INSTANCE_UID, UNIQUE
 from gateway.query.identifier import IdentifierEncoder, first_text, read_identifier
+from gateway.query.sop_classes import FIND_OF_ROOT
 from gateway.sources.query_steps import (
-    FIND_MODELS,
     PatientUnknown,
     QueryStep,
     SourceQuery,
@@ -139,7 +139,7 @@ async def find(
     Raises:
         SourceFailed: it could not be asked, failed, or was too slow. Answers may have come before.
     """
-    contexts = query_contexts(peer, FIND_MODELS.values())
+    contexts = query_contexts(peer, FIND_OF_ROOT.values())
     if question.is_relational:
         peer = _proposing_relational(peer)
     clock = SourceClock(limit_s)
@@ -165,7 +165,7 @@ async def find(
 def _proposing_relational(peer: Peer) -> Peer:
     """The peer, asked to search relationally (PS3.4 §C.5.1.1.1)."""
     extended = dict(peer.associate.extended)
-    for uid in FIND_MODELS.values():
+    for uid in FIND_OF_ROOT.values():
         extended.setdefault(uid, _RELATIONAL)
     return dataclasses.replace(peer, associate=dataclasses.replace(peer.associate, extended=tuple(extended.items())))
 
@@ -186,7 +186,7 @@ class _SourceQuery:
         if root is None:
             raise SourceFailed(peer.name, "it does not offer this query")
         self._root: QueryRoot = root
-        self._sop_class_uid = FIND_MODELS[root]
+        self._sop_class_uid = FIND_OF_ROOT[root]
 
     async def answers(self) -> AsyncGenerator[tuple[Attributes, int]]:
         """Raises SourceFailed; for answers that had to be left out, after all others were given."""

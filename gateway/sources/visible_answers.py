@@ -10,8 +10,9 @@ from gateway.model.dimse_status import PENDING
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, Query, QueryLevel, QueryRoot
 from gateway.query.attributes import COMPUTED, QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
-from gateway.query.compile import LEVELS_OF_ROOT, Options, compile_find
+from gateway.query.compile import Options, compile_find
 from gateway.query.identifier import first_text
+from gateway.query.sop_classes import LEVELS_OF_ROOT
 from gateway.sources.federated_query import MatchFromPlace
 from gateway.sources.query_steps import SourceQuery, identifying, patients_of, question_of, studies_of_patients
 from gateway.sources.study_visibility import StudyVisibility

@@ -22,7 +22,7 @@ from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from gateway.dataset.dictionary import tag_of
 from gateway.query.compile import BadIdentifier, Options, compile_find
 from gateway.query.identifier import UTF_8, IdentifierEncoder, first_text
-from gateway.sources.query_steps import FIND_MODELS
+from gateway.query.sop_classes import FIND_OF_ROOT
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from tests.support.archive import QRSCP, findscu
 from tests.support.gateway_process import GatewayProcess
@@ -106,7 +106,7 @@ def in_gateway(gateway: GatewayProcess, row: Row) -> list[str]:
 
 
 def relationally(gateway: GatewayProcess, row: Row) -> list[str]:
-    model = FIND_MODELS[row.root]
+    model = FIND_OF_ROOT[row.root]
     relational = SOPClassExtendedNegotiation()
     relational.sop_class_uid, relational.service_class_application_information = model, b"\x01"
     association = AE("FINDSCU").associate(

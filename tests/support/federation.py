@@ -27,11 +27,11 @@ from gateway.model.listener import Limits, Listener, Timers
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, QueryRoot, Value
 from gateway.model.settings import QueryRetrieve, Settings, Spool
-from gateway.query.compile import MODELS, Options, compile_find
+from gateway.query.compile import Options, compile_find
 from gateway.query.identifier import IdentifierEncoder, first_text, read_identifier
+from gateway.query.sop_classes import FIND_OF_ROOT, ROOT_OF
 from gateway.routing.table import RoutingTable
 from gateway.sources.query_desk import QueryDesk
-from gateway.sources.query_steps import FIND_MODELS
 from gateway.sources.sources import Sources
 from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.index_reader import IndexReader
@@ -92,7 +92,7 @@ class Source:
 
     @property
     def peer(self) -> Peer:
-        agreed = () if self.is_relational else tuple((FIND_MODELS[root], b"\0") for root in self.roots)
+        agreed = () if self.is_relational else tuple((FIND_OF_ROOT[root], b"\0") for root in self.roots)
         return Peer(
             self.name,
             self.name.upper(),
@@ -105,7 +105,7 @@ class Source:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Source]:
         queue = filled(":memory:", self.objects)
-        models = tuple(FIND_MODELS[root] for root in self.roots)
+        models = tuple(FIND_OF_ROOT[root] for root in self.roots)
         asker = Peer("gateway", may=frozenset({"find"}), accept_sop_classes=models)
         self.server = Server(
             handlers=[(evt.EVT_C_FIND, self.answer, [queue])],
@@ -130,7 +130,7 @@ class Source:
         self.requestors.append(event.facts.calling_ae_title)
         self.implementation.append(event.facts.implementation_version_name)
         options = Options.of(event.association.extended.get(event.sop_class_uid, b""))
-        query = compile_find(identifier, MODELS[event.sop_class_uid], options)
+        query = compile_find(identifier, ROOT_OF[event.sop_class_uid], options)
         if query.level == self.fails_at:
             yield 0xA700, None
             return
@@ -252,7 +252,7 @@ async def ask(
     **keywords: Any,
 ) -> Told:
     """One C-FIND; the level's unique key is among the keys unless `is_unique_asked` says otherwise."""
-    model = FIND_MODELS[root]
+    model = FIND_OF_ROOT[root]
     extended = ((model, b"\x01"),) if relational else ()
     gateway = Peer(
         "gateway", "GATEWAY", LOOPBACK, port, timers=TIMERS, associate=AssociateKeywords(extended=extended, hops=hops)

@@ -12,7 +12,7 @@ from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 
 from gateway.model.query import QueryRoot
-from gateway.sources.query_steps import FIND_MODELS
+from gateway.query.sop_classes import FIND_OF_ROOT
 from tests.support.identifiers import CT
 from tests.support.query_table import DOE, ROE, ROE_AGAIN, UNIQUE
 
@@ -118,7 +118,7 @@ class Requestor:
 
     def _open(self) -> Association:
         if self._association is None or not self._association.is_established:
-            contexts = [build_context(uid, EXPLICIT) for uid in FIND_MODELS.values()]
+            contexts = [build_context(uid, EXPLICIT) for uid in FIND_OF_ROOT.values()]
             self._association = AE("FINDSCU").associate("127.0.0.1", self._port, contexts, ae_title=self._called)
             assert self._association.is_established, f"{self._called} at {self._port} takes no association"
         return self._association
@@ -131,10 +131,10 @@ class Requestor:
     def ask(self, asked: Asked) -> Answered:
         """One C-FIND; of who has no Patient/Study Only model in Patient Root, which has the same levels."""
         association = self._open()
-        model = FIND_MODELS[asked.root]
+        model = FIND_OF_ROOT[asked.root]
         offered = {context.abstract_syntax for context in association.accepted_contexts}
         if model not in offered and asked.root == "patient_study":
-            model = FIND_MODELS["patient"]
+            model = FIND_OF_ROOT["patient"]
         keywords = [keyword for keyword, _ in asked.keys]
         matches, status, beyond = [], None, set()
         for elements, found in association.send_c_find(asked.data_set, model):

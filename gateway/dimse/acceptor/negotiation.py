@@ -34,7 +34,8 @@ from gateway.dimse.protocol.associate_request import (
     proposals,
 )
 from gateway.dimse.protocol.context import LONGEST_UID, UNCOMPRESSED, AcceptedContext, as_uid, service_of
-from gateway.query.compile import MODELS, Options
+from gateway.query.compile import Options
+from gateway.query.sop_classes import ROOT_OF
 
 _ONE_OPERATION = encode_asynchronous_operations(1, 1)
 
@@ -206,4 +207,4 @@ def answer_extended(request: AssociateRequest, answer: NegotiationResult) -> tup
 def _agreed(uid: str, service: str, proposed: bytes) -> bytes:
     if service == "store":
         return STORAGE_EXTENDED_ANSWER
-    return Options.agree(proposed, is_retrieve=service != "find") if service and uid in MODELS else b""
+    return Options.agree(proposed, is_retrieve=service != "find") if service and uid in ROOT_OF else b""

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 from pydicom.config import IGNORE
 from pydicom.uid import UID
-from pynetdicom import sop_class
 from pynetdicom.presentation import PresentationContextTuple
 from pynetdicom.service_class import (
     NonPatientObjectStorageServiceClass,
@@ -16,6 +15,8 @@ from pynetdicom.service_class import (
     VerificationServiceClass,
 )
 from pynetdicom.sop_class import uid_to_service_class
+
+from gateway.query.sop_classes import CLASSES
 
 DimseService = Literal["echo", "store", "find", "move", "get", ""]
 """What a peer `may`; empty: a service class that the gateway does not offer."""
@@ -39,56 +40,8 @@ _SERVICES: dict[type[ServiceClass], DimseService] = {
     NonPatientObjectStorageServiceClass: "store",
 }
 
-_INFORMATION_MODELS = (
-    "PatientRootQueryRetrieveInformationModel",
-    "StudyRootQueryRetrieveInformationModel",
-    "PatientStudyOnlyQueryRetrieveInformationModel",
-    "DefinedProcedureProtocolInformationModel",
-    "HangingProtocolInformationModel",
-    "ColorPaletteInformationModel",
-    "GenericImplantTemplateInformationModel",
-    "ImplantAssemblyTemplateInformationModel",
-    "ImplantTemplateGroupInformationModel",
-    "ProtocolApprovalInformationModel",
-    "Inventory",
-)
-"""Each has a class for C-FIND, one for C-MOVE and one for C-GET (PS3.4 Annexes C, U, X, BB, HH, II, JJ)."""
-
-_FIND_ONLY = (
-    "ModalityWorklistInformationFind",  # PS3.4 Annex K
-    "GeneralRelevantPatientInformationQuery",  # Annex Q
-    "BreastImagingRelevantPatientInformationQuery",
-    "CardiacRelevantPatientInformationQuery",
-    "ProductCharacteristicsQuery",  # Annex V
-    "SubstanceApprovalQuery",
-    "UnifiedProcedureStepPull",  # Annex CC: C-FIND is for these three of the five
-    "UnifiedProcedureStepWatch",
-    "UnifiedProcedureStepQuery",
-    "RepositoryQuery",  # §C.6.4
-)
-_MOVE_ONLY = ("CompositeInstanceRootRetrieveMove",)  # Annex Y
-_GET_ONLY = ("CompositeInstanceRootRetrieveGet", "CompositeInstanceRetrieveWithoutBulkDataGet")  # Annexes Y and Z
-
-
-def _uid(keyword: str) -> str:
-    return str(getattr(sop_class, keyword))
-
-
-QUERY_RETRIEVE: dict[str, DimseService] = {
-    **{_uid(f"{model}Find"): "find" for model in _INFORMATION_MODELS},
-    **{_uid(f"{model}Move"): "move" for model in _INFORMATION_MODELS},
-    **{_uid(f"{model}Get"): "get" for model in _INFORMATION_MODELS},
-    **{_uid(keyword): "find" for keyword in _FIND_ONLY},
-    **{_uid(keyword): "move" for keyword in _MOVE_ONLY},
-    **{_uid(keyword): "get" for keyword in _GET_ONLY},
-}
+QUERY_RETRIEVE: dict[str, DimseService] = {each.uid: each.operation for each in CLASSES}
 """SOP Class UID → the operation that it is for."""
-
-RELEVANT_PATIENT_INFORMATION = frozenset(_uid(keyword) for keyword in _FIND_ONLY[1:4])
-"""At most one match is answered (PS3.4 §Q.4)."""
-
-WITHOUT_BULK_DATA = _uid("CompositeInstanceRetrieveWithoutBulkDataGet")
-"""Instances are sent without their bulk data (PS3.4 Annex Z)."""
 
 
 @functools.lru_cache(maxsize=4096)

@@ -11,7 +11,6 @@ from pynetdicom import evt
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.cancellation import Interrupted, OperationScope
-from gateway.dimse.protocol.context import RELEVANT_PATIENT_INFORMATION
 from gateway.dimse.protocol.identifiers import as_identifier
 from gateway.dimse.protocol.message import Command
 from gateway.dimse.pynetdicom_contract.event import Event
@@ -27,6 +26,7 @@ from gateway.dimse.services.responding import (
 )
 from gateway.model import dimse_status
 from gateway.model.dimse_status import Category
+from gateway.query.sop_classes import RELEVANT_PATIENT_INFORMATION
 
 log = structlog.get_logger()
 

@@ -22,7 +22,6 @@ from pynetdicom import evt
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.cancellation import Interrupted, OperationScope
-from gateway.dimse.protocol.context import WITHOUT_BULK_DATA
 from gateway.dimse.protocol.identifiers import as_identifier, encode_failed_list
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.protocol.message import Command
@@ -55,6 +54,7 @@ from gateway.model import dimse_status
 from gateway.model.dimse_status import Category
 from gateway.model.peer import Peer
 from gateway.ports.errors import GatewayError
+from gateway.query.sop_classes import WITHOUT_BULK_DATA
 
 log = structlog.get_logger()
 

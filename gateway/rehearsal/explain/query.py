@@ -15,9 +15,10 @@ from gateway.model.association import AssociationFacts
 from gateway.model.dimse_status import SOP_CLASS_NOT_SUPPORTED
 from gateway.model.query import Attributes, Query, QueryRoot
 from gateway.ports.errors import GatewayError, NotAllowed
-from gateway.query.compile import MODELS, BadIdentifier, Options
+from gateway.query.compile import BadIdentifier, Options
 from gateway.query.identifier import IdentifierEncoder
 from gateway.query.lenient import lenient_find
+from gateway.query.sop_classes import ROOT_OF
 from gateway.rehearsal.stage import RehearsedAdmission, admission_to_ask
 from gateway.retrieve.move_destinations import move_places
 from gateway.retrieve.retrieve_keys import read_request
@@ -49,7 +50,7 @@ class Request:
     @property
     def sop_class_uid(self) -> str:
         """Of the information model."""
-        models = (uid for uid, root in MODELS.items() if root == self.root)
+        models = (uid for uid, root in ROOT_OF.items() if root == self.root)
         return next(uid for uid in models if QUERY_RETRIEVE[uid] == self.operation)
 
 

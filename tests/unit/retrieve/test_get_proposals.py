@@ -8,7 +8,8 @@ from gateway.dimse.protocol.proposal import encode_request
 from gateway.dimse.requestor.query_contexts import as_store_scp
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.peer import Peer
-from gateway.retrieve.get_proposals import GET_MODELS, MOST_CONTEXTS, USUAL_CLASSES, get_contexts
+from gateway.query.sop_classes import GET_OF_ROOT
+from gateway.retrieve.get_proposals import MOST_CONTEXTS, USUAL_CLASSES, get_contexts
 
 PEER = Peer("pacs", "PACS", "127.0.0.1", 104)
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -21,7 +22,7 @@ def test_every_class_has_every_transfer_syntax_as_far_as_there_is_room(number: i
 
     contexts = get_contexts(PEER, classes)
 
-    assert [context.abstract_syntax for context in contexts[:2]] == list(GET_MODELS.values())
+    assert [context.abstract_syntax for context in contexts[:2]] == list(GET_OF_ROOT.values())
     assert len(contexts) <= MOST_CONTEXTS
     proposed: dict[str, list[str]] = {}
     for context in contexts[2:]:

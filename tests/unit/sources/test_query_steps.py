@@ -8,8 +8,8 @@ import pytest
 
 from gateway.model.query import QueryLevel, QueryRoot
 from gateway.query.compile import Options, compile_find
+from gateway.query.sop_classes import FIND_OF_ROOT
 from gateway.sources.query_steps import (
-    FIND_MODELS,
     PatientUnknown,
     SourceQuery,
     choose_root,
@@ -50,7 +50,7 @@ ROOTS: list[tuple[QueryLevel, QueryRoot, tuple[QueryRoot, ...], QueryRoot | None
 def test_choose_root(
     level: QueryLevel, root: QueryRoot, offered: tuple[QueryRoot, ...], expected: QueryRoot | None
 ) -> None:
-    assert choose_root(question(level, root), [FIND_MODELS[each] for each in offered]) == expected
+    assert choose_root(question(level, root), [FIND_OF_ROOT[each] for each in offered]) == expected
 
 
 def test_asked_as_it_is() -> None:

@@ -11,16 +11,15 @@ import pytest
 from gateway.config.spec import RelaySpec
 from gateway.dimse.protocol.context import QUERY_RETRIEVE
 from gateway.model.settings import ONLY_QUERIED, QueryRetrieve
-from gateway.query.compile import MODELS
-from gateway.retrieve.retrieve_keys import COMPOSITE_INSTANCE_ROOT, WITHOUT_BULK_DATA
+from gateway.query.sop_classes import COMPOSITE_INSTANCE_ROOT, ROOT_OF, WITHOUT_BULK_DATA
 from gateway.sources.relayed_services import BY_SOP_CLASS, RETRIEVED, RETRIEVING, SERVICES
 from tests.support.identifiers import attributes
 
 
 def test_every_sop_class_is_known() -> None:
     for_find = {uid for uid, service in QUERY_RETRIEVE.items() if service == "find"}
-    assert for_find - MODELS.keys() == BY_SOP_CLASS.keys()
-    others = QUERY_RETRIEVE.keys() - for_find - MODELS.keys()
+    assert for_find - ROOT_OF.keys() == BY_SOP_CLASS.keys()
+    others = QUERY_RETRIEVE.keys() - for_find - ROOT_OF.keys()
     assert others == {*RETRIEVED, *COMPOSITE_INSTANCE_ROOT, WITHOUT_BULK_DATA}
 
 
