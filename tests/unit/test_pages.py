@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ FILE = re.compile(r"(?<![\w./-])((?:[\w-]+/)*[\w-]+\.(?:py|sql|sh|toml))\b")
 LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
 MADE_UP = {"pyproject.toml", "schema_N.sql"}
 """Names that stand for a file of the reader."""
-TREES = [ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))]
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+TREES = [ast.parse(path.read_text()) for path in SOURCES]
 
 
 def page(name: str) -> str:
@@ -79,6 +81,18 @@ def test_the_glossary_is_in_order_and_has_one_sentence_each() -> None:
 def test_no_page_of_the_design_is_longer_than_250_lines() -> None:
     pages = [ROOT / "docs" / "design.md", *(ROOT / "docs" / "design").glob("*.md")]
     assert [path.name for path in pages if len(path.read_text().splitlines()) > 250] == []
+
+
+RIDDLE = re.compile(r"(?:^|[.:*|] )(?:What|Who|Whoever|Whatever|Nobody|Of) \w+")
+"""A sentence that begins so hides its subject."""
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_sentences_begin_with_their_subject(path: Path) -> None:
+    prose = path.read_text().partition("| good | bad, because |")  # examples of bad sentences
+    text = prose[0] + prose[2].partition("\n\n")[2]
+    lines = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL).splitlines()
+    assert [line for line in lines if RIDDLE.search(line)] == []
 
 
 def thread_names() -> Iterator[str]:
@@ -156,24 +170,20 @@ def test_every_state_and_every_statement_that_changes_one_stands_in_the_page() -
 
 def errors() -> dict[str, tuple[str, int | None]]:
     """Public class → (its base, the status it sets), of everything below `GatewayError`."""
-    classes = {node.name: node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-    bases = {name: ast.unparse(node.bases[0]) if node.bases else "" for name, node in classes.items()}
+    homes, bases = {}, {}
+    for path, tree in zip(SOURCES, TREES, strict=True):
+        for node in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
+            homes[node.name] = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            bases[node.name] = ast.unparse(node.bases[0]) if node.bases else ""
 
     def is_error(name: str) -> bool:
         return name == "GatewayError" or (name in bases and is_error(bases[name]))
 
     return {
-        name: (bases[name], _status(classes[name])) for name in classes if is_error(name) and not name.startswith("_")
+        name: (bases[name], vars(getattr(import_module(homes[name]), name)).get("dimse_status"))
+        for name in homes
+        if is_error(name) and not name.startswith("_")
     }
-
-
-def _status(node: ast.ClassDef) -> int | None:
-    for statement in node.body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "dimse_status":
-            value = ast.literal_eval(statement.value)
-            assert isinstance(value, int)
-            return value
-    return None
 
 
 def drawn() -> dict[str, tuple[str, int | None]]:
