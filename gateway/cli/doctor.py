@@ -82,7 +82,7 @@ async def _loaded(rules: Path) -> Loaded:
 
 
 def _as_text(findings: Sequence[DoctorFinding]) -> str:
-    """What is wrong last: it stands above the prompt."""
+    """The findings as text, problems last: they stand above the prompt."""
     order = {"note": 0, "warning": 1, "error": 2}
     lines: list[str] = []
     for finding in sorted(findings, key=lambda finding: order[finding.severity]):

@@ -25,12 +25,12 @@ from gateway.routing.table import RoutingTable
 
 ROOTS: Mapping[str, QueryRoot] = {"study": "study", "patient": "patient", "patient-study": "patient_study"}
 LARGEST_BYTES = 4 * 1024**2
-"""Of an identifier, as on the wire."""
+"""Largest size of an identifier, as on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be explained."""
+    """The query to explain."""
 
     operation: Operation
     root: QueryRoot

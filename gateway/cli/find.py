@@ -50,7 +50,7 @@ _SHOWN_OF_SERVICES = {
     "unified_procedure_step": "SOPInstanceUID PatientID PatientName ProcedureStepState ProcedureStepLabel",
     "defined_procedure_protocol": "SOPInstanceUID SOPClassUID",
 }
-"""What is asked for unless keys without a value say it."""
+"""The return keys unless keys without a value are given."""
 
 
 @click.command(

@@ -28,7 +28,7 @@ class Question:
     """One answer that is asked for on a terminal."""
 
     field: str
-    """Of `Answers`; its option is the same with `-`."""
+    """The field of `Answers`; its option is the same with `-`."""
     text: str
     default: str | None = None
     """None: it must be answered."""
@@ -122,7 +122,7 @@ def _require_agreement(found: Mapping[str, str]) -> None:
 
 
 def _so_far(found: Mapping[str, str]) -> Answers:
-    """What is not answered yet is empty."""
+    """The answers so far; those still open are empty."""
     return Answers(**{**{question.field: "" for question in QUESTIONS}, **found})
 
 
@@ -159,7 +159,7 @@ def _write(folder: Path, text: str) -> None:
 
 
 def _next_steps(folder: Path, answers: Answers) -> str:
-    """What to do now, as commands that can be copied."""
+    """The next steps, as commands that can be copied."""
     is_default = folder == Path("rules")
     rules = "" if is_default else f" {shlex.quote(str(folder))}"
     option = "" if is_default else f" --rules {shlex.quote(str(folder))}"

@@ -101,7 +101,7 @@ def status(rules: Path, address: str, form: str) -> None:
 
 
 def _status(settings: Settings | None, place: remote.RunningGateway) -> dict[str, Any]:
-    """Of the gateway of these rules, or of whatever gateway answers there when `settings` is None."""
+    """The status of the gateway of these rules, or of whatever gateway answers there when `settings` is None."""
     try:
         found = remote.status(place)
     except remote.NotRunning as error:
@@ -120,7 +120,7 @@ def _settings(rules: Path) -> Settings:
 
 
 def _place(settings: Settings | None, address: str) -> remote.RunningGateway:
-    """Where the running gateway is: as `address` says, else as its rules do."""
+    """The place of the running gateway: as `address` says, else as its rules do."""
     if settings is None:
         return remote.RunningGateway(HTTP(*parsed_address(address, "--http")))
     return remote.RunningGateway(settings.http, settings.pid_file)

@@ -1,4 +1,4 @@
-"""What `gateway status` shows, and whether the gateway that answers is that of these rules."""
+"""`gateway status`: its text, and the check that the gateway that answers is that of these rules."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def require_ours(found: dict[str, Any], settings: Settings) -> None:
 
 
 def why_nothing_answers(settings: Settings) -> str:
-    """Whether a gateway is there all the same."""
+    """The reason why nothing answers: a gateway may be there all the same."""
     if is_in_use(Path(settings.spool.path), Path(settings.queue_path)):
         return (
             "; a gateway holds the spool all the same: it is starting, hangs, or was started with another "

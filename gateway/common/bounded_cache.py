@@ -1,4 +1,4 @@
-"""What is remembered of what the network sent: bounded in bytes, the longest unused goes first."""
+"""A cache of what the network sent: bounded in bytes, the longest unused entry goes first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ENTRY_BYTES = 256
-"""What an entry costs beside what is counted."""
+"""Memory of an entry beside the bytes that are counted."""
 
 
 class BoundedCache(Generic[K, V]):
@@ -53,7 +53,7 @@ class BoundedCache(Generic[K, V]):
             self.held_bytes -= freed_bytes
 
     def forget(self, key: K) -> None:
-        """Nothing happens when it is not remembered."""
+        """Remove `key`; an unknown key changes nothing."""
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.held_bytes -= entry[1]

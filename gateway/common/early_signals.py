@@ -11,7 +11,7 @@ import signal
 from collections.abc import Sequence
 
 OURS = frozenset({signal.SIGHUP, signal.SIGTERM, signal.SIGINT})
-"""What the running gateway handles."""
+"""The signals that the running gateway handles."""
 
 
 def hold(arguments: Sequence[str]) -> None:
@@ -25,5 +25,5 @@ def hold(arguments: Sequence[str]) -> None:
 
 
 def blocked() -> frozenset[signal.Signals]:
-    """Which of ours this thread has blocked now."""
+    """The signals of `OURS` that this thread has blocked now."""
     return OURS.intersection(signal.Signals(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ()))

@@ -1,4 +1,5 @@
-"""Who on this machine may read what the gateway writes: its own user, or its group too; nobody else.
+"""File modes: the files that the gateway writes are readable by its own user, or by its group too, and by no other
+user.
 
 The process's umask makes the difference, so that it also holds for files that libraries create.
 """
@@ -15,14 +16,14 @@ FileAccess = Literal["owner", "group"]
 
 FILE = 0o660
 FOLDER = 0o770
-"""What spool and queue ask for; the umask takes the group's part away under `owner`."""
+"""The mode that spool and queue ask for; the umask takes the group's part away under `owner`."""
 UMASKS: dict[FileAccess, int] = {"owner": 0o077, "group": 0o007}
 
 OTHERS = stat.S_IRWXO
 
 OPEN_TO_OTHERS = "every user may list or enter it, and names tell of patients"
 CLOSE_IT = "chmod o-rwx it, or set `access: others`"
-"""What is wrong with the root of a folder destination that `is_reachable_by_others`, and what to do."""
+"""The remedy for the root of a folder destination that `is_reachable_by_others`."""
 
 
 def set_umask(access: FileAccess) -> None:

@@ -1,6 +1,5 @@
-"""Whether a path still leads to a file that is open: asked for each group of acceptances, so it costs one system call
-and no object but its result.
-"""
+"""A check that a path still leads to a file that is open. It runs for each group of acceptances, so it costs one system
+call and no object but its result."""
 
 from __future__ import annotations
 

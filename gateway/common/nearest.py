@@ -12,7 +12,7 @@ FEW = 200
 SHORTEST = 5
 """Shorter words have too few parts to be found by."""
 MOST_COMPARED = 100
-"""Of many known words, those that share most with the mistyped one."""
+"""Among many known words, only those are compared that share most with the mistyped one: this many."""
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float) -> str:

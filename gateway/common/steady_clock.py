@@ -45,5 +45,5 @@ class SteadyClock:
         return self._wall()
 
     def on_the_wall(self, moment: datetime) -> datetime:
-        """What the wall clock shows at a moment of this clock that is near."""
+        """The time on the wall clock at `moment`, a time of this clock that is near."""
         return moment + (self._wall() - self())

@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 HIDDEN = frozenset({"PIL", "_CharLS", "gdcm", "jpeg_ls", "libjpeg", "numpy", "openjpeg", "pylibjpeg", "rle"})
-"""What pydicom looks for; it goes on without."""
+"""Packages that pydicom looks for, and works without."""
 
 
 class HiddenModules:

@@ -25,7 +25,7 @@ STEP_BYTES = 32 * 1024**2
 OUT_OF_MEMORY = 71
 """Exit code after a MemoryError was answered: who knows what is left of the heap."""
 SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS})
-"""Nothing against the object: it is tried again later."""
+"""Errors that are not the object's fault: its conversion is tried again later."""
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 _CPU_GRACE_S = 10
 _PAGE_BYTES = resource.getpagesize()
@@ -107,7 +107,7 @@ def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[s
 
 
 def _misfortune(error: Exception) -> dict[str, Any]:
-    """What was not foreseen. Its text may quote the object, and stays here."""
+    """The answer for an unforeseen error. Its text may quote the object, and stays here."""
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # mapping a file
         return {"outcome": "out_of_memory"}
     if isinstance(error, OSError) and error.errno in SHORTAGES:
@@ -116,7 +116,7 @@ def _misfortune(error: Exception) -> dict[str, Any]:
 
 
 class _Limit:
-    """What one job may take from here on.
+    """The limits of memory and time for one job from here on.
 
     A library that gets no memory may only say that something failed, so that this says how near the limit was.
     """

@@ -203,7 +203,7 @@ class ConversionPool:
         self._retiring = asyncio.get_running_loop().call_later(self._idle_s, self._retire)
 
     def _retire(self) -> None:
-        """Nobody came for a while."""
+        """Dismiss the idle workers after a time without a job."""
         self._retiring = None
         for worker in self._idle:
             worker.dismiss()
@@ -255,13 +255,13 @@ def _copied(body: EncodedDataSet, folder: str, keep_free_bytes: int) -> IO[bytes
 
 
 def _closed(copying: asyncio.Future[IO[bytes]]) -> None:
-    """Nobody waits for this copy any more."""
+    """Close a copy that no caller waits for any more."""
     if not copying.cancelled() and copying.exception() is None:
         copying.result().close()
 
 
 def _read(answer: WorkerReply, result: IO[bytes], events: Any) -> Converted:
-    """What the answer means. Raises ConversionFailed and Temporary."""
+    """The result that the worker's answer stands for. Raises ConversionFailed and Temporary."""
     outcome = answer["outcome"]
     if outcome == "converted":
         descriptor = os.dup(result.fileno())

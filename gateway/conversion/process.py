@@ -19,7 +19,7 @@ START_S = 30.0
 """For loading its code, on a machine that is busy."""
 LINE_BYTES = 1 << 20
 KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TZ")
-"""Of our environment, which holds secrets; the rest is not the worker's."""
+"""The variables of our environment that the worker gets; the environment holds secrets, so it gets no others."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 WorkerReply = Mapping[str, Any]
@@ -169,7 +169,7 @@ async def _spawn(module: str, connection: socket.socket, folder: str, said: IO[b
 
 
 def _last_line(said: IO[bytes]) -> str:
-    """Of what it wrote before it had seen any object."""
+    """The last line that the worker wrote before it had seen any object."""
     said.seek(0)
     lines = said.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

@@ -1,1 +1,2 @@
-"""What operators get wrong around a gateway: peers, ports, disks, rights, clocks, certificates. It changes nothing."""
+"""`gateway doctor`: checks of the surroundings of a gateway, where operators make mistakes: peers, ports, disks,
+rights, clocks, certificates. It changes nothing."""

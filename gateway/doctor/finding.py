@@ -11,17 +11,17 @@ from gateway.doctor.catalogue import CATALOGUE, Area, Severity
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """Of one check. A note says what is as it should be."""
+    """The result of one check. A note reports something that is as it should be."""
 
     severity: Severity
     area: Area
     code: str
     """For programs; stays the same in later versions."""
     subject: str
-    """Which peer, listener, file: its name in the rules, or its path."""
+    """The peer, listener or file: its name in the rules, or its path."""
     what: str
     remedy: str
-    """What to do; empty for a note."""
+    """The action to take; empty for a note."""
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.area} {self.subject}: {self.code}: {self.what}"

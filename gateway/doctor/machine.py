@@ -20,7 +20,7 @@ EARLIEST_YEAR = 2025
 """Before this gateway was written."""
 LATEST_YEAR = 2100
 SKEW = timedelta(seconds=30)
-"""What clocks may differ."""
+"""The difference between two clocks that is tolerated."""
 
 
 def clock(site: Site) -> Iterator[DoctorFinding]:
@@ -83,7 +83,7 @@ def _changed_at(path: Path) -> datetime:
 
 
 def hard_limit() -> int:
-    """How many descriptors a gateway that is started from here may have: it raises its soft limit to the hard one."""
+    """The number of descriptors of a gateway that is started from here: it raises its soft limit to the hard one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return descriptors.MOST if hard == resource.RLIM_INFINITY else min(hard, descriptors.MOST)
 

@@ -140,7 +140,7 @@ def _answered(answer: echo_store.EchoResult, subject: str, own: str, now: dateti
 
 
 def _failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -> DoctorFinding:
-    """What went wrong, sorted by who must act."""
+    """The finding for a failed association, sorted by who must act."""
     failure, said = error.failure, _own_words(str(error), one, address)
     titles = f"we called it {called(one)} and ourselves {own}"
     match failure:
@@ -172,7 +172,7 @@ def _failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -
 
 
 def _about_certificate(error: BaseException | None) -> str:
-    """What to do about the certificate of a peer; empty where the catalogue says it all."""
+    """The remedy for the certificate of a peer; empty where the catalogue has it."""
     code = getattr(error, "verify_code", None)
     if code in tls_failures.DATES:
         return "have it renewed; if its dates are right, set the clock of this machine"

@@ -18,7 +18,7 @@ from gateway.sqlite.running_gateway import is_gateway_running
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What answered. `status` is empty unless it is the gateway of these rules."""
+    """The gateway that answered. `status` is empty unless it is the gateway of these rules."""
 
     findings: tuple[DoctorFinding, ...]
     status: Mapping[str, Any]
@@ -52,7 +52,7 @@ def running(site: Site) -> Running:
 
 
 def _of_status(status: Mapping[str, Any], date: datetime | None, subject: str, site: Site) -> Iterator[DoctorFinding]:
-    """What it says of itself (`docs/states.md`), its rules, and its clock."""
+    """The findings in its own status (`docs/states.md`), its rules, and its clock."""
     if date is not None:
         yield from difference(site.machine.now(), date, subject)
     table = site.loaded.table

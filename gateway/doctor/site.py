@@ -1,4 +1,4 @@
-"""What the doctor looks at: a configuration, and where on the machine its facts stand."""
+"""The subject of the doctor: a configuration, and the places on the machine where its facts stand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where the facts of the machine are found; tests name other places."""
+    """The places where the facts of the machine stand; tests name other places."""
 
     mounts: Path = Path("/proc/self/mountinfo")
     local_time: Path = Path("/etc/localtime")
@@ -36,4 +36,4 @@ class Site:
     """The `gateway:` section, which is usable."""
     machine: Machine
     limit_s: float
-    """Of each step of each check."""
+    """Time limit of each step of each check."""

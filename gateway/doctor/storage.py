@@ -118,7 +118,7 @@ def _rights(area: Area, path: str, there: str) -> Iterator[DoctorFinding]:
 
 
 def _room(area: Area, path: str, there: str, min_free_bytes: int) -> Iterator[DoctorFinding]:
-    """What this user may still write there."""
+    """The space that this user may still fill there."""
     file_system = os.statvfs(there)
     free_bytes = file_system.f_bavail * file_system.f_frsize
     text = f"{size(free_bytes)} free, {size(min_free_bytes)} must stay free"
@@ -150,7 +150,7 @@ def _modes(area: Area, site: Site) -> Iterator[DoctorFinding]:
 
 
 def _as_another_user(path: str) -> Iterator[DoctorFinding]:
-    """What the doctor may do says nothing of what the gateway may."""
+    """A warning that the doctor runs as another user than the gateway: their rights may differ."""
     try:
         owner = os.stat(os.path.join(path, "gateway.lock")).st_uid
     except OSError:

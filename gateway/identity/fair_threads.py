@@ -18,7 +18,7 @@ T = TypeVar("T")
 MOST_WAITING = 256
 MOST_WAITING_PER_HOST = 16
 NICENESS = 10
-"""Of the threads: what associations need of the processor comes first."""
+"""Niceness of the threads: the associations' need of the processor comes first."""
 
 
 class FairThreads:
@@ -47,8 +47,8 @@ class FairThreads:
         return sum(map(len, self._waiting.values()))
 
     async def run(self, host: str, function: Callable[[], T]) -> T:
-        """What `function` returns or raises, from a thread. When the caller is cancelled the thread ends by itself; its
-        place is free only then.
+        """Run `function` in a thread, and return or raise its outcome. When the caller is cancelled the thread ends by
+        itself; its place is free only then.
 
         Raises:
             NotVerifiable: too many wait.

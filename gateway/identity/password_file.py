@@ -24,7 +24,7 @@ TIME_COST, MEMORY_KIB, PARALLELISM = 3, 65536, 1
 """RFC 9106 §4, the second recommended option, with one lane: it is to take one processor, not all."""
 
 REMEMBERED_S = 300.0
-"""How long a passcode that was right is not hashed again: a sender may open an association for each object."""
+"""Time for which a passcode that was right is not hashed again: a sender may open an association for each object."""
 MOST_REMEMBERED = 1024
 
 

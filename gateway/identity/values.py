@@ -1,4 +1,4 @@
-"""What a requestor offers as its user identity, and what comes of verifying it."""
+"""Values of user identity: the identity that a requestor offers, and the result of its verification."""
 
 from __future__ import annotations
 
@@ -36,4 +36,5 @@ class NotVerified(GatewayError):
 
 
 class NotVerifiable(GatewayError):
-    """Nobody can say now: a file is gone, a command failed, too many wait. The requestor may try again."""
+    """The identity cannot be verified now: a file is gone, a command failed, too many wait. The requestor may try
+    again."""

@@ -44,7 +44,7 @@ class WatchedFile(Generic[T]):
         self._value: T | None = None
 
     def value(self) -> T:
-        """Of the file as it is now, or as it was when it was last good.
+        """The value of the file as it is now, or as it was when it was last good.
 
         Raises:
             NotVerifiable: it cannot be read, or was never good.

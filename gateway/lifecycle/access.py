@@ -17,11 +17,11 @@ from gateway.spool.lock import NAME
 log = structlog.get_logger()
 
 OURS = (segment.FOLDER, large.FOLDER, quarantine.FOLDER, "retrieves", IDENTITY, NAME)
-"""What stands in a spool; nobody else enters the folders, so that what lies in them needs no look."""
+"""The entries of a spool. No other user can enter the folders, so the files in them need no check."""
 
 
 def narrow_files(settings: Settings) -> None:
-    """What another umask, a backup or a copy left open is closed, and logged.
+    """Close the files that another umask, a backup or a copy left open, and log each.
 
     Raises:
         ConfigurationError: another user owns it, and every user may read it.

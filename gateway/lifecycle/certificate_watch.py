@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 INTERVAL_S = 60.0
 LIMIT_S = 30.0
-"""How long the files may take to be read: a mount may hang."""
+"""Time limit for reading the files: a mount may hang."""
 DEAD_MOUNT = "does a file lie on a dead mount?"
 WARNED_DAYS = (30, 7, 1)
 """So many days before the end a warning is logged, once each; at the end an error."""
@@ -32,7 +32,7 @@ REVOCATION_LIST_METRIC = "gateway_revocation_list_expiry_timestamp_seconds"
 
 
 class Gauges(Protocol):
-    """What shows the rows (`gateway.metrics.Metrics`)."""
+    """The interface that shows the rows (`gateway.metrics.Metrics`)."""
 
     def replace(self, name: str, values: Mapping[tuple[str, ...], float], /) -> None: ...
 
@@ -81,7 +81,7 @@ class CertificateWatch:
 
     @property
     def ended(self) -> list[tuple[str, str, datetime]]:
-        """Who uses it, the file, until when it was good: of what is out of date, as of the last look."""
+        """The certificates that are out of date, as of the last look: user, file, end of validity."""
         now = self._now()
         return [(used_by, file, until) for (used_by, file), (until, _) in sorted(self._told.items()) if until <= now]
 

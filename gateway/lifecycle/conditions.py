@@ -1,4 +1,4 @@
-"""What is the matter with a running gateway, in a sentence each with its cause and what to do: the states of
+"""The conditions of a running gateway, each a sentence with its cause and the action to take: the states of
 `docs/states.md`.
 
 Those that block are why `/readyz` answers 503: an object that is sent now is not taken, or may not be.
@@ -22,7 +22,7 @@ CODES = (
     *("reload_refused", "certificate_expired", "handler_failing", "destination_down", "destination_not_configured"),
     *("deliveries_held", "dead_letters"),
 )
-"""Of every condition there is: the rows of `docs/states.md`."""
+"""The codes of all conditions: the rows of `docs/states.md`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class OperatingCondition:
 
 
 class Storage(Protocol):
-    """What is asked of the journal (`gateway.spool.journal`)."""
+    """The part of the journal that conditions need (`gateway.spool.journal`)."""
 
     def health(self) -> str: ...
     def refusal(self) -> str: ...
@@ -53,7 +53,7 @@ class Storage(Protocol):
 
 
 class CourierView(Protocol):
-    """What is asked of one destination (`gateway.delivery.courier.CourierStatus`)."""
+    """The part of one destination's status that conditions need (`gateway.delivery.courier.CourierStatus`)."""
 
     @property
     def destination(self) -> str: ...
@@ -66,7 +66,7 @@ class CourierView(Protocol):
 
 
 class Handler(Protocol):
-    """What is asked of a handler that fails (`gateway.dimse.acceptor.handler_failures.FailingHandler`)."""
+    """The part of a failing handler that conditions need (`gateway.dimse.acceptor.handler_failures.FailingHandler`)."""
 
     @property
     def event(self) -> str: ...
@@ -91,7 +91,7 @@ STAGES = {
 
 
 def numbers(found: Iterable[OperatingCondition]) -> dict[tuple[str, ...], float]:
-    """How many conditions there are by code; 0 of those that are not there, so that an alert ends."""
+    """The number of conditions by code. Codes without a condition count 0, so that an alert ends."""
     counts = Counter(each.code for each in found)
     return {(code,): float(counts[code]) for code in CODES}
 
@@ -136,7 +136,8 @@ def of_handlers(failing: Iterable[Handler]) -> Iterator[OperatingCondition]:
 
 
 def of_destinations(couriers: Iterable[CourierView], depths: Sequence[QueueDepth]) -> Iterator[OperatingCondition]:
-    """Who gets nothing now, and what waits for him; then those that the configuration does not know."""
+    """The destinations that get nothing now, and the deliveries that wait for them; then the destinations that the
+    configuration does not know."""
     waiting = {row.destination: row.count for row in depths if row.state is DeliveryState.PENDING}
     known = set()
     for courier in couriers:
@@ -160,7 +161,7 @@ def waiting_for_nobody(name: str, number: int) -> str:
 
 
 def of_queue(depths: Sequence[QueueDepth]) -> Iterator[OperatingCondition]:
-    """What waits for an operator."""
+    """The deliveries that wait for an operator."""
     for row in depths:
         where = f"for {row.destination!r}" if row.destination else "without a destination"
         filters = f"--destination {row.destination or _QUOTES}"

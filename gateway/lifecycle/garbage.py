@@ -22,7 +22,7 @@ MOST_LOADS = 32
 
 
 class Collector(Protocol):
-    """What is used of Python's module `gc`."""
+    """The part of Python's module `gc` that is used."""
 
     def unfreeze(self) -> None: ...
     def collect(self) -> int: ...

@@ -1,4 +1,4 @@
-"""Which listeners to open and close at a reload, and doing it so that a failure changes nothing."""
+"""The listeners at a reload: those to open and to close, changed so that a failure changes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 class ListenerHost(Protocol):
-    """What opens and closes listeners (`gateway.dimse.server.Server`)."""
+    """The interface that opens and closes listeners (`gateway.dimse.server.Server`)."""
 
     @property
     def listeners(self) -> Mapping[str, Listener]: ...
@@ -39,7 +39,7 @@ class ListenerHost(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ListenerChange:
-    """What stands between the listeners in force and those wanted."""
+    """The difference between the listeners in force and those wanted."""
 
     opened: tuple[Listener, ...]
     """New, on ports that are free."""
@@ -95,7 +95,7 @@ class Listening:
             await self._open(listener)
 
     def compare(self, wanted: Iterable[Listener]) -> ListenerChange:
-        """What `prepare` and `retire` would do."""
+        """The changes that `prepare` and `retire` would make."""
         current = self._acceptor.listeners
         renewed = frozenset(name for name, seen in self._certificates.items() if _certificates(current[name]) != seen)
         return changes(current.values(), wanted, renewed)
@@ -181,7 +181,7 @@ def _collide(one: Listener, other: Listener) -> bool:
 
 
 def _certificates(listener: Listener) -> tuple[object, ...]:
-    """What tells that the files of a listener's TLS settings were renewed."""
+    """The identity of the files of a listener's TLS settings; it changes when they are renewed."""
     if listener.tls is None:
         return ()
     return tuple(_file_identity(Path(name)) for name in listener.tls.files)

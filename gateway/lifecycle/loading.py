@@ -13,12 +13,12 @@ from gateway.config import Loaded
 from gateway.ports.errors import GatewayError
 
 LIMIT_S = 120.0
-"""How long the rules may take to be read and compiled."""
+"""Time limit for reading and compiling the rules."""
 
 
 SWITCH_S = 0.001
-"""How long a load computes before the event loop has its turn. Python's 5 ms would be waited for several times by each
-object, at every step from one thread to another."""
+"""Time for which a load computes before the event loop has its turn. Python's 5 ms would be waited for several times by
+each object, at every step from one thread to another."""
 
 
 class NotLoaded(GatewayError):
@@ -35,7 +35,7 @@ class Loading:
         self._abandoned: threading.Thread | None = None
 
     async def load(self, given_up: asyncio.Event) -> Loaded:
-        """What `load` returns or raises.
+        """Return or raise the outcome of `load`.
 
         Raises:
             NotLoaded: it took longer than the limit, an earlier call still hangs, or `given_up` was set meanwhile.

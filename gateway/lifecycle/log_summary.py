@@ -107,7 +107,7 @@ ROUTINE = 20
 """The same of level info, with a name of ours: what goes well is looked for later."""
 INTERVAL_S = 60.0
 MOST_KINDS = 1024
-"""Of one event; what is more is counted together."""
+"""The number of kinds of one event that are counted apart; all further kinds are counted together."""
 SHOWN = 5
 """Remote hosts or names that a summary lists, those with the most lines."""
 OTHERS = "others"
@@ -118,7 +118,7 @@ LogEvent = MutableMapping[str, Any]
 
 
 class _Interval:
-    """What was logged and left out of one event."""
+    """The lines of one event that were logged and left out."""
 
     __slots__ = ("began_s", "beyond", "last", "left_out", "level", "lines", "went_on")
 

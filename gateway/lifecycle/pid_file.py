@@ -68,7 +68,7 @@ def read_pid(path: Path) -> int | None:
 
 
 def result_path(path: Path) -> Path:
-    """Where the last reload's result stands."""
+    """The path of the last reload's result."""
     return path.with_name(f"{path.name}.reload.json")
 
 

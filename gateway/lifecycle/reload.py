@@ -48,7 +48,7 @@ class TableInForce:
 
 @dataclass(frozen=True, slots=True)
 class ReloadReport:
-    """What one reload did."""
+    """The result of one reload."""
 
     number: int
     """Counts from 1 in this process."""
@@ -56,7 +56,7 @@ class ReloadReport:
     """Before the rules were read."""
     is_applied: bool
     version: str
-    """Of the table in force after it."""
+    """The version of the table in force after it."""
     problems: tuple[str, ...] = ()
     """Every problem when refused; warnings when applied."""
 

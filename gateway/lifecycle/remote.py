@@ -29,7 +29,7 @@ class NotRunning(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class RunningGateway:
-    """How a running gateway is reached."""
+    """The two ways to reach a running gateway: its HTTP surface and its PID file."""
 
     http: HTTP | None
     pid_file: str = ""
@@ -57,7 +57,7 @@ def reload(place: RunningGateway, timeout_s: float = 60.0) -> dict[str, Any]:
 
 
 def _call(address: HTTP, method: str, path: str, timeout_s: float) -> tuple[dict[str, Any], datetime | None]:
-    """What it answers, and the answer's Date (RFC 9110 §6.6.1)."""
+    """Its answer, and the answer's Date (RFC 9110 §6.6.1)."""
     host = ANY_ADDRESS.get(address.address, address.address)
     connection = http.client.HTTPConnection(host, address.port, timeout=timeout_s)
     try:
@@ -81,8 +81,8 @@ def _date(text: str) -> datetime | None:
 
 
 def other_gateway(found: Mapping[str, Any], settings: Settings) -> str:
-    """What tells that the status `found` is not of the gateway of `settings`; empty when it is. They are told by their
-    spools."""
+    """The reason why the status `found` is not of the gateway of `settings`; empty when it is. Their spools tell them
+    apart."""
     theirs, path = str(found["spool"].get("id", "")), str(found["spool"]["path"])
     ours = _spool_id(settings)
     is_same_folder = os.path.realpath(path) == os.path.realpath(settings.spool.path)

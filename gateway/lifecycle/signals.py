@@ -20,7 +20,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """How urgently the process was asked to end."""
+    """The urgency with which the process was asked to end."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -77,4 +77,4 @@ def _noticed(number: int, frame: FrameType | None) -> None:
 
 
 def _nothing() -> None:
-    """Of a signal that is not ours."""
+    """The handler of a signal that is not ours: it does nothing."""

@@ -1,1 +1,1 @@
-"""What every listener needs: sockets that take connections, and descriptors to hold them."""
+"""The base of every listener: sockets that take connections, and descriptors to hold them."""

@@ -16,7 +16,7 @@ MOST_A_TURN = 16
 MOST_CLOSED_A_TURN = 128
 """Connections that are closed at once: what attackers leave in the queue keeps others waiting."""
 PAUSE_S = 0.5
-"""How long nothing is taken after the system refused to give a connection (no descriptors, no memory)."""
+"""Pause of accepting after the system refused to give a connection (no descriptors, no memory)."""
 
 SocketAddress = tuple[Any, ...]
 

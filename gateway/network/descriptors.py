@@ -1,4 +1,4 @@
-"""How many file descriptors this process may have, and the limits that they allow."""
+"""The file descriptors that this process may have, and the limits that they allow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def raise_limit() -> int:
 
 
 def available() -> int:
-    """How many descriptors this process may have open."""
+    """The number of descriptors that this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST if soft == resource.RLIM_INFINITY else min(soft, MOST)
 

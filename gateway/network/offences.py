@@ -39,7 +39,7 @@ class _Bucket:
 
 
 class Offences:
-    """Who offended how often lately; on one event loop.
+    """The recent number of offences by host; on one event loop.
 
     Args:
         now: a monotonic clock, in seconds.

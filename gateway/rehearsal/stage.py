@@ -1,4 +1,4 @@
-"""What would happen to an object, on the real path, without network and disk.
+"""A rehearsal of an object on the real path, without network and disk.
 
 An object goes through admission, the C-STORE handler and what a delivery does before it sends, as if it had arrived.
 `gateway explain` and `gateway test` both stand on this, so that neither tells a story of its own.
@@ -55,7 +55,7 @@ class RehearsedStore:
 
 @dataclass(frozen=True, slots=True)
 class RehearsedAdmission:
-    """Whether the association would be made and may store."""
+    """The result of the association request: made or not, and able to store or not."""
 
     association: AssociationFacts
     """With the peer it is admitted as."""
@@ -65,7 +65,7 @@ class RehearsedAdmission:
 
 @dataclass(frozen=True, slots=True)
 class RehearsedResponse:
-    """What the C-STORE would be answered, and what would be on disk then."""
+    """The C-STORE response, and the state of the disk after it."""
 
     status: int
     error_comment: str = ""
@@ -73,7 +73,7 @@ class RehearsedResponse:
     """After the coercions; None when nothing would be kept."""
     body: EncodedDataSet | None = None
     dispatches: tuple[Dispatch, ...] = ()
-    """What would be owed."""
+    """The deliveries that would be owed."""
     is_unmatched: bool = False
     """No route wants it."""
 
@@ -118,7 +118,7 @@ _NOT_ACCEPTED = {
 
 
 def _negotiated(facts: AssociationFacts, text: str, policy: Policy, sent: RehearsedStore) -> RehearsedAdmission:
-    """Whether the context that `sent` needs is accepted."""
+    """The admission of an accepted association, with or without the context that `sent` needs."""
     proposal = ProposedPresentationContext(1, as_uid(sent.sop_class_uid), (as_uid(sent.transfer_syntax_uid),))
     result, context = decide(proposal, {}, policy)
     if context is None:
@@ -151,7 +151,7 @@ async def store(
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a rehearsal works with: the rules, and worker processes that convert where rules say so."""
+    """The means of a rehearsal: the rules, and worker processes that convert where rules say so."""
 
     table: RoutingTable
     converter: Converter
@@ -188,7 +188,8 @@ def read_facts(stage: Stage, association: AssociationFacts, sent: RehearsedStore
 
 
 async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, dispatch: Dispatch) -> Outbound:
-    """What would be sent to the route's destination, conversions included. `body` stays the caller's to close.
+    """The object that would be sent to the route's destination, conversions included. `body` stays the caller's to
+    close.
 
     Raises:
         Refusal: the route's actions cannot be done on this object: it would be a dead letter.
@@ -209,7 +210,7 @@ async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, dispatch
 
 @dataclass(frozen=True, slots=True)
 class _Association:
-    """What the handler asks of its association."""
+    """The part of an association that the handler uses."""
 
     table: RoutingTable
     facts: AssociationFacts
@@ -226,7 +227,7 @@ class _Meter(NoMeter):
 
 
 class _Silent:
-    """Nothing happened: nothing is logged."""
+    """A log that drops every event: nothing happened."""
 
     def info(self, name: str, **fields: object) -> None: ...
     def warning(self, name: str, **fields: object) -> None: ...

@@ -140,7 +140,8 @@ class _Check:
         return False
 
     def _check_pair(self) -> None:
-        """What a start would refuse; also a spool without an identity, when the database has none either."""
+        """Report the mismatch of spool and database that a start would refuse; also a spool without an identity, when
+        the database has none either."""
         there, has_rows = "", False
         if self._queue is not None:
             try:
@@ -267,7 +268,7 @@ class _Check:
         return self._problem_with(name, row) != ""
 
     def _problem_with(self, name: str, row: HeldRow) -> str:
-        """Of its bytes as a delivery would read them; empty when there is none."""
+        """The problem with its bytes, read as a delivery would read them; empty when there is none."""
         try:
             with contextlib.closing(
                 self._reader.open(PayloadRef(name, row.offset_bytes, row.length_bytes, row.digest))

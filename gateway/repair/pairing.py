@@ -1,5 +1,5 @@
-"""Whether spool and database belong together, asked without making or writing anything: a mount point whose volume is
-not there stays empty, and a database that is gone is not made anew.
+"""The check that spool and database belong together. It makes and writes nothing: a mount point whose volume is not
+there stays empty, and a database that is gone is not made anew.
 
 A start, `gateway check` and `gateway rebuild` ask the same question.
 """
@@ -28,7 +28,7 @@ def check_before_spool(settings: Settings) -> None:
 
 
 def found_mismatch(root: Path, queue_spool_id: str, *, has_rows: bool) -> Mismatch:
-    """What a start would refuse."""
+    """The mismatch that a start would refuse."""
     return mismatch(spool_id(root), queue_spool_id, has_payloads=has_payloads(root), has_rows=has_rows)
 
 
@@ -65,7 +65,7 @@ def is_in_use(settings: Settings) -> bool:
 
 
 def why_no_database(settings: Settings) -> str:
-    """What happened to a database that is not there, and what to do."""
+    """The explanation for a database that is not there, with the action to take."""
     path, root = Path(settings.queue_path), Path(settings.spool.path)
     what = f"queue {path}: there is no such file"
     if is_in_use(settings):

@@ -49,11 +49,11 @@ STAMP = "%Y%m%dT%H%M%SZ"
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What a rebuild made."""
+    """The result of a rebuild."""
 
     database: str
     old_database: str = ""
-    """Where the old one was put; empty when there was none."""
+    """The path to which the old one was moved; empty when there was none."""
     salvaged: Salvaged = field(default_factory=Salvaged)
     told: ReplayResult = field(default_factory=ReplayResult)
     settled_before: int = 0
@@ -261,8 +261,8 @@ class _Rebuilding:
         return choose
 
     def _is_known_to_be_owed(self, instance: Instance) -> bool:
-        """Of one whose bytes are damaged or gone. A file that is gone was delivered and deleted before, unless the old
-        database names it still."""
+        """True when the bytes of `instance`, which are damaged or gone, are still owed. A file that is gone was
+        delivered and deleted before, unless the old database names it still."""
         is_there = (self._store.root / instance.payload.name).exists()
         return is_there or instance.sop_instance_uid in self._rebuilt.salvaged.unconfirmed
 
@@ -288,7 +288,8 @@ class _Rebuilding:
         return unconfirmed | set(self._rebuilt.told.lost) | set(self._unreadable(queue))
 
     def _unreadable(self, queue: SQLiteQueue) -> Iterator[str]:
-        """Of what the new database names: in damaged parts, and in any large file. Its bytes stay where they are."""
+        """The unreadable instances that the new database names: in damaged parts, and in any large file. Their bytes
+        stay where they are."""
         rows = Inspection(self._draft, queue.connection)
         for name in queue.payload_names():
             damages = [each for each in self._rebuilt.told.damages if each.name == name]
@@ -303,7 +304,7 @@ class _Rebuilding:
 
 
 def _newest_change(root: Path) -> datetime:
-    """Of a segment; of the beginning of time when there is none."""
+    """The time of the newest change to a segment; the beginning of time when there is none."""
     newest_s = max((each.stat().st_mtime for each in (root / "segments").glob("*.seg")), default=0.0)
     return datetime.fromtimestamp(newest_s, UTC)
 
@@ -320,7 +321,7 @@ def _count(queue: SQLiteQueue) -> dict[str, int]:
 
 
 def _remove_draft(draft: Path) -> None:
-    """What a rebuild left that did not end."""
+    """Remove the files of a rebuild that did not end."""
     for path in (draft, log_of(draft), draft.with_name(f"{draft.name}-shm")):
         path.unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ NOTHING = "nothing needs to be done"
 
 @dataclass(frozen=True, slots=True)
 class RepairFinding:
-    """What, where, what is lost by it, and what to do."""
+    """A damage found: its kind, its place, the loss that it causes, and the action to take."""
 
     severity: Severity
     code: str
@@ -35,7 +35,7 @@ class RepairFinding:
 
 @dataclass(slots=True)
 class RepairReport:
-    """Of one check."""
+    """The result of one check."""
 
     findings: list[RepairFinding] = field(default_factory=list)
     segments: int = 0

@@ -27,7 +27,7 @@ MOST_HEADERS = 64
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How long clients may take, in seconds."""
+    """Time limits for clients, in seconds."""
 
     request_s: float = 10.0
     """From the connection, or from the last response, to the end of a request's headers; and for its body."""
@@ -63,7 +63,7 @@ class BoundedConnection(web.RequestHandler):
         self.is_answering = False
         """True while a request is being served: the client waits for us."""
         self.since_s = loop.time()
-        """When it was opened, or the last request was served."""
+        """The loop's time when it was opened, or when the last request was served."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -88,7 +88,7 @@ class BoundedConnection(web.RequestHandler):
         return self._stream is not None and self._stream.get_write_buffer_size() > 0
 
     def log_exception(self, *arguments: Any, **more: Any) -> None:
-        """What clients do wrong is one line of ours, without a stack."""
+        """A mistake of a client is logged as one line of ours, without a stack."""
         error = more.get("exc_info")
         if not isinstance(error, HttpProcessingError | ConnectionError | web.RequestPayloadError):
             super().log_exception(*arguments, **more)

@@ -1,4 +1,4 @@
-"""Which Host headers the HTTP listener answers: a page of another site must not read it by a name of its own that
+"""The Host headers that the HTTP listener answers. A page of another site must not read it by a name of its own that
 resolves to this machine (DNS rebinding)."""
 
 from __future__ import annotations

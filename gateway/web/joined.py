@@ -53,6 +53,6 @@ class Joined(Generic[T]):
 
 
 def _retrieve(task: asyncio.Task[T]) -> None:
-    """Nobody may be waiting any more."""
+    """Retrieve the exception of a task that no caller may be waiting for any more."""
     if not task.cancelled():
         task.exception()

@@ -39,7 +39,7 @@ NO_METER = NoMeter()
 
 
 class Surface(Protocol):
-    """What the gateway shows over HTTP."""
+    """The information that the gateway shows over HTTP."""
 
     def not_ready(self) -> Sequence[str]:
         """Why no objects should be sent now; empty when they may."""

@@ -1,4 +1,4 @@
-"""What the rules would do with an object, and why, without sending anything."""
+"""`gateway explain`: the effect of the rules on an object, with reasons, without sending anything."""
 
 from gateway.rehearsal.explain.explain import explain
 from gateway.rehearsal.explain.explanation import InstanceExplanation, Unexplained

@@ -59,7 +59,7 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
 
 
 def outcome(answer: InstanceExplanation, *, with_values: bool = False) -> str:
-    """Where it goes, in one line."""
+    """The object's destinations, in one line."""
     if answer.fate == "routed":
         places = [f"{one.destination} ({one.rule})" for one in answer.leaving if one.state is DeliveryState.PENDING]
         held = [

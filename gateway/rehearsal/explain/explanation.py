@@ -1,4 +1,4 @@
-"""What is told of one object: values alone."""
+"""The explanation of one object: values alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FateWord = Literal["not admitted", "refused", "discarded", "held", "routed"]
 
 @dataclass(frozen=True, slots=True)
 class DestinationProposal:
-    """How one destination would be offered the object."""
+    """The form in which one destination would be offered the object."""
 
     kind: Literal["dicom", "folder"]
     where: str
@@ -56,7 +56,7 @@ class OutgoingObject:
     ring: str = ""
     """Why it would come back, or is held for that (`gateway.rehearsal.explain.rings`); empty when nothing says so."""
     delivery_id: int = 0
-    """Of a delivery that is in the queue; 0 for one that would be."""
+    """The ID of a delivery that is in the queue; 0 for one that would be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +72,23 @@ class InstanceExplanation:
     admission: RehearsedAdmission
     fate: FateWord
     status: int | None
-    """What the C-STORE would be answered; None when there would be no C-STORE."""
+    """The status of the C-STORE response; None when there would be no C-STORE."""
     error_comment: str = ""
     decided_by: str = ""
     """The rule that drops, rejects or holds the object as a whole; empty when none does."""
     oddities: Mapping[str, str] = field(default_factory=dict)
-    """What it has that the standard does not allow, and is taken: row of `gateway.leniency` → where."""
+    """Deviations from the standard that are accepted in it: row of `gateway.leniency` → where."""
     coercions: tuple[RuleOutcome, ...] = ()
     routes: tuple[RuleOutcome, ...] = ()
     leaving: tuple[OutgoingObject, ...] = ()
-    """What would be owed under the rules of now."""
+    """The deliveries that would be owed under the rules of now."""
     owed: tuple[OutgoingObject, ...] = ()
-    """What the queue has of a stored instance, decided when it arrived."""
+    """The deliveries of a stored instance in the queue, decided when it arrived."""
 
     @property
     def destinations(self) -> tuple[str, ...]:
-        """Where it would be sent, each once, in order; none for what is held, discarded or refused."""
+        """The destinations to which it would be sent, each once, in order; none for what is held, discarded or refused.
+        """
         sent = (one.destination for one in self.leaving if one.state is DeliveryState.PENDING)
         return tuple(dict.fromkeys(name for name in sent if name))
 

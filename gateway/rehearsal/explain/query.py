@@ -1,4 +1,4 @@
-"""What would become of a C-FIND, C-MOVE or C-GET, as far as that can be said without asking anybody.
+"""The explanation of a C-FIND, C-MOVE or C-GET, as far as it can be given without asking another system.
 
 The identifier is read by the functions that the handlers use: who may ask, what is odd about it and how it is read
 then, where it would be asked or sent, or the status of its refusal.
@@ -38,7 +38,7 @@ class Request:
     """A request of Query/Retrieve."""
 
     name: str
-    """Where its identifier comes from."""
+    """The origin of its identifier."""
     operation: Operation
     root: QueryRoot
     identifier: Attributes
@@ -56,13 +56,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """What is told of it."""
+    """The explanation of one query."""
 
     request: Request
     admission: RehearsedAdmission
     is_strict: bool = False
     status: int | None = None
-    """Of the refusal; None when it is not refused, or not heard at all."""
+    """The status of the refusal; None when it is not refused, or when no request could be made."""
     error_comment: str = ""
     offending_elements: tuple[int, ...] = ()
     oddities: tuple[str, ...] = ()
@@ -133,5 +133,5 @@ def _as_find(answer: QueryAnswer) -> tuple[Attributes, Options, tuple[str, ...]]
 
 
 def _odd(answer: QueryAnswer) -> tuple[str, ...]:
-    """What was read leniently before something else was refused."""
+    """The deviations that were read leniently before something else was refused."""
     return _as_find(answer)[2] if answer.request.operation == "find" else ()

@@ -103,7 +103,7 @@ def query_json(answer: QueryAnswer, *, with_values: bool = False) -> dict[str, A
 
 
 def strict_by_peer(table: RoutingTable) -> dict[str, bool]:
-    """Who is held to the letter, by name; strangers by the empty one."""
+    """True for each peer, by name, that is held to the letter of the standard; the empty name stands for strangers."""
     return {**{name: table.is_strict(name) for name in sorted(table.peers)}, "": table.is_strict("")}
 
 

@@ -1,4 +1,4 @@
-"""Whether an object would come back, or be held for that, as far as the rules of one gateway can say it."""
+"""Rings: an object that would come back, or be held for that, as far as the rules of one gateway can say it."""
 
 from __future__ import annotations
 

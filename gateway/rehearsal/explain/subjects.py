@@ -1,4 +1,4 @@
-"""What can be explained: DICOM files, folders of them, and instances of a gateway's queue and spool."""
+"""The subjects of an explanation: DICOM files, folders of them, and instances of a gateway's queue and spool."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.spool.reader import PayloadReader
 from gateway.sqlite.delivery_queue import SQLiteQueue
 
 MOST_DELIVERIES = 1000
-"""Of the instances that are asked for."""
+"""The greatest number of deliveries of the instances that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Subject:
     association: AssociationFacts
     received_at: datetime
     deliveries: tuple[Delivery, ...] = ()
-    """Of a stored instance; then its coercions were made when it arrived."""
+    """The deliveries of a stored instance. Its coercions were made when it arrived."""
 
 
 def of_files(

@@ -14,7 +14,7 @@ MOST_KEPT = 1000
 
 @dataclass(slots=True)
 class ExplanationSummary:
-    """What came of all objects. `expected` are the destinations that `--verify` names; None without."""
+    """The outcome of all objects. `expected` are the destinations that `--verify` names; None without."""
 
     expected: frozenset[str] | None = None
     objects: int = 0

@@ -56,7 +56,7 @@ def text(files: Sequence[FileResult], *, with_values: bool) -> Iterator[str]:
 
 
 def failure_lines(failure: Failure, *, with_values: bool) -> list[str]:
-    """What was expected, where, and what was found."""
+    """The lines of a failure: the expectation, its place, and the value found."""
     mark = failure.mark
     return [
         f"{failure.what} [{mark.file}:{mark.line}]",

@@ -1,4 +1,4 @@
-"""What came of tests: values alone."""
+"""The results of tests: values alone."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Failure:
     expected: str
     found: str
     mark: Mark
-    """Of the expectation."""
+    """The place of the expectation."""
     is_from_file: bool = False
     """`found` quotes an object from a file: it may name a patient."""
 
     def found_text(self, *, with_values: bool) -> str:
-        """What was found, unless it is to be hidden."""
+        """The value found, unless it is to be hidden."""
         return self.found if with_values or not self.is_from_file else "(something else; --show-values shows it)"
 
 

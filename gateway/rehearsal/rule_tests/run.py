@@ -152,7 +152,7 @@ def _fate(trial: _Trial, stored: RehearsedResponse) -> Iterator[Failure]:
 
 
 def _rules(trial: _Trial, association: AssociationFacts) -> Iterator[Failure]:
-    """Which routes and coercions apply."""
+    """The failures of the expected routes and coercions."""
     expected, sent = trial.case.expected, trial.sent
     if expected.rules is None and expected.coercions is None:
         return
