@@ -310,7 +310,7 @@ class Gateway:
         """Finish what is in flight within `drain`; a second signal cuts it short."""
         self.state = "draining"
         await self.reloader.close()
-        log.info("gateway_draining", associations=len(self.server.associations), limit_s=self.settings.drain_s)
+        log.info("gateway_drain_started", associations=len(self.server.associations), limit_s=self.settings.drain_s)
         draining = asyncio.create_task(self._drain_in_time(self.settings.drain_s))
         urged = asyncio.create_task(stop.urged.wait())
         await asyncio.wait({draining, urged}, return_when=asyncio.FIRST_COMPLETED)
@@ -515,11 +515,11 @@ def own_handlers(reference: str) -> Sequence[tuple[Any, ...]]:
     events = [event.name for event, *_ in found if not is_notification(event)]
     notified = sorted({event.name for event, *_ in found if is_notification(event)})
     if notified:
-        log.info("notifications_of_the_site", handlers=reference, events=notified)
+        log.info("site_notifications_bound", handlers=reference, events=notified)
     if not events:
         return found
     log.warning(
-        "handlers_of_the_site",
+        "site_handlers_bound",
         handlers=reference,
         events=events,
         reason="they take these requests in place of the gateway's own: the rules have no part in them"
@@ -551,4 +551,4 @@ async def _serve(load: Load, handlers: Sequence[tuple[Any, ...]]) -> int:
 def log_problems(loaded: Loaded) -> None:
     """One event a problem."""
     for problem in loaded.problems:
-        (log.error if problem.severity == "error" else log.warning)("config_problem", problem=str(problem))
+        (log.error if problem.severity == "error" else log.warning)("config_problem_found", problem=str(problem))

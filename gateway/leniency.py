@@ -20,7 +20,7 @@ import structlog
 
 from gateway.ports.meter import Meter
 
-EVENT = "leniency"
+EVENT = "deviation_tolerated"
 METRIC = "gateway_leniencies_total"
 
 log = structlog.get_logger()

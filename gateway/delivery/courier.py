@@ -519,9 +519,9 @@ class Courier:
         self._left_out = number
         self._meter.set("gateway_destination_left_out", number, destination=self.name)
         if number and not before:
-            log.warning("delivery.left_out", destination=self.name, reason=self._refusals.why_left_out)
+            log.warning("deliveries_left_out", destination=self.name, reason=self._refusals.why_left_out)
         elif before and not number and self._standing.is_closed:
-            log.info("delivery.nothing_left_out", destination=self.name)
+            log.info("deliveries_resumed", destination=self.name)
 
     def _defer(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         if outcome.is_over_object and self._is_own_trouble(delivery, outcome, seconds):

@@ -144,7 +144,7 @@ class _Matching:
                 self._desk.meter.count("gateway_source_answers_total", number, source=source, outcome=outcome)
         for source, number in federated.of_other_patients.items():
             reason = "another source names another patient for the same unique key"
-            tell(self._event, "patients_differ", source=source, number=number, reason=reason)
+            tell(self._event, "patient_difference_found", source=source, number=number, reason=reason)
 
     async def _found(
         self, federated: FederatedQuery, asks: dict[int, AskSource[MatchFromPlace]]

@@ -69,7 +69,7 @@ class WatchedFile(Generic[T]):
             self._value = self._parse(content)
         except ValueError as error:
             kept = self._value is not None
-            log.error("user_identity_file_unusable", file=self._path, reason=str(error), is_former_kept=kept)
+            log.error("user_identity_file_not_used", file=self._path, reason=str(error), is_former_kept=kept)
 
 
 def read_bounded_or_none(path: str) -> bytes | None:

@@ -155,7 +155,7 @@ class CertificateWatch:
         if min(reached) == 0:
             log.error(f"{name}_expired", **facts)
         else:
-            log.warning(f"{name}_expires_soon", **facts, days=max(0, left.days))
+            log.warning(f"{name}_expiry_approached", **facts, days=max(0, left.days))
         return min(reached)
 
 

@@ -22,7 +22,7 @@ SUMMARISED = frozenset(
         "association_ended",
         "association_lost",
         "association_admission_ended",
-        "association_protocol_error",
+        "association_protocol_violated",
         "association_rejected",
         "association_timer_expired",
         "connection_displaced",
@@ -37,7 +37,7 @@ SUMMARISED = frozenset(
         "find_refused",
         "find_served",
         "handler_failed",
-        "handler_missing",
+        "handler_not_bound",
         "handler_yielded_too_many",
         "identifier_not_encoded",
         "instance_refused",
@@ -45,14 +45,14 @@ SUMMARISED = frozenset(
         "request_failed",
         "retrieve_refused",
         "retrieve_served",
-        "leniency",
+        "deviation_tolerated",
         # sources and destinations
-        "answer_unreadable",
+        "answer_not_read",
         "association_failed",
         "fetch_failed",
         "hand_over_failed",
         "instances_not_provided",
-        "match_without_identifier",
+        "match_lost",
         "move_destination_failed",
         "instance_not_requested",
         "retrieve_not_passed_on",
@@ -60,7 +60,7 @@ SUMMARISED = frozenset(
         "source_answered_partly",
         "store_failed",
         "studies_hidden",
-        "study_not_looked_at",
+        "study_not_checked",
         "sub_operation_failed",
         "sub_operation_not_completed",
         # deliveries and conversions
@@ -75,23 +75,23 @@ SUMMARISED = frozenset(
         "associations_reduced",
         "settlement_delayed",
         "lease_lost",
-        "delivery.left_out",
-        "delivery.nothing_left_out",
+        "deliveries_left_out",
+        "deliveries_resumed",
         "queue_not_counted",
         # storage that refuses
         "instance_moved",
         "checkpoint_failed",
-        "spool.forgotten_early",
+        "instances_forgotten_early",
         "housekeeping_failed",
         "commit_failed",
         "write_failed",
         # the process
-        "config_problem",
+        "config_problem_found",
         "config_reload_refused",
         "config_reloaded",
         "http_connection_closed",
-        "http_request_malformed",
-        "library_message",
+        "http_request_rejected",
+        "library_message_logged",
     }
 )
 """Events that the network, a peer or a full disk can cause any number of times. What is lost or damaged, what operators
@@ -233,7 +233,7 @@ def _kind(event: LogEvent) -> tuple[str, str]:
     for field in OURS:
         value = event.get(field)
         if value and isinstance(value, str):  # the source of an A-ASSOCIATE-RJ is a number
-            kind = event.get("kind", "") if event.get("event") == "leniency" else ""
+            kind = event.get("kind", "") if event.get("event") == "deviation_tolerated" else ""
             return f"{field} {value} {kind}", value
     host = event.get(THEIRS)
     return "", str(host) if host else ""

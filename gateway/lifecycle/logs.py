@@ -122,4 +122,4 @@ class _Forward(logging.Handler):
         else:
             event["message"] = record.getMessage()
         log = structlog.get_logger()
-        (log.error if record.levelno >= logging.ERROR else log.warning)("library_message", **event)
+        (log.error if record.levelno >= logging.ERROR else log.warning)("library_message_logged", **event)

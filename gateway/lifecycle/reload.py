@@ -187,7 +187,7 @@ class Reloader:
             try:
                 problems += await step() or ()
             except Exception as error:
-                log.exception("config_reload_unfinished", reason=what)
+                log.exception("config_reload_not_finished", reason=what)
                 problems.append(f"in force, but {what}: {type(error).__name__}; see the log")
         return tuple(problems)
 
@@ -215,7 +215,9 @@ class Reporter:
         self._meter.count("gateway_config_reloads_total", result=result)
         self._meter.set("gateway_config_last_reload_successful", float(report.is_applied))
         for problem in report.problems:
-            (log.warning if report.is_applied else log.error)("config_problem", problem=problem, reload=report.number)
+            (log.warning if report.is_applied else log.error)(
+                "config_problem_found", problem=problem, reload=report.number
+            )
         if report.is_applied:
             self._meter.set("gateway_config_last_reload_success_timestamp_seconds", report.started_at.timestamp())
             log.info("config_reloaded", version=report.version, reload=report.number)

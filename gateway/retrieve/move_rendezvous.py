@@ -113,7 +113,7 @@ class ExpectedMove:
         refusal = self.sender.refusal(offer.peer, offer.remote_host)
         if refusal:
             log.warning(
-                "not_taken_for_retrieve",
+                "retrieve_instance_not_taken",
                 source=self.sender.peer,
                 reason=refusal,
                 sop_instance_uid=offer.sop_instance_uid,

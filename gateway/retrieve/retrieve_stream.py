@@ -243,7 +243,7 @@ class _Maker:
             await self._desk.keep(arrival)
         except GatewayError as error:
             log.warning(
-                "retrieved_not_kept",
+                "retrieved_instance_not_kept",
                 source=facts.peer,
                 sop_instance_uid=arrived.sop_instance_uid,
                 error=type(error).__name__,

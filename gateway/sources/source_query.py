@@ -322,5 +322,5 @@ def decoded(peer: Peer, response: Response) -> Attributes | None:
     try:
         return read_identifier(response.identifier, response.transfer_syntax_uid)
     except Unreadable as error:
-        log.warning("answer_unreadable", source=peer.name, reason=str(error))
+        log.warning("answer_not_read", source=peer.name, reason=str(error))
         return None

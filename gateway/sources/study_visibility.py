@@ -93,7 +93,7 @@ class StudyVisibility:
             if not studies:
                 raise SourceFailed(place.name, "it does not tell of a study that it has parts of")
         except SourceFailed as error:
-            log.warning("study_not_looked_at", source=place.name, reason=error.reason, study_instance_uid=uid)
+            log.warning("study_not_checked", source=place.name, reason=error.reason, study_instance_uid=uid)
             self.failures.setdefault(place.name, SourceFailed(place.name, f"a study was not looked at: {error.reason}"))
             return []
         return studies

@@ -162,7 +162,7 @@ class Housekeeping:
         self.forgotten_early += number
         self._meter.count("gateway_instances_forgotten_early_total", number)
         log.warning(
-            "spool.forgotten_early",
+            "instances_forgotten_early",
             instances=number,
             consequence="queries and retrieves do not find them here any more; all of them were delivered",
             action="free space on the file systems of spool and database, or shorten the retention",

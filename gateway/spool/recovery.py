@@ -130,7 +130,7 @@ def recover(root: Path, named: Mapping[str, int], disk: Disk, seed: int) -> Reco
             recovered.trimmed.append(name)
     for name in not_files(root):
         log.error(
-            "spool_file_not_regular", file=name, action="put the file itself there, stop the gateway, start it again"
+            "irregular_file_found", file=name, action="put the file itself there, stop the gateway, start it again"
         )
     for name in recovered.missing:
         log.error("payload_file_not_found", file=name, expected_bytes=named[name])

@@ -186,7 +186,7 @@ class _Retelling:
         ]
         uids = [each.sop_instance_uid for each in identifiers if each is not None]
         log.warning(
-            "group_unfinished",
+            "group_not_finished",
             file=found.name,
             start_bytes=start,
             end_bytes=end,
@@ -249,7 +249,7 @@ class _Retelling:
         )
         self._told.unidentified.append(kept_as)
         log.error(
-            "payload_without_record",
+            "payload_not_identified",
             file=payload.name,
             start_bytes=payload.offset_bytes,
             end_bytes=end_bytes,

@@ -93,7 +93,7 @@ class BoundedConnection(web.RequestHandler):
         if not isinstance(error, HttpProcessingError | ConnectionError | web.RequestPayloadError):
             super().log_exception(*arguments, **more)
             return
-        log.warning("http_request_malformed", remote_host=self.host, error=type(error).__name__)
+        log.warning("http_request_rejected", remote_host=self.host, error=type(error).__name__)
 
 
 class Connections:

@@ -129,7 +129,7 @@ async def test_a_request_without_message_id_is_told_in_one_line(service: str, po
         async with await Requestor.open(port) as requestor:
             requestor.send(p_data(item(context_id, 3, encode({**command, "CommandDataSetType": 1}))))
             assert (await requestor.pdu())[:10] == bytes.fromhex("0700 00000004 0000 02 06")
-    errors = [line for line in lines if line["event"] == "association_protocol_error"]
+    errors = [line for line in lines if line["event"] == "association_protocol_violated"]
     assert [line["detail"] for line in errors] == ["a request without Message ID"]
 
 

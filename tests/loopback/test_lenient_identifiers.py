@@ -106,7 +106,7 @@ async def test_answered(name: str, place: str, tmp_path: Path) -> None:
         assert explained(gateway.table, name).oddities == (KINDS[kind],)
     assert told.final.status == 0x0000
     assert found == expected
-    assert [event["kind"] for event in events if event["event"] == "leniency"] == [KINDS[kind]]
+    assert [event["kind"] for event in events if event["event"] == "deviation_tolerated"] == [KINDS[kind]]
 
 
 @pytest.mark.parametrize("name", ROWS)

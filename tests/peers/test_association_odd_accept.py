@@ -164,7 +164,7 @@ async def test_an_odd_accept(variant: Variant) -> None:
     async with acceptor(accepting(variant)) as peer:
         with capture_logs() as lines:
             assert await by_gateway(peer, meter=meter) == 0x0000
-        told = [line for line in lines if line["event"] == "leniency"]
+        told = [line for line in lines if line["event"] == "deviation_tolerated"]
         assert len(told) == bool(variant.told)
         assert all(variant.told in "; ".join(line["found"]) for line in told)
         assert meter.counted.get(("gateway_leniencies_total", "pacs", "associate_items"), 0) == len(told)

@@ -52,7 +52,7 @@ async def test_where_instances_may_come_from(tmp_path: Path, name: str) -> None:
         gateway = await stack.enter_async_context(GatewayProcess(tmp_path / "gateway", rules, port=port))
         got = await getscu(port, "study", WHOLE_STUDY, tmp_path / "got")
         held = await gateway.metric("gateway_queue_deliveries", state="held")
-        refused = [event for event in gateway.events() if event["event"] == "not_taken_for_retrieve"]
+        refused = [event for event in gateway.events() if event["event"] == "retrieve_instance_not_taken"]
     found = {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in (tmp_path / "got").iterdir()}
     if is_taken:
         assert got.is_success, got.log

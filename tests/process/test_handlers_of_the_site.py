@@ -63,8 +63,8 @@ async def test_the_site_answers_one_service_and_the_rules_the_others(running: As
     await association.release()
     await until(lambda: len(peer.files()) == 1)
     await until(lambda: releases.exists() and releases.read_text() == "TESTER True\n")
-    assert '"handlers_of_the_site"' in gateway.log
-    assert '"notifications_of_the_site"' in gateway.log
+    assert '"site_handlers_bound"' in gateway.log
+    assert '"site_notifications_bound"' in gateway.log
     assert "EVT_C_FIND" in gateway.log
     status = json.loads((await gateway.http("GET", "/status"))[1])
     assert status["handlers_of_the_site"] == ["EVT_C_FIND"]

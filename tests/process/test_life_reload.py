@@ -161,7 +161,7 @@ async def test_a_bad_reload_changes_nothing_and_says_why(running: AsyncExitStack
     gateway.write_rules({**rules, "routes": [{"name": "all", "to": ["file"]}, {"name": "two", "to": ["nowhere"]}]})
     await hang_up(gateway, "refused")
     assert await gateway.metric("gateway_config_last_reload_successful") == 0
-    assert gateway.log.count("config_problem") == 2
+    assert gateway.log.count("config_problem_found") == 2
     assert "10-site.yaml:" in gateway.log
     association = await call(gateway.port)
     assert (await store_new(association)).status == 0

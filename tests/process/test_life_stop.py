@@ -28,7 +28,7 @@ def waiting_for(gateway: GatewayProcess, text: str, numbers: list[int]) -> Calla
     def act() -> None:
         for number in numbers:
             gateway.signal(number)
-            _block_until(lambda: "gateway_draining" in gateway.log)
+            _block_until(lambda: "gateway_drain_started" in gateway.log)
         _block_until(lambda: text in gateway.log)
 
     return act
@@ -47,7 +47,7 @@ async def test_a_drain_finishes_the_message_in_flight(running: AsyncExitStack, t
     gateway = await running.enter_async_context(GatewayProcess(tmp_path, RULES))
     association, idle = await call(gateway.port), await call(gateway.port)
     uid = new_uid()
-    body = Paused(data_set(uid, LARGE_BYTES), waiting_for(gateway, "gateway_draining", [number]))
+    body = Paused(data_set(uid, LARGE_BYTES), waiting_for(gateway, "gateway_drain_started", [number]))
     response = await store(association, body, uid)
     assert response.status == 0x0000
     await idle.wait_closed()

@@ -175,7 +175,7 @@ def asked_while_draining(site: Site) -> tuple[int, bytes]:
     """In the middle of an object, with nothing else going on here: ask for the end, wait for its beginning, look."""
     site.signal(signal.SIGTERM)
     give_up_s = time.monotonic() + 60.0
-    while "gateway_draining" not in site.log and time.monotonic() < give_up_s:
+    while "gateway_drain_started" not in site.log and time.monotonic() < give_up_s:
         time.sleep(0.005)
     connection = http.client.HTTPConnection("127.0.0.1", site.http_port, timeout=60.0)
     try:

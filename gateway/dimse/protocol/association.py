@@ -225,7 +225,7 @@ class Association(AssociationTransport):
 
     def _invalid(self, reason: AbortReason, detail: str) -> None:
         """Unreadable or senseless bytes: Evt19, and nothing more is read."""
-        log.warning("association_protocol_error", **self._who, detail=detail, reason=reason.name)
+        log.warning("association_protocol_violated", **self._who, detail=detail, reason=reason.name)
         self._reader.is_broken = True
         self._end(detail)
         if self._upper.is_defined(UpperLayerEvent.INVALID_PDU):

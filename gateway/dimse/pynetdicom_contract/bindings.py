@@ -82,7 +82,7 @@ def read_bindings(
 
 
 def _missing(event: Any) -> None:
-    log.warning("handler_missing", handler=event.event.name, association=event.facts.association_id)
+    log.warning("handler_not_bound", handler=event.event.name, association=event.facts.association_id)
 
 
 @on_event_loop

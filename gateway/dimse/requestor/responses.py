@@ -375,7 +375,7 @@ class Responses:
             return False
         reason = str(message.failure) if message.failure is not None else "no identifier"
         self.matches_lost += 1
-        log.warning("match_without_identifier", peer=self._association.name, reason=reason)
+        log.warning("match_lost", peer=self._association.name, reason=reason)
         return True
 
     # --- sub-operations of a C-GET -----------------------------------------------------------------------------------

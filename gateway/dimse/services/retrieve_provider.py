@@ -304,7 +304,7 @@ class _Retrieval:
         self._end_early(item)
         number: int | None = None if item is UNKNOWN else self._attempt(lambda: int(item), self._faults.bad_number)
         if number is not None and number > MOST:
-            log.error("too_many_sub_operations", handler=self._faults.event.name, number=number)
+            log.error("sub_operation_limit_exceeded", handler=self._faults.event.name, number=number)
             gave(self.event, f"{number} sub-operations")
             raise FinalResponse({"Status": self._faults.too_many})
         return None if number is None else max(0, number)

@@ -87,8 +87,7 @@ class InstanceExplanation:
 
     @property
     def destinations(self) -> tuple[str, ...]:
-        """The destinations to which it would be sent, each once, in order; none for what is held, discarded or refused.
-        """
+        """Destinations to which it would be sent, each once, in order; none for what is held, discarded or refused."""
         sent = (one.destination for one in self.leaving if one.state is DeliveryState.PENDING)
         return tuple(dict.fromkeys(name for name in sent if name))
 

@@ -126,8 +126,8 @@ async def test_what_it_refuses_waits_while_it_takes_others(bench: Bench) -> None
     assert status.reason == ""
     assert bench.meter.values["gateway_destination_left_out", "pacs"] == 0
     events = [line["event"] for line in logs]
-    assert events.count("destination_refused") == events.count("delivery.left_out") == 1
-    assert events.count("delivery.nothing_left_out") == 1
+    assert events.count("destination_refused") == events.count("deliveries_left_out") == 1
+    assert events.count("deliveries_resumed") == 1
     assert "DOE" not in repr(logs) + repr(status)
 
 

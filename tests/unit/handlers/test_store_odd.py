@@ -45,7 +45,7 @@ async def test_taken_byte_for_byte_and_told(odd: OddObject) -> None:
     assert [payload for _, payload, _ in journal.committed] == [odd.data]
     told = [labels["kind"] for name, labels in meter.counted if name == "gateway_leniencies_total"]
     assert sorted(told) == sorted(odd.kinds)
-    assert sorted(line["kind"] for line in lines if line["event"] == "leniency") == sorted(odd.kinds)
+    assert sorted(line["kind"] for line in lines if line["event"] == "deviation_tolerated") == sorted(odd.kinds)
     assert all("Doe" not in str(line) and "PID1" not in str(line) for line in lines)
 
 

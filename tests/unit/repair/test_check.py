@@ -236,5 +236,5 @@ async def test_what_is_no_file_is_a_problem(made: Made, site: Site, kind: str) -
         journal = site.journal()
         await journal.start()
         await journal.close()
-    (told,) = [each for each in logs if each["event"] == "spool_file_not_regular"]
+    (told,) = [each for each in logs if each["event"] == "irregular_file_found"]
     assert (told["file"], told["log_level"]) == (name, "error")

@@ -214,7 +214,7 @@ async def test_an_object_that_does_not_say_what_it_is_is_set_aside(behind: Behin
     behind.flip(behind.of_kind(REDO, 1).offset_bytes + 50)
     found = await behind.start()
     assert (found.owed, found.held) == (EVERYTHING - {3}, set())
-    (told,) = found.errors("payload_without_record")
+    (told,) = found.errors("payload_not_identified")
     kept = (behind.site.folder / "spool" / told["kept_as"]).read_bytes()
     assert kept == body_of(3)
     assert told["start_bytes"] == payload.offset_bytes
@@ -285,7 +285,7 @@ async def test_a_group_that_the_power_cut_short_is_no_damage(behind: Behind, tea
     found = await behind.start()
     assert (found.owed, found.held) == (EVERYTHING - {1 + GROUPS}, set())
     assert not found.errors("spool_damaged")
-    (told,) = found.warnings("group_unfinished")
+    (told,) = found.warnings("group_not_finished")
     assert told["sop_instance_uids"] == [instance(1 + GROUPS).sop_instance_uid]
     kept = (behind.site.folder / "spool" / told["kept_as"]).read_bytes()
     assert body_of(1 + GROUPS) in kept, "a copy of it is kept all the same"

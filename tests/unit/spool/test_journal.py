@@ -530,7 +530,7 @@ async def test_retention_ends_early_when_room_is_low(site: Site) -> None:
             await until(lambda: spool_files(site) == [])
         await commit(journal, b"more", number=9)
         assert journal.forgotten_early == 3
-    told = [line for line in logs if line["event"] == "spool.forgotten_early"]
+    told = [line for line in logs if line["event"] == "instances_forgotten_early"]
     assert sum(line["instances"] for line in told) == 3
 
 

@@ -210,7 +210,7 @@ async def test_requests_are_bounded_and_no_stack_is_logged(request_head: bytes, 
             client(server, request_head) as one,
         ):
             assert (await one.reader.readline()).split()[1] == status
-    assert not [event for event in events if "exc_info" in event or event["event"] == "library_message"]
+    assert not [event for event in events if "exc_info" in event or event["event"] == "library_message_logged"]
 
 
 async def test_a_client_that_goes_in_the_middle_of_a_body_leaves_no_stack(caplog: pytest.LogCaptureFixture) -> None:
