@@ -154,7 +154,16 @@ async def test_ends_are_shown(site: Site) -> None:
     assert {key[:2] for key in site.gauges.rows[CERTIFICATE_METRIC]} == {("listener", "secure")}
 
 
-STEPS = [(0, []), (29.5, []), (31, ["soon"]), (32, []), (54, ["soon"]), (59.5, ["soon"]), (61, ["expired"]), (62, [])]
+STEPS = [
+    (0, []),
+    (29.5, []),
+    (31, ["approached"]),
+    (32, []),
+    (54, ["approached"]),
+    (59.5, ["approached"]),
+    (61, ["expired"]),
+    (62, []),
+]
 
 
 async def test_warnings_come_once_at_each_limit(site: Site) -> None:
