@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from gateway.cli.explain_query import ROOTS, Asked, show_leniencies, show_query
+from gateway.cli.explain_query import ROOTS, QueryToExplain, show_leniencies, show_query
 from gateway.cli.options import FORMAT, fail, rules_option, usable_table
 from gateway.common.plain_text import printable
 from gateway.lifecycle import exit_code
@@ -58,110 +60,131 @@ Subjects = Iterator[explaining.Subject | explaining.Unexplained]
 @click.option("--limit", type=click.IntRange(0), default=20, show_default=True, help="Show so many; count the others.")
 @click.option("--show-values", is_flag=True, help="Show values of the objects: they may name a patient.")
 @FORMAT
-def explain(
-    paths: tuple[Path, ...],
-    rules: Path,
-    calling_ae: str,
-    called_ae: str,
-    host: str,
-    listener: str,
-    tls_subject: str,
-    tls_names: tuple[str, ...],
-    tls_fingerprint: str,
-    user: str,
-    deliveries: tuple[int, ...],
-    instances: tuple[int, ...],
-    sop_instance_uid: str,
-    query: Operation | None,
-    keys: tuple[str, ...],
-    model: str,
-    destination: str,
-    relational: bool,
-    leniencies: bool,
-    verify: str | None,
-    limit: int,
-    show_values: bool,
-    form: str,
-) -> None:
+def explain(rules: Path, form: str, **options: Any) -> None:
     """Show what would happen to objects, and why: which rules match, what changes, where it goes. Sends nothing.
 
     PATHS are DICOM files, or folders of them. Stored objects are explained as they lie in the spool, over the
     association they came by; that is safe while the gateway runs. With --query, PATHS or keys are identifiers.
     """
-    if leniencies:
-        show_leniencies(usable_table(rules), is_text=form == "text")
+    asked = _Options(**options, is_text=form == "text")
+    if asked.leniencies:
+        show_leniencies(usable_table(rules), is_text=asked.is_text)
         return
-    if query is None and (keys or destination or relational):
-        raise click.UsageError("--key, --destination and --relational belong to --query")
-    if query is not None and not calling_ae:
-        raise click.UsageError("missing option '--calling-ae': the AE title of the requestor")
-    is_stored = bool(deliveries or instances or sop_instance_uid)
-    if query is None and is_stored == bool(paths):
-        options = "--delivery, --instance or --sop-instance-uid"
-        raise click.UsageError(f"name files or folders, or a stored object by {options}")
-    if paths and not calling_ae:
-        raise click.UsageError("missing option '--calling-ae': the AE title of the sender")
+    asked.check()
     table = usable_table(rules)
-    association = AssociationFacts(
-        calling_ae_title=calling_ae,
-        called_ae_title=called_ae or table.settings.ae_title,
-        remote_host=host,
-        listener=listener or table.settings.listeners[0].name,
-        tls_subject=tls_subject,
-        tls_names=tls_names,
-        tls_fingerprint=tls_fingerprint.replace(":", "").lower(),
-        user_identity=user,
-    )
-    if query is not None:
-        asked = Asked(query, ROOTS[model], paths, keys, destination, relational)
-        show_query(table, association, asked, with_values=show_values, is_text=form == "text")
+    if asked.query is not None:
+        query = QueryToExplain(
+            asked.query, ROOTS[asked.model], asked.paths, asked.keys, asked.destination, asked.relational
+        )
+        show_query(table, asked.association(table), query, with_values=asked.show_values, is_text=asked.is_text)
         return
-    subjects: Subjects
-    if is_stored:
-        which = DeliveryFilter(ids=deliveries, instance_ids=instances, sop_instance_uid=sop_instance_uid)
-        subjects = explaining.of_queue(table.settings, which)
-    else:
-        subjects = explaining.of_files(paths, association, datetime.now(UTC))
-    expected = None if verify is None else frozenset(name.strip() for name in verify.split(",") if name.strip())
-    counters = explaining.ExplanationSummary(expected)
+    _show_objects(table, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The command line, option by option."""
+
+    paths: tuple[Path, ...]
+    calling_ae: str
+    called_ae: str
+    host: str
+    listener: str
+    tls_subject: str
+    tls_names: tuple[str, ...]
+    tls_fingerprint: str
+    user: str
+    deliveries: tuple[int, ...]
+    instances: tuple[int, ...]
+    sop_instance_uid: str
+    query: Operation | None
+    keys: tuple[str, ...]
+    model: str
+    destination: str
+    relational: bool
+    leniencies: bool
+    verify: str | None
+    limit: int
+    show_values: bool
+    is_text: bool
+
+    @property
+    def is_stored(self) -> bool:
+        """True when stored objects are named."""
+        return bool(self.deliveries or self.instances or self.sop_instance_uid)
+
+    def check(self) -> None:
+        """Raises click.UsageError for options that do not belong together, or that are missing."""
+        if self.query is None and (self.keys or self.destination or self.relational):
+            raise click.UsageError("--key, --destination and --relational belong to --query")
+        if self.query is not None and not self.calling_ae:
+            raise click.UsageError("missing option '--calling-ae': the AE title of the requestor")
+        if self.query is None and self.is_stored == bool(self.paths):
+            options = "--delivery, --instance or --sop-instance-uid"
+            raise click.UsageError(f"name files or folders, or a stored object by {options}")
+        if self.paths and not self.calling_ae:
+            raise click.UsageError("missing option '--calling-ae': the AE title of the sender")
+
+    def association(self, table: RoutingTable) -> AssociationFacts:
+        """The association by which files and queries would come."""
+        return AssociationFacts(
+            calling_ae_title=self.calling_ae,
+            called_ae_title=self.called_ae or table.settings.ae_title,
+            remote_host=self.host,
+            listener=self.listener or table.settings.listeners[0].name,
+            tls_subject=self.tls_subject,
+            tls_names=self.tls_names,
+            tls_fingerprint=self.tls_fingerprint.replace(":", "").lower(),
+            user_identity=self.user,
+        )
+
+    def subjects(self, table: RoutingTable) -> Subjects:
+        """The objects to explain."""
+        if not self.is_stored:
+            return explaining.of_files(self.paths, self.association(table), datetime.now(UTC))
+        which = DeliveryFilter(ids=self.deliveries, instance_ids=self.instances, sop_instance_uid=self.sop_instance_uid)
+        return explaining.of_queue(table.settings, which)
+
+    def expected(self) -> frozenset[str] | None:
+        """The destinations that --verify names; None without."""
+        if self.verify is None:
+            return None
+        return frozenset(name.strip() for name in self.verify.split(",") if name.strip())
+
+
+def _show_objects(table: RoutingTable, options: _Options) -> None:
+    summary = explaining.ExplanationSummary(options.expected())
     try:
-        asyncio.run(_explain(table, subjects, counters, limit, with_values=show_values, is_text=form == "text"))
+        asyncio.run(_explain(table, options, summary))
     except GatewayError as error:
         fail(str(error))
-    if not counters.objects and not counters.unexplained_count:
-        fail("there is no such object" if is_stored else "no DICOM file to explain")
-    if not counters.is_as_expected:
+    if not summary.objects and not summary.unexplained_count:
+        fail("there is no such object" if options.is_stored else "no DICOM file to explain")
+    if not summary.is_as_expected:
         raise SystemExit(exit_code.FAILURE)
 
 
-async def _explain(
-    table: RoutingTable,
-    subjects: Subjects,
-    counters: explaining.ExplanationSummary,
-    limit: int,
-    *,
-    with_values: bool,
-    is_text: bool,
-) -> None:
-    """Show the first `limit` answers, count all."""
+async def _explain(table: RoutingTable, options: _Options, summary: explaining.ExplanationSummary) -> None:
+    """Show the first `options.limit` explanations, count all."""
     shown: list[explaining.InstanceExplanation] = []
+    limit, with_values = options.limit, options.show_values
     async with staged(table) as stage:
-        for subject in subjects:
+        for subject in options.subjects(table):
             if isinstance(subject, explaining.Unexplained):
-                counters.skip(subject)
-                if counters.unexplained_count <= max(limit, 1):
+                summary.skip(subject)
+                if summary.unexplained_count <= max(limit, 1):
                     click.echo(printable(f"gateway: {subject.name}: {subject.reason}"), err=True)
                 continue
             answer = await explaining.explain(stage, subject, with_values=with_values)
-            counters.add(answer)
-            if counters.objects <= limit and is_text:
+            summary.add(answer)
+            if summary.objects <= limit and options.is_text:
                 click.echo("\n".join(map(printable, answer_lines(answer, with_values=with_values))))
-            elif counters.objects <= limit:
+            elif summary.objects <= limit:
                 shown.append(answer)
-    if not is_text:
-        click.echo(json.dumps(as_json(shown, counters, with_values=with_values), indent=2, ensure_ascii=False))
+    if not options.is_text:
+        click.echo(json.dumps(as_json(shown, summary, with_values=with_values), indent=2, ensure_ascii=False))
         return
-    if counters.objects > 1:
-        click.echo("\n".join(counters.lines()))
-    for name, difference in counters.mismatches[: max(limit, 1)]:
+    if summary.objects > 1:
+        click.echo("\n".join(summary.lines()))
+    for name, difference in summary.mismatches[: max(limit, 1)]:
         click.echo(f"gateway: {name}: {difference}", err=True)

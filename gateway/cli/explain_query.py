@@ -29,7 +29,7 @@ LARGEST_BYTES = 4 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryToExplain:
     """The query to explain."""
 
     operation: Operation
@@ -51,7 +51,7 @@ class Asked:
 
 
 def show_query(
-    table: RoutingTable, association: AssociationFacts, asked: Asked, *, with_values: bool, is_text: bool
+    table: RoutingTable, association: AssociationFacts, asked: QueryToExplain, *, with_values: bool, is_text: bool
 ) -> None:
     """Print what would become of each; exits 1 when one cannot be read."""
     if (asked.operation == "move") != bool(asked.destination):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def _finding_lines(found: RepairFinding) -> list[str]:
 
 
 def _rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
-    told, salvaged = rebuilt.told, rebuilt.salvaged
+    replayed, salvaged = rebuilt.replayed, rebuilt.salvaged
     return {
         "database": rebuilt.database,
         "old_database": rebuilt.old_database,
@@ -130,62 +131,79 @@ def _rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
         "deliveries_held_in_doubt": rebuilt.in_doubt,
         "deliveries_held_before": rebuilt.held_before,
         "objects_settled_before": rebuilt.settled_before,
-        "objects_refused_before": told.refused,
-        "held_without_note": told.held,
+        "objects_refused_before": replayed.refused,
+        "held_without_note": replayed.held,
         "lost": list(rebuilt.lost),
-        "gone": told.gone,
+        "gone": replayed.gone,
         "missing_files": list(rebuilt.missing),
-        "damaged": [dataclasses.asdict(each) for each in told.damages],
-        "set_aside": [*told.kept_as, *told.unidentified],
+        "damaged": [dataclasses.asdict(each) for each in replayed.damages],
+        "set_aside": [*replayed.kept_as, *replayed.unidentified],
         "deliveries": rebuilt.deliveries,
     }
 
 
 def _rebuilt_text(rebuilt: Rebuilt, *, is_held: bool) -> str:
-    told, salvaged = rebuilt.told, rebuilt.salvaged
-    owes = ", ".join(f"{number} {state}" for state, number in sorted(rebuilt.deliveries.items())) or "none"
     lines = [
-        f"{rebuilt.database}: made anew; deliveries: {owes}",
-        f"the old database is kept as {rebuilt.old_database}" if rebuilt.old_database else "there was no old database",
+        *_database_lines(rebuilt),
+        *_delivery_lines(rebuilt, is_held=is_held),
+        *(f"held, since its note is damaged: {uid}" for uid in rebuilt.replayed.held),
+        *_what_to_do_with_held(rebuilt),
+        *_loss_lines(rebuilt),
     ]
+    return "\n".join(lines)
+
+
+def _database_lines(rebuilt: Rebuilt) -> Iterator[str]:
+    """The new database, the old one, and the rows that were taken from it."""
+    salvaged = rebuilt.salvaged
+    owes = ", ".join(f"{number} {state}" for state, number in sorted(rebuilt.deliveries.items())) or "none"
+    yield f"{rebuilt.database}: made anew; deliveries: {owes}"
+    old = rebuilt.old_database
+    yield f"the old database is kept as {old}" if old else "there was no old database"
     if taken := ", ".join(f"{number} {table}" for table, number in salvaged.rows.items() if number):
-        lines.append(f"taken from {'the whole' if salvaged.is_complete else 'the damaged'} old database: {taken} rows")
+        yield f"taken from {'the whole' if salvaged.is_complete else 'the damaged'} old database: {taken} rows"
     if salvaged.left_out:
         out = ", ".join(f"{number} {table}" for table, number in salvaged.left_out.items())
-        lines.append(f"left out of it, since they contradict the spool or have lost what they belong to: {out} rows")
+        yield f"left out of it, since they contradict the spool or have lost what they belong to: {out} rows"
+
+
+def _delivery_lines(rebuilt: Rebuilt, *, is_held: bool) -> Iterator[str]:
+    """The objects and deliveries that are owed again, held, or owed no more."""
+    replayed = rebuilt.replayed
     if rebuilt.owed_again:
-        lines.append(_what_is_not_known(rebuilt.owed_again, is_held=is_held))
+        yield _what_is_not_known(rebuilt.owed_again, is_held=is_held)
     if rebuilt.in_doubt:
-        lines.append(
+        yield (
             f"held: {count(rebuilt.in_doubt, 'delivery')} of which the damaged old database does not know, though it "
             "knows their objects: somebody discarded them, or their rows are lost"
         )
     if rebuilt.held_before:
-        lines.append(f"held or dead as before, by a damaged page: {count(rebuilt.held_before, 'delivery')}")
+        yield f"held or dead as before, by a damaged page: {count(rebuilt.held_before, 'delivery')}"
     if rebuilt.settled_before:
         objects = count(rebuilt.settled_before, "object")
-        lines.append(f"{objects} had been settled and forgotten before, or were lost before: not owed again")
-    if told.refused:
-        lines.append(f"{count(told.refused, 'object')} had been refused, and their senders told so: not owed")
-    if told.gone:
-        lines.append(
-            f"{count(len(told.gone), 'object')} of which notes speak have no file any more: they were delivered and "
-            "deleted before, or are lost; --format json lists them"
+        yield f"{objects} had been settled and forgotten before, or were lost before: not owed again"
+    if replayed.refused:
+        yield f"{count(replayed.refused, 'object')} had been refused, and their senders told so: not owed"
+    if replayed.gone:
+        yield (
+            f"{count(len(replayed.gone), 'object')} of which notes speak have no file any more: they were delivered "
+            "and deleted before, or are lost; --format json lists them"
         )
-    lines += [f"held, since its note is damaged: {uid}" for uid in told.held]
-    lines += _what_to_do_with_held(rebuilt)
-    lines += [f"lost: {uid}" for uid in rebuilt.lost]
+
+
+def _loss_lines(rebuilt: Rebuilt) -> Iterator[str]:
+    """The objects, files and parts of files that are lost, missing, damaged or set aside."""
+    replayed = rebuilt.replayed
+    yield from (f"lost: {uid}" for uid in rebuilt.lost)
     if rebuilt.lost:
-        lines.append(
+        yield (
             "what is lost becomes dead letters where the new database names it: have the senders send it again, then "
             "discard those; until then each rebuild names it"
         )
-    lines += [f"missing: {name}" for name in rebuilt.missing]
-    lines += [
-        f"damaged: {each.name} bytes {each.start_bytes} to {each.end_bytes}: {each.what}" for each in told.damages
-    ]
-    lines += [f"set aside: {name}" for name in (*told.kept_as, *told.unidentified)]
-    return "\n".join(lines)
+    yield from (f"missing: {name}" for name in rebuilt.missing)
+    for damage in replayed.damages:
+        yield f"damaged: {damage.name} bytes {damage.start_bytes} to {damage.end_bytes}: {damage.what}"
+    yield from (f"set aside: {name}" for name in (*replayed.kept_as, *replayed.unidentified))
 
 
 def _what_is_not_known(objects: int, *, is_held: bool) -> str:

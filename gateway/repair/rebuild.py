@@ -55,7 +55,7 @@ class Rebuilt:
     old_database: str = ""
     """The path to which the old one was moved; empty when there was none."""
     salvaged: Salvaged = field(default_factory=Salvaged)
-    told: ReplayResult = field(default_factory=ReplayResult)
+    replayed: ReplayResult = field(default_factory=ReplayResult)
     settled_before: int = 0
     """Objects of the spool that the old database, which is whole, had settled and forgotten."""
     in_doubt: int = 0
@@ -88,36 +88,20 @@ def rebuild(
         SpoolFull, OSError: there is no room for it, or the disk failed. The old database is as it was then.
     """
     root, path = Path(settings.spool.path), Path(settings.queue_path)
+    old = source or path
     set_umask(settings.file_access)
     if not (root / "segments").is_dir():
         raise ConfigurationError(f"spool {root}: there is none; mount or restore it, there is nothing to rebuild from")
     if not is_all_lost:
-        refuse_nothing_to_rebuild(root, source or path)
-    with contextlib.ExitStack() as stack, _in_use_said():
+        refuse_nothing_to_rebuild(root, old)
+    keeps_lost = source is None and not is_all_lost  # another database may be of long ago
+    with contextlib.ExitStack() as stack, _lock_refused():
         stack.callback(QueueLock(path).release)
-        workers = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
         earliest = [_newest_change(root)]
-        store = SpoolStore(
-            settings.spool,
-            disk=LocalDisk(),
-            monotonic=time.monotonic,
-            workers=workers,
-            now=lambda: max(utc_now(), *earliest),
-        )
-        stack.callback(store.close)
-        draft = path.with_name(f"{path.name}{DRAFT}")
-        _remove_draft(draft)
-        stack.callback(_remove_draft, draft)
-        keeps_lost = source is None and not is_all_lost  # another database may be of long ago
+        store = stack.enter_context(_opened_store(settings, earliest))
+        draft = stack.enter_context(_draft_of(path))
         rebuilding = _Rebuilding(
-            store,
-            draft,
-            source or path,
-            identify,
-            earliest,
-            is_held=is_held,
-            is_all_lost=is_all_lost,
-            keeps_lost=keeps_lost,
+            store, draft, old, identify, earliest, is_held=is_held, is_all_lost=is_all_lost, keeps_lost=keeps_lost
         )
         rebuilt = rebuilding.run()
         rebuilt.database = str(path)
@@ -126,8 +110,34 @@ def rebuild(
 
 
 @contextlib.contextmanager
-def _in_use_said() -> Iterator[None]:
-    """A rebuild has no other queue to use. Raises ConfigurationError."""
+def _opened_store(settings: Settings, earliest: list[datetime]) -> Iterator[SpoolStore]:
+    """The spool's store. Its clock is never behind the moments in `earliest`."""
+    with concurrent.futures.ThreadPoolExecutor(1) as workers:
+        store = SpoolStore(
+            settings.spool,
+            disk=LocalDisk(),
+            monotonic=time.monotonic,
+            workers=workers,
+            now=lambda: max(utc_now(), *earliest),
+        )
+        with contextlib.closing(store):
+            yield store
+
+
+@contextlib.contextmanager
+def _draft_of(path: Path) -> Iterator[Path]:
+    """The path of the new database until it is put in place; a draft that is left over is removed before and after."""
+    draft = path.with_name(f"{path.name}{DRAFT}")
+    _remove_draft(draft)
+    try:
+        yield draft
+    finally:
+        _remove_draft(draft)
+
+
+@contextlib.contextmanager
+def _lock_refused() -> Iterator[None]:
+    """Raises ConfigurationError when a gateway holds the queue: a rebuild has no other to use."""
     try:
         yield
     except InUse as error:
@@ -171,10 +181,9 @@ class _Rebuilding:
             self._earliest.append(queue.now())
             with queue.transaction():
                 queue.bind_spool(self._identity())
-            told = replay(
+            self._rebuilt.replayed = replay(
                 self._store, queue, identify=self._identify, choose=self._chooser(queue), keep=self._is_known_to_be_owed
             )
-            self._rebuilt.told = told
             if self._old.is_file() and not self._rebuilt.salvaged.is_complete:
                 self._rebuilt.held_before = hold_what_was_held(self._old, queue)
             self._rebuilt.missing = self._store.recover(queue.payload_names()).missing
@@ -285,14 +294,14 @@ class _Rebuilding:
         for uid in unconfirmed:
             why = "the old database names it, and its bytes are gone"
             log.error("instance_lost", sop_instance_uid=uid, error=why)
-        return unconfirmed | set(self._rebuilt.told.lost) | set(self._unreadable(queue))
+        return unconfirmed | set(self._rebuilt.replayed.lost) | set(self._unreadable(queue))
 
     def _unreadable(self, queue: SQLiteQueue) -> Iterator[str]:
         """The unreadable instances that the new database names: in damaged parts, and in any large file. Their bytes
         stay where they are."""
         rows = Inspection(self._draft, queue.connection)
         for name in queue.payload_names():
-            damages = [each for each in self._rebuilt.told.damages if each.name == name]
+            damages = [each for each in self._rebuilt.replayed.damages if each.name == name]
             for row in rows.rows(name):
                 is_touched = any(each.covers(row.offset_bytes, row.length_bytes) for each in damages)
                 payload = PayloadRef(name, row.offset_bytes, row.length_bytes, row.digest)

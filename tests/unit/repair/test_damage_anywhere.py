@@ -100,13 +100,13 @@ def test_a_rebuild_without_a_database_brings_back_everything_else(made: Made, tm
         assert outcome.rebuilt is not None
         assert "gateway rebuild" in outcome.refusal
         expected = set(range(1, GROUPS + 1))
-        counts += Counter(places=1, lost=len(expected - outcome.owed.keys()), held=len(outcome.rebuilt.told.held))
+        counts += Counter(places=1, lost=len(expected - outcome.owed.keys()), held=len(outcome.rebuilt.replayed.held))
         wrong += [
             f"place {number}, {name} at {at_bytes} by {change:#x}: {each}"
             for each in complaints(made, outcome, name, at_bytes, expected)
         ]
         for each, deliveries in outcome.owed.items():
-            if f"1.2.3.4.5.{each}" not in outcome.rebuilt.told.held:
+            if f"1.2.3.4.5.{each}" not in outcome.rebuilt.replayed.held:
                 assert {to for to, _ in deliveries} == {dispatch.destination for dispatch in dispatches_of(each)}
         shutil.rmtree(folder)
     print(f"without a database: {dict(counts)}, wrong {len(wrong)}")

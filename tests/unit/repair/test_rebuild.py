@@ -221,10 +221,10 @@ async def test_an_object_without_a_note_is_held(made: Made, site: Site) -> None:
     site.flip(f"spool/{payload.name}", note.offset_bytes + 30)
     site.remove_database()
     rebuilt = site.rebuild()
-    assert rebuilt.told.held == [instance(30).sop_instance_uid]
+    assert rebuilt.replayed.held == [instance(30).sop_instance_uid]
     assert states(site)[30, ""] == DeliveryState.HELD.value
-    assert rebuilt.told.kept_as
-    assert all((site.spool_folder / name).is_file() for name in rebuilt.told.kept_as)
+    assert rebuilt.replayed.kept_as
+    assert all((site.spool_folder / name).is_file() for name in rebuilt.replayed.kept_as)
 
 
 @pytest.mark.parametrize("number", [30, 40], ids=["small", "large"])
@@ -335,7 +335,7 @@ async def test_what_is_set_aside_is_not_old_at_once_when_the_clock_stands_in_the
     payload = made.places[30].payload
     site.flip(f"spool/{payload.name}", payload.offset_bytes + 100)
     monkeypatch.setattr("gateway.repair.rebuild.utc_now", lambda: datetime(2001, 1, 1, tzinfo=UTC))
-    (kept_as,) = site.rebuild().told.kept_as
+    (kept_as,) = site.rebuild().replayed.kept_as
     assert abs(datetime.strptime(f"{kept_as[-16:]}+0000", "%Y%m%dT%H%M%SZ%z") - made_at(made)) < timedelta(days=1)
 
 
