@@ -172,7 +172,7 @@ async def test_a_rebuild_that_fails_leaves_the_old_database(site: Site, monkeypa
     def full(*arguments: object) -> None:
         raise SpoolFull("no room")
 
-    monkeypatch.setattr(SQLiteQueue, "knows_up_to", full)
+    monkeypatch.setattr(SQLiteQueue, "set_replayed_position", full)
     site.flip("gateway.db", 8 * 4096 + 3)
     with pytest.raises(SpoolFull):
         site.rebuild()
