@@ -49,7 +49,7 @@ class Request:
 
     @property
     def sop_class_uid(self) -> str:
-        """Of the information model."""
+        """The SOP Class UID of the information model."""
         models = (uid for uid, root in ROOT_OF.items() if root == self.root)
         return next(uid for uid in models if QUERY_RETRIEVE[uid] == self.operation)
 
