@@ -1,4 +1,4 @@
-"""Certificates for tests, made with the `openssl` program."""
+"""Certificates for tests, of authorities made for them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import functools
 import hashlib
 import ipaddress
 import ssl
-import subprocess
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+_NAMES = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,8 @@ class Authority:
 
     @classmethod
     def create(cls, folder: Path, name: str = "Test CA", *, days: int = 60) -> Authority:
-        folder.mkdir(parents=True, exist_ok=True)
-        authority = cls(folder)
-        new = ["req", "-x509", *_KEY, "-keyout", folder / "ca.key", "-out", folder / "ca.pem", "-days", days]
-        _openssl(*new, "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-        return authority
+        now = datetime.now(UTC)
+        return cls.create_between(folder, name, now, now + timedelta(days=days))
 
     @property
     def certificate(self) -> str:
@@ -52,33 +51,41 @@ class Authority:
         *,
         host: str = "DNS:localhost,IP:127.0.0.1",
         days: int = 60,
-        key_kind: Sequence[str] = ("rsa:2048",),
+        key_kind: Literal["rsa", "ec"] = "rsa",
     ) -> Certificate:
         """A certificate for `subject` (``/CN=…/O=…``) and the names in `host`; with `days` below 0 it is expired."""
-        key, request, certificate = (self.folder / f"{name}.{ending}" for ending in ("key", "csr", "pem"))
-        extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={host}\n")
-        _openssl("req", "-new", "-newkey", *key_kind, "-nodes", "-keyout", key, "-out", request, "-subj", subject)
-        signing = ["-CA", self.folder / "ca.pem", "-CAkey", self.folder / "ca.key", "-CAcreateserial", "-days", days]
-        _openssl("x509", "-req", "-in", request, "-out", certificate, *signing, "-extfile", extensions)
-        return Certificate(str(certificate), str(key))
+        parts = [part.partition("=") for part in subject.split("/") if part]
+        named = x509.Name([x509.NameAttribute(_NAMES[kind], value) for kind, _, value in parts])
+        until = datetime.now(UTC) + timedelta(days=days)
+        own = rsa.generate_private_key(65537, 2048) if key_kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
+        return self._issue(name, named, own, min(datetime.now(UTC), until - timedelta(days=1)), until, host)
 
     @classmethod
     def create_between(cls, folder: Path, name: str, since: datetime, until: datetime) -> Authority:
         """One that is good from `since` to `until`."""
         folder.mkdir(parents=True, exist_ok=True)
         key = rsa.generate_private_key(65537, 2048)
-        _write(folder / "ca", _dated(_named(name), _named(name), key, since, until, None), key, key)
+        builder = _dated(_named(name), _named(name), key, since, until)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        _write(folder / "ca", builder.add_extension(_SIGNS, critical=True), key, key)
         return cls(folder)
 
     def issue_between(self, name: str, since: datetime, until: datetime) -> Certificate:
         """A certificate for 127.0.0.1 that is good from `since` to `until`; its subject is ``CN=name``."""
+        return self._issue(name, _named(name), rsa.generate_private_key(65537, 2048), since, until, "IP:127.0.0.1")
+
+    def _issue(
+        self, name: str, subject: x509.Name, own: Key, since: datetime, until: datetime, host: str
+    ) -> Certificate:
         authority = x509.load_pem_x509_certificate((self.folder / "ca.pem").read_bytes())
         authority_key = serialization.load_pem_private_key((self.folder / "ca.key").read_bytes(), None)
         assert isinstance(authority_key, rsa.RSAPrivateKey)
-        own = rsa.generate_private_key(65537, 2048)
-        builder = _dated(_named(name), authority.subject, own, since, until, "127.0.0.1")
-        return _write(self.folder / name, builder, own, authority_key)
+        builder = _dated(subject, authority.subject, own, since, until)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_alternative(one) for one in host.split(",")]), False
+        )
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+        return _write(self.folder / name, builder.add_extension(issuer, False), own, authority_key)
 
     def revocation_list(self, name: str, *revoked: Certificate, days: int = 60) -> str:
         """A revocation list that is good for so many days; below 0 it is out of date."""
@@ -119,30 +126,36 @@ def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
+def _alternative(text: str) -> x509.GeneralName:
+    """Of ``DNS:name`` or ``IP:address``."""
+    kind, _, value = text.partition(":")
+    return x509.DNSName(value) if kind == "DNS" else x509.IPAddress(ipaddress.ip_address(value))
+
+
 def _dated(
-    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey, since: datetime, until: datetime, address: str | None
+    subject: x509.Name, issuer: x509.Name, key: Key, since: datetime, until: datetime
 ) -> x509.CertificateBuilder:
-    """Of a server at `address`, or of an authority without one."""
     builder = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), since, until)
-    if address is None:
-        return builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    return builder.add_extension(
-        x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False
-    )
+    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
 
 
-def _write(
-    path: Path, builder: x509.CertificateBuilder, own: rsa.RSAPrivateKey, signing: rsa.RSAPrivateKey
-) -> Certificate:
+def _write(path: Path, builder: x509.CertificateBuilder, own: Key, signing: rsa.RSAPrivateKey) -> Certificate:
     certificate, key = path.with_name(f"{path.name}.pem"), path.with_name(f"{path.name}.key")
     certificate.write_bytes(builder.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    key.touch(mode=0o600)
     key.write_bytes(own.private_bytes(*form))
     return Certificate(str(certificate), str(key))
 
 
-_KEY = ["-newkey", "rsa:2048", "-nodes"]
-
-
-def _openssl(*arguments: object) -> None:
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
