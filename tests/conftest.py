@@ -1,12 +1,13 @@
 """The rings of tests, a marker for each, and fixtures for all of them.
 
 A test has the marker of the folder that it lies in: `loopback`, `process`, `peers`, and `campaign` in a folder of that
-name. A test of another ring that starts a program of dcmtk or Orthanc carries `@pytest.mark.peers` itself.
+name. A test that does what its ring does not (starts a process, a program of dcmtk) carries the marker itself;
+`tests.support.rings` holds that it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import settings
 
 from tests.support import corpus as corpus_files
 from tests.support.peers import Orthanc, StockSCP, StoreSCP
+from tests.support.rings import MARKED_FOLDERS, WATCH, WrongRing
 from tests.support.stock_reactor import keep_responses
 
 settings.register_profile("gateway", deadline=None)  # how long an example takes depends on who else uses the machine
@@ -22,7 +24,7 @@ settings.load_profile("gateway")
 keep_responses()
 
 TESTS = Path(__file__).parent
-MARKED_FOLDERS = {"loopback", "process", "campaign", "peers"}
+WATCH.install()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -30,6 +32,19 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     for item in items:
         for folder in MARKED_FOLDERS.intersection(item.path.relative_to(TESTS).parts[:-1]):
             item.add_marker(folder)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    WATCH.begin(marker.name for marker in item.iter_markers())
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    yield
+    if broken := WATCH.end():
+        raise WrongRing("; ".join(dict.fromkeys(broken)))
 
 
 @pytest.fixture

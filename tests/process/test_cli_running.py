@@ -35,6 +35,7 @@ async def test_echo(running: AsyncExitStack, tmp_path: Path) -> None:
     assert "rejected" in refused.output
 
 
+@pytest.mark.peers
 async def test_send_files_and_folders_as_they_are(running: AsyncExitStack, tmp_path: Path) -> None:
     peer = await running.enter_async_context(StoreSCP(tmp_path / "storescp", ae_title="STORESCP"))
     objects = tmp_path / "objects" / "deep"
@@ -167,6 +168,7 @@ async def test_queue_commands_reach_a_running_gateway(running: AsyncExitStack, t
     assert await gateway.metric("gateway_queue_deliveries") == 0
 
 
+@pytest.mark.peers
 async def test_queue_retry_has_a_destination_that_was_down_probed_at_once(
     running: AsyncExitStack, tmp_path: Path
 ) -> None:

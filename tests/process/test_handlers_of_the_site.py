@@ -37,6 +37,7 @@ def handlers():
 """
 
 
+@pytest.mark.peers
 async def test_the_site_answers_one_service_and_the_rules_the_others(running: AsyncExitStack, tmp_path: Path) -> None:
     releases = tmp_path / "releases"
     (tmp_path / "site_handlers.py").write_text(SITE.replace("RELEASES", str(releases)))

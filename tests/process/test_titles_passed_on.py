@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
@@ -44,6 +45,7 @@ class Archive:
         self._server.shutdown()
 
 
+@pytest.mark.peers
 async def test_stores_go_on_under_their_senders_titles_also_after_a_restart(tmp_path: Path) -> None:
     port = free_port()
     rules = {

@@ -61,6 +61,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     return run
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     ("arguments", "rules", "expected"),
     [

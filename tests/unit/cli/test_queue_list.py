@@ -80,6 +80,7 @@ def test_the_order_is_that_of_arrival(rules: Path, sort: str, ids: list[int]) ->
     assert [row["id"] for row in shown] == ids
 
 
+@pytest.mark.process
 def test_times_are_those_of_the_machine_in_tables_and_utc_elsewhere(rules: Path) -> None:
     command = [sys.executable, "-m", "gateway", "queue", "list", "--rules", str(rules), "--limit", "1"]
     done = subprocess.run(command, env={**os.environ, "TZ": "Asia/Kolkata"}, capture_output=True, text=True, check=True)
@@ -128,6 +129,7 @@ def test_states_that_never_fit_are_not_offered(rules: Path, verb: str, state: st
     assert f"'{state}' is not" in result.stderr
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="becoming another user needs root")
 @pytest.mark.parametrize("mode", [0o700, 0o755], ids=["closed folder", "open folder"])
 def test_another_user_is_told_so(rules: Path, mode: int) -> None:

@@ -192,6 +192,7 @@ async def test_edits_of_an_edited_object_see_the_edits_before(stage: Stage) -> N
     assert [left.values(path) for path in asked] == expected
 
 
+@pytest.mark.process
 async def test_an_object_that_was_converted_is_read_anew(stage: Stage) -> None:
     """What was kept is of other bytes."""
     instance, body, dispatch = of(await arrived(stage.table))

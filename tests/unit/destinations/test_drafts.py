@@ -102,11 +102,13 @@ def test_a_name_is_taken_once_and_nothing_else_stays(folder: int, how: str, requ
     assert Path(f"/proc/self/fd/{folder}/a").read_bytes() == b"third"
 
 
+@pytest.mark.process
 def test_a_process_that_is_killed_leaves_nothing_where_files_need_no_name(folder: int, tmp_path: Path) -> None:
     kill(writing(tmp_path / "here", "unnamed"))
     assert os.listdir(folder) == []
 
 
+@pytest.mark.process
 def test_what_a_killed_process_left_is_gone_with_the_next_file(folder: int, tmp_path: Path) -> None:
     kill(writing(tmp_path / "here", "named"))
     assert len(os.listdir(folder)) == 1
@@ -114,6 +116,7 @@ def test_what_a_killed_process_left_is_gone_with_the_next_file(folder: int, tmp_
     assert os.listdir(folder) == ["a"]
 
 
+@pytest.mark.process
 def test_the_draft_of_a_living_process_stays(folder: int, tmp_path: Path) -> None:
     process = writing(tmp_path / "here", "named")
     (name,) = os.listdir(folder)

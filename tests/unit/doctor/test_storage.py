@@ -191,6 +191,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("has_index", [True, False], ids=["as it was left", "without -shm"])
 @pytest.mark.parametrize("is_damaged", [False, True], ids=["whole", "damaged"])
 def test_the_database_of_a_gateway_that_was_killed(tmp_path: Path, is_damaged: bool, has_index: bool) -> None:

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from gateway.lifecycle.garbage import MOST_LOADS, Garbage
 from tests.support.load.rule_shapes import SHAPES, write
 from tests.support.processes import REPOSITORY
@@ -86,6 +88,8 @@ async def test_without_a_load_nothing_is_looked_through_again() -> None:
 LOADS = """
 import gc, json, sys, weakref
 from pathlib import Path
+
+import pytest
 from gateway.config import load
 import gateway.config.compile
 
@@ -110,6 +114,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.process
 def test_what_a_load_makes_is_frozen_in_a_gateway_that_runs_and_freed_without_a_collection(tmp_path: Path) -> None:
     """Else the next collections would look through all of it; a circle in it would never be freed."""
     for name in ("anonymised", "named condition", "a template of its own each", "any, all and not inside each other"):

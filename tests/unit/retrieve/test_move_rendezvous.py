@@ -256,6 +256,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.process
 async def test_another_process_receives(pair: tuple[MoveRendezvous, MoveRendezvous], tmp_path: Path) -> None:
     taker = Taker()
     async with pair[0].expecting(expectation(taker)):

@@ -123,6 +123,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.process
 def test_a_second_process_is_refused_with_the_first_ones_number(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)],

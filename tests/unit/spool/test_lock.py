@@ -51,6 +51,7 @@ def test_a_lock_of_another_file_is_not_this_ones(tmp_path: Path, made: Callable[
     assert not is_held(tmp_path / "other.lock")
 
 
+@pytest.mark.process
 def test_a_lock_that_is_held_is_seen_by_every_process_until_its_holder_is_killed(tmp_path: Path) -> None:
     path = of_queue(tmp_path / "queue.db")
     process = subprocess.Popen(

@@ -21,14 +21,15 @@ from gateway.spool import record, redo, survey
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.redo import NOWHERE, Position
 from gateway.sqlite.delivery_queue import SQLiteQueue
+from tests.process.spool.test_crash import recovered, remember, start_writer
 from tests.support.samples import NOON, TO_PACS, TO_VNA, instance, settlement
 from tests.support.spool_records import read_records
-from tests.unit.spool.test_crash import recovered, remember, start_writer
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 
 ROUNDS = 15
 
 
+@pytest.mark.process
 def test_a_power_cut_at_any_instant_loses_nothing_acknowledged(tmp_path: Path) -> None:
     """SIGKILL under load, then the write-ahead log loses an end of any length that was not synced at the start."""
     chance = random.Random(20261121)

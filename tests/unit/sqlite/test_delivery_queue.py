@@ -191,6 +191,7 @@ for number in range(int(sys.argv[2]), int(sys.argv[2]) + 100):
 """
 
 
+@pytest.mark.process
 def test_processes_that_write_side_by_side_lose_nothing(path: Path, clock: Clock) -> None:
     root = Path(__file__).parents[3]
     writers = [

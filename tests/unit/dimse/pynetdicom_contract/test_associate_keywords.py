@@ -46,6 +46,7 @@ def identity() -> UserIdentityNegotiation:
     return item
 
 
+@pytest.mark.loopback
 def test_all_keywords() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     keywords = {

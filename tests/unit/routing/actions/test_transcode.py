@@ -78,6 +78,7 @@ routes:
 """
 
 
+@pytest.mark.process
 async def test_without_the_codecs_extra_a_rule_that_needs_it_is_a_problem(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
