@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway.dataset import charset
 from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, TEXT_WITH_BACKSLASH
+from gateway.dataset.writer import padded
 from gateway.ports.errors import Refusal
 
 
@@ -189,9 +190,7 @@ def _encode_text(values: tuple[str, ...], vr: str, codecs: charset.Encodings) ->
         encoded = charset.encode(text, codecs, is_name=vr == "PN") if vr in IN_CHARACTER_SET else text.encode("ascii")
     except UnicodeError:
         raise Refusal(f"a character of the new value is not in the object's character set (VR {vr})") from None
-    if len(encoded) % 2 == 0:
-        return encoded
-    return encoded + (b"\0" if vr == "UI" else b" ")
+    return padded(encoded, vr)
 
 
 def _encode_tag(value: str, order: str) -> bytes:

@@ -12,9 +12,8 @@ from gateway.dataset.elements import EVERY, TagSelection
 from gateway.dataset.encoding import DEFLATED, deflate
 from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import parse
+from gateway.dataset.writer import Pieces
 from gateway.ports.errors import Unreadable
-
-Pieces = list[bytes | memoryview]
 
 GROUP = 0x0002
 _MARKS = TagSelection(range(GROUP << 16, (GROUP << 16) + 0x200))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from gateway.dataset.encapsulation import item_header
+from gateway.dataset.encapsulation import fragment_header
 
 _HEADER = struct.Struct("<HHL")
 Offsets = tuple[bytes, bytes]
@@ -35,7 +35,7 @@ def without_empty(value: memoryview, offsets: Offsets | None) -> tuple[memoryvie
         pieces: list[bytes | memoryview] = []
         whole = value[:end]
     else:
-        pieces = [item_header(4 * len(entries)), struct.pack(f"<{len(entries)}L", *entries)]
+        pieces = [fragment_header(4 * len(entries)), struct.pack(f"<{len(entries)}L", *entries)]
         pieces += [value[start - _HEADER.size : start + length] for start, length in fragments if length]
         whole = memoryview(b"".join(pieces))
     return whole, None if offsets is None else _extended(offsets, starts, end - first)

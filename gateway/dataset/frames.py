@@ -31,7 +31,7 @@ from gateway.dataset.codecs import (
     RLE,
     short_name,
 )
-from gateway.dataset.encapsulation import basic_offset_table, item_header
+from gateway.dataset.encapsulation import basic_offset_table, fragment_header
 from gateway.dataset.fragments import is_without_fragments, without_empty
 from gateway.dataset.image import Image
 from gateway.ports.errors import Refusal
@@ -300,7 +300,7 @@ class FrameEncoder:
 
     def _read_back(self, code: bytes) -> Frame:
         single = replace(self.image, photometric=self.photometric, frames=1)
-        item = memoryview(basic_offset_table([len(code)]) + item_header(len(code)) + code)
+        item = memoryview(basic_offset_table([len(code)]) + fragment_header(len(code)) + code)
         return next(decoded(item, single, self.transfer_syntax_uid))[0]
 
 

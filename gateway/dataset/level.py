@@ -24,13 +24,12 @@ from gateway.dataset.dictionary import (
     vm_of,
     vr_of,
 )
-from gateway.dataset.elements import ITEM, LONG_VRS, SHORT_VRS, UNDEFINED, Element, place_of
+from gateway.dataset.elements import UNDEFINED, Element, place_of
 from gateway.dataset.encode import can_hold_text, encode
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.value import texts
+from gateway.dataset.writer import Pieces, element_header, is_too_long, order_of, vr_in_context
 from gateway.ports.errors import Refusal
-
-Pieces = list[bytes | memoryview]
 
 LENGTH_TO_END = 0x00080001
 NEVER_EMPTY = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E})
@@ -111,7 +110,7 @@ class EncodedLevel:
             vr = private_vr_of(tag, self.creator(tag))
         if vr is None or " or " not in vr:
             return vr
-        return ("SS" if self.is_signed() else "US") if "SS" in vr else "OW"
+        return vr_in_context(vr, self.is_signed)
 
     def creator(self, tag: int) -> str:
         return self.creator_in(creator_of(tag))
@@ -146,16 +145,10 @@ class EncodedLevel:
         return self.parent.is_signed() if self.parent is not None else False
 
     def header(self, tag: int, vr: str, length: int) -> bytes:
-        order = ">" if self.encoding.is_big_endian else "<"
-        group, element = tag >> 16, tag & 0xFFFF
-        if self.encoding.is_implicit:
-            return struct.pack(order + "HHL", group, element, length)
-        if vr in SHORT_VRS:
-            if length > 0xFFFE:
-                raise Refusal(f"{name_of(tag)} cannot be set: {length} bytes are too long for VR {vr}")
-            return struct.pack(order + "HH2sH", group, element, vr.encode(), length)
-        assert vr in LONG_VRS
-        return struct.pack(order + "HH2sHL", group, element, vr.encode(), 0, length)
+        """Raises Refusal for a value that is too long."""
+        if is_too_long(self.encoding, vr, length):
+            raise Refusal(f"{name_of(tag)} cannot be set: {length} bytes are too long for VR {vr}")
+        return element_header(self.encoding, tag, vr, length)
 
     def enclosed(self, tag: int, before: Element | None, pieces: Pieces) -> Pieces:
         if before is not None and before.end != before.stop:
@@ -181,7 +174,7 @@ class EncodedLevel:
             group_length = change.tag & 0xFFFF0000
             growth[group_length] = growth.get(group_length, 0) + change.growth_bytes
             growth[LENGTH_TO_END] = growth.get(LENGTH_TO_END, 0) + change.growth_bytes
-        layout = ">L" if self.encoding.is_big_endian else "<L"
+        layout = order_of(self.encoding) + "L"
         corrected: list[Replacement] = []
         for tag, growth_bytes in growth.items():
             element = self.first.get(tag)
@@ -208,8 +201,3 @@ class EncodedLevel:
 def length_of(pieces: Pieces) -> int:
     """In bytes."""
     return sum(map(len, pieces))
-
-
-def item_header(encoding: Encoding, length: int) -> bytes:
-    """Of an item of defined length (PS3.5 §7.5)."""
-    return struct.pack(">HHL" if encoding.is_big_endian else "<HHL", ITEM >> 16, ITEM & 0xFFFF, length)

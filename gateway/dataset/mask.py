@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.dataset.writer import Pieces
 from gateway.ports.errors import Refusal
-
-Pieces = list[bytes | memoryview]
 
 NATIVE_LITTLE_ENDIAN: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"})
 """Transfer syntaxes whose pixel data can be painted: implicit, explicit and deflated explicit VR little endian."""

@@ -8,8 +8,9 @@ from functools import lru_cache
 from gateway.dataset.elements import TagSelection
 from gateway.dataset.encoding import DEFLATED, deflate, encodings_of
 from gateway.dataset.inflation import inflate
-from gateway.dataset.reencode import Pieces, reencode
+from gateway.dataset.reencode import reencode
 from gateway.dataset.scan import parse
+from gateway.dataset.writer import Pieces
 
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 EXPLICIT_BIG, DEFLATED_LITTLE = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"

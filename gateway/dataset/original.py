@@ -14,9 +14,10 @@ from gateway.dataset.dictionary import (
 )
 from gateway.dataset.elements import Element
 from gateway.dataset.encode import problem_with
-from gateway.dataset.level import LENGTH_TO_END, EncodedLevel, Pieces, item_header, length_of
+from gateway.dataset.level import LENGTH_TO_END, EncodedLevel, length_of
 from gateway.dataset.rewrite import effective_vr
 from gateway.dataset.value import texts
+from gateway.dataset.writer import Pieces, item_header
 from gateway.ports.edits import OriginalAttributes
 
 ORIGINAL_ATTRIBUTES, MODIFIED_ATTRIBUTES = 0x04000561, 0x04000550

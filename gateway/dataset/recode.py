@@ -9,9 +9,10 @@ from gateway.common.plain_text import shown_code
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET, name_of
 from gateway.dataset.elements import Element
-from gateway.dataset.level import EncodedLevel, Pieces
+from gateway.dataset.level import EncodedLevel
 from gateway.dataset.rewrite import Path, effective_vr, walked
 from gateway.dataset.value import IN_CHARACTER_SET, texts
+from gateway.dataset.writer import Pieces
 from gateway.ports.edits import Recode
 from gateway.ports.errors import Refusal
 

@@ -29,7 +29,6 @@ from gateway.dataset.dictionary import (
 )
 from gateway.dataset.elements import (
     EVERY,
-    ITEM,
     ITEM_END,
     LONG_VRS,
     SEQUENCE_END,
@@ -43,9 +42,16 @@ from gateway.dataset.elements import (
 )
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.value import texts
+from gateway.dataset.writer import (
+    Pieces,
+    delimiter,
+    element_header,
+    item_header,
+    order_of,
+    vr_for_length,
+    vr_in_context,
+)
 from gateway.ports.errors import Refusal, Unreadable
-
-Pieces = list[bytes | memoryview]
 
 MAX_LEVELS = 128
 """Sequences inside each other that are followed."""
@@ -132,7 +138,7 @@ class _Level:
         self, view: memoryview, start: int, end: int, source: Encoding, target: Encoding, parent: _Level | None
     ) -> None:
         self.view, self.source, self.target, self.parent = view, source, target, parent
-        self.order = ">" if target.is_big_endian else "<"
+        self.order = order_of(target)
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.may_be_encapsulated: bool = parent is not None and parent.may_be_encapsulated
         if self.depth > MAX_LEVELS:
@@ -179,14 +185,13 @@ class _Level:
         if is_undefined:  # fragments; or UN, whose inside is implicit VR little endian everywhere (PS3.5 §6.2.2)
             writer.add(self._header(element.tag, vr, UNDEFINED))
             writer.add(value)
-            writer.add(self._delimiter(SEQUENCE_END))
+            writer.add(delimiter(self.target, SEQUENCE_END))
             return writer
         if element.vr and self.target.is_implicit and value and _is_other(element.tag, vr):
             self._check_reading(element.tag, vr, value)
         if self.source.is_big_endian != self.target.is_big_endian:
             value = self._swapped(element.tag, vr, value)
-        if vr in SHORT_VRS and len(value) > 0xFFFE:
-            vr = "UN"
+        vr = vr_for_length(vr, len(value))
         writer.add(self._header(element.tag, vr, len(value)))
         writer.add(value)
         return writer
@@ -202,7 +207,7 @@ class _Level:
                 inner.add(self._item(UNDEFINED if has_end else content.length_bytes))
                 inner.extend(content)
                 if has_end:
-                    inner.add(self._delimiter(ITEM_END))
+                    inner.add(delimiter(self.target, ITEM_END))
         except Unreadable:
             is_private_bytes = element.vr != SEQUENCE and is_private(element.tag)
             is_none = encoding.is_tolerant and not may_hold_items(self.view, element, encoding)
@@ -213,7 +218,7 @@ class _Level:
         writer.add(self._header(element.tag, SEQUENCE, UNDEFINED if is_undefined else inner.length_bytes))
         writer.extend(inner)
         if is_undefined:
-            writer.add(self._delimiter(SEQUENCE_END))
+            writer.add(delimiter(self.target, SEQUENCE_END))
         return writer
 
     def _as_unknown(self, element: Element) -> Writer:
@@ -226,23 +231,14 @@ class _Level:
     # --- headers ---
 
     def _header(self, tag: int, vr: str, length: int) -> bytes:
-        group, number = tag >> 16, tag & 0xFFFF
         if length > UNDEFINED:
             raise Refusal(f"{name_of(tag)} grows beyond 4 GiB")
-        if self.target.is_implicit:
-            return struct.pack(self.order + "HHL", group, number, length)
-        if vr in SHORT_VRS:
-            return struct.pack(self.order + "HH2sH", group, number, vr.encode(), length)
-        assert vr in LONG_VRS
-        return struct.pack(self.order + "HH2sHL", group, number, vr.encode(), 0, length)
+        return element_header(self.target, tag, vr, length)
 
     def _item(self, length: int) -> bytes:
         if length > UNDEFINED:
             raise Refusal("an item of a sequence grows beyond 4 GiB")
-        return struct.pack(self.order + "HHL", ITEM >> 16, ITEM & 0xFFFF, length)
-
-    def _delimiter(self, tag: int) -> bytes:
-        return struct.pack(self.order + "HHL", tag >> 16, tag & 0xFFFF, 0)
+        return item_header(self.target, length)
 
     # --- value representations ---
 
@@ -270,9 +266,7 @@ class _Level:
         """One of several VRs that the dictionary allows: in implicit VR, bulk data is OW (PS3.5 §A.1)."""
         if element.tag == LUT_DATA:  # a table of one entry is a number (PS3.3 §C.11.1.1)
             return "US" if self._number(LUT_DESCRIPTOR) == 1 else "OW"
-        if "SS" in vr:
-            return "SS" if self._is_signed() else "US"
-        return "OW"
+        return vr_in_context(vr, self._is_signed)
 
     def _creator(self, tag: int) -> str:
         element = None if is_private_creator(tag) else self.first.get(creator_of(tag))
@@ -292,8 +286,7 @@ class _Level:
         element = self.first.get(tag)
         if element is None or element.stop - element.value < 2:
             return None
-        order = ">H" if self.source.is_big_endian else "<H"
-        return int(struct.unpack_from(order, self.view, element.value)[0])
+        return int(struct.unpack_from(order_of(self.source) + "H", self.view, element.value)[0])
 
     def _check_reading(self, tag: int, vr: str, value: bytes | memoryview) -> None:
         """Of an element with another VR than the dictionary's. Raises Refusal when it would be read as another value;

@@ -24,12 +24,11 @@ from gateway.dataset.level import (
     LENGTH_TO_END,
     NEVER_EMPTY,
     EncodedLevel,
-    Pieces,
     Replacement,
-    item_header,
     length_of,
 )
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
+from gateway.dataset.writer import Pieces, item_header
 from gateway.ports.edits import KEEP, REMOVE, Repainted, Rewrite
 from gateway.ports.edits import RewriteElement as ShownElement
 from gateway.ports.errors import Refusal, Unreadable

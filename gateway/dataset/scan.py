@@ -42,6 +42,7 @@ from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, readings_
 from gateway.dataset.inflation import Inflating, InflationSteps
 from gateway.dataset.private import creators_of_group, found_tags, here, no_block_left, possible_tags, with_block
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
+from gateway.dataset.writer import vr_in_context
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import RewriteElement as ShownElement
 from gateway.ports.errors import Refusal, Unreadable
@@ -300,7 +301,7 @@ class Level:
             vr = private_vr_of(tag, creator[0]) if creator else None
         if vr is None or " or " not in vr:
             return vr or "UN"
-        return ("SS" if self.is_signed() else "US") if "SS" in vr else "OW"
+        return vr_in_context(vr, self.is_signed)
 
     def is_signed(self) -> bool:
         """True when Pixel Representation says that pixel values are signed."""

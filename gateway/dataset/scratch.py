@@ -12,7 +12,6 @@ from typing import IO
 STEP_BYTES = 32 * 1024**2
 """After each of these the room is looked at."""
 Buffer = bytes | bytearray | memoryview
-Pieces = list[bytes | memoryview]
 
 MEMORY_BYTES = 8 * 1024**2
 """Up to here nothing is written to a file."""

@@ -35,9 +35,7 @@ from gateway.dataset.level import (
     LENGTH_TO_END,
     NEVER_EMPTY,
     EncodedLevel,
-    Pieces,
     Replacement,
-    item_header,
     length_of,
 )
 from gateway.dataset.original import recorded
@@ -54,6 +52,7 @@ from gateway.dataset.private import (
 from gateway.dataset.recode import recoded
 from gateway.dataset.rewrite import rewritten
 from gateway.dataset.scan import parse
+from gateway.dataset.writer import Pieces, item_header
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import Alteration, Edit, OriginalAttributes, Recode
 from gateway.ports.errors import Refusal, Unreadable

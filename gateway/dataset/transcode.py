@@ -40,8 +40,7 @@ from gateway.dataset.encapsulation import (
     DELIMITER,
     basic_offset_table,
     extended_offset_table,
-    item_header,
-    long_header,
+    fragment_header,
 )
 from gateway.dataset.encoding import DEFLATED, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 from gateway.dataset.image import (
@@ -58,8 +57,9 @@ from gateway.dataset.image import (
 from gateway.dataset.inflation import Bounds, inflate
 from gateway.dataset.reencode import reencode
 from gateway.dataset.scan import parse, scan, wanted
-from gateway.dataset.scratch import Gathering, Pieces, Scratch
+from gateway.dataset.scratch import Gathering, Scratch
 from gateway.dataset.splice import splice
+from gateway.dataset.writer import Pieces, element_header
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import Alteration, Edit
 from gateway.ports.errors import Refusal
@@ -194,8 +194,8 @@ def _decompressed(view: memoryview, transfer_syntax_uid: str, scratch: Scratch) 
     edits = [*_changed(image, photometric, is_planar=False), *_marked_lossy(view, transfer_syntax_uid, ratio)]
     before, behind = picture.around()
     padding = b"\0" * (gathering.length_bytes % 2)
-    vr = b"OB" if image.bits_allocated <= 8 else b"OW"
-    header = long_header(PIXEL_DATA, vr, gathering.length_bytes + len(padding))
+    vr = "OB" if image.bits_allocated <= 8 else "OW"
+    header = element_header(EXPLICIT_LITTLE, PIXEL_DATA, vr, gathering.length_bytes + len(padding))
     return [*splice(before, EXPLICIT, edits), header, gathering.view(), padding, behind]
 
 
@@ -224,10 +224,10 @@ def _with_native_icons(view: memoryview, icons: Element, transfer_syntax_uid: st
         if pixels is not None and pixels.end != pixels.stop:
             icon = memoryview(b"".join(_decompressed(icon, transfer_syntax_uid, scratch)))
             is_changed = True
-        pieces += [item_header(len(icon)), icon]
+        pieces += [fragment_header(len(icon)), icon]
     if not is_changed:
         return [view]
-    header = long_header(ICON_IMAGE_SEQUENCE, b"SQ", sum(map(len, pieces)))
+    header = element_header(EXPLICIT_LITTLE, ICON_IMAGE_SEQUENCE, "SQ", sum(map(len, pieces)))
     return [view[: icons.start], header, *pieces, view[icons.end :]]
 
 
@@ -262,7 +262,7 @@ def _compressed(source: _Source, transfer_syntax_uid: str, loss: Loss) -> Transc
     lengths: list[int] = []
     for frame in native_frames(picture.value(PIXEL_DATA), image):
         code = encoder.encode(frame)
-        gathering.add(item_header(len(code)))
+        gathering.add(fragment_header(len(code)))
         gathering.add(code)
         lengths.append(len(code))
     edits: list[Alteration] = [*_changed(image, encoder.photometric, is_planar=transfer_syntax_uid == RLE)]
@@ -274,7 +274,7 @@ def _compressed(source: _Source, transfer_syntax_uid: str, loss: Loss) -> Transc
     head = [
         *splice(before, EXPLICIT, edits),
         *extended_offset_table(lengths),
-        long_header(PIXEL_DATA, b"OB", UNDEFINED),
+        element_header(EXPLICIT_LITTLE, PIXEL_DATA, "OB", UNDEFINED),
     ]
     return Transcoded(
         [*head, basic_offset_table(lengths), gathering.view(), DELIMITER, behind], transfer_syntax_uid, new_uid

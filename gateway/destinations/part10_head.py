@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 
+from gateway.dataset.encoding import EXPLICIT_LITTLE
+from gateway.dataset.writer import element_header, padded
+
+GROUP = 0x0002
 PREAMBLE = bytes(128) + b"DICM"
-_LONG = struct.Struct("<HH2sHL")
-_SHORT = struct.Struct("<HH2sH")
 _GROUP_LENGTH_BYTES = 12
 HEAD_BYTES = len(PREAMBLE) + _GROUP_LENGTH_BYTES
 
@@ -22,17 +24,17 @@ def file_meta(
 ) -> bytes:
     """Everything before the data set: explicit VR little endian, File Meta Information Group Length right."""
     elements = [
-        _LONG.pack(0x0002, 0x0001, b"OB", 0, 2) + b"\x00\x01",
-        _text(0x0002, b"UI", sop_class_uid),
-        _text(0x0003, b"UI", sop_instance_uid),
-        _text(0x0010, b"UI", transfer_syntax_uid),
-        _text(0x0012, b"UI", implementation_class_uid),
-        _text(0x0013, b"SH", implementation_version_name[:16]),
+        _element(0x0001, "OB", b"\x00\x01"),
+        _text(0x0002, "UI", sop_class_uid),
+        _text(0x0003, "UI", sop_instance_uid),
+        _text(0x0010, "UI", transfer_syntax_uid),
+        _text(0x0012, "UI", implementation_class_uid),
+        _text(0x0013, "SH", implementation_version_name[:16]),
     ]
     if source_ae_title:
-        elements.append(_text(0x0016, b"AE", source_ae_title))
+        elements.append(_text(0x0016, "AE", source_ae_title))
     group = b"".join(elements)
-    return PREAMBLE + _SHORT.pack(0x0002, 0x0000, b"UL", 4) + struct.pack("<L", len(group)) + group
+    return PREAMBLE + _element(0x0000, "UL", struct.pack("<L", len(group))) + group
 
 
 def data_set_offset(head: bytes) -> int | None:
@@ -43,8 +45,9 @@ def data_set_offset(head: bytes) -> int | None:
     return HEAD_BYTES + int(length)
 
 
-def _text(element: int, vr: bytes, value: str) -> bytes:
-    raw = value.encode("ascii", "replace")
-    if len(raw) % 2:
-        raw += b"\x00" if vr == b"UI" else b" "
-    return _SHORT.pack(0x0002, element, vr, len(raw)) + raw
+def _text(element: int, vr: str, value: str) -> bytes:
+    return _element(element, vr, padded(value.encode("ascii", "replace"), vr))
+
+
+def _element(element: int, vr: str, value: bytes) -> bytes:
+    return element_header(EXPLICIT_LITTLE, GROUP << 16 | element, vr, len(value)) + value

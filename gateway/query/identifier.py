@@ -14,7 +14,6 @@ from typing import NamedTuple
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET
 from gateway.dataset.elements import (
-    LONG_VRS,
     SEQUENCE_VRS,
     SLICE_BYTES,
     Element,
@@ -27,6 +26,7 @@ from gateway.dataset.elements import (
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate, encodings_of
 from gateway.dataset.inflation import inflate
 from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, texts
+from gateway.dataset.writer import item_header, padded, padding_of, prepared_header
 from gateway.model.query import Attributes, QueryItem, Value
 from gateway.ports.errors import ObjectTooLarge, Unreadable
 from gateway.query.attributes import vr_for
@@ -198,15 +198,8 @@ class _Head(NamedTuple):
 @lru_cache(maxsize=8192)
 def _head(tag: int, encoding: Encoding, vr: str = "") -> _Head:
     vr = vr or vr_for(tag)
-    order = ">" if encoding.is_big_endian else "<"
-    start = struct.pack(order + "HH", tag >> 16, tag & 0xFFFF)
-    padding = b"\0" if vr in ("UI", "UN", "OB") else b" "
     is_text = vr not in NUMBERS and vr not in ("AT", SEQUENCE)
-    if encoding.is_implicit:
-        return _Head(vr, start, struct.Struct(order + "L"), padding, is_text)
-    if vr in LONG_VRS:
-        return _Head(vr, start + vr.encode() + b"\0\0", struct.Struct(order + "L"), padding, is_text)
-    return _Head(vr, start + vr.encode(), struct.Struct(order + "H"), padding, is_text)
+    return _Head(vr, *prepared_header(encoding, tag, vr), padding_of(vr), is_text)
 
 
 class IdentifierEncoder:
@@ -295,7 +288,7 @@ class IdentifierEncoder:
             return numbers
         if isinstance(value[0], Bulk):
             raw = value[0].bytes_of(is_big_endian=self._encoding.is_big_endian)
-            return raw if len(raw) % 2 == 0 else raw + b"\0"
+            return padded(raw, "OB")
         text = value[0] if len(value) == 1 else "\\".join(str(each) for each in value)
         assert isinstance(text, str)
         if head.vr not in IN_CHARACTER_SET:
@@ -310,13 +303,12 @@ class IdentifierEncoder:
         return raw if len(raw) % 2 == 0 else raw + head.padding
 
     def _sequence(self, head: _Head, value: Value, codecs: charset.Encodings) -> bytes:
-        order = ">" if self._encoding.is_big_endian else "<"
         pieces = []
         for item in value:
             if isinstance(item, str):
                 continue
             content = self._elements(item, codecs, b"")
-            pieces.append(struct.pack(order + "HHL", 0xFFFE, 0xE000, len(content)) + content)
+            pieces.append(item_header(self._encoding, len(content)) + content)
         body = b"".join(pieces)
         return head.tag_and_vr + head.length.pack(len(body)) + body
 

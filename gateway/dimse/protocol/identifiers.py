@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +15,7 @@ from gateway.dataset.encoding import DEFLATED, deflate, encodings_of
 from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import parse, scan, wanted
 from gateway.dataset.splice import splice
+from gateway.dataset.writer import element_header, padded, vr_for_length
 from gateway.dimse.protocol.memory import MemoryDataSet, MemoryReceiver
 from gateway.dimse.protocol.plain_data_set import encode_plain
 from gateway.model.attribute_path import AttributePath
@@ -28,7 +28,7 @@ LARGEST_IDENTIFIER_BYTES = 4 * 1024 * 1024
 
 EXPLICIT_LITTLE_UID = "1.2.840.10008.1.2.1"
 FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
-_LONGEST_SHORT_VALUE = 0xFFFE
+
 _NOTHING = wanted(())
 _FAILED_LIST = TagSelection((FAILED_SOP_INSTANCE_UID_LIST,))
 
@@ -114,17 +114,9 @@ def encode_failed_list(uids: Iterable[str], transfer_syntax_uid: str) -> bytes:
 
     In explicit VR a value of 64 KiB and more is written with the VR UN, whose length has 32 bits (PS3.5 §6.2.2).
     """
-    value = "\\".join(uids).encode("ascii", "replace")
-    value += b"\0" * (len(value) % 2)
     encoding = encodings_of(transfer_syntax_uid)[0]
-    order = ">" if encoding.is_big_endian else "<"
-    group, element = FAILED_SOP_INSTANCE_UID_LIST >> 16, FAILED_SOP_INSTANCE_UID_LIST & 0xFFFF
-    if encoding.is_implicit:
-        head = struct.pack(f"{order}HHL", group, element, len(value))
-    elif len(value) <= _LONGEST_SHORT_VALUE:
-        head = struct.pack(f"{order}HH2sH", group, element, b"UI", len(value))
-    else:
-        head = struct.pack(f"{order}HH2sxxL", group, element, b"UN", len(value))
+    value = padded("\\".join(uids).encode("ascii", "replace"), "UI")
+    head = element_header(encoding, FAILED_SOP_INSTANCE_UID_LIST, vr_for_length("UI", len(value)), len(value))
     return deflate([head, value]) if transfer_syntax_uid in DEFLATED else head + value
 
 

@@ -14,17 +14,16 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 from pydicom.valuerep import IS, DSfloat, PersonName
 
+from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
 from gateway.dataset.encoding import Encoding
+from gateway.dataset.writer import LONGEST_SHORT_VALUE, element_header, order_of, padded
 
 _CODECS = {"": "ascii", "ISO_IR 6": "ascii", "ISO_IR 100": "latin-1", "ISO_IR 192": "utf-8"}
 """Specific Character Set, one value → codec."""
 _ANY_CHARACTERS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _TEXT = _ANY_CHARACTERS | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"}
-_LONG = frozenset({"UC", "UT"})
 _NUMBERS = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d"}
 _STRINGS = frozenset({str, UID, PersonName, IS, DSfloat})
-SPECIFIC_CHARACTER_SET = 0x00080005
-LONGEST = 0xFFFE
 
 
 def encode_plain(dataset: Dataset, encoding: Encoding) -> bytes | None:
@@ -34,7 +33,7 @@ def encode_plain(dataset: Dataset, encoding: Encoding) -> bytes | None:
     codec = _CODECS.get(value or "") if isinstance(value or "", str) else None
     if codec is None:
         return None
-    order = ">" if encoding.is_big_endian else "<"
+    order = order_of(encoding)
     parts: list[bytes] = []
     for tag in sorted(dataset.keys()):
         element: Any = dataset.get_item(tag)
@@ -42,19 +41,11 @@ def encode_plain(dataset: Dataset, encoding: Encoding) -> bytes | None:
             return None
         vr = element.VR
         encoded = _value(element.value, vr, codec, order)
-        if encoded is None or len(encoded) > LONGEST:
+        if encoded is None or len(encoded) > LONGEST_SHORT_VALUE:
             return None
-        parts.append(_header(int(tag), vr, len(encoded), order, is_implicit=encoding.is_implicit))
+        parts.append(element_header(encoding, int(tag), vr, len(encoded)))
         parts.append(encoded)
     return b"".join(parts)
-
-
-def _header(tag: int, vr: str, length: int, order: str, *, is_implicit: bool) -> bytes:
-    if is_implicit:
-        return struct.pack(f"{order}HHL", tag >> 16, tag & 0xFFFF, length)
-    if vr in _LONG:
-        return struct.pack(f"{order}HH2sxxL", tag >> 16, tag & 0xFFFF, vr.encode(), length)
-    return struct.pack(f"{order}HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), length)
 
 
 def _value(value: Any, vr: str, codec: str, order: str) -> bytes | None:
@@ -81,9 +72,6 @@ def _text(value: Any, vr: str, codec: str) -> bytes | None:
             return None
         texts.append(getattr(item, "original_string", None) or str(item) if vr in ("IS", "DS") else str(item))
     try:
-        encoded = "\\".join(texts).encode(codec)
+        return padded("\\".join(texts).encode(codec), vr)
     except UnicodeEncodeError:
         return None
-    if not len(encoded) % 2:
-        return encoded
-    return encoded + (b"\0" if vr == "UI" else b" ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 
 from gateway.dataset import charset
@@ -17,11 +16,11 @@ from gateway.dataset.dictionary import (
     private_vr_of,
     vr_of,
 )
-from gateway.dataset.elements import ITEM, LONG_VRS
 from gateway.dataset.encode import encode
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate, encodings_of
 from gateway.dataset.private import with_block
 from gateway.dataset.value import BULK, TEXT_WITH_BACKSLASH
+from gateway.dataset.writer import element_header, is_too_long, item_header, padded, vr_in_context
 from gateway.ports.errors import Refusal
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.fields import sop_class_uid
@@ -134,30 +133,23 @@ class _Level:
             vr = private_vr_of(tag, self.creators.get(creator_of(tag), "")) or _guessed(value)
         if vr is None or " or " not in vr:
             return vr or UNKNOWN
-        return ("SS" if self.is_signed else "US") if "SS" in vr else "OW"
+        return vr_in_context(vr, lambda: self.is_signed)
 
     def _items(self, value: object, path: Path) -> bytes:
         items = [value] if isinstance(value, Mapping) else value or []
         if not isinstance(items, Sequence) or not all(isinstance(item, Mapping) for item in items):
             raise Uncomposable(path, "a sequence takes a list of mappings, one an item")
         pieces: list[bytes] = []
-        order = ">" if self.encoding.is_big_endian else "<"
         for index, item in enumerate(items):
             at = path if isinstance(value, Mapping) else (*path, index)
             content = _Level(item, self.encoding, self).encoded(at)
-            pieces += [struct.pack(order + "HHL", ITEM >> 16, ITEM & 0xFFFF, len(content)), content]
+            pieces += [item_header(self.encoding, len(content)), content]
         return b"".join(pieces)
 
     def _header(self, tag: int, vr: str, length: int, path: Path) -> bytes:
-        order = ">" if self.encoding.is_big_endian else "<"
-        number = struct.pack(order + "HH", tag >> 16, tag & 0xFFFF)
-        if self.encoding.is_implicit:
-            return number + struct.pack(order + "L", length)
-        if vr in LONG_VRS:
-            return number + struct.pack(order + "2sHL", vr.encode(), 0, length)
-        if length > 0xFFFE:
+        if is_too_long(self.encoding, vr, length):
             raise Uncomposable(path, f"{length} bytes are too long for VR {vr}")
-        return number + struct.pack(order + "2sH", vr.encode(), length)
+        return element_header(self.encoding, tag, vr, length)
 
 
 def _guessed(value: object) -> str:
@@ -186,4 +178,4 @@ def _binary(value: object, tag: int, path: Path) -> bytes:
         content = bytes.fromhex("" if value is None else str(value))
     except ValueError:
         raise Uncomposable(path, f"{name_of(tag)} is binary: write pairs of hexadecimal digits") from None
-    return content + bytes(len(content) % 2)
+    return padded(content, "OB")

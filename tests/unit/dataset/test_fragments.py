@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from gateway.dataset.codecs import missing
-from gateway.dataset.encapsulation import DELIMITER, basic_offset_table, item_header
+from gateway.dataset.encapsulation import DELIMITER, basic_offset_table, fragment_header
 from gateway.dataset.fragments import without_empty
 from gateway.dataset.scratch import Scratch
 from tests.support.pixels import EXPLICIT, dataset, pixels
 from tests.support.transcoding import IMAGES, assert_same, to
 
 RLE, JPEG_LS = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"
-EMPTY = item_header(0)
+EMPTY = fragment_header(0)
 PIXELS = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
-A, B = item_header(4) + b"aaaa", item_header(2) + b"bb"
+A, B = fragment_header(4) + b"aaaa", fragment_header(2) + b"bb"
 
 
 def table(*entries: int) -> bytes:
-    return item_header(4 * len(entries)) + struct.pack(f"<{len(entries)}L", *entries)
+    return fragment_header(4 * len(entries)) + struct.pack(f"<{len(entries)}L", *entries)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_transcode_does_without_them(name: str, syntax: str, tmp_path: Path, *
     made, scratch = IMAGES[name], Scratch(str(tmp_path))
     compressed = to(made.encoded(), EXPLICIT, syntax, scratch)
     fragments = _fragments(compressed)
-    offsets = basic_offset_table([len(one) - 8 for one in fragments]) if has_offsets else item_header(0)
+    offsets = basic_offset_table([len(one) - 8 for one in fragments]) if has_offsets else fragment_header(0)
     start = compressed.rindex(PIXELS) + len(PIXELS)
     odd = compressed[:start] + offsets + b"".join(fragments) + EMPTY + DELIMITER
     native = to(odd, syntax, EXPLICIT, scratch)

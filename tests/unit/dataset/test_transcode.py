@@ -13,7 +13,7 @@ import pytest
 from gateway.dataset import codecs
 from gateway.dataset.codecs import CODECS, LOSSLESS, missing
 from gateway.dataset.derivation import Loss
-from gateway.dataset.encapsulation import DELIMITER, basic_offset_table, extended_offset_table, item_header
+from gateway.dataset.encapsulation import DELIMITER, basic_offset_table, extended_offset_table, fragment_header
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scratch import MEMORY_BYTES, Scratch
 from gateway.dataset.transcode import to_native, transcode
@@ -328,7 +328,9 @@ def test_damaged_code_is_refused_and_not_quoted(scratch: Scratch) -> None:
 
 
 @pytest.mark.parametrize(
-    "fragments", [item_header(0), b"", item_header(0) + item_header(0)], ids=["table alone", "nothing", "empty ones"]
+    "fragments",
+    [fragment_header(0), b"", fragment_header(0) + fragment_header(0)],
+    ids=["table alone", "nothing", "empty ones"],
 )
 def test_pixel_data_without_fragments_is_refused(fragments: bytes, scratch: Scratch) -> None:
     data = to(IMAGES["8 bit"].encoded(), EXPLICIT, RLE, scratch)
@@ -340,7 +342,7 @@ def test_pixel_data_without_fragments_is_refused(fragments: bytes, scratch: Scra
 def test_what_a_codec_stumbles_over_is_said_without_its_own_words(scratch: Scratch) -> None:
     data = to(IMAGES["8 bit"].encoded(), EXPLICIT, RLE, scratch)
     start = data.index(b"\xe0\x7f\x10\x00OB") + 12
-    wrong = data[:start] + item_header(0) + item_header(4) + b"\xff\xd8\xff\xd9" + DELIMITER
+    wrong = data[:start] + fragment_header(0) + fragment_header(4) + b"\xff\xd8\xff\xd9" + DELIMITER
     with pytest.raises(Refusal, match=r"frame 1 .* as JPEGBaseline8Bit: the codec found no image in it"):
         transcode(memoryview(wrong), JPEG_BASELINE, [EXPLICIT], Loss(), scratch)
 

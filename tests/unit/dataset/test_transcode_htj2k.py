@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from gateway.dataset.codecs import CODECS, missing, short_name
-from gateway.dataset.encapsulation import DELIMITER, basic_offset_table, item_header, long_header
+from gateway.dataset.encapsulation import DELIMITER, basic_offset_table, fragment_header
+from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scratch import Scratch
+from gateway.dataset.writer import element_header
 from tests.support.pixels import EXPLICIT, JPEG_LS, Made, Pixels, dataset, pixels
 from tests.support.transcoding import assert_same, to
 
@@ -85,8 +87,8 @@ def test_htj2k_is_read(name: str, syntax: str, photometric: str, tmp_path: Path)
     bits = 12 if "12" in name or name == "by resolution" else drawn.dtype.itemsize * 8
     native = Made(np.stack([drawn, drawn]), bits, photometric).encoded()
     head = native[: native.index(struct.pack("<HH", 0x7FE0, 0x0010))]
-    items = basic_offset_table([len(code)] * 2) + (item_header(len(code)) + code) * 2
-    coded = head + long_header(0x7FE00010, b"OB", 0xFFFFFFFF) + items + DELIMITER
+    items = basic_offset_table([len(code)] * 2) + (fragment_header(len(code)) + code) * 2
+    coded = head + element_header(EXPLICIT_LITTLE, 0x7FE00010, "OB", 0xFFFFFFFF) + items + DELIMITER
     scratch = Scratch(str(tmp_path))
     for target in (EXPLICIT, JPEG_LS):
         found = dataset(to(coded, syntax, target, scratch), target)
