@@ -132,8 +132,8 @@ class Gateway:
         self.converter = ConversionPool(
             settings.conversion, spool.path, self.metrics, min_free_bytes=spool.min_free_bytes
         )
-        sources = Sources(AssociationPool(settings.ae_title, self.metrics))
-        self.queries = QueryDesk(self.index, sources, meter=self.metrics)
+        self.associations = AssociationPool(settings.ae_title, self.metrics)
+        self.queries = QueryDesk(self.index, Sources(self.associations), meter=self.metrics)
         self.rendezvous = MoveRendezvous(Path(settings.spool.path) / "retrieves", self.journal.receiver)
         self.loops = LoopWatch(settings.loops)
         self.object_log = object_log(settings.log_objects)
@@ -158,6 +158,7 @@ class Gateway:
             timers=settings.timers,
             limits=fitting_limits(table, descriptors.available()),
             meter=self.metrics,
+            pool=self.associations,
             verify_identity=self._verify_identity,
             is_known_host=self._is_known_host,
             table=lambda: self.live.current,
@@ -166,7 +167,7 @@ class Gateway:
         self.delivery = DeliveryService(
             journal=self.journal,
             converter=self.converter,
-            open_destination=lambda peer: open_destination(peer, settings.ae_title, self.metrics),
+            open_destination=lambda peer: open_destination(peer, self.associations, self.metrics),
             meter=self.metrics,
             now=self.clock,
             wall=self.clock.wall,
@@ -285,6 +286,7 @@ class Gateway:
         parts.push_async_callback(self.index.close)
         parts.push_async_callback(self.converter.close)
         parts.push_async_callback(self.rendezvous.close)
+        parts.push_async_callback(self.associations.close)
         parts.push_async_callback(self.queries.close)
         await self.delivery.start(self.live.current)
         parts.push_async_callback(self.delivery.drain, 0.0)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
 
 from gateway.common.turns import aside
 from gateway.dataset.native import NATIVE, pieces
 from gateway.destinations.dicom_contexts import Given, Kind, RecentKinds, kinds_of, named, propose, sent_in
 from gateway.destinations.store_status import HAS_IT_ALREADY, outcome_of
 from gateway.dimse.protocol.associate_items import MOST_HOPS_SAID, hops_of
-from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
+from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.leniency import tolerated
 from gateway.model.associate import ProposedContext
 from gateway.model.association import AssociationFacts
@@ -46,27 +46,18 @@ MOST_CHANNELS = 4
 """Kept by one worker, where the AE titles of associations depend on who sent the objects."""
 
 
-class OpenAssociation(Protocol):
-    """`gateway.dimse.requestor.requestor_association.associate`."""
-
-    def __call__(
-        self, peer: Peer, *, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter
-    ) -> Coroutine[Any, Any, RequestorAssociation]: ...
-
-
 class DimseDestination:
     """Opens channels to one DICOM peer. They share what kinds of objects were sent lately."""
 
-    def __init__(
-        self, peer: Peer, own_ae_title: str, meter: Meter, associate: OpenAssociation = associate, hops: int = 1
-    ) -> None:
+    def __init__(self, peer: Peer, associations: AssociationPool, meter: Meter, hops: int = 1) -> None:
         self.peer = peer
         self.called = replace(peer, associate=replace(peer.associate, hops=hops))
         """The peer, as it is associated with: it sees how many gateways what we deliver came through."""
         self._hops = hops
-        self.own_ae_title = own_ae_title
+        self.associations = associations
+        self.open_channels = 0
+        """Channels that have an association."""
         self.meter = meter
-        self.associate = associate
         self.recent = RecentKinds()
         self.given = Given(peer.associate.contexts)
         self._has_templates = has_templates(peer)
@@ -91,7 +82,7 @@ class DimseDestination:
         if found is None:
             if len(self._by_titles) >= MOST_TITLES:
                 self._by_titles.pop(next(iter(self._by_titles)))
-            found = DimseDestination(peer, self.own_ae_title, self.meter, self.associate, hops)
+            found = DimseDestination(peer, self.associations, self.meter, hops)
             if not self._has_templates:  # it is the same place
                 found.recent = self.recent
             self._by_titles[key] = found
@@ -103,7 +94,8 @@ class DimseDestination:
 
 
 class DimseChannel:
-    """One association at a time, made anew when it is lost or when a kind turns up that it has no context for."""
+    """One association at a time, made anew when it is lost or when a kind turns up that it has no context for. It is
+    released between two objects when another user of the pool waits for one to this peer."""
 
     def __init__(self, destination: DimseDestination) -> None:
         self._destination = destination
@@ -113,6 +105,7 @@ class DimseChannel:
         """What `prepare` was last asked for."""
         self._has_served = False
         """The association answered a C-STORE."""
+        self._is_sending = False
         self._nothing_until_s = 0.0
         """Until then the peer takes none of `_proposed`: it accepted no context."""
 
@@ -144,6 +137,14 @@ class DimseChannel:
         Raises:
             DestinationDown, DestinationRefuses: as `prepare`.
         """
+        self._is_sending = True
+        try:
+            return await self._send(outbound)
+        finally:
+            self._is_sending = False
+            self._release_awaited()
+
+    async def _send(self, outbound: Outbound) -> Outcome:
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
         association = self._association
         if association is None:
@@ -186,7 +187,7 @@ class DimseChannel:
             is_silent = _clock_s() - begun_s >= 0.99 * self._destination.peer.timers.dimse_s
             if self._has_served and not is_silent:
                 await self.prepare(self._kinds)
-                return await self.send(outbound)  # once: the new association has not served yet
+                return await self._send(outbound)  # once: the new association has not served yet
             return Deferred(str(error), is_destination_down=is_silent, is_over_object=True)
         except ValueError as error:
             for_log = "this object cannot be sent: its command or data set cannot be written"
@@ -200,15 +201,27 @@ class DimseChannel:
 
     async def close(self) -> None:
         """Release the association."""
+        association = self._let_go()
+        if association is not None:
+            await self._destination.associations.discard(association)
+
+    def _release_awaited(self) -> None:
+        """Another user of the pool has its turn; `prepare` asks for an association again."""
+        pool = self._destination.associations
+        if self._association is None or self._is_sending or not pool.is_awaited(self._association):
+            return
+        association = self._let_go()
+        if association is not None:
+            pool.release(association)
+
+    def _let_go(self) -> RequestorAssociation | None:
+        """The association, which is not ours from now on."""
         association, self._association = self._association, None
         self._proposed = frozenset()
-        if association is None:
-            return
-        try:
-            await association.release()
-        except asyncio.CancelledError:
-            association.abort()
-            raise
+        if association is not None:
+            self._destination.open_channels -= 1
+            self._destination.associations.remove_idle_holder(self._release_awaited)
+        return association
 
     def _is_usable(self) -> bool:
         if self._association is not None:
@@ -218,9 +231,11 @@ class DimseChannel:
     async def _associate(self, contexts: Sequence[ProposedContext]) -> None:
         there = self._destination
         try:
-            self._association = await there.associate(
-                there.called, own_ae_title=there.own_ae_title, contexts=contexts, meter=there.meter
+            self._association = await there.associations.acquire(
+                there.called, contexts, use="deliveries", is_further=there.open_channels > 0, is_exact=True
             )
+            there.open_channels += 1
+            there.associations.add_idle_holder(self._release_awaited)
         except NoContextAccepted:
             self._nothing_until_s = _clock_s() + NOTHING_ACCEPTED_S
         except (ConfigurationError, ValueError) as error:

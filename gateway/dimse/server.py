@@ -70,7 +70,7 @@ class Server:
         ae_title: our AE title.
         timers, limits: of accepted associations.
         meter: where associations and stores are counted.
-        pool: lends associations for C-MOVE sub-operations, and is closed when the server has drained; made when None.
+        pool: lends associations for C-MOVE sub-operations. None: one is made, and closed when the server has drained.
         keep_alive_s: a C-GET or C-MOVE that takes longer than this between two responses sends a Pending one.
         is_known_host: whether known peers call from a host; their connections have room of their own.
         verify_identity: verifies a user identity that a listener or a peer demands; without it all are refused.
@@ -105,6 +105,7 @@ class Server:
         self.limits = limits
         self.meter = meter
         self.pool = pool if pool is not None else AssociationPool(ae_title, meter)
+        self._closes_pool = pool is None
         self.keep_alive_s = keep_alive_s
         self.verify_identity = verify_identity
         self.table = table
@@ -442,7 +443,8 @@ class Server:
             self.abort_all()
             return False
         finally:
-            await self.pool.close()
+            if self._closes_pool:
+                await self.pool.close()
         return True
 
     def abort_all(self) -> None:

@@ -75,9 +75,10 @@ class FindUser:
             Temporary: the index cannot be read.
         """
         async with AsyncExitStack() as parts:
-            sources = Sources(AssociationPool(self.places.own_ae_title))
+            pool = AssociationPool(self.places.own_ae_title)
+            sources = Sources(pool)
             background = BackgroundTasks()
-            parts.push_async_callback(sources.close)
+            parts.push_async_callback(pool.close)
             parts.push_async_callback(background.close)
             given = 0
             answers = self._relayed(sources, background) if self.inquiry.service else self._found(sources, background)

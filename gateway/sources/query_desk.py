@@ -20,6 +20,5 @@ class QueryDesk:
     background: BackgroundTasks = field(default_factory=BackgroundTasks)
 
     async def close(self) -> None:
-        """End what runs in the background, and release what is kept."""
+        """End what runs in the background. The associations are the pool's."""
         await self.background.close()
-        await self.sources.close()

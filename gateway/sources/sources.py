@@ -131,7 +131,7 @@ class Sources:
 
         Raises:
             SourceRests: see the class.
-            DestinationDown, DestinationRefuses, ConfigurationError, ValueError: as `AssociationPool.take`.
+            DestinationDown, DestinationRefuses, ConfigurationError, ValueError: as `AssociationPool.acquire`.
         """
         self.check(peer)
         association = await self._taken(peer, contexts, clock)
@@ -141,7 +141,7 @@ class Sources:
         try:
             yield association
         finally:
-            self.pool.give(association)
+            self.pool.release(association)
 
     @contextlib.asynccontextmanager
     async def turn(self, peer: Peer, clock: SourceClock) -> AsyncIterator[None]:
@@ -188,15 +188,11 @@ class Sources:
         standing.failures += 1
         standing.rests_until_s = self._now_s() + rest_s
 
-    async def close(self) -> None:
-        """Release what is kept."""
-        await self.pool.close()
-
     async def _taken(self, peer: Peer, contexts: Sequence[ProposedContext], clock: SourceClock) -> RequestorAssociation:
         started_s = self._now_s()
         try:
             async with clock.limited():
-                return await self.pool.take(peer, contexts)
+                return await self.pool.acquire(peer, contexts, use="query")
         except TimeoutError:
             self.kept_waiting(peer)
             raise DestinationDown(f"{peer.name} did not associate in {clock.limit_s:g} s") from None

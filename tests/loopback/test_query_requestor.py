@@ -25,6 +25,7 @@ from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses, NotAllowed
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.support.dimse.acceptor_rig import accept, acceptor, read_message
+from tests.support.dimse.one_at_a_time import OneAtATime
 from tests.support.dimse.query_rig import (
     EVERYTHING,
     STUDY_FIND,
@@ -499,22 +500,22 @@ async def test_the_pool() -> None:
     async with serving(find=lambda event: None) as port:
         pool = AssociationPool("GATEWAY")
         peer, contexts = peer_at(port), query_contexts(peer_at(port), [STUDY_FIND])
-        first = await pool.take(peer, contexts)
-        second = await pool.take(peer, contexts)
+        first = await pool.acquire(peer, contexts)
+        second = await pool.acquire(peer, contexts)
         assert first is not second
-        pool.give(first)
-        assert await pool.take(peer, contexts) is first
+        pool.release(first)
+        assert await pool.acquire(peer, contexts) is first
         more = [*contexts, ProposedContext(STUDY_MOVE, (EXPLICIT,))]
-        pool.give(first)
-        third = await pool.take(peer, more)
+        pool.release(first)
+        third = await pool.acquire(peer, more)
         assert third is not first
-        pool.give(third)
-        assert await pool.take(peer, contexts) is third  # it covers the smaller need
+        pool.release(third)
+        assert await pool.acquire(peer, contexts) is third  # it covers the smaller need
         busy = second.c_find(key(), sop_class_uid=STUDY_FIND)
         await busy.__aenter__()
-        pool.give(second)
+        pool.release(second)
         assert not second.is_open
-        pool.give(third)
+        pool.release(third)
         await pool.close()
         assert not first.is_open
         assert not third.is_open
@@ -523,35 +524,11 @@ async def test_the_pool() -> None:
 async def test_the_pool_releases_what_nobody_needs() -> None:
     async with serving(find=lambda event: None) as port:
         pool = AssociationPool("GATEWAY", idle_s=0.01)
-        association = await pool.take(peer_at(port), query_contexts(peer_at(port), [STUDY_FIND]))
-        pool.give(association)
+        association = await pool.acquire(peer_at(port), query_contexts(peer_at(port), [STUDY_FIND]))
+        pool.release(association)
         async with asyncio.timeout(GUARD_S):
             await association.wait_closed()
         await pool.close()
-
-
-class OneAtATime:
-    """Opens associations one after the other: who comes meanwhile waits, as for many peers, or is turned away."""
-
-    def __init__(self, *, is_rejecting: bool = False) -> None:
-        self.turn = asyncio.Semaphore(1)
-        self.opened = 0
-        self._is_rejecting = is_rejecting
-
-    async def __call__(self, peer: Peer, **more: Any) -> RequestorAssociation:
-        if self._is_rejecting and self.turn.locked():
-            raise DestinationDown("local limit exceeded")
-        async with asyncio.timeout(peer.timers.association_s):
-            await self.turn.acquire()
-        association = await associate(peer, **more)
-        self.opened += 1
-        asyncio.get_running_loop().create_task(self._until_closed(association))
-        return association
-
-    async def _until_closed(self, association: RequestorAssociation) -> None:
-        await association.wait_closed()
-        await asyncio.sleep(0.02)  # it takes a peer a moment to see it
-        self.turn.release()
 
 
 async def test_who_waits_is_given_what_comes_back() -> None:
@@ -560,18 +537,18 @@ async def test_who_waits_is_given_what_comes_back() -> None:
         opening = OneAtATime()
         pool = AssociationPool("GATEWAY", associate=opening)
         peer, contexts = peer_at(port), query_contexts(peer_at(port), [STUDY_FIND])
-        first = await pool.take(peer, contexts)
-        waiting = [asyncio.create_task(pool.take(peer, contexts)) for _ in range(3)]
+        first = await pool.acquire(peer, contexts)
+        waiting = [asyncio.create_task(pool.acquire(peer, contexts)) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()
         await asyncio.wait(waiting[:1])
-        pool.give(first)
+        pool.release(first)
         assert await waiting[1] is first
         assert not waiting[2].done()
-        pool.give(first)
+        pool.release(first)
         assert await waiting[2] is first
         assert opening.opened == 1
-        pool.give(first)
+        pool.release(first)
         await pool.close()
 
 
@@ -582,10 +559,10 @@ async def test_idle_associations_make_room_for_others_to_the_same_peer(*, is_rej
         opening = OneAtATime(is_rejecting=is_rejecting)
         pool = AssociationPool("GATEWAY", associate=opening)
         peer, contexts = peer_at(port), query_contexts(peer_at(port), [STUDY_FIND])
-        first = await pool.take(peer, contexts)
-        pool.give(first)
+        first = await pool.acquire(peer, contexts)
+        pool.release(first)
         async with asyncio.timeout(GUARD_S):
-            second = await pool.take(dataclasses.replace(peer, calling_ae_title="OTHER"), contexts)
+            second = await pool.acquire(dataclasses.replace(peer, calling_ae_title="OTHER"), contexts)
         assert not first.is_open
-        pool.give(second)
+        pool.release(second)
         await pool.close()

@@ -17,6 +17,7 @@ import pytest
 
 from gateway.delivery.service import DeliveryService
 from gateway.destinations import open_destination
+from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.delivery import DeliveryState
 from gateway.model.listener import Timers
@@ -45,7 +46,7 @@ def peer(name: str, port: int, **settings: Any) -> Peer:
 async def delivering(journal: MemoryJournal, *peers: Peer) -> AsyncIterator[DeliveryService]:
     service = DeliveryService(
         journal=journal,
-        open_destination=lambda peer: open_destination(peer, "GATEWAY", NoMeter()),
+        open_destination=lambda peer: open_destination(peer, AssociationPool("GATEWAY"), NoMeter()),
         meter=NoMeter(),
         now=real_clock,
         random=Random(1),

@@ -133,5 +133,5 @@ async def test_a_source_that_is_pending_for_ever(
             with pytest.raises(SourceFailed, match=reason):
                 await line.fetch(REQUEST, take_nothing)
         finally:
-            await sources.close()
+            await sources.pool.close()
             await rendezvous.close()

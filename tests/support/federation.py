@@ -214,6 +214,7 @@ async def answering(
         server.abort_all()
         await server.drain(5.0)
         await desk.close()
+        await desk.sources.pool.close()
         await index.close()
 
 

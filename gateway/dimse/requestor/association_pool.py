@@ -1,14 +1,26 @@
-"""Associations that are kept for a while: whoever comes next to the same peer with the same needs gets one at once."""
+"""The associations that the gateway asks for: one pool for deliveries, C-FIND to sources, and sub-operations.
+
+An association that its user releases is kept for a while for the next one with the same needs. Many peers serve one
+association at a time. They turn the next one away, or let it wait. So users of the same peer share by three rules:
+
+1. A user who has waited `SOON_S` is made room for: what is idle is ended, and a user who holds an association is asked
+   to release it after its request (`is_awaited`). So each has it for a while, and not for one object.
+2. Who released an association for another one asks again behind it.
+3. A user who is turned away while others of ours are served, or about to be, tries again until it is served: without
+   limit where they associate with the peer in the same way, else for as long as an answer to a request may take.
+
+An association is handed only to a user of the same kind that asks for the same peer with the same settings (AE titles
+and every other keyword included), on which all contexts that it needs were proposed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from gateway.dimse.protocol.proposal import MOST_CONTEXTS
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
@@ -24,15 +36,17 @@ IDLE_S = 10.0
 """How long an association is kept that nobody needs: peers have few of them to give."""
 
 SOON_S = 0.5
-"""Whoever waits longer for an association is made room for: the peer may serve few at a time, and let others wait."""
+"""A user who waits longer for an association is made room for: the peer may serve few, and let others wait."""
 
-ROOM_AFTER_S = (0.05, 0.25)
-"""Peers that count their associations see a little later that one has ended."""
+ROOM_AFTER_S = (0.05, 0.25, 0.5)
+"""Peers that count their associations see a little later that one has ended: pauses before each further try."""
 
 TLSOverride = tuple[ssl.SSLContext, str | None]
 Make = Callable[..., RequestorAssociation]
 """Makes an association before it is opened, as `RequestorAssociation` itself does; it can be hashed and compared."""
-_Key = tuple[Peer, TLSOverride | None, Make | None]
+Use = Literal["query", "sub-operations", "deliveries"]
+"""Kinds of users; each proposes contexts of its own."""
+_Key = tuple[Use, Peer, TLSOverride | None, Make | None]
 
 
 @dataclass(slots=True)
@@ -43,20 +57,30 @@ class _Idle:
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """Who opens an association, and takes one that comes back meanwhile."""
+    """A user for whom an association is being opened; it takes one that is released meanwhile."""
 
     key: _Key
     contexts: Sequence[ProposedContext]
+    is_exact: bool
+    since_s: float
     found: asyncio.Future[RequestorAssociation]
     is_long: bool = False
+    has_room: bool = False
+    """An association was ended for it."""
+    pauses_s: list[float] = field(default_factory=list)
+    """Before the tries that are left since then."""
 
     def is_at(self, key: _Key) -> bool:
         """True for the same peer, however it is associated with."""
-        return (self.key[0].host, self.key[0].port) == (key[0].host, key[0].port)
+        return (self.key[1].host, self.key[1].port) == (key[1].host, key[1].port)
+
+    def give_room(self) -> None:
+        """An association to the peer has just ended, or is about to."""
+        self.has_room, self.pauses_s = True, list(ROOM_AFTER_S)
 
 
 class AssociationPool:
-    """Lends associations; each is used by one borrower at a time.
+    """Lends associations; each has one user at a time.
 
     Args:
         own_ae_title: calling AE title, unless a peer's settings name another.
@@ -79,93 +103,211 @@ class AssociationPool:
         self._associate = associate
         self._idle: dict[_Key, list[_Idle]] = {}
         self._recent: OrderedDict[_Key, OrderedDict[ProposedContext, None]] = OrderedDict()
-        self._borrowed: dict[RequestorAssociation, _Key] = {}
+        self._in_use: dict[RequestorAssociation, _Key] = {}
         self._waiting: list[_Waiting] = []
-        self._lenders: set[Callable[[], None]] = set()
-        self._releasing: set[asyncio.Task[None]] = set()
+        self._trying: set[_Waiting] = set()
+        """Those for whom an association is being negotiated."""
+        self._idle_holders: set[Callable[[], None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
-    async def take(
+    # --- for users ------------------------------------------------------------------------------------------------
+
+    async def acquire(
         self,
         peer: Peer,
         contexts: Sequence[ProposedContext],
         tls: TLSOverride | None = None,
         *,
+        use: Use = "query",
         made: Make | None = None,
         is_further: bool = False,
+        is_exact: bool = False,
     ) -> RequestorAssociation:
-        """An open association on which all of `contexts` were proposed; give it back, whatever becomes of it.
+        """An open association on which all of `contexts` were proposed; `release` or `discard` it afterwards.
 
-        A new one also proposes what was asked of this peer lately, as far as there is room, unless the peer's settings
-        list contexts. One that somebody gives back while it is being opened is as good: many peers serve one
-        association at a time and let others wait.
+        A new one also proposes the contexts that were needed of this peer lately, as far as there is room, unless the
+        peer's settings list contexts. One that is released while it is being opened is as good.
 
         Args:
-            made: makes a kind of association of its own; only who asks for an equal one gets it.
-            is_further: the borrower has others of this peer and goes on without this one: nobody makes room for it.
+            made: makes a kind of association of its own; only a user that asks for an equal one gets it.
+            is_further: the user has others of this peer and goes on without this one: no room is made for it.
+            is_exact: a new one proposes `contexts` alone.
 
         Raises:
             DestinationDown, DestinationRefuses, ConfigurationError, ValueError: as `associate`.
         """
-        key = (peer, tls, made)
-        kept = self._idle.get(key, [])
-        for place in reversed(range(len(kept))):
-            idle = kept[place]
-            if idle.association.is_open and idle.association.has_proposed(contexts):
-                del kept[place]
-                idle.expiry.cancel()
-                self._borrowed[idle.association] = key
-                return idle.association
+        key = (use, peer, tls, made)
+        found = self._kept(key, contexts)
+        if found is None and self._served_first(key):
+            await self._let_others_first(key)
+            found = self._kept(key, contexts)
+        if found is not None:
+            return found
         for idle in self._idle.pop(key, []):  # what takes their place can do all that they can; some peers serve one
             idle.expiry.cancel()
-            self._release(idle.association)
-        waiting = _Waiting(key, contexts, asyncio.get_running_loop().create_future())
+            self._end(idle.association)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(key, contexts, is_exact, loop.time(), loop.create_future())
         if not is_further:
             self._waiting.append(waiting)
         opening = asyncio.create_task(self._open(waiting))
         try:
             await asyncio.wait({waiting.found}, timeout=SOON_S)
             if not is_further and not waiting.found.done():
-                waiting.is_long = True
-                self._release_idle(waiting)
-                for lend_idle in tuple(self._lenders):
-                    lend_idle()
+                self._make_room(waiting)
             return await waiting.found
         except asyncio.CancelledError:
             if not waiting.found.cancel() and not waiting.found.cancelled() and waiting.found.exception() is None:
-                self.give(waiting.found.result())
+                self.release(waiting.found.result())
             raise
         finally:
             if not is_further:
                 self._waiting.remove(waiting)
-            self._end(opening)
+            self._stop_opening(opening)
 
-    def lends(self, lend_idle: Callable[[], None], *, begins: bool) -> None:
-        """`lend_idle` is called when somebody waits long, to give back what is `is_wanted` and not in use."""
-        self._lenders.add(lend_idle) if begins else self._lenders.discard(lend_idle)
+    def release(self, association: RequestorAssociation) -> None:
+        """The user is done: an association is handed on, or kept idle; one in the middle of a request is aborted."""
+        key = self._in_use.pop(association, None)
+        if key is None or not association.is_open:
+            return
+        if association.is_busy:
+            association.abort("released in the middle of a request")
+            return
+        self._hand_on(key, association)
+
+    def discard(self, association: RequestorAssociation) -> asyncio.Task[None]:
+        """The user is done, and nobody is to have the association: it is ended. The task is done when it is gone."""
+        if self._in_use.pop(association, None) is not None and association.is_open and association.is_busy:
+            association.abort("discarded in the middle of a request")
+        return self._end(association)
+
+    def is_awaited(self, association: RequestorAssociation) -> bool:
+        """True when another user has waited long for one to this peer: release it after the request, and ask again."""
+        if not self._waiting:
+            return False
+        key = self._in_use.get(association)
+        return key is not None and any(each.is_long and not each.has_room for each in self._waiting_at(key))
+
+    def add_idle_holder(self, release_idle: Callable[[], None]) -> None:
+        """`release_idle` is called when a user waits long: it releases what is awaited and has no request."""
+        self._idle_holders.add(release_idle)
+
+    def remove_idle_holder(self, release_idle: Callable[[], None]) -> None:
+        """Undo `add_idle_holder`."""
+        self._idle_holders.discard(release_idle)
+
+    async def close(self) -> None:
+        """End what is idle; what is in use is ended when it is released."""
+        self._is_closed = True
+        kept, self._idle = self._idle, {}
+        for idle in (idle for entries in kept.values() for idle in entries):
+            idle.expiry.cancel()
+            self._end(idle.association)
+        if self._ending:
+            await asyncio.wait(set(self._ending), timeout=CLOSE_S)
+        for task in list(self._ending):
+            task.cancel()
+
+    # --- what is kept ---------------------------------------------------------------------------------------------
+
+    def _kept(self, key: _Key, contexts: Sequence[ProposedContext]) -> RequestorAssociation | None:
+        """The one released last that will do, in use from now on."""
+        kept = self._idle.get(key, [])
+        for place in reversed(range(len(kept))):
+            idle = kept[place]
+            if idle.association.is_open and idle.association.has_proposed(contexts):
+                del kept[place]
+                idle.expiry.cancel()
+                self._in_use[idle.association] = key
+                return idle.association
+        return None
+
+    def _hand_on(self, key: _Key, association: RequestorAssociation) -> None:
+        """To the user that has waited longest for such a one; else it is kept, unless that keeps others waiting."""
+        waiting = self._waiting_at(key)
+        for each in waiting:
+            if each.key == key and association.has_proposed(each.contexts):
+                self._hand_to(each, association)
+                return
+        long = next((each for each in waiting if each.is_long and not each.has_room), None)
+        if long is not None:
+            long.give_room()
+        if self._is_closed or any(each.is_long for each in waiting):
+            self._end(association)
+            return
+        loop = asyncio.get_running_loop()
+        expiry = loop.call_later(self._idle_s, self._expired, key, association)
+        self._idle.setdefault(key, []).append(_Idle(association, expiry))
+
+    def _hand_to(self, waiting: _Waiting, association: RequestorAssociation) -> None:
+        self._in_use[association] = waiting.key
+        waiting.found.set_result(association)
+
+    def _expired(self, key: _Key, association: RequestorAssociation) -> None:
+        kept = self._idle.get(key, [])
+        kept[:] = [idle for idle in kept if idle.association is not association]
+        if not kept:
+            self._idle.pop(key, None)
+        self._end(association)
+
+    # --- who waits ------------------------------------------------------------------------------------------------
+
+    def _waiting_at(self, key: _Key) -> list[_Waiting]:
+        """The users that wait for an association to the peer, in any way; the one that came first stands first."""
+        return [each for each in self._waiting if each.is_at(key) and not each.found.done()]
+
+    def _served_first(self, key: _Key) -> _Waiting | None:
+        """A user that an association was ended for and that has none yet."""
+        return next((each for each in self._waiting_at(key) if each.has_room), None)
+
+    async def _let_others_first(self, key: _Key) -> None:
+        while (first := self._served_first(key)) is not None:
+            await asyncio.wait({first.found})
+
+    def _make_room(self, waiting: _Waiting) -> None:
+        """End what is idle at the peer, and ask the users that hold an association without a request."""
+        waiting.is_long = True
+        if self._end_idle(waiting):
+            waiting.give_room()
+        for release_idle in tuple(self._idle_holders):
+            release_idle()
+
+    def _end_idle(self, waiting: _Waiting) -> list[asyncio.Task[None]]:
+        """The peer's associations that nobody uses; the tasks that end them."""
+        found = [idle for key, kept in self._idle.items() if waiting.is_at(key) for idle in kept]
+        self._idle = {key: kept for key, kept in self._idle.items() if not waiting.is_at(key)}
+        for idle in found:
+            idle.expiry.cancel()
+        return [self._end(idle.association) for idle in found]
+
+    # --- opening --------------------------------------------------------------------------------------------------
 
     async def _open(self, waiting: _Waiting) -> None:
         while True:
             try:
+                self._trying.add(waiting)
                 association = await self._opened(waiting)
                 break
             except Exception as error:
-                if isinstance(error, DestinationDown) and self._is_busy_with_us(waiting):
-                    await asyncio.sleep(SOON_S)
-                    continue
-                if not waiting.found.done():
-                    waiting.found.set_exception(error)
-                return
+                pause_s = self._pause_before_next(waiting, error) if isinstance(error, DestinationDown) else None
+                if pause_s is None:
+                    if not waiting.found.done():
+                        waiting.found.set_exception(error)
+                    return
+            finally:
+                self._trying.discard(waiting)
+            await asyncio.sleep(pause_s)
         if waiting.found.done():
-            self._pass_on(waiting.key, association)
+            self._hand_on(waiting.key, association)
         else:
             self._hand_to(waiting, association)
 
     async def _opened(self, waiting: _Waiting) -> RequestorAssociation:
-        """A new one; tried again when the peer took none, but had one that nobody needs. Raises as `take`."""
-        peer, tls, made = waiting.key
-        are_given = bool(peer.associate.contexts)
-        contexts = waiting.contexts if are_given else self._remember(waiting.key, waiting.contexts)
+        """A new one. Raises as `acquire`."""
+        _, peer, tls, made = waiting.key
+        is_given = waiting.is_exact or bool(peer.associate.contexts)
+        contexts = waiting.contexts if is_given else self._remember(waiting.key, waiting.contexts)
         more: dict[str, Any] = {"own_ae_title": self.own_ae_title, "contexts": contexts}
         more |= {"meter": self._meter, "tls": tls}
         if made is not None:
@@ -173,78 +315,39 @@ class AssociationPool:
         try:
             return await self._associate(peer, **more)
         except DestinationDown:
-            released = self._release_idle(waiting)
-            if not released:
+            ending = self._end_idle(waiting)
+            if not ending:
                 raise
-        await asyncio.wait(released, timeout=CLOSE_S)
-        for pause_s in ROOM_AFTER_S:
-            with contextlib.suppress(DestinationDown):
-                return await self._associate(peer, **more)
-            await asyncio.sleep(pause_s)
+        waiting.give_room()
+        await asyncio.wait(ending, timeout=CLOSE_S)
         return await self._associate(peer, **more)
 
-    def _is_busy_with_us(self, waiting: _Waiting) -> bool:
-        """The peer takes no further association, but serves others of ours, who lend theirs."""
+    def _pause_before_next(self, waiting: _Waiting, error: DestinationDown) -> float | None:
+        """Before another try of a user that was turned away; None when it is in vain."""
+        if waiting.has_room and waiting.pauses_s:
+            return waiting.pauses_s.pop(0)
+        if not self._is_busy_with_us(waiting, error):
+            return None
+        waiting.has_room = False
+        if waiting.is_long:
+            self._make_room(waiting)
+        return waiting.pauses_s.pop(0) if waiting.has_room else SOON_S
+
+    def _is_busy_with_us(self, waiting: _Waiting, error: DestinationDown) -> bool:
+        """The peer takes no further association, but serves others of ours, or is about to."""
         if waiting not in self._waiting:
             return False
-        return any(key == waiting.key and association.is_open for association, key in self._borrowed.items())
-
-    def is_wanted(self, association: RequestorAssociation) -> bool:
-        """True when others have been waiting for one to this peer: give it back, and take one again."""
-        key = self._borrowed.get(association)
-        return key is not None and any(each.is_long and each.is_at(key) for each in self._waiting)
-
-    def give(self, association: RequestorAssociation) -> None:
-        """The borrower is done: an association that is idle is kept, one in the middle of something is aborted."""
-        key = self._taken_back(association)
-        if key is not None:
-            self._pass_on(key, association)
-
-    def _pass_on(self, key: _Key, association: RequestorAssociation) -> None:
-        """To whoever waits for such a one, the longest first; else it is kept, unless that keeps others waiting."""
-        waiting = [each for each in self._waiting if each.is_at(key) and not each.found.done()]
-        heirs = (each for each in waiting if each.key == key and association.has_proposed(each.contexts))
-        heir = next(heirs, None)
-        if heir is not None:
-            self._hand_to(heir, association)
-            return
-        if self._is_closed or any(each.is_long for each in waiting):
-            self._release(association)
-            return
-        loop = asyncio.get_running_loop()
-        expiry = loop.call_later(self._idle_s, self._expired, key, association)
-        self._idle.setdefault(key, []).append(_Idle(association, expiry))
-
-    def _hand_to(self, waiting: _Waiting, association: RequestorAssociation) -> None:
-        self._borrowed[association] = waiting.key
-        waiting.found.set_result(association)
-
-    def drop(self, association: RequestorAssociation) -> None:
-        """The borrower is done, and needs another one instead: it is released at once."""
-        if self._taken_back(association) is not None:
-            self._release(association)
-
-    def _taken_back(self, association: RequestorAssociation) -> _Key | None:
-        """Its place when it can still be used; one in the middle of something is aborted."""
-        key = self._borrowed.pop(association, None)
-        if key is None or not association.is_open:
-            return None
-        if association.is_busy:
-            association.abort("given back in the middle of a request")
-            return None
-        return key
-
-    async def close(self) -> None:
-        """Release what is idle; what is lent is released when it comes back."""
-        self._is_closed = True
-        kept, self._idle = self._idle, {}
-        for idle in (idle for entries in kept.values() for idle in entries):
-            idle.expiry.cancel()
-            self._release(idle.association)
-        if self._releasing:
-            await asyncio.wait(set(self._releasing), timeout=CLOSE_S)
-        for task in list(self._releasing):
-            task.cancel()
+        served = [key for association, key in self._in_use.items() if association.is_open and waiting.is_at(key)]
+        if waiting.key in served:
+            return True
+        is_turned_away = error.failure is None or error.failure.step in ("connect", "rejected", "ended")
+        waited_s = asyncio.get_running_loop().time() - waiting.since_s
+        if not is_turned_away or waited_s >= waiting.key[1].timers.association_s:
+            return False
+        about_to_be = (each for each in (*self._trying, *self._waiting_at(waiting.key)) if each is not waiting)
+        return bool(served) or any(
+            each.is_at(waiting.key) and (each in self._trying or each.has_room) for each in about_to_be
+        )
 
     def _remember(self, key: _Key, contexts: Sequence[ProposedContext]) -> list[ProposedContext]:
         """Those needed first, then the newest of those used lately."""
@@ -259,39 +362,27 @@ class AssociationPool:
             recent.popitem(last=False)
         return list(dict.fromkeys((*contexts, *reversed(recent))))[:MOST_CONTEXTS]
 
-    def _expired(self, key: _Key, association: RequestorAssociation) -> None:
-        kept = self._idle.get(key, [])
-        kept[:] = [idle for idle in kept if idle.association is not association]
-        if not kept:
-            self._idle.pop(key, None)
-        self._release(association)
+    # --- ending ---------------------------------------------------------------------------------------------------
 
-    def _release_idle(self, waiting: _Waiting) -> list[asyncio.Task[None]]:
-        """What nobody needs of the peer's associations; the tasks that release them."""
-        found = [idle for key, kept in self._idle.items() if waiting.is_at(key) for idle in kept]
-        self._idle = {key: kept for key, kept in self._idle.items() if not waiting.is_at(key)}
-        for idle in found:
-            idle.expiry.cancel()
-        return [self._release(idle.association) for idle in found]
-
-    def _release(self, association: RequestorAssociation) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(_released(association))
+    def _end(self, association: RequestorAssociation) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(_ended(association))
         self._keep(task)
         return task
 
-    def _end(self, opening: asyncio.Task[None]) -> None:
-        """Nobody needs what is being opened."""
+    def _stop_opening(self, opening: asyncio.Task[None]) -> None:
+        """The association that is being opened is not needed any more."""
         if not opening.done():
             opening.cancel()
             self._keep(opening)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         """Until it has ended."""
-        self._releasing.add(task)
-        task.add_done_callback(self._releasing.discard)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
 
-async def _released(association: RequestorAssociation) -> None:
+async def _ended(association: RequestorAssociation) -> None:
+    """Released, and aborted when that is given up."""
     try:
         await association.release()
     finally:

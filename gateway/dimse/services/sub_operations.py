@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -55,7 +55,7 @@ class StoreTarget(Protocol):
 
 
 class MoveTarget:
-    """Associations of ours to one destination, lent by the pool. A destination that cannot be reached, or that ends two
+    """Associations of ours to one destination, of the pool. A destination that cannot be reached, or that ends two
     associations over one instance, gets nothing more during this operation.
 
     Many peers serve one association at a time and let the next one wait: an instance goes over whichever is free first,
@@ -80,7 +80,7 @@ class MoveTarget:
         self._down = ""
         self._told: set[str] = set()
         self._given = target.peer.associate.contexts
-        pool.lends(self._lend_idle, begins=True)
+        pool.add_idle_holder(self._release_awaited)
 
     @property
     def name(self) -> str:
@@ -114,20 +114,21 @@ class MoveTarget:
             return await self._store(association, instance)
         finally:
             self._in_use -= 1
-            if self._pool.is_wanted(association):
-                self._lend(association)
+            if self._pool.is_awaited(association):
+                self._release(association)
             else:
                 self._free.append(association)
             self._wake()
 
-    def _lend_idle(self) -> None:
-        for association in [each for each in self._free if self._pool.is_wanted(each)]:
-            self._free.remove(association)
-            self._lend(association)
+    def _release_awaited(self) -> None:
+        for association in tuple(self._free):
+            if self._pool.is_awaited(association):
+                self._free.remove(association)
+                self._release(association)
 
-    def _lend(self, association: RequestorAssociation) -> None:
+    def _release(self, association: RequestorAssociation) -> None:
         """Others have been waiting for an association to this peer: they have their turn, then it is ours again."""
-        self._pool.give(association)
+        self._pool.release(association)
         if self._opening is not None and not self._in_use and not self._free:
             self._opening.cancel()  # it was for one more; from now on we wait for the only one
 
@@ -138,7 +139,7 @@ class MoveTarget:
                 association = self._free.pop()
                 if association.is_open and not association.is_busy and association.has_proposed(proposals):
                     return association
-                self._pool.drop(association)  # a peer that serves one association at a time would not take the next
+                self._pool.discard(association)  # a peer that serves one association at a time would not take the next
             if self._down:
                 return None
             if self._opening is None and not (self._is_full and self._in_use):
@@ -150,8 +151,9 @@ class MoveTarget:
         try:
             is_further = bool(self._in_use or self._free)
             peer, tls = self._target.peer, self._target.tls
-            more = {"made": MakeNotifying(self._target.handlers)} if self._target.handlers else {}
-            self._free.append(await self._pool.take(peer, proposals, tls, is_further=is_further, **more))
+            more: dict[str, Any] = {"made": MakeNotifying(self._target.handlers)} if self._target.handlers else {}
+            more |= {"use": "sub-operations", "is_further": is_further}
+            self._free.append(await self._pool.acquire(peer, proposals, tls, **more))
         except (GatewayError, ValueError) as error:
             if self._in_use or self._free:
                 self._is_full = True
@@ -202,12 +204,12 @@ class MoveTarget:
             log.warning("sub_operation_not_completed", destination=self.name, reason=reason)
 
     def close(self) -> None:
-        """Give the associations back."""
-        self._pool.lends(self._lend_idle, begins=False)
+        """Release the associations."""
+        self._pool.remove_idle_holder(self._release_awaited)
         if self._opening is not None:
             self._opening.cancel()
         for association in self._free:  # one with handlers is of use to nobody else
-            self._pool.drop(association) if self._target.handlers else self._pool.give(association)
+            self._pool.discard(association) if self._target.handlers else self._pool.release(association)
         self._free.clear()
 
 

@@ -31,6 +31,7 @@ from gateway.config import load
 from gateway.destinations.dicom import DimseDestination
 from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.protocol.associate_request import parse, proposals
+from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.ports.errors import GatewayError
 from gateway.ports.meter import NoMeter
 from tests.loopback.handler_contract.keyword_rig import Seen, move_handler, moved, ours, recorder, seen, stock
@@ -409,7 +410,7 @@ async def test_what_a_delivery_sends(name: str, tmp_path: Path) -> None:
         (tmp_path / "site.yaml").write_text(SITE.format(port=there.port, written=written))
         loaded = load(tmp_path, {})
         assert loaded.table is not None, loaded.problems
-        channel = DimseDestination(loaded.table.peers["there"], "GATEWAY", NoMeter()).channel()
+        channel = DimseDestination(loaded.table.peers["there"], AssociationPool("GATEWAY"), NoMeter()).channel()
         with contextlib.suppress(GatewayError):
             await channel.prepare([(CT, EXPLICIT)])
         mine = there.requests[0], there.callers[0][0]

@@ -56,14 +56,17 @@ def outbound(
     return Outbound(kind[0], uid, kind[1], body, FixedFacts(ASSOCIATION, kind[0], uid, kind[1], given))
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeAssociation:
     """Accepts what its peer accepts."""
 
     peer: FakePeer
     accepted: Mapping[tuple[str, str], int]
+    proposed: tuple[ProposedContext, ...] = ()
     is_open: bool = True
+    is_busy: bool = False
     is_aborted: bool = False
+    is_released: bool = False
     served: int = 0
 
     async def c_store(self, **request: Any) -> StoreResponse:
@@ -75,14 +78,18 @@ class FakeAssociation:
         self.peer.stored.append(request)
         return StoreResponse(self.peer.status, "because")
 
-    async def release(self) -> None:
-        self.is_open = False
-        self.peer.released += 1
-        await asyncio.sleep(self.peer.releases_after_s)
+    def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
+        return set(contexts) <= set(self.proposed)
 
-    def abort(self) -> None:
-        self.is_open = False
-        self.is_aborted = True
+    async def release(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            self.peer.released += 1
+            await asyncio.sleep(self.peer.releases_after_s)
+        self.is_released = True
+
+    def close_now(self) -> None:
+        self.is_aborted = not self.is_released
 
 
 @dataclass
@@ -106,7 +113,7 @@ class FakePeer:
     released: int = 0
 
     async def __call__(
-        self, peer: Peer, *, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter
+        self, peer: Peer, *, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter, tls: None
     ) -> Any:
         await asyncio.sleep(0)
         self.contexts.append(tuple(contexts))
@@ -122,7 +129,7 @@ class FakePeer:
                 accepted.setdefault(kind, 2 * number + 1)
         if not accepted:
             raise NoContextAccepted("none accepted")
-        self.associations.append(FakeAssociation(self, accepted))
+        self.associations.append(FakeAssociation(self, accepted, tuple(contexts)))
         return self.associations[-1]
 
 

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from gateway.destinations.dicom import DimseChannel, DimseDestination
 from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
+from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import StoreResponse
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.association import AssociationFacts
@@ -23,7 +24,9 @@ CT_EXPLICIT, CT_JPEG, MR_EXPLICIT = (CT, EXPLICIT), (CT, JPEG), (MR, EXPLICIT)
 
 
 def destination(there: FakePeer, **settings: Any) -> DimseDestination:
-    return DimseDestination(Peer("pacs", "PACS", "127.0.0.1", 104, **settings), "GATEWAY", NoMeter(), there)
+    return DimseDestination(
+        Peer("pacs", "PACS", "127.0.0.1", 104, **settings), AssociationPool("GATEWAY", associate=there), NoMeter()
+    )
 
 
 async def test_an_object_goes_out_as_it_is() -> None:

@@ -17,6 +17,7 @@ from pydicom import dcmread
 from gateway.destinations import open_destination
 from gateway.destinations.drafts import rename_to_free
 from gateway.destinations.folder import FolderDestination
+from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.delivery import Deferred, Delivered, Outcome, Refused
 from gateway.model.peer import Folder, Peer
 from gateway.ports.destination import Outbound
@@ -394,9 +395,9 @@ def test_file_systems_without_hard_links_keep_what_is_there(tmp_path: Path) -> N
 def test_a_bad_template_is_a_configuration_error(tmp_path: Path) -> None:
     peer = Peer("files", folder=Folder("{{ NoSuchKeyword }}", str(tmp_path)))
     with pytest.raises(ConfigurationError, match="NoSuchKeyword"):
-        open_destination(peer, "GATEWAY", NoMeter())
+        open_destination(peer, AssociationPool("GATEWAY"), NoMeter())
 
 
 def test_a_peer_without_place_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="nowhere"):
-        open_destination(Peer("nowhere"), "GATEWAY", NoMeter())
+        open_destination(Peer("nowhere"), AssociationPool("GATEWAY"), NoMeter())

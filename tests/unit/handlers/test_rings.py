@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.destinations.dicom import DimseDestination
 from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.handlers.loops import LoopWatch, is_forwarder
 from gateway.model.association import AssociationFacts
 from gateway.model.peer import Peer
@@ -71,7 +72,7 @@ class Node:
         self.watch = LoopWatch(LIMITS, self.now_s)
         self.there = Peer("there", ae_title=self.to, host="127.0.0.1", port=104)
         self.table = replace(table(), peers={"there": self.there})
-        self.destination = DimseDestination(self.there, self.title, Counts())
+        self.destination = DimseDestination(self.there, AssociationPool(self.title), Counts())
 
     def takes(self, sent: Sent) -> Sent | None:
         """What it sends on; None when it holds the object."""

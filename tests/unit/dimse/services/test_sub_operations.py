@@ -49,16 +49,17 @@ class Pool:
         self.given: list[Association] = []
         self.wanted: set[Association] = set()
 
-    def lends(self, lend_idle: Callable[[], None], *, begins: bool) -> None: ...
+    def add_idle_holder(self, release_idle: Callable[[], None]) -> None: ...
+    def remove_idle_holder(self, release_idle: Callable[[], None]) -> None: ...
 
-    async def take(self, *_: Any, **__: Any) -> Association:
+    async def acquire(self, *_: Any, **__: Any) -> Association:
         return await self.ready.get()
 
-    def give(self, association: Association) -> None:
+    def release(self, association: Association) -> None:
         self.given.append(association)
         self.wanted.discard(association)
 
-    def is_wanted(self, association: Association) -> bool:
+    def is_awaited(self, association: Association) -> bool:
         return association in self.wanted
 
 
