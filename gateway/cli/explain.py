@@ -60,25 +60,25 @@ Subjects = Iterator[explaining.Subject | explaining.Unexplained]
 @click.option("--limit", type=click.IntRange(0), default=20, show_default=True, help="Show so many; count the others.")
 @click.option("--show-values", is_flag=True, help="Show values of the objects: they may name a patient.")
 @FORMAT
-def explain(rules: Path, form: str, **options: Any) -> None:
+def explain(rules: Path, form: str, **given: Any) -> None:
     """Show what would happen to objects, and why: which rules match, what changes, where it goes. Sends nothing.
 
     PATHS are DICOM files, or folders of them. Stored objects are explained as they lie in the spool, over the
     association they came by; that is safe while the gateway runs. With --query, PATHS or keys are identifiers.
     """
-    asked = _Options(**options, is_text=form == "text")
-    if asked.leniencies:
-        show_leniencies(usable_table(rules), is_text=asked.is_text)
+    options = _Options(**given, is_text=form == "text")
+    if options.leniencies:
+        show_leniencies(usable_table(rules), is_text=options.is_text)
         return
-    asked.check()
+    options.check()
     table = usable_table(rules)
-    if asked.query is not None:
+    if options.query is not None:
         query = QueryToExplain(
-            asked.query, ROOTS[asked.model], asked.paths, asked.keys, asked.destination, asked.relational
+            options.query, ROOTS[options.model], options.paths, options.keys, options.destination, options.relational
         )
-        show_query(table, asked.association(table), query, with_values=asked.show_values, is_text=asked.is_text)
+        show_query(table, options.association(table), query, with_values=options.show_values, is_text=options.is_text)
         return
-    _show_objects(table, asked)
+    _show_objects(table, options)
 
 
 @dataclass(frozen=True, slots=True)

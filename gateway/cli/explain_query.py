@@ -51,15 +51,15 @@ class QueryToExplain:
 
 
 def show_query(
-    table: RoutingTable, association: AssociationFacts, asked: QueryToExplain, *, with_values: bool, is_text: bool
+    table: RoutingTable, association: AssociationFacts, query: QueryToExplain, *, with_values: bool, is_text: bool
 ) -> None:
     """Print what would become of each; exits 1 when one cannot be read."""
-    if (asked.operation == "move") != bool(asked.destination):
+    if (query.operation == "move") != bool(query.destination):
         raise click.UsageError("--query move needs --destination, and nothing else has one")
     shown: list[dict[str, Any]] = []
     try:
-        for name, identifier in asked.identifiers():
-            request = Request(name, asked.operation, asked.root, identifier, asked.destination, asked.is_relational)
+        for name, identifier in query.identifiers():
+            request = Request(name, query.operation, query.root, identifier, query.destination, query.is_relational)
             answer: QueryAnswer = explain_query(table, association, request)
             if is_text:
                 click.echo("\n".join(map(printable, query_lines(answer, with_values=with_values))))

@@ -99,14 +99,14 @@ def find(
     KEY is a keyword, a tag or a path; without a VALUE it is only shown. VALUE may hold wild cards, a range of dates or
     times, several values with backslashes. Exits 1 when a place did not answer.
     """
-    said, words = level_of(keys, level)
-    at = said or QueryLevel.STUDY
+    given_level, words = level_of(keys, level)
+    at = given_level or QueryLevel.STUDY
     model = model or ("patient" if at is QueryLevel.PATIENT else "study")
     if model in ROOTS and at not in LEVELS_OF_ROOT[ROOTS[model]]:
         raise click.UsageError(f"--model {model} has no level {at.value.lower()}")
     service = SERVICES.get(model, "")
-    if service and said:
-        raise click.UsageError(f"--model {model} has no levels: leave {said.value} out")
+    if service and given_level:
+        raise click.UsageError(f"--model {model} has no levels: leave {given_level.value} out")
     wanted, columns = _keys(words, _SHOWN_OF_SERVICES[service] if service else _SHOWN[at])
     if not service:
         wanted.setdefault(UNIQUE[at], ())

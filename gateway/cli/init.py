@@ -100,17 +100,17 @@ def _answers(given: Mapping[str, str | None]) -> Answers:
     for name, text in found.items():
         if fault := first_site.fault(name, text):
             raise click.BadParameter(fault, param_hint=f"--{name.replace('_', '-')}")
-    asked = [question for question in QUESTIONS if question.field not in found]
+    still_open = [question for question in QUESTIONS if question.field not in found]
     is_terminal = sys.stdin.isatty()
     if not is_terminal:
-        missing = [question.option for question in asked if question.default is None]
+        missing = [question.option for question in still_open if question.default is None]
         if missing:
             raise click.UsageError(f"standard input is no terminal to ask on; give {', '.join(missing)}")
-        found |= {question.field: question.default for question in asked if question.default is not None}
+        found |= {question.field: question.default for question in still_open if question.default is not None}
     _require_agreement(found)
-    if is_terminal and asked:
+    if is_terminal and still_open:
         click.echo("Enter takes what stands in brackets. Nothing is written before the last answer.")
-    for question in asked if is_terminal else ():
+    for question in still_open if is_terminal else ():
         found[question.field] = _asked(question, found)
     return Answers(**found)
 

@@ -70,11 +70,11 @@ def send(peer: str, paths: tuple[Path, ...], rules: Path, calling_ae: str, calle
     results: list[echo_store.SentFile] = []
     with _progress(len(files)) as advance:
 
-        def told(sent: echo_store.SentFile) -> None:
+        def on_result(sent: echo_store.SentFile) -> None:
             results.append(sent)
             advance()
 
-        asyncio.run(echo_store.FileSender(place, own, told, associations).send(files))
+        asyncio.run(echo_store.FileSender(place, own, on_result, associations).send(files))
     _summary(place, results, skipped)
 
 

@@ -70,8 +70,8 @@ def move(
     """
     place, own = addressed(peer, rules, calling_ae, called_ae)
     wanted = _wanted(keys, more["level"], more["model"], more["timeout"])
-    with _progress() as told:
-        final = _run(lambda: move_get.move(place, own, destination, wanted, told))
+    with _progress() as on_response:
+        final = _run(lambda: move_get.move(place, own, destination, wanted, on_response))
     _summary(place, final, "sent")
 
 
@@ -100,8 +100,8 @@ def get(
     """
     place, own = addressed(peer, rules, calling_ae, called_ae)
     wanted = _wanted(keys, more["level"], more["model"], more["timeout"])
-    with _progress() as told:
-        final = _run(lambda: move_get.get(place, own, folder, wanted, told))
+    with _progress() as on_response:
+        final = _run(lambda: move_get.get(place, own, folder, wanted, on_response))
     _summary(place, final, f"stored in {folder}")
 
 
@@ -118,7 +118,7 @@ def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_
     """Exits 2 when the words name nothing that can be retrieved."""
     tags = {tag: each for each, tag in UNIQUE.items()}
     keys: dict[int, tuple[str, ...]] = {}
-    said, words = level_of(words, level)
+    given_level, words = level_of(words, level)
     for word in words:
         name, _, value = word.partition("=")
         try:
@@ -135,7 +135,7 @@ def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_
         keys[path.tag] = tuple(value.split("\\"))
     if not keys:
         raise click.UsageError("a level alone names nothing: add a KEY of that level")
-    at = said or max((tags[tag] for tag in keys), key=LEVELS.index)
+    at = given_level or max((tags[tag] for tag in keys), key=LEVELS.index)
     is_of_patient = UNIQUE[QueryLevel.PATIENT] in keys if model is None else model == "patient"
     root: QueryRoot = "patient" if is_of_patient else "study"
     if root == "study" and at is QueryLevel.PATIENT:
@@ -169,10 +169,10 @@ def _progress() -> Iterator[move_get.OnResponse]:
         return
     with click.progressbar(length=1, label="retrieving", file=sys.stderr, show_pos=True) as bar:
 
-        def told(response: Response) -> None:
+        def on_response(response: Response) -> None:
             done = (response.completed or 0) + (response.failed or 0) + (response.warning or 0)
             if response.is_pending and response.remaining is not None:
                 bar.length = max(done + response.remaining, 1)
             bar.update(max(0, done - bar.pos))
 
-        yield told
+        yield on_response

@@ -57,12 +57,12 @@ class WorkerProcess:
     async def start(cls, folder: str, module: str) -> WorkerProcess:
         """Start `python -m module`. Raises Temporary when that fails."""
         try:
-            said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+            error_output = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
         except OSError as error:
             raise Temporary(f"no process for conversions can be started: {error.strerror}") from error
-        with said:
+        with error_output:
             try:
-                process, ours = await _spawn_connected(module, folder, said)
+                process, ours = await _spawn_connected(module, folder, error_output)
             except OSError as error:
                 raise Temporary(f"no process for conversions can be started: {error.strerror}") from error
             worker = cls(process, ours)
@@ -71,7 +71,9 @@ class WorkerProcess:
                     await worker._answer()
             except (TimeoutError, WorkerDied) as error:
                 await worker.kill()
-                raise Temporary(f"the process for conversions does not start: {_last_line(said) or error}") from error
+                raise Temporary(
+                    f"the process for conversions does not start: {_last_line(error_output) or error}"
+                ) from error
             except BaseException:
                 await worker.kill()
                 raise
@@ -140,20 +142,22 @@ class WorkerProcess:
 
 
 async def _spawn_connected(
-    module: str, folder: str, said: IO[bytes]
+    module: str, folder: str, error_output: IO[bytes]
 ) -> tuple[asyncio.subprocess.Process, socket.socket]:
     """The process, and our end of its connection. Raises OSError, also for want of descriptors."""
     ours, theirs = socket.socketpair()
     try:
         with theirs:
             ours.setblocking(False)
-            return await _spawn(module, theirs, folder, said), ours
+            return await _spawn(module, theirs, folder, error_output), ours
     except BaseException:
         ours.close()
         raise
 
 
-async def _spawn(module: str, connection: socket.socket, folder: str, said: IO[bytes]) -> asyncio.subprocess.Process:
+async def _spawn(
+    module: str, connection: socket.socket, folder: str, error_output: IO[bytes]
+) -> asyncio.subprocess.Process:
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     descriptor = connection.fileno()
@@ -163,13 +167,13 @@ async def _spawn(module: str, connection: socket.socket, folder: str, said: IO[b
         pass_fds=(descriptor,),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
-        stderr=said,
+        stderr=error_output,
         env=environment | ONE_THREAD,
     )
 
 
-def _last_line(said: IO[bytes]) -> str:
+def _last_line(error_output: IO[bytes]) -> str:
     """The last line that the worker wrote before it had seen any object."""
-    said.seek(0)
-    lines = said.read().decode(errors="replace").strip().splitlines()
+    error_output.seek(0)
+    lines = error_output.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

@@ -73,7 +73,7 @@ class CertificateWatch:
         self._gauges = gauges
         self._now = now
         self._clients = clients
-        self._told: dict[tuple[str, str], tuple[datetime, int]] = {}
+        self._logged: dict[tuple[str, str], tuple[datetime, int]] = {}
         """(use, file) → until when it is good, and the least number of days that was told."""
         self._is_reading = False
         """A thread is at the files."""
@@ -83,7 +83,7 @@ class CertificateWatch:
     def ended(self) -> list[tuple[str, str, datetime]]:
         """The certificates that are out of date, as of the last look: user, file, end of validity."""
         now = self._now()
-        return [(used_by, file, until) for (used_by, file), (until, _) in sorted(self._told.items()) if until <= now]
+        return [(used_by, file, until) for (used_by, file), (until, _) in sorted(self._logged.items()) if until <= now]
 
     def look_soon(self) -> None:
         """Do not wait for the minute to be over: rules were put in force."""
@@ -133,23 +133,23 @@ class CertificateWatch:
 
     def _show(self, found: Iterable[tuple[Use, Validity]]) -> None:
         rows: dict[str, dict[tuple[str, ...], float]] = {CERTIFICATE_METRIC: {}, REVOCATION_LIST_METRIC: {}}
-        told: dict[tuple[str, str], tuple[datetime, int]] = {}
+        logged: dict[tuple[str, str], tuple[datetime, int]] = {}
         for use, validity in found:
             metric = REVOCATION_LIST_METRIC if validity.is_revocation_list else CERTIFICATE_METRIC
             rows[metric][use.kind, use.name, validity.file] = validity.until.timestamp()
             key = (str(use), validity.file)
-            told[key] = (validity.until, self._tell(use, validity, self._told.get(key)))
-        self._told = told
+            logged[key] = (validity.until, self._log_limit(use, validity, self._logged.get(key)))
+        self._logged = logged
         for metric, values in rows.items():
             self._gauges.replace(metric, values)
 
-    def _tell(self, use: Use, validity: Validity, before: tuple[datetime, int] | None) -> int:
+    def _log_limit(self, use: Use, validity: Validity, before: tuple[datetime, int] | None) -> int:
         """Log when another of the limits is reached; the least number of days that was told so far."""
-        told = before[1] if before is not None and before[0] == validity.until else NOTHING_TOLD
+        logged = before[1] if before is not None and before[0] == validity.until else NOTHING_LOGGED
         left = validity.until - self._now()
         reached = [days for days in (*WARNED_DAYS, 0) if left <= timedelta(days=days)]
-        if not reached or min(reached) >= told:
-            return told
+        if not reached or min(reached) >= logged:
+            return logged
         name = "revocation_list" if validity.is_revocation_list else "certificate"
         facts = {"used_by": str(use), "file": validity.file, "until": validity.until.isoformat()}
         if min(reached) == 0:
@@ -159,4 +159,4 @@ class CertificateWatch:
         return min(reached)
 
 
-NOTHING_TOLD = 1 << 30
+NOTHING_LOGGED = 1 << 30

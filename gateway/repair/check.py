@@ -66,7 +66,7 @@ class _Check:
         """None when nothing can be asked of it. Raises ConfigurationError."""
         path = str(self._database)
         if not self._database.is_file():
-            self._tell_no_database()
+            self._report_no_database()
             return None
         try:
             problems = problems_of(self._database)
@@ -76,7 +76,7 @@ class _Check:
                 self._report.error("database-empty", path, "the database was never filled", self._report.rebuild)
                 return None
             if problems:
-                self._tell_damage_of_database(*problems)
+                self._report_damaged_database(*problems)
             else:
                 for what, count in queue.disagreements():
                     self._report.error("database-disagrees", path, f"{what}: {count}", self._report.rebuild)
@@ -85,11 +85,11 @@ class _Check:
         except ConfigurationError:
             raise
         except GatewayError as error:
-            self._tell_damage_of_database(str(error))
+            self._report_damaged_database(str(error))
             return None
         return queue
 
-    def _tell_no_database(self) -> None:
+    def _report_no_database(self) -> None:
         path = str(self._database)
         if self._report.is_running:
             what = "there is no database, though a gateway is running: it was moved away or deleted"
@@ -97,7 +97,7 @@ class _Check:
         else:
             self._report.error("database-missing", path, "there is no database", self._report.rebuild)
 
-    def _tell_damage_of_database(self, *problems: str) -> None:
+    def _report_damaged_database(self, *problems: str) -> None:
         """Once, however many questions meet it."""
         if self._report.has("database-damaged"):
             return
@@ -122,7 +122,7 @@ class _Check:
         try:
             return self._queue.rows(name)
         except GatewayError as error:
-            self._tell_damage_of_database(str(error))
+            self._report_damaged_database(str(error))
             self._queue = None
             return ()
 
@@ -147,7 +147,7 @@ class _Check:
             try:
                 there, has_rows = self._queue.identity()
             except GatewayError as error:
-                self._tell_damage_of_database(str(error))
+                self._report_damaged_database(str(error))
                 return
         found = found_mismatch(self._root, there, has_rows=has_rows)
         if found == "identity-differs":
@@ -231,14 +231,14 @@ class _Check:
             if damage.what == "header" and not self._spool_id:
                 continue  # its CRC begins with the identity; what follows is as it was written
             hit = [row for row in rows if damage.covers(row.offset_bytes, row.length_bytes)]
-            self._tell_damage(damage, [row for row in hit if row.instance_id in lost], hit)
+            self._report_damage(damage, [row for row in hit if row.instance_id in lost], hit)
             for row in hit:
                 lost.pop(row.instance_id, None)
         for row in lost.values():
-            self._tell_lost(name, row)
+            self._report_lost(name, row)
         self._check_loose(name, found, {row.offset_bytes for row in rows})
 
-    def _tell_damage(self, damage: Damage, lost: Sequence[HeldRow], hit: Sequence[HeldRow]) -> None:
+    def _report_damage(self, damage: Damage, lost: Sequence[HeldRow], hit: Sequence[HeldRow]) -> None:
         is_known = bool(hit) or (self._queue is not None and not _is_behind_place(damage, self._position))
         uids = [row.sop_instance_uid for row in lost] if is_known else list(damage.sop_instance_uids)
         if damage.is_torn and not lost:
@@ -279,7 +279,7 @@ class _Check:
             return str(error)
         return ""
 
-    def _tell_lost(self, name: str, row: HeldRow) -> None:
+    def _report_lost(self, name: str, row: HeldRow) -> None:
         """Unless it went away while we read."""
         problem = self._problem_with(name, row)
         if not problem or (self._report.is_running and row not in self._rows(name)):
@@ -315,7 +315,7 @@ class _Check:
             self._seen.add(name)
             rows = self._rows(name)
             try:
-                found = list(walk(self._root / name, 0, is_checked=not rows))  # else `_tell_lost` reads it
+                found = list(walk(self._root / name, 0, is_checked=not rows))  # else `_report_lost` reads it
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -328,7 +328,7 @@ class _Check:
     def _check_large_file(self, name: str, rows: Sequence[HeldRow], found: Sequence[FoundRecord | Gap]) -> None:
         is_whole = any(isinstance(each, FoundRecord) and not each.trouble for each in found)
         for row in rows:
-            self._tell_lost(name, row)
+            self._report_lost(name, row)
         if not rows and (self._report.is_running or not self._is_trusted()):
             return  # it is arriving, or has just been forgotten; or nobody knows who names it
         if not rows:
@@ -354,7 +354,7 @@ class _Check:
         try:
             missing = sorted(self._queue.payload_names().keys() - self._seen)
         except GatewayError as error:
-            self._tell_damage_of_database(str(error))
+            self._report_damaged_database(str(error))
             return
         for name in missing:
             rows = [] if _is_file(self._root / name) else self._rows(name)

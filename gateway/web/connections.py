@@ -132,14 +132,16 @@ class Connections:
         """
         host = host_of(address)
         if not self._offences.is_heard(host, is_known=False):
-            self._tell(host, "refused", "connections of this host were displaced or too slow many times lately")
+            self._count_and_log(
+                host, "refused", "connections of this host were displaced or too slow many times lately"
+            )
             return False
         if self._of_host[host] >= self._http.connections_per_host and not self._is_loopback(host):
             room = self._displace(host)
         else:
             room = len(self._open) < self._http.connections or self._displace("")
         if not room:
-            self._tell(host, "refused", "all connections are being answered")
+            self._count_and_log(host, "refused", "all connections are being answered")
             return False
         connection.host = host
         self._open[connection] = None
@@ -211,8 +213,8 @@ class Connections:
         self.gone(connection)
         connection.abort()
         self._offences.add(connection.host)
-        self._tell(connection.host, result, reason)
+        self._count_and_log(connection.host, result, reason)
 
-    def _tell(self, host: str, result: str, reason: str) -> None:
+    def _count_and_log(self, host: str, result: str, reason: str) -> None:
         log.warning("http_connection_closed", remote_host=host, reason=reason)
         self._meter.count("gateway_http_connections_total", result=result)

@@ -55,12 +55,12 @@ class ExplanationSummary:
             return ""
         found = set(answer.destinations)
         missing, surplus = sorted(self.expected - found), sorted(found - self.expected)
-        said = [f"{_listed(missing)} would not get it"] if missing else []
-        said += [f"{_listed(surplus)} would get it"] if surplus else []
-        if not said:
+        differences = [f"{_listed(missing)} would not get it"] if missing else []
+        differences += [f"{_listed(surplus)} would get it"] if surplus else []
+        if not differences:
             return ""
         where = f"would go to {_listed(answer.destinations)}" if found else f"would go nowhere ({answer.fate})"
-        return f"expected {_listed(sorted(self.expected)) or 'no destination'}, {where}: {'; '.join(said)}"
+        return f"expected {_listed(sorted(self.expected)) or 'no destination'}, {where}: {'; '.join(differences)}"
 
     def lines(self) -> Iterator[str]:
         """A summary of more than one object."""

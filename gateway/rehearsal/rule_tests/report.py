@@ -50,9 +50,9 @@ def text(files: Sequence[FileResult], *, with_values: bool) -> Iterator[str]:
                 yield from (f"        {line}" for line in failure_lines(failure, with_values=with_values))
     total = summary(files)
     counts = [(total.passed, "passed"), (total.failed, "failed"), (total.deselected, "not selected")]
-    said = [f"{count} {word}" for count, word in counts if count] or ["no tests"]
+    parts = [f"{count} {word}" for count, word in counts if count] or ["no tests"]
     problems = f", {total.problems} problem{'s' if total.problems > 1 else ''}" if total.problems else ""
-    yield f"{', '.join(said)}{problems} ({total.files} file{'' if total.files == 1 else 's'})"
+    yield f"{', '.join(parts)}{problems} ({total.files} file{'' if total.files == 1 else 's'})"
 
 
 def failure_lines(failure: Failure, *, with_values: bool) -> list[str]:
@@ -115,8 +115,8 @@ def junit(files: Sequence[FileResult], *, with_values: bool) -> str:
         )
         if file.problems:
             case = ElementTree.SubElement(suite, "testcase", classname=str(file.path), name="(the file)")
-            said = "\n".join(map(str, file.problems))
-            ElementTree.SubElement(case, "error", message="the test file has problems").text = said
+            problems = "\n".join(map(str, file.problems))
+            ElementTree.SubElement(case, "error", message="the test file has problems").text = problems
         for result in file.results:
             _junit_case(suite, file, result, with_values=with_values)
     ElementTree.indent(root)

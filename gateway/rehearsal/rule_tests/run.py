@@ -229,13 +229,13 @@ def _values(
     for attribute, texts in expected.values.items():
         found = scanned.values(attribute)
         if found != texts:
-            what, said = f"{attribute.text}{where}", _shown(found)
-            yield trial.failure(what, _shown(texts), said, *path, "values", attribute.text, quotes=True)
+            what, found_text = f"{attribute.text}{where}", _shown(found)
+            yield trial.failure(what, _shown(texts), found_text, *path, "values", attribute.text, quotes=True)
     for index, attribute in enumerate(expected.absent):
         found = scanned.values(attribute)
         if found is not None:
-            said = _shown(found)
-            yield trial.failure(f"{attribute.text}{where}", "absent", said, *path, "absent", index, quotes=True)
+            found_text = _shown(found)
+            yield trial.failure(f"{attribute.text}{where}", "absent", found_text, *path, "absent", index, quotes=True)
 
 
 def _shown(texts: tuple[str, ...] | None) -> str:
