@@ -25,13 +25,13 @@ async def examine(site: Site) -> list[DoctorFinding]:
     """In the order of the areas: configuration, running gateway, ports, storage, peers, folders, clock, limits."""
     table = site.loaded.table
     known = list(table.peers.values()) if table is not None else []
-    running = asyncio.ensure_future(_running(site))
+    running_gateway = asyncio.ensure_future(_running(site))
     slots = asyncio.Semaphore(PEERS_AT_A_TIME)
     checks: list[Awaitable[list[DoctorFinding]]] = [
         _in_thread("rules files", partial(configuration.writers, site.rules), site),
-        _findings_of(running),
-        *(_after(running, partial(ports.listener, one), site) for one in site.settings.listeners if one.port),
-        _http(running, site),
+        _findings_of(running_gateway),
+        *(_after(running_gateway, partial(ports.listener, one), site) for one in site.settings.listeners if one.port),
+        _http(running_gateway, site),
         _in_thread("spool", partial(storage.spool, site), site),
         _in_thread("database", partial(storage.database, site), site),
         _in_thread("pages of the database", partial(storage.damage, site), site),
@@ -79,22 +79,24 @@ async def _running(site: Site) -> Running:
         return Running((_not_finished("running gateway", f"not within {2 * site.limit_s:g} s"),), {})
 
 
-async def _findings_of(running: asyncio.Future[Running]) -> list[DoctorFinding]:
-    return list((await running).findings)
+async def _findings_of(running_gateway: asyncio.Future[Running]) -> list[DoctorFinding]:
+    return list((await running_gateway).findings)
 
 
 async def _after(
-    running: asyncio.Future[Running], check: Callable[[frozenset[tuple[str, int]]], Iterable[DoctorFinding]], site: Site
+    running_gateway: asyncio.Future[Running],
+    check: Callable[[frozenset[tuple[str, int]]], Iterable[DoctorFinding]],
+    site: Site,
 ) -> list[DoctorFinding]:
     """Ports, when it is known which of them our own gateway has."""
-    open_ports = (await running).open_ports
+    open_ports = (await running_gateway).open_ports
     return await _in_thread("listener", partial(check, open_ports), site)
 
 
-async def _http(running: asyncio.Future[Running], site: Site) -> list[DoctorFinding]:
+async def _http(running_gateway: asyncio.Future[Running], site: Site) -> list[DoctorFinding]:
     if site.settings.http is None or not site.settings.http.port:
         return []
-    answer = await running
+    answer = await running_gateway
     if any(finding.code == "another-gateway" for finding in answer.findings):
         return []
     return await _in_thread("HTTP", partial(ports.http, site.settings.http, is_open=bool(answer.status)), site)
