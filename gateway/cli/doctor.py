@@ -77,7 +77,7 @@ def _examined(rules: Path, timeout: float) -> tuple[list[DoctorFinding], DoctorR
 
 
 async def _loaded(rules: Path) -> Loaded:
-    """As a running gateway reads them: a file on a dead mount is given up."""
+    """Load the rules as a running gateway reads them: a file on a dead mount is given up."""
     return await Loading(partial(load_rules, rules)).load(asyncio.Event())
 
 
@@ -102,7 +102,7 @@ def _summary(findings: Sequence[DoctorFinding]) -> str:
 
 
 def _as_json(rules: Path, findings: Sequence[DoctorFinding], result: DoctorResult) -> dict[str, object]:
-    """As `docs/doctor.md` describes it."""
+    """The findings as `docs/doctor.md` describes them."""
     severities = [finding.severity for finding in findings]
     return {
         "result": result,

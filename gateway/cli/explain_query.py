@@ -40,7 +40,7 @@ class QueryToExplain:
     is_relational: bool
 
     def identifiers(self) -> Iterator[tuple[str, Attributes]]:
-        """Each with its name. Raises Unreadable, OSError, click.UsageError."""
+        """The identifiers, each with its name. Raises Unreadable, OSError, click.UsageError."""
         if self.keys or not self.paths:
             identifier, _ = identifier_of(self.keys)
             yield "identifier", identifier

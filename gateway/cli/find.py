@@ -181,7 +181,7 @@ def _texts(answer: Attributes, path: AttributePath) -> str:
 
 
 def _shown(value: str | QueryItem) -> str:
-    """One value; of what is no text its length."""
+    """One value as text; for bytes their length."""
     return count(len(value), "byte") if isinstance(value, Bulk) else str(value)
 
 

@@ -82,7 +82,7 @@ def init(folder: Path, **given: str | None) -> None:
 
 
 def _require_empty(folder: Path) -> None:
-    """All YAML files of a folder make one configuration: ours is not put beside others."""
+    """Refuse a folder that has YAML files: they would make one configuration with ours."""
     if folder.exists() and not folder.is_dir():
         fail(f"{folder} is no folder; nothing was written. Name another folder")
     try:
@@ -95,7 +95,7 @@ def _require_empty(folder: Path) -> None:
 
 
 def _answers(given: Mapping[str, str | None]) -> Answers:
-    """From the options, then from the terminal. Exits 2 when one is wrong or missing."""
+    """The answers from the options, then from the terminal. Exits 2 when one is wrong or missing."""
     found = {name: text for name, text in given.items() if text is not None}
     for name, text in found.items():
         if fault := first_site.fault(name, text):

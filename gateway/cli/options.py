@@ -54,7 +54,7 @@ def rules_option(command: Command) -> Command:
 
 
 def load_rules(path: Path) -> Loaded:
-    """With the variables of our environment."""
+    """Load the rules with the variables of our environment."""
     return config.load(path, os.environ)
 
 
@@ -86,7 +86,7 @@ def settings_or_problems(path: Path) -> tuple[Settings | None, tuple[Problem, ..
 
 
 def show_problems(problems: tuple[Problem, ...]) -> None:
-    """One line a problem, on standard error."""
+    """Print one line a problem on standard error."""
     for problem in problems:
         click.echo(str(problem), err=True)
 

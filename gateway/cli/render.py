@@ -21,7 +21,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def local_time(moment: datetime | str) -> str:
-    """To the second, in the time zone of this machine, which is named: 2026-11-29 14:03:07 CET."""
+    """The time to the second, in the time zone of this machine, which is named: 2026-11-29 14:03:07 CET."""
     found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return f"{found.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
@@ -34,7 +34,7 @@ def count(number: int, noun: str) -> str:
 
 
 def age(seconds: float) -> str:
-    """In the largest unit that says something."""
+    """The duration in the largest unit that says something."""
     for limit, unit, divisor in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
         if seconds < limit:
             return f"{seconds / divisor:.0f} {unit}"

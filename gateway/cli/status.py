@@ -89,7 +89,7 @@ def _queue(rows: list[dict[str, Any]]) -> str:
 
 
 def require_ours(found: dict[str, Any], settings: Settings) -> None:
-    """Exits 1 when another gateway answers at the address of these rules: they are told by their spools."""
+    """Exit 1 when another gateway answers at the address of these rules: their spools tell them apart."""
     difference = other_gateway(found, settings)
     if not difference:
         return

@@ -35,7 +35,7 @@ class Completion(Generic[T]):
         return self._is_done
 
     def cancelled(self) -> bool:
-        """Never: nobody can give it up."""
+        """Always False: no caller can cancel it."""
         return False
 
     def set_result(self, result: T) -> None:

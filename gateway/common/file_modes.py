@@ -27,7 +27,7 @@ CLOSE_IT = "chmod o-rwx it, or set `access: others`"
 
 
 def set_umask(access: FileAccess) -> None:
-    """For this process and everything that it creates from here on."""
+    """Set the umask for this process and everything that it creates from here on."""
     os.umask(UMASKS[access])
 
 

@@ -7,7 +7,7 @@ import os
 
 
 def leads_to(path: bytes, device: int, inode: int) -> bool:
-    """True when it does, symbolic links followed; False also when nobody can say."""
+    """True when it does, symbolic links followed; False also when that cannot be determined."""
     try:
         found = os.stat(path)
     except OSError:

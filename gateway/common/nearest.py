@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 FEW = 200
-"""So many known words are all compared."""
+"""Up to this number of known words, all are compared."""
 SHORTEST = 5
 """Shorter words have too few parts to be found by."""
 MOST_COMPARED = 100
@@ -55,5 +55,5 @@ def _by_part(known: tuple[str, ...]) -> Mapping[str, list[str]]:
 
 
 def _parts(word: str) -> Iterable[str]:
-    """Each three letters in a row, once, in order: the same word always finds the same."""
+    """The groups of three consecutive letters, each once, in order: the same word always finds the same."""
     return dict.fromkeys(word[start : start + 3] for start in range(len(word) - 2))

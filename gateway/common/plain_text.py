@@ -21,11 +21,11 @@ MODALITIES = frozenset(_MODALITIES.split())
 """Defined terms of Modality (PS3.3 §C.7.3.1.1.1). What is none of them may be anything, also a name."""
 
 PEER_SAYS = "; the peer says: "
-"""In the reason of a delivery: what follows is the peer's Error Comment, which may quote the object."""
+"""The separator in the reason of a delivery. The peer's Error Comment follows it, which may quote the object."""
 
 
 def without_peers_words(reason: str) -> str:
-    """A reason without what the peer said; that it said something stays to be seen."""
+    """A reason without the peer's Error Comment. It still shows that there was one."""
     own, marker, _ = reason.partition(PEER_SAYS)
     return f"{own}; --show-values shows what the peer says" if marker else own
 

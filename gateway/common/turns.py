@@ -23,7 +23,7 @@ FRAGMENT_WORK = 1
 COMMAND_BYTES_PER_WORK = 32
 """A command set costs one unit for so many bytes."""
 MESSAGE_WORK = 32
-"""To serve a message, or to begin to."""
+"""The work of serving a message, or of beginning to."""
 WHOLE_PDU_WORK = 64
 """A PDU other than P-DATA-TF."""
 

@@ -27,5 +27,5 @@ class HiddenModules:
 
 
 def hide_codecs() -> None:
-    """To be called before pydicom is imported, by the process that is the gateway."""
+    """Hide the packages of `HIDDEN`. The process that is the gateway calls this before pydicom is imported."""
     sys.meta_path.insert(0, HiddenModules())

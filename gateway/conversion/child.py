@@ -21,7 +21,7 @@ from typing import Any
 LINE_BYTES = 1 << 20
 """Longest line of JSON."""
 STEP_BYTES = 32 * 1024**2
-"""After each of these that is written the room is looked at."""
+"""The number of bytes written after which the free space is checked again."""
 OUT_OF_MEMORY = 71
 """Exit code after a MemoryError was answered: who knows what is left of the heap."""
 SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS})
@@ -131,12 +131,12 @@ class _Limit:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
 
     def grow(self, more_bytes: int) -> None:
-        """For a file that is to be mapped."""
+        """Raise the limit for a file that is to be mapped."""
         self._limit_bytes += more_bytes + _PAGE_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (self._limit_bytes, resource.RLIM_INFINITY))
 
     def note(self) -> str:
-        """For a reason: how near the limit it was; empty when it was not."""
+        """The note for a reason: how near the limit it was; empty when it was not."""
         highest_bytes = _highest_bytes()
         taken_bytes = highest_bytes - (self._limit_bytes - self._memory_bytes)
         if highest_bytes == self._highest_bytes or taken_bytes < self._memory_bytes // 2:
@@ -158,7 +158,7 @@ def _address_space_bytes() -> int:
 
 
 def _highest_bytes() -> int:
-    """The most address space that this process ever had; 0 where nobody says so."""
+    """The greatest address space that this process ever had; 0 where the system does not tell."""
     try:
         with open("/proc/self/status") as file:
             return next((int(line.split()[1]) * 1024 for line in file if line.startswith("VmPeak:")), 0)

@@ -30,11 +30,11 @@ log = structlog.get_logger()
 
 CHUNK_BYTES = 1024**2
 CHECKED_CHUNKS = 32
-"""After each of these the room is looked at."""
+"""The number of chunks after which the free space is checked again."""
 IDLE_S = 60.0
 """A worker without a job is kept this long: starting one costs half a second and holds up to 100 MB."""
 MOST_JOBS = 1000
-"""Then a worker is replaced: native code leaks."""
+"""The number of jobs after which a worker is replaced: native code leaks."""
 TRIES = 2
 CHILD = "gateway.conversion.child"
 
@@ -215,13 +215,13 @@ class ConversionPool:
 
 
 def _label(transfer_syntax_uid: str) -> str:
-    """For the metrics: senders may make up UIDs, and nobody is to make labels."""
+    """The label for the metrics. Senders may make up UIDs, and must not make labels."""
     name = short_name(transfer_syntax_uid)
     return name if name != transfer_syntax_uid else "(other)"
 
 
 class ConversionFailed(Refusal):
-    """Not to be had of this object. `outcome` is for the metrics: refused, crashed, timed_out, failed."""
+    """The object cannot be converted. `outcome` is for the metrics: refused, crashed, timed_out, failed."""
 
     def __init__(self, outcome: str, reason: str) -> None:
         super().__init__(reason)
@@ -238,7 +238,7 @@ def _file(folder: str) -> IO[bytes]:
 
 
 def _copied(body: EncodedDataSet, folder: str, keep_free_bytes: int) -> IO[bytes]:
-    """All of `body` in a file, so that the worker needs nothing of the spool; what is stored is checked on the way."""
+    """A file with all of `body`, so that the worker needs nothing of the spool; stored bytes are checked on the way."""
     file = _file(folder)
     scratch = Scratch(folder, keep_free_bytes=keep_free_bytes)
     try:

@@ -16,7 +16,7 @@ from typing import IO, Any
 from gateway.ports.errors import GatewayError, Temporary
 
 START_S = 30.0
-"""For loading its code, on a machine that is busy."""
+"""Time for loading its code, on a machine that is busy."""
 LINE_BYTES = 1 << 20
 KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TZ")
 """The variables of our environment that the worker gets; the environment holds secrets, so it gets no others."""
@@ -41,7 +41,7 @@ class WorkerProcess:
         self._connection = connection
         self._rest = b""
         self.jobs = 0
-        """That it has done."""
+        """The number of jobs that it has done."""
 
     @property
     def pid(self) -> int:

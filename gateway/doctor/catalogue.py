@@ -15,7 +15,7 @@ Area = Literal[
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """One code."""
+    """The entry of one code."""
 
     areas: tuple[Area, ...]
     severity: Severity

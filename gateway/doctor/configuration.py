@@ -21,7 +21,7 @@ CORRECT = "correct it there; `gateway validate` checks it again"
 
 
 def problem_findings(problems: Iterable[Problem], rules: Path) -> Iterator[DoctorFinding]:
-    """Each problem of `gateway validate`, under its own code; or that there is none."""
+    """The problems of `gateway validate`, each under its own code; or a note that there is none."""
     is_valid = True
     for problem in problems:
         is_valid = False

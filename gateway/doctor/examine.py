@@ -1,4 +1,4 @@
-"""All checks side by side, each bounded in time: a dead peer or mount holds nobody up."""
+"""All checks, run side by side, each bounded in time: a dead peer or mount delays no other check."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ Check = Callable[[], Iterable[DoctorFinding]]
 
 
 async def examine(site: Site) -> list[DoctorFinding]:
-    """In the order of the areas: configuration, running gateway, ports, storage, peers, folders, clock, limits."""
+    """All findings in the order of the areas: configuration, running gateway, ports, storage, peers, folders, clock,
+    limits."""
     table = site.loaded.table
     known = list(table.peers.values()) if table is not None else []
     running_gateway = asyncio.ensure_future(_running(site))

@@ -1,4 +1,4 @@
-"""One thing that the doctor found: what, where, what to do."""
+"""A finding of the doctor: its subject, its fact, its remedy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DoctorFinding:
     severity: Severity
     area: Area
     code: str
-    """For programs; stays the same in later versions."""
+    """The code for programs; it stays the same in later versions."""
     subject: str
     """The peer, listener or file: its name in the rules, or its path."""
     what: str

@@ -12,7 +12,7 @@ from gateway.model.peer import Folder, Peer
 
 
 def folder(peer: Peer, destination: Folder) -> Iterator[DoctorFinding]:
-    """One of them, by the rights of this user; nothing is written."""
+    """Check one folder destination by the rights of this user; nothing is written."""
     root = destination.root
     subject = f"{peer.name} ({root})"
     there = nearest_there(root)

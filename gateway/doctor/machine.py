@@ -17,7 +17,7 @@ from gateway.network import descriptors
 from gateway.ports.errors import ConfigurationError
 
 EARLIEST_YEAR = 2025
-"""Before this gateway was written."""
+"""The earliest year that a clock may show: no gateway ran before."""
 LATEST_YEAR = 2100
 SKEW = timedelta(seconds=30)
 """The difference between two clocks that is tolerated."""
@@ -33,7 +33,7 @@ def clock(site: Site) -> Iterator[DoctorFinding]:
 
 
 def difference(now: datetime, theirs: datetime, where: str) -> Iterator[DoctorFinding]:
-    """Our clock against that of the gateway that answered."""
+    """Compare our clock with that of the gateway that answered."""
     if abs(now - theirs) > SKEW:
         seconds = (theirs - now).total_seconds()
         what = f"its clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} this machine's"

@@ -1,4 +1,4 @@
-"""On which kind of file system a path lies, by the table of mounts: no look at the file system itself."""
+"""The kind of file system on which a path lies, from the table of mounts: the file system itself is not touched."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ ANY_ADDRESS = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}  # noqa: S104 -
 
 
 async def peer(one: Peer, site: Site) -> list[DoctorFinding]:
-    """All that is found of one peer; a note when it answers."""
+    """The findings about one peer; a note when it answers."""
     subject = f"{one.name} ({called(one)} at {one.host}:{one.port})"
     try:
         addresses = await _look_up(one, site.limit_s)
@@ -91,14 +91,14 @@ def is_own_address(address: str) -> bool:
 
 
 def _elsewhere(one: Peer, subject: str, addresses: list[str]) -> Iterator[DoctorFinding]:
-    """It may call from other hosts only than the one at which we call it."""
+    """A warning when the peer may call only from other hosts than the one at which we call it."""
     if one.may and one.hosts and not any(is_within(address, one.hosts) for address in addresses):
         what = f"`hosts` is {_listed(one.hosts)}, and we call it at {_listed(addresses)}"
         yield found("calls-from-elsewhere", subject, what)
 
 
 async def _ask(one: Peer, subject: str, addresses: list[str], site: Site) -> list[DoctorFinding]:
-    """At the first address that takes a connection; when none does, of the first one."""
+    """The findings of a C-ECHO at the first address that takes a connection; when none does, those of the first one."""
     first: DoctorFinding | None = None
     own = one.calling_ae_title or site.settings.ae_title
     for address in addresses:
@@ -193,7 +193,7 @@ def one_timer(error: PeerError) -> str:
 
 
 def _own_words(text: str, one: Peer, address: str) -> str:
-    """Without the peer, which stands before it."""
+    """The text without the peer, which stands before it."""
     for name in (f"{one.name} ({called(one)} at {address}:{one.port})", f"{one.name} at {address}:{one.port}"):
         text = text.removeprefix(name).lstrip(": ")
     return text

@@ -56,7 +56,8 @@ def _port(area: Area, subject: str, address: str, port: int, *, is_open: bool) -
 
 
 def _try_to_bind(family: int, kind: int, protocol: int, place: tuple[object, ...]) -> None:
-    """As the gateway does, without listening: nobody can connect, and who wants to listen there now still can."""
+    """Bind as the gateway does, without listening: no client can connect, and a process that wants to listen there now
+    still can."""
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -100,7 +100,7 @@ def _file_system(area: Area, path: str, there: str, site: Site) -> Iterator[Doct
 
 
 def _rights(area: Area, path: str, there: str) -> Iterator[DoctorFinding]:
-    """By the rights of this user; nothing is written."""
+    """Check the rights of this user; nothing is written."""
     if not os.path.isdir(there):
         yield found("not-a-folder", path, f"{there} is no folder", area=area)
         return

@@ -81,7 +81,7 @@ class FairThreads:
             raise
 
     def _make_room(self, count: int) -> None:
-        """For a host with `count` waiting: the last one of the host that has most more goes."""
+        """Make room for a host with `count` waiting: the last one of the host that has most more goes."""
         host = max(self._waiting, key=lambda name: len(self._waiting[name]))
         if len(self._waiting[host]) <= count + 1:
             raise NotVerifiable("too many user identities wait to be verified")
@@ -130,6 +130,6 @@ class FairThreads:
 
 
 def _retrieve(outcome: asyncio.Future[Any]) -> None:
-    """Its caller may be gone."""
+    """Retrieve the exception of an outcome whose caller may be gone."""
     if not outcome.cancelled():
         outcome.exception()

@@ -158,7 +158,7 @@ def _fits(key: TokenKey, algorithm: str, key_id: object) -> bool:
 
 
 def _in_words(error: Exception) -> str:
-    """Our words: the library's may quote the token."""
+    """The reason in our words: the library's may quote the token."""
     import jwt
 
     reasons = {

@@ -9,7 +9,7 @@ from gateway.ports.errors import GatewayError
 
 @dataclass(frozen=True, slots=True)
 class OfferedIdentity:
-    """A user identity item, with what a command is told of the association. The secrets stay out of `repr`."""
+    """A user identity item, with the facts of the association that a command gets. The secrets stay out of `repr`."""
 
     kind: str
     """username, username_passcode, kerberos, saml or jwt."""
@@ -28,11 +28,12 @@ class VerifiedIdentity:
     user: str
     """Empty where a ticket or assertion was found good and no name was given for it."""
     server_response: bytes = field(default=b"", repr=False)
-    """For the User Identity item of the A-ASSOCIATE-AC: a Kerberos server ticket or SAML response."""
+    """The server response of the User Identity item of the A-ASSOCIATE-AC: a Kerberos server ticket or SAML response.
+    """
 
 
 class NotVerified(GatewayError):
-    """It is refused. The message says why, and holds nothing of what was offered."""
+    """The identity is refused. The message says why, and holds no part of the identity offered."""
 
 
 class NotVerifiable(GatewayError):

@@ -32,7 +32,8 @@ class _Method:
     verifier: Verify
     turns: FairThreads
     quick_turns: FairThreads | None = None
-    """For what was verified a short while ago: a flood of wrong passcodes does not stand before it."""
+    """Threads for identities that were verified a short while ago: a flood of wrong passcodes does not stand before
+    them."""
 
     async def ask(self, offered: OfferedIdentity) -> VerifiedIdentity:
         """Raises NotVerified, NotVerifiable."""
@@ -45,7 +46,7 @@ class _Method:
 
 
 class Verifier:
-    """For the event loop.
+    """Verifies identities on the event loop.
 
     Args:
         meter: where outcomes are counted.

@@ -29,7 +29,7 @@ def read_bounded(path: str) -> bytes:
 
 
 class WatchedFile(Generic[T]):
-    """Any thread may ask.
+    """A file whose parsed value follows its changes. Any thread may use it.
 
     Args:
         path: the file.
@@ -73,7 +73,7 @@ class WatchedFile(Generic[T]):
 
 
 def read_bounded_or_none(path: str) -> bytes | None:
-    """As `read_bounded`; None when it is longer."""
+    """The content as from `read_bounded`; None when it is longer."""
     try:
         return read_bounded(path)
     except ValueError:

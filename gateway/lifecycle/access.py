@@ -1,4 +1,4 @@
-"""At start: spool and queue that are there already get the modes that `gateway.file_access` asks for."""
+"""File modes at start: spool and queue that are there already get the modes that `gateway.file_access` asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Looks at the files of TLS each minute: renewed ones are taken, and what ends soon is told in log and metrics."""
+"""The watch over the files of TLS, each minute: renewed ones are taken, and those that end soon stand in log and
+metrics."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ LIMIT_S = 30.0
 """Time limit for reading the files: a mount may hang."""
 DEAD_MOUNT = "does a file lie on a dead mount?"
 WARNED_DAYS = (30, 7, 1)
-"""So many days before the end a warning is logged, once each; at the end an error."""
+"""The days before the end at which a warning is logged, once each; at the end an error is logged."""
 
 CERTIFICATE_METRIC = "gateway_certificate_expiry_timestamp_seconds"
 REVOCATION_LIST_METRIC = "gateway_revocation_list_expiry_timestamp_seconds"
@@ -51,7 +52,7 @@ class Use:
 
 
 class CertificateWatch:
-    """One look at a time.
+    """The watch over certificates and revocation lists. One look runs at a time.
 
     Args:
         listeners: contexts of open listeners, by name.
@@ -74,7 +75,7 @@ class CertificateWatch:
         self._now = now
         self._clients = clients
         self._logged: dict[tuple[str, str], tuple[datetime, int]] = {}
-        """(use, file) → until when it is good, and the least number of days that was told."""
+        """(use, file) → the end of its validity, and the least number of days that was logged."""
         self._is_reading = False
         """A thread is at the files."""
         self._asked = asyncio.Event()
@@ -99,7 +100,7 @@ class CertificateWatch:
                     await self._asked.wait()
 
     async def look(self) -> None:
-        """Take what was renewed, show and tell what ends. Files on a mount that hangs are left for a later look."""
+        """Take renewed files; show and log those that end. Files on a mount that hangs are left for a later look."""
         if self._is_reading:
             log.error("certificate_files_not_read", reason=f"the last look has not ended; {DEAD_MOUNT}")
             return
@@ -144,7 +145,7 @@ class CertificateWatch:
             self._gauges.replace(metric, values)
 
     def _log_limit(self, use: Use, validity: Validity, before: tuple[datetime, int] | None) -> int:
-        """Log when another of the limits is reached; the least number of days that was told so far."""
+        """Log when another of the limits is reached; return the least number of days that was logged so far."""
         logged = before[1] if before is not None and before[0] == validity.until else NOTHING_LOGGED
         left = validity.until - self._now()
         reached = [days for days in (*WARNED_DAYS, 0) if left <= timedelta(days=days)]

@@ -27,12 +27,12 @@ CODES = (
 
 @dataclass(frozen=True, slots=True)
 class OperatingCondition:
-    """One thing that is not as it should be."""
+    """A state that is not as it should be."""
 
     code: str
-    """For programs; stays the same in later versions."""
+    """The code for programs; it stays the same in later versions."""
     text: str
-    """For people: the cause, and what to do."""
+    """The text for people: the cause, and the action to take."""
     is_blocking: bool = False
     """True when objects are not taken because of it."""
 
@@ -103,7 +103,8 @@ def of_stage(state: str) -> Iterator[OperatingCondition]:
 
 
 def of_storage(journal: Storage) -> Iterator[OperatingCondition]:
-    """Spool and database, of a gateway that runs. What is replaced is told alone: the rest follows from it."""
+    """The conditions of spool and database, of a gateway that runs. A replaced folder or file is named alone: the rest
+    follows from it."""
     if problem := journal.health():
         yield OperatingCondition("journal_broken", f"{problem}; the log has the cause", is_blocking=True)
         return

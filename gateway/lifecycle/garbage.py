@@ -18,7 +18,7 @@ from typing import Protocol
 LOOK_S = 1.0
 """Between two looks at whether somebody is connected."""
 MOST_LOADS = 32
-"""After as many, what associations left behind is freed though somebody has to wait for it."""
+"""The number of loads after which the remains of associations are freed though somebody has to wait for it."""
 
 
 class Collector(Protocol):

@@ -46,7 +46,7 @@ class ListenerChange:
     replaced: tuple[tuple[tuple[Listener, ...], Listener], ...]
     """(old ones, new one): the old ones must close before the new one can open (same name or same port)."""
     closed: tuple[Listener, ...]
-    """Gone, and in nobody's way."""
+    """Listeners that are closed, and whose addresses no other listener needs."""
 
 
 def changes(
@@ -151,7 +151,7 @@ class Listening:
                     await self._open_again(listener)
 
     async def _open_again(self, listener: Listener) -> None:
-        """One that was open: where that fails it is down, and tried again later."""
+        """Open a listener again that was open. Where that fails it is down, and tried again later."""
         before = self._down.get(listener.name)
         try:
             await self._open(listener)

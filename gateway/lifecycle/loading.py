@@ -22,7 +22,7 @@ each object, at every step from one thread to another."""
 
 
 class NotLoaded(GatewayError):
-    """The rules could not be read in time, or nobody waits for them any more."""
+    """The rules could not be read in time, or no caller waits for them any more."""
 
 
 class Loading:

@@ -129,9 +129,9 @@ class _Interval:
         self.beyond: set[str] = set()
         """Kinds that had more than their allowance."""
         self.lines: Counter[str] = Counter()
-        """By kind, left out or not."""
+        """The number of lines by kind, left out or not."""
         self.left_out: Counter[str] = Counter()
-        """By what a summary lists."""
+        """The number of lines left out, by the value that a summary lists."""
         self.level = "debug"
         self.last: dict[str, Any] = {}
 

@@ -43,8 +43,8 @@ def configure(level: str = "info", form: Format = "text", stream: TextIO | None 
 
 @contextlib.contextmanager
 def warnings_to_stderr(level: int = logging.WARNING) -> Iterator[None]:
-    """For commands whose standard output is their answer: in here warnings are logged, or what is at least of `level`,
-    beside it."""
+    """Log warnings, or events of at least `level`, to standard error: for commands whose standard output is their
+    answer."""
     before = structlog.get_config()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),

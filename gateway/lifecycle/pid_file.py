@@ -73,7 +73,7 @@ def result_path(path: Path) -> Path:
 
 
 def write_result(path: Path, result: Mapping[str, object]) -> None:
-    """Beside the pid file `path`, in one step."""
+    """Write the result beside the PID file `path`, in one step."""
     _write(result_path(path), json.dumps(result))
 
 
@@ -87,7 +87,8 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    """In one step, under a name that nobody else can have prepared: no link is followed, no file of others is used."""
+    """Write in one step, under a name that no other user can have prepared: no link is followed, no file of others is
+    used."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)  # of a process that was killed and had our number
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE)

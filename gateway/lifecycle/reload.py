@@ -53,7 +53,7 @@ class ReloadReport:
     number: int
     """Counts from 1 in this process."""
     started_at: datetime
-    """Before the rules were read."""
+    """The time before the rules were read."""
     is_applied: bool
     version: str
     """The version of the table in force after it."""
@@ -177,7 +177,7 @@ class Reloader:
         return (*found, *await self._finish(change))
 
     async def _finish(self, change: ListenerChange) -> tuple[str, ...]:
-        """After the new rules are in force; what goes wrong here is told and changes nothing in that."""
+        """Finish a reload after the new rules are in force. An error here is reported, and changes nothing in that."""
         problems: list[str] = []
         steps: Sequence[tuple[str, Callable[[], Awaitable[Sequence[str] | None]]]] = (
             ("old listeners were not all closed", lambda: self._listening.retire(change)),
@@ -197,7 +197,7 @@ def _internal(error: Exception) -> str:
 
 
 class ReloadRefused(GatewayError):
-    """This reload is not taken."""
+    """The reload is refused."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))

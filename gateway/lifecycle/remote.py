@@ -43,7 +43,7 @@ def status(place: RunningGateway, timeout_s: float = 10.0) -> dict[str, Any]:
 
 
 def status_and_date(place: HTTP, timeout_s: float) -> tuple[dict[str, Any], datetime | None]:
-    """`GET /status`, and what the gateway's clock said then, to the second. Raises NotRunning."""
+    """`GET /status`, and the time of the gateway's clock then, to the second. Raises NotRunning."""
     return _call(place, "GET", "/status", timeout_s)
 
 

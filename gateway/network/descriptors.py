@@ -17,7 +17,7 @@ MOST = 1_048_576
 FIXED = 128
 """Listeners, database, spool, log, event loop, worker processes."""
 LEAST_FOR_PEERS = 64
-"""With less than this for connections a gateway is of no use."""
+"""The least number of descriptors for connections; with fewer a gateway is of no use."""
 
 
 def raise_limit() -> int:

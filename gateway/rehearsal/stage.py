@@ -58,7 +58,7 @@ class RehearsedAdmission:
     """The result of the association request: made or not, and able to store or not."""
 
     association: AssociationFacts
-    """With the peer it is admitted as."""
+    """The association, with the peer as which it is admitted."""
     text: str
     is_admitted: bool
 
@@ -70,16 +70,17 @@ class RehearsedResponse:
     status: int
     error_comment: str = ""
     instance: Instance | None = None
-    """After the coercions; None when nothing would be kept."""
+    """The instance after the coercions; None when nothing would be kept."""
     body: EncodedDataSet | None = None
     dispatches: tuple[Dispatch, ...] = ()
     """The deliveries that would be owed."""
     is_unmatched: bool = False
-    """No route wants it."""
+    """True when no route applies to it."""
 
 
 def admission(table: RoutingTable, facts: AssociationFacts, sent: RehearsedStore) -> RehearsedAdmission:
-    """As whom an association with `facts` is admitted, or why it is not, or why nothing like `sent` comes over it."""
+    """The peer as which an association with `facts` is admitted, or the reason why it is not, or why nothing like
+    `sent` comes over it."""
     admitted = admission_to_ask(table, facts)
     if not admitted.is_admitted:
         return admitted
@@ -93,7 +94,7 @@ def admission(table: RoutingTable, facts: AssociationFacts, sent: RehearsedStore
 
 
 def admission_to_ask(table: RoutingTable, facts: AssociationFacts) -> RehearsedAdmission:
-    """As whom an association with `facts` is admitted, or why it is not, whatever it is for."""
+    """The peer as which an association with `facts` is admitted, or the reason why it is not, whatever it is for."""
     listener = next((one for one in table.settings.listeners if one.name == facts.listener), None)
     facts = replace(facts, is_tls=facts.is_tls or (listener is not None and listener.tls is not None))
     try:

@@ -98,7 +98,7 @@ class _Check:
             self._report.error("database-missing", path, "there is no database", self._report.rebuild)
 
     def _report_damaged_database(self, *problems: str) -> None:
-        """Once, however many questions meet it."""
+        """Report a damaged database once, however many checks meet it."""
         if self._report.has("database-damaged"):
             return
         shown = "; ".join(each.removesuffix(f"; {REPAIR}") for each in problems[:PROBLEMS_SHOWN])
@@ -198,7 +198,8 @@ class _Check:
             )
 
     def _end_of(self, name: str) -> int | None:
-        """Up to where a segment is read; None: all of it. Behind its position a gateway writes while we read."""
+        """The end of the part of a segment that is read; None for all of it. Behind its position a gateway writes while
+        we read."""
         if not self._report.is_running:
             return None
         known, end_bytes = self._position
@@ -280,7 +281,7 @@ class _Check:
         return ""
 
     def _report_lost(self, name: str, row: HeldRow) -> None:
-        """Unless it went away while we read."""
+        """Report a lost payload, unless it went away while we read."""
         problem = self._problem_with(name, row)
         if not problem or (self._report.is_running and row not in self._rows(name)):
             return

@@ -205,7 +205,7 @@ class _Rebuilding:
         )
 
     def _has_confirmed(self) -> bool:
-        """A payload that the old database names is in the spool: so they belong together."""
+        """True when a payload that the old database names is in the spool: so they belong together."""
         return self._rebuilt.salvaged.confirmed > 0
 
     def _identity(self) -> str:
@@ -242,7 +242,7 @@ class _Rebuilding:
         return self._is_readable(payload)
 
     def _is_readable(self, payload: PayloadRef) -> bool:
-        """All its bytes are as they were written."""
+        """True when all its bytes are as they were written."""
         try:
             with contextlib.closing(self._store.open(payload)) as body:
                 for _ in body.chunks(1024**2):

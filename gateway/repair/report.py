@@ -1,4 +1,4 @@
-"""One thing that a check found."""
+"""A finding of `gateway check`, and the report of all findings."""
 
 from __future__ import annotations
 

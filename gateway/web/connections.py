@@ -30,9 +30,9 @@ class ConnectionLimits:
     """Time limits for clients, in seconds."""
 
     request_s: float = 10.0
-    """From the connection, or from the last response, to the end of a request's headers; and for its body."""
+    """Time from the connection, or from the last response, to the end of a request's headers; and time for its body."""
     response_s: float = 30.0
-    """To read a response."""
+    """Time to read a response."""
     look_s: float = 1.0
     """Between two looks at that."""
 
@@ -152,7 +152,7 @@ class Connections:
         return True
 
     def gone(self, connection: BoundedConnection) -> None:
-        """It is closed."""
+        """Forget a connection that is closed."""
         if connection not in self._open:
             return
         del self._open[connection]

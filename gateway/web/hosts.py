@@ -22,7 +22,7 @@ def name_of(host: str) -> str:
 
 
 def is_numeric(name: str) -> bool:
-    """True for an IP address: nobody but us can make that mean this machine."""
+    """True for an IP address: only this machine's own configuration can make that mean this machine."""
     try:
         ipaddress.ip_address(name.partition("%")[0])
     except ValueError:

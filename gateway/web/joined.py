@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class TooManyWaiting(Exception):
-    """So many wait for the same already."""
+    """The call is refused: the greatest allowed number waits for the same result already."""
 
 
 class Joined(Generic[T]):

@@ -22,7 +22,7 @@ from gateway.routing.verdicts import Reason
 
 
 def as_json(shown: Sequence[InstanceExplanation], counters: ExplanationSummary, *, with_values: bool) -> dict[str, Any]:
-    """All that was asked for: `shown` in full, everything counted."""
+    """The whole answer: `shown` in full, everything counted."""
     return {
         "objects": [answer_json(answer, with_values=with_values) for answer in shown],
         "not_explained": [{"name": one.name, "reason": one.reason} for one in counters.unexplained],

@@ -102,7 +102,7 @@ def reason_text(reason: Reason, *, with_values: bool) -> str:
 
 
 def name_of(path: AttributePath) -> str:
-    """As it was written, else the keyword or tag."""
+    """The path as it was written, else the keyword or tag."""
     return path.text or keyword_or_tag(path.tag)
 
 

@@ -61,7 +61,7 @@ class OutgoingObject:
 
 @dataclass(frozen=True, slots=True)
 class InstanceExplanation:
-    """One object's fate, and why."""
+    """The outcome for one object, with reasons."""
 
     name: str
     """Path of the file, or which stored instance."""

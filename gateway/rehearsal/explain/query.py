@@ -68,7 +68,7 @@ class QueryAnswer:
     oddities: tuple[str, ...] = ()
     """Rows of `gateway.leniency` that are used."""
     query: Query | None = None
-    """As it is read; None when it is refused."""
+    """The query as it is read; None when it is refused."""
     asked: tuple[str, ...] = ()
     """Places that would be asked; `local` is the gateway itself."""
     sent_to: tuple[str, ...] = ()

@@ -40,7 +40,7 @@ def summary(files: Sequence[FileResult]) -> Summary:
 
 
 def text(files: Sequence[FileResult], *, with_values: bool) -> Iterator[str]:
-    """One line a test, and what failed below it."""
+    """The report: one line a test, and its failures below it."""
     for file in files:
         yield f"{file.path}"
         yield from (f"  {problem}" for problem in file.problems)
