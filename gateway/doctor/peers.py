@@ -141,12 +141,12 @@ def _answered(answer: echo_store.EchoResult, subject: str, own: str, now: dateti
 
 def _failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -> DoctorFinding:
     """The finding for a failed association, sorted by who must act."""
-    failure, reason = error.failure, _own_words(str(error), one, address)
+    failure, text = error.failure, _own_words(str(error), one, address)
     titles = f"we called it {called(one)} and ourselves {own}"
     match failure:
         case None:
-            code = "echo-aborted" if reason.startswith(ENDED_BY_PEER) else "echo-not-answered"
-            return found(code, subject, f"{reason}; {titles}")
+            code = "echo-aborted" if text.startswith(ENDED_BY_PEER) else "echo-not-answered"
+            return found(code, subject, f"{text}; {titles}")
         case PeerFailure(step="rejected", reject=(result, source, reason)):
             code = REJECTIONS.get((source, reason), "rejected")
             kind = "for now" if result == 2 else "for good"
@@ -156,19 +156,19 @@ def _failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -
             code = CONNECTING.get(number or 0, "not-reachable")
             if "attempting to bind" in str(error.__cause__):
                 code = "own-address"
-            return found(code, subject, f"{address}: {os.strerror(number) if number else reason}")
+            return found(code, subject, f"{address}: {os.strerror(number) if number else text}")
         case PeerFailure(step="connect_timeout"):
             return found("no-connection", subject, f"{address}: nothing in {one_timer(error)}")
         case PeerFailure(step="certificate"):
-            return found("certificate-refused", subject, reason, remedy=_about_certificate(error.__cause__))
+            return found("certificate-refused", subject, text, remedy=_about_certificate(error.__cause__))
         case PeerFailure(step="tls"):
-            return found("tls-failed", subject, reason)
+            return found("tls-failed", subject, text)
         case PeerFailure(step="no_answer"):
             return found("no-answer", subject, f"connected, and then silence; {titles}")
-    if reason.startswith(ENDED_BY_PEER):
-        return found("aborted", subject, f"{reason}; {titles}")
-    hint = STRANGE_TYPES.get(reason, "")
-    return found("no-dicom", subject, f"{reason}{hint}")
+    if text.startswith(ENDED_BY_PEER):
+        return found("aborted", subject, f"{text}; {titles}")
+    hint = STRANGE_TYPES.get(text, "")
+    return found("no-dicom", subject, f"{text}{hint}")
 
 
 def _about_certificate(error: BaseException | None) -> str:
