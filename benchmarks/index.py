@@ -26,7 +26,7 @@ from gateway.model.query import Query, Value
 from gateway.query.compile import Options, compile_find, compile_retrieve
 from gateway.query.identifier import IdentifierEncoder
 from gateway.query.normal import folded_groups
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -124,7 +124,7 @@ def _above(patient: int, study: int, series: int) -> tuple[str, str, str]:
     )
 
 
-def fill(queue: SQLiteQueue, count: int, *, is_indexed: bool = True) -> float:
+def fill(queue: SQLiteStore, count: int, *, is_indexed: bool = True) -> float:
     """Seconds that adding `count` instances took, commits included."""
     route = [Dispatch("everything", "pacs")]
     group: list[tuple[Instance, list[Dispatch]]] = []
@@ -135,7 +135,7 @@ def fill(queue: SQLiteQueue, count: int, *, is_indexed: bool = True) -> float:
             continue
         began_s = time.perf_counter()
         with queue.transaction():
-            queue.accept_all(group, NOW)
+            queue.deliveries.accept(group, NOW)
         total_s += time.perf_counter() - began_s
         group = []
     return total_s
@@ -201,12 +201,12 @@ def queries(count: int) -> dict[str, Query]:
     }
 
 
-def answer(queue: SQLiteQueue, query: Query) -> int:
+def answer(queue: SQLiteStore, query: Query) -> int:
     """All responses encoded, in batches as the reader makes them; how many."""
     encode = IdentifierEncoder(EXPLICIT, query.character_sets)
-    keys = queue.find(query)
+    keys = queue.index.find(query)
     for start in range(0, len(keys), 128):
-        for match in queue.matches(query, keys[start : start + 128]):
+        for match in queue.index.matches(query, keys[start : start + 128]):
             encode(match)
     return len(keys)
 
@@ -222,12 +222,12 @@ def main() -> None:
 
 def report(folder: Path, count: int) -> None:
     for name, is_indexed in (("without index", False), ("with index", True)):
-        sample = SQLiteQueue(folder / f"sample-{is_indexed}.db")
+        sample = SQLiteStore(folder / f"sample-{is_indexed}.db")
         seconds = fill(sample, min(count, 50_000), is_indexed=is_indexed)
         print(f"accepting {min(count, 50_000)} in groups of {GROUP}, {name}: {min(count, 50_000) / seconds:.0f}/s")
         sample.close()
     path = folder / "queue.db"
-    queue = SQLiteQueue(path)
+    queue = SQLiteStore(path)
     seconds = fill(queue, count)
     print(f"accepting {count}: {count / seconds:.0f}/s; the file has {path.stat().st_size / 1e6:.0f} MB")
     for name, query in queries(count).items():
@@ -241,7 +241,7 @@ def report(folder: Path, count: int) -> None:
     study = f"1.2.826.{count // 2 // INSTANCES_A_SERIES // SERIES_A_STUDY}"
     retrieve = compile_retrieve(identifier("STUDY", StudyInstanceUID=study), "study")
     began_s = time.perf_counter()
-    found = queue.instances(queue.find_instances(retrieve))
+    found = queue.index.instances(queue.index.find_instances(retrieve))
     print(f"{'instances of a study':40} {len(found):7} matches  {(time.perf_counter() - began_s) * 1000:9.2f} ms")
     queue.close()
 

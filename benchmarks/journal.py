@@ -20,7 +20,7 @@ from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.settings import Spool
 from gateway.spool.journal import GroupCommitJournal
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 
 FACTS = AssociationFacts("MODALITY", "GATEWAY", "127.0.0.1", 40000, association_id="bench-1")
 ROUTES = (Dispatch("everything", "pacs"),)
@@ -45,7 +45,7 @@ def instance(number: int, payload: PayloadRef) -> Instance:
 
 def queue_cost(folder: Path) -> None:
     """Processor time of one object with one delivery, by step, in groups of `GROUP`."""
-    deliveries = SQLiteQueue(folder / "cost.db")
+    deliveries = SQLiteStore(folder / "cost.db")
     spent = dict.fromkeys(("accept", "claim", "settle", "forget"), 0.0)
     groups = 100
 
@@ -62,13 +62,13 @@ def queue_cost(folder: Path) -> None:
             (instance(number, PayloadRef("segments/00000001.seg", number * 8320 + 128, 8192, os.urandom(32))), ROUTES)
             for number in range(group * GROUP, (group + 1) * GROUP)
         ]
-        step("accept", lambda: deliveries.accept_all(arrivals, now))  # noqa: B023 - called at once
-        claimed = step("claim", lambda: deliveries.claim("pacs", GROUP, 60.0, now), is_durable=False)  # noqa: B023
+        step("accept", lambda: deliveries.deliveries.accept(arrivals, now))  # noqa: B023 - called at once
+        claimed = step("claim", lambda: deliveries.deliveries.claim("pacs", GROUP, 60.0, now), is_durable=False)  # noqa: B023
         assert isinstance(claimed, list)
         assert len(claimed) == GROUP
         settlements = [delivered(delivery, now) for delivery in claimed]
-        step("settle", lambda: deliveries.settle(settlements))  # noqa: B023
-        step("forget", lambda: deliveries.forget(datetime.max.replace(tzinfo=UTC), GROUP))
+        step("settle", lambda: deliveries.deliveries.settle(settlements))  # noqa: B023
+        step("forget", lambda: deliveries.deliveries.forget(datetime.max.replace(tzinfo=UTC), GROUP))
     deliveries.close()
     costs = {name: seconds / groups / GROUP * 1e6 for name, seconds in spent.items()}
     parts = "  ".join(f"{name} {cost:.0f}" for name, cost in costs.items())
@@ -99,7 +99,7 @@ def plain_appends(folder: Path, size_bytes: int) -> float:
 async def commits(folder: Path, size_bytes: int, waiters: int) -> tuple[float, float, float]:
     """Durable commits a second with so many that wait; and the median and 99th percentile latency in ms."""
     folder = folder / f"spool-{size_bytes}-{waiters}"
-    journal = GroupCommitJournal(Spool(str(folder), min_free_bytes=0), lambda: SQLiteQueue(folder.with_suffix(".db")))
+    journal = GroupCommitJournal(Spool(str(folder), min_free_bytes=0), lambda: SQLiteStore(folder.with_suffix(".db")))
     await journal.start()
     data = memoryview(os.urandom(size_bytes))
     fragments = [data[at : at + FRAGMENT_BYTES] for at in range(16, len(data), FRAGMENT_BYTES)]

@@ -9,7 +9,6 @@ stop    not ready → listeners closed, associations and sends in flight end (up
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import time
 from collections import Counter
@@ -30,7 +29,6 @@ from gateway.config import Loaded
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
 from gateway.dataset.inflation import Bounds, set_bounds
-from gateway.delivery.courier import CourierStatus
 from gateway.delivery.service import DeliveryService
 from gateway.destinations import open_destination
 from gateway.dimse.acceptor.admission import Admitted, admit
@@ -62,8 +60,9 @@ from gateway.model.security import IdentityCheck
 from gateway.model.settings import Settings
 from gateway.network import descriptors
 from gateway.object_log import object_log
+from gateway.operations.status import destinations_json, listeners_json, place_json, queue_json
 from gateway.ports.delivery_queue import QueueDepth
-from gateway.ports.errors import ConfigurationError, GatewayError, Temporary
+from gateway.ports.errors import ConfigurationError, GatewayError, QueueBroken, Temporary
 from gateway.ports.meter import peer_label
 from gateway.repair.pairing import check_before_spool
 from gateway.retrieve.move_rendezvous import MoveRendezvous
@@ -74,11 +73,7 @@ from gateway.sources.query_desk import QueryDesk
 from gateway.sources.sources import Sources
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock
-from gateway.sqlite.connection import QueueBroken
-from gateway.sqlite.database_room import DatabaseRoom, reserved_bytes
-from gateway.sqlite.delivery_queue import SQLiteQueue
-from gateway.sqlite.index_reader import IndexReader
-from gateway.sqlite.inspection import check_before_start
+from gateway.stores.opening import check_before_start, open_index, open_store, store_room
 from gateway.web.server import WebServer
 
 log = structlog.get_logger()
@@ -111,12 +106,10 @@ class Gateway:
         self.clock = SteadyClock(utc_now)
         settings = self.settings
         bound_inflation(settings.limits)
-        self.queue_room = DatabaseRoom(
-            Path(settings.queue_path), settings.queue_min_free_bytes, settings.queue_reserve_bytes, time.monotonic
-        )
+        self.queue_room = store_room(settings)
         self.journal = GroupCommitJournal(
             settings.spool,
-            lambda: SQLiteQueue(settings.queue_path, clock=self.clock, checkpoints_aside=True),
+            lambda: open_store(settings, clock=self.clock, is_committing=True),
             limits=settings.limits,
             now=self.clock,
             meter=self.metrics,
@@ -125,9 +118,7 @@ class Gateway:
             queue_lock_gone=lambda: self._queue_lock.gone(),
             queue_room=self.queue_room,
         )
-        self.index = IndexReader(
-            lambda: SQLiteQueue(settings.queue_path, must_exist=True), moved=self.journal.moved_queue
-        )
+        self.index = open_index(settings, moved=self.journal.moved_queue)
         spool = settings.spool
         self.converter = ConversionPool(
             settings.conversion, spool.path, self.metrics, min_free_bytes=spool.min_free_bytes
@@ -279,7 +270,7 @@ class Gateway:
         self._queue_lock = QueueLock(Path(settings.queue_path))
         parts.callback(self._queue_lock.release)
         parts.callback(self.queue_room.hold_what_is_left)
-        await asyncio.to_thread(check_before_start, Path(settings.queue_path))
+        await asyncio.to_thread(check_before_start, settings)
         await asyncio.to_thread(check_before_spool, settings)
         await self.journal.start()
         parts.push_async_callback(self.journal.close)
@@ -379,7 +370,7 @@ class Gateway:
         self.metrics.set("gateway_ready", 0.0 if self._blocking() else 1.0)
         self.metrics.set("gateway_spool_free_bytes", self._free_bytes())
         self.metrics.set("gateway_queue_free_bytes", self.queue_room.free_or_none())
-        self.metrics.set("gateway_queue_reserved_bytes", reserved_bytes(Path(self.settings.queue_path)))
+        self.metrics.set("gateway_queue_reserved_bytes", self.queue_room.reserved_bytes)
         self.metrics.set("gateway_listeners", len(self.server.listeners))
         self._count_left_out()
         return self.metrics.text(), CONTENT_TYPE
@@ -388,13 +379,6 @@ class Gateway:
         if self.state in ("starting", "recovering"):
             return {"result": "refused", "version": self.live.current.version, "problems": ["the gateway is starting"]}
         return (await self.reloader.reload()).as_json()
-
-    def _strangers(self, depths: Sequence[QueueDepth]) -> list[CourierStatus]:
-        """Destinations that are owed something and that the rules in force do not know: they must not vanish."""
-        known = {row.destination for row in self.delivery.status()}
-        owed = {row.destination for row in depths if row.destination}
-        why = "not in the rules in force, or disabled"
-        return [CourierStatus(name, False, why, 0.0, 0, 0, is_configured=False) for name in sorted(owed - known)]
 
     async def status(self) -> Mapping[str, object]:
         """JSON for `gateway status`."""
@@ -414,38 +398,24 @@ class Gateway:
                 {**asdict(row), "since": row.since.isoformat()} for row in self.server.handler_failures.failing.values()
             ],
             "last_reload": last.as_json() if last else None,
-            "listeners": [
-                {
-                    "name": row.name,
-                    "address": row.address,
-                    "port": self.listening.ports[row.name],
-                    "tls": row.tls is not None,
-                }
-                for row in self.server.listeners.values()
-            ],
+            "listeners": listeners_json(self.server.listeners.values(), self.listening.ports),
             "associations": dict(sorted(peers.items())),
             "loops": self.loops.held,
-            "destinations": [asdict(row) for row in (*self.delivery.status(), *self._strangers(depths))],
-            "queue": [
-                {
-                    **asdict(row),
-                    "oldest_at": self.clock.on_the_wall(row.oldest_at).isoformat() if row.oldest_at else None,
-                }
-                for row in depths
-            ],
-            "spool": {
-                "path": os.path.abspath(self.settings.spool.path),
-                "id": self.journal.spool_id,
-                "free_bytes": self._free_bytes(),
-                "min_free_bytes": self.settings.spool.min_free_bytes,
-                "forgotten_early": self.journal.forgotten_early,
-            },
-            "database": {
-                "path": os.path.abspath(self.settings.queue_path),
-                "free_bytes": self.queue_room.free_or_none(),
-                "min_free_bytes": self.settings.queue_min_free_bytes,
-                "reserved_bytes": reserved_bytes(Path(self.settings.queue_path)),
-            },
+            "destinations": destinations_json(self.delivery.status(), depths),
+            "queue": queue_json(depths, self.clock.on_the_wall),
+            "spool": place_json(
+                self.settings.spool.path,
+                id=self.journal.spool_id,
+                free_bytes=self._free_bytes(),
+                min_free_bytes=self.settings.spool.min_free_bytes,
+                forgotten_early=self.journal.forgotten_early,
+            ),
+            "database": place_json(
+                self.settings.queue_path,
+                free_bytes=self.queue_room.free_or_none(),
+                min_free_bytes=self.settings.queue_min_free_bytes,
+                reserved_bytes=self.queue_room.reserved_bytes,
+            ),
         }
 
 

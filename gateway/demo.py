@@ -25,12 +25,13 @@ from gateway.model.delivery import Delivery, DeliveryState
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.listener import Listener
 from gateway.model.peer import Peer
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.store import Store
 from gateway.rehearsal import explain
 from gateway.rehearsal import stage as rehearsal
 from gateway.routing.table import RoutingTable
 from gateway.scu import echo_store
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.stores.opening import open_store
 
 LOOPBACK = "127.0.0.1"
 SETTLED_S = 60.0
@@ -181,7 +182,7 @@ async def _send_all(gateway: Gateway, folder: Path, arrivals: list[ArchivedObjec
         await echo_store.FileSender(place, title, results.append).send([file])
         sent.append((title, file, results[0].status))
     await _settled(gateway)
-    found = SQLiteQueue(gateway.settings.queue_path, must_exist=True)
+    found = open_store(gateway.settings, must_exist=True)
     try:
         journeys = [await _journey(table, *one, found, arrivals, folder) for one in sent]
     finally:
@@ -201,7 +202,7 @@ async def _journey(
     title: str,
     file: DicomFile,
     status: int | None,
-    found: SQLiteQueue,
+    found: Store,
     arrivals: list[ArchivedObject],
     folder: Path,
 ) -> Journey:
@@ -212,7 +213,7 @@ async def _journey(
             for subject in subjects
             if isinstance(subject, explain.Subject)
         ]
-    rows = found.list(DeliveryFilter(sop_instance_uid=file.sop_instance_uid), 100)
+    rows = found.administration.list(DeliveryFilter(sop_instance_uid=file.sop_instance_uid), 100)
     return Journey(
         file, title, answers[0], status, tuple((row, _arrived(table, row, file, arrivals, folder)) for row in rows)
     )

@@ -17,7 +17,7 @@ from gateway.cli.options import FORMAT, fail, rules_option, usable_table
 from gateway.common.plain_text import printable
 from gateway.lifecycle import exit_code
 from gateway.model.association import AssociationFacts
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import GatewayError
 from gateway.rehearsal import explain as explaining
 from gateway.rehearsal.explain.as_json import as_json

@@ -135,11 +135,10 @@ def _places(peer: str, rules: Path, calling_ae: str, called_ae: str, service: st
         return FindPlaces(own, (place,))
     found = usable_table(rules)
     settings, own = found.query_retrieve, calling_ae or found.settings.ae_title
-    path = found.settings.queue_path
     if peer == LOCAL:
         if service:
             raise click.UsageError(f"the gateway itself knows nothing of --model {service}")
-        return FindPlaces(own, (), path)
+        return FindPlaces(own, (), found.settings)
     names = settings.relay.get(service, ()) if service else settings.sources
     peers = tuple(
         replace(found.peers[name], calling_ae_title=calling_ae or found.peers[name].calling_ae_title) for name in names
@@ -147,7 +146,7 @@ def _places(peer: str, rules: Path, calling_ae: str, called_ae: str, service: st
     is_local = settings.is_local and not service
     if not peers and not is_local:
         raise click.UsageError(f"the rules name nobody to ask: see `query_retrieve` in {rules}")
-    return FindPlaces(own, peers, path if is_local else "", settings.local_rank)
+    return FindPlaces(own, peers, found.settings if is_local else None, settings.local_rank)
 
 
 # --- keys ---------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import os
@@ -16,19 +15,28 @@ from typing import Any
 import click
 
 from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
-from gateway.cli.queue_list import as_csv, as_json, as_table, attempt_as_json, summary
-from gateway.cli.queue_verbs import administer, missing
+from gateway.cli.queue_list import as_csv, as_table, summary
+from gateway.cli.queue_verbs import administer, done
 from gateway.cli.render import count, table
 from gateway.config.findings import did_you_mean
 from gateway.lifecycle import exit_code
 from gateway.model.delivery import DeliveryState
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.operations import queue_administration
+from gateway.operations.delivery_listing import (
+    destinations,
+    in_queue_time,
+    is_known_destination,
+    list_deliveries,
+    show_delivery,
+)
+from gateway.operations.queue_administration import Verb, missing
+from gateway.operations.store_on_file import StoreOnFile
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import GatewayError
+from gateway.ports.store_access import StoreAccess
 from gateway.repair.pairing import why_no_database
-from gateway.sqlite import operator_verbs
-from gateway.sqlite.delivery_queue import SQLiteQueue
-from gateway.sqlite.operator_verbs import Verb
-from gateway.sqlite.running_gateway import is_gateway_running
+from gateway.spool.lock import is_gateway_running
+from gateway.stores.opening import open_store
 
 
 @click.group(
@@ -126,20 +134,17 @@ EVERYTHING = click.option("--all", "everything", is_flag=True, help="Every deliv
 def list_(which: DeliveryFilter, rules: Path, limit: int, sort: str, wide: bool, show_values: bool, form: str) -> None:
     """List deliveries. How many there are stands on standard error. Exits 1 when an ID is of no delivery."""
     is_newest_first = sort == "newest"
-    with opened(rules, is_read_only=True) as found:
-        _require_known(which, found, rules)
-        not_there = missing(found, which)
-        which = _in_queue_time(which, found)
-        rows, now = found.list(which, limit, is_newest_first=is_newest_first), found.now()
-        total = found.selection.count(which, tuple(DeliveryState)) if len(rows) == limit else len(rows)
-        described = [] if form == "text" else [as_json(row, found, now, with_values=show_values) for row in rows]
+    with opened(rules, is_read_only=True) as access:
+        _require_known(which, access, rules)
+        not_there = done(missing(access, which))
+        found = done(list_deliveries(access, which, limit, is_newest_first=is_newest_first, with_values=show_values))
     if form == "json":
-        click.echo(json.dumps(described, indent=2))
+        click.echo(json.dumps(found.described, indent=2))
     elif form == "csv":
-        click.echo(as_csv(described))
-    elif rows:
-        click.echo(as_table(rows, now, with_values=show_values, is_wide=wide))
-    click.echo(summary(len(rows), total, is_newest_first=is_newest_first, form=form), err=True)
+        click.echo(as_csv(found.described))
+    elif found.rows:
+        click.echo(as_table(found.rows, found.now, with_values=show_values, is_wide=wide))
+    click.echo(summary(len(found.rows), found.total, is_newest_first=is_newest_first, form=form), err=True)
     if not_there:
         fail("; ".join(not_there))
 
@@ -151,44 +156,42 @@ def list_(which: DeliveryFilter, rules: Path, limit: int, sort: str, wide: bool,
 @FORMAT
 def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
     """Show one delivery with its attempts."""
-    with opened(rules, is_read_only=True) as found:
-        for sentence in missing(found, DeliveryFilter(ids=(delivery_id,))):
+    with opened(rules, is_read_only=True) as access:
+        for sentence in done(missing(access, DeliveryFilter(ids=(delivery_id,)))):
             fail(sentence)
-        rows = found.list(DeliveryFilter(ids=(delivery_id,)), 1)
-        attempts = found.attempts(delivery_id)
-        now = found.now()
-        described = [as_json(row, found, now, with_values=show_values) for row in rows]
-    tries = [attempt_as_json(attempt, with_values=show_values) for attempt in attempts]
-    details = {**described[0], "attempts": tries}
+        details = done(show_delivery(access, delivery_id, with_values=show_values))
+    if details is None:
+        fail(f"there is no delivery {delivery_id}")
+    tries = details["attempts"]
     if form == "json":
         click.echo(json.dumps(details, indent=2))
         return
     click.echo(table(("", ""), [(name, value) for name, value in details.items() if name != "attempts"]).lstrip("\n"))
-    if attempts:
+    if tries:
         heads = ("attempt", "started", "seconds", "left it", "status", "reason")
         click.echo("\n" + table(heads, [tuple("" if v is None else v for v in row.values()) for row in tries]))
 
 
 @queue.command()
-@filtered(operator_verbs.RETRY.states)
+@filtered(queue_administration.RETRY.states)
 @rules_option
 @EVERYTHING
 def retry(which: DeliveryFilter, rules: Path, everything: bool) -> None:
     """Try dead and pending deliveries now; they are given up as late as if they had arrived now."""
-    _change(operator_verbs.RETRY, which, everything, rules)
+    _change(queue_administration.RETRY, which, everything, rules)
 
 
 @queue.command()
-@filtered(operator_verbs.HOLD.states)
+@filtered(queue_administration.HOLD.states)
 @rules_option
 @EVERYTHING
 def hold(which: DeliveryFilter, rules: Path, everything: bool) -> None:
     """Keep pending and dead deliveries until they are released."""
-    _change(operator_verbs.HOLD, which, everything, rules)
+    _change(queue_administration.HOLD, which, everything, rules)
 
 
 @queue.command()
-@filtered(operator_verbs.RELEASE.states)
+@filtered(queue_administration.RELEASE.states)
 @rules_option
 @click.option("--to", metavar="PEER", help="Send them there, whatever destination they were held for, or none.")
 @EVERYTHING
@@ -200,17 +203,17 @@ def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool
     """
     if to is not None:
         _require_destination(to, rules)
-    _change(operator_verbs.RELEASE, which, everything, rules, to)
+    _change(queue_administration.RELEASE, which, everything, rules, to)
 
 
 @queue.command()
-@filtered(operator_verbs.DISCARD.states)
+@filtered(queue_administration.DISCARD.states)
 @rules_option
 @EVERYTHING
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool) -> None:
     """Delete dead, held and pending deliveries: they are never sent. Asks first."""
-    _change(operator_verbs.DISCARD, which, everything, rules, confirm=_leave if yes else _ask)
+    _change(queue_administration.DISCARD, which, everything, rules, confirm=_leave if yes else _ask)
 
 
 def _ask(number: int) -> None:
@@ -230,15 +233,15 @@ def _require_destination(name: str, rules: Path) -> None:
         )
 
 
-def _require_known(which: DeliveryFilter, found: SQLiteQueue, rules: Path) -> None:
+def _require_known(which: DeliveryFilter, access: StoreAccess, rules: Path) -> None:
     """Refuse the name of a destination that neither the queue nor the rules know: `nothing` would be no answer."""
-    if not which.destination or found.selection.has_destination(which.destination):
+    if not which.destination or done(is_known_destination(access, which.destination)):
         return
     table = load_rules(rules).table
     peers = table.peers if table is not None else {}
     if which.destination in peers:
         return
-    known = sorted({*peers, *(row.destination for row in found.depths() if row.destination)})
+    known = sorted({*peers, *done(destinations(access))})
     near = did_you_mean(which.destination, known)
     what = "is no peer, and" if table is not None else "cannot be looked up in rules with errors, and"
     raise click.BadParameter(
@@ -248,7 +251,7 @@ def _require_known(which: DeliveryFilter, found: SQLiteQueue, rules: Path) -> No
 
 
 def _require_access(path: Path, *, is_read_only: bool) -> None:
-    """Exits 78 where another user owns the queue: SQLite would say that it cannot be opened, or is read-only."""
+    """Exits 78 where another user owns the queue: the database would say that it cannot be opened, or is read-only."""
     file, folder = (os.R_OK, os.X_OK) if is_read_only else (os.R_OK | os.W_OK, os.W_OK | os.X_OK)
     try:
         found = path.stat()
@@ -275,7 +278,7 @@ def _user(number: int) -> str:
 
 
 @contextmanager
-def opened(rules: Path, *, is_read_only: bool = False) -> Iterator[SQLiteQueue]:
+def opened(rules: Path, *, is_read_only: bool = False) -> Iterator[StoreOnFile]:
     """The queue of these rules, for a while; `is_read_only`: nothing on the disk is changed by looking at it."""
     settings = process_settings(rules)
     path = Path(settings.queue_path)
@@ -284,19 +287,19 @@ def opened(rules: Path, *, is_read_only: bool = False) -> Iterator[SQLiteQueue]:
     try:
         if not path.is_file():
             fail(why_no_database(settings), exit_code.CONFIGURATION)
-        found = SQLiteQueue(path, must_exist=True, is_read_only=is_read_only)
+        store = open_store(settings, must_exist=True, is_read_only=is_read_only)
     except GatewayError as error:
         fail(str(error), exit_code.CONFIGURATION)
     except OSError as error:
         fail(f"queue {path}: {error.strerror or error}", exit_code.CONFIGURATION)
     try:
-        yield found
+        yield StoreOnFile(store)
     except GatewayError as error:
         if is_read_only and is_gateway_running(path) != was_running:
             fail(f"queue {path}: a gateway started or ended meanwhile; ask again")
         fail(str(error))
     finally:
-        found.close()
+        store.close()
 
 
 def _require_filter(which: DeliveryFilter, everything: bool) -> None:
@@ -315,13 +318,6 @@ def _change(
     confirm: Callable[[int], None] = _leave,
 ) -> None:
     _require_filter(which, everything)
-    with opened(rules) as found:
-        _require_known(which, found, rules)
-        administer(found, verb, _in_queue_time(which, found), to, confirm)
-
-
-def _in_queue_time(which: DeliveryFilter, found: SQLiteQueue) -> DeliveryFilter:
-    """Ages are measured by the queue's own time, which the wall clock may be far from."""
-    ahead = found.now() - datetime.now(UTC)
-    before, after = which.created_before, which.created_after
-    return dataclasses.replace(which, created_before=before and before + ahead, created_after=after and after + ahead)
+    with opened(rules) as access:
+        _require_known(which, access, rules)
+        administer(access, verb, done(in_queue_time(access, which)), to, confirm)

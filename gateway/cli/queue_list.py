@@ -1,4 +1,4 @@
-"""How `gateway queue` shows deliveries: as a table that fits a terminal, as CSV, as JSON."""
+"""How `gateway queue` shows deliveries: as a table that fits a terminal, as CSV."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from gateway.cli.render import age, local_time, size, table
-from gateway.common.plain_text import printable, shown_uid, without_peers_words
-from gateway.model.delivery import Attempt, Delivery
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.common.plain_text import printable, shown_uid
+from gateway.model.delivery import Delivery
+from gateway.operations.delivery_listing import FIELDS, age_s, shown_reason
 
 WIDTH = 120
 """Columns of the table where the output is no terminal."""
@@ -21,46 +21,11 @@ LEAST_REASON, MOST_RULE, MOST_DESTINATION, MOST_UID = 24, 20, 16, 24
 CUT = "…"
 
 HEADS = ("id", "state", "destination", "rule", "arrived", "age", "tries", "object", "reason")
-FIELDS = (
-    *("id", "state", "destination", "rule", "actions", "created_at", "renewed_at", "age_s", "due_at", "attempts_made"),
-    *("reason", "sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid"),
-    *("transfer_syntax_uid", "size_bytes", "calling_ae_title", "remote_host"),
-)
-"""Of `as_json`, in order."""
 WIDE_HEADS = (*HEADS[:7], "size", *HEADS[7:])
 
 
-def as_json(delivery: Delivery, found: SQLiteQueue, now: datetime, *, with_values: bool) -> dict[str, Any]:
-    """A delivery; without `with_values`, without what could name a patient. Times are the wall clock's; `age_s` is
-    since its arrival. `now` is the queue's time."""
-    instance = delivery.instance
-    uid: Callable[[str], str] = str if with_values else shown_uid
-    renewed_at = delivery.renewed_at
-    return {
-        "id": delivery.delivery_id,
-        "state": delivery.state.value,
-        "destination": delivery.destination,
-        "rule": delivery.rule,
-        "actions": json.loads(delivery.actions_json or "[]"),
-        "created_at": instance.received_at.isoformat(),
-        "renewed_at": found.on_the_wall(renewed_at).isoformat() if renewed_at else None,
-        "age_s": round(_age_s(delivery, now)),
-        "due_at": found.on_the_wall(delivery.due_at).isoformat(),
-        "attempts_made": delivery.attempts,
-        "reason": _reason(delivery.reason, with_values=with_values),
-        "sop_class_uid": instance.sop_class_uid,
-        "sop_instance_uid": uid(instance.sop_instance_uid),
-        "study_instance_uid": uid(instance.study_instance_uid),
-        "series_instance_uid": uid(instance.series_instance_uid),
-        "transfer_syntax_uid": instance.transfer_syntax_uid,
-        "size_bytes": instance.payload.length_bytes,
-        "calling_ae_title": instance.association.calling_ae_title,
-        "remote_host": instance.association.remote_host,
-    }
-
-
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of `as_json` with a line of heads (RFC 4180); what a spreadsheet would take for a formula is quoted."""
+    """Rows of `delivery_json` with heads (RFC 4180); what a spreadsheet would take for a formula is quoted."""
     output = io.StringIO()
     writer = csv.writer(output)
     writer.writerow(FIELDS)
@@ -94,11 +59,11 @@ def _cells(row: Delivery, now: datetime, *, with_values: bool) -> tuple[str, ...
         row.destination or "-",
         row.rule,
         local_time(row.instance.received_at)[:16],
-        age(_age_s(row, now)),
+        age(age_s(row, now)),
         str(row.attempts),
         size(row.instance.payload.length_bytes),
         uid if with_values else shown_uid(uid),
-        _reason(row.reason, with_values=with_values),
+        shown_reason(row.reason, with_values=with_values),
     )
 
 
@@ -113,18 +78,6 @@ def _start(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + CUT
 
 
-def attempt_as_json(attempt: Attempt, *, with_values: bool) -> dict[str, Any]:
-    """One attempt at a delivery."""
-    return {
-        "number": attempt.number,
-        "started_at": attempt.started_at.isoformat() if attempt.started_at else None,
-        "duration_s": round(attempt.duration_s, 3),
-        "state": attempt.state.value,
-        "status": None if attempt.status is None else f"0x{attempt.status:04X}",
-        "reason": _reason(attempt.reason, with_values=with_values),
-    }
-
-
 def summary(shown: int, total: int, *, is_newest_first: bool, form: str) -> str:
     """What is shown of what there is."""
     if not total:
@@ -136,12 +89,3 @@ def summary(shown: int, total: int, *, is_newest_first: bool, form: str) -> str:
 
 def _all(total: int) -> str:
     return "1 delivery" if total == 1 else f"{total} deliveries"
-
-
-def _age_s(delivery: Delivery, now: datetime) -> float:
-    """Never below 0: what arrived after the time that is known just arrived."""
-    return max(0.0, (now - delivery.created_at).total_seconds())
-
-
-def _reason(reason: str, *, with_values: bool) -> str:
-    return reason if with_values else without_peers_words(reason)

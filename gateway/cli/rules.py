@@ -61,20 +61,18 @@ def _show_waiting(loaded: Loaded) -> None:
     table, settings = loaded.table, loaded.process_settings
     if table is None or settings is None:
         return
-    path = Path(settings.queue_path)
     try:
-        if not path.is_file():
+        if not Path(settings.queue_path).is_file():
             return
-        from gateway.sqlite.inspection import inspected
+        from gateway.stores.opening import waiting
 
-        with inspected(path) as found:
-            waiting = found.waiting() if found.has_tables() else {}
+        found = waiting(settings)
     except (OSError, GatewayError):  # not ours to read, or damaged: `gateway check` says so
         return
     known = {name for name, peer in table.peers.items() if peer.is_destination}
-    for name, number in sorted(waiting.items()):
+    for name, number in sorted(found.items()):
         if name and name not in known:
-            click.echo(f"{path}: {waiting_for_nobody(name, number)}", err=True)
+            click.echo(f"{settings.queue_path}: {waiting_for_nobody(name, number)}", err=True)
 
 
 STRICT = click.option("--strict", is_flag=True, help="Exit 3 when there are warnings.")

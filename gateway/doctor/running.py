@@ -13,7 +13,7 @@ from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.machine import difference
 from gateway.doctor.site import Site
 from gateway.lifecycle import remote
-from gateway.sqlite.running_gateway import is_gateway_running
+from gateway.spool.lock import is_gateway_running
 
 
 @dataclass(frozen=True, slots=True)

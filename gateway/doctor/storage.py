@@ -15,10 +15,10 @@ from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.mounts import LAYERS, MEMORY, NETWORK, file_system_of, nearest_there
 from gateway.doctor.site import Site
 from gateway.lifecycle.access import places
-from gateway.ports.errors import GatewayError
-from gateway.sqlite.database_room import reserved_bytes
-from gateway.sqlite.running_gateway import is_gateway_running
-from gateway.sqlite.write_ahead_log import log_of
+from gateway.model.settings import Settings
+from gateway.ports.errors import GatewayError, QueueBroken
+from gateway.spool.lock import is_gateway_running
+from gateway.stores import opening
 
 LOW_FACTOR = 2
 LEAST_INODES = 1000
@@ -34,10 +34,10 @@ def spool(site: Site) -> Iterator[DoctorFinding]:
 
 
 def database(site: Site) -> Iterator[DoctorFinding]:
-    """The SQLite file and its folder."""
+    """The database's file and its folder."""
     settings = site.settings
     path = settings.queue_path
-    to_reserve = max(0, settings.queue_reserve_bytes - reserved_bytes(Path(path)))
+    to_reserve = max(0, settings.queue_reserve_bytes - opening.store_room(settings).reserved_bytes)
     yield from _place("database", path, os.path.dirname(path), settings.queue_min_free_bytes + to_reserve, site)
 
 
@@ -47,23 +47,21 @@ def damage(site: Site) -> Iterator[DoctorFinding]:
     path = Path(site.settings.queue_path)
     if not path.is_file() or not _may(str(path), os.R_OK) or is_gateway_running(path):
         return
-    size_bytes = sum(file.stat().st_size for file in (path, log_of(path)) if file.is_file())
+    size_bytes = sum(file.stat().st_size for file in opening.files(site.settings) if file.is_file())
     if size_bytes > READ_WHOLE_BYTES:
         most = size(READ_WHOLE_BYTES)
         text = f"{size(size_bytes)} are more than the {most} that are read here; `gateway check` reads all"
         yield found("database-not-read", str(path), text)
         return
     if size_bytes:
-        yield from _problems(path)
+        yield from _problems(site.settings)
 
 
-def _problems(path: Path) -> Iterator[DoctorFinding]:
-    from gateway.sqlite.connection import QueueBroken
-    from gateway.sqlite.inspection import problems_of  # SQLite is loaded where there is something to read
-
+def _problems(settings: Settings) -> Iterator[DoctorFinding]:
+    path = Path(settings.queue_path)
     damaged, unread = "", ""
     try:
-        damaged = next(iter(problems_of(path)), "")
+        damaged = next(iter(opening.problems(settings)), "")
     except QueueBroken as error:
         damaged = str(error)
     except (GatewayError, OSError) as error:

@@ -119,5 +119,9 @@ class PayloadLost(GatewayError):
     """An operator fixes: stored bytes were read, and are not what they were."""
 
 
+class QueueBroken(GatewayError):
+    """An operator fixes: the stored queue is damaged."""
+
+
 class ConfigurationError(GatewayError):
     """An operator fixes: exit code 78."""

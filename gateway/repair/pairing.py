@@ -13,7 +13,7 @@ from gateway.ports.errors import ConfigurationError
 from gateway.spool import lock
 from gateway.spool.folder import IDENTITY, identity_at
 from gateway.spool.recovery import Mismatch, check_pair, mismatch, payload_files
-from gateway.sqlite.inspection import inspected
+from gateway.stores import opening
 
 
 def check_before_spool(settings: Settings) -> None:
@@ -23,7 +23,7 @@ def check_before_spool(settings: Settings) -> None:
     """
     root = Path(settings.spool.path)
     here = spool_id(root)
-    there, has_rows = queue_identity(Path(settings.queue_path))
+    there, has_rows = opening.pairing(settings)
     check_pair(root, here, there, has_payloads=has_payloads(root), has_rows=has_rows)
 
 
@@ -46,17 +46,6 @@ def has_payloads(root: Path) -> bool:
         return next(payload_files(root, may_be_missing=True), None) is not None
     except OSError as error:
         raise ConfigurationError(f"spool {root}: cannot be read: {error}") from error
-
-
-def queue_identity(path: Path) -> tuple[str, bool]:
-    """The identity that the database keeps, and whether it has rows; ("", False) when there is none, or an empty one.
-
-    Raises ConfigurationError, QueueBroken.
-    """
-    if not path.is_file() or not path.stat().st_size:
-        return "", False
-    with inspected(path) as found:
-        return found.identity()
 
 
 def is_in_use(settings: Settings) -> bool:

@@ -36,9 +36,9 @@ from gateway.spool.recovery import number
 from gateway.spool.redo import Position
 from gateway.spool.replay import RECOVERED, Identify, ReplayResult, replay
 from gateway.spool.store import SpoolStore
-from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.inspection import Inspection
 from gateway.sqlite.salvage import Salvaged, dispatches_at, hold_what_was_held, salvage
+from gateway.sqlite.store import SQLiteStore
 from gateway.sqlite.write_ahead_log import log_of
 
 log = structlog.get_logger()
@@ -173,20 +173,20 @@ class _Rebuilding:
         self._rebuilt = Rebuilt(str(draft))
 
     def run(self) -> Rebuilt:
-        with contextlib.closing(SQLiteQueue(self._draft)) as queue:
+        with contextlib.closing(SQLiteStore(self._draft)) as queue:
             if self._old.is_file():
                 salvaged = salvage(self._old, queue, self._is_stored, keeps_lost=self._keeps_lost)
                 self._rebuilt.salvaged = salvaged
             self._check_payloads()
-            self._earliest.append(queue.now())
+            self._earliest.append(queue.administration.now())
             with queue.transaction():
-                queue.bind_spool(self._identity())
+                queue.spool.bind_spool(self._identity())
             self._rebuilt.replayed = replay(
                 self._store, queue, identify=self._identify, choose=self._chooser(queue), keep=self._is_known_to_be_owed
             )
             if self._old.is_file() and not self._rebuilt.salvaged.is_complete:
                 self._rebuilt.held_before = hold_what_was_held(self._old, queue)
-            self._rebuilt.missing = self._store.recover(queue.payload_names()).missing
+            self._rebuilt.missing = self._store.recover(queue.spool.payload_names()).missing
             self._rebuilt.deliveries = _count(queue)
             self._rebuilt.lost = sorted(self._lost(queue))
         return self._rebuilt
@@ -252,7 +252,7 @@ class _Rebuilding:
         return True
 
     def _chooser(
-        self, queue: SQLiteQueue
+        self, queue: SQLiteStore
     ) -> Callable[[Position, Instance, Sequence[Dispatch]], Sequence[Dispatch] | None]:
         salvaged = self._rebuilt.salvaged
         replayed_position = _order(Position(*salvaged.replayed_position))
@@ -288,7 +288,7 @@ class _Rebuilding:
             return dispatches
         return [dataclasses.replace(each, state=DeliveryState.HELD) for each in dispatches]
 
-    def _lost(self, queue: SQLiteQueue) -> set[str]:
+    def _lost(self, queue: SQLiteStore) -> set[str]:
         known = {uid for (uid,) in queue.connection.execute("SELECT sop_instance_uid FROM instance")}
         unconfirmed = {each for each in self._rebuilt.salvaged.unconfirmed if each not in known}
         for uid in unconfirmed:
@@ -296,11 +296,11 @@ class _Rebuilding:
             log.error("instance_lost", sop_instance_uid=uid, error=why)
         return unconfirmed | set(self._rebuilt.replayed.lost) | set(self._unreadable(queue))
 
-    def _unreadable(self, queue: SQLiteQueue) -> Iterator[str]:
+    def _unreadable(self, queue: SQLiteStore) -> Iterator[str]:
         """The unreadable instances that the new database names: in damaged parts, and in any large file. Their bytes
         stay where they are."""
         rows = Inspection(self._draft, queue.connection)
-        for name in queue.payload_names():
+        for name in queue.spool.payload_names():
             damages = [each for each in self._rebuilt.replayed.damages if each.name == name]
             for row in rows.rows(name):
                 is_touched = any(each.covers(row.offset_bytes, row.length_bytes) for each in damages)
@@ -322,9 +322,9 @@ def _order(position: Position) -> tuple[int, int]:
     return (number(position.name) if position.name.startswith("segments/") else 0, position.end_bytes)
 
 
-def _count(queue: SQLiteQueue) -> dict[str, int]:
+def _count(queue: SQLiteStore) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for row in queue.depths():
+    for row in queue.deliveries.depths():
         counts[row.state.value] = counts.get(row.state.value, 0) + row.count
     return counts
 

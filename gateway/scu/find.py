@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.dimse_status import PENDING
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, QueryLevel, QueryRoot
+from gateway.model.settings import Settings
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL
 from gateway.query.compile import Options, compile_find
 from gateway.query.identifier import UTF_8, IdentifierEncoder
@@ -22,8 +22,8 @@ from gateway.sources.relayed_query import RelayedAnswer, RelayedQuery, relay
 from gateway.sources.relayed_services import SERVICES
 from gateway.sources.source_query import SourceFailed, find
 from gateway.sources.sources import Sources
-from gateway.sqlite.delivery_queue import SQLiteQueue
-from gateway.sqlite.index_reader import IndexReader
+from gateway.stores.index_reader import IndexReader
+from gateway.stores.opening import open_index
 
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 LOCAL = "local"
@@ -36,8 +36,8 @@ class FindPlaces:
 
     own_ae_title: str
     peers: tuple[Peer, ...]
-    queue_path: str = ""
-    """Of the index that is asked as well; empty: none."""
+    index_of: Settings | None = None
+    """The gateway whose index is asked as well; None: none."""
     local_rank: int = 0
     """How many of `peers` come before the index."""
 
@@ -95,9 +95,9 @@ class FindUser:
         ranked: list[Peer | None] = [*places.peers]
         index: IndexReader | None = None
         async with AsyncExitStack() as parts:
-            if places.queue_path:
+            if places.index_of is not None:
                 ranked.insert(places.local_rank, None)
-                index = IndexReader(lambda: SQLiteQueue(Path(places.queue_path), is_read_only=True))
+                index = open_index(places.index_of, is_read_only=True)
                 parts.push_async_callback(index.close)
 
             def ask_of(peer: Peer | None) -> AskSource[MatchFromPlace]:

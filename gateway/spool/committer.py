@@ -23,8 +23,9 @@ from gateway.common.completion import Completion
 from gateway.model.delivery import Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import Apart
-from gateway.ports.delivery_queue import AcceptedInstance, Queue
+from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.ports.errors import GatewayError, SpoolFull
+from gateway.ports.store import Store
 from gateway.spool import redo
 from gateway.spool.disk import Buffer
 from gateway.spool.large import LargeFile
@@ -89,7 +90,7 @@ class Settling(CommitRequest):
 class Call(CommitRequest):
     """Anything else that must run in this thread, inside the transaction."""
 
-    function: Callable[[Queue], Any] = lambda queue: None
+    function: Callable[[Store], Any] = lambda queue: None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Committer(threading.Thread):
     def __init__(
         self,
         *,
-        open_queue: Callable[[], Queue],
+        open_queue: Callable[[], Store],
         store: SpoolStore,
         now: Callable[[], datetime],
         started: Callable[[BaseException | None], None],
@@ -185,7 +186,7 @@ class Committer(threading.Thread):
 
     # --- one group ----------------------------------------------------------------------------------------------
 
-    def _commit(self, requests: Sequence[CommitRequest], deliveries: Queue) -> None:
+    def _commit(self, requests: Sequence[CommitRequest], deliveries: Store) -> None:
         """Payloads first, then one transaction: a row never names bytes that are not on disk."""
         now = self._now()
         self._refusals.write_now_and_then()
@@ -241,7 +242,7 @@ class Committer(threading.Thread):
             return noted if self._store.is_doubtful else None
         return noted
 
-    def _record(self, requests: Sequence[CommitRequest], deliveries: Queue, now: datetime, *, is_durable: bool) -> None:
+    def _record(self, requests: Sequence[CommitRequest], deliveries: Store, now: datetime, *, is_durable: bool) -> None:
         """One transaction for the group.
 
         Acceptances stand in the segment already. Claims and settlements need no sync: when the power fails, a claim is
@@ -251,18 +252,18 @@ class Committer(threading.Thread):
             return
         with deliveries.transaction(is_durable=is_durable):
             if _accept(requests, deliveries, now, self._store.can_read):
-                deliveries.set_replayed_position(*self._store.end)
+                deliveries.spool.set_replayed_position(*self._store.end)
             _settle(requests, deliveries)
             for request in requests:
                 if isinstance(request, ClaimRequest):
-                    request.answer = deliveries.claim(
+                    request.answer = deliveries.deliveries.claim(
                         request.destination, request.limit, request.lease_s, now, request.apart
                     )
                 elif isinstance(request, Call):
                     request.answer = request.function(deliveries)
 
     def _record_one_by_one(
-        self, requests: Sequence[CommitRequest], deliveries: Queue, now: datetime, error: Exception
+        self, requests: Sequence[CommitRequest], deliveries: Store, now: datetime, error: Exception
     ) -> None:
         """A request that breaks the transaction must not fail the others.
 
@@ -284,14 +285,14 @@ class Committer(threading.Thread):
 
 
 def _accept(
-    requests: Sequence[CommitRequest], deliveries: Queue, now: datetime, is_readable: Callable[[PayloadRef], bool]
+    requests: Sequence[CommitRequest], deliveries: Store, now: datetime, is_readable: Callable[[PayloadRef], bool]
 ) -> bool:
     """True when there were acceptances."""
     acceptances = [each for each in requests if isinstance(each, Acceptance)]
     if not acceptances:
         return False
     instances = [_placed(each) for each in acceptances]
-    answers = deliveries.accept_all(
+    answers = deliveries.deliveries.accept(
         [(instance, each.dispatches) for instance, each in zip(instances, acceptances, strict=True)], now, is_readable
     )
     for acceptance, instance, accepted in zip(acceptances, instances, answers, strict=True):
@@ -300,21 +301,21 @@ def _accept(
     return True
 
 
-def _settle_doubt(deliveries: Queue, error: GatewayError) -> None:
+def _settle_doubt(deliveries: Store, error: GatewayError) -> None:
     """After a sync that failed the transaction stands in the write-ahead log: a start after a crash would find it.
 
     Before the refusal is answered the next transaction begins that log anew, if the disk takes it.
     """
     if isinstance(error, SpoolFull):
-        with contextlib.suppress(Exception), deliveries.transaction():
-            deliveries.force_sync()
+        with contextlib.suppress(Exception):
+            deliveries.sync()
 
 
-def _settle(requests: Sequence[CommitRequest], deliveries: Queue) -> None:
+def _settle(requests: Sequence[CommitRequest], deliveries: Store) -> None:
     settlings = [each for each in requests if isinstance(each, Settling)]
     if not settlings:
         return
-    held = deliveries.settle_each([settlement for each in settlings for settlement in each.settlements])
+    held = deliveries.deliveries.settle([settlement for each in settlings for settlement in each.settlements])
     start = 0
     for settling in settlings:
         end = start + len(settling.settlements)

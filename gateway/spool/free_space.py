@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from gateway.ports.errors import SpoolFull
 from gateway.spool.disk import Disk
@@ -69,30 +68,25 @@ class FreeSpace:
             )
 
 
-class DatabaseFreeSpace(Protocol):
-    """Room for the queue's file (`gateway.sqlite.database_room`). Any thread."""
-
-    @property
-    def shortage(self) -> str:
-        """Why nothing is accepted; empty when there is room."""
-        ...
-
-    def check(self) -> None:
-        """Raises SpoolFull when nothing may be accepted."""
-        ...
-
-    def keep(self) -> bool:
-        """Hold what is kept for the last need, where there is room for it; False while it is not held."""
-        ...
-
-
 class UnboundedFreeSpace:
     """Of a queue that is no file, or whose room nobody watches."""
 
     shortage = ""
+    reserved_bytes = 0
 
     def check(self) -> None:
         """There is always room."""
 
     def keep(self) -> bool:
+        """Nothing is held, and nothing need be."""
         return True
+
+    def free_or_none(self) -> int:
+        """Nobody can say."""
+        return 0
+
+    def prepare(self) -> None:
+        """Nothing is held."""
+
+    def hold_what_is_left(self) -> None:
+        """Nothing is held."""

@@ -9,10 +9,10 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from gateway.ports.delivery_queue import Queue
 from gateway.ports.errors import Temporary
 from gateway.ports.meter import Meter
-from gateway.spool.free_space import DatabaseFreeSpace
+from gateway.ports.store import Store
+from gateway.ports.store_room import StoreRoom
 from gateway.spool.recovery import number
 from gateway.spool.redo import NOWHERE, Position
 from gateway.spool.store import SpoolStore
@@ -46,10 +46,10 @@ DOES_NOT_SHRINK = (
 T = TypeVar("T")
 
 
-class AskQueue(Protocol):
-    """Runs a function on a queue in the thread that owns it."""
+class AskStore(Protocol):
+    """Runs a function on a store in the thread that owns it."""
 
-    def __call__(self, function: Callable[[Queue], T], /) -> Awaitable[T]: ...
+    def __call__(self, function: Callable[[Store], T], /) -> Awaitable[T]: ...
 
 
 class Housekeeping:
@@ -61,8 +61,8 @@ class Housekeeping:
         self,
         *,
         store: SpoolStore,
-        call: AskQueue,
-        read: AskQueue,
+        call: AskStore,
+        read: AskStore,
         changed: Callable[[set[str]], None],
         retention_s: float,
         keep_s: Callable[[], float],
@@ -70,7 +70,7 @@ class Housekeeping:
         monotonic: Callable[[], float],
         meter: Meter,
         writing: Writing,
-        queue_room: DatabaseFreeSpace,
+        queue_room: StoreRoom,
         is_idle: Callable[[], bool],
     ) -> None:
         self._store = store
@@ -88,7 +88,6 @@ class Housekeeping:
         self.forgotten_early = 0
         """Instances that went before their retention was over, for want of room."""
         self._is_told = False
-        self._changes: int | None = None
         self._position = NOWHERE
 
     async def run(self, poll_s: float, sweep_s: float) -> None:
@@ -130,17 +129,16 @@ class Housekeeping:
                 self._writing.failed("spool", f"spool {self._store.root}: {error.strerror or error}; look at the disk")
         if self._writing.is_probe_due("database"):
             try:
-                await self._call(lambda deliveries: deliveries.force_sync())
+                await self._call(lambda store: store.sync())
                 self._writing.worked("database")
             except Temporary as error:
                 self._writing.failed("database", str(error))
 
     async def look_for_changes(self) -> None:
         """Tell when another process wrote; its own commits the committer's connection does not count."""
-        before, self._changes = self._changes, await self._call(lambda deliveries: deliveries.changes())
-        if before is None or before == self._changes:
+        if not await self._call(lambda store: store.changed_elsewhere()):
             return
-        self._changed(set(await self._read(lambda reader: reader.pending_destinations())))
+        self._changed(set(await self._read(lambda reader: reader.deliveries.pending_destinations())))
 
     async def forget(self, *, is_low: bool) -> int:
         """Delete instances whose retention is over; how many. When room is low all that owe nothing go, and of those
@@ -153,7 +151,7 @@ class Housekeeping:
             return total
         early = await self._forget(now, now if indexed_before == before else indexed_before)
         if indexed_before < before:
-            early += await self._call(lambda deliveries: deliveries.forget(now, MAKE_ROOM_AT_ONCE))
+            early += await self._call(lambda store: store.deliveries.forget(now, MAKE_ROOM_AT_ONCE))
         if early:
             self._tell_of_early(early)
         return total + early
@@ -171,7 +169,7 @@ class Housekeeping:
     async def _forget(self, before: datetime, indexed_before: datetime) -> int:
         total = 0
         while forgotten := await self._call(
-            lambda deliveries: deliveries.forget(before, FORGET_AT_ONCE, indexed_before)
+            lambda store: store.deliveries.forget(before, FORGET_AT_ONCE, indexed_before)
         ):
             total += forgotten
             if forgotten < FORGET_AT_ONCE:
@@ -191,7 +189,7 @@ class Housekeeping:
             return
         steps = 0
         while left and self._is_idle() and steps < MOST_STEPS:
-            await self._call(lambda deliveries: deliveries.shrink(PAGES_A_STEP))
+            await self._call(lambda store: store.shrink(PAGES_A_STEP))
             left = await self._read(lambda reader: reader.surplus_pages())
             steps += 1
         if steps:
@@ -200,25 +198,25 @@ class Housekeeping:
     async def sweep(self, *, is_low: bool) -> int:
         """Delete files that nothing names; how many. When room is low the active segment ends, so that it can go."""
         if is_low:
-            await self._call(lambda deliveries: self._store.retire())
+            await self._call(lambda store: self._store.retire())
         await self._read(lambda _: self._store.empty_quarantine())
         candidates = await self._read(lambda _: self._store.candidates())
         if not candidates:
             return 0
         # A segment also holds what the queue was told without a sync: nothing goes before the queue's own is done.
-        await self._call(lambda deliveries: deliveries.force_sync())
+        await self._call(lambda store: store.sync())
         return await self._read(lambda reader: self._sweep(candidates, reader))
 
-    def _sweep(self, candidates: Sequence[str], reader: Queue) -> int:
+    def _sweep(self, candidates: Sequence[str], reader: Store) -> int:
         """Asked of a queue that is behind what it said before, another file was written over the database: what that
         one does not name is not garbage.
         """
-        position = Position(*reader.replayed_position())
+        position = Position(*reader.spool.replayed_position())
         if _order(position) < _order(self._position):
             self._store.presence.fail("another database was written over the queue's file: it is older than before")
             return 0
         self._position = position
-        return self._store.sweep(candidates, reader.payload_names())
+        return self._store.sweep(candidates, reader.spool.payload_names())
 
 
 def _order(position: Position) -> tuple[int, int]:

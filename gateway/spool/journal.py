@@ -20,14 +20,16 @@ from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import Apart
 from gateway.model.listener import Limits
 from gateway.model.settings import Spool
-from gateway.ports.delivery_queue import Queue, QueueDepth
+from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import ConfigurationError, GatewayError, SpoolFull
 from gateway.ports.meter import Meter, NoMeter
+from gateway.ports.store import Store
+from gateway.ports.store_room import StoreRoom
 from gateway.spool.body import flat, slices
 from gateway.spool.committer import Acceptance, Call, ClaimRequest, CommitGroup, CommitRequest, Committer, Settling
 from gateway.spool.disk import Buffer, Disk, LocalDisk
-from gateway.spool.free_space import DatabaseFreeSpace, UnboundedFreeSpace
+from gateway.spool.free_space import UnboundedFreeSpace
 from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.presence import NotInPlace
@@ -79,7 +81,7 @@ class GroupCommitJournal:
     def __init__(
         self,
         spool: Spool,
-        queue_factory: Callable[[], Queue],
+        queue_factory: Callable[[], Store],
         *,
         limits: Limits = Limits(),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -93,7 +95,7 @@ class GroupCommitJournal:
         keep_s: Callable[[], float] = lambda: 0.0,
         identify: Identify = nobody_knows,
         queue_lock_gone: Callable[[], str] = lambda: "",
-        queue_room: DatabaseFreeSpace | None = None,
+        queue_room: StoreRoom | None = None,
     ) -> None:
         self._spool = spool
         self._queue_factory = queue_factory
@@ -201,17 +203,17 @@ class GroupCommitJournal:
         self._committer.end()
         await self._ended.wait()
 
-    def _open_queue(self) -> Queue:
+    def _open_queue(self) -> Store:
         """In the committer thread: the queue, once it and the spool agree."""
         deliveries = self._queue_factory()
         try:
-            spool_id = self._store.pair(deliveries.spool_id(), deliveries.payload_names(), self._new_id())
+            spool_id = self._store.pair(deliveries.spool.spool_id(), deliveries.spool.payload_names(), self._new_id())
             with deliveries.transaction():
-                deliveries.bind_spool(spool_id)
-                deliveries.expire_leases()
+                deliveries.spool.bind_spool(spool_id)
+                deliveries.deliveries.expire_leases()
             told = replay(self._store, deliveries, identify=self._identify, now=self._now)
             self._count(told)
-            self._store.recover(deliveries.payload_names(), Position(*deliveries.replayed_position()))
+            self._store.recover(deliveries.spool.payload_names(), Position(*deliveries.spool.replayed_position()))
             self._watch(deliveries)
         except OSError as error:
             deliveries.close()
@@ -221,7 +223,7 @@ class GroupCommitJournal:
             raise
         return deliveries
 
-    def _watch(self, deliveries: Queue) -> None:
+    def _watch(self, deliveries: Store) -> None:
         """From here on; what was found until now must be of the spool that is there now.
 
         Raises ConfigurationError when it is not.
@@ -362,10 +364,10 @@ class GroupCommitJournal:
         return held
 
     async def next_due(self, destination: str) -> datetime | None:
-        return await self._read(lambda reader: reader.next_due(destination))
+        return await self._read(lambda reader: reader.deliveries.next_due(destination))
 
     async def depths(self) -> list[QueueDepth]:
-        return await self._read(lambda reader: reader.depths())
+        return await self._read(lambda reader: reader.deliveries.depths())
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
         """The stored bytes. Raises PayloadLost, or Temporary when they cannot be read now."""
@@ -520,14 +522,30 @@ class GroupCommitJournal:
         """True when nobody has sent anything for a moment."""
         return self._monotonic() - self._accepted_at_s >= IDLE_S
 
+    # --- the store, for operators ---------------------------------------------------------------------------------
+
+    async def read(self, function: Callable[[Store], T]) -> T:
+        """The answer of `function` to the reading connection: no commit waits for it. See `StoreAccess`."""
+        return await self._read(function)
+
+    async def write(self, function: Callable[[Store], T]) -> T:
+        """The answer of `function` in the next group's transaction. Couriers hear of it as of another process's."""
+        answer = await self._call(function)
+        _tell(self._operator_listeners, set(await self._read(lambda store: store.deliveries.pending_destinations())))
+        return answer
+
+    async def sync(self) -> None:
+        """All that was committed before is on disk."""
+        await self._call(lambda store: store.sync())
+
     # --- reading and housekeeping -------------------------------------------------------------------------------
 
-    async def _read(self, function: Callable[[Queue], T]) -> T:
+    async def _read(self, function: Callable[[Store], T]) -> T:
         """Ask the reading connection in its own thread, so that no commit waits for it."""
         self._check()
         return await self._loop.run_in_executor(self._reading, function, self._reader)
 
-    async def _call(self, function: Callable[[Queue], T]) -> T:
+    async def _call(self, function: Callable[[Store], T]) -> T:
         """Run `function` in the committer's thread, inside its transaction."""
         answer: T = await self._submit(Call(self._loop.create_future(), function=function))
         return answer

@@ -162,3 +162,9 @@ def is_held(path: Path) -> bool:
 def of_queue(path: Path) -> Path:
     """The lock's file of a queue's file."""
     return path.with_name(f"{path.name}.lock")
+
+
+def is_gateway_running(queue: Path) -> bool:
+    """True while a gateway, or `gateway rebuild`, holds the lock beside `queue`, as another process sees it without
+    touching the gateway's lock; False when it cannot be opened."""
+    return is_held(of_queue(queue))

@@ -17,8 +17,8 @@ from gateway.common.steady_clock import utc_now
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import Identifiers, Instance, PayloadRef
-from gateway.ports.delivery_queue import Queue
 from gateway.ports.errors import GatewayError, PayloadLost, PayloadMissing, PayloadUnreadable
+from gateway.ports.store import Store
 from gateway.spool import large, survey
 from gateway.spool.record import RecordHeader
 from gateway.spool.recovery import payload_files
@@ -77,7 +77,7 @@ class ReplayResult:
 
 def replay(
     store: SpoolStore,
-    deliveries: Queue,
+    deliveries: Store,
     *,
     identify: Identify = nobody_knows,
     choose: Choose = everything,
@@ -103,7 +103,7 @@ class _Retelling:
     def __init__(
         self,
         store: SpoolStore,
-        deliveries: Queue,
+        deliveries: Store,
         identify: Identify,
         choose: Choose,
         keep: Callable[[Instance], bool],
@@ -119,7 +119,7 @@ class _Retelling:
         self._told = ReplayResult()
 
     def run(self) -> ReplayResult:
-        before = Position(*self._deliveries.replayed_position())
+        before = Position(*self._deliveries.spool.replayed_position())
         places = survey.segments_from(self._store.root, before)
         self._cancelled = survey.cancellations(self._store.root, places, self._store.seed)
         end, has_looked_for_files = before, False
@@ -132,8 +132,8 @@ class _Retelling:
             end = Position(name, found.end_bytes)
         if end != before:
             with self._deliveries.transaction():
-                self._deliveries.set_replayed_position(*end)
-                self._deliveries.force_sync()
+                self._deliveries.spool.set_replayed_position(*end)
+                self._deliveries.sync()
         told = self._told
         if told.instances or told.held or told.lost or told.refused:
             log.warning(
@@ -199,7 +199,7 @@ class _Retelling:
 
     def _loose_files(self, places: Sequence[tuple[str, int]]) -> Iterable[tuple[PayloadRef, str]]:
         """Whole large files that neither the queue nor a note names."""
-        named = set(self._deliveries.payload_names())
+        named = set(self._deliveries.spool.payload_names())
         for name, start_bytes in places:
             named |= {each for each, _ in survey.survey(self._store.root, name, self._store.seed, start_bytes).named()}
         for name, _ in sorted(payload_files(self._store.root)):
@@ -224,7 +224,7 @@ class _Retelling:
         if not held:
             return
         with self._deliveries.transaction():
-            self._deliveries.accept_all(held, self._now(), self._store.can_read)
+            self._deliveries.deliveries.accept(held, self._now(), self._store.can_read)
         for instance, _ in held:
             self._told.held.append(instance.sop_instance_uid)
             log.error(
@@ -315,22 +315,22 @@ class _Retelling:
         """
         try:
             with self._deliveries.transaction(is_durable=False):
-                self._deliveries.accept_all(arrivals, now, self._store.can_read)
-                self._deliveries.set_replayed_position(*position)
+                self._deliveries.deliveries.accept(arrivals, now, self._store.can_read)
+                self._deliveries.spool.set_replayed_position(*position)
             return len(arrivals)
         except (GatewayError, MemoryError):  # no room, or the queue is damaged: nothing to go on with
             raise
         except Exception:
             told = sum(self._accept_alone(now, arrival) for arrival in arrivals)
         with self._deliveries.transaction(is_durable=False):
-            self._deliveries.set_replayed_position(*position)
+            self._deliveries.spool.set_replayed_position(*position)
         return told
 
     def _accept_alone(self, now: datetime, arrival: RecordedArrival) -> int:
         """1, or 0 when this is the arrival that breaks its transaction."""
         try:
             with self._deliveries.transaction(is_durable=False):
-                self._deliveries.accept_all([arrival], now, self._store.can_read)
+                self._deliveries.deliveries.accept([arrival], now, self._store.can_read)
         except (GatewayError, MemoryError):
             raise
         except Exception as error:

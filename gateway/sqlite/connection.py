@@ -16,7 +16,7 @@ import apsw
 from gateway.common.file_modes import FILE, FOLDER
 from gateway.common.file_place import leads_to
 from gateway.model.likeness import likeness
-from gateway.ports.errors import ConfigurationError, GatewayError, SpoolFull, Temporary
+from gateway.ports.errors import ConfigurationError, GatewayError, QueueBroken, SpoolFull, Temporary
 from gateway.sqlite import page_checksums
 from gateway.sqlite.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
 
@@ -27,21 +27,16 @@ MOST_PAGES_ASIDE = 8 * PAGES_BEFORE_CHECKPOINT
 LOG_KEPT_BYTES = 20 * 1024**2
 """A log that grew over this, because somebody was reading, is cut when it is written from its beginning again."""
 INCREMENTAL = 2
-"""Of `auto_vacuum`: free pages go back to the file system when they are asked for (`SQLiteQueue.shrink`)."""
+"""Of `auto_vacuum`: free pages go back to the file system when they are asked for (`SQLiteStore.shrink`)."""
 PAGES_WHEN_SHORT = 256
 """The same while the reserve is given up (`gateway.sqlite.database_room`): 1 MB."""
 LONGEST_LOOK_AWAY_S = 0.003
-"""Less than bulk verbs pause between two transactions (`gateway.sqlite.operator_verbs`)."""
-
+"""Less than bulk verbs pause between two transactions (`gateway.operations.queue_administration`)."""
 
 SIDE_FILES = ("", "-wal", "-shm")
 """The database, its write-ahead log, the index of that."""
 
 REPAIR = "run `gateway rebuild` while no gateway runs: it makes the database anew from the spool"
-
-
-class QueueBroken(GatewayError):
-    """An operator fixes: the database file is damaged."""
 
 
 def connect(path: Path, *, busy_timeout_s: float, must_exist: bool) -> apsw.Connection:

@@ -109,6 +109,11 @@ class DatabaseRoom:
         found = os.statvfs(self._database.parent)
         return found.f_bavail * found.f_frsize
 
+    @property
+    def reserved_bytes(self) -> int:
+        """What the reserve holds; 0 when it was given up."""
+        return reserved_bytes(self._database)
+
     def free_or_none(self) -> int:
         """The same; 0 while nobody can say."""
         try:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gateway.model.delivery import DeliveryState
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.sqlite.rows import microseconds
 from gateway.sqlite.statements import SQL
 

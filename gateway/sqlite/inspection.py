@@ -16,10 +16,10 @@ import apsw
 import structlog
 
 from gateway.common.quantity import size
-from gateway.ports.errors import ConfigurationError, Temporary
+from gateway.ports.errors import ConfigurationError, QueueBroken, Temporary
+from gateway.spool.lock import is_gateway_running
 from gateway.sqlite import page_checksums
-from gateway.sqlite.connection import REPAIR, QueueBroken, is_damage, our_errors, single, version_of
-from gateway.sqlite.running_gateway import is_gateway_running
+from gateway.sqlite.connection import REPAIR, is_damage, our_errors, single, version_of
 from gateway.sqlite.statements import SCHEMA_VERSION, SQL
 from gateway.sqlite.write_ahead_log import LogState, frames_gone, index_of, log_of, read_log, read_shared
 

@@ -15,8 +15,8 @@ from gateway.model.instance import PayloadRef
 from gateway.ports.errors import GatewayError
 from gateway.sqlite import inspection
 from gateway.sqlite.connection import fill_likeness, our_errors
-from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.statements import SQL
+from gateway.sqlite.store import SQLiteStore
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class Salvaged:
 
 
 def salvage(
-    old: Path, new: SQLiteQueue, is_stored: Callable[[PayloadRef], bool], *, keeps_lost: bool = False
+    old: Path, new: SQLiteStore, is_stored: Callable[[PayloadRef], bool], *, keeps_lost: bool = False
 ) -> Salvaged:
     """Copy what can be read. `is_stored` says whether the spool has a payload as a row describes it. Instances of which
     it has none are left out; with `keeps_lost` a database without damage is believed, and they stay, so that what they
@@ -100,7 +100,7 @@ def salvage(
     return found
 
 
-def hold_what_was_held(old: Path, new: SQLiteQueue) -> int:
+def hold_what_was_held(old: Path, new: SQLiteStore) -> int:
     """Where a page of the old database cannot be trusted, it is believed in one thing: a delivery was held or dead.
 
     Such a delivery waits for an operator, in the new database too, when all else that the row says of it is what the
@@ -126,7 +126,7 @@ def _until_damage(connection: apsw.Connection, statement: str) -> Iterator[Salva
         yield from connection.execute(statement)
 
 
-def dispatches_at(queue: SQLiteQueue, payload: PayloadRef) -> set[tuple[str, str]] | None:
+def dispatches_at(queue: SQLiteStore, payload: PayloadRef) -> set[tuple[str, str]] | None:
     """Destination and actions of the deliveries that the queue knows for a place in the spool; None: no instance."""
     with our_errors(queue.path):
         values = {"name": payload.name, "offset_bytes": payload.offset_bytes}

@@ -15,12 +15,12 @@ from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.listener import Limits
 from gateway.model.settings import Spool
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadMissing, SpoolFull
 from gateway.ports.journal import Journal
 from gateway.spool.journal import GroupCommitJournal
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 LARGE_BYTES = 100_000
@@ -42,7 +42,7 @@ class Site:
     def open(self) -> GroupCommitJournal:
         return GroupCommitJournal(
             self.spool,
-            lambda: SQLiteQueue(self.folder / "queue.db", now=self.clock),
+            lambda: SQLiteStore(self.folder / "queue.db", now=self.clock),
             limits=Limits(object_bytes=LIMIT_BYTES),
             now=self.clock,
             poll_s=0.02,
@@ -291,9 +291,9 @@ async def test_listeners_to_operators_hear_of_what_another_process_changed(site:
     assert not heard.is_set(), "what we commit ourselves is no operator's doing"
 
     def operate() -> int:
-        operator = SQLiteQueue(site.folder / "queue.db", now=site.clock, must_exist=True)
+        operator = SQLiteStore(site.folder / "queue.db", now=site.clock, must_exist=True)
         with operator.transaction():
-            retried = operator.retry(DeliveryFilter(destination="pacs"), site.clock())
+            retried = operator.administration.retry(DeliveryFilter(destination="pacs"), site.clock())
         operator.close()
         return retried
 

@@ -21,7 +21,7 @@ from gateway.model.peer import Peer
 from gateway.query.attributes import indexed_paths, vr_for
 from gateway.query.entry import entry_of
 from gateway.sources.relayed_services import SERVICES
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.loopback.test_find_relayed import WORKLIST, asking
 from tests.support.data_set_writer import ENCODINGS, IMPLICIT, Write
 from tests.support.federation import LOOPBACK, TIMERS, Running, Told, answering, ask
@@ -111,12 +111,14 @@ async def test_the_index(tmp_path: Path) -> None:
 
 
 def fill(path: Path) -> None:
-    queue = SQLiteQueue(path)
+    queue = SQLiteStore(path)
     with queue.transaction():
         for number in range(len(NAMES)):
             made = entry_of(scan(memoryview(written(number)), EXPLICIT, wanted(indexed_paths())).level)
             uid = f"1.2.3.{number}.1.1"
-            queue.accept(dataclasses.replace(instance(number + 1), index=made, sop_instance_uid=uid), [TO_PACS], NOON)
+            queue.deliveries.accept(
+                [(dataclasses.replace(instance(number + 1), index=made, sop_instance_uid=uid), [TO_PACS])], NOON
+            )
     queue.close()
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.model.delivery import DeliveryState
-from gateway.ports.delivery_queue import DeliveryFilter
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.sqlite.store import SQLiteStore
 from tests.support.caller import call, store_new
 from tests.support.gateway_process import GatewayProcess
 from tests.support.peers import StoreSCP
@@ -50,9 +50,11 @@ class Stepped(GatewayProcess):
         before.replace(self.step_file)
 
     def states(self) -> Counter[tuple[str, str]]:
-        queue = SQLiteQueue(self.folder / "gateway.db", must_exist=True)
+        queue = SQLiteStore(self.folder / "gateway.db", must_exist=True)
         try:
-            return Counter((row.destination, row.state.value) for row in queue.list(DeliveryFilter(), 100))
+            return Counter(
+                (row.destination, row.state.value) for row in queue.administration.list(DeliveryFilter(), 100)
+            )
         finally:
             queue.close()
 

@@ -23,7 +23,7 @@ from gateway.dataset.dictionary import tag_of
 from gateway.query.compile import BadIdentifier, Options, compile_find
 from gateway.query.identifier import UTF_8, IdentifierEncoder, first_text
 from gateway.query.sop_classes import FIND_OF_ROOT
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.archive import QRSCP, findscu
 from tests.support.gateway_process import GatewayProcess
 from tests.support.identifiers import EXPLICIT, attributes, entry
@@ -49,13 +49,13 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QRSCP]:
 
 
 @pytest.fixture(scope="module")
-def index() -> Iterator[SQLiteQueue]:
-    queue = SQLiteQueue(Path(":memory:"))
+def index() -> Iterator[SQLiteStore]:
+    queue = SQLiteStore(Path(":memory:"))
     with queue.transaction():
         for number, keywords in enumerate(OBJECTS, 1):
             uids = {"sop_instance_uid": keywords["SOPInstanceUID"], "sop_class_uid": keywords["SOPClassUID"]}
             held = dataclasses.replace(instance(number), index=entry(attributes(**keywords)), **uids)
-            queue.accept(held, [TO_PACS], NOON)
+            queue.deliveries.accept([(held, [TO_PACS])], NOON)
     yield queue
     queue.close()
 
@@ -124,13 +124,15 @@ def read(row: Row) -> Dataset:
     return read_dataset(BytesIO(IdentifierEncoder(EXPLICIT, UTF_8)(row.identifier)), False, True)
 
 
-def in_index(index: SQLiteQueue, row: Row) -> list[str]:
+def in_index(index: SQLiteStore, row: Row) -> list[str]:
     """Unique keys; [] of what is refused."""
     try:
         query = compile_find(row.identifier, row.root, Options(is_relational=row.is_relational))
     except BadIdentifier:
         return []
-    return sorted(first_text(match, tag_of(row.unique)) for match in index.matches(query, index.find(query)))
+    return sorted(
+        first_text(match, tag_of(row.unique)) for match in index.index.matches(query, index.index.find(query))
+    )
 
 
 def in_archive(archive: QRSCP, row: Row) -> list[str]:
@@ -145,7 +147,7 @@ def test_there_are_enough_rows_and_no_name_twice() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_the_index_finds_what_dcmqrscp_finds(archive: QRSCP, index: SQLiteQueue, row: Row) -> None:
+def test_the_index_finds_what_dcmqrscp_finds(archive: QRSCP, index: SQLiteStore, row: Row) -> None:
     ours, theirs = in_index(index, row), in_archive(archive, row)
     if row.found is None:
         assert ours == theirs

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.extensions import install, install_example, project
 from tests.support.processes import REPOSITORY
 
@@ -151,7 +151,7 @@ def test_a_package_that_cannot_be_used_is_an_error_of_the_rules(folder: Path) ->
 def test_commands_that_need_no_rules_import_no_package(folder: Path) -> None:
     source = "from pathlib import Path\nPath('imported').touch()\n"
     install(folder / "site", "noisy", source, {"gateway.predicates": {"noisy": "noisy:Noisy"}})
-    SQLiteQueue(str(folder / "queue.db")).close()
+    SQLiteStore(str(folder / "queue.db")).close()
 
     commands(folder, ["queue", "list"], ["check"], ["status"], ["schema", "--metrics"], ["schema", "--tests"])
     assert not (folder / "imported").exists()

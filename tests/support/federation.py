@@ -33,8 +33,8 @@ from gateway.query.sop_classes import FIND_OF_ROOT, ROOT_OF
 from gateway.routing.table import RoutingTable
 from gateway.sources.query_desk import QueryDesk
 from gateway.sources.sources import Sources
-from gateway.sqlite.delivery_queue import SQLiteQueue
-from gateway.sqlite.index_reader import IndexReader
+from gateway.sqlite.store import SQLiteStore
+from gateway.stores.index_reader import IndexReader
 from tests.support.identifiers import EXPLICIT, attributes, entry
 from tests.support.query_table import UNIQUE
 from tests.support.samples import NOON, TO_PACS, instance
@@ -43,14 +43,14 @@ TIMERS = Timers(connect_s=120.0, association_s=120.0, dimse_s=120.0)
 LOOPBACK = "127.0.0.1"
 
 
-def filled(path: Path | str, objects: Sequence[Mapping[str, Any]]) -> SQLiteQueue:
+def filled(path: Path | str, objects: Sequence[Mapping[str, Any]]) -> SQLiteStore:
     """An index that holds `objects`, given by keywords."""
-    queue = SQLiteQueue(Path(path))
+    queue = SQLiteStore(Path(path))
     with queue.transaction():
         for number, keywords in enumerate(objects, 1):
             uids = {"sop_instance_uid": keywords["SOPInstanceUID"], "sop_class_uid": keywords["SOPClassUID"]}
             held = dataclasses.replace(instance(number), index=entry(attributes(**keywords)), **uids)
-            queue.accept(held, [TO_PACS], NOON)
+            queue.deliveries.accept([(held, [TO_PACS])], NOON)
     return queue
 
 
@@ -123,7 +123,7 @@ class Source:
             await self.server.drain(5.0)
             queue.close()
 
-    async def answer(self, event: Event, queue: SQLiteQueue) -> AsyncIterator[Any]:
+    async def answer(self, event: Event, queue: SQLiteStore) -> AsyncIterator[Any]:
         identifier = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
         self.asked.append(identifier)
         self.priorities.append(event.command["Priority"])
@@ -143,7 +143,10 @@ class Source:
         is_first = True
         while (is_first or self.endless) and not event.is_cancelled:
             is_first = False
-            for match in [*queue.matches(query, queue.find(query)), *(attributes(**each) for each in self.more)]:
+            for match in [
+                *queue.index.matches(query, queue.index.find(query)),
+                *(attributes(**each) for each in self.more),
+            ]:
                 yield 0xFF00, encode({**level, **{tag: v for tag, v in match.items() if tag not in unknown}})
         for _ in range(self.garbage):
             yield 0xFF00, b"\xff" * 24
@@ -194,7 +197,7 @@ async def answering(
     peers = [source.peer if isinstance(source, Source) else source for source in sources]
     path = folder / f"index-{id(peers)}.db"
     filled(path, local or ()).close()
-    index = IndexReader(lambda: SQLiteQueue(path, must_exist=True))
+    index = IndexReader(lambda: SQLiteStore(path, must_exist=True))
     asked = {"sources": tuple(peer.name for peer in peers), "is_local": local is not None, "timeout_s": 120.0}
     made = table_of([requestor, *peers], QueryRetrieve(**{**asked, **settings}), **(table or {}))
     metrics = Metrics()

@@ -27,7 +27,8 @@ LAYERS = [
         "sqlite",
         "metrics",
     },
-    {"lifecycle", "scu", "rehearsal", "repair"},
+    {"stores"},
+    {"lifecycle", "scu", "rehearsal", "repair", "operations"},
     {"doctor"},
     {"app"},
     {"cli", "demo"},
@@ -84,6 +85,18 @@ def imports(path: Path) -> set[str]:
             if node.module == "gateway":
                 names |= {f"gateway.{alias.name}" for alias in node.names}
     return names
+
+
+ABOUT_SQLITE_FILES = {"repair/check.py", "repair/rebuild.py"}
+"""Besides the adapter and `stores`, which chooses it."""
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_above_the_adapter_names_its_technology(path: Path) -> None:
+    name = str(path.relative_to(PACKAGE))
+    if part_of(path) in ("sqlite", "stores") or name in ABOUT_SQLITE_FILES:
+        return
+    assert not any(each.startswith("gateway.sqlite") for each in imports(path)), f"{name}: use gateway.stores"
 
 
 def layer(part: str) -> int:

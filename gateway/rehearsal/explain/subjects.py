@@ -13,13 +13,13 @@ from gateway.dataset.part10 import is_dicom_file, read_dicom_file
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery
 from gateway.model.settings import Settings
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError
 from gateway.rehearsal.explain.explanation import Unexplained
 from gateway.rehearsal.stage import RehearsedStore
 from gateway.spool.reader import PayloadReader
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.stores.opening import open_store
 
 MOST_DELIVERIES = 1000
 """The greatest number of deliveries of the instances that are asked for."""
@@ -65,12 +65,12 @@ def of_queue(settings: Settings, which: DeliveryFilter) -> Iterator[Subject | Un
     Raises:
         ConfigurationError: there is no such queue.
     """
-    found = SQLiteQueue(settings.queue_path, is_read_only=True)
+    found = open_store(settings, is_read_only=True)
     spool = PayloadReader(Path(settings.spool.path), settings.spool.large_object_bytes)
     try:
-        instances = dict.fromkeys(row.instance.instance_id for row in found.list(which, MOST_DELIVERIES))
+        instances = dict.fromkeys(row.instance.instance_id for row in found.administration.list(which, MOST_DELIVERIES))
         for instance_id in instances:
-            deliveries = tuple(found.list(DeliveryFilter(instance_ids=(instance_id,)), MOST_DELIVERIES))
+            deliveries = tuple(found.administration.list(DeliveryFilter(instance_ids=(instance_id,)), MOST_DELIVERIES))
             if deliveries:  # else it was delivered and forgotten since
                 yield from _stored(deliveries, spool)
     finally:

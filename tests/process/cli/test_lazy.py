@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from gateway.cli.commands import COMMANDS, main
 from gateway.cli.lazy import LazyGroup
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 
 SITE = """
 gateway:
@@ -64,7 +64,7 @@ NETWORK = {"pynetdicom", "aiohttp", "gateway.dimse", "gateway.app"}
 def test_a_command_imports_only_what_it_needs(tmp_path: Path, arguments: list[str], without: set[str]) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "site.yaml").write_text(SITE)
-    SQLiteQueue(str(tmp_path / "queue.db")).close()
+    SQLiteStore(str(tmp_path / "queue.db")).close()
     command = [sys.executable, "-c", SCRIPT, *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     imported = set(json.loads(done.stderr.splitlines()[-1]))

@@ -17,7 +17,7 @@ from gateway.model.instance import PayloadRef
 from gateway.model.query import Query, QueryLevel
 from gateway.model.settings import Spool
 from gateway.spool.journal import GroupCommitJournal
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import TO_PACS
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ import asyncio, dataclasses, hashlib, random, sys
 from pathlib import Path
 from gateway.model.instance import IndexEntry
 from gateway.model.settings import Spool
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from gateway.spool.journal import GroupCommitJournal
 from tests.support.samples import TO_PACS, instance
 
@@ -56,7 +56,7 @@ async def sender(journal, base):
 async def main():
     spool = Spool(str(folder / "spool"), min_free_bytes=0, segment_bytes=500_000, large_object_bytes=100_000)
     sweep_s = float(sys.argv[3])
-    journal = GroupCommitJournal(spool, lambda: SQLiteQueue(folder / "queue.db"), poll_s=0.05, sweep_s=sweep_s)
+    journal = GroupCommitJournal(spool, lambda: SQLiteStore(folder / "queue.db"), poll_s=0.05, sweep_s=sweep_s)
     await journal.start()
     print("started", flush=True)
     base = seed * 1_000_000
@@ -94,9 +94,9 @@ def test_kill_at_any_instant_loses_nothing_acknowledged(tmp_path: Path) -> None:
 
 def indexed(folder: Path) -> set[str]:
     """What a query would find: neither less nor more than what is owed."""
-    queue = SQLiteQueue(folder / "queue.db")
+    queue = SQLiteStore(folder / "queue.db")
     everything = Query(QueryLevel.IMAGE, "study", (), is_relational=True)
-    found = {each.sop_instance_uid for each in queue.instances(queue.find_instances(everything))}
+    found = {each.sop_instance_uid for each in queue.index.instances(queue.index.find_instances(everything))}
     queue.close()
     return found
 
@@ -110,7 +110,7 @@ def remember(line: str, acknowledged: dict[str, str]) -> None:
 async def recovered(folder: Path) -> dict[str, str]:
     """UID → digest of the bytes that a fresh start finds, for everything it would deliver."""
     spool = Spool(str(folder / "spool"), min_free_bytes=0, segment_bytes=500_000, large_object_bytes=100_000)
-    journal = GroupCommitJournal(spool, lambda: SQLiteQueue(folder / "queue.db"))
+    journal = GroupCommitJournal(spool, lambda: SQLiteStore(folder / "queue.db"))
     await journal.start()
     try:
         found = {}
@@ -139,7 +139,7 @@ import asyncio, resource, sys
 from pathlib import Path
 from gateway.model.settings import Spool
 from gateway.ports.errors import SpoolFull
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal
 from tests.support.samples import TO_PACS, instance
@@ -150,7 +150,7 @@ async def main():
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     spool = Spool(str(spool_folder), min_free_bytes=0, segment_bytes=100_000_000, large_object_bytes=1_000_000)
-    journal = GroupCommitJournal(spool, lambda: SQLiteQueue(queue_path))
+    journal = GroupCommitJournal(spool, lambda: SQLiteStore(queue_path))
     await journal.start()
     refused = 0
     for number in range(1, 200):
@@ -196,7 +196,7 @@ def fill(spool_folder: Path, queue_path: Path, limit_bytes: int, length_bytes: i
 
 
 async def kept_numbers(spool_folder: Path, queue_path: Path) -> list[str]:
-    journal = GroupCommitJournal(Spool(str(spool_folder), min_free_bytes=0), lambda: SQLiteQueue(queue_path))
+    journal = GroupCommitJournal(Spool(str(spool_folder), min_free_bytes=0), lambda: SQLiteStore(queue_path))
     await journal.start()
     try:
         claimed = await journal.claim(TO_PACS.destination, 1000, 60.0)

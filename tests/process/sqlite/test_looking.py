@@ -14,36 +14,35 @@ import apsw
 import pytest
 
 from gateway.model.delivery import DeliveryState
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import ConfigurationError
-from gateway.spool.lock import of_queue
+from gateway.spool.lock import is_gateway_running, of_queue
 from gateway.sqlite import inspection
-from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.inspection import inspected, problems_of, state_of_log
-from gateway.sqlite.running_gateway import is_gateway_running
+from gateway.sqlite.store import SQLiteStore
 from gateway.sqlite.write_ahead_log import index_of, log_of
 
 KILLED = """
 import os, pathlib, signal, sys
 from datetime import UTC, datetime
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from gateway.spool.lock import QueueLock
 from tests.support.samples import TO_PACS, instance
 path = pathlib.Path(sys.argv[1])
-lock, queue = QueueLock(path), SQLiteQueue(path)
+lock, queue = QueueLock(path), SQLiteStore(path)
 with queue.transaction():
     for number in range(1, 201):
-        queue.accept(instance(number), [TO_PACS], datetime.now(UTC))
+        queue.deliveries.accept([(instance(number), [TO_PACS])], datetime.now(UTC))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 STARTED = """
 import pathlib, sys
 from datetime import UTC, datetime
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import TO_PACS, instance
-queue = SQLiteQueue(pathlib.Path(sys.argv[1]), busy_timeout_s=0.0)  # waits for nobody
+queue = SQLiteStore(pathlib.Path(sys.argv[1]), busy_timeout_s=0.0)  # waits for nobody
 with queue.transaction():
-    queue.accept(instance(201), [TO_PACS], datetime.now(UTC))
+    queue.deliveries.accept([(instance(201), [TO_PACS])], datetime.now(UTC))
 queue.checkpoint()
 queue.close()
 """
@@ -86,7 +85,7 @@ def without_index(path: Path) -> None:
 
 def started_once(path: Path) -> None:
     """Ended in order: there is no log."""
-    SQLiteQueue(path).close()
+    SQLiteStore(path).close()
 
 
 LEFT = [as_it_is, without_index, started_once]
@@ -96,9 +95,9 @@ LEFT = [as_it_is, without_index, started_once]
 def test_looking_changes_nothing_and_sees_all(killed: Path, left: Callable[[Path], None]) -> None:
     left(killed)
     before = files_of(killed.parent)
-    with contextlib.closing(SQLiteQueue(killed, is_read_only=True)) as queue:
-        assert queue.selection.count(DeliveryFilter(), tuple(DeliveryState)) == 200
-        assert len(queue.list(DeliveryFilter(), 300)) == 200
+    with contextlib.closing(SQLiteStore(killed, is_read_only=True)) as queue:
+        assert queue.administration.count(DeliveryFilter(), tuple(DeliveryState)) == 200
+        assert len(queue.administration.list(DeliveryFilter(), 300)) == 200
         assert files_of(killed.parent) == before
     assert problems_of(killed) == []
     state = state_of_log(killed)
@@ -113,16 +112,18 @@ def test_a_gateway_that_starts_while_its_queue_is_looked_at_is_not_hindered(
     killed: Path, left: Callable[[Path], None]
 ) -> None:
     left(killed)
-    with contextlib.closing(SQLiteQueue(killed, is_read_only=True)) as queue:
+    with contextlib.closing(SQLiteStore(killed, is_read_only=True)) as queue:
         queue.connection.execute("BEGIN")
-        assert queue.selection.count(DeliveryFilter(), tuple(DeliveryState)) == 200
+        assert queue.administration.count(DeliveryFilter(), tuple(DeliveryState)) == 200
         started = subprocess.run(
             [sys.executable, "-c", STARTED, str(killed)], capture_output=True, text=True, check=False
         )
         assert (started.returncode, started.stderr) == (0, "")
-        assert queue.selection.count(DeliveryFilter(), tuple(DeliveryState)) == 200, "one state as long as it is read"
-    with contextlib.closing(SQLiteQueue(killed, is_read_only=True)) as queue:
-        assert queue.selection.count(DeliveryFilter(), tuple(DeliveryState)) == 201
+        assert queue.administration.count(DeliveryFilter(), tuple(DeliveryState)) == 200, (
+            "one state as long as it is read"
+        )
+    with contextlib.closing(SQLiteStore(killed, is_read_only=True)) as queue:
+        assert queue.administration.count(DeliveryFilter(), tuple(DeliveryState)) == 201
 
 
 def test_a_damaged_log_is_read_as_far_as_it_is_whole(killed: Path) -> None:
@@ -142,32 +143,32 @@ def test_nothing_is_left_of_a_copy(killed: Path, tmp_path: Path, monkeypatch: py
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    with contextlib.closing(SQLiteQueue(killed, is_read_only=True)) as queue:
+    with contextlib.closing(SQLiteStore(killed, is_read_only=True)) as queue:
         assert list(scratch.iterdir()) == []
-        assert len(queue.list(DeliveryFilter(), 300)) == 200
+        assert len(queue.administration.list(DeliveryFilter(), 300)) == 200
 
 
 def test_what_is_too_large_for_a_copy_is_said(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_index(killed)
     monkeypatch.setattr(inspection, "MOST_COPIED_BYTES", 10_000)
     with pytest.raises(ConfigurationError, match=r"has no index \(gateway.db-shm\), and a copy of .* would be needed"):
-        SQLiteQueue(killed, is_read_only=True)
+        SQLiteStore(killed, is_read_only=True)
 
 
 def test_a_queue_of_another_version_is_not_brought_up_to_date_by_looking(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
-    with contextlib.closing(SQLiteQueue(path)) as queue:
+    with contextlib.closing(SQLiteStore(path)) as queue:
         queue.connection.pragma("user_version", 1)
     before = path.read_bytes()
     with pytest.raises(ConfigurationError, match=r"made by an older gateway \(schema 1\); start the gateway once"):
-        SQLiteQueue(path, is_read_only=True)
+        SQLiteStore(path, is_read_only=True)
     assert path.read_bytes() == before
     path.write_bytes(b"")
     with pytest.raises(ConfigurationError, match="it was never filled; start the gateway once"):
-        SQLiteQueue(path, is_read_only=True)
+        SQLiteStore(path, is_read_only=True)
 
 
 def test_nothing_can_be_written(killed: Path) -> None:
-    with contextlib.closing(SQLiteQueue(killed, is_read_only=True)) as queue, pytest.raises(apsw.ReadOnlyError):
-        queue.discard(DeliveryFilter())
+    with contextlib.closing(SQLiteStore(killed, is_read_only=True)) as queue, pytest.raises(apsw.ReadOnlyError):
+        queue.administration.discard(DeliveryFilter())
     assert not is_gateway_running(killed)

@@ -19,7 +19,7 @@ from gateway.identity.values import OfferedIdentity
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import Instance, PayloadRef
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.caller import write_file
 
 Invoke = Callable[..., Result]
@@ -201,11 +201,11 @@ def test_explain_as_json(invoke: Invoke, tmp_path: Path) -> None:
 def deliveries(tmp_path: Path) -> Path:
     """A queue with: 1 and 2 held without destination, 3 pending at pacs, 4 pending at old."""
     path = tmp_path / "queue.db"
-    found = SQLiteQueue(path)
+    found = SQLiteStore(path)
     held = Dispatch("unmatched", "", "", DeliveryState.HELD)
     with found.transaction():
         for number, dispatch in enumerate([held, held, Dispatch("heads", "pacs"), Dispatch("heads", "old")], 1):
-            found.accept(_instance(f"1.2.{number}"), [dispatch], NOW)
+            found.deliveries.accept([(_instance(f"1.2.{number}"), [dispatch])], NOW)
     found.close()
     return path
 
@@ -288,9 +288,9 @@ def test_queue_show(invoke: Invoke) -> None:
     ids=str,
 )
 def test_queue_says_why_nothing_changed(invoke: Invoke, tmp_path: Path, arguments: list[str], said: str) -> None:
-    queue = SQLiteQueue(tmp_path / "queue.db")
+    queue = SQLiteStore(tmp_path / "queue.db")
     with queue.transaction():
-        queue.claim("pacs", 10, 60.0, NOW + timedelta(hours=1))
+        queue.deliveries.claim("pacs", 10, 60.0, NOW + timedelta(hours=1))
     queue.close()
     result = invoke("queue", *arguments)
     assert (result.exit_code, result.stdout.split()[:2]) == (0, ["0", "deliveries"])

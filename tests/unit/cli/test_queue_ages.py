@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.common.steady_clock import SteadyClock
 from gateway.spool.lock import QueueLock
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import TO_PACS, instance
 
 RULES = """\
@@ -30,10 +30,10 @@ def rules_of(folder: Path, ages_s: list[float], noted_s_ago: float) -> Path:
     (folder / "var").mkdir()
     now = datetime.now(UTC)
     clock = SteadyClock(lambda: now - timedelta(seconds=noted_s_ago), lambda: 0.0)
-    with contextlib.closing(SQLiteQueue(folder / "var/gateway.db", clock=clock)) as queue:
+    with contextlib.closing(SQLiteStore(folder / "var/gateway.db", clock=clock)) as queue:
         for number, age_s in enumerate(ages_s, 1):
             with queue.transaction():
-                queue.accept(instance(number), [TO_PACS], now - timedelta(seconds=age_s))
+                queue.deliveries.accept([(instance(number), [TO_PACS])], now - timedelta(seconds=age_s))
     return folder / "rules.yaml"
 
 

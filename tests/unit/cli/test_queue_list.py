@@ -18,9 +18,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.cli.queue_list import FIELDS
 from gateway.model.delivery import DeliveryState, Dispatch
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.operations.delivery_listing import FIELDS
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, instance, settlement
 
 RULES = """\
@@ -40,15 +40,15 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     (tmp_path / "rules.yaml").write_text(RULES)
     (tmp_path / "var").mkdir()
-    with contextlib.closing(SQLiteQueue(tmp_path / "var/gateway.db", now=lambda: NOON)) as queue:
+    with contextlib.closing(SQLiteStore(tmp_path / "var/gateway.db", now=lambda: NOON)) as queue:
         for number in range(12):
             with queue.transaction():
                 at = NOON + timedelta(minutes=number)
                 dispatch = Dispatch(LONG_RULE if number else "=1+1", "pacs")
-                queue.accept(replace(instance(number), received_at=at), [dispatch], at)
+                queue.deliveries.accept([(replace(instance(number), received_at=at), [dispatch])], at)
         with queue.transaction():
-            (first,) = queue.claim("pacs", 1, 60.0, NOON)
-            queue.settle([settlement(first, DeliveryState.DEAD, reason=LONG_REASON)])
+            (first,) = queue.deliveries.claim("pacs", 1, 60.0, NOON)
+            queue.deliveries.settle([settlement(first, DeliveryState.DEAD, reason=LONG_REASON)])
     return tmp_path / "rules.yaml"
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.spool.lock import SpoolLock
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import instance
 from tests.unit.repair.site import GROUPS, Made, Site, make
 
@@ -66,7 +66,7 @@ def test_a_problem_has_its_place_and_its_remedy(made: Made, site: Site) -> None:
 
 
 def test_a_damaged_database_names_rebuild(site: Site) -> None:
-    SQLiteQueue(site.database).close()  # what its log holds goes into it
+    SQLiteStore(site.database).close()  # what its log holds goes into it
     site.flip("gateway.db", 5)
     result = invoke("check")
     assert result.exit_code == 1
@@ -85,7 +85,7 @@ def test_wrong_usage_ends_with_2(site: Site, command: str) -> None:
 
 
 def test_a_database_of_a_newer_version_ends_with_78(site: Site) -> None:
-    queue = SQLiteQueue(site.database)
+    queue = SQLiteStore(site.database)
     queue.connection.pragma("user_version", 999)
     queue.close()
     result = invoke("check")

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.delivery.ledger import Ledger
 from gateway.model.delivery import Settlement
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.fakes.delivery import Counts, MemoryJournal
 from tests.support.samples import NOON, TO_PACS, Clock, instance
 
@@ -33,10 +33,10 @@ async def test_what_goes_back_waits_for_no_time_that_the_clock_showed_before(
     tmp_path: Path, due_at: datetime, comes_back_at: datetime
 ) -> None:
     clock = Clock()
-    queue = SQLiteQueue(tmp_path / "queue.db", now=clock)
+    queue = SQLiteStore(tmp_path / "queue.db", now=clock)
     with queue.transaction():
-        queue.accept(instance(1), [TO_PACS], clock())
-        (claimed,) = queue.claim("pacs", 1, 60.0, clock())
+        queue.deliveries.accept([(instance(1), [TO_PACS])], clock())
+        (claimed,) = queue.deliveries.claim("pacs", 1, 60.0, clock())
     queue.close()
     journal = Settlements(clock)
     ledger = Ledger(journal, "pacs", Counts(), clock)

@@ -17,7 +17,7 @@ from gateway.doctor import storage
 from gateway.doctor.mounts import file_system_of
 from gateway.doctor.site import Site
 from gateway.spool.lock import QueueLock
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from gateway.sqlite.write_ahead_log import index_of, log_of
 from tests.unit.doctor.rig import ON_DISK, as_nobody, codes, on, site_in
 
@@ -156,7 +156,7 @@ def test_a_damaged_database_that_nobody_uses(tmp_path: Path) -> None:
     assert codes(storage.damage(site)) == []
     path = Path(site.settings.queue_path)
     path.parent.mkdir()
-    SQLiteQueue(path).close()
+    SQLiteStore(path).close()
     assert sorted(path.parent.iterdir()) == [path]
     assert codes(storage.damage(site)) == []
     with path.open("r+b") as file:
@@ -175,18 +175,18 @@ def test_a_damaged_database_that_nobody_uses(tmp_path: Path) -> None:
 KILLED = """
 import os, pathlib, signal, sys
 from datetime import UTC, datetime
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from gateway.sqlite.write_ahead_log import index_of, log_of
 from gateway.spool.lock import QueueLock
 from tests.support.samples import TO_PACS, instance
-queue = SQLiteQueue(pathlib.Path(sys.argv[1]))
+queue = SQLiteStore(pathlib.Path(sys.argv[1]))
 with queue.transaction():
     for number in range(1, 201):
-        queue.accept(instance(number), [TO_PACS], datetime.now(UTC))
+        queue.deliveries.accept([(instance(number), [TO_PACS])], datetime.now(UTC))
 if sys.argv[2:]:
     queue.checkpoint()
     with queue.transaction():
-        queue.accept(instance(201), [TO_PACS], datetime.now(UTC))
+        queue.deliveries.accept([(instance(201), [TO_PACS])], datetime.now(UTC))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

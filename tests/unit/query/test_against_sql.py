@@ -17,7 +17,7 @@ from gateway.model.query import Attributes, Query
 from gateway.ports.errors import Refusal
 from gateway.query.compile import Options, compile_find
 from gateway.query.matching import matches
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.identifiers import CT, attributes, entry
 from tests.support.samples import NOON, TO_PACS, instance
 
@@ -150,16 +150,16 @@ def test_sql_finds_what_the_pure_function_matches(
     if query is None:
         return
     stored = objects(drawn)
-    queue = SQLiteQueue(Path(":memory:"))
+    queue = SQLiteStore(Path(":memory:"))
     with queue.transaction():
         for number, found in enumerate(stored, 1):
             (uid,) = found[tag_of("SOPInstanceUID")]
             assert isinstance(uid, str)
             held = dataclasses.replace(instance(number), sop_instance_uid=uid, sop_class_uid=CT, index=entry(found))
-            queue.accept(held, [TO_PACS], NOON)
+            queue.deliveries.accept([(held, [TO_PACS])], NOON)
     image = dataclasses.replace(query, level=type(query.level).IMAGE)
-    found_uids = [each.sop_instance_uid for each in queue.instances(queue.find(image))]
+    found_uids = [each.sop_instance_uid for each in queue.index.instances(queue.index.find(image))]
     expected = [found[tag_of("SOPInstanceUID")][0] for found in stored if matches(image, found)]
     assert sorted(found_uids) == sorted(map(str, expected))
-    assert bool(queue.find(query)) == bool(expected)
+    assert bool(queue.index.find(query)) == bool(expected)
     queue.close()

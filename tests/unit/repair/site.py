@@ -17,15 +17,14 @@ from structlog.testing import capture_logs
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import Identifiers, IndexEntry, Instance
 from gateway.model.settings import Settings, Spool
-from gateway.ports.delivery_queue import DeliveryFilter
-from gateway.ports.errors import ConfigurationError, PayloadLost
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.errors import ConfigurationError, PayloadLost, QueueBroken
 from gateway.repair.rebuild import Rebuilt, rebuild
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.record import HEADER_BYTES
-from gateway.sqlite.connection import QueueBroken
-from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.inspection import check_before_start
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import TO_PACS, TO_VNA, instance, settlement
 
 GROUPS = 140
@@ -79,7 +78,7 @@ class Site:
 
     def journal(self) -> GroupCommitJournal:
         return GroupCommitJournal(
-            self.settings().spool, lambda: SQLiteQueue(self.database), sweep_s=3600.0, poll_s=3600.0, identify=identify
+            self.settings().spool, lambda: SQLiteStore(self.database), sweep_s=3600.0, poll_s=3600.0, identify=identify
         )
 
     def rebuild(self, **more: Any) -> Rebuilt:
@@ -157,8 +156,8 @@ async def _work(journal: GroupCommitJournal, site: Site) -> None:
     await journal.settle(
         [settlement(each, DeliveryState.PENDING, due_at=each.due_at, is_attempt=False) for each in claimed.values()]
     )
-    with contextlib.closing(SQLiteQueue(site.database)) as queue, queue.transaction():
-        for numbers, act in ((DISCARDED, queue.discard), (HELD, queue.hold)):
+    with contextlib.closing(SQLiteStore(site.database)) as queue, queue.transaction():
+        for numbers, act in ((DISCARDED, queue.administration.discard), (HELD, queue.administration.hold)):
             ids = [claimed[number].delivery_id for number in numbers]
             assert act(DeliveryFilter(ids=tuple(ids))) == len(ids)
 
@@ -200,9 +199,9 @@ async def started(site: Site) -> Outcome:
 async def _read(site: Site, outcome: Outcome) -> None:
     journal = site.journal()
     await journal.start()
-    queue = SQLiteQueue(site.database, must_exist=True)
+    queue = SQLiteStore(site.database, must_exist=True)
     try:
-        for delivery in queue.list(DeliveryFilter(), -1):
+        for delivery in queue.administration.list(DeliveryFilter(), -1):
             if delivery.state is DeliveryState.DELIVERED:
                 continue
             number = number_of(delivery.instance.sop_instance_uid)

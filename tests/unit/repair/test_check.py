@@ -18,7 +18,7 @@ from gateway.repair.report import RepairFinding
 from gateway.spool.lock import SpoolLock
 from gateway.spool.record import HEADER_BYTES, REDO, seed_of
 from gateway.spool.walk import FoundRecord, walk
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import instance
 from tests.unit.repair.site import GROUPS, Made, Site, make, started
 
@@ -131,12 +131,12 @@ async def test_a_file_that_is_cut_names_what_is_lost(made: Made, site: Site) -> 
 
 
 def tear_index(site: Site) -> None:
-    with contextlib.closing(SQLiteQueue(site.database)) as queue:
+    with contextlib.closing(SQLiteStore(site.database)) as queue:
         queue.connection.execute("DELETE FROM series")
 
 
 def orphan(site: Site) -> None:
-    with contextlib.closing(SQLiteQueue(site.database)) as queue:
+    with contextlib.closing(SQLiteStore(site.database)) as queue:
         queue.connection.execute("DELETE FROM association")
 
 
@@ -170,7 +170,7 @@ async def test_a_damaged_database_names_the_remedy(site: Site, damage: Callable[
 
 
 async def test_a_row_that_contradicts_the_spool_is_told(site: Site) -> None:
-    with contextlib.closing(SQLiteQueue(site.database)) as queue:
+    with contextlib.closing(SQLiteStore(site.database)) as queue:
         queue.connection.execute("UPDATE instance SET payload_offset = payload_offset + 8 WHERE instance_id = 30")
     found = only(site)
     assert (found.code, list(found.lost)) == ("payload-lost", [uid(30)])

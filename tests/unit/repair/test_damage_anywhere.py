@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.unit.repair.site import BEHIND, GROUPS, Made, Outcome, dispatches_of, make, owed_at_the_end, started
 
 PLACES = int(os.environ.get("GATEWAY_DAMAGED_PLACES", "12"))
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def some_place(chance: Random, number: int, folder: Path) -> tuple[str, int, int]:
     """A file, each kind as often as the others, a place in it, and how its byte changes."""
     if KINDS[number % len(KINDS)] == "gateway.db":  # all that the log holds goes into the database
-        SQLiteQueue(folder / "gateway.db").close()
+        SQLiteStore(folder / "gateway.db").close()
     files = sorted(each for each in folder.glob(KINDS[number % len(KINDS)]) if each.stat().st_size)
     if not files:
         files = sorted(folder.glob(KINDS[0]))

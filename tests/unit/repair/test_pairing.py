@@ -17,7 +17,7 @@ from gateway.repair.check import check
 from gateway.repair.pairing import check_before_spool, why_no_database
 from gateway.repair.report import RepairFinding
 from gateway.spool.lock import QueueLock
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.unit.repair.site import GROUPS, Made, Site, make
 from tests.unit.repair.test_check import contents, damage_pages
 from tests.unit.repair.test_rebuild import states
@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def site(made: Made, tmp_path: Path) -> Site:
     """Stopped, with a database that has no log."""
     site = made.copy(tmp_path, 0)
-    SQLiteQueue(site.database).close()
+    SQLiteStore(site.database).close()
     return site
 
 
@@ -156,7 +156,7 @@ def no_bytes(site: Site) -> None:
 def filled_in(site: Site) -> None:
     """What a start that failed made in its place."""
     site.remove_database()
-    SQLiteQueue(site.database).close()
+    SQLiteStore(site.database).close()
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_identity_and_database_that_are_gone(site: Site) -> None:
 def test_without_rows_to_prove_it_nothing_counts_as_settled(site: Site) -> None:
     """The database may be another spool's: what it does not know is owed again, not forgotten."""
     (site.spool_folder / "spool.id").unlink()
-    with contextlib.closing(SQLiteQueue(site.database)) as queue, queue.transaction():
+    with contextlib.closing(SQLiteStore(site.database)) as queue, queue.transaction():
         for table in ("attempt", "delivery", "instance"):
             queue.connection.execute(f"DELETE FROM {table}")
     rebuilt = site.rebuild()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model.delivery import DeliveryState
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import ConfigurationError, PayloadLost, PayloadMissing, SpoolFull
 from gateway.repair.check import check
 from gateway.repair.rebuild import rebuild
@@ -21,7 +21,8 @@ from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock, SpoolLock
 from gateway.spool.record import HEADER_BYTES, REDO, seed_of
 from gateway.spool.walk import FoundRecord, walk
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.spool_ledger import SQLiteSpoolLedger
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, instance
 from tests.unit.repair import site as sites
 from tests.unit.repair.site import (
@@ -51,10 +52,10 @@ def site(made: Made, tmp_path: Path) -> Site:
 
 def states(site: Site) -> dict[tuple[int, str], str]:
     """(Object, destination) → state."""
-    with contextlib.closing(SQLiteQueue(site.database, must_exist=True)) as queue:
+    with contextlib.closing(SQLiteStore(site.database, must_exist=True)) as queue:
         return {
             (sites.number_of(each.instance.sop_instance_uid), each.destination): each.state.value
-            for each in queue.list(DeliveryFilter(), -1)
+            for each in queue.administration.list(DeliveryFilter(), -1)
         }
 
 
@@ -76,8 +77,8 @@ async def test_what_is_known_by_the_spool_alone_can_be_held(site: Site) -> None:
     site.remove_database()
     site.rebuild(is_held=True)
     assert set(states(site).values()) == {"held"}
-    with contextlib.closing(SQLiteQueue(site.database)) as queue, queue.transaction():
-        assert queue.release(DeliveryFilter(destination="pacs"), NOON) == GROUPS
+    with contextlib.closing(SQLiteStore(site.database)) as queue, queue.transaction():
+        assert queue.administration.release(DeliveryFilter(destination="pacs"), NOON) == GROUPS
     assert {state for (_, to), state in states(site).items() if to == "pacs"} == {"pending"}
 
 
@@ -102,7 +103,7 @@ async def test_what_stands_behind_it_is_told(made: Made, tmp_path: Path, groups_
 
 
 async def test_what_was_settled_and_forgotten_is_not_owed_again(site: Site) -> None:
-    with contextlib.closing(SQLiteQueue(site.database)) as queue, queue.transaction():
+    with contextlib.closing(SQLiteStore(site.database)) as queue, queue.transaction():
         queue.connection.execute("DELETE FROM delivery WHERE instance_id <= 10")
         queue.connection.execute("DELETE FROM instance WHERE instance_id <= 10")
     rebuilt = site.rebuild()
@@ -172,7 +173,7 @@ async def test_a_rebuild_that_fails_leaves_the_old_database(site: Site, monkeypa
     def full(*arguments: object) -> None:
         raise SpoolFull("no room")
 
-    monkeypatch.setattr(SQLiteQueue, "set_replayed_position", full)
+    monkeypatch.setattr(SQLiteSpoolLedger, "set_replayed_position", full)
     site.flip("gateway.db", 8 * 4096 + 3)
     with pytest.raises(SpoolFull):
         site.rebuild()

@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 
 from gateway.model.delivery import DeliveryState
 from gateway.model.instance import Identifiers
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import SpoolFull
 from gateway.ports.meter import NoMeter
 from gateway.spool import record
 from gateway.spool.record import HEADER_BYTES, PAYLOAD, REDO, RecordHeader, seed_of
 from gateway.spool.walk import FoundRecord, Gap, walk
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import instance
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 from tests.unit.spool.test_power_cut import roll_back, saved
@@ -109,8 +109,8 @@ class Behind:
         outcome = Outcome()
         with capture_logs() as outcome.logs:
             async with self.site.journal() as journal:
-                queue = SQLiteQueue(self.site.folder / "queue.db", must_exist=True)
-                for delivery in queue.list(DeliveryFilter(), -1):
+                queue = SQLiteStore(self.site.folder / "queue.db", must_exist=True)
+                for delivery in queue.administration.list(DeliveryFilter(), -1):
                     journal.open(delivery.instance.payload).close()
                     number = number_of(delivery.instance.sop_instance_uid)
                     (outcome.owed if delivery.state is DeliveryState.PENDING else outcome.held).add(number)
@@ -223,9 +223,9 @@ async def test_an_object_that_does_not_say_what_it_is_is_set_aside(behind: Behin
 async def test_what_an_operator_released_is_not_held_again(behind: Behind) -> None:
     behind.flip(behind.of_kind(REDO, -1).offset_bytes + 50)
     assert (await behind.start()).held == {1 + GROUPS}
-    queue = SQLiteQueue(behind.site.folder / "queue.db", must_exist=True)
+    queue = SQLiteStore(behind.site.folder / "queue.db", must_exist=True)
     with queue.transaction():
-        assert queue.discard(DeliveryFilter(state=DeliveryState.HELD)) == 1
+        assert queue.administration.discard(DeliveryFilter(state=DeliveryState.HELD)) == 1
     queue.close()
     found = await behind.start()
     assert (found.owed, found.held, found.named()) == (EVERYTHING - {1 + GROUPS}, set(), set())
@@ -311,8 +311,8 @@ async def test_the_queue_knows_what_it_was_told(behind: Behind) -> None:
     """Also where the end is damaged: the next start does not read it again."""
     behind.flip(behind.of_kind(REDO, -1).offset_bytes + 50)
     await behind.start()
-    queue = SQLiteQueue(behind.site.folder / "queue.db", must_exist=True)
-    assert queue.replayed_position() == ("segments/00000002.seg", behind.segment.stat().st_size)
+    queue = SQLiteStore(behind.site.folder / "queue.db", must_exist=True)
+    assert queue.spool.replayed_position() == ("segments/00000002.seg", behind.segment.stat().st_size)
     queue.close()
 
 

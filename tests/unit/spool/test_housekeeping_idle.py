@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import structlog
 
-from gateway.ports.delivery_queue import Queue
 from gateway.ports.meter import NoMeter
+from gateway.ports.store import Store
 from gateway.spool import housekeeping
 from gateway.spool.free_space import UnboundedFreeSpace
 from gateway.spool.housekeeping import PAGES_A_STEP, Housekeeping
@@ -40,8 +40,8 @@ class Database:
 
 
 def keeper(database: Database, is_idle: Callable[[], bool]) -> Housekeeping:
-    async def ask(function: Callable[[Queue], Any]) -> Any:
-        return function(cast(Queue, database))
+    async def ask(function: Callable[[Store], Any]) -> Any:
+        return function(cast(Store, database))
 
     return Housekeeping(
         store=cast(SpoolStore, None),

@@ -20,14 +20,16 @@ from gateway.model.delivery import DeliveryState
 from gateway.model.instance import IndexEntry, Instance
 from gateway.model.query import Query, QueryLevel
 from gateway.model.settings import Spool
-from gateway.ports.delivery_queue import DeliveryFilter, Queue
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import ConfigurationError, PayloadMissing, SpoolFull
 from gateway.ports.meter import Meter, NoMeter
+from gateway.ports.store import Store
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import LONE_GROUPS, GroupCommitJournal, JournalClosed
 from gateway.spool.large import ReceivedFile
 from gateway.spool.replay import Identify, nobody_knows
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
+from tests.support.overridable_store import OverridableStore
 from tests.support.samples import TO_PACS, Clock, instance, settlement
 from tests.unit.spool.faulty import FaultyDisk, error
 
@@ -41,7 +43,7 @@ class Site:
         self.folder = folder
         self.clock = Clock()
         self.disk = FaultyDisk()
-        self.queue_factory: Callable[[], Queue] = lambda: SQLiteQueue(folder / "queue.db", now=self.clock)
+        self.queue_factory: Callable[[], Store] = lambda: SQLiteStore(folder / "queue.db", now=self.clock)
         self.seconds = 0.0
         self.identify: Identify = nobody_knows
         self.meter: Meter = NoMeter()
@@ -146,12 +148,12 @@ async def test_no_row_is_committed_before_its_bytes_are_on_disk(site: Site) -> N
     async with site.journal() as journal:
         waiting = asyncio.create_task(commit(journal))
         await until(slow.entered.is_set)
-        reader = SQLiteQueue(site.folder / "queue.db", must_exist=True)
-        assert reader.list(DeliveryFilter(), 10) == []
+        reader = SQLiteStore(site.folder / "queue.db", must_exist=True)
+        assert reader.administration.list(DeliveryFilter(), 10) == []
         assert not waiting.done()
         slow.may_end.set()
         stored = await waiting
-        assert [each.instance for each in reader.list(DeliveryFilter(), 10)] == [stored]
+        assert [each.instance for each in reader.administration.list(DeliveryFilter(), 10)] == [stored]
         reader.close()
 
 
@@ -177,13 +179,13 @@ async def test_claims_alone_sync_no_payload(site: Site) -> None:
         assert site.disk.calls.count("fdatasync") == before
 
 
-class Breakable(SQLiteQueue):
+class Breakable(OverridableStore):
     """Fails for instances that it is told to fail for."""
 
-    def accept_all(self, arrivals: Any, *rest: Any) -> Any:
+    def accept(self, arrivals: Any, *rest: Any) -> Any:
         if any(each.sop_instance_uid.endswith(".13") for each, _ in arrivals):
             raise ValueError("unlucky")
-        return super().accept_all(arrivals, *rest)
+        return super().accept(arrivals, *rest)
 
 
 async def test_one_bad_request_does_not_fail_its_group(site: Site) -> None:
@@ -280,13 +282,13 @@ async def test_a_failing_disk_is_no_room_and_nothing_is_half_committed(
         assert bytes(journal.open(kept.payload).view()) == b"after"
 
 
-class FullQueue(SQLiteQueue):
+class FullQueue(OverridableStore):
     """A queue whose disk is full while `is_full`."""
 
     is_full = False
 
-    def accept_all(self, arrivals: Any, *rest: Any) -> Any:
-        answer = super().accept_all(arrivals, *rest)
+    def accept(self, arrivals: Any, *rest: Any) -> Any:
+        answer = super().accept(arrivals, *rest)
         if FullQueue.is_full:
             raise SpoolFull("queue: the disk takes no more")
         return answer
@@ -364,7 +366,7 @@ async def test_a_second_gateway_on_the_same_spool_is_refused(site: Site) -> None
 async def test_a_queue_that_cannot_be_opened_stops_the_start_and_frees_the_spool(site: Site, opened: int) -> None:
     real, calls = site.queue_factory, []
 
-    def open_queue() -> Queue:
+    def open_queue() -> Store:
         calls.append(1)
         if len(calls) == opened:
             raise ConfigurationError("no queue today")
@@ -379,7 +381,7 @@ async def test_a_queue_that_cannot_be_opened_stops_the_start_and_frees_the_spool
         await commit(journal)
 
 
-class Unclosable(SQLiteQueue):
+class Unclosable(SQLiteStore):
     """Fails when it is closed."""
 
     def close(self) -> None:
@@ -391,7 +393,7 @@ async def test_a_queue_that_cannot_be_closed_keeps_nobody_waiting(site: Site) ->
     real = site.queue_factory
     opened = 0
 
-    def open_queue() -> Queue:
+    def open_queue() -> Store:
         nonlocal opened
         opened += 1
         return Unclosable(site.folder / "queue.db", now=site.clock) if opened == 1 else real()
@@ -402,13 +404,13 @@ async def test_a_queue_that_cannot_be_closed_keeps_nobody_waiting(site: Site) ->
     assert journal.health() == "closed"
 
 
-class Deadly(SQLiteQueue):
+class Deadly(OverridableStore):
     """Kills the thread that asks it to accept instance 13."""
 
-    def accept_all(self, arrivals: Any, *rest: Any) -> Any:
+    def accept(self, arrivals: Any, *rest: Any) -> Any:
         if any(each.sop_instance_uid.endswith(".13") for each, _ in arrivals):
             raise SystemExit("the committer is gone")
-        return super().accept_all(arrivals, *rest)
+        return super().accept(arrivals, *rest)
 
 
 async def test_objects_come_in_turn_when_so_many_groups_had_one_and_until_one_has_several(site: Site) -> None:
@@ -465,7 +467,7 @@ async def test_when_the_committer_dies_everybody_is_told(site: Site, commit: Any
             await commit(journal, number=20)
         with pytest.raises(JournalClosed):
             journal.receiver()
-    site.queue_factory = lambda: SQLiteQueue(site.folder / "queue.db", now=site.clock)
+    site.queue_factory = lambda: SQLiteStore(site.folder / "queue.db", now=site.clock)
     async with site.journal() as journal:
         # The one that was answered. The six that were written were answered that they are not kept: they are not.
         assert len(await journal.claim("pacs", 10, 60.0)) == 1
@@ -541,8 +543,8 @@ def indexed(number: int) -> Instance:
 
 def found(site: Site) -> int:
     """How many instances a query finds."""
-    queue = SQLiteQueue(site.folder / "queue.db", now=site.clock)
-    count = len(queue.find_instances(Query(QueryLevel.IMAGE, "study", (), is_relational=True)))
+    queue = SQLiteStore(site.folder / "queue.db", now=site.clock)
+    count = len(queue.index.find_instances(Query(QueryLevel.IMAGE, "study", (), is_relational=True)))
     queue.close()
     return count
 
@@ -587,9 +589,9 @@ async def test_what_is_kept_for_queries_goes_when_room_is_low(site: Site) -> Non
 async def test_a_discarded_delivery_frees_its_payload(site: Site) -> None:
     async with site.journal(retention_s=0.0) as journal:
         await commit(journal, b"l" * LARGE_BYTES * 2)
-        operator = SQLiteQueue(site.folder / "queue.db", now=site.clock)
+        operator = SQLiteStore(site.folder / "queue.db", now=site.clock)
         with operator.transaction():
-            assert operator.discard(DeliveryFilter()) == 1
+            assert operator.administration.discard(DeliveryFilter()) == 1
         operator.close()
         site.clock.at += timedelta(seconds=1)
         await until(lambda: spool_files(site) == ["00000001.seg"])  # the active one stays

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.spool.lock import NAME, FileLock, InUse, QueueLock, is_held, is_in_use, of_queue
-from gateway.sqlite.running_gateway import is_gateway_running
+from gateway.spool.lock import NAME, FileLock, InUse, QueueLock, is_gateway_running, is_held, is_in_use, of_queue
 
 HOLDS = """
 import pathlib, sys, time

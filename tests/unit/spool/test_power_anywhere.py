@@ -14,10 +14,10 @@ import pytest
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import IndexEntry
 from gateway.model.settings import Spool
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.spool.disk import Disk, LocalDisk
 from gateway.spool.journal import GroupCommitJournal
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import TO_PACS, TO_VNA, Clock, instance, settlement
 from tests.unit.spool.power import LoggedDisk, Power, logged_sqlite
 
@@ -76,13 +76,16 @@ class Life:
         await asyncio.to_thread(self.discard)
 
     def discard(self) -> None:
-        queue = SQLiteQueue(self.root / "queue.db", now=self.clock)
-        (*_, last) = (None, *queue.list(DeliveryFilter(destination="vna", state=DeliveryState.PENDING), 3))
+        queue = SQLiteStore(self.root / "queue.db", now=self.clock)
+        (*_, last) = (
+            None,
+            *queue.administration.list(DeliveryFilter(destination="vna", state=DeliveryState.PENDING), 3),
+        )
         if last is not None:
             name = f"{last.instance.sop_instance_uid} {last.destination}"
             self.power.say(f"discarding {name}")
             with queue.transaction():
-                gone = queue.discard(DeliveryFilter(ids=(last.delivery_id,)))
+                gone = queue.administration.discard(DeliveryFilter(ids=(last.delivery_id,)))
             if gone:
                 self.power.say(f"discarded {name}")
         queue.close()
@@ -91,7 +94,7 @@ class Life:
 def journal(root: Path, clock: Clock, disk: Disk) -> GroupCommitJournal:
     spool = Spool(str(root / "spool"), 0, 0.5, segment_bytes=3000, large_object_bytes=LARGE_BYTES)
     return GroupCommitJournal(
-        spool, lambda: SQLiteQueue(root / "queue.db", now=clock), now=clock, disk=disk, poll_s=0.002, sweep_s=3600.0
+        spool, lambda: SQLiteStore(root / "queue.db", now=clock), now=clock, disk=disk, poll_s=0.002, sweep_s=3600.0
     )
 
 
@@ -100,8 +103,8 @@ async def owed(root: Path, clock: Clock) -> Mapping[str, int]:
     found: dict[str, int] = {}
     started = journal(root, clock, LocalDisk())
     await started.start()
-    queue = SQLiteQueue(root / "queue.db", now=clock)
-    for delivery in queue.list(DeliveryFilter(), -1):
+    queue = SQLiteStore(root / "queue.db", now=clock)
+    for delivery in queue.administration.list(DeliveryFilter(), -1):
         if delivery.state is DeliveryState.DELIVERED:
             continue
         body = started.open(delivery.instance.payload)

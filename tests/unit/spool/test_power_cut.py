@@ -20,7 +20,7 @@ from gateway.ports.errors import ConfigurationError
 from gateway.spool import record, redo, survey
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.redo import NOWHERE, Position
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.process.spool.test_crash import recovered, remember, start_writer
 from tests.support.samples import NOON, TO_PACS, TO_VNA, instance, settlement
 from tests.support.spool_records import read_records
@@ -224,11 +224,10 @@ def test_no_segments_no_notes(tmp_path: Path) -> None:
 
 def test_nothing_is_swept_before_the_queue_is_on_disk(tmp_path: Path) -> None:
     """A durable transaction that changes nothing else syncs what was committed without one before it."""
-    queue = SQLiteQueue(tmp_path / "queue.db")
+    queue = SQLiteStore(tmp_path / "queue.db")
     with queue.transaction(is_durable=False):
-        queue.accept(instance(1), [TO_PACS], NOON)
-    pages = queue._log_pages
-    with queue.transaction():
-        queue.force_sync()
-    assert queue._log_pages > pages, "there was something to write, so that there was something to sync"
+        queue.deliveries.accept([(instance(1), [TO_PACS])], NOON)
+    pages = queue._wal.pages
+    queue.sync()
+    assert queue._wal.pages > pages, "there was something to write, so that there was something to sync"
     queue.close()

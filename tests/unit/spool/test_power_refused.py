@@ -20,7 +20,7 @@ from gateway.model.settings import Spool
 from gateway.ports.errors import SpoolFull
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from tests.support.overridable_store import OverridableStore
 from tests.support.samples import TO_PACS, Clock, instance
 from tests.unit.spool.power import LoggedDisk, Power, logged_sqlite
 from tests.unit.spool.test_power_anywhere import LARGE_BYTES, LENGTHS, owed, told
@@ -44,13 +44,13 @@ class FailingDisk(LoggedDisk):
         super().fdatasync(descriptor)
 
 
-class FailingQueue(SQLiteQueue):
+class FailingQueue(OverridableStore):
     """A transaction of acceptances fails now and then: all of them, or the one that breaks it."""
 
     chance = Random(0)
 
-    def accept_all(self, arrivals: Sequence[Any], now: datetime, *rest: Any) -> Any:
-        answers = super().accept_all(arrivals, now, *rest)
+    def accept(self, arrivals: Sequence[Any], now: datetime, *rest: Any) -> Any:
+        answers = super().accept(arrivals, now, *rest)
         if self.chance.random() < 0.15:
             raise SpoolFull("queue: the disk takes no more")
         if any(each.sop_instance_uid.endswith("7") for each, _ in arrivals):

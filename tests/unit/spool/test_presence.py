@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from gateway.model.delivery import DeliveryState
 from gateway.model.instance import Instance
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import (
     ConfigurationError,
     PayloadLost,
@@ -26,8 +26,9 @@ from gateway.ports.errors import (
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import FileLock
 from gateway.spool.presence import NotInPlace
-from gateway.sqlite.delivery_queue import SQLiteQueue
-from gateway.sqlite.index_reader import IndexReader
+from gateway.sqlite.store import SQLiteStore
+from gateway.stores.index_reader import IndexReader
+from tests.support.overridable_store import OverridableStore
 from tests.support.samples import instance, settlement
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit, until, write
 
@@ -270,7 +271,7 @@ async def test_what_lies_in_the_quarantine_for_long_goes(site: Site) -> None:
 
 
 async def test_an_older_database_that_was_written_over_the_queue_deletes_nothing(site: Site) -> None:
-    class Older(SQLiteQueue):
+    class Older(OverridableStore):
         """Says after a while what an older copy would."""
 
         is_older = False
@@ -359,11 +360,11 @@ async def test_the_log_of_the_queue_is_saved_when_it_was_deleted(site: Site) -> 
 
 def rows_in(path: Path) -> int:
     try:
-        queue = SQLiteQueue(path, must_exist=True)
+        queue = SQLiteStore(path, must_exist=True)
     except Exception:  # copied while it was written
         return 0
     try:
-        return len(queue.list(DeliveryFilter(), 10))
+        return len(queue.administration.list(DeliveryFilter(), 10))
     finally:
         queue.close()
 
@@ -428,10 +429,10 @@ async def test_a_file_that_is_not_there_is_logged_once_in_a_while_and_counted_ea
 async def test_an_index_whose_file_was_replaced_is_a_failure_and_not_an_empty_answer(site: Site) -> None:
     async with site.journal() as journal:
         await commit(journal, b"data", 1)
-        index = IndexReader(lambda: SQLiteQueue(site.folder / "queue.db", must_exist=True), moved=journal.moved_queue)
+        index = IndexReader(lambda: SQLiteStore(site.folder / "queue.db", must_exist=True), moved=journal.moved_queue)
         assert await index.instances([1])
         aside("queue.db")(site.folder)
-        SQLiteQueue(site.folder / "queue.db").close()
+        SQLiteStore(site.folder / "queue.db").close()
         with pytest.raises(Temporary, match="was replaced"):
             await index.instances([1])
         (site.folder / "queue.db").unlink()

@@ -17,12 +17,13 @@ from structlog.testing import capture_logs
 
 from gateway.model.delivery import DeliveryState
 from gateway.model.settings import Spool
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import SpoolFull
 from gateway.spool import record
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.walk import FoundRecord, walk
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
+from tests.support.overridable_store import OverridableStore
 from tests.support.samples import TO_PACS, instance
 from tests.unit.spool.faulty import FaultyDisk, error
 from tests.unit.spool.test_journal import Breakable, Site, SlowSync, commit, until
@@ -35,15 +36,15 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-class NoRoom(SQLiteQueue):
+class NoRoom(OverridableStore):
     """Takes no acceptances while `is_full`."""
 
     is_full = False
 
-    def accept_all(self, arrivals: Any, now: datetime, *rest: Any) -> Any:
+    def accept(self, arrivals: Any, now: datetime, *rest: Any) -> Any:
         if NoRoom.is_full:
             raise SpoolFull("queue: the disk takes no more")
-        return super().accept_all(arrivals, now, *rest)
+        return super().accept(arrivals, now, *rest)
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ async def test_part_of_a_group_that_was_refused_is_cancelled(site: Site) -> None
         await first
         answers = await asyncio.gather(*group, return_exceptions=True)
         assert [type(each).__name__ for each in answers] == ["Instance", "ValueError", "Instance"]
-    site.queue_factory = lambda: SQLiteQueue(site.folder / "queue.db", now=site.clock)
+    site.queue_factory = lambda: SQLiteStore(site.folder / "queue.db", now=site.clock)
     roll_back(site, before)
     assert uids(await owed(site)) == ["1", "2", "12", "14"]
 
@@ -235,8 +236,8 @@ async def test_a_group_that_could_not_be_noted_is_not_cancelled(site: Site, no_r
             await journal.commit(instance(1), receiver.finish(), None, [odd])
         no_room.is_full = False
     assert await owed(site) == []
-    queue = SQLiteQueue(site.folder / "queue.db", must_exist=True)
-    assert queue.list(DeliveryFilter(state=DeliveryState.HELD), 10) == []
+    queue = SQLiteStore(site.folder / "queue.db", must_exist=True)
+    assert queue.administration.list(DeliveryFilter(state=DeliveryState.HELD), 10) == []
     queue.close()
 
 
@@ -274,7 +275,7 @@ async def test_a_transaction_whose_sync_failed_is_gone_before_the_answer(
 ) -> None:
     """Its commit stands in the log: a start after a kill would find it."""
     journal = GroupCommitJournal(
-        Spool(str(site.folder / "spool"), 0), lambda: SQLiteQueue(site.folder / "queue.db"), poll_s=3600.0
+        Spool(str(site.folder / "spool"), 0), lambda: SQLiteStore(site.folder / "queue.db"), poll_s=3600.0
     )
     await journal.start()
     try:
@@ -290,6 +291,6 @@ async def test_a_transaction_whose_sync_failed_is_gone_before_the_answer(
             shutil.copy(site.folder / f"queue.db{suffix}", tmp_path / f"killed.db{suffix}")
     finally:
         await journal.close()
-    queue = SQLiteQueue(tmp_path / "killed.db", must_exist=True)
-    assert uids([each.instance for each in queue.list(DeliveryFilter(), 10)]) == ["1"]
+    queue = SQLiteStore(tmp_path / "killed.db", must_exist=True)
+    assert uids([each.instance for each in queue.administration.list(DeliveryFilter(), 10)]) == ["1"]
     queue.close()

@@ -15,12 +15,13 @@ import pytest
 
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.settings import Spool
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import SpoolFull, Temporary
 from gateway.spool.replay import replay
 from gateway.spool.store import SpoolStore
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
+from tests.support.overridable_store import OverridableStore
 from tests.support.samples import TO_PACS, instance, settlement
 from tests.unit.spool.test_journal import Breakable, Site, SlowSync, commit
 from tests.unit.spool.test_power_cut import owed, roll_back, saved
@@ -69,7 +70,7 @@ def queue_of(site: Site, kind: type[SpoolStore]) -> Any:
     spool = Spool(str(site.folder / "spool"), 0)
     with concurrent.futures.ThreadPoolExecutor(1) as workers:
         store = kind(spool, disk=site.disk, monotonic=lambda: 0.0, workers=workers)
-        queue = SQLiteQueue(site.folder / "queue.db", now=site.clock)
+        queue = SQLiteStore(site.folder / "queue.db", now=site.clock)
         with contextlib.closing(store), contextlib.closing(queue):
             yield store, queue
 
@@ -84,7 +85,7 @@ async def test_what_cannot_be_read_now_is_not_left_out(site: Site) -> None:
     assert uids(await owed(site)) == ["1", "2"]
 
 
-class PowerFails(SQLiteQueue):
+class PowerFails(OverridableStore):
     """In the middle of what is told."""
 
     notes = 0
@@ -115,13 +116,13 @@ async def test_what_was_told_half_is_told_once(site: Site) -> None:
         assert [uid.rpartition(".")[2] for (uid,) in found] == ["1", "2", "3"]
 
 
-class Unlucky(SQLiteQueue):
+class Unlucky(OverridableStore):
     """Cannot take one instance; the queue that wrote the note could."""
 
-    def accept_all(self, arrivals: Any, now: datetime, *rest: Any) -> Any:
+    def accept(self, arrivals: Any, now: datetime, *rest: Any) -> Any:
         if any(each.sop_instance_uid.endswith(".13") for each, _ in arrivals):
             raise ValueError("unlucky")
-        return super().accept_all(arrivals, now, *rest)
+        return super().accept(arrivals, now, *rest)
 
 
 async def test_an_instance_that_cannot_be_told_holds_nobody_up(site: Site) -> None:
@@ -157,7 +158,7 @@ async def test_told_again_is_on_disk_before_notes_go(site: Site) -> None:
         assert replay(store, queue).instances == 1
         levels = [statement for statement in synced if "synchronous" in statement or "touched" in statement]
         assert ["NORMAL" in levels[0], "FULL" in levels[1], "touched" in levels[2]] == [True, True, True]
-        assert len(queue.list(DeliveryFilter(), 10)) == 2
+        assert len(queue.administration.list(DeliveryFilter(), 10)) == 2
 
 
 async def test_what_has_no_place_in_a_note_fails_alone(site: Site) -> None:

@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import IndexEntry
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.query.compile import Options
-from gateway.sqlite.delivery_queue import SQLiteQueue
-from tests.support.fakes.memory_queue import MemoryQueue
+from gateway.sqlite.store import SQLiteStore
+from tests.support.fakes.memory_store import MemoryStore
 from tests.support.identifiers import attributes, entry, find
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
@@ -68,8 +68,8 @@ class QueueHistory(RuleBasedStateMachine):
         self.clock = Clock()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "queue.db"
-        self.real = SQLiteQueue(self.path, now=self.clock)
-        self.model = MemoryQueue(self.clock)
+        self.real = SQLiteStore(self.path, now=self.clock)
+        self.model = MemoryStore(self.clock)
         self.claimed: list[Delivery] = []
 
     def teardown(self) -> None:
@@ -86,13 +86,13 @@ class QueueHistory(RuleBasedStateMachine):
             (dataclasses.replace(instance(number), index=index), dispatches) for number, dispatches, index in arrivals
         ]
         with self.real.transaction():
-            answers = self.real.accept_all(given, self.clock())
-        assert answers == self.model.accept_all(given, self.clock())
+            answers = self.real.deliveries.accept(given, self.clock())
+        assert answers == self.model.accept(given, self.clock())
 
     @rule(destination=st.sampled_from(["pacs", "vna", ""]), limit=st.integers(1, 4))
     def claim(self, destination: str, limit: int) -> None:
         with self.real.transaction(is_durable=False):
-            claimed = self.real.claim(destination, limit, 20.0, self.clock())
+            claimed = self.real.deliveries.claim(destination, limit, 20.0, self.clock())
         assert claimed == self.model.claim(destination, limit, 20.0, self.clock())
         self.claimed += claimed
 
@@ -112,31 +112,31 @@ class QueueHistory(RuleBasedStateMachine):
             settlement(each, state, due_at=due_at, reason=reason, is_attempt=is_attempt) for each in chosen
         ]
         with self.real.transaction():
-            held = self.real.settle_each(given)
-        assert held == self.model.settle_each(given)
+            held = self.real.deliveries.settle(given)
+        assert held == self.model.settle(given)
 
     @rule(which=FILTERS)
     def retry(self, which: DeliveryFilter) -> None:
         with self.real.transaction():
-            count = self.real.retry(which, self.clock())
+            count = self.real.administration.retry(which, self.clock())
         assert count == self.model.retry(which, self.clock())
 
     @rule(which=FILTERS)
     def hold(self, which: DeliveryFilter) -> None:
         with self.real.transaction():
-            count = self.real.hold(which)
+            count = self.real.administration.hold(which)
         assert count == self.model.hold(which)
 
     @rule(which=FILTERS, destination=st.sampled_from([None, "vna"]))
     def release(self, which: DeliveryFilter, destination: str | None) -> None:
         with self.real.transaction():
-            count = self.real.release(which, self.clock(), destination)
+            count = self.real.administration.release(which, self.clock(), destination)
         assert count == self.model.release(which, self.clock(), destination)
 
     @rule(which=FILTERS)
     def discard(self, which: DeliveryFilter) -> None:
         with self.real.transaction():
-            count = self.real.discard(which)
+            count = self.real.administration.discard(which)
         assert count == self.model.discard(which)
 
     @rule(age_s=st.sampled_from([0.0, 40.0]), limit=st.sampled_from([1, 100]), keep_s=st.sampled_from([0.0, 100.0]))
@@ -144,32 +144,32 @@ class QueueHistory(RuleBasedStateMachine):
         before = self.clock() - timedelta(seconds=age_s)
         indexed_before = before - timedelta(seconds=keep_s)
         with self.real.transaction():
-            count = self.real.forget(before, limit, indexed_before)
+            count = self.real.deliveries.forget(before, limit, indexed_before)
         assert count == self.model.forget(before, limit, indexed_before)
 
     @rule()
     def restart(self) -> None:
         self.real.close()
-        self.real = SQLiteQueue(self.path, now=self.clock)
+        self.real = SQLiteStore(self.path, now=self.clock)
         with self.real.transaction():
-            count = self.real.expire_leases()
+            count = self.real.deliveries.expire_leases()
         assert count == self.model.expire_leases()
 
     @invariant()
     def agree(self) -> None:
         everything = DeliveryFilter()
-        assert self.real.list(everything, 1000) == self.model.list(everything, 1000)
-        assert self.real.depths() == self.model.depths()
-        assert self.real.payload_names() == self.model.payload_names()
-        assert sorted(self.real.pending_destinations()) == self.model.pending_destinations()
+        assert self.real.administration.list(everything, 1000) == self.model.list(everything, 1000)
+        assert self.real.deliveries.depths() == self.model.depths()
+        assert self.real.spool.payload_names() == self.model.payload_names()
+        assert sorted(self.real.deliveries.pending_destinations()) == self.model.pending_destinations()
         for destination in ("pacs", "vna", ""):
-            assert self.real.next_due(destination) == self.model.next_due(destination)
-        for delivery in self.real.list(everything, 1000):
-            assert self.real.attempts(delivery.delivery_id) == self.model.attempts(delivery.delivery_id)
+            assert self.real.deliveries.next_due(destination) == self.model.next_due(destination)
+        for delivery in self.real.administration.list(everything, 1000):
+            assert self.real.administration.attempts(delivery.delivery_id) == self.model.attempts(delivery.delivery_id)
         for query in QUERIES:
             expected = self.model.matches(query, self.model.find(query))
-            assert self.real.matches(query, self.real.find(query)) == expected, query
-            assert list(self.real.find_instances(query)) == self.model.find_instances(query)
+            assert self.real.index.matches(query, self.real.index.find(query)) == expected, query
+            assert list(self.real.index.find_instances(query)) == self.model.find_instances(query)
         assert self.clock() >= NOON
 
 

@@ -12,11 +12,11 @@ import pytest
 from gateway.delivery.retry import is_given_up
 from gateway.model.delivery import DeliveryState
 from gateway.model.peer import Retry
-from gateway.ports.delivery_queue import DeliveryFilter
-from gateway.spool.lock import QueueLock
-from gateway.sqlite.delivery_queue import KEEP_CLOCK_S, MOST_UNWRITTEN_S, SQLiteQueue
-from gateway.sqlite.running_gateway import is_gateway_running
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.spool.lock import QueueLock, is_gateway_running
+from gateway.sqlite.queue_clock import KEEP_CLOCK_S, MOST_UNWRITTEN_S
 from gateway.sqlite.salvage import salvage
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import TO_PACS, instance, settlement
 from tests.unit.common.test_steady_clock import DAY_S, Machine
 
@@ -35,13 +35,13 @@ class Site:
 
     def start(self) -> None:
         self.clock = self.machine.clock()
-        self.queue = SQLiteQueue(self.path, clock=self.clock)
+        self.queue = SQLiteStore(self.path, clock=self.clock)
         with self.queue.transaction():
-            self.queue.expire_leases()
+            self.queue.deliveries.expire_leases()
 
     def restart(self, down_s: float, step_s: float = 0.0) -> None:
         """The gateway ends, the machine's clocks go on or begin anew, and it starts again."""
-        self.queue._keep_clock_at_s = 0.0
+        self.queue._clock.keep_soon()
         with self.queue.transaction():
             pass
         self.queue.close()
@@ -51,11 +51,11 @@ class Site:
 
     def claim(self) -> list[int]:
         with self.queue.transaction():
-            return [each.delivery_id for each in self.queue.claim("pacs", 10, LEASE_S, self.clock())]
+            return [each.delivery_id for each in self.queue.deliveries.claim("pacs", 10, LEASE_S, self.clock())]
 
     def forget(self) -> int:
         with self.queue.transaction():
-            return self.queue.forget(self.clock() - timedelta(seconds=RETENTION_S), 100)
+            return self.queue.deliveries.forget(self.clock() - timedelta(seconds=RETENTION_S), 100)
 
 
 def ahead_and_back(site: Site) -> None:
@@ -85,11 +85,11 @@ def site(tmp_path: Path) -> Site:
     """1 is delivered, 2 waits for its second try in an hour, 3 is under a lease, 4 waits."""
     made = Site(tmp_path / "queue.db")
     with made.queue.transaction():
-        made.queue.accept_all([(instance(number), [TO_PACS]) for number in range(1, 5)], made.clock())
-        first, second, _third = made.queue.claim("pacs", 3, LEASE_S, made.clock())
-        made.queue.settle([settlement(first, DeliveryState.DELIVERED, due_at=made.clock())])
+        made.queue.deliveries.accept([(instance(number), [TO_PACS]) for number in range(1, 5)], made.clock())
+        first, second, _third = made.queue.deliveries.claim("pacs", 3, LEASE_S, made.clock())
+        made.queue.deliveries.settle([settlement(first, DeliveryState.DELIVERED, due_at=made.clock())])
         again_at = made.clock() + timedelta(hours=1)
-        made.queue.settle([settlement(second, DeliveryState.PENDING, due_at=again_at, reason="down")])
+        made.queue.deliveries.settle([settlement(second, DeliveryState.PENDING, due_at=again_at, reason="down")])
     made.machine.run(60.0)
     return made
 
@@ -98,7 +98,7 @@ def site(tmp_path: Path) -> Site:
 def test_nothing_ages_by_it(site: Site, name: str) -> None:
     STEPS[name](site)
     now = site.clock()
-    rows = {row.delivery_id: row for row in site.queue.list(ALL, 10)}
+    rows = {row.delivery_id: row for row in site.queue.administration.list(ALL, 10)}
     assert sorted(rows) == [1, 2, 3, 4]
     ages = {round((now - row.created_at).total_seconds()) for row in rows.values()}
     assert ages == {60}
@@ -118,7 +118,7 @@ def test_leases_and_due_times_stay(site: Site, name: str) -> None:
     is_restart = name.startswith(("restart", "off"))  # leases of a process that is gone end
     STEPS[name](site)
     assert site.claim() == ([3, 4] if is_restart else [4])
-    due_at = site.queue.next_due("pacs")
+    due_at = site.queue.deliveries.next_due("pacs")
     assert due_at is not None
     assert 0 < (due_at - site.clock()).total_seconds() <= LEASE_S
     site.machine.run(LEASE_S)
@@ -131,9 +131,9 @@ def test_leases_and_due_times_stay(site: Site, name: str) -> None:
 def test_what_arrives_after_it_is_young_and_due(site: Site, name: str) -> None:
     STEPS[name](site)
     with site.queue.transaction():
-        site.queue.accept(instance(9), [TO_PACS], site.clock())
+        site.queue.deliveries.accept([(instance(9), [TO_PACS])], site.clock())
     assert 5 in site.claim()
-    (row,) = site.queue.list(DeliveryFilter(ids=(5,)), 1)
+    (row,) = site.queue.administration.list(DeliveryFilter(ids=(5,)), 1)
     assert row.created_at == site.clock()
 
 
@@ -141,14 +141,14 @@ def test_what_arrives_after_it_is_young_and_due(site: Site, name: str) -> None:
 def test_an_operator_beside_it_sees_and_does_the_same(site: Site, name: str) -> None:
     STEPS[name](site)
     site.machine.run(KEEP_CLOCK_S)
-    site.queue._keep_clock_at_s = 0.0
+    site.queue._clock.keep_soon()
     with site.queue.transaction():
         pass
-    operator = SQLiteQueue(site.path, must_exist=True)
-    assert operator.now() == site.clock()
-    assert operator.on_the_wall(operator.now()) == site.machine.wall_time
+    operator = SQLiteStore(site.path, must_exist=True)
+    assert operator.administration.now() == site.clock()
+    assert operator.administration.on_the_wall(operator.administration.now()) == site.machine.wall_time
     with operator.transaction():
-        assert operator.retry(DeliveryFilter(ids=(2,)), operator.now()) == 1
+        assert operator.administration.retry(DeliveryFilter(ids=(2,)), operator.administration.now()) == 1
     operator.close()
     assert 2 in site.claim()
 
@@ -165,28 +165,28 @@ def test_an_operator_beside_it_sees_and_does_the_same(site: Site, name: str) -> 
 def test_an_operator_counts_what_passed_since_the_last_note(
     site: Site, is_running: bool, ran_s: float, step_s: float, seen_s: float
 ) -> None:
-    site.queue._keep_clock_at_s = 0.0
+    site.queue._clock.keep_soon()
     with site.queue.transaction():
         pass
     noted = site.clock()
     site.machine.run(ran_s)
     site.machine.step(step_s)
-    operator = SQLiteQueue(
+    operator = SQLiteStore(
         site.path, must_exist=True, wall=lambda: site.machine.wall_time, is_running=lambda path: is_running
     )
-    assert (operator.now() - noted).total_seconds() == pytest.approx(seen_s)
+    assert (operator.administration.now() - noted).total_seconds() == pytest.approx(seen_s)
     operator.close()
 
 
 def test_an_operator_sees_the_same_before_and_after_the_first_start_on_a_database_made_anew(tmp_path: Path) -> None:
     at = Machine().wall_time
-    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db", now=lambda: at)) as made, made.transaction():
-        made.accept(instance(1), [TO_PACS], at)
+    with contextlib.closing(SQLiteStore(tmp_path / "queue.db", now=lambda: at)) as made, made.transaction():
+        made.deliveries.accept([(instance(1), [TO_PACS])], at)
     machine = Machine(at + timedelta(seconds=34))
-    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db", must_exist=True, wall=machine.wall)) as operator:
-        before = operator.now()
-    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db", clock=machine.clock())) as queue:
-        assert queue.now() == before == at
+    with contextlib.closing(SQLiteStore(tmp_path / "queue.db", must_exist=True, wall=machine.wall)) as operator:
+        before = operator.administration.now()
+    with contextlib.closing(SQLiteStore(tmp_path / "queue.db", clock=machine.clock())) as queue:
+        assert queue.administration.now() == before == at
 
 
 def test_a_gateway_is_seen_by_the_lock_that_it_holds(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_what_is_salvaged_goes_on_from_the_old_ones_time(site: Site, tmp_path: P
     before = site.clock()
     site.queue.close()
     site.path = tmp_path / "new.db"
-    with contextlib.closing(SQLiteQueue(site.path)) as new:
+    with contextlib.closing(SQLiteStore(site.path)) as new:
         salvage(tmp_path / "queue.db", new, lambda payload: True)
     site.machine.step(400 * DAY_S)
     site.start()

@@ -13,13 +13,12 @@ import apsw
 import pytest
 import structlog
 
-from gateway.ports.delivery_queue import DeliveryFilter
-from gateway.ports.errors import ConfigurationError
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.errors import ConfigurationError, QueueBroken
 from gateway.sqlite import page_checksums
-from gateway.sqlite.connection import QueueBroken
-from gateway.sqlite.delivery_queue import SQLiteQueue
 from gateway.sqlite.inspection import check_before_start, problems_of
 from gateway.sqlite.salvage import salvage
+from gateway.sqlite.store import SQLiteStore
 from gateway.sqlite.write_ahead_log import log_of, read_log
 from tests.support.samples import NOON, TO_PACS, TO_VNA, instance
 from tests.unit.sqlite.test_migration import former
@@ -28,11 +27,11 @@ PAGE_BYTES = 4096
 FRAME_BYTES = PAGE_BYTES + 24
 
 
-def fill(queue: SQLiteQueue, numbers: range) -> None:
+def fill(queue: SQLiteStore, numbers: range) -> None:
     for number in numbers:
         with queue.transaction(is_durable=False):
-            queue.accept(instance(number), [TO_PACS, TO_VNA], NOON)
-            queue.set_replayed_position("segments/00000001.seg", number)
+            queue.deliveries.accept([(instance(number), [TO_PACS, TO_VNA])], NOON)
+            queue.spool.set_replayed_position("segments/00000001.seg", number)
 
 
 def flip(path: Path, at_bytes: int, change: int = 0x55) -> None:
@@ -46,7 +45,7 @@ def flip(path: Path, at_bytes: int, change: int = 0x55) -> None:
 @pytest.fixture
 def crashed(tmp_path: Path) -> Path:
     """A database with forty transactions in its log."""
-    queue = SQLiteQueue(tmp_path / "queue.db")
+    queue = SQLiteStore(tmp_path / "queue.db")
     fill(queue, range(40))
     folder = tmp_path / "crashed"
     folder.mkdir()
@@ -59,7 +58,7 @@ def crashed(tmp_path: Path) -> Path:
 @pytest.fixture
 def closed(crashed: Path) -> Path:
     """The same, closed in order."""
-    SQLiteQueue(crashed).close()
+    SQLiteStore(crashed).close()
     assert not log_of(crashed).exists()
     return crashed
 
@@ -80,8 +79,8 @@ def test_a_changed_byte_anywhere_is_noticed(closed: Path) -> None:
 def test_a_damaged_page_is_damage_and_no_lack_of_room(closed: Path) -> None:
     for page in range(3, closed.stat().st_size // PAGE_BYTES):
         flip(closed, page * PAGE_BYTES + 2000)
-    with pytest.raises(QueueBroken, match="gateway rebuild"), contextlib.closing(SQLiteQueue(closed)) as queue:
-        queue.list(DeliveryFilter(), -1)
+    with pytest.raises(QueueBroken, match="gateway rebuild"), contextlib.closing(SQLiteStore(closed)) as queue:
+        queue.administration.list(DeliveryFilter(), -1)
 
 
 def test_a_whole_database_is_taken(closed: Path) -> None:
@@ -93,8 +92,8 @@ def test_a_whole_database_is_taken(closed: Path) -> None:
 def test_a_database_of_a_former_version_has_no_checksums_and_works(tmp_path: Path) -> None:
     path = former(tmp_path)
     check_before_start(path)
-    with contextlib.closing(SQLiteQueue(path)) as queue:
-        assert len(queue.list(DeliveryFilter(), -1)) == 9
+    with contextlib.closing(SQLiteStore(path)) as queue:
+        assert len(queue.administration.list(DeliveryFilter(), -1)) == 9
         assert queue.connection.reserve_bytes() == 0
     check_before_start(path)
 
@@ -120,8 +119,8 @@ def test_no_database_is_no_damage(tmp_path: Path, content: bytes | None) -> None
 
 
 def instances(path: Path) -> int:
-    with contextlib.closing(SQLiteQueue(path)) as queue:
-        return len(queue.list(DeliveryFilter(destination="pacs"), -1))
+    with contextlib.closing(SQLiteStore(path)) as queue:
+        return len(queue.administration.list(DeliveryFilter(destination="pacs"), -1))
 
 
 def test_a_whole_log_is_read_whole(crashed: Path) -> None:
@@ -152,7 +151,7 @@ def test_a_changed_header_hides_all_of_it(crashed: Path) -> None:
 
 def test_frames_of_a_former_round_are_no_damage(tmp_path: Path) -> None:
     """After a checkpoint the log is written again from its beginning."""
-    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+    with contextlib.closing(SQLiteStore(tmp_path / "queue.db")) as queue:
         fill(queue, range(40))
         queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
         fill(queue, range(40, 43))
@@ -166,13 +165,13 @@ def test_frames_of_a_former_round_are_no_damage(tmp_path: Path) -> None:
 def test_frames_of_a_transaction_that_a_full_disk_cut_short_are_no_damage(tmp_path: Path, crashed: Path) -> None:
     """The next transaction writes over the first of them; the others are whole, and none of them ends a transaction."""
     shutil.copytree(crashed.parent, tmp_path / "other")
-    with contextlib.closing(SQLiteQueue(tmp_path / "other" / "queue.db")) as queue:
+    with contextlib.closing(SQLiteStore(tmp_path / "other" / "queue.db")) as queue:
         with queue.transaction():
-            queue.accept_all([(instance(number), [TO_PACS]) for number in range(100, 400)], NOON)
+            queue.deliveries.accept([(instance(number), [TO_PACS]) for number in range(100, 400)], NOON)
         long = log_of(queue.path).read_bytes()
-    with contextlib.closing(SQLiteQueue(crashed)) as queue:
+    with contextlib.closing(SQLiteStore(crashed)) as queue:
         with queue.transaction():
-            queue.force_sync()
+            queue.sync()
         path = killed(crashed, tmp_path / "killed")
     short = log_of(path).read_bytes()
     log_of(path).write_bytes(short + long[len(short) : -FRAME_BYTES])
@@ -192,7 +191,7 @@ def test_a_log_that_ends_early_is_taken_when_the_database_is_older(crashed: Path
 
 def test_a_log_that_ends_before_what_stands_in_the_database_is_refused(tmp_path: Path, crashed: Path) -> None:
     """Its pages are older than those of the database: together they are no state that ever was."""
-    with contextlib.closing(SQLiteQueue(crashed)) as queue:
+    with contextlib.closing(SQLiteStore(crashed)) as queue:
         queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         mixed = tmp_path / "mixed.db"
         shutil.copy(queue.path, mixed)
@@ -226,7 +225,7 @@ def flip_in_the_middle(log: Path) -> None:
 @pytest.mark.parametrize("damage", [cut_in_the_middle, empty, Path.unlink, flip_in_the_middle])
 def test_a_start_on_an_older_state_is_logged_as_an_error(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     """What was settled, held or discarded since is undone by it."""
-    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+    with contextlib.closing(SQLiteStore(tmp_path / "queue.db")) as queue:
         fill(queue, range(40))
         path = killed(queue.path, tmp_path / "killed")
     damage(log_of(path))
@@ -236,23 +235,23 @@ def test_a_start_on_an_older_state_is_logged_as_an_error(tmp_path: Path, damage:
     assert (found["log_level"], found["file"]) == ("error", str(log_of(path)))
     assert "gateway check" in found["action"]
     with structlog.testing.capture_logs() as lines:
-        SQLiteQueue(path).close()
+        SQLiteStore(path).close()
         check_before_start(path)
     assert lines == [], "once"
 
 
 def test_a_rebuild_from_an_older_state_says_so_too(tmp_path: Path) -> None:
-    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+    with contextlib.closing(SQLiteStore(tmp_path / "queue.db")) as queue:
         fill(queue, range(40))
         path = killed(queue.path, tmp_path / "killed")
     cut_in_the_middle(log_of(path))
-    with structlog.testing.capture_logs() as lines, contextlib.closing(SQLiteQueue(tmp_path / "new.db")) as new:
+    with structlog.testing.capture_logs() as lines, contextlib.closing(SQLiteStore(tmp_path / "new.db")) as new:
         assert salvage(path, new, lambda payload: True).is_complete
     assert [(each["event"], each["log_level"]) for each in lines] == [("write_ahead_log_truncated", "error")]
 
 
 def test_a_log_that_stands_in_the_database_may_go(tmp_path: Path) -> None:
-    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+    with contextlib.closing(SQLiteStore(tmp_path / "queue.db")) as queue:
         fill(queue, range(40))
         queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         path = killed(queue.path, tmp_path / "killed")
@@ -267,12 +266,12 @@ def test_a_log_that_stands_in_the_database_may_go(tmp_path: Path) -> None:
 
 def test_a_cut_log_is_refused_when_its_end_stands_in_the_database(tmp_path: Path) -> None:
     """The place in the segments is the same in both, and what is read is no state that ever was."""
-    with contextlib.closing(SQLiteQueue(tmp_path / "queue.db")) as queue:
+    with contextlib.closing(SQLiteStore(tmp_path / "queue.db")) as queue:
         fill(queue, range(40))
         queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         for _ in range(5):
             with queue.transaction():
-                assert queue.claim("pacs", 2, 60.0, NOON)
+                assert queue.deliveries.claim("pacs", 2, 60.0, NOON)
         queue.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         path = killed(queue.path, tmp_path / "killed")
     os.truncate(log_of(path), 32 + 1 * FRAME_BYTES)

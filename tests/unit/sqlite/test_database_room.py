@@ -10,11 +10,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import SpoolFull
 from gateway.sqlite.connection import why_not_written
 from gateway.sqlite.database_room import DatabaseRoom, give_up_reserve, reserve_of, reserved_bytes
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 MIB = 1024**2
@@ -150,16 +150,16 @@ class FullFiles(apsw.VFS):
 def test_the_first_write_that_finds_no_room_gives_the_reserve_up(tmp_path: Path) -> None:
     disk = FullFiles()
     try:
-        queue = SQLiteQueue(tmp_path / "gateway.db", now=Clock())
+        queue = SQLiteStore(tmp_path / "gateway.db", now=Clock())
         reserve_of(queue.path).write_bytes(bytes(MIB))
         FullFile.is_full = True
         with pytest.raises(SpoolFull, match="the disk takes no more"), queue.transaction():
-            queue.accept(instance(1), [TO_PACS], NOON)
+            queue.deliveries.accept([(instance(1), [TO_PACS])], NOON)
         assert reserved_bytes(queue.path) == 0
         FullFile.is_full = False
         with queue.transaction():
-            queue.accept(instance(1), [TO_PACS], NOON)
-        assert len(queue.list(DeliveryFilter(), 10)) == 1
+            queue.deliveries.accept([(instance(1), [TO_PACS])], NOON)
+        assert len(queue.administration.list(DeliveryFilter(), 10)) == 1
         queue.close()
     finally:
         FullFile.is_full = False
@@ -167,7 +167,7 @@ def test_the_first_write_that_finds_no_room_gives_the_reserve_up(tmp_path: Path)
 
 
 def test_the_error_of_a_read_only_database_says_so(tmp_path: Path) -> None:
-    SQLiteQueue(tmp_path / "gateway.db").close()
+    SQLiteStore(tmp_path / "gateway.db").close()
     connection = apsw.Connection(str(tmp_path / "gateway.db"), flags=apsw.SQLITE_OPEN_READONLY)
     with pytest.raises(apsw.ReadOnlyError) as raised:
         connection.execute("DELETE FROM delivery")

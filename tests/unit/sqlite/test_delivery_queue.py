@@ -16,13 +16,13 @@ import pytest
 
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.likeness import Apart, alone
-from gateway.ports.delivery_queue import DeliveryFilter
-from gateway.ports.errors import ConfigurationError, SpoolFull, Temporary
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.errors import ConfigurationError, QueueBroken, SpoolFull, Temporary
 from gateway.sqlite import delivery_filters
-from gateway.sqlite.connection import QueueBroken
-from gateway.sqlite.delivery_queue import CLOCK_STEP_US, SQLiteQueue
+from gateway.sqlite.acceptance import CLOCK_STEP_US
 from gateway.sqlite.rows import likeness_of
 from gateway.sqlite.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import FACTS, NOON, TO_PACS, Clock, instance, settlement
 
 ANY = DeliveryFilter()
@@ -39,21 +39,21 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def queue(path: Path, clock: Clock) -> Iterator[SQLiteQueue]:
-    opened = SQLiteQueue(path, now=clock)
+def queue(path: Path, clock: Clock) -> Iterator[SQLiteStore]:
+    opened = SQLiteStore(path, now=clock)
     yield opened
     opened.close()
 
 
-def accept(queue: SQLiteQueue, *numbers: int, at_clock: Clock) -> None:
+def accept(queue: SQLiteStore, *numbers: int, at_clock: Clock) -> None:
     with queue.transaction():
-        queue.accept_all([(instance(number), [TO_PACS]) for number in numbers], at_clock())
+        queue.deliveries.accept([(instance(number), [TO_PACS]) for number in numbers], at_clock())
 
 
 # --- the file ---------------------------------------------------------------------------------------------------
 
 
-def test_settings_that_durability_rests_on(queue: SQLiteQueue) -> None:
+def test_settings_that_durability_rests_on(queue: SQLiteStore) -> None:
     connection = queue._connection
     assert connection.pragma("journal_mode") == "wal"
     assert connection.pragma("synchronous") == 2  # FULL
@@ -63,17 +63,17 @@ def test_settings_that_durability_rests_on(queue: SQLiteQueue) -> None:
         assert connection.pragma("synchronous") == 2
 
 
-def test_a_reopened_queue_is_as_it_was(queue: SQLiteQueue, path: Path, clock: Clock) -> None:
+def test_a_reopened_queue_is_as_it_was(queue: SQLiteStore, path: Path, clock: Clock) -> None:
     accept(queue, 1, 2, at_clock=clock)
-    before = queue.list(ANY, 10)
+    before = queue.administration.list(ANY, 10)
     queue.close()
-    again = SQLiteQueue(path, now=clock)
-    assert again.list(ANY, 10) == before
+    again = SQLiteStore(path, now=clock)
+    assert again.administration.list(ANY, 10) == before
     again.close()
 
 
 def make_newer(path: Path) -> None:
-    queue = SQLiteQueue(path)
+    queue = SQLiteStore(path)
     queue.connection.pragma("user_version", SCHEMA_VERSION + 1)
     queue.close()
 
@@ -106,75 +106,76 @@ UNUSABLE: dict[str, tuple[Callable[[Path], None], str]] = {
 def test_a_file_that_cannot_be_used_is_named(path: Path, make: Callable[[Path], None], message: str) -> None:
     make(path)
     with pytest.raises(ConfigurationError, match=re.escape(message)) as caught:
-        SQLiteQueue(path)
+        SQLiteStore(path)
     assert str(path) in str(caught.value)
 
 
 def test_operators_do_not_make_a_queue_by_looking_at_it(path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no such file"):
-        SQLiteQueue(path, must_exist=True)
+        SQLiteStore(path, must_exist=True)
     assert not path.parent.exists()
 
 
-def test_the_file_says_what_it_is(queue: SQLiteQueue, path: Path, clock: Clock) -> None:
+def test_the_file_says_what_it_is(queue: SQLiteStore, path: Path, clock: Clock) -> None:
     accept(queue, 1, at_clock=clock)
     queue.close()
     assert path.read_bytes()[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
-def test_a_damaged_file_is_an_error_of_ours(queue: SQLiteQueue, path: Path, clock: Clock) -> None:
+def test_a_damaged_file_is_an_error_of_ours(queue: SQLiteStore, path: Path, clock: Clock) -> None:
     for start in range(1, 2000, 100):
         accept(queue, *range(start, start + 100), at_clock=clock)
     queue.close()
     data = bytearray(path.read_bytes())
     data[262144:] = b"\xa5" * (len(data) - 262144)  # the schema's own pages stay, so that it opens
     path.write_bytes(data)
-    damaged = SQLiteQueue(path, now=clock)
+    damaged = SQLiteStore(path, now=clock)
     with pytest.raises(QueueBroken, match="damaged"):
-        damaged.list(ANY, 3000)
+        damaged.administration.list(ANY, 3000)
     damaged.close()
 
 
 # --- other processes --------------------------------------------------------------------------------------------
 
 
-def test_changes_tells_of_others_only(queue: SQLiteQueue, path: Path, clock: Clock) -> None:
-    before = queue.changes()
+def test_changes_tells_of_others_only(queue: SQLiteStore, path: Path, clock: Clock) -> None:
+    assert not queue.changed_elsewhere()
     accept(queue, 1, at_clock=clock)
-    assert queue.changes() == before
-    other = SQLiteQueue(path, now=clock)
+    assert not queue.changed_elsewhere()
+    other = SQLiteStore(path, now=clock)
     with other.transaction():
-        other.hold(ANY)
-    assert queue.changes() != before
+        other.administration.hold(ANY)
+    assert queue.changed_elsewhere()
+    assert not queue.changed_elsewhere(), "said once"
     other.close()
 
 
 def test_identifiers_and_associations_hold_when_two_processes_write(
-    queue: SQLiteQueue, path: Path, clock: Clock
+    queue: SQLiteStore, path: Path, clock: Clock
 ) -> None:
-    other = SQLiteQueue(path, now=clock)
+    other = SQLiteStore(path, now=clock)
     for number in range(1, 9):
         accept(queue if number % 2 else other, number, at_clock=clock)
-    found = queue.list(ANY, 10)
+    found = queue.administration.list(ANY, 10)
     assert [each.delivery_id for each in found] == list(range(1, 9))
     assert {each.instance.association for each in found} == {FACTS}
     with queue.transaction():
-        claimed = queue.claim("pacs", 10, 60.0, clock())
-        queue.settle([settlement(each) for each in claimed])
+        claimed = queue.deliveries.claim("pacs", 10, 60.0, clock())
+        queue.deliveries.settle([settlement(each) for each in claimed])
     with other.transaction():
-        assert other.forget(clock.advance(1), 100) == 8
+        assert other.deliveries.forget(clock.advance(1), 100) == 8
     accept(queue, 9, at_clock=clock)  # its cached association is gone: it must notice
-    assert [each.instance.association for each in queue.list(ANY, 10)] == [FACTS]
+    assert [each.instance.association for each in queue.administration.list(ANY, 10)] == [FACTS]
     other.close()
 
 
 def test_a_writer_that_holds_the_queue_for_long_is_a_temporary_trouble(path: Path, clock: Clock) -> None:
-    first = SQLiteQueue(path, now=clock)
-    second = SQLiteQueue(path, now=clock, busy_timeout_s=0.05)
+    first = SQLiteStore(path, now=clock)
+    second = SQLiteStore(path, now=clock, busy_timeout_s=0.05)
     with first.transaction():
         with pytest.raises(Temporary, match="another process holds it"):
             accept(second, 1, at_clock=clock)
-        assert second.list(ANY, 1) == []  # reading goes on
+        assert second.administration.list(ANY, 1) == []  # reading goes on
     accept(second, 1, at_clock=clock)
     first.close()
     second.close()
@@ -182,12 +183,12 @@ def test_a_writer_that_holds_the_queue_for_long_is_a_temporary_trouble(path: Pat
 
 WRITER = """
 import sys
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, TO_PACS, instance
-queue = SQLiteQueue(sys.argv[1])
+queue = SQLiteStore(sys.argv[1])
 for number in range(int(sys.argv[2]), int(sys.argv[2]) + 100):
     with queue.transaction():
-        queue.accept(instance(number), [TO_PACS], NOON)
+        queue.deliveries.accept([(instance(number), [TO_PACS])], NOON)
 """
 
 
@@ -198,12 +199,12 @@ def test_processes_that_write_side_by_side_lose_nothing(path: Path, clock: Clock
         subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(start)], cwd=root) for start in (1000, 2000)
     ]
     assert [writer.wait(60) for writer in writers] == [0, 0]
-    queue = SQLiteQueue(path, now=clock, must_exist=True)
-    assert len({each.instance.sop_instance_uid for each in queue.list(ANY, 1000)}) == 200
+    queue = SQLiteStore(path, now=clock, must_exist=True)
+    assert len({each.instance.sop_instance_uid for each in queue.administration.list(ANY, 1000)}) == 200
     queue.close()
 
 
-def test_no_room_is_the_peers_to_retry(queue: SQLiteQueue, clock: Clock) -> None:
+def test_no_room_is_the_peers_to_retry(queue: SQLiteStore, clock: Clock) -> None:
     pages = int(queue._connection.pragma("page_count"))
     queue._connection.pragma("max_page_count", pages)
 
@@ -213,10 +214,10 @@ def test_no_room_is_the_peers_to_retry(queue: SQLiteQueue, clock: Clock) -> None
 
     with pytest.raises(SpoolFull, match="the disk takes no more"):
         fill()
-    kept = queue.list(ANY, 10000)
+    kept = queue.administration.list(ANY, 10000)
     queue._connection.pragma("max_page_count", 2**30)
     accept(queue, 20000, at_clock=clock)
-    assert len(queue.list(ANY, 10000)) == len(kept) + 1
+    assert len(queue.administration.list(ANY, 10000)) == len(kept) + 1
 
 
 # --- plans ------------------------------------------------------------------------------------------------------
@@ -277,7 +278,7 @@ ALLOWED_SCANS = re.compile(
 
 
 @pytest.mark.parametrize("name", HOT)
-def test_no_statement_of_the_hot_path_reads_a_whole_table(queue: SQLiteQueue, name: str) -> None:
+def test_no_statement_of_the_hot_path_reads_a_whole_table(queue: SQLiteStore, name: str) -> None:
     names = set(re.findall(r":(\w+)", SQL[name]))
     values = {parameter: "[]" if parameter.endswith("s") else 1 for parameter in names}
     plan = [row[3] for row in queue._connection.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", values)]
@@ -288,14 +289,14 @@ def test_no_statement_of_the_hot_path_reads_a_whole_table(queue: SQLiteQueue, na
     assert not [step for step in plan if "TEMP B-TREE FOR ORDER BY" in step and name != "read_deliveries"], plan
 
 
-def test_a_claim_reads_nothing_of_what_it_leaves_out(queue: SQLiteQueue) -> None:
+def test_a_claim_reads_nothing_of_what_it_leaves_out(queue: SQLiteStore) -> None:
     """Steps of SQLite's virtual machine, in hundreds."""
     steps: list[int] = []
     for size in (200, 20_000):
         bad = [instance(number) for number in range(size)]
         good = [instance(size + number, study_instance_uid=f"1.9.{size}.{number}") for number in range(2)]
         with queue.transaction():
-            queue.accept_all([(each, [TO_PACS]) for each in (*bad, *good)], NOON)
+            queue.deliveries.accept([(each, [TO_PACS]) for each in (*bad, *good)], NOON)
         count = 0
 
         def step() -> bool:
@@ -305,21 +306,21 @@ def test_a_claim_reads_nothing_of_what_it_leaves_out(queue: SQLiteQueue) -> None
 
         with queue.transaction(is_durable=False):
             queue.connection.set_progress_handler(step, 100)
-            claimed = queue.claim("pacs", 2, 60.0, NOON, Apart((alone(likeness_of(bad[0])),)))
+            claimed = queue.deliveries.claim("pacs", 2, 60.0, NOON, Apart((alone(likeness_of(bad[0])),)))
             queue.connection.set_progress_handler(None)
         assert [each.instance.sop_instance_uid for each in claimed] == [each.sop_instance_uid for each in good]
         steps.append(count)
     assert steps[1] < steps[0] + 5, steps
 
 
-def test_claims_come_out_of_the_index_in_order(queue: SQLiteQueue) -> None:
+def test_claims_come_out_of_the_index_in_order(queue: SQLiteStore) -> None:
     values = {"destination": "pacs", "now": 1, "horizon": 1, "limit": 1}
     plan = [row[3] for row in queue._connection.execute(f"EXPLAIN QUERY PLAN {SQL['find_due']}", values)]
     assert "SEARCH delivery USING INDEX delivery_owed (destination=? AND state=? AND due_at<?)" in plan
 
 
 @pytest.mark.parametrize("name", ["ids", "sop_instance_uid"])
-def test_an_operator_who_names_one_delivery_does_not_read_all(queue: SQLiteQueue, name: str) -> None:
+def test_an_operator_who_names_one_delivery_does_not_read_all(queue: SQLiteStore, name: str) -> None:
     which = DeliveryFilter(ids=(5,)) if name == "ids" else DeliveryFilter(sop_instance_uid="1.2.3")
     statement, values = delivery_filters.select(which, 10)
     plan = [row[3] for row in queue._connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
@@ -343,7 +344,7 @@ PAGES: dict[str, tuple[DeliveryFilter, str]] = {
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_begins_where_the_last_one_ended(queue: SQLiteQueue, name: str) -> None:
+def test_a_page_begins_where_the_last_one_ended(queue: SQLiteStore, name: str) -> None:
     """Nothing is sorted and no index is read anew, so that all pages together cost one pass."""
     which, first = PAGES[name]
     statement, values = delivery_filters.paged("page", which, tuple(DeliveryState))
@@ -376,34 +377,34 @@ def test_every_statement_says_what_it_is_for() -> None:
     ids=["any text", "not encodable", "NUL"],
 )
 def test_text_that_the_database_cannot_hold_spoils_nothing(
-    queue: SQLiteQueue, clock: Clock, given: str, kept: str | None
+    queue: SQLiteStore, clock: Clock, given: str, kept: str | None
 ) -> None:
     odd = dataclasses.replace(
         instance(1), study_instance_uid=given, association=dataclasses.replace(FACTS, calling_ae_title=given)
     )
     with queue.transaction():
-        queue.accept_all([(odd, [Dispatch(given, "pacs")]), (instance(2), [TO_PACS])], clock())
-        claimed = queue.claim("pacs", 10, 60.0, clock())
-        queue.settle([settlement(claimed[0], DeliveryState.DEAD, reason=given)])
+        queue.deliveries.accept([(odd, [Dispatch(given, "pacs")]), (instance(2), [TO_PACS])], clock())
+        claimed = queue.deliveries.claim("pacs", 10, 60.0, clock())
+        queue.deliveries.settle([settlement(claimed[0], DeliveryState.DEAD, reason=given)])
     expected = kept if kept is not None else given
-    first, second = queue.list(ANY, 10)
+    first, second = queue.administration.list(ANY, 10)
     assert (first.rule, first.reason, first.instance.study_instance_uid) == (expected, expected, expected)
     assert first.instance.association.calling_ae_title == given
-    assert queue.attempts(first.delivery_id)[0].reason == expected
+    assert queue.administration.attempts(first.delivery_id)[0].reason == expected
     assert second.instance.sop_instance_uid == "1.2.3.4.5.2"
 
 
-def test_one_row_for_the_facts_of_one_association(queue: SQLiteQueue, clock: Clock) -> None:
+def test_one_row_for_the_facts_of_one_association(queue: SQLiteStore, clock: Clock) -> None:
     accept(queue, *range(1, 51), at_clock=clock)
     accept(queue, *range(51, 101), at_clock=clock)
     assert queue._connection.execute("SELECT count(*) FROM association").get == 1
 
 
-def test_forgetting_leaves_nothing_behind(queue: SQLiteQueue, clock: Clock) -> None:
+def test_forgetting_leaves_nothing_behind(queue: SQLiteStore, clock: Clock) -> None:
     accept(queue, 1, 2, 3, at_clock=clock)
     with queue.transaction():
-        queue.settle([settlement(each) for each in queue.claim("pacs", 10, 60.0, clock())])
-        queue.forget(clock.advance(1), 10)
+        queue.deliveries.settle([settlement(each) for each in queue.deliveries.claim("pacs", 10, 60.0, clock())])
+        queue.deliveries.forget(clock.advance(1), 10)
     counts = [
         queue._connection.execute(f"SELECT count(*) FROM {table}").get
         for table in ("instance", "delivery", "attempt", "association")
@@ -411,78 +412,80 @@ def test_forgetting_leaves_nothing_behind(queue: SQLiteQueue, clock: Clock) -> N
     assert counts == [0, 0, 0, 0]
 
 
-def test_what_a_rolled_back_transaction_knew_is_not_believed(queue: SQLiteQueue, clock: Clock) -> None:
+def test_what_a_rolled_back_transaction_knew_is_not_believed(queue: SQLiteStore, clock: Clock) -> None:
     other = dataclasses.replace(FACTS, association_id="other")
 
     def fail() -> None:
         with queue.transaction():
-            queue.accept(instance(1, association=other), [TO_PACS], clock())
-            queue.claim("pacs", 1, 60.0, clock())
+            queue.deliveries.accept([(instance(1, association=other), [TO_PACS])], clock())
+            queue.deliveries.claim("pacs", 1, 60.0, clock())
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     with queue.transaction():
-        queue.accept_all([(instance(2), [TO_PACS]), (instance(3, association=other), [TO_PACS])], clock())
-    assert [each.instance.association.association_id for each in queue.list(ANY, 10)] == ["a1", "other"]
+        queue.deliveries.accept([(instance(2), [TO_PACS]), (instance(3, association=other), [TO_PACS])], clock())
+    assert [each.instance.association.association_id for each in queue.administration.list(ANY, 10)] == ["a1", "other"]
 
 
-def test_a_clock_that_was_far_ahead_does_not_hold_arrivals_back(queue: SQLiteQueue, clock: Clock) -> None:
+def test_a_clock_that_was_far_ahead_does_not_hold_arrivals_back(queue: SQLiteStore, clock: Clock) -> None:
     clock.at = NOON + timedelta(microseconds=CLOCK_STEP_US + 1)
     accept(queue, 1, at_clock=clock)
     clock.at = NOON
     accept(queue, 2, at_clock=clock)
     with queue.transaction():
-        claimed = queue.claim("pacs", 10, 60.0, NOON)
+        claimed = queue.deliveries.claim("pacs", 10, 60.0, NOON)
     assert [each.instance.sop_instance_uid for each in claimed] == ["1.2.3.4.5.1", "1.2.3.4.5.2"]
 
 
-def test_nothing_waits_for_what_a_clock_showed_that_was_years_ahead(queue: SQLiteQueue, clock: Clock) -> None:
+def test_nothing_waits_for_what_a_clock_showed_that_was_years_ahead(queue: SQLiteStore, clock: Clock) -> None:
     clock.at = ahead = NOON + timedelta(days=5000)
     accept(queue, 1, 2, 3, 4, at_clock=clock)
     with queue.transaction():
-        delivered, deferred, leased = queue.claim("pacs", 3, 60.0, clock())
+        delivered, deferred, leased = queue.deliveries.claim("pacs", 3, 60.0, clock())
         due_at = ahead + timedelta(seconds=10)
-        queue.settle([settlement(delivered), settlement(deferred, DeliveryState.PENDING, due_at=due_at)])
+        queue.deliveries.settle([settlement(delivered), settlement(deferred, DeliveryState.PENDING, due_at=due_at)])
     clock.at = NOON
     with queue.transaction():
-        claimed = queue.claim("pacs", 10, 60.0, NOON)
+        claimed = queue.deliveries.claim("pacs", 10, 60.0, NOON)
         assert [each.instance.sop_instance_uid for each in claimed] == ["1.2.3.4.5.2", "1.2.3.4.5.4"]
         assert [each.created_at for each in claimed] == [NOON, NOON], "their age counts from now"
-        assert queue.settle([settlement(leased, DeliveryState.PENDING, due_at=NOON, is_attempt=False)]) == 1
-        (given_back,) = queue.claim("pacs", 10, 60.0, NOON)
+        assert queue.deliveries.settle([settlement(leased, DeliveryState.PENDING, due_at=NOON, is_attempt=False)]) == [
+            True
+        ]
+        (given_back,) = queue.deliveries.claim("pacs", 10, 60.0, NOON)
         assert given_back.instance.sop_instance_uid == "1.2.3.4.5.3"
-        assert queue.forget(NOON + timedelta(seconds=1), 10) == 1, "retention begins now, not in years"
+        assert queue.deliveries.forget(NOON + timedelta(seconds=1), 10) == 1, "retention begins now, not in years"
 
 
-def test_what_goes_while_it_is_listed_is_listed_as_it_was(queue: SQLiteQueue, clock: Clock) -> None:
+def test_what_goes_while_it_is_listed_is_listed_as_it_was(queue: SQLiteStore, clock: Clock) -> None:
     """The statements of one answer see one state of the file."""
     accept(queue, 1, at_clock=clock)
-    reader = SQLiteQueue(queue.path, now=clock)
+    reader = SQLiteStore(queue.path, now=clock)
 
     def forget_meanwhile(cursor: object, statement: str, values: object) -> bool:
         if statement == SQL["read_associations"]:
             with queue.transaction():
-                queue.discard(ANY)
-                queue.forget(clock.advance(1), 10)
+                queue.administration.discard(ANY)
+                queue.deliveries.forget(clock.advance(1), 10)
         return True
 
     reader._connection.exec_trace = forget_meanwhile
-    (found,) = reader.list(ANY, 10)
+    (found,) = reader.administration.list(ANY, 10)
     assert found.instance.association == FACTS
-    assert reader.list(ANY, 10) == [], "nothing of the old state is kept"
+    assert reader.administration.list(ANY, 10) == [], "nothing of the old state is kept"
     reader.close()
 
 
-def test_retries_wait_their_time_though_the_clock_was_set_back(queue: SQLiteQueue, clock: Clock) -> None:
+def test_retries_wait_their_time_though_the_clock_was_set_back(queue: SQLiteStore, clock: Clock) -> None:
     accept(queue, 1, at_clock=clock)
     clock.advance(-1800)
     with queue.transaction():
-        (claimed,) = queue.claim("pacs", 1, 60.0, clock())
+        (claimed,) = queue.deliveries.claim("pacs", 1, 60.0, clock())
         due_at = clock() + timedelta(seconds=10)
-        queue.settle([settlement(claimed, DeliveryState.PENDING, due_at=due_at)])
-        assert queue.claim("pacs", 1, 60.0, clock()) == []
-        assert len(queue.claim("pacs", 1, 60.0, due_at)) == 1
+        queue.deliveries.settle([settlement(claimed, DeliveryState.PENDING, due_at=due_at)])
+        assert queue.deliveries.claim("pacs", 1, 60.0, clock()) == []
+        assert len(queue.deliveries.claim("pacs", 1, 60.0, due_at)) == 1
 
 
 class _FullFile(apsw.VFSFile):
@@ -505,8 +508,8 @@ def test_a_full_disk_at_the_start_is_no_mistake_in_the_configuration(path: Path)
     apsw.set_default_vfs("full")
     try:
         with pytest.raises(SpoolFull, match="no more"):
-            SQLiteQueue(path)
+            SQLiteStore(path)
     finally:
         apsw.set_default_vfs(before)
         disk.unregister()
-    SQLiteQueue(path).close()
+    SQLiteStore(path).close()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.model.delivery import Delivery, DeliveryState
-from gateway.ports.delivery_queue import DeliveryFilter
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, TO_PACS, Clock, instance, settlement
 
 LEASE_S = 30.0
@@ -22,30 +22,32 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def queue(tmp_path: Path, clock: Clock) -> Iterator[SQLiteQueue]:
-    opened = SQLiteQueue(tmp_path / "queue.db", now=clock)
+def queue(tmp_path: Path, clock: Clock) -> Iterator[SQLiteStore]:
+    opened = SQLiteStore(tmp_path / "queue.db", now=clock)
     with opened.transaction():
-        opened.accept(instance(), [TO_PACS], NOON)
+        opened.deliveries.accept([(instance(), [TO_PACS])], NOON)
     yield opened
     opened.close()
 
 
-def claim(queue: SQLiteQueue, clock: Clock) -> list[Delivery]:
+def claim(queue: SQLiteStore, clock: Clock) -> list[Delivery]:
     with queue.transaction():
-        return queue.claim("pacs", 10, LEASE_S, clock())
+        return queue.deliveries.claim("pacs", 10, LEASE_S, clock())
 
 
-def settle(queue: SQLiteQueue, delivery: Delivery, state: DeliveryState) -> int:
+def settle(queue: SQLiteStore, delivery: Delivery, state: DeliveryState) -> int:
     with queue.transaction():
-        return queue.settle([settlement(delivery, state, reason=f"by the holder of lease {delivery.lease}")])
+        return sum(
+            queue.deliveries.settle([settlement(delivery, state, reason=f"by the holder of lease {delivery.lease}")])
+        )
 
 
-def the_delivery(queue: SQLiteQueue) -> Delivery:
-    (delivery,) = queue.list(DeliveryFilter(), 2)
+def the_delivery(queue: SQLiteStore) -> Delivery:
+    (delivery,) = queue.administration.list(DeliveryFilter(), 2)
     return delivery
 
 
-def test_a_lease_ends_by_itself_to_the_microsecond(queue: SQLiteQueue, clock: Clock) -> None:
+def test_a_lease_ends_by_itself_to_the_microsecond(queue: SQLiteStore, clock: Clock) -> None:
     claim(queue, clock)
     clock.at = NOON + timedelta(seconds=LEASE_S) - timedelta(microseconds=1)
     assert claim(queue, clock) == []
@@ -54,7 +56,7 @@ def test_a_lease_ends_by_itself_to_the_microsecond(queue: SQLiteQueue, clock: Cl
 
 
 @pytest.mark.parametrize("late_state", DeliveryState)
-def test_the_former_holder_changes_nothing(queue: SQLiteQueue, clock: Clock, late_state: DeliveryState) -> None:
+def test_the_former_holder_changes_nothing(queue: SQLiteStore, clock: Clock, late_state: DeliveryState) -> None:
     (former,) = claim(queue, clock)
     clock.advance(LEASE_S)
     (present,) = claim(queue, clock)
@@ -63,32 +65,32 @@ def test_the_former_holder_changes_nothing(queue: SQLiteQueue, clock: Clock, lat
     before = the_delivery(queue)
     assert settle(queue, former, late_state) == 0
     assert the_delivery(queue) == before
-    assert queue.attempts(former.delivery_id) == []
+    assert queue.administration.attempts(former.delivery_id) == []
 
     assert settle(queue, present, DeliveryState.DELIVERED) == 1
     assert settle(queue, former, late_state) == 0
     assert the_delivery(queue).state is DeliveryState.DELIVERED
 
 
-def test_a_late_settlement_counts_while_nobody_took_over(queue: SQLiteQueue, clock: Clock) -> None:
+def test_a_late_settlement_counts_while_nobody_took_over(queue: SQLiteStore, clock: Clock) -> None:
     (holder,) = claim(queue, clock)
     clock.advance(LEASE_S * 10)
     assert settle(queue, holder, DeliveryState.DELIVERED) == 1
 
 
-def test_a_lease_settles_once(queue: SQLiteQueue, clock: Clock) -> None:
+def test_a_lease_settles_once(queue: SQLiteStore, clock: Clock) -> None:
     (holder,) = claim(queue, clock)
     assert settle(queue, holder, DeliveryState.PENDING) == 1
     assert settle(queue, holder, DeliveryState.DELIVERED) == 0
     assert the_delivery(queue).attempts == 1
 
 
-def test_tokens_survive_a_restart(queue: SQLiteQueue, clock: Clock, tmp_path: Path) -> None:
+def test_tokens_survive_a_restart(queue: SQLiteStore, clock: Clock, tmp_path: Path) -> None:
     (before_the_crash,) = claim(queue, clock)
     queue.close()
-    restarted = SQLiteQueue(tmp_path / "queue.db", now=clock)
+    restarted = SQLiteStore(tmp_path / "queue.db", now=clock)
     with restarted.transaction():
-        assert restarted.expire_leases() == 1
+        assert restarted.deliveries.expire_leases() == 1
     (after,) = claim(restarted, clock)
     assert after.due_at == before_the_crash.due_at, "its place in the order is as it was"
     assert settle(restarted, before_the_crash, DeliveryState.DEAD) == 0
@@ -96,15 +98,15 @@ def test_tokens_survive_a_restart(queue: SQLiteQueue, clock: Clock, tmp_path: Pa
     restarted.close()
 
 
-def test_a_token_of_a_forgotten_delivery_fits_no_later_one(queue: SQLiteQueue, clock: Clock, tmp_path: Path) -> None:
+def test_a_token_of_a_forgotten_delivery_fits_no_later_one(queue: SQLiteStore, clock: Clock, tmp_path: Path) -> None:
     (old,) = claim(queue, clock)
     settle(queue, old, DeliveryState.DELIVERED)
     with queue.transaction():
-        assert queue.forget(clock.advance(1), 10) == 1
+        assert queue.deliveries.forget(clock.advance(1), 10) == 1
     queue.close()
-    restarted = SQLiteQueue(tmp_path / "queue.db", now=clock)
+    restarted = SQLiteStore(tmp_path / "queue.db", now=clock)
     with restarted.transaction():
-        restarted.accept(instance(2), [TO_PACS], clock())
+        restarted.deliveries.accept([(instance(2), [TO_PACS])], clock())
     (new,) = claim(restarted, clock)
     assert (new.lease, new.delivery_id) == (old.lease, old.delivery_id + 1)
     assert settle(restarted, old, DeliveryState.DEAD) == 0

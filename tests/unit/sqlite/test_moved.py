@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.contract.test_index import accept, held
 
 
@@ -19,7 +19,7 @@ from tests.contract.test_index import accept, held
     ],
 )
 def test_what_is_hidden_is_told(tmp_path: Path, again: dict[str, str], is_told: bool) -> None:
-    queue = SQLiteQueue(tmp_path / "queue.db")
+    queue = SQLiteStore(tmp_path / "queue.db")
     accept(queue, held(1, body=b"old"), held(2))
     with capture_logs() as logs:
         accept(queue, held(1, body=b"new!", **again))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 
 LOCKS = Path("/proc/locks")
 
@@ -16,7 +16,7 @@ LOCKS = Path("/proc/locks")
 def test_a_second_connection_does_not_end_the_locks_of_the_first(tmp_path: Path) -> None:
     """By them other processes know that the database is in use."""
     path = tmp_path / "queue.db"
-    first = SQLiteQueue(path)
+    first = SQLiteStore(path)
     inode = path.stat().st_ino
 
     def held() -> int:
@@ -24,7 +24,7 @@ def test_a_second_connection_does_not_end_the_locks_of_the_first(tmp_path: Path)
         return sum(row[4] == str(os.getpid()) and row[5].endswith(f":{inode}") for row in rows)
 
     assert held() == 1
-    second = SQLiteQueue(path)
+    second = SQLiteStore(path)
     assert held() == 1
     second.close()
     assert held() == 1
@@ -35,7 +35,7 @@ def test_a_second_connection_does_not_end_the_locks_of_the_first(tmp_path: Path)
 @pytest.mark.parametrize("happening", ["deleted", "replaced"])
 def test_a_file_that_is_not_the_one_that_was_opened_is_named(tmp_path: Path, end: str, happening: str) -> None:
     path = Path(f"{tmp_path / 'queue.db'}{end}")
-    queue = SQLiteQueue(tmp_path / "queue.db")
+    queue = SQLiteStore(tmp_path / "queue.db")
     path.rename(tmp_path / "aside")
     if happening == "replaced":
         path.write_bytes((tmp_path / "aside").read_bytes())
@@ -49,7 +49,7 @@ def test_a_quick_look_is_one_system_call_for_database_and_log_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is made for each group of acceptances."""
-    queue = SQLiteQueue(tmp_path / "queue.db")
+    queue = SQLiteStore(tmp_path / "queue.db")
     asked: list[object] = []
     system = os.stat
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import SpoolFull
 from gateway.sqlite.connection import PAGES_BEFORE_CHECKPOINT
-from gateway.sqlite.delivery_queue import SQLiteQueue
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 
@@ -82,32 +82,32 @@ def platter() -> Iterator[Platter]:
 
 def test_a_checkpoint_whose_sync_fails_puts_the_log_in_doubt(tmp_path: Path, platter: Platter) -> None:
     path, clock = tmp_path / "queue.db", Clock()
-    with contextlib.closing(SQLiteQueue(path, now=clock)) as queue:
+    with contextlib.closing(SQLiteStore(path, now=clock)) as queue:
         with queue.transaction():
-            queue.accept(instance(1), [TO_PACS], NOON)
+            queue.deliveries.accept([(instance(1), [TO_PACS])], NOON)
         platter.failing_syncs = 1
         for _ in range(PAGES_BEFORE_CHECKPOINT):
             with queue.transaction(is_durable=False):
-                queue.claim("pacs", 1, 60.0, clock.advance(61.0))
+                queue.deliveries.claim("pacs", 1, 60.0, clock.advance(61.0))
             if not platter.failing_syncs:
                 break
         assert not platter.failing_syncs, "a checkpoint has synced the log"
         with queue.transaction():
-            queue.accept(instance(3), [TO_PACS], NOON)
+            queue.deliveries.accept([(instance(3), [TO_PACS])], NOON)
         after = platter.after_power_cut(path, tmp_path / "after")
-    with contextlib.closing(SQLiteQueue(after, now=clock)) as queue:
-        found = [delivery.instance.sop_instance_uid for delivery in queue.list(DeliveryFilter(), 10)]
+    with contextlib.closing(SQLiteStore(after, now=clock)) as queue:
+        found = [delivery.instance.sop_instance_uid for delivery in queue.administration.list(DeliveryFilter(), 10)]
     assert found == ["1.2.3.4.5.1", "1.2.3.4.5.3"]
 
 
 def test_the_log_stays_bounded_while_only_claims_are_made(tmp_path: Path) -> None:
     path, clock = tmp_path / "queue.db", Clock()
-    with contextlib.closing(SQLiteQueue(path, now=clock)) as queue:
+    with contextlib.closing(SQLiteStore(path, now=clock)) as queue:
         with queue.transaction():
-            queue.accept(instance(1), [TO_PACS], NOON)
+            queue.deliveries.accept([(instance(1), [TO_PACS])], NOON)
         for _ in range(PAGES_BEFORE_CHECKPOINT):
             with queue.transaction(is_durable=False):
-                queue.claim("pacs", 1, 60.0, clock.advance(61.0))
+                queue.deliveries.claim("pacs", 1, 60.0, clock.advance(61.0))
         assert Path(f"{path}-wal").stat().st_size < 1.1 * PAGES_BEFORE_CHECKPOINT * 4200
 
 
@@ -116,18 +116,18 @@ def test_what_is_committed_after_a_failed_sync_survives_a_power_cut(
     tmp_path: Path, platter: Platter, failing_syncs: int
 ) -> None:
     path, clock = tmp_path / "queue.db", Clock()
-    with contextlib.closing(SQLiteQueue(path, now=clock)) as queue:
+    with contextlib.closing(SQLiteStore(path, now=clock)) as queue:
         with queue.transaction():
-            queue.accept(instance(1), [TO_PACS], NOON)
+            queue.deliveries.accept([(instance(1), [TO_PACS])], NOON)
         with queue.transaction(is_durable=False):
-            queue.claim("pacs", 1, 60.0, NOON)
+            queue.deliveries.claim("pacs", 1, 60.0, NOON)
         platter.failing_syncs = failing_syncs
         for _ in range(failing_syncs):
             with pytest.raises(SpoolFull), queue.transaction():
-                queue.accept(instance(2), [TO_PACS], NOON)
+                queue.deliveries.accept([(instance(2), [TO_PACS])], NOON)
         with queue.transaction():
-            queue.accept(instance(3), [TO_PACS], NOON)
+            queue.deliveries.accept([(instance(3), [TO_PACS])], NOON)
         after = platter.after_power_cut(path, tmp_path / "after")
-    with contextlib.closing(SQLiteQueue(after, now=clock)) as queue:
-        found = [delivery.instance.sop_instance_uid for delivery in queue.list(DeliveryFilter(), 10)]
+    with contextlib.closing(SQLiteStore(after, now=clock)) as queue:
+        found = [delivery.instance.sop_instance_uid for delivery in queue.administration.list(DeliveryFilter(), 10)]
     assert found == ["1.2.3.4.5.1", "1.2.3.4.5.3"]

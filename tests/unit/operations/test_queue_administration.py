@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from gateway.model.delivery import DeliveryState, Dispatch
-from gateway.ports.delivery_queue import DeliveryFilter
+from gateway.operations import queue_administration
+from gateway.operations.queue_administration import DISCARD, HOLD, LARGEST_BATCH, RELEASE, RETRY, Progress, carry_out
+from gateway.operations.store_on_file import StoreOnFile
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import Temporary
-from gateway.sqlite import operator_verbs
-from gateway.sqlite.delivery_queue import SQLiteQueue
-from gateway.sqlite.operator_verbs import DISCARD, HOLD, LARGEST_BATCH, RELEASE, RETRY, Progress, carry_out
+from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 NUMBER = 3 * LARGEST_BATCH + 7
@@ -30,57 +31,61 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def queue(path: Path) -> Iterator[SQLiteQueue]:
-    found = SQLiteQueue(path, now=lambda: NOON, busy_timeout_s=0.0)
+def queue(path: Path) -> Iterator[SQLiteStore]:
+    found = SQLiteStore(path, busy_timeout_s=0.0)
     yield found
     found.close()
 
 
-def fill(queue: SQLiteQueue, number: int, dispatch: Dispatch = TO_PACS) -> None:
+def fill(queue: SQLiteStore, number: int, dispatch: Dispatch = TO_PACS) -> None:
     with queue.transaction():
-        queue.accept_all([(instance(each), [dispatch]) for each in range(1, number + 1)], NOON)
+        queue.deliveries.accept([(instance(each), [dispatch]) for each in range(1, number + 1)], NOON)
 
 
-def states(queue: SQLiteQueue) -> dict[tuple[str, str], int]:
-    return {(row.destination, row.state.value): row.count for row in queue.depths()}
+async def at_once(seconds: float) -> None:
+    """No pause."""
+
+
+def states(queue: SQLiteStore) -> dict[tuple[str, str], int]:
+    return {(row.destination, row.state.value): row.count for row in queue.deliveries.depths()}
 
 
 class Transactions:
     """Counts the rows that every transaction changes, and lets another process write between two of them."""
 
-    def __init__(self, queue: SQLiteQueue) -> None:
+    def __init__(self, queue: SQLiteStore) -> None:
         self.rows: list[int] = []
         self.pauses: list[float] = []
         self._queue = queue
-        self._other = SQLiteQueue(queue.path, busy_timeout_s=0.0)
+        self._other = SQLiteStore(queue.path, busy_timeout_s=0.0)
         self._arrived = 10_000_000
         self._before = queue._connection.total_changes()
 
-    def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
         now = self._queue._connection.total_changes()
         self.rows.append(now - self._before)
         self._before = now
         self.pauses.append(seconds)
         self._arrived += 1
         with self._other.transaction():  # raises Temporary while a transaction is open: there is no time-out
-            self._other.accept(instance(self._arrived), [TO_PACS], NOON)
+            self._other.deliveries.accept([(instance(self._arrived), [TO_PACS])], NOON)
 
     def close(self) -> None:
         self._other.close()
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_transactions_are_small_and_others_have_turns_between_them(queue: SQLiteQueue, name: str) -> None:
+async def test_transactions_are_small_and_others_have_turns_between_them(queue: SQLiteStore, name: str) -> None:
     fill(queue, NUMBER, HELD if name == "release" else TO_PACS)
     seen, progress = Transactions(queue), Progress()
-    carry_out(queue, VERBS[name], ALL, progress, now=lambda: NOON, pause=seen.pause, elapsed_s=lambda: 0.0)
+    await carry_out(StoreOnFile(queue), VERBS[name], ALL, progress, pause=seen.pause, elapsed_s=lambda: 0.0)
     seen.close()
     assert (progress.done, progress.busy, progress.homeless, progress.is_complete) == (NUMBER, 0, 0, True)
     rows_each = 2 if name == "discard" else 1  # the delivery and its instance
     assert max(seen.rows) <= rows_each * LARGEST_BATCH
     assert sum(seen.rows) == rows_each * NUMBER
     assert len(seen.rows) >= NUMBER // LARGEST_BATCH
-    assert min(seen.pauses) >= operator_verbs.SHORTEST_PAUSE_S
+    assert min(seen.pauses) >= queue_administration.SHORTEST_PAUSE_S
     arrived = len(seen.rows)
     expected = {("pacs", "pending"): arrived}
     if state := STATE_AFTER[name]:
@@ -88,19 +93,23 @@ def test_transactions_are_small_and_others_have_turns_between_them(queue: SQLite
     assert states(queue) == expected, "what arrived meanwhile is left alone"
 
 
-def test_slow_transactions_get_smaller_and_pauses_as_long(queue: SQLiteQueue) -> None:
+async def test_slow_transactions_get_smaller_and_pauses_as_long(queue: SQLiteStore) -> None:
     """Processor and disk time as a table: each transaction lasts a millisecond a row."""
     fill(queue, 2000)
     sizes: list[int] = []
     pauses: list[float] = []
     clock = iter(_seconds(sizes, queue))
-    carry_out(queue, HOLD, ALL, Progress(), now=lambda: NOON, pause=pauses.append, elapsed_s=lambda: next(clock))
+
+    async def paused(seconds: float) -> None:
+        pauses.append(seconds)
+
+    await carry_out(StoreOnFile(queue), HOLD, ALL, Progress(), pause=paused, elapsed_s=lambda: next(clock))
     assert sum(sizes) == 2000
     assert max(sizes) <= 100
-    assert pauses == [max(size * 0.002, operator_verbs.SHORTEST_PAUSE_S) for size in sizes]
+    assert pauses == [max(size * 0.002, queue_administration.SHORTEST_PAUSE_S) for size in sizes]
 
 
-def _seconds(sizes: list[int], queue: SQLiteQueue) -> Iterator[float]:
+def _seconds(sizes: list[int], queue: SQLiteStore) -> Iterator[float]:
     while True:
         before = queue._connection.total_changes()
         yield 0.0
@@ -109,15 +118,15 @@ def _seconds(sizes: list[int], queue: SQLiteQueue) -> Iterator[float]:
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_interrupted_and_done_again(queue: SQLiteQueue, name: str) -> None:
+async def test_interrupted_and_done_again(queue: SQLiteStore, name: str) -> None:
     fill(queue, NUMBER, HELD if name == "release" else TO_PACS)
     verb, first, second = VERBS[name], Progress(), Progress()
-    carry_out(queue, verb, ALL, first, now=lambda: NOON, is_stopped=_after(3), pause=lambda _: None)
+    await carry_out(StoreOnFile(queue), verb, ALL, first, is_stopped=_after(3), pause=at_once)
     assert 0 < first.done < NUMBER
     assert not first.is_complete
     if name != "retry":  # what was tried again can be tried again
-        assert queue.selection.count(ALL, verb.states) == NUMBER - first.done
-    carry_out(queue, verb, ALL, second, now=lambda: NOON, pause=lambda _: None)
+        assert queue.administration.count(ALL, verb.states) == NUMBER - first.done
+    await carry_out(StoreOnFile(queue), verb, ALL, second, pause=at_once)
     assert second.is_complete
     assert second.done == (NUMBER if name == "retry" else NUMBER - first.done)
     after = STATE_AFTER[name]
@@ -129,16 +138,16 @@ def _after(times: int) -> Callable[[], bool]:
     return lambda: next(asked, None) is None
 
 
-def test_what_was_done_before_a_failure_is_counted_and_stays(queue: SQLiteQueue, path: Path) -> None:
+async def test_what_was_done_before_a_failure_is_counted_and_stays(queue: SQLiteStore, path: Path) -> None:
     fill(queue, NUMBER)
-    other, progress = SQLiteQueue(path), Progress()
+    other, progress = SQLiteStore(path), Progress()
 
-    def pause(_: float) -> None:
+    async def pause(_: float) -> None:
         if progress.done > 100:
             other._connection.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(Temporary):
-        carry_out(queue, DISCARD, ALL, progress, now=lambda: NOON, pause=pause)
+        await carry_out(StoreOnFile(queue), DISCARD, ALL, progress, pause=pause)
     other._connection.execute("ROLLBACK")
     other.close()
     assert 100 < progress.done < NUMBER
@@ -146,12 +155,12 @@ def test_what_was_done_before_a_failure_is_counted_and_stays(queue: SQLiteQueue,
     assert states(queue) == {("pacs", "pending"): NUMBER - progress.done}
 
 
-def test_what_is_being_sent_stays_and_is_counted(queue: SQLiteQueue) -> None:
+async def test_what_is_being_sent_stays_and_is_counted(queue: SQLiteStore) -> None:
     fill(queue, 30)
     with queue.transaction():
-        queue.claim("pacs", 10, 60.0, NOON)
+        queue.deliveries.claim("pacs", 10, 60.0, NOON)
     progress = Progress()
-    carry_out(queue, DISCARD, ALL, progress, now=lambda: NOON, pause=lambda _: None)
+    await carry_out(StoreOnFile(queue), DISCARD, ALL, progress, pause=at_once)
     assert (progress.done, progress.busy) == (20, 10)
 
 
@@ -163,33 +172,40 @@ RELEASES: dict[str, tuple[str | None, dict[tuple[str, str], int], tuple[int, int
 
 
 @pytest.mark.parametrize("name", RELEASES)
-def test_release_says_what_went_where(queue: SQLiteQueue, name: str) -> None:
+async def test_release_says_what_went_where(queue: SQLiteStore, name: str) -> None:
     to, after, counts, held_for = RELEASES[name]
     with queue.transaction():
-        queue.accept_all([(instance(number), [HELD if number < 3 else HOMELESS]) for number in range(1, 6)], NOON)
+        queue.deliveries.accept(
+            [(instance(number), [HELD if number < 3 else HOMELESS]) for number in range(1, 6)], NOON
+        )
     progress = Progress()
-    carry_out(queue, RELEASE, ALL, progress, now=lambda: NOON, destination=to, pause=lambda _: None)
+    await carry_out(StoreOnFile(queue), RELEASE, ALL, progress, destination=to, pause=at_once)
     assert states(queue) == after
     assert (progress.done, progress.homeless) == counts
     assert progress.held_for == held_for
 
 
-def test_memory_holds_a_page(queue: SQLiteQueue) -> None:
+def test_memory_holds_a_page(queue: SQLiteStore) -> None:
     fill(queue, NUMBER)
     found: list[int] = []
-    while page := queue.selection.page(ALL, DISCARD.states, after=found[-1] if found else 0, last=NUMBER, limit=100):
+    while page := queue.administration.page(
+        ALL, DISCARD.states, after=found[-1] if found else 0, last=NUMBER, limit=100
+    ):
         assert len(page) <= 100
         found += page
     assert found == list(range(1, NUMBER + 1))
-    assert queue.selection.count(ALL, DISCARD.states) == NUMBER
+    assert queue.administration.count(ALL, DISCARD.states) == NUMBER
 
 
-def test_the_clock_is_asked_for_every_transaction(queue: SQLiteQueue) -> None:
-    fill(queue, 100)
+async def test_the_clock_is_asked_for_every_transaction(path: Path) -> None:
     clock = Clock()
 
     def now() -> datetime:
         return clock.advance(1)
 
-    carry_out(queue, RETRY, ALL, Progress(), now=now, pause=lambda _: None)
-    assert len({row.due_at for row in queue.list(ALL, 1000)}) > 1
+    queue = SQLiteStore(path, now=now)
+    fill(queue, 100)
+
+    await carry_out(StoreOnFile(queue), RETRY, ALL, Progress(), pause=at_once)
+    assert len({row.due_at for row in queue.administration.list(ALL, 1000)}) > 1
+    queue.close()

@@ -12,15 +12,15 @@ import pytest
 
 from gateway.model.query import Query
 from gateway.model.settings import Spool
-from gateway.ports.delivery_queue import Queue
 from gateway.ports.errors import Temporary
+from gateway.ports.store import Store
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal
-from gateway.sqlite import index_reader
-from gateway.sqlite.delivery_queue import SQLiteQueue
-from gateway.sqlite.index_reader import IndexReader
+from gateway.sqlite.store import SQLiteStore
+from gateway.stores import index_reader
+from gateway.stores.index_reader import IndexReader
 from tests.contract.test_index import ALL, STUDIES, held
-from tests.support.fakes.memory_queue import MemoryQueue
+from tests.support.fakes.memory_store import MemoryStore
 from tests.support.samples import NOON, TO_PACS, Clock
 
 COUNT = 2 * index_reader.BATCH + 3
@@ -29,17 +29,17 @@ COUNT = 2 * index_reader.BATCH + 3
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "queue.db"
-    queue = SQLiteQueue(path)
+    queue = SQLiteStore(path)
     with queue.transaction():
         arrivals = [held(number, StudyInstanceUID=f"1.{number}") for number in range(COUNT)]
-        queue.accept_all([(each, [TO_PACS]) for each in arrivals], NOON)
+        queue.deliveries.accept([(each, [TO_PACS]) for each in arrivals], NOON)
     queue.close()
     return path
 
 
 @pytest.fixture
 async def index(path: Path) -> AsyncIterator[IndexReader]:
-    opened = IndexReader(lambda: SQLiteQueue(path, must_exist=True))
+    opened = IndexReader(lambda: SQLiteStore(path, must_exist=True))
     yield opened
     await opened.close()
 
@@ -62,20 +62,21 @@ async def test_instances_are_counted_before_they_are_read(index: IndexReader) ->
 async def test_what_was_committed_meanwhile_is_seen_by_the_next_query(path: Path, index: IndexReader) -> None:
     async with aclosing(index.find(STUDIES)) as batches:
         await anext(batches)
-        with SQLiteQueue(path).transaction() as queue:  # nothing that a reader holds is in the way
-            queue.accept(held(9999), [TO_PACS], NOON)
+        queue = SQLiteStore(path)
+        with queue.transaction():  # nothing that a reader holds is in the way
+            queue.deliveries.accept([(held(9999), [TO_PACS])], NOON)
     assert len(await index.find_instances(ALL)) == COUNT + 1
 
 
 async def test_closed_is_closed(path: Path) -> None:
-    index = IndexReader(lambda: SQLiteQueue(path, must_exist=True))
+    index = IndexReader(lambda: SQLiteStore(path, must_exist=True))
     await index.find_instances(ALL)
     await index.close()
     with pytest.raises(Temporary):
         await index.find_instances(ALL)
 
 
-class Endless(MemoryQueue):
+class Endless(MemoryStore):
     """Every question goes on until it is interrupted."""
 
     def __init__(self) -> None:
@@ -115,7 +116,7 @@ async def test_closing_ends_the_statement_that_runs() -> None:
 
 
 def test_sqlite_is_interrupted(path: Path) -> None:
-    queue = SQLiteQueue(path)
+    queue = SQLiteStore(path)
     is_over = threading.Event()
     # Between two statements there is nothing to interrupt: again and again, until one was.
     interrupting = threading.Thread(target=interrupt_until, args=(queue, is_over))
@@ -127,21 +128,21 @@ def test_sqlite_is_interrupted(path: Path) -> None:
     queue.close()
 
 
-def interrupt_until(queue: SQLiteQueue, is_over: threading.Event) -> None:
+def interrupt_until(queue: SQLiteStore, is_over: threading.Event) -> None:
     while not is_over.wait(0.001):
         queue.interrupt()
 
 
-def ask_for_ever(queue: SQLiteQueue) -> None:
+def ask_for_ever(queue: SQLiteStore) -> None:
     while True:
-        queue.find_instances(ALL)
+        queue.index.find_instances(ALL)
 
 
 async def test_a_journal_and_a_reader_on_one_queue(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
 
-    def open_queue() -> Queue:
-        return SQLiteQueue(path)
+    def open_queue() -> Store:
+        return SQLiteStore(path)
 
     journal = GroupCommitJournal(Spool(str(tmp_path / "spool"), min_free_bytes=0), open_queue)
     await journal.start()

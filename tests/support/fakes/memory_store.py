@@ -1,11 +1,12 @@
-"""The `Queue` port in a few dictionaries: the model that other implementations are compared with. Not durable."""
+"""The `Store` port in a few dictionaries: the model that other implementations are compared with. Not durable."""
 
 from __future__ import annotations
 
 import builtins
 import copy
 import dataclasses
-from collections.abc import Callable, Generator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,8 @@ from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, S
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import Apart
 from gateway.model.query import Attributes, Query
-from gateway.ports.delivery_queue import AcceptedInstance, DeliveryFilter, QueueDepth
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
 from gateway.sqlite.rows import likeness_of
 from tests.support.fakes.memory_index import MemoryIndex
 
@@ -46,8 +48,8 @@ SENDER = tuple(
 """Of somebody who sends again."""
 
 
-class MemoryQueue:
-    """As the port says, and slow."""
+class MemoryStore:
+    """As the ports say, and slow; one object is all parts of the store."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -62,17 +64,30 @@ class MemoryQueue:
         self._known = ("", 0)
         self._index = MemoryIndex()
 
+    @property
+    def deliveries(self) -> MemoryStore:
+        return self
+
+    @property
+    def administration(self) -> MemoryStore:
+        return self
+
+    @property
+    def index(self) -> MemoryStore:
+        return self
+
+    @property
+    def spool(self) -> MemoryStore:
+        return self
+
     @contextmanager
-    def transaction(self, *, is_durable: bool = True) -> Generator[MemoryQueue]:
+    def transaction(self, *, is_durable: bool = True) -> Generator[MemoryStore]:
         before = copy.deepcopy(self.__dict__ | {"_now": None})
         try:
             yield self
         except BaseException:
             self.__dict__.update(before | {"_now": self._now})
             raise
-
-    def accept(self, instance: Instance, dispatches: Sequence[Dispatch], now: datetime) -> AcceptedInstance:
-        return self._accept(instance, dispatches, now, lambda _: True)
 
     def _accept(
         self,
@@ -138,7 +153,7 @@ class MemoryQueue:
                 return kept.instance
         return None
 
-    def accept_all(
+    def accept(
         self,
         arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]],
         now: datetime,
@@ -166,10 +181,7 @@ class MemoryQueue:
         ]
         return sorted(rows, key=lambda row: (row.due_at, row.delivery.delivery_id))
 
-    def settle(self, settlements: Sequence[Settlement]) -> int:
-        return sum(self.settle_each(settlements))
-
-    def settle_each(self, settlements: Sequence[Settlement]) -> builtins.list[bool]:
+    def settle(self, settlements: Sequence[Settlement]) -> builtins.list[bool]:
         return [self._settle_one(settlement) for settlement in settlements]
 
     def _settle_one(self, settlement: Settlement) -> bool:
@@ -289,6 +301,36 @@ class MemoryQueue:
                 self._mark_settled(row.delivery.instance.instance_id)
         return len(rows)
 
+    def page(
+        self, which: DeliveryFilter, states: Collection[DeliveryState], *, after: int, last: int, limit: int
+    ) -> builtins.list[int]:
+        return [key for key in self._fitting(which, states) if after < key <= last][:limit]
+
+    def count(self, which: DeliveryFilter, states: Collection[DeliveryState]) -> int:
+        return len(self._fitting(which, states))
+
+    def _fitting(self, which: DeliveryFilter, states: Collection[DeliveryState]) -> builtins.list[int]:
+        return sorted(row.delivery.delivery_id for row in self._matching(which) if row.delivery.state in states)
+
+    def last(self) -> int:
+        return max(self._rows, default=0)
+
+    def missing(self, ids: Sequence[int]) -> builtins.list[int]:
+        return [key for key in ids if key not in self._rows]
+
+    def held_for(self, ids: Sequence[int]) -> dict[str, int]:
+        rows = [self._rows[key].delivery for key in ids if key in self._rows]
+        return dict(Counter(row.destination for row in rows if row.state is DeliveryState.HELD))
+
+    def has_destination(self, destination: str) -> bool:
+        return any(row.delivery.destination == destination for row in self._rows.values())
+
+    def now(self) -> datetime:
+        return self._now()
+
+    def on_the_wall(self, moment: datetime) -> datetime:
+        return moment
+
     def expire_leases(self) -> int:
         rows = [
             row
@@ -345,7 +387,7 @@ class MemoryQueue:
     def set_replayed_position(self, name: str, end_bytes: int) -> None:
         self._known = (name, end_bytes)
 
-    def force_sync(self) -> None:
+    def sync(self) -> None:
         pass
 
     def bind_spool(self, spool_id: str) -> None:
@@ -363,8 +405,8 @@ class MemoryQueue:
     def moved(self, *, is_quick: bool = False) -> str:
         return ""
 
-    def changes(self) -> int:
-        return 0
+    def changed_elsewhere(self) -> bool:
+        return False
 
     def close(self) -> None:
         pass

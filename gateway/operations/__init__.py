@@ -1,0 +1,1 @@
+"""Operators' questions and verbs as coroutines: the command line asks the file, a page the running journal."""

@@ -1,0 +1,93 @@
+"""What an operator sees of deliveries, and does to them."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from gateway.model.delivery import Attempt, Delivery, DeliveryState
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries an operator means; empty fields mean any."""
+
+    ids: tuple[int, ...] = ()
+    instance_ids: tuple[int, ...] = ()
+    destination: str | None = None
+    state: DeliveryState | None = None
+    sop_instance_uid: str = ""
+    study_instance_uid: str = ""
+    rule: str = ""
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+
+
+class DeliveryAdministration(Protocol):
+    """Part of a `Store`: the verbs (retry, hold, release, discard) happen inside its transactions."""
+
+    def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> list[Delivery]:
+        """Deliveries that fit, by arrival."""
+        ...
+
+    def attempts(self, delivery_id: int) -> builtins.list[Attempt]:
+        """The last attempts at a delivery, oldest first."""
+        ...
+
+    def retry(self, which: DeliveryFilter, now: datetime) -> int:
+        """Dead and pending ones: due now, and given up as late as if they had arrived now; `created_at` stays."""
+        ...
+
+    def hold(self, which: DeliveryFilter) -> int:
+        """Pending and dead ones wait for an operator; what is under a lease stays."""
+        ...
+
+    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        """Held → pending: to `destination` when it is given, whatever they were held for, else to their own; those held
+        without one stay then."""
+        ...
+
+    def discard(self, which: DeliveryFilter) -> int:
+        """Delete dead, held and pending deliveries; what is under a lease stays."""
+        ...
+
+    # --- a page at a time ---------------------------------------------------------------------------------------
+
+    def page(
+        self, which: DeliveryFilter, states: Collection[DeliveryState], *, after: int, last: int, limit: int
+    ) -> builtins.list[int]:
+        """Up to `limit` deliveries that fit, in the order of their identifiers, behind `after` and up to `last`."""
+        ...
+
+    def count(self, which: DeliveryFilter, states: Collection[DeliveryState]) -> int:
+        """The number that fit."""
+        ...
+
+    def last(self) -> int:
+        """The newest delivery's identifier; 0 without any."""
+        ...
+
+    def missing(self, ids: Sequence[int]) -> builtins.list[int]:
+        """Which of these identifiers no delivery has."""
+        ...
+
+    def held_for(self, ids: Sequence[int]) -> dict[str, int]:
+        """Destination → how many of these deliveries are held for it."""
+        ...
+
+    def has_destination(self, destination: str) -> bool:
+        """True when any delivery names it."""
+        ...
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The queue's time, which `created_at` and `due_at` are told in; the wall clock may be far from it."""
+        ...
+
+    def on_the_wall(self, moment: datetime) -> datetime:
+        """The wall clock's time at a moment of the queue's time that is near."""
+        ...

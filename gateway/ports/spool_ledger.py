@@ -1,0 +1,29 @@
+"""What the store knows of the spool: which one it belongs to, which payloads it names, how far it has read."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class SpoolLedger(Protocol):
+    """Part of a `Store`: writing calls happen inside its transactions."""
+
+    def payload_names(self) -> dict[str, int]:
+        """Segment or file → the number of bytes that must be there (the end of its last payload)."""
+        ...
+
+    def spool_id(self) -> str:
+        """Identity of the spool that the payloads lie in; empty when none was bound yet."""
+        ...
+
+    def bind_spool(self, spool_id: str) -> None:
+        """Say which spool the payloads lie in."""
+        ...
+
+    def replayed_position(self) -> tuple[str, int]:
+        """Up to where the store knows the spool's segments: a segment's name and a position in it; ("", 0) at first."""
+        ...
+
+    def set_replayed_position(self, name: str, end_bytes: int) -> None:
+        """Say so, in the transaction that accepts what stands before."""
+        ...

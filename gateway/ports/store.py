@@ -1,0 +1,72 @@
+"""The store: one durable place with the delivery queue, its administration, the index and the spool's ledger."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from gateway.ports.delivery_administration import DeliveryAdministration
+from gateway.ports.delivery_queue import DeliveryQueue
+from gateway.ports.index_store import IndexStore
+from gateway.ports.spool_ledger import SpoolLedger
+
+
+class Store(Protocol):
+    """Synchronous; one thread uses one Store object. Several processes may open the same store.
+
+    Every writing call of its parts happens inside `transaction()`; leaving it commits, an exception rolls all back.
+    """
+
+    @property
+    def deliveries(self) -> DeliveryQueue: ...
+
+    @property
+    def administration(self) -> DeliveryAdministration: ...
+
+    @property
+    def index(self) -> IndexStore: ...
+
+    @property
+    def spool(self) -> SpoolLedger: ...
+
+    def transaction(self, *, is_durable: bool = True) -> AbstractContextManager[object]:
+        """One transaction over all parts. `is_durable=False` may be lost with the power (never torn): for claims, which
+        nothing acknowledged rests on, and for what the spool's segments hold as well.
+
+        Raises SpoolFull when there is no room, Temporary when another process holds the store for too long.
+        """
+        ...
+
+    def sync(self) -> None:
+        """All that was committed before is on disk when this returns; inside a durable transaction, when that has
+        ended. Raises what a transaction does."""
+        ...
+
+    def changed_elsewhere(self) -> bool:
+        """True when another process wrote since this was asked last; False at first."""
+        ...
+
+    def moved(self, *, is_quick: bool = False) -> str:
+        """Why its place does not lead to what was opened any more; empty when it does. Any thread, a few system calls.
+
+        What is written then would be lost with the next start. A quick look may leave out what loses nothing by itself.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """From any thread: a statement that runs ends with Temporary."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Put what was committed into its last place, outside a transaction; what fails is logged."""
+        ...
+
+    def surplus_pages(self) -> int | None:
+        """Free pages that the store can do without; None for one that cannot give them back."""
+        ...
+
+    def shrink(self, most_pages: int) -> None:
+        """Give up to so many free pages back to the file system."""
+        ...
+
+    def close(self) -> None: ...

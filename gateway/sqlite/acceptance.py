@@ -1,0 +1,197 @@
+"""Instances and deliveries are added: identifiers, duplicates of what is still owed, the order of arrival."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Dispatch
+from gateway.model.instance import IndexEntry, Instance, PayloadRef
+from gateway.ports.delivery_queue import AcceptedInstance
+from gateway.sqlite import rows
+from gateway.sqlite.index_tables import IndexTables
+from gateway.sqlite.row_reader import ASSOCIATIONS_CACHED
+from gateway.sqlite.rows import batch, microseconds
+from gateway.sqlite.transactions import Transactions
+
+log = structlog.get_logger()
+
+CLOCK_STEP_US = 3600 * 1_000_000
+"""A clock that is set back by up to this much does not change the order of arrival; by more, all that waits is due."""
+
+Arrival = tuple[Instance, Sequence[Dispatch]]
+
+_Identity = tuple[str, bytes, str, str, tuple[object, ...]]
+"""SOP Instance UID, digest, transfer syntax UID, SOP class UID, sender: what a duplicate has in common. Paths and edits
+of a delivery may depend on who sent it."""
+
+_Duty = tuple[str, str]
+"""Destination and actions."""
+
+_Owed = dict[_Duty, tuple[int, PayloadRef]]
+
+
+def _identity(instance: Instance) -> _Identity:
+    return (
+        instance.sop_instance_uid,
+        instance.payload.digest,
+        instance.transfer_syntax_uid,
+        instance.sop_class_uid,
+        rows.sender(instance.association),
+    )
+
+
+@dataclasses.dataclass(slots=True)
+class _Known:
+    """What the last transaction knew of the file; void as soon as another connection wrote."""
+
+    instance_id: int = 0
+    delivery_id: int = 0
+    created_at: int = 0
+    associations: dict[AssociationFacts, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(slots=True)
+class _Added:
+    """Rows of one call."""
+
+    instances: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
+    deliveries: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
+    entries: list[tuple[int, str, IndexEntry]] = dataclasses.field(default_factory=list)
+    kept: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+
+
+class Acceptor:
+    """Of one connection; knows the last identifiers, so that no statement asks for them."""
+
+    def __init__(self, transactions: Transactions, index: IndexTables) -> None:
+        self._transactions = transactions
+        self._index = index
+        self._known = _Known()
+        transactions.on_foreign_write.append(self._learn)
+
+    def _learn(self) -> None:
+        """The last identifiers."""
+        instance_id, delivery_id, created_at = self._transactions.single("last_identifiers")
+        known = self._known
+        self._known = _Known(
+            instance_id=max(instance_id, known.instance_id),
+            delivery_id=max(delivery_id, known.delivery_id),
+            created_at=max(created_at, known.created_at),
+        )
+
+    def accept(
+        self, arrivals: Sequence[Arrival], now: datetime, is_readable: Callable[[PayloadRef], bool]
+    ) -> list[AcceptedInstance]:
+        """Add instances with a delivery a dispatch, except what is still owed already and can be read."""
+        now_us = microseconds(now)
+        identities = [_identity(instance) for instance, _ in arrivals]
+        owed = self._owed(arrivals, identities, is_readable)
+        added = _Added()
+        answers = [
+            self._accept(instance, dispatches, owed.setdefault(identity, {}), now_us, added)
+            for (instance, dispatches), identity in zip(arrivals, identities, strict=True)
+        ]
+        if added.entries:
+            placed = self._index.place(added.entries, {row[0] for row in added.instances})
+            added.instances = [(*row, *placed.get(row[0], ())) for row in added.instances]
+        self._insert(added.instances, added.deliveries, now_us)
+        if added.kept:
+            self._transactions.do("keep_facts", kept=batch(added.kept))
+        return answers
+
+    def _accept(
+        self, instance: Instance, dispatches: Sequence[Dispatch], same: _Owed, now_us: int, added: _Added
+    ) -> AcceptedInstance:
+        fresh: dict[_Duty, Dispatch] = {}
+        for dispatch in dispatches:
+            if (key := (dispatch.destination, dispatch.actions_json)) not in same:
+                fresh.setdefault(key, dispatch)
+        if dispatches and not fresh:
+            instance_id, payload = same[dispatches[0].destination, dispatches[0].actions_json]
+            if instance.index is not None:
+                added.entries.append((instance_id, instance.sop_instance_uid, instance.index))
+            return AcceptedInstance(instance_id, 0, payload)
+        known = self._known
+        known.instance_id = instance_id = known.instance_id + 1
+        association_id = self._association_id(instance.association)
+        if instance.index is not None:
+            added.entries.append((instance_id, instance.sop_instance_uid, instance.index))
+        if instance.kept_facts:
+            added.kept.append((instance_id, instance.kept_facts))
+        added.instances.append(rows.instance_row(instance_id, instance, association_id, None if dispatches else now_us))
+        for key, dispatch in fresh.items():
+            known.delivery_id += 1
+            added.deliveries.append(rows.delivery_row(known.delivery_id, instance_id, instance, dispatch))
+            same[key] = (instance_id, instance.payload)
+        return AcceptedInstance(instance_id, len(fresh))
+
+    def _owed(
+        self,
+        arrivals: Sequence[Arrival],
+        identities: Sequence[_Identity],
+        is_readable: Callable[[PayloadRef], bool],
+    ) -> dict[_Identity, _Owed]:
+        """What is still owed of the same objects: identity → (destination, actions) → its instance."""
+        asked = [(uid, digest.hex(), syntax, sop_class) for uid, digest, syntax, sop_class, _ in identities]
+        found: dict[_Identity, _Owed] = {}
+        readable: dict[int, bool] = {}
+        for index, instance_id, destination, actions, name, offset, length, facts in self._transactions.json(
+            "find_duplicates", arrivals=batch(asked)
+        ):
+            if rows.sender(rows.association_facts(facts)) != identities[index][-1]:
+                continue
+            payload = PayloadRef(name, offset, length, arrivals[index][0].payload.digest)
+            if instance_id not in readable:
+                readable[instance_id] = is_readable(payload)
+            if readable[instance_id]:
+                same = found.setdefault(identities[index], {})
+                same.setdefault((destination, actions), (instance_id, payload))
+        return found
+
+    def _association_id(self, facts: AssociationFacts) -> int:
+        known = self._known.associations
+        association_id = known.get(facts)
+        if association_id is not None:
+            return association_id
+        association_id = int(self._transactions.single("insert_association", facts=rows.association_text(facts)))
+        if len(known) >= ASSOCIATIONS_CACHED:
+            known.clear()
+        known[facts] = association_id
+        return association_id
+
+    def forget_associations(self, association_ids: Iterable[int]) -> None:
+        """After instances went: delete those of their associations that no instance names."""
+        orphans = set(self._transactions.json("find_orphan_associations", ids=batch(list(association_ids))))
+        if not orphans:
+            return
+        self._transactions.do("forget_associations", ids=batch(sorted(orphans)))
+        known = self._known.associations
+        for facts in [facts for facts, association_id in known.items() if association_id in orphans]:
+            del known[facts]
+
+    def _insert(self, instances: Sequence[object], deliveries: Sequence[object], now_us: int) -> None:
+        if instances:
+            self._transactions.do("insert_instances", instances=batch(instances))
+        if deliveries:
+            self._known.created_at = due_at = self.horizon(now_us)
+            self._transactions.do("insert_deliveries", deliveries=batch(deliveries), due_at=due_at)
+
+    def horizon(self, now_us: int) -> int:
+        """The present, or the newest arrival when the clock was set back a little."""
+        newest = self._known.created_at
+        if newest > now_us + CLOCK_STEP_US:
+            self._clock_was_set_back(now_us)
+        return newest if now_us < newest <= now_us + CLOCK_STEP_US else now_us
+
+    def _clock_was_set_back(self, now_us: int) -> None:
+        """Nothing waits for the time that the clock showed before: it may have been years ahead."""
+        delayed = self._transactions.do("clock_was_set_back", now=now_us)
+        self._transactions.do("settled_in_future", now=now_us)
+        self._known.created_at = now_us
+        log.warning("clock_set_back", path=str(self._transactions.path), deliveries=delayed)

@@ -1,0 +1,45 @@
+"""Deliveries and instances read by their identifiers, with the facts of their associations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Delivery
+from gateway.model.instance import Instance
+from gateway.sqlite import rows
+from gateway.sqlite.rows import batch
+from gateway.sqlite.transactions import Transactions
+
+ASSOCIATIONS_CACHED = 4096
+
+
+class RowReader:
+    """Of one connection; remembers facts of associations."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+        self._facts: dict[int, AssociationFacts] = {}
+        transactions.on_roll_back.append(self._facts.clear)
+
+    def deliveries(self, ids: str) -> list[Delivery]:
+        """`ids`: JSON."""
+        found = self._transactions.json("read_deliveries", ids=ids)
+        self._load_facts({row[rows.ASSOCIATION_COLUMN] for row in found})
+        return [rows.delivery(row, self._facts) for row in found]
+
+    def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
+        """In order; what is not there is left out."""
+        found = self._transactions.json("read_instances", ids=batch(list(instance_ids)))
+        self._load_facts({row[rows.INSTANCE_ASSOCIATION_COLUMN] for row in found})
+        return [rows.instance(row, self._facts) for row in found]
+
+    def _load_facts(self, association_ids: set[int]) -> None:
+        missing = association_ids - self._facts.keys()
+        if not missing:
+            return
+        if len(self._facts) + len(missing) > ASSOCIATIONS_CACHED:
+            self._facts.clear()
+            missing = association_ids
+        loaded = self._transactions.json("read_associations", ids=batch(sorted(missing)))
+        self._facts |= {association_id: rows.association_facts(text) for association_id, text in loaded}

@@ -1,0 +1,134 @@
+"""The store on one SQLite file: its parts share a connection, its transactions and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+
+import apsw
+
+from gateway.common.steady_clock import SteadyClock, utc_now
+from gateway.ports.errors import SpoolFull
+from gateway.spool.lock import is_gateway_running
+from gateway.sqlite.checkpointer import Checkpointer
+from gateway.sqlite.connection import INCREMENTAL, OpenedFiles, connect, our_errors
+from gateway.sqlite.delivery_administration import SQLiteDeliveryAdministration
+from gateway.sqlite.delivery_queue import SQLiteDeliveryQueue
+from gateway.sqlite.index_store import SQLiteIndexStore
+from gateway.sqlite.index_tables import IndexTables
+from gateway.sqlite.inspection import look_at
+from gateway.sqlite.log_checkpoints import LogCheckpoints, Reserve
+from gateway.sqlite.queue_clock import QueueClock
+from gateway.sqlite.row_reader import RowReader
+from gateway.sqlite.spool_ledger import SQLiteSpoolLedger
+from gateway.sqlite.transactions import Transaction, Transactions
+
+FREE_PAGES_KEPT = 2048
+"""8 MB: what arrives and goes again needs them soon."""
+
+
+class SQLiteStore:
+    """The `Store` port on one SQLite file in WAL mode with `synchronous=FULL`.
+
+    One thread at a time uses one object; any number of processes may have the file open. Several gateways on one
+    file are excluded by the spool's lock, not here.
+
+    With `is_read_only` nothing on the disk is made or changed (`gateway.sqlite.inspection.open_read_only`), neither by
+    opening nor by closing.
+
+    Raises (opening): ConfigurationError; QueueBroken and Temporary with `is_read_only`.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        now: Callable[[], datetime] | None = None,
+        clock: SteadyClock | None = None,
+        busy_timeout_s: float = 30.0,
+        must_exist: bool = False,
+        wall: Callable[[], datetime] = utc_now,
+        is_running: Callable[[Path], bool] = is_gateway_running,
+        checkpoints_aside: bool = False,
+        is_read_only: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self._reserve = Reserve(self.path)
+        self._connection = look_at(self.path) if is_read_only else self._connect(busy_timeout_s, must_exist=must_exist)
+        aside = Checkpointer(self._connect(busy_timeout_s, must_exist=True), str(path)) if checkpoints_aside else None
+        self._files = OpenedFiles(self.path)
+        self._wal = LogCheckpoints(self._connection, self.path, self._reserve, aside)
+        self._clock = QueueClock(self._connection, self.path, now=now, clock=clock, wall=wall, is_running=is_running)
+        self._transactions = Transactions(self._connection, self.path, self._clock, self._wal)
+        self._other_writes: int | None = None
+        reader, tables = RowReader(self._transactions), IndexTables(self._connection)
+        self._transactions.on_roll_back.append(tables.clear)
+        self._transactions.on_foreign_write.append(tables.clear)
+        self.deliveries = SQLiteDeliveryQueue(self._transactions, tables, reader)
+        self.administration = SQLiteDeliveryAdministration(self._transactions, reader)
+        self.index = SQLiteIndexStore(self._transactions, tables, reader)
+        self.spool = SQLiteSpoolLedger(self._transactions)
+
+    def _connect(self, busy_timeout_s: float, *, must_exist: bool) -> apsw.Connection:
+        """On a full disk with the reserve's room."""
+        try:
+            return connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
+        except SpoolFull as error:
+            if not self._reserve.has_made_room(error.__cause__):
+                raise
+        return connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
+
+    def close(self) -> None:
+        self._wal.close()
+        self._connection.close()
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """For those who copy rows as they are (`gateway.sqlite.salvage`)."""
+        return self._connection
+
+    def transaction(self, *, is_durable: bool = True) -> AbstractContextManager[object]:
+        """One transaction; leaving it commits, an exception rolls all of it back."""
+        return Transaction(self._transactions, is_durable)
+
+    def sync(self) -> None:
+        """Write something: when the durable transaction around it has ended, all before it is on disk as well."""
+        if self._connection.in_transaction:
+            self._transactions.do("touch_known")
+            return
+        with self.transaction():
+            self._transactions.do("touch_known")
+
+    def changed_elsewhere(self) -> bool:
+        """True when another connection wrote since this was asked last; False at first."""
+        before, self._other_writes = self._other_writes, int(self._connection.pragma("data_version"))
+        return before is not None and before != self._other_writes
+
+    def moved(self, *, is_quick: bool = False) -> str:
+        """Why its path does not name what was opened any more; empty when it does. Any thread."""
+        return self._files.moved(is_quick=is_quick)
+
+    def interrupt(self) -> None:
+        """From any thread: a statement that runs ends with Temporary."""
+        self._connection.interrupt()
+
+    def checkpoint(self) -> None:
+        """Put what was committed into the database itself, outside a transaction; what fails is logged."""
+        self._wal.checkpoint()
+
+    def surplus_pages(self) -> int | None:
+        """Free pages that the file can do without: 0 until there are many, so that those that come and go stay. None
+        for a file that cannot give them back, made by a former version."""
+        with our_errors(self.path):
+            if self._connection.pragma("auto_vacuum") != INCREMENTAL:
+                return None
+            free = int(self._connection.pragma("freelist_count"))
+        return free - FREE_PAGES_KEPT if free >= 2 * FREE_PAGES_KEPT else 0
+
+    def shrink(self, most_pages: int) -> None:
+        """Give up to so many surplus pages back to the file system. They leave the file with the next checkpoint."""
+        number = min(most_pages, self.surplus_pages() or 0)
+        if number:
+            self._connection.execute(f"PRAGMA incremental_vacuum({number})").fetchall()

@@ -1,0 +1,1 @@
+"""The store that the settings name: nothing above names its technology."""

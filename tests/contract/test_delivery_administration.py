@@ -1,0 +1,217 @@
+"""What every `DeliveryAdministration` must do; run against each implementation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.store import Store
+from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance
+from tests.support.store_rig import ANY, LEASE_S, accept, claim, settle_all, uids
+
+
+@pytest.fixture
+def site(queue: Store, clock: Clock) -> Store:
+    """1 pending at pacs · 2 dead at pacs · 3 held without a destination · 4 delivered · 5 under a lease, at vna."""
+    accept(queue, (instance(2), [Dispatch("second", "pacs")]), clock=clock)
+    settle_all(queue, claim(queue, clock), DeliveryState.DEAD, "0xC000")
+    accept(queue, (instance(4), [TO_PACS]), clock=clock)
+    settle_all(queue, claim(queue, clock), DeliveryState.DELIVERED)
+    accept(queue, (instance(5, study_instance_uid="9.9"), [TO_VNA]), clock=clock)
+    clock.advance(60)
+    claim(queue, clock, "vna")
+    accept(queue, (instance(1), [TO_PACS]), (instance(3), [HELD]), clock=clock)
+    clock.advance(1)
+    return queue
+
+
+FILTERS = {
+    "all": (ANY, "24513"),
+    "identifiers": (DeliveryFilter(ids=(1, 4, 99)), "21"),
+    "instances": (DeliveryFilter(instance_ids=(2, 3, 99)), "45"),
+    "destination": (DeliveryFilter(destination="vna"), "5"),
+    "no destination": (DeliveryFilter(destination=""), "3"),
+    "state": (DeliveryFilter(state=DeliveryState.DEAD), "2"),
+    "SOP instance": (DeliveryFilter(sop_instance_uid="1.2.3.4.5.4"), "4"),
+    "study": (DeliveryFilter(study_instance_uid="9.9"), "5"),
+    "rule": (DeliveryFilter(rule="second"), "2"),
+    "older": (DeliveryFilter(created_before=NOON + timedelta(seconds=1)), "245"),
+    "newer": (DeliveryFilter(created_after=NOON + timedelta(seconds=1)), "13"),
+    "several": (DeliveryFilter(destination="pacs", state=DeliveryState.PENDING), "1"),
+    "nothing fits": (DeliveryFilter(destination="vna", state=DeliveryState.DEAD), ""),
+}
+
+
+@pytest.mark.parametrize(("which", "numbers"), FILTERS.values(), ids=FILTERS)
+def test_filters(site: Store, which: DeliveryFilter, numbers: str) -> None:
+    assert "".join(uid[-1] for uid in uids(site.administration.list(which, 10))) == numbers
+
+
+def test_a_list_ends_at_its_limit(site: Store) -> None:
+    assert len(site.administration.list(ANY, 2)) == 2
+    assert [each.delivery_id for each in site.administration.list(ANY, 2, is_newest_first=True)] == [5, 4]
+
+
+def states(queue: Store) -> dict[str, str]:
+    return {each.instance.sop_instance_uid[-1]: each.state.value for each in queue.administration.list(ANY, 100)}
+
+
+def test_retry_makes_dead_and_pending_ones_due_and_young(site: Store, clock: Clock) -> None:
+    with site.transaction():
+        assert site.administration.retry(ANY, clock()) == 2
+    assert states(site) == {"1": "pending", "2": "pending", "3": "held", "4": "delivered", "5": "pending"}
+    again = claim(site, clock)
+    assert uids(again) == ["1.2.3.4.5.2", "1.2.3.4.5.1"]
+    assert {each.counted_from for each in again} == {clock()}
+    assert max(each.created_at for each in again) < clock(), "arrival stays what it was"
+
+
+def test_age_alerts_do_not_forget_what_was_retried_or_released(site: Store, clock: Clock) -> None:
+    before = {(row.destination, row.state.value): row.oldest_at for row in site.deliveries.depths()}
+    clock.advance(3600)
+    with site.transaction():
+        site.administration.retry(DeliveryFilter(state=DeliveryState.DEAD), clock())
+        site.administration.release(DeliveryFilter(state=DeliveryState.HELD), clock(), "pacs")
+    after = [row.oldest_at for row in site.deliveries.depths() if row.state is DeliveryState.PENDING]
+    assert min(each for each in after if each) == min(each for each in before.values() if each) == NOON
+
+
+def test_what_an_operator_filters_by_age_counts_from_arrival(site: Store, clock: Clock) -> None:
+    clock.advance(3600)
+    with site.transaction():
+        retried = site.administration.retry(ANY, clock())
+    assert retried
+    young = DeliveryFilter(created_after=clock() - timedelta(seconds=60))
+    assert site.administration.list(young, 100) == []
+
+
+def test_hold_keeps_from_claims(site: Store, clock: Clock) -> None:
+    with site.transaction():
+        assert site.administration.hold(ANY) == 2
+    assert states(site) == {"1": "held", "2": "held", "3": "held", "4": "delivered", "5": "pending"}
+    assert claim(site, clock) == []
+
+
+@pytest.mark.parametrize(
+    ("destination", "released"), [(None, 0), ("vna", 1)], ids=["without a destination: stays", "with one: goes there"]
+)
+def test_release_of_what_was_held_without_a_destination(
+    site: Store, clock: Clock, destination: str | None, released: int
+) -> None:
+    with site.transaction():
+        assert site.administration.release(ANY, clock(), destination) == released
+    assert uids(claim(site, clock, "vna")) == ["1.2.3.4.5.3"] * released
+
+
+@pytest.mark.parametrize(("to", "destination"), [(None, "pacs"), ("vna", "vna")], ids=["its own", "another"])
+def test_release_of_what_was_held_for_a_destination(
+    site: Store, clock: Clock, to: str | None, destination: str
+) -> None:
+    with site.transaction():
+        site.administration.hold(DeliveryFilter(destination="pacs"))
+        assert site.administration.release(DeliveryFilter(destination="pacs"), clock(), to) == 2
+    assert len(claim(site, clock, destination)) == 2
+    assert claim(site, clock, "vna" if destination == "pacs" else "pacs") == []
+
+
+def test_discard_spares_what_is_delivered_or_under_a_lease(site: Store) -> None:
+    with site.transaction():
+        assert site.administration.discard(ANY) == 3
+    assert states(site) == {"4": "delivered", "5": "pending"}
+
+
+@pytest.mark.parametrize("operation", ["retry", "hold", "discard"])
+def test_a_lease_that_has_ended_does_not_keep_the_operator_out(queue: Store, clock: Clock, operation: str) -> None:
+    accept(queue, (instance(1), [TO_PACS]), clock=clock)
+    (claimed,) = claim(queue, clock)
+    operations = {
+        "retry": lambda: queue.administration.retry(ANY, clock()),
+        "hold": lambda: queue.administration.hold(ANY),
+        "discard": lambda: queue.administration.discard(ANY),
+    }
+    clock.advance(LEASE_S - 1)
+    with queue.transaction():
+        assert operations[operation]() == 0
+    clock.advance(1)
+    with queue.transaction():
+        assert operations[operation]() == 1
+    assert settle_all(queue, [claimed], DeliveryState.DELIVERED) == 0
+
+
+def test_a_discarded_payload_is_freed_by_forget(site: Store, clock: Clock) -> None:
+    with site.transaction():
+        site.administration.discard(ANY)
+        assert site.deliveries.forget(clock.advance(1), 100) == 4  # 1, 2, 3 and the delivered one
+    assert list(site.spool.payload_names().values()) == [5128 + len(b"data set 5")]
+
+
+def test_depths_count_what_is_kept(site: Store) -> None:
+    later = NOON + timedelta(seconds=60)
+    assert sorted(site.deliveries.depths(), key=lambda depth: (depth.destination, depth.state)) == [
+        QueueDepth("", DeliveryState.HELD, 1, 10, later),
+        QueueDepth("pacs", DeliveryState.DEAD, 1, 10, NOON),
+        QueueDepth("pacs", DeliveryState.PENDING, 1, 10, later),
+        QueueDepth("vna", DeliveryState.PENDING, 1, 10, NOON),
+    ]
+
+
+def test_pending_destinations(site: Store) -> None:
+    assert sorted(site.deliveries.pending_destinations()) == ["pacs", "vna"]
+
+
+# --- a page at a time -----------------------------------------------------------------------------------------------
+
+STATES = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
+
+
+def test_pages_follow_identifiers_and_end_where_they_are_told(site: Store) -> None:
+    last = site.administration.last()
+    every = site.administration.page(ANY, STATES, after=0, last=last, limit=100)
+    assert every == sorted(every)
+    assert len(every) == site.administration.count(ANY, STATES) == 4, "what is delivered is in none of these states"
+    first = site.administration.page(ANY, STATES, after=0, last=last, limit=3)
+    assert first == every[:3]
+    assert site.administration.page(ANY, STATES, after=first[-1], last=last, limit=3) == every[3:]
+    assert site.administration.page(ANY, STATES, after=0, last=every[1], limit=100) == every[:2]
+
+
+@pytest.mark.parametrize(("which", "numbers"), FILTERS.values(), ids=FILTERS)
+def test_pages_and_counts_fit_the_filter(site: Store, which: DeliveryFilter, numbers: str) -> None:
+    last = site.administration.last()
+    found = site.administration.page(which, tuple(DeliveryState), after=0, last=last, limit=100)
+    assert site.administration.count(which, tuple(DeliveryState)) == len(found) == len(numbers)
+    if found:
+        listed = site.administration.list(DeliveryFilter(ids=tuple(found)), 100)
+        assert sorted(uids(listed)) == sorted(uids(site.administration.list(which, 100)))
+
+
+def test_identifiers_that_no_delivery_has(site: Store, queue: Store) -> None:
+    last = site.administration.last()
+    assert site.administration.missing([last + 1, last, 999]) == [last + 1, 999]
+
+
+def test_nothing_is_last_in_an_empty_queue(queue: Store) -> None:
+    assert queue.administration.last() == 0
+
+
+def test_destinations_of_what_is_held(site: Store, clock: Clock) -> None:
+    with site.transaction():
+        site.administration.hold(DeliveryFilter(destination="pacs", state=DeliveryState.DEAD))
+    last = site.administration.last()
+    every = site.administration.page(ANY, STATES, after=0, last=last, limit=100)
+    assert site.administration.held_for(every) == {"": 1, "pacs": 1}
+
+
+def test_destinations_that_are_named(site: Store) -> None:
+    names = ("pacs", "vna", "", "nowhere")
+    assert [site.administration.has_destination(name) for name in names] == [True, True, True, False]
+
+
+def test_the_queue_s_time_is_the_clock_s(queue: Store, clock: Clock) -> None:
+    clock.advance(77)
+    assert queue.administration.now() == clock()
+    assert queue.administration.on_the_wall(clock()) == clock()
