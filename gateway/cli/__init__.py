@@ -1,4 +1,4 @@
-"""The command line: arguments in, text out. What the commands do is done elsewhere."""
+"""The command line: arguments in, text out. The work of the commands is done elsewhere."""
 
 from gateway.cli.commands import main
 

@@ -127,7 +127,7 @@ def _so_far(found: Mapping[str, str]) -> Answers:
 
 
 def _asked(question: Question, found: Mapping[str, str]) -> str:
-    """Asked until it is right, also beside the answers before it."""
+    """One answer, asked until it is right, also beside the answers before it."""
 
     def checked(text: str) -> str:
         if fault := first_site.fault(question.field, text):

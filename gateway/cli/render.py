@@ -12,7 +12,7 @@ __all__ = ["age", "count", "local_time", "size", "table"]
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns as wide as they need to be; what peers and objects say commands no terminal."""
+    """Columns as wide as they need to be; text from peers and objects commands no terminal."""
     cells = [tuple(heads), *(tuple(printable(str(cell)) for cell in row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     return "\n".join(

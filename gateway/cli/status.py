@@ -16,7 +16,7 @@ UP = {True: "up", False: "down", None: "unused"}
 
 
 def status_text(found: dict[str, Any]) -> str:
-    """First what is the matter, a sentence each; then the figures."""
+    """The status as text: first the conditions, a sentence each; then the figures."""
     lines = [
         _head(found),
         *(f"  {'! ' if row['is_blocking'] else '- '}{row['code']}: {row['text']}" for row in found["conditions"]),

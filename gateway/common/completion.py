@@ -15,7 +15,8 @@ T = TypeVar("T")
 
 
 class Completion(Generic[T]):
-    """Calls whoever waits at once when the result is there; it has the methods of a future that a producer needs.
+    """Calls its one waiter at once when the result is there; it has the methods of a future that a producer needs. Used
+    on the event loop alone. The result never comes before `then` was called.
 
     Used on the event loop alone. Only one waits, and the result never comes before `then` was called.
     """

@@ -23,7 +23,7 @@ OTHERS = stat.S_IRWXO
 
 OPEN_TO_OTHERS = "every user may list or enter it, and names tell of patients"
 CLOSE_IT = "chmod o-rwx it, or set `access: others`"
-"""The remedy for the root of a folder destination that `is_reachable_by_others`."""
+"""The remedy, beside `OPEN_TO_OTHERS`, for the root of a folder destination that `is_reachable_by_others`."""
 
 
 def set_umask(access: FileAccess) -> None:

@@ -35,7 +35,7 @@ def _by_folded(known: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _alike(word: str, known: tuple[str, ...]) -> list[str]:
-    """Those of many known words that share most parts with `word`; a part counts more where few words have it."""
+    """The known words that share most parts with `word`; a part counts more where few words have it."""
     by_part = _by_part(known)
     shared: dict[str, float] = defaultdict(float)
     for part in _parts(word):

@@ -1,4 +1,4 @@
-"""Turns of work: nobody works through more than a bounded amount before all others were served.
+"""Turns of work: no association works through more than a bounded amount before all others were served.
 
 An association that has more to work through than one turn allows waits in line. One of those in line goes on in each
 step of the event loop, however many there are, so that a step stays short for those who ask little.
@@ -15,7 +15,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 HEAVY_AT_ONCE = 2
-"""Threads for work that may take seconds; what is light waits for none of them."""
+"""Threads for work that may take seconds; light work waits for none of them."""
 
 TURN_WORK = 512
 """Units of work a turn; one unit is about two microseconds of processor time."""
@@ -74,7 +74,8 @@ class NobodyWaits(Exception):
 async def in_turns(
     steps: Generator[Callable[[], object] | None, None, T], is_over: Callable[[], bool] | None = None
 ) -> tuple[T, int]:
-    """The result of `steps`, and how often they gave way. After None others go on; a function is called in a thread.
+    """The result of `steps`, and the number of turns that they gave up. At each None others go on; a function is called
+    in a thread. Work that ends within its first step costs nothing more than a call.
 
     Work that ends within its first step costs nothing more than a call.
 
@@ -122,7 +123,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 
 async def aside(work: Callable[[], T]) -> T:
-    """Do what may take seconds in a thread, few at a time."""
+    """Do work that may take seconds in a thread, few at a time."""
     loop = asyncio.get_running_loop()
     heavy = _heavy.get(loop)
     if heavy is None:

@@ -23,7 +23,7 @@ LINE_BYTES = 1 << 20
 STEP_BYTES = 32 * 1024**2
 """The number of bytes written after which the free space is checked again."""
 OUT_OF_MEMORY = 71
-"""Exit code after a MemoryError was answered: who knows what is left of the heap."""
+"""Exit code after a MemoryError was answered: the state of the heap is unknown then."""
 SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS})
 """Errors that are not the object's fault: its conversion is tried again later."""
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
@@ -79,7 +79,7 @@ def _send(connection: socket.socket, answer: Mapping[str, Any]) -> None:
 
 
 def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """Do one job; what went wrong is an answer too."""
+    """Do one job; an error is an answer too."""
     from gateway.dataset.scratch import Scratch
     from gateway.ports.errors import GatewayError
 
@@ -145,7 +145,7 @@ class _Limit:
         return f" (it had taken {taken} MiB of the {most} MiB that `gateway.conversion.memory` allows)"
 
     def lift(self) -> None:
-        """The job is done."""
+        """Lift the limits: the job is done."""
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 

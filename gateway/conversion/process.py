@@ -102,12 +102,12 @@ class WorkerProcess:
         return answer
 
     def end(self) -> None:
-        """End it now; who waits for its job gets WorkerDied."""
+        """End it now; the caller that waits for its job gets WorkerDied."""
         if self._process.returncode is None:
             self._process.kill()
 
     def dismiss(self) -> None:
-        """Let it go home: it has no job."""
+        """End a worker that has no job, in order."""
         self._connection.close()
 
     async def kill(self) -> None:

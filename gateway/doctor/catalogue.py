@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
-"""An error: something does not work. A warning: it will not for long, or is dangerous. A note: it is fine."""
+"""An error: a function does not work. A warning: it will fail soon, or is dangerous. A note: it is fine."""
 Area = Literal[
     "configuration", "running", "listener", "http", "spool", "database", "peer", "folder", "clock", "limits", "doctor"
 ]

@@ -52,7 +52,7 @@ async def examine(site: Site) -> list[DoctorFinding]:
 
 
 def not_looked_at(rules: Path, what: str) -> DoctorFinding:
-    """Rules with errors do not say what there is."""
+    """The checks that are left out: rules with errors do not say what there is."""
     return found("not-looked-at", str(rules), f"{what} were not looked at, for the rules have errors")
 
 
@@ -89,7 +89,7 @@ async def _after(
     check: Callable[[frozenset[tuple[str, int]]], Iterable[DoctorFinding]],
     site: Site,
 ) -> list[DoctorFinding]:
-    """Ports, when it is known which of them our own gateway has."""
+    """The check of ports, once it is known which of them our own gateway has."""
     open_ports = (await running_gateway).open_ports
     return await _in_thread("listener", partial(check, open_ports), site)
 

@@ -33,7 +33,7 @@ CONNECTING: dict[int, str] = {
 """Error number of a connection that was not made → code; others: `not-reachable`."""
 ENDED_BY_PEER = ("aborted by the", "connection lost", "the peer closed")
 STRANGE_TYPES = {"PDU type 0x15": ": that is TLS", "PDU type 0x48": ": that looks like HTTP"}
-"""First byte of an answer that is no PDU of DICOM → what it is of."""
+"""The first byte of an answer that is no PDU of DICOM → its protocol."""
 SOON = timedelta(days=30)
 ANY_ADDRESS = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}  # noqa: S104 - compared, not bound
 
@@ -119,7 +119,7 @@ async def _ask(one: Peer, subject: str, addresses: list[str], site: Site) -> lis
 
 
 def _at(one: Peer, address: str, limit_s: float) -> Peer:
-    """The same at one address, with less patience: TLS still sees the name, which its certificate must carry."""
+    """The peer at one address, with shorter time limits: TLS still sees the name, which its certificate must carry."""
     tls = one.associate.tls
     if tls is not None and not tls.server_name:
         tls = replace(tls, server_name=one.host)

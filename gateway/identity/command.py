@@ -1,4 +1,4 @@
-"""A program that decides about user identities: JSON on its standard input, its exit code is the answer.
+"""Verification of user identities by a program: JSON on its standard input, its exit code is the answer.
 
 Exit code 0: verified; 1: refused; any other, or no end in time: nobody can say now. It may print one JSON object:
 `user`, the name for rules (default: the user name that was offered), and `server_response`, in Base64, for the

@@ -113,7 +113,7 @@ class PasswordFileVerifier:
         self._now = now
         self._key = secrets.token_bytes(32)
         self._until_s: OrderedDict[bytes, float] = OrderedDict()
-        """Keyed digests of what was right a short while ago; the key dies with the process."""
+        """Keyed digests of passcodes that were right a short while ago; the key dies with the process."""
         self._lock = threading.Lock()
 
     def remembered(self, offered: OfferedIdentity) -> VerifiedIdentity | None:

@@ -30,7 +30,7 @@ class Collector(Protocol):
 
 
 class Garbage:
-    """Says when all is to be looked through.
+    """Decides when the garbage collector looks through all objects.
 
     Args:
         is_quiet: true when nobody has to wait.
@@ -45,7 +45,7 @@ class Garbage:
         self._has_loaded = asyncio.Event()
 
     def settle(self) -> None:
-        """Free what nobody has any more, and freeze the rest. Stops everything meanwhile."""
+        """Free unreachable objects, and freeze the rest. It stops everything meanwhile."""
         self._loads = 0
         self._has_loaded.clear()
         self._collector.unfreeze()

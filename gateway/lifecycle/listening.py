@@ -17,7 +17,7 @@ from gateway.ports.errors import ConfigurationError
 log = structlog.get_logger()
 
 AGAIN_S = 1.0
-"""Between two tries to open a listener that is down."""
+"""Interval between two tries to open a listener that is down."""
 
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 

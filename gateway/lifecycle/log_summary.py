@@ -104,7 +104,7 @@ THEIRS = "remote_host"
 WHOLE = 10
 """Lines of one kind that stand whole in one interval."""
 ROUTINE = 20
-"""The same of level info, with a name of ours: what goes well is looked for later."""
+"""The same for level info, with a name of ours: successful work is looked for later."""
 INTERVAL_S = 60.0
 MOST_KINDS = 1024
 """The number of kinds of one event that are counted apart; all further kinds are counted together."""

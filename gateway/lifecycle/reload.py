@@ -205,7 +205,7 @@ class ReloadRefused(GatewayError):
 
 
 class Reporter:
-    """Tells a reload's result to the log and the metrics."""
+    """Writes a reload's result to the log and the metrics."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter

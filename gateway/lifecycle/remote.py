@@ -1,4 +1,4 @@
-"""Speaking to a gateway that runs on this machine: over its HTTP listener, or by signal and pid file."""
+"""Calls to a gateway that runs on this machine: over its HTTP listener, or by signal and PID file."""
 
 from __future__ import annotations
 

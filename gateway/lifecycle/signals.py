@@ -29,7 +29,7 @@ class Stop:
         """End now."""
 
     def ask(self, by: str) -> None:
-        """The first time: drain. The second time: abort."""
+        """Drain at the first call, abort at the second."""
         (self.urged if self.asked.is_set() else self.asked).set()
         log.info("stop_requested", by=by, is_urgent=self.urged.is_set())
 

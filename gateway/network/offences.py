@@ -1,4 +1,5 @@
-"""Hosts that come again and again for what they do not get: for a while their connections are closed at once.
+"""Offences of hosts that come again and again though they are displaced or rejected: for a while their connections are
+closed at once.
 
 Setting up a connection only to close it, or to reject its association, costs a thousand times what closing it costs.
 Each host may be displaced or rejected `BURST` times at once and `PER_SECOND` times a second from then on; all hosts

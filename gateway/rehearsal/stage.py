@@ -218,7 +218,7 @@ class _Association:
 
 
 class _Meter(NoMeter):
-    """Notices what the handler counts as wanted by no route."""
+    """A meter that notes whether the handler counts the object as wanted by no route."""
 
     def __init__(self) -> None:
         self.is_unmatched = False
@@ -239,7 +239,7 @@ _SILENT = _Silent()
 
 
 class _Borrowed:
-    """An encoded data set whose closing is somebody else's."""
+    """An encoded data set that its owner closes."""
 
     def __init__(self, body: EncodedDataSet) -> None:
         self._body = body
@@ -253,7 +253,7 @@ class _Borrowed:
 
 
 class _Journal:
-    """Keeps what would have been committed."""
+    """A journal that keeps the object instead of committing it."""
 
     def __init__(self) -> None:
         self.instance: Instance | None = None

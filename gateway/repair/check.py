@@ -129,7 +129,7 @@ class _Check:
     # --- the spool --------------------------------------------------------------------------------------------------
 
     def _has_spool(self) -> bool:
-        """A mount point in which a start that failed has made folders is no spool either."""
+        """True when there is a spool. A mount point in which a start that failed has made folders is none either."""
         if self._root.is_dir():
             self._spool_id = spool_id(self._root)
             folders = all((self._root / folder).is_dir() for folder in (segment.FOLDER, "large"))
@@ -165,7 +165,7 @@ class _Check:
             self._report.error("identity-missing", IDENTITY, what, f"restore it, or {self._report.rebuild}")
 
     def _is_trusted(self) -> bool:
-        """The database is there, is whole and belongs to this spool: a start goes on from its position."""
+        """True when the database is there, is whole and belongs to this spool: a start goes on from its position."""
         codes = ("database-damaged", "database-empty", "identity-missing", "identity-differs")
         return self._queue is not None and not any(map(self._report.has, codes))
 

@@ -147,8 +147,8 @@ def _lock_refused() -> Iterator[None]:
 
 
 class _Rebuilding:
-    """`earliest` gets moments that have been. What is set aside gets no earlier time than these, though the wall clock
-    may stand in the past: its retention would be over at once."""
+    """One rebuild. `earliest` gets moments that have been. Bytes that are set aside get no earlier time than these,
+    though the wall clock may stand in the past: their retention would be over at once."""
 
     def __init__(
         self,
@@ -209,7 +209,8 @@ class _Rebuilding:
         return self._rebuilt.salvaged.confirmed > 0
 
     def _identity(self) -> str:
-        """The old one comes back only with payloads that prove it; what the old database has settled counts only then.
+        """The identity of the spool. The old one comes back only with payloads that prove it; objects that the old
+        database has settled count only then.
 
         Raises ConfigurationError when the old database belongs to another spool.
         """
@@ -227,7 +228,7 @@ class _Rebuilding:
         return self._store.spool_id
 
     def _is_stored(self, payload: PayloadRef) -> bool:
-        """A payload of this length and digest was written there, as its header says, or as its bytes prove.
+        """True when a payload of this length and digest was written there, as its header says, or as its bytes prove.
 
         Of one whose bytes have changed since the row is kept: its delivery becomes a dead letter that says so.
         """

@@ -34,7 +34,7 @@ class ConnectionLimits:
     response_s: float = 30.0
     """Time to read a response."""
     look_s: float = 1.0
-    """Between two looks at that."""
+    """Interval between two checks of these limits."""
 
 
 PATIENCE = ConnectionLimits()
@@ -161,7 +161,7 @@ class Connections:
             del self._of_host[connection.host]
 
     def close(self) -> None:
-        """Look no more."""
+        """End the checks."""
         if self._look is not None:
             self._look.cancel()
 

@@ -31,7 +31,7 @@ def is_numeric(name: str) -> bool:
 
 
 def allowed_hosts(named: Iterable[str]) -> frozenset[str]:
-    """`named` (from `gateway.http.hosts`), and what always means this machine."""
+    """`named` (from `gateway.http.hosts`), and the names that always mean this machine."""
     return frozenset({"localhost", name_of(socket.gethostname()), *(name_of(name) for name in named)})
 
 

@@ -1,4 +1,4 @@
-"""Work that many may ask for at once, and that is done for all of them together."""
+"""Work that many callers may need at once, and that is done once for all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TooManyWaiting(Exception):
 
 
 class Joined(Generic[T]):
-    """Runs `work` one at a time; all who ask while it runs share the next run, which begins after they asked.
+    """Runs `work` one at a time; all callers that come while it runs share the next run, which begins after they came.
 
     Args:
         work: may raise; everybody who waits for that run gets the error.

@@ -42,7 +42,7 @@ class Surface(Protocol):
     """The information that the gateway shows over HTTP."""
 
     def not_ready(self) -> Sequence[str]:
-        """Why no objects should be sent now; empty when they may."""
+        """The reasons why no objects should be sent now; empty when they may."""
         ...
 
     async def metrics_page(self) -> tuple[bytes, str]:
@@ -76,7 +76,7 @@ def host_is_local(host: str) -> bool:
 
 
 def reload_objection(remote: str, headers: Mapping[str, str]) -> str:
-    """Why a reload from there is not taken; empty when it is."""
+    """The reason why a reload from there is refused; empty when it is not."""
     if not is_loopback(remote):
         return "a reload is taken from this machine only"
     if not host_is_local(headers.get("Host", "")):

@@ -123,7 +123,7 @@ def _changed(verdict: Verdict, view: memoryview, syntax: str) -> tuple[RuleOutco
 
 
 def _not_reached(verdict: Verdict) -> Verdict:
-    """Something before it refused the object."""
+    """The verdict of a rule that is not reached: the object was refused before it."""
     return replace(verdict, is_reached=False, edits=(), refusal="")
 
 

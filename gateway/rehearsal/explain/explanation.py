@@ -26,7 +26,7 @@ class DestinationProposal:
     """``host:port``, or the folder that no file leaves."""
     contexts: tuple[ProposedContext, ...] = ()
     refusal: str = ""
-    """Why the object cannot be sent there in this form; empty when it can."""
+    """The reason why the object cannot be sent there in this form; empty when it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class RuleOutcome:
     verdict: Verdict
     differences: tuple[Difference, ...] = ()
     refusal: str = ""
-    """Why its actions cannot be done on this object; may quote the object's values."""
+    """The reason why its actions cannot be done on this object; may quote the object's values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class OutgoingObject:
     refusal: str = ""
     proposal: DestinationProposal | None = None
     ring: str = ""
-    """Why it would come back, or is held for that (`gateway.rehearsal.explain.rings`); empty when nothing says so."""
+    """The reason why it would come back, or is held for that (`gateway.rehearsal.explain.rings`); empty when there is
+    none."""
     delivery_id: int = 0
     """The ID of a delivery that is in the queue; 0 for one that would be."""
 
@@ -94,7 +95,7 @@ class InstanceExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Unexplained:
-    """Something that is no object to explain."""
+    """A file or name that is no object to explain."""
 
     name: str
     reason: str

@@ -18,7 +18,7 @@ ANY = ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
 
 
 def ring_to(table: RoutingTable, association: AssociationFacts, peer: Peer) -> str:
-    """Why an object of this requestor would go round when it is sent to `peer`; empty when nothing says so."""
+    """The reason why an object of this requestor would go round when it is sent to `peer`; empty when there is none."""
     if not peer.host:
         return ""
     limits = table.settings.loops
@@ -38,7 +38,7 @@ def ring_to(table: RoutingTable, association: AssociationFacts, peer: Peer) -> s
 
 
 def was_held(rule: str, state: DeliveryState) -> str:
-    """Why a delivery of the queue waits, when it is for a ring; else empty."""
+    """The reason why a delivery of the queue waits, when it is for a ring; else empty."""
     if rule != LOOP_RULE or state is not DeliveryState.HELD:
         return ""
     return "it went round in a ring of places that forward to each other; the log (instance_loops) says how often"

@@ -40,7 +40,7 @@ class Subject:
 def of_files(
     paths: Iterable[Path], association: AssociationFacts, received_at: datetime
 ) -> Iterator[Subject | Unexplained]:
-    """The DICOM files among `paths` and below folders, in the order of their names, each opened when asked for.
+    """The DICOM files among `paths` and below folders, in the order of their names, each opened when it is reached.
 
     A file below a folder that is no DICOM file is passed over; one that was named itself is told.
     """
