@@ -21,18 +21,18 @@ from gateway.rehearsal.explain.summary import ExplanationSummary
 from gateway.routing.verdicts import Reason
 
 
-def as_json(shown: Sequence[InstanceExplanation], counters: ExplanationSummary, *, with_values: bool) -> dict[str, Any]:
+def as_json(shown: Sequence[InstanceExplanation], summary: ExplanationSummary, *, with_values: bool) -> dict[str, Any]:
     """The whole answer: `shown` in full, everything counted."""
     return {
         "objects": [answer_json(answer, with_values=with_values) for answer in shown],
-        "not_explained": [{"name": one.name, "reason": one.reason} for one in counters.unexplained],
-        "mismatches": [{"name": name, "difference": text} for name, text in counters.mismatches],
+        "not_explained": [{"name": one.name, "reason": one.reason} for one in summary.unexplained],
+        "mismatches": [{"name": name, "difference": text} for name, text in summary.mismatches],
         "summary": {
-            "objects": counters.objects,
+            "objects": summary.objects,
             "shown": len(shown),
-            "not_explained": counters.unexplained_count,
-            "mismatches": counters.mismatch_count,
-            "outcomes": dict(counters.outcomes),
+            "not_explained": summary.unexplained_count,
+            "mismatches": summary.mismatch_count,
+            "outcomes": dict(summary.outcomes),
         },
     }
 
