@@ -38,7 +38,7 @@ _OTHER_NAMES = {
     **{f"ISO8859{part}": f"ISO_IR {number}" for part, number in ((1, 100), (2, 101), (3, 109), (4, 110), (5, 144))},
     **{f"ISO8859{part}": f"ISO_IR {number}" for part, number in ((6, 127), (7, 126), (8, 138), (9, 148), (15, 203))},
 }
-"""What writers call them, in capitals without spaces and dashes."""
+"""Names that writers use for them, in capitals without spaces and dashes."""
 _TERM = re.compile(r"ISO(2022)?(?:IR)?(\d+)")
 
 _NAME_DELIMITERS = "\\^="
@@ -48,7 +48,7 @@ _NAME_IN_PIECES = re.compile(r"([\\^=\r\n\t\f])")
 
 @dataclass(frozen=True, slots=True)
 class Encodings:
-    """How text of one Specific Character Set is read and written.
+    """The codecs with which text of one Specific Character Set is read and written.
 
     `plain` is the codec of bytes without escape sequences, empty when G1 begins empty and other sets are declared.
     `alone` is the codec of a set without code extensions, and `others` are the sets that escape sequences may name.
@@ -67,13 +67,14 @@ DEFAULT = Encodings()
 
 
 MOST_REMEMBERED_CHARACTERS = 256
-"""Of a Specific Character Set; a longer one is looked up each time."""
+"""The greatest number of characters of a Specific Character Set that is remembered; a longer one is looked up each
+time."""
 MOST_NAMES = 64
-"""Of one set that are looked at; there are fewer defined terms."""
+"""The greatest number of names of one set that are read; there are fewer defined terms."""
 
 
 def encodings(names: tuple[str, ...]) -> Encodings:
-    """How text is read and written with these values of Specific Character Set; unknown ones count as empty."""
+    """The encodings for these values of Specific Character Set; unknown ones count as empty."""
     names = names[:MOST_NAMES]
     is_short = sum(map(len, names)) <= MOST_REMEMBERED_CHARACTERS
     return _remembered(names) if is_short else _encodings(names)

@@ -200,7 +200,7 @@ class Reader:
         return ""
 
     def _low(self, run: bytes) -> tuple[int, str]:
-        """How many bytes at the end of `run` are left for the next step, and the text of the others."""
+        """The number of bytes at the end of `run` that are left for the next step, and the text of the others."""
         g0 = self._active.g0
         if g0.width == 2:
             text = _double(g0, run)
@@ -216,7 +216,7 @@ class Reader:
         return len(run) - count - 1, text + self._reset(chr(run[count]))
 
     def _high(self, start: int, stop: int) -> tuple[int, str]:
-        """Where the bytes read end, and their text."""
+        """The end of the bytes read, and their text."""
         run = self._raw[start:stop]
         g1 = self._active.g1
         if g1 is None:

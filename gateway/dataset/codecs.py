@@ -1,4 +1,4 @@
-"""Which transfer syntaxes pixels can be read from and written in, and by which packages of the `codecs` extra.
+"""The transfer syntaxes that pixels can be read from and written in, and the packages of the `codecs` extra that do it.
 
 Only names stand here: the packages themselves are native code, which worker processes alone load.
 """
@@ -32,12 +32,12 @@ RLE, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS = (
 )
 
 TO_INSTALL = "install them with the extra `codecs`, in the folder of the gateway's source: pip install '.[codecs]'"
-"""What to do where packages are `missing`."""
+"""The action to take where packages are `missing`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How one encapsulated transfer syntax is read, and written when `encodes`."""
+    """The codec of one encapsulated transfer syntax, which is written too when `encodes`."""
 
     plugin: str
     """pydicom's name of it; it has none for the two retired JPEG syntaxes, which GDCM reads."""
@@ -79,9 +79,9 @@ CODECS = {
 """Encapsulated transfer syntax → its codec."""
 
 LOSSLESS = tuple(uid for uid in CODECS if CODECS[uid].encodes and not CODECS[uid].method)
-"""What pixels can be written in without loss."""
+"""Transfer syntaxes that pixels can be written in without loss."""
 LOSSY = tuple(uid for uid in CODECS if CODECS[uid].encodes and CODECS[uid].method)
-"""What can be written when a rule says how much may be lost."""
+"""Transfer syntaxes that can be written when a rule says how much may be lost."""
 
 
 def _is_installed(module: str) -> bool:

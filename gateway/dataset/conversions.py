@@ -1,4 +1,4 @@
-"""What worker processes make of whole objects: one row a kind (`gateway.ports.kinds.Conversion`).
+"""The conversions of whole objects in worker processes: one row a kind (`gateway.ports.kinds.Conversion`).
 
 A kind is a function of the encoded data set, its transfer syntax and the settings; it may load codecs, crash, hang or
 eat memory, for it runs in a process of its own, one object at a time.

@@ -1,4 +1,4 @@
-"""What a data set must say when its pixels were changed with loss: a new image, derived from the old one.
+"""The attributes of a data set whose pixels were changed with loss: a new image, derived from the old one.
 
 PS3.3 §C.7.6.1.1.2 (Image Type), §C.7.6.1.1.5 (Lossy Image Compression), §C.12.4 (Source Image, Derivation), PS3.16 CID
 7202 and 7203.
@@ -37,7 +37,7 @@ LossSteps = tuple[tuple[int, int | None], ...]
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How much may be lost, when a rule says so."""
+    """The loss that a rule allows."""
 
     ratio: float | None = None
     """JPEG 2000: the compression ratio to reach."""
@@ -103,7 +103,7 @@ def _code(steps: LossSteps, code: tuple[str, str, str]) -> Iterable[Edit]:
 
 
 def _described(found: Scanned, sentence: str) -> str:
-    """What was said before stays, as far as there is room."""
+    """The Derivation Description with `sentence` at its end. The former text stays as far as there is room."""
     before = next(iter(found.values(DESCRIPTION) or ()), "")
     return f"{before[: MAX_DESCRIPTION - len(sentence) - 2]}; {sentence}" if before else sentence
 

@@ -1,4 +1,4 @@
-"""What the data dictionary (PS3.6) says of tags, with the rules for private ones (PS3.5 §7.8)."""
+"""The data dictionary (PS3.6): lookups by tag, with the rules for private ones (PS3.5 §7.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two encoded data sets, element by element, at every level.
+"""The differences between two encoded data sets, element by element, at every level.
 
 Both may be in any transfer syntax. Sequences are gone into only where their bytes differ; items are compared by their
 index. In different encodings (after a transcoding) the text of two values decides, where there is one.
@@ -29,7 +29,7 @@ class Difference:
     path: str
     """As rules write it: ``RequestAttributesSequence[0].CodeValue``; an item ends with its index."""
     tag: int
-    """Of the element; of the sequence for an item."""
+    """The tag of the element; of the sequence for an item."""
     vr: str
     kind: Kind
     before_bytes: int | None

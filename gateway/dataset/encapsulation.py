@@ -1,4 +1,4 @@
-"""How compressed frames lie in a data set: items, offset tables, delimiter (PS3.5 §A.4, PS3.3 §C.7.6.3.1.8).
+"""Compressed frames in a data set: items, offset tables, delimiter (PS3.5 §A.4, PS3.3 §C.7.6.3.1.8).
 
 Explicit VR little endian, one fragment a frame.
 """
@@ -42,7 +42,7 @@ def extended_offset_table(lengths: Sequence[int]) -> list[bytes]:
 
 
 def _offsets(lengths: Sequence[int]) -> list[int]:
-    """Of each frame's item, counted from the first."""
+    """The offset of each frame's item, counted from the first."""
     offsets, position = [], 0
     for length in lengths:
         offsets.append(position)

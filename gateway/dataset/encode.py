@@ -17,7 +17,7 @@ from gateway.ports.errors import Refusal
 
 @dataclass(frozen=True, slots=True)
 class _TextVR:
-    """What a text VR allows (PS3.5 Table 6.2-1)."""
+    """The values that a text VR allows (PS3.5 Table 6.2-1)."""
 
     max_characters: int
     pattern: re.Pattern[str]
@@ -30,7 +30,7 @@ def _row(max_characters: int, pattern: str, expected: str, check: Callable[[str]
 
 
 def _is_date(value: str) -> bool:
-    """Of a date cut anywhere after the year: the rest counts as the first of January."""
+    """True for a date, also one cut anywhere after the year: the rest counts as the first of January."""
     text = value + "0101"[len(value) - 4 :] if len(value) < 8 else value
     try:
         datetime.date(int(text[:4]), int(text[4:6]), int(text[6:8]))
@@ -92,7 +92,7 @@ _INTEGERS = {vr: code for vr, code in NUMBERS.items() if vr not in ("FL", "FD")}
 
 
 def problem_with(values: tuple[str, ...], vr: str) -> str | None:
-    """What `vr` (of the dictionary, ``US or SS`` included) forbids about `values`; None when nothing.
+    """The rule of `vr` (of the dictionary, ``US or SS`` included) that `values` break; None when they break none.
 
     The repertoire of the character set is not looked at: it is the object's own.
     """

@@ -1,4 +1,4 @@
-"""How a transfer syntax writes data elements (PS3.5 §7, §10, Annex A)."""
+"""The encoding of data elements by transfer syntax (PS3.5 §7, §10, Annex A)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How element headers and binary values are written."""
+    """The encoding of element headers and binary values."""
 
     is_implicit: bool = False
     is_big_endian: bool = False
     notes: dict[str, str] | None = field(default=None, compare=False, repr=False)
-    """Of a tolerant reading, which goes on where archives do: each row of `gateway.leniency` that was used, and where
-    for the first time. None: a reading to the letter."""
+    """The notes of a tolerant reading, which goes on where archives do: each row of `gateway.leniency` that was used,
+    and its first place. None: a reading to the letter."""
 
     @property
     def is_tolerant(self) -> bool:
@@ -26,7 +26,7 @@ class Encoding:
         return replace(self, notes={})
 
     def note(self, kind: str, where: str) -> None:
-        """Of a tolerant reading: the row `kind` was used."""
+        """Note that a tolerant reading used the row `kind`."""
         if self.notes is not None:
             self.notes.setdefault(kind, where)
 

@@ -47,7 +47,7 @@ def without_file_meta(view: memoryview, transfer_syntax_uid: str) -> Pieces | No
 
 
 def _begins_with_it(view: memoryview) -> bool:
-    """Of a deflated data set: its first element is looked at."""
+    """True when a deflated data set begins with file meta information: its first element is read."""
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(view[:1024], 2) == b"\2\0"
     except zlib.error:

@@ -26,7 +26,7 @@ def without_empty(value: memoryview, offsets: Offsets | None) -> tuple[memoryvie
         return value, offsets
     (table_start, table_length), *fragments = items
     first = fragments[0][0] - _HEADER.size
-    """Where offsets count from: the header of the first fragment."""
+    """The origin of offsets: the header of the first fragment."""
     starts = [start - _HEADER.size - first for start, length in fragments if not length]
     end = next((start + length for start, length in reversed(fragments) if length), first)
     table = _words(value[table_start : table_start + table_length], "L")

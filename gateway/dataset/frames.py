@@ -63,7 +63,8 @@ class _Shortage(logging.Handler):
 
 @contextmanager
 def _codec(failed: Callable[[], str]) -> Iterator[None]:
-    """What a codec raises becomes a Refusal: what `failed`, and what it said; or MemoryError, if that was why."""
+    """Turn an exception of a codec into a Refusal, with the step that `failed` and the codec's message; or into
+    MemoryError, if that was the cause."""
     shortage = _Shortage()
     logger = logging.getLogger("pydicom")
     logger.addHandler(shortage)
@@ -109,7 +110,7 @@ class ViewFile(io.RawIOBase):
 
 
 def dtype_of(image: Image) -> np.dtype[Any]:
-    """Of one sample as it lies in native pixel data. Raises Refusal when there is none."""
+    """The type of one sample in native pixel data. Raises Refusal when there is none."""
     if image.bits_allocated not in (8, 16, 32, 64):
         raise Refusal(f"pixels of {image.bits_allocated} allocated bits cannot be compressed or decompressed")
     return np.dtype(f"<{'i' if image.is_signed else 'u'}{image.bits_allocated // 8}")

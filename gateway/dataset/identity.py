@@ -1,4 +1,4 @@
-"""Which object an encoded data set says it is."""
+"""The identity that an encoded data set gives itself."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ ROWS, COLUMNS, ALLOCATED, STORED, HIGH_BIT, SIGNED = (
 ICON_IMAGE_SEQUENCE = 0x00880200
 
 FRAME_OF_PIXELS = frozenset({0x7FE00000, EXTENDED_OFFSETS, EXTENDED_LENGTHS, ENCAPSULATED_LENGTH, PIXEL_DATA})
-"""What describes pixel data as it is encoded now, and goes with it."""
+"""Attributes that describe pixel data in its present encoding, and go with it."""
 PIXELS = frozenset({PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA})
 _WANTED = selection_of(
     FRAME_OF_PIXELS
@@ -37,7 +37,7 @@ _WANTED = selection_of(
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the attributes say of the pixels."""
+    """The image as its attributes describe it."""
 
     rows: int
     columns: int
@@ -58,7 +58,7 @@ class Image:
 
     @property
     def length_bytes(self) -> int:
-        """Of all frames, native, without padding."""
+        """The length of all frames, native, without padding."""
         return (self.samples_per_frame * self.frames * self.bits_allocated + 7) // 8
 
 

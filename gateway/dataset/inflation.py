@@ -29,7 +29,7 @@ FIRST_BYTES = 64 * 1024
 """Inflated at once where it stands: most deflated objects are small."""
 FED_BYTES = 64 * 1024
 WHOLE_BYTES = 128 * 1024**2
-"""What is inflated to be changed is kept whole, up to here."""
+"""The greatest length of an inflated data set that is kept whole to be changed."""
 KEPT_BYTES = 64 * 1024**2
 """Headers and values that one scan keeps."""
 ALL_KEPT_BYTES = 192 * 1024**2
@@ -40,7 +40,7 @@ UNKNOWN_END = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How far a deflated data set may inflate."""
+    """The bounds for inflating a deflated data set."""
 
     size_bytes: int = 1024**3
     ratio: int = 250

@@ -33,7 +33,7 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class PixelLayout:
-    """How the pixels of an object lie in its Pixel Data (7FE0,0010)."""
+    """The layout of an object's pixels in its Pixel Data (7FE0,0010)."""
 
     rows: int
     columns: int
@@ -51,13 +51,13 @@ class PixelLayout:
 
     @property
     def frame_bits(self) -> int:
-        """Of one frame; those of one bit a pixel follow each other without a gap."""
+        """The bits of one frame; frames of one bit a pixel follow each other without a gap."""
         samples = 2 if self.is_subsampled else self.samples
         return self.rows * self.columns * samples * self.bits_allocated
 
     @property
     def length_bytes(self) -> int:
-        """Of all frames, without the padding to even length."""
+        """The length of all frames, without the padding to even length."""
         return (self.frame_bits * self.frames + 7) // 8
 
     def check(self) -> None:
@@ -91,7 +91,7 @@ def painted(value: memoryview, layout: PixelLayout, rectangles: Sequence[Rectang
 
 
 def _clipped(layout: PixelLayout, rectangle: Rectangle) -> Rectangle | None:
-    """What of a rectangle lies in the image, in whole pairs of pixels where they share their chrominance."""
+    """The part of a rectangle that lies in the image, in whole pairs of pixels where they share their chrominance."""
     left, top = rectangle.left, rectangle.top
     right = min(left + rectangle.width, layout.columns)
     bottom = min(top + rectangle.height, layout.rows)

@@ -22,23 +22,23 @@ _NOTHING = TagSelection(())
 
 @lru_cache(maxsize=256)
 def alternatives(transfer_syntax_uid: str) -> tuple[str, ...]:
-    """What a data set can be sent in, its own transfer syntax first."""
+    """The transfer syntaxes that a data set can be sent in, its own first."""
     if transfer_syntax_uid not in NATIVE:
         return (transfer_syntax_uid,)
     return (transfer_syntax_uid, *(uid for uid in NATIVE if uid != transfer_syntax_uid))
 
 
 def proposed_beside(transfer_syntax_uid: str) -> tuple[str, ...]:
-    """Of one presentation context beside that of the data set's own transfer syntax: the other native ones, of which
-    the peer chooses. Implicit VR Little Endian is always among them or is its own (PS3.5 §10.1). () for a compressed
-    one: nobody can decompress it for sure, and then the default need not be offered."""
+    """The transfer syntaxes of one presentation context beside that of the data set's own transfer syntax: the other
+    native ones, of which the peer chooses. Implicit VR Little Endian is always among them or is its own (PS3.5 §10.1).
+    () for a compressed one: its decompression is not certain, and then the default need not be offered."""
     if transfer_syntax_uid not in NATIVE:
         return ()
     return tuple(uid for uid in _PROPOSED if uid != transfer_syntax_uid)
 
 
 def with_default(transfer_syntax_uids: Sequence[str]) -> tuple[str, ...]:
-    """What to convert to: with a native transfer syntax, Implicit VR Little Endian too (PS3.5 §10.1)."""
+    """The transfer syntaxes to convert to: with a native one, Implicit VR Little Endian too (PS3.5 §10.1)."""
     needs_default = IMPLICIT_LITTLE not in transfer_syntax_uids and not set(NATIVE).isdisjoint(transfer_syntax_uids)
     return (*transfer_syntax_uids, IMPLICIT_LITTLE) if needs_default else tuple(transfer_syntax_uids)
 

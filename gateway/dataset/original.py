@@ -104,7 +104,8 @@ def _creators_of(tags: Iterable[int]) -> list[int]:
 
 
 def _character_set(before: EncodedLevel, changed: list[int]) -> list[int]:
-    """Where the character set itself changed, the previous texts need the previous one; else the object's is theirs."""
+    """The tag of Specific Character Set where it was changed itself, since the previous texts need the previous one;
+    else the object's is theirs."""
     is_needed = SPECIFIC_CHARACTER_SET in changed and SPECIFIC_CHARACTER_SET in before.first
     return [SPECIFIC_CHARACTER_SET] if is_needed else []
 

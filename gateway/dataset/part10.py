@@ -56,7 +56,7 @@ class DicomFile:
     sop_instance_uid: str
     transfer_syntax_uid: str
     offset_bytes: int
-    """Where the data set begins."""
+    """The offset at which the data set begins."""
 
     def open(self) -> FileBody:
         """Its data set. Raises OSError."""

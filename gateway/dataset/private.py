@@ -25,7 +25,7 @@ def with_block(tag: int, block: int) -> int:
 
 
 def possible_tags(tag: int, creator: str) -> list[int]:
-    """Where `tag` may lie: itself without a creator, else in every block."""
+    """The places of `tag`: itself without a creator, else one in every block."""
     return [with_block(tag, block) for block in _BLOCKS] if creator else [tag]
 
 
@@ -53,7 +53,7 @@ def creators_of_group(tag: int) -> list[int]:
 
 
 def no_block_left(tag: int) -> Refusal:
-    """Of the group of `tag`."""
+    """The refusal when the group of `tag` has no free block."""
     return Refusal(f"group {tag >> 16:04X} has no block left for another private creator")
 
 

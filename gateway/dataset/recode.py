@@ -38,7 +38,7 @@ def recoded(level: EncodedLevel, recode: Recode) -> Pieces | None:
 
 
 class _Recoding:
-    """What `walked` asks of every element."""
+    """The visitor that `walked` calls for every element."""
 
     tags: frozenset[int] | None = None
 

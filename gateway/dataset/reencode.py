@@ -289,8 +289,8 @@ class _Level:
         return int(struct.unpack_from(order_of(self.source) + "H", self.view, element.value)[0])
 
     def _check_reading(self, tag: int, vr: str, value: bytes | memoryview) -> None:
-        """Of an element with another VR than the dictionary's. Raises Refusal when it would be read as another value;
-        the sign of a number may change its place as long as it says nothing."""
+        """Check an element with another VR than the dictionary's. Raises Refusal when it would be read as another
+        value; the sign of a number may change its place as long as it has no effect."""
         if vr in _SIGNED and _SIGNED[vr] in str(vr_of(tag)):
             width = _WIDTHS[vr]
             top = value[0 if self.source.is_big_endian else width - 1 :: width]

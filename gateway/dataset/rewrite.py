@@ -70,7 +70,7 @@ def rewritten(level: EncodedLevel, rewrite: Rewrite) -> Pieces | None:
 
 
 def walked(level: EncodedLevel, ask: AskElement, path: Path) -> list[Replacement]:
-    """What changes when every element at every level is asked about."""
+    """The replacements when every element at every level is visited by `ask`."""
     tags = ask.tags
     changes: list[Replacement] = []
     decided: set[int] = set()
@@ -165,7 +165,8 @@ def _is_sequence(level: EncodedLevel, element: Element) -> bool:
 
 
 def _has_items(level: EncodedLevel, element: Element) -> bool:
-    """Of a private element that only a list of known vendors' attributes calls a sequence."""
+    """True when a private element, which only a list of known vendors' attributes calls a sequence, can be read as
+    items."""
     encoding = inside(element, level.encoding)
     try:
         for item in items(level.view, element, encoding):

@@ -1,4 +1,4 @@
-"""What is made on the way from one data set to another: in memory while it is small, else in a file without a name."""
+"""Scratch space for steps from one data set to another: in memory while it is small, else in a file without a name."""
 
 from __future__ import annotations
 

@@ -97,7 +97,8 @@ def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alterat
 Pass = tuple[int, Sequence[Alteration]]
 """Position of the first, and the changes that are made together."""
 Parts = tuple[memoryview, ...]
-"""Of one data set: what comes before the pixel data, and the rest, so that pixels are not copied pass by pass."""
+"""The parts of one data set: the bytes before the pixel data, and the rest, so that pixels are not copied pass by pass.
+"""
 
 
 def _in_one_pass(plain: memoryview, found: list[Element], encoding: Encoding, passes: Sequence[Pass]) -> Pieces | None:
@@ -130,7 +131,7 @@ def _in_passes(plain: memoryview, found: list[Element], encoding: Encoding, pass
 
 
 def _pixels_at(found: Sequence[Element], end: int) -> int:
-    """Where the group of pixel data begins, when it and what follows is all that lies behind; else `end`."""
+    """The start of the group of pixel data, when only it and later elements lie behind; else `end`."""
     if any(element.tag == LENGTH_TO_END for element in found):
         return end
     behind = [element for element in found if element.tag >= PIXELS]
@@ -164,7 +165,7 @@ def _passes(changes: Sequence[Alteration]) -> Iterator[tuple[int, Sequence[Alter
 
 
 def _tags(change: Alteration) -> tuple[int, ...]:
-    """Of the sequences that an edit goes into, and of what it edits there."""
+    """The tags of the sequences that an edit goes into, and of the elements that it edits there."""
     assert isinstance(change, Edit)
     return (*(tag for tag, _index in change.path.steps), change.path.tag)
 
@@ -321,8 +322,8 @@ class _EditedLevel(EncodedLevel):
     def _items(
         self, tag: int, before: Element | None, encoding: Encoding, edits: list[Edit]
     ) -> Iterator[Item] | list[Item]:
-        """Of the sequence, none of an absent one, nor of what should be one and is not: where there are no items,
-        nothing can be taken away."""
+        """The items of the sequence. An absent one has none, and so has an element that should be one and is not: where
+        there are no items, nothing can be taken away."""
         if before is None:
             return []
         if not encoding.is_tolerant or may_hold_items(self.view, before, encoding):
@@ -351,7 +352,7 @@ def _tag_at(edit: Edit, depth: int) -> int:
 
 
 def _selection(edits: Sequence[Edit], depth: int) -> TagSelection:
-    """What must be found in a level to edit it."""
+    """The tags that must be found in a level to edit it."""
     tags = {tag for edit in edits for tag in possible_tags(*here(edit.path, depth))}
     creators = {creator_of(tag) for tag in tags if is_private(tag)}
     group_lengths = {tag & 0xFFFF0000 for tag in tags}

@@ -1,4 +1,4 @@
-"""Where a tolerant reading of a data set goes on although PS3.5 §7 does not allow what stands there.
+"""The places where a tolerant reading of a data set goes on although PS3.5 §7 does not allow the bytes there.
 
 It goes on where dcmtk and Orthanc do, and nowhere else: what they cannot read is refused, since nobody behind us could
 read it either.

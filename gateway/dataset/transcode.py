@@ -285,7 +285,7 @@ def _compressed(source: _Source, transfer_syntax_uid: str, loss: Loss) -> Transc
 
 
 def _changed(image: Image, photometric: str, *, is_planar: bool) -> list[Edit]:
-    """What says how pixels are to be read, where it differs from before."""
+    """The edits of the attributes that say how pixels are read, where they differ from before."""
     edits: list[Edit] = []
     if photometric != image.photometric:
         edits.append(Edit(AttributePath(PHOTOMETRIC), (photometric,)))

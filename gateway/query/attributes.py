@@ -119,7 +119,7 @@ COMPUTED: Mapping[int, QueryLevel] = MappingProxyType(
         tag_of("NumberOfSeriesRelatedInstances"): QueryLevel.SERIES,
     }
 )
-"""What is counted or gathered from lower levels (PS3.4 §C.3.4), and the level it speaks of."""
+"""The attributes that are counted or gathered from lower levels (PS3.4 §C.3.4), and the level that each describes."""
 
 LEVEL_OF: Mapping[int, QueryLevel] = MappingProxyType(
     {tag: level for level in LEVELS for tag in (*INDEXED[level], *INDEXED_SEQUENCES[level])} | dict(COMPUTED)
@@ -141,7 +141,7 @@ def is_of_study(path: AttributePath) -> bool:
 NEVER_MATCHED = frozenset(
     {QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY, SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET_FROM_UTC}
 )
-"""Of an identifier: they say how to understand it, or what the answer is about."""
+"""Elements of an identifier that are not keys: they say how to understand it, or what the answer is about."""
 
 DATE_TIME_PAIRS = tuple(
     (tag_of(date), tag_of(time))
@@ -160,7 +160,7 @@ DATE_TIME_PAIRS = tuple(
 
 
 def indexed_paths() -> tuple[AttributePath, ...]:
-    """What the scan must read for the index."""
+    """The paths that the scan must read for the index."""
     plain = (AttributePath(tag) for level in LEVELS for tag in INDEXED[level])
     below = (
         AttributePath(inner, ((sequence, None),))

@@ -66,7 +66,7 @@ class BadIdentifier(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What extended negotiation agreed on (PS3.4 §C.5.1.1.1, §C.5.2.1.1)."""
+    """The options that extended negotiation agreed on (PS3.4 §C.5.1.1.1, §C.5.2.1.1)."""
 
     is_relational: bool = False
     is_date_time_combined: bool = False
@@ -87,7 +87,7 @@ class Options:
 
 
 class _Problems:
-    """What is wrong so far: the first decides status and comment, all name their elements."""
+    """The problems found so far: the first decides status and comment, all name their elements."""
 
     def __init__(self) -> None:
         self._found: list[tuple[int, str, int | None]] = []
@@ -105,7 +105,7 @@ class _Problems:
 
 
 def compile_find(identifier: Attributes, root: QueryRoot, options: Options = Options()) -> Query:
-    """What a C-FIND identifier asks.
+    """The query of a C-FIND identifier.
 
     Raises:
         BadIdentifier: no or a wrong level, keys that hierarchical queries need or forbid, values that are none.
@@ -135,7 +135,7 @@ def compile_find(identifier: Attributes, root: QueryRoot, options: Options = Opt
 
 
 def compile_retrieve(identifier: Attributes, root: QueryRoot, *, is_by_accession_number: bool = False) -> Query:
-    """What a C-MOVE or C-GET identifier names: unique keys, single or listed; other keys mean nothing there.
+    """The query of a C-MOVE or C-GET identifier: its unique keys, single or listed. Other keys have no meaning there.
 
     Keys of upper levels narrow, but may be missing: the level's own UIDs say what is wanted (PS3.4 §C.4.2.2.1 asks for
     them unless relational retrieve was agreed on; many requestors leave them out). So does an Issuer of Patient ID

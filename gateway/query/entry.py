@@ -1,4 +1,4 @@
-"""What the local index keeps of one instance: scanned values, level by level, as canonical JSON."""
+"""The entry of one instance in the local index: scanned values, level by level, as canonical JSON."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from gateway.query.normal import date, date_time, folded_groups, in_utc, time
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, ensure_ascii=False).encode
 
 MAX_CHARACTERS = 65_536
-"""Of one attribute, all values with their separators; what is beyond is cut. Comments and histories have at most 10 240
-(PS3.5 §6.2)."""
+"""Longest text of one attribute, all values with their separators; the rest is cut. Comments and histories have at most
+10 240 (PS3.5 §6.2)."""
 MAX_ITEMS = 64
-"""Of one sequence."""
+"""The greatest number of items of one sequence."""
 
 KEPT_ABOVE_BYTES = 8 * 1024**2
 KEPT_ABOVE_BYTES_EACH = 64 * 1024
 KEPT_PIECES_BYTES = 8 * 1024**2
 KEPT_PIECE_BYTES = 1024
-"""What is made of longer values is made anew each time."""
+"""Longest value whose encoding is kept; longer ones are encoded anew each time."""
 KEPT_CIRCUMSTANCES = 64
 
 NAMES = "="
@@ -46,7 +46,7 @@ IN_UTC = "@"
 """Added to a tag: times in UTC, of a DT each value, of a date with its time one."""
 
 _IN_INSTANCE = frozenset({SOP_INSTANCE_UID, SOP_CLASS_UID})
-"""What the queue's own columns say."""
+"""Attributes that have columns of their own in the queue."""
 
 EntryPlan = tuple[tuple[int, str, str], ...]
 """(tag, hexadecimal, VR)."""

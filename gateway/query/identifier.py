@@ -37,12 +37,12 @@ MAX_BYTES = 4 * 1024**2
 MOST_ELEMENTS = 10_000
 """At all levels, items included; the data dictionary has about 5 000 attributes."""
 MOST_VALUES = 100_000
-"""Of all elements; a Failed SOP Instance UID List has at most 65 535."""
+"""The greatest number of values of all elements; a Failed SOP Instance UID List has at most 65 535."""
 MAX_DEPTH = 16
 """Sequences inside each other."""
 
 _NOT_TEXT = re.compile("[\x1b\ud800-\udfff" + charset.UNDECODABLE + "]")
-"""What no character set writes: bytes that could not be decoded, and what is no character."""
+"""Characters that no character set writes: bytes that could not be decoded, and code points that are no characters."""
 
 UTF_8 = ("ISO_IR 192",)
 LATIN_1 = ("ISO_IR 100",)
@@ -186,7 +186,7 @@ def _value(view: memoryview, element: Element, encoding: Encoding, codecs: chars
 
 
 class _Head(NamedTuple):
-    """What comes before a value, prepared."""
+    """The prepared header that stands before a value."""
 
     vr: str
     tag_and_vr: bytes

@@ -10,7 +10,7 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 
 WILD_CARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
-"""Where `*` and `?` are wild cards (PS3.4 §C.2.2.2.4)."""
+"""VRs in which `*` and `?` are wild cards (PS3.4 §C.2.2.2.4)."""
 RANGE_VRS = frozenset({"DA", "DT", "TM"})
 
 NAME_GROUPS = 3
@@ -77,7 +77,7 @@ def date_time(value: str, timezone_offset: str = "", fill: str = _EARLIEST) -> s
 
 
 def _last_day(text: str) -> str:
-    """Of the month of ``YYYYMM…``."""
+    """The last day of the month of ``YYYYMM…``."""
     month = int(text[4:6])
     if not 1 <= month <= 12:
         return "31"

@@ -15,7 +15,8 @@ from gateway.spool.disk import Buffer
 from gateway.spool.trouble import cannot_read, cut_short
 
 PAGES_KEPT_BYTES = 8 * 1024**2
-"""Of a mapped file, touched in order; then its pages are given back, so that resident memory stays flat."""
+"""The bytes of a mapped file that are touched in order before its pages are given back, so that resident memory stays
+flat."""
 
 CHECKED_BYTES = 1024**2
 """A read while nobody wants the bytes but their digest."""
@@ -176,7 +177,7 @@ class FileDataSet:
         return error
 
     def expect(self, checksum: int) -> None:
-        """What the header says; 0: nothing."""
+        """Set the checksum of the header; 0 for none."""
         self._checksum = checksum
 
     def _has_digest(self) -> bool:

@@ -60,7 +60,7 @@ class Acceptance(CommitRequest):
     pieces: Sequence[Buffer] = ()
     size_bytes: int = 0
     digest: concurrent.futures.Future[bytes] | None = None
-    """Of `pieces`, when another thread computes it."""
+    """The digest of `pieces`, when another thread computes it."""
     payload: PayloadRef | None = None
     placed: Instance | None = None
     """`instance` with `payload`, from when its note was made."""

@@ -1,4 +1,4 @@
-"""What the spool asks of the operating system, as an object that tests can make fail."""
+"""The calls of the spool to the operating system, as an object that tests can make fail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Disk(Protocol):
         ...
 
     def free_bytes(self, path: Path | int) -> int:
-        """What an ordinary user may still write on the file system of `path`, or of a handle."""
+        """The bytes that an ordinary user may still write on the file system of `path`, or of a handle."""
         ...
 
 

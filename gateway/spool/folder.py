@@ -27,12 +27,12 @@ Identity = tuple[int, int]
 
 
 def identity_of(found: os.stat_result) -> Identity:
-    """What tells a file from all others that are there."""
+    """The identity of a file among all others that are there."""
     return found.st_dev, found.st_ino
 
 
 def _changes(found: os.stat_result) -> tuple[int, ...]:
-    """What is another number when a file was written, replaced or given other rights."""
+    """Numbers that change when a file was written, replaced or given other rights."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
@@ -80,7 +80,7 @@ class SpoolFolder:
 
     @property
     def handle(self) -> int:
-        """Of the spool folder itself. Raises OSError after `close`."""
+        """The handle of the spool folder itself. Raises OSError after `close`."""
         return self._handle("")
 
     @property
@@ -120,7 +120,7 @@ class SpoolFolder:
         disk.sync_folder(self._handle(folder))
 
     def inode(self, name: str) -> int:
-        """Of what the name stands for now; 0: there is nothing of this name. Raises OSError."""
+        """The inode that the name stands for now; 0 when there is none of this name. Raises OSError."""
         folder, base = self._place(name)
         try:
             return os.stat(base, dir_fd=folder, follow_symlinks=False).st_ino

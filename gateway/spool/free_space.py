@@ -1,4 +1,4 @@
-"""Whether there is room for incoming objects."""
+"""The free space for incoming objects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.ports.errors import SpoolFull
 from gateway.spool.disk import Disk
 
 FRESH_S = 1.0
-"""How long one look at the file system is believed."""
+"""Time for which one reading of the file system is believed."""
 
 LOW_FACTOR = 1.25
 """Below this many times `min_free` retention is given up to make room."""
@@ -69,7 +69,7 @@ class FreeSpace:
 
 
 class UnboundedFreeSpace:
-    """Of a queue that is no file, or whose room nobody watches."""
+    """The free space of a queue that is no file, or whose room is not watched."""
 
     shortage = ""
     reserved_bytes = 0

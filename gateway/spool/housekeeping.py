@@ -1,4 +1,4 @@
-"""What is done once in a while: other processes' changes, the end of retention, files that nothing names."""
+"""Housekeeping: other processes' changes, the end of retention, files that no row names."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from gateway.spool.writing import Writing
 log = structlog.get_logger()
 
 POLL_S = 1.0
-"""How often other processes' changes to the queue are looked for, and retention is applied."""
+"""Interval between looks for other processes' changes to the queue, and between applications of retention."""
 
 SWEEP_S = 10.0
-"""How often files that nothing names are looked for; sooner when room is low."""
+"""Interval between searches for files that no row names; they come sooner when room is low."""
 
 FORGET_AT_ONCE = 200
 """Instances forgotten in one group, so that those who wait for a commit do not wait for the broom."""
@@ -36,7 +36,7 @@ PAGES_A_STEP = 256
 """1 MB that is given back at once: some milliseconds."""
 
 MOST_STEPS = 64
-"""Of one round, so that all else has its turn."""
+"""The greatest number of steps of one round, so that all other work has its turn."""
 
 DOES_NOT_SHRINK = (
     "the database was made by a former version: it uses free pages again, and does not give them back to the file "

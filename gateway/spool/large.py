@@ -117,7 +117,7 @@ class LargeFile:
 
     @property
     def inode(self) -> int:
-        """Of the file that was made."""
+        """The inode of the file that was made."""
         return os.fstat(self._descriptor).st_ino
 
     # --- holding ------------------------------------------------------------------------------------------------

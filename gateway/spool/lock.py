@@ -123,7 +123,7 @@ def _say_who(descriptor: int) -> None:
 
 
 class SpoolLock(FileLock):
-    """Of a spool folder, given by its path and, where it is open already, by its handle."""
+    """The lock of a spool folder, which is given by its path and, where it is open already, by its handle."""
 
     def __init__(self, root: Path, folder: int | None = None) -> None:
         path = root / NAME if folder is None else Path(NAME)
@@ -131,7 +131,7 @@ class SpoolLock(FileLock):
 
 
 class QueueLock(FileLock):
-    """Of a queue's file, in a file beside it: two spools on one queue would take each other's deliveries."""
+    """The lock of a queue's file, in a file beside it: two spools on one queue would take each other's deliveries."""
 
     def __init__(self, path: Path) -> None:
         try:

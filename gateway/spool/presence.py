@@ -1,4 +1,4 @@
-"""Whether spool and queue are still the folder and the files that were opened at the start.
+"""The check that spool and queue are still the folder and the files that were opened at the start.
 
 A volume mounted over the spool, a backup restored into it, a database that was deleted: what is written from then on
 would be lost, and what is deleted would be another's. So nothing is accepted and nothing is deleted until all is as it
@@ -28,7 +28,7 @@ class NotInPlace(SpoolFull):
 
 
 class Presence:
-    """What the checks said last. Any thread.
+    """The result of the last checks. Any thread may read it.
 
     Args:
         where: the spool folder, for messages.
@@ -53,7 +53,7 @@ class Presence:
             self._quick.append(quick)
 
     def fail(self, problem: str) -> None:
-        """What no check can see any more: stays until the next start."""
+        """Report a problem that no check can see any more: it stays until the next start."""
         self._final = self._final or problem
         self.look()
 

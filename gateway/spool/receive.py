@@ -15,10 +15,10 @@ from gateway.spool.free_space import FreeSpace
 from gateway.spool.large import LargeFile
 
 MEMORY_BYTES = 256 * 1024**2
-"""What all objects in flight may hold in memory; beyond it small ones go to files too."""
+"""The greatest amount of memory for all objects in flight; beyond it small ones go to files too."""
 
 BATCH_BYTES = 512 * 1024
-"""What a large object gathers before it is written in a worker thread."""
+"""The bytes of a large object that are gathered before they are written in a worker thread."""
 
 SMALL_BATCH_BYTES = 64 * 1024
 """The same when memory is short."""
@@ -49,7 +49,7 @@ class MemoryBudget:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverConfig:
-    """What all receivers of one spool share."""
+    """The configuration that all receivers of one spool share."""
 
     object_bytes: int
     """Limit of one object."""

@@ -38,7 +38,7 @@ class RecordHeader:
     """One record as its header tells it."""
 
     offset_bytes: int
-    """Of the content, after the header."""
+    """The offset of the content, after the header."""
     length_bytes: int
     digest: bytes
     transfer_syntax_uid: str
@@ -47,12 +47,12 @@ class RecordHeader:
 
     @property
     def end_bytes(self) -> int:
-        """Where the next record begins."""
+        """The offset at which the next record begins."""
         return self.offset_bytes + self.length_bytes
 
 
 class Checksum:
-    """Of bytes that come in pieces."""
+    """A checksum of bytes that come in pieces."""
 
     __slots__ = ("_hash",)
 
@@ -68,7 +68,7 @@ class Checksum:
 
 
 def checksum_of(pieces: Iterable[bytes | bytearray | memoryview]) -> int:
-    """Of all pieces in order."""
+    """The checksum of all pieces in order."""
     checksum = Checksum()
     for piece in pieces:
         checksum.update(piece)
@@ -76,7 +76,7 @@ def checksum_of(pieces: Iterable[bytes | bytearray | memoryview]) -> int:
 
 
 def seed_of(spool_id: str) -> int:
-    """What the CRC-32 of this spool's headers begins with; 0 for a spool without an identity."""
+    """The start value of the CRC-32 of this spool's headers; 0 for a spool without an identity."""
     return int.from_bytes(hashlib.sha256(spool_id.encode()).digest()[:4], "little") if spool_id else 0
 
 
@@ -90,7 +90,7 @@ def pack(
 
 
 def unpack(header: bytes, header_offset_bytes: int = 0, seed: int | None = 0) -> RecordHeader | None:
-    """What a header says; None when this is not one, or a torn one. With `seed` None its CRC is not looked at."""
+    """The content of a header; None when this is not one, or a torn one. With `seed` None its CRC is not checked."""
     if len(header) < HEADER_BYTES:
         return None
     magic, header_bytes, kind, length_bytes, digest, uid = _FIELDS.unpack_from(header)
@@ -104,7 +104,8 @@ def unpack(header: bytes, header_offset_bytes: int = 0, seed: int | None = 0) ->
 
 
 def mended(header: bytes, header_offset_bytes: int, seed: int) -> list[RecordHeader]:
-    """What a header may have said before one of its bytes changed. Only the SHA-256 of what follows proves it."""
+    """The possible contents of a header before one of its bytes changed. Only the SHA-256 of the following bytes proves
+    one."""
     if len(header) < HEADER_BYTES:
         return []
     fields, (check, _) = header[: _FIELDS.size], _CHECK.unpack_from(header, _FIELDS.size)
@@ -123,7 +124,8 @@ def mended(header: bytes, header_offset_bytes: int, seed: int) -> list[RecordHea
 
 @functools.cache
 def _one_byte_errors() -> dict[int, tuple[int, int]]:
-    """How a CRC-32 of the fields changes → which byte of them changed, and how. It is linear: whatever they hold."""
+    """The change of the fields' CRC-32 → the byte of them that changed, and its change. CRC-32 is linear, so this holds
+    for any content."""
     zeros = bytes(_FIELDS.size)
     base = zlib.crc32(zeros)
     errors = {}

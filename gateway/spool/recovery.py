@@ -29,7 +29,7 @@ OURS = {
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What a start found; names are relative to the spool folder."""
+    """The findings of a start; names are relative to the spool folder."""
 
     missing: list[str] = field(default_factory=list)
     """Named by the queue and not there: their deliveries are lost."""
@@ -38,7 +38,7 @@ class Recovered:
     trimmed: list[str] = field(default_factory=list)
     """Had zeros behind their last record."""
     unnamed: list[str] = field(default_factory=list)
-    """Nothing names them; the sweep looks after them."""
+    """Files that no row names; the sweep looks after them."""
 
 
 def payload_files(root: Path, *, may_be_missing: bool = False) -> Iterator[tuple[str, int]]:
@@ -60,7 +60,8 @@ def payload_files(root: Path, *, may_be_missing: bool = False) -> Iterator[tuple
 
 
 def not_files(root: Path) -> list[str]:
-    """What has the name of a payload file and is none: a link, a pipe, a folder. Nothing of it is read at a start."""
+    """Entries that have the name of a payload file and are none: a link, a pipe, a folder. They are not read at a
+    start."""
     found = []
     for folder, pattern in OURS.items():
         with os.scandir(root / folder) as entries:

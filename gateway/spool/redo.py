@@ -1,4 +1,4 @@
-"""What a group of acceptances tells the queue, kept beside its payloads: one sync makes both durable.
+"""The redo record of a group of acceptances, kept beside its payloads: one sync makes both durable.
 
 The queue's transaction that follows is not synced. When the power fails before SQLite syncs it, the queue is as it was
 some groups ago, and says up to where it knows the segments; what stands behind is told to it again at the next start
@@ -24,7 +24,7 @@ class Position(NamedTuple):
     """A place in the sequence of segments."""
 
     name: str
-    """Of a segment; empty before the first."""
+    """The name of a segment; empty before the first."""
     end_bytes: int
 
 
@@ -58,7 +58,7 @@ def encode(now: datetime, arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]
 
 
 def decode(data: bytes) -> RedoRecord:
-    """What `encode` wrote, with defaults for what a former version did not know.
+    """The record that `encode` wrote, with defaults for fields that a former version did not know.
 
     Raises ValueError when a newer version wrote it, or it is none.
     """
@@ -77,7 +77,7 @@ class RefusedArrivals(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes
     """SHA-256 of the note; no two are alike, for each says when it was made."""
     numbers: list[int]
-    """Which of its arrivals, from 0."""
+    """The numbers of its arrivals, from 0."""
 
 
 class Cancellation(msgspec.Struct, frozen=True, array_like=True):
@@ -96,7 +96,8 @@ def encode_cancellation(refused: Sequence[RefusedArrivals]) -> bytes:
 
 
 def decode_cancellation(data: bytes) -> Cancellation:
-    """What `encode_cancellation` wrote. Raises ValueError when a newer version wrote it, or it is none."""
+    """The cancellation that `encode_cancellation` wrote. Raises ValueError when a newer version wrote it, or it is
+    none."""
     try:
         found = _cancellation_decoder.decode(data)
     except msgspec.MsgspecError as error:

@@ -1,4 +1,5 @@
-"""What was refused after it had been noted: a start must not deliver what its sender was told is not kept.
+"""Refusals of objects that had been noted: a start must not deliver an object whose sender was told that it is not
+kept.
 
 The note is taken back, or a record that cancels it is written, before the refusal is answered. Where the disk takes
 neither, the refusal is answered all the same, since the sender must not wait for ever, and the cancellation is

@@ -60,7 +60,7 @@ class Segment:
     """
 
     def __init__(self, spool: SpoolFolder, name: str, disk: Disk, limit_bytes: int = 0, seed: int = 0) -> None:
-        """Nothing is written ahead beyond `limit_bytes`. `seed`: see `gateway.spool.record`."""
+        """Open segment `name`. No zeros are written ahead beyond `limit_bytes`. `seed`: see `gateway.spool.record`."""
         self.name = name
         self._seed = seed
         self.size_bytes = 0
@@ -133,7 +133,7 @@ class Segment:
         self._file_bytes = max(self._file_bytes, written_bytes)
 
     def _ahead_bytes(self, end_bytes: int) -> int:
-        """How many zeros to write behind a group that ends there."""
+        """The number of zeros to write behind a group that ends there."""
         if end_bytes <= self._file_bytes or end_bytes - self.size_bytes > SMALL_GROUP_BYTES:
             return 0
         return max(0, min(AHEAD_BYTES, self._limit_bytes - end_bytes))
@@ -155,7 +155,7 @@ class Segment:
         self.size_bytes = self._before_bytes
 
     def close(self) -> None:
-        """Nothing is written to it any more."""
+        """Close the segment. It gets no more groups, and the zeros behind its end are cut."""
         if self._file_bytes > self.size_bytes:
             with contextlib.suppress(OSError):  # else the next start does it
                 self.cut()
@@ -256,7 +256,7 @@ def _is_unchanged(payload: memoryview, checksum: int, digest: bytes) -> bool:
 
 
 def check(ref: PayloadRef, header: bytes) -> record.RecordHeader:
-    """What the header of a payload says; without a checksum when it is damaged: then the digest alone decides."""
+    """The content of a payload's header; without a checksum when it is damaged: then the digest alone decides."""
     found = record.unpack(header, ref.offset_bytes - record.HEADER_BYTES, None)
     if found is not None and (found.length_bytes, found.digest) == (ref.length_bytes, ref.digest):
         return found

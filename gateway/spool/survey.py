@@ -1,4 +1,4 @@
-"""What segments say behind a place in them: notes, what of them was cancelled, payloads without a note, damage."""
+"""A survey of segments behind a place in them: notes, their cancellations, payloads without a note, damage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FoundRedoRecord:
     """One whole note."""
 
     position: Position
-    """Where it ends."""
+    """The position at which it ends."""
     digest: bytes
     note: RedoRecord
 
@@ -43,7 +43,7 @@ class Damage:
     is_torn: bool = False
     """So does all that is damaged behind the last whole note of this file: it was never acknowledged."""
     sop_instance_uids: Sequence[str] = ()
-    """Of whole notes that name payloads in it."""
+    """The SOP Instance UIDs of whole notes that name payloads in it."""
 
     def covers(self, offset_bytes: int, length_bytes: int) -> bool:
         """True when a payload at this place is touched."""
@@ -52,7 +52,7 @@ class Damage:
 
 @dataclass(slots=True)
 class Survey:
-    """Of one segment, from a position on."""
+    """The survey of one segment, from a position on."""
 
     name: str
     notes: list[FoundRedoRecord] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Survey:
     """Whole payloads at the end of the file whose note was never written: they were not acknowledged."""
     damages: list[Damage] = field(default_factory=list)
     has_empty_notes: bool = False
-    """Of groups that could not be noted: the queue alone knew them."""
+    """True when there are empty notes: those of groups that could not be noted, which the queue alone knew."""
     payloads: dict[int, RecordHeader] = field(default_factory=dict)
     """All whole payloads by their offsets."""
     records: int = 0
@@ -93,7 +93,8 @@ def segments_from(root: Path, position: Position) -> list[tuple[str, int]]:
 
 
 def cancellations(root: Path, places: Sequence[tuple[str, int]], seed: int) -> dict[bytes, set[int]]:
-    """What was refused after it had been noted. Raises ConfigurationError when a newer gateway wrote it."""
+    """The arrivals that were refused after they had been noted. Raises ConfigurationError when a newer gateway wrote
+    it."""
     refused: dict[bytes, set[int]] = {}
     for name, start_bytes in places:
         for found in walk(root / name, seed, start_bytes, is_checked=False):

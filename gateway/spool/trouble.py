@@ -1,4 +1,4 @@
-"""What an error of the operating system says about stored bytes.
+"""The meaning of an error of the operating system for stored bytes.
 
 Bytes are lost only when they were read and are not what they were. A disk that gives an error, a folder that is not
 there, a file that is shorter than it was, too few descriptors: the bytes may come back, and are asked for again later.

@@ -16,7 +16,7 @@ from gateway.spool import record
 from gateway.spool.record import HEADER_BYTES, RecordHeader
 
 SECTOR_BYTES = 512
-"""What a disk writes in one piece: a write that the power cut short leaves whole sectors as they were."""
+"""The bytes that a disk writes in one piece: a write that the power cut short leaves whole sectors as they were."""
 LEAST_ZEROS_BYTES = 16
 """Fewer zeros at the end of a record say nothing."""
 PIECE_BYTES = 1024**2
@@ -28,7 +28,7 @@ class FoundRecord:
 
     record: RecordHeader
     trouble: str = ""
-    """What is wrong with its content; empty when all of it is as it was written."""
+    """The problem with its content; empty when all of it is as it was written."""
     is_header_damaged: bool = False
     """One byte of its header had changed, and the SHA-256 of the content proved which."""
     is_unwritten: bool = False
@@ -36,7 +36,7 @@ class FoundRecord:
 
     @property
     def start_bytes(self) -> int:
-        """Where its header begins."""
+        """The offset at which its header begins."""
         return self.record.offset_bytes - HEADER_BYTES
 
     @property
@@ -68,7 +68,7 @@ def walk(
 
 
 def content(path: Path, found: RecordHeader) -> bytes:
-    """What follows a header; shorter when the file ends before. Raises OSError."""
+    """The bytes that follow a header; shorter when the file ends before. Raises OSError."""
     with path.open("rb", buffering=0) as file:
         return os.pread(file.fileno(), found.length_bytes, found.offset_bytes)
 
@@ -82,9 +82,9 @@ class _Walk:
         self._seed = seed
         self._is_checked = is_checked
         self._seeds: tuple[int, ...] = ()
-        """Which headers count when the next one is looked for; found out when it is needed."""
+        """The seeds of the headers that count when the next one is searched; found out when it is needed."""
         self._unreadable: set[int] = set()
-        """Where reads of a sector or less failed."""
+        """The offsets at which reads of a sector or less failed."""
 
     def run(self, at: int) -> Iterator[FoundRecord | Gap]:
         while at < self._size_bytes:
@@ -130,7 +130,7 @@ class _Walk:
         )
 
     def _trouble(self, whole: RecordHeader, *, is_sure: bool = False) -> str:
-        """What is wrong with the content. `is_sure`: the checksum alone is not believed."""
+        """The problem with the content. `is_sure`: the checksum alone is not believed."""
         checksum, digest = record.Checksum(), hashlib.sha256()
         for start in range(whole.offset_bytes, whole.end_bytes, PIECE_BYTES):
             try:
@@ -191,7 +191,7 @@ class _Walk:
         return (self._seed, 0)
 
     def _whole_records(self, at: int, seeds: tuple[int, ...]) -> Iterator[int]:
-        """Where records begin whose header and content are whole."""
+        """The offsets of records whose header and content are whole."""
         while at < self._size_bytes:
             piece = self._read(at, PIECE_BYTES)
             place = piece.find(record.MAGIC)

@@ -1,4 +1,4 @@
-"""Whether what is written reaches the disk: said by what failed last, and by a probe that worked since.
+"""The check that written bytes reach the disk, by the last failure and by a probe that worked since.
 
 A file system that became read-only, a disk that gives an error at each sync, no room where there should be some: each
 object is answered 0xA700 then. A gateway that nobody sends to any more would never notice that this is over, so that a
@@ -26,7 +26,7 @@ PLACES: tuple[WrittenPlace, ...] = ("spool", "database")
 
 
 class Writing:
-    """What is known of both places. Any thread."""
+    """The state of both places. Any thread may use it."""
 
     def __init__(self, meter: Meter, monotonic: Callable[[], float]) -> None:
         self._meter = meter
