@@ -18,12 +18,9 @@ from gateway.config.spec import (
 )
 from gateway.config.tls import compile_peer_tls
 from gateway.config.tree import Place, discreet
-from gateway.model.associate import AssociateKeywords, ProposedContext, Role, UserIdentity
+from gateway.model.associate import MOST_CONTEXTS, AssociateKeywords, ProposedContext, Role, UserIdentity
 from gateway.routing.ae_title_templates import is_template, template_fault
 from gateway.routing.language.fields import UID_PATTERN
-
-MOST_CONTEXTS = 128
-"""Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
 
 SMALLEST_PDU_BYTES = 16
 """A P-DATA-TF that carries two bytes of a message, and those come in pairs."""

@@ -25,7 +25,7 @@ from gateway.delivery.retry import delay_s, is_given_up
 from gateway.delivery.settling import patiently
 from gateway.delivery.standing import Standing
 from gateway.delivery.suspects import MOST_TRIES, Suspects
-from gateway.delivery.transform import NO_CONVERTER, outbound_for
+from gateway.delivery.transform import NO_CONVERTER, StoredOutbound, outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model.delivery import Deferred, Delivered, Delivery, Outcome, Refused
 from gateway.model.likeness import Apart
@@ -464,7 +464,7 @@ class Courier:
         self._goes(self.peer, arrived_as, sent_as, outbound.body.length_bytes)
         return await channel.send(outbound)
 
-    async def _fall_back(self, worker: Worker, outbound: Outbound, refused: Refused) -> Outcome:
+    async def _fall_back(self, worker: Worker, outbound: StoredOutbound, refused: Refused) -> Outcome:
         async def line(kind: Kind) -> Channel:
             channel = await worker.channel(self._destination, outbound.facts.association)
             await channel.prepare((kind, *self._sight))

@@ -6,16 +6,16 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.dataset.codecs import short_name
-from gateway.delivery.transform import converted
+from gateway.delivery.transform import StoredOutbound, converted
 from gateway.model.delivery import Outcome, Refused
 from gateway.ports.converter import Converter
-from gateway.ports.destination import Channel, Outbound
+from gateway.ports.destination import Channel
 from gateway.ports.errors import Refusal, fit_for_log
 from gateway.ports.kinds import Conversion
 
 
 async def fall_back(
-    outbound: Outbound,
+    outbound: StoredOutbound,
     refused: Refused,
     fallback: Sequence[str],
     line: Callable[[tuple[str, str]], Awaitable[Channel]],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -20,6 +20,7 @@ from gateway.ports.destination import Outbound
 from gateway.ports.edits import Alteration
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import Refusal, Temporary
+from gateway.ports.facts import Facts
 from gateway.ports.kinds import Action, Conversion, Converting, Resources
 from gateway.routing.facts import ObjectFacts, facts_for, finding_facts, needed, read_by
 from gateway.routing.kept_facts import recall
@@ -125,12 +126,24 @@ class StoredFacts:
         return facts
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredOutbound(Outbound):
+    """A stored object on its way out."""
+
+    facts: StoredFacts
+
+    @property
+    def instance(self) -> Instance:
+        """As it leaves."""
+        return self.facts.instance
+
+
 async def outbound_for(
     delivery: Delivery,
     body: EncodedDataSet,
     resources: Resources = NO_RESOURCES,
     converter: Converter = NO_CONVERTER,
-) -> Outbound:
+) -> StoredOutbound:
     """What goes to the destination, after the delivery's actions in order. Its body closes `body`.
 
     `resources` are those of the configuration in force; `converter` makes what actions ask for that change the object
@@ -147,36 +160,35 @@ async def outbound_for(
     return await changed(outbound, actions_from_json(delivery.actions_json, resources), converter)
 
 
-async def changed(outbound: Outbound, actions: Sequence[Action], converter: Converter) -> Outbound:
+async def changed(outbound: StoredOutbound, actions: Sequence[Action], converter: Converter) -> StoredOutbound:
     """After `actions` in order. Its body closes that of `outbound`. Raises Refusal, Temporary."""
     for stage in _stages(actions):
-        if isinstance(stage[0], Converting):
-            outbound = await _by_action(outbound, stage[0], converter)
+        first = stage[0]
+        if isinstance(first, Converting):
+            outbound = await _by_action(outbound, first, first.convert, converter)
         outbound = await _edited(outbound, stage)
     return outbound
 
 
-def finding_facts_of(outbound: Outbound, attributes: Iterable[AttributePath]) -> InflationSteps[ObjectFacts]:
+def finding_facts_of(outbound: StoredOutbound, attributes: Iterable[AttributePath]) -> InflationSteps[ObjectFacts]:
     """The facts of an object as it leaves, in steps, without reading it where `attributes` are known.
 
     Raises:
         Unreadable: the bytes are no data set.
     """
-    known = _facts_of(outbound).known(needed(attributes))
+    known = outbound.facts.known(needed(attributes))
     if known is not None:
         return known
-    return (yield from finding_facts(instance_of(outbound), outbound.body, attributes))
+    return (yield from finding_facts(outbound.instance, outbound.body, attributes))
 
 
-async def _edited(outbound: Outbound, actions: Sequence[Action]) -> Outbound:
+async def _edited(outbound: StoredOutbound, actions: Sequence[Action]) -> StoredOutbound:
     """`edited`, in a thread where it may take long: for large, deflated and very fine-grained objects."""
     body = outbound.body
     if outbound.transfer_syntax_uid in DEFLATED:
-        return await aside(
-            partial(edited, outbound, actions, _facts_of(outbound).known(needed(attributes_of(actions))))
-        )
+        return await aside(partial(edited, outbound, actions, outbound.facts.known(needed(attributes_of(actions)))))
     if body.length_bytes <= LARGE_BYTES:
-        finding = finding_facts(instance_of(outbound), body, attributes_of(actions))
+        finding = finding_facts(outbound.instance, body, attributes_of(actions))
         try:
             next(finding)
         except StopIteration as found:
@@ -195,9 +207,9 @@ def _stages(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
     yield actions[start:]
 
 
-def edited(outbound: Outbound, actions: Sequence[Action], facts: ObjectFacts | None = None) -> Outbound:
+def edited(outbound: StoredOutbound, actions: Sequence[Action], facts: ObjectFacts | None = None) -> StoredOutbound:
     """After the edits of `actions`; `facts` where they were found before. Raises Refusal, PayloadLost."""
-    before, body = _facts_of(outbound), outbound.body
+    before, body = outbound.facts, outbound.body
     instance = before.instance
     if facts is None:
         facts = facts_for(instance, body, attributes_of(actions))
@@ -216,16 +228,19 @@ def edited(outbound: Outbound, actions: Sequence[Action], facts: ObjectFacts | N
     )
     kept = "" if before.edits else instance.kept_facts  # of `body`, as long as nothing was edited before
     facts_after = StoredFacts(leaving, body, changed.length_bytes, edits, kept)
-    return Outbound(after.sop_class_uid, after.sop_instance_uid, instance.transfer_syntax_uid, changed, facts_after)
+    return StoredOutbound(
+        after.sop_class_uid, after.sop_instance_uid, instance.transfer_syntax_uid, changed, facts_after
+    )
 
 
-async def _by_action(outbound: Outbound, action: Action, converter: Converter) -> Outbound:
+async def _by_action(
+    outbound: StoredOutbound, action: Action, convert: Callable[[Facts], Conversion | None], converter: Converter
+) -> StoredOutbound:
     """After what the action asks for; then the body before it is closed."""
-    assert isinstance(action, Converting)
     before = outbound.body
     await read_from_disk(before)
     facts, _ = await in_turns(finding_facts_of(outbound, attributes_of([action])))
-    conversion = action.convert(facts)
+    conversion = convert(facts)
     if conversion is None:
         return outbound
     try:
@@ -238,11 +253,11 @@ async def _by_action(outbound: Outbound, action: Action, converter: Converter) -
     return outbound
 
 
-async def converted(outbound: Outbound, conversion: Conversion, converter: Converter) -> Outbound:
+async def converted(outbound: StoredOutbound, conversion: Conversion, converter: Converter) -> StoredOutbound:
     """Another object, made of this one, whose body stays open. Raises Refusal, Temporary."""
     made = await converter.convert(outbound.body, outbound.transfer_syntax_uid, conversion)
     instance = dataclasses.replace(
-        instance_of(outbound),
+        outbound.instance,
         transfer_syntax_uid=made.transfer_syntax_uid,
         sop_instance_uid=made.sop_instance_uid or outbound.sop_instance_uid,
         kept_facts="",
@@ -259,19 +274,9 @@ async def read_from_disk(body: EncodedDataSet) -> None:
         await aside(body.view)
 
 
-def instance_of(outbound: Outbound) -> Instance:
-    """As it leaves."""
-    return _facts_of(outbound).instance
-
-
-def _facts_of(outbound: Outbound) -> StoredFacts:
-    assert isinstance(outbound.facts, StoredFacts)
-    return outbound.facts
-
-
-def untouched(instance: Instance, body: EncodedDataSet) -> Outbound:
+def untouched(instance: Instance, body: EncodedDataSet) -> StoredOutbound:
     """As it is stored. What `instance` keeps of its arrival must be of these bytes."""
-    return Outbound(
+    return StoredOutbound(
         instance.sop_class_uid,
         instance.sop_instance_uid,
         instance.transfer_syntax_uid,

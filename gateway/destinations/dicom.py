@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.common.turns import aside
-from gateway.dataset.native import NATIVE, pieces
-from gateway.destinations.dicom_contexts import Given, Kind, RecentKinds, kinds_of, named, propose, sent_in
-from gateway.destinations.store_status import HAS_IT_ALREADY, outcome_of
+from gateway.dataset.native import NATIVE, alternatives, pieces
 from gateway.dimse.protocol.associate_items import MOST_HOPS_SAID, hops_of
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
@@ -32,6 +30,8 @@ from gateway.ports.errors import (
 )
 from gateway.ports.meter import Meter
 from gateway.routing.ae_title_templates import has_templates, titled
+from gateway.sending.contexts import Given, Kind, RecentKinds, kinds_of, named, propose, taken_form
+from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
 from gateway.spool.body import verify
 from gateway.spool.pieces import EditedDataSet
 
@@ -151,7 +151,7 @@ class DimseChannel:
             return self._no_context(kind)
         if kind in association.accepted:
             return await self._store(association, outbound, kind[1], outbound.body)
-        syntax = sent_in(kind, association.accepted)
+        syntax = taken_form(kind[0], alternatives(kind[1]), association.accepted)
         if not syntax:
             return self._no_context(kind)
         try:

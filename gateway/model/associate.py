@@ -7,6 +7,9 @@ from typing import Literal
 
 from gateway.model.security import TLS
 
+MOST_CONTEXTS = 128
+"""Of one association: presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProposedContext:

@@ -16,7 +16,7 @@ from typing import Any, cast
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.inflation import Bounds, set_bounds
 from gateway.dataset.scan import at_once
-from gateway.delivery.transform import outbound_for
+from gateway.delivery.transform import StoredOutbound, outbound_for
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.acceptor.admission import Rejected, admit
 from gateway.dimse.acceptor.negotiation import Policy, decide
@@ -34,7 +34,6 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, Dispatch
 from gateway.model.instance import Instance, PayloadRef
 from gateway.ports.converter import Converter
-from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge
 from gateway.ports.journal import Journal
@@ -188,7 +187,7 @@ def read_facts(stage: Stage, association: AssociationFacts, sent: RehearsedStore
     return at_once(reading)
 
 
-async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, dispatch: Dispatch) -> Outbound:
+async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, dispatch: Dispatch) -> StoredOutbound:
     """The object that would be sent to the route's destination, conversions included. `body` stays the caller's to
     close.
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gateway.dimse.requestor.query_contexts import query_contexts
-from gateway.model.associate import ProposedContext
+from gateway.model.associate import MOST_CONTEXTS, ProposedContext
 from gateway.model.peer import Peer
 from gateway.query.sop_classes import GET_OF_ROOT, MOVE_OF_ROOT
-
-MOST_CONTEXTS = 128  # PS3.8 §9.3.2.2
 
 _UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
 _JPEG = tuple(f"1.2.840.10008.1.2.4.{end}" for end in ("50", "51", "57", "70"))

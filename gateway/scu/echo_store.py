@@ -12,14 +12,13 @@ from pathlib import Path
 
 from gateway.dataset.part10 import DicomFile, is_dicom_file, read_dicom_file
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
-from gateway.model.associate import ProposedContext
+from gateway.model.associate import MOST_CONTEXTS, ProposedContext
 from gateway.model.dimse_status import is_stored
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses, GatewayError, Unreadable
 
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
-CONTEXTS_PER_ASSOCIATION = 128  # PS3.8 §9.3.2.2: odd numbers from 1 to 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ def batches(files: Sequence[DicomFile]) -> Iterator[list[DicomFile]]:
     kinds: set[tuple[str, str]] = set()
     for file in files:
         kind = (file.sop_class_uid, file.transfer_syntax_uid)
-        if kind not in kinds and len(kinds) == CONTEXTS_PER_ASSOCIATION:
+        if kind not in kinds and len(kinds) == MOST_CONTEXTS:
             yield batch
             batch, kinds = [], set()
         kinds.add(kind)

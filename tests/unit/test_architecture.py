@@ -13,7 +13,7 @@ LAYERS = [
     {"ports"},
     {"leniency", "object_log"},
     {"routing", "dataset", "spool", "network", "identity", "certificates", "metric_series"},
-    {"query"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
+    {"query", "sending"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {
         "web",
         "dimse",
@@ -54,7 +54,7 @@ HOMES = {
     "jsonschema": {"config"},
     "msgspec": {"config", "sqlite", "spool"},  # typed settings; rows and notes for the queue
     "pynetdicom": {"dimse", "handlers", "demo"},
-    "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destinations", "cli", "demo"},
+    "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destinations", "sending", "cli", "demo"},
     "apsw": {"sqlite"},
     "xxhash": {"spool"},
     "numpy": {"dataset"},  # in `frames` alone, which only worker processes import

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from gateway.model.associate import MOST_CONTEXTS
+
 APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"
 DEFAULT_MAX_PDU_BYTES = 16384
 """For a peer that leaves out the mandatory Maximum Length sub-item."""
 
 MOST_ITEMS = 1024
 """Of one PDU, and sub-items of the user information: 128 contexts, each with a role and extended negotiation, fit."""
-MOST_CONTEXTS = 128
-"""Odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
 MOST_TRANSFER_SYNTAXES = 128
 """Of one context; the standard has about 60."""
 MOST_RELATED_CLASSES = 256

@@ -27,12 +27,10 @@ from gateway.dimse.protocol.associate_items import (
 from gateway.dimse.protocol.associate_request import MalformedAssociate, items, user_information
 from gateway.dimse.protocol.context import AcceptedContext, as_uid, service_of
 from gateway.dimse.protocol.oddities import odd_user_information
-from gateway.model.associate import DEFAULT_OFFERED_PDU, AssociateKeywords, ProposedContext, UserIdentity
+from gateway.model.associate import DEFAULT_OFFERED_PDU, MOST_CONTEXTS, AssociateKeywords, ProposedContext, UserIdentity
 
 FIXED_BYTES = 74
 """Of an A-ASSOCIATE PDU before its items."""
-MOST_CONTEXTS = 128
-"""Odd numbers from 1 to 255."""
 
 _RQ_HEADER = struct.Struct(">BxIHxx16s16s32x")
 _ITEM_HEADER = struct.Struct(">BxH")

@@ -28,10 +28,16 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.utils import decode_bytes, set_ae
 
 from gateway.dimse.protocol.associate_items import IDENTITY_KINDS
-from gateway.dimse.protocol.proposal import MOST_CONTEXTS
 from gateway.dimse.pynetdicom_contract.notifications import BoundNotification, bound_handlers
 from gateway.dimse.pynetdicom_contract.yields import Place
-from gateway.model.associate import DEFAULT_OFFERED_PDU, AssociateKeywords, ProposedContext, Role, UserIdentity
+from gateway.model.associate import (
+    DEFAULT_OFFERED_PDU,
+    MOST_CONTEXTS,
+    AssociateKeywords,
+    ProposedContext,
+    Role,
+    UserIdentity,
+)
 from gateway.model.peer import Peer
 
 LARGEST_MAXIMUM = 2**32 - 1

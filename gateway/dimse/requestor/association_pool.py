@@ -22,9 +22,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.dimse.protocol.proposal import MOST_CONTEXTS
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
-from gateway.model.associate import ProposedContext
+from gateway.model.associate import MOST_CONTEXTS, ProposedContext
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown
 from gateway.ports.meter import Meter, NoMeter

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from gateway.dataset.native import alternatives, proposed_beside
+from gateway.dataset.native import alternatives
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
@@ -23,6 +23,7 @@ from gateway.model.associate import ProposedContext
 from gateway.model.dimse_status import DUPLICATE_SOP_INSTANCE, Category
 from gateway.ports.errors import DestinationDown, GatewayError, Refusal
 from gateway.ports.meter import peer_label
+from gateway.sending.contexts import contexts_of, taken_form
 
 log = structlog.get_logger()
 
@@ -175,8 +176,8 @@ class MoveTarget:
 
     async def _store(self, association: RequestorAssociation, instance: Sendable) -> SubOperationResult:
         syntaxes = instance.transfer_syntaxes
-        syntax = next((uid for uid in syntaxes if (instance.sop_class_uid, uid) in association.accepted), None)
-        if syntax is None:
+        syntax = taken_form(instance.sop_class_uid, syntaxes, association.accepted)
+        if not syntax:
             self._tell(f"no context was accepted for {instance.sop_class_uid} in {syntaxes[0]}")
             return SubOperationResult.FAILED
         response = await association.c_store(
@@ -214,14 +215,9 @@ class MoveTarget:
 
 
 def proposals_for(instance: Sendable) -> list[ProposedContext]:
-    """What the instance can be sent in. Its own transfer syntax and those that it would be converted to stand in
-    contexts of their own: the destination says of each whether it takes it, and the choice stays ours. Of the native
-    ones that it can simply be written in, the destination chooses."""
+    """The contexts of all that the instance can be sent in."""
     own, *others = instance.transfer_syntaxes
-    beside = proposed_beside(own)
-    converted = (uid for uid in others if uid not in alternatives(own))
-    groups = [(own,), *([beside] if beside else ()), *((uid,) for uid in converted)]
-    return [ProposedContext(instance.sop_class_uid, group) for group in groups]
+    return contexts_of(instance.sop_class_uid, own, (uid for uid in others if uid not in alternatives(own)))
 
 
 class GetTarget:
@@ -243,8 +239,8 @@ class GetTarget:
     async def send(self, instance: Sendable) -> SubOperationResult:
         """C-STORE; without an accepted context it failed."""
         sop_class = instance.sop_class_uid
-        syntax = next((uid for uid in instance.transfer_syntaxes if (sop_class, uid) in self._contexts), None)
-        if syntax is None:
+        syntax = taken_form(sop_class, instance.transfer_syntaxes, self._contexts)
+        if not syntax:
             self._tell(f"no context with the SCP role for {sop_class} in {instance.transfer_syntaxes[0]}")
             return SubOperationResult.FAILED
         request: Command = {

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.dataset.difference import Difference
-from gateway.destinations.dicom_contexts import named
 from gateway.leniency import LENIENCIES
 from gateway.model.problem import Mark
 from gateway.rehearsal.explain.as_text import name_of
@@ -19,6 +18,7 @@ from gateway.rehearsal.explain.explanation import (
 )
 from gateway.rehearsal.explain.summary import ExplanationSummary
 from gateway.routing.verdicts import Reason
+from gateway.sending.contexts import named
 
 
 def as_json(shown: Sequence[InstanceExplanation], summary: ExplanationSummary, *, with_values: bool) -> dict[str, Any]:

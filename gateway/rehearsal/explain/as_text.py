@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from gateway.dataset.dictionary import name_of as keyword_or_tag
 from gateway.dataset.difference import Difference
-from gateway.destinations.dicom_contexts import named
 from gateway.leniency import LENIENCIES
 from gateway.model.attribute_path import AttributePath
 from gateway.model.delivery import DeliveryState
@@ -18,6 +17,7 @@ from gateway.rehearsal.explain.explanation import (
     RuleOutcome,
 )
 from gateway.routing.verdicts import Reason
+from gateway.sending.contexts import named
 
 MOST_DIFFERENCES = 200
 """Lines about the elements that one rule changes; JSON has all of them."""

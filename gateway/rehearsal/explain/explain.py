@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from gateway.dataset.difference import Difference, differences
 from gateway.dataset.splice import splice
-from gateway.destinations.dicom_contexts import Given, RecentKinds, propose
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.dimse_status import is_stored
@@ -29,6 +28,7 @@ from gateway.rehearsal.explain.subjects import Subject
 from gateway.rehearsal.stage import RehearsedAdmission, RehearsedResponse, Stage, read_facts
 from gateway.routing.table import RoutingTable
 from gateway.routing.verdicts import Verdict
+from gateway.sending.contexts import Given, RecentKinds, propose
 
 
 async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> InstanceExplanation:

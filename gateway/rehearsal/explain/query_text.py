@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gateway.dataset.dictionary import name_of
-from gateway.destinations.dicom_contexts import named
 from gateway.leniency import LENIENCIES, Leniency
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes
 from gateway.rehearsal.explain.query import ON_THE_WIRE, QueryAnswer
 from gateway.routing.table import RoutingTable
+from gateway.sending.contexts import named
 
 NOT_SAID = (
     "what the places answer, whether they search relationally, and what the wire alone shows "

@@ -12,7 +12,6 @@ from gateway.config import load
 from gateway.config.cases import SUFFIX, ExpectedAt, RuleTest, association_facts, files_of, read_cases
 from gateway.dataset.part10 import read_dicom_file
 from gateway.dataset.scan import scan, wanted
-from gateway.destinations.dicom_contexts import named
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
@@ -25,6 +24,7 @@ from gateway.rehearsal.rule_tests.compose import SOP_CLASS_UID, SOP_INSTANCE_UID
 from gateway.rehearsal.rule_tests.result import Failure, FileResult, RuleTestResult
 from gateway.rehearsal.stage import RehearsedResponse, RehearsedStore, Stage, read_facts, staged
 from gateway.routing.table import RoutingTable
+from gateway.sending.contexts import named
 
 IDENTIFIERS = (AttributePath(SOP_CLASS_UID), AttributePath(SOP_INSTANCE_UID))
 

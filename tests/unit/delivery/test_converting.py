@@ -14,7 +14,6 @@ from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.dataset.reencode import reencode
 from gateway.delivery.service import DeliveryService
 from gateway.delivery.transform import outbound_for
-from gateway.destinations.store_status import outcome_of
 from gateway.model.delivery import Deferred, Delivered, Delivery, DeliveryState, Outcome, Refused
 from gateway.ports.converter import Converted
 from gateway.ports.destination import Outbound
@@ -24,6 +23,7 @@ from gateway.ports.kinds import Conversion
 from gateway.ports.meter import NoMeter
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.kinds import canonical_json
+from gateway.sending.store_outcome import outcome_of
 from tests.support.data_set_writer import Write
 from tests.support.fakes.delivery import (
     CT,

@@ -9,7 +9,6 @@ from structlog.testing import capture_logs
 
 from gateway.delivery.courier import FIRST_CLAIM
 from gateway.delivery.settling import MAX_UNSETTLED
-from gateway.destinations.store_status import outcome_of
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.model.peer import Retry
 from gateway.ports.destination import Outbound
@@ -22,6 +21,7 @@ from gateway.ports.errors import (
     SpoolFull,
     Temporary,
 )
+from gateway.sending.store_outcome import outcome_of
 from tests.support.fakes.delivery import (
     CT,
     EXPLICIT,

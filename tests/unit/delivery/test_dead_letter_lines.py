@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 
 from gateway.delivery.courier import NOT_MADE
 from gateway.destinations.folder import NO_FILE
-from gateway.destinations.store_status import outcome_of
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.model.peer import Retry
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import ConfigurationError, PayloadLost, Refusal, Unreadable
+from gateway.sending.store_outcome import outcome_of
 from tests.support.fakes.delivery import HandClock, MemoryJournal, peer
 from tests.unit.delivery.conftest import Bench
 

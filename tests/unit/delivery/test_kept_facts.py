@@ -15,13 +15,12 @@ from gateway.dataset import inflation
 from gateway.dataset.encoding import deflate
 from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import scan, wanted
-from gateway.delivery.transform import changed, finding_facts_of, instance_of, outbound_for
+from gateway.delivery.transform import StoredOutbound, changed, finding_facts_of, outbound_for
 from gateway.destinations.folder import FolderDestination
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.model.delivery import Delivered, Delivery, Dispatch
 from gateway.model.instance import Instance
 from gateway.model.peer import Folder, Peer
-from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import PayloadUnreadable
 from gateway.rehearsal.stage import RehearsedResponse, RehearsedStore, Stage, leave, staged, store
@@ -93,7 +92,7 @@ def of(stored: RehearsedResponse) -> tuple[Instance, EncodedDataSet, Dispatch]:
     return stored.instance, stored.body, stored.dispatches[0]
 
 
-async def write(rules: RoutingTable, outbound: Outbound) -> set[str]:
+async def write(rules: RoutingTable, outbound: StoredOutbound) -> set[str]:
     """Into the folder; the paths below it."""
     peer = rules.peers["files"]
     assert peer.folder is not None
@@ -199,7 +198,7 @@ async def test_an_object_that_was_converted_is_read_anew(stage: Stage) -> None:
     then = canonical_json([{"transcode": {"to": [EXPLICIT]}}])
     outbound = await leave(stage, instance, body, replace(dispatch, actions_json=then))
     assert outbound.transfer_syntax_uid == EXPLICIT
-    assert instance_of(outbound).kept_facts == ""
+    assert outbound.instance.kept_facts == ""
     assert outbound.facts.values(parse("InstitutionName")) == ("North",)
 
 

@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.destinations.store_status import HAS_IT_ALREADY, outcome_of
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.model.peer import Retry
 from gateway.ports.destination import Outbound
+from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
 from tests.support.fakes.delivery import CT, MR, MemoryJournal, peer, reload, table
 from tests.unit.delivery.conftest import Bench
 

@@ -10,7 +10,6 @@ from gateway.dimse.acceptor import negotiation
 from gateway.dimse.acceptor.negotiation import REMEMBERED_BYTES, Policy, negotiate
 from gateway.dimse.protocol.associate_request import (
     LONGEST_USER_NAME,
-    MOST_CONTEXTS,
     MOST_ITEMS,
     MOST_RELATED_CLASSES,
     MOST_TRANSFER_SYNTAXES,
@@ -21,7 +20,7 @@ from gateway.dimse.protocol.associate_request import (
 from gateway.dimse.protocol.context import LONGEST_UID
 from gateway.dimse.protocol.pdata import MAX_ASSOCIATE_BYTES, Malformed, PDUReader
 from gateway.dimse.protocol.proposal import decode_accept
-from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.model.associate import MOST_CONTEXTS, AssociateKeywords, ProposedContext
 
 CT, IMPLICIT = b"1.2.840.10008.5.1.4.1.1.2", b"1.2.840.10008.1.2"
 POLICY = Policy(frozenset({"echo", "store"}))

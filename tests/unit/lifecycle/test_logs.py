@@ -9,9 +9,9 @@ import pytest
 import structlog
 
 from gateway.common.plain_text import PEER_SAYS, printable, shown_code, shown_uid, without_peers_words
-from gateway.destinations.store_status import outcome_of
 from gateway.lifecycle import logs
 from gateway.model.delivery import Refused
+from gateway.sending.store_outcome import outcome_of
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 
 from gateway.dimse.protocol.proposal import encode_request
 from gateway.dimse.requestor.query_contexts import as_store_scp
-from gateway.model.associate import AssociateKeywords, ProposedContext
+from gateway.model.associate import MOST_CONTEXTS, AssociateKeywords, ProposedContext
 from gateway.model.peer import Peer
 from gateway.query.sop_classes import GET_OF_ROOT
-from gateway.retrieve.get_proposals import MOST_CONTEXTS, USUAL_CLASSES, get_contexts
+from gateway.retrieve.get_proposals import USUAL_CLASSES, get_contexts
 
 PEER = Peer("pacs", "PACS", "127.0.0.1", 104)
 CT = "1.2.840.10008.5.1.4.1.1.2"

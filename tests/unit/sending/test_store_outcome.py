@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.destinations.store_status import outcome_of
 from gateway.model.delivery import Deferred, Delivered, Refused
 from gateway.model.dimse_status import STORE_STATUSES
+from gateway.sending.store_outcome import outcome_of
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,23 @@
 """Which presentation contexts are proposed, and in what an object is sent over them."""
 
+from collections.abc import Container
+
 import pytest
 
-from gateway.destinations.dicom_contexts import MAX_CONTEXTS, Given, Kind, RecentKinds, named, propose, sent_in
-from gateway.model.associate import ProposedContext
+from gateway.dataset.native import alternatives
+from gateway.model.associate import MOST_CONTEXTS, ProposedContext
+from gateway.sending.contexts import Given, Kind, RecentKinds, named, propose, taken_form
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 IMPLICIT, EXPLICIT, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"
 BIG, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 FREE = Given(())
+
+
+def taken_in(kind: Kind, accepted: Container[Kind]) -> str:
+    return taken_form(kind[0], alternatives(kind[1]), accepted)
+
+
 CT_ONLY = Given([ProposedContext(CT, (JPEG, EXPLICIT)), ProposedContext(CT, (EXPLICIT,))])
 
 
@@ -51,7 +60,7 @@ def test_what_is_needed_first_has_the_first_right_to_the_128_places() -> None:
     recent = RecentKinds()
     recent.add([(MR, f"1.2.{number}") for number in range(200)])
     kinds = proposed([(CT, f"1.2.{number}") for number in range(100)], recent)
-    assert len(kinds) == MAX_CONTEXTS
+    assert len(kinds) == MOST_CONTEXTS
     assert kinds[:100] == [(CT, (f"1.2.{number}",)) for number in range(100)]
     assert kinds[100] == (MR, ("1.2.199",))
 
@@ -67,7 +76,7 @@ def test_each_kind_is_followed_by_its_fallbacks_in_contexts_of_their_own() -> No
 
 def test_fallbacks_have_their_place_among_the_128() -> None:
     many = propose([(CT, f"1.2.{number}") for number in range(200)], RecentKinds(), FREE, (EXPLICIT,))
-    assert len(many) == MAX_CONTEXTS
+    assert len(many) == MOST_CONTEXTS
     assert many[:2] == (ProposedContext(CT, ("1.2.0",)), ProposedContext(CT, (EXPLICIT,)))
 
 
@@ -110,7 +119,7 @@ def test_what_fits_none_is_refused_by_name() -> None:
     ],
 )
 def test_in_what_an_object_is_sent(own: str, accepted: tuple[str, ...], sent: str) -> None:
-    assert sent_in((CT, own), {(CT, syntax) for syntax in accepted}) == sent
+    assert taken_in((CT, own), {(CT, syntax) for syntax in accepted}) == sent
 
 
 def test_unknown_uids_are_named_by_themselves() -> None:

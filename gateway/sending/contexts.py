@@ -8,10 +8,7 @@ from collections.abc import Container, Iterable, Sequence
 from pydicom.uid import UID
 
 from gateway.dataset.native import alternatives, proposed_beside
-from gateway.model.associate import ProposedContext
-
-MAX_CONTEXTS = 128
-"""Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
+from gateway.model.associate import MOST_CONTEXTS, ProposedContext
 
 Kind = tuple[str, str]
 """(SOP class UID, transfer syntax UID)."""
@@ -20,7 +17,7 @@ Kind = tuple[str, str]
 class RecentKinds:
     """The kinds that a destination was sent lately, newest last: proposed again, so that associations stay useful."""
 
-    def __init__(self, limit: int = MAX_CONTEXTS) -> None:
+    def __init__(self, limit: int = MOST_CONTEXTS) -> None:
         self.limit = limit
         self._kinds: OrderedDict[Kind, None] = OrderedDict()
 
@@ -63,26 +60,29 @@ def propose(
 ) -> tuple[ProposedContext, ...]:
     """The contexts that are given; else those needed now first in line for the 128 places, then those used lately.
 
-    Each kind has a context. An uncompressed one has another with the other native transfer syntaxes, Implicit VR Little
-    Endian among them (PS3.5 §10.1), of which the peer chooses. Each transfer syntax of `fallback` stands in a context
-    of its own, so that the peer says of each whether it takes it, and the choice stays ours: the one that keeps the
-    object as it is.
+    Each kind has the contexts of `contexts_of`, with those of `fallback`.
     """
     if given.contexts:
         return given.contexts
     candidates: dict[ProposedContext, None] = {}
     for sop_class, own in dict.fromkeys((*needed, *recent.newest_first())):
-        groups = [(own,), proposed_beside(own), *((syntax,) for syntax in fallback)]
-        candidates.update({ProposedContext(sop_class, group): None for group in groups if group})
-        if len(candidates) >= MAX_CONTEXTS:
+        candidates.update(dict.fromkeys(contexts_of(sop_class, own, fallback)))
+        if len(candidates) >= MOST_CONTEXTS:
             break
-    return tuple(candidates)[:MAX_CONTEXTS]
+    return tuple(candidates)[:MOST_CONTEXTS]
 
 
-def sent_in(kind: Kind, accepted: Container[Kind]) -> str:
-    """The transfer syntax in which an object of this kind is sent where `accepted` is taken: its own, else another
-    native one where it is native itself; empty for none."""
-    return next((syntax for syntax in alternatives(kind[1]) if (kind[0], syntax) in accepted), "")
+def contexts_of(sop_class_uid: str, own: str, others: Iterable[str] = ()) -> list[ProposedContext]:
+    """The contexts for an object that is stored in `own`, best first. Its own transfer syntax and those of `others`
+    stand in contexts of their own: the peer says of each whether it takes it, and the choice stays ours. Of the other
+    native ones that it can be written in, Implicit VR Little Endian among them (PS3.5 §10.1), the peer chooses."""
+    groups = [(own,), proposed_beside(own), *((syntax,) for syntax in others)]
+    return [ProposedContext(sop_class_uid, group) for group in groups if group]
+
+
+def taken_form(sop_class_uid: str, syntaxes: Iterable[str], accepted: Container[Kind]) -> str:
+    """The first of the transfer syntaxes that an object can be sent in and the peer accepted; empty for none."""
+    return next((syntax for syntax in syntaxes if (sop_class_uid, syntax) in accepted), "")
 
 
 def named(uid: str) -> str:
