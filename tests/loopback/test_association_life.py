@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -18,7 +17,6 @@ from gateway.model.associate import AssociateKeywords, ProposedContext, Role
 from gateway.model.association import AssociationFacts
 from gateway.model.listener import Limits, Timers
 from gateway.network.offences import BURST
-from gateway.ports.meter import NoMeter
 from tests.support.dimse.rig import (
     CT,
     CT_ID,
@@ -33,19 +31,10 @@ from tests.support.dimse.rig import (
     serving,
     store_command,
 )
+from tests.support.fakes.meter import MemoryMeter
 from tests.support.processes import GUARD_S
 
 USER = encode_abort(0, 0)
-
-
-class Counting(NoMeter):
-    """Counters by name."""
-
-    def __init__(self) -> None:
-        self.totals: Counter[str] = Counter()
-
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
-        self.totals[name] += int(amount)
 
 
 # --- release, abort, timers ---------------------------------------------------------------------------------------
@@ -215,14 +204,14 @@ async def test_a_peer_that_stops_reading_is_let_go() -> None:
 async def test_silent_connections_make_room_for_new_ones() -> None:
     """From the same host, with every place taken by connections that say nothing."""
     limits = Limits(unassociated=8, unassociated_per_host=4)
-    meter = Counting()
+    meter = MemoryMeter()
     async with serving(limits=limits, timers=SLOW, meter=meter) as running, contextlib.AsyncExitStack() as stack:
         silent = [await stack.enter_async_context(await Peer.connect(running.port)) for _ in range(20)]
         assert await silent[0].is_closed()
         async with await Peer.associated(running.port) as honest:
             honest.send(message(ECHO_ID, echo_command()))
             assert (await honest.response())["Status"] == 0
-        assert meter.totals["gateway_connections_displaced_total"] >= 16
+        assert meter.total("gateway_connections_displaced_total") >= 16
 
 
 async def test_a_host_that_is_rejected_again_and_again_is_closed_at_once_for_a_while() -> None:
@@ -231,7 +220,7 @@ async def test_a_host_that_is_rejected_again_and_again_is_closed_at_once_for_a_w
             raise Rejected(1, 1, 3, "who?")
         return Admitted(None)
 
-    meter = Counting()
+    meter = MemoryMeter()
     async with serving(admission=admission, timers=SLOW, meter=meter) as running:
         async with await Peer.associated(running.port) as honest:
             answers = set()
@@ -242,7 +231,7 @@ async def test_a_host_that_is_rejected_again_and_again_is_closed_at_once_for_a_w
             assert answers == {b"\3", b""}
             honest.send(message(ECHO_ID, echo_command()))
             assert (await honest.response())["Status"] == 0
-        assert meter.totals["gateway_connections_refused_total"] > 0
+        assert meter.total("gateway_connections_refused_total") > 0
 
 
 async def test_associations_that_are_over_are_not_kept_for_ever() -> None:

@@ -33,7 +33,7 @@ from tests.support.dimse.rig import (
     serving,
     store_command,
 )
-from tests.support.fakes.delivery import Counts
+from tests.support.fakes.meter import MemoryMeter
 
 SETTINGS = Settings(ae_title="GATEWAY", listeners=(), spool=Spool(path=""), queue_path="")
 KNOWN = {
@@ -293,7 +293,7 @@ def with_even_ids(request: bytes) -> bytes:
 @pytest.mark.parametrize("is_strict", [False, True], ids=["lenient", "strict"])
 async def test_even_context_ids(is_strict: bool) -> None:
     """As stgcmtscu of dcm4che 5.34.1 proposes them."""
-    meter = Counts()
+    meter = MemoryMeter()
     admission = lambda facts: Admitted(None, is_strict)  # noqa: E731
     async with serving(admission=admission, meter=meter) as running, await Peer.connect(running.port) as peer:
         peer.send(with_even_ids(associate_rq()))
@@ -314,7 +314,7 @@ async def test_a_request_without_its_mandatory_items(is_strict: bool) -> None:
     without = request[: request.index(b"\x50\x00", 74)]
     without = without[:2] + (len(without) - 6).to_bytes(4, "big") + without[6:]
     admission = lambda facts: Admitted(None, is_strict)  # noqa: E731
-    meter = Counts()
+    meter = MemoryMeter()
     async with serving(admission=admission, meter=meter) as running, await Peer.connect(running.port) as peer:
         peer.send(without)
         assert (await peer.pdu())[0] == (7 if is_strict else 2)

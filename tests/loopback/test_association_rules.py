@@ -15,7 +15,7 @@ from gateway.model.association import AssociationFacts
 from gateway.model.peer import Peer as Sender
 from gateway.model.security import IdentityCheck, Requirements
 from tests.support.dimse.rig import CT_ID, ECHO_ID, Peer, echo_command, message, serving, store_command
-from tests.support.fakes.delivery import Counts
+from tests.support.fakes.meter import MemoryMeter
 
 STORER = Sender("ct1", may=frozenset({"store", "echo"}))
 
@@ -29,7 +29,7 @@ class Site:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     seen: list[tuple[int, str, str]] = field(default_factory=list)
-    meter: Counts = field(default_factory=Counts)
+    meter: MemoryMeter = field(default_factory=MemoryMeter)
 
     async def store(self, event: Any) -> int:
         self.begun.set()

@@ -22,7 +22,7 @@ from gateway.ports.errors import DestinationDown
 from tests.support.dimse.acceptor_rig import Script, acceptor, response
 from tests.support.dimse.rig import IMPLICIT, VERIFICATION, message
 from tests.support.dimse.rig import Peer as Bytes
-from tests.support.fakes.delivery import Counts
+from tests.support.fakes.meter import MemoryMeter
 from tests.support.processes import program
 
 pytestmark = pytest.mark.peers
@@ -160,7 +160,7 @@ async def by_stock(peer: Peer) -> bool:
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 async def test_an_odd_accept(variant: Variant) -> None:
-    meter = Counts()
+    meter = MemoryMeter()
     async with acceptor(accepting(variant)) as peer:
         with capture_logs() as lines:
             assert await by_gateway(peer, meter=meter) == 0x0000

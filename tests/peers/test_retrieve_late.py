@@ -25,7 +25,7 @@ from gateway.sources.sources import Sources
 from tests.support.dimse.acceptor_rig import accept, acceptor, read_message, response
 from tests.support.dimse.rig import CT, message
 from tests.support.dimse.rig import Peer as Bytes
-from tests.support.fakes.delivery import Counts
+from tests.support.fakes.meter import MemoryMeter
 from tests.support.peers import GatewayProcess, StoreSCP, free_port
 from tests.support.retrieving import movescu
 from tests.support.spread import WHOLE_STUDY, all_uids, give, orthanc, uids, write_study
@@ -121,13 +121,13 @@ async def test_a_source_that_is_pending_for_ever(
 ) -> None:
     async with acceptor(pending_for_ever(changes)) as peer:
         sources, rendezvous = (
-            Sources(AssociationPool("GATEWAY", Counts())),
+            Sources(AssociationPool("GATEWAY", MemoryMeter())),
             MoveRendezvous(tmp_path / "mail", MemoryReceiver),
         )
         try:
             line: GetFetcher | MoveFetcher
             if service == "move":
-                line = MoveFetcher(sources, rendezvous, peer, "GATEWAY", limits, Counts())
+                line = MoveFetcher(sources, rendezvous, peer, "GATEWAY", limits, MemoryMeter())
             else:
                 line = GetFetcher(sources, peer, {CT}, MemoryReceiver, limits)
             with pytest.raises(SourceFailed, match=reason):

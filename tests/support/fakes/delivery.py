@@ -318,25 +318,6 @@ class ScriptedChannel:
             self.destination.open_now -= 1
 
 
-@dataclass
-class Counts:
-    """A meter that adds up."""
-
-    counted: dict[tuple[str, ...], float] = field(default_factory=dict)
-    values: dict[tuple[str, ...], float] = field(default_factory=dict)
-    observed: list[str] = field(default_factory=list)
-
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
-        key = (name, *labels.values())
-        self.counted[key] = self.counted.get(key, 0) + amount
-
-    def observe(self, name: str, value: float, /, **labels: str) -> None:
-        self.observed.append(name)
-
-    def set(self, name: str, value: float, /, **labels: str) -> None:
-        self.values[name, *labels.values()] = value
-
-
 @dataclass(frozen=True)
 class Table:
     """The part of a routing table that the service reads."""

@@ -14,7 +14,8 @@ from gateway.delivery.service import DeliveryService
 from gateway.model.peer import Peer
 from gateway.object_log import EachStudy, ObjectLog
 from gateway.ports.errors import ConfigurationError
-from tests.support.fakes.delivery import Counts, MemoryJournal, ScriptedDestination, real_clock, table
+from tests.support.fakes.delivery import MemoryJournal, ScriptedDestination, real_clock, table
+from tests.support.fakes.meter import MemoryMeter
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Bench:
 
     journal: MemoryJournal
     now: Callable[[], datetime]
-    meter: Counts = field(default_factory=Counts)
+    meter: MemoryMeter = field(default_factory=MemoryMeter)
     destinations: dict[str, ScriptedDestination] = field(default_factory=dict)
     opened: list[Peer] = field(default_factory=list)
     refusing: set[str] = field(default_factory=set)

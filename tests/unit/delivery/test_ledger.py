@@ -12,7 +12,8 @@ import pytest
 from gateway.delivery.ledger import Ledger
 from gateway.model.delivery import Settlement
 from gateway.sqlite.store import SQLiteStore
-from tests.support.fakes.delivery import Counts, MemoryJournal
+from tests.support.fakes.delivery import MemoryJournal
+from tests.support.fakes.meter import MemoryMeter
 from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 
@@ -39,7 +40,7 @@ async def test_what_goes_back_waits_for_no_time_that_the_clock_showed_before(
         (claimed,) = queue.deliveries.claim("pacs", 1, 60.0, clock())
     queue.close()
     journal = Settlements(clock)
-    ledger = Ledger(journal, "pacs", Counts(), clock)
+    ledger = Ledger(journal, "pacs", MemoryMeter(), clock)
     delivery = replace(claimed, due_at=due_at)
     assert ledger.claimed(delivery)
     ledger.returned(delivery)

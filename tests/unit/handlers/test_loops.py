@@ -19,7 +19,7 @@ from gateway.model.delivery import DeliveryState
 from gateway.model.settings import Loops
 from gateway.ports.errors import SpoolFull
 from tests.support.caller import data_set
-from tests.support.fakes.delivery import Counts
+from tests.support.fakes.meter import MemoryMeter
 from tests.unit.handlers.test_store import NOW, UID, FakeAssociation, FakeEvent, FakeJournal, table
 
 AGAIN, WITHIN_S = 5, 600.0
@@ -63,7 +63,7 @@ class Ring:
     """A handler that gets one object again and again."""
 
     def __init__(self, limits: Loops = LIMITS) -> None:
-        self.journal, self.meter, self.now_s = FakeJournal(), Counts(), 0.0
+        self.journal, self.meter, self.now_s = FakeJournal(), MemoryMeter(), 0.0
         self.loops = LoopWatch(limits, lambda: self.now_s)
         self.desk: Any = StoreDesk(self.journal, self.meter, lambda: NOW, loops=self.loops)  # type: ignore[arg-type]
 

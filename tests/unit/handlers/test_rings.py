@@ -16,7 +16,7 @@ from gateway.handlers.loops import LoopWatch, is_forwarder
 from gateway.model.association import AssociationFacts
 from gateway.model.peer import Peer
 from gateway.model.settings import Loops
-from tests.support.fakes.delivery import Counts
+from tests.support.fakes.meter import MemoryMeter
 from tests.unit.handlers.test_store import table
 
 LIMITS = Loops()
@@ -72,7 +72,7 @@ class Node:
         self.watch = LoopWatch(LIMITS, self.now_s)
         self.there = Peer("there", ae_title=self.to, host="127.0.0.1", port=104)
         self.table = replace(table(), peers={"there": self.there})
-        self.destination = DimseDestination(self.there, AssociationPool(self.title), Counts())
+        self.destination = DimseDestination(self.there, AssociationPool(self.title), MemoryMeter())
 
     def takes(self, sent: Sent) -> Sent | None:
         """What it sends on; None when it holds the object."""

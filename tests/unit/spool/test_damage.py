@@ -17,11 +17,11 @@ from gateway.model.delivery import DeliveryState
 from gateway.model.instance import Identifiers
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import SpoolFull
-from gateway.ports.meter import NoMeter
 from gateway.spool import record
 from gateway.spool.record import HEADER_BYTES, PAYLOAD, REDO, RecordHeader, seed_of
 from gateway.spool.walk import FoundRecord, Gap, walk
 from gateway.sqlite.store import SQLiteStore
+from tests.support.fakes.meter import MemoryMeter
 from tests.support.samples import instance
 from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 from tests.unit.spool.test_power_cut import roll_back, saved
@@ -158,25 +158,14 @@ async def test_a_damaged_payload_costs_that_object_alone(behind: Behind) -> None
     assert number_of(lost["sop_instance_uid"]) == 3
 
 
-class Counts(NoMeter):
-    """Remembers what is counted."""
-
-    def __init__(self) -> None:
-        self.counted: dict[tuple[str, str], float] = {}
-
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
-        key = (name, labels.get("result", ""))
-        self.counted[key] = self.counted.get(key, 0) + amount
-
-
 async def test_what_became_of_them_is_counted(behind: Behind) -> None:
     payload, note = behind.of_kind(PAYLOAD, 1), behind.of_kind(REDO, 2)
     behind.flip(payload.offset_bytes + 300)
     behind.flip(note.offset_bytes + 50)
-    behind.site.meter = meter = Counts()
+    behind.site.meter = meter = MemoryMeter()
     await behind.start()
     name = "gateway_spool_told_again_total"
-    counted = {result: number for (metric, result), number in meter.counted.items() if metric == name}
+    counted = {key[1]: number for key, number in meter.counted.items() if key[0] == name}
     assert counted == {"told": GROUPS - 2, "held": 1, "lost": 1}
 
 
