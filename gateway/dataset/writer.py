@@ -46,7 +46,8 @@ def element_header(encoding: Encoding, tag: int, vr: str, length: int) -> bytes:
 
 @lru_cache(maxsize=8192)
 def prepared_header(encoding: Encoding, tag: int, vr: str) -> tuple[bytes, struct.Struct]:
-    """What `element_header` writes before the length, and how it writes the length: for many values of one element."""
+    """The part that `element_header` writes before the length, and the struct that writes the length: for many values
+    of one element."""
     width = 4 if encoding.is_implicit or vr in LONG_VRS else 2
     return element_header(encoding, tag, vr, 0)[:-width], _LENGTHS[width][encoding.is_big_endian]
 

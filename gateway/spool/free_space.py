@@ -78,15 +78,15 @@ class UnboundedFreeSpace:
         """There is always room."""
 
     def keep(self) -> bool:
-        """Nothing is held, and nothing need be."""
+        """True: there is no reserve to hold, and none is needed."""
         return True
 
     def free_or_none(self) -> int:
-        """Nobody can say."""
+        """Always 0: the free bytes are not known."""
         return 0
 
     def prepare(self) -> None:
-        """Nothing is held."""
+        """There is no reserve to hold."""
 
     def hold_what_is_left(self) -> None:
-        """Nothing is held."""
+        """There is no reserve to hold."""

@@ -32,13 +32,13 @@ log = structlog.get_logger()
 RecordedArrival = tuple[Instance, Sequence[Dispatch]]
 
 RECOVERED = Dispatch("(recovered)", "", state=DeliveryState.HELD)
-"""Of an object whose note is damaged: an operator says where it goes."""
+"""The dispatch of an object whose note is damaged: an operator says where it goes."""
 NOBODY = AssociationFacts("", "", "")
 UIDS_LOGGED = 100
 """In one line of the log."""
 
 Identify = Callable[[memoryview, str], Identifiers | None]
-"""What an encoded data set in a transfer syntax says it is; None when it does not."""
+"""The identifiers that an encoded data set in a transfer syntax gives itself; None when it gives none."""
 Choose = Callable[[Position, Instance, Sequence[Dispatch]], Sequence[Dispatch] | None]
 """The part of an arrival that is replayed: its dispatches, or some of them; None leaves it out."""
 
@@ -55,7 +55,7 @@ def everything(position: Position, instance: Instance, dispatches: Sequence[Disp
 
 @dataclass(slots=True)
 class ReplayResult:
-    """What became of what was found."""
+    """The result of a replay."""
 
     notes: int = 0
     instances: int = 0
@@ -210,7 +210,8 @@ class _Retelling:
                 yield _place(name, first.record), first.record.transfer_syntax_uid
 
     def _hold(self, loose: Iterable[tuple[PayloadRef, str]]) -> None:
-        """Nobody knows where these were to go. Told before the queue knows the segments beyond them."""
+        """Hold objects whose destinations are not known. They are reported before the queue knows the segments beyond
+        them."""
         held = []
         for payload, transfer_syntax_uid in loose:
             who = self._identified(payload, transfer_syntax_uid)
@@ -309,7 +310,8 @@ class _Retelling:
         )
 
     def _accept(self, now: datetime, arrivals: Sequence[RecordedArrival], position: Position) -> int:
-        """What one note tells, in the transaction that says it is known; one by one when an arrival breaks it.
+        """Accept the arrivals of one note, in the transaction that records it as known; one by one when an arrival
+        breaks it.
 
         Not synced: when the power fails, the notes are still there.
         """
