@@ -113,23 +113,23 @@ class Committer(threading.Thread):
     def __init__(
         self,
         *,
-        open_queue: Callable[[], Store],
-        store: SpoolStore,
+        open_store: Callable[[], Store],
+        payloads: SpoolStore,
         now: Callable[[], datetime],
-        started: Callable[[BaseException | None], None],
+        started: Callable[[BaseException | None], object],
         finish: Callable[[CommitGroup | None], object],
         failed: Callable[[WrittenPlace, str], object] = lambda place, reason: None,
     ) -> None:
         super().__init__(name="spool-committer", daemon=True)
-        self._open_queue = open_queue
-        self._store = store
+        self._open_store = open_store
+        self._payloads = payloads
         self._now = now
         self._tell_started = started
         self._finish = finish
         self._failed = failed
         self._inbox: queue.SimpleQueue[CommitRequest | None] = queue.SimpleQueue()
         self._is_ending = False
-        self._refusals = UncommittedRefusals(store)
+        self._refusals = UncommittedRefusals(payloads)
         self.failure: BaseException | None = None
 
     def submit(self, request: CommitRequest) -> None:
@@ -144,7 +144,7 @@ class Committer(threading.Thread):
 
     def run(self) -> None:
         try:
-            deliveries = self._open_queue()
+            store = self._open_store()
         except BaseException as error:
             self._tell_started(error)
             return
@@ -152,7 +152,7 @@ class Committer(threading.Thread):
         try:
             while requests := self._gather():
                 began_s = time.perf_counter()
-                self._commit([request for request in requests if not request.done.cancelled()], deliveries)
+                self._commit([request for request in requests if not request.done.cancelled()], store)
                 self._finish(CommitGroup(requests, time.perf_counter() - began_s))
         except BaseException as error:
             self.failure = error
@@ -160,7 +160,7 @@ class Committer(threading.Thread):
         finally:
             self._refusals.write()
             try:
-                deliveries.close()
+                store.close()
             except Exception as error:
                 log.error("queue_not_closed", error=f"{type(error).__name__}: {error}")
             self._finish(None)
@@ -186,7 +186,7 @@ class Committer(threading.Thread):
 
     # --- one group ----------------------------------------------------------------------------------------------
 
-    def _commit(self, requests: Sequence[CommitRequest], deliveries: Store) -> None:
+    def _commit(self, requests: Sequence[CommitRequest], store: Store) -> None:
         """Payloads first, then one transaction: a row never names bytes that are not on disk."""
         now = self._now()
         self._refusals.write_now_and_then()
@@ -195,16 +195,16 @@ class Committer(threading.Thread):
         rest = [request for request in requests if request.error is None]
         is_durable = noted == b"" or any(isinstance(request, Call) for request in rest)
         try:
-            self._record(rest, deliveries, now, is_durable=is_durable)
+            self._record(rest, store, now, is_durable=is_durable)
         except GatewayError as error:  # no room, or the queue is held by somebody else: true of each of them
-            self._store.room.invalidate()
+            self._payloads.room.invalidate()
             if isinstance(error, SpoolFull):
                 self._failed("database", str(error))
             for request in rest:
                 request.error = error
-            _settle_doubt(deliveries, error)
+            _settle_doubt(store, error)
         except Exception as error:
-            self._record_one_by_one(rest, deliveries, now, error)
+            self._record_one_by_one(rest, store, now, error)
         except BaseException:  # the thread ends, and all of them are answered that they were not kept
             self._refusals.add(noted, range(len(acceptances)), is_all=True)
             raise
@@ -232,17 +232,17 @@ class Committer(threading.Thread):
             return noted
 
         try:
-            self._store.append(payloads, note)
+            self._payloads.segments.append(payloads, note)
         except SpoolFull as error:
             log.error("write_failed", instances=len(acceptances), error=str(error))
             if not isinstance(error, NotInPlace):
                 self._failed("spool", str(error))
             for acceptance in acceptances:
                 acceptance.error = error
-            return noted if self._store.is_doubtful else None
+            return noted if self._payloads.segments.is_doubtful else None
         return noted
 
-    def _record(self, requests: Sequence[CommitRequest], deliveries: Store, now: datetime, *, is_durable: bool) -> None:
+    def _record(self, requests: Sequence[CommitRequest], store: Store, now: datetime, *, is_durable: bool) -> None:
         """One transaction for the group.
 
         Acceptances stand in the segment already. Claims and settlements need no sync: when the power fails, a claim is
@@ -250,20 +250,20 @@ class Committer(threading.Thread):
         """
         if not requests:
             return
-        with deliveries.transaction(is_durable=is_durable):
-            if _accept(requests, deliveries, now, self._store.can_read):
-                deliveries.spool.set_replayed_position(*self._store.end)
-            _settle(requests, deliveries)
+        with store.transaction(is_durable=is_durable):
+            if _accept(requests, store, now, self._payloads.can_read):
+                store.spool.set_replayed_position(*self._payloads.segments.end)
+            _settle(requests, store)
             for request in requests:
                 if isinstance(request, ClaimRequest):
-                    request.answer = deliveries.deliveries.claim(
+                    request.answer = store.deliveries.claim(
                         request.destination, request.limit, request.lease_s, now, request.apart
                     )
                 elif isinstance(request, Call):
-                    request.answer = request.function(deliveries)
+                    request.answer = request.function(store)
 
     def _record_one_by_one(
-        self, requests: Sequence[CommitRequest], deliveries: Store, now: datetime, error: Exception
+        self, requests: Sequence[CommitRequest], store: Store, now: datetime, error: Exception
     ) -> None:
         """A request that breaks the transaction must not fail the others.
 
@@ -276,23 +276,23 @@ class Committer(threading.Thread):
         for request in requests:
             request.answer = None
             try:
-                self._record([request], deliveries, now, is_durable=True)
+                self._record([request], store, now, is_durable=True)
             except GatewayError as alone:
                 request.error = alone
-                _settle_doubt(deliveries, alone)
+                _settle_doubt(store, alone)
             except Exception as alone:
-                self._record_one_by_one([request], deliveries, now, alone)
+                self._record_one_by_one([request], store, now, alone)
 
 
 def _accept(
-    requests: Sequence[CommitRequest], deliveries: Store, now: datetime, is_readable: Callable[[PayloadRef], bool]
+    requests: Sequence[CommitRequest], store: Store, now: datetime, is_readable: Callable[[PayloadRef], bool]
 ) -> bool:
     """True when there were acceptances."""
     acceptances = [each for each in requests if isinstance(each, Acceptance)]
     if not acceptances:
         return False
     instances = [_placed(each) for each in acceptances]
-    answers = deliveries.deliveries.accept(
+    answers = store.deliveries.accept(
         [(instance, each.dispatches) for instance, each in zip(instances, acceptances, strict=True)], now, is_readable
     )
     for acceptance, instance, accepted in zip(acceptances, instances, answers, strict=True):
@@ -301,21 +301,21 @@ def _accept(
     return True
 
 
-def _settle_doubt(deliveries: Store, error: GatewayError) -> None:
+def _settle_doubt(store: Store, error: GatewayError) -> None:
     """After a sync that failed the transaction stands in the write-ahead log: a start after a crash would find it.
 
     Before the refusal is answered the next transaction begins that log anew, if the disk takes it.
     """
     if isinstance(error, SpoolFull):
         with contextlib.suppress(Exception):
-            deliveries.sync()
+            store.sync()
 
 
-def _settle(requests: Sequence[CommitRequest], deliveries: Store) -> None:
+def _settle(requests: Sequence[CommitRequest], store: Store) -> None:
     settlings = [each for each in requests if isinstance(each, Settling)]
     if not settlings:
         return
-    held = deliveries.deliveries.settle([settlement for each in settlings for settlement in each.settlements])
+    held = store.deliveries.settle([settlement for each in settlings for settlement in each.settlements])
     start = 0
     for settling in settlings:
         end = start + len(settling.settlements)

@@ -60,7 +60,7 @@ class Housekeeping:
     def __init__(
         self,
         *,
-        store: SpoolStore,
+        payloads: SpoolStore,
         call: AskStore,
         read: AskStore,
         changed: Callable[[set[str]], None],
@@ -73,7 +73,7 @@ class Housekeeping:
         queue_room: StoreRoom,
         is_idle: Callable[[], bool],
     ) -> None:
-        self._store = store
+        self._payloads = payloads
         self._call = call
         self._read = read
         self._changed = changed
@@ -98,8 +98,8 @@ class Housekeeping:
                 if await self.is_in_place():
                     await self.probe()
                     await self.look_for_changes()
-                    is_low = not await self._read(lambda _: self._queue_room.keep()) or self._store.room.is_low
-                    self._meter.set("gateway_spool_free_bytes", self._store.room.free_bytes)
+                    is_low = not await self._read(lambda _: self._queue_room.keep()) or self._payloads.room.is_low
+                    self._meter.set("gateway_spool_free_bytes", self._payloads.room.free_bytes)
                     forgotten = await self.forget(is_low=is_low)
                     await self.shrink()
                     if self._monotonic() >= sweep_at_s or (is_low and forgotten):
@@ -114,7 +114,7 @@ class Housekeeping:
 
         Meanwhile the write-ahead log goes into the database again and again: it may be the log that was deleted.
         """
-        if not await self._read(lambda _: self._store.presence.look()):
+        if not await self._read(lambda _: self._payloads.presence.look()):
             return True
         await self._read(lambda reader: reader.checkpoint())
         return False
@@ -123,10 +123,12 @@ class Housekeeping:
         """While writes fail, and now and then: whether they work. What fails is not raised: `Writing` says it."""
         if self._writing.is_probe_due("spool"):
             try:
-                await self._read(lambda _: self._store.probe())
+                await self._read(lambda _: self._payloads.probe())
                 self._writing.worked("spool")
             except OSError as error:
-                self._writing.failed("spool", f"spool {self._store.root}: {error.strerror or error}; look at the disk")
+                self._writing.failed(
+                    "spool", f"spool {self._payloads.root}: {error.strerror or error}; look at the disk"
+                )
         if self._writing.is_probe_due("database"):
             try:
                 await self._call(lambda store: store.sync())
@@ -198,9 +200,9 @@ class Housekeeping:
     async def sweep(self, *, is_low: bool) -> int:
         """Delete files that nothing names; how many. When room is low the active segment ends, so that it can go."""
         if is_low:
-            await self._call(lambda store: self._store.retire())
-        await self._read(lambda _: self._store.empty_quarantine())
-        candidates = await self._read(lambda _: self._store.candidates())
+            await self._call(lambda store: self._payloads.segments.retire())
+        await self._read(lambda _: self._payloads.empty_quarantine())
+        candidates = await self._read(lambda _: self._payloads.candidates())
         if not candidates:
             return 0
         # A segment also holds what the queue was told without a sync: nothing goes before the queue's own is done.
@@ -213,10 +215,10 @@ class Housekeeping:
         """
         position = Position(*reader.spool.replayed_position())
         if _order(position) < _order(self._position):
-            self._store.presence.fail("another database was written over the queue's file: it is older than before")
+            self._payloads.presence.fail("another database was written over the queue's file: it is older than before")
             return 0
         self._position = position
-        return self._store.sweep(candidates, reader.spool.payload_names())
+        return self._payloads.sweep(candidates, reader.spool.payload_names())
 
 
 def _order(position: Position) -> tuple[int, int]:

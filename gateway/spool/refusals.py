@@ -30,8 +30,8 @@ MOST_SKIPPED = 64
 class UncommittedRefusals:
     """Belongs to the committer thread."""
 
-    def __init__(self, store: SpoolStore) -> None:
-        self._store = store
+    def __init__(self, payloads: SpoolStore) -> None:
+        self._payloads = payloads
         self._waiting: list[redo.RefusedArrivals] = []
         self._failures = 0
         self._skipped = 0
@@ -48,10 +48,10 @@ class UncommittedRefusals:
 
     def _is_taken_back(self) -> bool:
         """True when the last group is the refused one, and is gone from its segment."""
-        if self._store.is_doubtful:
+        if self._payloads.segments.is_doubtful:
             return False
         try:
-            self._store.take_back_last()
+            self._payloads.segments.take_back_last()
         except OSError as error:
             log.error("group_not_cancelled", error=str(error))
             return False
@@ -68,7 +68,7 @@ class UncommittedRefusals:
         self._skipped = 0
         while self._waiting:
             try:
-                self._store.append_cancellation(redo.encode_cancellation(self._waiting[:AT_ONCE]))
+                self._payloads.segments.append_cancellation(redo.encode_cancellation(self._waiting[:AT_ONCE]))
             except SpoolFull:
                 self._failures += 1
                 return False

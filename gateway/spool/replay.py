@@ -1,7 +1,7 @@
-"""At a start: what the segments hold and the queue does not know any more, or never learned, is told to it again.
+"""At a start the store accepts again what the segments hold and it does not know any more, or never learned.
 
-What cannot be told is never left out in silence: damaged bytes are copied into the quarantine folder and named, objects
-whose note is damaged are held for an operator, objects whose own bytes are damaged are named.
+What cannot be replayed is never left out in silence: damaged bytes are copied into the quarantine folder and named,
+objects whose redo record is damaged are held for an operator, objects whose own bytes are damaged are named.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class ReplayResult:
 
 
 def replay(
-    store: SpoolStore,
-    deliveries: Store,
+    payloads: SpoolStore,
+    store: Store,
     *,
     identify: Identify = nobody_knows,
     choose: Choose = everything,
@@ -96,45 +96,45 @@ def replay(
         Temporary: a payload cannot be read now, or the queue cannot be written.
         OSError: a segment cannot be read, or damaged bytes cannot be set aside.
     """
-    return _Retelling(store, deliveries, identify, choose, keep, now).run()
+    return _Replay(payloads, store, identify, choose, keep, now).run()
 
 
-class _Retelling:
+class _Replay:
     def __init__(
         self,
-        store: SpoolStore,
-        deliveries: Store,
+        payloads: SpoolStore,
+        store: Store,
         identify: Identify,
         choose: Choose,
         keep: Callable[[Instance], bool],
         now: Callable[[], datetime],
     ) -> None:
         self._now = now
+        self._payloads = payloads
         self._store = store
-        self._deliveries = deliveries
         self._identify = identify
         self._choose = choose
         self._keep = keep
         self._cancelled: Cancelled = {}
-        self._told = ReplayResult()
+        self._result = ReplayResult()
 
     def run(self) -> ReplayResult:
-        before = Position(*self._deliveries.spool.replayed_position())
-        places = survey.segments_from(self._store.root, before)
-        self._cancelled = survey.cancellations(self._store.root, places, self._store.seed)
+        before = Position(*self._store.spool.replayed_position())
+        places = survey.segments_from(self._payloads.root, before)
+        self._cancelled = survey.cancellations(self._payloads.root, places, self._payloads.seed)
         end, has_looked_for_files = before, False
         for name, start_bytes in places:
-            found = survey.survey(self._store.root, name, self._store.seed, start_bytes)
+            found = survey.survey(self._payloads.root, name, self._payloads.seed, start_bytes)
             if found.has_lost_notes and not has_looked_for_files:
                 self._hold(self._loose_files(places))
                 has_looked_for_files = True
             self._tell_segment(found)
             end = Position(name, found.end_bytes)
         if end != before:
-            with self._deliveries.transaction():
-                self._deliveries.spool.set_replayed_position(*end)
-                self._deliveries.sync()
-        told = self._told
+            with self._store.transaction():
+                self._store.spool.set_replayed_position(*end)
+                self._store.sync()
+        told = self._result
         if told.instances or told.held or told.lost or told.refused:
             log.warning(
                 "group_replayed",
@@ -156,9 +156,9 @@ class _Retelling:
     # --- damage -----------------------------------------------------------------------------------------------------
 
     def _set_aside(self, damage: Damage) -> None:
-        kept_as = self._store.keep_copy(damage.name, damage.start_bytes, damage.end_bytes, f"{damage.what} damaged")
-        self._told.damages.append(damage)
-        self._told.kept_as.append(kept_as)
+        kept_as = self._payloads.keep_copy(damage.name, damage.start_bytes, damage.end_bytes, f"{damage.what} damaged")
+        self._result.damages.append(damage)
+        self._result.kept_as.append(kept_as)
         tell = log.warning if damage.is_torn else log.error
         tell(
             "spool_damaged",
@@ -179,8 +179,8 @@ class _Retelling:
             return
         start = min(each.offset_bytes for each in found.unfinished)
         end = max(each.end_bytes for each in found.unfinished)
-        kept_as = self._store.keep_copy(found.name, start, end, "never acknowledged")
-        self._told.kept_as.append(kept_as)
+        kept_as = self._payloads.keep_copy(found.name, start, end, "never acknowledged")
+        self._result.kept_as.append(kept_as)
         identifiers = [
             self._identified(_place(found.name, each), each.transfer_syntax_uid) for each in found.unfinished
         ]
@@ -199,13 +199,15 @@ class _Retelling:
 
     def _loose_files(self, places: Sequence[tuple[str, int]]) -> Iterable[tuple[PayloadRef, str]]:
         """Whole large files that neither the queue nor a note names."""
-        named = set(self._deliveries.spool.payload_names())
+        named = set(self._store.spool.payload_names())
         for name, start_bytes in places:
-            named |= {each for each, _ in survey.survey(self._store.root, name, self._store.seed, start_bytes).named()}
-        for name, _ in sorted(payload_files(self._store.root)):
+            named |= {
+                each for each, _ in survey.survey(self._payloads.root, name, self._payloads.seed, start_bytes).named()
+            }
+        for name, _ in sorted(payload_files(self._payloads.root)):
             if name in named or not name.startswith(f"{large.FOLDER}/"):
                 continue
-            first = next(walk(self._store.root / name, 0), None)
+            first = next(walk(self._payloads.root / name, 0), None)
             if isinstance(first, FoundRecord) and not first.trouble:
                 yield _place(name, first.record), first.record.transfer_syntax_uid
 
@@ -224,10 +226,10 @@ class _Retelling:
                 held.append((instance, dispatches))
         if not held:
             return
-        with self._deliveries.transaction():
-            self._deliveries.deliveries.accept(held, self._now(), self._store.can_read)
+        with self._store.transaction():
+            self._store.deliveries.accept(held, self._now(), self._payloads.can_read)
         for instance, _ in held:
-            self._told.held.append(instance.sop_instance_uid)
+            self._result.held.append(instance.sop_instance_uid)
             log.error(
                 "instance_held_after_recovery",
                 sop_instance_uid=instance.sop_instance_uid,
@@ -238,17 +240,17 @@ class _Retelling:
 
     def _identified(self, payload: PayloadRef, transfer_syntax_uid: str) -> Identifiers | None:
         try:
-            with contextlib.closing(self._store.open(payload)) as body:
+            with contextlib.closing(self._payloads.open(payload)) as body:
                 return self._identify(body.view(), transfer_syntax_uid)
         except (GatewayError, OSError):
             return None
 
     def _keep_unidentified(self, payload: PayloadRef) -> None:
         end_bytes = payload.offset_bytes + payload.length_bytes
-        kept_as = self._store.keep_copy(
+        kept_as = self._payloads.keep_copy(
             payload.name, payload.offset_bytes, end_bytes, "not identified, and without a note"
         )
-        self._told.unidentified.append(kept_as)
+        self._result.unidentified.append(kept_as)
         log.error(
             "payload_not_identified",
             file=payload.name,
@@ -263,14 +265,14 @@ class _Retelling:
     def _tell(self, noted: FoundRedoRecord) -> None:
         refused = self._cancelled.get(noted.digest, frozenset[int]())
         arrivals = [arrival for number, arrival in enumerate(noted.note.arrivals) if number not in refused]
-        self._told.refused += len(noted.note.arrivals) - len(arrivals)
+        self._result.refused += len(noted.note.arrivals) - len(arrivals)
         chosen: list[RecordedArrival] = []
         for instance, dispatches in arrivals:
             wanted = self._choose(noted.position, instance, dispatches)
             if wanted is not None and (self._is_there(instance) or self._keep(instance)):
                 chosen.append((instance, wanted))
-        self._told.instances += self._accept(noted.note.now, chosen, noted.position)
-        self._told.notes += 1
+        self._result.instances += self._accept(noted.note.now, chosen, noted.position)
+        self._result.notes += 1
 
     def _is_there(self, instance: Instance) -> bool:
         """False when the payload's bytes are damaged, or did not reach the disk.
@@ -279,7 +281,7 @@ class _Retelling:
         is short of something: what was answered may not be left out.
         """
         try:
-            self._store.open(instance.payload).close()
+            self._payloads.open(instance.payload).close()
         except PayloadLost as error:
             self._lose(instance, str(error))
             return False
@@ -292,14 +294,14 @@ class _Retelling:
 
     def _miss(self, instance: Instance, why: str) -> None:
         """Told from the very first segment on: most large files that are gone were delivered and deleted."""
-        if (self._store.root / instance.payload.name).exists():
+        if (self._payloads.root / instance.payload.name).exists():
             self._lose(instance, why)
             return
-        self._told.gone.append(instance.sop_instance_uid)
+        self._result.gone.append(instance.sop_instance_uid)
         log.warning("instance_removed", sop_instance_uid=instance.sop_instance_uid, file=instance.payload.name)
 
     def _lose(self, instance: Instance, why: str) -> None:
-        self._told.lost.append(instance.sop_instance_uid)
+        self._result.lost.append(instance.sop_instance_uid)
         log.error(
             "instance_lost",
             sop_instance_uid=instance.sop_instance_uid,
@@ -316,23 +318,23 @@ class _Retelling:
         Not synced: when the power fails, the notes are still there.
         """
         try:
-            with self._deliveries.transaction(is_durable=False):
-                self._deliveries.deliveries.accept(arrivals, now, self._store.can_read)
-                self._deliveries.spool.set_replayed_position(*position)
+            with self._store.transaction(is_durable=False):
+                self._store.deliveries.accept(arrivals, now, self._payloads.can_read)
+                self._store.spool.set_replayed_position(*position)
             return len(arrivals)
         except (GatewayError, MemoryError):  # no room, or the queue is damaged: nothing to go on with
             raise
         except Exception:
             told = sum(self._accept_alone(now, arrival) for arrival in arrivals)
-        with self._deliveries.transaction(is_durable=False):
-            self._deliveries.spool.set_replayed_position(*position)
+        with self._store.transaction(is_durable=False):
+            self._store.spool.set_replayed_position(*position)
         return told
 
     def _accept_alone(self, now: datetime, arrival: RecordedArrival) -> int:
         """1, or 0 when this is the arrival that breaks its transaction."""
         try:
-            with self._deliveries.transaction(is_durable=False):
-                self._deliveries.deliveries.accept([arrival], now, self._store.can_read)
+            with self._store.transaction(is_durable=False):
+                self._store.deliveries.accept([arrival], now, self._payloads.can_read)
         except (GatewayError, MemoryError):
             raise
         except Exception as error:

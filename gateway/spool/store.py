@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import errno
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from gateway.common.steady_clock import utc_now
 from gateway.model.instance import PayloadRef
 from gateway.model.settings import Spool
 from gateway.ports.encoded_data_set import EncodedDataSet
-from gateway.ports.errors import GatewayError, PayloadLost, PayloadMissing, SpoolFull, Temporary
+from gateway.ports.errors import GatewayError, PayloadLost, PayloadMissing, Temporary
 from gateway.ports.meter import Meter, NoMeter
 from gateway.spool import large, quarantine, record, segment
 from gateway.spool.disk import Disk, write_all
@@ -42,7 +41,7 @@ from gateway.spool.presence import Presence
 from gateway.spool.reader import PayloadReader
 from gateway.spool.recovery import OURS, Recovered, check_pair, number, payload_files, recover
 from gateway.spool.redo import NOWHERE, Position
-from gateway.spool.segment import Payload, Segment, segment_name
+from gateway.spool.segment_writer import SegmentWriter
 
 log = structlog.get_logger()
 
@@ -61,7 +60,7 @@ LOGGED_FILES = 256
 class SpoolStore:
     """Payloads in one folder; taken on construction, given back by `close`.
 
-    `append`, `retire` and `recover` belong to the committer thread; `new_file` to the event loop; `open`, `sweep` to
+    `segments` and `recover` belong to the committer thread; `new_file` to the event loop; `open`, `sweep` to
     any thread.
 
     Raises (construction): ConfigurationError when the folder cannot be used or another gateway uses it.
@@ -96,20 +95,26 @@ class SpoolStore:
         self._logged_at_s: dict[str, float] = {}
         self._ours: dict[str, int] = {}
         """Payload files that the queue named at the start, or that were made since → inode: what may be deleted."""
-        self._active: Segment | None = None
-        self._active_name = ""
-        self._end = NOWHERE
-        self.is_doubtful = False
-        """True when bytes of an `append` that failed may be on the disk all the same."""
         self.seed = record.seed_of(self._folder.read_identity())
-        self._segment_numbers = itertools.count(1)
+        self.segments = self._made_segments()
         self._file_numbers = itertools.count(1)
         self._arriving: set[str] = set()
         """Large files that no row names yet, and that are not garbage."""
 
+    def _made_segments(self) -> SegmentWriter:
+        return SegmentWriter(
+            self._folder,
+            self._disk,
+            self._spool.segment_bytes,
+            presence=self.presence,
+            room=self.room,
+            seed=lambda: self.seed,
+            made=self._ours.__setitem__,
+        )
+
     def close(self) -> None:
         """Let the next gateway in."""
-        self.retire()
+        self.segments.retire()
         self._reader.close()
         self._lock.release()
         self._folder.close()
@@ -160,7 +165,7 @@ class SpoolStore:
         """
         root = self._folder.path
         recovered = recover(root, named, self._disk, self.seed)
-        self._segment_numbers = itertools.count(_after([*named, position.name], root, segment.FOLDER))
+        self.segments.begin_at(_after([*named, position.name], root, segment.FOLDER))
         self._file_numbers = itertools.count(_after(named, root, large.FOLDER))
         self._ours.update((name, inode) for name, inode in self._payload_files() if name in named)
         return recovered
@@ -172,112 +177,7 @@ class SpoolStore:
                 if pattern.fullmatch(base):
                     yield f"{folder}/{base}", inode
 
-    # --- writing ------------------------------------------------------------------------------------------------
-
-    def append(
-        self, payloads: Sequence[Payload], redo: Callable[[Sequence[PayloadRef]], bytes] | None = None
-    ) -> list[PayloadRef]:
-        """Make small payloads durable with one write and one sync, with what `redo` makes of where they lie.
-
-        Raises SpoolFull; then none of them was kept. Where `is_doubtful` is true then, a start may find them anyway.
-        """
-        self.is_doubtful = False
-        self.presence.check()
-        try:
-            active = self._segment()
-            refs = active.append(payloads, redo)
-        except OSError as error:
-            self.is_doubtful = not self._take_back()
-            raise SpoolFull(f"spool {self.root}: {error}") from error
-        self._sync(active)
-        self._check_in_place(active)
-        return refs
-
-    def _check_in_place(self, active: Segment) -> None:
-        """Between write and answer: what was just written lies where a start will look for it.
-
-        Raises SpoolFull; then the last group was taken back, or `is_doubtful` is true.
-        """
-        if active.is_there and not self.presence.glance():
-            return
-        if self.presence.look():
-            error: SpoolFull = self.presence.error()
-        else:
-            error = SpoolFull(f"spool {self.root}: {active.name} was deleted or replaced while it was written")
-            log.error("segment_removed", file=active.name, size_bytes=active.size_bytes)
-        try:
-            self.take_back_last()
-        except OSError:
-            self.is_doubtful = True
-        self.retire()
-        raise error
-
-    def append_cancellation(self, data: bytes) -> None:
-        """Make a cancellation durable. Raises SpoolFull."""
-        try:
-            active = self._segment()
-            active.append_record(record.CANCEL, data)
-        except OSError as error:
-            self._take_back()
-            raise SpoolFull(f"spool {self.root}: {error}") from error
-        self._sync(active)
-
-    def take_back_last(self) -> None:
-        """Take the last group out of its segment again, durably. Raises OSError; then it may still be there."""
-        if self._active is None or self._end != Position(self._active.name, self._active.size_bytes):
-            raise OSError(errno.ESTALE, "it is not the last one in the active segment")
-        try:
-            self._active.take_back()
-        except OSError:
-            self.retire()
-            raise
-        self._end = Position(self._active.name, self._active.size_bytes)
-
-    def _sync(self, active: Segment) -> None:
-        try:
-            active.sync()
-        except OSError as error:
-            # After a failed sync the kernel may call pages clean that never reached the disk: write there no more.
-            self.is_doubtful = True
-            self.retire()
-            raise SpoolFull(f"spool {self.root}: {error}") from error
-        self._end = Position(active.name, active.size_bytes)
-
-    @property
-    def end(self) -> Position:
-        """Behind what was appended last, in a segment that may be retired by now."""
-        return self._end
-
-    def _segment(self) -> Segment:
-        if self._active is not None and self._active.size_bytes >= self._spool.segment_bytes:
-            self.retire()
-        if self._active is None:
-            if self.presence.look():
-                raise self.presence.error()
-            self._active_name = segment_name(next(self._segment_numbers))  # set before the file is there: `candidates`
-            self._active = Segment(self._folder, self._active_name, self._disk, self._spool.segment_bytes, self.seed)
-            self._ours[self._active_name] = self._active.identity[1]
-        return self._active
-
-    def _take_back(self) -> bool:
-        """Cut what a write that failed left behind; True when nothing of it can be found by a start."""
-        self.room.invalidate()
-        if self._active is None:
-            return True
-        try:
-            self._active.cut()
-            self._active.sync()
-        except OSError:
-            self.retire()
-            return False
-        return True
-
-    def retire(self) -> None:
-        """Write the active segment no more; the next payload starts a new one."""
-        active, self._active = self._active, None
-        self._active_name = ""
-        if active is not None:
-            active.close()
+    # --- large files -------------------------------------------------------------------------------------------------
 
     def new_file(self) -> LargeFile:
         """A file for one large object. Raises SpoolFull."""
@@ -364,7 +264,7 @@ class SpoolStore:
         names = [name for name, _ in self._payload_files()]
         # Read after the folder: what is in the list and not active or arriving now got its last row before now, and
         # what is created from here on is not in the list.
-        return [name for name in names if name != self._active_name and name not in self._arriving]
+        return [name for name in names if name != self.segments.active_name and name not in self._arriving]
 
     def sweep(self, candidates: Sequence[str], named: Mapping[str, int]) -> int:
         """Delete candidates that nothing names; how many. Those that this gateway never wrote go into the quarantine.

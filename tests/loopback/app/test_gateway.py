@@ -50,7 +50,7 @@ async def test_a_part_that_dies_ends_everything_with_its_error(tmp_path: Path, p
     gateway = made(tmp_path)
 
     def die(gateway: Gateway) -> None:
-        failure = gateway.journal._failure if part == "journal" else gateway.delivery._ended
+        failure = gateway.journal._state._failure if part == "journal" else gateway.delivery._ended
         assert failure is not None
         failure.set_exception(Fault("no more"))
 

@@ -44,7 +44,7 @@ def keeper(database: Database, is_idle: Callable[[], bool]) -> Housekeeping:
         return function(cast(Store, database))
 
     return Housekeeping(
-        store=cast(SpoolStore, None),
+        payloads=cast(SpoolStore, None),
         call=ask,
         read=ask,
         changed=lambda destinations: None,

@@ -25,7 +25,9 @@ from gateway.ports.errors import ConfigurationError, PayloadMissing, SpoolFull
 from gateway.ports.meter import Meter, NoMeter
 from gateway.ports.store import Store
 from gateway.spool.body import InMemoryDataSet
-from gateway.spool.journal import LONE_GROUPS, GroupCommitJournal, JournalClosed
+from gateway.spool.commits import LONE_GROUPS
+from gateway.spool.journal import GroupCommitJournal
+from gateway.spool.journal_state import JournalClosed
 from gateway.spool.large import ReceivedFile
 from gateway.spool.replay import Identify, nobody_knows
 from gateway.sqlite.store import SQLiteStore

@@ -342,7 +342,7 @@ async def test_a_shortage_of_descriptors_is_no_sign_of_another_spool(
         with monkeypatch.context() as shortage:
             shortage.setattr(os, "open", short)
             assert journal.refusal() == ""
-            assert journal._store.presence.look() == ""
+            assert journal._payloads.presence.look() == ""
         await commit(journal, b"afterwards", 1)
 
 

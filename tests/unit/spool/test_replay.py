@@ -44,7 +44,7 @@ async def test_what_a_retired_segment_holds_stays_known(site: Site) -> None:
         first = asyncio.create_task(commit(journal, number=1))
         await asyncio.to_thread(disk.entered.wait, 20)
         group = [
-            asyncio.create_task(journal._call(lambda _: journal._store.retire())),
+            asyncio.create_task(journal._call(lambda _: journal._payloads.segments.retire())),
             asyncio.create_task(commit(journal, number=2)),
             asyncio.create_task(commit(journal, number=13)),
         ]

@@ -82,25 +82,25 @@ def ends(refs: list[PayloadRef]) -> dict[str, int]:
 
 
 def test_a_group_is_one_write_and_one_sync(store: SpoolStore, disk: FaultyDisk) -> None:
-    store.append([payload(b"first")])
+    store.segments.append([payload(b"first")])
     disk.calls.clear()
-    refs = store.append([payload(bytes([number]) * 50) for number in range(20)])
+    refs = store.segments.append([payload(bytes([number]) * 50) for number in range(20)])
     assert disk.calls == ["pwritev", "fdatasync"]
     assert [read(store, ref) for ref in refs] == [bytes([number]) * 50 for number in range(20)]
 
 
 def test_a_new_segment_is_durable_by_name_too(store: SpoolStore, disk: FaultyDisk) -> None:
-    store.append([payload(b"first")])
+    store.segments.append([payload(b"first")])
     assert disk.calls == ["create", "sync_folder", "pwritev", "fdatasync"]
 
 
 def test_segments_roll_over(store: SpoolStore) -> None:
-    refs = [store.append([payload(b"x" * 900)])[0] for _ in range(5)]
+    refs = [store.segments.append([payload(b"x" * 900)])[0] for _ in range(5)]
     assert [ref.name for ref in refs] == [f"segments/0000000{number}.seg" for number in (1, 1, 2, 2, 3)]
 
 
 def test_a_segment_can_be_read_without_a_database(store: SpoolStore) -> None:
-    refs = store.append([payload(b"one object"), payload(b"another")])
+    refs = store.segments.append([payload(b"one object"), payload(b"another")])
     records = list(read_records(store.root / refs[0].name))
     assert [(each.offset_bytes, each.digest, each.transfer_syntax_uid) for each in records] == [
         (ref.offset_bytes, ref.digest, IMPLICIT) for ref in refs
@@ -111,13 +111,13 @@ def test_a_segment_can_be_read_without_a_database(store: SpoolStore) -> None:
 def test_a_failed_write_keeps_nothing_and_the_next_one_goes_on(
     store: SpoolStore, disk: FaultyDisk, number: int
 ) -> None:
-    (before,) = store.append([payload(b"before")])
+    (before,) = store.segments.append([payload(b"before")])
     disk.fail["pwritev"] = error(number)
     with pytest.raises(SpoolFull, match=os.strerror(number)):
-        store.append([payload(b"lost"), payload(b"lost too")])
+        store.segments.append([payload(b"lost"), payload(b"lost too")])
     assert (store.root / before.name).stat().st_size == before.offset_bytes + before.length_bytes
     disk.fail.clear()
-    (after,) = store.append([payload(b"after")])
+    (after,) = store.segments.append([payload(b"after")])
     assert after.offset_bytes == before.offset_bytes + before.length_bytes + record.HEADER_BYTES
     assert (read(store, before), read(store, after)) == (b"before", b"after")
 
@@ -126,19 +126,19 @@ def test_a_failed_write_keeps_nothing_and_the_next_one_goes_on(
 def test_a_segment_that_cannot_be_made_is_no_room(store: SpoolStore, disk: FaultyDisk, call: str) -> None:
     disk.fail[call] = error(errno.ENOSPC)
     with pytest.raises(SpoolFull):
-        store.append([payload(b"lost")])
+        store.segments.append([payload(b"lost")])
     disk.fail.clear()
-    (after,) = store.append([payload(b"after")])
+    (after,) = store.segments.append([payload(b"after")])
     assert read(store, after) == b"after"
 
 
 def test_after_a_failed_sync_the_segment_is_written_no_more(store: SpoolStore, disk: FaultyDisk) -> None:
-    (before,) = store.append([payload(b"before")])
+    (before,) = store.segments.append([payload(b"before")])
     disk.fail["fdatasync"] = error(errno.EIO)
     with pytest.raises(SpoolFull, match="Input/output error"):
-        store.append([payload(b"doubtful")])
+        store.segments.append([payload(b"doubtful")])
     disk.fail.clear()
-    (after,) = store.append([payload(b"after")])
+    (after,) = store.segments.append([payload(b"after")])
     assert after.name != before.name
     assert (read(store, before), read(store, after)) == (b"before", b"after")
 
@@ -169,7 +169,7 @@ def error_of(damage: Callable[[Path, PayloadRef], None]) -> type[GatewayError]:
 def test_damage_is_noticed_when_a_payload_is_opened(
     store: SpoolStore, damage: Callable[[Path, PayloadRef], None]
 ) -> None:
-    good, bad = store.append([payload(b"good one"), payload(b"bad one")])
+    good, bad = store.segments.append([payload(b"good one"), payload(b"bad one")])
     damage(store.root / bad.name, bad)
     with pytest.raises(error_of(damage), match=re.escape(bad.name)):
         store.open(bad)
@@ -182,7 +182,7 @@ def test_damage_is_noticed_when_a_payload_is_opened(
 def test_a_damaged_header_loses_nothing(store: SpoolStore, length_bytes: int, offset_bytes: int) -> None:
     """What the object was stands in the queue, and its digest proves the bytes."""
     data = b"x" * length_bytes
-    ref = large(store, data) if length_bytes > 1000 else store.append([payload(data)])[0]
+    ref = large(store, data) if length_bytes > 1000 else store.segments.append([payload(data)])[0]
     overwrite(store.root / ref.name, ref.offset_bytes - record.HEADER_BYTES + offset_bytes, b"\xff")
     with contextlib.closing(store.open(ref)) as body:
         assert b"".join(body.chunks(1000)) == data
@@ -227,12 +227,12 @@ def test_a_large_file_that_cannot_be_kept_is_no_room(store: SpoolStore, disk: Fa
 
 def test_zeros_are_cut_and_nothing_else_goes(open_store: Callable[[], SpoolStore]) -> None:
     store = open_store()
-    (kept,) = store.append([payload(b"committed")])
-    store.append([payload(b"synced, and the transaction never came")])
-    known_bytes = store.end.end_bytes
+    (kept,) = store.segments.append([payload(b"committed")])
+    store.segments.append([payload(b"synced, and the transaction never came")])
+    known_bytes = store.segments.end.end_bytes
     large(store, b"nobody names it" * 100)
-    store.retire()
-    store.append([payload(b"nor this segment")])
+    store.segments.retire()
+    store.segments.append([payload(b"nor this segment")])
     stranger = store.root / "segments" / "notes.txt"
     stranger.write_text("put here by an operator")
 
@@ -250,10 +250,10 @@ def test_zeros_are_cut_and_nothing_else_goes(open_store: Callable[[], SpoolStore
 
 def test_what_is_lost_is_said_loudly(open_store: Callable[[], SpoolStore]) -> None:
     store = open_store()
-    (first,) = store.append([payload(b"x" * 900)])
-    (second,) = store.append([payload(b"y" * 900)])
-    store.retire()
-    (gone,) = store.append([payload(b"gone")])
+    (first,) = store.segments.append([payload(b"x" * 900)])
+    (second,) = store.segments.append([payload(b"y" * 900)])
+    store.segments.retire()
+    (gone,) = store.segments.append([payload(b"gone")])
     os.truncate(store.root / second.name, second.offset_bytes + 10)
     (store.root / gone.name).unlink()
     store = open_store()
@@ -269,10 +269,10 @@ def test_what_is_lost_is_said_loudly(open_store: Callable[[], SpoolStore]) -> No
 
 def test_names_are_never_used_again(open_store: Callable[[], SpoolStore]) -> None:
     store = open_store()
-    (old,) = store.append([payload(b"old")])
+    (old,) = store.segments.append([payload(b"old")])
     store = open_store()
     store.recover(ends([old]) | {"segments/00000041.seg": 10, "large/0000000000000007.obj": 10})
-    (new,) = store.append([payload(b"new")])
+    (new,) = store.segments.append([payload(b"new")])
     assert new.name == "segments/00000042.seg"
     assert large(store, b"x" * 2000).name == "large/0000000000000008.obj"
     assert read(store, old) == b"old"
@@ -293,7 +293,7 @@ def test_an_empty_queue_takes_another_empty_spool(store: SpoolStore) -> None:
 
 def test_a_new_queue_does_not_empty_a_full_spool(store: SpoolStore) -> None:
     store.pair("", {}, "this")
-    store.append([payload(b"somebody's")])
+    store.segments.append([payload(b"somebody's")])
     with pytest.raises(ConfigurationError, match="the queue does not know them"):
         store.pair("", {}, "new")
 
@@ -311,11 +311,11 @@ def files(store: SpoolStore) -> list[str]:
 
 
 def test_a_file_goes_when_nothing_names_it(store: SpoolStore) -> None:
-    named = store.append([payload(b"named")])[0]
-    store.retire()
-    garbage = store.append([payload(b"forgotten")])[0]
-    store.retire()
-    active = store.append([payload(b"written now")])[0]
+    named = store.segments.append([payload(b"named")])[0]
+    store.segments.retire()
+    garbage = store.segments.append([payload(b"forgotten")])[0]
+    store.segments.retire()
+    active = store.segments.append([payload(b"written now")])[0]
     kept, forgotten = large(store, b"k" * 2000), large(store, b"f" * 2000)
     read(store, garbage)  # open for reading: must not keep it
     assert store.sweep(store.candidates(), ends([named, kept])) == 2
@@ -338,8 +338,8 @@ def test_what_is_still_arriving_is_not_swept(store: SpoolStore) -> None:
 
 
 def test_room_is_looked_at_again_after_a_sweep(store: SpoolStore, disk: FaultyDisk) -> None:
-    store.append([payload(b"forgotten")])
-    store.retire()
+    store.segments.append([payload(b"forgotten")])
+    store.segments.retire()
     assert store.room.free_bytes > 0
     before = disk.calls.count("free_bytes")
     store.sweep(store.candidates(), {})

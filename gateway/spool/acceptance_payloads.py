@@ -1,0 +1,112 @@
+"""Where an arriving object's bytes go: small ones into the group's segment, large ones into a file before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from gateway.common.completion import Completion
+from gateway.model.delivery import Dispatch
+from gateway.model.instance import Instance
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import SpoolFull
+from gateway.spool.body import flat, slices
+from gateway.spool.committer import Acceptance
+from gateway.spool.disk import Buffer
+from gateway.spool.large import LargeFile, ReceivedFile
+from gateway.spool.presence import NotInPlace
+from gateway.spool.segment import digest_of
+from gateway.spool.spool_threads import SpoolThreads
+from gateway.spool.store import SpoolStore
+from gateway.spool.writing import Writing
+
+DIGEST_ASIDE_BYTES = 64 * 1024
+"""From this size on an object is hashed in a thread of its own while the committer writes others; below it the way
+to that thread and back costs as much as the hash."""
+
+COPY_BYTES = 1024**2
+
+Pieces = Sequence[bytes | memoryview]
+
+T = TypeVar("T")
+
+
+class AcceptancePayloads:
+    """Makes requests for the committer. Used on the event loop."""
+
+    def __init__(self, payloads: SpoolStore, threads: SpoolThreads, large_object_bytes: int, writing: Writing) -> None:
+        self._payloads = payloads
+        self._threads = threads
+        self._large_object_bytes = large_object_bytes
+        self._writing = writing
+        self._loop = asyncio.get_running_loop()
+
+    def small(self, body: EncodedDataSet, edited: Pieces | None) -> tuple[Sequence[Buffer], int] | None:
+        """Pieces for the segment and their length; None for what goes into a file of its own."""
+        if edited is None and isinstance(body, ReceivedFile):
+            return None
+        size_bytes = body.length_bytes if edited is None else sum(map(len, edited))
+        if size_bytes > self._large_object_bytes:
+            return None
+        return list(_pieces(body, edited)), size_bytes
+
+    def of_small(
+        self,
+        instance: Instance,
+        dispatches: Sequence[Dispatch],
+        done: asyncio.Future[Any] | Completion[Any],
+        pieces: Sequence[Buffer],
+        size_bytes: int,
+    ) -> Acceptance:
+        """Of what `small` gave."""
+        request = Acceptance(done, instance=instance, dispatches=dispatches, pieces=pieces, size_bytes=size_bytes)
+        if size_bytes >= DIGEST_ASIDE_BYTES:
+            request.digest = self._threads.digesting.submit(digest_of, pieces)
+        return request
+
+    async def of_large(
+        self, instance: Instance, dispatches: Sequence[Dispatch], body: EncodedDataSet, edited: Pieces | None
+    ) -> Acceptance:
+        """Of a file that was made durable off the group's path; the group commits its name. Raises SpoolFull."""
+        file = await self._file(body, edited)
+        request = Acceptance(self._loop.create_future(), instance=instance, dispatches=dispatches)
+        sealing = self._loop.run_in_executor(self._threads.workers, file.seal, instance.transfer_syntax_uid)
+        try:
+            request.payload = await _whole(sealing, file)
+        except SpoolFull as error:
+            self._payloads.room.invalidate()
+            if not isinstance(error, NotInPlace):
+                self._writing.failed("spool", str(error))
+            raise
+        request.file = file
+        return request
+
+    async def _file(self, body: EncodedDataSet, edited: Pieces | None) -> LargeFile:
+        """A large file that this commit holds."""
+        if edited is None and isinstance(body, ReceivedFile):
+            body.file.retain()
+            return body.file
+        file = self._payloads.new_file()
+        pieces = flat(_pieces(body, edited), body)
+        await _whole(self._loop.run_in_executor(self._threads.workers, file.write_from, pieces), file)
+        return file
+
+
+async def _whole(work: asyncio.Future[T], file: LargeFile) -> T:
+    """The result of work on a file; without one the file is let go, when cancelled only after the work has ended."""
+    try:
+        return await asyncio.shield(work)
+    except BaseException:
+        work.add_done_callback(lambda done: _drop(done, file))
+        raise
+
+
+def _drop(work: asyncio.Future[T], file: LargeFile) -> None:
+    if not work.cancelled():
+        work.exception()  # seen
+    file.release()
+
+
+def _pieces(body: EncodedDataSet, edited: Pieces | None) -> Iterable[memoryview | bytes]:
+    return body.chunks(COPY_BYTES) if edited is None else slices(edited, COPY_BYTES)

@@ -1,0 +1,77 @@
+"""Whether the journal takes anything: not started, working, closed, or broken and why."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.model.dimse_status import OUT_OF_RESOURCES
+from gateway.ports.errors import GatewayError
+
+NOT_STARTED, CLOSED = "not started", "closed"
+
+
+class JournalClosed(GatewayError):
+    """The gateway is stopping, or the committer died: asking this journal again is of no use."""
+
+    dimse_status = OUT_OF_RESOURCES  # the peer may send again, to the next process
+
+
+class JournalState:
+    """Of the journal on the spool at `path`. Used on the event loop."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._failure: asyncio.Future[None] | None = None
+        self.problem = NOT_STARTED
+        """Empty when commits go on; else what is wrong."""
+
+    @property
+    def is_closed(self) -> bool:
+        """True after `closing`."""
+        return self.problem == CLOSED
+
+    @property
+    def is_open(self) -> bool:
+        """False before the start and after `closing`."""
+        return self.problem not in (NOT_STARTED, CLOSED)
+
+    def starting(self) -> None:
+        """From now on it may break."""
+        self._failure = asyncio.get_running_loop().create_future()
+
+    def started(self) -> None:
+        """Commits go on."""
+        self.problem = ""
+
+    def closing(self) -> None:
+        """Nothing new is taken."""
+        self.problem = CLOSED
+
+    def closed(self) -> None:
+        """Closed in order, unless it broke."""
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_result(None)
+
+    def check(self) -> None:
+        """Raises JournalClosed when nothing is taken."""
+        if self.problem:
+            raise self.error()
+
+    def error(self) -> JournalClosed:
+        """For requests that are not answered otherwise."""
+        return JournalClosed(f"spool {self._path}: {self.problem}; send again after the restart")
+
+    def break_(self, error: BaseException) -> None:
+        """Nothing more can be promised: `failed` raises it."""
+        self.problem = self.problem or f"broken: {type(error).__name__}: {error}"
+        if self._failure is None or self._failure.done():
+            return
+        failure = self.error()
+        failure.__cause__ = error
+        self._failure.set_exception(failure)
+        self._failure.exception()  # seen: `failed` raises it to those who wait
+
+    async def failed(self) -> None:
+        """Wait until it breaks, and raise why; returns when it was closed in order."""
+        assert self._failure is not None
+        await asyncio.shield(self._failure)
