@@ -30,7 +30,7 @@ from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
 from gateway.dataset.inflation import Bounds, set_bounds
 from gateway.delivery.service import DeliveryService
-from gateway.destinations import open_destination
+from gateway.destinations.opening import open_destination
 from gateway.dimse.acceptor.admission import Admitted, admit
 from gateway.dimse.acceptor.known_hosts import HostsOfPeers
 from gateway.dimse.pynetdicom_contract.bindings import is_notification

@@ -224,7 +224,7 @@ def _arrived(table: RoutingTable, row: Delivery, file: DicomFile, arrivals: list
     if row.state is not DeliveryState.DELIVERED:
         return row.reason or row.state.value
     peer = table.peers[row.destination]
-    if peer.folder is not None:
+    if not peer.host:
         paths = list((folder / "files").rglob(f"{file.sop_instance_uid}.dcm"))
         bodies = [path.read_bytes()[read_dicom_file(path).offset_bytes :] for path in paths]
     else:

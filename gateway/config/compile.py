@@ -16,7 +16,7 @@ from gateway.config.fault_messages import unknown_setting
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.identities import compile_identity_method
 from gateway.config.never import Never
-from gateway.config.peers import check_combination, check_requestors, compile_peer
+from gateway.config.peers import check_combination, check_requestors, compile_peer, take_destination
 from gateway.config.process import ANY_ADDRESS
 from gateway.config.query_retrieve import compile_query_retrieve
 from gateway.config.requirements import check_requirements, warn_of_clear_secrets, warn_of_unknown_users
@@ -220,13 +220,14 @@ def _peers(
     requestors: list[tuple[Peer, Place]] = []
     written: list[tuple[Peer, Place]] = []
     for name, place in _named(root, "peers", context):
-        if isinstance(place.node, MappingNode):
+        destination, rest = take_destination(place, context)
+        if isinstance(rest.node, MappingNode) and rest is place:
             check_combination(place, context)
-        spec, at = check(place, PeerSpec, context.findings)
+        spec, at = check(rest, PeerSpec, context.findings)
         if spec is None:
             continue
-        peer = compile_peer(name, spec, at, context, settings)
-        if not at.has("address") and not at.has("folder") and not _lost(at):
+        peer = compile_peer(name, spec, at, context, settings, destination)
+        if not peer.is_destination and not _lost(at) and rest is place:
             not_destinations.add(name)
         written.append((peer, at))
         if spec.enabled:

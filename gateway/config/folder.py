@@ -11,7 +11,7 @@ from gateway.common.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_
 from gateway.config.compile_context import Context
 from gateway.config.spec import FolderSpec
 from gateway.config.tree import Place, discreet
-from gateway.model.peer import Folder
+from gateway.destinations.folder import Folder
 from gateway.routing.language.template import EXPRESSION, Template
 
 

@@ -12,14 +12,18 @@ from gateway.config.findings import listed
 from gateway.config.folder import compile_folder
 from gateway.config.negotiation import compile_associate, title_or_template
 from gateway.config.process import compile_address, compile_timers
+from gateway.config.reporting import KEY_CODES
 from gateway.config.requirements import compile_requirements, exclude_each_other
 from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
-from gateway.config.tree import Place, substituted
+from gateway.config.tree import MappingNode, Node, Path, Place, discreet, lossless, substituted, without
 from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, TO_INSTALL, missing, short_name
 from gateway.dataset.native import with_default
 from gateway.model.listener import Timers
-from gateway.model.peer import Folder, Peer, Retry
+from gateway.model.peer import DestinationSettings, Peer, Retry
 from gateway.model.settings import Settings
+from gateway.ports import kinds as port_kinds
+from gateway.ports.kinds import DestinationKind
+from gateway.routing.language.kinds import build_destination
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -41,16 +45,52 @@ ONLY_REQUESTOR = ("hosts", "accept", "may_move_to")
 FIT_TO_FALL_BACK = (EXPLICIT, IMPLICIT, *LOSSLESS)
 
 
-def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, settings: Settings | None) -> Peer:
-    """One peer; what it does not say is as in `settings` of the gateway. What is wrong is reported."""
+def take_destination(place: Place, context: Context) -> tuple[DestinationKind | None, Place]:
+    """The destination whose kind another package brings, and the peer without it. Mistakes are reported."""
+    if not isinstance(place.node, MappingNode):
+        return None, place
+    foreign = port_kinds.destination.of_packages()
+    written = [name for name in place.node.entries if name in foreign]
+    if not written:
+        return None, place
+    first, *others = written
+    for other in [*others, *(name for name in ("address", "folder") if place.has(name))]:
+        message = f"a peer has `{first}` or `{other}`, not both; make two peers"
+        context.findings.error(place.at(other).holder, "conflict", message)
+    _without_effect((*ONLY_DICOM,), f"a peer with `{first}`", place, context)
+    if place.has("delivery", "fallback"):
+        message = f"`fallback` means nothing for a peer with `{first}`; leave it out"
+        context.findings.warning(place.at("delivery", "fallback").holder, "no-effect", message)
+
+    def report(path: Path, code: str, message: str) -> None:
+        at = place.at(*path)
+        mark = at.holder if code in KEY_CODES else at.mark
+        context.findings.error(mark, code, discreet(message, at))
+
+    kind = build_destination(first, lossless(place.at(first).node), report)
+    node: Node = place.node
+    for name in written:
+        node = without(node, (name,)) or node
+    return kind, Place(node, place.holder)
+
+
+def compile_peer(
+    name: str,
+    spec: PeerSpec,
+    place: Place,
+    context: Context,
+    settings: Settings | None,
+    destination: DestinationSettings | None = None,
+) -> Peer:
+    """One peer; what it does not say is as in `settings` of the gateway. What is wrong is reported. `destination` is
+    one of another package."""
     base = Timers() if settings is None else settings.timers
     is_strict = settings is not None and settings.is_strict
     host, port = "", 0
     if spec.address is not UNSET:
         host, port = compile_address(spec.address, place.at("address"), context)
-    folder: Folder | None = None
     if spec.folder is not UNSET:
-        folder = compile_folder(spec.folder, place.at("folder"), context)
+        destination = compile_folder(spec.folder, place.at("folder"), context)
     if spec.retrieve == "move" and "store" not in spec.may:
         message = "`retrieve: move` has the peer send to us; add `store` to its `may`"
         context.error(place.at("retrieve"), "conflict", message)
@@ -79,7 +119,7 @@ def compile_peer(name: str, spec: PeerSpec, place: Place, context: Context, sett
         most_refusals=spec.delivery.refusals,
         retry=_retry(spec.delivery.retry, place.at("delivery", "retry"), context),
         timers=compile_timers(spec.timers, base, place.at("timers"), context),
-        folder=folder,
+        destination=destination,
     )
 
 

@@ -35,6 +35,13 @@ def _kinds(registry: Registry) -> str:
     return "\n".join(_kind(name, cls, registry) for name, cls in sorted(registry.kinds.items()))
 
 
+def _destinations() -> str:
+    """The kinds of destinations that other packages bring; those of the gateway are in `docs/settings.md`."""
+    found = port_kinds.destination
+    parts = [_kind(name, cls, found) for name, cls in sorted(found.of_packages().items())]
+    return "\n".join(["\n## Destinations\n", *parts]) if parts else ""
+
+
 def _kind(name: str, cls: type, registry: Registry) -> str:
     lines = [f"### `{name}`", "", *(_paragraphs(cls)), ""]
     if cls in registry.packages:
@@ -59,6 +66,10 @@ def _in_place(example: str, registry: Registry) -> Iterator[str]:
         yield from indent(example, INDENTED).splitlines()
         return
     first, *rest = example.splitlines()
+    if registry is port_kinds.destination:
+        yield from ("peers:", f"{INDENTED}a name:")
+        yield from indent(example, 2 * INDENTED).splitlines()
+        return
     yield "then:"
     yield f"{INDENTED}- {first}"
     yield from (f"{INDENTED}  {line}" if line else "" for line in rest)
@@ -169,6 +180,7 @@ def _words(words: collections.abc.Iterable[str]) -> str:
 _PARTS: Mapping[str, Callable[[], str]] = {
     "predicates": lambda: _kinds(port_kinds.predicate),
     "actions": lambda: _kinds(port_kinds.action),
+    "destinations of packages": lambda: _destinations(),
     "association fields": lambda: _words(ASSOCIATION_FIELDS),
     "DICOM filters": _dicom_filters,
     "template filters": lambda: _words(FILTERS - set(template_filters.FILTERS)),

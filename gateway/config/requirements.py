@@ -57,7 +57,7 @@ def check_requirements(peers: Iterable[tuple[Peer, Place]], listeners: Collectio
     """A requirement that no listener of ours can meet is a mistake: the peer could never call."""
     by_name = {listener.name: listener for listener in listeners}
     for peer, place in peers:
-        if peer.folder is not None:
+        if peer.destination is not None:
             continue
         requires, at = peer.requires, place.at("requires")
         for name, here in zip(requires.listeners, each(at.at("listener")), strict=False):

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from gateway.config.compile_context import Context
 from gateway.config.fault_messages import MISSING
 from gateway.config.findings import Findings, did_you_mean
+from gateway.config.reporting import KEY_CODES
 from gateway.config.spec import CoercionSpec, HideSpec, RetrieveCoercionSpec, RouteSpec
 from gateway.config.tree import (
     MappingNode,
@@ -44,11 +45,6 @@ from gateway.routing.predicates.association import ListenerMatch
 from gateway.routing.predicates.combining import AllConditions, NamedConditionHolds
 from gateway.routing.table import UNMATCHED_RULE, Coercion, RetrieveCoercion, Route
 from gateway.routing.visibility_rules import VisibilityRule
-
-KEY_CODES = frozenset(
-    {"unknown-predicate", "unknown-action", "unknown-field", "several-kinds", "missing-field", "missing-kind"}
-)
-"""Problems of a name, not of its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,21 +160,20 @@ def compile_hide(place: Place, names: Names, context: Context) -> tuple[Visibili
     return tuple(rules)
 
 
-_OF_OBJECTS = ("sop_class", "transfer_syntax", "modality", "size", "pixels", "sample")
-"""Predicates that no answer about a study can decide."""
-
-
 def _is_about_studies(when: Predicate, place: Place, context: Context) -> bool:
-    """False after reporting what a query for studies does not tell."""
-    if found := next((name for name in _kinds_in(when) if name in _OF_OBJECTS), None):
-        near = "; write attribute: {select: ModalitiesInStudy, …}" if found == "modality" else ""
-        message = f"`{found}` is about one object; what is hidden are studies{near}"
-        context.error(place.at("when"), "not-of-studies", message)
-        return False
-    if found := next((name for name in _kinds_in(when) if not _may_decide_studies(name)), None):
-        message = f"`{found}` of another package does not say that it can decide about studies (`is_about_studies`)"
-        context.error(place.at("when"), "not-of-studies", message)
-        return False
+    """False after reporting a condition that no answer about a study can decide."""
+    shipped = port_kinds.predicate.packages.keys().isdisjoint
+    for one in _predicates_in(when):
+        if getattr(type(one), "is_about_studies", False) is not True:
+            name = name_of_kind(one, port_kinds.predicate)
+            near = getattr(type(one), "instead_for_studies", "")
+            message = f"`{name}` is about one object; what is hidden are studies{near}"
+            if not shipped([type(one)]):
+                message = (
+                    f"`{name}` of another package does not say that it can decide about studies (`is_about_studies`)"
+                )
+            context.error(place.at("when"), "not-of-studies", message)
+            return False
     unknown = [path for path in when.attributes() if not is_of_study(path)]
     for path in dict.fromkeys(path.text or name_of(path.tag) for path in unknown):
         message = f"{path} is not known of studies, so that nothing can be hidden by it"
@@ -186,16 +181,10 @@ def _is_about_studies(when: Predicate, place: Place, context: Context) -> bool:
     return not unknown
 
 
-def _may_decide_studies(name: str) -> bool:
-    """False for a predicate of another package whose class does not say that answers about studies are enough."""
-    cls = port_kinds.predicate.kinds.get(name)
-    return cls not in port_kinds.predicate.packages or getattr(cls, "is_about_studies", False) is True
-
-
-def _kinds_in(condition: Predicate) -> Iterator[str]:
-    yield name_of_kind(condition, port_kinds.predicate)
+def _predicates_in(condition: Predicate) -> Iterator[Predicate]:
+    yield condition
     for _, inner in children(condition):
-        yield from _kinds_in(inner)
+        yield from _predicates_in(inner)
 
 
 def _recipients(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
@@ -236,9 +225,9 @@ def _check_order(place: Place, actions: Sequence[Action], context: Context) -> N
         if is_final(fate_of((action,))) and len(actions) > 1:
             message = f"`{kinds[index]}` is the only action of its rule: nothing is left to be changed"
             context.error(place.at("then", index), "pointless-action", message)
-        if kinds[index] == "record_original" and "deidentify" in kinds[:index]:
-            message = "after `deidentify` it would keep in the object what was taken out of it"
-            context.error(place.at("then", index), "pointless-action", message)
+        for earlier, why in getattr(type(action), "must_not_follow", {}).items():
+            if earlier in kinds[:index]:
+                context.error(place.at("then", index), "pointless-action", f"after `{earlier}` it {why}")
 
 
 def expand(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:

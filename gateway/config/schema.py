@@ -1,4 +1,4 @@
-"""The JSON Schema: made from the typed settings and the registered kinds of predicates and actions."""
+"""The JSON Schema: made from the typed settings and the registered kinds of predicates, actions and destinations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import msgspec
 
 from gateway.config.case_spec import CasesSpec
 from gateway.config.spec import RulesSpec
-from gateway.routing.language.kinds import actions_schema, predicate_schema
+from gateway.ports import kinds as port_kinds
+from gateway.routing.language.kinds import actions_schema, kind_schema, predicate_schema
 
 SECTIONS = tuple(RulesSpec.__struct_fields__)
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -53,6 +54,8 @@ def schema() -> dict[str, Any]:
             "$ref": "#/$defs/predicate",
         }
         properties["then"] = {"description": "What changes, in order.", "$ref": "#/$defs/actions"}
+    for name, cls in port_kinds.destination.of_packages().items():
+        defs["PeerSpec"]["properties"][name] = kind_schema(cls)
     defs["RulesSpec"]["properties"]["conditions"]["additionalProperties"] = {"$ref": "#/$defs/predicate"}
     defs["RouteSpec"]["anyOf"] = [{"required": ["to"]}, {"required": ["then"]}]  # a route that drops has no `to`
     for name in ("RulesSpec", "GatewaySpec"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gateway.common.turns import aside
 from gateway.dataset.native import NATIVE, alternatives, pieces
@@ -14,9 +14,11 @@ from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.leniency import tolerated
 from gateway.model.associate import ProposedContext
 from gateway.model.association import AssociationFacts
+from gateway.model.attribute_path import AttributePath
 from gateway.model.delivery import Deferred, Outcome, Refused
 from gateway.model.dimse_status import DUPLICATE_SOP_INSTANCE
 from gateway.model.peer import Peer
+from gateway.ports import kinds as port_kinds
 from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import (
@@ -28,6 +30,7 @@ from gateway.ports.errors import (
     Unreadable,
     fit_for_log,
 )
+from gateway.ports.kinds import DestinationContext
 from gateway.ports.meter import Meter
 from gateway.routing.ae_title_templates import has_templates, titled
 from gateway.sending.contexts import Given, Kind, RecentKinds, kinds_of, named, propose, taken_form
@@ -44,6 +47,32 @@ MOST_TITLES = 256
 
 MOST_CHANNELS = 4
 """Kept by one worker, where the AE titles of associations depend on who sent the objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationContext(DestinationContext):
+    """The surroundings of a destination that associates."""
+
+    associations: AssociationPool
+
+
+@port_kinds.destination("dicom")
+@dataclass(frozen=True, slots=True)
+class DicomNode:
+    """An application entity that takes objects by C-STORE. Its address and the settings of associations are the peer's:
+    queries and retrieves use them too."""
+
+    def open(self, context: DestinationContext) -> DimseDestination:
+        """Raises ConfigurationError: the context has no associations."""
+        if not isinstance(context, AssociationContext):
+            raise ConfigurationError(f"peer {context.peer.name!r} is reached by associations, and there are none")
+        return DimseDestination(context.peer, context.associations, context.meter)
+
+    def attributes(self) -> tuple[AttributePath, ...]:
+        return ()
+
+    def place(self) -> str:
+        return "the address of the peer"
 
 
 class DimseDestination:

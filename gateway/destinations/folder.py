@@ -7,7 +7,9 @@ import errno
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal
 
 from gateway.common.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others, set_mode
 from gateway.dataset.file_meta import without_file_meta
@@ -16,12 +18,14 @@ from gateway.destinations.part10_head import HEAD_BYTES, data_set_offset, file_m
 from gateway.destinations.safe_path import SafeFacts, relative_path
 from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.model.association import AssociationFacts
+from gateway.model.attribute_path import AttributePath
 from gateway.model.delivery import Deferred, Delivered, Outcome, Refused
-from gateway.model.peer import Folder, Peer
+from gateway.ports import kinds as port_kinds
 from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import ConfigurationError, Refusal, fit_for_log
 from gateway.ports.facts import ReadTogether
+from gateway.ports.kinds import DestinationContext
 from gateway.routing.actions.deidentification.marks import PATIENT_IDENTITY_REMOVED
 from gateway.routing.kept_facts import read_for_files
 from gateway.routing.language.template import Template
@@ -47,6 +51,31 @@ class RootUnusable(Exception):
     """The root itself is the trouble, whatever object comes; `str()` says why."""
 
 
+@port_kinds.destination("folder")
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that takes Part 10 files."""
+
+    path_template: str
+    root: str
+    """Absolute folder that no rendered path may leave."""
+    on_conflict: Literal["keep", "replace", "number"] = "number"
+    """A file with other bytes is there already: keep it and refuse ours, replace it, or write beside it."""
+    access: Literal["owner", "group", "others"] = "owner"
+    """Users who may read the files, besides the gateway's own."""
+
+    def open(self, context: DestinationContext) -> FolderDestination:
+        """Raises ConfigurationError: the path template is none."""
+        return FolderDestination(context.peer.name, self)
+
+    def attributes(self) -> tuple[AttributePath, ...]:
+        """The attributes of the path and of the file meta information. Raises ValueError: the template is none."""
+        return read_for_files(Template(self.path_template))
+
+    def place(self) -> str:
+        return self.root
+
+
 class FolderDestination:
     """Opens channels to one folder; files are written in threads.
 
@@ -55,11 +84,11 @@ class FolderDestination:
     made, opened or written into, or is open to every user of the machine.
     """
 
-    def __init__(self, peer: Peer, folder: Folder, sync: Callable[[int], None] = os.fsync) -> None:
+    def __init__(self, peer: str, folder: Folder, sync: Callable[[int], None] = os.fsync) -> None:
         try:
             self._template = Template(folder.path_template)
         except ValueError as error:
-            raise ConfigurationError(f"the path of folder {peer.name!r}: {error}") from error
+            raise ConfigurationError(f"the path of folder {peer!r}: {error}") from error
         self._read = read_for_files(self._template)
         self._folder = folder
         self._sync = sync

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.common.daemon_thread import started
+from gateway.destinations.folder import Folder
 from gateway.doctor import configuration, folders, machine, peers, ports, storage
 from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.running import Running, running
@@ -38,9 +39,9 @@ async def examine(site: Site) -> list[DoctorFinding]:
         _in_thread("pages of the database", partial(storage.damage, site), site),
         *(_peer(one, site, slots) for one in known if one.host),
         *(
-            _in_thread(f"folder {one.name}", partial(folders.folder, one, one.folder), site)
+            _in_thread(f"folder {one.name}", partial(folders.folder, one, one.destination), site)
             for one in known
-            if one.folder is not None
+            if isinstance(one.destination, Folder)
         ),
         _in_thread("clock", partial(machine.clock, site), site),
         _in_thread("limits", partial(machine.limits, site, known, machine.hard_limit()), site),

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 
 from gateway.common.file_modes import is_reachable_by_others
+from gateway.destinations.folder import Folder
 from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.mounts import nearest_there
-from gateway.model.peer import Folder, Peer
+from gateway.model.peer import Peer
 
 
 def folder(peer: Peer, destination: Folder) -> Iterator[DoctorFinding]:

@@ -1,11 +1,13 @@
-"""Peers: the application entities and folders that a configuration names."""
+"""Peers: the application entities and other places that a configuration names."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from gateway.model.associate import AssociateKeywords
+from gateway.model.attribute_path import AttributePath
 from gateway.model.listener import Timers
 from gateway.model.security import Requirements
 
@@ -23,22 +25,21 @@ class Retry:
     """Age of the delivery at which it becomes a dead letter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """A destination that writes Part 10 files."""
+class DestinationSettings(Protocol):
+    """The settings of a place that takes objects; `gateway.ports.kinds.DestinationKind` opens it."""
 
-    path_template: str
-    root: str
-    """Absolute folder that no rendered path may leave."""
-    on_conflict: Literal["keep", "replace", "number"] = "number"
-    """A file with other bytes is there already: keep it and refuse ours, replace it, or write beside it."""
-    access: Literal["owner", "group", "others"] = "owner"
-    """Who may read the files, besides the gateway's user."""
+    def attributes(self) -> Iterable[AttributePath]:
+        """The attributes that it reads of each object. Raises ValueError when its settings are none."""
+        ...
+
+    def place(self) -> str:
+        """The place in words, for explanations: a folder, an address, a bucket. No secrets."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A named place: an AE title with an address, a folder, or only a requestor."""
+    """A named place: an AE title with an address, a destination of another kind, or only a requestor."""
 
     name: str
     ae_title: str = ""
@@ -81,12 +82,13 @@ class Peer:
     most_refusals: int = 10
     """Objects in a row that it may refuse with the same status before it is left alone; 0: any number."""
     timers: Timers = Timers()
-    folder: Folder | None = None
+    destination: DestinationSettings | None = None
+    """The place that takes objects where that is no application entity: a folder, or a kind of another package."""
 
     @property
     def is_destination(self) -> bool:
         """True when objects can be sent there."""
-        return bool(self.host) or self.folder is not None
+        return bool(self.host) or self.destination is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Kinds of predicates and actions: the page for authors of extensions.
+"""Kinds of predicates, actions and destinations: the page for authors of extensions.
 
-A *kind* of predicate or action is one frozen dataclass. Its fields are the settings, its docstring is the
+A *kind* is one frozen dataclass. Its fields are the settings, its docstring is the
 documentation; configuration, JSON Schema and reference are made from it (`gateway.routing.language.kinds`). A kind
 with one field takes the field's value directly (`modality: [MR]`), one with more takes a mapping of fields.
 """
@@ -13,8 +13,11 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from gateway.model.attribute_path import AttributePath
 from gateway.model.dimse_status import SUCCESS
+from gateway.model.peer import DestinationSettings, Peer
+from gateway.ports.destination import Destination
 from gateway.ports.edits import Alteration
 from gateway.ports.facts import Facts
+from gateway.ports.meter import Meter
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,6 +99,25 @@ class Converting(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class DestinationContext:
+    """The surroundings of a destination that is opened."""
+
+    peer: Peer
+    """The peer whose destination it is."""
+    own_ae_title: str
+    meter: Meter
+
+
+@runtime_checkable
+class DestinationKind(DestinationSettings, Protocol):
+    """The settings of a destination, which open it."""
+
+    def open(self, context: DestinationContext) -> Destination:
+        """The destination; nothing is connected or made yet. Raises ConfigurationError when its settings are none."""
+        ...
+
+
 class Registry:
     """Kinds by name."""
 
@@ -117,7 +139,12 @@ class Registry:
 
         return register
 
+    def of_packages(self) -> Mapping[str, type]:
+        """Name → class of the kinds that other packages bring."""
+        return {name: cls for name, cls in self.kinds.items() if cls in self.packages}
+
 
 T = TypeVar("T")
 predicate = Registry("predicate")
 action = Registry("action")
+destination = Registry("destination")

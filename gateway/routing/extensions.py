@@ -1,6 +1,7 @@
-"""Predicates and actions of other packages, found by their entry points.
+"""Predicates, actions and destinations of other packages, found by their entry points.
 
-A package names its kinds under the entry point groups `gateway.predicates` and `gateway.actions`. The name of an entry
+A package names its kinds under the entry point groups `gateway.predicates`, `gateway.actions` and
+`gateway.destinations`. The name of an entry
 point is the name of the kind in YAML, its value is the class: ``thin_slices = "example_kinds.predicates:ThinSlices"``.
 The class carries no decorator; the loader registers it. `docs/extensions.md` describes the contract.
 
@@ -22,10 +23,15 @@ from gateway.routing.language.kinds import kind_schema
 
 GROUPS: Mapping[str, Registry] = {
     "gateway.actions": port_kinds.action,
+    "gateway.destinations": port_kinds.destination,
     "gateway.predicates": port_kinds.predicate,
 }
 """Entry point group → where its kinds are registered."""
-METHODS: Mapping[str, tuple[str, ...]] = {"action": ("edits", "attributes"), "predicate": ("__call__", "attributes")}
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "action": ("edits", "attributes"),
+    "destination": ("open", "attributes", "place"),
+    "predicate": ("__call__", "attributes"),
+}
 """Noun of a registry → the methods that a kind must have."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -35,7 +41,7 @@ class LoadedKind:
     """One kind of another package that is registered."""
 
     noun: str
-    """`predicate` or `action`."""
+    """`predicate`, `action` or `destination`."""
     name: str
     package: str
     """Name and version of the distribution."""

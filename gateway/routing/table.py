@@ -23,9 +23,8 @@ from gateway.ports.errors import Refusal
 from gateway.ports.kinds import Action, Fate, Predicate, Resources
 from gateway.routing.facts import ObjectFacts, facts_for, needed, reading_facts
 from gateway.routing.fate_decision import FateDecision, fate_of, is_final
-from gateway.routing.kept_facts import is_of_top_level, keep, read_for_files
+from gateway.routing.kept_facts import is_of_top_level, keep
 from gateway.routing.language.resources import NO_RESOURCES
-from gateway.routing.language.template import Template
 from gateway.routing.rule_index import FEWEST_RULES, RuleIndex
 from gateway.routing.verdicts import Explanation, Marks, Verdict, reason_for
 from gateway.routing.visibility_rules import VisibilityRule
@@ -175,9 +174,9 @@ class RoutingTable:
             yield from coercion.when.attributes()
             yield from attributes_of(coercion.actions)
         for peer in self.peers.values():
-            if peer.folder is not None:
-                with suppress(ValueError):  # whoever opens the folder says so
-                    yield from read_for_files(Template(peer.folder.path_template))
+            if peer.destination is not None:
+                with suppress(ValueError):  # an error when the destination is opened
+                    yield from peer.destination.attributes()
 
     def is_strict(self, peer: str) -> bool:
         """True when `peer`, a name or empty for a stranger, is held to the letter of the standard

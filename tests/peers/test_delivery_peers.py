@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.delivery.service import DeliveryService
-from gateway.destinations import open_destination
+from gateway.destinations.opening import open_destination
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.delivery import DeliveryState

@@ -48,7 +48,7 @@ for arguments in json.loads(sys.argv[1]):
 print(json.dumps(done))
 """
 CALLER = ("--calling-ae", "CT1", "--show-values")
-LISTED = "package example-kinds 1.0.0: action assign_trial, predicate thin_slices"
+LISTED = "package example-kinds 1.0.0: action assign_trial, destination ledger, predicate thin_slices"
 
 
 @dataclass(frozen=True)
@@ -188,3 +188,33 @@ class Declared(Silent):
     assert silent.code == 1
     assert "not-of-studies: `silent` of another package" in silent.out
     assert (declared.code, declared.out) == (0, "")
+
+
+def test_a_peer_may_have_a_destination_of_a_package(folder: Path) -> None:
+    peer = "peers:\n  register: {ledger: register.jsonl}\n"
+    route = "routes:\n  - {name: all, to: [register]}\n"
+    good = f"{SITE.partition('peers:')[0]}{peer}{route}unmatched: hold\n"
+    (folder / "good.yaml").write_text(good)
+    (folder / "both.yaml").write_text(good.replace("{ledger:", "{folder: {path: '{{ SOPInstanceUID }}'}, ledger:"))
+    (folder / "wrong.yaml").write_text(good.replace("register.jsonl", "{file: register.jsonl}"))
+    (folder / "idle.yaml").write_text(good.replace("{ledger:", "{hosts: [10.0.0.1], ledger:"))
+
+    fine, both, wrong, idle, schema, reference, told = commands(
+        folder,
+        ["validate", "good.yaml"],
+        ["validate", "both.yaml"],
+        ["validate", "wrong.yaml"],
+        ["validate", "idle.yaml"],
+        ["schema"],
+        ["schema", "--docs"],
+        ["explain", a_file(folder, "1"), "--calling-ae", "CT1", "--rules", "good.yaml", "--format", "json"],
+    )
+
+    assert (fine.code, fine.out) == (0, "")
+    assert "error: conflict: a peer has `ledger` or `folder`, not both; make two peers" in both.out
+    assert "error: wrong-type: expected a text, not a mapping" in wrong.out
+    assert "warning: no-effect: `hosts` means nothing for a peer with `ledger`; leave it out" in idle.out
+    assert Draft202012Validator(json.loads(schema.out)).is_valid(yaml.safe_load(peer))
+    assert "From the package example-kinds 1.0.0." in reference.out.partition("### `ledger`")[2]
+    assert '"kind": "ledger"' in told.out
+    assert '"where": "register.jsonl"' in told.out

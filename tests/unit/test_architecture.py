@@ -40,6 +40,7 @@ SIDEWAYS = {
     ("routing", "dataset"),  # rules are decided on scanned bytes
     ("handlers", "dimse"),  # a handler speaks of events
     ("destinations", "dimse"),  # the DICOM destination is a requestor
+    ("config", "destinations"),  # a folder is checked and made as its kind
     ("sources", "dimse"),  # sources are asked as a requestor
     ("handlers", "sources"),  # a handler passes questions on
     ("retrieve", "dimse"),  # what is sent is told in the engine's words, and sources are asked as a requestor

@@ -137,7 +137,7 @@ def _leaving_text(leaving: OutgoingObject, *, with_values: bool) -> str:
 
 
 def _proposal_text(proposal: DestinationProposal) -> str:
-    if proposal.kind == "folder":
+    if proposal.kind != "dicom":
         return f": a file below {proposal.where}"
     if proposal.refusal:
         return f" ({proposal.where}): cannot be sent: {proposal.refusal}"

@@ -12,6 +12,7 @@ from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.dimse_status import is_stored
 from gateway.model.instance import Instance
 from gateway.model.peer import Peer
+from gateway.ports import kinds as port_kinds
 from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, Refusal, Unreadable
@@ -26,6 +27,7 @@ from gateway.rehearsal.explain.explanation import (
 from gateway.rehearsal.explain.rings import ring_to, was_held
 from gateway.rehearsal.explain.subjects import Subject
 from gateway.rehearsal.stage import RehearsedAdmission, RehearsedResponse, Stage, read_facts
+from gateway.routing.language.kinds import name_of_kind
 from gateway.routing.table import RoutingTable
 from gateway.routing.verdicts import Verdict
 from gateway.sending.contexts import Given, RecentKinds, propose
@@ -195,8 +197,8 @@ async def _sent_on(
 
 
 def _proposal(peer: Peer, outbound: Outbound) -> DestinationProposal:
-    if peer.folder is not None:
-        return DestinationProposal("folder", peer.folder.root)
+    if peer.destination is not None:
+        return DestinationProposal(name_of_kind(peer.destination, port_kinds.destination), peer.destination.place())
     kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
     given = Given(peer.associate.contexts)
     where = f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"

@@ -21,9 +21,10 @@ FateWord = Literal["not admitted", "refused", "discarded", "held", "routed"]
 class DestinationProposal:
     """The form in which one destination would be offered the object."""
 
-    kind: Literal["dicom", "folder"]
+    kind: str
+    """Name of a registered kind: `dicom`, `folder`, or one of another package."""
     where: str
-    """``host:port``, or the folder that no file leaves."""
+    """``host:port``, the folder that no file leaves, or the words of another kind."""
     contexts: tuple[ProposedContext, ...] = ()
     refusal: str = ""
     """The reason why the object cannot be sent there in this form; empty when it can."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -65,6 +65,7 @@ class RecordOriginal:
     DateTime is when the object arrived. After `deidentify` it is a mistake: it would keep what was taken out.
     """
 
+    must_not_follow: ClassVar[Mapping[str, str]] = {"deidentify": "would keep in the object what was taken out of it"}
     example: ClassVar[str] = """
 record_original: {reason: CORRECT, system: North Router}
 """

@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary
 
 from gateway.ports import kinds as port_kinds
 from gateway.ports.errors import ConfigurationError
-from gateway.ports.kinds import Action, Predicate, Registry, Resources
+from gateway.ports.kinds import Action, DestinationKind, Predicate, Registry, Resources
 from gateway.routing.language.attribute_path import did_you_mean
 from gateway.routing.language.fields import FIELD_TYPES, FieldType, text_or_number
 from gateway.routing.language.named_condition import NamedCondition
@@ -88,6 +88,13 @@ def build_actions(config: object, report: ReportProblem, resources: Resources = 
         if not building.count:
             actions.append(built)
     return tuple(actions)
+
+
+def build_destination(name: str, config: object, report: ReportProblem) -> DestinationKind | None:
+    """The settings of the destination kind `name`; None after reporting every problem of them."""
+    building = _Building(report, NO_RESOURCES)
+    built = _of_kind(port_kinds.destination.kinds[name], config, (name,), building)
+    return None if building.count else cast(DestinationKind, built)
 
 
 def canonical_json(config: object) -> str:

@@ -23,6 +23,7 @@ from gateway.routing.predicates.counts import CountProblem
 class CallingAETitle:
     """True when the requestor's Calling AE Title is one of these (case matters)."""
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "calling_ae_title: [CT1, CT2]"
 
     any_of: tuple[AETitleField, ...]
@@ -45,6 +46,7 @@ class CallingAETitle:
 class CalledAETitle:
     """True when the Called AE Title that the requestor used is one of these (case matters)."""
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "called_ae_title: RESEARCH"
 
     any_of: tuple[AETitleField, ...]
@@ -67,6 +69,7 @@ class CalledAETitle:
 class HostMatch:
     """True when the requestor's address is one of these addresses, or lies in one of these networks (CIDR)."""
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "host: [10.1.0.0/16, 'fd00::/8']"
 
     any_of: tuple[Network, ...]
@@ -97,6 +100,7 @@ class ListenerMatch:
     of its own is called port-PORT, or port-PORT-ADDRESS where it has an `address`, as in port-11112-127.0.0.1; colons
     of an address become `-`."""
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "listener: port-11112"
 
     any_of: tuple[str, ...]
@@ -120,6 +124,7 @@ class TLSSubject:
     """True when the client certificate's subject has all these parts, each with one of the texts given for it (case
     matters): CN, O, OU, C, L, ST, or a part's long name. False without a client certificate."""
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "tls_subject: {CN: [ct1.example.org, ct2.example.org], O: Example Hospital}"
 
     parts: Mapping[str, tuple[str, ...]]
@@ -168,6 +173,7 @@ class UserIdentityMatch:
     nobody verified too: any requestor can give it.
     """
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "user_identity: {matches: '@example[.]org$'}"
 
     shorthand: ClassVar[str] = "any_of"

@@ -59,6 +59,7 @@ class Attribute:
     compared, and `every` is false.
     """
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "attribute: {select: SliceThickness, at_most: 1.25}"
 
     select: AttributePath

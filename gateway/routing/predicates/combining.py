@@ -18,6 +18,7 @@ from gateway.routing.language.named_condition import NamedCondition
 class AllConditions:
     """True when every condition in the list holds; an empty list always holds."""
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "all: [{modality: [MR]}, {calling_ae_title: [MR1, MR2]}]"
 
     conditions: tuple[Predicate, ...]
@@ -37,6 +38,7 @@ class AllConditions:
 class AnyCondition:
     """True when at least one condition in the list holds."""
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "any: [{modality: [MR]}, {attribute: {select: BodyPartExamined, equals: HEAD}}]"
 
     conditions: tuple[Predicate, ...]
@@ -60,6 +62,7 @@ class AnyCondition:
 class NotCondition:
     """True when the condition does not hold."""
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "not: {modality: [SR]}"
 
     condition: Predicate
@@ -89,6 +92,7 @@ FIELD_TYPES[NamedCondition] = FieldType(
 class NamedConditionHolds:
     """True when the condition of this name in the section `conditions` holds."""
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "condition: head"
 
     named: NamedCondition

@@ -30,6 +30,7 @@ class ExpressionHolds:
     `Rows|int(0) > 512`. An expression that fails on an object, as a text that is compared with a number, is false.
     """
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = 'expression: "Rows|int(0) * Columns|int(0) > 4000000"'
 
     expression: Expression

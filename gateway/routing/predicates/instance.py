@@ -123,6 +123,7 @@ class TransferSyntax:
 class Modality:
     """True when Modality (0008,0060) is one of these (case matters)."""
 
+    instead_for_studies: ClassVar[str] = "; write attribute: {select: ModalitiesInStudy, …}"
     example: ClassVar[str] = "modality: [CT, MR]"
 
     any_of: tuple[str, ...]

@@ -71,6 +71,7 @@ class TimeOfDay:
     on which it begins: with days: fri, 18:00-06:00 reaches into Saturday. days: mon, mon-fri, or a list.
     """
 
+    is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "time: {between: '18:00-06:00', days: mon-fri, time_zone: Europe/Berlin}"
 
     between: tuple[MinuteWindow, ...] | None = None

@@ -10,11 +10,12 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.config import Loaded, load
+from gateway.destinations.folder import Folder
 from gateway.lifecycle.loading import Loading
 from gateway.lifecycle.logs import describe
 from gateway.lifecycle.signals import Stop
 from gateway.model.associate import AssociateKeywords, ProposedContext
-from gateway.model.peer import Folder, Peer
+from gateway.model.peer import Peer
 from gateway.ports.errors import ConfigurationError
 
 RULES = """
@@ -116,7 +117,7 @@ async def test_what_it_shows_at_each_stage(tmp_path: Path) -> None:
 
 
 NEVER_MADE = {
-    "a folder with a bad path": Peer("bad", folder=Folder("{{ nothing", "/var/lib")),
+    "a folder with a bad path": Peer("bad", destination=Folder("{{ nothing", "/var/lib")),
     "a peer whose contexts are none": Peer(
         "bad",
         "BAD",

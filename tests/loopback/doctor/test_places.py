@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.destinations.folder import Folder
 from gateway.doctor import configuration, folders, ports
 from gateway.model.listener import Listener
-from gateway.model.peer import Folder, Peer
+from gateway.model.peer import Peer
 from gateway.model.settings import HTTP
 from tests.unit.doctor.rig import as_nobody, codes, site_in, unused_port
 
@@ -100,7 +101,7 @@ def test_a_folder_destination(tmp_path: Path, made: Callable[[Path], None], expe
     made(root)
     before = sorted(tmp_path.rglob("*"))
     destination = Folder("{{ SOPInstanceUID }}.dcm", str(root))
-    assert codes(folders.folder(Peer("files", folder=destination), destination)) == [expected]
+    assert codes(folders.folder(Peer("files", destination=destination), destination)) == [expected]
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -110,9 +111,9 @@ def test_a_folder_that_everybody_may_enter(tmp_path: Path, monkeypatch: pytest.M
     root.chmod(0o755)
     monkeypatch.setattr(folders, "is_reachable_by_others", lambda path: path == str(root))
     destination = Folder("{{ SOPInstanceUID }}.dcm", str(root))
-    assert codes(folders.folder(Peer("files", folder=destination), destination)) == ["folder-open-to-others"]
+    assert codes(folders.folder(Peer("files", destination=destination), destination)) == ["folder-open-to-others"]
     for_all = Folder("{{ SOPInstanceUID }}.dcm", str(root), access="others")
-    assert codes(folders.folder(Peer("files", folder=for_all), for_all)) == ["folder-usable"]
+    assert codes(folders.folder(Peer("files", destination=for_all), for_all)) == ["folder-usable"]
 
 
 def test_a_folder_that_this_user_may_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +121,7 @@ def test_a_folder_that_this_user_may_not_write(tmp_path: Path, monkeypatch: pyte
     root.mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode, **more: False)  # as root the tests may write everywhere
     destination = Folder("{{ SOPInstanceUID }}.dcm", str(root))
-    assert codes(folders.folder(Peer("files", folder=destination), destination)) == ["folder-not-writable"]
+    assert codes(folders.folder(Peer("files", destination=destination), destination)) == ["folder-not-writable"]
 
 
 # --- rules ------------------------------------------------------------------------------------------------------

@@ -10,11 +10,10 @@ from pydicom.data import get_testdata_file
 
 from gateway.conversion.pool import ConversionPool
 from gateway.delivery.transform import outbound_for
-from gateway.destinations.folder import FolderDestination
+from gateway.destinations.folder import Folder, FolderDestination
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivered, Delivery, DeliveryState
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.peer import Folder, Peer
 from gateway.model.settings import ConversionLimits
 from gateway.ports.meter import NoMeter
 from gateway.routing.language.kinds import canonical_json
@@ -59,7 +58,7 @@ async def test_decompressed_masked_and_written_without_identity(tmp_path: Path) 
     finally:
         await pool.close()
     root = tmp_path / "out"
-    there = FolderDestination(Peer("files"), Folder(f"{root}/{{{{ SOPInstanceUID }}}}.dcm", str(root), "number"))
+    there = FolderDestination("files", Folder(f"{root}/{{{{ SOPInstanceUID }}}}.dcm", str(root), "number"))
 
     assert await there.channel().send(outbound) == Delivered()
 

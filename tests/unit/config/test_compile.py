@@ -8,9 +8,10 @@ from textwrap import dedent
 import pytest
 
 from gateway.config import Loaded, load
+from gateway.destinations.folder import Folder
 from gateway.model.associate import AssociateKeywords, ProposedContext, Role, UserIdentity
 from gateway.model.listener import Limits, Listener, Timers
-from gateway.model.peer import Folder, PeerGroup, Retry
+from gateway.model.peer import PeerGroup, Retry
 from gateway.model.security import TLS
 from gateway.model.settings import HTTP, Spool
 from gateway.routing.table import RoutingTable
@@ -261,7 +262,7 @@ def test_tls_of_listeners(compile_text: Compile, tmp_path: Path) -> None:
 def test_folders(
     folder: str, path_template: str | None, root: str, compile_text: Compile, working_folder: Path
 ) -> None:
-    compiled = compile_text(f"peers: {{p: {{folder: {{{folder}}}}}}}\n").peers["p"].folder
+    compiled = compile_text(f"peers: {{p: {{folder: {{{folder}}}}}}}\n").peers["p"].destination
 
     written = folder.split("'")[1]
     expected = (path_template or written).replace("@", str(working_folder))

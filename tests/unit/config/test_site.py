@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
-from gateway.model.peer import Folder
+from gateway.destinations.folder import Folder
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "rules"
@@ -51,7 +51,7 @@ def test_it_runs_out_of_the_box() -> None:
     assert settings.spool.min_free_bytes <= 2 * 1024**3
     assert loaded.table.unmatched == "hold"
     assert loaded.table.coercions
-    files = loaded.table.peers["files"].folder
+    files = loaded.table.peers["files"].destination
     assert isinstance(files, Folder)
     assert files.root == str(ROOT / "var/files")
 

@@ -16,11 +16,11 @@ from gateway.dataset.encoding import deflate
 from gateway.dataset.inflation import inflate
 from gateway.dataset.scan import scan, wanted
 from gateway.delivery.transform import StoredOutbound, changed, finding_facts_of, outbound_for
-from gateway.destinations.folder import FolderDestination
+from gateway.destinations.folder import Folder, FolderDestination
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.model.delivery import Delivered, Delivery, Dispatch
 from gateway.model.instance import Instance
-from gateway.model.peer import Folder, Peer
+from gateway.model.peer import Peer
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import PayloadUnreadable
 from gateway.rehearsal.stage import RehearsedResponse, RehearsedStore, Stage, leave, staged, store
@@ -69,7 +69,7 @@ def rules(root: Path, then: list[dict[str, object]] | None = None, *, is_tagged:
         route("files", {"modality": ["MR"]}, "files", then=then),
         coercions=(coercion("tag", {"modality": ["MR"]}, [{"set": {"InstitutionName": "North"}}]),) * is_tagged,
     )
-    return replace(made, peers={"files": Peer("files", folder=Folder(f"{root}/{PATH}", str(root)))})
+    return replace(made, peers={"files": Peer("files", destination=Folder(f"{root}/{PATH}", str(root)))})
 
 
 @pytest.fixture
@@ -95,9 +95,9 @@ def of(stored: RehearsedResponse) -> tuple[Instance, EncodedDataSet, Dispatch]:
 async def write(rules: RoutingTable, outbound: StoredOutbound) -> set[str]:
     """Into the folder; the paths below it."""
     peer = rules.peers["files"]
-    assert peer.folder is not None
-    assert await FolderDestination(peer, peer.folder).send(outbound) == Delivered()
-    root = Path(peer.folder.root)
+    assert isinstance(peer.destination, Folder)
+    assert await FolderDestination(peer.name, peer.destination).send(outbound) == Delivered()
+    root = Path(peer.destination.root)
     return {str(path.relative_to(root)) for path in root.rglob("*.dcm")}
 
 
@@ -156,7 +156,7 @@ async def test_what_later_rules_ask_for_is_read_then(tmp_path: Path, inflations:
     stored = await arrived(rules(tmp_path))
     later = rules(tmp_path)
     folder = Folder(f"{tmp_path}/{{{{ BitsAllocated }}}}-{{{{ PatientName }}}}.dcm", str(tmp_path))
-    later = replace(later, peers={"files": Peer("files", folder=folder)})
+    later = replace(later, peers={"files": Peer("files", destination=folder)})
     inflations.since()
     async with staged(later) as stage:
         assert await write(later, await leave(stage, *of(stored))) == {"16-Nobody^At^All.dcm"}
@@ -215,7 +215,7 @@ async def test_a_disk_that_cannot_be_read_is_no_fault_of_the_object(tmp_path: Pa
     instance, _, dispatch = of(await arrived(here, EXPLICIT))
     delivery = Delivery(1, instance, "files", dispatch.rule, "", dispatch.state, 0, NOW, NOW)
     outbound = await outbound_for(delivery, Failing(b""), NO_RESOURCES)
-    folder = here.peers["files"].folder
-    assert folder is not None
+    folder = here.peers["files"].destination
+    assert isinstance(folder, Folder)
     with pytest.raises(PayloadUnreadable):
-        await FolderDestination(here.peers["files"], folder).send(outbound)
+        await FolderDestination("files", folder).send(outbound)

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from gateway.destinations import open_destination
 from gateway.destinations.drafts import rename_to_free
-from gateway.destinations.folder import FolderDestination
+from gateway.destinations.folder import Folder, FolderDestination
+from gateway.destinations.opening import open_destination
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.delivery import Deferred, Delivered, Outcome, Refused
-from gateway.model.peer import Folder, Peer
+from gateway.model.peer import Peer
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.meter import NoMeter
@@ -29,7 +29,7 @@ BY_UID = "{{ PatientID }}/{{ SOPInstanceUID }}.dcm"
 
 
 def destination(root: Path, template: str = BY_UID, on_conflict: Any = "number") -> FolderDestination:
-    return FolderDestination(Peer("files"), Folder(f"{root}/{template}", str(root), on_conflict))
+    return FolderDestination("files", Folder(f"{root}/{template}", str(root), on_conflict))
 
 
 async def put(there: FolderDestination, one: Outbound) -> Outcome:
@@ -133,7 +133,7 @@ async def test_a_file_that_is_there_is_on_disk_before_it_counts_as_delivered(tmp
         os.fsync(descriptor)
 
     folder = Folder(f"{tmp_path}/{BY_UID}", str(tmp_path), on_conflict)
-    there = FolderDestination(Peer("files"), folder, sync)
+    there = FolderDestination("files", folder, sync)
     await put(there, outbound(PatientID="P1"))  # and the process is killed before it knows
     synced.clear()
     assert await put(there, outbound(PatientID="P1")) == Delivered()
@@ -315,7 +315,7 @@ async def test_what_may_not_be_made_in_the_root_itself_is_its_trouble(
             raise OSError(number, os.strerror(number))
         return real(path, *arguments, **keywords)
 
-    there = FolderDestination(Peer("files"), Folder(f"{tmp_path}/{template}", str(tmp_path)))
+    there = FolderDestination("files", Folder(f"{tmp_path}/{template}", str(tmp_path)))
     with monkeypatch.context() as refusing:
         refusing.setattr(os, function, refuse)
         outcome = await put(there, outbound(PatientID="P1"))
@@ -393,7 +393,7 @@ def test_file_systems_without_hard_links_keep_what_is_there(tmp_path: Path) -> N
 
 
 def test_a_bad_template_is_a_configuration_error(tmp_path: Path) -> None:
-    peer = Peer("files", folder=Folder("{{ NoSuchKeyword }}", str(tmp_path)))
+    peer = Peer("files", destination=Folder("{{ NoSuchKeyword }}", str(tmp_path)))
     with pytest.raises(ConfigurationError, match="NoSuchKeyword"):
         open_destination(peer, AssociationPool("GATEWAY"), NoMeter())
 

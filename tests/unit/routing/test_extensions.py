@@ -56,11 +56,16 @@ class Groups:
 
     def __init__(self) -> None:
         self.predicates, self.actions = Registry("predicate"), Registry("action")
+        self.destinations = Registry("destination")
         self.predicates("shipped")(type("Shipped", (), {}))
         self.actions("shipped")(type("Shipped", (), {}))
 
     def load(self, site: Path) -> Extensions:
-        groups = {"gateway.predicates": self.predicates, "gateway.actions": self.actions}
+        groups = {
+            "gateway.predicates": self.predicates,
+            "gateway.actions": self.actions,
+            "gateway.destinations": self.destinations,
+        }
         found = [entry for one in metadata.distributions(path=[str(site)]) for entry in one.entry_points]
         return register((entry for entry in found if entry.group in groups), groups)
 
@@ -86,9 +91,16 @@ def test_the_example_package_is_registered_with_its_origin(site: Path) -> None:
     assert found.problems == ()
     assert found.kinds == (
         LoadedKind("action", "assign_trial", "example-kinds 1.0.0"),
+        LoadedKind("destination", "ledger", "example-kinds 1.0.0"),
         LoadedKind("predicate", "thin_slices", "example-kinds 1.0.0"),
     )
-    assert found.by_package() == {"example-kinds 1.0.0": ("action assign_trial", "predicate thin_slices")}
+    assert found.by_package() == {
+        "example-kinds 1.0.0": (
+            "action assign_trial",
+            "destination ledger",
+            "predicate thin_slices",
+        )
+    }
     cls = groups.predicates.kinds["thin_slices"]
     assert groups.predicates.names[cls] == "thin_slices"
     assert groups.predicates.packages == {cls: "example-kinds 1.0.0"}
