@@ -65,7 +65,7 @@ from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.errors import ConfigurationError, GatewayError, QueueBroken, Temporary
 from gateway.ports.meter import peer_label
 from gateway.repair.pairing import check_before_spool
-from gateway.retrieve.move_rendezvous import MoveRendezvous
+from gateway.retrieve.rendezvous_table import RendezvousTable
 from gateway.retrieve.retrieve_desk import RetrieveDesk
 from gateway.routing.extensions import load_extensions
 from gateway.routing.table import RoutingTable
@@ -125,11 +125,11 @@ class Gateway:
         )
         self.associations = AssociationPool(settings.ae_title, self.metrics)
         self.queries = QueryDesk(self.index, Sources(self.associations), meter=self.metrics)
-        self.rendezvous = MoveRendezvous(Path(settings.spool.path) / "retrieves", self.journal.receiver)
+        self.rendezvous = RendezvousTable()
         self.loops = LoopWatch(settings.loops)
         self.object_log = object_log(settings.log_objects)
         store = StoreDesk(
-            self.journal, self.metrics, loops=self.loops, offer=self.rendezvous.hand_over, objects=self.object_log
+            self.journal, self.metrics, loops=self.loops, rendezvous=self.rendezvous, objects=self.object_log
         )
         retrieve = RetrieveDesk(
             self.queries,
@@ -276,7 +276,7 @@ class Gateway:
         parts.push_async_callback(self.journal.close)
         parts.push_async_callback(self.index.close)
         parts.push_async_callback(self.converter.close)
-        parts.push_async_callback(self.rendezvous.close)
+        parts.callback(self.rendezvous.close)
         parts.push_async_callback(self.associations.close)
         parts.push_async_callback(self.queries.close)
         await self.delivery.start(self.live.current)

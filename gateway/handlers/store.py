@@ -31,7 +31,7 @@ from gateway.ports.journal import Journal
 from gateway.ports.meter import Meter, peer_label
 from gateway.query.entry import IndexEntries
 from gateway.retrieve.arrival import RetrievedArrival
-from gateway.retrieve.move_rendezvous import IncomingInstance, Offered
+from gateway.retrieve.move_rendezvous import IncomingInstance, MoveRendezvous
 from gateway.routing.facts import ObjectFacts, check_identified
 from gateway.routing.fate_decision import FateDecision
 from gateway.routing.language.attribute_path import parse
@@ -67,8 +67,8 @@ class StoreDesk:
     """Where what is not stored is told."""
     loops: LoopWatch | None = None
     """Notices what comes back again and again."""
-    offer: Offered | None = None
-    """Gives what comes for a retrieve of ours to the one who asked for it (`gateway.retrieve.move_rendezvous`)."""
+    rendezvous: MoveRendezvous | None = None
+    """Gives what comes for a retrieve of ours to the one who asked for it."""
     objects: ObjectLog = field(default_factory=ObjectLog)
     """Where what is stored is told."""
 
@@ -82,8 +82,7 @@ def take_store(event: Event, desk: StoreDesk) -> Awaitable[int] | Completion[int
         GatewayError: as `handle_store`.
     """
     is_small = is_read_at_once(event.body.length_bytes, event.transfer_syntax_uid)
-    is_asked = desk.offer is not None and event.association.table.query_retrieve.is_fetching
-    if not is_small or is_asked or not desk.journal.is_in_turn:
+    if not is_small or not desk.journal.is_in_turn or _rendezvous_of(event, desk) is not None:
         return handle_store(event, desk)
     try:
         return _accept_small(event, desk)
@@ -166,8 +165,9 @@ async def handle_store(event: Event, desk: StoreDesk) -> int:
         GatewayError: its `dimse_status` and text are the answer's status and Error Comment.
     """
     try:
-        if desk.offer is not None and event.association.table.query_retrieve.is_fetching:
-            status = await desk.offer(_offer(event), event.body)
+        rendezvous = _rendezvous_of(event, desk)
+        if rendezvous is not None:
+            status = await rendezvous.deliver(_incoming(event), event.take_body)
             if status is not None:
                 return status
         return await accept(event, desk)
@@ -362,14 +362,21 @@ def _is_over(association: Association) -> bool:
     return association.is_over
 
 
-def _offer(event: Event) -> IncomingInstance:
+def _rendezvous_of(event: Event, desk: StoreDesk) -> MoveRendezvous | None:
+    """Where the instance may be expected; None when no retrieve waits for it."""
+    rendezvous = desk.rendezvous
+    if rendezvous is None or not event.association.table.query_retrieve.is_fetching:
+        return None
+    return rendezvous if rendezvous.is_expected(event.sop_instance_uid) else None
+
+
+def _incoming(event: Event) -> IncomingInstance:
     return IncomingInstance(
         peer=event.facts.peer,
         remote_host=event.facts.remote_host,
         sop_class_uid=event.sop_class_uid,
         sop_instance_uid=event.sop_instance_uid,
         transfer_syntax_uid=event.transfer_syntax_uid,
-        length_bytes=event.body.length_bytes,
         originator_ae_title=str(event.command.get("MoveOriginatorApplicationEntityTitle") or ""),
         originator_message_id=event.command.get("MoveOriginatorMessageID"),
     )

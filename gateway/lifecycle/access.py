@@ -16,7 +16,7 @@ from gateway.spool.lock import NAME
 
 log = structlog.get_logger()
 
-OURS = (segment.FOLDER, large.FOLDER, quarantine.FOLDER, "retrieves", IDENTITY, NAME)
+OURS = (segment.FOLDER, large.FOLDER, quarantine.FOLDER, IDENTITY, NAME)
 """The entries of a spool. No other user can enter the folders, so the files in them need no check."""
 
 

@@ -1,10 +1,10 @@
-"""One C-MOVE of a source to ourselves; what it sends comes back through the mailbox."""
+"""One C-MOVE of a source to ourselves; what it sends comes back through the rendezvous."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 
 import structlog
 
@@ -23,7 +23,7 @@ from gateway.retrieve.get_proposals import move_contexts
 from gateway.retrieve.inactivity import FetchLimits, InactivityTimer
 from gateway.retrieve.move_rendezvous import ExpectedMove, MoveRendezvous
 from gateway.sources.source_clock import A_DAY_S, SourceClock
-from gateway.sources.source_query import SourceFailed, asked
+from gateway.sources.source_query import asked
 from gateway.sources.sources import Sources
 
 log = structlog.get_logger()
@@ -34,13 +34,13 @@ class MoveFetcher:
 
     Args:
         sources: lends the associations.
-        mailbox: where the instances come in.
+        rendezvous: where the instances come in.
         peer: as `gateway.sources.sources.sources_of` gives it.
         ae_title: under which the source knows us, and calls us.
         limits: how long the source may say nothing (from one response or whole instance to the next), bring nothing,
             and take in all.
         meter: where leniencies are counted.
-        models: information model → SOP class of its C-MOVE, as for `GetLine`.
+        models: information model → SOP class of its C-MOVE, as for `GetFetcher`.
     """
 
     service = "move"
@@ -73,7 +73,7 @@ class MoveFetcher:
         """
         peer, clock = self._peer, SourceClock(self._limits.silence_s)
         absent = _Absent(item.sop_instance_uid for item in request.items)
-        async with AsyncExitStack() as expecting:
+        with ExitStack() as expecting:
             async with asked(
                 self._sources, peer, move_contexts(peer, tuple(self._models.values())), clock
             ) as association:
@@ -108,10 +108,7 @@ class MoveFetcher:
                     destination=self._ae_title,
                     response_s=A_DAY_S,
                 )
-                try:
-                    await expecting.enter_async_context(self._rendezvous.expecting(expectation))
-                except OSError as error:
-                    raise SourceFailed(peer.name, f"no mailbox for what it sends: {error.strerror}") from error
+                expecting.enter_context(self._rendezvous.expecting(expectation))
                 with patience:
                     response = await final_of(responses, patience, expectation.sent_as)
             if absent.may_come(response) and not peer.is_strict:

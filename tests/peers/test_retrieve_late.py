@@ -18,7 +18,7 @@ from gateway.retrieve.fetch_requests import FetchRequest
 from gateway.retrieve.get_fetcher import GetFetcher
 from gateway.retrieve.inactivity import FetchLimits
 from gateway.retrieve.move_fetcher import MoveFetcher
-from gateway.retrieve.move_rendezvous import MoveRendezvous
+from gateway.retrieve.rendezvous_table import RendezvousTable
 from gateway.retrieve.source_instances import SourceInstance
 from gateway.sources.source_query import SourceFailed
 from gateway.sources.sources import Sources
@@ -122,7 +122,7 @@ async def test_a_source_that_is_pending_for_ever(
     async with acceptor(pending_for_ever(changes)) as peer:
         sources, rendezvous = (
             Sources(AssociationPool("GATEWAY", MemoryMeter())),
-            MoveRendezvous(tmp_path / "mail", MemoryReceiver),
+            RendezvousTable(),
         )
         try:
             line: GetFetcher | MoveFetcher
@@ -134,4 +134,4 @@ async def test_a_source_that_is_pending_for_ever(
                 await line.fetch(REQUEST, take_nothing)
         finally:
             await sources.pool.close()
-            await rendezvous.close()
+            rendezvous.close()

@@ -34,12 +34,13 @@ def _is_request(field: int) -> bool:
 class Message:
     """One message as it arrived. `failure` says why its data set was not kept; then `body` is None."""
 
-    __slots__ = ("body", "command", "complete_s", "context", "failure", "received_at", "table")
+    __slots__ = ("_is_body_taken", "body", "command", "complete_s", "context", "failure", "received_at", "table")
 
     def __init__(self, context: AcceptedContext, command: Command) -> None:
         self.context = context
         self.command = command
         self.body: EncodedDataSet | None = None
+        self._is_body_taken = False
         self.failure: Exception | None = None
         self.received_at = time.time()
         """Seconds since 1970 at the end of the command set."""
@@ -48,10 +49,18 @@ class Message:
         self.table: Any = None
         """Of a request: the rules that were in force when it had arrived whole."""
 
+    def take_body(self) -> EncodedDataSet:
+        """The data set, from now on the caller's to close, who may do so before `close` or after it."""
+        assert self.body is not None
+        assert not self._is_body_taken
+        self._is_body_taken = True
+        return self.body
+
     def close(self) -> None:
-        """Free the data set."""
+        """Free the data set, unless it was taken."""
         if self.body is not None:
-            self.body.close()
+            if not self._is_body_taken:
+                self.body.close()
             self.body = None
 
 

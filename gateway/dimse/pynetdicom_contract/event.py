@@ -55,8 +55,8 @@ class Event:
     `dataset_path`, `encoded_dataset()`, `file_meta`, `identifier`, `attribute_list`, `modification_list`,
     `event_information`, `event_type`, `action_information`, `action_type`, `attribute_identifiers`,
     `move_destination`, `is_cancelled`. The gateway's own: `facts`, `sop_class_uid`, `sop_instance_uid`,
-    `transfer_syntax_uid`, `body`, `command`, `encoded_identifier`, `subject`, `until_cancelled()`. What does not belong
-    to the request raises AttributeError.
+    `transfer_syntax_uid`, `body`, `take_body()`, `command`, `encoded_identifier`, `subject`, `until_cancelled()`. What
+    does not belong to the request raises AttributeError.
     """
 
     has_failed = False
@@ -116,6 +116,10 @@ class Event:
         if body is None:
             raise AttributeError("the request has no data set, or the handler's time with it is over")
         return body
+
+    def take_body(self) -> EncodedDataSet:
+        """`body`, from now on the caller's to close, at any time."""
+        return self._message.take_body()
 
     @functools.cached_property
     def subject(self) -> Subject:
