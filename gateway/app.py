@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,12 +35,14 @@ from gateway.dimse.acceptor.known_hosts import HostsOfPeers
 from gateway.dimse.pynetdicom_contract.bindings import is_notification
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.server import Server
-from gateway.handlers.loops import LoopWatch
 from gateway.handlers.site_handlers import site_handlers
-from gateway.handlers.store import StoreDesk, accept
+from gateway.handlers.store import StoreHandler
 from gateway.handlers.table import bindings
 from gateway.identity.values import OfferedIdentity, VerifiedIdentity
 from gateway.identity.verifier import Verifier
+from gateway.intake.intake import Intake
+from gateway.intake.intake_log import IntakeLog
+from gateway.intake.loops import LoopWatch
 from gateway.lifecycle import conditions, exit_code
 from gateway.lifecycle.access import narrow_files
 from gateway.lifecycle.certificate_watch import CertificateWatch
@@ -128,9 +129,8 @@ class Gateway:
         self.rendezvous = RendezvousTable()
         self.loops = LoopWatch(settings.loops)
         self.object_log = object_log(settings.log_objects)
-        store = StoreDesk(
-            self.journal, self.metrics, loops=self.loops, rendezvous=self.rendezvous, objects=self.object_log
-        )
+        intake = Intake(self.journal, IntakeLog(self.metrics), utc_now, loops=self.loops, objects=self.object_log)
+        store = StoreHandler(intake, self.rendezvous)
         retrieve = RetrieveDesk(
             self.queries,
             self.journal.open,
@@ -138,7 +138,7 @@ class Gateway:
             self.converter,
             self.journal.receiver,
             self.rendezvous,
-            keep=partial(accept, desk=store),
+            keep=intake.accept,
         )
         self.verifier = Verifier(self.metrics)
         self.server = Server(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from gateway.common.turns import aside
 from gateway.dataset.native import NATIVE, alternatives, pieces
-from gateway.dimse.protocol.associate_items import MOST_HOPS_SAID, hops_of
+from gateway.dimse.protocol.associate_items import MOST_HOPS_SAID
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.leniency import tolerated
@@ -17,6 +17,7 @@ from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
 from gateway.model.delivery import Deferred, Outcome, Refused
 from gateway.model.dimse_status import DUPLICATE_SOP_INSTANCE
+from gateway.model.hops import hops_of
 from gateway.model.peer import Peer
 from gateway.ports import kinds as port_kinds
 from gateway.ports.destination import Outbound

@@ -34,3 +34,12 @@ class AssociationFacts:
     """Name of the configured peer that the requestor was admitted as; empty for a stranger."""
     association_id: str = ""
     """Identifier for logs; unique in this process."""
+
+    def log_fields(self) -> dict[str, str]:
+        """The requestor, as log lines about its requests name it."""
+        return {
+            "calling_ae_title": self.calling_ae_title,
+            "peer": self.peer,
+            "remote_host": self.remote_host,
+            "association": self.association_id,
+        }

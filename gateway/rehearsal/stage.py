@@ -11,25 +11,22 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.inflation import Bounds, set_bounds
 from gateway.dataset.scan import at_once
 from gateway.delivery.transform import StoredOutbound, outbound_for
-from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.acceptor.admission import Rejected, admit
 from gateway.dimse.acceptor.negotiation import Policy, decide
-from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.associate_items import ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED
 from gateway.dimse.protocol.associate_request import ProposedPresentationContext
-from gateway.dimse.protocol.context import AcceptedContext, as_uid
+from gateway.dimse.protocol.context import as_uid
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.dimse.protocol.message import CommandField
-from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.dimse.services.operation_table import OPERATIONS
-from gateway.handlers.loops import LoopWatch
-from gateway.handlers.store import StoreDesk, handle_store
+from gateway.intake.incoming import Incoming
+from gateway.intake.intake import Intake
+from gateway.intake.intake_log import IntakeLog
+from gateway.intake.loops import LoopWatch
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, Dispatch
 from gateway.model.instance import Instance, PayloadRef
@@ -131,7 +128,7 @@ def _negotiated(facts: AssociationFacts, text: str, policy: Policy, sent: Rehear
 async def store(
     table: RoutingTable, association: AssociationFacts, sent: RehearsedStore, now: datetime
 ) -> RehearsedResponse:
-    """Hand the object to the C-STORE handler, as it runs in the gateway. `sent.body` stays the caller's to close."""
+    """Take the object in, as the C-STORE handler does it. `sent.body` stays the caller's to close."""
     most = table.settings.limits.object_bytes
     if sent.body.length_bytes > most:
         return RehearsedResponse(
@@ -141,9 +138,10 @@ async def store(
     loops = LoopWatch(
         table.settings.loops
     )  # knows of nothing that came before, but how many gateways this came through
-    desk = StoreDesk(cast(Journal, journal), meter, lambda: now, log=_SILENT, loops=loops)
+    intake = Intake(cast(Journal, journal), IntakeLog(meter, _SILENT), lambda: now, loops=loops)
+    incoming = Incoming(association, sent.sop_class_uid, sent.sop_instance_uid, sent.transfer_syntax_uid, sent.body)
     try:
-        status = await handle_store(_event(table, association, sent, now), desk)
+        status = await intake.accept(incoming, table)
     except GatewayError as error:
         return RehearsedResponse(error.dimse_status, str(error), is_unmatched=meter.is_unmatched)
     return RehearsedResponse(int(status), "", journal.instance, journal.body, journal.dispatches, meter.is_unmatched)
@@ -208,16 +206,8 @@ async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, dispatch
     return await outbound_for(delivery, _Borrowed(body), stage.table.resources, stage.converter)
 
 
-@dataclass(frozen=True, slots=True)
-class _Association:
-    """The part of an association that the handler uses."""
-
-    table: RoutingTable
-    facts: AssociationFacts
-
-
 class _Meter(NoMeter):
-    """A meter that notes whether the handler counts the object as wanted by no route."""
+    """A meter that notes whether the object is counted as wanted by no route."""
 
     def __init__(self) -> None:
         self.is_unmatched = False
@@ -270,19 +260,3 @@ class _Journal:
         self.instance = replace(instance, payload=PayloadRef("", 0, self.body.length_bytes, b""))
         self.dispatches = tuple(dispatches)
         return self.instance
-
-
-def _event(table: RoutingTable, association: AssociationFacts, sent: RehearsedStore, now: datetime) -> Event:
-    context = AcceptedContext(1, as_uid(sent.sop_class_uid), as_uid(sent.transfer_syntax_uid), "store")
-    command: dict[str, Any] = {
-        "CommandField": CommandField.C_STORE,
-        "MessageID": 1,
-        "AffectedSOPClassUID": sent.sop_class_uid,
-        "AffectedSOPInstanceUID": sent.sop_instance_uid,
-        "Priority": 0,
-    }
-    message = Message(context, command)
-    message.body = sent.body
-    message.received_at = now.timestamp()
-    event = OPERATIONS.known[CommandField.C_STORE].event
-    return Event(cast(AcceptorAssociation, _Association(table, association)), event, message)

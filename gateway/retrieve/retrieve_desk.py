@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from gateway.intake.incoming import Incoming
 from gateway.model.association import AssociationFacts
 from gateway.model.dimse_status import UNABLE_TO_COUNT_MATCHES
 from gateway.model.instance import PayloadRef
@@ -13,14 +14,13 @@ from gateway.ports.converter import Converter
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import Temporary
 from gateway.retrieve.adaptation import Adaptation
-from gateway.retrieve.arrival import RetrievedArrival
 from gateway.retrieve.move_rendezvous import MoveRendezvous
 from gateway.routing.table import RoutingTable
 from gateway.sources.query_desk import QueryDesk
 from gateway.sources.relayed_services import Retrieving
 
 
-async def keep_nothing(arrival: RetrievedArrival) -> int:
+async def keep_nothing(incoming: Incoming, table: RoutingTable) -> int:
     """What is fetched is only passed on."""
     return 0
 
@@ -40,7 +40,7 @@ class RetrieveDesk:
     """For one instance that a source sends. Raises SpoolFull."""
     rendezvous: MoveRendezvous
     """Where instances come in that a source sends for a C-MOVE to ourselves."""
-    keep: Callable[[RetrievedArrival], Awaitable[int]] = keep_nothing
+    keep: Callable[[Incoming, RoutingTable], Awaitable[int]] = keep_nothing
     """Takes in what `keep_retrieved` asks for, as if the source had sent it; the status it would be answered."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
+from gateway.intake.incoming import Incoming
 from gateway.model.association import AssociationFacts
 from gateway.model.dimse_status import PENDING
 from gateway.model.instance import Instance, PayloadRef
@@ -22,7 +23,6 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, PayloadLost
 from gateway.query.attributes import PATIENT_ID
 from gateway.query.sop_classes import GET_OF_ROOT, MOVE_OF_ROOT
-from gateway.retrieve.arrival import PinnedTable, RetrievedArrival
 from gateway.retrieve.get_fetcher import Arrived, GetFetcher
 from gateway.retrieve.handoff import Handoff
 from gateway.retrieve.inactivity import FetchLimits
@@ -231,16 +231,16 @@ class _Maker:
 
     async def _keep(self, arrived: Arrived, facts: AssociationFacts) -> None:
         """What the rules do not want, or what there is no room for, goes on all the same."""
-        arrival = RetrievedArrival(
-            PinnedTable(self._request.table),
+        incoming = Incoming(
             facts,
             arrived.sop_class_uid,
             arrived.sop_instance_uid,
             arrived.transfer_syntax_uid,
             arrived.body.inner,
+            is_retrieved=True,
         )
         try:
-            await self._desk.keep(arrival)
+            await self._desk.keep(incoming, self._request.table)
         except GatewayError as error:
             log.warning(
                 "retrieved_instance_not_kept",

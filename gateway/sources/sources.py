@@ -10,11 +10,11 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.dimse.protocol.associate_items import hops_of
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.model.associate import ProposedContext
 from gateway.model.association import AssociationFacts
+from gateway.model.hops import hops_of
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses
 from gateway.routing.ae_title_templates import titled

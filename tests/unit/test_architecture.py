@@ -14,6 +14,7 @@ LAYERS = [
     {"leniency", "object_log"},
     {"routing", "dataset", "spool", "network", "identity", "certificates", "metric_series"},
     {"query", "sending"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
+    {"intake"},  # knows no protocol: C-STORE and retrieves both stand on it
     {
         "web",
         "dimse",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 
 from pynetdicom.pdu_items import (
     ApplicationContextItem,
@@ -17,9 +16,8 @@ from pynetdicom.pdu_items import (
 
 from gateway import __version__
 from gateway.dimse.protocol.associate_request import APPLICATION_CONTEXT_NAME
-from gateway.model.association import AssociationFacts
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID
 
-IMPLEMENTATION_CLASS_UID = "2.25.250441499507111539750816702114327219122"
 IMPLEMENTATION_VERSION_NAME = f"GATEWAY_{__version__}"[:16]
 
 ACCEPTANCE, ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED, USER_REJECTION = 0, 3, 4, 1
@@ -52,19 +50,6 @@ def encode_asynchronous_operations(invoked: int, performed: int) -> bytes:
 
 MOST_HOPS_SAID = 9
 """One digit: more gateways than these are said as nine."""
-_HOPS = re.compile(r"\+(\d)$", re.ASCII)
-
-
-def hops_of(facts: AssociationFacts) -> int:
-    """How many gateways the requests of this association came through; 0 from anybody who is no gateway.
-
-    A gateway says it at the end of the Implementation Version Name (PS3.7 §D.3.3.2) of the associations on which it
-    passes questions and objects on, e.g. ``GATEWAY_0.1.0+1``: the one field of an association that is ours to fill.
-    """
-    if facts.implementation_class_uid != IMPLEMENTATION_CLASS_UID:
-        return 0
-    found = _HOPS.search(facts.implementation_version_name)
-    return int(found[1]) if found else 0
 
 
 @functools.lru_cache(maxsize=64)

@@ -8,12 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.destinations.dicom import DimseChannel, DimseDestination
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import StoreResponse
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Deferred, Delivered, Refused
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer
 from gateway.ports.errors import ConfigurationError, DestinationDown, DestinationRefuses

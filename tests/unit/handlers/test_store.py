@@ -26,18 +26,21 @@ from gateway.dimse.protocol.association import Association
 from gateway.dimse.protocol.context import AcceptedContext, as_uid
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.handlers.store import LARGE_BYTES, StoreDesk, accept, handle_store, take_store
+from gateway.handlers.store import StoreHandler
 from gateway.handlers.table import bindings
+from gateway.intake.intake import LARGE_BYTES, Intake
+from gateway.intake.intake_log import IntakeLog
+from gateway.intake.loops import LoopWatch
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.listener import Listener
 from gateway.model.peer import Peer
 from gateway.model.settings import Settings, Spool
-from gateway.object_log import EachStudy
+from gateway.object_log import EachStudy, ObjectLog
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import ClassMismatch, GatewayError, NotAllowed, Refusal, SpoolFull, Temporary, Unreadable
-from gateway.ports.meter import NoMeter
+from gateway.ports.meter import Meter, NoMeter
 from gateway.query.attributes import indexed_paths
 from gateway.routing.language.kinds import build_actions, build_predicate
 from gateway.routing.table import Coercion, Route, RoutingTable
@@ -75,6 +78,7 @@ def table(**changes: Any) -> RoutingTable:
 class FakeAssociation:
     table: RoutingTable
     facts: AssociationFacts = FACTS
+    is_over: bool = False
 
 
 @dataclass
@@ -104,7 +108,9 @@ WAY = ["by-completion"]
 class FakeJournal:
     """Remembers commits, or raises."""
 
-    is_in_turn = True
+    @property
+    def is_in_turn(self) -> bool:
+        return WAY[-1] != "in-a-task"
 
     def __init__(self, error: GatewayError | None = None) -> None:
         self.error = error
@@ -160,22 +166,38 @@ class CountingMeter(NoMeter):
         self.counted.append((name, labels))
 
 
+def store_handler(
+    journal: Any, meter: Meter, *, loops: LoopWatch | None = None, objects: ObjectLog | None = None
+) -> StoreHandler:
+    return StoreHandler(Intake(journal, IntakeLog(meter), lambda: NOW, loops=loops, objects=objects))
+
+
+async def answer_of(handler: StoreHandler, event: Any) -> int:
+    """The status, whichever way it comes. Raises what the handler raises."""
+    result = handler(event)
+    if not isinstance(result, Completion):
+        return result if isinstance(result, int) else await result
+    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    result.then(lambda status, error: answer.set_exception(error) if error else answer.set_result(status or 0))
+    return await answer
+
+
 class Bench:
-    def __init__(self, table: RoutingTable, data: bytes, error: GatewayError | None = None, **event: Any) -> None:
+    def __init__(
+        self,
+        table: RoutingTable,
+        data: bytes,
+        error: GatewayError | None = None,
+        objects: ObjectLog | None = None,
+        **event: Any,
+    ) -> None:
         self.journal = FakeJournal(error)
         self.meter = CountingMeter()
-        self.desk: Any = StoreDesk(self.journal, self.meter, lambda: NOW)  # type: ignore[arg-type]
+        self.handler = store_handler(self.journal, self.meter, objects=objects)
         self.event: Any = FakeEvent(FakeAssociation(table), MemoryDataSet(data), **event)
 
     async def handle(self) -> int:
-        if WAY[-1] == "in-a-task":
-            return await handle_store(self.event, self.desk)
-        result = take_store(self.event, self.desk)
-        if not isinstance(result, Completion):
-            return result if isinstance(result, int) else await result
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        result.then(lambda status, error: answer.set_exception(error) if error else answer.set_result(status or 0))
-        return await answer
+        return await answer_of(self.handler, self.event)
 
 
 async def test_heavy_edits_are_made_aside_and_others_do_not_wait() -> None:
@@ -281,9 +303,8 @@ async def test_success_means_committed_with_its_routes() -> None:
 async def test_what_is_acknowledged_is_counted_for_the_log(
     rules: dict[str, Any], data: bytes, error: GatewayError | None, counted: dict[str, Any] | None
 ) -> None:
-    bench = Bench(table(**rules), data, error)
     objects = EachStudy()
-    bench.desk = replace(bench.desk, objects=objects)
+    bench = Bench(table(**rules), data, error, objects)
     with contextlib.suppress(GatewayError):
         assert await bench.handle() == 0x0000
     with structlog.testing.capture_logs() as told:
@@ -296,9 +317,8 @@ async def test_what_is_acknowledged_is_counted_for_the_log(
 
 
 async def test_an_object_whose_association_ended_before_its_answer_is_counted_as_unanswered() -> None:
-    bench = Bench(table(), data_set(UID))
     objects = EachStudy()
-    bench.desk = replace(bench.desk, objects=objects)
+    bench = Bench(table(), data_set(UID), objects=objects)
     bench.event.association = Over(bench.event.association.table)
     assert await bench.handle() == 0x0000
     with structlog.testing.capture_logs() as told:
@@ -440,12 +460,12 @@ async def test_the_log_names_the_object_but_quotes_nothing_of_it() -> None:
 
 async def test_the_table_of_the_association_decides() -> None:
     bench = Bench(table(routes=(), unmatched="discard"), data_set(UID))
-    assert await accept(bench.event, bench.desk) == 0x0000
+    assert await bench.handle() == 0x0000
     assert bench.journal.committed == []
 
 
 def test_every_offered_event_has_one_handler() -> None:
     nobody: Any = None
-    bound = bindings(Bench(table(), b"").desk, nobody, nobody)
+    bound = bindings(Bench(table(), b"").handler, nobody, nobody)
     names = [event.name for event, *_ in bound]
     assert names == ["EVT_C_ECHO", "EVT_C_STORE", "EVT_C_FIND", "EVT_C_GET", "EVT_C_MOVE"]

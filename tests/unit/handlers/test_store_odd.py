@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from gateway.dataset.scan import is_read_at_once
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.handlers.store import UNREADABLE_RULE, StoreDesk, handle_store, take_store
+from gateway.intake.intake import UNREADABLE_RULE
 from gateway.leniency import LENIENCIES
 from gateway.model.delivery import DeliveryState
 from gateway.model.dimse_status import SUCCESS
@@ -19,7 +19,16 @@ from gateway.model.peer import Peer
 from gateway.ports.errors import Unreadable
 from gateway.routing.table import RoutingTable
 from tests.support.odd_objects import OddObject, odd_objects
-from tests.unit.handlers.test_store import NOW, CountingMeter, FakeAssociation, FakeEvent, FakeJournal, route, table
+from tests.unit.handlers.test_store import (
+    CountingMeter,
+    FakeAssociation,
+    FakeEvent,
+    FakeJournal,
+    answer_of,
+    route,
+    store_handler,
+    table,
+)
 
 OBJECTS = odd_objects()
 CUT = b"\x08\x00\x60\x00CS\x10\x00MR"
@@ -40,7 +49,7 @@ def for_all(**changes: object) -> RoutingTable:
 async def test_taken_byte_for_byte_and_told(odd: OddObject) -> None:
     journal, meter = FakeJournal(), CountingMeter()
     with capture_logs() as lines:
-        status = await handle_store(event(odd.data, for_all(), odd), StoreDesk(journal, meter, lambda: NOW))  # type: ignore[arg-type]
+        status = await answer_of(store_handler(journal, meter), event(odd.data, for_all(), odd))
     assert status == SUCCESS
     assert [payload for _, payload, _ in journal.committed] == [odd.data]
     told = [labels["kind"] for name, labels in meter.counted if name == "gateway_leniencies_total"]
@@ -54,21 +63,21 @@ async def test_a_strict_peer_is_refused(odd: OddObject) -> None:
     journal = FakeJournal()
     rules = for_all(peers={"ct1": STRICT}, unreadable="hold")
     with pytest.raises(Unreadable):
-        await handle_store(event(odd.data, rules, odd), StoreDesk(journal, CountingMeter(), lambda: NOW))  # type: ignore[arg-type]
+        await answer_of(store_handler(journal, CountingMeter()), event(odd.data, rules, odd))
     assert not journal.committed
 
 
 async def test_a_strict_peer_may_send_what_is_right() -> None:
     journal = FakeJournal()
     rules = for_all(peers={"ct1": STRICT})
-    await handle_store(event(OBJECTS[0].data, rules), StoreDesk(journal, CountingMeter(), lambda: NOW))  # type: ignore[arg-type]
+    await answer_of(store_handler(journal, CountingMeter()), event(OBJECTS[0].data, rules))
     assert len(journal.committed) == 1
 
 
 async def test_what_nobody_can_read_is_refused() -> None:
     journal = FakeJournal()
     with pytest.raises(Unreadable) as refused:
-        await handle_store(event(CUT, for_all()), StoreDesk(journal, CountingMeter(), lambda: NOW))  # type: ignore[arg-type]
+        await answer_of(store_handler(journal, CountingMeter()), event(CUT, for_all()))
     assert refused.value.dimse_status == 0xC000
     assert not journal.committed
 
@@ -76,7 +85,7 @@ async def test_what_nobody_can_read_is_refused() -> None:
 async def test_or_held_as_it_came() -> None:
     journal, meter = FakeJournal(), CountingMeter()
     rules = for_all(unreadable="hold")
-    status = await handle_store(event(CUT, rules), StoreDesk(journal, meter, lambda: NOW))  # type: ignore[arg-type]
+    status = await answer_of(store_handler(journal, meter), event(CUT, rules))
     assert status == SUCCESS
     ((instance, payload, (dispatch,)),) = journal.committed
     assert payload == CUT
@@ -87,10 +96,7 @@ async def test_or_held_as_it_came() -> None:
 
 async def test_an_empty_data_set_is_refused_all_the_same() -> None:
     with pytest.raises(Unreadable):
-        await handle_store(
-            event(b"", for_all(unreadable="hold")),  # type: ignore[arg-type]
-            StoreDesk(FakeJournal(), CountingMeter(), lambda: NOW),  # type: ignore[arg-type]
-        )
+        await answer_of(store_handler(FakeJournal(), CountingMeter()), event(b"", for_all(unreadable="hold")))
 
 
 def test_every_row_that_the_objects_use_is_in_the_table() -> None:
@@ -106,8 +112,8 @@ class _NoMeter(CountingMeter):
 
 async def test_what_is_kept_is_answered_although_its_oddities_cannot_be_told() -> None:
     odd = next(one for one in OBJECTS if one.kinds and is_read_at_once(len(one.data), one.transfer_syntax_uid))
-    desk: Any = StoreDesk(FakeJournal(), _NoMeter(), lambda: NOW)  # type: ignore[arg-type]
-    later: Any = take_store(event(odd.data, for_all(), odd), desk)  # type: ignore[arg-type]
+    sent: Any = event(odd.data, for_all(), odd)
+    later: Any = store_handler(FakeJournal(), _NoMeter())(sent)
     answers: asyncio.Queue[Any] = asyncio.Queue()
     later.then(lambda result, error: answers.put_nowait(result if error is None else error))
     assert await asyncio.wait_for(answers.get(), 60) == SUCCESS

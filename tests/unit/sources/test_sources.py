@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, hops_of, own_identification
+from gateway.dimse.protocol.associate_items import own_identification
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.association import AssociationFacts
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID, hops_of
 from gateway.model.peer import Peer
 from gateway.model.settings import QueryRetrieve
 from gateway.ports.errors import DestinationDown

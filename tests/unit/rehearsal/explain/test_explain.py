@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
 from gateway.model.association import AssociationFacts
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID
 from gateway.rehearsal import explain
 from gateway.rehearsal.explain.as_json import answer_json, as_json
 from gateway.rehearsal.explain.as_text import answer_lines

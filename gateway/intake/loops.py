@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID, hops_of
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID, hops_of
 from gateway.model.peer import Peer
 from gateway.model.settings import Loops
 from gateway.routing.table import RoutingTable

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.common.completion import Completion
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_CLASS_UID
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.handlers.loops import LOOP_RULE, MOST_REMEMBERED, LoopWatch, is_forwarder
-from gateway.handlers.store import StoreDesk, handle_store, take_store
+from gateway.intake.loops import LOOP_RULE, MOST_REMEMBERED, LoopWatch, is_forwarder
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID
 from gateway.model.settings import Loops
 from gateway.ports.errors import SpoolFull
 from tests.support.caller import data_set
 from tests.support.fakes.meter import MemoryMeter
-from tests.unit.handlers.test_store import NOW, UID, FakeAssociation, FakeEvent, FakeJournal, table
+from tests.unit.handlers import test_store
+from tests.unit.handlers.test_store import UID, FakeAssociation, FakeEvent, FakeJournal, answer_of, store_handler, table
 
 AGAIN, WITHIN_S = 5, 600.0
 LIMITS = Loops(repeats=AGAIN, within_s=WITHIN_S)
@@ -51,29 +49,19 @@ def test_who_may_send_us_what_we_sent(facts: AssociationFacts, expected: bool) -
     assert is_forwarder(facts, table()) is expected
 
 
-async def _answered(later: Any) -> Any:
-    if not isinstance(later, Completion):
-        return await later
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    later.then(lambda result, error: answer.set_exception(error) if error else answer.set_result(result))
-    return await answer
-
-
 class Ring:
     """A handler that gets one object again and again."""
 
     def __init__(self, limits: Loops = LIMITS) -> None:
         self.journal, self.meter, self.now_s = FakeJournal(), MemoryMeter(), 0.0
         self.loops = LoopWatch(limits, lambda: self.now_s)
-        self.desk: Any = StoreDesk(self.journal, self.meter, lambda: NOW, loops=self.loops)  # type: ignore[arg-type]
+        self.handler = store_handler(self.journal, self.meter, loops=self.loops)
 
-    async def comes(
-        self, facts: AssociationFacts = FROM_PACS, size_bytes: int = 100, way: Any = handle_store
-    ) -> DeliveryState:
+    async def comes(self, facts: AssociationFacts = FROM_PACS, size_bytes: int = 100) -> DeliveryState:
         """Once; what becomes of it."""
         body = MemoryDataSet(data_set(UID, size_bytes))
         event: Any = FakeEvent(FakeAssociation(table(), facts), body, facts=facts)
-        assert await _answered(way(event, self.desk)) == 0x0000
+        assert await answer_of(self.handler, event) == 0x0000
         (dispatch,) = self.journal.committed[-1][2]
         assert dispatch.destination == "pacs"
         assert (dispatch.rule == LOOP_RULE) is (dispatch.state is DeliveryState.HELD)
@@ -135,15 +123,18 @@ async def test_nothing_is_held_when_nothing_is_counted(limits: Loops) -> None:
     assert not any(watch.comes(through, UID, 1) for _ in range(100))
 
 
-@pytest.mark.parametrize("way", [handle_store, take_store])
-async def test_what_is_refused_for_want_of_room_comes_again_and_is_no_loop(way: Any) -> None:
+@pytest.mark.parametrize("way", ["in-a-task", "by-completion"])
+async def test_what_is_refused_for_want_of_room_comes_again_and_is_no_loop(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(test_store, "WAY", [way])
     ring = Ring()
     ring.journal.error = SpoolFull("no room")
     for _ in range(AGAIN * 2):
         with pytest.raises(SpoolFull):
-            await ring.comes(way=way)
+            await ring.comes()
     ring.journal.error = None
-    states = [await ring.comes(way=way) for _ in range(AGAIN + 1)]
+    states = [await ring.comes() for _ in range(AGAIN + 1)]
     assert states == [DeliveryState.PENDING] * AGAIN + [DeliveryState.HELD]
 
 
