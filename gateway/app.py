@@ -36,7 +36,6 @@ from gateway.dimse.pynetdicom_contract.bindings import is_notification
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.server import Server
 from gateway.handlers.site_handlers import site_handlers
-from gateway.handlers.store import StoreHandler
 from gateway.handlers.table import bindings
 from gateway.identity.values import OfferedIdentity, VerifiedIdentity
 from gateway.identity.verifier import Verifier
@@ -67,10 +66,10 @@ from gateway.ports.errors import ConfigurationError, GatewayError, QueueBroken, 
 from gateway.ports.meter import peer_label
 from gateway.repair.pairing import check_before_spool
 from gateway.retrieve.rendezvous_table import RendezvousTable
-from gateway.retrieve.retrieve_desk import RetrieveDesk
+from gateway.retrieve.retrieve_backends import RetrieveBackends
 from gateway.routing.extensions import load_extensions
 from gateway.routing.table import RoutingTable
-from gateway.sources.query_desk import QueryDesk
+from gateway.sources.query_backends import QueryBackends
 from gateway.sources.sources import Sources
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock
@@ -125,13 +124,12 @@ class Gateway:
             settings.conversion, spool.path, self.metrics, min_free_bytes=spool.min_free_bytes
         )
         self.associations = AssociationPool(settings.ae_title, self.metrics)
-        self.queries = QueryDesk(self.index, Sources(self.associations), meter=self.metrics)
+        self.queries = QueryBackends(self.index, Sources(self.associations), meter=self.metrics)
         self.rendezvous = RendezvousTable()
         self.loops = LoopWatch(settings.loops)
         self.object_log = object_log(settings.log_objects)
         intake = Intake(self.journal, IntakeLog(self.metrics), utc_now, loops=self.loops, objects=self.object_log)
-        store = StoreHandler(intake, self.rendezvous)
-        retrieve = RetrieveDesk(
+        retrieves = RetrieveBackends(
             self.queries,
             self.journal.open,
             self.journal.open_cached,
@@ -142,7 +140,7 @@ class Gateway:
         )
         self.verifier = Verifier(self.metrics)
         self.server = Server(
-            handlers=[*bindings(store, self.queries, retrieve), *handlers],
+            handlers=[*bindings(intake, retrieves), *handlers],
             admission=self._admit,
             receiver=self.journal.receiver,
             ae_title=settings.ae_title,

@@ -1,4 +1,4 @@
-"""C-ECHO: is anybody there? (PS3.7 §9.1.5)"""
+"""C-ECHO: the requestor verifies that the gateway answers (PS3.7 §9.1.5)."""
 
 from __future__ import annotations
 

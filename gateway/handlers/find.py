@@ -29,34 +29,41 @@ from gateway.model.dimse_status import FIND_HANDLER_FAILED
 from gateway.ports.errors import GatewayError
 from gateway.ports.meter import peer_label
 from gateway.query.sop_classes import ROOT_OF
-from gateway.sources.query_desk import QueryDesk
+from gateway.sources.query_backends import QueryBackends
 
 
-async def handle_find(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
-    """`evt.EVT_C_FIND`: ``(status, identifier)`` for each match, then the end.
+class FindHandler:
+    """`evt.EVT_C_FIND`."""
 
-    Raises:
-        Unreadable, Temporary: with their statuses.
-    """
-    began_s = time.monotonic()
-    outcome = "interrupted"
-    answers = matching(event, desk) if event.sop_class_uid in ROOT_OF else relayed(event, desk)
-    try:
-        async with aclosing(answers):
-            async for elements, identifier in answers:
-                if identifier is None:
-                    outcome = f"0x{status.of_result(elements)['Status']:04X}"
-                yield elements, identifier
-            if outcome == "interrupted":
-                outcome = "0xFE00" if event.is_cancelled else "0x0000"
-    except GatewayError as error:
-        outcome = f"0x{error.dimse_status:04X}"
-        tell(event, "find_refused", status=outcome, reason=str(error))
-        raise
-    except Exception:
-        outcome = f"0x{FIND_HANDLER_FAILED:04X}"
-        raise
-    finally:
-        peer = peer_label(event.facts)
-        desk.meter.count("gateway_find_requests_total", peer=peer, status=outcome)
-        desk.meter.observe("gateway_find_seconds", time.monotonic() - began_s, peer=peer)
+    def __init__(self, backends: QueryBackends) -> None:
+        self._backends = backends
+
+    async def __call__(self, event: Event) -> AsyncGenerator[Yielded]:
+        """``(status, identifier)`` for each match, then the end.
+
+        Raises:
+            Unreadable, Temporary: with their statuses.
+        """
+        began_s = time.monotonic()
+        outcome = "interrupted"
+        is_query_retrieve = event.sop_class_uid in ROOT_OF
+        answers = matching(event, self._backends) if is_query_retrieve else relayed(event, self._backends)
+        try:
+            async with aclosing(answers):
+                async for elements, identifier in answers:
+                    if identifier is None:
+                        outcome = f"0x{status.of_result(elements)['Status']:04X}"
+                    yield elements, identifier
+                if outcome == "interrupted":
+                    outcome = "0xFE00" if event.is_cancelled else "0x0000"
+        except GatewayError as error:
+            outcome = f"0x{error.dimse_status:04X}"
+            tell(event, "find_refused", status=outcome, reason=str(error))
+            raise
+        except Exception:
+            outcome = f"0x{FIND_HANDLER_FAILED:04X}"
+            raise
+        finally:
+            peer = peer_label(event.facts)
+            self._backends.meter.count("gateway_find_requests_total", peer=peer, status=outcome)
+            self._backends.meter.observe("gateway_find_seconds", time.monotonic() - began_s, peer=peer)

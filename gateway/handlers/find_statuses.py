@@ -19,7 +19,7 @@ from gateway.model.peer import Peer
 from gateway.model.settings import QueryRetrieve
 from gateway.ports.meter import Meter, peer_label
 from gateway.sources.federated_query import FederatedQuery
-from gateway.sources.query_desk import QueryDesk
+from gateway.sources.query_backends import QueryBackends
 from gateway.sources.source_query import SourceFailed
 
 T = TypeVar("T")
@@ -41,12 +41,12 @@ def final(code: int, text: str = "", offending: tuple[int, ...] = ()) -> Dataset
     return elements
 
 
-def failed(event: Event, desk: QueryDesk, failures: Sequence[SourceFailed], partial: str) -> int | Dataset:
+def failed(event: Event, backends: QueryBackends, failures: Sequence[SourceFailed], partial: str) -> int | Dataset:
     """The final status after sources failed: they are named, or left out by `partial: accept`."""
     for failure in failures:
         tell(event, "source_failed", source=failure.source, reason=failure.reason, partial=partial)
     if partial == "accept":
-        desk.meter.count("gateway_find_partial_total")
+        backends.meter.count("gateway_find_partial_total")
         return dimse_status.SUCCESS
     if len(failures) == 1:
         return final(dimse_status.SOURCE_FAILED, f"incomplete: {failures[0]}")
@@ -55,11 +55,11 @@ def failed(event: Event, desk: QueryDesk, failures: Sequence[SourceFailed], part
     )
 
 
-def too_many(event: Event, desk: QueryDesk, settings: QueryRetrieve) -> int | Dataset:
+def too_many(event: Event, backends: QueryBackends, settings: QueryRetrieve) -> int | Dataset:
     """The final status of an answer that `limit` cut."""
     tell(event, "find_cut", limit=settings.limit, partial=settings.partial)
     if settings.partial == "accept":
-        desk.meter.count("gateway_find_partial_total")
+        backends.meter.count("gateway_find_partial_total")
         return dimse_status.SUCCESS
     return final(dimse_status.OUT_OF_RESOURCES, f"more than {settings.limit} matches; the first ones were sent")
 
@@ -79,7 +79,7 @@ async def stopped_by_cancel(event: Event, federated: FederatedQuery) -> AsyncIte
         waiting.cancel()
 
 
-async def measured(desk: QueryDesk, peer: Peer, answers: AsyncGenerator[T]) -> AsyncGenerator[T]:
+async def measured(backends: QueryBackends, peer: Peer, answers: AsyncGenerator[T]) -> AsyncGenerator[T]:
     """The answers of one source to one question, measured. Raises SourceFailed."""
     began_s = time.monotonic()
     outcome = "interrupted"
@@ -92,8 +92,8 @@ async def measured(desk: QueryDesk, peer: Peer, answers: AsyncGenerator[T]) -> A
         outcome = "failed"
         raise
     finally:
-        desk.meter.count("gateway_source_queries_total", source=peer.name, outcome=outcome)
-        desk.meter.observe("gateway_source_seconds", time.monotonic() - began_s, source=peer.name)
+        backends.meter.count("gateway_source_queries_total", source=peer.name, outcome=outcome)
+        backends.meter.observe("gateway_source_seconds", time.monotonic() - began_s, source=peer.name)
 
 
 def tell(event: Event, name: str, **fields: object) -> None:
@@ -109,10 +109,10 @@ def tell(event: Event, name: str, **fields: object) -> None:
     )
 
 
-def tell_replaced(event: Event, desk: QueryDesk, count: int) -> None:
+def tell_replaced(event: Event, backends: QueryBackends, count: int) -> None:
     """Count and log the values of an answer that could not be written as they are; `count` may be 0."""
     if count:
-        desk.meter.count("gateway_find_values_replaced_total", count)
+        backends.meter.count("gateway_find_values_replaced_total", count)
         tell(event, "find_values_replaced", values=count)
 
 

@@ -39,7 +39,7 @@ from gateway.routing.table import RoutingTable
 from gateway.sources.answer_fit import contradicted, is_misunderstood
 from gateway.sources.fan_out import AskSource
 from gateway.sources.federated_query import FederatedQuery, MatchFromPlace, one_by_one
-from gateway.sources.query_desk import QueryDesk
+from gateway.sources.query_backends import QueryBackends
 from gateway.sources.source_query import LeftOut, find
 from gateway.sources.sources import AskedSources, sources_of
 from gateway.sources.study_visibility import StudyVisibility
@@ -49,7 +49,7 @@ LOCAL = "local"
 ONLINE = ("ONLINE",)
 
 
-async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
+async def matching(event: Event, backends: QueryBackends) -> AsyncGenerator[Yielded]:
     """Matches, then the final status where it is not Success.
 
     Raises:
@@ -67,20 +67,20 @@ async def matching(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
     root = ROOT_OF[event.sop_class_uid]
     if not table.is_strict(event.facts.peer):
         identifier, options, used = lenient_find(identifier, root, options)
-        tell_leniencies(event, desk.meter, used)
+        tell_leniencies(event, backends.meter, used)
     try:
         search = VisibleQuery.of(identifier, root, options)
     except BadIdentifier as error:
         tell(event, "find_refused", status=f"0x{error.dimse_status:04X}", reason=str(error))
         yield final(error.dimse_status, str(error), error.offending_elements), None
         return
-    found = _Matching(event, desk, table, identifier, search, options)
+    found = _Matching(event, backends, table, identifier, search, options)
     try:
         async with aclosing(found.answers()) as answers:
             async for answer in answers:
                 yield answer
     finally:
-        tell_replaced(event, desk, found.values_replaced)
+        tell_replaced(event, backends, found.values_replaced)
 
 
 class _Matching:
@@ -89,18 +89,18 @@ class _Matching:
     def __init__(
         self,
         event: Event,
-        desk: QueryDesk,
+        backends: QueryBackends,
         table: RoutingTable,
         identifier: Attributes,
         search: VisibleQuery,
         options: Options,
     ) -> None:
         self._event = event
-        self._desk = desk
+        self._backends = backends
         self._settings = table.query_retrieve
         self._asked: AskedSources = sources_of(table, event.facts)
         self._query = search.query
-        visibility = StudyVisibility(table, event.facts, desk)
+        visibility = StudyVisibility(table, event.facts, backends)
         self._is_veiled = visibility.is_drawn
         self._seen = VisibleAnswers(visibility, search.question, self._count_hidden)
         self._search = veiled(identifier, search, options, visibility) if visibility.is_drawn else search
@@ -117,10 +117,10 @@ class _Matching:
     async def answers(self) -> AsyncGenerator[Yielded]:
         """Matches, then the final status where it is not Success."""
         if self._asked.is_cut:
-            self._desk.meter.count("gateway_find_partial_total")
+            self._backends.meter.count("gateway_find_partial_total")
             tell(self._event, "find_not_passed_on", reason="the question came through too many gateways")
         names, asks = self._asks()
-        federated = FederatedQuery(names, self._desk.background)
+        federated = FederatedQuery(names, self._backends.background)
         limit = self._settings.limit
         async with aclosing(self._found(federated, asks)) as found:
             async for attributes, code in found:
@@ -129,19 +129,19 @@ class _Matching:
                 if self._is_veiled and self._seen.is_hidden(attributes):
                     continue
                 if limit and self._given == limit:
-                    yield too_many(self._event, self._desk, self._settings), None
+                    yield too_many(self._event, self._backends, self._settings), None
                     return
                 self._given += 1
                 yield code, self._responses.encoded(attributes)
         self._tell_of_merging(federated)
         if federated.failures and not self._event.is_cancelled:
-            yield failed(self._event, self._desk, federated.failures, self._settings.partial), None
+            yield failed(self._event, self._backends, federated.failures, self._settings.partial), None
 
     def _tell_of_merging(self, federated: FederatedQuery) -> None:
         """Where sources contradict each other, and what was not passed on."""
         for outcome, numbers in (("other_patient", federated.of_other_patients), ("late", federated.late)):
             for source, number in numbers.items():
-                self._desk.meter.count("gateway_source_answers_total", number, source=source, outcome=outcome)
+                self._backends.meter.count("gateway_source_answers_total", number, source=source, outcome=outcome)
         for source, number in federated.of_other_patients.items():
             reason = "another source names another patient for the same unique key"
             tell(self._event, "patient_difference_found", source=source, number=number, reason=reason)
@@ -178,13 +178,13 @@ class _Matching:
             return
         limit = self._settings.limit
         code = PENDING_WITH_UNSUPPORTED_KEYS if self._query.unsupported else dimse_status.PENDING
-        async with aclosing(self._desk.index.find(self._query, limit + 1 if limit else 0)) as batches:
+        async with aclosing(self._backends.index.find(self._query, limit + 1 if limit else 0)) as batches:
             async for batch in batches:
                 yield [({**attributes, **_AT_HAND}, code) for attributes in batch]
 
     async def _local_ones(self) -> AsyncGenerator[MatchFromPlace]:
         code = PENDING_WITH_UNSUPPORTED_KEYS if self._query.unsupported else dimse_status.PENDING
-        async with aclosing(self._desk.index.find(self._search.query)) as batches:
+        async with aclosing(self._backends.index.find(self._search.query)) as batches:
             async for batch in batches:
                 for attributes in batch:
                     yield {**attributes, **_AT_HAND}, code
@@ -206,9 +206,9 @@ class _Matching:
         justify to leave out."""
         query = self._search.query
         question = replace(self._search.question, priority=priority_of(self._event.command))
-        asking = find(self._desk.sources, peer, question, limit_s=self._settings.timeout_s)
+        asking = find(self._backends.sources, peer, question, limit_s=self._settings.timeout_s)
         left_out, surplus = LeftOut(), 0
-        async with aclosing(measured(self._desk, peer, asking)) as answers:
+        async with aclosing(measured(self._backends, peer, asking)) as answers:
             async for attributes, code in answers:
                 against = contradicted(query, attributes) if self._settings.is_checked else None
                 if not against:
@@ -236,7 +236,7 @@ class _Matching:
         return code
 
     def _count(self, source: str, outcome: str) -> None:
-        self._desk.meter.count("gateway_source_answers_total", source=source, outcome=outcome)
+        self._backends.meter.count("gateway_source_answers_total", source=source, outcome=outcome)
 
     def _count_hidden(self, source: str) -> None:
         self._count(source or LOCAL, "hidden")

@@ -26,13 +26,13 @@ from gateway.query.identifier import read_identifier
 from gateway.routing.table import RoutingTable
 from gateway.sources.distinct_answers import DistinctAnswers, fingerprint
 from gateway.sources.federated_query import FederatedQuery, one_by_one
-from gateway.sources.query_desk import QueryDesk
+from gateway.sources.query_backends import QueryBackends
 from gateway.sources.relayed_query import RelayedAnswer, RelayedQuery, relay
 from gateway.sources.relayed_services import BY_SOP_CLASS, SERVICES, RelayedService
 from gateway.sources.sources import asked_for
 
 
-async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
+async def relayed(event: Event, backends: QueryBackends) -> AsyncGenerator[Yielded]:
     """Matches of all peers that serve the request's SOP class, each thing once where it has a name. Where a service has
     at most one match, all are heard before it is given.
 
@@ -50,8 +50,8 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
         return
     service = SERVICES[name]
     request = _request(event, service)
-    federated = FederatedQuery({rank: peer.name for rank, peer in enumerate(peers)}, desk.background)
-    asks = {rank: _Ask(desk, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
+    federated = FederatedQuery({rank: peer.name for rank, peer in enumerate(peers)}, backends.background)
+    asks = {rank: _Ask(backends, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
     once = DistinctAnswers(service)
     alone: dict[int, tuple[str, RelayedAnswer]] = {}
     given = replaced = 0
@@ -68,7 +68,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
                 if not once.is_new(rank, answer.attributes):
                     continue
                 if settings.limit and given == settings.limit:
-                    cut = too_many(event, desk, settings)
+                    cut = too_many(event, backends, settings)
                     yield MATCHING_LIMIT_REACHED if MATCHING_LIMIT_REACHED in service.finals else cut, None
                     return
                 given += 1
@@ -77,7 +77,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
         if event.is_cancelled:
             return
         if federated.failures:
-            end = failed(event, desk, federated.failures, settings.partial)
+            end = failed(event, backends, federated.failures, settings.partial)
         if service.is_at_most_one and end == dimse_status.SUCCESS:
             if len(alone) > 1:
                 end = _more_than_one(event, [place for place, _ in alone.values()])
@@ -88,7 +88,7 @@ async def relayed(event: Event, desk: QueryDesk) -> AsyncGenerator[Yielded]:
         if end != dimse_status.SUCCESS:
             yield end, None
     finally:
-        tell_replaced(event, desk, replaced)
+        tell_replaced(event, backends, replaced)
 
 
 def _more_than_one(event: Event, places: Sequence[str]) -> Dataset:
@@ -114,8 +114,8 @@ def _request(event: Event, service: RelayedService) -> RelayedQuery:
 class _Ask:
     """Asks one peer, and measures it."""
 
-    def __init__(self, desk: QueryDesk, peer: Peer, request: RelayedQuery, limit_s: float) -> None:
-        self._desk = desk
+    def __init__(self, backends: QueryBackends, peer: Peer, request: RelayedQuery, limit_s: float) -> None:
+        self._backends = backends
         self._peer = peer
         self._request = request
         self._limit_s = limit_s
@@ -124,11 +124,11 @@ class _Ask:
         return one_by_one(self._answers())
 
     async def _answers(self) -> AsyncGenerator[RelayedAnswer]:
-        asking = relay(self._desk.sources, self._peer, self._request, limit_s=self._limit_s)
-        async with aclosing(measured(self._desk, self._peer, asking)) as answers:
+        asking = relay(self._backends.sources, self._peer, self._request, limit_s=self._limit_s)
+        async with aclosing(measured(self._backends, self._peer, asking)) as answers:
             async for answer in answers:
                 if answer.status in self._request.finals:
                     yield answer
                     continue
-                self._desk.meter.count("gateway_source_answers_total", source=self._peer.name, outcome="taken")
+                self._backends.meter.count("gateway_source_answers_total", source=self._peer.name, outcome="taken")
                 yield answer

@@ -7,20 +7,20 @@ from typing import Any
 from pynetdicom import evt
 
 from gateway.handlers.echo import handle_echo
-from gateway.handlers.find import handle_find
-from gateway.handlers.get import handle_get
-from gateway.handlers.move import handle_move
+from gateway.handlers.find import FindHandler
+from gateway.handlers.get import GetHandler
+from gateway.handlers.move import MoveHandler
 from gateway.handlers.store import StoreHandler
-from gateway.retrieve.retrieve_desk import RetrieveDesk
-from gateway.sources.query_desk import QueryDesk
+from gateway.intake.intake import Intake
+from gateway.retrieve.retrieve_backends import RetrieveBackends
 
 
-def bindings(store: StoreHandler, query: QueryDesk, retrieve: RetrieveDesk) -> list[tuple[Any, ...]]:
-    """(event, handler[, arguments]) as pynetdicom's `evt_handlers` has them; what is not here is not offered."""
+def bindings(intake: Intake, retrieves: RetrieveBackends) -> list[tuple[Any, ...]]:
+    """(event, handler) as pynetdicom's `evt_handlers` has them; what is not here is not offered."""
     return [
         (evt.EVT_C_ECHO, handle_echo),
-        (evt.EVT_C_STORE, store),
-        (evt.EVT_C_FIND, handle_find, [query]),
-        (evt.EVT_C_GET, handle_get, [retrieve]),
-        (evt.EVT_C_MOVE, handle_move, [retrieve]),
+        (evt.EVT_C_STORE, StoreHandler(intake, retrieves.rendezvous)),
+        (evt.EVT_C_FIND, FindHandler(retrieves.query)),
+        (evt.EVT_C_GET, GetHandler(retrieves)),
+        (evt.EVT_C_MOVE, MoveHandler(retrieves)),
     ]

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.model.query import AnyValue
 from gateway.ports.errors import GatewayError
-from gateway.retrieve.retrieve_desk import CannotCount, Retrieve, RetrieveDesk
+from gateway.retrieve.retrieve_backends import CannotCount, RetrieveBackends, RetrieveRequest
 from gateway.retrieve.source_instances import InstancesOfSources, SourceInstance, SourceInstances, holdings
 from gateway.sources.source_query import SourceFailed
 from gateway.sources.sources import asked_for, sources_of
@@ -35,38 +35,38 @@ class Located:
     """Sources that did not say what they have."""
 
 
-async def whereabouts(desk: RetrieveDesk, request: Retrieve) -> Located:
+async def whereabouts(backends: RetrieveBackends, request: RetrieveRequest) -> Located:
     """Asks the index and all sources. Raises CannotCount when the index cannot be read now."""
     asked = sources_of(request.table, request.facts)
     if asked.is_cut:
-        desk.query.meter.count("gateway_retrieve_partial_total")
+        backends.query.meter.count("gateway_retrieve_partial_total")
         log.warning("retrieve_not_passed_on", reason="the request came through too many gateways")
-    visibility = StudyVisibility(request.table, request.facts, desk.query)
+    visibility = StudyVisibility(request.table, request.facts, backends.query)
     try:
-        held: Sequence[int] = await desk.query.index.find_instances(request.query) if asked.is_local else ()
+        held: Sequence[int] = await backends.query.index.find_instances(request.query) if asked.is_local else ()
         if not asked.peers and not visibility.is_drawn:
             return Located(held)
-        rows = await _rows(desk, held)
+        rows = await _rows(backends, held)
     except GatewayError as error:
         raise CannotCount(str(error)) from error
     found = InstancesOfSources()
     if asked.peers:
-        sources, keep = desk.query.sources, desk.query.background.add
+        sources, keep = backends.query.sources, backends.query.background.add
         limit_s = request.table.query_retrieve.timeout_s
         found = await holdings(sources, asked.peers, request.query, limit_s=limit_s, run=keep)
     unveiled = await _unveiled(Located(held, elsewhere=found.found, failures=found.failures), rows, visibility)
     for failure in unveiled.failures:
         log.warning("source_failed", source=failure.source, service="find", reason=failure.reason)
     if unveiled.failures and request.table.query_retrieve.partial == "accept":
-        desk.query.meter.count("gateway_retrieve_partial_total")
+        backends.query.meter.count("gateway_retrieve_partial_total")
     return unveiled
 
 
-async def _rows(desk: RetrieveDesk, held: Sequence[int]) -> dict[int, tuple[str, str]]:
+async def _rows(backends: RetrieveBackends, held: Sequence[int]) -> dict[int, tuple[str, str]]:
     """(SOP Instance UID, Study Instance UID) of instances that are here. Raises Temporary."""
     found = {}
     for start in range(0, len(held), BATCH):
-        for instance in await desk.query.index.instances(held[start : start + BATCH]):
+        for instance in await backends.query.index.instances(held[start : start + BATCH]):
             found[instance.instance_id] = (instance.sop_instance_uid, instance.study_instance_uid)
     return found
 
@@ -101,14 +101,14 @@ def _without(holding: SourceInstances, hidden: set[str]) -> SourceInstances:
     return replace(holding, items=items)
 
 
-def relayed_whereabouts(desk: RetrieveDesk, request: Retrieve) -> Located:
+def relayed_whereabouts(backends: RetrieveBackends, request: RetrieveRequest) -> Located:
     """Of objects that have no patient: each peer that serves them may have each. They are asked in the configuration's
     order; what nobody gives has failed."""
     assert request.relayed is not None
     names = request.table.query_retrieve.relay.get(request.relayed.service, ())
     peers, is_cut = asked_for(request.table, names, request.facts)
     if is_cut:
-        desk.query.meter.count("gateway_retrieve_partial_total")
+        backends.query.meter.count("gateway_retrieve_partial_total")
         log.warning("retrieve_not_passed_on", reason="the request came through too many gateways")
     uids = [
         uid

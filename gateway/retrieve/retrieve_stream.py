@@ -28,7 +28,7 @@ from gateway.retrieve.handoff import Handoff
 from gateway.retrieve.inactivity import FetchLimits
 from gateway.retrieve.locate import BATCH, Located, relayed_whereabouts, whereabouts
 from gateway.retrieve.move_fetcher import MoveFetcher, known_as
-from gateway.retrieve.retrieve_desk import CannotCount, Retrieve, RetrieveDesk
+from gateway.retrieve.retrieve_backends import CannotCount, RetrieveBackends, RetrieveRequest
 from gateway.retrieve.source_fetch import Fetcher, SourceFetch
 from gateway.retrieve.source_instances import SourceInstances
 
@@ -39,7 +39,7 @@ AHEAD = 2
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 
-async def retrieved(desk: RetrieveDesk, request: Retrieve) -> AsyncGenerator[Any]:
+async def retrieved(backends: RetrieveBackends, request: RetrieveRequest) -> AsyncGenerator[Any]:
     """The number of instances, then each of them, as the handlers of C-MOVE and C-GET yield them.
 
     What sources bring comes before what is here, which can wait. Under `partial: fail` the end is 0xA701 when a source
@@ -48,11 +48,11 @@ async def retrieved(desk: RetrieveDesk, request: Retrieve) -> AsyncGenerator[Any
     Raises:
         CannotCount: the index cannot be read now, or see above; at once when nothing was found.
     """
-    found = await whereabouts(desk, request) if request.relayed is None else relayed_whereabouts(desk, request)
+    found = await whereabouts(backends, request) if request.relayed is None else relayed_whereabouts(backends, request)
     for holding in found.elsewhere:
         for study_instance_uid in {item.study_instance_uid: None for item in holding.items.values()}:
             request.found(study_instance_uid)
-    collection = _collection(desk, request, found)
+    collection = _collection(backends, request, found)
     incomplete = _incomplete(request, found)
     number = len(found.held) + len(collection)
     if incomplete is not None and not number:
@@ -60,18 +60,20 @@ async def retrieved(desk: RetrieveDesk, request: Retrieve) -> AsyncGenerator[Any
     yield number
     collection.start()
     try:
-        async for item in _merged(collection.handoff, desk, request, found.held):
+        async for item in _merged(collection.handoff, backends, request, found.held):
             yield PENDING, item
     finally:
         collection.stop()
-    incomplete = incomplete or _unlisted(desk, request, collection)
+    incomplete = incomplete or _unlisted(backends, request, collection)
     if incomplete is not None:
         raise incomplete
 
 
-async def _merged(handoff: Handoff, desk: RetrieveDesk, request: Retrieve, held: Sequence[int]) -> AsyncGenerator[Any]:
+async def _merged(
+    handoff: Handoff, backends: RetrieveBackends, request: RetrieveRequest, held: Sequence[int]
+) -> AsyncGenerator[Any]:
     """Whatever is there, first what was fetched: sources wait for us."""
-    async for instance in _local(desk, request, held):
+    async for instance in _local(backends, request, held):
         while not handoff.is_empty:
             yield await handoff.take()
         yield instance
@@ -79,13 +81,15 @@ async def _merged(handoff: Handoff, desk: RetrieveDesk, request: Retrieve, held:
         yield item
 
 
-async def _local(desk: RetrieveDesk, request: Retrieve, held: Sequence[int]) -> AsyncGenerator[EncodedInstance]:
+async def _local(
+    backends: RetrieveBackends, request: RetrieveRequest, held: Sequence[int]
+) -> AsyncGenerator[EncodedInstance]:
     """What was forgotten since it was counted is not yielded: the engine counts it as failed."""
     coming: deque[tuple[Instance, Opening]] = deque()
     for start in range(0, len(held), BATCH):
-        for instance in await desk.query.index.instances(held[start : start + BATCH]):
+        for instance in await backends.query.index.instances(held[start : start + BATCH]):
             request.found(instance.study_instance_uid)
-            coming.append((instance, Opening(desk, instance.payload)))
+            coming.append((instance, Opening(backends, instance.payload)))
             coming[-1][1].begin()
             if len(coming) > AHEAD:
                 yield _encoded(request, *coming.popleft())
@@ -93,17 +97,17 @@ async def _local(desk: RetrieveDesk, request: Retrieve, held: Sequence[int]) -> 
         yield _encoded(request, *coming.popleft())
 
 
-def _encoded(request: Retrieve, instance: Instance, opening: Opening) -> EncodedInstance:
+def _encoded(request: RetrieveRequest, instance: Instance, opening: Opening) -> EncodedInstance:
     return request.forms.encoded(instance, opening.taken() or opening)
 
 
 class Opening:
     """Opens stored bytes; those that the disk has to be waited for in a thread, from `begin` on."""
 
-    __slots__ = ("_desk", "_opened", "_payload", "_task")
+    __slots__ = ("_backends", "_opened", "_payload", "_task")
 
-    def __init__(self, desk: RetrieveDesk, payload: PayloadRef) -> None:
-        self._desk = desk
+    def __init__(self, backends: RetrieveBackends, payload: PayloadRef) -> None:
+        self._backends = backends
         self._payload = payload
         self._opened: EncodedDataSet | None = None
         self._task: asyncio.Task[EncodedDataSet] | None = None
@@ -113,9 +117,9 @@ class Opening:
         if self._task is not None or self._opened is not None:
             return
         with contextlib.suppress(PayloadLost):  # said when it is its turn
-            self._opened = self._desk.open_cached(self._payload)
+            self._opened = self._backends.open_cached(self._payload)
         if self._opened is None:
-            opening = asyncio.to_thread(self._desk.open_payload, self._payload)
+            opening = asyncio.to_thread(self._backends.open_payload, self._payload)
             self._task = asyncio.get_running_loop().create_task(opening)
             self._task.add_done_callback(_seen)
 
@@ -139,7 +143,7 @@ def _seen(task: asyncio.Task[EncodedDataSet]) -> None:
         task.exception()
 
 
-def _incomplete(request: Retrieve, found: Located) -> CannotCount | None:
+def _incomplete(request: RetrieveRequest, found: Located) -> CannotCount | None:
     """Not everything that sources hold is known; None when it is, or under `partial: accept`."""
     if not found.failures or request.table.query_retrieve.partial == "accept":
         return None
@@ -148,12 +152,12 @@ def _incomplete(request: Retrieve, found: Located) -> CannotCount | None:
     return CannotCount(f"incomplete: no answer from {', '.join(each.source for each in found.failures)}")
 
 
-def _unlisted(desk: RetrieveDesk, request: Retrieve, collection: SourceFetch) -> CannotCount | None:
+def _unlisted(backends: RetrieveBackends, request: RetrieveRequest, collection: SourceFetch) -> CannotCount | None:
     """Sources have more of a study than they listed when they were asked: it may be arriving there just now."""
     if not collection.unlisted:
         return None
     if request.table.query_retrieve.partial == "accept":
-        desk.query.meter.count("gateway_retrieve_partial_total")
+        backends.query.meter.count("gateway_retrieve_partial_total")
         return None
     told = ", ".join(f"{len(uids)} more at {source}" for source, uids in collection.unlisted.items())
     return CannotCount(f"incomplete: {told}; retrieve again")
@@ -162,24 +166,24 @@ def _unlisted(desk: RetrieveDesk, request: Retrieve, collection: SourceFetch) ->
 # --- what is not here -----------------------------------------------------------------------------------------------
 
 
-def _collection(desk: RetrieveDesk, request: Retrieve, found: Located) -> SourceFetch:
+def _collection(backends: RetrieveBackends, request: RetrieveRequest, found: Located) -> SourceFetch:
     return SourceFetch(
         request.query.level,
         found.elsewhere,
         found.held_uids,
-        lines_to=partial(_lines_to, desk, request),
-        made=_Maker(desk, request).made,
-        meter=desk.query.meter,
-        run=desk.query.background.add,
+        lines_to=partial(_lines_to, backends, request),
+        made=_Maker(backends, request).made,
+        meter=backends.query.meter,
+        run=backends.query.background.add,
         is_of_patient=any(key.tag == PATIENT_ID for key in request.query.keys),
         is_by_uid=request.relayed is not None,
     )
 
 
-def _lines_to(desk: RetrieveDesk, request: Retrieve, holding: SourceInstances) -> Sequence[Fetcher]:
+def _lines_to(backends: RetrieveBackends, request: RetrieveRequest, holding: SourceInstances) -> Sequence[Fetcher]:
     """C-MOVE to ourselves needs a source that may send to us."""
     table, relayed = request.table, request.relayed
-    peer, sources, settings = holding.peer, desk.query.sources, table.query_retrieve
+    peer, sources, settings = holding.peer, backends.query.sources, table.query_retrieve
     of_get: Mapping[QueryRoot, str] = GET_OF_ROOT if relayed is None else {"study": relayed.get}
     of_move: Mapping[QueryRoot, str] = MOVE_OF_ROOT if relayed is None else {"study": relayed.move}
     limits = FetchLimits(settings.timeout_s, settings.no_progress_s, settings.longest_s)
@@ -188,18 +192,18 @@ def _lines_to(desk: RetrieveDesk, request: Retrieve, holding: SourceInstances) -
         classes = {item.sop_class_uid for item in holding.items.values()}
         if relayed is not None:
             classes = set(relayed.storage)
-        lines.append(GetFetcher(sources, peer, classes, desk.receiver, limits, of_get))
+        lines.append(GetFetcher(sources, peer, classes, backends.receiver, limits, of_get))
     if peer.retrieve == "move" or (peer.retrieve == "auto" and "store" in peer.may):
         ae_title = known_as(peer, table.settings.ae_title)
-        lines.append(MoveFetcher(sources, desk.rendezvous, peer, ae_title, limits, desk.query.meter, of_move))
+        lines.append(MoveFetcher(sources, backends.rendezvous, peer, ae_title, limits, backends.query.meter, of_move))
     return lines
 
 
 class _Maker:
     """What is sent on of instances that sources send, and what is kept."""
 
-    def __init__(self, desk: RetrieveDesk, request: Retrieve) -> None:
-        self._desk = desk
+    def __init__(self, backends: RetrieveBackends, request: RetrieveRequest) -> None:
+        self._backends = backends
         self._request = request
 
     async def made(self, arrived: Arrived, peer: Peer) -> EncodedInstance:
@@ -240,7 +244,7 @@ class _Maker:
             is_retrieved=True,
         )
         try:
-            await self._desk.keep(incoming, self._request.table)
+            await self._backends.keep(incoming, self._request.table)
         except GatewayError as error:
             log.warning(
                 "retrieved_instance_not_kept",
@@ -248,4 +252,4 @@ class _Maker:
                 sop_instance_uid=arrived.sop_instance_uid,
                 error=type(error).__name__,
             )
-            self._desk.query.meter.count("gateway_retrieved_not_kept_total", source=facts.peer)
+            self._backends.query.meter.count("gateway_retrieved_not_kept_total", source=facts.peer)

@@ -19,7 +19,7 @@ from gateway.query.attributes import NEVER_MATCHED, STUDY_INSTANCE_UID, vr_for
 from gateway.query.identifier import UTF_8, first_text
 from gateway.routing.table import RoutingTable
 from gateway.routing.visibility_rules import StudyFacts, first_tags
-from gateway.sources.query_desk import QueryDesk
+from gateway.sources.query_backends import QueryBackends
 from gateway.sources.query_steps import SourceQuery
 from gateway.sources.source_query import SourceFailed, find
 
@@ -37,10 +37,10 @@ class StudyVisibility:
         requestor: whose association it is.
     """
 
-    def __init__(self, table: RoutingTable, requestor: AssociationFacts, desk: QueryDesk) -> None:
+    def __init__(self, table: RoutingTable, requestor: AssociationFacts, backends: QueryBackends) -> None:
         self._rules = tuple(rule for rule in table.hidden if rule.is_for(requestor))
         self._requestor = requestor
-        self._desk = desk
+        self._backends = backends
         self._timeout_s = table.query_retrieve.timeout_s
         self._now = datetime.now(UTC)
         self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
@@ -79,7 +79,7 @@ class StudyVisibility:
         others = (QueryKey(tag, vr_for(tag)) for tag in self.needed if tag != STUDY_INSTANCE_UID)
         keys = tuple(sorted((named, *others), key=lambda key: key.tag))
         query = Query(QueryLevel.STUDY, "study", keys, is_relational=True)
-        async with aclosing(self._desk.index.find(query)) as batches:
+        async with aclosing(self._backends.index.find(query)) as batches:
             return [study async for batch in batches for study in batch]
 
     async def _at(self, place: Peer, uid: str) -> list[Attributes]:
@@ -87,7 +87,7 @@ class StudyVisibility:
         question = SourceQuery("study", QueryLevel.STUDY, keys, UTF_8)
         studies: list[Attributes] = []
         try:
-            asking = find(self._desk.sources, place, question, limit_s=self._timeout_s, takes_turn=False)
+            asking = find(self._backends.sources, place, question, limit_s=self._timeout_s, takes_turn=False)
             async with aclosing(asking) as answers:
                 studies = [study async for study, _ in answers if first_text(study, STUDY_INSTANCE_UID) == uid]
             if not studies:

@@ -139,7 +139,7 @@ async def test_who_holds_what_is_remembered(tmp_path: Path) -> None:
         gateway = await with_sources(stack, tmp_path, one, two)
         await ask(gateway.port, "STUDY")
         await ask(gateway.port, "SERIES", StudyInstanceUID=R1)
-    holders = gateway.desk.holders.holders
+    holders = gateway.backends.holders.holders
     assert sorted(holders(QueryLevel.STUDY, R2)) == ["one", "two"]
     assert holders(QueryLevel.STUDY, R1) == ("one",)
     assert holders(QueryLevel.SERIES, f"{R1}.1") == ("one",)
@@ -279,7 +279,7 @@ async def test_what_cannot_be_passed_on_is_a_failure_of_its_source(tmp_path: Pat
     assert (line["source"], line["reason"], line["partial"]) == ("pacs", reason, partial)
     assert gateway.metric("gateway_find_partial_total") == (partial == "accept")
     assert gateway.metric("gateway_source_answers_total", source="pacs", outcome="unfit") == (reason == UNFIT)
-    assert gateway.desk.holders.holders(QueryLevel.STUDY, "1.2.3") == ()
+    assert gateway.backends.holders.holders(QueryLevel.STUDY, "1.2.3") == ()
 
 
 async def test_what_an_optional_key_excludes_is_left_out(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ async def test_what_cannot_be_looked_at_is_hidden(tmp_path: Path) -> None:
         gateway = await behind(stack, tmp_path, {"sources": [pacs], "local": OBJECTS}, hiding(KNEE))
         peer = gateway.table.peers["pacs"]
         visibility = StudyVisibility(
-            gateway.table, AssociationFacts("VIEWER", "GATEWAY", "127.0.0.1", peer="viewer"), gateway.desk
+            gateway.table, AssociationFacts("VIEWER", "GATEWAY", "127.0.0.1", peer="viewer"), gateway.backends
         )
         assert visibility.is_drawn
         assert [await visibility.hides(uid) for uid in (R1, R2, "1.2.3")] == [False, True, True]

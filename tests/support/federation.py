@@ -20,7 +20,7 @@ from gateway.dimse.requestor.query_contexts import query_contexts
 from gateway.dimse.requestor.requestor_association import associate
 from gateway.dimse.requestor.responses import Response
 from gateway.dimse.server import Server
-from gateway.handlers.find import handle_find
+from gateway.handlers.find import FindHandler
 from gateway.metrics import Metrics
 from gateway.model.associate import AssociateKeywords
 from gateway.model.listener import Limits, Listener, Timers
@@ -31,7 +31,7 @@ from gateway.query.compile import Options, compile_find
 from gateway.query.identifier import IdentifierEncoder, first_text, read_identifier
 from gateway.query.sop_classes import FIND_OF_ROOT, ROOT_OF
 from gateway.routing.table import RoutingTable
-from gateway.sources.query_desk import QueryDesk
+from gateway.sources.query_backends import QueryBackends
 from gateway.sources.sources import Sources
 from gateway.sqlite.store import SQLiteStore
 from gateway.stores.index_reader import IndexReader
@@ -162,7 +162,7 @@ class Running:
     """The gateway."""
 
     port: int
-    desk: QueryDesk
+    backends: QueryBackends
     metrics: Metrics
     table: RoutingTable
 
@@ -201,9 +201,9 @@ async def answering(
     asked = {"sources": tuple(peer.name for peer in peers), "is_local": local is not None, "timeout_s": 120.0}
     made = table_of([requestor, *peers], QueryRetrieve(**{**asked, **settings}), **(table or {}))
     metrics = Metrics()
-    desk = QueryDesk(index, Sources(AssociationPool("GATEWAY", metrics, idle_s=keep_s)), meter=metrics)
+    backends = QueryBackends(index, Sources(AssociationPool("GATEWAY", metrics, idle_s=keep_s)), meter=metrics)
     server = Server(
-        handlers=[(evt.EVT_C_FIND, handle_find, [desk])],
+        handlers=[(evt.EVT_C_FIND, FindHandler(backends))],
         admission=lambda facts: Admitted(requestor),
         table=lambda: made,
         ae_title="GATEWAY",
@@ -212,12 +212,12 @@ async def answering(
     )
     port = await server.listen(Listener("main", 0, LOOPBACK))
     try:
-        yield Running(port, desk, metrics, made)
+        yield Running(port, backends, metrics, made)
     finally:
         server.abort_all()
         await server.drain(5.0)
-        await desk.close()
-        await desk.sources.pool.close()
+        await backends.close()
+        await backends.sources.pool.close()
         await index.close()
 
 

@@ -42,6 +42,7 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import ClassMismatch, GatewayError, NotAllowed, Refusal, SpoolFull, Temporary, Unreadable
 from gateway.ports.meter import Meter, NoMeter
 from gateway.query.attributes import indexed_paths
+from gateway.retrieve.retrieve_backends import RetrieveBackends
 from gateway.routing.language.kinds import build_actions, build_predicate
 from gateway.routing.table import Coercion, Route, RoutingTable
 from tests.support.caller import EXPLICIT, MR, data_set
@@ -466,6 +467,6 @@ async def test_the_table_of_the_association_decides() -> None:
 
 def test_every_offered_event_has_one_handler() -> None:
     nobody: Any = None
-    bound = bindings(Bench(table(), b"").handler, nobody, nobody)
+    bound = bindings(nobody, RetrieveBackends(nobody, nobody, nobody, nobody, nobody, nobody))
     names = [event.name for event, *_ in bound]
     assert names == ["EVT_C_ECHO", "EVT_C_STORE", "EVT_C_FIND", "EVT_C_GET", "EVT_C_MOVE"]

@@ -1,4 +1,4 @@
-"""What retrieves are worked on with, and what one is."""
+"""The parts of the gateway that retrieves use, and one retrieve."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from gateway.ports.errors import Temporary
 from gateway.retrieve.adaptation import Adaptation
 from gateway.retrieve.move_rendezvous import MoveRendezvous
 from gateway.routing.table import RoutingTable
-from gateway.sources.query_desk import QueryDesk
+from gateway.sources.query_backends import QueryBackends
 from gateway.sources.relayed_services import Retrieving
 
 
 async def keep_nothing(incoming: Incoming, table: RoutingTable) -> int:
-    """What is fetched is only passed on."""
+    """Fetched instances are only passed on."""
     return 0
 
 
 @dataclass(frozen=True, slots=True)
-class RetrieveDesk:
-    """What the handlers of C-MOVE and C-GET work with."""
+class RetrieveBackends:
+    """The parts of the gateway that C-MOVE and C-GET use."""
 
-    query: QueryDesk
+    query: QueryBackends
     """Index, sources, and what is known of them."""
     open_payload: Callable[[PayloadRef], EncodedDataSet]
     """`Journal.open`."""
@@ -45,8 +45,8 @@ class RetrieveDesk:
 
 
 @dataclass(frozen=True, slots=True)
-class Retrieve:
-    """One request."""
+class RetrieveRequest:
+    """One C-MOVE or C-GET."""
 
     query: Query
     table: RoutingTable
@@ -56,7 +56,7 @@ class Retrieve:
     relayed: Retrieving | None = None
     """Of what is retrieved for other services than Query/Retrieve, from the peers that `relay` names."""
     found: Callable[[str], None] = lambda study_instance_uid: None
-    """Told the study of each instance that was found; empty where it is not known."""
+    """Called with the study of each instance that was found; empty where it is not known."""
 
 
 class CannotCount(Temporary):

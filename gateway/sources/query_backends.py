@@ -1,4 +1,4 @@
-"""What questions to sources are worked on with; one for the whole gateway."""
+"""The index and the sources that queries and retrieves ask, and what is shared between them; one for the gateway."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.sources.sources import Sources
 
 
 @dataclass(frozen=True, slots=True)
-class QueryDesk:
+class QueryBackends:
     """Shared by C-FIND, C-MOVE and C-GET."""
 
     index: Index
