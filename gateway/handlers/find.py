@@ -20,14 +20,14 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.services.served import INTERRUPTED, count_find
 from gateway.handlers.find_statuses import Yielded, tell
 from gateway.handlers.query_retrieve_find import matching
 from gateway.handlers.relayed_find import relayed
 from gateway.model.dimse_status import FIND_HANDLER_FAILED
+from gateway.model.final_status import FinalStatus
 from gateway.ports.errors import GatewayError
-from gateway.ports.meter import peer_label
 from gateway.query.sop_classes import ROOT_OF
 from gateway.sources.query_backends import QueryBackends
 
@@ -39,31 +39,26 @@ class FindHandler:
         self._backends = backends
 
     async def __call__(self, event: Event) -> AsyncGenerator[Yielded]:
-        """``(status, identifier)`` for each match, then the end.
-
-        Raises:
-            Unreadable, Temporary: with their statuses.
-        """
+        """``(status, identifier)`` for each match, then the final status where it is not Success."""
         began_s = time.monotonic()
-        outcome = "interrupted"
+        outcome = INTERRUPTED
         is_query_retrieve = event.sop_class_uid in ROOT_OF
         answers = matching(event, self._backends) if is_query_retrieve else relayed(event, self._backends)
         try:
             async with aclosing(answers):
-                async for elements, identifier in answers:
-                    if identifier is None:
-                        outcome = f"0x{status.of_result(elements)['Status']:04X}"
-                    yield elements, identifier
-                if outcome == "interrupted":
+                async for said, identifier in answers:
+                    if isinstance(said, FinalStatus):
+                        outcome = str(said)
+                    yield said, identifier
+                if outcome == INTERRUPTED:
                     outcome = "0xFE00" if event.is_cancelled else "0x0000"
         except GatewayError as error:
-            outcome = f"0x{error.dimse_status:04X}"
+            final = error.final_status()
+            outcome = str(final)
             tell(event, "find_refused", status=outcome, reason=str(error))
-            raise
+            yield final, None
         except Exception:
             outcome = f"0x{FIND_HANDLER_FAILED:04X}"
             raise
         finally:
-            peer = peer_label(event.facts)
-            self._backends.meter.count("gateway_find_requests_total", peer=peer, status=outcome)
-            self._backends.meter.observe("gateway_find_seconds", time.monotonic() - began_s, peer=peer)
+            count_find(self._backends.meter, event.facts, outcome, time.monotonic() - began_s)

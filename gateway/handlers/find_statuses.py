@@ -1,4 +1,4 @@
-"""What answering a C-FIND takes, of whatever service: final statuses, C-CANCEL, measuring."""
+"""Final statuses, C-CANCEL and measures of C-FIND, for all services that have one."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
-from pydicom.dataset import Dataset
 
-from gateway.dimse.protocol import status
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.leniency import tolerated
 from gateway.model import dimse_status
+from gateway.model.final_status import DONE, FinalStatus
 from gateway.model.peer import Peer
 from gateway.model.settings import QueryRetrieve
 from gateway.ports.meter import Meter, peer_label
@@ -26,42 +25,31 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-Yielded = tuple[Any, bytes | None]
-"""Status elements and identifier, as the handler's contract has them."""
+Yielded = tuple[int | FinalStatus, bytes | None]
+"""A Pending status and the identifier of a match; or the final status, and None."""
 
 
-def final(code: int, text: str = "", offending: tuple[int, ...] = ()) -> Dataset:
-    """Elements of a final response."""
-    elements = Dataset()
-    elements.Status = code
-    if text:
-        elements.ErrorComment = status.comment(text)
-    if offending:
-        elements.OffendingElement = list(offending)
-    return elements
-
-
-def failed(event: Event, backends: QueryBackends, failures: Sequence[SourceFailed], partial: str) -> int | Dataset:
+def failed(event: Event, backends: QueryBackends, failures: Sequence[SourceFailed], partial: str) -> FinalStatus:
     """The final status after sources failed: they are named, or left out by `partial: accept`."""
     for failure in failures:
         tell(event, "source_failed", source=failure.source, reason=failure.reason, partial=partial)
     if partial == "accept":
         backends.meter.count("gateway_find_partial_total")
-        return dimse_status.SUCCESS
+        return DONE
     if len(failures) == 1:
-        return final(dimse_status.SOURCE_FAILED, f"incomplete: {failures[0]}")
-    return final(
+        return FinalStatus(dimse_status.SOURCE_FAILED, f"incomplete: {failures[0]}")
+    return FinalStatus(
         dimse_status.SOURCE_FAILED, f"incomplete: no answer from {', '.join(failure.source for failure in failures)}"
     )
 
 
-def too_many(event: Event, backends: QueryBackends, settings: QueryRetrieve) -> int | Dataset:
+def too_many(event: Event, backends: QueryBackends, settings: QueryRetrieve) -> FinalStatus:
     """The final status of an answer that `limit` cut."""
     tell(event, "find_cut", limit=settings.limit, partial=settings.partial)
     if settings.partial == "accept":
         backends.meter.count("gateway_find_partial_total")
-        return dimse_status.SUCCESS
-    return final(dimse_status.OUT_OF_RESOURCES, f"more than {settings.limit} matches; the first ones were sent")
+        return DONE
+    return FinalStatus(dimse_status.OUT_OF_RESOURCES, f"more than {settings.limit} matches; the first ones were sent")
 
 
 @contextlib.asynccontextmanager
@@ -101,10 +89,7 @@ def tell(event: Event, name: str, **fields: object) -> None:
     log.warning(
         name,
         sop_class_uid=event.sop_class_uid,
-        calling_ae_title=event.facts.calling_ae_title,
-        peer=event.facts.peer,
-        remote_host=event.facts.remote_host,
-        association=event.facts.association_id,
+        **event.facts.log_fields(),
         **fields,
     )
 

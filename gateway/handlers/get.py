@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.handlers.retrieve import RetrieveHandler, refusal_of
-from gateway.query.compile import BadIdentifier
+from gateway.ports.errors import GatewayError
 from gateway.retrieve.retrieve_stream import retrieved
 
 
@@ -16,17 +16,17 @@ class GetHandler(RetrieveHandler):
     """`evt.EVT_C_GET`."""
 
     async def __call__(self, event: Event) -> AsyncGenerator[Any]:
-        """How many, then the instances. Those without a context that has the SCP role for us count as failed.
-
-        Raises:
-            Unreadable, Temporary: with their statuses.
-        """
+        """How many, then the instances; or a final status, before or after them. Instances without a context that has
+        the SCP role for us count as failed."""
         peer = event.association.peer
         try:
             request = self._request_of(event, () if peer is None else (peer,))
-        except BadIdentifier as error:
+        except GatewayError as error:
             yield refusal_of(event, error), None
             return
-        async with aclosing(retrieved(self._backends, request)) as steps:
-            async for step in steps:
-                yield step
+        try:
+            async with aclosing(retrieved(self._backends, request)) as steps:
+                async for step in steps:
+                    yield step
+        except GatewayError as error:
+            yield error.final_status(), None

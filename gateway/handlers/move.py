@@ -9,7 +9,7 @@ from typing import Any
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.pynetdicom_contract.yields import MoveDestinations
 from gateway.handlers.retrieve import RetrieveHandler, refusal_of
-from gateway.query.compile import BadIdentifier
+from gateway.ports.errors import GatewayError
 from gateway.retrieve.move_destinations import move_places
 from gateway.retrieve.retrieve_stream import retrieved
 from gateway.routing.ae_title_templates import titled
@@ -19,17 +19,12 @@ class MoveHandler(RetrieveHandler):
     """`evt.EVT_C_MOVE`."""
 
     async def __call__(self, event: Event) -> AsyncGenerator[Any]:
-        """Where to, how many, then the instances.
-
-        Raises:
-            MoveDestinationUnknown, NotAllowed: before anything is looked for.
-            Unreadable, Temporary: with their statuses.
-        """
+        """Where to, how many, then the instances; or a final status, before or after them."""
         table = event.association.table
-        peers = move_places(table, event.move_destination or "", event.association.peer)
         try:
+            peers = move_places(table, event.move_destination or "", event.association.peer)
             request = self._request_of(event, peers)
-        except BadIdentifier as error:
+        except GatewayError as error:
             yield refusal_of(event, error), None
             return
         yield MoveDestinations(
@@ -37,6 +32,9 @@ class MoveHandler(RetrieveHandler):
             originator_ae_title=table.query_retrieve.move_originator or None,
             associations=min(peer.associations for peer in peers),
         )
-        async with aclosing(retrieved(self._backends, request)) as steps:
-            async for step in steps:
-                yield step
+        try:
+            async with aclosing(retrieved(self._backends, request)) as steps:
+                async for step in steps:
+                    yield step
+        except GatewayError as error:
+            yield error.final_status(), None

@@ -11,7 +11,6 @@ from gateway.dimse.services.responding import priority_of
 from gateway.handlers.find_statuses import (
     Yielded,
     failed,
-    final,
     measured,
     stopped_by_cancel,
     tell,
@@ -21,6 +20,7 @@ from gateway.handlers.find_statuses import (
 )
 from gateway.model import dimse_status
 from gateway.model.dimse_status import PENDING_WITH_UNSUPPORTED_KEYS
+from gateway.model.final_status import FinalStatus
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, Value
 from gateway.query.attributes import (
@@ -60,7 +60,7 @@ async def matching(event: Event, backends: QueryBackends) -> AsyncGenerator[Yiel
         tell(
             event, "find_refused", status=f"0x{dimse_status.SOP_CLASS_NOT_SUPPORTED:04X}", reason="there are no sources"
         )
-        yield final(dimse_status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None
+        yield FinalStatus(dimse_status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None
         return
     identifier: Attributes = read_identifier(event.encoded_identifier, event.transfer_syntax_uid)
     options = Options.of(event.association.extended.get(event.sop_class_uid, b""))
@@ -72,7 +72,7 @@ async def matching(event: Event, backends: QueryBackends) -> AsyncGenerator[Yiel
         search = VisibleQuery.of(identifier, root, options)
     except BadIdentifier as error:
         tell(event, "find_refused", status=f"0x{error.dimse_status:04X}", reason=str(error))
-        yield final(error.dimse_status, str(error), error.offending_elements), None
+        yield error.final_status(), None
         return
     found = _Matching(event, backends, table, identifier, search, options)
     try:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from pydicom.dataset import Dataset
-
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.services.responding import priority_of
 from gateway.handlers.find_statuses import (
     Yielded,
     failed,
-    final,
     measured,
     stopped_by_cancel,
     tell,
@@ -21,6 +18,7 @@ from gateway.handlers.find_statuses import (
 )
 from gateway.model import dimse_status
 from gateway.model.dimse_status import MATCHING_LIMIT_REACHED
+from gateway.model.final_status import DONE, FinalStatus
 from gateway.model.peer import Peer
 from gateway.query.identifier import read_identifier
 from gateway.routing.table import RoutingTable
@@ -46,7 +44,7 @@ async def relayed(event: Event, backends: QueryBackends) -> AsyncGenerator[Yield
     if not peers:
         text = "the question came through too many gateways" if is_cut else "nobody is asked for this SOP class"
         tell(event, "find_refused", status=f"0x{dimse_status.SOP_CLASS_NOT_SUPPORTED:04X}", reason=text)
-        yield final(dimse_status.SOP_CLASS_NOT_SUPPORTED, text), None
+        yield FinalStatus(dimse_status.SOP_CLASS_NOT_SUPPORTED, text), None
         return
     service = SERVICES[name]
     request = _request(event, service)
@@ -55,12 +53,12 @@ async def relayed(event: Event, backends: QueryBackends) -> AsyncGenerator[Yield
     once = DistinctAnswers(service)
     alone: dict[int, tuple[str, RelayedAnswer]] = {}
     given = replaced = 0
-    end: int | Dataset = dimse_status.SUCCESS
+    end = DONE
     try:
         async with aclosing(federated.everything(asks)) as answers, stopped_by_cancel(event, federated):
             async for rank, answer in answers:
                 if answer.status in service.finals:
-                    end = final(answer.status, answer.error_comment)
+                    end = FinalStatus(answer.status, answer.error_comment)
                     continue
                 if service.is_at_most_one:
                     alone.setdefault(fingerprint(answer.attributes), (peers[rank].name, answer))
@@ -69,7 +67,7 @@ async def relayed(event: Event, backends: QueryBackends) -> AsyncGenerator[Yield
                     continue
                 if settings.limit and given == settings.limit:
                     cut = too_many(event, backends, settings)
-                    yield MATCHING_LIMIT_REACHED if MATCHING_LIMIT_REACHED in service.finals else cut, None
+                    yield FinalStatus(MATCHING_LIMIT_REACHED) if MATCHING_LIMIT_REACHED in service.finals else cut, None
                     return
                 given += 1
                 replaced += answer.replaced
@@ -78,20 +76,20 @@ async def relayed(event: Event, backends: QueryBackends) -> AsyncGenerator[Yield
             return
         if federated.failures:
             end = failed(event, backends, federated.failures, settings.partial)
-        if service.is_at_most_one and end == dimse_status.SUCCESS:
+        if service.is_at_most_one and end.is_success:
             if len(alone) > 1:
                 end = _more_than_one(event, [place for place, _ in alone.values()])
             else:
                 for _, answer in alone.values():
                     replaced += answer.replaced
                     yield answer.status, answer.identifier
-        if end != dimse_status.SUCCESS:
+        if not end.is_success:
             yield end, None
     finally:
         tell_replaced(event, backends, replaced)
 
 
-def _more_than_one(event: Event, places: Sequence[str]) -> Dataset:
+def _more_than_one(event: Event, places: Sequence[str]) -> FinalStatus:
     """The final status where a service has at most one match."""
     told = ", ".join(dict.fromkeys(places))
     tell(
@@ -100,7 +98,7 @@ def _more_than_one(event: Event, places: Sequence[str]) -> Dataset:
         status=f"0x{dimse_status.MORE_THAN_ONE_MATCH:04X}",
         reason=f"more than one match, at {told}",
     )
-    return final(dimse_status.MORE_THAN_ONE_MATCH, f"more than one match found, at {told}")
+    return FinalStatus(dimse_status.MORE_THAN_ONE_MATCH, f"more than one match found, at {told}")
 
 
 def _request(event: Event, service: RelayedService) -> RelayedQuery:

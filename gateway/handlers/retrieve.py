@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import structlog
-from pydicom.dataset import Dataset
 
-from gateway.dimse.protocol.status import comment
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.handlers.find_statuses import tell_leniencies
 from gateway.model.dimse_status import SOP_CLASS_NOT_SUPPORTED
+from gateway.model.final_status import FinalStatus
 from gateway.model.peer import Peer
+from gateway.ports.errors import GatewayError
 from gateway.query.compile import BadIdentifier
 from gateway.retrieve.adaptation import Adaptation
 from gateway.retrieve.retrieve_backends import RetrieveBackends, RetrieveRequest
@@ -47,18 +47,14 @@ class RetrieveHandler:
         return RetrieveRequest(query, table, event.facts, forms, relayed, event.subject.add)
 
 
-def refusal_of(event: Event, error: BadIdentifier) -> Dataset:
-    """The final status of an identifier that cannot be answered, with its offending elements; it is logged."""
-    status = Dataset()
-    status.Status = error.dimse_status
-    status.ErrorComment = comment(str(error))
-    if error.offending_elements:
-        status.OffendingElement = list(error.offending_elements)
+def refusal_of(event: Event, error: GatewayError) -> FinalStatus:
+    """The final status of a request that cannot be answered; it is logged."""
+    final = error.final_status()
     log.warning(
         "retrieve_refused",
         sop_class_uid=event.sop_class_uid,
-        status=f"0x{error.dimse_status:04X}",
+        status=str(final),
         reason=str(error),
         **event.facts.log_fields(),
     )
-    return status
+    return final

@@ -12,12 +12,19 @@ from gateway.model.dimse_status import (
     OUT_OF_RESOURCES,
     PROCESSING_FAILURE,
 )
+from gateway.model.final_status import FinalStatus
 
 
 class GatewayError(Exception):
     """Root of what this package raises on purpose. The message says what, where and what to do."""
 
     dimse_status = PROCESSING_FAILURE
+    offending_elements: tuple[int, ...] = ()
+    """Tags, for Offending Element (0000,0901)."""
+
+    def final_status(self) -> FinalStatus:
+        """The answer to the request that it refuses or breaks off."""
+        return FinalStatus(self.dimse_status, str(self), self.offending_elements)
 
 
 class Temporary(GatewayError):

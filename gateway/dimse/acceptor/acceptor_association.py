@@ -319,14 +319,6 @@ class AcceptorAssociation(Association):
         """For one data set."""
         return self._host.receiver()
 
-    def count_store(self, status: int, size_bytes: int, seconds: float) -> None:
-        """Measure one answered C-STORE."""
-        meter, peer = self._host.meter, self.facts.peer or "(stranger)"
-        meter.count("gateway_received_instances_total", peer=peer, status=f"0x{status:04X}")
-        meter.observe("gateway_store_seconds", seconds, peer=peer)
-        if status == 0 or status >> 12 == 0xB:
-            meter.count("gateway_received_bytes_total", size_bytes, peer=peer)
-
     def handler_failed(self, event: evt.InterventionEvent, error: BaseException | str) -> None:
         """The handler of `event` failed with a request: see `gateway.dimse.acceptor.handler_failures`."""
         self._host.handler_failures.failed(event.name, self.handlers[event].handler, error)
@@ -335,19 +327,6 @@ class AcceptorAssociation(Association):
         """The handler of `event` did what it is for."""
         if self._host.handler_failures.failing:
             self._host.handler_failures.answered(event.name)
-
-    def count_retrieve(self, service: str, status: str, seconds: float) -> None:
-        """Measure one C-GET or C-MOVE that ended; `status` is its final status, or how the association ended."""
-        meter = self._host.meter
-        outcome = status if status.startswith("0x") else "interrupted"
-        meter.count("gateway_retrieve_requests_total", service=service, peer=peer_label(self.facts), status=outcome)
-        meter.observe("gateway_retrieve_seconds", seconds, service=service)
-
-    def count_sub_operation(self, service: str, destination: str, result: str) -> None:
-        """Measure one C-STORE sub-operation."""
-        self._host.meter.count(
-            "gateway_retrieve_suboperations_total", service=service, destination=destination, result=result
-        )
 
     def send_response(self, message: Message, command: Command) -> None:
         """Answer `message`; when the association is gone there is nobody to answer."""

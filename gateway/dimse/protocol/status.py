@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from gateway.dimse.protocol.message import Command
 from gateway.model.dimse_status import HANDLER_GAVE_NO_ANSWER, HANDLER_GAVE_NO_STATUS
+from gateway.model.final_status import FinalStatus
 from gateway.ports.errors import GatewayError, Refusal
 
 log = structlog.get_logger()
@@ -59,11 +60,16 @@ def is_answer(result: Any) -> bool:
     """True for what a handler may return: a status, or a data set with one."""
     if isinstance(result, int):
         return 0 <= result <= 0xFFFF
+    if isinstance(result, FinalStatus):
+        return True
     return isinstance(result, Dataset) and "Status" in result
 
 
 def of_result(result: Any) -> Command:
-    """Status elements of what a handler returned: an int, or a data set with Status and what belongs to it."""
+    """Status elements of what a handler returned: an int, or a data set with Status and what belongs to it; the
+    gateway's own handlers return or yield a `FinalStatus`."""
+    if isinstance(result, FinalStatus):
+        return _of_final(result)
     if not isinstance(result, Dataset):
         return {"Status": _of_number(result)}
     if "Status" not in result:
@@ -74,6 +80,15 @@ def of_result(result: Any) -> Command:
         if value is not None:
             answer[keyword] = value
     return answer
+
+
+def _of_final(final: FinalStatus) -> Command:
+    elements: Command = {"Status": final.code}
+    if final.comment:
+        elements["ErrorComment"] = comment(final.comment)
+    if final.offending:
+        elements["OffendingElement"] = final.offending
+    return elements
 
 
 def _of_number(value: Any) -> int:

@@ -24,6 +24,7 @@ from gateway.dimse.services.responding import (
     read_pair,
     refusal,
 )
+from gateway.dimse.services.served import request_fields
 from gateway.model import dimse_status
 from gateway.model.dimse_status import Category
 from gateway.query.sop_classes import RELEVANT_PATIENT_INFORMATION
@@ -45,14 +46,11 @@ async def serve_find(association: AcceptorAssociation, message: Message) -> None
     with association.watched(message) as watch:
         matches = await _Matching(association, message, answer, watch).run()
     answered(matches.event, matches.outcome)
-    facts = association.facts
     log.info(
         "find_served",
-        sop_class_uid=str(message.context.abstract_syntax),
         matches=matches.count,
         status=matches.outcome,
-        peer=facts.peer,
-        association=association.association_id,
+        **request_fields(association, message),
         duration_s=round(time.monotonic() - answer.begun_s, 3),
     )
 

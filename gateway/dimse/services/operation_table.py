@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import re
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -27,6 +26,7 @@ from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.services.find_provider import serve_find
 from gateway.dimse.services.responding import receive_identifier
 from gateway.dimse.services.retrieve_provider import serve_get, serve_move
+from gateway.dimse.services.served import count_store
 from gateway.model import dimse_status
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import ClassMismatch, GatewayError
@@ -83,10 +83,7 @@ def _log_refused(association: AcceptorAssociation, message: Message, error: Exce
         "instance_refused",
         sop_instance_uid=message.command.get("AffectedSOPInstanceUID", ""),
         sop_class_uid=message.command.get("AffectedSOPClassUID", ""),
-        calling_ae_title=association.facts.calling_ae_title,
-        peer=association.facts.peer,
-        remote_host=association.facts.remote_host,
-        association=association.association_id,
+        **association.facts.log_fields(),
         status=f"0x{error.dimse_status:04X}",
         error=type(error).__name__,
         reason=str(error),
@@ -129,9 +126,8 @@ def _store_refusal(association: AcceptorAssociation, message: Message) -> Except
 
 def _respond_store(association: AcceptorAssociation, message: Message, elements: Command) -> None:
     elements.setdefault("AffectedSOPInstanceUID", message.command.get("AffectedSOPInstanceUID"))
-    size = message.body.length_bytes if message.body is not None else 0
     respond(association, message, elements)
-    association.count_store(elements["Status"], size, time.monotonic() - message.complete_s)
+    count_store(association, message, elements["Status"])
 
 
 def _call(

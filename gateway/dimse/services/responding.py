@@ -17,8 +17,10 @@ from gateway.dimse.protocol.identifiers import IdentifierReceiver
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
 from gateway.dimse.protocol.status import StatusRefusal
 from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.services.served import request_fields
 from gateway.model import dimse_status
 from gateway.model.dimse_status import Category
+from gateway.model.final_status import FinalStatus
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, NotAllowed, ObjectTooLarge
 from gateway.query.identifier import excess
@@ -69,17 +71,12 @@ def refusal(association: AcceptorAssociation, message: Message) -> Command | Non
     elements = status.of_error(error, dimse_status.UNABLE_TO_PROCESS)
     if isinstance(error, ObjectTooLarge):
         elements["Status"] = _TOO_LARGE[service]
-    facts = association.facts
     log.warning(
         "query_retrieve_refused",
         service=service,
-        sop_class_uid=str(message.context.abstract_syntax),
         status=f"0x{elements['Status']:04X}",
         reason=elements.get("ErrorComment") or type(error).__name__,
-        calling_ae_title=facts.calling_ae_title,
-        peer=facts.peer,
-        remote_host=facts.remote_host,
-        association=association.association_id,
+        **request_fields(association, message),
     )
     return elements
 
@@ -116,20 +113,20 @@ def read_pair(item: Any) -> tuple[Command, Any]:
         TypeError, ValueError: neither ``(status, value)`` nor a status.
     """
     value = None
-    if not isinstance(item, int | Dataset):
+    if not isinstance(item, int | Dataset | FinalStatus):
         item, value = item
     elements = status.of_result(item)
     return {keyword: elements[keyword] for keyword in _STATUS_KEYWORDS if keyword in elements}, value
 
 
 def early_status(item: Any) -> tuple[Command, Any] | None:
-    """What `read_pair` makes of a final status that stands where something else is documented: a data set with Status,
-    or one of them or a number with a data set or None behind it. None for everything else."""
+    """`read_pair` of a final status that stands where something else is documented: a `FinalStatus` or a data set with
+    Status, or one of them or a number with a data set or None behind it. None for everything else."""
     if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Dataset | None):
         said = item[0]
     else:
-        said = item if isinstance(item, Dataset) else None
-    if not isinstance(said, int) and not (isinstance(said, Dataset) and "Status" in said):
+        said = item if isinstance(item, Dataset | FinalStatus) else None
+    if not isinstance(said, int | FinalStatus) and not (isinstance(said, Dataset) and "Status" in said):
         return None
     elements, value = read_pair(item)
     return None if Category.of(elements["Status"]) is Category.PENDING else (elements, value)

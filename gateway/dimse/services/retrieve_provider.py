@@ -49,9 +49,11 @@ from gateway.dimse.services.responding import (
     read_pair,
     refusal,
 )
+from gateway.dimse.services.served import count_retrieve, count_sub_operation, request_fields
 from gateway.dimse.services.sub_operations import GetTarget, MoveTarget, StoreTarget, to_all
 from gateway.model import dimse_status
 from gateway.model.dimse_status import Category
+from gateway.model.final_status import FinalStatus
 from gateway.model.peer import Peer
 from gateway.ports.errors import GatewayError
 from gateway.query.sop_classes import WITHOUT_BULK_DATA
@@ -114,7 +116,7 @@ async def _serve(association: AcceptorAssociation, message: Message, faults: Con
     answer = ResponseSender(association, message)
     refused = refusal(association, message)
     if refused is not None:
-        association.count_retrieve(faults.service, f"0x{refused['Status']:04X}", 0.0)
+        count_retrieve(association, faults.service, f"0x{refused['Status']:04X}", 0.0)
         answer.send(refused)
         return
     with association.watched(message) as watch:
@@ -123,14 +125,13 @@ async def _serve(association: AcceptorAssociation, message: Message, faults: Con
     counters = retrieval.counters.elements(dimse_status.SUCCESS) if retrieval.counters is not None else {}
     more = {"move_destination": str(message.command["MoveDestination"])} if faults is MOVE else {}
     answered(retrieval.event, retrieval.outcome)
-    association.count_retrieve(faults.service, retrieval.outcome, time.monotonic() - answer.begun_s)
+    count_retrieve(association, faults.service, retrieval.outcome, time.monotonic() - answer.begun_s)
     told = log.info
-    if retrieval.refusal is not None:
-        told, more["reason"] = log.warning, str(retrieval.refusal)
+    if retrieval.reason:
+        told, more["reason"] = log.warning, retrieval.reason
     told(
         "retrieve_served",
         service=faults.service,
-        sop_class_uid=str(message.context.abstract_syntax),
         destinations=[line.name for line in retrieval.lines],
         **retrieval.subject.fields(),
         completed=counters.get("NumberOfCompletedSuboperations"),
@@ -138,8 +139,7 @@ async def _serve(association: AcceptorAssociation, message: Message, faults: Con
         warning=counters.get("NumberOfWarningSuboperations"),
         remaining=retrieval.counters.remaining if retrieval.counters is not None else None,
         status=retrieval.outcome,
-        peer=association.facts.peer,
-        association=association.association_id,
+        **request_fields(association, message),
         duration_s=round(time.monotonic() - answer.begun_s, 3),
         **more,
     )
@@ -186,8 +186,8 @@ class _Retrieval:
         self.counters: SubOperationCounters | None = None
         """None until the number of sub-operations was asked for."""
         self.outcome = ""
-        self.refusal: GatewayError | None = None
-        """Why the gateway's own handler ended it."""
+        self.reason = ""
+        """Why the gateway's own handler refused or broke it off."""
 
     async def run(self) -> None:
         """To the final response, or to the end of the association."""
@@ -226,6 +226,7 @@ class _Retrieval:
         while (item := await self._next_pair()) is not END:
             elements, value = self._attempt(functools.partial(read_pair, item), self._faults.failed)
             if Category.of(elements["Status"]) is not Category.PENDING:
+                self._note_reason(item)
                 raise FinalResponse(elements, value)
             if not await self._pending(elements, value):
                 break
@@ -241,12 +242,18 @@ class _Retrieval:
             return await self._next(self._faults.failed)
         try:
             item = await self._steps.next()
-        except (Interrupted, GatewayError):
+        except Interrupted:
             raise
+        except GatewayError as error:
+            self.reason = str(error)
+            raise FinalResponse(of_exception(error, self._faults.failed, self.event)) from None
         except Exception as error:
             of_exception(error, self._faults.failed, self.event)
             return END
-        is_heard = item is END or (isinstance(item, tuple) and isinstance(item[-1], RelayedCounters | SubOperationDone))
+        is_heard = item is END or (
+            isinstance(item, tuple)
+            and (isinstance(item[0], FinalStatus) or isinstance(item[-1], RelayedCounters | SubOperationDone))
+        )
         if not is_heard:
             log.warning("handler_yielded_too_many", handler=self._faults.event.name)
         return item if is_heard else END
@@ -313,7 +320,14 @@ class _Retrieval:
         """Raises Final when the handler says a final status where something else is documented."""
         said = early_status(item)
         if said is not None:
+            self._note_reason(item)
             raise FinalResponse(*said)
+
+    def _note_reason(self, item: Any) -> None:
+        """Of a final status of the gateway's own handlers."""
+        final = item[0] if isinstance(item, tuple) else item
+        if isinstance(final, FinalStatus):
+            self.reason = final.comment
 
     async def _next(self, status_of_failure: int) -> Any:
         """The handler's next yield. Raises Final for what it raises, Interrupted.
@@ -325,7 +339,7 @@ class _Retrieval:
         except Interrupted:
             raise
         except Exception as error:
-            self.refusal = error if isinstance(error, GatewayError) else None
+            self.reason = str(error) if isinstance(error, GatewayError) else ""
             otherwise = status_of_failure if self._steps.is_begun else self._faults.failed
             raise FinalResponse(of_exception(error, otherwise, self.event)) from None
 
@@ -441,7 +455,7 @@ class _Retrieval:
             instance.close()
             self.counters.count(instance.sop_instance_uid, results)
             for line, result in zip(self.lines, results, strict=True):
-                self._association.count_sub_operation(self._faults.service, line.label, result.name.lower())
+                count_sub_operation(self._association, self._faults.service, line.label, result.name.lower())
         self._report()
 
     async def _send_to(self, number: int, instance: Sendable, results: list[SubOperationResult]) -> None:

@@ -1,0 +1,52 @@
+"""Requests that were served or refused: the log fields that they have in common, and their measures."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
+from gateway.dimse.protocol.assembly import Message
+from gateway.model.association import AssociationFacts
+from gateway.model.dimse_status import SUCCESS, WARNINGS
+from gateway.ports.meter import Meter, peer_label
+
+INTERRUPTED = "interrupted"
+"""In place of a status where the association ended before the final response."""
+
+
+def request_fields(association: AcceptorAssociation, message: Message) -> dict[str, Any]:
+    """Fields of every log line about a request."""
+    return {"sop_class_uid": str(message.context.abstract_syntax), **association.facts.log_fields()}
+
+
+def count_store(association: AcceptorAssociation, message: Message, status: int) -> None:
+    """Measure one answered C-STORE."""
+    meter, peer = association.host.meter, peer_label(association.facts)
+    meter.count("gateway_received_instances_total", peer=peer, status=f"0x{status:04X}")
+    meter.observe("gateway_store_seconds", time.monotonic() - message.complete_s, peer=peer)
+    if status == SUCCESS or status in WARNINGS:
+        size = message.body.length_bytes if message.body is not None else 0
+        meter.count("gateway_received_bytes_total", size, peer=peer)
+
+
+def count_find(meter: Meter, facts: AssociationFacts, outcome: str, seconds: float) -> None:
+    """Measure one C-FIND that ended; `outcome` is its final status, or `INTERRUPTED`."""
+    peer = peer_label(facts)
+    meter.count("gateway_find_requests_total", peer=peer, status=outcome)
+    meter.observe("gateway_find_seconds", seconds, peer=peer)
+
+
+def count_retrieve(association: AcceptorAssociation, service: str, outcome: str, seconds: float) -> None:
+    """Measure one C-GET or C-MOVE that ended; `outcome` is its final status, or how the association ended."""
+    meter, status = association.host.meter, outcome if outcome.startswith("0x") else INTERRUPTED
+    peer = peer_label(association.facts)
+    meter.count("gateway_retrieve_requests_total", service=service, peer=peer, status=status)
+    meter.observe("gateway_retrieve_seconds", seconds, service=service)
+
+
+def count_sub_operation(association: AcceptorAssociation, service: str, destination: str, result: str) -> None:
+    """Measure one C-STORE sub-operation."""
+    association.host.meter.count(
+        "gateway_retrieve_suboperations_total", service=service, destination=destination, result=result
+    )
