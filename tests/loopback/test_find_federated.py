@@ -14,7 +14,6 @@ from structlog.testing import capture_logs
 
 from gateway.dataset.dictionary import tag_of
 from gateway.model.peer import Peer
-from gateway.model.query import QueryLevel
 from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS
 from tests.support.dimse.query_rig import Requestor
 from tests.support.federation import LOOPBACK, TIMERS, Source, Told, answering, ask
@@ -131,19 +130,6 @@ async def test_availability_is_the_best(tmp_path: Path) -> None:
     found = {answer[tag_of("StudyInstanceUID")]: answer[tag_of("InstanceAvailability")] for answer in told.answers}
     assert found == {(R1,): ("ONLINE",), (D1,): ("NEARLINE",)}
     assert all(tag_of("InstanceAvailability") not in answer for answer in silent.answers)
-
-
-async def test_who_holds_what_is_remembered(tmp_path: Path) -> None:
-    async with AsyncExitStack() as stack:
-        one, two = Source("one", of(R1, R2)), Source("two", of(R2))
-        gateway = await with_sources(stack, tmp_path, one, two)
-        await ask(gateway.port, "STUDY")
-        await ask(gateway.port, "SERIES", StudyInstanceUID=R1)
-    holders = gateway.backends.holders.holders
-    assert sorted(holders(QueryLevel.STUDY, R2)) == ["one", "two"]
-    assert holders(QueryLevel.STUDY, R1) == ("one",)
-    assert holders(QueryLevel.SERIES, f"{R1}.1") == ("one",)
-    assert holders(QueryLevel.STUDY, D1) == ()
 
 
 # --- models, character sets, transfer syntaxes ------------------------------------------------------------------------
@@ -279,7 +265,6 @@ async def test_what_cannot_be_passed_on_is_a_failure_of_its_source(tmp_path: Pat
     assert (line["source"], line["reason"], line["partial"]) == ("pacs", reason, partial)
     assert gateway.metric("gateway_find_partial_total") == (partial == "accept")
     assert gateway.metric("gateway_source_answers_total", source="pacs", outcome="unfit") == (reason == UNFIT)
-    assert gateway.backends.holders.holders(QueryLevel.STUDY, "1.2.3") == ()
 
 
 async def test_what_an_optional_key_excludes_is_left_out(tmp_path: Path) -> None:
