@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from pynetdicom.ae import ApplicationEntity
 
-from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation, NotifiesHandlers
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.acceptor.admission import (
     LOCAL_LIMIT_EXCEEDED,
     NO_REASON,
@@ -30,6 +30,7 @@ from gateway.dimse.acceptor.handler_thread import Handlers
 from gateway.dimse.acceptor.identity_check import VerifyIdentity, nothing_verifies
 from gateway.dimse.acceptor.known_hosts import KnownHosts
 from gateway.dimse.acceptor.negotiation import Policy
+from gateway.dimse.acceptor.operations import NotifiesHandlers
 from gateway.dimse.acceptor.slots import Slots
 from gateway.dimse.protocol.memory import MemoryReceiver
 from gateway.dimse.protocol.tls import handshake_failure, server_context

@@ -20,6 +20,7 @@ from gateway.model import dimse_status
 from gateway.model.dimse_status import MATCHING_LIMIT_REACHED
 from gateway.model.final_status import DONE, FinalStatus
 from gateway.model.peer import Peer
+from gateway.model.settings import QueryRetrieve
 from gateway.query.identifier import read_identifier
 from gateway.routing.table import RoutingTable
 from gateway.sources.distinct_answers import DistinctAnswers, fingerprint
@@ -46,47 +47,84 @@ async def relayed(event: Event, backends: QueryBackends) -> AsyncGenerator[Yield
         tell(event, "find_refused", status=f"0x{dimse_status.SOP_CLASS_NOT_SUPPORTED:04X}", reason=text)
         yield FinalStatus(dimse_status.SOP_CLASS_NOT_SUPPORTED, text), None
         return
-    service = SERVICES[name]
-    request = _request(event, service)
-    federated = FederatedQuery({rank: peer.name for rank, peer in enumerate(peers)}, backends.background)
-    asks = {rank: _Ask(backends, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
-    once = DistinctAnswers(service)
-    alone: dict[int, tuple[str, RelayedAnswer]] = {}
-    given = replaced = 0
-    end = DONE
+    query = _RelayedFind(event, backends, settings, SERVICES[name], peers)
     try:
-        async with aclosing(federated.everything(asks)) as answers, stopped_by_cancel(event, federated):
+        async with aclosing(query.answers()) as answers:
+            async for answer in answers:
+                yield answer
+    finally:
+        tell_replaced(event, backends, query.values_replaced)
+
+
+class _RelayedFind:
+    """One C-FIND that is passed on. Raises Unreadable."""
+
+    def __init__(
+        self,
+        event: Event,
+        backends: QueryBackends,
+        settings: QueryRetrieve,
+        service: RelayedService,
+        peers: Sequence[Peer],
+    ) -> None:
+        self._event = event
+        self._backends = backends
+        self._settings = settings
+        self._service = service
+        self._peers = peers
+        request = _request(event, service)
+        self._asks = {rank: _Ask(backends, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
+        self._alone: dict[int, tuple[str, RelayedAnswer]] = {}
+        """Where a service has at most one match: those that differ, each with the peer that gave it first."""
+        self._end = DONE
+        self._given = 0
+        self.values_replaced = 0
+        """Values of the answers given that could not be written as they are."""
+
+    async def answers(self) -> AsyncGenerator[Yielded]:
+        """Matches, then the final status where it is not Success."""
+        names = {rank: peer.name for rank, peer in enumerate(self._peers)}
+        federated = FederatedQuery(names, self._backends.background)
+        once, limit = DistinctAnswers(self._service), self._settings.limit
+        async with aclosing(federated.everything(self._asks)) as answers, stopped_by_cancel(self._event, federated):
             async for rank, answer in answers:
-                if answer.status in service.finals:
-                    end = FinalStatus(answer.status, answer.error_comment)
+                if self._is_kept_back(rank, answer) or not once.is_new(rank, answer.attributes):
                     continue
-                if service.is_at_most_one:
-                    alone.setdefault(fingerprint(answer.attributes), (peers[rank].name, answer))
-                    continue
-                if not once.is_new(rank, answer.attributes):
-                    continue
-                if settings.limit and given == settings.limit:
-                    cut = too_many(event, backends, settings)
-                    yield FinalStatus(MATCHING_LIMIT_REACHED) if MATCHING_LIMIT_REACHED in service.finals else cut, None
+                if limit and self._given == limit:
+                    yield self._cut(), None
                     return
-                given += 1
-                replaced += answer.replaced
-                yield answer.status, answer.identifier
-        if event.is_cancelled:
+                yield self._counted(answer)
+        if self._event.is_cancelled:
             return
         if federated.failures:
-            end = failed(event, backends, federated.failures, settings.partial)
-        if service.is_at_most_one and end.is_success:
-            if len(alone) > 1:
-                end = _more_than_one(event, [place for place, _ in alone.values()])
-            else:
-                for _, answer in alone.values():
-                    replaced += answer.replaced
-                    yield answer.status, answer.identifier
-        if not end.is_success:
-            yield end, None
-    finally:
-        tell_replaced(event, backends, replaced)
+            self._end = failed(self._event, self._backends, federated.failures, self._settings.partial)
+        if self._end.is_success and len(self._alone) > 1:
+            self._end = _more_than_one(self._event, [place for place, _ in self._alone.values()])
+        elif self._end.is_success:
+            for _, answer in self._alone.values():
+                yield self._counted(answer)
+        if not self._end.is_success:
+            yield self._end, None
+
+    def _is_kept_back(self, rank: int, answer: RelayedAnswer) -> bool:
+        """True for a peer's final status, and for a match where all peers are heard before it is given."""
+        if answer.status in self._service.finals:
+            self._end = FinalStatus(answer.status, answer.error_comment)
+            return True
+        if self._service.is_at_most_one:
+            self._alone.setdefault(fingerprint(answer.attributes), (self._peers[rank].name, answer))
+            return True
+        return False
+
+    def _counted(self, answer: RelayedAnswer) -> Yielded:
+        self._given += 1
+        self.values_replaced += answer.replaced
+        return answer.status, answer.identifier
+
+    def _cut(self) -> FinalStatus:
+        """The final status where there are more matches than `limit`."""
+        cut = too_many(self._event, self._backends, self._settings)
+        return FinalStatus(MATCHING_LIMIT_REACHED) if MATCHING_LIMIT_REACHED in self._service.finals else cut
 
 
 def _more_than_one(event: Event, places: Sequence[str]) -> FinalStatus:

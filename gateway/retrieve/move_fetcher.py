@@ -8,7 +8,8 @@ from contextlib import ExitStack
 
 import structlog
 
-from gateway.dimse.requestor.responses import Response
+from gateway.dimse.requestor.requestor_association import RequestorAssociation
+from gateway.dimse.requestor.responses import Response, Responses
 from gateway.leniency import tolerated
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import Peer
@@ -73,12 +74,10 @@ class MoveFetcher:
         """
         peer, clock = self._peer, SourceClock(self._limits.silence_s)
         absent = _Absent(item.sop_instance_uid for item in request.items)
+        contexts = move_contexts(peer, tuple(self._models.values()))
         with ExitStack() as expecting:
-            async with asked(
-                self._sources, peer, move_contexts(peer, tuple(self._models.values())), clock
-            ) as association:
-                sop_class_uid, has_patient_level = model_of(association, peer, request, self._models)
-                encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
+            async with asked(self._sources, peer, contexts, clock) as association:
+                responses = self._c_move(association, request)
 
                 def late(why: str) -> None:
                     if absent.is_all_there_is:
@@ -86,41 +85,39 @@ class MoveFetcher:
                     else:
                         give_up(association, self._sources, peer, why)
 
-                patience = InactivityTimer(clock, late, self._limits)
-
-                async def taken(arrived: Arrived) -> int:
-                    with patience.held():
-                        status = await take(arrived)
-                    absent.arrived(arrived.sop_instance_uid)
-                    return status
-
-                expectation = ExpectedMove(
+                timer = InactivityTimer(clock, late, self._limits)
+                expected = ExpectedMove(
                     sender=await sender_of(peer, association),
                     our_ae_title=association.facts.calling_ae_title,
                     sop_instance_uids=frozenset(absent.uids),
-                    take=taken,
-                    touch=patience.progressed,
+                    take=absent.taking(take, timer),
+                    touch=timer.progressed,
                 )
-                association.number_from(self._rendezvous.next_message_id())
-                responses = association.c_move(
-                    encode(request.identifier(has_patient_level=has_patient_level)),
-                    sop_class_uid=sop_class_uid,
-                    destination=self._ae_title,
-                    response_s=A_DAY_S,
-                )
-                expecting.enter_context(self._rendezvous.expecting(expectation))
-                with patience:
-                    response = await final_of(responses, patience, expectation.sent_as)
+                expecting.enter_context(self._rendezvous.expecting(expected))
+                with timer:
+                    response = await final_of(responses, timer, expected.sent_as)
             if absent.may_come(response) and not peer.is_strict:
-                await self._wait(absent, patience)
+                await self._wait(absent, timer)
         return response
 
-    async def _wait(self, absent: _Absent, patience: InactivityTimer) -> None:
+    def _c_move(self, association: RequestorAssociation, request: FetchRequest) -> Responses:
+        """Sent when the first response is awaited. Raises NotOffered."""
+        sop_class_uid, has_patient_level = model_of(association, self._peer, request, self._models)
+        encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
+        association.number_from(self._rendezvous.next_message_id())
+        return association.c_move(
+            encode(request.identifier(has_patient_level=has_patient_level)),
+            sop_class_uid=sop_class_uid,
+            destination=self._ae_title,
+            response_s=A_DAY_S,
+        )
+
+    async def _wait(self, absent: _Absent, timer: InactivityTimer) -> None:
         """For what comes after the final response; nothing of it within a limit ends that."""
         absent.is_all_there_is = True
         before = len(absent.uids)
-        patience.progressed()
-        with patience:
+        timer.progressed()
+        with timer:
             await absent.over.wait()
         came, source = before - len(absent.uids), self._peer.name
         if came:
@@ -146,6 +143,17 @@ class _Absent:
         self.over = asyncio.Event()
         """All are here, or given up."""
         self._came = 0
+
+    def taking(self, take: Take, timer: InactivityTimer) -> Take:
+        """`take`, noted here; while it takes, the source is waited for by nobody."""
+
+        async def taken(arrived: Arrived) -> int:
+            with timer.held():
+                status = await take(arrived)
+            self.arrived(arrived.sop_instance_uid)
+            return status
+
+        return taken
 
     def arrived(self, uid: str) -> None:
         """One less."""

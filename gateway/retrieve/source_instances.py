@@ -98,15 +98,8 @@ async def holdings(
     failures: dict[int, SourceFailed] = {}
 
     async def ask(rank: int, peer: Peer) -> None:
-        said = Said(question)
         try:
-            async with aclosing(find(sources, peer, question, limit_s=limit_s)) as answers:
-                async for answer, _ in answers:
-                    item = said.item(answer)
-                    if item is None:
-                        continue
-                    found[rank].setdefault(item.sop_instance_uid, item)
-            said.check(peer)
+            await _ask(sources, peer, question, limit_s, found[rank])
         except SourceFailed as error:
             failures[rank] = error
 
@@ -123,6 +116,19 @@ async def holdings(
         [SourceInstances(peer, items) for peer, items in zip(peers, found, strict=True) if items],
         [failures[rank] for rank in sorted(failures)],
     )
+
+
+async def _ask(
+    sources: Sources, peer: Peer, question: SourceQuery, limit_s: float, found: dict[str, SourceInstance]
+) -> None:
+    """One of the sources; what it has goes into `found`, by SOP Instance UID. Raises SourceFailed."""
+    said = Said(question)
+    async with aclosing(find(sources, peer, question, limit_s=limit_s)) as answers:
+        async for answer, _ in answers:
+            item = said.item(answer)
+            if item is not None:
+                found.setdefault(item.sop_instance_uid, item)
+    said.check(peer)
 
 
 class Said:

@@ -16,8 +16,9 @@ import structlog
 from pynetdicom import evt
 
 from gateway.common.completion import Completion
-from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation, Later, Operation, Operations
+from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.acceptor.handler_thread import contained
+from gateway.dimse.acceptor.operations import Later, Operation, Operations
 from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
