@@ -15,7 +15,7 @@ from gateway.lifecycle.log_summary import LEFT_OUT, SUMMARISED
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
 LOGGERS = re.compile(r"\b_?(log|events)\.(debug|info|warning|error|exception|critical)\b")
-WRAPPERS = re.compile(r"(tell|_log)")
+WRAPPERS = re.compile(r"(tell|_log|self\._warn)")
 """Functions that log the name which they are given."""
 
 IRREGULAR = (

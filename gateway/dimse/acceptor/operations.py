@@ -31,7 +31,6 @@ Later = Coroutine[Any, Any, None] | Completion[Any]
 
 A = TypeVar("A")
 """The class of accepted associations."""
-A_contra = TypeVar("A_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
