@@ -94,7 +94,7 @@ async def test_status_tells_what_runs(running: AsyncExitStack, tmp_path: Path) -
     gateway = await running.enter_async_context(GatewayProcess(tmp_path, rules))
     association = await call(gateway.port)
     assert (await store_new(association)).status == 0
-    await until(lambda: "destination_down" in gateway.log)
+    await until(lambda: "destination_failed" in gateway.log)
     done = await command("status", "--format", "json", rules=gateway.rules_folder)
     assert done.returncode == 0, done.output
     found = json.loads(done.output)
@@ -185,7 +185,7 @@ async def test_queue_retry_has_a_destination_that_was_down_probed_at_once(
     for _ in range(3):
         assert (await store_new(association)).status == 0
     await association.release()
-    await until(lambda: "destination_down" in gateway.log)
+    await until(lambda: "destination_failed" in gateway.log)
     peer = await running.enter_async_context(StoreSCP(tmp_path / "storescp", ae_title="PACS", port=port))
     done = await command("queue", "retry", "1", rules=gateway.rules_folder)
     assert "1 delivery retried" in done.output

@@ -356,7 +356,7 @@ async def test_destination_down_held_and_gone(running: AsyncExitStack, tmp_path:
     port = free_port()
     gateway = await running.enter_async_context(Site(tmp_path, to(port)))
     assert await gateway.stored() == 0x0000
-    await until(lambda: "destination_down" in gateway.log)
+    await until(lambda: "destination_failed" in gateway.log)
     assert await gateway.readiness() == (200, ["ok"])
     assert await gateway.codes() == ["destination_down"]
     told = await gateway.told()

@@ -327,8 +327,9 @@ async def test_memory_of_the_gateway_stays_flat(start: Start, tmp_path: Path) ->
 ORPHANS = f"""
 import asyncio
 from gateway.conversion.pool import ConversionPool
-from gateway.model import ConversionLimits
-from gateway.ports import Conversion, NoMeter
+from gateway.model.settings import ConversionLimits
+from gateway.ports.kinds import Conversion
+from gateway.ports.meter import NoMeter
 from gateway.spool.body import InMemoryDataSet
 
 async def main():
