@@ -176,7 +176,7 @@ async def test_nothing_is_taken_or_deleted_until_it_is_made_good(site: Site, mis
     problems = [row for row in logs if row["event"] == "spool_not_found"]
     assert [row["log_level"] for row in problems] == ["error"] * len(problems)
     assert mishap.problem in problems[0]["problem"]
-    assert not [row for row in logs if row["event"].startswith("spool.payload")]
+    assert not [row for row in logs if row["event"].startswith("payload")]
 
 
 async def refused_once(journal: GroupCommitJournal, logs: list[MutableMapping[str, Any]]) -> Exception | None:
