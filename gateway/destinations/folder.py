@@ -16,11 +16,10 @@ from gateway.dataset.file_meta import without_file_meta
 from gateway.destinations.drafts import Draft, Drafts
 from gateway.destinations.part10_head import HEAD_BYTES, data_set_offset, file_meta
 from gateway.destinations.safe_path import SafeFacts, relative_path
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_VERSION_NAME
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
 from gateway.model.delivery import Deferred, Delivered, Outcome, Refused
-from gateway.model.hops import IMPLEMENTATION_CLASS_UID
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.ports import kinds as port_kinds
 from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from gateway import __version__
 from gateway.model.association import AssociationFacts
 
 IMPLEMENTATION_CLASS_UID = "2.25.250441499507111539750816702114327219122"
+IMPLEMENTATION_VERSION_NAME = f"GATEWAY_{__version__}"[:16]
 """Of the gateway (PS3.7 §D.3.3.2)."""
 
 _HOPS = re.compile(r"\+(\d)$", re.ASCII)

@@ -14,11 +14,8 @@ from pynetdicom.pdu_items import (
     SOPClassExtendedNegotiationSubItem,
 )
 
-from gateway import __version__
 from gateway.dimse.protocol.associate_request import APPLICATION_CONTEXT_NAME
-from gateway.model.hops import IMPLEMENTATION_CLASS_UID
-
-IMPLEMENTATION_VERSION_NAME = f"GATEWAY_{__version__}"[:16]
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 ACCEPTANCE, ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED, USER_REJECTION = 0, 3, 4, 1
 """Results of a presentation context (PS3.8 Table 9-18)."""

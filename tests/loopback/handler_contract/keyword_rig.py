@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 from pynetdicom import AE, evt
 
 from gateway.dimse.acceptor.admission import Admitted
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.server import Server
-from gateway.model.hops import IMPLEMENTATION_CLASS_UID
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.model.listener import Listener
 from gateway.model.peer import Peer
 from tests.support.caller import EXPLICIT

@@ -29,10 +29,9 @@ from pynetdicom.presentation import PresentationContext
 
 from gateway.config import load
 from gateway.destinations.dicom import DimseDestination
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.protocol.associate_request import parse, proposals
 from gateway.dimse.requestor.association_pool import AssociationPool
-from gateway.model.hops import IMPLEMENTATION_CLASS_UID
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.ports.errors import GatewayError
 from gateway.ports.meter import NoMeter
 from tests.loopback.handler_contract.keyword_rig import Seen, move_handler, moved, ours, recorder, seen, stock

@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.destinations.dicom import DimseDestination
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.intake.loops import LoopWatch, is_forwarder
 from gateway.model.association import AssociationFacts
-from gateway.model.hops import IMPLEMENTATION_CLASS_UID
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.model.peer import Peer
 from gateway.model.settings import Loops
 from tests.support.fakes.meter import MemoryMeter

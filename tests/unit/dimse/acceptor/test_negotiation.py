@@ -27,12 +27,11 @@ from gateway.dimse.acceptor.negotiation import (
     encode_accept,
     negotiate,
 )
-from gateway.dimse.protocol.associate_items import IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.protocol.associate_request import AssociateRequest, MalformedAssociate, items, parse, proposals
 from gateway.dimse.protocol.context import service_of
 from gateway.dimse.protocol.proposal import encode_request
 from gateway.model.associate import AssociateKeywords, ProposedContext
-from gateway.model.hops import IMPLEMENTATION_CLASS_UID
+from gateway.model.hops import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
