@@ -17,11 +17,11 @@ from hypothesis import settings
 from tests.support import corpus as corpus_files
 from tests.support.peers import Orthanc, StockSCP, StoreSCP
 from tests.support.rings import MARKED_FOLDERS, WATCH, WrongRing
-from tests.support.stock_reactor import keep_responses
+from tests.support.stock_defects import work_around
 
 settings.register_profile("gateway", deadline=None)  # how long an example takes depends on who else uses the machine
 settings.load_profile("gateway")
-keep_responses()
+work_around()
 
 TESTS = Path(__file__).parent
 WATCH.install()

@@ -37,8 +37,6 @@ from tests.support.peers import FolderSCP, GatewayProcess, Orthanc, StockSCP, St
 from tests.support.processes import until
 from tests.support.retrieving import Moving, counters, elements
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 SYNTAXES = {
     "explicit": ExplicitVRLittleEndian,
     "implicit": ImplicitVRLittleEndian,

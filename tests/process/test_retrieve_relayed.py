@@ -23,7 +23,6 @@ from tests.support.retrieving import Moving, counters, elements
 from tests.support.stock import no_delay
 
 ROWS = {f"{each.service}-{each.get}": each for each in RETRIEVING}
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """Sockets that stock pynetdicom leaves behind."""
 
 EXPLICIT = str(ExplicitVRLittleEndian)

@@ -35,7 +35,6 @@ from gateway.query.identifier import IdentifierEncoder
 from tests.support.peers import GatewayProcess, free_port
 from tests.support.stock import no_delay
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """Sockets that stock pynetdicom leaves behind."""
 
 CALLING, CALLED = "{{ association.calling_ae_title }}", "{{ association.called_ae_title }}"

@@ -19,7 +19,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, build_context, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from tests.support.corpus import Part10, read_part10
-from tests.support.stock_reactor import keep_responses
+from tests.support.stock_defects import work_around
 
 
 def no_delay(event: Any) -> None:
@@ -115,7 +115,7 @@ def main() -> None:
         command.add_argument("--port", type=int, required=True)
         command.add_argument("--ae-title", default="STOCK")
     arguments = parser.parse_args()
-    keep_responses()
+    work_around()
     arguments.call(arguments)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from gateway.common.steady_clock import utc_now
 from gateway.ports.meter import Meter
 
 
@@ -30,10 +31,6 @@ class FailingHandler:
     count: int
     since: datetime
     """Aware UTC, of the first failure."""
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class HandlerFailures:

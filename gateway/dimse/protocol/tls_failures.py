@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import re
 import ssl
-from datetime import UTC, datetime
+from datetime import datetime
 
 from gateway.certificates import Described, described, read_pem, validities
 from gateway.dimse.protocol.tls import client_context
@@ -116,7 +116,3 @@ def _ours(tls: TLS | None) -> str:
         return f"{tls.certificate}: {described(read_pem(tls.certificate))}"
     except (OSError, ValueError):
         return tls.certificate
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)

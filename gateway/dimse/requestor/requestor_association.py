@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from gateway.common.steady_clock import utc_now
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.connection import ReadingHeld
@@ -28,7 +29,7 @@ from gateway.dimse.protocol.proposal import (
     encode_request,
 )
 from gateway.dimse.protocol.tls_contexts import CLIENT_CONTEXTS
-from gateway.dimse.protocol.tls_failures import our_certificate_refused, server_refused, shown_anyway, utc_now
+from gateway.dimse.protocol.tls_failures import our_certificate_refused, server_refused, shown_anyway
 from gateway.dimse.protocol.upper_layer import ServicePrimitive, UpperLayerEvent, UpperLayerState
 from gateway.dimse.requestor.multi_response import AskingAssociation
 from gateway.leniency import tolerated

@@ -47,7 +47,6 @@ BAD_DESTINATION = 0xC515
 
 Keywords = Callable[[], dict[str, Any]]
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """Sockets of stock pynetdicom, where it refuses keywords."""
 
 

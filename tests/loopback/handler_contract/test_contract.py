@@ -47,9 +47,7 @@ async def test_ours(name: str, destination: Destination) -> None:
         assert seen.stored == row.stored
 
 
-@pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::UserWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in IRREGULAR])
 async def test_stock(name: str, stock: Stock, destination: Destination) -> None:
     """Stock pynetdicom does the same, or what the list of differences says."""

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from typing import Any
 
-import pytest
 from pynetdicom import build_context, evt
 
 from gateway.dimse.pynetdicom_contract.notifications import RAISED
@@ -25,8 +24,6 @@ LIFE = (
     evt.EVT_ABORTED,
     evt.EVT_CONN_CLOSE,
 )
-
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 class Heard:

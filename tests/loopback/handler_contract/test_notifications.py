@@ -35,9 +35,7 @@ GUARD_S = 60.0
 LIFE = ("CONN_OPEN", "REQUESTED", "ACCEPTED", "ESTABLISHED", "REJECTED", "RELEASED", "ABORTED", "CONN_CLOSE")
 ATTRIBUTES = {"CONN": "address", "DATA": "data", "PDU_": "pdu", "ACSE": "primitive", "DIMS": "message"}
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnhandledThreadExceptionWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 @dataclass
