@@ -211,7 +211,7 @@ async def _journey(
         answers = [
             await explain.explain(stage, subject, with_values=True)
             for subject in subjects
-            if isinstance(subject, explain.Subject)
+            if isinstance(subject, explain.ExplainedObject)
         ]
     rows = found.administration.list(DeliveryFilter(sop_instance_uid=file.sop_instance_uid), 100)
     return Journey(

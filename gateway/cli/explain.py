@@ -19,14 +19,14 @@ from gateway.lifecycle import exit_code
 from gateway.model.association import AssociationFacts
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import GatewayError
+from gateway.query.sop_classes import QueryOperation
 from gateway.rehearsal import explain as explaining
 from gateway.rehearsal.explain.as_json import as_json
 from gateway.rehearsal.explain.as_text import answer_lines
-from gateway.rehearsal.explain.query import Operation
 from gateway.rehearsal.stage import staged
 from gateway.routing.table import RoutingTable
 
-Subjects = Iterator[explaining.Subject | explaining.Unexplained]
+Subjects = Iterator[explaining.ExplainedObject | explaining.Unexplained]
 
 
 @click.command(
@@ -97,7 +97,7 @@ class _Options:
     deliveries: tuple[int, ...]
     instances: tuple[int, ...]
     sop_instance_uid: str
-    query: Operation | None
+    query: QueryOperation | None
     keys: tuple[str, ...]
     model: str
     destination: str

@@ -19,7 +19,8 @@ from gateway.model.association import AssociationFacts
 from gateway.model.query import Attributes, QueryRoot
 from gateway.ports.errors import Unreadable
 from gateway.query.identifier import read_identifier
-from gateway.rehearsal.explain.query import Operation, QueryAnswer, Request, explain_query
+from gateway.query.sop_classes import QueryOperation
+from gateway.rehearsal.explain.query import QueryAnswer, Request, explain_query
 from gateway.rehearsal.explain.query_text import leniency_json, leniency_lines, query_json, query_lines
 from gateway.routing.table import RoutingTable
 
@@ -32,7 +33,7 @@ LARGEST_BYTES = 4 * 1024**2
 class QueryToExplain:
     """The query to explain."""
 
-    operation: Operation
+    operation: QueryOperation
     root: QueryRoot
     paths: tuple[Path, ...]
     keys: tuple[str, ...]

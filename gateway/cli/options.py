@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     _FloatType = click.ParamType  # not generic in older releases
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output."
@@ -34,13 +34,13 @@ FORMAT = click.option(
 RULES_HELP = "Folder of YAML files, or one file."
 
 
-def rules_argument(command: Command) -> Command:
+def rules_argument(command: CommandFunction) -> CommandFunction:
     """The rules as an optional argument."""
     path = click.Path(path_type=Path)
     return click.argument("rules", type=path, default="rules", envvar="GATEWAY_RULES", required=False)(command)
 
 
-def rules_option(command: Command) -> Command:
+def rules_option(command: CommandFunction) -> CommandFunction:
     """The rules as an option, where arguments mean something else."""
     return click.option(
         "--rules",

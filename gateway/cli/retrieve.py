@@ -24,7 +24,7 @@ from gateway.ports.errors import GatewayError
 from gateway.query.attributes import LEVELS, UNIQUE
 from gateway.routing.language.attribute_path import parse
 from gateway.scu import move_get
-from gateway.scu.move_get import RetrieveRequest
+from gateway.scu.move_get import RetrieveIdentifier
 
 LEVEL = click.option(
     "--level",
@@ -114,7 +114,7 @@ def _run(work: Callable[[], Any]) -> Response:
         fail(str(error))
 
 
-def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_s: float) -> RetrieveRequest:
+def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_s: float) -> RetrieveIdentifier:
     """Exits 2 when the words name nothing that can be retrieved."""
     tags = {tag: each for each, tag in UNIQUE.items()}
     keys: dict[int, tuple[str, ...]] = {}
@@ -142,7 +142,7 @@ def _wanted(words: Sequence[str], level: str | None, model: str | None, timeout_
         raise click.UsageError("--model study has no level patient")
     if UNIQUE[at] not in keys:
         raise click.UsageError(f"level {at.value.lower()} needs a KEY of that level")
-    return RetrieveRequest(at, root, dict(sorted(keys.items())), timeout_s)
+    return RetrieveIdentifier(at, root, dict(sorted(keys.items())), timeout_s)
 
 
 def _summary(peer: Peer, final: Response, what: str) -> None:

@@ -7,6 +7,7 @@ and goes on from there at the next start: the time in which no gateway ran does 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,11 @@ from datetime import UTC, datetime, timedelta
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def loop_clock_s() -> float:
+    """Seconds on the clock of the event loop that runs."""
+    return asyncio.get_running_loop().time()
 
 
 class SteadyClock:

@@ -27,10 +27,10 @@ Moment = Annotated[
         examples=["2026-11-21T10:00:00Z"],
     ),
 ]
-Attributes = Annotated[
+CaseAttributes = Annotated[
     dict[str, Any],
     Meta(
-        description="Attributes by keyword or tag: a text, a number, a list of them, or nothing; for a sequence a "
+        description="CaseAttributes by keyword or tag: a text, a number, a list of them, or nothing; for a sequence a "
         "mapping an item; for binary data hexadecimal digits. SOP class (a keyword will do) and UIDs have defaults.",
     ),
 ]
@@ -99,7 +99,7 @@ class CaseSpec(Spec, frozen=True):
     name: RuleName
     expect: ExpectedSpec
     file: Annotated[Text, Meta(description="DICOM file; relative to the test file.")] | UnsetType = UNSET
-    attributes: Attributes | UnsetType = UNSET
+    attributes: CaseAttributes | UnsetType = UNSET
     transfer_syntax: (
         Annotated[TransferSyntaxName, Meta(description="Of `attributes`. Default: ExplicitVRLittleEndian.")] | UnsetType
     ) = UNSET

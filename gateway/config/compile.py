@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
+from gateway.common.ip_network import ANY_ADDRESS
 from gateway.config.compile_context import Context
 from gateway.config.conditions import Conditions
 from gateway.config.fault_messages import unknown_setting
@@ -17,7 +18,6 @@ from gateway.config.findings import did_you_mean, listed
 from gateway.config.identities import compile_identity_method
 from gateway.config.never import Never
 from gateway.config.peers import check_combination, check_requestors, compile_peer, take_destination
-from gateway.config.process import ANY_ADDRESS
 from gateway.config.query_retrieve import compile_query_retrieve
 from gateway.config.requirements import check_requirements, warn_of_clear_secrets, warn_of_unknown_users
 from gateway.config.rules import (

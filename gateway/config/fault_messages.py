@@ -10,8 +10,8 @@ from typing import Any
 from gateway.common.quantity import BYTES, size_bytes
 from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import LATER
-from gateway.config.tree import MappingNode, Node, Path, Place, Plain, ScalarNode, SequenceNode, discreet, located
-from gateway.model.problem import Mark
+from gateway.config.tree import MappingNode, Node, Place, Plain, ScalarNode, SequenceNode, discreet, located
+from gateway.model.problem import Mark, SettingPath
 from gateway.routing.language.fields import ae_title
 
 TYPE_WORDS = {
@@ -65,7 +65,7 @@ YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 class Fault:
     """One error of jsonschema: where, which keyword of the schema does not hold, and its value."""
 
-    path: Path
+    path: SettingPath
     keyword: str
     expected: Any
     value: Any = field(repr=False)
@@ -79,7 +79,7 @@ class CheckedFault:
     mark: Mark
     code: str
     message: str
-    path: Path
+    path: SettingPath
     """What is taken out."""
     stand_in: Node | None = None
     """What is put there instead."""
@@ -104,7 +104,7 @@ def _unknown_setting(place: Place, fault: Fault) -> Iterator[CheckedFault]:
         yield unknown_setting(mark, name, known, (*fault.path, name))
 
 
-def unknown_setting(mark: Mark, name: str, known: Iterable[str], path: Path) -> CheckedFault:
+def unknown_setting(mark: Mark, name: str, known: Iterable[str], path: SettingPath) -> CheckedFault:
     """The finding for a name that is no setting, at its key."""
     if name in LATER:
         return CheckedFault(mark, "not-supported-yet", f"`{name}` is not supported by this version; leave it out", path)

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from gateway.config.compile_context import Context
 from gateway.config.findings import did_you_mean
-from gateway.config.tree import Path, Place
+from gateway.config.tree import Place
 from gateway.dataset.dictionary import name_of
 from gateway.dataset.private import vr_at
 from gateway.model.peer import Peer
+from gateway.model.problem import SettingPath
 from gateway.model.settings import Settings
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Predicate
@@ -26,7 +27,7 @@ FORMS = {
 }
 """VR → what its values look like."""
 
-Doubts = list[tuple[Path, str]]
+Doubts = list[tuple[SettingPath, str]]
 """(path inside the predicate's value, why it can never be)."""
 
 
@@ -64,7 +65,7 @@ class Never:
             self._known[id(condition)] = condition, list(self._found(condition))
         return self._known[id(condition)][1]
 
-    def _found(self, condition: Predicate) -> Iterator[tuple[Path, str]]:
+    def _found(self, condition: Predicate) -> Iterator[tuple[SettingPath, str]]:
         match condition:
             case Modality(any_of=texts):
                 yield from _small_letters((), texts, "Modality", more="")
@@ -102,7 +103,7 @@ class Never:
         return f"case matters, and the peer's AE title is `{same}`" if same else ""
 
 
-def _equal_to(condition: Attribute) -> Iterator[tuple[Path, str]]:
+def _equal_to(condition: Attribute) -> Iterator[tuple[SettingPath, str]]:
     """The texts that a whole value is compared with."""
     if condition.equals is not None:
         yield ("equals",), condition.equals
@@ -111,8 +112,8 @@ def _equal_to(condition: Attribute) -> Iterator[tuple[Path, str]]:
 
 
 def _small_letters(
-    path: Path, texts: tuple[str, ...], name: str, more: str = ", or add `ignore_case: true`"
-) -> Iterator[tuple[Path, str]]:
+    path: SettingPath, texts: tuple[str, ...], name: str, more: str = ", or add `ignore_case: true`"
+) -> Iterator[tuple[SettingPath, str]]:
     for index, text in enumerate(texts):
         if text != text.upper():
             yield (*path, index), f"{name} has no small letters (PS3.5 §6.2, CS); write `{text.upper()}`{more}"

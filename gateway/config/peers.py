@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import UNSET
 
+from gateway.common.ip_network import IPNetwork
 from gateway.config.compile_context import Context
 from gateway.config.findings import listed
 from gateway.config.folder import compile_folder
@@ -15,17 +16,16 @@ from gateway.config.process import compile_address, compile_timers
 from gateway.config.reporting import KEY_CODES
 from gateway.config.requirements import compile_requirements, exclude_each_other
 from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
-from gateway.config.tree import MappingNode, Node, Path, Place, discreet, lossless, substituted, without
+from gateway.config.tree import MappingNode, Node, Place, discreet, lossless, substituted, without
 from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, TO_INSTALL, missing, short_name
 from gateway.dataset.native import with_default
 from gateway.model.listener import Timers
 from gateway.model.peer import DestinationSettings, Peer, Retry
+from gateway.model.problem import SettingPath
 from gateway.model.settings import Settings
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import DestinationKind
 from gateway.routing.language.kinds import build_destination
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ONLY_DICOM = (
     "ae_title",
@@ -62,7 +62,7 @@ def take_destination(place: Place, context: Context) -> tuple[DestinationKind | 
         message = f"`fallback` means nothing for a peer with `{first}`; leave it out"
         context.findings.warning(place.at("delivery", "fallback").holder, "no-effect", message)
 
-    def report(path: Path, code: str, message: str) -> None:
+    def report(path: SettingPath, code: str, message: str) -> None:
         at = place.at(*path)
         mark = at.holder if code in KEY_CODES else at.mark
         context.findings.error(mark, code, discreet(message, at))
@@ -241,5 +241,5 @@ def _overlap(one: Peer, other: Peer) -> bool:
     )
 
 
-def _networks(peer: Peer) -> list[Network]:
+def _networks(peer: Peer) -> list[IPNetwork]:
     return [ipaddress.ip_network(host) for host in peer.hosts]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
+from gateway.common.ip_network import ANY_ADDRESS
 from gateway.common.quantity import duration_s, host_and_port, size_bytes
 from gateway.config.compile_context import Context
 from gateway.config.requirements import compile_identity_check
@@ -29,7 +30,6 @@ from gateway.model.settings import HTTP, ConversionLimits, Loops, Settings, Spoo
 
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 HTTP_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*|[^\s:\[\]/]+)(:[0-9]{1,5})?")
-ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 LEAST_CONVERSION_BYTES = 64 * 1024**2
 SMALLEST_SEGMENT_BYTES = 1024**2
 

@@ -15,10 +15,8 @@ from gateway.config.rules import Names, expand
 from gateway.config.spec import QueryRetrieveSpec, RelaySpec
 from gateway.config.tree import Place
 from gateway.model.peer import Peer
+from gateway.model.query import LOCAL
 from gateway.model.settings import QueryRetrieve
-
-LOCAL = "local"
-"""The source that is the gateway itself."""
 
 
 def compile_query_retrieve(

@@ -16,7 +16,6 @@ from gateway.config.spec import CoercionSpec, HideSpec, RetrieveCoercionSpec, Ro
 from gateway.config.tree import (
     MappingNode,
     Node,
-    Path,
     Place,
     Plain,
     SequenceNode,
@@ -28,7 +27,7 @@ from gateway.config.tree import (
 from gateway.config.typed_tree import check, is_broken
 from gateway.dataset.dictionary import name_of
 from gateway.model.peer import Peer, PeerGroup
-from gateway.model.problem import Mark
+from gateway.model.problem import Mark, SettingPath
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Action, Predicate
 from gateway.query.attributes import is_of_study
@@ -341,7 +340,7 @@ def _knows_listeners(condition: Predicate, place: Place, context: Context) -> bo
     return all(verdicts)  # a list: every one is reported
 
 
-class _Marks(Mapping[Path, Mark]):
+class _Marks(Mapping[SettingPath, Mark]):
     """Where each key inside `when` stands; found when an explanation asks for it."""
 
     __slots__ = ("_root",)
@@ -349,7 +348,7 @@ class _Marks(Mapping[Path, Mark]):
     def __init__(self, root: Node) -> None:
         self._root = root
 
-    def __getitem__(self, path: Path) -> Mark:
+    def __getitem__(self, path: SettingPath) -> Mark:
         place: Place | None = Place(self._root, self._root.mark)
         for step in path:
             place = None if place is None else place.child(step)
@@ -357,14 +356,14 @@ class _Marks(Mapping[Path, Mark]):
             raise KeyError(path)
         return place.holder
 
-    def __iter__(self) -> Iterator[Path]:
+    def __iter__(self) -> Iterator[SettingPath]:
         return _keys((), self._root)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def _keys(path: Path, node: Node) -> Iterator[Path]:
+def _keys(path: SettingPath, node: Node) -> Iterator[SettingPath]:
     if isinstance(node, MappingNode):
         for key, entry in node.entries.items():
             yield (*path, key)
@@ -374,7 +373,7 @@ def _keys(path: Path, node: Node) -> Iterator[Path]:
             yield from _keys((*path, index), item)
 
 
-def _marks(place: Place) -> Mapping[Path, Mark]:
+def _marks(place: Place) -> Mapping[SettingPath, Mark]:
     when = place.child("when")
     return {} if when is None else _Marks(when.node)
 
@@ -411,8 +410,8 @@ def _check_conversions(place: Place, config: Plain, context: Context) -> None:
             context.findings.error(then.at(index, str(name)).holder, "only-in-routes", message)
 
 
-def _reporter(place: Place, context: Context) -> Callable[[Path, str, str], None]:
-    def report(path: Path, code: str, message: str) -> None:
+def _reporter(place: Place, context: Context) -> Callable[[SettingPath, str, str], None]:
+    def report(path: SettingPath, code: str, message: str) -> None:
         at = place.at(*path)
         mark = at.holder if _is_of_key(path, code) else at.mark
         context.findings.error(mark, code, discreet(message, at))
@@ -420,7 +419,7 @@ def _reporter(place: Place, context: Context) -> Callable[[Path, str, str], None
     return report
 
 
-def _is_of_key(path: Path, code: str) -> bool:
+def _is_of_key(path: SettingPath, code: str) -> bool:
     """True when a problem is about the name that stands at the end of `path`, not about its value."""
     if code in KEY_CODES:
         return True

@@ -14,7 +14,6 @@ from gateway.model.problem import Mark
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 Step = str | int
-Path = tuple[Step, ...]
 
 
 class ScalarNode(Struct, frozen=True, gc=False):

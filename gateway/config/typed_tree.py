@@ -16,7 +16,6 @@ from gateway.config.tree import (
     BrokenNode,
     MappingNode,
     Node,
-    Path,
     Place,
     Plain,
     ScalarNode,
@@ -25,6 +24,7 @@ from gateway.config.tree import (
     replaced,
     without,
 )
+from gateway.model.problem import SettingPath
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -72,7 +72,9 @@ def unbroken(node: Node) -> Node | None:
         case ScalarNode():
             return node
         case MappingNode(entries=entries):
-            paths: list[Path] = [(key, *below) for key, entry in entries.items() for below in _broken(entry.node)]
+            paths: list[SettingPath] = [
+                (key, *below) for key, entry in entries.items() for below in _broken(entry.node)
+            ]
         case SequenceNode(items=items):
             paths = [(index, *below) for index, item in enumerate(items) for below in _broken(item)]
     return _without_all(node, paths)
@@ -83,7 +85,7 @@ def is_broken(node: Node) -> bool:
     return any(True for _ in _broken(node))
 
 
-def _broken(node: Node) -> Iterator[Path]:
+def _broken(node: Node) -> Iterator[SettingPath]:
     match node:
         case BrokenNode():
             yield ()
@@ -97,10 +99,10 @@ def _broken(node: Node) -> Iterator[Path]:
                     yield (index, *below)
 
 
-def _without_all(node: Node, paths: Iterable[Path]) -> Node | None:
+def _without_all(node: Node, paths: Iterable[SettingPath]) -> Node | None:
     """Take out every path, the last ones first so that list indexes stay right."""
 
-    def order(path: Path) -> tuple[tuple[int, str], ...]:
+    def order(path: SettingPath) -> tuple[tuple[int, str], ...]:
         return tuple((step, "") if isinstance(step, int) else (-1, step) for step in path)
 
     kept: Node | None = node
@@ -126,7 +128,7 @@ def _repaired(place: Place, kind: type, reason: str, findings: Findings) -> Node
 
     errors = list(_validator(kind).iter_errors(plain(place.node)))
     node: Node = place.node
-    removals: list[Path] = []
+    removals: list[SettingPath] = []
     for error in errors:
         fault = Fault(
             tuple(error.absolute_path), str(error.validator), error.validator_value, error.instance, error.schema

@@ -12,13 +12,12 @@ from gateway.config.tree import Place
 from gateway.dataset.codecs import short_name
 from gateway.dataset.native import alternatives
 from gateway.model.peer import Peer
+from gateway.model.problem import SettingPath
 from gateway.ports.kinds import Predicate
 from gateway.routing.language.sop_groups import is_composite
 from gateway.routing.predicates.combining import AllConditions, NamedConditionHolds
 from gateway.routing.predicates.instance import SOPClass, TransferSyntax
 from gateway.routing.table import Route
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +26,9 @@ class _Asked:
 
     classes: Sequence[frozenset[str]]
     """A set for each word, which may be a group's; empty when the route asks for none."""
-    classes_at: Path
+    classes_at: SettingPath
     transfer_syntaxes: Sequence[str]
-    transfer_syntaxes_at: Path
+    transfer_syntaxes_at: SettingPath
 
 
 def warn_of_unsendable(root: Place, routes: Iterable[Route], peers: Mapping[str, Peer], context: Context) -> None:
@@ -76,8 +75,8 @@ def _asked(when: Predicate) -> _Asked | None:
     """None when the condition asks for neither in words that must hold."""
     classes: SOPClass | None = None
     syntaxes: TransferSyntax | None = None
-    classes_at: Path = ()
-    syntaxes_at: Path = ()
+    classes_at: SettingPath = ()
+    syntaxes_at: SettingPath = ()
     for path, one in _conjuncts(when, ()):
         if isinstance(one, SOPClass) and classes is None:
             classes, classes_at = one, (*path, "sop_class")
@@ -88,7 +87,7 @@ def _asked(when: Predicate) -> _Asked | None:
     return _Asked(classes.any_of if classes else (), classes_at, syntaxes.any_of if syntaxes else (), syntaxes_at)
 
 
-def _conjuncts(when: Predicate, path: Path) -> Iterator[tuple[Path, Predicate]]:
+def _conjuncts(when: Predicate, path: SettingPath) -> Iterator[tuple[SettingPath, Predicate]]:
     """What must all hold, with where it stands."""
     if isinstance(when, AllConditions):
         for index, one in enumerate(when.conditions):
@@ -102,7 +101,7 @@ def _conjuncts(when: Predicate, path: Path) -> Iterator[tuple[Path, Predicate]]:
 
 def _unsendable(
     asked: _Asked, listed: Mapping[str, set[str]], peer: Peer, *, is_as_it_is: bool, is_of_its_class: bool
-) -> Iterator[tuple[Path, str]]:
+) -> Iterator[tuple[SettingPath, str]]:
     for words in asked.classes if is_of_its_class else ():
         if words.isdisjoint(listed):
             what = short_name(next(iter(words))) if len(words) == 1 else "SOP classes of a group"

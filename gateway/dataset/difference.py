@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
 from gateway.dataset.dictionary import SEQUENCE, name_of
-from gateway.dataset.elements import SEQUENCE_VRS, Element, TagSelection, inside, items, walk
+from gateway.dataset.elements import EVERY_UNBOUNDED, SEQUENCE_VRS, Element, inside, items, walk
 from gateway.dataset.encoding import DEFLATED, Encoding
 from gateway.dataset.inflation import inflate
-from gateway.dataset.scan import Level, parse
+from gateway.dataset.scan import Level, Texts, parse
 from gateway.dataset.value import MAX_TEXT_BYTES
 from gateway.ports.errors import Unreadable
 
-Kind = Literal["added", "removed", "emptied", "filled", "replaced", "re-encoded"]
-Texts = tuple[str, ...]
+ChangeKind = Literal["added", "removed", "emptied", "filled", "replaced", "re-encoded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +30,13 @@ class Difference:
     tag: int
     """The tag of the element; of the sequence for an item."""
     vr: str
-    kind: Kind
+    kind: ChangeKind
     before_bytes: int | None
     """Length of the value; None when it was absent."""
     after_bytes: int | None
     before: Texts | None = field(default=None, repr=False)
     """As text; None when it was absent, or has no text (sequences, binary data). May name a patient."""
     after: Texts | None = field(default=None, repr=False)
-
-
-class _Everything(TagSelection):
-    """Every element is reported."""
-
-    def __init__(self) -> None:
-        super().__init__(())
-
-    def raw(self, *, is_big_endian: bool) -> frozenset[int]:
-        return cast("frozenset[int]", _ALL)
-
-
-class _All:
-    def __contains__(self, tag: object) -> bool:
-        return True
-
-
-_ALL = _All()
-_EVERYTHING = _Everything()
 
 
 class _Side:
@@ -74,7 +54,7 @@ class _Side:
     @classmethod
     def of(cls, view: memoryview, transfer_syntax_uid: str) -> _Side:
         plain = inflate(view) if transfer_syntax_uid in DEFLATED else view
-        plain, found, encoding = parse(plain, transfer_syntax_uid, _EVERYTHING)
+        plain, found, encoding = parse(plain, transfer_syntax_uid, EVERY_UNBOUNDED)
         return cls(plain, found, Level(encoding))
 
     @property
@@ -106,7 +86,7 @@ class _Side:
             return [
                 _Side(
                     self.view,
-                    walk(self.view, item.value, item.stop, encoding, _EVERYTHING),
+                    walk(self.view, item.value, item.stop, encoding, EVERY_UNBOUNDED),
                     Level(encoding, self.level),
                 )
                 for item in items(self.view, element, encoding)
@@ -182,7 +162,7 @@ def _difference(before: _Side, after: _Side, tag: int, name: str) -> Difference 
     )
 
 
-def _kind(old: memoryview | None, new: memoryview | None) -> Kind:
+def _kind(old: memoryview | None, new: memoryview | None) -> ChangeKind:
     if old is None:
         return "added"
     if new is None:

@@ -105,7 +105,7 @@ class TagSelection:
         return self._raw[is_big_endian]
 
 
-class _Everything(frozenset[int]):
+class _EveryTag(frozenset[int]):
     """All tags at once."""
 
     def __contains__(self, tag: object) -> bool:
@@ -121,11 +121,13 @@ class _Every(TagSelection):
         super().__init__(())
 
     def raw(self, *, is_big_endian: bool) -> frozenset[int]:
-        return _EVERYTHING
+        return _EVERY_TAG
 
 
-_EVERYTHING = _Everything()
+_EVERY_TAG = _EveryTag()
 EVERY = _Every()
+EVERY_UNBOUNDED = _Every()
+"""As `EVERY`, with no limit to their number."""
 
 
 @lru_cache(maxsize=1024)

@@ -71,14 +71,14 @@ def inflate(view: memoryview, limit_bytes: int = WHOLE_BYTES) -> memoryview:
         Unreadable: not such a stream, cut, or followed by something else.
         ObjectTooLarge: it is longer than `limit_bytes`, or than the bounds in force.
     """
-    stream = _Stream(view, limit_bytes)
+    stream = _DeflateStream(view, limit_bytes)
     inflated = bytearray()
     while not stream.is_done:
         inflated += stream.next(CHUNK_BYTES)
     return memoryview(inflated).toreadonly()
 
 
-class _Stream:
+class _DeflateStream:
     """Inflates piece by piece. Raises as `inflate`."""
 
     def __init__(self, view: memoryview, limit_bytes: int) -> None:
@@ -141,7 +141,7 @@ class _Window:
     cost no memory."""
 
     def __init__(self, view: memoryview) -> None:
-        self._stream = _Stream(view, _InForce.bounds.size_bytes)
+        self._stream = _DeflateStream(view, _InForce.bounds.size_bytes)
         self._map = mmap.mmap(
             -1, _InForce.bounds.limit_bytes(len(view)) + CHUNK_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         )

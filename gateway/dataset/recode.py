@@ -10,7 +10,7 @@ from gateway.dataset import charset
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET, name_of
 from gateway.dataset.elements import Element
 from gateway.dataset.level import EncodedLevel
-from gateway.dataset.rewrite import Path, effective_vr, walked
+from gateway.dataset.rewrite import ItemPath, effective_vr, walked
 from gateway.dataset.value import IN_CHARACTER_SET, texts
 from gateway.dataset.writer import Pieces
 from gateway.ports.edits import Recode
@@ -47,7 +47,7 @@ class _Recoding:
         self._undeclared = recode.undeclared
         self._codecs = charset.encodings(recode.to)
 
-    def __call__(self, level: EncodedLevel, element: Element, path: Path, *, is_sequence: bool) -> Pieces | None:
+    def __call__(self, level: EncodedLevel, element: Element, path: ItemPath, *, is_sequence: bool) -> Pieces | None:
         if element.tag == SPECIFIC_CHARACTER_SET:
             return self._declared(level, element, path)
         if is_sequence or element.stop == element.value or element.end != element.stop:
@@ -69,7 +69,7 @@ class _Recoding:
             return None
         return [level.header(element.tag, element.vr or vr, len(encoded)) + encoded]
 
-    def _declared(self, level: EncodedLevel, element: Element, path: Path) -> Pieces | None:
+    def _declared(self, level: EncodedLevel, element: Element, path: ItemPath) -> Pieces | None:
         raw = bytes(level.view[element.value : element.stop])
         if texts(raw, "CS", charset.DEFAULT) == self._to:
             return None

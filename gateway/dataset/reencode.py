@@ -126,16 +126,16 @@ def reencode(view: memoryview, source: Encoding, target: Encoding, *, may_be_enc
 
 
 def _reencoded(view: memoryview, source: Encoding, target: Encoding, *, may_be_encapsulated: bool) -> Pieces:
-    root = _Level(view, 0, len(view), source, target, None)
+    root = _ReencodedLevel(view, 0, len(view), source, target, None)
     root.may_be_encapsulated = may_be_encapsulated
     return root.written().pieces()
 
 
-class _Level:
+class _ReencodedLevel:
     """The elements of a data set or of one item, on their way from `source` to `target`."""
 
     def __init__(
-        self, view: memoryview, start: int, end: int, source: Encoding, target: Encoding, parent: _Level | None
+        self, view: memoryview, start: int, end: int, source: Encoding, target: Encoding, parent: _ReencodedLevel | None
     ) -> None:
         self.view, self.source, self.target, self.parent = view, source, target, parent
         self.order = order_of(target)
@@ -201,7 +201,7 @@ class _Level:
         inner = Writer()
         try:
             for item in items(self.view, element, encoding):
-                level = _Level(self.view, item.value, item.stop, encoding, self.target, self)
+                level = _ReencodedLevel(self.view, item.value, item.stop, encoding, self.target, self)
                 content = level.written()
                 has_end = item.end != item.stop
                 inner.add(self._item(UNDEFINED if has_end else content.length_bytes))
@@ -274,7 +274,7 @@ class _Level:
         return values[0] if values else ""
 
     def _is_signed(self) -> bool:
-        level: _Level | None = self
+        level: _ReencodedLevel | None = self
         while level is not None:
             if PIXEL_REPRESENTATION in level.first:
                 return level._number(PIXEL_REPRESENTATION) == 1

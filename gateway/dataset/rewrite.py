@@ -38,7 +38,7 @@ MAX_LEVELS = 32
 PIXEL_DATA = 0x7FE00010
 _NEVER_SEQUENCES = frozenset({PIXEL_DATA, 0x7FE00008, 0x7FE00009})
 
-Path = tuple[tuple[int, int], ...]
+ItemPath = tuple[tuple[int, int], ...]
 
 
 def is_frame(tag: int) -> bool:
@@ -54,7 +54,7 @@ class AskElement(Protocol):
         """Only these are asked about; None: every element."""
         ...
 
-    def __call__(self, level: EncodedLevel, element: Element, path: Path, *, is_sequence: bool) -> Pieces | None:
+    def __call__(self, level: EncodedLevel, element: Element, path: ItemPath, *, is_sequence: bool) -> Pieces | None:
         """The element as it is to be, no pieces when it is gone, None when it is kept; then its items are walked."""
         ...
 
@@ -69,7 +69,7 @@ def rewritten(level: EncodedLevel, rewrite: Rewrite) -> Pieces | None:
     return _joined(level, walked(level, _Asking(rewrite), ()))
 
 
-def walked(level: EncodedLevel, ask: AskElement, path: Path) -> list[Replacement]:
+def walked(level: EncodedLevel, ask: AskElement, path: ItemPath) -> list[Replacement]:
     """The replacements when every element at every level is visited by `ask`."""
     tags = ask.tags
     changes: list[Replacement] = []
@@ -106,7 +106,7 @@ class _Shown(ShownElement):
 
     __slots__ = ("_element", "_level", "_values")
 
-    def __init__(self, level: EncodedLevel, element: Element, path: Path, vr: str) -> None:
+    def __init__(self, level: EncodedLevel, element: Element, path: ItemPath, vr: str) -> None:
         put = object.__setattr__  # the class is frozen
         put(self, "_level", level)
         put(self, "_element", element)
@@ -183,7 +183,7 @@ class _Asking:
         self._rewrite = rewrite
         self.tags = rewrite.tags
 
-    def __call__(self, level: EncodedLevel, element: Element, path: Path, *, is_sequence: bool) -> Pieces | None:
+    def __call__(self, level: EncodedLevel, element: Element, path: ItemPath, *, is_sequence: bool) -> Pieces | None:
         tag = element.tag
         if is_frame(tag):
             return None
@@ -226,7 +226,7 @@ def _repainted(level: EncodedLevel, element: Element, change: Repainted) -> Piec
     return [level.view[element.start : element.value], *pieces]
 
 
-def _inside(level: EncodedLevel, sequence: Element, ask: AskElement, path: Path) -> Pieces | None:
+def _inside(level: EncodedLevel, sequence: Element, ask: AskElement, path: ItemPath) -> Pieces | None:
     """The sequence with its items walked, None when none of them changes."""
     if len(path) >= MAX_LEVELS:
         raise Unreadable(f"sequences are nested more than {MAX_LEVELS} levels deep at byte {sequence.start}")

@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Callable, Iterable
 from typing import IO
 
+from gateway.common.buffer import Buffer
+
 STEP_BYTES = 32 * 1024**2
 """After each of these the room is looked at."""
-Buffer = bytes | bytearray | memoryview
 
 MEMORY_BYTES = 8 * 1024**2
 """Up to here nothing is written to a file."""

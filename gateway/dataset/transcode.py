@@ -90,7 +90,7 @@ def transcode(
     if transfer_syntax_uid in to:
         return Transcoded([view], transfer_syntax_uid)
     targets = [target for target in to if can_write(target, loss)]
-    source = _Source(view, transfer_syntax_uid, scratch)
+    source = _PixelSource(view, transfer_syntax_uid, scratch)
     if not source.has_pixels:
         targets = [target for target in targets if target in NATIVE]
         if not targets:
@@ -118,13 +118,13 @@ def to_native(view: memoryview, transfer_syntax_uid: str, scratch: Scratch) -> P
 
     Raises Refusal and Unreadable as `transcode`.
     """
-    return _Source(view, transfer_syntax_uid, scratch).native(EXPLICIT_LITTLE)
+    return _PixelSource(view, transfer_syntax_uid, scratch).native(EXPLICIT_LITTLE)
 
 
 _ENCODINGS = {IMPLICIT: IMPLICIT_LITTLE, EXPLICIT: EXPLICIT_LITTLE}
 
 
-class _Source:
+class _PixelSource:
     """The data set that is converted; what several targets need is made once."""
 
     def __init__(self, view: memoryview, transfer_syntax_uid: str, scratch: Scratch) -> None:
@@ -246,7 +246,7 @@ def _marked_lossy(view: memoryview, transfer_syntax_uid: str, ratio: float) -> l
 # --- compression ------------------------------------------------------------------------------------------------
 
 
-def _compressed(source: _Source, transfer_syntax_uid: str, loss: Loss) -> Transcoded:
+def _compressed(source: _PixelSource, transfer_syntax_uid: str, loss: Loss) -> Transcoded:
     from gateway.dataset.frames import FrameEncoder, native_frames, whole
 
     _require(transfer_syntax_uid)

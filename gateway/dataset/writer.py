@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from functools import lru_cache
 
 from gateway.dataset.elements import ITEM, LONG_VRS
 from gateway.dataset.encoding import Encoding
@@ -44,7 +43,6 @@ def element_header(encoding: Encoding, tag: int, vr: str, length: int) -> bytes:
     return pack(tag >> 16, tag & 0xFFFF, vr.encode(), length)
 
 
-@lru_cache(maxsize=8192)
 def prepared_header(encoding: Encoding, tag: int, vr: str) -> tuple[bytes, struct.Struct]:
     """The part that `element_header` writes before the length, and the struct that writes the length: for many values
     of one element."""

@@ -18,6 +18,7 @@ from random import Random
 
 import structlog
 
+from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.fallback import fall_back
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.refusals import RefusalCount
@@ -78,7 +79,7 @@ MOST_UNTRIED = 5000
 NOT_MADE = "an action, conversion or template cannot be done on this object; `gateway queue list --state dead` has why"
 """In the log, where the reason may quote the object."""
 
-Kind = tuple[str, str]
+RefusalKind = tuple[str, str]
 ClaimedDelivery = tuple[float, Delivery]
 """With the monotonic time of the claim in seconds."""
 
@@ -160,7 +161,7 @@ class Courier:
         self._limit = FIRST_CLAIM
         self._claimed_at_s = 0.0
         self._was_full = False
-        self._sight: dict[Kind, tuple[Kind, ...]] = {}
+        self._sight: dict[RefusalKind, tuple[RefusalKind, ...]] = {}
         """Every kind in sight → itself first, then the others."""
         self._workers: set[Worker] = set()
         self._idle = 0
@@ -241,7 +242,7 @@ class Courier:
         is_probe = not self._standing.is_closed
         if (is_probe and self._ledger) or len(self._ready) > self._low:
             return None
-        gather_s = self._claimed_at_s + GATHER_S - _clock_s()
+        gather_s = self._claimed_at_s + GATHER_S - loop_clock_s()
         if gather_s > 0 and not (is_probe or self._was_full):
             return gather_s
         self._is_more_expected = False
@@ -261,7 +262,7 @@ class Courier:
 
     def _next_limit(self) -> int:
         """Small batches for slow peers and large objects, large ones at wire speed."""
-        now_s = _clock_s()
+        now_s = loop_clock_s()
         lasted_s, self._claimed_at_s = now_s - self._claimed_at_s, now_s
         if self._was_full and lasted_s < FAST_S:
             self._limit = min(self._limit * 2, LARGEST_CLAIM)
@@ -288,10 +289,10 @@ class Courier:
     async def _claim_others(self, limit: int) -> list[Delivery]:
         """What is unlike those that the destination refuses; now and then one that is like them."""
         batch: list[Delivery] = []
-        trial = None if self._refusals.trial_wait_s(_clock_s()) else self._refusals.next_trial()
+        trial = None if self._refusals.trial_wait_s(loop_clock_s()) else self._refusals.next_trial()
         if trial is not None:
             batch = await self._claim(1, trial[1])
-            self._refusals.trial_begun(trial[0], batch, self.peer.retry, _clock_s())
+            self._refusals.trial_begun(trial[0], batch, self.peer.retry, loop_clock_s())
         if not batch:
             batch = await self._claim(limit, self._refusals.others())
             for delivery in batch[-1:]:
@@ -303,12 +304,12 @@ class Courier:
         if self._is_more_expected:
             return 0.0
         if self._refusals.number_left_out:
-            return max(MIN_REST_S, min(LEFT_OUT_REST_S, self._refusals.trial_wait_s(_clock_s())))
+            return max(MIN_REST_S, min(LEFT_OUT_REST_S, self._refusals.trial_wait_s(loop_clock_s())))
         return None if due_at is None else max((due_at - self._now()).total_seconds(), MIN_REST_S)
 
     def _take_in(self, batch: list[Delivery]) -> None:
         """Put a claimed batch in line, unless the world changed meanwhile."""
-        claimed_at_s = _clock_s()
+        claimed_at_s = loop_clock_s()
         fresh = [delivery for delivery in batch if self._ledger.claimed(delivery)]
         if fresh and not self._standing.is_closed:
             probe = fresh.pop(0)
@@ -370,7 +371,7 @@ class Courier:
             return
         if any(not worker.is_open for worker in self._workers):
             return
-        if self._workers and (not self._standing.is_closed or _clock_s() < self._hire_after_s):
+        if self._workers and (not self._standing.is_closed or loop_clock_s() < self._hire_after_s):
             return
         assert self._group is not None
         worker = Worker()
@@ -417,7 +418,7 @@ class Courier:
 
     async def _handle(self, worker: Worker, claimed_at_s: float, delivery: Delivery) -> None:
         """Send one object and say what became of it."""
-        begun_s = _clock_s()
+        begun_s = loop_clock_s()
         if begun_s - claimed_at_s > FRESH_S:
             self._ledger.returned(delivery)
             return
@@ -439,7 +440,7 @@ class Courier:
         except (Refusal, ConfigurationError) as error:  # what is stored cannot be edited
             outcome = _not_made(error)
         except PayloadUnreadable as error:  # by our own disk: neither the object nor the destination is to blame
-            self._set_back(delivery, Deferred(str(error)), _clock_s() - begun_s)
+            self._set_back(delivery, Deferred(str(error)), loop_clock_s() - begun_s)
             return
         except Temporary as error:  # we are short of descriptors or memory: nothing against the object
             outcome = Deferred(str(error))
@@ -451,7 +452,7 @@ class Courier:
         finally:
             if body is not None:
                 body.close()
-        self._finish(worker, delivery, outcome, _clock_s() - begun_s)
+        self._finish(worker, delivery, outcome, loop_clock_s() - begun_s)
 
     async def _send(self, worker: Worker, delivery: Delivery, outbound: Outbound) -> Outcome:
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
@@ -465,7 +466,7 @@ class Courier:
         return await channel.send(outbound)
 
     async def _fall_back(self, worker: Worker, outbound: StoredOutbound, refused: Refused) -> Outcome:
-        async def line(kind: Kind) -> Channel:
+        async def line(kind: RefusalKind) -> Channel:
             channel = await worker.channel(self._destination, outbound.facts.association)
             await channel.prepare((kind, *self._sight))
             return channel
@@ -476,7 +477,7 @@ class Courier:
 
     def _finish(self, worker: Worker, delivery: Delivery, outcome: Outcome, seconds: float) -> None:
         if type(outcome) is Delivered:
-            self._refusals.taken(delivery, self.peer.retry, _clock_s)
+            self._refusals.taken(delivery, self.peer.retry, loop_clock_s)
             self._suspects.taken(delivery)
             self._peer_answered()
             self._ledger.delivered(delivery, outcome.warning, seconds, outcome.note)
@@ -497,7 +498,7 @@ class Courier:
         set_back = Deferred(outcome.reason, log_reason=outcome.log_reason)
         sort = refusals.sort_of(delivery, outcome)
         if sort is not None and refusals.is_left_out(delivery):
-            refusals.refused_again(reason, self.peer.retry, _clock_s())
+            refusals.refused_again(reason, self.peer.retry, loop_clock_s())
             self._peer_answered()
             if self._is_given_up(delivery):
                 refusals.let_go(delivery)
@@ -570,13 +571,13 @@ class Courier:
         if any(other.is_open for other in self._workers):  # the peer takes fewer associations than we may open
             log.info("associations_reduced", destination=self.name, reason=str(error))
             worker.is_retired = True
-            self._hire_after_s = _clock_s() + self.peer.retry.first_delay_s
+            self._hire_after_s = loop_clock_s() + self.peer.retry.first_delay_s
             self._ready.appendleft((begun_s, delivery))
             self._is_work_there.set()
             return
         if self._standing.fail(self.peer.retry, str(error), must_be_mended=isinstance(error, DestinationRefuses)):
             self._return_ready()
-        seconds = _clock_s() - begun_s
+        seconds = loop_clock_s() - begun_s
         if self._is_given_up(delivery):
             self._expire(delivery, Deferred(str(error)), seconds)
         else:
@@ -616,9 +617,5 @@ def _mark(delivery: Delivery) -> str:
     return name[-1] if name[-2:-1] == "+" else ""
 
 
-def _kind(delivery: Delivery) -> Kind:
+def _kind(delivery: Delivery) -> RefusalKind:
     return delivery.instance.sop_class_uid, delivery.instance.transfer_syntax_uid
-
-
-def _clock_s() -> float:
-    return asyncio.get_running_loop().time()

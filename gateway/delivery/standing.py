@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import cast
 
 import structlog
 
+from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.circuit import CLOSED, Circuit
 from gateway.model.peer import Retry
 from gateway.ports.meter import Meter
@@ -41,7 +41,7 @@ class Standing:
 
     def wait_s(self) -> float:
         """Until something may be sent again; 0 when it may."""
-        return self._circuit.wait_s(_clock_s())
+        return self._circuit.wait_s(loop_clock_s())
 
     def probe_now(self) -> None:
         """Do not wait any longer."""
@@ -62,11 +62,11 @@ class Standing:
 
     def doubt(self, retry: Retry, reason: str) -> bool:
         """One object was deferred; True when that opened the circuit."""
-        return self._follow(self._circuit.doubted(retry, _clock_s(), self._random, reason), must_be_mended=False)
+        return self._follow(self._circuit.doubted(retry, loop_clock_s(), self._random, reason), must_be_mended=False)
 
     def fail(self, retry: Retry, reason: str, *, after_s: float | None = None, must_be_mended: bool = False) -> bool:
         """It is down; True when that opened the circuit. `must_be_mended`: waiting alone will not help."""
-        circuit = self._circuit.down(retry, _clock_s(), self._random, reason, after_s)
+        circuit = self._circuit.down(retry, loop_clock_s(), self._random, reason, after_s)
         return self._follow(circuit, must_be_mended=must_be_mended)
 
     def _follow(self, circuit: Circuit, *, must_be_mended: bool) -> bool:
@@ -92,7 +92,3 @@ class Standing:
             return cast("Callable[..., None]", log.warning)
         was_told, self._told = bool(self._told), self._circuit.reason
         return cast("Callable[..., None]", log.info if was_told else log.error)
-
-
-def _clock_s() -> float:
-    return asyncio.get_running_loop().time()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gateway.common.steady_clock import loop_clock_s
 from gateway.common.turns import aside
 from gateway.dataset.native import NATIVE, alternatives, pieces
 from gateway.dimse.protocol.associate_items import MOST_HOPS_SAID
@@ -203,7 +203,7 @@ class DimseChannel:
             name = self._destination.peer.name
             odd = f"this object cannot be sent: its data set has an odd length, and {name} is strict"
             return Refused(odd, kind="object")
-        begun_s = _clock_s()
+        begun_s = loop_clock_s()
         try:
             response = await association.c_store(
                 sop_class_uid=outbound.sop_class_uid,
@@ -214,7 +214,7 @@ class DimseChannel:
         except DestinationDown as error:
             # A peer that is silent to one object is silent to the next. One that ends the association may mean this
             # object only: it is held against the object first, and the next association tells.
-            is_silent = _clock_s() - begun_s >= 0.99 * self._destination.peer.timers.dimse_s
+            is_silent = loop_clock_s() - begun_s >= 0.99 * self._destination.peer.timers.dimse_s
             if self._has_served and not is_silent:
                 await self.prepare(self._kinds)
                 return await self._send(outbound)  # once: the new association has not served yet
@@ -256,7 +256,7 @@ class DimseChannel:
     def _is_usable(self) -> bool:
         if self._association is not None:
             return self._association.is_open
-        return _clock_s() < self._nothing_until_s
+        return loop_clock_s() < self._nothing_until_s
 
     async def _associate(self, contexts: Sequence[ProposedContext]) -> None:
         there = self._destination
@@ -267,7 +267,7 @@ class DimseChannel:
             there.open_channels += 1
             there.associations.add_idle_holder(self._release_awaited)
         except NoContextAccepted:
-            self._nothing_until_s = _clock_s() + NOTHING_ACCEPTED_S
+            self._nothing_until_s = loop_clock_s() + NOTHING_ACCEPTED_S
         except (ConfigurationError, ValueError) as error:
             raise DestinationRefuses(f"{there.peer.name}: {error}") from error
         own = (context for context in contexts if len(context.transfer_syntaxes) == 1)
@@ -304,7 +304,3 @@ async def _in_other_form(body: EncodedDataSet, source_uid: str, target_uid: str)
         return EditedDataSet(pieces(body.view(), source_uid, target_uid), body)
 
     return await aside(make)
-
-
-def _clock_s() -> float:
-    return asyncio.get_running_loop().time()

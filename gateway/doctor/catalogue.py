@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Severity = Literal["error", "warning", "note"]
+FindingSeverity = Literal["error", "warning", "note"]
 """An error: a function does not work. A warning: it will fail soon, or is dangerous. A note: it is fine."""
 Area = Literal[
     "configuration", "running", "listener", "http", "spool", "database", "peer", "folder", "clock", "limits", "doctor"
@@ -18,7 +18,7 @@ class CatalogueEntry:
     """The entry of one code."""
 
     areas: tuple[Area, ...]
-    severity: Severity
+    severity: FindingSeverity
     means: str
     remedy: str = ""
     """Empty for a note."""

@@ -19,7 +19,7 @@ STEPS = 6
 """A check takes at most so many times the limit of a step: name, connection, TLS, association, C-ECHO, release."""
 PEERS_AT_A_TIME = 256
 
-Check = Callable[[], Iterable[DoctorFinding]]
+DoctorCheck = Callable[[], Iterable[DoctorFinding]]
 
 
 async def examine(site: Site) -> list[DoctorFinding]:
@@ -57,7 +57,7 @@ def not_looked_at(rules: Path, what: str) -> DoctorFinding:
     return found("not-looked-at", str(rules), f"{what} were not looked at, for the rules have errors")
 
 
-async def _in_thread(name: str, check: Check, site: Site) -> list[DoctorFinding]:
+async def _in_thread(name: str, check: DoctorCheck, site: Site) -> list[DoctorFinding]:
     try:
         outcome, _ = started(lambda: list(check()), name)
         async with asyncio.timeout(site.limit_s):

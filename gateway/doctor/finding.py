@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.doctor.catalogue import CATALOGUE, Area, Severity
+from gateway.doctor.catalogue import CATALOGUE, Area, FindingSeverity
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
     """The result of one check. A note reports something that is as it should be."""
 
-    severity: Severity
+    severity: FindingSeverity
     area: Area
     code: str
     """The code for programs; it stays the same in later versions."""

@@ -35,7 +35,7 @@ ENDED_BY_PEER = ("aborted by the", "connection lost", "the peer closed")
 STRANGE_TYPES = {"PDU type 0x15": ": that is TLS", "PDU type 0x48": ": that looks like HTTP"}
 """The first byte of an answer that is no PDU of DICOM → its protocol."""
 SOON = timedelta(days=30)
-ANY_ADDRESS = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}  # noqa: S104 - compared, not bound
+FAMILY_OF_ANY_ADDRESS = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}  # noqa: S104 - compared, not bound
 
 
 async def peer(one: Peer, site: Site) -> list[DoctorFinding]:
@@ -70,7 +70,7 @@ def _is_there(listener: Listener, addresses: Iterable[str], port: int) -> bool:
     """True when one of the addresses leads to the listener."""
     if listener.port != port or port == 0:
         return False
-    family = ANY_ADDRESS.get(listener.address)
+    family = FAMILY_OF_ANY_ADDRESS.get(listener.address)
     return any(
         address == listener.address or (family == _family(address) and is_own_address(address)) for address in addresses
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.doctor.catalogue import Severity
+from gateway.doctor.catalogue import FindingSeverity
 from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.machine import difference
 from gateway.doctor.site import Site
@@ -60,7 +60,7 @@ def _of_status(status: Mapping[str, Any], date: datetime | None, subject: str, s
     if not is_in_force:
         yield found("not-in-force", subject, f"it has {status['config']}, and the files are {table and table.version}")
     for row in status["conditions"]:
-        severity: Severity = "error" if row["is_blocking"] else "warning"
+        severity: FindingSeverity = "error" if row["is_blocking"] else "warning"
         remedy = "the sentence says it; see `gateway status` and its log"
         yield DoctorFinding(severity, "running", str(row["code"]), subject, str(row["text"]), remedy)
     if is_in_force and not status["conditions"]:

@@ -22,7 +22,7 @@ from gateway.model import dimse_status
 from gateway.model.dimse_status import PENDING_WITH_UNSUPPORTED_KEYS
 from gateway.model.final_status import FinalStatus
 from gateway.model.peer import Peer
-from gateway.model.query import Attributes, Value
+from gateway.model.query import LOCAL, Attributes, Value
 from gateway.query.attributes import (
     INSTANCE_AVAILABILITY,
     NEVER_MATCHED,
@@ -45,7 +45,6 @@ from gateway.sources.sources import AskedSources, sources_of
 from gateway.sources.study_visibility import StudyVisibility
 from gateway.sources.visible_answers import VisibleAnswers, VisibleQuery, veiled
 
-LOCAL = "local"
 ONLINE = ("ONLINE",)
 
 

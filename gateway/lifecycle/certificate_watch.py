@@ -39,7 +39,7 @@ class Gauges(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class CertificateUse:
     """One place where TLS is used."""
 
     kind: str
@@ -105,9 +105,9 @@ class CertificateWatch:
             log.error("certificate_files_not_read", reason=f"the last look has not ended; {DEAD_MOUNT}")
             return
         contexts = dict(self._listeners())
-        uses = [Use("listener", name, context.tls) for name, context in sorted(contexts.items())]
+        uses = [CertificateUse("listener", name, context.tls) for name, context in sorted(contexts.items())]
         tls_of_peers = ((peer.name, peer.associate.tls) for peer in self._peers().values())
-        uses += [Use("peer", name, tls) for name, tls in tls_of_peers if tls is not None]
+        uses += [CertificateUse("peer", name, tls) for name, tls in tls_of_peers if tls is not None]
         self._clients.keep({use.tls for use in uses if use.kind == "peer"})
         self._is_reading = True
         outcome, _ = started(partial(self._work, contexts, uses), "certificates")
@@ -119,9 +119,11 @@ class CertificateWatch:
         except Exception:
             log.exception("certificate_watch_failed")  # it is tried again at the next minute
 
-    def _work(self, contexts: Mapping[str, ReloadedContext], uses: Iterable[Use]) -> list[tuple[Use, Validity]]:
+    def _work(
+        self, contexts: Mapping[str, ReloadedContext], uses: Iterable[CertificateUse]
+    ) -> list[tuple[CertificateUse, Validity]]:
         try:
-            found: list[tuple[Use, Validity]] = []
+            found: list[tuple[CertificateUse, Validity]] = []
             for use in uses:
                 if use.kind == "listener":
                     contexts[use.name].refresh(str(use))
@@ -132,7 +134,7 @@ class CertificateWatch:
         finally:
             self._is_reading = False
 
-    def _show(self, found: Iterable[tuple[Use, Validity]]) -> None:
+    def _show(self, found: Iterable[tuple[CertificateUse, Validity]]) -> None:
         rows: dict[str, dict[tuple[str, ...], float]] = {CERTIFICATE_METRIC: {}, REVOCATION_LIST_METRIC: {}}
         logged: dict[tuple[str, str], tuple[datetime, int]] = {}
         for use, validity in found:
@@ -144,7 +146,7 @@ class CertificateWatch:
         for metric, values in rows.items():
             self._gauges.replace(metric, values)
 
-    def _log_limit(self, use: Use, validity: Validity, before: tuple[datetime, int] | None) -> int:
+    def _log_limit(self, use: CertificateUse, validity: Validity, before: tuple[datetime, int] | None) -> int:
         """Log when another of the limits is reached; return the least number of days that was logged so far."""
         logged = before[1] if before is not None and before[0] == validity.until else NOTHING_LOGGED
         left = validity.until - self._now()

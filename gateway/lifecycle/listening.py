@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from gateway.common.ip_network import ANY_ADDRESS
 from gateway.dimse.protocol.tls import server_context
 from gateway.model.listener import Listener
 from gateway.ports.errors import ConfigurationError
@@ -18,8 +19,6 @@ log = structlog.get_logger()
 
 AGAIN_S = 1.0
 """Interval between two tries to open a listener that is down."""
-
-ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 class ListenerHost(Protocol):

@@ -20,7 +20,7 @@ from gateway.ports.errors import GatewayError
 from gateway.spool.folder import identity_at
 
 POLL_S = 0.05
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+LOOPBACK_OF_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 class NotRunning(GatewayError):
@@ -58,7 +58,7 @@ def reload(place: RunningGateway, timeout_s: float = 60.0) -> dict[str, Any]:
 
 def _call(address: HTTP, method: str, path: str, timeout_s: float) -> tuple[dict[str, Any], datetime | None]:
     """Its answer, and the answer's Date (RFC 9110 §6.6.1)."""
-    host = ANY_ADDRESS.get(address.address, address.address)
+    host = LOOPBACK_OF_ANY_ADDRESS.get(address.address, address.address)
     connection = http.client.HTTPConnection(host, address.port, timeout=timeout_s)
     try:
         connection.request(method, path)

@@ -21,6 +21,10 @@ class PayloadRef:
     """SHA-256 of the encoded data set."""
 
 
+NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
+"""The payload of an instance that is not in the spool (yet)."""
+
+
 class Identifiers(NamedTuple):
     """What an encoded data set says it is."""
 

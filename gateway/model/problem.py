@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+SettingPath = tuple[str | int, ...]
+"""Names and indexes that lead to a setting."""
+
 Severity = Literal["error", "warning"]
 
 

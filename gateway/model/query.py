@@ -20,6 +20,9 @@ class QueryLevel(enum.StrEnum):
 QueryRoot = Literal["patient", "study", "patient_study"]
 """Information model: Patient Root, Study Root, Patient/Study Only (retired)."""
 
+LOCAL = "local"
+"""The source that is the gateway itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnyValue:

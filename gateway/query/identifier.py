@@ -14,10 +14,10 @@ from typing import NamedTuple
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET
 from gateway.dataset.elements import (
+    EVERY_UNBOUNDED,
     SEQUENCE_VRS,
     SLICE_BYTES,
     Element,
-    TagSelection,
     Walker,
     inside,
     items,
@@ -47,28 +47,6 @@ _NOT_TEXT = re.compile("[\x1b\ud800-\udfff" + charset.UNDECODABLE + "]")
 UTF_8 = ("ISO_IR 192",)
 LATIN_1 = ("ISO_IR 100",)
 
-
-class _EveryTag(frozenset[int]):
-    """A set that every tag is in."""
-
-    def __contains__(self, tag: object) -> bool:
-        return True
-
-
-class _Everything(TagSelection):
-    """Reports every element."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(())
-
-    def raw(self, *, is_big_endian: bool) -> frozenset[int]:
-        return _EVERY_TAG
-
-
-_EVERY_TAG = _EveryTag()
-_EVERYTHING = _Everything()
 
 # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -107,7 +85,7 @@ def _elements_in(view: memoryview, encoding: Encoding) -> int:
     levels = [(0, len(view), encoding)]
     while levels and count <= MOST_ELEMENTS:
         start, stop, of_level = levels.pop()
-        walker = Walker(view, start, stop, of_level, _EVERYTHING)
+        walker = Walker(view, start, stop, of_level, EVERY_UNBOUNDED)
         is_done = False
         while not is_done and count + len(walker.found) <= MOST_ELEMENTS:
             is_done = walker.go_on(min(walker.position + SLICE_BYTES, stop))
@@ -154,7 +132,7 @@ def _read(
 ) -> dict[int, Value]:
     if depth > MAX_DEPTH:
         raise Unreadable(f"sequences are nested more than {MAX_DEPTH} levels deep at byte {start}")
-    found = walk(view, start, stop, encoding, _EVERYTHING)
+    found = walk(view, start, stop, encoding, EVERY_UNBOUNDED)
     for element in found:
         if element.tag == SPECIFIC_CHARACTER_SET:
             codecs = charset.encodings(texts(bytes(view[element.value : element.stop]), "CS", charset.DEFAULT))

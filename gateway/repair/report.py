@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Severity = Literal["error", "note"]
+RepairSeverity = Literal["error", "note"]
 """An error is for an operator to act on; a note only says what there is."""
 
 LOOK_AT_THE_DISK = "look at the disk; ask the sender to send the objects again, and discard what cannot be delivered"
@@ -19,7 +19,7 @@ NOTHING = "nothing needs to be done"
 class RepairFinding:
     """A damage found: its kind, its place, the loss that it causes, and the action to take."""
 
-    severity: Severity
+    severity: RepairSeverity
     code: str
     file: str
     """Relative to the spool folder, or the database's path."""

@@ -16,7 +16,7 @@ from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.intake.incoming import Incoming
 from gateway.model.association import AssociationFacts
 from gateway.model.dimse_status import PENDING
-from gateway.model.instance import Instance, PayloadRef
+from gateway.model.instance import NOT_STORED, Instance, PayloadRef
 from gateway.model.peer import Peer
 from gateway.model.query import QueryRoot
 from gateway.ports.encoded_data_set import EncodedDataSet
@@ -36,7 +36,6 @@ log = structlog.get_logger()
 
 AHEAD = 2
 """Local instances that are opened before it is their turn."""
-NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 
 async def retrieved(backends: RetrieveBackends, request: RetrieveRequest) -> AsyncGenerator[Any]:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from gateway.common.ip_network import IPNetwork
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.facts import Facts
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 Look = Callable[[Facts], Iterable[Hashable]]
@@ -76,7 +76,7 @@ def _networks_of(host: str) -> tuple[Hashable, ...]:
     return tuple((bits, length, int(address) >> (bits - length)) for length in range(bits + 1))
 
 
-def network_key(network: Network) -> Hashable:
+def network_key(network: IPNetwork) -> Hashable:
     """What `networks` has for addresses of `network`."""
     bits, length = network.max_prefixlen, network.prefixlen
     return (bits, length, int(network.network_address) >> (bits - length))

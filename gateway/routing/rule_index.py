@@ -34,7 +34,7 @@ AskPredicate = Callable[[Facts, Memory], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _RuleGroup:
     """Rules that cannot hold where one predicate does not."""
 
     ask: AskPredicate
@@ -63,7 +63,7 @@ class RuleIndex:
         self._by_key = [
             (filing.look(look), {key: tuple(found) for key, found in keys.items()}) for look, keys in by_key.items()
         ]
-        self._groups = [_Group(shared.ask(one), tuple(found)) for one, found in by_predicate.values()]
+        self._groups = [_RuleGroup(shared.ask(one), tuple(found)) for one, found in by_predicate.values()]
         self._always = tuple(always)
 
     def holding(self, facts: Facts, first: int = 0) -> Iterator[int]:

@@ -8,21 +8,21 @@ from types import MappingProxyType
 
 from gateway.model.attribute_path import AttributePath
 from gateway.model.delivery import Dispatch
-from gateway.model.problem import Mark
+from gateway.model.problem import Mark, SettingPath
 from gateway.model.settings import UnmatchedPolicy
 from gateway.ports import kinds as port_kinds
 from gateway.ports.edits import Alteration
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Predicate
 from gateway.routing.fate_decision import FateDecision
-from gateway.routing.language.kinds import Path, children, name_of_kind
+from gateway.routing.language.kinds import children, name_of_kind
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One predicate's verdict."""
 
-    path: Path
+    path: SettingPath
     """Inside the `when:` value, the kind's name last: ``("all", 1, "attribute")``; () when `when` is empty."""
     kind: str
     holds: bool
@@ -81,12 +81,17 @@ class Explanation:
     """The decision of a coercion or route on the object as a whole."""
 
 
-Marks = Mapping[Path, Mark]
-"""Path inside a `when:` → where its key stands in the YAML."""
+Marks = Mapping[SettingPath, Mark]
+"""SettingPath inside a `when:` → where its key stands in the YAML."""
 
 
 def reason_for(
-    predicate: Predicate, facts: Facts, *, with_values: bool, marks: Marks = MappingProxyType({}), path: Path = ()
+    predicate: Predicate,
+    facts: Facts,
+    *,
+    with_values: bool,
+    marks: Marks = MappingProxyType({}),
+    path: SettingPath = (),
 ) -> Reason:
     """The verdict of `predicate` and of everything inside it."""
     kind = name_of_kind(predicate, port_kinds.predicate)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gateway.common.files_below import files_below
 from gateway.dataset.part10 import DicomFile, is_dicom_file, read_dicom_file
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.model.associate import MOST_CONTEXTS, ProposedContext
@@ -70,7 +70,7 @@ def find_files(paths: Iterable[Path], skipped: Callable[[Path, str], None]) -> I
     A file below a folder that is no DICOM file is passed over in silence.
     """
     for path in paths:
-        for candidate in _below(path) if path.is_dir() else [path]:
+        for candidate in files_below(path) if path.is_dir() else [path]:
             if candidate.exists() and not candidate.is_file():  # opening a pipe would wait for its writer
                 skipped(candidate, "not a regular file")
                 continue
@@ -79,12 +79,6 @@ def find_files(paths: Iterable[Path], skipped: Callable[[Path, str], None]) -> I
                     yield read_dicom_file(candidate)
             except (Unreadable, OSError) as error:
                 skipped(candidate, str(error))
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (path for name in sorted(names) if (path := Path(root) / name).is_file())
 
 
 class FileSender:

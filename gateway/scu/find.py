@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.dimse_status import PENDING
 from gateway.model.peer import Peer
-from gateway.model.query import Attributes, QueryLevel, QueryRoot
+from gateway.model.query import LOCAL, Attributes, QueryLevel, QueryRoot
 from gateway.model.settings import Settings
 from gateway.query.attributes import QUERY_RETRIEVE_LEVEL
 from gateway.query.compile import Options, compile_find
@@ -26,7 +26,6 @@ from gateway.stores.index_reader import IndexReader
 from gateway.stores.opening import open_index
 
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-LOCAL = "local"
 PATIENCE_S = 2.0
 
 

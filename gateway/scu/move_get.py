@@ -39,7 +39,7 @@ _FIT_FOR_A_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
-class RetrieveRequest:
+class RetrieveIdentifier:
     """What is to be retrieved."""
 
     level: QueryLevel
@@ -50,16 +50,18 @@ class RetrieveRequest:
     """Of every wait for the peer's next response."""
 
     @property
-    def identifier(self) -> Attributes:
+    def attributes(self) -> Attributes:
         """As it is sent."""
         return {**self.keys, QUERY_RETRIEVE_LEVEL: (self.level.value,)}
 
 
 OnResponse = Callable[[Response], None]
-"""Hears of every response."""
+"""Called with each response."""
 
 
-async def move(peer: Peer, own_ae_title: str, destination: str, wanted: RetrieveRequest, told: OnResponse) -> Response:
+async def move(
+    peer: Peer, own_ae_title: str, destination: str, wanted: RetrieveIdentifier, on_response: OnResponse
+) -> Response:
     """C-MOVE to the AE title `destination`; the final response.
 
     Raises:
@@ -73,10 +75,12 @@ async def move(peer: Peer, own_ae_title: str, destination: str, wanted: Retrieve
             destination=destination,
             response_s=wanted.timeout_s,
         )
-        return await _final(responses, told)
+        return await _final(responses, on_response)
 
 
-async def get(peer: Peer, own_ae_title: str, folder: Path, wanted: RetrieveRequest, told: OnResponse) -> Response:
+async def get(
+    peer: Peer, own_ae_title: str, folder: Path, wanted: RetrieveIdentifier, on_response: OnResponse
+) -> Response:
     """C-GET into files ``SOP-INSTANCE-UID.dcm``; the final response.
 
     Which SOP classes to expect is asked first; a peer that does not say is offered the usual ones.
@@ -98,7 +102,7 @@ async def get(peer: Peer, own_ae_title: str, folder: Path, wanted: RetrieveReque
             receiver=lambda: _Receiver(folder),
             response_s=wanted.timeout_s,
         )
-        return await _final(responses, told)
+        return await _final(responses, on_response)
 
 
 @contextlib.asynccontextmanager
@@ -112,20 +116,20 @@ async def _associated(
         await association.release()
 
 
-def _encoded(association: RequestorAssociation, sop_class_uid: str, wanted: RetrieveRequest) -> bytes:
-    return IdentifierEncoder(association.identifier_syntax(sop_class_uid))(wanted.identifier)
+def _encoded(association: RequestorAssociation, sop_class_uid: str, wanted: RetrieveIdentifier) -> bytes:
+    return IdentifierEncoder(association.identifier_syntax(sop_class_uid))(wanted.attributes)
 
 
-async def _final(responses: Responses, told: OnResponse) -> Response:
+async def _final(responses: Responses, on_response: OnResponse) -> Response:
     async with responses:
         async for response in responses:
-            told(response)
+            on_response(response)
             if not response.is_pending:
                 return response
     raise AssertionError("responses end with a final one")
 
 
-async def _sop_classes(peer: Peer, own_ae_title: str, wanted: RetrieveRequest) -> set[str]:
+async def _sop_classes(peer: Peer, own_ae_title: str, wanted: RetrieveIdentifier) -> set[str]:
     """Empty when the peer does not say of every instance."""
     pool = AssociationPool(own_ae_title)
     keys = tuple(QueryKey(tag, vr_for(tag), (AnyValue(_texts(wanted.keys, tag)),)) for tag in sorted(wanted.keys))

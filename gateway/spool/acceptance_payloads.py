@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
+from gateway.common.buffer import Buffer
 from gateway.common.completion import Completion
 from gateway.model.delivery import Dispatch
 from gateway.model.instance import Instance
@@ -13,7 +14,6 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import SpoolFull
 from gateway.spool.body import flat, slices
 from gateway.spool.committer import Acceptance
-from gateway.spool.disk import Buffer
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.presence import NotInPlace
 from gateway.spool.segment import digest_of
@@ -26,8 +26,6 @@ DIGEST_ASIDE_BYTES = 64 * 1024
 to that thread and back costs as much as the hash."""
 
 COPY_BYTES = 1024**2
-
-Pieces = Sequence[bytes | memoryview]
 
 T = TypeVar("T")
 
@@ -42,7 +40,7 @@ class AcceptancePayloads:
         self._writing = writing
         self._loop = asyncio.get_running_loop()
 
-    def small(self, body: EncodedDataSet, edited: Pieces | None) -> tuple[Sequence[Buffer], int] | None:
+    def small(self, body: EncodedDataSet, edited: Sequence[Buffer] | None) -> tuple[Sequence[Buffer], int] | None:
         """Pieces for the segment and their length; None for what goes into a file of its own."""
         if edited is None and isinstance(body, ReceivedFile):
             return None
@@ -66,7 +64,7 @@ class AcceptancePayloads:
         return request
 
     async def of_large(
-        self, instance: Instance, dispatches: Sequence[Dispatch], body: EncodedDataSet, edited: Pieces | None
+        self, instance: Instance, dispatches: Sequence[Dispatch], body: EncodedDataSet, edited: Sequence[Buffer] | None
     ) -> Acceptance:
         """Of a file that was made durable off the group's path; the group commits its name. Raises SpoolFull."""
         file = await self._file(body, edited)
@@ -82,7 +80,7 @@ class AcceptancePayloads:
         request.file = file
         return request
 
-    async def _file(self, body: EncodedDataSet, edited: Pieces | None) -> LargeFile:
+    async def _file(self, body: EncodedDataSet, edited: Sequence[Buffer] | None) -> LargeFile:
         """A large file that this commit holds."""
         if edited is None and isinstance(body, ReceivedFile):
             body.file.retain()
@@ -108,5 +106,5 @@ def _drop(work: asyncio.Future[T], file: LargeFile) -> None:
     file.release()
 
 
-def _pieces(body: EncodedDataSet, edited: Pieces | None) -> Iterable[memoryview | bytes]:
+def _pieces(body: EncodedDataSet, edited: Sequence[Buffer] | None) -> Iterable[memoryview | bytes]:
     return body.chunks(COPY_BYTES) if edited is None else slices(edited, COPY_BYTES)

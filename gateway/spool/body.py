@@ -8,10 +8,10 @@ import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from gateway.common.buffer import Buffer
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, PayloadLost
 from gateway.spool import record
-from gateway.spool.disk import Buffer
 from gateway.spool.trouble import cannot_read, cut_short
 
 PAGES_KEPT_BYTES = 8 * 1024**2

@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from gateway.common.buffer import Buffer
 from gateway.common.completion import Completion
 from gateway.model.delivery import Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
@@ -27,7 +28,6 @@ from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.ports.errors import GatewayError, SpoolFull
 from gateway.ports.store import Store
 from gateway.spool import redo
-from gateway.spool.disk import Buffer
 from gateway.spool.large import LargeFile
 from gateway.spool.presence import NotInPlace
 from gateway.spool.refusals import UncommittedRefusals

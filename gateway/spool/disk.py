@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from gateway.common.buffer import Buffer
 from gateway.common.file_modes import FILE
-
-Buffer = bytes | bytearray | memoryview
 
 IOV_MAX = min(os.sysconf("SC_IOV_MAX"), 1024)
 """Buffers in one `pwritev`."""

@@ -38,7 +38,7 @@ from gateway.spool.writing import Writing
 
 T = TypeVar("T")
 
-Listener = Callable[[str], None]
+OnDestination = Callable[[str], None]
 
 
 class GroupCommitJournal:
@@ -84,8 +84,8 @@ class GroupCommitJournal:
             open_store, now=now, meter=meter, new_id=new_id, identify=identify, lock_gone=queue_lock_gone
         )
         self._state = JournalState(spool.path)
-        self._listeners: list[Listener] = []
-        self._operator_listeners: list[Listener] = []
+        self._listeners: list[OnDestination] = []
+        self._operator_listeners: list[OnDestination] = []
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -302,10 +302,10 @@ class GroupCommitJournal:
         """As `open`, when nobody has to wait for the disk; else None. Raises PayloadLost."""
         return self._payloads.open_cached(payload)
 
-    def subscribe(self, listener: Listener) -> None:
+    def subscribe(self, listener: OnDestination) -> None:
         self._listeners.append(listener)
 
-    def subscribe_to_operators(self, listener: Listener) -> None:
+    def subscribe_to_operators(self, listener: OnDestination) -> None:
         self._operator_listeners.append(listener)
 
     # --- the store, for operators -------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ class GroupCommitJournal:
         self._state.break_(error or RuntimeError("housekeeping ended"))
 
 
-def _tell(listeners: Sequence[Listener], destinations: set[str]) -> None:
+def _tell(listeners: Sequence[OnDestination], destinations: set[str]) -> None:
     for destination in destinations:
         for listener in listeners:
             listener(destination)

@@ -7,12 +7,13 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 
+from gateway.common.buffer import Buffer
 from gateway.common.file_place import leads_to
 from gateway.model.instance import PayloadRef
 from gateway.ports.errors import SpoolFull
 from gateway.spool import record
 from gateway.spool.body import FileDataSet
-from gateway.spool.disk import Buffer, Disk, write_all
+from gateway.spool.disk import Disk, write_all
 from gateway.spool.folder import SpoolFolder, identity_of
 
 FOLDER = "large"

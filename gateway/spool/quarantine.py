@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from gateway.common.steady_clock import utc_now
 from gateway.ports.meter import Meter, NoMeter
 
 log = structlog.get_logger()
@@ -35,11 +36,7 @@ _BLOCK_BYTES = 64 * 1024
 ClockFunction = Callable[[], datetime]
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def set_aside(spool: int, name: str, reason: str, *, now: ClockFunction = _utc_now, meter: Meter = NoMeter()) -> str:  # noqa: B008
+def set_aside(spool: int, name: str, reason: str, *, now: ClockFunction = utc_now, meter: Meter = NoMeter()) -> str:  # noqa: B008
     """Move a whole file into the quarantine folder; its new name, relative to the spool folder. Durable on return.
 
     Args:
@@ -70,7 +67,7 @@ def keep_copy(
     end_bytes: int,
     reason: str,
     *,
-    now: ClockFunction = _utc_now,
+    now: ClockFunction = utc_now,
     meter: Meter = NoMeter(),  # noqa: B008
 ) -> str:
     """Copy the bytes from `start_bytes` up to `end_bytes` of a file; the copy's name. The file stays as it is.
@@ -98,7 +95,7 @@ def keep_copy(
     return f"{FOLDER}/{new_name}"
 
 
-def delete_expired(spool: int, retention_s: float, *, now: ClockFunction = _utc_now) -> int:
+def delete_expired(spool: int, retention_s: float, *, now: ClockFunction = utc_now) -> int:
     """Delete what came here longer than `retention_s` seconds ago, by the time in its name; how many.
 
     Files whose names do not end with such a time were not put here by a gateway, and stay.

@@ -7,10 +7,10 @@ import concurrent.futures
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from gateway.common.buffer import Buffer
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import ObjectTooLarge, SpoolFull
 from gateway.spool.body import InMemoryDataSet
-from gateway.spool.disk import Buffer
 from gateway.spool.free_space import FreeSpace
 from gateway.spool.large import LargeFile
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.common.buffer import Buffer
 from gateway.common.file_place import leads_to
 from gateway.common.regular_file import open_regular_file
 from gateway.model.instance import PayloadRef
 from gateway.ports.errors import PayloadLost
 from gateway.spool import record
-from gateway.spool.disk import Buffer, Disk, write_all
+from gateway.spool.disk import Disk, write_all
 from gateway.spool.folder import SpoolFolder, identity_of
 from gateway.spool.trouble import cannot_read, cut_short
 

@@ -153,11 +153,11 @@ class IndexTables:
     def matches(self, query: Query, keys: Sequence[int]) -> list[Attributes]:
         """What a response to `query` says of these, in order; those that were forgotten meanwhile are left out."""
         rows = self._json(READ[query.level], list(keys))
-        wanted = [_Wanted(key) for key in returned(query)]
+        wanted = [_WantedPaths(key) for key in returned(query)]
         computed = [(each, self._computed(each.tag, rows)) for each in wanted if each.tag in COMPUTED]
         plain = [each for each in wanted if each.tag not in COMPUTED]
         if TIMEZONE_OFFSET_FROM_UTC in query.asked:
-            plain.append(_Wanted(QueryKey(TIMEZONE_OFFSET_FROM_UTC, vr_for(TIMEZONE_OFFSET_FROM_UTC))))
+            plain.append(_WantedPaths(QueryKey(TIMEZONE_OFFSET_FROM_UTC, vr_for(TIMEZONE_OFFSET_FROM_UTC))))
         found: list[Attributes] = []
         for row in rows:
             values: dict[int, Value] = {each.tag: each.of(row) for each in plain}
@@ -197,7 +197,7 @@ IN_INSTANCE = {SOP_INSTANCE_UID: 8, SOP_CLASS_UID: 9}
 """Columns of `read_images` for what the image's attributes leave to the queue."""
 
 
-class _Wanted:
+class _WantedPaths:
     """One attribute to be taken from the rows of `READ`."""
 
     __slots__ = ("_column", "_key", "_name", "position", "tag")

@@ -25,7 +25,6 @@ FROM_THE_NETWORK = {
     "dataset/dictionary.py:vr_of": "numbers",
     "dataset/reencode.py:_is_other": "4096 numbers with a VR of two letters",
     "dimse/protocol/context.py:service_of": "UIDs of at most 128 characters",
-    "dataset/writer.py:prepared_header": "numbers with a VR of two letters",
     "dataset/native.py:alternatives": "transfer syntaxes of accepted contexts, at most 128 characters",
     "model/likeness.py:_likeness": "UIDs of at most 128 characters, AE titles, transfer syntaxes of accepted contexts",
     "query/identifier.py:_head": "numbers",

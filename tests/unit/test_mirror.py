@@ -13,10 +13,18 @@ TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS.parent / "gateway"
 RINGS = ("unit", "loopback", "process", "peers")
 LIST = Path(__file__).with_name("without_mirror.txt")
-MOST = 283
+MOST = 279
 """How many may stand in the list. Lower it with the list; never raise it."""
 
-SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+def is_code(path: Path) -> bool:
+    """False for an `__init__.py`, and for a file of names and values alone."""
+    return path.name != "__init__.py" and any(
+        line.startswith(("def ", "async def ", "class ")) for line in path.read_text().splitlines()
+    )
+
+
+SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if is_code(path))
 LISTED = LIST.read_text().splitlines()
 
 

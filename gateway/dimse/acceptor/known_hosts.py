@@ -6,12 +6,12 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from gateway.common.ip_network import IPNetwork
 from gateway.model.peer import Peer
 
 MOST_REMEMBERED = 4096
 
 HostAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class HostsOfPeers:
@@ -19,7 +19,7 @@ class HostsOfPeers:
 
     def __init__(self, peers: Iterable[Peer]) -> None:
         self._addresses: set[HostAddress] = set()
-        self._networks: set[Network] = set()
+        self._networks: set[IPNetwork] = set()
         for peer in peers:
             if peer.may:
                 for text in (*peer.hosts, peer.host):

@@ -82,8 +82,8 @@ class NegotiationResult:
     """Presentation context IDs that should be odd; they are answered like the others."""
 
 
-_Key = tuple[bytes, tuple[tuple[str, bool, bool], ...], Policy]
-_answers: BoundedCache[_Key, NegotiationResult] = BoundedCache(REMEMBERED_BYTES, REMEMBERED_BYTES_EACH)
+_AnswerKey = tuple[bytes, tuple[tuple[str, bool, bool], ...], Policy]
+_answers: BoundedCache[_AnswerKey, NegotiationResult] = BoundedCache(REMEMBERED_BYTES, REMEMBERED_BYTES_EACH)
 
 
 def negotiate(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], policy: Policy) -> NegotiationResult:

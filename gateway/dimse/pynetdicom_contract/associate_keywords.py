@@ -29,7 +29,7 @@ from pynetdicom.utils import decode_bytes, set_ae
 
 from gateway.dimse.protocol.associate_items import IDENTITY_KINDS
 from gateway.dimse.pynetdicom_contract.notifications import BoundNotification, bound_handlers
-from gateway.dimse.pynetdicom_contract.yields import Place
+from gateway.dimse.pynetdicom_contract.yields import MovePlace
 from gateway.model.associate import (
     DEFAULT_OFFERED_PDU,
     MOST_CONTEXTS,
@@ -61,7 +61,7 @@ def is_place(yielded: Any) -> bool:
     return True
 
 
-def target_of(place: Place, move_destination: str) -> Target:
+def target_of(place: MovePlace, move_destination: str) -> Target:
     """The target that a handler means.
 
     Args:

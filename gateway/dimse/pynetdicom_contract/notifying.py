@@ -12,7 +12,7 @@ from gateway.dimse.pynetdicom_contract.notifications import BoundNotification, N
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 
 
-class Node:
+class AssociationNode:
     """One side, as handlers know it from pynetdicom."""
 
     def __init__(self, ae_title: str, address: str, port: int) -> None:
@@ -31,8 +31,8 @@ class AssociationView:
         self._association = association
         self.is_aborted = self.is_rejected = self.is_released = False
         facts = association.facts
-        self.requestor = Node(facts.calling_ae_title, "", 0)
-        self.acceptor = Node(facts.called_ae_title, facts.remote_host, facts.remote_port)
+        self.requestor = AssociationNode(facts.calling_ae_title, "", 0)
+        self.acceptor = AssociationNode(facts.called_ae_title, facts.remote_host, facts.remote_port)
 
     @property
     def is_established(self) -> bool:

@@ -95,7 +95,7 @@ class RelayedCounters:
     """All of them, or those that are new: a UID is listed once."""
 
 
-Place = Peer | tuple[Any, ...]
+MovePlace = Peer | tuple[Any, ...]
 """A peer of ours, ``(addr, port)`` or ``(addr, port, kwargs)`` with the keywords of `AE.associate`."""
 
 
@@ -103,7 +103,7 @@ Place = Peer | tuple[Any, ...]
 class MoveDestinations:
     """Where a C-MOVE sends every instance, all places at once."""
 
-    places: Sequence[Place]
+    places: Sequence[MovePlace]
     originator_ae_title: str | None = None
     """Move Originator AE Title of the sub-operations (PS3.7 §9.1.1.1.6); None: the requestor's calling AE title."""
     associations: int = 1

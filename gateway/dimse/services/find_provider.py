@@ -44,7 +44,7 @@ async def serve_find(association: AcceptorAssociation, message: Message) -> None
         answer.send(refused)
         return
     with association.watched(message) as watch:
-        matches = await _Matching(association, message, answer, watch).run()
+        matches = await _Finding(association, message, answer, watch).run()
     answered(matches.event, matches.outcome)
     log.info(
         "find_served",
@@ -55,7 +55,7 @@ async def serve_find(association: AcceptorAssociation, message: Message) -> None
     )
 
 
-class _Matching:
+class _Finding:
     def __init__(
         self, association: AcceptorAssociation, message: Message, answer: ResponseSender, watch: OperationScope
     ) -> None:
@@ -72,7 +72,7 @@ class _Matching:
         self.count = 0
         self.outcome = ""
 
-    async def run(self) -> _Matching:
+    async def run(self) -> _Finding:
         """All responses; none any more once nobody waits for them."""
         try:
             elements: Command | None = await self._all()

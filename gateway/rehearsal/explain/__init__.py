@@ -2,7 +2,15 @@
 
 from gateway.rehearsal.explain.explain import explain
 from gateway.rehearsal.explain.explanation import InstanceExplanation, Unexplained
-from gateway.rehearsal.explain.subjects import Subject, of_files, of_queue
+from gateway.rehearsal.explain.subjects import ExplainedObject, of_files, of_queue
 from gateway.rehearsal.explain.summary import ExplanationSummary
 
-__all__ = ["ExplanationSummary", "InstanceExplanation", "Subject", "Unexplained", "explain", "of_files", "of_queue"]
+__all__ = [
+    "ExplainedObject",
+    "ExplanationSummary",
+    "InstanceExplanation",
+    "Unexplained",
+    "explain",
+    "of_files",
+    "of_queue",
+]

@@ -25,7 +25,7 @@ from gateway.rehearsal.explain.explanation import (
     RuleOutcome,
 )
 from gateway.rehearsal.explain.rings import ring_to, was_held
-from gateway.rehearsal.explain.subjects import Subject
+from gateway.rehearsal.explain.subjects import ExplainedObject
 from gateway.rehearsal.stage import RehearsedAdmission, RehearsedResponse, Stage, read_facts
 from gateway.routing.language.kinds import name_of_kind
 from gateway.routing.table import RoutingTable
@@ -33,7 +33,7 @@ from gateway.routing.verdicts import Verdict
 from gateway.sending.contexts import Given, RecentKinds, propose
 
 
-async def explain(stage: Stage, subject: Subject, *, with_values: bool) -> InstanceExplanation:
+async def explain(stage: Stage, subject: ExplainedObject, *, with_values: bool) -> InstanceExplanation:
     """Decide on `subject` as if it came now over its association; a stored one as it lies there, without coercions.
 
     `with_values` keeps what predicates compared; differences always know their values.
@@ -82,7 +82,12 @@ def _fate(stored: RehearsedResponse) -> FateWord:
 
 
 async def _judged(
-    stage: Stage, subject: Subject, association: AssociationFacts, stored: RehearsedResponse, *, with_values: bool
+    stage: Stage,
+    subject: ExplainedObject,
+    association: AssociationFacts,
+    stored: RehearsedResponse,
+    *,
+    with_values: bool,
 ) -> tuple[tuple[RuleOutcome, ...], tuple[RuleOutcome, ...], str, Mapping[str, str]]:
     """Coercions and routes with their verdicts, none when the object cannot be read at all; the rule that decides on
     the object as a whole; and what is odd about it."""
@@ -145,7 +150,7 @@ async def _leaving(stage: Stage, stored: RehearsedResponse, dispatch: Dispatch) 
     return _as_leaving(stage.table, stored.instance.association, dispatch, changed, outbound, refusal)
 
 
-async def _owed(stage: Stage, subject: Subject, index: int) -> OutgoingObject:
+async def _owed(stage: Stage, subject: ExplainedObject, index: int) -> OutgoingObject:
     """A delivery of the queue, with the actions that were frozen when the object arrived."""
     delivery = subject.deliveries[index]
     dispatch = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)

@@ -7,7 +7,6 @@ then, where it would be asked or sent, or the status of its refusal.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from gateway.dimse.protocol.context import QUERY_RETRIEVE
 from gateway.leniency import LENIENCIES
@@ -18,15 +17,13 @@ from gateway.ports.errors import GatewayError, NotAllowed
 from gateway.query.compile import BadIdentifier, Options
 from gateway.query.identifier import IdentifierEncoder
 from gateway.query.lenient import lenient_find
-from gateway.query.sop_classes import ROOT_OF
+from gateway.query.sop_classes import ROOT_OF, QueryOperation
 from gateway.rehearsal.stage import RehearsedAdmission, admission_to_ask
 from gateway.retrieve.move_destinations import move_places
 from gateway.retrieve.retrieve_keys import read_request
 from gateway.routing.table import RoutingTable
 from gateway.sources.sources import sources_of
 from gateway.sources.visible_answers import VisibleQuery
-
-Operation = Literal["find", "move", "get"]
 
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 ON_THE_WIRE = tuple(kind for kind, row in LENIENCIES.items() if row.shown_by == "wire")
@@ -39,7 +36,7 @@ class Request:
 
     name: str
     """The origin of its identifier."""
-    operation: Operation
+    operation: QueryOperation
     root: QueryRoot
     identifier: Attributes
     destination: str = ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from gateway.common.files_below import files_below
 from gateway.dataset.part10 import is_dicom_file, read_dicom_file
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery
@@ -26,7 +26,7 @@ MOST_DELIVERIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ExplainedObject:
     """One object to explain."""
 
     name: str
@@ -39,13 +39,13 @@ class Subject:
 
 def of_files(
     paths: Iterable[Path], association: AssociationFacts, received_at: datetime
-) -> Iterator[Subject | Unexplained]:
+) -> Iterator[ExplainedObject | Unexplained]:
     """The DICOM files among `paths` and below folders, in the order of their names, each opened when it is reached.
 
     A file below a folder that is no DICOM file is passed over; one that was named itself is told.
     """
     for path in paths:
-        for candidate in _below(path) if path.is_dir() else (path,):
+        for candidate in files_below(path) if path.is_dir() else (path,):
             try:
                 if candidate is not path and not is_dicom_file(candidate):
                     continue
@@ -56,10 +56,10 @@ def of_files(
                 continue
             sent = RehearsedStore(file.sop_class_uid, file.sop_instance_uid, file.transfer_syntax_uid, body)
             with _closing(body):
-                yield Subject(str(candidate), sent, association, received_at)
+                yield ExplainedObject(str(candidate), sent, association, received_at)
 
 
-def of_queue(settings: Settings, which: DeliveryFilter) -> Iterator[Subject | Unexplained]:
+def of_queue(settings: Settings, which: DeliveryFilter) -> Iterator[ExplainedObject | Unexplained]:
     """Stored instances that have a delivery in `which`. Reads beside a running gateway, and changes nothing.
 
     Raises:
@@ -78,7 +78,7 @@ def of_queue(settings: Settings, which: DeliveryFilter) -> Iterator[Subject | Un
         found.close()
 
 
-def _stored(deliveries: tuple[Delivery, ...], spool: PayloadReader) -> Iterator[Subject | Unexplained]:
+def _stored(deliveries: tuple[Delivery, ...], spool: PayloadReader) -> Iterator[ExplainedObject | Unexplained]:
     instance = deliveries[0].instance
     name = f"instance {instance.instance_id}"
     try:
@@ -89,13 +89,7 @@ def _stored(deliveries: tuple[Delivery, ...], spool: PayloadReader) -> Iterator[
     sent = RehearsedStore(instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid, body)
     association = replace(instance.association, association_id="")
     with _closing(body):
-        yield Subject(name, sent, association, instance.received_at, deliveries)
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (path for name in sorted(names) if (path := Path(root) / name).is_file())
+        yield ExplainedObject(name, sent, association, instance.received_at, deliveries)
 
 
 @contextmanager

@@ -21,12 +21,12 @@ from gateway.dataset.encoding import DEFLATED, Encoding, deflate, encodings_of
 from gateway.dataset.private import with_block
 from gateway.dataset.value import BULK, TEXT_WITH_BACKSLASH
 from gateway.dataset.writer import element_header, is_too_long, item_header, padded, vr_in_context
+from gateway.model.problem import SettingPath
 from gateway.ports.errors import Refusal
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.fields import sop_class_uid
 
-Path = tuple[str | int, ...]
-Attributes = Mapping[str, object]
+WrittenAttributes = Mapping[str, object]
 UNKNOWN = "UN"
 
 SOP_CLASS_UID, SOP_INSTANCE_UID = 0x00080016, 0x00080018
@@ -42,12 +42,12 @@ DEFAULTS: Mapping[str, str] = {
 class Uncomposable(ValueError):
     """An attribute of a test cannot be encoded; `path` leads to it."""
 
-    def __init__(self, path: Path, message: str) -> None:
+    def __init__(self, path: SettingPath, message: str) -> None:
         super().__init__(message)
         self.path = path
 
 
-def compose(attributes: Attributes, transfer_syntax_uid: str) -> bytes:
+def compose(attributes: WrittenAttributes, transfer_syntax_uid: str) -> bytes:
     """The data set, elements in order of tags. Values are a text, a number, a list of them, nothing; for sequences one
     mapping or a list of mappings; for binary VRs pairs of hexadecimal digits.
 
@@ -55,22 +55,24 @@ def compose(attributes: Attributes, transfer_syntax_uid: str) -> bytes:
         Uncomposable: an unknown attribute, or a value that it cannot have. For such objects a test names a file.
     """
     encoding = encodings_of(transfer_syntax_uid)[0]
-    level = _Level({**{key: value for key, value in DEFAULTS.items() if key not in attributes}, **attributes}, encoding)
+    level = _ComposedLevel(
+        {**{key: value for key, value in DEFAULTS.items() if key not in attributes}, **attributes}, encoding
+    )
     data = level.encoded(())
     return deflate([data]) if transfer_syntax_uid in DEFLATED else data
 
 
-class _Level:
+class _ComposedLevel:
     """A data set or an item on its way to bytes."""
 
-    def __init__(self, attributes: Attributes, encoding: Encoding, parent: _Level | None = None) -> None:
+    def __init__(self, attributes: WrittenAttributes, encoding: Encoding, parent: _ComposedLevel | None = None) -> None:
         self.attributes, self.encoding, self.parent = attributes, encoding, parent
         self.creators: dict[int, str] = {}
         """Private creator elements by tag."""
         self.codecs: charset.Encodings = parent.codecs if parent else charset.DEFAULT
         self.is_signed: bool = parent.is_signed if parent else False
 
-    def encoded(self, path: Path) -> bytes:
+    def encoded(self, path: SettingPath) -> bytes:
         named = self._by_tag(path)
         for tag, (key, value) in named.items():
             if tag == SPECIFIC_CHARACTER_SET:
@@ -79,7 +81,7 @@ class _Level:
                 self.is_signed = _texts(value, "US", (*path, key)) == ("1",)
         return b"".join(self._element(tag, value, (*path, key)) for tag, (key, value) in sorted(named.items()))
 
-    def _by_tag(self, path: Path) -> dict[int, tuple[str, object]]:
+    def _by_tag(self, path: SettingPath) -> dict[int, tuple[str, object]]:
         """Tag → (as it was written, value), with the private creators that the paths name."""
         named: dict[int, tuple[str, object]] = {}
         by_creator: list[tuple[int, str, str, object]] = []
@@ -111,7 +113,7 @@ class _Level:
                 return element & 0xFF
         raise Uncomposable((), f"the private group {group >> 16:04X} is full")
 
-    def _element(self, tag: int, value: object, path: Path) -> bytes:
+    def _element(self, tag: int, value: object, path: SettingPath) -> bytes:
         vr = self._vr(tag, value)
         if vr == SEQUENCE:
             content = self._items(value, path)
@@ -135,18 +137,18 @@ class _Level:
             return vr or UNKNOWN
         return vr_in_context(vr, lambda: self.is_signed)
 
-    def _items(self, value: object, path: Path) -> bytes:
+    def _items(self, value: object, path: SettingPath) -> bytes:
         items = [value] if isinstance(value, Mapping) else value or []
         if not isinstance(items, Sequence) or not all(isinstance(item, Mapping) for item in items):
             raise Uncomposable(path, "a sequence takes a list of mappings, one an item")
         pieces: list[bytes] = []
         for index, item in enumerate(items):
             at = path if isinstance(value, Mapping) else (*path, index)
-            content = _Level(item, self.encoding, self).encoded(at)
+            content = _ComposedLevel(item, self.encoding, self).encoded(at)
             pieces += [item_header(self.encoding, len(content)), content]
         return b"".join(pieces)
 
-    def _header(self, tag: int, vr: str, length: int, path: Path) -> bytes:
+    def _header(self, tag: int, vr: str, length: int, path: SettingPath) -> bytes:
         if is_too_long(self.encoding, vr, length):
             raise Uncomposable(path, f"{length} bytes are too long for VR {vr}")
         return element_header(self.encoding, tag, vr, length)
@@ -160,7 +162,7 @@ def _guessed(value: object) -> str:
     return SEQUENCE if is_sequence else "LO"
 
 
-def _texts(value: object, vr: str, path: Path) -> tuple[str, ...]:
+def _texts(value: object, vr: str, path: SettingPath) -> tuple[str, ...]:
     """The values as text; () for nothing and for an empty text."""
     if value is None or value == "" or value == []:
         return ()
@@ -173,7 +175,7 @@ def _texts(value: object, vr: str, path: Path) -> tuple[str, ...]:
     return texts
 
 
-def _binary(value: object, tag: int, path: Path) -> bytes:
+def _binary(value: object, tag: int, path: SettingPath) -> bytes:
     try:
         content = bytes.fromhex("" if value is None else str(value))
     except ValueError:

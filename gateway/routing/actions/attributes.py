@@ -22,12 +22,11 @@ from gateway.ports.facts import Facts
 from gateway.ports.kinds import action
 from gateway.routing.language.attribute_path import called
 from gateway.routing.language.fields import RemoveTarget, SetTarget
+from gateway.routing.language.path_selection import Problems
 from gateway.routing.language.template import Template
 
 MAX_EDITED_CHARACTERS: Final = MAX_TEXT_BYTES // 4
 """Whatever the character set: no more than four bytes a character are read."""
-
-Problems = Iterable[tuple[tuple[str | int, ...], str]]
 
 
 def split(path: AttributePath, text: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Literal
 from gateway.dataset.dictionary import name_of
 from gateway.dataset.mask import NATIVE_LITTLE_ENDIAN, PixelLayout, Rectangle, painted
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingPath
 from gateway.ports.edits import Alteration, Edit, Repainted
 from gateway.ports.errors import Refusal
 from gateway.ports.facts import Facts
@@ -24,7 +25,6 @@ from gateway.routing.actions.deidentification.tables import Option
 from gateway.routing.actions.pseudonym import ISSUER_OF_PATIENT_ID, PATIENT_ID, STUDY_INSTANCE_UID, patient_in
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.fields import RemoveTarget, SecretKey, SetTarget
-from gateway.routing.language.kinds import Path
 from gateway.routing.language.pseudonym import MAX_SHIFT_DAYS, shift_days
 from gateway.routing.language.template import Template
 
@@ -159,7 +159,7 @@ deidentify:
         for template in self.replace.values():
             yield from (path for _name, path in template.attributes)
 
-    def problems(self) -> Iterable[tuple[Path, str]]:
+    def problems(self) -> Iterable[tuple[SettingPath, str]]:
         if {"retain-longitudinal-full", "retain-longitudinal-modified"} <= set(self.options):
             yield ("options",), "retain-longitudinal-full and retain-longitudinal-modified exclude each other"
         days = self.shift_days
@@ -233,12 +233,12 @@ def _refuse_embedded_overlays(facts: Facts) -> None:
             raise Refusal(f"an overlay lies in the bits of the pixels, where it cannot be removed ({path.text})")
 
 
-def _conflicts(lists: Mapping[str, tuple[AttributePath, ...]]) -> Iterable[tuple[Path, str]]:
+def _conflicts(lists: Mapping[str, tuple[AttributePath, ...]]) -> Iterable[tuple[SettingPath, str]]:
     """Attributes that the site names twice, and those that say what was done."""
     first: dict[tuple[object, ...], str] = {}
     for setting, paths in lists.items():
         for index, path in enumerate(paths):
-            place: Path = (setting, path.text if setting == "replace" else index)
+            place: SettingPath = (setting, path.text if setting == "replace" else index)
             same = (path.steps, path.tag, path.creator, path.step_creators)
             if path.tag in marks.SET:
                 yield place, f"{name_of(path.tag)} says what was done: it is set by `deidentify` itself"

@@ -11,8 +11,8 @@ from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import Edit
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Fate, action
-from gateway.routing.actions.attributes import Problems
 from gateway.routing.language.fields import StatusField
+from gateway.routing.language.path_selection import Problems
 
 SUCCESS = StatusField(dimse_status.SUCCESS)
 NOT_AUTHORIZED = StatusField(dimse_status.NOT_AUTHORIZED)

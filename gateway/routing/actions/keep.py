@@ -18,11 +18,10 @@ from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import KEEP, REMOVE, Change, Rewrite, RewriteElement
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import action
-from gateway.routing.actions.attributes import Problems
 from gateway.routing.actions.deidentification.tables import safe_private
 from gateway.routing.language.attribute_path import tag_of
 from gateway.routing.language.fields import GroupNumber, PrivateCreator, PrivateElementNumber
-from gateway.routing.language.path_selection import problems_of_steps
+from gateway.routing.language.path_selection import Problems, problems_of_steps
 
 _NEEDED = """
     SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID SpecificCharacterSet

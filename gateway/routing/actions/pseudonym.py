@@ -15,10 +15,9 @@ from gateway.ports.edits import KEEP, Change, Rewrite, RewriteElement
 from gateway.ports.errors import Refusal
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import action
-from gateway.routing.actions.attributes import Problems
 from gateway.routing.language.attribute_path import called, parse, tag_of
 from gateway.routing.language.fields import SecretKey
-from gateway.routing.language.path_selection import is_of, names, problems_of_steps, tags_of
+from gateway.routing.language.path_selection import Problems, is_of, names, problems_of_steps, tags_of
 from gateway.routing.language.pseudonym import (
     MAX_SHIFT_DAYS,
     hashed_uid,

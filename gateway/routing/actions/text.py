@@ -19,9 +19,10 @@ from gateway.ports.edits import Edit
 from gateway.ports.errors import Refusal
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import action
-from gateway.routing.actions.attributes import Problems, split, whole_values
+from gateway.routing.actions.attributes import split, whole_values
 from gateway.routing.language.attribute_path import called
 from gateway.routing.language.fields import SecretKey, SetTarget, TableFile
+from gateway.routing.language.path_selection import Problems
 from gateway.routing.language.pattern import Allowance, Regex, replacement_of
 from gateway.routing.language.pseudonym import hashed_text
 from gateway.routing.language.template import Template

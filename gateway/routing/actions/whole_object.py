@@ -12,8 +12,8 @@ from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import OriginalAttributes, Recode
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import action
-from gateway.routing.actions.attributes import Problems
 from gateway.routing.language.fields import CharacterSet
+from gateway.routing.language.path_selection import Problems
 from gateway.routing.language.template import Template
 
 CALLED_AE_TITLE = Template("{{ association.called_ae_title }}")

@@ -14,6 +14,7 @@ from typing import NewType
 
 from pydicom._uid_dict import UID_dictionary
 
+from gateway.common.ip_network import IPNetwork
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of
 from gateway.dataset.encode import problem_with
@@ -76,8 +77,6 @@ class SecretKey(bytes):
 
     __str__ = __repr__
 
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UID_PATTERN = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 §9.1
 BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
@@ -165,7 +164,7 @@ def transfer_syntax_uid(text: str) -> TransferSyntaxUID:
     return TransferSyntaxUID(uid_named(text, ("Transfer Syntax",), "transfer syntax"))
 
 
-def network(text: str) -> Network:
+def network(text: str) -> IPNetwork:
     """An address, or a network as CIDR. Raises ValueError for host names: rules do not look names up."""
     try:
         return ipaddress.ip_network(text, strict=False)
@@ -301,7 +300,7 @@ FIELD_TYPES: dict[object, FieldType] = {
         "unknown-transfer-syntax",
         {"type": "string", "description": "Transfer syntax: keyword, name or UID"},
     ),
-    Network: FieldType(network, "bad-address", {"type": "string", "description": "Address, or network as CIDR"}),
+    IPNetwork: FieldType(network, "bad-address", {"type": "string", "description": "Address, or network as CIDR"}),
     AttributePath: FieldType(parse, "unknown-attribute", _PATH),
     RemoveTarget: FieldType(remove_target, "bad-target", _PATH),
     SetTarget: FieldType(set_target, "bad-target", _PATH),

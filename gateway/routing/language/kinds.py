@@ -24,6 +24,7 @@ from functools import cache, partial
 from typing import Any, Literal, Union, cast
 from weakref import WeakKeyDictionary
 
+from gateway.model.problem import SettingPath
 from gateway.ports import kinds as port_kinds
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.kinds import Action, DestinationKind, Predicate, Registry, Resources
@@ -32,8 +33,7 @@ from gateway.routing.language.fields import FIELD_TYPES, FieldType, text_or_numb
 from gateway.routing.language.named_condition import NamedCondition
 from gateway.routing.language.resources import NO_RESOURCES
 
-Path = tuple[str | int, ...]
-ReportProblem = Callable[[Path, str, str], None]
+ReportProblem = Callable[[SettingPath, str, str], None]
 """(path inside the config value, code, message)."""
 
 MAX_NESTING = 32
@@ -57,7 +57,7 @@ class _Building:
         self.resources = resources
         self.count = 0
 
-    def __call__(self, path: Path, code: str, message: str) -> None:
+    def __call__(self, path: SettingPath, code: str, message: str) -> None:
         self.count += 1
         self._report(path, code, message)
 
@@ -140,7 +140,7 @@ def _from_json(text: str, resources: Resources) -> tuple[Action, ...]:
     return actions
 
 
-def _written(path: Path) -> str:
+def _written(path: SettingPath) -> str:
     """As it would be looked for under a rule: ``then[0].hash.key``."""
     return "then" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
@@ -155,7 +155,7 @@ def actions_schema() -> dict[str, Any]:
     return {"type": "array", "items": _registry_schema(port_kinds.action)}
 
 
-def children(kind: Any) -> Iterable[tuple[Path, Predicate]]:
+def children(kind: Any) -> Iterable[tuple[SettingPath, Predicate]]:
     """The predicates right inside a predicate, with their path from its value."""
     of_class = type(kind)
     for prefix, field in _child_fields(of_class):  # type: ignore[arg-type]  # hashable; the stub of cache doubts it
@@ -173,7 +173,7 @@ def inside(kind: Any) -> Sequence[Predicate]:
 
 
 @cache
-def _child_fields(cls: type[Any]) -> tuple[tuple[Path, str], ...]:
+def _child_fields(cls: type[Any]) -> tuple[tuple[SettingPath, str], ...]:
     """The fields of a predicate that hold predicates, with the path to each."""
     fields = settings(cls)  # type: ignore[arg-type]  # a class is hashable; the stub of cache doubts it
     return tuple(
@@ -199,7 +199,7 @@ def settings(cls: type[Any]) -> Mapping[str, tuple[dataclasses.Field[Any], Any]]
 # --- building ---------------------------------------------------------------------------------------------------
 
 
-def _kind(config: object, registry: Registry, path: Path, report: _Building) -> Any:
+def _kind(config: object, registry: Registry, path: SettingPath, report: _Building) -> Any:
     if len(path) > 2 * MAX_NESTING:
         report(path, "too-deep", f"conditions are nested more than {MAX_NESTING} levels deep")
         return _INVALID
@@ -240,7 +240,7 @@ def _bare(registry: Registry) -> list[str]:
     return sorted(name for name, cls in registry.kinds.items() if not _required(settings(cls)))
 
 
-def _named(name: object, value: object, registry: Registry, path: Path, report: _Building) -> Any:
+def _named(name: object, value: object, registry: Registry, path: SettingPath, report: _Building) -> Any:
     cls = registry.kinds.get(str(name))
     if cls is None:
         report(path, f"unknown-{registry.noun}", f"unknown {registry.noun} {name!r}{_instead(str(name), registry)}")
@@ -297,7 +297,7 @@ def _parts(hint: Any) -> Iterable[Any]:
         yield from _parts(one)
 
 
-def _of_kind(cls: type, value: object, path: Path, report: _Building) -> Any:
+def _of_kind(cls: type, value: object, path: SettingPath, report: _Building) -> Any:
     builders = _builders(cls)
     if len(builders) == 1:
         (only,) = builders
@@ -305,7 +305,7 @@ def _of_kind(cls: type, value: object, path: Path, report: _Building) -> Any:
     return _group(cls, value, path, report)
 
 
-def _settled(name: object, cls: type, value: Mapping[Any, Any], path: Path, report: _Building) -> Any:
+def _settled(name: object, cls: type, value: Mapping[Any, Any], path: SettingPath, report: _Building) -> Any:
     """A dataclass from a mapping of its settings; `name` is what messages call it."""
     builders = _builders(cls)
     values, misspelt = {}, False
@@ -336,12 +336,12 @@ def _required(fields: Mapping[str, tuple[dataclasses.Field[Any], Any]]) -> list[
     return [key for key, (field, _) in fields.items() if field.default is missing and field.default_factory is missing]
 
 
-def _instance(cls: type, values: dict[str, Any], path: Path, report: _Building) -> Any:
+def _instance(cls: type, values: dict[str, Any], path: SettingPath, report: _Building) -> Any:
     for value in values.values():
         if value is _INVALID:
             return _INVALID
     built = cls(**{_fields(cls)[name]: value for name, value in values.items()})
-    problems: Iterable[tuple[Path, str]] = getattr(built, "problems", tuple)()
+    problems: Iterable[tuple[SettingPath, str]] = getattr(built, "problems", tuple)()
     is_right = True
     for inner, message in problems:
         is_right = False
@@ -355,7 +355,7 @@ def _fields(cls: type[Any]) -> dict[str, str]:
     return {name: field.name for name, (field, _hint) in settings(cls).items()}  # type: ignore[arg-type]  # as above
 
 
-Build = Callable[[object, Path, _Building], Any]
+Build = Callable[[object, SettingPath, _Building], Any]
 """One setting's value, or `_INVALID` after reporting."""
 
 
@@ -385,7 +385,7 @@ def _builder(hint: Any) -> Build:
     return partial(_choice, (True, False)) if hint is bool else partial(_number, hint)
 
 
-def _number(hint: Any, value: object, path: Path, report: _Building) -> Any:
+def _number(hint: Any, value: object, path: SettingPath, report: _Building) -> Any:
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
@@ -405,7 +405,7 @@ def _is_group(hint: Any) -> bool:
     return isinstance(hint, type) and dataclasses.is_dataclass(hint)
 
 
-def _group(cls: type, value: object, path: Path, report: _Building) -> Any:
+def _group(cls: type, value: object, path: SettingPath, report: _Building) -> Any:
     name = next((part for part in reversed(path) if isinstance(part, str)), cls.__name__)
     if isinstance(value, Mapping):
         return _settled(name, cls, value, path, report)
@@ -418,7 +418,7 @@ def _group(cls: type, value: object, path: Path, report: _Building) -> Any:
     return _instance(cls, {short: _builder(fields[short][1])(value, path, report)}, path, report)
 
 
-def _scalar(field: FieldType, value: object, path: Path, report: _Building) -> Any:
+def _scalar(field: FieldType, value: object, path: SettingPath, report: _Building) -> Any:
     if field.takes_list and isinstance(value, list | tuple) and value:
         texts = [text_or_number(one) for one in value]
         text = None if None in texts else "\\".join(cast(list[str], texts))
@@ -436,7 +436,7 @@ def _scalar(field: FieldType, value: object, path: Path, report: _Building) -> A
         return _INVALID
 
 
-def _tuple(build: Build, may_be_empty: bool, value: object, path: Path, report: _Building) -> Any:
+def _tuple(build: Build, may_be_empty: bool, value: object, path: SettingPath, report: _Building) -> Any:
     if not isinstance(value, list | tuple):
         built = build(value, path, report)
         return built if built is _INVALID else (built,)
@@ -452,7 +452,7 @@ def _tuple(build: Build, may_be_empty: bool, value: object, path: Path, report: 
     return tuple(items) if is_right else _INVALID
 
 
-def _mapping(build_key: Build, build_value: Build, value: object, path: Path, report: _Building) -> Any:
+def _mapping(build_key: Build, build_value: Build, value: object, path: SettingPath, report: _Building) -> Any:
     if not isinstance(value, Mapping) or not value:
         report(path, "wrong-type", f"expected a mapping with at least one entry, not {_noun(value)}")
         return _INVALID
@@ -463,7 +463,7 @@ def _mapping(build_key: Build, build_value: Build, value: object, path: Path, re
     return types.MappingProxyType(built)  # of what is right, so that `problems` sees it; the rest is reported
 
 
-def _choice(choices: tuple[Any, ...], value: object, path: Path, report: _Building) -> Any:
+def _choice(choices: tuple[Any, ...], value: object, path: SettingPath, report: _Building) -> Any:
     if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         return value
     words = ["true" if one is True else "false" if one is False else str(one) for one in choices]

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
+from gateway.common.ip_network import IPNetwork
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import predicate
 from gateway.routing import index_keys
 from gateway.routing.index_keys import Keys
-from gateway.routing.language.fields import AETitleField, Network
+from gateway.routing.language.fields import AETitleField
 from gateway.routing.language.pattern import Regex
 from gateway.routing.predicates.counts import CountProblem
 
@@ -72,7 +73,7 @@ class HostMatch:
     is_about_studies: ClassVar[bool] = True
     example: ClassVar[str] = "host: [10.1.0.0/16, 'fd00::/8']"
 
-    any_of: tuple[Network, ...]
+    any_of: tuple[IPNetwork, ...]
 
     def __call__(self, facts: Facts) -> bool:
         return _is_within(facts.association.remote_host, self.any_of)
@@ -88,7 +89,7 @@ class HostMatch:
 
 
 @lru_cache(maxsize=4096)
-def _is_within(host: str, networks: tuple[Network, ...]) -> bool:
+def _is_within(host: str, networks: tuple[IPNetwork, ...]) -> bool:
     address = index_keys.address_of(host)
     return address is not None and any(address in network for network in networks)
 

@@ -53,13 +53,13 @@ class Inflations:
 @pytest.fixture
 def inflations(monkeypatch: pytest.MonkeyPatch) -> Inflations:
     counted = Inflations()
-    real = inflation._Stream.__init__
+    real = inflation._DeflateStream.__init__
 
     def begin(self: Any, *arguments: Any) -> None:
         counted.count += 1
         real(self, *arguments)
 
-    monkeypatch.setattr(inflation._Stream, "__init__", begin)
+    monkeypatch.setattr(inflation._DeflateStream, "__init__", begin)
     return counted
 
 

@@ -9,11 +9,11 @@ from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.scan import at_once
 from gateway.model.association import AssociationFacts
 from gateway.model.peer import Peer
-from gateway.model.problem import Mark
+from gateway.model.problem import Mark, SettingPath
 from gateway.model.settings import Settings, Spool, UnmatchedPolicy
 from gateway.ports.kinds import Action, Predicate
 from gateway.routing.facts import ObjectFacts
-from gateway.routing.language.kinds import Path, build_actions, build_predicate, canonical_json
+from gateway.routing.language.kinds import build_actions, build_predicate, canonical_json
 from gateway.routing.table import Coercion, Route, RoutingTable
 from tests.support.data_set_writer import EXPLICIT, Write
 
@@ -64,19 +64,19 @@ def actions(config: object) -> tuple[Action, ...]:
     return build_actions(config, fail)
 
 
-def fail(path: Path, code: str, message: str) -> None:
+def fail(path: SettingPath, code: str, message: str) -> None:
     raise AssertionError(f"{path}: {code}: {message}")
 
 
-def problems_of_predicate(config: object) -> list[tuple[Path, str, str]]:
-    found: list[tuple[Path, str, str]] = []
+def problems_of_predicate(config: object) -> list[tuple[SettingPath, str, str]]:
+    found: list[tuple[SettingPath, str, str]] = []
     built = build_predicate(config, lambda *problem: found.append(problem))
     assert (built is None) is bool(found)
     return found
 
 
-def problems_of_actions(config: object) -> list[tuple[Path, str, str]]:
-    found: list[tuple[Path, str, str]] = []
+def problems_of_actions(config: object) -> list[tuple[SettingPath, str, str]]:
+    found: list[tuple[SettingPath, str, str]] = []
     build_actions(config, lambda *problem: found.append(problem))
     return found
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway.spool.disk import Buffer, LocalDisk
+from gateway.common.buffer import Buffer
+from gateway.spool.disk import LocalDisk
 
 
 class FaultyDisk(LocalDisk):

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import apsw
 
-from gateway.spool.disk import Buffer, LocalDisk
+from gateway.common.buffer import Buffer
+from gateway.spool.disk import LocalDisk
 
 PAGE_BYTES = 4096
 """What reaches the disk in one piece."""

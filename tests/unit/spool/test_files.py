@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.common.buffer import Buffer
 from gateway.common.file_modes import UMASKS
 from gateway.ports.errors import ConfigurationError, SpoolFull
 from gateway.spool import record
-from gateway.spool.disk import IOV_MAX, Buffer, LocalDisk, write_all
+from gateway.spool.disk import IOV_MAX, LocalDisk, write_all
 from gateway.spool.free_space import FreeSpace
 from gateway.spool.lock import SpoolLock
 from tests.support.spool_records import read_records

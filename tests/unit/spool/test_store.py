@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.common.buffer import Buffer
 from gateway.model.instance import PayloadRef
 from gateway.model.settings import Spool
 from gateway.ports.errors import ConfigurationError, GatewayError, PayloadLost, PayloadMissing, SpoolFull
 from gateway.spool import record
-from gateway.spool.disk import Buffer
 from gateway.spool.segment import Payload
 from gateway.spool.store import SpoolStore
 from tests.support.spool_records import read_records

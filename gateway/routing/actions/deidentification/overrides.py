@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.dataset.dictionary import creator_of, is_private, is_private_creator
+from gateway.dataset.rewrite import ItemPath
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import KEEP, REMOVE, Change, RewriteElement
-
-ItemPath = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ async def answer_for(
     path = write_part10(Path("object.dcm"), attributes)
     async with staged(table) as stage:
         for subject in explain.of_files([path], facts, NOON):
-            assert isinstance(subject, explain.Subject), subject
+            assert isinstance(subject, explain.ExplainedObject), subject
             return await explain.explain(stage, subject, with_values=with_values)
     raise AssertionError("no object")
 

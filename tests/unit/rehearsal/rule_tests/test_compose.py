@@ -8,7 +8,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from gateway.rehearsal.rule_tests.compose import DEFAULTS, Path, Uncomposable, compose
+from gateway.model.problem import SettingPath
+from gateway.rehearsal.rule_tests.compose import DEFAULTS, Uncomposable, compose
 
 SYNTAXES = {
     "explicit": "1.2.840.10008.1.2.1",
@@ -81,7 +82,7 @@ def test_what_is_written_is_read(syntax: str) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_written(attributes: dict[str, object], path: Path, message: str) -> None:
+def test_what_cannot_be_written(attributes: dict[str, object], path: SettingPath, message: str) -> None:
     with pytest.raises(Uncomposable) as caught:
         compose(attributes, SYNTAXES["explicit"])
     assert caught.value.path == path

@@ -10,12 +10,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from gateway.model.problem import SettingPath
 from gateway.ports import kinds as port_kinds
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Registry
 from gateway.routing.language.kinds import (
-    Path,
     actions_from_json,
     actions_schema,
     build_actions,
@@ -27,7 +27,7 @@ from gateway.routing.language.resources import FileResources
 from gateway.routing.predicates.combining import AllConditions
 from tests.unit.routing.build import actions, fail, predicate, problems_of_actions, problems_of_predicate
 
-PREDICATES: dict[str, tuple[object, list[tuple[Path, str, str]]]] = {
+PREDICATES: dict[str, tuple[object, list[tuple[SettingPath, str, str]]]] = {
     "unknown-kind": ({"modalty": ["MR"]}, [(("modalty",), "unknown-predicate", "did you mean 'modality'?")]),
     "far-off-kind": ({"colour": 1}, [(("colour",), "unknown-predicate", "known are all, any, attribute")]),
     "action-as-predicate": ({"remove": "PatientID"}, [(("remove",), "unknown-predicate", "put it under `then:`")]),
@@ -101,18 +101,18 @@ PREDICATES: dict[str, tuple[object, list[tuple[Path, str, str]]]] = {
 }
 
 
-def _check(found: list[tuple[Path, str, str]], expected: list[tuple[Path, str, str]]) -> None:
+def _check(found: list[tuple[SettingPath, str, str]], expected: list[tuple[SettingPath, str, str]]) -> None:
     assert [(path, code) for path, code, _message in found] == [(path, code) for path, code, _message in expected]
     for (_path, _code, message), (_same, _too, part) in zip(found, expected, strict=True):
         assert part in message
 
 
 @pytest.mark.parametrize(("config", "expected"), PREDICATES.values(), ids=PREDICATES)
-def test_mistakes_in_conditions(config: object, expected: list[tuple[Path, str, str]]) -> None:
+def test_mistakes_in_conditions(config: object, expected: list[tuple[SettingPath, str, str]]) -> None:
     _check(problems_of_predicate(config), expected)
 
 
-ACTIONS: dict[str, tuple[object, list[tuple[Path, str, str]]]] = {
+ACTIONS: dict[str, tuple[object, list[tuple[SettingPath, str, str]]]] = {
     "mapping": ({"remove": "PatientID"}, [((), "wrong-type", "expected a list of actions")]),
     "unknown-kind": ([{"delete": "PatientID"}], [((0, "delete"), "unknown-action", "known are append, case")]),
     "predicate-as-action": ([{"modality": "MR"}], [((0, "modality"), "unknown-action", "put it under `when:`")]),
@@ -169,7 +169,7 @@ ACTIONS: dict[str, tuple[object, list[tuple[Path, str, str]]]] = {
 
 
 @pytest.mark.parametrize(("config", "expected"), ACTIONS.values(), ids=ACTIONS)
-def test_mistakes_in_actions(config: object, expected: list[tuple[Path, str, str]]) -> None:
+def test_mistakes_in_actions(config: object, expected: list[tuple[SettingPath, str, str]]) -> None:
     _check(problems_of_actions(config), expected)
 
 
