@@ -12,9 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.dataset.codecs import CODECS, EXPLICIT, JPEG_2000, JPEG_LS_NEAR_LOSSLESS, short_name
-from gateway.dataset.elements import items, selection_of, walk
+from gateway.dataset.elements import selection_of
 from gateway.dataset.encoding import EXPLICIT_LITTLE
-from gateway.dataset.scan import Scanned, scan, wanted
+from gateway.dataset.items import items
+from gateway.dataset.scan import Scanned, scan
+from gateway.dataset.scanned_level import wanted
+from gateway.dataset.walk import walk
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import KEEP, Alteration, Change, Edit, RewriteElement
 from gateway.ports.errors import Refusal

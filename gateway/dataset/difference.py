@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.dataset.dictionary import SEQUENCE, name_of
-from gateway.dataset.elements import EVERY_UNBOUNDED, SEQUENCE_VRS, Element, inside, items, walk
+from gateway.dataset.elements import EVERY_UNBOUNDED, SEQUENCE_VRS, Element, inside
 from gateway.dataset.encoding import DEFLATED, Encoding
 from gateway.dataset.inflation import inflate
-from gateway.dataset.scan import Level, Texts, parse
+from gateway.dataset.items import items
+from gateway.dataset.scan import parse
+from gateway.dataset.scanned_level import Level, Texts
 from gateway.dataset.value import MAX_TEXT_BYTES
+from gateway.dataset.walk import walk
 from gateway.ports.errors import Unreadable
 
 ChangeKind = Literal["added", "removed", "emptied", "filled", "replaced", "re-encoded"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import wanted
 from gateway.model.attribute_path import AttributePath
 from gateway.model.instance import Identifiers
 from gateway.ports.errors import GatewayError

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from gateway.dataset import charset
 from gateway.dataset.dictionary import name_of
-from gateway.dataset.elements import Element, selection_of, walk
+from gateway.dataset.elements import Element, selection_of
 from gateway.dataset.encoding import EXPLICIT_LITTLE
 from gateway.dataset.value import texts
+from gateway.dataset.walk import walk
 from gateway.ports.errors import Refusal
 
 PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA = 0x7FE00010, 0x7FE00008, 0x7FE00009

@@ -15,8 +15,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gateway.dataset.elements import SLICE_BYTES, Element, TagSelection, Walker
+from gateway.dataset.elements import SLICE_BYTES, Element, TagSelection
 from gateway.dataset.encoding import Encoding
+from gateway.dataset.walk import Walker
 from gateway.ports.errors import ObjectTooLarge, Temporary, Unreadable
 
 T = TypeVar("T")

@@ -24,10 +24,11 @@ from gateway.dataset.dictionary import (
     vm_of,
     vr_of,
 )
-from gateway.dataset.elements import UNDEFINED, Element, place_of
+from gateway.dataset.elements import UNDEFINED, Element
 from gateway.dataset.encode import can_hold_text, encode
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.value import texts
+from gateway.dataset.walk import place_of
 from gateway.dataset.writer import Pieces, element_header, is_too_long, order_of, vr_in_context
 from gateway.ports.errors import Refusal
 

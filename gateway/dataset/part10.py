@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import wanted
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.errors import Unreadable
 

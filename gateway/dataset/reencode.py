@@ -27,21 +27,11 @@ from gateway.dataset.dictionary import (
     private_vr_of,
     vr_of,
 )
-from gateway.dataset.elements import (
-    EVERY,
-    ITEM_END,
-    LONG_VRS,
-    SEQUENCE_END,
-    SHORT_VRS,
-    UNDEFINED,
-    Element,
-    inside,
-    items,
-    may_hold_items,
-    walk,
-)
+from gateway.dataset.elements import EVERY, ITEM_END, LONG_VRS, SEQUENCE_END, SHORT_VRS, UNDEFINED, Element, inside
 from gateway.dataset.encoding import Encoding
+from gateway.dataset.items import items, may_hold_items
 from gateway.dataset.value import texts
+from gateway.dataset.walk import walk
 from gateway.dataset.writer import (
     Pieces,
     delimiter,

@@ -18,8 +18,9 @@ from gateway.dataset.dictionary import (
     name_of,
     vr_of,
 )
-from gateway.dataset.elements import EVERY, Element, Item, inside, items, may_hold_items, walk
+from gateway.dataset.elements import EVERY, Element, Item, inside
 from gateway.dataset.encoding import Encoding
+from gateway.dataset.items import items, may_hold_items
 from gateway.dataset.level import (
     LENGTH_TO_END,
     NEVER_EMPTY,
@@ -28,6 +29,7 @@ from gateway.dataset.level import (
     length_of,
 )
 from gateway.dataset.value import MAX_TEXT_BYTES, texts
+from gateway.dataset.walk import walk
 from gateway.dataset.writer import Pieces, item_header
 from gateway.ports.edits import KEEP, REMOVE, Repainted, Rewrite
 from gateway.ports.edits import RewriteElement as ShownElement

@@ -17,20 +17,10 @@ from gateway.dataset.dictionary import (
     is_private,
     name_of,
 )
-from gateway.dataset.elements import (
-    EVERY,
-    SEQUENCE_VRS,
-    Element,
-    Item,
-    TagSelection,
-    inside,
-    items,
-    may_hold_items,
-    selection_of,
-    walk,
-)
+from gateway.dataset.elements import EVERY, SEQUENCE_VRS, Element, Item, TagSelection, inside, selection_of
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate
 from gateway.dataset.inflation import inflate
+from gateway.dataset.items import items, may_hold_items
 from gateway.dataset.level import (
     LENGTH_TO_END,
     NEVER_EMPTY,
@@ -52,6 +42,7 @@ from gateway.dataset.private import (
 from gateway.dataset.recode import recoded
 from gateway.dataset.rewrite import rewritten
 from gateway.dataset.scan import parse
+from gateway.dataset.walk import walk
 from gateway.dataset.writer import Pieces, item_header
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import Alteration, Edit, OriginalAttributes, Recode

@@ -35,7 +35,7 @@ from gateway.dataset.codecs import (
     short_name,
 )
 from gateway.dataset.derivation import LOSSY_IMAGE, LOSSY_METHOD, LOSSY_RATIO, Loss, derivation, derived_uid
-from gateway.dataset.elements import UNDEFINED, Element, items, selection_of
+from gateway.dataset.elements import UNDEFINED, Element, selection_of
 from gateway.dataset.encapsulation import (
     DELIMITER,
     basic_offset_table,
@@ -55,8 +55,10 @@ from gateway.dataset.image import (
     Picture,
 )
 from gateway.dataset.inflation import Bounds, inflate
+from gateway.dataset.items import items
 from gateway.dataset.reencode import reencode
-from gateway.dataset.scan import parse, scan, wanted
+from gateway.dataset.scan import parse, scan
+from gateway.dataset.scanned_level import wanted
 from gateway.dataset.scratch import Gathering, Scratch
 from gateway.dataset.splice import splice
 from gateway.dataset.writer import Pieces, element_header

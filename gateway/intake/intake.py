@@ -24,7 +24,7 @@ from gateway.intake.intake_log import IntakeLog
 from gateway.intake.loops import LoopWatch, held, is_forwarder
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.dimse_status import SUCCESS
-from gateway.model.instance import IndexEntry, Instance, PayloadRef
+from gateway.model.instance import NOT_STORED, IndexEntry, Instance
 from gateway.object_log import ObjectLog
 from gateway.ports.errors import GatewayError, NotAllowed, RejectedByRule, Temporary, Unreadable
 from gateway.ports.journal import Journal
@@ -40,7 +40,6 @@ UNREADABLE_RULE = "(unreadable)"
 """The name in a route's place of an object that `unreadable: hold` keeps."""
 UNWANTED = "no rule wants this instance"
 MODALITY = parse("Modality").tag
-NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 
 class _Commit(NamedTuple):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.common.bounded_cache import ENTRY_BYTES, BoundedCache
-from gateway.dataset.scan import Level
+from gateway.dataset.scanned_level import Level
 from gateway.model.instance import IndexEntry
 from gateway.model.query import QueryLevel
 from gateway.query.attributes import (

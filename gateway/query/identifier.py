@@ -13,19 +13,12 @@ from typing import NamedTuple
 
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, SPECIFIC_CHARACTER_SET
-from gateway.dataset.elements import (
-    EVERY_UNBOUNDED,
-    SEQUENCE_VRS,
-    SLICE_BYTES,
-    Element,
-    Walker,
-    inside,
-    items,
-    walk,
-)
+from gateway.dataset.elements import EVERY_UNBOUNDED, SEQUENCE_VRS, SLICE_BYTES, Element, inside
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate, encodings_of
 from gateway.dataset.inflation import inflate
+from gateway.dataset.items import items
 from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, texts
+from gateway.dataset.walk import Walker, walk
 from gateway.dataset.writer import item_header, padded, padding_of, prepared_header
 from gateway.model.query import Attributes, QueryItem, Value
 from gateway.ports.errors import ObjectTooLarge, Unreadable

@@ -14,7 +14,8 @@ from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
 from gateway.dataset.private import takes_away
 from gateway.dataset.rewrite import is_frame
-from gateway.dataset.scan import Level, Scanned, WantedElements, at_once, checking_lengths, scanning, wanted
+from gateway.dataset.scan import Scanned, at_once, checking_lengths, scanning
+from gateway.dataset.scanned_level import Level, WantedElements, wanted
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
 from gateway.model.instance import Instance

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.private import possible_tags
-from gateway.dataset.scan import Level, needed_by
+from gateway.dataset.scanned_level import Level, needed_by
 from gateway.model.attribute_path import AttributePath
 from gateway.routing.actions.deidentification.marks import PATIENT_IDENTITY_REMOVED
 from gateway.routing.language.template import Template

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.inflation import InflationSteps
-from gateway.dataset.scan import WantedElements, wanted
+from gateway.dataset.scanned_level import WantedElements, wanted
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
 from gateway.model.delivery import DeliveryState, Dispatch

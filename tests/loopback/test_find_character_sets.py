@@ -13,7 +13,8 @@ from pynetdicom import evt
 from structlog.testing import capture_logs
 
 from gateway.dataset.dictionary import tag_of
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import wanted
 from gateway.dimse.acceptor.admission import Admitted
 from gateway.dimse.server import Server
 from gateway.model.listener import Limits, Listener

@@ -15,7 +15,8 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
 from gateway import routing
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import wanted
 from gateway.dataset.splice import splice
 from gateway.model.association import AssociationFacts
 from gateway.ports.kinds import Action

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.dataset.dictionary import tag_of
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import wanted
 from gateway.model.instance import IndexEntry
 from gateway.model.query import Attributes, Query, QueryRoot, Value
 from gateway.query.attributes import indexed_paths

@@ -38,7 +38,7 @@ FROM_THE_CONFIGURATION = {
     "config/typed_tree.py:_validator",
     "config/schema.py:definitions",
     "dataset/elements.py:selection_of",
-    "dataset/scan.py:wanted",
+    "dataset/scanned_level.py:wanted",
     "dimse/acceptor/hosts.py:_networks",
     "dimse/protocol/associate_items.py:own_identification",
     "common/nearest.py:_by_folded",

@@ -13,7 +13,8 @@ from pydicom.filewriter import write_dataset
 from gateway.dataset.elements import TagSelection
 from gateway.dataset.encoding import DEFLATED, deflate, encodings_of
 from gateway.dataset.inflation import inflate
-from gateway.dataset.scan import parse, scan, wanted
+from gateway.dataset.scan import parse, scan
+from gateway.dataset.scanned_level import wanted
 from gateway.dataset.splice import splice
 from gateway.dataset.writer import element_header, padded, vr_for_length
 from gateway.dimse.protocol.memory import MemoryDataSet, MemoryReceiver

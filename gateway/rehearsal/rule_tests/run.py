@@ -11,7 +11,8 @@ from pathlib import Path
 from gateway.config import load
 from gateway.config.cases import SUFFIX, ExpectedAt, RuleTest, association_facts, files_of, read_cases
 from gateway.dataset.part10 import read_dicom_file
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import wanted
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath

@@ -14,7 +14,8 @@ from gateway.dataset.codecs import EXPLICIT, IMPLICIT, PLAIN
 from gateway.dataset.derivation import Loss
 from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.native import rewritten
-from gateway.dataset.scan import at_once, scanning, wanted
+from gateway.dataset.scan import at_once, scanning
+from gateway.dataset.scanned_level import wanted
 from gateway.dataset.scratch import Scratch
 from gateway.dataset.splice import splice
 from gateway.dataset.transcode import transcode

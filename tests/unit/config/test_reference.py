@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 from gateway.config.reference import reference
 from gateway.config.schema import definitions, schema
 from gateway.config.settings_reference import _flow, example_of, settings_reference
-from gateway.dataset.scan import at_once, wanted
+from gateway.dataset.scan import at_once
+from gateway.dataset.scanned_level import wanted
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydicom import charset as oracle
 
-from gateway.dataset.scan import WantedElements, scan
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.splice import splice
 from gateway.ports.edits import Recode
 from gateway.ports.errors import Refusal

@@ -9,7 +9,8 @@ import pydicom
 import pytest
 
 from gateway.dataset.identity import identify
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import wanted
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.errors import Unreadable
 from tests.support.corpus import Part10, corpus, read_part10

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.dataset import inflation
-from gateway.dataset.elements import EVERY, SLICE_BYTES, Walker, selection_of, walk, walking
+from gateway.dataset.elements import EVERY, SLICE_BYTES, selection_of
 from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, deflate
 from gateway.dataset.inflation import Bounds, Inflating, _Kept, inflate, set_bounds
-from gateway.dataset.scan import WantedElements, at_once, scan, scanning, wanted
+from gateway.dataset.scan import at_once, scan, scanning
+from gateway.dataset.scanned_level import WantedElements, wanted
+from gateway.dataset.walk import Walker, walk, walking
 from gateway.ports.errors import ObjectTooLarge, Refusal, Temporary, Unreadable
 from gateway.routing.language.attribute_path import parse
 

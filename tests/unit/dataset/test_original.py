@@ -12,7 +12,8 @@ import pytest
 from pydicom.filereader import read_dataset
 
 from gateway.dataset.encoding import Encoding
-from gateway.dataset.scan import WantedElements, scan
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.splice import splice
 from gateway.ports.edits import Alteration, Edit, OriginalAttributes, Recode
 from tests.support.corpus import Part10

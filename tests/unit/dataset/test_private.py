@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE
-from gateway.dataset.scan import WantedElements, scan
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.splice import splice
 from gateway.model.association import AssociationFacts
 from gateway.ports.edits import Edit

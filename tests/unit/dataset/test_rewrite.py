@@ -17,7 +17,8 @@ from pydicom.filereader import read_dataset
 
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.rewrite import MAX_LEVELS
-from gateway.dataset.scan import WantedElements, scan
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.splice import splice
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import KEEP, REMOVE, Alteration, Change, Repainted, RewriteElement

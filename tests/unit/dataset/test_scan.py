@@ -17,7 +17,8 @@ from pydicom.multival import MultiValue
 from gateway.dataset.elements import SLICE_BYTES
 from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.dataset.inflation import inflate
-from gateway.dataset.scan import Scanned, WantedElements, scan
+from gateway.dataset.scan import Scanned, scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.value import BULK, TEXT_WITH_BACKSLASH
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.errors import ObjectTooLarge, Unreadable

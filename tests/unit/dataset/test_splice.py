@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydicom.filereader import read_dataset
 
 from gateway.dataset.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
-from gateway.dataset.scan import WantedElements, scan
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.splice import splice
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import Edit

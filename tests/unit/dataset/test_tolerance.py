@@ -6,7 +6,8 @@ import pytest
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, readings_of
 from gateway.dataset.reencode import reencode
-from gateway.dataset.scan import at_once, checking_lengths, parse, scan, scanning, wanted
+from gateway.dataset.scan import at_once, checking_lengths, parse, scan, scanning
+from gateway.dataset.scanned_level import wanted
 from gateway.dataset.splice import splice
 from gateway.ports.edits import KEEP, REMOVE, Change, Edit, RewriteElement
 from gateway.ports.errors import Unreadable

@@ -14,7 +14,8 @@ from gateway.common.turns import in_turns
 from gateway.dataset import inflation
 from gateway.dataset.encoding import deflate
 from gateway.dataset.inflation import inflate
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import wanted
 from gateway.delivery.transform import StoredOutbound, changed, finding_facts_of, outbound_for
 from gateway.destinations.folder import Folder, FolderDestination
 from gateway.dimse.protocol.memory import MemoryDataSet

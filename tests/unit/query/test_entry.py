@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE
-from gateway.dataset.scan import Level, scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import Level, wanted
 from gateway.model.association import AssociationFacts
 from gateway.model.instance import IndexEntry
 from gateway.ports.edits import Alteration, Edit, Recode

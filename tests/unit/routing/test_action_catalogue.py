@@ -14,7 +14,8 @@ import pydicom
 import pytest
 from pydicom.filereader import read_dataset
 
-from gateway.dataset.scan import WantedElements, scan
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.splice import splice
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath

@@ -12,7 +12,8 @@ from pydicom.dataelem import DataElement
 from pydicom.filereader import read_dataset
 
 from gateway.dataset.encoding import Encoding
-from gateway.dataset.scan import WantedElements, scan
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.splice import splice
 from gateway.routing.actions.keep import NEEDED
 from gateway.routing.actions.pseudonym import NOT_OF_INSTANCES

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.dataset.encoding import EXPLICIT_LITTLE
-from gateway.dataset.scan import scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import wanted
 from gateway.dataset.splice import splice
 from gateway.ports.errors import Refusal
 from gateway.ports.kinds import Action

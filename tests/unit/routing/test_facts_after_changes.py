@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.dataset.scan import WantedElements, scan
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.splice import splice
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import KEEP, REMOVE, Alteration, Change, Edit, Recode, RewriteElement

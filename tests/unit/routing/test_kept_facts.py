@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from gateway.dataset.scan import Level, scan, wanted
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import Level, wanted
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.edits import Alteration, Edit, Recode
 from gateway.routing.facts import ObjectFacts, needed, read_by

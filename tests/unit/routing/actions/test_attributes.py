@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.dataset.scan import WantedElements, scan
+from gateway.dataset.scan import scan
+from gateway.dataset.scanned_level import WantedElements
 from gateway.dataset.splice import splice
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.errors import Refusal
