@@ -1,4 +1,4 @@
-"""What PEM files of certificates, keys and revocation lists say: until when they are good, what belongs together."""
+"""Readers of PEM files: how long certificates, keys and revocation lists are good, and which belong together."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def belong_together(certificate: bytes, key: bytes) -> bool:
 
 
 def validities(tls: TLS) -> Iterator[Validity]:
-    """Of every file of `tls` that can be read and says until when it is good."""
+    """The validity of every file of `tls` that can be read and that states an end of validity."""
     for path, is_list in _dated_files(tls):
         try:
             content = read_pem(path)

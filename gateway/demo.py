@@ -83,7 +83,7 @@ unmatched: hold
 
 @dataclass(frozen=True, slots=True)
 class ArchivedObject:
-    """What an archive received."""
+    """One object as an archive received it."""
 
     called_ae_title: str
     sop_instance_uid: str
@@ -108,7 +108,7 @@ class Demonstration:
 
     folder: Path
     port: int
-    """Of the gateway."""
+    """The port of the gateway."""
     table: RoutingTable
     journeys: tuple[Journey, ...]
 
@@ -220,7 +220,7 @@ async def _journey(
 
 
 def _arrived(table: RoutingTable, row: Delivery, file: DicomFile, arrivals: list[ArchivedObject], folder: Path) -> str:
-    """What reached the destination, compared with what was sent."""
+    """Compare the object that reached the destination with the one that was sent."""
     if row.state is not DeliveryState.DELIVERED:
         return row.reason or row.state.value
     peer = table.peers[row.destination]

@@ -1,4 +1,4 @@
-"""Where the gateway takes what the standard does not allow, because archives take it: one table, and one way to tell.
+"""Breaches of the standard that the gateway takes, because archives commit them: one table, and one way to report them.
 
 How a part of the gateway uses it:
 
@@ -30,13 +30,13 @@ class Leniency(NamedTuple):
     """One thing that is taken although the standard does not allow it."""
 
     section: str
-    """Where the standard says otherwise, as `PS3.4 §C.4.1`."""
+    """The section of the standard that says otherwise, as `PS3.4 §C.4.1`."""
     what: str
-    """What the peer does, in one clause."""
+    """The peer's breach, in one clause."""
     then: str
-    """What the gateway does then, in one clause."""
+    """The gateway's answer to it, in one clause."""
     shown_by: Literal["objects", "identifiers", "wire"]
-    """What `gateway explain` sees it in; what happens on the wire alone stands in the log and the metric."""
+    """The input of `gateway explain` that shows it; a breach on the wire alone stands in the log and the metric."""
 
 
 LENIENCIES: dict[str, Leniency] = {
@@ -137,7 +137,7 @@ LENIENCIES: dict[str, Leniency] = {
         "objects",
     ),
 }
-"""By name, which is the label `kind` of the metric and of the log event."""
+"""Every leniency by its name, which is the label `kind` of the metric and of the log event."""
 
 
 def tolerated(meter: Meter, kind: str, peer: str, *, log: Any = log, **fields: Any) -> None:

@@ -38,7 +38,7 @@ class Distribution:
         self._lock = threading.Lock()
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        """Of each bucket alone; the last one has no bound."""
+        """The counts of each bucket alone; the last one has no bound."""
         self.sum = 0.0
 
     def observe(self, value: float) -> None:

@@ -1,6 +1,6 @@
-"""What the gateway measures: one table of metrics, and the `Meter` that fills it.
+"""The one table of metrics, and the `Meter` that fills it.
 
-Labels stay few: a requestor that no peer names is counted as `peer="(stranger)"` (`gateway.ports.meter.peer_label`),
+Labels stay few: a requestor without a peer is counted as `peer="(stranger)"` (`gateway.ports.meter.peer_label`),
 whatever AE title it gives.
 """
 

@@ -1,4 +1,4 @@
-"""What the log says of stored and delivered objects: one line a study, one an object, or none (`gateway.log.objects`).
+"""The log of stored and delivered objects: one line a study, one an object, or none (`gateway.log.objects`).
 
 ```text
 objects      stored                                   delivered
@@ -32,14 +32,14 @@ Objects = Literal["study", "object", "none"]
 LONGEST_S = 60.0
 """An object is counted in a line that is written so much later at the latest, or at the next `write_due`."""
 MOST_STUDIES = 64
-"""Of one association or destination; the line of the oldest one is written for the next."""
+"""The most open studies of one association or destination; the line of the oldest one is written for the next."""
 MOST_MODALITIES = 8
 
 log = structlog.get_logger()
 
 
 class Unkept(Protocol):
-    """What is asked of the facts of an object that is not kept (`gateway.routing.facts.ObjectFacts`)."""
+    """The facts that the log needs of an object that is not kept (`gateway.routing.facts.ObjectFacts`)."""
 
     @property
     def association(self) -> AssociationFacts: ...
@@ -108,7 +108,7 @@ class _Open:
 
 
 class ObjectLog:
-    """Where stored and delivered objects are told; this one says nothing (`objects: none`)."""
+    """The log of stored and delivered objects; this one writes nothing (`objects: none`)."""
 
     def stored(
         self,
@@ -133,7 +133,7 @@ class ObjectLog:
         """An object was answered with success or a warning, and is not kept: a rule or `unmatched` says so."""
 
     def association_ended(self, association: AssociationFacts) -> None:
-        """Nothing more comes over it."""
+        """The association has ended: nothing more comes over it."""
 
     def delivered(self, delivery: Delivery, at: datetime, status: int) -> None:
         """A destination has an object, and the queue knows it.
@@ -145,7 +145,7 @@ class ObjectLog:
         """
 
     def destination_idle(self, destination: str) -> None:
-        """Nothing is being sent there, and has not been for a moment."""
+        """The destination is idle: nothing is being sent there, and has not been for a moment."""
 
     def write_due(self) -> None:
         """To be called now and then."""
@@ -279,7 +279,7 @@ class _Stored(_Tally):
         self._association = association
         self._modalities: set[str] = set()
         self.modality = ""
-        """Of the last object."""
+        """The Modality of the last object."""
         self.count = self.size_bytes = self.unanswered = self.dropped = 0
 
     @property
@@ -287,7 +287,7 @@ class _Stored(_Tally):
         return self.count + self.dropped
 
     def add_modality(self, modality: str) -> None:
-        """What is none of the standard's terms may be anything, and is not shown."""
+        """Count a Modality. A value outside the standard's terms may be free text, and is not shown."""
         self.modality = modality
         if modality in MODALITIES and len(self._modalities) < MOST_MODALITIES:
             self._modalities.add(modality)

@@ -1,4 +1,4 @@
-"""How `gateway queue` shows deliveries: as a table that fits a terminal, as CSV."""
+"""The list of `gateway queue`: a table that fits a terminal, or CSV."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _start(text: str, most: int) -> str:
 
 
 def summary(shown: int, total: int, *, is_newest_first: bool, form: str) -> str:
-    """What is shown of what there is."""
+    """One line that says how many of all deliveries are shown."""
     if not total:
         return "nothing"
     order = "newest" if is_newest_first else "oldest"

@@ -28,7 +28,7 @@ class Completion(Generic[T]):
         self._is_done = False
 
     def then(self, go_on: Callable[[T | None, BaseException | None], object]) -> None:
-        """Call `go_on(result, error)`; one of them is None. What it raises is logged."""
+        """Call `go_on(result, error)`; one of them is None. An exception that it raises is logged."""
         self._go_on = go_on
 
     def done(self) -> bool:

@@ -1,6 +1,6 @@
 """Signals that come before the gateway can act on them: kept until it can, instead of ending the process.
 
-Imports take a second, and a service manager or `logrotate` may send SIGHUP meanwhile. What is blocked stays pending
+Imports take a second, and a service manager or `logrotate` may send SIGHUP meanwhile. A blocked signal stays pending
 until `gateway.lifecycle.signals.handled` has its handlers in place. This module imports nothing of the gateway: it is
 the first that `python -m gateway` runs.
 """

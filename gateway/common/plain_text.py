@@ -18,7 +18,7 @@ _MODALITIES = (
     "XA XAPROTOCOL XC"
 )
 MODALITIES = frozenset(_MODALITIES.split())
-"""Defined terms of Modality (PS3.3 §C.7.3.1.1.1). What is none of them may be anything, also a name."""
+"""Defined terms of Modality (PS3.3 §C.7.3.1.1.1). Any other value may be free text, also a name."""
 
 PEER_SAYS = "; the peer says: "
 """The separator in the reason of a delivery. The peer's Error Comment follows it, which may quote the object."""

@@ -48,8 +48,8 @@ class ConversionPool:
     """`gateway.ports.converter.Converter` by worker processes; `folder` is for objects on their way, in files without
     names.
 
-    Of the `min_free_bytes` of its file system conversions leave half alone. Incoming objects stop sooner, at all of it,
-    so that what is stored can still be converted, sent and removed.
+    Conversions leave half of the `min_free_bytes` of their file system alone. Incoming objects stop at all of it, thus
+    sooner, so that stored objects can still be converted, sent and removed.
     """
 
     def __init__(

@@ -177,7 +177,8 @@ def encode(text: str, codecs: Encodings, *, is_name: bool = False) -> bytes:
 
 
 def _without_escapes(text: str, codecs: Encodings) -> bytes:
-    """In the set without code extensions, or in the Latin set that is active at first; empty when that cannot be.
+    """`text` in the set without code extensions, or in the Latin set that is active at first; empty when that cannot
+    be.
 
     Raises:
         UnicodeError: the set without code extensions has no way to write it.

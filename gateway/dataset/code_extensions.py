@@ -81,7 +81,7 @@ SETS: dict[str, tuple[CodeSet, ...]] = {
     "149": (KS_X_1001,),
     "58": (GB_2312,),
 }
-"""By the number of the defined term: the sets that it stands for."""
+"""The code sets of each defined term, by the number of the term."""
 
 _IN_THE_OTHER_PLACE = (
     CodeSet(b"\x1b(I", "shift_jis"),

@@ -92,5 +92,5 @@ def takes_count(tag: int, count: int) -> bool:
 
 
 def name_of(tag: int) -> str:
-    """For messages: the keyword, or ``(gggg,eeee)`` without one."""
+    """The keyword of `tag` for messages, or ``(gggg,eeee)`` when it has none."""
     return keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

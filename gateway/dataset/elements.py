@@ -15,7 +15,7 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 MAX_DEPTH = 256
 """Sequences of undefined length inside each other."""
 MOST_ELEMENTS = 250_000
-"""Of one level, where every element is reported: one takes some 250 bytes of memory."""
+"""The largest number of elements of one level when every element is reported: one takes some 250 bytes of memory."""
 CHECKED_BYTES = 1024**2
 SLICE_BYTES = 16 * 1024
 """Headers that begin within so many bytes are read at once: at most 2048, in about two milliseconds."""
@@ -32,22 +32,22 @@ SEQUENCE_VRS = frozenset({"SQ", "UN", ""})
 
 
 class Element(NamedTuple):
-    """Where one element lies; all offsets count from the start of the view."""
+    """The place of one element; all offsets count from the start of the view."""
 
     tag: int
     vr: str
     """Empty when the encoding does not say it."""
     start: int
     value: int
-    """Where the value, or the first item, begins."""
+    """The start of the value, or of the first item."""
     stop: int
-    """Where the value, or the last item, ends."""
+    """The end of the value, or of the last item."""
     end: int
-    """Where the next element begins: `stop`, or behind the delimiter of an undefined length."""
+    """The start of the next element: `stop`, or behind the delimiter of an undefined length."""
 
 
 class Item(NamedTuple):
-    """Where one sequence item lies; as in `Element`."""
+    """The place of one sequence item; as in `Element`."""
 
     start: int
     value: int
@@ -148,5 +148,5 @@ def inside(sequence: Element, encoding: Encoding) -> Encoding:
 
 
 def inside_unknown(encoding: Encoding) -> Encoding:
-    """Of the items inside UN, in a data set in `encoding`."""
+    """The encoding of the items inside UN, in a data set in `encoding`."""
     return IMPLICIT_LITTLE if encoding.notes is None else Encoding(is_implicit=True, notes=encoding.notes)

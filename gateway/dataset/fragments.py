@@ -19,7 +19,7 @@ Offsets = tuple[bytes, bytes]
 def without_empty(value: memoryview, offsets: Offsets | None) -> tuple[memoryview, Offsets | None]:
     """The items, Basic Offset Table first, without empty fragments, and the tables that then are right.
 
-    What is no list of items comes back as it is: the decoder says what is wrong with it.
+    A value that is no list of items comes back as it is: the decoder says what is wrong with it.
     """
     items = _items(value)
     if len(items) < 2 or all(length for _, length in items[1:]):

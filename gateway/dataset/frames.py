@@ -1,6 +1,6 @@
 """Pixels out of and into compressed frames, by pydicom's plugins for native codecs. Loaded by worker processes only.
 
-Frames go one by one, so that an object may be larger than the memory. What a lossless codec wrote is read back and
+Frames go one by one, so that an object may be larger than the memory. The output of a lossless codec is read back and
 compared: a frame that does not come back as it was is a Refusal, never an object.
 """
 
@@ -319,8 +319,9 @@ def _options(image: Image) -> dict[str, Any]:
 
 
 def _said(error: Exception) -> str:
-    """The last line that says something: pydicom lists what each plugin said. What Python says of a plugin that
-    stumbled over the code stream says nothing of it."""
+    """The last line that says something: pydicom lists the error of each plugin. Python's own message about a plugin
+    that failed inside says nothing of the code stream.
+    """
     if "Part 5, Section 8.2" in str(error):
         return "PS3.5 §8.2 does not allow it for these Bits Allocated, Bits Stored and Photometric Interpretation"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -53,7 +53,7 @@ class Image:
 
     @property
     def samples_per_frame(self) -> int:
-        """In one frame; two pixels of YBR_FULL_422 share their chrominance (PS3.3 §C.7.6.3.1.2)."""
+        """The samples of one frame; two pixels of YBR_FULL_422 share their chrominance (PS3.3 §C.7.6.3.1.2)."""
         shared = 2 if self.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422") else self.samples
         return self.rows * self.columns * shared
 

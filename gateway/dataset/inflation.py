@@ -49,7 +49,7 @@ class Bounds:
     free_bytes: int = 64 * 1024**2
 
     def limit_bytes(self, deflated_bytes: int) -> int:
-        """For a data set of `deflated_bytes`."""
+        """The limit for a data set of `deflated_bytes`."""
         return min(self.size_bytes, max(self.free_bytes, self.ratio * deflated_bytes))
 
 

@@ -25,7 +25,7 @@ from gateway.ports.errors import Unreadable
 
 
 def skip(view: memoryview, position: int, end: int, encoding: Encoding, *, is_item: bool = False) -> int:
-    """Where a sequence (or the fragments of encapsulated pixel data) of undefined length ends, behind its delimiter.
+    """The end of a sequence (or of the fragments of encapsulated pixel data) of undefined length, behind its delimiter.
 
     `position` is its first item; with `is_item` it is the first element of an item of undefined length.
     """

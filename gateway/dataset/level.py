@@ -200,5 +200,5 @@ class EncodedLevel:
 
 
 def length_of(pieces: Pieces) -> int:
-    """In bytes."""
+    """The length of all pieces together, in bytes."""
     return sum(map(len, pieces))

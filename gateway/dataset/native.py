@@ -15,7 +15,7 @@ from gateway.dataset.writer import Pieces
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 EXPLICIT_BIG, DEFLATED_LITTLE = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 NATIVE = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, DEFLATED_LITTLE, EXPLICIT_BIG)
-"""In the order in which they are used where a peer takes several."""
+"""Native transfer syntaxes, the preferred one first: the order of use when a peer accepts several."""
 _PROPOSED = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG)
 _NOTHING = TagSelection(())
 

@@ -30,10 +30,10 @@ PIXELS = 0x7FE0
 
 def recorded(before: EncodedLevel, now: EncodedLevel, record: OriginalAttributes) -> Pieces | None:
     """All bytes of `now` with one item more in its Original Attributes Sequence; None when nothing changed since
-    `before`. Of both data sets every element was found, and both are in the same encoding.
+    `before`. Every element of both data sets was found, and both are in the same encoding.
 
-    What was replaced or removed stands there as it was, a sequence as a whole; what was added stands there empty; so
-    does a value that its VR forbids, with its bytes in Nonconforming Modified Attributes Sequence.
+    A replaced or removed value stands there as it was, a sequence as a whole. An added one stands there empty. A value
+    that its VR forbids stands there empty too, with its bytes in Nonconforming Modified Attributes Sequence.
 
     Raises:
         Refusal: the names of source or system cannot be written.

@@ -2,12 +2,12 @@
 
 Implicit or explicit VR, little or big endian, in and out. Values keep their bytes, or are swapped where the byte order
 changes; undefined lengths stay undefined, defined ones, group lengths and Length to End follow. Values of UN are never
-swapped, for nobody knows what they are.
-From implicit VR the data dictionary says the VR; what it does not know is UN, as are values too long for their VR
-(PS3.5 §6.2.2). In implicit VR whoever reads it takes the dictionary's VR: a value that would be another one then is
-refused. Nothing is padded or sorted. Of what a tolerant reading passes over, stray delimiters and zeros behind
-the data set are left out, an element whose VR is none gets that of the dictionary, and what is called a sequence and
-has no items becomes UN.
+swapped, since their VR is unknown.
+From implicit VR the data dictionary gives the VR. An element that it lacks is UN, as are values too long for their VR
+(PS3.5 §6.2.2). A reader of implicit VR takes the dictionary's VR: a value whose VR would change by that is refused.
+Nothing is padded or sorted. A tolerant reading passes over stray delimiters and zeros behind the data set: they are
+left out. An element without a valid VR gets that of the dictionary. An element that is called a sequence and has no
+items becomes UN.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A `gateway.ports.edits.Rewrite` carried out on encoded bytes: every element is asked about, what is kept keeps its
+"""A `gateway.ports.edits.Rewrite` carried out on encoded bytes. It decides on every element; kept elements keep their
 bytes.
 
-Not asked about are the frame of others: group lengths, Length to End, and Specific Character Set, which every text
-depends on. A group length without a group goes. Of an element that is there twice, what is decided on one counts for
-those after it.
+It does not decide on the elements that frame others: group lengths, Length to End, and Specific Character Set, which
+every text depends on. A group length without a group goes. When an element is there twice, the decision on the first
+one counts for those after it.
 """
 
 from __future__ import annotations

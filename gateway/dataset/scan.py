@@ -31,7 +31,7 @@ NOTHING_ODD: Mapping[str, str] = MappingProxyType({})
 
 
 class Scanned:
-    """What one scan found."""
+    """The result of one scan."""
 
     __slots__ = ("encoding", "level", "oddities")
 
@@ -39,7 +39,7 @@ class Scanned:
         self.level = level
         self.encoding = level.encoding
         self.oddities = oddities
-        """What was taken although the standard does not allow it: row of `gateway.leniency` → where."""
+        """Oddities: the row of `gateway.leniency` → the place where it was used."""
 
     def values(self, path: AttributePath) -> Texts | None:
         """The values at `path` as text, () when empty, None when absent. Never raises for what the bytes hold."""
@@ -93,7 +93,7 @@ def scanning(
 def _scan_at_once(
     view: memoryview, transfer_syntax_uid: str, wanted: WantedElements, *, is_strict: bool = False
 ) -> Scanned:
-    """What `scanning` does, in plain calls: of a small object its layers of generators cost as much as the rest."""
+    """The work of `scanning` in plain calls: for a small object its layers of generators cost as much as the rest."""
     encoding = encodings_of(transfer_syntax_uid)[0]
     level = Level(encoding)
     try:
@@ -148,7 +148,7 @@ def _in_first_that_fits(
 
 
 def _read_bytes(wanted: WantedElements, element: Element) -> int:
-    """How much of the value of a selected element is read."""
+    """The number of bytes that are read of the value of a selected element."""
     length = element.stop - element.value
     return length if element.tag in wanted.inner else min(length, MAX_TEXT_BYTES)
 
@@ -170,7 +170,7 @@ def _noted(found: list[Element], oddities: Mapping[str, str]) -> Mapping[str, st
 
 
 def checking_lengths(view: memoryview, encoding: Encoding) -> InflationSteps[None]:
-    """That every value of the top level has an even length (PS3.5 §7.1.1), in steps. Raises Unreadable."""
+    """Check, in steps, that every value of the top level has an even length (PS3.5 §7.1.1). Raises Unreadable."""
     walker = Walker(view, 0, len(view), encoding, EVERY)
     is_done = False
     while not is_done:
@@ -196,7 +196,7 @@ def parse(
 
 
 def in_first_reading(transfer_syntax_uid: str, read: Callable[[Encoding], T]) -> T:
-    """What `read` makes of a data set, in the first reading in which it is not Unreadable.
+    """The result of `read` in the first reading of a data set that does not raise Unreadable.
 
     Raises:
         Unreadable: it is in all; what was wrong in the transfer syntax that the data set is said to have.
@@ -222,7 +222,7 @@ def _reading(view: memoryview, found: list[Element], wanted: WantedElements, lev
 
 
 def _read_value(view: memoryview, element: Element, wanted: WantedElements, level: Level) -> None:
-    """Of an element whose items, when any are wanted, were read."""
+    """Read the value of an element; its items, when any are wanted, were read before."""
     tag, vr, _start, value, stop, end = element
     has_text = vr != SEQUENCE and end == stop and (tag not in wanted.inner or tag in wanted.attributes)
     raw = bytes(view[value : min(stop, value + MAX_TEXT_BYTES)]) if has_text else b""

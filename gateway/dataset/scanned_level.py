@@ -43,7 +43,7 @@ _FILE_META = frozenset(range(0x00020000, 0x00020019))
 
 
 class WantedElements:
-    """What to read at one level, compiled once from paths: attributes, and what is wanted inside sequences."""
+    """The attributes to read at one level, and the wanted items of its sequences; compiled once from paths."""
 
     __slots__ = ("attributes", "inner", "last_item", "selection")
 
@@ -75,7 +75,7 @@ class WantedElements:
 
 
 def needed_by(tags: Iterable[int]) -> set[int]:
-    """What the values of `tags` cannot be read without."""
+    """The tags whose values are needed to read those of `tags`."""
     needed = {SPECIFIC_CHARACTER_SET}
     for tag in tags:
         if "SS" in (vr_of(tag) or ""):
@@ -101,14 +101,14 @@ class Level:
         self._parent = parent
         self._encodings: charset.Encodings | None = None
         self.undeclared: tuple[str, ...] = ()
-        """What text beyond ASCII is read as where the data set names no character set."""
+        """The character sets for text beyond ASCII in a data set that names none."""
         self._raw: dict[int, tuple[str, bytes]] = {}
         self._long: dict[int, int] = {}
         self._given: frozenset[int] = frozenset()
         self.known: dict[int, Texts | None] = {}
         """Texts that were made, or given; None: made absent."""
         self.items: dict[int, list[Level]] = {}
-        """By sequence tag; only sequences that paths go into."""
+        """The items of each sequence by its tag; only sequences that paths go into."""
 
     def add(self, tag: int, vr: str, raw: bytes, length_bytes: int = 0) -> None:
         """`length_bytes` where `raw` is not all of the value."""
@@ -117,8 +117,9 @@ class Level:
         self._raw.setdefault(tag, (vr, raw))
 
     def written(self, tags: Iterable[int]) -> tuple[Written, ...]:
-        """What decides on the text of each: VR and value field as they were scanned, the text of what was changed
-        since, None where absent. Of Specific Character Set always as scanned, since the value fields are read by that.
+        """Everything that decides the text of each tag: VR and value field as they were scanned, the new text when it
+        was changed since, None when absent. Specific Character Set is always given as scanned, since the value fields
+        are read by it.
         """
         given = self._given
         if not given:
@@ -172,12 +173,14 @@ class Level:
         return [place for one in chosen for place in levels[one].places(_item_of(path, depth, one), depth + 1)]
 
     def tag_of(self, path: AttributePath, depth: int = 0) -> int | None:
-        """What `path` names at this level; None when it is by a private creator that has no block here."""
+        """The tag of `path` at this level; None when it is by a private creator that has no block here."""
         tag, creator = here(path, depth)
         return tag if not creator else next(iter(self.tags_of(path, depth)), None)
 
     def tags_of(self, path: AttributePath, depth: int = 0) -> list[int]:
-        """Of a private creator that has several blocks here, one for each, those that are there first."""
+        """The tags of `path` at this level. A private creator with several blocks gives one for each; those that are
+        there come first.
+        """
         tag, creator = here(path, depth)
         if not creator:
             return [tag]
@@ -221,12 +224,14 @@ class Level:
             self.items[tag] = []
 
     def scanned(self, tags: Iterable[int]) -> dict[int, tuple[str, bytes, int]]:
-        """Of those that were there: VR as written, value field as far as it was read, and its whole length."""
+        """The elements of `tags` that were there: VR as written, value field as far as it was read, and its whole
+        length.
+        """
         raw = {tag: self._raw[tag] for tag in tags if tag in self._raw}
         return {tag: (vr, value, self._long.get(tag, len(value))) for tag, (vr, value) in raw.items()}
 
     def given(self, tags: Iterable[int]) -> dict[int, Texts | None]:
-        """Of those that were changed, or came to be, since: their texts, None for what was taken away."""
+        """The texts of those of `tags` that were changed or added since; None for a removed one."""
         return {tag: self.known[tag] for tag in tags if tag in self._given}
 
     def mark_present(self, sequence: int) -> None:
@@ -253,7 +258,7 @@ class Level:
         return ShownElement(path, tag, vr, creator[0] if creator else "", values, length)
 
     def _encoded_length(self, values: Texts, vr: str) -> int:
-        """Of a value that was not read but given."""
+        """The encoded length of a value that was not read but given."""
         try:
             return len(encode(values, vr, self._codecs()))
         except Refusal:

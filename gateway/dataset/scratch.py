@@ -23,9 +23,9 @@ def _nothing(_: int) -> None:
 
 
 class Scratch:
-    """Makes room in `folder`, or in the system's folder for temporary files. What it gave lives as long as its views.
+    """Makes room in `folder`, or in the system's folder for temporary files. The room lives as long as its views.
 
-    `before_mapping` is told how many bytes are going to be mapped: they count for a limit of the address space.
+    `before_mapping` gets the number of bytes that are about to be mapped: they count for a limit of the address space.
     `keep_free_bytes` of the file system are for others.
     """
 

@@ -371,7 +371,7 @@ def _of_item(edits: list[Edit], depth: int, index: int) -> list[Edit]:
 
 
 def _added(tag: int, edits: list[Edit], depth: int, count: int) -> list[list[Edit]]:
-    """For each item that the edits add to `count`: the edit that adds it, and those after it that are about it."""
+    """The edits of each item that they add to `count`: first the edit that adds it, then those that are about it."""
     added: list[list[Edit]] = []
     for position, edit in enumerate(edits):
         index = edit.path.steps[depth][1]

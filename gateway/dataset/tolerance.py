@@ -17,10 +17,10 @@ _LITTLE, _BIG = struct.Struct("<HHL"), struct.Struct(">HHL")
 
 
 def value_of(view: memoryview, start: int, *, is_big_endian: bool) -> tuple[int, int]:
-    """(where the value begins, its length) of an explicit VR element whose VR is none.
+    """(start of the value, its length) of an explicit VR element whose VR is none.
 
-    Two capital letters are a VR of the future, whose length has 32 bits (PS3.5 §7.1.2). Whatever else writers put
-    there (spaces, NULs, ``??``) has a length of 16 bits.
+    Two capital letters are a VR of the future, whose length has 32 bits (PS3.5 §7.1.2). Any other bytes that writers
+    put there (spaces, NULs, ``??``) have a length of 16 bits.
 
     Raises:
         struct.error: the data ends inside the header.

@@ -1,6 +1,6 @@
 """One encoded data set in another transfer syntax.
 
-What other conversions of whole objects need, e.g. painting over pixels:
+Other conversions of whole objects, e.g. painting over pixels, use this one as well:
 
 ```python
 to_native(view, transfer_syntax_uid, scratch) -> Pieces   # explicit VR little endian with native pixels
@@ -9,8 +9,8 @@ to_native(view, transfer_syntax_uid, scratch) -> Pieces   # explicit VR little e
 It runs where codecs may run: in a conversion, see `gateway.dataset.conversions`, which a worker process calls.
 
 Lossless conversions keep the SOP Instance UID and every element but those that say how pixels are encoded:
-Photometric Interpretation, Planar Configuration, offset tables. Decompressed colour is colour by pixel; YBR of JPEG
-that loses becomes RGB, the YBR_RCT and YBR_ICT of JPEG 2000 are RGB once decoded. What loses pixels makes a new object,
+Photometric Interpretation, Planar Configuration, offset tables. Decompressed colour is colour by pixel; YBR of lossy
+JPEG becomes RGB, the YBR_RCT and YBR_ICT of JPEG 2000 are RGB once decoded. A lossy conversion makes a new object,
 derived from the old one (PS3.3 §C.7.6.1.1.5, §C.12.4.1).
 """
 
@@ -148,7 +148,7 @@ class _PixelSource:
         return reencode(self.explicit(), EXPLICIT_LITTLE, encoding)
 
     def explicit(self) -> memoryview:
-        """In explicit VR little endian with native pixels, as one view."""
+        """The data set in explicit VR little endian with native pixels, as one view."""
         if self._explicit is None:
             self._explicit = self.scratch.joined(self._explicit_pieces())
         return self._explicit

@@ -97,7 +97,7 @@ class Walker:
         """A stray item end was passed over."""
         self.found: list[Element] = []
         self.position = position
-        """Of the next header; behind `end` of the walk when a value reaches there."""
+        """The offset of the next header; behind `end` of the walk when a value reaches there."""
 
     def go_on(self, stop: int) -> bool:
         """Read headers that begin before `stop`; True when the level is done.
@@ -144,7 +144,7 @@ class Walker:
         return last.value + keep(last), self.position
 
     def _find_end(self, skip: Skip, stop: int) -> bool:
-        """Of an element of undefined length; False when it is not reached yet."""
+        """Find the end of an element of undefined length; False when it is not reached yet."""
         is_done = skip.go_on(stop)
         self.position = skip.position
         if not is_done:
@@ -267,7 +267,7 @@ def _checked(raw: int, layout: Layout, start: int) -> int:
 
 
 def place_of(view: memoryview, position: int, end: int, encoding: Encoding, tag: int) -> int:
-    """Where an element of this tag is to be put in: before the first one with a larger tag, else at `end`."""
+    """The offset for a new element of this tag: before the first one with a larger tag, else `end`."""
     layout = layout_of(encoding)
     while position < end:
         here = layout.raw(layout.long_length(view, position)[0]) if end - position >= 8 else 0
@@ -278,7 +278,7 @@ def place_of(view: memoryview, position: int, end: int, encoding: Encoding, tag:
 
 
 def _next(view: memoryview, position: int, end: int, encoding: Encoding, layout: Layout) -> int:
-    """Where the element at `position` ends; the level was walked before."""
+    """The end of the element at `position`; the level was walked before."""
     value = position + 8
     if encoding.is_implicit:
         vr, length = 0, layout.implicit(view, position)[1]

@@ -54,7 +54,7 @@ def too_many(event: Event, backends: QueryBackends, settings: QueryRetrieve) -> 
 
 @contextlib.asynccontextmanager
 async def stopped_by_cancel(event: Event, federated: FederatedQuery) -> AsyncIterator[None]:
-    """In here `federated` comes to an end at once when a C-CANCEL arrives."""
+    """A context in which a C-CANCEL ends `federated` at once."""
 
     async def stop() -> None:
         await event.until_cancelled()

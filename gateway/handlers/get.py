@@ -16,8 +16,9 @@ class GetHandler(RetrieveHandler):
     """`evt.EVT_C_GET`."""
 
     async def __call__(self, event: Event) -> AsyncGenerator[Any]:
-        """How many, then the instances; or a final status, before or after them. Instances without a context that has
-        the SCP role for us count as failed."""
+        """Yield the number of instances, then the instances; or a final status, before or after them. Instances
+        without a context that has the SCP role for us count as failed.
+        """
         peer = event.association.peer
         try:
             request = self._request_of(event, () if peer is None else (peer,))

@@ -19,7 +19,9 @@ class MoveHandler(RetrieveHandler):
     """`evt.EVT_C_MOVE`."""
 
     async def __call__(self, event: Event) -> AsyncGenerator[Any]:
-        """Where to, how many, then the instances; or a final status, before or after them."""
+        """Yield the destination, the number of instances, then the instances; or a final status, before or after
+        them.
+        """
         table = event.association.table
         try:
             peers = move_places(table, event.move_destination or "", event.association.peer)

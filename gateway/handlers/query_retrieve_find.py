@@ -137,7 +137,7 @@ class _Matching:
             yield failed(self._event, self._backends, federated.failures, self._settings.partial), None
 
     def _tell_of_merging(self, federated: FederatedQuery) -> None:
-        """Where sources contradict each other, and what was not passed on."""
+        """Log and count the contradictions between sources, and the answers that were not passed on."""
         for outcome, numbers in (("other_patient", federated.of_other_patients), ("late", federated.late)):
             for source, number in numbers.items():
                 self._backends.meter.count("gateway_source_answers_total", number, source=source, outcome=outcome)
@@ -225,7 +225,7 @@ class _Matching:
         left_out.check(peer)
 
     def _code(self, attributes: Attributes, code: int) -> int:
-        """A source's pending status. What it says of keys that only the gateway asked for is not the requestor's."""
+        """A source's pending status. Warnings about keys that only the gateway sent are not for the requestor."""
         if (
             code == PENDING_WITH_UNSUPPORTED_KEYS
             and self._own_keys - attributes.keys()
@@ -242,7 +242,7 @@ class _Matching:
 
 
 _AT_HAND: dict[int, Value] = {INSTANCE_AVAILABILITY: ONLINE}
-"""Of what the gateway holds itself."""
+"""The values of everything that the gateway holds itself."""
 
 
 class _Responses:

@@ -75,7 +75,9 @@ class _RelayedFind:
         request = _request(event, service)
         self._asks = {rank: _Ask(backends, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
         self._alone: dict[int, tuple[str, RelayedAnswer]] = {}
-        """Where a service has at most one match: those that differ, each with the peer that gave it first."""
+        """The answers of a service that has at most one match: those that differ, each with the peer that gave it
+        first.
+        """
         self._end = DONE
         self._given = 0
         self.values_replaced = 0

@@ -1,7 +1,7 @@
 """Handlers of a site's own, by reference: ``module:NAME``, for `gateway run --handlers`.
 
 NAME is a list of pynetdicom-style bindings, ``[(evt.EVT_C_FIND, handler[, [arguments]]), …]``, or a function without
-arguments that gives one. What is bound there takes its event in place of the gateway's own handler.
+arguments that gives one. A handler that is bound there takes its event in place of the gateway's own handler.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def _checked(found: Any, reference: str) -> list[tuple[Any, ...]]:
 
 
 def _objection(event: Any, handler: Any, arguments: Sequence[Any]) -> str:
-    """Why a handler cannot take its event, as far as it can be seen before it is called."""
+    """The reason why a handler cannot take its event, as far as it can be seen before it is called; empty when it
+    can.
+    """
     is_generator = inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler)
     if event in RETURNING and is_generator:
         return "yields; it is to return a status"

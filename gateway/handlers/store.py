@@ -29,8 +29,8 @@ class StoreHandler:
         self._rendezvous = rendezvous
 
     def __call__(self, event: Event) -> Awaitable[int] | Completion[int] | int:
-        """Success when the instance is durable, or the status with which a rule drops it. What a source sends for a
-        retrieve of ours goes to that retrieve, and not through the rules.
+        """Success when the instance is durable, or the status with which a rule drops it. An instance that a source
+        sends for a retrieve of ours goes to that retrieve, and not through the rules.
 
         Raises:
             GatewayError: its `dimse_status` and text are the answer's status and Error Comment.

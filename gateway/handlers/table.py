@@ -1,4 +1,4 @@
-"""Which handler answers which event: the whole of what the gateway does for a requestor."""
+"""The table of handlers by event: everything that the gateway does for a requestor."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ class Incoming(NamedTuple):
     """One instance that is to be taken in. A tuple, since one is made for each object."""
 
     facts: AssociationFacts
-    """Of the association that it came over; of the source, for what came for a retrieve."""
+    """Facts of the association that it came over; facts of the source when it came for a retrieve."""
     sop_class_uid: str
-    """Of the command, as all that stands here."""
+    """Affected SOP Class UID of the command, as are the fields below."""
     sop_instance_uid: str
     transfer_syntax_uid: str
     body: EncodedDataSet

@@ -43,7 +43,7 @@ MODALITY = parse("Modality").tag
 
 
 class _Commit(NamedTuple):
-    """What is to be on disk before the answer."""
+    """Everything that must be on disk before the response."""
 
     incoming: Incoming
     instance: Instance
@@ -190,7 +190,7 @@ class Intake:
             completion.set_result(SUCCESS) if error is None else completion.set_exception(error)
 
     def _ended(self, commit: _Commit, stored: Instance | None, error: BaseException | None) -> None:
-        """The end of every commit. What is durable will be answered in this step of the event loop: log it so."""
+        """The end of every commit. A durable instance is answered in this step of the event loop: log it so."""
         incoming, plan, facts = commit.incoming, commit.plan, commit.facts
         if error is not None:
             if plan is not None:
@@ -306,7 +306,9 @@ class Intake:
         return True
 
     def _not_taken(self, incoming: Incoming) -> None:
-        """What is refused for want of room comes again until it is taken: that is no ring."""
+        """Forget the object for the count of rings: its sender sends it again until there is room, and that is no
+        ring.
+        """
         if self._loops is not None and not incoming.is_retrieved:
             self._loops.not_taken(incoming.facts, incoming.sop_instance_uid)
 

@@ -1,4 +1,4 @@
-"""What the log and the metrics say of instances that are not stored, or not as they should be."""
+"""Log and metrics of instances that are not stored, or not as they should be."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class IntakeLog:
         self._logged: deque[str] = deque(maxlen=MOST_LOGGED)
 
     def unmatched(self, incoming: Incoming, action: str, reason: str, facts: ObjectFacts) -> None:
-        """No rule wants it: `action` is done. What is rejected or discarded has a line of its own."""
+        """No rule wants it: `action` is done. Rejected and discarded instances have a line of their own."""
         self.meter.count("gateway_unmatched_instances_total", peer=peer_label(incoming.facts), action=action)
         fields = {"study_instance_uid": facts.study_instance_uid, "action": action, "reason": reason}
         if action != "hold":
@@ -44,7 +44,7 @@ class IntakeLog:
             self._warn("instance_unmatched", incoming, **fields, more=MORE)
 
     def decided(self, incoming: Incoming, decision: FateDecision, facts: ObjectFacts) -> None:
-        """A rule drops, rejects or holds it. What is rejected is logged as refused."""
+        """A rule drops, rejects or holds it. A rejected instance is logged as refused."""
         fate = decision.fate
         self.meter.count("gateway_decided_instances_total", rule=decision.rule, action=fate.kind)
         if fate.kind == "reject" or not self._is_first(f"{incoming.facts.association_id} {decision.rule}"):
@@ -82,7 +82,9 @@ class IntakeLog:
             )
 
     def refused(self, incoming: Incoming, error: GatewayError) -> None:
-        """Its sender is answered with the status of `error`. What came for a retrieve has no such sender."""
+        """Its sender is answered with the status of `error`. An instance that came for a retrieve has no such
+        sender.
+        """
         if not incoming.is_retrieved:
             self._warn("instance_refused", incoming, status=f"0x{error.dimse_status:04X}", **_why(error))
 
@@ -103,7 +105,7 @@ class IntakeLog:
 
 
 def _why(error: GatewayError) -> dict[str, str]:
-    """For the log. A plain Refusal is an action's, and its text may quote the object."""
+    """The reason of `error` for the log. The text of a plain Refusal is an action's and may quote the object."""
     if isinstance(error, RejectedByRule):
         return {"error": "RejectedByRule", "rule": error.rule, "reason": str(error)}
     words = fit_for_log(error)

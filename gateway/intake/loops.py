@@ -36,8 +36,9 @@ T = TypeVar("T")
 
 
 def is_forwarder(facts: AssociationFacts, table: RoutingTable) -> bool:
-    """True for a requestor that may send us what we sent: it calls with a destination's AE title, or it is a gateway of
-    this kind that delivers. Nobody else's objects are remembered."""
+    """True for a requestor that may send us what we sent: it calls with a destination's AE title, or it is a gateway
+    of this kind that delivers. Only such requestors' objects are remembered.
+    """
     if facts.calling_ae_title in table.destination_ae_titles:
         return True
     return facts.implementation_class_uid == IMPLEMENTATION_CLASS_UID and hops_of(facts) > 0
@@ -54,7 +55,7 @@ class _Lately(Generic[T]):
     def __init__(self, within_s: float) -> None:
         self._within_s = within_s
         self._kept: dict[int, tuple[T, float]] = {}
-        """In the order in which they were first noted."""
+        """Entries in the order in which they were first noted."""
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -8,7 +8,7 @@ from typing import Literal
 from gateway.model.security import TLS
 
 MOST_CONTEXTS = 128
-"""Of one association: presentation context IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
+"""The most presentation contexts of one association: their IDs are the odd numbers from 1 to 255 (PS3.8 §9.3.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,9 @@ class AssociateKeywords:
     """The keywords of `AE.associate` for one peer, compiled."""
 
     contexts: tuple[ProposedContext, ...] = ()
-    """For what we send: proposed as they are, all of them, in this order, and nothing else. Empty: from what is
-    queued."""
+    """The contexts to propose for sending: as they are, all of them, in this order, and nothing else. Empty: made
+    from the queued instances.
+    """
     called_ae_title: str = ""
     """Empty: the peer's AE title."""
     max_pdu_bytes: int | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AssociationFacts:
-    """What is known of the association an object came over; rules and templates read it."""
+    """Facts of the association that an object came over; rules and templates read them."""
 
     calling_ae_title: str
     called_ae_title: str

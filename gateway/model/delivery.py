@@ -11,7 +11,7 @@ from gateway.model.instance import Instance
 
 
 class DeliveryState(enum.StrEnum):
-    """Where a delivery stands. A claimed delivery is `PENDING` under a lease."""
+    """The state of a delivery. A claimed delivery is `PENDING` under a lease."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -50,7 +50,7 @@ class Delivery:
     lease: int = 0
     """Fencing token of the claim; a settlement with another token changes nothing."""
     reason: str = ""
-    """Of the last attempt; of the death for a dead one."""
+    """The reason of the last attempt; of the death for a dead letter."""
     renewed_at: datetime | None = None
     """When an operator retried or released it last."""
 
@@ -67,7 +67,7 @@ class Delivered:
     warning: int = 0
     """A warning status (0xBxxx) that came with the success, or 0x0111; 0 without."""
     note: str = ""
-    """What is to stand beside the delivery."""
+    """A note to keep with the delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Deferred:
     """None: as the destination's retry settings say."""
     is_destination_down: bool = False
     log_reason: str = field(default="", compare=False)
-    """For the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
+    """The reason for the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
     is_over_object: bool = field(default=False, compare=False)
     """The peer ended the association over this object, or was silent to it: either may be to blame."""
 
@@ -99,9 +99,10 @@ RefusedKind = Literal[
     "set_aside",
     "expired",
 ]
-"""Why a delivery is a dead letter: the destination's status; no context is accepted for the object; it cannot be sent
-as it is; an action or conversion cannot be done on it; a setting that its actions name is not there; its bytes are
-lost; no file can be made of it; associations ended over it again and again; it became too old."""
+"""The kind of reason for a dead letter: the destination's status; no context is accepted for the object; it cannot
+be sent as it is; an action or conversion cannot be done on it; a setting that its actions name is not there; its bytes
+are lost; no file can be made of it; associations ended over it again and again; it became too old.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Refused:
     is_nothing_accepted: bool = field(default=False, compare=False)
     """True when the peer accepted no presentation context at all."""
     log_reason: str = field(default="", compare=False)
-    """For the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
+    """The reason for the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
     kind: RefusedKind = field(default="status", compare=False)
 
     @property
@@ -130,7 +131,7 @@ Outcome = Delivered | Deferred | Refused
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What the courier tells the queue after an attempt, or instead of one."""
+    """The courier's message to the queue after an attempt, or instead of one."""
 
     delivery_id: int
     lease: int
@@ -154,7 +155,7 @@ class Attempt:
     started_at: datetime | None
     duration_s: float
     state: DeliveryState
-    """What it left the delivery in."""
+    """The state of the delivery after the attempt."""
     status: int | None
     """DIMSE status of the peer's response; None without one."""
     reason: str = ""

@@ -11,7 +11,7 @@ from gateway.model.association import AssociationFacts
 
 @dataclass(frozen=True, slots=True)
 class PayloadRef:
-    """Where an encoded data set lies in the spool. The bytes it names never change."""
+    """The place of an encoded data set in the spool. The bytes that it names never change."""
 
     name: str
     """Segment or large file, relative to the spool folder."""
@@ -26,7 +26,7 @@ NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")
 
 
 class Identifiers(NamedTuple):
-    """What an encoded data set says it is."""
+    """The identifiers in an encoded data set."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -51,8 +51,9 @@ class Instance:
     index: IndexEntry | None = field(default=None, compare=False, repr=False)
     """On the way in only: what the local index is to know of it; None leaves it out of the index."""
     kept_facts: str = field(default="", repr=False)
-    """What was read of it at arrival and may be asked at delivery, as `gateway.routing.kept_facts` writes it; empty for
-    what is read again when somebody asks, which is most."""
+    """Values read at arrival that may be needed at delivery, as `gateway.routing.kept_facts` writes them. Mostly
+    empty: values are then read again when they are needed.
+    """
 
     def stored(self, payload: PayloadRef, instance_id: int = 0) -> Instance:
         """The same with its place. A constructor's call takes a quarter of the time of `dataclasses.replace`, and each

@@ -1,4 +1,6 @@
-"""Which deliveries a destination is likely to refuse together: of one kind, of one study of one sender."""
+"""The likeness of deliveries that a destination is likely to refuse together: of one kind, of one study of one
+sender.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """What a claim leaves out, and where it begins: likenesses are looked at in a circle."""
+    """The likenesses that a claim leaves out, and the one that it begins at: a claim goes through them in a circle."""
 
     ranges: tuple[Range, ...] = ()
     start: int = 0

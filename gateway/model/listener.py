@@ -20,7 +20,7 @@ class Timers:
     idle_s: float = 600.0
     """An accepted association without any message is aborted after this."""
     progress_s: float = 30.0
-    """How long 16 KiB of a message may take, both ways; what is slower is aborted."""
+    """The longest time for 16 KiB of a message, both ways; a slower association is aborted."""
     message_s: float = 86400.0
     """From the first byte of a message to its last one, when we receive it."""
 
@@ -35,12 +35,13 @@ class Limits:
     max_pdu_bytes: int = 131072
     """The maximum length we offer (PS3.8 §D.1)."""
     command_bytes: int = 65536
-    """Of one command set."""
+    """The size limit of one command set."""
     object_bytes: int = 16 * 1024**3
-    """Of one encoded data set."""
+    """The size limit of one encoded data set."""
     associations_of_strangers: int = 0
-    """Of `associations`, those that requestors may have whom no peer names; the others are reserved for known peers.
-    0: as `strangers` says."""
+    """The part of `associations` that requestors without a peer may have; the others are reserved for known peers.
+    0: as `strangers` says.
+    """
     associations_per_host: int = 64
     """Associations of strangers from one remote host."""
     unassociated: int = 256
@@ -49,7 +50,7 @@ class Limits:
     unassociated_per_host: int = 64
     """The same of one host that no known peer calls from."""
     inflated_bytes: int = 1024**3
-    """What a deflated data set may inflate to."""
+    """The size limit of an inflated data set."""
     inflated_ratio: int = 250
     """The same as a multiple of its own size."""
 
@@ -61,7 +62,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where associations are accepted."""
+    """An address that associations are accepted at."""
 
     name: str
     port: int

@@ -34,8 +34,9 @@ class AnyValue:
 
 @dataclass(frozen=True, slots=True)
 class WildCard:
-    """Wild card matching: `*` any text, `?` any character (PS3.4 §C.2.2.2.4). Of a person name: of its folded form,
-    wild cards or not."""
+    """Wild card matching: `*` any text, `?` any character (PS3.4 §C.2.2.2.4). A person name is matched in its folded
+    form, wild cards or not.
+    """
 
     pattern: str
 
@@ -73,7 +74,7 @@ class QueryKey:
     conditions: tuple[KeyCondition, ...] = ()
     """One of them must hold; () is universal matching."""
     inner: tuple[QueryKey, ...] = ()
-    """Of a sequence: the attributes to return of each item; () returns whole items."""
+    """The attributes to return of each item of a sequence; () returns whole items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +94,15 @@ class Query:
     level: QueryLevel
     root: QueryRoot
     keys: tuple[QueryKey, ...]
-    """In order of tags, sequences included; without the level, the character set and what is computed."""
+    """Keys in order of tags, sequences included; without the level, the character set and the computed ones."""
     spans: tuple[DateTimeRange, ...] = ()
     """The keys they stand for have no conditions of their own."""
     unsupported: tuple[int, ...] = ()
     """Optional keys that nobody here knows: not matched, not returned; pending responses are 0xFF01 then."""
     asked: frozenset[int] = frozenset()
-    """Which of Retrieve AE Title, Instance Availability, Timezone Offset From UTC and the like the identifier names."""
+    """The computed attributes that the identifier names: Retrieve AE Title, Instance Availability, Timezone Offset
+    From UTC and the like.
+    """
     character_sets: tuple[str, ...] = ()
     """Specific Character Set of the request, which responses keep where it can write them."""
     timezone: str = ""
@@ -111,4 +114,4 @@ QueryItem = Mapping[int, "Value"]
 Value = tuple[str, ...] | tuple[QueryItem, ...]
 """Values of one attribute as text, or the items of a sequence; () is empty."""
 Attributes = Mapping[int, Value]
-"""By tag: a decoded identifier, or one match."""
+"""Values by tag: a decoded identifier, or one match."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class CertificateMatch:
-    """What a certificate must be: all that is named here must hold; of several texts for one thing, one."""
+    """Conditions on a certificate: all that are named must hold; of several texts for one condition, one."""
 
     subject: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(part of the subject such as ``CN``, texts)."""
@@ -20,7 +20,7 @@ class CertificateMatch:
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What a requestor must show to be taken for a peer."""
+    """The proofs that a requestor must give to be taken for a peer."""
 
     is_tls: bool = False
     listeners: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class IdentityCommand:
 
     arguments: tuple[str, ...]
     kinds: frozenset[str]
-    """Which types it is asked about: username, username_passcode, kerberos, saml, jwt."""
+    """The types of user identity that the command verifies: username, username_passcode, kerberos, saml, jwt."""
     time_limit_s: float = 10.0
 
 

@@ -1,4 +1,4 @@
-"""Who did what to how many deliveries, as one event of the log."""
+"""The record of an operator's act: user, verb and number of deliveries, as one event of the log."""
 
 from __future__ import annotations
 

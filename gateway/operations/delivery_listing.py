@@ -20,7 +20,7 @@ FIELDS = (
     *("reason", "sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid"),
     *("transfer_syntax_uid", "size_bytes", "calling_ae_title", "remote_host"),
 )
-"""Of `delivery_json`, in order."""
+"""The fields of `delivery_json`, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class DeliveryListing:
 
     rows: list[Delivery]
     total: int
-    """How many fit, of which `rows` are the first."""
+    """The number of all that fit; `rows` are the first of them."""
     now: datetime
     """The queue's time."""
     described: list[dict[str, Any]]

@@ -1,7 +1,7 @@
-"""What operators do to any number of deliveries, beside a gateway that goes on: many small transactions.
+"""Operators' verbs on any number of deliveries, beside a gateway that goes on: many small transactions.
 
-Between two of them everybody who waits has a turn. What was done stays done when a verb is interrupted; the same verb
-again finishes it.
+Between two of them everybody who waits has a turn. An interrupted verb keeps its finished transactions; the same verb
+again does the rest.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ milliseconds."""
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """What is done, and to which states it can be done."""
+    """One verb of an operator, and the states that it applies to."""
 
     name: str
     done: str
@@ -48,7 +48,7 @@ DISCARD = Verb("discard", "discarded", (DeliveryState.DEAD, DeliveryState.HELD, 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a verb came. `held_for` counts what was released by the destinations that it was held for."""
+    """How far a verb has come. `held_for` counts released deliveries by the destination that they were held for."""
 
     done: int = 0
     busy: int = 0
@@ -170,7 +170,7 @@ def _count(progress: Progress, batch: _Batch, destination: str | None) -> None:
 
 
 def _unfit(store: Store, verb: Verb, which: DeliveryFilter) -> list[str]:
-    """Of those that are there: a sentence on each that is not among those that fit."""
+    """A sentence on each delivery named by `which` that exists and that the verb does not apply to."""
     if not which.ids:
         return []
     named = store.administration.list(DeliveryFilter(ids=which.ids), len(which.ids))

@@ -1,1 +1,1 @@
-"""What an extension or an adapter must offer, one contract a file; and the errors, sorted by who must act."""
+"""The contracts of extensions and adapters, one a file; and the errors, sorted by who must act."""

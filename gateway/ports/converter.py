@@ -11,13 +11,13 @@ from gateway.ports.kinds import Conversion
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Converted:
-    """What a conversion made."""
+    """The result of a conversion."""
 
     body: EncodedDataSet
     """A data set of its own; the source may be closed."""
     transfer_syntax_uid: str
     sop_instance_uid: str = ""
-    """Of a new, derived object; empty: as before."""
+    """The SOP Instance UID of a new, derived object; empty: as before."""
 
 
 class Converter(Protocol):

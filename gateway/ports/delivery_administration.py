@@ -1,4 +1,4 @@
-"""What an operator sees of deliveries, and does to them."""
+"""An operator's view of deliveries, and verbs on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.model.delivery import Attempt, Delivery, DeliveryState
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries an operator means; empty fields mean any."""
+    """The deliveries that an operator means; empty fields mean any."""
 
     ids: tuple[int, ...] = ()
     instance_ids: tuple[int, ...] = ()
@@ -71,7 +71,7 @@ class DeliveryAdministration(Protocol):
         ...
 
     def missing(self, ids: Sequence[int]) -> builtins.list[int]:
-        """Which of these identifiers no delivery has."""
+        """Those of these identifiers that no delivery has."""
         ...
 
     def held_for(self, ids: Sequence[int]) -> dict[str, int]:

@@ -20,7 +20,9 @@ class AcceptedInstance:
     deliveries: int
     """New rows; fewer than dispatches when some were duplicates of what is still owed."""
     payload: PayloadRef | None = None
-    """Where the bytes lie when every dispatch was a duplicate: nothing names the payload that was given."""
+    """The payload that holds the bytes when every dispatch was a duplicate: nothing names the payload that was
+    given.
+    """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class DeliveryQueue(Protocol):
         ...
 
     def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
-        """Delete instances (and their rows) that owe nothing and settled earlier; dead and held ones stay. Of those in
-        the index only what settled before `indexed_before`, when it is given."""
+        """Delete instances (and their rows) that owe nothing and settled earlier; dead and held ones stay. An
+        instance in the index is only deleted when it settled before `indexed_before`, when that is given.
+        """
         ...

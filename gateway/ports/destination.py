@@ -53,7 +53,7 @@ class Destination(Protocol):
 
     @property
     def channels_at_once(self) -> int:
-        """How many channels one worker may keep, of destinations that `on_behalf_of` gives."""
+        """The most channels that one worker may keep, over all destinations that `on_behalf_of` gives."""
         ...
 
     def channel(self) -> Channel: ...

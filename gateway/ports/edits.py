@@ -31,15 +31,15 @@ class RewriteElement:
     vr: str
     """As encoded; where the encoding does not say it, the dictionary's; ``UN`` when nobody knows."""
     private_creator: str
-    """Of a private element (PS3.5 §7.8); else empty."""
+    """The private creator of a private element (PS3.5 §7.8); else empty."""
     values: tuple[str, ...]
     """As `Facts.values` gives them; () for what is empty, a sequence or binary."""
     length_bytes: int
-    """Of the value, or of all items with their headers."""
+    """The length of the value, or of all items with their headers."""
 
 
 class ElementDecision(enum.Enum):
-    """What a `Rewrite` may answer besides new values."""
+    """The decisions of a `Rewrite` besides new values."""
 
     KEEP = "keep"
     REMOVE = "remove"
@@ -86,7 +86,7 @@ class Recode:
     to: tuple[str, ...]
     """Defined terms (PS3.3 §C.12.1.1.2)."""
     undeclared: tuple[str, ...] = ()
-    """What text beyond ASCII is read as when the object does not say; () refuses such an object."""
+    """The character sets for text beyond ASCII when the object names none; () refuses such an object."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ class OriginalAttributes:
     """Source of Previous Values."""
     modified_at: datetime
     since: int = 0
-    """How many changes before it count, set by whoever puts the changes of several actions together."""
+    """The number of changes before it that it covers; set by the code that joins the changes of several actions."""
 
 
 Alteration = Edit | Rewrite | Recode | OriginalAttributes
-"""What an action asks for."""
+"""A change that an action requests."""

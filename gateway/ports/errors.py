@@ -85,7 +85,7 @@ class ObjectTooLarge(Refusal):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PeerFailure:
-    """Where it ended to associate with a peer, for programs; the error's message is for people."""
+    """The step at which associating with a peer ended, for programs; the error's message is for people."""
 
     step: Literal["name", "connect", "connect_timeout", "certificate", "tls", "no_answer", "rejected", "ended"]
     """The host's name is not found; TCP; its certificate is not taken; TLS otherwise; no answer to A-ASSOCIATE-RQ;

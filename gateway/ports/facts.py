@@ -11,7 +11,7 @@ from gateway.model.attribute_path import AttributePath
 
 
 class Facts(Protocol):
-    """What predicates and templates see of an object."""
+    """The facts of an object that predicates and templates read."""
 
     @property
     def association(self) -> AssociationFacts: ...
@@ -33,7 +33,7 @@ class Facts(Protocol):
         ...
 
     def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
-        """Where the attribute of `path` is there, empty or not: one path an item, every ``*`` being an index."""
+        """The places of the attribute of `path`, empty or not: one path an item, every ``*`` being an index."""
         ...
 
 

@@ -10,7 +10,9 @@ from gateway.model.query import Attributes, Query
 
 
 class Index(Protocol):
-    """What the gateway holds, as coroutines: read beside the commits, which never wait for it."""
+    """The index of everything that the gateway holds, as coroutines: read beside the commits, which never wait for
+    it.
+    """
 
     def find(self, query: Query, limit: int = 0) -> AsyncGenerator[Sequence[Attributes]]:
         """Matches in batches, in a stable order: each has a value, or (), for every key of the query's level and above.

@@ -14,13 +14,15 @@ class IndexStore(Protocol):
     when they are forgotten. `gateway.ports.index.Index` is the same as coroutines."""
 
     def find(self, query: Query, limit: int = 0) -> Sequence[int]:
-        """Keys of what fits `query`, in a stable order, at most `limit` (0: all). Of instances with one SOP Instance
-        UID the newest counts; an instance without an `index` was never in it."""
+        """Keys of everything that fits `query`, in a stable order, at most `limit` (0: all). Of instances with one
+        SOP Instance UID the newest counts; an instance without an `index` was never in it.
+        """
         ...
 
     def matches(self, query: Query, keys: Sequence[int]) -> list[Attributes]:
-        """What a response to `query` says of these: each key of the query's level and above, in order; what was
-        forgotten meanwhile is left out."""
+        """The matches of `query` among these: for each, every key of the query's level and above, in order.
+        Forgotten ones are left out.
+        """
         ...
 
     def find_instances(self, query: Query) -> Sequence[int]:

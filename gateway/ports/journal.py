@@ -24,7 +24,7 @@ class Journal(Protocol):
         ...
 
     def receiver(self) -> DataSetReceiver:
-        """For one incoming data set. Raises SpoolFull below `min_free`."""
+        """A receiver for one incoming data set. Raises SpoolFull below `min_free`."""
         ...
 
     async def commit(
@@ -59,7 +59,7 @@ class Journal(Protocol):
     ) -> list[Delivery]: ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """Of each whether it still held its lease."""
+        """For each settlement, True when it still held its lease."""
         ...
 
     async def next_due(self, destination: str) -> datetime | None: ...

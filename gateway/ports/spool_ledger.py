@@ -1,4 +1,6 @@
-"""What the store knows of the spool: which one it belongs to, which payloads it names, how far it has read."""
+"""The store's knowledge of the spool: its identifier, the payloads that are named, the position that it has
+replayed.
+"""
 
 from __future__ import annotations
 

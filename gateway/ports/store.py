@@ -47,9 +47,11 @@ class Store(Protocol):
         ...
 
     def moved(self, *, is_quick: bool = False) -> str:
-        """Why its place does not lead to what was opened any more; empty when it does. Any thread, a few system calls.
+        """The reason why its place does not lead to the opened store any more; empty when it does. Any thread, a few
+        system calls.
 
-        What is written then would be lost with the next start. A quick look may leave out what loses nothing by itself.
+        Everything written then would be lost with the next start. A quick look may leave out files whose absence loses
+        nothing by itself.
         """
         ...
 

@@ -10,7 +10,7 @@ class StoreRoom(Protocol):
 
     @property
     def shortage(self) -> str:
-        """Why nothing is accepted; empty when there is room."""
+        """The reason why nothing is accepted; empty when there is room."""
         ...
 
     @property

@@ -86,7 +86,7 @@ class IndexEntries:
         )
         """Patient, study and series by everything they are made of."""
         self._pieces: dict[tuple[object, ...], dict[tuple[int, object], str]] = {}
-        """By encoding, character set and time zone: attributes of an image as pieces of JSON."""
+        """Attributes of an image as pieces of JSON, by encoding, character set and time zone."""
         self._pieces_bytes = 0
 
     def entry(self, level: Level) -> IndexEntry | None:
@@ -121,7 +121,7 @@ class IndexEntries:
         return pieces
 
     def _keep(self, known: dict[tuple[int, object], str], key: tuple[int, object], piece: str) -> None:
-        """For the next time; everything goes when it is too much together."""
+        """Keep `piece` for the next time; everything goes when it is too much together."""
         size_bytes = _size(key) + len(piece)
         if size_bytes > KEPT_PIECE_BYTES:
             return

@@ -45,10 +45,10 @@ LATIN_1 = ("ISO_IR 100",)
 
 
 def excess(view: memoryview | bytes, transfer_syntax_uid: str) -> str:
-    """Why an encoded identifier is more than is read, in words for an Error Comment; empty for one of any sense.
+    """The reason why an encoded identifier is too large to be read, as an Error Comment; empty when it is not.
 
-    Elements at all levels are counted, and values by their backslashes; bytes that cannot be walked are for
-    `read_identifier` to tell.
+    Elements at all levels are counted, and values by their backslashes. Bytes that cannot be walked are left to
+    `read_identifier`, which reports them.
     """
     view = memoryview(view)
     if len(view) > MAX_BYTES:

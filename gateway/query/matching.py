@@ -24,7 +24,7 @@ from gateway.query.normal import folded_groups, in_utc, normal
 
 
 def matches(query: Query, attributes: Attributes) -> bool:
-    """True when all keys of `query` match. What `attributes` lacks is empty."""
+    """True when all keys of `query` match. An attribute that `attributes` lacks is empty."""
     offset = _first(attributes.get(TIMEZONE_OFFSET_FROM_UTC, ()))
     return all(key_matches(key, attributes.get(key.tag, ()), offset) for key in query.keys) and all(
         _span_matches(span, attributes, offset, is_in_utc=bool(query.timezone)) for span in query.spans

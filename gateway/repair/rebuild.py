@@ -1,8 +1,8 @@
-"""`gateway rebuild`: the database anew from the spool alone, and from what can still be read of the old one.
+"""`gateway rebuild`: the database anew from the spool alone, and from the readable part of the old one.
 
-What the spool says: each object with the deliveries that it owed when it was accepted. What only the old database says:
-which of them were made, tried, held, released, sent elsewhere or discarded since. Where the old database can be read,
-that is taken from it. Where it cannot, an object counts as owed: delivered twice is better than lost.
+The spool has each object with the deliveries that it owed when it was accepted. Only the old database has which of them
+were made, tried, held, released, sent elsewhere or discarded since. Where the old database can be read, that is taken
+from it. Where it cannot, an object counts as owed: delivered twice is better than lost.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ class _Rebuilding:
     def _is_stored(self, payload: PayloadRef) -> bool:
         """True when a payload of this length and digest was written there, as its header says, or as its bytes prove.
 
-        Of one whose bytes have changed since the row is kept: its delivery becomes a dead letter that says so.
+        The row of a payload whose bytes have changed since is kept: its delivery becomes a dead letter that says so.
         """
         try:
             with open(open_regular_file(self._store.root / payload.name), "rb") as file:

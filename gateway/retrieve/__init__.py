@@ -1,1 +1,3 @@
-"""What C-MOVE and C-GET send: which instances, where they come from, in which form each destination gets them."""
+"""The instances of a C-MOVE or C-GET: which they are, where they come from, in which form each destination gets
+them.
+"""

@@ -50,7 +50,7 @@ class _Form:
 
 
 class Adaptation:
-    """Of one retrieve: `coercions` and peers as they were when it began.
+    """The form of the instances of one retrieve: `coercions` and peers as they were when it began.
 
     Args:
         coercions: in order; each names the peers it is for.
@@ -68,7 +68,7 @@ class Adaptation:
         self._is_plain = not any(form.coercions or form.fallback for form in self._by_peer.values())
 
     def encoded(self, instance: Instance, body: Body) -> EncodedInstance:
-        """What the engine sends; as it is stored unless a setting of a destination says otherwise."""
+        """The instance as the engine sends it; as it is stored unless a setting of a destination says otherwise."""
 
         async def form_for(destination: str, opened: EncodedDataSet) -> EncodedInstance:
             return await self._formed(self._form(destination), instance, opened)
@@ -82,7 +82,7 @@ class Adaptation:
         )
 
     def _form(self, destination: str) -> _Form:
-        """Of a C-GET there is one, whatever the engine calls the requestor."""
+        """The form for a destination. A C-GET has one form, whatever the engine calls the requestor."""
         if len(self._by_peer) == 1:
             return next(iter(self._by_peer.values()))
         return self._by_peer[destination]

@@ -1,4 +1,4 @@
-"""Who may hand over instances for a C-MOVE to ourselves: the peer that was asked, from where it was asked."""
+"""The permitted senders of instances of a C-MOVE to ourselves: the source of the C-MOVE, from its own hosts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class ExpectedSender:
     """Addresses and networks that it may send from."""
 
     def refusal(self, peer: str, remote_host: str) -> str:
-        """Why an instance is not taken from an association of `peer` that came from `remote_host`; empty when it is."""
+        """The reason why an instance is not taken from an association of `peer` that came from `remote_host`; empty
+        when it is.
+        """
         if peer != self.peer:
             return f"it does not come over an association of {self.peer}"
         if not is_within(remote_host, self.hosts):

@@ -26,9 +26,9 @@ class FetchRequest:
 
     level: QueryLevel
     items: tuple[SourceInstance, ...]
-    """What it is to bring."""
+    """The instances that it is to bring."""
     is_of_patient: bool = False
-    """Nothing of another patient is to come, who may have the same study at this source."""
+    """True when nothing of another patient may come, who may have the same study at this source."""
     is_by_uid: bool = False
     """The information model has SOP Instance UIDs alone: no levels, no patients, no studies."""
 
@@ -55,7 +55,7 @@ def requests(
     *,
     is_of_patient: bool = False,
 ) -> Iterator[FetchRequest]:
-    """What to ask for, as little as possible of what is not wanted: nothing.
+    """The requests that bring `wanted` and nothing else.
 
     Args:
         level: of the retrieve. What the source holds is known at and below it only.

@@ -25,7 +25,7 @@ from gateway.sources.source_query import SourceFailed, asked
 from gateway.sources.sources import Sources
 
 COUNTERS = tuple(f"NumberOf{which}Suboperations" for which in ("Remaining", "Completed", "Failed", "Warning"))
-"""Of a response (PS3.7 §9.1.3.1, §9.1.4.1)."""
+"""The numbers of sub-operations in a response (PS3.7 §9.1.3.1, §9.1.4.1)."""
 
 
 class NotOffered(SourceFailed):

@@ -1,4 +1,4 @@
-"""What an association proposes to fetch instances from a source by C-GET. Pure."""
+"""The presentation contexts that an association proposes to fetch instances from a source by C-GET. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ USUAL_CLASSES = tuple(
         *("9.1.1", "9.1.2"),  # electrocardiograms
     )
 )
-"""What is proposed to a source that does not say which SOP classes its instances are of."""
+"""The storage SOP classes to propose to a source that does not say which classes its instances are of."""
 
 
 def get_contexts(

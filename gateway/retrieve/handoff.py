@@ -16,7 +16,7 @@ Brought = EncodedInstance | MissingInstance
 
 
 class Stopped(Temporary):
-    """Nobody wants more of this retrieve."""
+    """The retrieve has ended: nothing more of it is taken."""
 
 
 class Handoff:
@@ -44,7 +44,7 @@ class Handoff:
         self._wake()
 
     def tell_missing(self, sop_instance_uids: tuple[str, ...]) -> None:
-        """Nobody can give these."""
+        """No source can give these."""
         self._items.append(MissingInstance(sop_instance_uids))
         self._wake()
 
@@ -64,7 +64,7 @@ class Handoff:
         self._wake()
 
     def stop(self) -> None:
-        """Nobody takes any more: what waits is closed."""
+        """End the retrieve: nothing more is taken, and what waits is closed."""
         self._is_stopped = True
         for item in self._items:
             if isinstance(item, EncodedInstance) and not callable(item.body):

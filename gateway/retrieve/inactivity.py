@@ -1,4 +1,4 @@
-"""How long a source may say nothing, how long it may bring nothing, and how long one request may take in all."""
+"""Time limits of a source: without a response, without an instance, and of one request in all."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gateway.sources.source_clock import Budget, SourceClock
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """Of one request to one source, in seconds."""
+    """Time limits of one request to one source, in seconds."""
 
     silence_s: float
     """From one sign of life to the next."""
     progress_s: float = 300.0
     """Without an instance, a part of one, or a counter that changes: responses alone are no progress."""
     whole_s: float = 14_400.0
-    """In all."""
+    """The limit of the whole request."""
 
 
 class InactivityTimer:

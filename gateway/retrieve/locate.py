@@ -1,4 +1,4 @@
-"""Where the instances are that a retrieve names: here, and at which sources; without those that are hidden."""
+"""The places of the instances that a retrieve names: here, or at sources; hidden ones are left out."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Of everything that one retrieve is to bring."""
+    """The places of everything that one retrieve is to bring."""
 
     held: Sequence[int]
     """Instances that are here, as the index knows them."""
     held_uids: frozenset[str] = frozenset()
     """Their SOP Instance UIDs; only when sources were asked."""
     elsewhere: Sequence[SourceInstances] = ()
-    """What sources have, in the configuration's order."""
+    """The instances that sources have, in the configuration's order."""
     failures: Sequence[SourceFailed] = field(default=())
     """Sources that did not say what they have."""
 
@@ -102,8 +102,9 @@ def _without(holding: SourceInstances, hidden: set[str]) -> SourceInstances:
 
 
 def relayed_whereabouts(backends: RetrieveBackends, request: RetrieveRequest) -> Located:
-    """Of objects that have no patient: each peer that serves them may have each. They are asked in the configuration's
-    order; what nobody gives has failed."""
+    """The places of objects that have no patient: each peer that serves them may have each. Peers are tried in the
+    configuration's order; an object that none of them gives has failed.
+    """
     assert request.relayed is not None
     names = request.table.query_retrieve.relay.get(request.relayed.service, ())
     peers, is_cut = asked_for(request.table, names, request.facts)

@@ -15,8 +15,8 @@ class MoveDestinationUnknown(Refusal):
 
 
 def move_places(table: RoutingTable, title: str, requestor: Peer | None) -> tuple[Peer, ...]:
-    """Where a C-MOVE goes: what `move_destinations` says of the title, else the group of this name, else the peer with
-    this AE title (the requestor itself before others that share it).
+    """The destinations of a C-MOVE: those that `move_destinations` gives for the title, else the group of this name,
+    else the peer with this AE title (the requestor itself before others that share it).
 
     Raises:
         MoveDestinationUnknown

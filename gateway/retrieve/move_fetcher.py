@@ -113,7 +113,7 @@ class MoveFetcher:
         )
 
     async def _wait(self, absent: _Absent, timer: InactivityTimer) -> None:
-        """For what comes after the final response; nothing of it within a limit ends that."""
+        """Wait for instances that come after the final response; the wait ends when none comes within a limit."""
         absent.is_all_there_is = True
         before = len(absent.uids)
         timer.progressed()
@@ -163,7 +163,7 @@ class _Absent:
             self.over.set()
 
     def give_up(self) -> None:
-        """Nobody waits any more."""
+        """Stop waiting: the retrieve takes no more instances."""
         self.over.set()
 
     def may_come(self, response: Response) -> bool:

@@ -1,11 +1,11 @@
-"""Where instances are handed over that a source sends us because we asked it for a C-MOVE to ourselves.
+"""The port at which instances of a C-MOVE to ourselves are handed over.
 
-The source opens an association of its own for them, so that they reach the C-STORE handler. The one who asked says
-with `MoveRendezvous.expecting` what is to come; the C-STORE handler gives to `MoveRendezvous.deliver` what came, and
-its answer is the status of the C-STORE response.
+The source opens an association of its own for them, so that they reach the C-STORE handler. The retrieve says with
+`MoveRendezvous.expecting` which instances are to come. The C-STORE handler gives each that came to
+`MoveRendezvous.deliver`, whose answer is the status of the C-STORE response.
 
-Instances are taken only from the peer that was asked (`gateway.retrieve.expected_sender`): knowing a SOP Instance
-UID, an AE title or a Message ID gives nobody the right to hand over an instance.
+Instances are taken only from the source of the C-MOVE (`gateway.retrieve.expected_sender`): knowing a SOP Instance UID,
+an AE title or a Message ID gives no right to hand over an instance.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ExpectedMove:
     touch: Callable[[], None]
     """Called at every sign of life."""
     message_id: int | None = None
-    """Of the C-MOVE, once it is sent."""
+    """The Message ID of the C-MOVE, once it is sent."""
     is_over: bool = False
     """The retrieve has ended; an instance of it that still comes is refused: the gateway does not want it either."""
 
@@ -97,12 +97,13 @@ class MoveRendezvous(Protocol):
     """Between the retrieves that ask for C-MOVEs to ourselves and the C-STORE handler."""
 
     def next_message_id(self) -> int:
-        """For a C-MOVE to ourselves. No two of them have the same one for a long time, so that an instance tells which
-        of several retrieves of one study it is for."""
+        """The Message ID of the next C-MOVE to ourselves. No two of them have the same one for a long time, so that
+        an instance tells which of several retrieves of one study it is for.
+        """
         ...
 
     def expecting(self, expected: ExpectedMove) -> AbstractContextManager[None]:
-        """In here, the instances that `expected` means go to its `take`."""
+        """A context in which the instances that `expected` means go to its `take`."""
         ...
 
     def is_expected(self, sop_instance_uid: str) -> bool:

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 LARGEST_MESSAGE_ID = 0xFFFF
 LATE_S = 60.0
-"""How long after the end of a C-MOVE its instances are known as such."""
+"""The time after the end of a C-MOVE during which its instances are still known as such."""
 MOST_LATE = 100_000
 """Instances of C-MOVEs that have ended; above it those of the oldest are forgotten, whatever their time."""
 
@@ -30,7 +30,7 @@ class RendezvousTable:
 
     def __init__(self) -> None:
         self._expected: dict[str, list[ExpectedMove]] = {}
-        """By SOP Instance UID, in the order in which they began to wait."""
+        """Expected C-MOVEs by SOP Instance UID, in the order in which they began to wait."""
         self._late: dict[ExpectedMove, asyncio.TimerHandle] = {}
         """C-MOVEs that have ended, the oldest first."""
         self._late_instances = 0
@@ -52,7 +52,7 @@ class RendezvousTable:
 
     @contextlib.contextmanager
     def expecting(self, expected: ExpectedMove) -> Iterator[None]:
-        """In here, and for `LATE_S` after it, the instances of `expected` are known."""
+        """A context in which, and for `LATE_S` after it, the instances of `expected` are known."""
         for uid in expected.sop_instance_uids:
             self._expected.setdefault(uid, []).append(expected)
         try:

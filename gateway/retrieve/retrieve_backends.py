@@ -37,9 +37,9 @@ class RetrieveBackends:
     """The same when nobody has to wait for the disk, else None."""
     converter: Converter
     receiver: Callable[[], DataSetReceiver]
-    """For one instance that a source sends. Raises SpoolFull."""
+    """A receiver for one instance that a source sends. Raises SpoolFull."""
     rendezvous: MoveRendezvous
-    """Where instances come in that a source sends for a C-MOVE to ourselves."""
+    """The rendezvous of the instances that sources send for a C-MOVE to ourselves."""
     keep: Callable[[Incoming, RoutingTable], Awaitable[int]] = keep_nothing
     """Takes in what `keep_retrieved` asks for, as if the source had sent it; the status it would be answered."""
 
@@ -51,15 +51,17 @@ class RetrieveRequest:
     query: Query
     table: RoutingTable
     facts: AssociationFacts
-    """Of the requestor's association."""
+    """Facts of the requestor's association."""
     forms: Adaptation
     relayed: Retrieving | None = None
-    """Of what is retrieved for other services than Query/Retrieve, from the peers that `relay` names."""
+    """The service other than Query/Retrieve whose objects are retrieved from the peers that `relay` names; else
+    None.
+    """
     found: Callable[[str], None] = lambda study_instance_uid: None
     """Called with the study of each instance that was found; empty where it is not known."""
 
 
 class CannotCount(Temporary):
-    """How many instances there are cannot be said: the index cannot be read, or a source did not answer."""
+    """The number of instances is not known: the index cannot be read, or a source did not answer."""
 
     dimse_status = UNABLE_TO_COUNT_MATCHES

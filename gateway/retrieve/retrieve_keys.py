@@ -1,4 +1,4 @@
-"""What a C-MOVE or C-GET names, for every information model that retrieves (PS3.4 Annexes C, Y and Z). Pure."""
+"""The keys of a C-MOVE or C-GET, for every information model that retrieves (PS3.4 Annexes C, Y and Z). Pure."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _by_uid(attributes: Attributes) -> Query:
 
 
 def _frames(attributes: Attributes) -> BadIdentifier:
-    """Why frames are not sent: the request is none, or nothing here takes instances apart."""
+    """The error that refuses a request for frames: it is no valid one, or frames of instances are not sent."""
     named = [tag for tag in FRAME_KEYS if attributes.get(tag)]
     uids = [uid for uid in all_texts(attributes, SOP_INSTANCE_UID) if uid]
     if len(uids) != 1:

@@ -1,4 +1,4 @@
-"""What a retrieve yields: local instances from the spool, the others from the sources that hold them."""
+"""The stream of a retrieve: local instances from the spool, the others from the sources that hold them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ AHEAD = 2
 async def retrieved(backends: RetrieveBackends, request: RetrieveRequest) -> AsyncGenerator[Any]:
     """The number of instances, then each of them, as the handlers of C-MOVE and C-GET yield them.
 
-    What sources bring comes before what is here, which can wait. Under `partial: fail` the end is 0xA701 when a source
-    did not say what it holds, or sent more of a study than it had said; what the others hold was sent.
+    Instances from sources come before the local ones, which can wait. Under `partial: fail` the end is 0xA701 when a
+    source did not say which instances it holds, or sent more of a study than it had said; the instances that the others
+    hold were sent.
 
     Raises:
         CannotCount: the index cannot be read now, or see above; at once when nothing was found.
@@ -71,7 +72,7 @@ async def retrieved(backends: RetrieveBackends, request: RetrieveRequest) -> Asy
 async def _merged(
     handoff: Handoff, backends: RetrieveBackends, request: RetrieveRequest, held: Sequence[int]
 ) -> AsyncGenerator[Any]:
-    """Whatever is there, first what was fetched: sources wait for us."""
+    """Yield what is there, fetched instances first: sources wait for us."""
     async for instance in _local(backends, request, held):
         while not handoff.is_empty:
             yield await handoff.take()
@@ -83,7 +84,7 @@ async def _merged(
 async def _local(
     backends: RetrieveBackends, request: RetrieveRequest, held: Sequence[int]
 ) -> AsyncGenerator[EncodedInstance]:
-    """What was forgotten since it was counted is not yielded: the engine counts it as failed."""
+    """Yield local instances. One that was forgotten since the count is not yielded: the engine counts it as failed."""
     coming: deque[tuple[Instance, Opening]] = deque()
     for start in range(0, len(held), BATCH):
         for instance in await backends.query.index.instances(held[start : start + BATCH]):
@@ -137,7 +138,7 @@ class Opening:
 
 
 def _seen(task: asyncio.Task[EncodedDataSet]) -> None:
-    """Of one that nobody came for, nobody is to complain."""
+    """Take the error of a task that was not awaited, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()
 
@@ -199,7 +200,7 @@ def _lines_to(backends: RetrieveBackends, request: RetrieveRequest, holding: Sou
 
 
 class _Maker:
-    """What is sent on of instances that sources send, and what is kept."""
+    """Makes the form that is sent on of each instance that a source sends, and the one that is kept."""
 
     def __init__(self, backends: RetrieveBackends, request: RetrieveRequest) -> None:
         self._backends = backends
@@ -233,7 +234,7 @@ class _Maker:
         )
 
     async def _keep(self, arrived: Arrived, facts: AssociationFacts) -> None:
-        """What the rules do not want, or what there is no room for, goes on all the same."""
+        """Store the instance. One that no route wants, or that there is no room for, is sent on all the same."""
         incoming = Incoming(
             facts,
             arrived.sop_class_uid,

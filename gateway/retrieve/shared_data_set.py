@@ -30,7 +30,7 @@ class SharedDataSet:
         return self.inner.chunks(size_bytes)
 
     def share(self) -> SharedDataSet:
-        """For one more holder. Raises ValueError when this share is closed."""
+        """One more share for another holder. Raises ValueError when this share is closed."""
         if self._holders is None:
             raise ValueError("a closed share")
         self._holders[0] += 1

@@ -27,7 +27,7 @@ from gateway.sources.source_query import SourceFailed
 log = structlog.get_logger()
 
 LAST_WORDS_S = 2.0
-"""How long sources may take for their final responses when everything is here."""
+"""The time for the final responses of sources when every instance is here."""
 MOST_IN_VAIN = 3
 """Requests that one after the other bring nothing, before a source is asked no more this way."""
 
@@ -50,7 +50,7 @@ class NotAskedFor(NotAllowed):
 
 
 class _Source:
-    """What one source is to bring, in this retrieve."""
+    """The part of one source in this retrieve."""
 
     def __init__(self, holding: SourceInstances, lines: Sequence[Fetcher]) -> None:
         self.peer: Peer = holding.peer
@@ -72,7 +72,7 @@ class _Wanted:
 
 
 Made = Callable[[Arrived, Peer], Awaitable[EncodedInstance]]
-"""What is sent on of an instance that a source sent; it has its own share of the body."""
+"""Makes the form that is sent on of an instance that a source sent; it has its own share of the body."""
 
 
 class SourceFetch:
@@ -110,13 +110,13 @@ class SourceFetch:
         self._run = run
         self._wanted: dict[str, _Wanted] = {}
         self._in_hand = 0
-        """Instances that arrived and are not in the basket yet."""
+        """The number of instances that arrived and are not in the handoff yet."""
         self._changed = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
         self._sources = [_Source(holding, lines_to(holding)) for holding in found]
         self._known = frozenset(here).union(*(holding.items for holding in found))
         self.unlisted: dict[str, set[str]] = {}
-        """By source: instances of a study that it sent and had not listed, nor anybody else. They are not sent on."""
+        """By source: instances that it sent although no source listed them. They are not sent on."""
         self.handoff = Handoff()
         for source in self._sources:
             for uid, item in source.held.items():
@@ -145,13 +145,13 @@ class SourceFetch:
             self._run(task)
 
     def stop(self) -> None:
-        """Nobody wants more: sources are told, and not waited for."""
+        """End the fetch: sources get a C-CANCEL, and are not waited for."""
         self.handoff.stop()
         for worker in self._workers:
             worker.cancel()
 
     async def _end(self, workers: list[asyncio.Task[None]]) -> None:
-        """The basket ends when everything is in it, or nobody brings more; the sources' last words may be late."""
+        """End the handoff when everything is in it or no source brings more; final responses of sources may be late."""
         running = {asyncio.create_task(asyncio.wait(workers)), asyncio.create_task(self._all_here())}
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -286,7 +286,9 @@ class SourceFetch:
         self._meter.count("gateway_source_instances_total", source=source.peer.name, outcome=outcome)
 
     def _pass_on(self, source: _Source, items: Sequence[SourceInstance]) -> None:
-        """What `source` does not give is asked of the next that holds it; else it is missing."""
+        """Request the instances that `source` does not give of the next source that holds them; else they are
+        missing.
+        """
         missing = []
         for item in items:
             wanted = self._wanted.get(item.sop_instance_uid)

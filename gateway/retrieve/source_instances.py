@@ -1,4 +1,4 @@
-"""Which instances the sources have of what is asked for: every source asked side by side, down to its instances."""
+"""The instances that sources have of a retrieve: every source is queried side by side, down to its instances."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class SourceInstance:
 
 @dataclass(frozen=True, slots=True)
 class SourceInstances:
-    """What one source has of what is asked for."""
+    """The instances that one source has of a retrieve."""
 
     peer: Peer
     items: Mapping[str, SourceInstance]
-    """By SOP Instance UID, in the order of its answers."""
+    """Instances by SOP Instance UID, in the order of its answers."""
 
 
 @dataclass(slots=True)
 class InstancesOfSources:
-    """What all sources said."""
+    """The answers of all sources together."""
 
     found: list[SourceInstances] = field(default_factory=list)
-    """In the configuration's order; sources without an instance are left out."""
+    """Sources in the configuration's order; those without an instance are left out."""
     failures: list[SourceFailed] = field(default_factory=list)
 
 
@@ -132,7 +132,7 @@ async def _ask(
 
 
 class Said:
-    """What one source says of what it has."""
+    """One answer of a source about the instances that it has."""
 
     def __init__(self, question: SourceQuery) -> None:
         self._named = {tag: question.keys[tag] for tag in NAMING if any(question.keys.get(tag, ()))}

@@ -1,8 +1,8 @@
-"""Does what a source answered fit what it was asked? Pure.
+"""The check whether a source's answer fits its query. Pure.
 
-What does not fit is left out. That is safe only where the question itself says so: text is compared without case,
-diacritics and spaces, and a value that cannot be understood speaks against nothing. An answer that does not fit by a
-key that every source has to compare (PS3.4 §C.6) is no mere surplus: the source understands the question in another
+An answer that does not fit is left out. That is safe only where the query itself says so: text is compared without
+case, diacritics and spaces, and a value that cannot be understood speaks against nothing. An answer that does not fit
+by a key that every source has to compare (PS3.4 §C.6) is no mere surplus: the source understands the query in another
 way, as after patients were merged there.
 """
 
@@ -32,10 +32,10 @@ UNREADABLE = "\ufffd"
 
 
 def contradicted(query: Query, answer: Attributes) -> frozenset[int]:
-    """Tags of the answer's values that speak against the question; empty when it fits.
+    """Tags of the answer's values that speak against the query; empty when it fits.
 
-    What the answer does not say speaks for it: sources leave out what they do not know, and need not know optional keys
-    (PS3.4 §C.2.2.1.3). Items of sequences are not compared.
+    A value that the answer does not have speaks for it: sources leave out unknown values, and need not know optional
+    keys (PS3.4 §C.2.2.1.3). Items of sequences are not compared.
     """
     offset = first_text(answer, TIMEZONE_OFFSET_FROM_UTC)
     found = {

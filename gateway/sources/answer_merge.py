@@ -1,8 +1,8 @@
-"""Answers of several sources to one question become one answer a thing. Pure: what time it is, is an argument.
+"""Answers of several sources to one query become one answer a thing. Pure: the time is an argument.
 
 Things are the same when the level's unique key is. Two answers of one source are two things unless they say the same.
 Patients with one Patient ID are two when both answers name an Issuer of Patient ID, and different ones, or differ in
-name and birth date. Of each attribute:
+name and birth date. Attributes are merged so:
 
 ============================== =====================================================================================
 Number of … Related …          the largest number: how far the sources' holdings overlap, counts do not tell
@@ -12,11 +12,11 @@ Instance Availability          the best: ONLINE, NEARLINE, OFFLINE, UNAVAILABLE
 all others                     the value of the first source in the configuration's order that has one
 ============================== =====================================================================================
 
-Sources that name different patients for one thing say two things: each is given, nothing of one is mixed into the
-other, neither attributes nor numbers, whoever answers first.
+Sources that name different patients for one thing give two answers: each is passed on, nothing of one is mixed into
+the other, neither attributes nor numbers, whichever source answers first.
 
 A match is given as soon as every source that is still answering named it, or ended, or when it waited for `patience_s`.
-What a source says of it after that is not told any more, and counted where it adds something.
+A later answer about it is not passed on, and is counted where it adds something.
 """
 
 from __future__ import annotations
@@ -61,15 +61,15 @@ class MergedAnswer:
 
 @dataclass(slots=True)
 class _Group:
-    """What is known under one unique key."""
+    """The answers under one unique key."""
 
     since_s: float
     parts: list[tuple[int, Attributes, int]] = field(default_factory=list)
     """(rank, answer, status): what was not given yet."""
     ranks: set[int] = field(default_factory=set)
-    """Of the sources that named it."""
+    """The ranks of the sources that named it."""
     given: list[Attributes] = field(default_factory=list)
-    """What was told before all had their say; of the first `MOST_WAITING` only."""
+    """The answers that were given before all sources had ended; of the first `MOST_WAITING` only."""
     is_given: bool = False
     is_plain: bool = True
     """Every source named one thing, and all of them the same patient."""
@@ -93,7 +93,7 @@ class Merger:
         self._heard: set[int] = set()
         """Fingerprints of answers, to know those that are repeated."""
         self._waiting: dict[str, _Group] = {}
-        """By unique key, the longest first."""
+        """Waiting groups by unique key, the longest wait first."""
         self._given_early = 0
         self.repeated: Counter[int] = Counter()
         """Answers that a source gave before, by rank."""
@@ -103,7 +103,7 @@ class Merger:
         """Answers that name another patient for a thing than a source before them; they are matches of their own."""
 
     def add(self, rank: int, attributes: Attributes, status: int, now_s: float) -> list[MergedAnswer]:
-        """What can be given now that the source `rank` answered this."""
+        """Add an answer of the source `rank`; the answers that can be given now."""
         uid = first_text(attributes, UNIQUE[self._level])
         if not uid:
             return [MergedAnswer(attributes, status)]  # a patient without an identifier: nobody knows who else it is
@@ -135,7 +135,7 @@ class Merger:
         return [match for uid, group in ready for match in self._give(uid, group)]
 
     def due(self, now_s: float) -> list[MergedAnswer]:
-        """What has waited long enough."""
+        """The answers that have waited long enough."""
         found: list[MergedAnswer] = []
         for uid, group in list(self._waiting.items()):
             if group.since_s + self._patience_s > now_s:

@@ -17,8 +17,9 @@ _OF_PATIENT = (PATIENT_ID, PATIENT_NAME, ISSUER_OF_PATIENT_ID, PATIENT_BIRTH_DAT
 
 
 class DistinctAnswers:
-    """Knows what was given. What names the same thing as another peer's answer is left out, unless it names another
-    patient; what one peer says twice in the same words is said once."""
+    """Remembers the answers that were given. An answer that names the same thing as another peer's is left out,
+    unless it names another patient. Equal answers of one peer are given once.
+    """
 
     def __init__(self, service: RelayedService) -> None:
         self._service = service

@@ -17,14 +17,14 @@ END_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class SourceEvent(Generic[T]):
-    """What happened."""
+    """One event of one source."""
 
     rank: int
-    """Of the source."""
+    """The rank of the source."""
     answers: Sequence[T] = ()
     has_ended: bool = False
     error: Exception | None = None
-    """Why it ended, when that was not its own end."""
+    """The error that ended it; None for an orderly end."""
 
 
 AskSource = Callable[[], AsyncGenerator[Sequence[T]]]

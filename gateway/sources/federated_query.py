@@ -32,7 +32,7 @@ class FederatedQuery:
         self._names = names
         self._background = background
         self.failures: list[SourceFailed] = []
-        """In the order in which they happened."""
+        """Failures in the order in which they happened."""
         self.of_other_patients: Counter[str] = Counter()
         """Answers that name another patient for a thing than a source before them, by source."""
         self.late: Counter[str] = Counter()
@@ -40,7 +40,7 @@ class FederatedQuery:
         self._is_stopped = asyncio.Event()
 
     def stop(self) -> None:
-        """Nobody wants more answers: what gives them comes to an end."""
+        """End the query: its stream of answers comes to an end."""
         self._is_stopped.set()
 
     async def matches(
@@ -85,7 +85,7 @@ class FederatedQuery:
                     yield heard.rank, answer
 
     def _note(self, rank: int, error: Exception | None) -> None:
-        """What no source is to blame for is raised."""
+        """Record a source's failure. An error that is no source's fault is raised."""
         if error is None:
             return
         if isinstance(error, SourceFailed):

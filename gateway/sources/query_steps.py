@@ -1,4 +1,4 @@
-"""What is asked of a source, and how it is asked of one that speaks another information model. Pure."""
+"""The queries to a source, and their steps for a source with another information model. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gateway.query.sop_classes import FIND_OF_ROOT, LEVELS_OF_ROOT
 from gateway.sources.same_patient import are_different
 
 OF_PATIENT = (PATIENT_ID, PATIENT_NAME, ISSUER_OF_PATIENT_ID, PATIENT_BIRTH_DATE)
-"""What tells two patients apart."""
+"""The attributes that tell two patients apart."""
 
 _STUDIES = 0x00201200  # Number of Patient Related Studies
 _COUNTS = {0x00201202: 0x00201206, 0x00201204: 0x00201208}
@@ -43,7 +43,7 @@ class SourceQuery:
     keys: Attributes
     """The identifier without level and character set: what must match, and what is to be returned."""
     character_sets: tuple[str, ...] = ()
-    """Of the request: answers are wanted in it, and values that need one are written in it."""
+    """Character sets of the request: the answers are to be in them, and values that need one are written in them."""
     is_relational: bool = False
     priority: int = 0
 
@@ -57,9 +57,9 @@ class QueryStep:
     is_last: bool = True
     """False: its answers name what the next step asks about."""
     known: Attributes = field(default_factory=dict)
-    """What earlier steps said of all of its answers."""
+    """Values that earlier steps found for all of its answers."""
     patients: tuple[Attributes, ...] = ()
-    """Who is asked for of those that share the study at this source; () when nobody shares it."""
+    """The patients that are asked for, of those that share the study at this source; () when none share it."""
     is_of_others_too: bool = False
     """Some who share it are not asked for."""
 
@@ -85,8 +85,9 @@ def identifying(level: QueryLevel, root: QueryRoot, *, is_relational: bool) -> d
 
 
 def question_of(identifier: Attributes, query: Query) -> SourceQuery:
-    """A requestor's identifier, as sources are asked. What the gateway must compare itself, sources do not: dates with
-    times as one value (PS3.4 §C.2.2.2.5), since nobody agreed on that with them."""
+    """A requestor's identifier as sources get it. Sources do not get conditions that the gateway must compare
+    itself: dates with times as one value (PS3.4 §C.2.2.2.5), since that was negotiated with none of them.
+    """
     left_open = {span.time_tag for span in query.spans} | (
         {span.date_tag for span in query.spans} if query.timezone else set()
     )
@@ -110,14 +111,14 @@ def choose_root(question: SourceQuery, accepted: Iterable[str]) -> QueryRoot | N
 
 
 def first_step(question: SourceQuery, root: QueryRoot, *, is_relational: bool) -> QueryStep:
-    """What to ask first in the model `root`; `is_relational` when that was agreed on."""
+    """The first step in the model `root`; `is_relational` when that was negotiated."""
     if question.level not in LEVELS_OF_ROOT[root]:
         return _studies_of_patients(question)
     return _step(question, root, {}, is_relational=is_relational)
 
 
 def next_step(question: SourceQuery, root: QueryRoot, step: QueryStep, answer: Attributes) -> QueryStep | None:
-    """What to ask about one answer to `step`; None when that names nothing, or not what was asked for."""
+    """The next step for one answer to `step`; None when that names nothing, or something else than was asked for."""
     uid = first_text(answer, UNIQUE[step.level])
     if not uid or any(_is_other(tag, step.keys, answer) for tag in (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)):
         return None
@@ -137,8 +138,8 @@ def next_step(question: SourceQuery, root: QueryRoot, step: QueryStep, answer: A
 def next_steps(
     question: SourceQuery, root: QueryRoot, step: QueryStep, answers: Sequence[Attributes], others: Container[str]
 ) -> list[QueryStep]:
-    """What to ask about the answers to `step`, each thing once. What answers say differently of one thing is not said
-    of what is below it.
+    """The next steps for all answers to `step`, each thing once. A value in which the answers about one thing differ is
+    not passed to the steps below it.
 
     Args:
         others: Study Instance UIDs that patients have as well at this source who are not asked for. Patients that share
@@ -171,7 +172,7 @@ def next_steps(
 
 
 def _distinct(answers: Sequence[Attributes]) -> list[Attributes]:
-    """What is said of patients, each once."""
+    """The different patients in the answers, each once."""
     found: list[Attributes] = []
     for answer in answers:
         patient = {tag: value for tag, value in answer.items() if LEVEL_OF.get(tag) is QueryLevel.PATIENT}
@@ -258,7 +259,7 @@ def _is_fixed(question: SourceQuery, known: Attributes, level: QueryLevel) -> bo
 
 
 def _studies_of_patients(question: SourceQuery) -> QueryStep:
-    """For a source without a patient level."""
+    """The first step for a source without a patient level."""
     return QueryStep(QueryLevel.STUDY, studies_of_patients(question.keys))
 
 

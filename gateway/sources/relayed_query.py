@@ -25,7 +25,7 @@ class RelayedQuery:
 
     sop_class_uid: str
     transfer_syntax_uid: str
-    """Of the request, and of what is to be answered."""
+    """The transfer syntax of the request, and of its answers."""
     identifier: bytes
     priority: int = 0
     finals: frozenset[int] = frozenset()

@@ -34,7 +34,7 @@ class RelayedService:
     finals: frozenset[int] = frozenset()
 
     def identity(self, answer: Attributes) -> tuple[str, ...] | None:
-        """What names the thing that the answer is about; None when the answer does not say."""
+        """The values that name the thing of the answer; None when the answer has none."""
         found = tuple(_text(answer, tag) for tag in self.unique)
         return found if found and all(found) else None
 

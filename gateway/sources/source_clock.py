@@ -1,10 +1,10 @@
-"""How long a source may keep us waiting.
+"""Time limits of sources.
 
-What counts is what the source does, not how busy this machine is, nor how much we ask of it:
+A limit measures the source, neither how busy this machine is nor how many queries we send it:
 
 - Time is counted in steps. One that took longer than it should, since this process did not get to run, counts as one.
-- While the source is at work for others of ours, as by the answers that it gives them, or is held up by them, it may
-  only be our turn later: such time counts too, but against a limit that is `MOST_LIMITS` times as long.
+- While the source works for other queries of ours, as its answers to them show, or is held up by them, our turn may
+  come later: such time counts too, but against a limit that is `MOST_LIMITS` times as long.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import math
 from collections.abc import AsyncIterator, Iterator
 
 STEPS = 10
-"""In which one limit is counted."""
+"""The number of steps in which one limit is counted."""
 MOST_LIMITS = 6
 SLACK = 1.5
-"""What a step counts at most, of its length."""
+"""The most that one step counts, in step lengths."""
 A_DAY_S = 86400.0
-"""Of a single wait: the clock ends it much earlier."""
+"""The limit of a single wait: the clock ends it much earlier."""
 
 
 class Talks:
@@ -31,7 +31,7 @@ class Talks:
 
 
 class Budget:
-    """What is left of a limit. Pure: what time it is, is an argument."""
+    """The rest of a time limit. Pure: the time is an argument."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -56,7 +56,7 @@ class Budget:
             self._spent_s += passed_s
 
     def renew(self) -> None:
-        """Nothing is spent."""
+        """Start again with the whole limit."""
         self._spent_s = self._excused_s = 0.0
 
     @property
@@ -66,7 +66,7 @@ class Budget:
 
 
 class SourceClock:
-    """Of one conversation with a source; the time that whoever takes its answers needs is not counted."""
+    """The clock of one conversation with a source; time that the reader of its answers needs is not counted."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -92,7 +92,7 @@ class SourceClock:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """In here it is we who are waited for."""
+        """A context without counting: the source waits for us."""
         self._count()
         self._holds += 1
         try:
@@ -120,7 +120,7 @@ class SourceClock:
 
     @contextlib.asynccontextmanager
     async def limited(self) -> AsyncIterator[None]:
-        """In here we wait for the source. Raises TimeoutError when that takes too long, all in all."""
+        """A context in which we wait for the source. Raises TimeoutError when that takes too long, all in all."""
         timers: list[asyncio.TimerHandle] = []
         async with asyncio.timeout(None) as scope:
 

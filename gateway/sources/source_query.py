@@ -45,7 +45,7 @@ MOST_STEPS = 2000
 MOST_STUDIES = 100_000
 """Studies that are read to answer a question about patients."""
 MOST_UIDS = 200
-"""That one request names."""
+"""The most UIDs in one request."""
 
 _RELATIONAL = b"\x01"
 
@@ -117,7 +117,7 @@ async def asked(
 
 
 def _plain(error: Exception, peer: Peer) -> str:
-    """What happened, without the name and address that our errors begin with."""
+    """The text of the error, without the peer's name and address that our errors begin with."""
     text = str(error)
     return text.partition("): ")[2] or text.removeprefix(f"{peer.name} ") if text.startswith(peer.name) else text
 
@@ -212,7 +212,7 @@ class _SourceQuery:
         return studies
 
     async def _walk(self, step: QueryStep) -> AsyncGenerator[tuple[Attributes, int]]:
-        """What `step` finds; where it is not the last one, what the next steps find below."""
+        """The answers to `step`, or those to the steps below it when it is not the last one."""
         below: list[Attributes] = []
         async with aclosing(self._ask(step)) as answers:
             async for answer, status in answers:

@@ -25,7 +25,7 @@ MOST_HOPS = 4
 """Gateways that a question goes through, one after the other."""
 
 FIRST_REST_S, LONGEST_REST_S = 1.0, 15.0
-"""How long a source that did not answer in time is left alone, doubled each time."""
+"""The time for which a source that did not answer in time is left alone, doubled each time."""
 
 MOST_AT_ONCE = 16
 """Questions that one source works on at a time: peers have few associations to give. More wait for their turn."""
@@ -37,14 +37,14 @@ class SourceRests(DestinationDown):
 
 @dataclass(frozen=True, slots=True)
 class AskedSources:
-    """Who is asked for one requestor."""
+    """The sources that are asked for one requestor."""
 
     peers: tuple[Peer, ...]
-    """In the configuration's order, ready for `Sources.lend`."""
+    """Peers in the configuration's order, ready for `Sources.lend`."""
     is_local: bool
     """The gateway's own index is asked too."""
     local_rank: int = 0
-    """How many of `peers` stand before the index."""
+    """The number of `peers` before the index."""
     is_cut: bool = False
     """The question went through `MOST_HOPS` gateways: no peer is asked any more."""
 
@@ -84,7 +84,7 @@ def _is_requestor(peer: Peer, requestor: AssociationFacts) -> bool:
 
 @dataclass(slots=True)
 class _Standing:
-    """What we know of a source that kept us waiting."""
+    """The state of a source that did not answer in time."""
 
     failures: int = 0
     rests_until_s: float = 0.0
@@ -108,7 +108,7 @@ class Sources:
 
     @contextlib.asynccontextmanager
     async def conversing(self, peer: Peer, clock: SourceClock) -> AsyncIterator[None]:
-        """In here `clock` is that of a conversation with the source; see `gateway.sources.source_clock`."""
+        """A context in which `clock` is that of a conversation with the source; see `gateway.sources.source_clock`."""
         talks = self._talks.setdefault(peer.name, Talks())
         clock.join(talks)
         try:
@@ -145,8 +145,8 @@ class Sources:
 
     @contextlib.asynccontextmanager
     async def turn(self, peer: Peer, clock: SourceClock) -> AsyncIterator[None]:
-        """In here is one of `MOST_AT_ONCE` questions to the source. Whoever asks it for something meanwhile does not
-        wait for a turn again.
+        """A context of one of the `MOST_AT_ONCE` queries to the source. A query inside it does not wait for a turn
+        again.
 
         Raises:
             SourceRests: see the class.

@@ -1,6 +1,6 @@
-"""Studies that a requestor must not see, wherever they are: decided study by study, by what each place says of them.
+"""Studies that a requestor must not see, wherever they are: decided study by study, by the attributes at each place.
 
-A study that cannot be looked at counts as hidden. What a place does not know of a study is absent for the rules.
+A study that cannot be looked at counts as hidden. An attribute that a place does not have is absent for the rules.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_KNOWN = 100_000
 
 
 class StudyVisibility:
-    """What one requestor does not see during one request.
+    """The studies that one requestor must not see during one request.
 
     Args:
         table: the association's.
@@ -47,7 +47,9 @@ class StudyVisibility:
         self.needed: tuple[int, ...] = tuple(tag for tag in first_tags(self._rules) if tag not in NEVER_MATCHED)
         """Attributes of a study, and of its patient, that `covers` wants to see."""
         self.failures: dict[str, SourceFailed] = {}
-        """By place (empty: the index): why studies could not be looked at. They are hidden, but not by a rule."""
+        """By place (empty: the index): the reason why studies could not be looked at. They are hidden, but not by a
+        rule.
+        """
 
     @property
     def is_drawn(self) -> bool:
@@ -60,9 +62,9 @@ class StudyVisibility:
         return any(rule.when(facts) for rule in self._rules)
 
     async def hides(self, study_instance_uid: str, place: Peer | None = None) -> bool:
-        """Whether the study is hidden: asked of the index (None) or of a source once, then remembered.
+        """True when the study is hidden: the index (None) or a source is asked once, then the answer is remembered.
 
-        One that the place does not know, or that it cannot tell of now, is hidden.
+        A study that the place does not know, or about which it gives no answer now, is hidden.
         """
         if not self._rules:
             return False

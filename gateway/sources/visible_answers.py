@@ -1,4 +1,4 @@
-"""What is asked of the index and of sources so that hidden studies stay hidden, and which answers may be seen."""
+"""Queries to the index and to sources that keep hidden studies hidden, and the answers that may be seen."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class VisibleQuery:
     """One question, as it is put to all."""
 
     query: Query
-    """For the index, and to check what sources answer."""
+    """The query for the index, which also checks the answers of sources."""
     question: SourceQuery
-    """For sources."""
+    """The query for sources."""
 
     @classmethod
     def of(cls, identifier: Attributes, root: QueryRoot, options: Options) -> VisibleQuery:

@@ -1,4 +1,4 @@
-"""Where an arriving object's bytes go: small ones into the group's segment, large ones into a file before it."""
+"""The payloads of acceptances: small ones go into the group's segment, large ones into a file before it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class AcceptancePayloads:
         pieces: Sequence[Buffer],
         size_bytes: int,
     ) -> Acceptance:
-        """Of what `small` gave."""
+        """The payload of a small object, from the result of `small`."""
         request = Acceptance(done, instance=instance, dispatches=dispatches, pieces=pieces, size_bytes=size_bytes)
         if size_bytes >= DIGEST_ASIDE_BYTES:
             request.digest = self._threads.digesting.submit(digest_of, pieces)
@@ -66,7 +66,9 @@ class AcceptancePayloads:
     async def of_large(
         self, instance: Instance, dispatches: Sequence[Dispatch], body: EncodedDataSet, edited: Sequence[Buffer] | None
     ) -> Acceptance:
-        """Of a file that was made durable off the group's path; the group commits its name. Raises SpoolFull."""
+        """The payload of a file that was made durable off the group's path; the group commits its name. Raises
+        SpoolFull.
+        """
         file = await self._file(body, edited)
         request = Acceptance(self._loop.create_future(), instance=instance, dispatches=dispatches)
         sealing = self._loop.run_in_executor(self._threads.workers, file.seal, instance.transfer_syntax_uid)

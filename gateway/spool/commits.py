@@ -49,7 +49,7 @@ class Commits:
         self._unfinished: set[CommitRequest] = set()
         self._accepted_at_s = float("-inf")
         self._lone_groups = 0
-        """Of one object each, one after the other."""
+        """The number of groups of one object each, in succession."""
         self._committer = Committer(
             open_store=open_store,
             payloads=payloads,

@@ -1,7 +1,7 @@
 """The thread that commits for everybody: all payloads that wait in one write and one sync, then one transaction.
 
-What the transaction will say of them is written and synced with the payloads (`gateway.spool.redo`), so that the
-transaction itself needs no sync.
+The content of the transaction is written and synced with the payloads (`gateway.spool.redo`), so that the transaction
+itself needs no sync.
 """
 
 from __future__ import annotations
@@ -102,12 +102,13 @@ class CommitGroup:
 
 
 class Committer(threading.Thread):
-    """Gathers what waits, commits it, tells the event loop once a group.
+    """Gathers the waiting requests, commits them as a group, and reports to the event loop once a group.
 
-    Nobody waits for a timer: a lone request is committed at once, and what arrives during its sync is the next group.
+    No request waits for a timer: a lone request is committed at once, and what arrives during its sync is the next
+    group.
 
     `finish` is called in this thread after each group, `finish(None)` after the last one; `failure` then says why it
-    ended, None for an orderly end. `failed` is told what could not be written to spool or database.
+    ended, None for an orderly end. `failed` gets each error of a write to spool or database.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class SpoolFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        """For messages, and to see whether it still names this folder."""
+        """The path of the folder, for messages and to see whether it still names this folder."""
         self._handles: dict[str, int] = {}
         self._known: tuple[tuple[int, ...], str] = (), ""
         """The identity as it was read last, and what `_changes` said of its file."""
@@ -189,7 +189,7 @@ class SpoolFolder:
     # --- whether it is still there ------------------------------------------------------------------------------
 
     def moved(self) -> str:
-        """Why the path does not name this folder any more; empty when it does. A few system calls."""
+        """The reason why the path does not name this folder any more; empty when it does. A few system calls."""
         try:
             here = os.stat(self.root)
         except OSError as error:
@@ -206,7 +206,7 @@ class SpoolFolder:
         return ""
 
     def unfit(self, spool_id: str) -> str:
-        """Why nothing can be written though the folder is there; empty when it can."""
+        """The reason why nothing can be written though the folder is there; empty when it can."""
         try:
             found = self._identity_now()
             is_read_only = os.fstatvfs(self.handle).f_flag & os.ST_RDONLY

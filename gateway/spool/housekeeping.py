@@ -91,7 +91,9 @@ class Housekeeping:
         self._position = NOWHERE
 
     async def run(self, poll_s: float, sweep_s: float) -> None:
-        """For ever. What is short or held by others is tried again the next time; anything else is raised."""
+        """Sweep and probe until cancelled. A step that is short of room or held by others is tried again the next time;
+        any other error is raised.
+        """
         sweep_at_s = self._monotonic()
         while True:
             try:
@@ -120,7 +122,7 @@ class Housekeeping:
         return False
 
     async def probe(self) -> None:
-        """While writes fail, and now and then: whether they work. What fails is not raised: `Writing` says it."""
+        """While writes fail, and now and then: see whether they work. A failure is not raised; `Writing` records it."""
         if self._writing.is_probe_due("spool"):
             try:
                 await self._read(lambda _: self._payloads.probe())

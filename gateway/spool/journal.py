@@ -184,7 +184,7 @@ class GroupCommitJournal:
         return self._state.problem
 
     def refusal(self) -> str:
-        """Why no objects are taken though the journal works; empty when they are."""
+        """The reason why no objects are taken though the journal works; empty when they are."""
         return self._payloads.presence.problem if self._state.problem == "" else ""
 
     def shortages(self) -> Mapping[str, str]:
@@ -213,7 +213,7 @@ class GroupCommitJournal:
         return "" if self._state.problem else self._payloads.spool_id
 
     def moved_queue(self) -> str:
-        """Why the store is not the one that was opened at the start; empty when it is. Any thread."""
+        """The reason why the store is not the one that was opened at the start; empty when it is. Any thread."""
         return self._opening.moved()
 
     async def failed(self) -> None:
@@ -231,7 +231,7 @@ class GroupCommitJournal:
         return self._commits.is_in_turn
 
     def receiver(self) -> DataSetReceiver:
-        """For one incoming data set. Raises SpoolFull below `min_free`."""
+        """A receiver for one incoming data set. Raises SpoolFull below `min_free`."""
         self._state.check()
         self._payloads.presence.check()
         self._payloads.room.check()

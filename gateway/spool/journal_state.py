@@ -1,4 +1,4 @@
-"""Whether the journal takes anything: not started, working, closed, or broken and why."""
+"""The state of the journal: not started, working, closed, or broken with its reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class JournalClosed(GatewayError):
 
 
 class JournalState:
-    """Of the journal on the spool at `path`. Used on the event loop."""
+    """The state of the journal on the spool at `path`. Used on the event loop."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -44,7 +44,7 @@ class JournalState:
         self.problem = ""
 
     def closing(self) -> None:
-        """Nothing new is taken."""
+        """Begin to close: nothing new is taken."""
         self.problem = CLOSED
 
     def closed(self) -> None:
@@ -58,11 +58,11 @@ class JournalState:
             raise self.error()
 
     def error(self) -> JournalClosed:
-        """For requests that are not answered otherwise."""
+        """The error that answers requests which are not answered otherwise."""
         return JournalClosed(f"spool {self._path}: {self.problem}; send again after the restart")
 
     def break_(self, error: BaseException) -> None:
-        """Nothing more can be promised: `failed` raises it."""
+        """Break the journal: no promise can be given any more, and `failed` raises `error`."""
         self.problem = self.problem or f"broken: {type(error).__name__}: {error}"
         if self._failure is None or self._failure.done():
             return

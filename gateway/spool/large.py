@@ -48,19 +48,19 @@ class LargeFile:
     # --- writing ------------------------------------------------------------------------------------------------
 
     def write(self, buffers: Sequence[Buffer]) -> None:
-        """Append in a worker thread: write, hash, and now and then sync. What fails is kept in `error`."""
+        """Append in a worker thread: write, hash, and now and then sync. An error is kept in `error`."""
         self._append(buffers)
         if self.error is None:
             self._hash(buffers)
             self._sync_now_and_then()
 
     def write_last(self, buffers: Sequence[Buffer]) -> None:
-        """Append the end without hashing it yet: short enough for the event loop. What fails is kept in `error`."""
+        """Append the end without hashing it yet: short enough for the event loop. An error is kept in `error`."""
         self._append(buffers)
         self._unhashed = list(buffers)
 
     def write_from(self, chunks: Iterable[Buffer]) -> None:
-        """Append everything in a worker thread. What fails is kept in `error`."""
+        """Append everything in a worker thread. An error is kept in `error`."""
         for chunk in chunks:
             self.write([chunk])
             if self.error is not None:

@@ -57,7 +57,7 @@ class FileLock:
         os.close(self._descriptor)
 
     def gone(self) -> str:
-        """Why others could take the lock though it is held; empty when they cannot."""
+        """The reason why others could take the lock though it is held; empty when they cannot."""
         try:
             here = os.stat(self._path, dir_fd=self._folder, follow_symlinks=False)
         except FileNotFoundError:

@@ -1,8 +1,8 @@
 """The check that spool and queue are still the folder and the files that were opened at the start.
 
-A volume mounted over the spool, a backup restored into it, a database that was deleted: what is written from then on
-would be lost, and what is deleted would be another's. So nothing is accepted and nothing is deleted until all is as it
-was. What waits is still delivered: its bytes are read by the handles of the start.
+A volume may be mounted over the spool, a backup restored into it, or a database deleted. Everything written from then
+on would be lost, and everything deleted would be another's. So nothing is accepted and nothing is deleted until all is
+as it was. Waiting deliveries go on: their bytes are read by the handles of the start.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Presence:
         self._thorough: list[Check] = []
         self._final = ""
         self.problem = ""
-        """Why nothing is accepted or deleted; empty when all is in place. As of the last look."""
+        """The reason why nothing is accepted or deleted; empty when all is in place. As of the last look."""
         meter.set(METRIC, 1)
 
     def add(self, *checks: Check, quick: Check | None = None) -> None:
@@ -76,7 +76,7 @@ class Presence:
             raise self.error()
 
     def error(self) -> NotInPlace:
-        """For whoever wants to write now."""
+        """The error for a caller that wants to write now."""
         return NotInPlace(f"spool {self._where}: {self.problem}; nothing is taken until it is as it was")
 
     def _learn(self, found: str) -> str:

@@ -79,11 +79,13 @@ def number(name: str) -> int:
 
 
 Mismatch = Literal["", "spool-missing", "identity-missing", "identity-differs", "database-empty"]
-"""Why spool and database do not belong together; empty when they do."""
+"""The reason why spool and database do not belong together; empty when they do."""
 
 
 def mismatch(spool_id: str, queue_spool_id: str, *, has_payloads: bool, has_rows: bool) -> Mismatch:
-    """By what each of them calls the spool, and what they hold. Two that are empty belong together."""
+    """Compare the identifiers of the spool that folder and database have, and their content. Two that are empty belong
+    together.
+    """
     if spool_id and spool_id == queue_spool_id:
         return ""
     if not spool_id and not has_payloads:

@@ -1,9 +1,9 @@
 """The redo record of a group of acceptances, kept beside its payloads: one sync makes both durable.
 
 The queue's transaction that follows is not synced. When the power fails before SQLite syncs it, the queue is as it was
-some groups ago, and says up to where it knows the segments; what stands behind is told to it again at the next start
-(`gateway.spool.replay`). What was refused after it had been noted is cancelled by a record of its own, or its note
-is taken back, before the refusal is answered.
+some groups ago, and has the position up to which it has replayed the segments. The next start replays everything behind
+it (`gateway.spool.replay`). An acceptance that is refused after its redo record was written is cancelled by a record of
+its own, or the record is taken back, before the refusal is answered.
 """
 
 from __future__ import annotations

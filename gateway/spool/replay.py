@@ -1,7 +1,7 @@
 """At a start the store accepts again what the segments hold and it does not know any more, or never learned.
 
-What cannot be replayed is never left out in silence: damaged bytes are copied into the quarantine folder and named,
-objects whose redo record is damaged are held for an operator, objects whose own bytes are damaged are named.
+Everything that cannot be replayed is reported: damaged bytes are copied into the quarantine folder and named, objects
+whose redo record is damaged are held for an operator, objects whose own bytes are damaged are named.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RECOVERED = Dispatch("(recovered)", "", state=DeliveryState.HELD)
 """The dispatch of an object whose note is damaged: an operator says where it goes."""
 NOBODY = AssociationFacts("", "", "")
 UIDS_LOGGED = 100
-"""In one line of the log."""
+"""The most SOP Instance UIDs in one line of the log."""
 
 Identify = Callable[[memoryview, str], Identifiers | None]
 """The identifiers that an encoded data set in a transfer syntax gives itself; None when it gives none."""
@@ -84,12 +84,12 @@ def replay(
     keep: Callable[[Instance], bool] = lambda _: False,
     now: Callable[[], datetime] = utc_now,
 ) -> ReplayResult:
-    """Accept what stands behind the queue's position. It is on disk when this returns, and the queue knows the segments
+    """Accept everything behind the queue's position. It is on disk when this returns, and the queue knows the segments
     up to their end.
 
-    What nobody got an answer for may be among it. It is delivered all the same: its sender sends it again, and one
-    object twice is no loss. `keep` says of one whose bytes are damaged or gone that it is told all the same: what it
-    owes becomes a dead letter then. `now` gives the queue's time.
+    An object whose sender got no answer may be among it. It is delivered all the same: its sender sends it again, and
+    one object twice is no loss. `keep` decides whether an object whose bytes are damaged or gone is accepted all the
+    same: its deliveries become dead letters then. `now` gives the queue's time.
 
     Raises:
         ConfigurationError: a newer gateway wrote these segments.

@@ -26,7 +26,9 @@ log = structlog.get_logger()
 
 
 class SegmentWriter:
-    """Of one spool folder. `seed` gives that of its records; `made` is told the name and inode of each new segment."""
+    """The writer of segments of one spool folder. `seed` gives that of its records; `made` gets the name and inode of
+    each new segment.
+    """
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class SegmentWriter:
         self._made = made
         self._active: Segment | None = None
         self.active_name = ""
-        """Of the segment that is written now, set before the file is there; empty without one. Any thread."""
+        """The name of the segment that is written now, set before the file is there; empty without one. Any thread."""
         self._end = NOWHERE
         self._numbers = itertools.count(1)
         self.is_doubtful = False

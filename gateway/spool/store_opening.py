@@ -37,7 +37,7 @@ class StoreOpening:
         self._identify = identify
         self._lock_gone = lock_gone
         self.moved: Callable[[], str] = lambda: ""
-        """Why the store is not where it was opened any more; empty when it is. Any thread."""
+        """The reason why the store is not where it was opened any more; empty when it is. Any thread."""
 
     def open(self, payloads: SpoolStore) -> Store:
         """The store, once it and the spool agree.

@@ -48,7 +48,7 @@ def _identity(instance: Instance) -> _Identity:
 
 @dataclasses.dataclass(slots=True)
 class _Known:
-    """What the last transaction knew of the file; void as soon as another connection wrote."""
+    """The state of the file after the last transaction; void as soon as another connection wrote."""
 
     instance_id: int = 0
     delivery_id: int = 0
@@ -67,7 +67,7 @@ class _Added:
 
 
 class Acceptor:
-    """Of one connection; knows the last identifiers, so that no statement asks for them."""
+    """Accepts on one connection; knows the last identifiers, so that no statement asks for them."""
 
     def __init__(self, transactions: Transactions, index: IndexTables) -> None:
         self._transactions = transactions
@@ -137,7 +137,7 @@ class Acceptor:
         identities: Sequence[_Identity],
         is_readable: Callable[[PayloadRef], bool],
     ) -> dict[_Identity, _Owed]:
-        """What is still owed of the same objects: identity → (destination, actions) → its instance."""
+        """The deliveries that are still owed of the same objects: identity → (destination, actions) → its instance."""
         asked = [(uid, digest.hex(), syntax, sop_class) for uid, digest, syntax, sop_class, _ in identities]
         found: dict[_Identity, _Owed] = {}
         readable: dict[int, bool] = {}
@@ -190,7 +190,7 @@ class Acceptor:
         return newest if now_us < newest <= now_us + CLOCK_STEP_US else now_us
 
     def _clock_was_set_back(self, now_us: int) -> None:
-        """Nothing waits for the time that the clock showed before: it may have been years ahead."""
+        """Make due all deliveries that wait for a time of the former clock: it may have been years ahead."""
         delayed = self._transactions.do("clock_was_set_back", now=now_us)
         self._transactions.do("settled_in_future", now=now_us)
         self._known.created_at = now_us

@@ -27,7 +27,7 @@ MOST_PAGES_ASIDE = 8 * PAGES_BEFORE_CHECKPOINT
 LOG_KEPT_BYTES = 20 * 1024**2
 """A log that grew over this, because somebody was reading, is cut when it is written from its beginning again."""
 INCREMENTAL = 2
-"""Of `auto_vacuum`: free pages go back to the file system when they are asked for (`SQLiteStore.shrink`)."""
+"""The value of `auto_vacuum` with which free pages go back to the file system on request (`SQLiteStore.shrink`)."""
 PAGES_WHEN_SHORT = 256
 """The same while the reserve is given up (`gateway.sqlite.database_room`): 1 MB."""
 LONGEST_LOOK_AWAY_S = 0.003
@@ -98,8 +98,8 @@ def _make(path: Path) -> None:
 
 
 class OpenedFiles:
-    """Which files a connection has open, so that one that was deleted or replaced is noticed: SQLite goes on to write
-    the old ones, which nobody will ever find again.
+    """The files that a connection has open. A deleted or replaced file is noticed: SQLite goes on to write the old one,
+    which no process will ever find again.
 
     Made right after the connection has read: then all of them are there, until the last connection is closed.
     """
@@ -109,8 +109,9 @@ class OpenedFiles:
         self._quick = [(os.fsencode(name), *(opened or (0, 0))) for name, opened in self._files[:2]]
 
     def moved(self, *, is_quick: bool) -> str:
-        """Which one is not there any more; empty when all are. A quick look asks for database and log: two system calls
-        for each group of acceptances. Any thread."""
+        """The file that is not there any more; empty when all are. A quick look checks database and log: two system
+        calls for each group of acceptances. Any thread.
+        """
         if is_quick and all(starmap(leads_to, self._quick)):
             return ""
         for path, opened in self._files[:2] if is_quick else self._files:
@@ -221,7 +222,7 @@ def is_damage(error: apsw.Error) -> bool:
 
 
 def why_not_written(error: apsw.Error) -> str:
-    """In an operator's words."""
+    """The error in an operator's words."""
     if isinstance(error, apsw.ReadOnlyError):
         return f"it cannot be written: a read-only file system, or a file of another user: {error}"
     return f"the disk takes no more: {error}"

@@ -29,7 +29,7 @@ from gateway.ports.errors import SpoolFull
 log = structlog.get_logger()
 
 FRESH_S = 1.0
-"""How long one look at the file system is believed."""
+"""The age up to which one look at the file system is believed."""
 
 LEAST_BYTES = 64 * 1024
 """Less is of no use to a start."""
@@ -44,7 +44,7 @@ def reserve_of(database: Path) -> Path:
 
 
 def reserved_bytes(database: Path) -> int:
-    """What the reserve holds; 0 when it was given up."""
+    """The size of the reserve; 0 when it was given up."""
     try:
         found = os.stat(reserve_of(database), follow_symlinks=False)
     except OSError:
@@ -105,13 +105,13 @@ class DatabaseRoom:
 
     @property
     def free_bytes(self) -> int:
-        """What an ordinary user may write there, without the reserve. Raises OSError."""
+        """The bytes that an ordinary user may write there, without the reserve. Raises OSError."""
         found = os.statvfs(self._database.parent)
         return found.f_bavail * found.f_frsize
 
     @property
     def reserved_bytes(self) -> int:
-        """What the reserve holds; 0 when it was given up."""
+        """The size of the reserve; 0 when it was given up."""
         return reserved_bytes(self._database)
 
     def free_or_none(self) -> int:
@@ -123,7 +123,7 @@ class DatabaseRoom:
 
     @property
     def shortage(self) -> str:
-        """Why nothing is accepted; empty when there is room. About a second old at most."""
+        """The reason why nothing is accepted; empty when there is room. About a second old at most."""
         now_s = self._monotonic()
         if now_s - self._looked_at_s >= FRESH_S:
             self._shortage = self._look()

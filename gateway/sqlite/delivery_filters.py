@@ -1,4 +1,4 @@
-"""Which deliveries an operator means, as SQL: a table from the fields of `DeliveryFilter` to conditions."""
+"""`DeliveryFilter` as SQL: a table from its fields to conditions."""
 
 from __future__ import annotations
 

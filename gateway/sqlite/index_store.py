@@ -26,7 +26,7 @@ class SQLiteIndexStore:
             return self._tables.find(query, limit)
 
     def matches(self, query: Query, keys: Sequence[int]) -> list[Attributes]:
-        """What a response to `query` says of each; what was forgotten meanwhile is left out."""
+        """The matches of `query` among these; forgotten ones are left out."""
         with self._transactions.one_state():
             return self._tables.matches(query, keys)
 

@@ -34,7 +34,7 @@ log = structlog.get_logger()
 CACHED = 4096
 """Patients, studies and series each whose keys are remembered."""
 CACHED_CHARACTERS = 8 * 1024**2
-"""Of their attributes together."""
+"""The most characters of all cached attributes together."""
 
 READ = {
     QueryLevel.PATIENT: "read_patients",
@@ -58,7 +58,7 @@ class IndexTables:
     # --- writing ------------------------------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """What was known may not be so: rolled back, or another connection wrote."""
+        """Forget the cache: a transaction was rolled back, or another connection wrote."""
         self._known.clear()
         self._written.clear()
         self._characters = 0
@@ -151,7 +151,7 @@ class IndexTables:
         return array("q", json.loads(self._connection.execute(*statement).get))
 
     def matches(self, query: Query, keys: Sequence[int]) -> list[Attributes]:
-        """What a response to `query` says of these, in order; those that were forgotten meanwhile are left out."""
+        """The matches of `query` among these, in order; forgotten ones are left out."""
         rows = self._json(READ[query.level], list(keys))
         wanted = [_WantedPaths(key) for key in returned(query)]
         computed = [(each, self._computed(each.tag, rows)) for each in wanted if each.tag in COMPUTED]

@@ -31,7 +31,7 @@ CHECKED_AT_START_BYTES = 256 * 1024**2
 """A larger database is not read whole at a start: that would take seconds. `gateway check` does."""
 
 MOST_COPIED_BYTES = 256 * 1024**2
-"""Of a database with its log."""
+"""The largest database, with its log, that is copied."""
 
 NEWER_PAGES = "its write-ahead log is damaged in the middle, and newer pages than it holds stand in the database"
 
@@ -62,7 +62,7 @@ class Inspection:
             return bool(self._connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'known'").get)
 
     def problems(self) -> Sequence[str]:
-        """What SQLite finds in pages, indices and constraints; () when all agrees."""
+        """The faults that SQLite finds in pages, indices and constraints; () when there are none."""
         try:
             found = [row[0] for row in self._connection.execute(f"PRAGMA integrity_check({PROBLEMS_SHOWN})")]
         except (apsw.CorruptError, apsw.NotADBError) as error:
@@ -103,7 +103,9 @@ class Inspection:
             return single(self._connection, "read_spool", {}) or ""
 
     def identity(self) -> tuple[str, bool]:
-        """The spool that it belongs to, and whether it has instances. Of former versions and unfilled files as well."""
+        """The identifier of its spool, and whether it has instances. Works on databases of former versions and on
+        unfilled ones too.
+        """
         with our_errors(self.path):
             if not self._connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'spool'").get:
                 return "", False
@@ -172,7 +174,9 @@ def open_read_only(path: Path) -> apsw.Connection:
 
 
 def _opened(path: Path) -> apsw.Connection:
-    """In one of four ways, as what lies there asks for. Raises apsw.Error, OSError, and what `_copied` does."""
+    """A connection, opened in one of four ways, depending on the files there. Raises apsw.Error, OSError, and what
+    `_copied` does.
+    """
     side = log_of(path)
     is_running = is_gateway_running(path)
     if not side.is_file() or (not is_running and not side.stat().st_size):
@@ -235,8 +239,9 @@ def problems_of(path: Path, *, is_cut_logged: bool = False) -> Sequence[str]:
 
 
 def state_of_log(path: Path) -> LogState:
-    """What SQLite reads of the log. Only while this process has no connection to the database: where a file is closed,
-    the locks that a process has on it end. Raises QueueBroken, ConfigurationError, OSError."""
+    """The state of the log as SQLite reads it. Only while this process has no connection to the database: where a
+    file is closed, the locks that a process has on it end. Raises QueueBroken, ConfigurationError, OSError.
+    """
     with inspected(path) as found:
         if found.has_tables():
             found.replayed_position()

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Reserve:
-    """Whether the room beside the database was given up (`gateway.sqlite.database_room`)."""
+    """The reserve beside the database, as far as checkpoints need it (`gateway.sqlite.database_room`)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -35,12 +35,12 @@ class Reserve:
         return give_up_reserve(self._path)
 
     def refresh(self) -> None:
-        """Whether it is held by now."""
+        """Look whether the reserve is held again."""
         self.is_short = self.is_short and not reserved_bytes(self._path)
 
 
 class LogCheckpoints:
-    """Of `connection`; `aside` does most of them in a thread of its own, where there is one."""
+    """The checkpoints of `connection`; `aside` does most of them in a thread of its own, where there is one."""
 
     def __init__(
         self, connection: apsw.Connection, path: Path, reserve: Reserve, aside: Checkpointer | None = None
@@ -80,7 +80,9 @@ class LogCheckpoints:
         self._is_in_doubt |= isinstance(error, apsw.IOError)
 
     def checkpoint(self) -> None:
-        """Put what nobody reads of the log into the database. What was committed stays so, whatever happens here."""
+        """Put the part of the log that no reader needs into the database. Committed transactions stay so, whatever
+        happens here.
+        """
         self.pages = 0
         self._reserve.refresh()
         try:

@@ -178,7 +178,7 @@ class _Builder:
         return self._in_json(f"{TABLES[LEVEL_OF[key.tag]]}.attributes", key, condition)
 
     def _in_json(self, attributes: str, key: QueryKey, condition: KeyCondition) -> str:
-        """In the JSON `attributes`, at one of the attribute's values or items."""
+        """The condition on the JSON `attributes`: one of the attribute's values or items fulfils it."""
         name = hexadecimal(key.tag)
         if isinstance(condition, EmptyValue):
             return f"{attributes} -> '$.\"{name}\"' IS NULL"
@@ -294,7 +294,7 @@ class _Builder:
 
 
 def _below(level: QueryLevel, conditions: list[str]) -> str:
-    """That a current instance is below, which fulfils the conditions of the levels below."""
+    """The condition that a current instance is below which fulfils the conditions of the levels below."""
     if level is QueryLevel.IMAGE:
         return "true"
     key, outer, joined = BELOW[level]

@@ -16,11 +16,12 @@ from gateway.sqlite.rows import microseconds, moment
 from gateway.sqlite.statements import SQL
 
 KEEP_CLOCK_S = 10.0
-"""How often the queue's time is written: a crash takes away as much of the age of what waits."""
+"""The interval at which the queue's time is written: a crash takes away as much of the age of what waits."""
 
 MOST_UNWRITTEN_S = 60.0
-"""How much later than the time that was last written the queue's time can be: a gateway that is idle writes it every
-20 seconds. Where the wall clock says more, it was set ahead."""
+"""The most by which the queue's time can be later than the last written time: an idle gateway writes it every 20
+seconds. A wall clock that is further ahead was set ahead.
+"""
 
 
 class QueueClock:
@@ -86,7 +87,7 @@ class QueueClock:
         return (None, None) if found is None else (moment(found[0]), moment(found[1]))
 
     def _last_acceptance(self) -> datetime | None:
-        """Of a database that was made anew from the spool; None when there is none."""
+        """The last acceptance in a database that was made anew from the spool; None when there is none."""
         with our_errors(self._path):
             found = single(self._connection, "last_acceptance", {})
         return None if found is None else moment(found)

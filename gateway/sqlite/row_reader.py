@@ -15,7 +15,7 @@ ASSOCIATIONS_CACHED = 4096
 
 
 class RowReader:
-    """Of one connection; remembers facts of associations."""
+    """Reads rows of one connection; remembers facts of associations."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
@@ -29,7 +29,7 @@ class RowReader:
         return [rows.delivery(row, self._facts) for row in found]
 
     def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
-        """In order; what is not there is left out."""
+        """Instances in order; those that are not there are left out."""
         found = self._transactions.json("read_instances", ids=batch(list(instance_ids)))
         self._load_facts({row[rows.INSTANCE_ASSOCIATION_COLUMN] for row in found})
         return [rows.instance(row, self._facts) for row in found]

@@ -75,11 +75,13 @@ sender: Callable[[AssociationFacts], tuple[object, ...]] = attrgetter(
     *("calling_ae_title", "called_ae_title", "remote_host", "listener", "is_tls", "tls_subject", "tls_names"),
     *("user_identity", "claimed_user_identity", "peer"),
 )
-"""What rules and templates of a delivery may read of the sender, and what stays the same when he sends again."""
+"""The facts of the sender that rules and templates of a delivery may read, and that stay the same when it sends
+again.
+"""
 
 
 def association_facts(text: str) -> AssociationFacts:
-    """What `association_text` wrote; fields of other versions of this package are left out."""
+    """The reverse of `association_text`; fields of other versions of this package are left out."""
     known = {field.name for field in dataclasses.fields(AssociationFacts)}
     values = {"calling_ae_title": "", "called_ae_title": "", "remote_host": ""} | json.loads(text)
     values["tls_names"] = tuple(values.get("tls_names", ()))
@@ -169,9 +171,9 @@ def attempt(row: Sequence[Any]) -> Attempt:
 
 INSTANCE_COLUMN = 11
 ASSOCIATION_COLUMN = INSTANCE_COLUMN + 5
-"""Where `read_deliveries` has the instance, and its association's identifier."""
+"""The column at which `read_deliveries` has the instance, and its association's identifier."""
 INSTANCE_ASSOCIATION_COLUMN = 5
-"""Where `read_instances` has it."""
+"""The column at which `read_instances` has it."""
 
 
 def instance(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -> Instance:

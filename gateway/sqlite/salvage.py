@@ -1,4 +1,4 @@
-"""What can still be read of a damaged database, copied into a new one row by row."""
+"""The readable part of a damaged database, copied into a new one row by row."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SalvagedRow = Sequence[Any]
 
 @dataclass(slots=True)
 class Salvaged:
-    """What was found."""
+    """The result of a salvage."""
 
     is_complete: bool = False
     """True when the old database has no damage: what it does not know was settled and forgotten."""
@@ -70,9 +70,9 @@ class Salvaged:
 def salvage(
     old: Path, new: SQLiteStore, is_stored: Callable[[PayloadRef], bool], *, keeps_lost: bool = False
 ) -> Salvaged:
-    """Copy what can be read. `is_stored` says whether the spool has a payload as a row describes it. Instances of which
-    it has none are left out; with `keeps_lost` a database without damage is believed, and they stay, so that what they
-    owe becomes a dead letter.
+    """Copy the readable rows. `is_stored` says whether the spool has a payload as a row describes it. Instances without
+    one are left out; with `keeps_lost` a database without damage is believed, and they stay, so that their deliveries
+    become dead letters.
 
     Raises what the new database does; never for what the old one is.
     """
@@ -101,10 +101,10 @@ def salvage(
 
 
 def hold_what_was_held(old: Path, new: SQLiteStore) -> int:
-    """Where a page of the old database cannot be trusted, it is believed in one thing: a delivery was held or dead.
+    """Hold deliveries that an untrusted page of the old database has as held or dead; how many there are.
 
-    Such a delivery waits for an operator, in the new database too, when all else that the row says of it is what the
-    new one knows from the spool. How many of them.
+    Nothing else of such a page is believed. Such a delivery waits for an operator, in the new database too, when all
+    else in the row agrees with the new database's row, which comes from the spool.
     """
     try:
         connection = inspection.open_read_only(old)

@@ -23,7 +23,7 @@ class SQLiteSpoolLedger:
             return self._transactions.single("read_spool") or ""
 
     def bind_spool(self, spool_id: str) -> None:
-        """In place of the one before."""
+        """Bind the store to this spool, in place of the one before."""
         self._transactions.do("delete_spool")
         self._transactions.do("insert_spool", spool_id=spool_id)
 
@@ -34,5 +34,5 @@ class SQLiteSpoolLedger:
         return str(name), int(end_bytes)
 
     def set_replayed_position(self, name: str, end_bytes: int) -> None:
-        """In the transaction that accepts what stands before."""
+        """Set the position in the transaction that accepts everything before it."""
         self._transactions.do("update_known", segment=name, end_bytes=end_bytes)

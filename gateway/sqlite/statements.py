@@ -15,7 +15,7 @@ SQL = MappingProxyType(
 """Statement by name."""
 
 SCHEMA_VERSION = 7
-"""What this code reads and writes; `schema_N.sql` leads from version N - 1 to N."""
+"""The schema version that this code reads and writes; `schema_N.sql` leads from version N - 1 to N."""
 
 APPLICATION_ID = 0x44475731
 """Says in the file's header that it is a gateway's queue ("DGW1")."""

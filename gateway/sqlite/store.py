@@ -86,7 +86,7 @@ class SQLiteStore:
 
     @property
     def connection(self) -> apsw.Connection:
-        """For those who copy rows as they are (`gateway.sqlite.salvage`)."""
+        """The connection, for code that copies rows as they are (`gateway.sqlite.salvage`)."""
         return self._connection
 
     def transaction(self, *, is_durable: bool = True) -> AbstractContextManager[object]:
@@ -107,7 +107,7 @@ class SQLiteStore:
         return before is not None and before != self._other_writes
 
     def moved(self, *, is_quick: bool = False) -> str:
-        """Why its path does not name what was opened any more; empty when it does. Any thread."""
+        """The reason why its path does not name the opened file any more; empty when it does. Any thread."""
         return self._files.moved(is_quick=is_quick)
 
     def interrupt(self) -> None:

@@ -18,7 +18,7 @@ from gateway.sqlite.statements import SQL
 
 
 class Transactions:
-    """Of one connection, used by one thread at a time.
+    """Transactions on one connection, used by one thread at a time.
 
     `on_foreign_write` is called at the beginning of a transaction when another connection wrote since the last one, or
     when the last one was rolled back; `on_roll_back` right after a transaction was rolled back.
@@ -31,7 +31,7 @@ class Transactions:
         self._wal = wal
         self._is_synchronous_full = True
         self._data_version = -1
-        """Of the file as the last transaction left it; -1 when what it knew is void."""
+        """The data version of the file as the last transaction left it; -1 when the knowledge of that is void."""
         self.on_foreign_write: list[Callable[[], None]] = []
         self.on_roll_back: list[Callable[[], None]] = []
 
@@ -111,7 +111,7 @@ class Transactions:
         return self.connection.execute(SQL[name], values)
 
     def json(self, name: str, **values: Any) -> Any:
-        """What a named statement gives as JSON in its one value."""
+        """The one value of a named statement, which is JSON."""
         text = single(self.connection, name, values)
         return [] if text == "[]" else json.loads(text)
 

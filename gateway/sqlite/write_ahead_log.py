@@ -21,7 +21,7 @@ MAGIC_LITTLE, MAGIC_BIG = 0x377F0682, 0x377F0683
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """What a write-ahead log holds."""
+    """The state of a write-ahead log."""
 
     size_bytes: int = 0
     read_bytes: int = 0
@@ -38,10 +38,10 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class SharedMemoryIndex:
-    """What the file beside the log says that processes share: it outlives a process that was killed."""
+    """The content of the index file of the log, which processes share: it outlives a process that was killed."""
 
     salt: bytes
-    """Of the generation of the log that it speaks of."""
+    """The salt of the generation of the log that it is about."""
     frames: int
     """Committed in the log."""
     backfilled: int
@@ -51,12 +51,12 @@ class SharedMemoryIndex:
 
 
 def log_of(database: Path) -> Path:
-    """Where the write-ahead log of a database is."""
+    """The path of the write-ahead log of a database."""
     return database.with_name(f"{database.name}-wal")
 
 
 def index_of(database: Path) -> Path:
-    """Where the index of the write-ahead log is, which processes share."""
+    """The path of the index of the write-ahead log, which processes share."""
     return database.with_name(f"{database.name}-shm")
 
 
@@ -98,9 +98,9 @@ def read_shared(database: Path) -> SharedMemoryIndex | None:
 
 
 def frames_gone(shared: SharedMemoryIndex | None, database: Path, state: LogState) -> tuple[int, bool]:
-    """Of the last process's log: how many committed frames SQLite reads no more, and stand nowhere else; and whether
-    the database has newer pages than what SQLite still reads of the log. `state` was read later; nothing is said of a
-    log that another process has begun anew, or put away, meanwhile.
+    """The frames that are lost of the last process's log: the number of committed frames that SQLite reads no more
+    and that stand nowhere else; and whether the database has newer pages than those that SQLite still reads of the log.
+    `state` was read later; (0, False) when another process has begun the log anew, or put it away, meanwhile.
     """
     if shared is None or _generation(log_of(database)) != shared.generation:
         return 0, False
@@ -122,7 +122,9 @@ def _generation(log: Path) -> tuple[int, bytes]:
 
 
 def _frames_taken(database: Path, log: bytes) -> int:
-    """How many frames SQLite has taken, as processes share it; 0 when they do not, or of another generation."""
+    """The number of frames that SQLite has taken, as processes share it; 0 when they do not, or of another
+    generation.
+    """
     shared = read_shared(database)
     return shared.frames if shared is not None and shared.salt == log[16:24] else 0
 

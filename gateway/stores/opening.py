@@ -85,7 +85,7 @@ def problems(settings: Settings) -> Sequence[str]:
 
 
 def files(settings: Settings) -> Sequence[Path]:
-    """Where it keeps what `problems` reads; they need not be there."""
+    """The files that `problems` reads; they need not be there."""
     path = Path(settings.queue_path)
     return path, log_of(path)
 

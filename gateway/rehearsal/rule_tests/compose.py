@@ -36,7 +36,7 @@ DEFAULTS: Mapping[str, str] = {
     "StudyInstanceUID": "1.2.826.0.1.3680043.10.1.1",
     "SeriesInstanceUID": "1.2.826.0.1.3680043.10.1.2",
 }
-"""What an object has that a test says nothing of."""
+"""The values of an object for the attributes that a test does not give."""
 
 
 class Uncomposable(ValueError):

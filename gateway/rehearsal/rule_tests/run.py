@@ -185,7 +185,9 @@ def _kept(trial: _Trial, stored: RehearsedResponse) -> Iterator[Failure]:
 
 
 async def _at(trial: _Trial, stored: RehearsedResponse, destination: str, expected: ExpectedAt) -> list[Failure]:
-    """The object as `destination` gets it. Of several dispatches there, one that is as expected is enough."""
+    """The failures of the object as `destination` gets it. When several dispatches go there, one that is as expected is
+    enough.
+    """
     dispatches = [dispatch for dispatch in stored.dispatches if dispatch.destination == destination]
     if not dispatches or stored.instance is None or stored.body is None:
         everywhere = _listed({dispatch.destination for dispatch in stored.dispatches if dispatch.destination})
