@@ -1,4 +1,4 @@
-"""What every `Journal` must do; run against each implementation."""
+"""The contract of the `Journal` port, run against each implementation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -21,6 +22,7 @@ from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadMissing, S
 from gateway.ports.journal import Journal
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.store import SQLiteStore
+from tests.support.fakes.memory_journal import MemoryJournal
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 LARGE_BYTES = 100_000
@@ -28,8 +30,29 @@ LIMIT_BYTES = 10_000_000
 FRAGMENT_BYTES = 16_000
 
 
-class Site:
-    """A journal on a folder, with what a test needs to look behind it."""
+class Site(Protocol):
+    """A journal, with what a test needs to look behind it."""
+
+    clock: Clock
+
+    @property
+    def journal(self) -> Journal: ...
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def files(self, folder: str) -> Sequence[str]:
+        """Names of what is kept in this folder of the spool."""
+        ...
+
+    def retry(self, destination: str) -> int:
+        """Another process retries the deliveries to `destination`; how many."""
+        ...
+
+
+class SpoolSite:
+    """A journal on a folder."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.folder = folder
@@ -37,10 +60,9 @@ class Site:
         self.spool = Spool(
             str(folder / "spool"), min_free_bytes=0, large_object_bytes=LARGE_BYTES, segment_bytes=1_000_000
         )
-        self.journal = self.open()
 
-    def open(self) -> GroupCommitJournal:
-        return GroupCommitJournal(
+    async def start(self) -> None:
+        self.journal = GroupCommitJournal(
             self.spool,
             lambda: SQLiteStore(self.folder / "queue.db", now=self.clock),
             limits=Limits(object_bytes=LIMIT_BYTES),
@@ -48,23 +70,60 @@ class Site:
             poll_s=0.02,
             sweep_s=3600.0,
         )
-
-    async def restart(self) -> GroupCommitJournal:
-        await self.journal.close()
-        self.journal = self.open()
         await self.journal.start()
-        return self.journal
+
+    async def close(self) -> None:
+        await self.journal.close()
+
+    def files(self, folder: str) -> Sequence[str]:
+        return [path.name for path in (self.folder / "spool" / folder).glob("0*")]
+
+    def retry(self, destination: str) -> int:
+        operator = SQLiteStore(self.folder / "queue.db", now=self.clock, must_exist=True)
+        with operator.transaction():
+            retried = operator.administration.retry(DeliveryFilter(destination=destination), self.clock())
+        operator.close()
+        return retried
 
 
-IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Site]] = {"group commit on SQLite": Site}
+class MemorySite:
+    """A journal in memory; a restart is one of the same journal."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.clock = clock
+        self.journal = MemoryJournal(clock, large_object_bytes=LARGE_BYTES, limit_bytes=LIMIT_BYTES)
+
+    async def start(self) -> None:
+        await self.journal.start()
+
+    async def close(self) -> None:
+        await self.journal.close()
+
+    def files(self, folder: str) -> Sequence[str]:
+        return [Path(name).name for name in self.journal.payloads if Path(name).parent == Path(folder)]
+
+    def retry(self, destination: str) -> int:
+        return self.journal.operate(lambda store: store.retry(DeliveryFilter(destination=destination), self.clock()))
+
+
+IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Site]] = {
+    "group commit on SQLite": SpoolSite,
+    "memory": MemorySite,
+}
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
     made = IMPLEMENTATIONS[request.param](tmp_path, Clock())
-    await made.journal.start()
+    await made.start()
     yield made
-    await made.journal.close()
+    await made.close()
+
+
+async def restart(site: Site) -> Journal:
+    await site.close()
+    await site.start()
+    return site.journal
 
 
 @pytest.fixture
@@ -129,7 +188,7 @@ async def test_what_was_committed_comes_back_and_survives(site: Site, length_byt
     assert answer.payload.length_bytes == length_bytes
     assert answer.instance_id > 0
     assert stored(site.journal, answer.payload) == data
-    again = await site.restart()
+    again = await restart(site)
     assert stored(again, answer.payload) == data
     (claimed,) = await again.claim("pacs", 10, 60.0)
     assert claimed.instance == answer
@@ -195,8 +254,8 @@ async def test_an_object_over_the_limit_is_refused_and_leaves_nothing(site: Site
         await write_too_much()
     receiver.discard()
     receiver.discard()
-    await site.restart()
-    assert list((site.folder / "spool" / "large").iterdir()) == []
+    await restart(site)
+    assert site.files("large") == []
 
 
 @pytest.mark.parametrize("length_bytes", [1000, LARGE_BYTES * 20], ids=["small", "large"])
@@ -208,8 +267,8 @@ async def test_what_is_discarded_leaves_nothing(site: Site, length_bytes: int) -
     body = await receive(site.journal, content(length_bytes))
     body.close()
     body.close()
-    await site.restart()
-    assert list((site.folder / "spool" / "large").iterdir()) == []
+    await restart(site)
+    assert site.files("large") == []
 
 
 async def test_many_commits_at_once_are_each_kept(journal: Journal) -> None:
@@ -233,11 +292,10 @@ async def test_a_duplicate_is_one_delivery_and_one_payload(site: Site, length_by
     assert second.payload == first.payload
     assert bytes(body.view()) == data
     body.close()
-    again = await site.restart()
+    again = await restart(site)
     assert stored(again, first.payload) == data
     assert len(await again.claim("pacs", 10, 60.0)) == 1
-    folder = Path(first.payload.name).parent
-    assert len(list((site.folder / "spool" / folder).glob("0*"))) == 1
+    assert len(site.files(str(Path(first.payload.name).parent))) == 1
 
 
 async def test_settling_counts_those_that_held_their_lease(site: Site) -> None:
@@ -290,14 +348,7 @@ async def test_listeners_to_operators_hear_of_what_another_process_changed(site:
     await asyncio.sleep(0.05)
     assert not heard.is_set(), "what we commit ourselves is no operator's doing"
 
-    def operate() -> int:
-        operator = SQLiteStore(site.folder / "queue.db", now=site.clock, must_exist=True)
-        with operator.transaction():
-            retried = operator.administration.retry(DeliveryFilter(destination="pacs"), site.clock())
-        operator.close()
-        return retried
-
-    assert await asyncio.to_thread(operate) == 1
+    assert await asyncio.to_thread(site.retry, "pacs") == 1
     async with asyncio.timeout(60):
         await heard.wait()
     assert len(await journal.claim("pacs", 1, 60.0)) == 1
@@ -333,7 +384,7 @@ async def test_a_cancelled_commit_harms_nobody(site: Site) -> None:
             answer = answers[seed]
             assert isinstance(answer, Instance)
             assert stored(journal, answer.payload) == content(length_bytes, seed)
-    again = await site.restart()
+    again = await restart(site)
     for claimed in await again.claim("pacs", 100, 60.0):
         assert len(stored(again, claimed.instance.payload)) == claimed.instance.payload.length_bytes
 
@@ -358,7 +409,7 @@ async def test_what_is_committed_by_completion_is_kept_as_what_is_awaited(site: 
     for answer, length_bytes in zip(answers, lengths, strict=True):
         assert isinstance(answer, Instance)
         assert stored(journal, answer.payload) == content(length_bytes)
-    again = await site.restart()
+    again = await restart(site)
     assert [claimed.instance for claimed in await again.claim("pacs", 10, 60.0)] == answers
 
 
@@ -372,13 +423,13 @@ async def test_what_goes_into_a_file_is_not_committed_by_completion(journal: Jou
 
 async def test_after_close_nothing_is_begun(site: Site) -> None:
     body = await receive(site.journal, content(10))
-    await site.journal.close()
+    await site.close()
     with pytest.raises(GatewayError, match="send again"):
         site.journal.commit_soon(instance(), body, None, [TO_PACS])
 
 
 async def test_after_close_everything_is_refused_and_can_be_sent_again(site: Site) -> None:
-    await site.journal.close()
+    await site.close()
     with pytest.raises(GatewayError, match="send again"):
         site.journal.receiver()
     with pytest.raises(GatewayError, match="send again") as caught:

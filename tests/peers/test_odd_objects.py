@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from gateway.delivery.suspects import MOST_TRIES
 from gateway.model.delivery import DeliveryState
 from tests.peers.test_delivery_peers import delivering, peer
-from tests.support.fakes.delivery import MemoryJournal
+from tests.support.fakes.memory_journal import MemoryJournal
 from tests.support.load.raw_store import store
 from tests.support.load.sink import Sink
 from tests.support.odd_objects import OddObject, odd_objects

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import copy
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,10 @@ class Row:
     leased_until: datetime | None = None
     attempts: builtins.list[Attempt] = dataclasses.field(default_factory=builtins.list)
 
+    @functools.cached_property
+    def likeness(self) -> int:
+        return likeness_of(self.delivery.instance)
+
     @property
     def due_at(self) -> datetime:
         return self.leased_until or self.delivery.due_at
@@ -55,9 +60,11 @@ class MemoryStore:
         self._now = now
         self._instances: dict[int, Instance] = {}
         self._settled: dict[int, datetime] = {}
-        self._rows: dict[int, Row] = {}
+        self.rows: dict[int, Row] = {}
         self._by_uid: dict[str, builtins.list[int]] = {}
         """SOP Instance UID → deliveries, those that are gone among them."""
+        self._by_instance: dict[int, builtins.list[int]] = {}
+        """Instance ID → deliveries, those that are gone among them."""
         self._last_instance = 0
         self._last_delivery = 0
         self._spool_id = ""
@@ -116,7 +123,8 @@ class MemoryStore:
         for dispatch in fresh.values():
             self._last_delivery += 1
             self._by_uid.setdefault(stored.sop_instance_uid, []).append(self._last_delivery)
-            self._rows[self._last_delivery] = Row(
+            self._by_instance.setdefault(stored.instance_id, []).append(self._last_delivery)
+            self.rows[self._last_delivery] = Row(
                 Delivery(
                     self._last_delivery,
                     stored,
@@ -137,7 +145,7 @@ class MemoryStore:
         self, instance: Instance, dispatch: Dispatch, is_readable: Callable[[PayloadRef], bool]
     ) -> Instance | None:
         numbers = self._by_uid.get(instance.sop_instance_uid, ())
-        for row in (self._rows[number] for number in numbers if number in self._rows):
+        for row in (self.rows[number] for number in numbers if number in self.rows):
             kept = row.delivery
             if (
                 kept.state in OWED
@@ -176,7 +184,7 @@ class MemoryStore:
     def _pending(self, destination: str) -> builtins.list[Row]:
         rows = [
             row
-            for row in self._rows.values()
+            for row in self.rows.values()
             if (row.delivery.destination, row.delivery.state) == (destination, DeliveryState.PENDING)
         ]
         return sorted(rows, key=lambda row: (row.due_at, row.delivery.delivery_id))
@@ -185,7 +193,7 @@ class MemoryStore:
         return [self._settle_one(settlement) for settlement in settlements]
 
     def _settle_one(self, settlement: Settlement) -> bool:
-        row = self._rows.get(settlement.delivery_id)
+        row = self.rows.get(settlement.delivery_id)
         if row is None or row.leased_until is None or row.delivery.lease != settlement.lease:
             return False
         number = row.delivery.attempts + settlement.is_attempt
@@ -211,7 +219,8 @@ class MemoryStore:
         return True
 
     def _mark_settled(self, instance_id: int) -> None:
-        states = {row.delivery.state for row in self._rows.values() if row.delivery.instance.instance_id == instance_id}
+        numbers = self._by_instance.get(instance_id, ())
+        states = {self.rows[number].delivery.state for number in numbers if number in self.rows}
         if states <= {DeliveryState.DELIVERED}:
             self._settled[instance_id] = self._now()
 
@@ -226,16 +235,16 @@ class MemoryStore:
 
     def pending_destinations(self) -> builtins.list[str]:
         return sorted(
-            {row.delivery.destination for row in self._rows.values() if row.delivery.state is DeliveryState.PENDING}
+            {row.delivery.destination for row in self.rows.values() if row.delivery.state is DeliveryState.PENDING}
         )
 
     def attempts(self, delivery_id: int) -> builtins.list[Attempt]:
-        row = self._rows.get(delivery_id)
+        row = self.rows.get(delivery_id)
         return builtins.list(row.attempts) if row else []
 
     def depths(self) -> builtins.list[QueueDepth]:
         groups: dict[tuple[str, DeliveryState], builtins.list[Delivery]] = {}
-        for row in self._rows.values():
+        for row in self.rows.values():
             if row.delivery.state in KEPT:
                 groups.setdefault((row.delivery.destination, row.delivery.state), []).append(row.delivery)
         return [
@@ -253,7 +262,7 @@ class MemoryStore:
         return row.leased_until is None or row.leased_until <= self._now()
 
     def _matching(self, which: DeliveryFilter) -> builtins.list[Row]:
-        return [row for row in self._rows.values() if _fits(row.delivery, which)]
+        return [row for row in self.rows.values() if _fits(row.delivery, which)]
 
     def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> builtins.list[Delivery]:
         rows = [row.delivery for row in self._matching(which)]
@@ -295,7 +304,7 @@ class MemoryStore:
     def discard(self, which: DeliveryFilter) -> int:
         rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
         for row in rows:
-            del self._rows[row.delivery.delivery_id]
+            del self.rows[row.delivery.delivery_id]
         for row in rows:
             if row.delivery.instance.instance_id not in self._settled:
                 self._mark_settled(row.delivery.instance.instance_id)
@@ -313,17 +322,17 @@ class MemoryStore:
         return sorted(row.delivery.delivery_id for row in self._matching(which) if row.delivery.state in states)
 
     def last(self) -> int:
-        return max(self._rows, default=0)
+        return max(self.rows, default=0)
 
     def missing(self, ids: Sequence[int]) -> builtins.list[int]:
-        return [key for key in ids if key not in self._rows]
+        return [key for key in ids if key not in self.rows]
 
     def held_for(self, ids: Sequence[int]) -> dict[str, int]:
-        rows = [self._rows[key].delivery for key in ids if key in self._rows]
+        rows = [self.rows[key].delivery for key in ids if key in self.rows]
         return dict(Counter(row.destination for row in rows if row.state is DeliveryState.HELD))
 
     def has_destination(self, destination: str) -> bool:
-        return any(row.delivery.destination == destination for row in self._rows.values())
+        return any(row.delivery.destination == destination for row in self.rows.values())
 
     def now(self) -> datetime:
         return self._now()
@@ -334,7 +343,7 @@ class MemoryStore:
     def expire_leases(self) -> int:
         rows = [
             row
-            for row in self._rows.values()
+            for row in self.rows.values()
             if row.leased_until is not None and row.delivery.state is DeliveryState.PENDING
         ]
         for row in rows:
@@ -351,9 +360,7 @@ class MemoryStore:
         for instance_id in gone:
             del self._settled[instance_id], self._instances[instance_id]
             self._index.remove(instance_id)
-        self._rows = {
-            key: row for key, row in self._rows.items() if row.delivery.instance.instance_id in self._instances
-        }
+        self.rows = {key: row for key, row in self.rows.items() if row.delivery.instance.instance_id in self._instances}
         return len(gone)
 
     def find(self, query: Query, limit: int = 0) -> Sequence[int]:
@@ -413,13 +420,9 @@ class MemoryStore:
 
 
 def _apart(due: builtins.list[Row], apart: Apart) -> builtins.list[Row]:
-    others = [
-        (likeness_of(row.delivery.instance), row.delivery.delivery_id, row)
-        for row in due
-        if not any(first <= likeness_of(row.delivery.instance) <= last for first, last in apart.ranges)
-    ]
-    others.sort(key=lambda each: each[:2])
-    return [row for *_, row in [each for each in others if each[0] >= apart.start] or others]
+    others = [row for row in due if not any(first <= row.likeness <= last for first, last in apart.ranges)]
+    others.sort(key=lambda row: (row.likeness, row.delivery.delivery_id))
+    return [row for row in others if row.likeness >= apart.start] or others
 
 
 def _fits(delivery: Delivery, which: DeliveryFilter) -> bool:

@@ -14,7 +14,8 @@ from gateway.delivery.service import DeliveryService
 from gateway.model.peer import Peer
 from gateway.object_log import EachStudy, ObjectLog
 from gateway.ports.errors import ConfigurationError
-from tests.support.fakes.delivery import MemoryJournal, ScriptedDestination, real_clock, table
+from tests.support.fakes.delivery import ScriptedDestination, table
+from tests.support.fakes.memory_journal import MemoryJournal, real_clock
 from tests.support.fakes.meter import MemoryMeter
 
 

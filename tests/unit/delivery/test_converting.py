@@ -25,18 +25,8 @@ from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.kinds import canonical_json
 from gateway.sending.store_outcome import outcome_of
 from tests.support.data_set_writer import Write
-from tests.support.fakes.delivery import (
-    CT,
-    EXPLICIT,
-    IMPLICIT,
-    Behaviour,
-    Body,
-    MemoryJournal,
-    ScriptedDestination,
-    peer,
-    real_clock,
-    table,
-)
+from tests.support.fakes.delivery import Behaviour, ScriptedDestination, peer, table
+from tests.support.fakes.memory_journal import CT, EXPLICIT, IMPLICIT, Body, MemoryJournal, real_clock
 
 RLE, JPEG_LS = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"
 WRITE = Write(IMPLICIT_LITTLE)

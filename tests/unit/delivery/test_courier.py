@@ -22,18 +22,9 @@ from gateway.ports.errors import (
     Temporary,
 )
 from gateway.sending.store_outcome import outcome_of
-from tests.support.fakes.delivery import (
-    CT,
-    EXPLICIT,
-    MR,
-    QUICK,
-    HandClock,
-    MemoryJournal,
-    ScriptedDestination,
-    peer,
-    reload,
-    table,
-)
+from tests.support.fakes.delivery import QUICK, ScriptedDestination, peer, reload, table
+from tests.support.fakes.memory_journal import CT, EXPLICIT, MR, MemoryJournal
+from tests.support.samples import Clock
 from tests.unit.delivery.conftest import Bench
 
 DELIVERED, DEAD, PENDING = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING
@@ -185,11 +176,11 @@ async def test_what_cannot_be_read_for_too_long_dies_of_its_age(bench: Bench) ->
 
 async def test_lost_payloads_and_broken_actions_are_dead_letters(bench: Bench) -> None:
     lost, broken, good = bench.journal.add(), bench.journal.add(actions_json='[{"shred":{}}]'), bench.journal.add()
-    bench.journal.payloads.pop(bench.journal.rows[lost].instance.sop_instance_uid)
+    bench.journal.lost.add(bench.journal.rows[lost].instance.payload.name)
     await bench.start(peer())
     await bench.journal.until(lambda: PENDING not in bench.journal.states())
     assert bench.journal.states() == [DEAD, DEAD, DELIVERED]
-    assert "gone" in bench.journal.rows[lost].reason
+    assert "is not what it was" in bench.journal.rows[lost].reason
     assert "not understood" in bench.journal.rows[broken].reason
     assert bench.to().sent == [bench.journal.rows[good].instance.sop_instance_uid]
 
@@ -218,15 +209,15 @@ async def test_when_it_is_down_only_the_object_in_hand_counts_an_attempt(bench: 
             raise DestinationDown("connection refused")
 
     bench.to().reach = reach
-    bench.journal.add_many(50)
+    bench.journal.add_many(FIRST_CLAIM)
     await bench.start(peer())
     await bench.journal.until(lambda: bench.journal.rows[1].attempts >= 3)
-    assert [row.attempts for row in bench.journal.rows.values()][1:] == [0] * 49
+    assert [row.attempts for row in bench.journal.rows.values()][1:] == [0] * (FIRST_CLAIM - 1)
     assert bench.journal.rows[1].reason == "connection refused"
     assert bench.meter.values["gateway_destination_up", "pacs"] == 0
     is_up.set()
     await bench.journal.until_all(DELIVERED)
-    assert bench.to().sent == [f"1.2.3.{number}" for number in range(1, 51)]  # in their old order
+    assert bench.to().sent == [f"1.2.3.{number}" for number in range(1, FIRST_CLAIM + 1)]  # in their old order
     assert bench.meter.values["gateway_destination_up", "pacs"] == 1
 
 
@@ -339,12 +330,12 @@ async def test_a_permanent_rejection_kills_no_object(bench: Bench) -> None:
 
 
 async def test_too_old_and_deferred_is_a_dead_letter_with_the_last_reason() -> None:
-    clock = HandClock()
+    clock = Clock()
     journal = MemoryJournal(clock)
     bench = Bench(journal, clock)
 
     async def never(outbound: Outbound) -> Outcome:
-        clock.move(300)
+        clock.advance(300)
         return Deferred("0xA700 Refused: Out of Resources")
 
     bench.to().behave = never
@@ -352,7 +343,7 @@ async def test_too_old_and_deferred_is_a_dead_letter_with_the_last_reason() -> N
     await bench.start(peer(retry=Retry(first_delay_s=0.05, give_up_after_s=86400.0, jitter=0.0)))
     await journal.until(lambda: journal.rows[1].attempts == 1)
     assert journal.states() == [PENDING]
-    clock.move(1)
+    clock.advance(1)
     await journal.until_all(DEAD)
     assert journal.rows[1].attempts == 2
     assert journal.rows[1].reason == "given up after 86501 s: 0xA700 Refused: Out of Resources"
@@ -466,7 +457,7 @@ async def test_a_lease_that_somebody_else_took_changes_and_counts_nothing(bench:
 
 
 async def test_an_object_slower_than_its_lease_is_sent_once_and_settled_with_the_new_lease() -> None:
-    clock = HandClock()
+    clock = Clock()
     journal = MemoryJournal(clock)
     bench = Bench(journal, clock)
     is_sent = asyncio.Event()
@@ -481,7 +472,7 @@ async def test_an_object_slower_than_its_lease_is_sent_once_and_settled_with_the
     await bench.start(peer(associations=2))
     await journal.until(lambda: bench.to().sent == ["1.2.3.1"])
     first_lease = journal.rows[1].lease
-    clock.move(10_000.0)
+    clock.advance(10_000.0)
     journal.add()
     await journal.until(lambda: journal.states() == [PENDING, DELIVERED])
     assert journal.rows[1].lease != first_lease
@@ -493,7 +484,7 @@ async def test_an_object_slower_than_its_lease_is_sent_once_and_settled_with_the
 
 
 async def test_a_journal_without_room_is_asked_again(bench: Bench) -> None:
-    bench.journal.trouble.append(SpoolFull("no space"))
+    bench.journal.claim_trouble.append(SpoolFull("no space"))
     bench.journal.add()
     await bench.start(peer())
     await bench.journal.until_all(DELIVERED)
@@ -501,7 +492,7 @@ async def test_a_journal_without_room_is_asked_again(bench: Bench) -> None:
 
 async def test_a_journal_that_fails_takes_the_service_down_with_its_error(bench: Bench) -> None:
     await bench.start(peer("healthy"), peer())
-    bench.journal.trouble.append(OSError("disk gone"))
+    bench.journal.claim_trouble.append(OSError("disk gone"))
     bench.journal.add()
     with pytest.raises(OSError, match="disk gone"):
         await asyncio.wait_for(bench.service.run(), 60.0)
@@ -610,8 +601,7 @@ async def _reload(bench: Bench) -> None:
 
 
 async def _operate(bench: Bench) -> None:
-    for listener in bench.journal.operator_listeners:
-        listener("pacs")
+    bench.journal.operate(lambda _: 0)
 
 
 @pytest.mark.parametrize("act", [_reload, _operate], ids=["reload", "an operator changed the queue"])
@@ -683,11 +673,8 @@ async def test_draining_twice_and_without_work_is_harmless(bench: Bench) -> None
 async def test_those_that_came_through_as_many_gateways_are_sent_together(bench: Bench) -> None:
     """Each number has an association of its own, and one is open at a time."""
     for number in range(9):
-        added = bench.journal.add()
-        row = bench.journal.rows[added]
         name = ["VENDOR_1", "GATEWAY_0.1.0+2", "GATEWAY_0.1.0+1"][number % 3]
-        facts = replace(row.instance.association, implementation_version_name=name)
-        bench.journal.rows[added] = replace(row, instance=replace(row.instance, association=facts))
+        bench.journal.add(implementation_version_name=name)
     await bench.start(peer())
     await bench.journal.until_all(DELIVERED)
     assert bench.to().sent == [f"1.2.3.{number}" for number in (1, 4, 7, 3, 6, 9, 2, 5, 8)]

@@ -15,7 +15,9 @@ from gateway.model.peer import Retry
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import ConfigurationError, PayloadLost, Refusal, Unreadable
 from gateway.sending.store_outcome import outcome_of
-from tests.support.fakes.delivery import HandClock, MemoryJournal, peer
+from tests.support.fakes.delivery import peer
+from tests.support.fakes.memory_journal import MemoryJournal
+from tests.support.samples import Clock
 from tests.unit.delivery.conftest import Bench
 
 DOE = "DOE^JANE"
@@ -95,12 +97,12 @@ async def test_the_reason_stands_in_the_log(
 
 
 async def test_what_was_given_up_says_why_it_was_not_taken_and_nothing_that_the_peer_said() -> None:
-    clock = HandClock()
+    clock = Clock()
     journal = MemoryJournal(clock)
     bench = Bench(journal, clock)
 
     async def never(outbound: Outbound) -> Outcome:
-        clock.move(300)
+        clock.advance(300)
         return outcome_of(0xA700, f"no room for {DOE}")
 
     bench.to().behave = never
@@ -118,12 +120,12 @@ async def test_what_was_given_up_says_why_it_was_not_taken_and_nothing_that_the_
 
 async def test_refusals_in_a_row_that_became_too_old_quote_nothing() -> None:
     """They wait like what was deferred, and are given up like it."""
-    clock = HandClock()
+    clock = Clock()
     journal = MemoryJournal(clock)
     bench = Bench(journal, clock)
 
     async def never(outbound: Outbound) -> Outcome:
-        clock.move(300)
+        clock.advance(300)
         return outcome_of(0xA900, f"not {DOE}")
 
     bench.to().behave = never

@@ -30,7 +30,7 @@ from gateway.routing.language.kinds import canonical_json
 from gateway.routing.language.resources import NO_RESOURCES
 from gateway.routing.table import RoutingTable
 from tests.support.caller import EXPLICIT, MR, data_set
-from tests.support.fakes.delivery import Body
+from tests.support.fakes.memory_journal import Body
 from tests.unit.routing.build import ASSOCIATION, actions, coercion, route, table
 
 DEFLATED = "1.2.840.10008.1.2.1.99"

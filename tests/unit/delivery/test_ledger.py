@@ -12,7 +12,7 @@ import pytest
 from gateway.delivery.ledger import Ledger
 from gateway.model.delivery import Settlement
 from gateway.sqlite.store import SQLiteStore
-from tests.support.fakes.delivery import MemoryJournal
+from tests.support.fakes.memory_journal import MemoryJournal
 from tests.support.fakes.meter import MemoryMeter
 from tests.support.samples import NOON, TO_PACS, Clock, instance
 

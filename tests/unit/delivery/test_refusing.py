@@ -12,7 +12,8 @@ from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, 
 from gateway.model.peer import Retry
 from gateway.ports.destination import Outbound
 from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
-from tests.support.fakes.delivery import CT, MR, MemoryJournal, peer, reload, table
+from tests.support.fakes.delivery import peer, reload, table
+from tests.support.fakes.memory_journal import CT, MR, MemoryJournal
 from tests.unit.delivery.conftest import Bench
 
 DELIVERED, DEAD, PENDING = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING
@@ -22,11 +23,7 @@ REFUSED = outcome_of(0xC000, "DOE^JOHN is unknown")
 
 def add_study(journal: MemoryJournal, study: str, count: int) -> list[int]:
     """Deliveries of objects of one study."""
-    numbers = journal.add_many(count)
-    for number in numbers:
-        row = journal.rows[number]
-        journal.rows[number] = replace(row, instance=replace(row.instance, study_instance_uid=study))
-    return numbers
+    return journal.add_many(count, study_instance_uid=study)
 
 
 def has_sent_more_than(bench: Bench, number: int) -> bool:
@@ -225,8 +222,8 @@ async def test_a_kind_that_it_took_before_is_never_a_dead_letter(bench: Bench, r
     (status,) = bench.service.status()
     assert status.is_up is False
     takes = True
-    for row in bench.journal.rows.values():
-        bench.journal.rows[row.delivery_id] = replace(row, due_at=row.created_at)
+    for row in bench.journal.store.rows.values():
+        row.change(due_at=row.delivery.created_at)
     await reload(bench.service, table(there))
     await bench.journal.until_all(DELIVERED)
 
@@ -239,9 +236,7 @@ async def test_another_kind_is_tried_of_one_that_takes_no_context(bench: Bench) 
 
     bench.to().behave = take_ct
     for study in range(300):
-        number = bench.journal.add(sop_class_uid=MR)
-        row = bench.journal.rows[number]
-        bench.journal.rows[number] = replace(row, instance=replace(row.instance, study_instance_uid=f"1.9.{study}"))
+        bench.journal.add(sop_class_uid=MR, study_instance_uid=f"1.9.{study}")
     good = bench.journal.add_many(50)
     there = peer(retry=SLOW_RETRY)
     await bench.start(there)

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from gateway.delivery.suspects import MOST_KEPT, MOST_TRIES, Suspects
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome
 from gateway.ports.destination import Outbound
-from tests.support.fakes.delivery import QUICK, MemoryJournal, peer
+from tests.support.fakes.delivery import QUICK, peer
+from tests.support.fakes.memory_journal import MemoryJournal
 from tests.unit.delivery.conftest import Bench
 
 DEAD, DELIVERED, PENDING = DeliveryState.DEAD, DeliveryState.DELIVERED, DeliveryState.PENDING

@@ -14,7 +14,7 @@ from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.kinds import canonical_json
 from gateway.spool.body import FileDataSet
 from gateway.spool.pieces import EditedDataSet
-from tests.support.fakes.delivery import CT, IMPLICIT, Body, MemoryJournal
+from tests.support.fakes.memory_journal import CT, IMPLICIT, Body, MemoryJournal
 
 
 def element(tag: int, value: bytes) -> bytes:

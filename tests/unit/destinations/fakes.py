@@ -17,7 +17,7 @@ from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import DestinationDown, NoContextAccepted
 from gateway.ports.meter import Meter
-from tests.support.fakes.delivery import Body
+from tests.support.fakes.memory_journal import Body
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 IMPLICIT, EXPLICIT, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"

@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +33,6 @@ from gateway.intake.intake_log import IntakeLog
 from gateway.intake.loops import LoopWatch
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
-from gateway.model.instance import Instance, PayloadRef
 from gateway.model.listener import Listener
 from gateway.model.peer import Peer
 from gateway.model.settings import Settings, Spool
@@ -46,6 +45,7 @@ from gateway.retrieve.retrieve_backends import RetrieveBackends
 from gateway.routing.language.kinds import build_actions, build_predicate
 from gateway.routing.table import Coercion, Route, RoutingTable
 from tests.support.caller import EXPLICIT, MR, data_set
+from tests.support.fakes.memory_journal import UNLIMITED_BYTES, MemoryJournal
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 UID = "1.2.3.4.5"
@@ -106,57 +106,14 @@ WAY = ["by-completion"]
 """The last one counts; other modules have this one."""
 
 
-class FakeJournal:
-    """Remembers commits, or raises."""
-
-    @property
-    def is_in_turn(self) -> bool:
-        return WAY[-1] != "in-a-task"
-
-    def __init__(self, error: GatewayError | None = None) -> None:
-        self.error = error
-        self.committed: list[tuple[Instance, bytes, tuple[Dispatch, ...]]] = []
-
-    def commit_soon(
-        self,
-        instance: Instance,
-        body: EncodedDataSet,
-        edited: Sequence[bytes | memoryview] | None,
-        dispatches: Sequence[Dispatch],
-    ) -> Completion[Instance] | None:
-        if WAY[-1] == "too-large-for-completion":
-            return None
-        completion: Completion[Instance] = Completion()
-        loop = asyncio.get_running_loop()
-        try:
-            loop.call_soon(completion.set_result, self._commit(instance, body, edited, dispatches))
-        except GatewayError as error:
-            if WAY[-1] == "by-completion":
-                raise
-            loop.call_soon(completion.set_exception, error)
-        return completion
-
-    async def commit(
-        self,
-        instance: Instance,
-        body: EncodedDataSet,
-        edited: Sequence[bytes | memoryview] | None,
-        dispatches: Sequence[Dispatch],
-    ) -> Instance:
-        return self._commit(instance, body, edited, dispatches)
-
-    def _commit(
-        self,
-        instance: Instance,
-        body: EncodedDataSet,
-        edited: Sequence[bytes | memoryview] | None,
-        dispatches: Sequence[Dispatch],
-    ) -> Instance:
-        if self.error is not None:
-            raise self.error
-        payload = bytes(body.view()) if edited is None else b"".join(edited)
-        self.committed.append((instance, payload, tuple(dispatches)))
-        return replace(instance, payload=PayloadRef("segment", 0, len(payload), b""), instance_id=1)
+def journal_in_memory(error: GatewayError | None = None) -> MemoryJournal:
+    """A journal that offers what `WAY` says; each commit raises `error` when it is given."""
+    is_too_large = WAY[-1] == "too-large-for-completion"
+    journal = MemoryJournal(lambda: NOW, large_object_bytes=-1 if is_too_large else UNLIMITED_BYTES)
+    journal.is_in_turn = WAY[-1] != "in-a-task"
+    journal.fails_later = WAY[-1] != "by-completion"
+    journal.commit_error = error
+    return journal
 
 
 class CountingMeter(NoMeter):
@@ -192,7 +149,7 @@ class Bench:
         objects: ObjectLog | None = None,
         **event: Any,
     ) -> None:
-        self.journal = FakeJournal(error)
+        self.journal = journal_in_memory(error)
         self.meter = CountingMeter()
         self.handler = store_handler(self.journal, self.meter, objects=objects)
         self.event: Any = FakeEvent(FakeAssociation(table), MemoryDataSet(data), **event)

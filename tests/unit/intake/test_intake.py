@@ -23,8 +23,8 @@ from tests.unit.handlers.test_store import (
     CountingMeter,
     FakeAssociation,
     FakeEvent,
-    FakeJournal,
     answer_of,
+    journal_in_memory,
     route,
     store_handler,
     table,
@@ -47,7 +47,7 @@ def for_all(**changes: object) -> RoutingTable:
 
 @pytest.mark.parametrize("odd", OBJECTS, ids=lambda odd: odd.name)
 async def test_taken_byte_for_byte_and_told(odd: OddObject) -> None:
-    journal, meter = FakeJournal(), CountingMeter()
+    journal, meter = journal_in_memory(), CountingMeter()
     with capture_logs() as lines:
         status = await answer_of(store_handler(journal, meter), event(odd.data, for_all(), odd))
     assert status == SUCCESS
@@ -60,7 +60,7 @@ async def test_taken_byte_for_byte_and_told(odd: OddObject) -> None:
 
 @pytest.mark.parametrize("odd", [one for one in OBJECTS if one.kinds], ids=lambda odd: odd.name)
 async def test_a_strict_peer_is_refused(odd: OddObject) -> None:
-    journal = FakeJournal()
+    journal = journal_in_memory()
     rules = for_all(peers={"ct1": STRICT}, unreadable="hold")
     with pytest.raises(Unreadable):
         await answer_of(store_handler(journal, CountingMeter()), event(odd.data, rules, odd))
@@ -68,14 +68,14 @@ async def test_a_strict_peer_is_refused(odd: OddObject) -> None:
 
 
 async def test_a_strict_peer_may_send_what_is_right() -> None:
-    journal = FakeJournal()
+    journal = journal_in_memory()
     rules = for_all(peers={"ct1": STRICT})
     await answer_of(store_handler(journal, CountingMeter()), event(OBJECTS[0].data, rules))
     assert len(journal.committed) == 1
 
 
 async def test_what_nobody_can_read_is_refused() -> None:
-    journal = FakeJournal()
+    journal = journal_in_memory()
     with pytest.raises(Unreadable) as refused:
         await answer_of(store_handler(journal, CountingMeter()), event(CUT, for_all()))
     assert refused.value.dimse_status == 0xC000
@@ -83,7 +83,7 @@ async def test_what_nobody_can_read_is_refused() -> None:
 
 
 async def test_or_held_as_it_came() -> None:
-    journal, meter = FakeJournal(), CountingMeter()
+    journal, meter = journal_in_memory(), CountingMeter()
     rules = for_all(unreadable="hold")
     status = await answer_of(store_handler(journal, meter), event(CUT, rules))
     assert status == SUCCESS
@@ -96,7 +96,7 @@ async def test_or_held_as_it_came() -> None:
 
 async def test_an_empty_data_set_is_refused_all_the_same() -> None:
     with pytest.raises(Unreadable):
-        await answer_of(store_handler(FakeJournal(), CountingMeter()), event(b"", for_all(unreadable="hold")))
+        await answer_of(store_handler(journal_in_memory(), CountingMeter()), event(b"", for_all(unreadable="hold")))
 
 
 def test_every_row_that_the_objects_use_is_in_the_table() -> None:
@@ -113,7 +113,7 @@ class _NoMeter(CountingMeter):
 async def test_what_is_kept_is_answered_although_its_oddities_cannot_be_told() -> None:
     odd = next(one for one in OBJECTS if one.kinds and is_read_at_once(len(one.data), one.transfer_syntax_uid))
     sent: Any = event(odd.data, for_all(), odd)
-    later: Any = store_handler(FakeJournal(), _NoMeter())(sent)
+    later: Any = store_handler(journal_in_memory(), _NoMeter())(sent)
     answers: asyncio.Queue[Any] = asyncio.Queue()
     later.then(lambda result, error: answers.put_nowait(result if error is None else error))
     assert await asyncio.wait_for(answers.get(), 60) == SUCCESS

@@ -18,7 +18,15 @@ from gateway.ports.errors import SpoolFull
 from tests.support.caller import data_set
 from tests.support.fakes.meter import MemoryMeter
 from tests.unit.handlers import test_store
-from tests.unit.handlers.test_store import UID, FakeAssociation, FakeEvent, FakeJournal, answer_of, store_handler, table
+from tests.unit.handlers.test_store import (
+    UID,
+    FakeAssociation,
+    FakeEvent,
+    answer_of,
+    journal_in_memory,
+    store_handler,
+    table,
+)
 
 AGAIN, WITHIN_S = 5, 600.0
 LIMITS = Loops(repeats=AGAIN, within_s=WITHIN_S)
@@ -53,7 +61,7 @@ class Ring:
     """A handler that gets one object again and again."""
 
     def __init__(self, limits: Loops = LIMITS) -> None:
-        self.journal, self.meter, self.now_s = FakeJournal(), MemoryMeter(), 0.0
+        self.journal, self.meter, self.now_s = journal_in_memory(), MemoryMeter(), 0.0
         self.loops = LoopWatch(limits, lambda: self.now_s)
         self.handler = store_handler(self.journal, self.meter, loops=self.loops)
 
@@ -129,11 +137,11 @@ async def test_what_is_refused_for_want_of_room_comes_again_and_is_no_loop(
 ) -> None:
     monkeypatch.setattr(test_store, "WAY", [way])
     ring = Ring()
-    ring.journal.error = SpoolFull("no room")
+    ring.journal.commit_error = SpoolFull("no room")
     for _ in range(AGAIN * 2):
         with pytest.raises(SpoolFull):
             await ring.comes()
-    ring.journal.error = None
+    ring.journal.commit_error = None
     states = [await ring.comes() for _ in range(AGAIN + 1)]
     assert states == [DeliveryState.PENDING] * AGAIN + [DeliveryState.HELD]
 
