@@ -22,7 +22,7 @@ from contextlib import aclosing
 
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.services.served import INTERRUPTED, count_find
-from gateway.handlers.find_statuses import Yielded, tell
+from gateway.handlers.find_statuses import Yielded, log_find
 from gateway.handlers.query_retrieve_find import matching
 from gateway.handlers.relayed_find import relayed
 from gateway.model.dimse_status import FIND_HANDLER_FAILED
@@ -55,7 +55,7 @@ class FindHandler:
         except GatewayError as error:
             final = error.final_status()
             outcome = str(final)
-            tell(event, "find_refused", status=outcome, reason=str(error))
+            log_find(event, "find_refused", status=outcome, reason=str(error))
             yield final, None
         except Exception:
             outcome = f"0x{FIND_HANDLER_FAILED:04X}"

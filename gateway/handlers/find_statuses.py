@@ -32,7 +32,7 @@ Yielded = tuple[int | FinalStatus, bytes | None]
 def failed(event: Event, backends: QueryBackends, failures: Sequence[SourceFailed], partial: str) -> FinalStatus:
     """The final status after sources failed: they are named, or left out by `partial: accept`."""
     for failure in failures:
-        tell(event, "source_failed", source=failure.source, reason=failure.reason, partial=partial)
+        log_find(event, "source_failed", source=failure.source, reason=failure.reason, partial=partial)
     if partial == "accept":
         backends.meter.count("gateway_find_partial_total")
         return DONE
@@ -45,7 +45,7 @@ def failed(event: Event, backends: QueryBackends, failures: Sequence[SourceFaile
 
 def too_many(event: Event, backends: QueryBackends, settings: QueryRetrieve) -> FinalStatus:
     """The final status of an answer that `limit` cut."""
-    tell(event, "find_cut", limit=settings.limit, partial=settings.partial)
+    log_find(event, "find_cut", limit=settings.limit, partial=settings.partial)
     if settings.partial == "accept":
         backends.meter.count("gateway_find_partial_total")
         return DONE
@@ -68,7 +68,7 @@ async def stopped_by_cancel(event: Event, federated: FederatedQuery) -> AsyncIte
 
 
 async def measured(backends: QueryBackends, peer: Peer, answers: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """The answers of one source to one question, measured. Raises SourceFailed."""
+    """The answers of one source to one query, measured. Raises SourceFailed."""
     began_s = time.monotonic()
     outcome = "interrupted"
     try:
@@ -84,7 +84,7 @@ async def measured(backends: QueryBackends, peer: Peer, answers: AsyncGenerator[
         backends.meter.observe("gateway_source_seconds", time.monotonic() - began_s, source=peer.name)
 
 
-def tell(event: Event, name: str, **fields: object) -> None:
+def log_find(event: Event, name: str, **fields: object) -> None:
     """A line in the log, without anything of the identifier."""
     log.warning(
         name,
@@ -94,14 +94,14 @@ def tell(event: Event, name: str, **fields: object) -> None:
     )
 
 
-def tell_replaced(event: Event, backends: QueryBackends, count: int) -> None:
+def log_replaced(event: Event, backends: QueryBackends, count: int) -> None:
     """Count and log the values of an answer that could not be written as they are; `count` may be 0."""
     if count:
         backends.meter.count("gateway_find_values_replaced_total", count)
-        tell(event, "find_values_replaced", values=count)
+        log_find(event, "find_values_replaced", values=count)
 
 
-def tell_leniencies(event: Event, meter: Meter, kinds: Iterable[str]) -> None:
+def log_leniencies(event: Event, meter: Meter, kinds: Iterable[str]) -> None:
     """Count and log how an identifier was read that breaks the standard."""
     for kind in kinds:
         tolerated(

@@ -11,11 +11,11 @@ from gateway.dimse.services.responding import priority_of
 from gateway.handlers.find_statuses import (
     Yielded,
     failed,
+    log_find,
+    log_leniencies,
+    log_replaced,
     measured,
     stopped_by_cancel,
-    tell,
-    tell_leniencies,
-    tell_replaced,
     too_many,
 )
 from gateway.model import dimse_status
@@ -37,13 +37,13 @@ from gateway.query.lenient import lenient_find
 from gateway.query.sop_classes import ROOT_OF
 from gateway.routing.table import RoutingTable
 from gateway.sources.answer_fit import contradicted, is_misunderstood
-from gateway.sources.fan_out import AskSource
+from gateway.sources.fan_out import QueryAnswers
 from gateway.sources.federated_query import FederatedQuery, MatchFromPlace, one_by_one
 from gateway.sources.query_backends import QueryBackends
 from gateway.sources.source_query import LeftOut, find
-from gateway.sources.sources import AskedSources, sources_of
+from gateway.sources.sources import QueriedSources, sources_of
 from gateway.sources.study_visibility import StudyVisibility
-from gateway.sources.visible_answers import VisibleAnswers, VisibleQuery, veiled
+from gateway.sources.visible_answers import VisibleAnswers, VisibleQuery, visible_query
 
 ONLINE = ("ONLINE",)
 
@@ -56,7 +56,7 @@ async def matching(event: Event, backends: QueryBackends) -> AsyncGenerator[Yiel
     """
     table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
     if not table.query_retrieve.is_local and not table.query_retrieve.sources:
-        tell(
+        log_find(
             event, "find_refused", status=f"0x{dimse_status.SOP_CLASS_NOT_SUPPORTED:04X}", reason="there are no sources"
         )
         yield FinalStatus(dimse_status.SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class"), None
@@ -66,11 +66,11 @@ async def matching(event: Event, backends: QueryBackends) -> AsyncGenerator[Yiel
     root = ROOT_OF[event.sop_class_uid]
     if not table.is_strict(event.facts.peer):
         identifier, options, used = lenient_find(identifier, root, options)
-        tell_leniencies(event, backends.meter, used)
+        log_leniencies(event, backends.meter, used)
     try:
         search = VisibleQuery.of(identifier, root, options)
     except BadIdentifier as error:
-        tell(event, "find_refused", status=f"0x{error.dimse_status:04X}", reason=str(error))
+        log_find(event, "find_refused", status=f"0x{error.dimse_status:04X}", reason=str(error))
         yield error.final_status(), None
         return
     found = _Matching(event, backends, table, identifier, search, options)
@@ -79,7 +79,7 @@ async def matching(event: Event, backends: QueryBackends) -> AsyncGenerator[Yiel
             async for answer in answers:
                 yield answer
     finally:
-        tell_replaced(event, backends, found.values_replaced)
+        log_replaced(event, backends, found.values_replaced)
 
 
 class _Matching:
@@ -97,15 +97,15 @@ class _Matching:
         self._event = event
         self._backends = backends
         self._settings = table.query_retrieve
-        self._asked: AskedSources = sources_of(table, event.facts)
+        self._queried: QueriedSources = sources_of(table, event.facts)
         self._query = search.query
         visibility = StudyVisibility(table, event.facts, backends)
-        self._is_veiled = visibility.is_drawn
-        self._seen = VisibleAnswers(visibility, search.question, self._count_hidden)
-        self._search = veiled(identifier, search, options, visibility) if visibility.is_drawn else search
+        self._hides_studies = visibility.hides_any
+        self._seen = VisibleAnswers(visibility, search.source_query, self._count_hidden)
+        self._search = visible_query(identifier, search, options, visibility) if visibility.hides_any else search
         self._responses = _Responses(event, table, identifier, search)
         self._keys = frozenset(identifier) - NEVER_MATCHED
-        self._own_keys = frozenset(self._search.question.keys) - self._keys
+        self._own_keys = frozenset(self._search.source_query.keys) - self._keys
         self._given = 0
 
     @property
@@ -115,62 +115,62 @@ class _Matching:
 
     async def answers(self) -> AsyncGenerator[Yielded]:
         """Matches, then the final status where it is not Success."""
-        if self._asked.is_cut:
+        if self._queried.is_cut:
             self._backends.meter.count("gateway_find_partial_total")
-            tell(self._event, "find_not_passed_on", reason="the question came through too many gateways")
-        names, asks = self._asks()
+            log_find(self._event, "find_not_passed_on", reason="the question came through too many gateways")
+        names, queries = self._queries()
         federated = FederatedQuery(names, self._backends.background)
         limit = self._settings.limit
-        async with aclosing(self._found(federated, asks)) as found:
+        async with aclosing(self._found(federated, queries)) as found:
             async for attributes, code in found:
                 if self._event.is_cancelled:
                     return
-                if self._is_veiled and self._seen.is_hidden(attributes):
+                if self._hides_studies and self._seen.is_hidden(attributes):
                     continue
                 if limit and self._given == limit:
                     yield too_many(self._event, self._backends, self._settings), None
                     return
                 self._given += 1
                 yield code, self._responses.encoded(attributes)
-        self._tell_of_merging(federated)
+        self._log_merging(federated)
         if federated.failures and not self._event.is_cancelled:
             yield failed(self._event, self._backends, federated.failures, self._settings.partial), None
 
-    def _tell_of_merging(self, federated: FederatedQuery) -> None:
+    def _log_merging(self, federated: FederatedQuery) -> None:
         """Log and count the contradictions between sources, and the answers that were not passed on."""
         for outcome, numbers in (("other_patient", federated.of_other_patients), ("late", federated.late)):
             for source, number in numbers.items():
                 self._backends.meter.count("gateway_source_answers_total", number, source=source, outcome=outcome)
         for source, number in federated.of_other_patients.items():
             reason = "another source names another patient for the same unique key"
-            tell(self._event, "patient_difference_found", source=source, number=number, reason=reason)
+            log_find(self._event, "patient_difference_found", source=source, number=number, reason=reason)
 
     async def _found(
-        self, federated: FederatedQuery, asks: dict[int, AskSource[MatchFromPlace]]
+        self, federated: FederatedQuery, queries: dict[int, QueryAnswers[MatchFromPlace]]
     ) -> AsyncGenerator[MatchFromPlace]:
-        if self._settings.is_local and not self._asked.peers:  # nothing to merge
+        if self._settings.is_local and not self._queried.peers:  # nothing to merge
             async with aclosing(self._local()) as batches:
                 async for batch in batches:
                     for found in batch:
                         yield found
             return
-        matches = federated.matches(asks, self._query.level, self._settings.patience_s)
+        matches = federated.matches(queries, self._query.level, self._settings.patience_s)
         async with aclosing(matches), stopped_by_cancel(self._event, federated):
             async for match in matches:
                 yield match.attributes, match.status
 
-    def _asks(self) -> tuple[dict[int, str], dict[int, AskSource[MatchFromPlace]]]:
-        """Names and what to do, by rank."""
-        ranked: list[Peer | None] = [*self._asked.peers]
-        if self._asked.is_local:
-            ranked.insert(self._asked.local_rank, None)
+    def _queries(self) -> tuple[dict[int, str], dict[int, QueryAnswers[MatchFromPlace]]]:
+        """Names and queries of the sources, by rank."""
+        ranked: list[Peer | None] = [*self._queried.peers]
+        if self._queried.is_local:
+            ranked.insert(self._queried.local_rank, None)
         names = {rank: LOCAL if peer is None else peer.name for rank, peer in enumerate(ranked)}
-        return names, {rank: self._local if peer is None else self._ask_of(peer) for rank, peer in enumerate(ranked)}
+        return names, {rank: self._local if peer is None else self._query_of(peer) for rank, peer in enumerate(ranked)}
 
     # --- the index -------------------------------------------------------------------------------------------------
 
     async def _local(self) -> AsyncGenerator[list[MatchFromPlace]]:
-        if self._is_veiled:
+        if self._hides_studies:
             async with aclosing(one_by_one(self._seen.of(self._local_ones(), None))) as visible:
                 async for one in visible:
                     yield one
@@ -190,22 +190,22 @@ class _Matching:
 
     # --- sources ---------------------------------------------------------------------------------------------------
 
-    def _ask_of(self, peer: Peer) -> AskSource[MatchFromPlace]:
+    def _query_of(self, peer: Peer) -> QueryAnswers[MatchFromPlace]:
         return lambda: one_by_one(self._visible(peer))
 
     async def _visible(self, peer: Peer) -> AsyncGenerator[MatchFromPlace]:
         answers = self._fitting(peer)
-        async with aclosing(self._seen.of(answers, peer) if self._is_veiled else answers) as visible:
+        async with aclosing(self._seen.of(answers, peer) if self._hides_studies else answers) as visible:
             async for attributes, code in visible:
                 self._count(peer.name, "taken")
                 yield attributes, code
 
     async def _fitting(self, peer: Peer) -> AsyncGenerator[MatchFromPlace]:
-        """Without what does not fit the question. Raises SourceFailed, also at the end for what the question does not
-        justify to leave out."""
+        """The answers that fit the query. Raises SourceFailed, also at the end for answers that should not have been
+        left out."""
         query = self._search.query
-        question = replace(self._search.question, priority=priority_of(self._event.command))
-        asking = find(self._backends.sources, peer, question, limit_s=self._settings.timeout_s)
+        source_query = replace(self._search.source_query, priority=priority_of(self._event.command))
+        asking = find(self._backends.sources, peer, source_query, limit_s=self._settings.timeout_s)
         left_out, surplus = LeftOut(), 0
         async with aclosing(measured(self._backends, peer, asking)) as answers:
             async for attributes, code in answers:
@@ -219,7 +219,7 @@ class _Matching:
                 else:
                     surplus += 1
         if surplus:
-            tell(
+            log_find(
                 self._event, "answers_left_out", source=peer.name, number=surplus, reason="they do not fit the question"
             )
         left_out.check(peer)
@@ -257,7 +257,7 @@ class _Responses:
             tag: () for tag in identifier if tag not in NEVER_MATCHED and tag not in unsupported
         }
         known = set(identifier) - {QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE}
-        known -= {INSTANCE_AVAILABILITY, TIMEZONE_OFFSET_FROM_UTC} - query.asked
+        known -= {INSTANCE_AVAILABILITY, TIMEZONE_OFFSET_FROM_UTC} - query.computed
         self._known = frozenset(known)
         self._always: dict[int, Value] = {
             QUERY_RETRIEVE_LEVEL: (query.level.value,),
@@ -270,5 +270,5 @@ class _Responses:
 
     def encoded(self, attributes: Attributes) -> bytes:
         """One match."""
-        told = {tag: value for tag, value in attributes.items() if tag in self._known or tag == SPECIFIC_CHARACTER_SET}
-        return self._encode({**self._empty, **self._always, **told})
+        named = {tag: value for tag, value in attributes.items() if tag in self._known or tag == SPECIFIC_CHARACTER_SET}
+        return self._encode({**self._empty, **self._always, **named})

@@ -10,10 +10,10 @@ from gateway.dimse.services.responding import priority_of
 from gateway.handlers.find_statuses import (
     Yielded,
     failed,
+    log_find,
+    log_replaced,
     measured,
     stopped_by_cancel,
-    tell,
-    tell_replaced,
     too_many,
 )
 from gateway.model import dimse_status
@@ -28,7 +28,7 @@ from gateway.sources.federated_query import FederatedQuery, one_by_one
 from gateway.sources.query_backends import QueryBackends
 from gateway.sources.relayed_query import RelayedAnswer, RelayedQuery, relay
 from gateway.sources.relayed_services import BY_SOP_CLASS, SERVICES, RelayedService
-from gateway.sources.sources import asked_for
+from gateway.sources.sources import peers_for
 
 
 async def relayed(event: Event, backends: QueryBackends) -> AsyncGenerator[Yielded]:
@@ -41,10 +41,10 @@ async def relayed(event: Event, backends: QueryBackends) -> AsyncGenerator[Yield
     table: RoutingTable = event.association.table
     settings = table.query_retrieve
     name = BY_SOP_CLASS.get(event.sop_class_uid, "")
-    peers, is_cut = asked_for(table, settings.relay.get(name, ()), event.facts)
+    peers, is_cut = peers_for(table, settings.relay.get(name, ()), event.facts)
     if not peers:
         text = "the question came through too many gateways" if is_cut else "nobody is asked for this SOP class"
-        tell(event, "find_refused", status=f"0x{dimse_status.SOP_CLASS_NOT_SUPPORTED:04X}", reason=text)
+        log_find(event, "find_refused", status=f"0x{dimse_status.SOP_CLASS_NOT_SUPPORTED:04X}", reason=text)
         yield FinalStatus(dimse_status.SOP_CLASS_NOT_SUPPORTED, text), None
         return
     query = _RelayedFind(event, backends, settings, SERVICES[name], peers)
@@ -53,7 +53,7 @@ async def relayed(event: Event, backends: QueryBackends) -> AsyncGenerator[Yield
             async for answer in answers:
                 yield answer
     finally:
-        tell_replaced(event, backends, query.values_replaced)
+        log_replaced(event, backends, query.values_replaced)
 
 
 class _RelayedFind:
@@ -73,7 +73,9 @@ class _RelayedFind:
         self._service = service
         self._peers = peers
         request = _request(event, service)
-        self._asks = {rank: _Ask(backends, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)}
+        self._queries = {
+            rank: _PeerQuery(backends, peer, request, settings.timeout_s) for rank, peer in enumerate(peers)
+        }
         self._alone: dict[int, tuple[str, RelayedAnswer]] = {}
         """The answers of a service that has at most one match: those that differ, each with the peer that gave it
         first.
@@ -88,7 +90,7 @@ class _RelayedFind:
         names = {rank: peer.name for rank, peer in enumerate(self._peers)}
         federated = FederatedQuery(names, self._backends.background)
         once, limit = DistinctAnswers(self._service), self._settings.limit
-        async with aclosing(federated.everything(self._asks)) as answers, stopped_by_cancel(self._event, federated):
+        async with aclosing(federated.everything(self._queries)) as answers, stopped_by_cancel(self._event, federated):
             async for rank, answer in answers:
                 if self._is_kept_back(rank, answer) or not once.is_new(rank, answer.attributes):
                     continue
@@ -131,14 +133,14 @@ class _RelayedFind:
 
 def _more_than_one(event: Event, places: Sequence[str]) -> FinalStatus:
     """The final status where a service has at most one match."""
-    told = ", ".join(dict.fromkeys(places))
-    tell(
+    named = ", ".join(dict.fromkeys(places))
+    log_find(
         event,
         "find_refused",
         status=f"0x{dimse_status.MORE_THAN_ONE_MATCH:04X}",
-        reason=f"more than one match, at {told}",
+        reason=f"more than one match, at {named}",
     )
-    return FinalStatus(dimse_status.MORE_THAN_ONE_MATCH, f"more than one match found, at {told}")
+    return FinalStatus(dimse_status.MORE_THAN_ONE_MATCH, f"more than one match found, at {named}")
 
 
 def _request(event: Event, service: RelayedService) -> RelayedQuery:
@@ -149,7 +151,7 @@ def _request(event: Event, service: RelayedService) -> RelayedQuery:
     )
 
 
-class _Ask:
+class _PeerQuery:
     """Asks one peer, and measures it."""
 
     def __init__(self, backends: QueryBackends, peer: Peer, request: RelayedQuery, limit_s: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.handlers.find_statuses import tell_leniencies
+from gateway.handlers.find_statuses import log_leniencies
 from gateway.model.dimse_status import SOP_CLASS_NOT_SUPPORTED
 from gateway.model.final_status import FinalStatus
 from gateway.model.peer import Peer
@@ -42,7 +42,7 @@ class RetrieveHandler:
             event.sop_class_uid,
             is_strict=table.is_strict(event.facts.peer),
         )
-        tell_leniencies(event, self._backends.query.meter, used)
+        log_leniencies(event, self._backends.query.meter, used)
         forms = Adaptation(table.retrieve_coercions, peers, self._backends.converter)
         return RetrieveRequest(query, table, event.facts, forms, relayed, event.subject.add)
 

@@ -66,5 +66,5 @@ class AssociateKeywords:
     bind_address: tuple[str, int] | None = None
     tls: TLS | None = None
     hops: int = 0
-    """Gateways that a question or an object passed on over the association came through, this one included, as far as
+    """Gateways that a query or an object passed on over the association came through, this one included, as far as
     they are counted (9); 0: it is our own. Not a setting: see `gateway.dimse.acceptor.negotiation.hops_of`."""

@@ -99,7 +99,7 @@ class Query:
     """The keys they stand for have no conditions of their own."""
     unsupported: tuple[int, ...] = ()
     """Optional keys that nobody here knows: not matched, not returned; pending responses are 0xFF01 then."""
-    asked: frozenset[int] = frozenset()
+    computed: frozenset[int] = frozenset()
     """The computed attributes that the identifier names: Retrieve AE Title, Instance Availability, Timezone Offset
     From UTC and the like.
     """

@@ -52,7 +52,7 @@ class QueryRetrieve:
     patience_s: float = 2.0
     """How long a match waits for what other sources say of the same thing."""
     is_checked: bool = True
-    """Answers of sources that do not fit the question are left out."""
+    """Answers of sources that do not fit the query are left out."""
     relay: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Services besides Query/Retrieve (`gateway.sources.relayed_services`) → names of the peers that are asked."""
     move_destinations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

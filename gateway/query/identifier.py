@@ -193,9 +193,9 @@ class IdentifierEncoder:
         self._is_deflated = transfer_syntax_uid in DEFLATED
         self.replaced = 0
         self._replaced_in_this = 0
-        asked = tuple(character_sets)
-        wanted = [asked] if any(asked) and asked != ("ISO_IR 6",) else []
-        self._declared = self._text(SPECIFIC_CHARACTER_SET, asked) if wanted and is_always_declared else b""
+        requested = tuple(character_sets)
+        wanted = [requested] if any(requested) and requested != ("ISO_IR 6",) else []
+        self._declared = self._text(SPECIFIC_CHARACTER_SET, requested) if wanted and is_always_declared else b""
         self._wanted = wanted
 
     def __call__(self, attributes: Attributes) -> bytes:

@@ -35,6 +35,7 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge
 from gateway.ports.journal import Journal
 from gateway.ports.meter import NoMeter
+from gateway.retrieve.adaptation import BorrowedDataSet
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.table import RoutingTable
 
@@ -203,7 +204,7 @@ async def leave(stage: Stage, instance: Instance, body: EncodedDataSet, dispatch
         created_at=instance.received_at,
         due_at=instance.received_at,
     )
-    return await outbound_for(delivery, _Borrowed(body), stage.table.resources, stage.converter)
+    return await outbound_for(delivery, BorrowedDataSet(body), stage.table.resources, stage.converter)
 
 
 class _Meter(NoMeter):
@@ -225,20 +226,6 @@ class _Silent:
 
 
 _SILENT = _Silent()
-
-
-class _Borrowed:
-    """An encoded data set that its owner closes."""
-
-    def __init__(self, body: EncodedDataSet) -> None:
-        self._body = body
-        self.view, self.chunks = body.view, body.chunks
-
-    @property
-    def length_bytes(self) -> int:
-        return self._body.length_bytes
-
-    def close(self) -> None: ...
 
 
 class _Journal:

@@ -19,28 +19,28 @@ from gateway.routing.table import RetrieveCoercion
 Body = EncodedDataSet | Callable[[], Awaitable[EncodedDataSet]]
 
 
-class Borrowed:
-    """An encoded data set that somebody else closes."""
+class BorrowedDataSet:
+    """An encoded data set that its owner closes."""
 
-    __slots__ = ("_lent",)
+    __slots__ = ("_body",)
 
-    def __init__(self, lent: EncodedDataSet) -> None:
-        self._lent = lent
+    def __init__(self, body: EncodedDataSet) -> None:
+        self._body = body
 
     @property
     def length_bytes(self) -> int:
-        return self._lent.length_bytes
+        return self._body.length_bytes
 
     def view(self) -> memoryview:
         """All bytes."""
-        return self._lent.view()
+        return self._body.view()
 
     def chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
         """The bytes in pieces."""
-        yield from self._lent.chunks(size_bytes)
+        yield from self._body.chunks(size_bytes)
 
     def close(self) -> None:
-        """The lender closes it."""
+        """The owner closes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Adaptation:
         """Raises Refusal, Temporary: it cannot be had in this form, so that this destination does not get it."""
         if form.coercions:
             await read_from_disk(opened)
-        outbound = untouched(instance, Borrowed(opened))
+        outbound = untouched(instance, BorrowedDataSet(opened))
         for coercion in form.coercions:
             facts, _ = await in_turns(finding_facts_of(outbound, coercion.when.attributes()))
             if coercion.when(facts):

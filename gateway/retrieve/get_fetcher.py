@@ -21,7 +21,7 @@ from gateway.retrieve.get_proposals import USUAL_CLASSES, get_contexts
 from gateway.retrieve.inactivity import FetchLimits, InactivityTimer
 from gateway.retrieve.shared_data_set import SharedDataSet, SharingReceiver
 from gateway.sources.source_clock import A_DAY_S, SourceClock
-from gateway.sources.source_query import SourceFailed, asked
+from gateway.sources.source_query import SourceFailed, source_association
 from gateway.sources.sources import Sources
 
 COUNTERS = tuple(f"NumberOf{which}Suboperations" for which in ("Remaining", "Completed", "Failed", "Warning"))
@@ -92,7 +92,7 @@ class GetFetcher:
             SourceFailed: it could not be asked, was lost, or reached one of the limits.
         """
         clock = SourceClock(self._limits.silence_s)
-        async with asked(self._sources, self._peer, self._contexts, clock) as association:
+        async with source_association(self._sources, self._peer, self._contexts, clock) as association:
             sop_class_uid, has_patient_level = model_of(association, self._peer, request, self._models)
             encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
             patience = InactivityTimer(

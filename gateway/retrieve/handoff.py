@@ -1,4 +1,4 @@
-"""Between the sources of a retrieve, which bring instances as they come, and the one who sends them on."""
+"""The handoff between the sources of a retrieve, which put instances as they come, and the sender of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.ports.errors import Temporary
 MOST = 8
 """Instances that wait to be sent on, before sources have to wait; large ones lie in files of the spool."""
 
-Brought = EncodedInstance | MissingInstance
+HandoffItem = EncodedInstance | MissingInstance
 
 
 class Stopped(Temporary):
@@ -20,11 +20,11 @@ class Stopped(Temporary):
 
 
 class Handoff:
-    """Bounded, for any number of bringers and one taker."""
+    """A bounded queue for any number of sources and one reader."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._items: deque[Brought] = deque()
+        self._items: deque[HandoffItem] = deque()
         self._has_ended = False
         self._is_stopped = False
         self._changed = asyncio.Event()
@@ -34,8 +34,8 @@ class Handoff:
         """True when nothing waits."""
         return not self._items
 
-    async def bring(self, item: EncodedInstance) -> None:
-        """Hand `item` over, when there is room; from then on it is the taker's. Raises Stopped."""
+    async def put(self, item: EncodedInstance) -> None:
+        """Put `item`, when there is room; from then on it is the reader's. Raises Stopped."""
         while len(self._items) >= self._most and not self._is_stopped:
             await self._changed.wait()
         if self._is_stopped:
@@ -43,12 +43,12 @@ class Handoff:
         self._items.append(item)
         self._wake()
 
-    def tell_missing(self, sop_instance_uids: tuple[str, ...]) -> None:
+    def put_missing(self, sop_instance_uids: tuple[str, ...]) -> None:
         """No source can give these."""
         self._items.append(MissingInstance(sop_instance_uids))
         self._wake()
 
-    async def take(self) -> Brought | None:
+    async def take(self) -> HandoffItem | None:
         """The next one, in order; None when no more will come."""
         while not self._items:
             if self._has_ended or self._is_stopped:

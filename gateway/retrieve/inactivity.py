@@ -47,7 +47,7 @@ class InactivityTimer:
 
     def touch(self) -> None:
         """Something was heard."""
-        self._clock.heard()
+        self._clock.answered()
         self._silence.renew()
         self._silence.begin(self._loop.time())
 

@@ -10,9 +10,9 @@ import structlog
 from gateway.model.query import AnyValue
 from gateway.ports.errors import GatewayError
 from gateway.retrieve.retrieve_backends import CannotCount, RetrieveBackends, RetrieveRequest
-from gateway.retrieve.source_instances import InstancesOfSources, SourceInstance, SourceInstances, holdings
+from gateway.retrieve.source_instances import InstancesOfSources, SourceInstance, SourceInstances, instances_of_sources
 from gateway.sources.source_query import SourceFailed
-from gateway.sources.sources import asked_for, sources_of
+from gateway.sources.sources import peers_for, sources_of
 from gateway.sources.study_visibility import StudyVisibility
 
 log = structlog.get_logger()
@@ -32,34 +32,34 @@ class Located:
     elsewhere: Sequence[SourceInstances] = ()
     """The instances that sources have, in the configuration's order."""
     failures: Sequence[SourceFailed] = field(default=())
-    """Sources that did not say what they have."""
+    """Sources that did not list their instances."""
 
 
-async def whereabouts(backends: RetrieveBackends, request: RetrieveRequest) -> Located:
+async def located(backends: RetrieveBackends, request: RetrieveRequest) -> Located:
     """Asks the index and all sources. Raises CannotCount when the index cannot be read now."""
-    asked = sources_of(request.table, request.facts)
-    if asked.is_cut:
+    queried = sources_of(request.table, request.facts)
+    if queried.is_cut:
         backends.query.meter.count("gateway_retrieve_partial_total")
         log.warning("retrieve_not_passed_on", reason="the request came through too many gateways")
     visibility = StudyVisibility(request.table, request.facts, backends.query)
     try:
-        held: Sequence[int] = await backends.query.index.find_instances(request.query) if asked.is_local else ()
-        if not asked.peers and not visibility.is_drawn:
+        held: Sequence[int] = await backends.query.index.find_instances(request.query) if queried.is_local else ()
+        if not queried.peers and not visibility.hides_any:
             return Located(held)
         rows = await _rows(backends, held)
     except GatewayError as error:
         raise CannotCount(str(error)) from error
     found = InstancesOfSources()
-    if asked.peers:
+    if queried.peers:
         sources, keep = backends.query.sources, backends.query.background.add
         limit_s = request.table.query_retrieve.timeout_s
-        found = await holdings(sources, asked.peers, request.query, limit_s=limit_s, run=keep)
-    unveiled = await _unveiled(Located(held, elsewhere=found.found, failures=found.failures), rows, visibility)
-    for failure in unveiled.failures:
+        found = await instances_of_sources(sources, queried.peers, request.query, limit_s=limit_s, run=keep)
+    visible = await _without_hidden(Located(held, elsewhere=found.found, failures=found.failures), rows, visibility)
+    for failure in visible.failures:
         log.warning("source_failed", source=failure.source, service="find", reason=failure.reason)
-    if unveiled.failures and request.table.query_retrieve.partial == "accept":
+    if visible.failures and request.table.query_retrieve.partial == "accept":
         backends.query.meter.count("gateway_retrieve_partial_total")
-    return unveiled
+    return visible
 
 
 async def _rows(backends: RetrieveBackends, held: Sequence[int]) -> dict[int, tuple[str, str]]:
@@ -71,10 +71,12 @@ async def _rows(backends: RetrieveBackends, held: Sequence[int]) -> dict[int, tu
     return found
 
 
-async def _unveiled(all_of_it: Located, rows: Mapping[int, tuple[str, str]], visibility: StudyVisibility) -> Located:
+async def _without_hidden(
+    all_of_it: Located, rows: Mapping[int, tuple[str, str]], visibility: StudyVisibility
+) -> Located:
     """Without the studies that are hidden at one of the places, wherever they are."""
     hidden: set[str] = set()
-    if visibility.is_drawn:
+    if visibility.hides_any:
         for study in {study for _, study in rows.values()}:
             if await visibility.hides(study):
                 hidden.add(study)
@@ -101,13 +103,13 @@ def _without(holding: SourceInstances, hidden: set[str]) -> SourceInstances:
     return replace(holding, items=items)
 
 
-def relayed_whereabouts(backends: RetrieveBackends, request: RetrieveRequest) -> Located:
+def located_relayed(backends: RetrieveBackends, request: RetrieveRequest) -> Located:
     """The places of objects that have no patient: each peer that serves them may have each. Peers are tried in the
     configuration's order; an object that none of them gives has failed.
     """
     assert request.relayed is not None
     names = request.table.query_retrieve.relay.get(request.relayed.service, ())
-    peers, is_cut = asked_for(request.table, names, request.facts)
+    peers, is_cut = peers_for(request.table, names, request.facts)
     if is_cut:
         backends.query.meter.count("gateway_retrieve_partial_total")
         log.warning("retrieve_not_passed_on", reason="the request came through too many gateways")

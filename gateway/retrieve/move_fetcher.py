@@ -24,7 +24,7 @@ from gateway.retrieve.get_proposals import move_contexts
 from gateway.retrieve.inactivity import FetchLimits, InactivityTimer
 from gateway.retrieve.move_rendezvous import ExpectedMove, MoveRendezvous
 from gateway.sources.source_clock import A_DAY_S, SourceClock
-from gateway.sources.source_query import asked
+from gateway.sources.source_query import source_association
 from gateway.sources.sources import Sources
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class MoveFetcher:
         absent = _Absent(item.sop_instance_uid for item in request.items)
         contexts = move_contexts(peer, tuple(self._models.values()))
         with ExitStack() as expecting:
-            async with asked(self._sources, peer, contexts, clock) as association:
+            async with source_association(self._sources, peer, contexts, clock) as association:
                 responses = self._c_move(association, request)
 
                 def late(why: str) -> None:

@@ -26,7 +26,7 @@ from gateway.query.sop_classes import GET_OF_ROOT, MOVE_OF_ROOT
 from gateway.retrieve.get_fetcher import Arrived, GetFetcher
 from gateway.retrieve.handoff import Handoff
 from gateway.retrieve.inactivity import FetchLimits
-from gateway.retrieve.locate import BATCH, Located, relayed_whereabouts, whereabouts
+from gateway.retrieve.locate import BATCH, Located, located, located_relayed
 from gateway.retrieve.move_fetcher import MoveFetcher, known_as
 from gateway.retrieve.retrieve_backends import CannotCount, RetrieveBackends, RetrieveRequest
 from gateway.retrieve.source_fetch import Fetcher, SourceFetch
@@ -48,7 +48,7 @@ async def retrieved(backends: RetrieveBackends, request: RetrieveRequest) -> Asy
     Raises:
         CannotCount: the index cannot be read now, or see above; at once when nothing was found.
     """
-    found = await whereabouts(backends, request) if request.relayed is None else relayed_whereabouts(backends, request)
+    found = await located(backends, request) if request.relayed is None else located_relayed(backends, request)
     for holding in found.elsewhere:
         for study_instance_uid in {item.study_instance_uid: None for item in holding.items.values()}:
             request.found(study_instance_uid)
@@ -171,7 +171,7 @@ def _collection(backends: RetrieveBackends, request: RetrieveRequest, found: Loc
         request.query.level,
         found.elsewhere,
         found.held_uids,
-        lines_to=partial(_lines_to, backends, request),
+        fetchers_of=partial(_lines_to, backends, request),
         made=_Maker(backends, request).made,
         meter=backends.query.meter,
         run=backends.query.background.add,

@@ -1,4 +1,4 @@
-"""Instances fetched from several sources side by side; what one cannot give is asked of the next that holds it."""
+"""Instances fetched from several sources side by side; one that a source cannot give is fetched from the next."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gateway.sources.source_query import SourceFailed
 
 log = structlog.get_logger()
 
-LAST_WORDS_S = 2.0
+FINAL_RESPONSES_S = 2.0
 """The time for the final responses of sources when every instance is here."""
 MOST_IN_VAIN = 3
 """Requests that one after the other bring nothing, before a source is asked no more this way."""
@@ -45,19 +45,19 @@ class Fetcher(Protocol):
         ...
 
 
-class NotAskedFor(NotAllowed):
-    """A source sends what it was not asked for."""
+class NotRequested(NotAllowed):
+    """A source sends an instance that was not requested."""
 
 
 class _Source:
     """The part of one source in this retrieve."""
 
-    def __init__(self, holding: SourceInstances, lines: Sequence[Fetcher]) -> None:
+    def __init__(self, holding: SourceInstances, fetchers: Sequence[Fetcher]) -> None:
         self.peer: Peer = holding.peer
         self.held = holding.items
-        self.lines = list(lines)
+        self.fetchers = list(fetchers)
         """Ways to fetch from it, the preferred one first."""
-        self.to_bring: dict[str, SourceInstance] = {}
+        self.requested: dict[str, SourceInstance] = {}
         self.is_lost = False
 
 
@@ -83,10 +83,10 @@ class SourceFetch:
         found: in the order in which sources are preferred.
         here: instances that need not be fetched.
         lines_to: the ways to fetch from a source.
-        made: see `Made`. What it raises is the answer to the source, and the instance counts as not given.
+        made: see `Made`. An error is the answer to the source, and the instance counts as not given.
         run: keeps a task until it has ended.
         is_of_patient: the retrieve names a patient.
-        is_by_uid: of objects that have no patient: SOP Instance UIDs name them, and nothing else.
+        is_by_uid: the objects have no patient: SOP Instance UIDs name them, and nothing else.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class SourceFetch:
         found: Sequence[SourceInstances],
         here: Collection[str],
         *,
-        lines_to: Callable[[SourceInstances], Sequence[Fetcher]],
+        fetchers_of: Callable[[SourceInstances], Sequence[Fetcher]],
         made: Made,
         meter: Meter,
         run: Callable[[asyncio.Task[None]], None],
@@ -109,11 +109,11 @@ class SourceFetch:
         self._meter = meter
         self._run = run
         self._wanted: dict[str, _Wanted] = {}
-        self._in_hand = 0
+        self._adapting = 0
         """The number of instances that arrived and are not in the handoff yet."""
         self._changed = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
-        self._sources = [_Source(holding, lines_to(holding)) for holding in found]
+        self._sources = [_Source(holding, fetchers_of(holding)) for holding in found]
         self._known = frozenset(here).union(*(holding.items for holding in found))
         self.unlisted: dict[str, set[str]] = {}
         """By source: instances that it sent although no source listed them. They are not sent on."""
@@ -125,7 +125,7 @@ class SourceFetch:
                 wanted = self._wanted.get(uid)
                 if wanted is None:
                     self._wanted[uid] = _Wanted(item, source)
-                    source.to_bring[uid] = item
+                    source.requested[uid] = item
                 else:
                     wanted.holders.append(source)
 
@@ -134,7 +134,7 @@ class SourceFetch:
         return len(self._wanted)
 
     def start(self) -> None:
-        """Begin to fetch; `handoff` fills, and ends when everything arrived or nobody can give it."""
+        """Begin to fetch; `handoff` fills, and ends when everything arrived or no source can give the rest."""
         if not self._wanted:
             self.handoff.end()
             return
@@ -145,7 +145,7 @@ class SourceFetch:
             self._run(task)
 
     def stop(self) -> None:
-        """End the fetch: sources get a C-CANCEL, and are not waited for."""
+        """End the fetch: requests to sources are cancelled, and not waited for."""
         self.handoff.stop()
         for worker in self._workers:
             worker.cancel()
@@ -155,7 +155,7 @@ class SourceFetch:
         running = {asyncio.create_task(asyncio.wait(workers)), asyncio.create_task(self._all_here())}
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            done, _ = await asyncio.wait(workers, timeout=LAST_WORDS_S)
+            done, _ = await asyncio.wait(workers, timeout=FINAL_RESPONSES_S)
         finally:
             for task in running:
                 task.cancel()
@@ -165,44 +165,44 @@ class SourceFetch:
         left = tuple(self._wanted)
         self._wanted.clear()
         if left:
-            self.handoff.tell_missing(left)
+            self.handoff.put_missing(left)
         self.handoff.end()
 
     async def _all_here(self) -> None:
-        while self._wanted or self._in_hand:
+        while self._wanted or self._adapting:
             await self._changed.wait()
 
     # --- one source ------------------------------------------------------------------------------------------------
 
     async def _work(self, source: _Source) -> None:
-        """Fetch what this source is to bring, also what others could not, until nothing is wanted of anybody."""
+        """Fetch the requested instances of this source, also those that others could not give, until all are here."""
         try:
             while self._wanted and not source.is_lost:
-                if not source.to_bring:
+                if not source.requested:
                     await self._changed.wait()
                     continue
-                items, source.to_bring = source.to_bring, {}
-                await self._bring(source, list(items.values()))
+                items, source.requested = source.requested, {}
+                await self._request_all(source, list(items.values()))
         finally:
             source.is_lost = True
-            self._pass_on(source, list(source.to_bring.values()))
+            self._pass_on(source, list(source.requested.values()))
 
-    async def _bring(self, source: _Source, items: list[SourceInstance]) -> None:
+    async def _request_all(self, source: _Source, items: list[SourceInstance]) -> None:
         left = items
-        for line in tuple(source.lines):
+        for fetcher in tuple(source.fetchers):
             in_vain = 0
             for request in requests(self._level, left, source.held, is_of_patient=self._is_of_patient):
                 request = replace(request, is_by_uid=self._is_by_uid)
-                in_vain = 0 if await self._fetch(source, line, request) else in_vain + 1
-                if source.is_lost or line not in source.lines or in_vain == MOST_IN_VAIN:
+                in_vain = 0 if await self._fetch(source, fetcher, request) else in_vain + 1
+                if source.is_lost or fetcher not in source.fetchers or in_vain == MOST_IN_VAIN:
                     break
             left = [item for item in left if item.sop_instance_uid in self._wanted]
             if not left or source.is_lost:
                 break
         self._pass_on(source, left)
 
-    async def _fetch(self, source: _Source, line: Fetcher, request: FetchRequest) -> bool:
-        """True when the source gave something, or said that this was all."""
+    async def _fetch(self, source: _Source, fetcher: Fetcher, request: FetchRequest) -> bool:
+        """True when the source gave an instance, or ended with Success."""
         began_s = time.monotonic()
         arrived = 0
 
@@ -213,21 +213,21 @@ class SourceFetch:
 
         outcome = "interrupted"
         try:
-            response = await once_more(lambda: line.fetch(request, take), lambda: arrived > 0)
+            response = await once_more(lambda: fetcher.fetch(request, take), lambda: arrived > 0)
             outcome = "answered" if response.status == SUCCESS else f"0x{response.status:04X}"
         except SourceFailed as error:
             if is_not_offered(error):
                 outcome = "not_offered"
-                source.lines.remove(line)
+                source.fetchers.remove(fetcher)
                 return False
             outcome = "failed"
             source.is_lost = True
             log.warning(
-                "source_failed", source=source.peer.name, service=line.service, reason=error.reason, arrived=arrived
+                "source_failed", source=source.peer.name, service=fetcher.service, reason=error.reason, arrived=arrived
             )
             return False
         finally:
-            labels = {"source": source.peer.name, "service": line.service}
+            labels = {"source": source.peer.name, "service": fetcher.service}
             self._meter.count("gateway_source_retrieves_total", outcome=outcome, **labels)
             self._meter.observe("gateway_source_retrieve_seconds", time.monotonic() - began_s, **labels)
         if outcome != "answered":
@@ -235,7 +235,7 @@ class SourceFetch:
             log.warning(
                 "source_answered_partly",
                 source=source.peer.name,
-                service=line.service,
+                service=fetcher.service,
                 status=outcome,
                 arrived=arrived,
                 missing=missing,
@@ -258,25 +258,25 @@ class SourceFetch:
             if uid not in self._known and self._level is QueryLevel.STUDY and not self._is_of_patient:
                 self.unlisted.setdefault(source.peer.name, set()).add(uid)
             log.warning("instance_not_requested", source=source.peer.name, sop_instance_uid=uid)
-            raise NotAskedFor("this instance was not asked for")
+            raise NotRequested("this instance was not asked for")
         del self._wanted[uid]
-        self._in_hand += 1
+        self._adapting += 1
         try:
             encoded = await self._made(instance, source.peer)
-            await self._handed_over(encoded)
+            await self._put(encoded)
         except Refusal:
             self._wanted[uid] = wanted
             raise
         finally:
-            self._in_hand -= 1
+            self._adapting -= 1
             if not self._wanted:
                 self._wake()
         self._count(source, "fetched")
         return SUCCESS
 
-    async def _handed_over(self, encoded: EncodedInstance) -> None:
+    async def _put(self, encoded: EncodedInstance) -> None:
         try:
-            await self.handoff.bring(encoded)
+            await self.handoff.put(encoded)
         except BaseException:
             if not callable(encoded.body):
                 encoded.body.close()
@@ -297,13 +297,13 @@ class SourceFetch:
             others = [holder for holder in wanted.holders if holder is not source and not holder.is_lost]
             wanted.holders = others
             if others:
-                others[0].to_bring[item.sop_instance_uid] = others[0].held[item.sop_instance_uid]
+                others[0].requested[item.sop_instance_uid] = others[0].held[item.sop_instance_uid]
                 continue
             del self._wanted[item.sop_instance_uid]
             missing.append(item.sop_instance_uid)
         if missing:
             log.warning("instances_not_provided", source=source.peer.name, number=len(missing))
-            self.handoff.tell_missing(tuple(missing))
+            self.handoff.put_missing(tuple(missing))
         self._wake()
 
     def _wake(self) -> None:

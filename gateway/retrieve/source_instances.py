@@ -58,8 +58,8 @@ class InstancesOfSources:
     failures: list[SourceFailed] = field(default_factory=list)
 
 
-def question_of(query: Query) -> SourceQuery:
-    """The instances below what a retrieve names."""
+def instance_query_of(query: Query) -> SourceQuery:
+    """The query for all instances below the keys of a retrieve."""
     named: dict[int, Value] = {
         key.tag: condition.values
         for key in query.keys
@@ -79,7 +79,7 @@ def question_of(query: Query) -> SourceQuery:
     return SourceQuery(root, QueryLevel.IMAGE, keys, is_relational=True)
 
 
-async def holdings(
+async def instances_of_sources(
     sources: Sources,
     peers: Sequence[Peer],
     query: Query,
@@ -87,23 +87,23 @@ async def holdings(
     limit_s: float,
     run: Callable[[asyncio.Task[None]], None],
 ) -> InstancesOfSources:
-    """Ask all of `peers`. A caller that is cancelled does not wait for their last words.
+    """The instances that `peers` have. A caller that is cancelled does not wait for their final responses.
 
     Args:
         limit_s: how long each may keep us waiting.
         run: keeps a task until it has ended.
     """
-    question = question_of(query)
+    source_query = instance_query_of(query)
     found: list[dict[str, SourceInstance]] = [{} for _ in peers]
     failures: dict[int, SourceFailed] = {}
 
-    async def ask(rank: int, peer: Peer) -> None:
+    async def list_one(rank: int, peer: Peer) -> None:
         try:
-            await _ask(sources, peer, question, limit_s, found[rank])
+            await _list_instances(sources, peer, source_query, limit_s, found[rank])
         except SourceFailed as error:
             failures[rank] = error
 
-    tasks = [asyncio.create_task(ask(rank, peer)) for rank, peer in enumerate(peers)]
+    tasks = [asyncio.create_task(list_one(rank, peer)) for rank, peer in enumerate(peers)]
     for task in tasks:
         run(task)
     try:
@@ -118,25 +118,25 @@ async def holdings(
     )
 
 
-async def _ask(
-    sources: Sources, peer: Peer, question: SourceQuery, limit_s: float, found: dict[str, SourceInstance]
+async def _list_instances(
+    sources: Sources, peer: Peer, source_query: SourceQuery, limit_s: float, found: dict[str, SourceInstance]
 ) -> None:
-    """One of the sources; what it has goes into `found`, by SOP Instance UID. Raises SourceFailed."""
-    said = Said(question)
-    async with aclosing(find(sources, peer, question, limit_s=limit_s)) as answers:
+    """List the instances of one source in `found`, by SOP Instance UID. Raises SourceFailed."""
+    listing = SourceListing(source_query)
+    async with aclosing(find(sources, peer, source_query, limit_s=limit_s)) as answers:
         async for answer, _ in answers:
-            item = said.item(answer)
+            item = listing.item(answer)
             if item is not None:
                 found.setdefault(item.sop_instance_uid, item)
-    said.check(peer)
+    listing.check(peer)
 
 
-class Said:
-    """One answer of a source about the instances that it has."""
+class SourceListing:
+    """Reads the answers of one source as instances, and counts those that do not fit the query."""
 
-    def __init__(self, question: SourceQuery) -> None:
-        self._named = {tag: question.keys[tag] for tag in NAMING if any(question.keys.get(tag, ()))}
-        self._numbers = question.keys.get(ACCESSION_NUMBER, ())
+    def __init__(self, source_query: SourceQuery) -> None:
+        self._named = {tag: source_query.keys[tag] for tag in NAMING if any(source_query.keys.get(tag, ()))}
+        self._numbers = source_query.keys.get(ACCESSION_NUMBER, ())
         self._of_others: set[str] = set()
         """Studies with instances of a patient who was not asked for."""
         self._studies: set[str] = set()
@@ -144,7 +144,7 @@ class Said:
         self._unnamed = 0
 
     def item(self, answer: Attributes) -> SourceInstance | None:
-        """None for what was not asked for, or has no name."""
+        """The instance of an answer; None when it does not fit the query, or has no identifiers."""
         uids = [first_text(answer, tag) for tag in (SOP_INSTANCE_UID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID)]
         if not all(uids):
             self._unnamed += 1
@@ -168,6 +168,7 @@ class Said:
         return first_text(answer, tag).strip() in {str(each).strip() for each in self._named[tag]}
 
     def check(self, peer: Peer) -> None:
-        """Raises SourceFailed for what should not have been left out. Instances of another patient are left out of a
-        study that is of both; where the source has nothing of the one who was asked for, it calls him otherwise."""
+        """Raises SourceFailed for answers that should not have been left out. Instances of another patient are left out
+        of a study that both share. When a study has none of the patient who was asked for, the source uses another
+        identifier for that patient."""
         LeftOut(unnamed=self._unnamed, unfit=self._unfit + len(self._of_others - self._studies)).check(peer)

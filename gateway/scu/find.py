@@ -15,7 +15,7 @@ from gateway.query.attributes import QUERY_RETRIEVE_LEVEL
 from gateway.query.compile import Options, compile_find
 from gateway.query.identifier import UTF_8, IdentifierEncoder
 from gateway.sources.distinct_answers import DistinctAnswers
-from gateway.sources.fan_out import AskSource, BackgroundTasks
+from gateway.sources.fan_out import BackgroundTasks, QueryAnswers
 from gateway.sources.federated_query import FederatedQuery, MatchFromPlace, one_by_one
 from gateway.sources.query_steps import SourceQuery, identifying
 from gateway.sources.relayed_query import RelayedAnswer, RelayedQuery, relay
@@ -99,7 +99,7 @@ class FindUser:
                 index = open_index(places.index_of, is_read_only=True)
                 parts.push_async_callback(index.close)
 
-            def ask_of(peer: Peer | None) -> AskSource[MatchFromPlace]:
+            def ask_of(peer: Peer | None) -> QueryAnswers[MatchFromPlace]:
                 if peer is None:
                     assert index is not None
                     return lambda: self._local(index)
@@ -128,7 +128,7 @@ class FindUser:
         encode = IdentifierEncoder(EXPLICIT_VR_LITTLE_ENDIAN, UTF_8, is_always_declared=True)
         request = RelayedQuery(service.sop_class_uids[0], EXPLICIT_VR_LITTLE_ENDIAN, encode(self.inquiry.keys))
 
-        def ask_of(peer: Peer) -> AskSource[RelayedAnswer]:
+        def ask_of(peer: Peer) -> QueryAnswers[RelayedAnswer]:
             return lambda: one_by_one(relay(sources, peer, request, limit_s=self.inquiry.timeout_s))
 
         federated = self._federated(self.places.peers, background)

@@ -29,7 +29,7 @@ from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, SOP_CLASS_UID, vr_for
 from gateway.query.identifier import IdentifierEncoder, first_text
 from gateway.query.sop_classes import GET_OF_ROOT, MOVE_OF_ROOT
 from gateway.retrieve.get_proposals import USUAL_CLASSES, get_contexts
-from gateway.retrieve.source_instances import question_of
+from gateway.retrieve.source_instances import instance_query_of
 from gateway.sources.source_query import SourceFailed, find
 from gateway.sources.sources import Sources
 
@@ -133,7 +133,7 @@ async def _sop_classes(peer: Peer, own_ae_title: str, wanted: RetrieveIdentifier
     """Empty when the peer does not say of every instance."""
     pool = AssociationPool(own_ae_title)
     keys = tuple(QueryKey(tag, vr_for(tag), (AnyValue(_texts(wanted.keys, tag)),)) for tag in sorted(wanted.keys))
-    question = question_of(Query(wanted.level, wanted.root, keys, is_relational=True))
+    question = instance_query_of(Query(wanted.level, wanted.root, keys, is_relational=True))
     found: set[str] = set()
     try:
         async with aclosing(find(Sources(pool), peer, question, limit_s=wanted.timeout_s)) as answers:

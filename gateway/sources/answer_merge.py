@@ -76,10 +76,10 @@ class _Group:
 
 
 class Merger:
-    """Collects the answers to one question.
+    """Collects the answers to one query.
 
     Args:
-        level: of the question.
+        level: of the query.
         ranks: the sources, as numbers in the configuration's order.
         patience_s: how long a match waits.
     """

@@ -1,4 +1,4 @@
-"""Several sources asked at the same time; whoever answers is heard at once."""
+"""Several sources queried at the same time; their events come in the order in which they happen."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class SourceEvent(Generic[T]):
     """The error that ended it; None for an orderly end."""
 
 
-AskSource = Callable[[], AsyncGenerator[Sequence[T]]]
-"""Gives answers in batches; what it raises ends it."""
+QueryAnswers = Callable[[], AsyncGenerator[Sequence[T]]]
+"""Gives answers in batches; an error ends it."""
 
 
 class BackgroundTasks:
-    """Tasks that come to an end by themselves, after whoever started them has gone."""
+    """Tasks that come to an end by themselves, after the code that started them has gone on."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -53,27 +53,27 @@ class BackgroundTasks:
 
 class FanOut(Generic[T]):
     """One task a source. Leaving the block cancels what still runs, and does not wait: a C-CANCEL goes out at once, the
-    source's last word is waited for in the background.
+    source's final response is waited for in the background.
 
     Args:
-        asks: what to do, by rank.
-        background: where tasks end that are not needed any more.
+        queries: the queries by rank.
+        background: keeps tasks that are not needed any more until they end.
         is_stopped: once it is set, nothing is waited for.
     """
 
     def __init__(
-        self, asks: Mapping[int, AskSource[T]], background: BackgroundTasks, is_stopped: asyncio.Event
+        self, queries: Mapping[int, QueryAnswers[T]], background: BackgroundTasks, is_stopped: asyncio.Event
     ) -> None:
-        self._asks = asks
+        self._queries = queries
         self._background = background
         self._is_stopped = is_stopped
-        self._heard: asyncio.Queue[SourceEvent[T] | None] = asyncio.Queue(MOST_AHEAD)
+        self._events: asyncio.Queue[SourceEvent[T] | None] = asyncio.Queue(MOST_AHEAD)
         self._running: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> FanOut[T]:
         loop = asyncio.get_running_loop()
-        for rank, ask in self._asks.items():
-            task = loop.create_task(self._hear(rank, ask))
+        for rank, query in self._queries.items():
+            task = loop.create_task(self._forward(rank, query))
             self._running.append(task)
             self._background.add(task)
         self._running.append(loop.create_task(self._stop()))
@@ -84,25 +84,25 @@ class FanOut(Generic[T]):
             task.cancel()
 
     async def next(self, until_s: float | None = None) -> SourceEvent[T] | None:
-        """The next thing that happens; None at `until_s` of the loop's clock, and when it is stopped."""
-        if not self._heard.empty():
-            return self._heard.get_nowait()
+        """The next event; None at `until_s` of the loop's clock, and when it is stopped."""
+        if not self._events.empty():
+            return self._events.get_nowait()
         try:
             async with asyncio.timeout_at(until_s):
-                return await self._heard.get()
+                return await self._events.get()
         except TimeoutError:
             return None
 
     async def _stop(self) -> None:
         await self._is_stopped.wait()
-        await self._heard.put(None)
+        await self._events.put(None)
 
-    async def _hear(self, rank: int, ask: AskSource[T]) -> None:
+    async def _forward(self, rank: int, query: QueryAnswers[T]) -> None:
         error: Exception | None = None
         try:
-            async with aclosing(ask()) as batches:
+            async with aclosing(query()) as batches:
                 async for batch in batches:
-                    await self._heard.put(SourceEvent(rank, batch))
-        except Exception as failure:  # told to whoever listens, who would wait for ever otherwise
+                    await self._events.put(SourceEvent(rank, batch))
+        except Exception as failure:  # the reader gets it, and would wait for ever otherwise
             error = failure
-        await self._heard.put(SourceEvent(rank, has_ended=True, error=error))
+        await self._events.put(SourceEvent(rank, has_ended=True, error=error))

@@ -1,4 +1,4 @@
-"""One question to the index and to sources at once: merged answers as they become ready, and who failed."""
+"""One query to the index and to sources at once: merged answers as they become ready, and failed sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeVar
 from gateway.model.query import Attributes, QueryLevel
 from gateway.ports.errors import GatewayError
 from gateway.sources.answer_merge import MergedAnswer, Merger
-from gateway.sources.fan_out import AskSource, BackgroundTasks, FanOut
+from gateway.sources.fan_out import BackgroundTasks, FanOut, QueryAnswers
 from gateway.sources.source_query import SourceFailed
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ MatchFromPlace = tuple[Attributes, int]
 
 
 class FederatedQuery:
-    """One question.
+    """One query.
 
     Args:
         names: of the sources, by rank.
@@ -44,25 +44,25 @@ class FederatedQuery:
         self._is_stopped.set()
 
     async def matches(
-        self, asks: Mapping[int, AskSource[MatchFromPlace]], level: QueryLevel, patience_s: float
+        self, queries: Mapping[int, QueryAnswers[MatchFromPlace]], level: QueryLevel, patience_s: float
     ) -> AsyncGenerator[MergedAnswer]:
         """Merged answers. Close the generator when it is left early."""
-        merger = Merger(level, asks, patience_s)
+        merger = Merger(level, queries, patience_s)
         loop = asyncio.get_running_loop()
-        running = set(asks)
-        async with FanOut(asks, self._background, self._is_stopped) as side:
+        running = set(queries)
+        async with FanOut(queries, self._background, self._is_stopped) as side:
             while running and not self._is_stopped.is_set():
-                heard = await side.next(merger.due_at_s)
-                if heard is None:
+                event = await side.next(merger.due_at_s)
+                if event is None:
                     ready = merger.due(loop.time())
-                elif heard.has_ended:
-                    running.discard(heard.rank)
-                    self._note(heard.rank, heard.error)
-                    ready = merger.ended(heard.rank)
+                elif event.has_ended:
+                    running.discard(event.rank)
+                    self._note(event.rank, event.error)
+                    ready = merger.ended(event.rank)
                 else:
                     ready = []
-                    for attributes, status in heard.answers:
-                        ready += merger.add(heard.rank, attributes, status, loop.time())
+                    for attributes, status in event.answers:
+                        ready += merger.add(event.rank, attributes, status, loop.time())
                 for match in ready:
                     yield match
         self.of_other_patients.update({self._names[rank]: n for rank, n in merger.of_other_patients.items()})
@@ -70,19 +70,19 @@ class FederatedQuery:
             self.late[self._names[rank]] += number
             self.failures.append(SourceFailed(self._names[rank], f"{number} of its answers came after `patience`"))
 
-    async def everything(self, asks: Mapping[int, AskSource[T]]) -> AsyncGenerator[tuple[int, T]]:
+    async def everything(self, queries: Mapping[int, QueryAnswers[T]]) -> AsyncGenerator[tuple[int, T]]:
         """Answers as they come, with the rank of the source."""
-        running = set(asks)
-        async with FanOut(asks, self._background, self._is_stopped) as side:
+        running = set(queries)
+        async with FanOut(queries, self._background, self._is_stopped) as side:
             while running and not self._is_stopped.is_set():
-                heard = await side.next()
-                if heard is None:
+                event = await side.next()
+                if event is None:
                     continue
-                if heard.has_ended:
-                    running.discard(heard.rank)
-                    self._note(heard.rank, heard.error)
-                for answer in heard.answers:
-                    yield heard.rank, answer
+                if event.has_ended:
+                    running.discard(event.rank)
+                    self._note(event.rank, event.error)
+                for answer in event.answers:
+                    yield event.rank, answer
 
     def _note(self, rank: int, error: Exception | None) -> None:
         """Record a source's failure. An error that is no source's fault is raised."""

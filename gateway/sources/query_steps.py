@@ -50,7 +50,7 @@ class SourceQuery:
 
 @dataclass(frozen=True, slots=True)
 class QueryStep:
-    """One C-FIND of those that answer a question."""
+    """One C-FIND of those that answer a query."""
 
     level: QueryLevel
     keys: Attributes
@@ -70,7 +70,7 @@ class QueryStep:
 
 
 def identifying(level: QueryLevel, root: QueryRoot, *, is_relational: bool) -> dict[int, Value]:
-    """Keys that every question has, without a value where it has none of its own: what an answer is about, so that
+    """Keys that every query has, without a value where it has none of its own: what an answer is about, so that
     answers of several sources about one thing become one, and those about two patients do not.
 
     In a hierarchical search the unique keys of upper levels have a value, and no other keys of upper levels are allowed
@@ -84,7 +84,7 @@ def identifying(level: QueryLevel, root: QueryRoot, *, is_relational: bool) -> d
     return keys
 
 
-def question_of(identifier: Attributes, query: Query) -> SourceQuery:
+def source_query_of(identifier: Attributes, query: Query) -> SourceQuery:
     """A requestor's identifier as sources get it. Sources do not get conditions that the gateway must compare
     itself: dates with times as one value (PS3.4 §C.2.2.2.5), since that was negotiated with none of them.
     """
@@ -96,35 +96,35 @@ def question_of(identifier: Attributes, query: Query) -> SourceQuery:
     return SourceQuery(query.root, query.level, keys, query.character_sets, query.is_relational)
 
 
-def choose_root(question: SourceQuery, accepted: Iterable[str]) -> QueryRoot | None:
-    """The information model to ask in: the question's own, else one that has the level; None when there is none.
+def choose_root(source_query: SourceQuery, accepted: Iterable[str]) -> QueryRoot | None:
+    """The information model to ask in: the query's own, else one that has the level; None when there is none.
 
     `accepted` are SOP classes that the source takes.
     """
     uids = set(accepted)
-    order: tuple[QueryRoot, ...] = (question.root, "study", "patient", "patient_study")
+    order: tuple[QueryRoot, ...] = (source_query.root, "study", "patient", "patient_study")
     fit = [root for root in order if FIND_OF_ROOT[root] in uids]
     for root in fit:
-        if question.level in LEVELS_OF_ROOT[root]:
+        if source_query.level in LEVELS_OF_ROOT[root]:
             return root
     return "study" if "study" in fit else None  # its studies name the patients
 
 
-def first_step(question: SourceQuery, root: QueryRoot, *, is_relational: bool) -> QueryStep:
+def first_step(source_query: SourceQuery, root: QueryRoot, *, is_relational: bool) -> QueryStep:
     """The first step in the model `root`; `is_relational` when that was negotiated."""
-    if question.level not in LEVELS_OF_ROOT[root]:
-        return _studies_of_patients(question)
-    return _step(question, root, {}, is_relational=is_relational)
+    if source_query.level not in LEVELS_OF_ROOT[root]:
+        return _studies_of_patients(source_query)
+    return _step(source_query, root, {}, is_relational=is_relational)
 
 
-def next_step(question: SourceQuery, root: QueryRoot, step: QueryStep, answer: Attributes) -> QueryStep | None:
+def next_step(source_query: SourceQuery, root: QueryRoot, step: QueryStep, answer: Attributes) -> QueryStep | None:
     """The next step for one answer to `step`; None when that names nothing, or something else than was asked for."""
     uid = first_text(answer, UNIQUE[step.level])
     if not uid or any(_is_other(tag, step.keys, answer) for tag in (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)):
         return None
     known = {**step.known, **{tag: value for tag, value in answer.items() if tag in LEVEL_OF and any(value)}}
     known[UNIQUE[step.level]] = (uid,)
-    following = _step(question, root, known, is_relational=False)
+    following = _step(source_query, root, known, is_relational=False)
     if not step.patients:
         return following
     return replace(
@@ -136,7 +136,7 @@ def next_step(question: SourceQuery, root: QueryRoot, step: QueryStep, answer: A
 
 
 def next_steps(
-    question: SourceQuery, root: QueryRoot, step: QueryStep, answers: Sequence[Attributes], others: Container[str]
+    source_query: SourceQuery, root: QueryRoot, step: QueryStep, answers: Sequence[Attributes], others: Container[str]
 ) -> list[QueryStep]:
     """The next steps for all answers to `step`, each thing once. A value in which the answers about one thing differ is
     not passed to the steps below it.
@@ -147,7 +147,7 @@ def next_steps(
     """
     groups: dict[str, list[tuple[QueryStep, Attributes]]] = {}
     for answer in answers:
-        following = next_step(question, root, step, answer)
+        following = next_step(source_query, root, step, answer)
         if following is not None:
             groups.setdefault(first_text(answer, UNIQUE[step.level]), []).append((following, answer))
     is_by_study = root == "study" and step.level is QueryLevel.STUDY
@@ -214,31 +214,33 @@ def _is_other(tag: int, keys: Attributes, answer: Attributes) -> bool:
     return any(asked) and any(answer.get(tag, ())) and first_text(answer, tag) not in asked
 
 
-def names_patient(question: SourceQuery) -> bool:
+def names_patient(source_query: SourceQuery) -> bool:
     """True when a key of the patient has a value: not everybody is asked for."""
-    return any(any(value) for tag, value in question.keys.items() if LEVEL_OF.get(tag) is QueryLevel.PATIENT)
+    return any(any(value) for tag, value in source_query.keys.items() if LEVEL_OF.get(tag) is QueryLevel.PATIENT)
 
 
-def _step(question: SourceQuery, root: QueryRoot, known: Attributes, *, is_relational: bool) -> QueryStep:
-    """Hierarchical search has one value for the unique key of each upper level (PS3.4 §C.4.1.2.1): where the question
+def _step(source_query: SourceQuery, root: QueryRoot, known: Attributes, *, is_relational: bool) -> QueryStep:
+    """Hierarchical search has one value for the unique key of each upper level (PS3.4 §C.4.1.2.1): where the query
     has none, the source is asked for them, level by level. A source without a patient level that is asked below studies
     is asked first whether the study is of the patient: further down it does not compare patients."""
     levels = LEVELS_OF_ROOT[root]
-    upper = levels[: levels.index(question.level)]
-    missing = next((level for level in upper if not is_relational and not _is_fixed(question, known, level)), None)
-    is_foreign = root == "study" != question.root and question.level is not QueryLevel.STUDY and not is_relational
-    if is_foreign and STUDY_INSTANCE_UID not in known and names_patient(question):
+    upper = levels[: levels.index(source_query.level)]
+    missing = next((level for level in upper if not is_relational and not _is_fixed(source_query, known, level)), None)
+    is_foreign = (
+        root == "study" != source_query.root and source_query.level is not QueryLevel.STUDY and not is_relational
+    )
+    if is_foreign and STUDY_INSTANCE_UID not in known and names_patient(source_query):
         missing = QueryLevel.STUDY
     above = upper if missing is None else upper[: upper.index(missing)]
-    named: Attributes = {**question.keys, **known}
+    named: Attributes = {**source_query.keys, **known}
     fixed = {UNIQUE[level]: named[UNIQUE[level]] for level in above if UNIQUE[level] in named}
     if missing is None:
-        keys = {tag: value for tag, value in question.keys.items() if tag not in known}
+        keys = {tag: value for tag, value in source_query.keys.items() if tag not in known}
         if is_foreign:
             keys = {tag: () if LEVEL_OF.get(tag) is QueryLevel.PATIENT else value for tag, value in keys.items()}
-        return QueryStep(question.level, {UNIQUE[question.level]: (), **keys, **fixed}, known=known)
+        return QueryStep(source_query.level, {UNIQUE[source_query.level]: (), **keys, **fixed}, known=known)
     here = set(LEVELS[: LEVELS.index(missing) + 1] if missing is levels[0] else (missing,))
-    keys = {tag: value for tag, value in question.keys.items() if LEVEL_OF.get(tag) in here and tag not in COMPUTED}
+    keys = {tag: value for tag, value in source_query.keys.items() if LEVEL_OF.get(tag) in here and tag not in COMPUTED}
     if root == "study" and missing is QueryLevel.STUDY:
         keys = {PATIENT_ID: (), **keys}
     return QueryStep(missing, {UNIQUE[missing]: (), **keys, **fixed}, is_last=False, known=known)
@@ -249,33 +251,33 @@ def patients_having(uids: Sequence[str]) -> QueryStep:
     return QueryStep(QueryLevel.STUDY, {STUDY_INSTANCE_UID: tuple(uids), **dict.fromkeys(OF_PATIENT, ())})
 
 
-def _is_fixed(question: SourceQuery, known: Attributes, level: QueryLevel) -> bool:
+def _is_fixed(source_query: SourceQuery, known: Attributes, level: QueryLevel) -> bool:
     tag = UNIQUE[level]
-    values = all_texts(known if tag in known else question.keys, tag)
+    values = all_texts(known if tag in known else source_query.keys, tag)
     return len(values) == 1 and bool(values[0]) and "*" not in values[0] and "?" not in values[0]
 
 
 # --- patients out of studies --------------------------------------------------------------------------------------
 
 
-def _studies_of_patients(question: SourceQuery) -> QueryStep:
+def _studies_of_patients(source_query: SourceQuery) -> QueryStep:
     """The first step for a source without a patient level."""
-    return QueryStep(QueryLevel.STUDY, studies_of_patients(question.keys))
+    return QueryStep(QueryLevel.STUDY, studies_of_patients(source_query.keys))
 
 
 def studies_of_patients(keys: Attributes) -> dict[int, Value]:
-    """Keys of a question about studies whose answers say what `keys` ask of patients."""
+    """Keys of a query about studies whose answers say what `keys` ask of patients."""
     of_studies: dict[int, Value] = {tag: value for tag, value in keys.items() if tag not in COMPUTED}
     of_studies |= {PATIENT_ID: keys.get(PATIENT_ID, ()), STUDY_INSTANCE_UID: ()}
     return of_studies | {of_study: () for of_patient, of_study in _COUNTS.items() if of_patient in keys}
 
 
-def is_by_studies(question: SourceQuery, step: QueryStep) -> bool:
+def is_by_studies(source_query: SourceQuery, step: QueryStep) -> bool:
     """True when the answers to `step` are studies of the patients that are asked for."""
-    return question.level is QueryLevel.PATIENT and step.level is QueryLevel.STUDY
+    return source_query.level is QueryLevel.PATIENT and step.level is QueryLevel.STUDY
 
 
-def patients_of(question: SourceQuery, studies: Iterable[Attributes]) -> list[Attributes]:
+def patients_of(source_query: SourceQuery, studies: Iterable[Attributes]) -> list[Attributes]:
     """One answer a patient, with what can be counted from the studies. A study without a Patient ID is a patient of its
     own: nobody knows whose else it is."""
     groups: dict[str, list[tuple[Attributes, dict[str, Attributes]]]] = {}
@@ -287,21 +289,21 @@ def patients_of(question: SourceQuery, studies: Iterable[Attributes]) -> list[At
             found = {}
             known.append((study, found))
         found.setdefault(first_text(study, STUDY_INSTANCE_UID), study)
-    return [_patient(question, [*found.values()]) for known in groups.values() for _, found in known]
+    return [_patient(source_query, [*found.values()]) for known in groups.values() for _, found in known]
 
 
-def _patient(question: SourceQuery, studies: list[Attributes]) -> Attributes:
+def _patient(source_query: SourceQuery, studies: list[Attributes]) -> Attributes:
     answer: dict[int, Value] = {}
-    for tag in question.keys:
+    for tag in source_query.keys:
         if tag in COMPUTED or (LEVEL_OF.get(tag, QueryLevel.PATIENT) is not QueryLevel.PATIENT):
             continue
         if tag in NEVER_MATCHED:
             continue
         answer[tag] = next((study[tag] for study in studies if any(study.get(tag, ()))), ())
-    if _STUDIES in question.keys:
+    if _STUDIES in source_query.keys:
         answer[_STUDIES] = (str(len(studies)),)
     for of_patient, of_study in _COUNTS.items():
         counts = [first_text(study, of_study) for study in studies]
-        if of_patient in question.keys and all(count.isdecimal() for count in counts):
+        if of_patient in source_query.keys and all(count.isdecimal() for count in counts):
             answer[of_patient] = (str(sum(map(int, counts))),)
     return answer

@@ -15,7 +15,7 @@ from gateway.model.query import Attributes
 from gateway.query.attributes import SPECIFIC_CHARACTER_SET
 from gateway.query.identifier import IdentifierEncoder, all_texts, read_identifier
 from gateway.sources.source_clock import A_DAY_S, SourceClock
-from gateway.sources.source_query import LeftOut, SourceFailed, asked, check_final, decoded, next_of
+from gateway.sources.source_query import LeftOut, SourceFailed, check_final, decoded, next_of, source_association
 from gateway.sources.sources import Sources
 
 
@@ -54,7 +54,7 @@ async def relay(
     while True:
         try:
             async with (
-                asked(sources, peer, _contexts(peer, request), clock, takes_turn=True) as association,
+                source_association(sources, peer, _contexts(peer, request), clock, takes_turn=True) as association,
                 aclosing(_answers(association, peer, request, clock)) as answers,
             ):
                 async for answer in answers:
@@ -80,11 +80,11 @@ async def _answers(
     uid = request.sop_class_uid
     syntax = association.identifier_syntax(uid)
     is_same = syntax == request.transfer_syntax_uid
-    asked_for = {} if is_same else read_identifier(request.identifier, request.transfer_syntax_uid)
-    character_sets = all_texts(asked_for, SPECIFIC_CHARACTER_SET)
+    peers_for = {} if is_same else read_identifier(request.identifier, request.transfer_syntax_uid)
+    character_sets = all_texts(peers_for, SPECIFIC_CHARACTER_SET)
     identifier = request.identifier
     if not is_same:
-        identifier = IdentifierEncoder(syntax, character_sets, is_always_declared=True)(asked_for)
+        identifier = IdentifierEncoder(syntax, character_sets, is_always_declared=True)(peers_for)
     encode = IdentifierEncoder(request.transfer_syntax_uid, character_sets)
     async with association.c_find(
         identifier, sop_class_uid=uid, priority=request.priority, response_s=A_DAY_S

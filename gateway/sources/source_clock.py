@@ -23,7 +23,7 @@ A_DAY_S = 86400.0
 """The limit of a single wait: the clock ends it much earlier."""
 
 
-class Talks:
+class OpenConversations:
     """The conversations with one source that go on now."""
 
     def __init__(self) -> None:
@@ -73,22 +73,22 @@ class SourceClock:
         self._loop = asyncio.get_running_loop()
         self._budget = Budget(limit_s)
         self._budget.begin(self._loop.time())
-        self._heard_s = -math.inf
+        self._answered_s = -math.inf
         self._holds = 0
-        self._talks = Talks()
+        self._conversations = OpenConversations()
 
-    def join(self, talks: Talks) -> None:
+    def join(self, conversations: OpenConversations) -> None:
         """The conversation is one of these."""
-        self._talks = talks
-        talks.open.add(self)
+        self._conversations = conversations
+        conversations.open.add(self)
 
     def leave(self) -> None:
         """It has ended."""
-        self._talks.open.discard(self)
+        self._conversations.open.discard(self)
 
-    def heard(self) -> None:
-        """The source said something."""
-        self._heard_s = self._loop.time()
+    def answered(self) -> None:
+        """The source sent a response."""
+        self._answered_s = self._loop.time()
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
@@ -99,14 +99,16 @@ class SourceClock:
             yield
         finally:
             self._holds -= 1
-            self.heard()
-            self._budget.begin(self._heard_s)
+            self.answered()
+            self._budget.begin(self._answered_s)
 
     @property
     def is_excused(self) -> bool:
-        """True while the source is at work for others of ours, or waits for them."""
+        """True while the source works for other queries of ours, or waits for them."""
         since_s = self._loop.time() - self.limit_s
-        return any(other._holds or other._heard_s > since_s for other in self._talks.open if other is not self)
+        return any(
+            other._holds or other._answered_s > since_s for other in self._conversations.open if other is not self
+        )
 
     @property
     def is_over(self) -> bool:

@@ -1,4 +1,4 @@
-"""Asking one source: C-FIND in the model that it speaks, its answers decoded, within a time limit."""
+"""A query to one source: C-FIND in a model that it supports, its answers decoded, within a time limit."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ from gateway.sources.sources import Sources
 log = structlog.get_logger()
 
 MOST_STEPS = 2000
-"""C-FIND requests that one question may become at one source."""
+"""C-FIND requests that one query may become at one source."""
 MOST_STUDIES = 100_000
-"""Studies that are read to answer a question about patients."""
+"""Studies that are read to answer a query about patients."""
 MOST_UIDS = 200
 """The most UIDs in one request."""
 
@@ -75,7 +75,7 @@ async def next_of(association: RequestorAssociation, responses: Responses, clock
         else:
             async with clock.limited():
                 response = await anext(responses)
-        clock.heard()
+        clock.answered()
         if response.is_pending and clock.is_over:
             raise TimeoutError  # one after the other was there already: nothing had to be waited for
         return response
@@ -87,11 +87,11 @@ async def next_of(association: RequestorAssociation, responses: Responses, clock
 
 
 @contextlib.asynccontextmanager
-async def asked(
+async def source_association(
     sources: Sources, peer: Peer, contexts: Sequence[ProposedContext], clock: SourceClock, *, takes_turn: bool = False
 ) -> AsyncIterator[RequestorAssociation]:
-    """An association to a source; with `takes_turn`, when it is our turn. Raises SourceFailed for whatever goes wrong
-    with the source meanwhile."""
+    """An association to a source; with `takes_turn`, when it is our turn. Raises SourceFailed for any fault of the
+    source meanwhile."""
     is_kept = False
     try:
         async with (
@@ -123,9 +123,9 @@ def _plain(error: Exception, peer: Peer) -> str:
 
 
 async def find(
-    sources: Sources, peer: Peer, question: SourceQuery, *, limit_s: float, most: int = 0, takes_turn: bool = True
+    sources: Sources, peer: Peer, source_query: SourceQuery, *, limit_s: float, most: int = 0, takes_turn: bool = True
 ) -> AsyncGenerator[tuple[Attributes, int]]:
-    """Answers of one source to a question of Query/Retrieve, with the pending status they came with.
+    """The answers of one source to a Query/Retrieve query, each with its pending status.
 
     The source is asked in its own information model: levels that it cannot search at once are asked one by one. Close
     the generator (`aclosing`) when it is left early: C-CANCEL is sent then.
@@ -134,21 +134,21 @@ async def find(
         peer: as `gateway.sources.sources.sources_of` gives it.
         limit_s: how long the source may keep us waiting, all in all.
         most: answers after which no more is asked for; 0: all.
-        takes_turn: False in the middle of another question to the same source.
+        takes_turn: False in the middle of another query to the same source.
 
     Raises:
         SourceFailed: it could not be asked, failed, or was too slow. Answers may have come before.
     """
     contexts = query_contexts(peer, FIND_OF_ROOT.values())
-    if question.is_relational:
+    if source_query.is_relational:
         peer = _proposing_relational(peer)
     clock = SourceClock(limit_s)
     given = 0
     while True:
         try:
             async with (
-                asked(sources, peer, contexts, clock, takes_turn=takes_turn) as association,
-                aclosing(_SourceQuery(association, peer, question, clock).answers()) as answers,
+                source_association(sources, peer, contexts, clock, takes_turn=takes_turn) as association,
+                aclosing(_RunningQuery(association, peer, source_query, clock).answers()) as answers,
             ):
                 async for answer in answers:
                     given += 1
@@ -170,19 +170,19 @@ def _proposing_relational(peer: Peer) -> Peer:
     return dataclasses.replace(peer, associate=dataclasses.replace(peer.associate, extended=tuple(extended.items())))
 
 
-class _SourceQuery:
-    """One question on one association."""
+class _RunningQuery:
+    """One query on one association."""
 
     def __init__(
-        self, association: RequestorAssociation, peer: Peer, question: SourceQuery, clock: SourceClock
+        self, association: RequestorAssociation, peer: Peer, source_query: SourceQuery, clock: SourceClock
     ) -> None:
         self._association = association
         self._peer = peer
-        self._question = question
+        self._source_query = source_query
         self._clock = clock
         self._steps = 0
         self._left_out = LeftOut()
-        root = choose_root(question, (uid for uid, _ in association.accepted))
+        root = choose_root(source_query, (uid for uid, _ in association.accepted))
         if root is None:
             raise SourceFailed(peer.name, "it does not offer this query")
         self._root: QueryRoot = root
@@ -191,10 +191,10 @@ class _SourceQuery:
     async def answers(self) -> AsyncGenerator[tuple[Attributes, int]]:
         """Raises SourceFailed; for answers that had to be left out, after all others were given."""
         agreed = self._association.extended.get(self._sop_class_uid, b"")
-        is_relational = self._question.is_relational and agreed[:1] == _RELATIONAL
-        step = first_step(self._question, self._root, is_relational=is_relational)
-        if is_by_studies(self._question, step):
-            for patient in patients_of(self._question, await self._studies(step)):
+        is_relational = self._source_query.is_relational and agreed[:1] == _RELATIONAL
+        step = first_step(self._source_query, self._root, is_relational=is_relational)
+        if is_by_studies(self._source_query, step):
+            for patient in patients_of(self._source_query, await self._studies(step)):
                 yield patient, PENDING
         else:
             async with aclosing(self._walk(step)) as answers:
@@ -204,7 +204,7 @@ class _SourceQuery:
 
     async def _studies(self, step: QueryStep) -> list[Attributes]:
         studies = []
-        async with aclosing(self._ask(step)) as found:
+        async with aclosing(self._query_step(step)) as found:
             async for study, _ in found:
                 studies.append(study)
                 if len(studies) > MOST_STUDIES:
@@ -214,7 +214,7 @@ class _SourceQuery:
     async def _walk(self, step: QueryStep) -> AsyncGenerator[tuple[Attributes, int]]:
         """The answers to `step`, or those to the steps below it when it is not the last one."""
         below: list[Attributes] = []
-        async with aclosing(self._ask(step)) as answers:
+        async with aclosing(self._query_step(step)) as answers:
             async for answer, status in answers:
                 if not step.is_last:
                     below.append(answer)
@@ -235,10 +235,10 @@ class _SourceQuery:
         if not below:
             return []
         others: set[str] = set()
-        if self._root == "study" and step.level is QueryLevel.STUDY and names_patient(self._question):
+        if self._root == "study" and step.level is QueryLevel.STUDY and names_patient(self._source_query):
             others = await self._shared(below)
         uids = {first_text(answer, UNIQUE[step.level]) for answer in below}
-        steps = next_steps(self._question, self._root, step, below, others)
+        steps = next_steps(self._source_query, self._root, step, below, others)
         followed = {first_text(following.known, UNIQUE[step.level]) for following in steps}
         self._left_out.unfit += len(uids - followed)
         return steps
@@ -251,25 +251,25 @@ class _SourceQuery:
         uids = list(patients)
         shared: set[str] = set()
         for start in range(0, len(uids), MOST_UIDS):
-            async with aclosing(self._ask(patients_having(uids[start : start + MOST_UIDS]))) as answers:
+            async with aclosing(self._query_step(patients_having(uids[start : start + MOST_UIDS]))) as answers:
                 async for answer, _ in answers:
                     uid = first_text(answer, STUDY_INSTANCE_UID)
                     if all(are_different(answer, patient) for patient in patients.get(uid, ())):
                         shared.add(uid)
         return shared
 
-    async def _ask(self, step: QueryStep) -> AsyncGenerator[tuple[Attributes, int]]:
-        """Answers that say what they are of."""
+    async def _query_step(self, step: QueryStep) -> AsyncGenerator[tuple[Attributes, int]]:
+        """The answers of one step that have the unique key of their level."""
         self._steps += 1
         if self._steps > MOST_STEPS:
             raise SourceFailed(self._peer.name, f"more than {MOST_STEPS} queries are needed; ask for less")
         syntax = self._association.identifier_syntax(self._sop_class_uid)
-        encoder = IdentifierEncoder(syntax, self._question.character_sets, is_always_declared=True)
+        encoder = IdentifierEncoder(syntax, self._source_query.character_sets, is_always_declared=True)
         may_be_unnamed = step.is_last and step.level is QueryLevel.PATIENT  # patients without an identifier exist
         async with self._association.c_find(
             encoder(step.identifier),
             sop_class_uid=self._sop_class_uid,
-            priority=self._question.priority,
+            priority=self._source_query.priority,
             response_s=A_DAY_S,
         ) as responses:
             while (response := await next_of(self._association, responses, self._clock)) is not None:
@@ -292,11 +292,11 @@ class LeftOut:
 
     unreadable: int = 0
     unnamed: int = 0
-    """They have no value for the unique key of their level: nobody can say what they are of."""
+    """They have no value for the unique key of their level."""
     without_patient: int = 0
     """They do not say of which of several patients they are."""
     unfit: int = 0
-    """They are of something else than what was asked for by its unique key, or by a key that every source compares."""
+    """They differ from the query in a unique key, or in another key that every source compares."""
 
     def check(self, peer: Peer) -> None:
         """Raises SourceFailed when there is one: what the source knows was not all given."""
@@ -306,13 +306,13 @@ class LeftOut:
             "do not say which patient they are of": self.without_patient,
             "do not fit the question": self.unfit,
         }
-        told = [f"{number} of its answers {reason}" for reason, number in reasons.items() if number]
-        if told:
-            raise SourceFailed(peer.name, ", ".join(told))
+        reasons_given = [f"{number} of its answers {reason}" for reason, number in reasons.items() if number]
+        if reasons_given:
+            raise SourceFailed(peer.name, ", ".join(reasons_given))
 
 
 def check_final(peer: Peer, response: Response) -> None:
-    """Raises SourceFailed unless the source says that these were all."""
+    """Raises SourceFailed unless the final status is Success."""
     if response.status != SUCCESS:
         raise SourceFailed(peer.name, f"it answered 0x{response.status:04X}")
 

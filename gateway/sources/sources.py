@@ -1,4 +1,4 @@
-"""Query/Retrieve sources: which ones a requestor's question goes to, and kept associations to them."""
+"""Query/Retrieve sources: those that a requestor's query goes to, and kept associations to them."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses
 from gateway.routing.ae_title_templates import titled
 from gateway.routing.table import RoutingTable
-from gateway.sources.source_clock import SourceClock, Talks
+from gateway.sources.source_clock import OpenConversations, SourceClock
 
 MOST_HOPS = 4
-"""Gateways that a question goes through, one after the other."""
+"""Gateways that a query goes through, one after the other."""
 
 FIRST_REST_S, LONGEST_REST_S = 1.0, 15.0
 """The time for which a source that did not answer in time is left alone, doubled each time."""
 
 MOST_AT_ONCE = 16
-"""Questions that one source works on at a time: peers have few associations to give. More wait for their turn."""
+"""Queries that one source works on at a time: peers have few associations to give. More wait for their turn."""
 
 
 class SourceRests(DestinationDown):
-    """The source let us wait in vain just now: it is not asked again yet."""
+    """The source did not answer in time just now: it is not asked again yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskedSources:
+class QueriedSources:
     """The sources that are asked for one requestor."""
 
     peers: tuple[Peer, ...]
@@ -46,30 +46,30 @@ class AskedSources:
     local_rank: int = 0
     """The number of `peers` before the index."""
     is_cut: bool = False
-    """The question went through `MOST_HOPS` gateways: no peer is asked any more."""
+    """The query went through `MOST_HOPS` gateways: no peer is asked any more."""
 
 
-def asked_for(table: RoutingTable, names: Sequence[str], requestor: AssociationFacts) -> tuple[tuple[Peer, ...], bool]:
+def peers_for(table: RoutingTable, names: Sequence[str], requestor: AssociationFacts) -> tuple[tuple[Peer, ...], bool]:
     """The peers of these names that a request of `requestor` may be passed on to, and whether the chain was cut.
 
-    A request that came from a source does not go back to it: neither to the peer that was admitted nor to whoever has
-    its AE title and address.
+    A request that came from a source does not go back to it: neither to the admitted peer nor to a peer with the same
+    AE title and address.
     """
     hops = hops_of(requestor) + 1
     if hops > MOST_HOPS:
         return (), bool(names)
     found = (table.peers[name] for name in names if name in table.peers)
-    asked = (peer for peer in found if peer.host and not _is_requestor(peer, requestor))
-    return tuple(_marked(titled(peer, requestor), hops) for peer in asked), False
+    queried = (peer for peer in found if peer.host and not _is_requestor(peer, requestor))
+    return tuple(_marked(titled(peer, requestor), hops) for peer in queried), False
 
 
-def sources_of(table: RoutingTable, requestor: AssociationFacts) -> AskedSources:
+def sources_of(table: RoutingTable, requestor: AssociationFacts) -> QueriedSources:
     """The Query/Retrieve sources of the table for `requestor`."""
     settings = table.query_retrieve
-    peers, is_cut = asked_for(table, settings.sources, requestor)
+    peers, is_cut = peers_for(table, settings.sources, requestor)
     before = set(settings.sources[: settings.local_rank])
     rank = sum(peer.name in before for peer in peers)
-    return AskedSources(peers, settings.is_local, rank, is_cut)
+    return QueriedSources(peers, settings.is_local, rank, is_cut)
 
 
 def _marked(peer: Peer, hops: int) -> Peer:
@@ -83,7 +83,7 @@ def _is_requestor(peer: Peer, requestor: AssociationFacts) -> bool:
 
 
 @dataclass(slots=True)
-class _Standing:
+class _SourceRest:
     """The state of a source that did not answer in time."""
 
     failures: int = 0
@@ -93,15 +93,15 @@ class _Standing:
 class Sources:
     """Lends associations to sources and leaves those alone for a while that did not answer in time.
 
-    A source whose answer did not come within its limit is not asked for a rest of 1 s, then 2, 4 … 15 s: a question
+    A source whose answer did not come within its limit is not asked for a rest of 1 s, then 2, 4 … 15 s: a query
     meanwhile fails at once. One that refuses connections costs nothing and is tried each time.
     """
 
     def __init__(self, pool: AssociationPool, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self.pool = pool
         self._now_s = now_s
-        self._standings: dict[str, _Standing] = {}
-        self._talks: dict[str, Talks] = {}
+        self._rests: dict[str, _SourceRest] = {}
+        self._conversations: dict[str, OpenConversations] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
         self._lent_before: weakref.WeakSet[RequestorAssociation] = weakref.WeakSet()
         self._kept: weakref.WeakSet[RequestorAssociation] = weakref.WeakSet()
@@ -109,14 +109,14 @@ class Sources:
     @contextlib.asynccontextmanager
     async def conversing(self, peer: Peer, clock: SourceClock) -> AsyncIterator[None]:
         """A context in which `clock` is that of a conversation with the source; see `gateway.sources.source_clock`."""
-        talks = self._talks.setdefault(peer.name, Talks())
-        clock.join(talks)
+        conversations = self._conversations.setdefault(peer.name, OpenConversations())
+        clock.join(conversations)
         try:
             yield
         finally:
             clock.leave()
-            if not talks.open and self._talks.get(peer.name) is talks:
-                del self._talks[peer.name]
+            if not conversations.open and self._conversations.get(peer.name) is conversations:
+                del self._conversations[peer.name]
 
     @contextlib.asynccontextmanager
     async def lend(
@@ -170,23 +170,23 @@ class Sources:
 
     def check(self, peer: Peer) -> None:
         """Raises SourceRests."""
-        standing = self._standings.get(peer.name)
-        if standing is None:
+        rest = self._rests.get(peer.name)
+        if rest is None:
             return
-        left_s = standing.rests_until_s - self._now_s()
+        left_s = rest.rests_until_s - self._now_s()
         if left_s > 0:
             raise SourceRests(f"{peer.name} did not answer in time; it is asked again in {left_s:.0f} s")
 
     def answered(self, peer: Peer) -> None:
         """It is alive."""
-        self._standings.pop(peer.name, None)
+        self._rests.pop(peer.name, None)
 
     def kept_waiting(self, peer: Peer) -> None:
         """It did not answer within its limit."""
-        standing = self._standings.setdefault(peer.name, _Standing())
-        rest_s = min(FIRST_REST_S * 2**standing.failures, LONGEST_REST_S)
-        standing.failures += 1
-        standing.rests_until_s = self._now_s() + rest_s
+        rest = self._rests.setdefault(peer.name, _SourceRest())
+        rest_s = min(FIRST_REST_S * 2**rest.failures, LONGEST_REST_S)
+        rest.failures += 1
+        rest.rests_until_s = self._now_s() + rest_s
 
     async def _taken(self, peer: Peer, contexts: Sequence[ProposedContext], clock: SourceClock) -> RequestorAssociation:
         started_s = self._now_s()

@@ -45,18 +45,18 @@ class StudyVisibility:
         self._now = datetime.now(UTC)
         self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self.needed: tuple[int, ...] = tuple(tag for tag in first_tags(self._rules) if tag not in NEVER_MATCHED)
-        """Attributes of a study, and of its patient, that `covers` wants to see."""
+        """Attributes of a study, and of its patient, that `is_hidden` wants to see."""
         self.failures: dict[str, SourceFailed] = {}
         """By place (empty: the index): the reason why studies could not be looked at. They are hidden, but not by a
         rule.
         """
 
     @property
-    def is_drawn(self) -> bool:
+    def hides_any(self) -> bool:
         """False when the requestor may see everything: then nothing needs to be asked."""
         return bool(self._rules)
 
-    def covers(self, study: Attributes) -> bool:
+    def is_hidden(self, study: Attributes) -> bool:
         """True when the study is hidden; `study` has what its place says of `needed`."""
         facts = StudyFacts(self._requestor, study, self._now)
         return any(rule.when(facts) for rule in self._rules)
@@ -71,7 +71,7 @@ class StudyVisibility:
         key = ("" if place is None else place.name, study_instance_uid)
         if key not in self._known:
             studies = await (self._local(key[1]) if place is None else self._at(place, key[1]))
-            self._known[key] = not studies or any(self.covers(study) for study in studies)
+            self._known[key] = not studies or any(self.is_hidden(study) for study in studies)
             while len(self._known) > MOST_KNOWN:
                 self._known.popitem(last=False)
         return self._known[key]
@@ -86,10 +86,10 @@ class StudyVisibility:
 
     async def _at(self, place: Peer, uid: str) -> list[Attributes]:
         keys: Mapping[int, Value] = {**dict.fromkeys(self.needed, ()), STUDY_INSTANCE_UID: (uid,)}
-        question = SourceQuery("study", QueryLevel.STUDY, keys, UTF_8)
+        source_query = SourceQuery("study", QueryLevel.STUDY, keys, UTF_8)
         studies: list[Attributes] = []
         try:
-            asking = find(self._backends.sources, place, question, limit_s=self._timeout_s, takes_turn=False)
+            asking = find(self._backends.sources, place, source_query, limit_s=self._timeout_s, takes_turn=False)
             async with aclosing(asking) as answers:
                 studies = [study async for study, _ in answers if first_text(study, STUDY_INSTANCE_UID) == uid]
             if not studies:

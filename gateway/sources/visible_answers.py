@@ -14,17 +14,17 @@ from gateway.query.compile import Options, compile_find
 from gateway.query.identifier import first_text
 from gateway.query.sop_classes import LEVELS_OF_ROOT
 from gateway.sources.federated_query import MatchFromPlace
-from gateway.sources.query_steps import SourceQuery, identifying, patients_of, question_of, studies_of_patients
+from gateway.sources.query_steps import SourceQuery, identifying, patients_of, source_query_of, studies_of_patients
 from gateway.sources.study_visibility import StudyVisibility
 
 
 @dataclass(frozen=True, slots=True)
 class VisibleQuery:
-    """One question, as it is put to all."""
+    """One query in the forms for the index and for sources."""
 
     query: Query
     """The query for the index, which also checks the answers of sources."""
-    question: SourceQuery
+    source_query: SourceQuery
     """The query for sources."""
 
     @classmethod
@@ -33,36 +33,40 @@ class VisibleQuery:
         word = first_text(identifier, QUERY_RETRIEVE_LEVEL)
         level = next((each for each in LEVELS_OF_ROOT[root] if each == word), None)
         more = {} if level is None else identifying(level, root, is_relational=options.is_relational)
-        asked = {**more, **identifier}
-        query = compile_find(asked, root, options)
-        return cls(query, question_of(asked, query))
+        given = {**more, **identifier}
+        query = compile_find(given, root, options)
+        return cls(query, source_query_of(given, query))
 
 
-def veiled(identifier: Attributes, search: VisibleQuery, options: Options, visibility: StudyVisibility) -> VisibleQuery:
-    """The question that also asks for what `visibility` must know of studies. About patients it becomes one about their
-    studies: a patient is shown by those that are not hidden. Below them nobody is asked for the numbers of a patient,
-    which would count what is hidden; the answers have them empty."""
+def visible_query(
+    identifier: Attributes, search: VisibleQuery, options: Options, visibility: StudyVisibility
+) -> VisibleQuery:
+    """The query with the keys that `visibility` needs of studies. A query for patients becomes one for their studies:
+    a patient is shown by those that are not hidden. Below the patient level the keys that count studies and their
+    parts are left out, since they would count hidden ones; the answers have them empty."""
     query = search.query
     more = {**dict.fromkeys(visibility.needed, ()), STUDY_INSTANCE_UID: ()}
     if query.level is not QueryLevel.PATIENT:
-        asked = {tag: value for tag, value in identifier.items() if COMPUTED.get(tag) is not QueryLevel.PATIENT}
-        return VisibleQuery.of({**more, **asked}, query.root, options)
+        given = {tag: value for tag, value in identifier.items() if COMPUTED.get(tag) is not QueryLevel.PATIENT}
+        return VisibleQuery.of({**more, **given}, query.root, options)
     studies = {**more, **studies_of_patients(identifier), QUERY_RETRIEVE_LEVEL: (QueryLevel.STUDY.value,)}
     relational = Options(True, options.is_date_time_combined, options.is_timezone_adjusted)
     return VisibleQuery.of(studies, "study", relational)
 
 
 class VisibleAnswers:
-    """Looks through `visibility` at what one place answers.
+    """The answers of one place after `visibility` removed those about hidden studies.
 
     Args:
-        question: the requestor's own.
-        on_hidden: told of each study or part of one that is left out.
+        source_query: the requestor's own.
+        on_hidden: called for each study or part of one that is left out.
     """
 
-    def __init__(self, visibility: StudyVisibility, question: SourceQuery, on_hidden: Callable[[str], None]) -> None:
+    def __init__(
+        self, visibility: StudyVisibility, source_query: SourceQuery, on_hidden: Callable[[str], None]
+    ) -> None:
         self._visibility = visibility
-        self._question = question
+        self._source_query = source_query
         self._on_hidden = on_hidden
         self.hidden: set[str] = set()
         """Studies that were hidden at one place; what others say of them is not shown either."""
@@ -72,14 +76,14 @@ class VisibleAnswers:
         return bool(self.hidden) and self._study_of(attributes) in self.hidden
 
     async def of(self, answers: AsyncGenerator[MatchFromPlace], place: Peer | None) -> AsyncGenerator[MatchFromPlace]:
-        """The answers to the veiled question that may be seen, as answers to the requestor's own.
+        """The answers to a `visible_query` that may be seen, as answers to the requestor's own query.
 
         Raises:
             SourceFailed: at the end, when some could not be looked at.
         """
         async with aclosing(self._visible(answers, place)) as visible:
-            if self._question.level is QueryLevel.PATIENT:
-                for patient in patients_of(self._question, [study async for study, _ in visible]):
+            if self._source_query.level is QueryLevel.PATIENT:
+                for patient in patients_of(self._source_query, [study async for study, _ in visible]):
                     yield patient, PENDING
             else:
                 async for found in visible:
@@ -91,16 +95,16 @@ class VisibleAnswers:
     async def _visible(
         self, answers: AsyncGenerator[MatchFromPlace], place: Peer | None
     ) -> AsyncGenerator[MatchFromPlace]:
-        is_below = self._question.level in (QueryLevel.SERIES, QueryLevel.IMAGE)
+        is_below = self._source_query.level in (QueryLevel.SERIES, QueryLevel.IMAGE)
         async with aclosing(answers):
             async for attributes, code in answers:
                 uid = self._study_of(attributes)
-                if await self._visibility.hides(uid, place) if is_below else self._visibility.covers(attributes):
+                if await self._visibility.hides(uid, place) if is_below else self._visibility.is_hidden(attributes):
                     self.hidden.add(uid)
                     self._on_hidden("" if place is None else place.name)
                     continue
                 yield attributes, code
 
     def _study_of(self, attributes: Attributes) -> str:
-        """Sources may leave out what the question says itself."""
-        return first_text(attributes, STUDY_INSTANCE_UID) or first_text(self._question.keys, STUDY_INSTANCE_UID)
+        """Sources may leave out a value that is in the query."""
+        return first_text(attributes, STUDY_INSTANCE_UID) or first_text(self._source_query.keys, STUDY_INSTANCE_UID)

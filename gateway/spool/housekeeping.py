@@ -157,10 +157,10 @@ class Housekeeping:
         if indexed_before < before:
             early += await self._call(lambda store: store.deliveries.forget(now, MAKE_ROOM_AT_ONCE))
         if early:
-            self._tell_of_early(early)
+            self._log_early(early)
         return total + early
 
-    def _tell_of_early(self, number: int) -> None:
+    def _log_early(self, number: int) -> None:
         self.forgotten_early += number
         self._meter.count("gateway_instances_forgotten_early_total", number)
         log.warning(

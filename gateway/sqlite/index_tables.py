@@ -156,7 +156,7 @@ class IndexTables:
         wanted = [_WantedPaths(key) for key in returned(query)]
         computed = [(each, self._computed(each.tag, rows)) for each in wanted if each.tag in COMPUTED]
         plain = [each for each in wanted if each.tag not in COMPUTED]
-        if TIMEZONE_OFFSET_FROM_UTC in query.asked:
+        if TIMEZONE_OFFSET_FROM_UTC in query.computed:
             plain.append(_WantedPaths(QueryKey(TIMEZONE_OFFSET_FROM_UTC, vr_for(TIMEZONE_OFFSET_FROM_UTC))))
         found: list[Attributes] = []
         for row in rows:

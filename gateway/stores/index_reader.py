@@ -93,7 +93,7 @@ class IndexReader:
 
 
 class _Job(Generic[T]):
-    """One question to one store. It can be cancelled while it runs, and only then."""
+    """One query to one store. It can be cancelled while it runs, and only then."""
 
     def __init__(self, function: Callable[[Store], T]) -> None:
         self._function = function

@@ -63,8 +63,8 @@ def of(certificate: Certificate) -> Described:
 
 
 Shown = Callable[[Bad], Certificate]
-Said = Callable[[Bad], str]
-SERVERS: dict[str, tuple[Shown, dict[str, Any], Said, str]] = {
+SourceListing = Callable[[Bad], str]
+SERVERS: dict[str, tuple[Shown, dict[str, Any], SourceListing, str]] = {
     "expired": (
         lambda bad: bad.expired,
         {},

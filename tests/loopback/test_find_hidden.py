@@ -160,7 +160,7 @@ async def test_what_cannot_be_looked_at_is_hidden(tmp_path: Path) -> None:
         visibility = StudyVisibility(
             gateway.table, AssociationFacts("VIEWER", "GATEWAY", "127.0.0.1", peer="viewer"), gateway.backends
         )
-        assert visibility.is_drawn
+        assert visibility.hides_any
         assert [await visibility.hides(uid) for uid in (R1, R2, "1.2.3")] == [False, True, True]
         assert await visibility.hides(R1, peer)
         pacs.status = 0

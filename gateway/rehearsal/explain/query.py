@@ -66,7 +66,7 @@ class QueryAnswer:
     """Rows of `gateway.leniency` that are used."""
     query: Query | None = None
     """The query as it is read; None when it is refused."""
-    asked: tuple[str, ...] = ()
+    queried: tuple[str, ...] = ()
     """Places that would be asked; `local` is the gateway itself."""
     sent_to: tuple[str, ...] = ()
     """Peers that a C-MOVE sends to."""
@@ -89,21 +89,21 @@ def explain_query(table: RoutingTable, association: AssociationFacts, request: R
     if request.operation not in peer.may:
         text = f"C-{request.operation.upper()} is not allowed for {facts.calling_ae_title}"
         return replace(answer, status=NotAllowed.dimse_status, error_comment=text)
-    asked = sources_of(table, facts)
-    names = [each.name for each in asked.peers]
-    if asked.is_local:
-        names.insert(asked.local_rank, "local")
+    queried = sources_of(table, facts)
+    names = [each.name for each in queried.peers]
+    if queried.is_local:
+        names.insert(queried.local_rank, "local")
     if not names:
         return replace(answer, status=SOP_CLASS_NOT_SUPPORTED, error_comment="nobody is asked for this SOP class")
     hidden = tuple(rule.name for rule in table.hidden if rule.is_for(facts))
-    answer = replace(answer, asked=tuple(names), hidden_by=hidden)
+    answer = replace(answer, queried=tuple(names), hidden_by=hidden)
     try:
         return _read(table, answer)
     except BadIdentifier as error:
-        refused = replace(answer, status=error.dimse_status, error_comment=str(error), asked=())
+        refused = replace(answer, status=error.dimse_status, error_comment=str(error), queried=())
         return replace(refused, offending_elements=error.offending_elements, oddities=_odd(answer))
     except GatewayError as error:
-        return replace(answer, status=error.dimse_status, error_comment=str(error), asked=())
+        return replace(answer, status=error.dimse_status, error_comment=str(error), queried=())
 
 
 def _read(table: RoutingTable, answer: QueryAnswer) -> QueryAnswer:

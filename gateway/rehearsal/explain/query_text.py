@@ -51,7 +51,7 @@ def _outcome(answer: QueryAnswer) -> str:
     how = ", relational" if query.is_relational and answer.request.operation == "find" else ""
     sent = f"; sent to {', '.join(answer.sent_to)}" if answer.sent_to else ""
     ignored = ", ".join(map(name_of, query.unsupported))
-    return f"level {query.level.value}{how}, asked of {', '.join(answer.asked)}{sent}" + (
+    return f"level {query.level.value}{how}, asked of {', '.join(answer.queried)}{sent}" + (
         f"; not compared: {ignored}" if ignored else ""
     )
 
@@ -92,7 +92,7 @@ def query_json(answer: QueryAnswer, *, with_values: bool = False) -> dict[str, A
         "level": None if query is None else query.level.value,
         "is_relational": query is not None and query.is_relational,
         "not_compared": [] if query is None else list(map(name_of, query.unsupported)),
-        "asked": list(answer.asked) if query is not None else [],
+        "asked": list(answer.queried) if query is not None else [],
         "sent_to": list(answer.sent_to),
         "hidden_by": list(answer.hidden_by) if query is not None else [],
         "not_said": NOT_SAID,

@@ -144,7 +144,7 @@ class MemoryIndex:
             value = values.get(wanted.tag, ())
             tags = [inner.tag for inner in wanted.inner]
             found[wanted.tag] = tuple(_narrowed(item, tags) for item in value) if wanted.vr == "SQ" else value
-        if TIMEZONE_OFFSET_FROM_UTC in query.asked:
+        if TIMEZONE_OFFSET_FROM_UTC in query.computed:
             found[TIMEZONE_OFFSET_FROM_UTC] = values.get(TIMEZONE_OFFSET_FROM_UTC, ())
         yield found
 

@@ -12,7 +12,7 @@ from gateway.dimse.pynetdicom_contract.yields import EncodedInstance, MissingIns
 from gateway.retrieve.handoff import Handoff, Stopped
 from gateway.retrieve.inactivity import InactivityTimer
 from gateway.retrieve.shared_data_set import SharedDataSet
-from gateway.sources.source_clock import SourceClock, Talks
+from gateway.sources.source_clock import OpenConversations, SourceClock
 
 
 class Body(MemoryDataSet):
@@ -34,13 +34,13 @@ async def test_in_order_and_bounded() -> None:
     handoff = Handoff(most=2)
     items = [instance() for _ in range(5)]
 
-    async def bring() -> None:
+    async def put() -> None:
         for item in items:
-            await handoff.bring(item)
-        handoff.tell_missing(("1.9",))
+            await handoff.put(item)
+        handoff.put_missing(("1.9",))
         handoff.end()
 
-    bringing = asyncio.create_task(bring())
+    bringing = asyncio.create_task(put())
     for _ in range(5):
         await asyncio.sleep(0)
     assert not bringing.done()
@@ -54,8 +54,8 @@ async def test_in_order_and_bounded() -> None:
 async def test_stopped_while_somebody_brings_and_somebody_waits() -> None:
     handoff = Handoff(most=1)
     waiting_body, refused_body = Body(), Body()
-    await handoff.bring(instance(waiting_body))
-    bringing = asyncio.create_task(handoff.bring(instance(refused_body)))
+    await handoff.put(instance(waiting_body))
+    bringing = asyncio.create_task(handoff.put(instance(refused_body)))
     await asyncio.sleep(0)
 
     handoff.stop()
@@ -66,7 +66,7 @@ async def test_stopped_while_somebody_brings_and_somebody_waits() -> None:
     assert waiting_body.closed == 1
     assert refused_body.closed == 0  # still the bringer's
     with pytest.raises(Stopped):
-        await handoff.bring(instance())
+        await handoff.put(instance())
 
 
 def test_the_last_share_closes() -> None:
@@ -147,13 +147,13 @@ async def test_patience_of_a_process_that_did_not_run(time: Time) -> None:
 async def test_patience_with_a_source_that_serves_others_of_ours(time: Time) -> None:
     """It is only our turn later; but not for ever."""
     late: list[float] = []
-    talks, mine, other = Talks(), SourceClock(5.0), SourceClock(5.0)
-    mine.join(talks)
-    other.join(talks)
+    conversations, mine, other = OpenConversations(), SourceClock(5.0), SourceClock(5.0)
+    mine.join(conversations)
+    other.join(conversations)
     with InactivityTimer(mine, lambda _: late.append(time.now_s)) as patience:
         for _ in range(5):
             await time.move(4.0)
-            other.heard()
+            other.answered()
         assert not late
         with other.stopped():  # it waits for us
             await time.move(8.0)
@@ -161,16 +161,16 @@ async def test_patience_with_a_source_that_serves_others_of_ours(time: Time) -> 
         patience.touch()
         for _ in range(8):
             await time.move(4.0)
-            other.heard()
+            other.answered()
         assert len(late) == 1
 
 
 async def test_patience_with_a_source_that_served_others_of_ours(time: Time) -> None:
     late: list[float] = []
-    talks, mine, other = Talks(), SourceClock(5.0), SourceClock(5.0)
-    mine.join(talks)
-    other.join(talks)
-    other.heard()
+    conversations, mine, other = OpenConversations(), SourceClock(5.0), SourceClock(5.0)
+    mine.join(conversations)
+    other.join(conversations)
+    other.answered()
     other.leave()
     with InactivityTimer(mine, lambda _: late.append(time.now_s)):
         await time.move(6.0)

@@ -72,7 +72,7 @@ async def collected(
     lines = {name: lines if isinstance(lines, list) else [lines] for name, (_, lines) in sources.items()}
     background = BackgroundTasks()
 
-    def lines_to(holding: SourceInstances) -> list[Fetcher]:
+    def fetchers_of(holding: SourceInstances) -> list[Fetcher]:
         return list(lines[holding.peer.name])
 
     async def made(arrived: Arrived, peer: Peer) -> EncodedInstance:
@@ -85,7 +85,7 @@ async def collected(
             for name, (held, _) in sources.items()
         ],
         frozenset(here.split()),
-        lines_to=lines_to,
+        fetchers_of=fetchers_of,
         made=made,
         meter=NoMeter(),
         run=background.add,

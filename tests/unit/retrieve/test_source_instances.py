@@ -10,7 +10,7 @@ from gateway.model.peer import Peer
 from gateway.model.query import AnyValue, Query, QueryKey, QueryLevel
 from gateway.query.attributes import ACCESSION_NUMBER, vr_for
 from gateway.query.compile import compile_retrieve
-from gateway.retrieve.source_instances import Said, question_of
+from gateway.retrieve.source_instances import SourceListing, instance_query_of
 from gateway.sources.query_steps import first_step
 from gateway.sources.source_query import SourceFailed
 from tests.support.identifiers import attributes
@@ -53,27 +53,27 @@ ROWS: dict[str, tuple[dict[str, str], list[dict[str, str]], list[bool], str]] = 
 @pytest.mark.parametrize("name", ROWS)
 def test_what_is_taken_and_what_is_a_failure(name: str) -> None:
     named, answers, taken, reason = ROWS[name]
-    said = Said(question_of(query(StudyInstanceUID="1.2", **named)))
-    assert [said.item(attributes(**answer)) is not None for answer in answers] == taken
+    listing = SourceListing(instance_query_of(query(StudyInstanceUID="1.2", **named)))
+    assert [listing.item(attributes(**answer)) is not None for answer in answers] == taken
     if not reason:
-        said.check(Peer("pacs"))
+        listing.check(Peer("pacs"))
         return
     with pytest.raises(SourceFailed) as failed:
-        said.check(Peer("pacs"))
+        listing.check(Peer("pacs"))
     assert failed.value.reason == reason
 
 
 def test_a_named_patient_is_asked_for_where_patients_are_compared() -> None:
     keys = tuple(QueryKey(tag, vr_for(tag), (AnyValue(("1.2",)),)) for tag in (0x0020000D,))
-    assert question_of(Query(QueryLevel.STUDY, "patient", keys, is_relational=True)).root == "study"
-    assert question_of(query(PatientID="A", StudyInstanceUID="1.2")).root == "patient"
+    assert instance_query_of(Query(QueryLevel.STUDY, "patient", keys, is_relational=True)).root == "study"
+    assert instance_query_of(query(PatientID="A", StudyInstanceUID="1.2")).root == "patient"
 
 
 def test_an_accession_number_is_asked_for_study_by_study() -> None:
     keys = (QueryKey(ACCESSION_NUMBER, "SH", (AnyValue(("A1", "A2")),)),)
-    question = question_of(Query(QueryLevel.STUDY, "study", keys, is_relational=True))
-    assert (question.root, question.keys[ACCESSION_NUMBER]) == ("study", ("A1", "A2"))
-    step = first_step(question, "study", is_relational=False)
+    source_query = instance_query_of(Query(QueryLevel.STUDY, "study", keys, is_relational=True))
+    assert (source_query.root, source_query.keys[ACCESSION_NUMBER]) == ("study", ("A1", "A2"))
+    step = first_step(source_query, "study", is_relational=False)
     assert (step.level, step.keys[ACCESSION_NUMBER]) == (QueryLevel.STUDY, ("A1", "A2"))
 
 
@@ -81,10 +81,10 @@ def test_an_accession_number_is_asked_for_study_by_study() -> None:
 def test_a_source_that_passes_over_the_accession_number_failed(number: str) -> None:
     """It would bring all that it has."""
     keys = (QueryKey(ACCESSION_NUMBER, "SH", (AnyValue(("A",)),)),)
-    said = Said(question_of(Query(QueryLevel.STUDY, "study", keys, is_relational=True)))
+    listing = SourceListing(instance_query_of(Query(QueryLevel.STUDY, "study", keys, is_relational=True)))
     named = {"SOPInstanceUID": "1.4", "SeriesInstanceUID": "1.3", "StudyInstanceUID": "1.2"}
-    assert said.item(attributes(**named, AccessionNumber="A")) is not None
-    said.check(Peer("pacs"))
-    assert said.item(attributes(**named, AccessionNumber=number)) is None
+    assert listing.item(attributes(**named, AccessionNumber="A")) is not None
+    listing.check(Peer("pacs"))
+    assert listing.item(attributes(**named, AccessionNumber=number)) is None
     with pytest.raises(SourceFailed):
-        said.check(Peer("pacs"))
+        listing.check(Peer("pacs"))

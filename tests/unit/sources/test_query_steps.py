@@ -20,7 +20,7 @@ from gateway.sources.query_steps import (
     next_step,
     next_steps,
     patients_of,
-    question_of,
+    source_query_of,
 )
 from tests.support.identifiers import attributes
 
@@ -258,5 +258,5 @@ DROPPED: dict[str, tuple[Options, dict[str, str], dict[str, str]]] = {
 def test_what_sources_are_not_asked(name: str) -> None:
     options, keywords, expected = DROPPED[name]
     identifier = attributes(QueryRetrieveLevel="STUDY", StudyInstanceUID="", **keywords)
-    asked = question_of(identifier, compile_find(identifier, "study", options))
+    asked = source_query_of(identifier, compile_find(identifier, "study", options))
     assert asked.keys == attributes(StudyInstanceUID="", **expected)

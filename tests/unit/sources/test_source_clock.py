@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.sources.source_clock import MOST_LIMITS, STEPS, Budget, SourceClock, Talks
+from gateway.sources.source_clock import MOST_LIMITS, STEPS, Budget, OpenConversations, SourceClock
 
 LIMIT_S = 10.0
 STEP_S = LIMIT_S / STEPS
@@ -42,10 +42,10 @@ def test_renewed() -> None:
 
 
 async def test_who_is_excused() -> None:
-    talks, mine, other = Talks(), SourceClock(60.0), SourceClock(60.0)
+    talks, mine, other = OpenConversations(), SourceClock(60.0), SourceClock(60.0)
     seen: dict[str, bool] = {}
     mine.join(talks)
-    mine.heard()
+    mine.answered()
     seen["one's own answers"] = mine.is_excused
     other.join(talks)
     seen["another one that was not heard"] = mine.is_excused

@@ -17,7 +17,7 @@ from gateway.model.peer import Peer
 from gateway.model.settings import QueryRetrieve
 from gateway.ports.errors import DestinationDown
 from gateway.sources.source_clock import SourceClock
-from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, asked_for, sources_of
+from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, peers_for, sources_of
 from tests.support.federation import table_of
 
 FACTS = AssociationFacts("VIEWER", "GATEWAY", "10.0.0.5", peer="viewer")
@@ -94,13 +94,13 @@ def test_the_place_of_the_index(name: str) -> None:
 
 @pytest.mark.parametrize("hops", range(MOST_HOPS + 2))
 def test_a_chain_of_gateways_ends(hops: int) -> None:
-    peers, is_cut = asked_for(table_of(PEERS, QueryRetrieve()), ["one"], through(hops))
+    peers, is_cut = peers_for(table_of(PEERS, QueryRetrieve()), ["one"], through(hops))
     assert is_cut == (hops >= MOST_HOPS)
     assert [peer.associate.hops for peer in peers] == ([] if is_cut else [hops + 1])
 
 
 def test_nobody_to_ask_is_not_cut() -> None:
-    assert asked_for(table_of(PEERS, QueryRetrieve()), [], through(MOST_HOPS)) == ((), False)
+    assert peers_for(table_of(PEERS, QueryRetrieve()), [], through(MOST_HOPS)) == ((), False)
 
 
 def _rests(sources: Sources, peer: Peer) -> bool:

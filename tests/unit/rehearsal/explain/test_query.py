@@ -114,7 +114,7 @@ def test_what_is_told(table: RoutingTable, name: str) -> None:
         assert (answer.admission.is_admitted, answer.status, answer.query) == (False, None, None)
     else:
         assert answer.query is not None
-        assert (answer.query.level.value, answer.asked, answer.status) == (row.outcome, row.asked, None)
+        assert (answer.query.level.value, answer.queried, answer.status) == (row.outcome, row.asked, None)
     assert answer.oddities == row.oddities
     assert answer.sent_to == (("ws1",) if row.operation == "move" and answer.query else ())
 
