@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.common.steady_clock import loop_clock_s
-from gateway.common.turns import aside
-from gateway.dataset.native import NATIVE, alternatives, pieces
+from gateway.dataset.native import NATIVE, alternatives
 from gateway.dimse.protocol.associate_items import MOST_HOPS_SAID
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
@@ -34,10 +33,10 @@ from gateway.ports.errors import (
 from gateway.ports.kinds import DestinationContext
 from gateway.ports.meter import Meter
 from gateway.routing.ae_title_templates import has_templates, titled
-from gateway.sending.contexts import Given, Kind, RecentKinds, kinds_of, named, propose, taken_form
+from gateway.sending.contexts import Given, Kind, kinds_of, named, propose
+from gateway.sending.native_form import in_native_form
 from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
-from gateway.spool.body import verify
-from gateway.spool.pieces import EditedDataSet
+from gateway.sending.store_sender import StoreSender
 
 NOTHING_ACCEPTED_S = 30.0
 """How long a peer is believed that it takes nothing we have; then it is asked again."""
@@ -77,7 +76,7 @@ class DicomNode:
 
 
 class DimseDestination:
-    """Opens channels to one DICOM peer. They share what kinds of objects were sent lately."""
+    """Opens channels to one DICOM peer. They share the memory of the contexts that were needed lately."""
 
     def __init__(self, peer: Peer, associations: AssociationPool, meter: Meter, hops: int = 1) -> None:
         self.peer = peer
@@ -88,7 +87,8 @@ class DimseDestination:
         self.open_channels = 0
         """Channels that have an association."""
         self.meter = meter
-        self.recent = RecentKinds()
+        self.recent = associations.recent_contexts("deliveries", peer)
+        """The same ones for each number of gateways: it is the same place."""
         self.given = Given(peer.associate.contexts)
         self._has_templates = has_templates(peer)
         self._by_titles: dict[tuple[str, str, int], DimseDestination] = {}
@@ -113,8 +113,6 @@ class DimseDestination:
             if len(self._by_titles) >= MOST_TITLES:
                 self._by_titles.pop(next(iter(self._by_titles)))
             found = DimseDestination(peer, self.associations, self.meter, hops)
-            if not self._has_templates:  # it is the same place
-                found.recent = self.recent
             self._by_titles[key] = found
         return found
 
@@ -129,13 +127,12 @@ class DimseChannel:
 
     def __init__(self, destination: DimseDestination) -> None:
         self._destination = destination
-        self._association: RequestorAssociation | None = None
+        self._sender: StoreSender[RequestorAssociation] = StoreSender(destination.associations, self._is_closed)
         self._proposed: frozenset[Kind] = frozenset()
         self._kinds: tuple[Kind, ...] = ()
-        """What `prepare` was last asked for."""
+        """The kinds that `prepare` was last asked for."""
         self._has_served = False
         """The association answered a C-STORE."""
-        self._is_sending = False
         self._nothing_until_s = 0.0
         """Until then the peer takes none of `_proposed`: it accepted no context."""
 
@@ -153,12 +150,12 @@ class DimseChannel:
             return  # `send` says so
         await self.close()
         self._kinds, self._has_served = tuple(kinds), False
-        there.recent.add(reversed(kinds))
         await self._associate(propose(kinds, there.recent, there.given, there.peer.fallback))
 
     def takes(self, kind: Kind) -> bool:
         """True when the peer accepted a presentation context for it as it is."""
-        return self._association is not None and kind in self._association.accepted
+        association = self._sender.association
+        return association is not None and kind in association.accepted
 
     async def send(self, outbound: Outbound) -> Outcome:
         """C-STORE the object over the association that `prepare` made. One that is lost after it served is opened anew
@@ -167,57 +164,51 @@ class DimseChannel:
         Raises:
             DestinationDown, DestinationRefuses: as `prepare`.
         """
-        self._is_sending = True
+        sender = self._sender
+        sender.begin()
         try:
-            return await self._send(outbound)
+            return await self._sending(outbound)
         finally:
-            self._is_sending = False
-            self._release_awaited()
+            sender.end()
 
-    async def _send(self, outbound: Outbound) -> Outcome:
+    def _sending(self, outbound: Outbound) -> Awaitable[Outcome]:
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
-        association = self._association
-        if association is None:
-            return self._no_context(kind)
-        if kind in association.accepted:
-            return await self._store(association, outbound, kind[1], outbound.body)
-        syntax = taken_form(kind[0], alternatives(kind[1]), association.accepted)
+        association = self._sender.association
+        if association is not None and kind in association.accepted:
+            return self._store(outbound, kind[1], outbound.body)
+        return self._store_in_other_form(outbound, kind)
+
+    async def _store_in_other_form(self, outbound: Outbound, kind: Kind) -> Outcome:
+        syntax = self._sender.form_for(kind[0], alternatives(kind[1]))
         if not syntax:
             return self._no_context(kind)
         try:
-            written = await _in_other_form(outbound.body, kind[1], syntax)
+            written = await in_native_form(outbound.body, kind[1], syntax)
         except (Refusal, Unreadable) as error:
             alone = f"{self._destination.peer.name} takes {named(kind[0])} in {named(syntax)} alone"
             for_log = f"{alone}: {fit_for_log(error) or 'it cannot be written so'}"
             reason = f"{alone}: {error}"
             return Refused(reason, is_about_form=True, log_reason=for_log, kind="presentation_context")
         try:
-            return await self._store(association, outbound, syntax, written)
+            return await self._store(outbound, syntax, written)
         finally:
             written.let_go()
 
-    async def _store(
-        self, association: RequestorAssociation, outbound: Outbound, syntax: str, body: EncodedDataSet
-    ) -> Outcome:
+    async def _store(self, outbound: Outbound, syntax: str, body: EncodedDataSet) -> Outcome:
         if self._destination.peer.is_strict and body.length_bytes % 2:
             name = self._destination.peer.name
             odd = f"this object cannot be sent: its data set has an odd length, and {name} is strict"
             return Refused(odd, kind="object")
         begun_s = loop_clock_s()
         try:
-            response = await association.c_store(
-                sop_class_uid=outbound.sop_class_uid,
-                sop_instance_uid=outbound.sop_instance_uid,
-                transfer_syntax_uid=syntax,
-                body=body,
-            )
+            response = await self._sender.send(outbound.sop_class_uid, outbound.sop_instance_uid, syntax, body)
         except DestinationDown as error:
             # A peer that is silent to one object is silent to the next. One that ends the association may mean this
             # object only: it is held against the object first, and the next association tells.
             is_silent = loop_clock_s() - begun_s >= 0.99 * self._destination.peer.timers.dimse_s
             if self._has_served and not is_silent:
                 await self.prepare(self._kinds)
-                return await self._send(outbound)  # once: the new association has not served yet
+                return await self._sending(outbound)  # once: the new association has not served yet
             return Deferred(str(error), is_destination_down=is_silent, is_over_object=True)
         except ValueError as error:
             for_log = "this object cannot be sent: its command or data set cannot be written"
@@ -231,41 +222,31 @@ class DimseChannel:
 
     async def close(self) -> None:
         """Release the association."""
-        association = self._let_go()
-        if association is not None:
-            await self._destination.associations.discard(association)
-
-    def _release_awaited(self) -> None:
-        """Another user of the pool has its turn; `prepare` asks for an association again."""
-        pool = self._destination.associations
-        if self._association is None or self._is_sending or not pool.is_awaited(self._association):
-            return
-        association = self._let_go()
-        if association is not None:
-            pool.release(association)
-
-    def _let_go(self) -> RequestorAssociation | None:
-        """The association, which is not ours from now on."""
-        association, self._association = self._association, None
+        ending = self._sender.discard()
         self._proposed = frozenset()
-        if association is not None:
+        if ending is not None:
             self._destination.open_channels -= 1
-            self._destination.associations.remove_idle_holder(self._release_awaited)
-        return association
+            await ending
+
+    def _is_closed(self) -> None:
+        """The association was released to another user of the pool; `prepare` asks for one again."""
+        self._proposed = frozenset()
+        self._destination.open_channels -= 1
 
     def _is_usable(self) -> bool:
-        if self._association is not None:
-            return self._association.is_open
+        association = self._sender.association
+        if association is not None:
+            return association.is_open
         return loop_clock_s() < self._nothing_until_s
 
     async def _associate(self, contexts: Sequence[ProposedContext]) -> None:
         there = self._destination
         try:
-            self._association = await there.associations.acquire(
+            association = await there.associations.acquire(
                 there.called, contexts, use="deliveries", is_further=there.open_channels > 0, is_exact=True
             )
             there.open_channels += 1
-            there.associations.add_idle_holder(self._release_awaited)
+            self._sender.hold(association)
         except NoContextAccepted:
             self._nothing_until_s = loop_clock_s() + NOTHING_ACCEPTED_S
         except (ConfigurationError, ValueError) as error:
@@ -285,22 +266,7 @@ class DimseChannel:
                 reason,
                 is_about_form=True,
                 is_without_context=True,
-                is_nothing_accepted=self._association is None,
+                is_nothing_accepted=self._sender.association is None,
                 kind="presentation_context",
             )
         return Deferred("the association was lost before the object was sent")
-
-
-async def _in_other_form(body: EncodedDataSet, source_uid: str, target_uid: str) -> EditedDataSet:
-    """A native data set in another native transfer syntax, made in a thread. Its pieces may be views of `body`.
-
-    Raises:
-        Refusal, Unreadable: it cannot be written so.
-        PayloadLost, Temporary: it cannot be read.
-    """
-
-    def make() -> EditedDataSet:
-        verify(body)
-        return EditedDataSet(pieces(body.view(), source_uid, target_uid), body)
-
-    return await aside(make)

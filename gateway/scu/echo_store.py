@@ -11,11 +11,13 @@ from pathlib import Path
 
 from gateway.common.files_below import files_below
 from gateway.dataset.part10 import DicomFile, is_dicom_file, read_dicom_file
+from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.model.associate import MOST_CONTEXTS, ProposedContext
 from gateway.model.dimse_status import is_stored
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses, GatewayError, Unreadable
+from gateway.sending.store_sender import StoreSender
 
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -36,7 +38,7 @@ class EchoResult:
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """What became of one file."""
+    """The result of sending one file."""
 
     path: Path
     size_bytes: int
@@ -65,7 +67,7 @@ async def echo(peer: Peer, own_ae_title: str) -> EchoResult:
 
 
 def find_files(paths: Iterable[Path], skipped: Callable[[Path, str], None]) -> Iterator[DicomFile]:
-    """The DICOM files among `paths` and, below folders, everywhere; what cannot be sent is told to `skipped`.
+    """The DICOM files among `paths` and, below folders, everywhere; `skipped` is called with each that cannot be sent.
 
     A file below a folder that is no DICOM file is passed over in silence.
     """
@@ -84,68 +86,82 @@ def find_files(paths: Iterable[Path], skipped: Callable[[Path, str], None]) -> I
 class FileSender:
     """Sends files over several associations side by side, each file in its own transfer syntax, its bytes unchanged."""
 
-    def __init__(self, peer: Peer, own_ae_title: str, told: Callable[[SentFile], None], associations: int = 1) -> None:
+    def __init__(
+        self, peer: Peer, own_ae_title: str, on_result: Callable[[SentFile], None], associations: int = 1
+    ) -> None:
         self._peer = peer
         self._own_ae_title = own_ae_title
-        self._told = told
+        self._on_result = on_result
         self._associations = associations
-        self._is_hopeless = ""
-        """Why no further association is tried."""
+        self._no_more = ""
+        """The reason for which no further association is tried."""
 
     async def send(self, files: Sequence[DicomFile]) -> None:
-        """Send all; `told` hears of each."""
-        for batch in batches(files):
-            waiting = deque(batch)
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(min(self._associations, len(batch))):
-                    workers.create_task(self._work(waiting, contexts_for(batch)))
+        """Send all; `on_result` is called with each."""
+        pool = AssociationPool(self._own_ae_title)
+        try:
+            for batch in batches(files):
+                waiting = deque(batch)
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(min(self._associations, len(batch))):
+                        workers.create_task(self._work(pool, waiting, contexts_for(batch)))
+        finally:
+            await pool.close()
 
-    async def _work(self, waiting: deque[DicomFile], contexts: Sequence[ProposedContext]) -> None:
-        association: RequestorAssociation | None = None
+    async def _work(
+        self, pool: AssociationPool, waiting: deque[DicomFile], contexts: Sequence[ProposedContext]
+    ) -> None:
+        sender: StoreSender[RequestorAssociation] = StoreSender(pool)
         try:
             while waiting:
                 file = waiting.popleft()
-                if association is None or not association.is_open:
-                    association = await self._open(contexts)
-                if association is None:
-                    self._tell(file, None, self._is_hopeless)
+                if not sender.is_open:
+                    await self._open(pool, sender, contexts)
+                if sender.association is None:
+                    self._report(file, None, self._no_more)
                     continue
-                await self._store(association, file)
+                await self._store(sender, file)
         finally:
-            if association is not None:
-                await association.release()
+            await _ended(sender)
 
-    async def _open(self, contexts: Sequence[ProposedContext]) -> RequestorAssociation | None:
-        if self._is_hopeless:
-            return None
+    async def _open(
+        self, pool: AssociationPool, sender: StoreSender[RequestorAssociation], contexts: Sequence[ProposedContext]
+    ) -> None:
+        """Each association is a further one: no file waits for the end of another association."""
+        await _ended(sender)
+        if self._no_more:
+            return
         try:
-            return await associate(self._peer, own_ae_title=self._own_ae_title, contexts=contexts)
+            sender.hold(await pool.acquire(self._peer, contexts, use="files", is_further=True, is_exact=True))
         except GatewayError as error:
-            self._is_hopeless = str(error)
-            return None
+            self._no_more = str(error)
 
-    async def _store(self, association: RequestorAssociation, file: DicomFile) -> None:
+    async def _store(self, sender: StoreSender[RequestorAssociation], file: DicomFile) -> None:
         try:
             body = file.open()
         except OSError as error:
-            self._tell(file, None, str(error))
+            self._report(file, None, str(error))
             return
+        sender.begin()
         try:
-            response = await association.c_store(
-                sop_class_uid=file.sop_class_uid,
-                sop_instance_uid=file.sop_instance_uid,
-                transfer_syntax_uid=file.transfer_syntax_uid,
-                body=body,
-            )
-            self._tell(file, response.status, response.error_comment)
+            response = await sender.send(file.sop_class_uid, file.sop_instance_uid, file.transfer_syntax_uid, body)
+            self._report(file, response.status, response.error_comment)
         except (DestinationDown, DestinationRefuses, ValueError) as error:
-            self._tell(file, None, str(error))
+            self._report(file, None, str(error))
         finally:
+            sender.end()
             body.close()
 
-    def _tell(self, file: DicomFile, status: int | None, reason: str) -> None:
+    def _report(self, file: DicomFile, status: int | None, reason: str) -> None:
         size_bytes = file.path.stat().st_size - file.offset_bytes if file.path.exists() else 0
-        self._told(SentFile(file.path, size_bytes, status, reason))
+        self._on_result(SentFile(file.path, size_bytes, status, reason))
+
+
+async def _ended(sender: StoreSender[RequestorAssociation]) -> None:
+    """Release its association, and return when that is gone."""
+    ending = sender.discard()
+    if ending is not None:
+        await ending
 
 
 def batches(files: Sequence[DicomFile]) -> Iterator[list[DicomFile]]:

@@ -1,4 +1,4 @@
-"""Which presentation contexts an association to a peer proposes, and in what an object is sent over it. Pure."""
+"""The presentation contexts that an association to a peer proposes, and the one that an object is sent over. Pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ Kind = tuple[str, str]
 """(SOP class UID, transfer syntax UID)."""
 
 
-class RecentKinds:
-    """The kinds that a destination was sent lately, newest last: proposed again, so that associations stay useful."""
+class RecentContexts:
+    """The presentation contexts that users of one peer needed lately. They are proposed again beside those needed now,
+    so that an association stays useful to more than one of them."""
 
     def __init__(self, limit: int = MOST_CONTEXTS) -> None:
-        self.limit = limit
-        self._kinds: OrderedDict[Kind, None] = OrderedDict()
+        self._limit = limit
+        self._contexts: OrderedDict[ProposedContext, None] = OrderedDict()
+        """The newest last."""
 
-    def add(self, kinds: Iterable[Kind]) -> None:
-        """Note that these are in use."""
-        for kind in kinds:
-            self._kinds[kind] = None
-            self._kinds.move_to_end(kind)
-        while len(self._kinds) > self.limit:
-            self._kinds.popitem(last=False)
-
-    def newest_first(self) -> list[Kind]:
-        """All that are remembered."""
-        return list(reversed(self._kinds))
+    def proposal(self, needed: Sequence[ProposedContext]) -> tuple[ProposedContext, ...]:
+        """`needed` in their order, then those needed before, the newest first, as far as there is room. `needed` are
+        the newest from now on."""
+        contexts = self._contexts
+        for context in reversed(needed):
+            contexts[context] = None
+            contexts.move_to_end(context)
+        while len(contexts) > self._limit:
+            contexts.popitem(last=False)
+        return tuple(reversed(contexts))
 
 
 class Given:
@@ -56,20 +57,21 @@ def kinds_of(contexts: Iterable[ProposedContext]) -> list[Kind]:
 
 
 def propose(
-    needed: Sequence[Kind], recent: RecentKinds, given: Given, fallback: Sequence[str] = ()
+    needed: Sequence[Kind], recent: RecentContexts, given: Given, fallback: Sequence[str] = ()
 ) -> tuple[ProposedContext, ...]:
-    """The contexts that are given; else those needed now first in line for the 128 places, then those used lately.
+    """The contexts that are given; else those of the kinds needed now, first in line for the 128 places, then those
+    needed lately.
 
     Each kind has the contexts of `contexts_of`, with those of `fallback`.
     """
     if given.contexts:
         return given.contexts
     candidates: dict[ProposedContext, None] = {}
-    for sop_class, own in dict.fromkeys((*needed, *recent.newest_first())):
+    for sop_class, own in needed:
         candidates.update(dict.fromkeys(contexts_of(sop_class, own, fallback)))
         if len(candidates) >= MOST_CONTEXTS:
             break
-    return tuple(candidates)[:MOST_CONTEXTS]
+    return recent.proposal(tuple(candidates))
 
 
 def contexts_of(sop_class_uid: str, own: str, others: Iterable[str] = ()) -> list[ProposedContext]:
@@ -80,9 +82,12 @@ def contexts_of(sop_class_uid: str, own: str, others: Iterable[str] = ()) -> lis
     return [ProposedContext(sop_class_uid, group) for group in groups if group]
 
 
-def taken_form(sop_class_uid: str, syntaxes: Iterable[str], accepted: Container[Kind]) -> str:
+def taken_form(sop_class_uid: str, transfer_syntaxes: Iterable[str], accepted: Container[Kind]) -> str:
     """The first of the transfer syntaxes that an object can be sent in and the peer accepted; empty for none."""
-    return next((syntax for syntax in syntaxes if (sop_class_uid, syntax) in accepted), "")
+    for syntax in transfer_syntaxes:
+        if (sop_class_uid, syntax) in accepted:
+            return syntax
+    return ""
 
 
 def named(uid: str) -> str:

@@ -1,10 +1,13 @@
-"""The outcome of a delivery from the status of its C-STORE response (the table: `gateway.model.dimse_status`)."""
+"""The outcome of a delivery, and of a sub-operation, from the status of its C-STORE response (the table:
+`gateway.model.dimse_status`)."""
 
 from __future__ import annotations
 
+import enum
+
 from gateway.common.plain_text import PEER_SAYS
 from gateway.model.delivery import Deferred, Delivered, Outcome, Refused
-from gateway.model.dimse_status import DUPLICATE_SOP_INSTANCE, SUCCESS, store_status
+from gateway.model.dimse_status import DUPLICATE_SOP_INSTANCE, SUCCESS, Category, store_status
 
 
 def outcome_of(status: int, error_comment: str = "") -> Outcome:
@@ -23,3 +26,23 @@ def outcome_of(status: int, error_comment: str = "") -> Outcome:
 
 DELIVERED = Delivered()
 HAS_IT_ALREADY = Delivered(DUPLICATE_SOP_INSTANCE, "0x0111 Duplicate SOP Instance: the destination has it already")
+
+
+class SubOperationResult(enum.IntEnum):
+    """How one sub-operation ended; of several, the worst is the largest."""
+
+    COMPLETED = 0
+    WARNING = 1
+    FAILED = 2
+
+
+_RESULTS = {Category.SUCCESS: SubOperationResult.COMPLETED, Category.WARNING: SubOperationResult.WARNING}
+
+
+def result_of(status: int, *, is_duplicate_delivered: bool = True) -> SubOperationResult:
+    """The result of a sub-operation after a C-STORE response with this status: a status that is neither Success nor
+    Warning is a failure. 0x0111 (Duplicate SOP Instance) is a warning, since the destination has the instance, unless
+    the settings say otherwise."""
+    if status == DUPLICATE_SOP_INSTANCE:
+        return SubOperationResult.WARNING if is_duplicate_delivered else SubOperationResult.FAILED
+    return _RESULTS.get(Category.of(status), SubOperationResult.FAILED)

@@ -13,12 +13,12 @@ from gateway.dimse.pynetdicom_contract.sendable import SendableBytes
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.query_contexts import query_contexts
-from gateway.dimse.services.counters import SubOperationResult
 from gateway.dimse.services.sub_operations import MoveTarget
 from gateway.model.delivery import Delivered
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer
 from gateway.ports.meter import NoMeter
+from gateway.sending.store_outcome import SubOperationResult
 from gateway.sources.source_clock import SourceClock
 from gateway.sources.sources import Sources
 from tests.support.caller import EXPLICIT, MR, data_set

@@ -13,9 +13,10 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.dimse.requestor.requestor_association import RequestorAssociation, StoreResponse, associate
+from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer
+from gateway.sending.store_sender import StoreResponse
 
 MR, EXPLICIT = str(MRImageStorage), str(ExplicitVRLittleEndian)
 _numbers = itertools.count(1)

@@ -20,7 +20,7 @@ from gateway.dimse.protocol.identifiers import encode_data_set, without_bulk_dat
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
 from gateway.ports.encoded_data_set import EncodedDataSet
-from gateway.spool.body import verify
+from gateway.sending.native_form import in_native_form
 
 PIXEL_DATA = 0x7FE00010
 ITEM = bytes.fromhex("FEFF00E0")
@@ -156,7 +156,7 @@ class SendableBytes:
     async def _written(self, body: EncodedDataSet, own: str, target: str) -> EncodedDataSet:
         if target in self._converted and self._instance.convert is not None:
             return await self._instance.convert(body, target)
-        return MemoryDataSet(await asyncio.to_thread(_rewritten, body, own, target))
+        return await in_native_form(body, own, target)
 
     async def _open(self) -> EncodedDataSet:
         given = self._instance.body
@@ -183,11 +183,6 @@ class SendableBytes:
             self._instance.body.close()
 
 
-def _rewritten(body: EncodedDataSet, own: str, target: str) -> bytes:
-    verify(body)
-    return rewritten(body.view(), own, target)
-
-
-def _close_opened(opening: asyncio.Task[EncodedDataSet]) -> None:
+def _close_opened(opening: asyncio.Future[EncodedDataSet]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()

@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
-from gateway.model.associate import MOST_CONTEXTS, ProposedContext
+from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown
 from gateway.ports.meter import Meter, NoMeter
+from gateway.sending.contexts import RecentContexts
 
 MOST_REMEMBERED = 500
 """Peers, each under each pair of AE titles, whose contexts are remembered: titles may be those of any requestor."""
@@ -43,7 +44,7 @@ ROOM_AFTER_S = (0.05, 0.25, 0.5)
 TLSOverride = tuple[ssl.SSLContext, str | None]
 Make = Callable[..., RequestorAssociation]
 """Makes an association before it is opened, as `RequestorAssociation` itself does; it can be hashed and compared."""
-Use = Literal["query", "sub-operations", "deliveries"]
+Use = Literal["query", "sub-operations", "deliveries", "files"]
 """Kinds of users; each proposes contexts of its own."""
 _Key = tuple[Use, Peer, TLSOverride | None, Make | None]
 
@@ -101,7 +102,7 @@ class AssociationPool:
         self._idle_s = idle_s
         self._associate = associate
         self._idle: dict[_Key, list[_Idle]] = {}
-        self._recent: OrderedDict[_Key, OrderedDict[ProposedContext, None]] = OrderedDict()
+        self._recent: OrderedDict[_Key, RecentContexts] = OrderedDict()
         self._in_use: dict[RequestorAssociation, _Key] = {}
         self._waiting: list[_Waiting] = []
         self._trying: set[_Waiting] = set()
@@ -195,6 +196,10 @@ class AssociationPool:
     def remove_idle_holder(self, release_idle: Callable[[], None]) -> None:
         """Undo `add_idle_holder`."""
         self._idle_holders.discard(release_idle)
+
+    def recent_contexts(self, use: Use, peer: Peer) -> RecentContexts:
+        """The contexts that users of this kind needed of the peer lately: for one whose request is `is_exact`."""
+        return self._recent_at((use, peer, None, None))
 
     async def close(self) -> None:
         """End what is idle; what is in use is ended when it is released."""
@@ -306,7 +311,7 @@ class AssociationPool:
         """A new one. Raises as `acquire`."""
         _, peer, tls, made = waiting.key
         is_given = waiting.is_exact or bool(peer.associate.contexts)
-        contexts = waiting.contexts if is_given else self._remember(waiting.key, waiting.contexts)
+        contexts = waiting.contexts if is_given else self._recent_at(waiting.key).proposal(waiting.contexts)
         more: dict[str, Any] = {"own_ae_title": self.own_ae_title, "contexts": contexts}
         more |= {"meter": self._meter, "tls": tls}
         if made is not None:
@@ -348,18 +353,12 @@ class AssociationPool:
             each.is_at(waiting.key) and (each in self._trying or each.has_room) for each in about_to_be
         )
 
-    def _remember(self, key: _Key, contexts: Sequence[ProposedContext]) -> list[ProposedContext]:
-        """Those needed first, then the newest of those used lately."""
-        recent = self._recent.setdefault(key, OrderedDict())
+    def _recent_at(self, key: _Key) -> RecentContexts:
+        recent = self._recent.setdefault(key, RecentContexts())
         self._recent.move_to_end(key)
-        while len(self._recent) > MOST_REMEMBERED:
+        if len(self._recent) > MOST_REMEMBERED:
             self._recent.popitem(last=False)
-        for context in contexts:
-            recent[context] = None
-            recent.move_to_end(context)
-        while len(recent) > MOST_CONTEXTS:
-            recent.popitem(last=False)
-        return list(dict.fromkeys((*contexts, *reversed(recent))))[:MOST_CONTEXTS]
+        return recent
 
     # --- ending ---------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 
@@ -42,19 +41,12 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import DestinationDown, DestinationRefuses, NoContextAccepted, PeerFailure
 from gateway.ports.meter import Meter, NoMeter
 from gateway.routing.ae_title_templates import is_template
+from gateway.sending.store_sender import StoreResponse
 
 log = structlog.get_logger()
 
 TRANSIENT_REJECTION = 2
 LARGEST_PDU = 2**32 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class StoreResponse:
-    """Answer of a storage SCP."""
-
-    status: int
-    error_comment: str = ""
 
 
 class RequestorAssociation(AskingAssociation):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 
 from gateway.dimse.protocol.message import Command
@@ -14,17 +13,10 @@ from gateway.model.dimse_status import (
     UNABLE_TO_PERFORM_SUB_OPERATIONS,
     Category,
 )
+from gateway.sending.store_outcome import SubOperationResult
 
 MOST = 0xFFFF
 """Counters have the VR US."""
-
-
-class SubOperationResult(enum.IntEnum):
-    """How one sub-operation ended; of several, the worst is the largest."""
-
-    COMPLETED = 0
-    WARNING = 1
-    FAILED = 2
 
 
 class SubOperationCounters:

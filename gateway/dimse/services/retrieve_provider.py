@@ -37,7 +37,7 @@ from gateway.dimse.pynetdicom_contract.yields import (
     RelayedCounters,
     SubOperationDone,
 )
-from gateway.dimse.services.counters import MOST, SubOperationCounters, SubOperationResult
+from gateway.dimse.services.counters import MOST, SubOperationCounters
 from gateway.dimse.services.responding import (
     FinalResponse,
     ResponseSender,
@@ -57,6 +57,7 @@ from gateway.model.final_status import FinalStatus
 from gateway.model.peer import Peer
 from gateway.ports.errors import GatewayError
 from gateway.query.sop_classes import WITHOUT_BULK_DATA
+from gateway.sending.store_outcome import SubOperationResult
 
 log = structlog.get_logger()
 

@@ -18,34 +18,24 @@ from gateway.dimse.pynetdicom_contract.notifying import MakeNotifying
 from gateway.dimse.pynetdicom_contract.sendable import Sendable
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
-from gateway.dimse.services.counters import SubOperationResult
 from gateway.model.associate import ProposedContext
-from gateway.model.dimse_status import DUPLICATE_SOP_INSTANCE, Category
 from gateway.ports.errors import DestinationDown, GatewayError, Refusal
 from gateway.ports.meter import peer_label
 from gateway.sending.contexts import contexts_of, taken_form
+from gateway.sending.store_outcome import SubOperationResult, result_of
+from gateway.sending.store_sender import StoreOptions, StoreSender
 
 log = structlog.get_logger()
 
-_RESULTS = {Category.SUCCESS: SubOperationResult.COMPLETED, Category.WARNING: SubOperationResult.WARNING}
-
-
-def result_of(status: int, *, is_duplicate_delivered: bool = True) -> SubOperationResult:
-    """What a C-STORE response means for the sub-operation; whatever is neither Success nor Warning failed. 0x0111
-    (Duplicate SOP Instance) is a warning, since the destination has the instance, unless the settings say otherwise."""
-    if status == DUPLICATE_SOP_INSTANCE:
-        return SubOperationResult.WARNING if is_duplicate_delivered else SubOperationResult.FAILED
-    return _RESULTS.get(Category.of(status), SubOperationResult.FAILED)
-
 
 class StoreTarget(Protocol):
-    """One destination."""
+    """One destination of sub-operations."""
 
     @property
     def name(self) -> str: ...
     @property
     def label(self) -> str:
-        """Of the metrics: the name of a configured peer, or what all others share."""
+        """The label of its metrics: the name of a configured peer, or the one that all others share."""
         ...
 
     async def send(self, instance: Sendable) -> SubOperationResult:
@@ -53,6 +43,20 @@ class StoreTarget(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class ReasonLog:
+    """Logs the reasons for which sub-operations to one destination were not completed, each once."""
+
+    def __init__(self, destination: str) -> None:
+        self._destination = destination
+        self._reasons: set[str] = set()
+
+    def report(self, reason: str) -> None:
+        """Log `reason`, unless it was logged before."""
+        if reason not in self._reasons:
+            self._reasons.add(reason)
+            log.warning("sub_operation_not_completed", destination=self._destination, reason=reason)
 
 
 class MoveTarget:
@@ -71,7 +75,7 @@ class MoveTarget:
         self._priority = priority
         self._originator = originator
         self._room = asyncio.Semaphore(max(1, width))
-        self._free: list[RequestorAssociation] = []
+        self._free: list[StoreSender[RequestorAssociation]] = []
         self._in_use = 0
         self._opening: asyncio.Task[None] | None = None
         self._is_full = False
@@ -79,18 +83,17 @@ class MoveTarget:
         self._changed = asyncio.Event()
         """Set, and replaced, when an association is free or none will come."""
         self._down = ""
-        self._told: set[str] = set()
+        self._reasons = ReasonLog(target.peer.name)
         self._given = target.peer.associate.contexts
-        pool.add_idle_holder(self._release_awaited)
 
     @property
     def name(self) -> str:
-        """For the log."""
+        """The destination, for the log."""
         return self._target.peer.name
 
     @property
     def label(self) -> str:
-        """A destination is a configured peer."""
+        """The name of the destination, which is a configured peer."""
         return self._target.peer.name
 
     async def send(self, instance: Sendable) -> SubOperationResult:
@@ -107,40 +110,33 @@ class MoveTarget:
         return SubOperationResult.FAILED
 
     async def _send(self, instance: Sendable) -> SubOperationResult:
-        association = await self._association(self._given or proposals_for(instance))
-        if association is None:
+        sender = await self._sender(self._given or proposals_for(instance))
+        if sender is None:
             return SubOperationResult.FAILED
+        sender.begin()
         self._in_use += 1
         try:
-            return await self._store(association, instance)
+            return await self._store(sender, instance)
         finally:
             self._in_use -= 1
-            if self._pool.is_awaited(association):
-                self._release(association)
-            else:
-                self._free.append(association)
+            if sender.end():
+                self._free.append(sender)
             self._wake()
 
-    def _release_awaited(self) -> None:
-        for association in tuple(self._free):
-            if self._pool.is_awaited(association):
-                self._free.remove(association)
-                self._release(association)
-
-    def _release(self, association: RequestorAssociation) -> None:
+    def _released(self) -> None:
         """Others have been waiting for an association to this peer: they have their turn, then it is ours again."""
-        self._pool.release(association)
+        self._free = [sender for sender in self._free if sender.association is not None]
         if self._opening is not None and not self._in_use and not self._free:
             self._opening.cancel()  # it was for one more; from now on we wait for the only one
 
-    async def _association(self, proposals: Sequence[ProposedContext]) -> RequestorAssociation | None:
-        """One for this instance alone; None when the destination is given up."""
+    async def _sender(self, proposals: Sequence[ProposedContext]) -> StoreSender[RequestorAssociation] | None:
+        """A sender for this instance alone; None when the destination is given up."""
         while True:
             while self._free:
-                association = self._free.pop()
-                if association.is_open and not association.is_busy and association.has_proposed(proposals):
-                    return association
-                self._pool.discard(association)  # a peer that serves one association at a time would not take the next
+                sender = self._free.pop()
+                if sender.is_fit(proposals):
+                    return sender
+                sender.discard()  # a peer that serves one association at a time would not take the next
             if self._down:
                 return None
             if self._opening is None and not (self._is_full and self._in_use):
@@ -154,7 +150,9 @@ class MoveTarget:
             peer, tls = self._target.peer, self._target.tls
             more: dict[str, Any] = {"made": MakeNotifying(self._target.handlers)} if self._target.handlers else {}
             more |= {"use": "sub-operations", "is_further": is_further}
-            self._free.append(await self._pool.acquire(peer, proposals, tls, **more))
+            sender = StoreSender(self._pool, self._released)
+            sender.hold(await self._pool.acquire(peer, proposals, tls, **more))
+            self._free.append(sender)
         except (GatewayError, ValueError) as error:
             if self._in_use or self._free:
                 self._is_full = True
@@ -174,43 +172,30 @@ class MoveTarget:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def _store(self, association: RequestorAssociation, instance: Sendable) -> SubOperationResult:
-        syntaxes = instance.transfer_syntaxes
-        syntax = taken_form(instance.sop_class_uid, syntaxes, association.accepted)
+    async def _store(self, sender: StoreSender[RequestorAssociation], instance: Sendable) -> SubOperationResult:
+        sop_class, syntaxes = instance.sop_class_uid, instance.transfer_syntaxes
+        syntax = sender.form_for(sop_class, syntaxes)
         if not syntax:
-            self._tell(f"no context was accepted for {instance.sop_class_uid} in {syntaxes[0]}")
+            self._reasons.report(f"no context was accepted for {sop_class} in {syntaxes[0]}")
             return SubOperationResult.FAILED
-        response = await association.c_store(
-            sop_class_uid=instance.sop_class_uid,
-            sop_instance_uid=instance.sop_instance_uid,
-            transfer_syntax_uid=syntax,
-            body=await instance.body(syntax),
-            priority=self._priority,
-            move_originator=self._originator,
-        )
-        peer = self._target.peer
-        result = result_of(response.status, is_duplicate_delivered=peer.is_duplicate_delivered)
+        body = await instance.body(syntax)
+        more: StoreOptions = {"priority": self._priority, "move_originator": self._originator}
+        response = await sender.send(sop_class, instance.sop_instance_uid, syntax, body, **more)
+        result = result_of(response.status, is_duplicate_delivered=self._target.peer.is_duplicate_delivered)
         if result is not SubOperationResult.COMPLETED:
-            self._tell(f"C-STORE response 0x{response.status:04X}")
+            self._reasons.report(f"C-STORE response 0x{response.status:04X}")
         return result
 
     def _give_up(self, reason: str) -> None:
         self._down = reason
         log.warning("move_destination_failed", destination=self.name, reason=reason)
 
-    def _tell(self, reason: str) -> None:
-        """One line for each reason."""
-        if reason not in self._told:
-            self._told.add(reason)
-            log.warning("sub_operation_not_completed", destination=self.name, reason=reason)
-
     def close(self) -> None:
         """Release the associations."""
-        self._pool.remove_idle_holder(self._release_awaited)
         if self._opening is not None:
             self._opening.cancel()
-        for association in self._free:  # one with handlers is of use to nobody else
-            self._pool.discard(association) if self._target.handlers else self._pool.release(association)
+        for sender in self._free:  # one with handlers is of use to nobody else
+            sender.discard() if self._target.handlers else sender.release()
         self._free.clear()
 
 
@@ -229,7 +214,7 @@ class GetTarget:
         self.label = peer_label(association.facts)
         self._association = association
         self._priority = priority
-        self._told: set[str] = set()
+        self._reasons = ReasonLog(association.facts.calling_ae_title)
         self._contexts = {
             (str(context.abstract_syntax), str(context.transfer_syntax)): context
             for context in reversed(list(association.accepted_contexts.values()))
@@ -241,7 +226,7 @@ class GetTarget:
         sop_class = instance.sop_class_uid
         syntax = taken_form(sop_class, instance.transfer_syntaxes, self._contexts)
         if not syntax:
-            self._tell(f"no context with the SCP role for {sop_class} in {instance.transfer_syntaxes[0]}")
+            self._reasons.report(f"no context with the SCP role for {sop_class} in {instance.transfer_syntaxes[0]}")
             return SubOperationResult.FAILED
         request: Command = {
             "AffectedSOPClassUID": sop_class,
@@ -253,7 +238,7 @@ class GetTarget:
         try:
             response = await self._association.invoke(self._contexts[sop_class, syntax], request, body)
         except AssociationEnded as error:
-            self._tell(str(error))
+            self._reasons.report(str(error))
             return SubOperationResult.FAILED
         command = response.command
         is_answer = command["CommandField"] == CommandField.C_STORE | RESPONSE and "Status" in command
@@ -261,33 +246,26 @@ class GetTarget:
             return SubOperationResult.FAILED
         return result_of(command["Status"], is_duplicate_delivered=not self._association.is_strict)
 
-    def _tell(self, reason: str) -> None:
-        if reason not in self._told:
-            self._told.add(reason)
-            log.warning(
-                "sub_operation_not_completed", destination=self._association.facts.calling_ae_title, reason=reason
-            )
-
     def close(self) -> None:
         """The association is the requestor's."""
 
 
-async def to_all(lines: Sequence[StoreTarget], instance: Sendable) -> list[SubOperationResult]:
+async def to_all(targets: Sequence[StoreTarget], instance: Sendable) -> list[SubOperationResult]:
     """One instance to every destination at once; a result each. What cannot be opened failed everywhere."""
-    if len(lines) == 1:
-        return [await _to_one(lines[0], instance)]
-    return list(await asyncio.gather(*(_to_one(line, instance) for line in lines)))
+    if len(targets) == 1:
+        return [await _to_one(targets[0], instance)]
+    return list(await asyncio.gather(*(_to_one(target, instance) for target in targets)))
 
 
-async def _to_one(line: StoreTarget, instance: Sendable) -> SubOperationResult:
+async def _to_one(target: StoreTarget, instance: Sendable) -> SubOperationResult:
     form = instance
     try:
-        form = await instance.form_for(line.name)
-        return await line.send(form)
+        form = await instance.form_for(target.name)
+        return await target.send(form)
     except Exception as error:
         log.warning(
             "sub_operation_failed",
-            destination=line.name,
+            destination=target.name,
             sop_instance_uid=instance.sop_instance_uid,
             error=type(error).__name__,
             reason="" if type(error) is Refusal or not isinstance(error, GatewayError) else str(error),

@@ -30,7 +30,7 @@ from gateway.rehearsal.stage import RehearsedAdmission, RehearsedResponse, Stage
 from gateway.routing.language.kinds import name_of_kind
 from gateway.routing.table import RoutingTable
 from gateway.routing.verdicts import Verdict
-from gateway.sending.contexts import Given, RecentKinds, propose
+from gateway.sending.contexts import Given, RecentContexts, propose
 
 
 async def explain(stage: Stage, subject: ExplainedObject, *, with_values: bool) -> InstanceExplanation:
@@ -208,5 +208,5 @@ def _proposal(peer: Peer, outbound: Outbound) -> DestinationProposal:
     given = Given(peer.associate.contexts)
     where = f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"
     return DestinationProposal(
-        "dicom", where, propose([kind], RecentKinds(), given, peer.fallback), given.refusal(kind)
+        "dicom", where, propose([kind], RecentContexts(), given, peer.fallback), given.refusal(kind)
     )

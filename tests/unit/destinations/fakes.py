@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.dimse.requestor.requestor_association import StoreResponse
 from gateway.model.associate import ProposedContext
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
@@ -17,6 +16,7 @@ from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import DestinationDown, NoContextAccepted
 from gateway.ports.meter import Meter
+from gateway.sending.store_sender import StoreResponse
 from tests.support.fakes.memory_journal import Body
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"

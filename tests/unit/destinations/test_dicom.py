@@ -9,7 +9,6 @@ from structlog.testing import capture_logs
 
 from gateway.destinations.dicom import DimseChannel, DimseDestination
 from gateway.dimse.requestor.association_pool import AssociationPool
-from gateway.dimse.requestor.requestor_association import StoreResponse
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Deferred, Delivered, Refused
@@ -18,6 +17,7 @@ from gateway.model.listener import Timers
 from gateway.model.peer import Peer
 from gateway.ports.errors import ConfigurationError, DestinationDown, DestinationRefuses
 from gateway.ports.meter import NoMeter
+from gateway.sending.store_sender import StoreResponse
 from tests.unit.destinations.fakes import CT, EXPLICIT, IMPLICIT, JPEG, MR, FakeAssociation, FakePeer, outbound
 
 CT_EXPLICIT, CT_JPEG, MR_EXPLICIT = (CT, EXPLICIT), (CT, JPEG), (MR, EXPLICIT)

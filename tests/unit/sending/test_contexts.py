@@ -1,12 +1,12 @@
-"""Which presentation contexts are proposed, and in what an object is sent over them."""
+"""The presentation contexts that are proposed, and the transfer syntax that an object is sent in over them."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 import pytest
 
 from gateway.dataset.native import alternatives
 from gateway.model.associate import MOST_CONTEXTS, ProposedContext
-from gateway.sending.contexts import Given, Kind, RecentKinds, named, propose, taken_form
+from gateway.sending.contexts import Given, Kind, RecentContexts, named, propose, taken_form
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 IMPLICIT, EXPLICIT, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"
@@ -18,11 +18,19 @@ def taken_in(kind: Kind, accepted: Container[Kind]) -> str:
     return taken_form(kind[0], alternatives(kind[1]), accepted)
 
 
+def remembered(*kinds: Kind, fallback: Sequence[str] = ()) -> RecentContexts:
+    """The memory after each of these kinds was needed, one after the other."""
+    recent = RecentContexts()
+    for kind in kinds:
+        propose([kind], recent, FREE, fallback)
+    return recent
+
+
 CT_ONLY = Given([ProposedContext(CT, (JPEG, EXPLICIT)), ProposedContext(CT, (EXPLICIT,))])
 
 
-def proposed(needed: list[Kind], recent: RecentKinds | None = None) -> list[tuple[str, tuple[str, ...]]]:
-    contexts = propose(needed, recent or RecentKinds(), FREE)
+def proposed(needed: list[Kind], recent: RecentContexts | None = None) -> list[tuple[str, tuple[str, ...]]]:
+    contexts = propose(needed, recent or RecentContexts(), FREE)
     return [(context.abstract_syntax, context.transfer_syntaxes) for context in contexts]
 
 
@@ -40,8 +48,7 @@ def test_beside_a_native_kind_stand_the_other_native_ones(own: str, beside: tupl
 
 
 def test_one_context_for_each_compressed_kind_needed_and_for_those_of_late() -> None:
-    recent = RecentKinds()
-    recent.add([(MR, EXPLICIT), (MR, JPEG)])
+    recent = remembered((MR, EXPLICIT), (MR, JPEG))
     assert proposed([(CT, JPEG)], recent) == [
         (CT, (JPEG,)),
         (MR, (JPEG,)),
@@ -51,14 +58,12 @@ def test_one_context_for_each_compressed_kind_needed_and_for_those_of_late() -> 
 
 
 def test_kinds_are_proposed_once() -> None:
-    recent = RecentKinds()
-    recent.add([(CT, JPEG)])
+    recent = remembered((CT, JPEG))
     assert proposed([(CT, JPEG), (CT, JPEG)], recent) == [(CT, (JPEG,))]
 
 
 def test_what_is_needed_first_has_the_first_right_to_the_128_places() -> None:
-    recent = RecentKinds()
-    recent.add([(MR, f"1.2.{number}") for number in range(200)])
+    recent = remembered(*((MR, f"1.2.{number}") for number in range(200)))
     kinds = proposed([(CT, f"1.2.{number}") for number in range(100)], recent)
     assert len(kinds) == MOST_CONTEXTS
     assert kinds[:100] == [(CT, (f"1.2.{number}",)) for number in range(100)]
@@ -66,8 +71,7 @@ def test_what_is_needed_first_has_the_first_right_to_the_128_places() -> None:
 
 
 def test_each_kind_is_followed_by_its_fallbacks_in_contexts_of_their_own() -> None:
-    recent = RecentKinds()
-    recent.add([(MR, JPEG)])
+    recent = remembered((MR, JPEG), fallback=(EXPLICIT, IMPLICIT))
     contexts = propose([(CT, JPEG)], recent, FREE, (EXPLICIT, IMPLICIT))
     assert contexts == tuple(
         ProposedContext(sop_class, (syntax,)) for sop_class in (CT, MR) for syntax in (JPEG, EXPLICIT, IMPLICIT)
@@ -75,21 +79,27 @@ def test_each_kind_is_followed_by_its_fallbacks_in_contexts_of_their_own() -> No
 
 
 def test_fallbacks_have_their_place_among_the_128() -> None:
-    many = propose([(CT, f"1.2.{number}") for number in range(200)], RecentKinds(), FREE, (EXPLICIT,))
+    many = propose([(CT, f"1.2.{number}") for number in range(200)], RecentContexts(), FREE, (EXPLICIT,))
     assert len(many) == MOST_CONTEXTS
     assert many[:2] == (ProposedContext(CT, ("1.2.0",)), ProposedContext(CT, (EXPLICIT,)))
 
 
-def test_the_oldest_kinds_are_forgotten() -> None:
-    recent = RecentKinds(limit=2)
-    recent.add([(CT, "1"), (CT, "2")])
-    recent.add([(CT, "1"), (CT, "3")])
-    assert recent.newest_first() == [(CT, "3"), (CT, "1")]
+def test_the_oldest_contexts_are_forgotten() -> None:
+    one, two, three = (ProposedContext(CT, (syntax,)) for syntax in ("1", "2", "3"))
+    recent = RecentContexts(limit=2)
+    assert recent.proposal([two, one]) == (two, one)
+    assert recent.proposal([three, one]) == (three, one)
+    assert recent.proposal([three]) == (three, one)
+    assert recent.proposal([two]) == (two, three)
+
+
+def test_contexts_that_are_needed_twice_are_proposed_once_where_they_stood_first() -> None:
+    one, two = ProposedContext(CT, ("1",)), ProposedContext(CT, ("2",))
+    assert RecentContexts().proposal([one, two, one]) == (one, two)
 
 
 def test_contexts_that_are_given_are_proposed_as_they_are_and_alone() -> None:
-    recent = RecentKinds()
-    recent.add([(MR, JPEG)])
+    recent = remembered((MR, JPEG))
     assert propose([(MR, IMPLICIT), (CT, EXPLICIT)], recent, CT_ONLY, (IMPLICIT,)) == CT_ONLY.contexts
 
 

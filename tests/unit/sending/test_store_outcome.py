@@ -1,10 +1,10 @@
-"""What a C-STORE response status does to a delivery."""
+"""The meaning of a C-STORE response status for a delivery and for a sub-operation."""
 
 import pytest
 
 from gateway.model.delivery import Deferred, Delivered, Refused
 from gateway.model.dimse_status import STORE_STATUSES
-from gateway.sending.store_outcome import outcome_of
+from gateway.sending.store_outcome import SubOperationResult, outcome_of, result_of
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,17 @@ def test_every_row_is_a_range_that_some_status_reaches() -> None:
             next(other for other in STORE_STATUSES if other.first <= status <= other.last) is row
             for status in range(row.first, row.last + 1)
         ), row
+
+
+@pytest.mark.parametrize(
+    ("status", "settings", "expected"),
+    [
+        (0x0000, {}, SubOperationResult.COMPLETED),
+        (0xB000, {}, SubOperationResult.WARNING),
+        (0xC000, {}, SubOperationResult.FAILED),
+        (0x0111, {}, SubOperationResult.WARNING),
+        (0x0111, {"is_duplicate_delivered": False}, SubOperationResult.FAILED),
+    ],
+)
+def test_what_a_response_means(status: int, settings: dict[str, bool], expected: SubOperationResult) -> None:
+    assert result_of(status, **settings) is expected

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.dimse.pynetdicom_contract.yields import RelayedCounters, SubOperationDone
-from gateway.dimse.services.counters import SubOperationCounters, SubOperationResult
+from gateway.dimse.services.counters import SubOperationCounters
 from gateway.model.dimse_status import Category
+from gateway.sending.store_outcome import SubOperationResult
 
 OK, WARNED, BAD = SubOperationResult.COMPLETED, SubOperationResult.WARNING, SubOperationResult.FAILED
 

@@ -6,17 +6,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pytest
-
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.pynetdicom_contract.associate_keywords import Target
 from gateway.dimse.pynetdicom_contract.sendable import SendableBytes
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
-from gateway.dimse.requestor.requestor_association import StoreResponse
-from gateway.dimse.services.counters import SubOperationResult
-from gateway.dimse.services.sub_operations import MoveTarget, result_of
+from gateway.dimse.services.sub_operations import MoveTarget
 from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer
+from gateway.sending.store_outcome import SubOperationResult
+from gateway.sending.store_sender import StoreResponse
 
 CT, SYNTAX = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 
@@ -86,17 +84,3 @@ async def test_an_association_that_is_lent_before_another_one_was_asked_for() ->
         assert await two is SubOperationResult.COMPLETED
     line.close()
     assert pool.given == [first, second]
-
-
-@pytest.mark.parametrize(
-    ("status", "settings", "expected"),
-    [
-        (0x0000, {}, SubOperationResult.COMPLETED),
-        (0xB000, {}, SubOperationResult.WARNING),
-        (0xC000, {}, SubOperationResult.FAILED),
-        (0x0111, {}, SubOperationResult.WARNING),
-        (0x0111, {"is_duplicate_delivered": False}, SubOperationResult.FAILED),
-    ],
-)
-def test_what_a_response_means(status: int, settings: dict[str, bool], expected: SubOperationResult) -> None:
-    assert result_of(status, **settings) is expected
