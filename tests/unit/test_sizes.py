@@ -13,7 +13,6 @@ LONG_FILES = {
     "app.py",
     "config/rules.py",
     "delivery/courier.py",
-    "dimse/protocol/association.py",
     "dimse/pynetdicom_contract/handler_association.py",
     "dimse/requestor/requestor_association.py",
     "dimse/requestor/responses.py",

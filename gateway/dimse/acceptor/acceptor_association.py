@@ -160,7 +160,7 @@ class AcceptorAssociation(OpeningAssociation):
         try:
             self.send_command(message.context.context_id, command)
         except AssociationEnded as error:
-            log.info("response_not_sent", **self._who, reason=str(error))
+            log.info("response_not_sent", **self._log_fields, reason=str(error))
 
     # --- operations that take time -------------------------------------------------------------------------------
 
@@ -385,7 +385,7 @@ class AcceptorAssociation(OpeningAssociation):
         if not self._has_joined:
             return
         self._count("released" if reason == "released" else "aborted")
-        log.info("association_ended", **self._who, reason=reason)
+        log.info("association_ended", **self._log_fields, reason=reason)
         self._host.left(self)
 
     def _lost(self, error: Exception | None) -> None:

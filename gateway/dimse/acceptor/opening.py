@@ -332,7 +332,7 @@ class OpeningAssociation(Association):
         try:
             self._be(self._host.readmit(self))
         except Rejected as rejected:
-            log.warning("association_admission_ended", **self._who, reason=str(rejected))
+            log.warning("association_admission_ended", **self._log_fields, reason=str(rejected))
             self.abort("the rules in force do not admit this requestor any more")
         except Exception:
             self._failed()

@@ -27,7 +27,7 @@ from gateway.dataset.encoding import DEFLATED, encodings_of
 from gateway.dataset.inflation import inflate
 from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
-from gateway.dimse.protocol.association import ABORTED_BY_USER, AssociationEnded
+from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.context import AcceptedContext
 from gateway.dimse.protocol.identifiers import (
     LARGEST_IDENTIFIER_BYTES,
@@ -38,6 +38,7 @@ from gateway.dimse.protocol.identifiers import (
 from gateway.dimse.protocol.memory import MemoryReceiver
 from gateway.dimse.protocol.message import NO_DATA_SET, RESPONSE, Command, CommandField
 from gateway.dimse.protocol.status import StatusRefusal
+from gateway.dimse.protocol.upper_layer_provider import ABORTED_BY_USER
 from gateway.model import dimse_status
 from gateway.model.association import AssociationFacts
 from gateway.model.dimse_status import Category
