@@ -13,11 +13,9 @@ LONG_FILES = {
     "app.py",
     "config/rules.py",
     "delivery/courier.py",
-    "dimse/pynetdicom_contract/handler_association.py",
     "dimse/requestor/requestor_association.py",
     "dimse/requestor/responses.py",
     "dimse/server.py",
-    "dimse/services/retrieve_provider.py",
     "routing/language/kinds.py",
     "routing/language/template.py",
 }

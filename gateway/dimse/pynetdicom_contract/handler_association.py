@@ -1,51 +1,46 @@
 """`event.assoc`: the association as pynetdicom documents it for handlers, on top of the runtime's own.
 
-Handlers run in threads; whatever acts on the association is done on its event loop. Requestor and acceptor are
-pynetdicom's `ServiceUser`; what they say of the negotiation is read from the two A-ASSOCIATE PDUs when a handler asks
-for it. We can be SCU on a requestor's association for storage alone, where it took the SCP role (PS3.7 §D.3.3.4).
+Handlers run in threads; actions on the association are done on its event loop. Requestor and acceptor are pynetdicom's
+`ServiceUser` (`service_user`). We can be SCU on a requestor's association for storage alone (`store_to_requestor`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import warnings
-import zlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import ServiceUser
-from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.transport import AddressInformation
+from pynetdicom.presentation import PresentationContext
 
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
-from gateway.dimse.protocol.association import AssociationEnded
-from gateway.dimse.protocol.context import AcceptedContext
-from gateway.dimse.protocol.message import Command, CommandField
-from gateway.dimse.pynetdicom_contract import bindings, notifications
+from gateway.dimse.pynetdicom_contract import bindings, notifications, store_to_requestor
 from gateway.dimse.pynetdicom_contract.bindings import is_notification
 from gateway.dimse.pynetdicom_contract.sendable import SendableDataset
+from gateway.dimse.pynetdicom_contract.service_user import (
+    Side,
+    SideOfAssociation,
+    documented_context,
+    rejected_contexts,
+)
 from gateway.model.association import AssociationFacts
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer
 
 T = TypeVar("T")
 
-_RESPONSE_ELEMENTS = ("Status", "OffendingElement", "ErrorComment", "ErrorID", "AffectedSOPInstanceUID")
 _lock = threading.Lock()
 FOR_EVER_S = 1e9
 
 
 def of(association: AcceptorAssociation) -> HandlerAssociation:
-    """The one of an association: handlers see the same object with each of its requests."""
+    """The `HandlerAssociation` of an association: handlers see the same object with each of its requests."""
     found: HandlerAssociation | None = association.handler_association
     if found is None:
         with _lock:
@@ -68,7 +63,7 @@ class _Timeout:
 
 
 class HandlerAssociation:
-    """What a handler may ask of its association, and do with it.
+    """The association of an event as handlers see it: its attributes, and the actions on it.
 
     As documented by pynetdicom: `requestor`, `acceptor`, `remote`, `local`, `ae`, `mode`, `is_acceptor`,
     `is_requestor`, `is_established`, `is_released`, `is_aborted`, `is_rejected`, `accepted_contexts`,
@@ -91,18 +86,18 @@ class HandlerAssociation:
         if association.is_over:
             self.over.set()
         self.lock = threading.Lock()
-        self._users: dict[str, ServiceUser] = {}
+        self._sides: dict[str, SideOfAssociation] = {}
 
     # --- the gateway's own ---------------------------------------------------------------------------------------
 
     @property
     def facts(self) -> AssociationFacts:
-        """What is known of the association."""
+        """The titles, addresses and identities of the association."""
         return self._association.facts
 
     @property
     def peer(self) -> Peer | None:
-        """Whom the rules know it for."""
+        """The configured peer that the requestor is; None for a stranger."""
         return self._association.peer
 
     @property
@@ -134,12 +129,12 @@ class HandlerAssociation:
     @property
     def requestor(self) -> ServiceUser:
         """The peer."""
-        return self._user("requestor")
+        return self._side("requestor")
 
     @property
     def acceptor(self) -> ServiceUser:
         """Ourselves. The title that was called is `requestor.primitive.called_ae_title`."""
-        return self._user("acceptor")
+        return self._side("acceptor")
 
     @property
     def remote(self) -> dict[str, Any]:
@@ -151,37 +146,13 @@ class HandlerAssociation:
         """Ourselves in short."""
         return self.acceptor.info
 
-    def _user(self, mode: str) -> ServiceUser:
-        if mode in self._users:
-            return self._users[mode]
-        is_requested = bool(self._association.associate_rq)
-        facts, host = self.facts, self._association.host
-        if mode == "requestor":
-            address, title = (facts.remote_host, facts.remote_port), facts.calling_ae_title
-        else:
-            address, title = self._association.local_address, host.ae_title
-        user = _User(self, mode, title, address)
-        if is_requested:  # before that its titles are not known
-            self._users[mode] = user
+    def _side(self, side: Side) -> SideOfAssociation:
+        if side in self._sides:
+            return self._sides[side]
+        user = SideOfAssociation(self, self._association, side)
+        if self._association.associate_rq:  # before that its titles are not known
+            self._sides[side] = user
         return user
-
-    def primitive(self, mode: str) -> A_ASSOCIATE | None:
-        """The A-ASSOCIATE primitive of one side, None before it is there. Raises ValueError when pynetdicom cannot read
-        it."""
-        association = self._association
-        pdu: Any = A_ASSOCIATE_RQ() if mode == "requestor" else A_ASSOCIATE_AC()
-        data = association.associate_rq if mode == "requestor" else association.associate_ac
-        if not data:
-            return None
-        data = zlib.decompress(data) if mode == "requestor" else data
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of odd UIDs
-                pdu.decode(data)
-                return cast(A_ASSOCIATE, pdu.to_primitive())
-        except Exception as error:
-            text = f"pynetdicom cannot read the A-ASSOCIATE of the {mode}: {type(error).__name__}"
-            raise ValueError(text) from error
 
     # --- state ---------------------------------------------------------------------------------------------------
 
@@ -213,19 +184,12 @@ class HandlerAssociation:
     def accepted_contexts(self) -> list[PresentationContext]:
         """By ID."""
         accepted = self._association.accepted_contexts
-        return [_documented(accepted[context_id]) for context_id in sorted(accepted)]
+        return [documented_context(accepted[context_id]) for context_id in sorted(accepted)]
 
     @property
     def rejected_contexts(self) -> list[PresentationContext]:
         """As they were proposed, with the result that they were answered with."""
-        results = self.acceptor.primitive.presentation_context_definition_results_list  # type: ignore[union-attr]
-        rejected = {context.context_id: context.result for context in results if context.result}
-        found: list[PresentationContext] = []
-        for context in self.requestor.primitive.presentation_context_definition_list:  # type: ignore[union-attr]
-            if context.context_id in rejected:
-                context.result = rejected[context.context_id]
-                found.append(context)
-        return found
+        return rejected_contexts(self.requestor, self.acceptor)
 
     # --- timeouts, in seconds: of this association alone when a handler sets them; None is for ever ------------------
 
@@ -241,7 +205,7 @@ class HandlerAssociation:
         self._act(lambda: bindings.bind(self._association, event, handler, args))
 
     def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
-        """Have nobody take `event` on this association, if `handler` does now."""
+        """Have `handler` take `event` on this association no more, if it does now."""
         self._act(lambda: bindings.unbind(self._association, event, handler))
 
     def get_handlers(self, event: Any) -> Any:
@@ -317,48 +281,13 @@ class HandlerAssociation:
         if not self.is_established:
             raise RuntimeError("The association with a peer SCP must be established before sending a C-STORE request")
         instance = SendableDataset(dataset if isinstance(dataset, Dataset) else dcmread(dataset))
-        context = self._context_for(instance)
-        request: Command = {
-            "AffectedSOPClassUID": instance.sop_class_uid,
-            "CommandField": CommandField.C_STORE,
-            "Priority": priority,
-            "AffectedSOPInstanceUID": instance.sop_instance_uid,
-            "MoveOriginatorApplicationEntityTitle": originator_aet,
-            "MoveOriginatorMessageID": originator_id,
-        }
-        return self._wait_for(self._stored(context, request, instance))
-
-    def _context_for(self, instance: SendableDataset) -> AcceptedContext:
-        found = {
-            (str(context.abstract_syntax), str(context.transfer_syntax)): context
-            for context in self._association.accepted_contexts.values()
-            if context.is_scu and context.service == "store"
-        }
-        for syntax in instance.transfer_syntaxes:
-            if (instance.sop_class_uid, syntax) in found:
-                return found[instance.sop_class_uid, syntax]
-        raise self._no_context(UID(instance.sop_class_uid).name)
-
-    @staticmethod
-    def _no_context(what: str) -> ValueError:
-        return ValueError(f"No presentation context for '{what}' has been accepted by the peer for the SCU role")
-
-    async def _stored(self, context: AcceptedContext, request: Command, instance: SendableDataset) -> Dataset:
-        found = Dataset()
-        try:
-            body = await instance.body(str(context.transfer_syntax))
-            response = (await self._association.invoke(context, request, body)).command
-        except AssociationEnded:
-            return found
-        for keyword in _RESPONSE_ELEMENTS:
-            value = response.get(keyword)
-            if value is not None:
-                setattr(found, keyword, list(value) if isinstance(value, tuple) else value)
-        return found
+        context = store_to_requestor.context_for(self._association, instance)
+        request = store_to_requestor.store_request(instance, priority, originator_aet, originator_id)
+        return self._wait_for(store_to_requestor.store(self._association, context, request, instance))
 
     def _no_service(self, *arguments: Any, **keywords: Any) -> Any:
         """Raises ValueError: we have the SCU role on a requestor's association for storage alone."""
-        raise self._no_context("this service")
+        raise store_to_requestor.no_context("this service")
 
     send_c_echo = send_c_find = send_c_get = send_c_move = send_c_cancel = _no_service
     send_n_action = send_n_create = send_n_delete = send_n_event_report = send_n_get = send_n_set = _no_service
@@ -370,32 +299,3 @@ def _is_in_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _documented(context: AcceptedContext) -> PresentationContext:
-    found = build_context(context.abstract_syntax, context.transfer_syntax)
-    found._context_id, found.result = context.context_id, 0x00  # even ones are refused by the property
-    found._as_scp, found._as_scu = context.is_scp, context.is_scu
-    return found
-
-
-class _User(ServiceUser):
-    """One side, whose primitive is read when somebody asks for it."""
-
-    def __init__(self, association: HandlerAssociation, mode: str, ae_title: str, address: tuple[str, int]) -> None:
-        self._read: A_ASSOCIATE | None = None
-        self._is_made = False
-        super().__init__(cast(Any, association), mode)
-        self._ae_title = ae_title  # an odd one passes
-        self.address_info = AddressInformation(*address)
-        self._is_made = True
-
-    @property
-    def primitive(self) -> A_ASSOCIATE | None:
-        if self._read is None and self._is_made:
-            self._read = cast(HandlerAssociation, self.assoc).primitive(self._mode)
-        return self._read
-
-    @primitive.setter
-    def primitive(self, value: A_ASSOCIATE | None) -> None:
-        """`ServiceUser` begins with None."""
