@@ -18,7 +18,7 @@ from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_sett
 from gateway.cli.queue_list import as_csv, as_table, summary
 from gateway.cli.queue_verbs import administer, done
 from gateway.cli.render import count, table
-from gateway.config.findings import did_you_mean
+from gateway.common.setting_faults import did_you_mean
 from gateway.lifecycle import exit_code
 from gateway.model.delivery import DeliveryState
 from gateway.operations import queue_administration

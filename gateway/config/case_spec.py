@@ -30,7 +30,7 @@ Moment = Annotated[
 CaseAttributes = Annotated[
     dict[str, Any],
     Meta(
-        description="CaseAttributes by keyword or tag: a text, a number, a list of them, or nothing; for a sequence a "
+        description="Attributes by keyword or tag: a text, a number, a list of them, or nothing; for a sequence a "
         "mapping an item; for binary data hexadecimal digits. SOP class (a keyword will do) and UIDs have defaults.",
     ),
 ]

@@ -10,10 +10,12 @@ from typing import Any
 
 from msgspec import UNSET
 
+from gateway.common import setting_faults as faults
 from gateway.common.regular_file import read_regular_file
+from gateway.common.setting_faults import did_you_mean
 from gateway.config.case_spec import CaseSpec, CasesSpec, ExpectedAtSpec, ExpectedSpec, SenderSpec
 from gateway.config.compile_context import Context
-from gateway.config.findings import Findings, did_you_mean
+from gateway.config.findings import Findings
 from gateway.config.parse import FILE_LIMIT_BYTES, parse
 from gateway.config.tree import BrokenNode, MappingNode, Place, Plain, discreet, lossless
 from gateway.config.typed_tree import check
@@ -140,7 +142,7 @@ def _read(path: Path, findings: Findings) -> tuple[CasesSpec | None, Place]:
 def _case(spec: CaseSpec, sender: SenderSpec, place: Place, folder: Path, context: Context) -> RuleTest:
     has_file, has_attributes = spec.file is not UNSET, spec.attributes is not UNSET
     if has_file and has_attributes:
-        context.error(place.at("attributes"), "two-objects", "a test has `file` or `attributes`, not both")
+        context.error(place.at("attributes"), "two-objects", faults.not_both("a test", "file", "attributes").message)
     lost = place.node.lost if isinstance(place.node, MappingNode) else frozenset()
     is_told = any(did_you_mean(name, ("file", "attributes")) for name in lost)
     if not has_file and not has_attributes and not is_told:

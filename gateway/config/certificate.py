@@ -6,8 +6,8 @@ import ipaddress
 
 from msgspec import UnsetType
 
+from gateway.common.setting_faults import did_you_mean, listed
 from gateway.config.compile_context import Context
-from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import CertificateSpec
 from gateway.config.tree import MappingNode, Place, SequenceNode
 from gateway.model.security import CertificateMatch

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
+from gateway.common import setting_faults as faults
 from gateway.common.ip_network import ANY_ADDRESS
+from gateway.common.setting_faults import listed
 from gateway.config.compile_context import Context
 from gateway.config.conditions import Conditions
 from gateway.config.fault_messages import unknown_setting
-from gateway.config.findings import did_you_mean, listed
 from gateway.config.identities import compile_identity_method
 from gateway.config.never import Never
 from gateway.config.peers import check_combination, check_requestors, compile_peer, take_destination
@@ -167,8 +168,7 @@ def _word(root: Place, section: str, words: tuple[Word, ...], context: Context) 
     for word in words:
         if place.node.text == word:
             return word
-    near = "" if place.node.is_secret else did_you_mean(place.node.text, words)
-    context.error(place, "not-one-of", f"expected {listed(words)}, found {place.shown}{near}")
+    context.fault(place, faults.not_one_of(words, place.shown, "" if place.node.is_secret else place.node.text))
     return None
 
 
@@ -193,7 +193,7 @@ def _secrets(root: Place, context: Context) -> dict[str, bytes]:
     for name, place in _named(root, "keys", context):
         node = place.node
         if not isinstance(node, ScalarNode) or node.value is None:
-            context.error(place, "wrong-type", "expected a secret such as ${file:PATH}, found none")
+            context.fault(place, faults.wrong_type("a secret such as ${file:PATH}", "none"))
         elif len(node.text) < MIN_KEY_CHARACTERS:
             message = f"the secret has {len(node.text)} characters; at least {MIN_KEY_CHARACTERS} are needed"
             context.error(place, "short-key", message)

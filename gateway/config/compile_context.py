@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.common import setting_faults as faults
 from gateway.common.quantity import duration_s
+from gateway.common.setting_faults import SettingFault
 from gateway.config.findings import Findings
 from gateway.config.tree import Place, Step, discreet
 from gateway.ports.kinds import Predicate, Resources
@@ -61,6 +63,14 @@ class Context:
         """Report a mistake at the value of `place`."""
         self.findings.error(place.mark, code, message)
 
+    def fault(self, place: Place, fault: SettingFault) -> None:
+        """Report a fault at the value of `place`."""
+        self.findings.error(place.mark, fault.code, fault.message)
+
+    def fault_of_key(self, place: Place, fault: SettingFault) -> None:
+        """Report a fault at the key of `place`."""
+        self.findings.error(place.holder, fault.code, fault.message)
+
     def at_work(self, path: str) -> str:
         """`path` against the working folder."""
         return os.path.abspath(self.working_folder / path)
@@ -84,7 +94,7 @@ class Context:
         """A duration of more than 0."""
         seconds = duration_s(text)
         if seconds <= 0:
-            self.error(place.at(*path), "out-of-range", f"expected more than 0 s, found {place.at(*path).shown}")
+            self.fault(place.at(*path), faults.out_of_range("more than 0 s", place.at(*path).shown))
         return seconds
 
     def sop_classes(self, place: Place, words: tuple[str, ...]) -> tuple[str, ...]:

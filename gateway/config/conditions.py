@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from gateway.common import setting_faults as faults
 from gateway.config.compile_context import Context
-from gateway.config.findings import did_you_mean
 from gateway.config.rules import condition_at
 from gateway.config.tree import Place, lossless
 from gateway.config.typed_tree import is_broken
@@ -65,8 +65,8 @@ class Conditions:
         if name not in self._places:
             if not self._context.is_complete:
                 return STAND_IN
-            near = did_you_mean(name, self._places)
-            raise ConditionProblem("unknown-condition", f"no condition is named `{name}`{near}")
+            message = faults.no_such_name("condition", f"`{name}`", name, self._places)
+            raise ConditionProblem("unknown-condition", message)
         return self._built[name]
 
     def close(self) -> None:
@@ -104,8 +104,8 @@ class Conditions:
             return None
         config = lossless(place.node)
         if config is None:
-            message = "expected a condition, found nothing; `{}` always holds"
-            self._context.findings.error(place.holder, "wrong-type", message)
+            fault = faults.wrong_type("a condition", "nothing", "; `{}` always holds")
+            self._context.fault_of_key(place, fault)
             return None
         built = condition_at(place, config, self._context)
         if built is None:

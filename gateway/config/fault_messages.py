@@ -1,4 +1,4 @@
-"""What jsonschema finds → what a person needs to know: what was found, what was expected, the nearest fix."""
+"""Faults that jsonschema finds → faults with a place and the nearest fix, in the phrases of `setting_faults`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.common import setting_faults as faults
 from gateway.common.quantity import BYTES, size_bytes
-from gateway.config.findings import did_you_mean, listed
+from gateway.common.setting_faults import SettingFault, listed
 from gateway.config.spec import LATER
 from gateway.config.tree import MappingNode, Node, Place, Plain, ScalarNode, SequenceNode, discreet, located
 from gateway.model.problem import Mark, SettingPath
 from gateway.routing.language.fields import ae_title
 
-TYPE_WORDS = {
-    "string": "a text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "`true` or `false`",
-    "array": "a list",
-    "object": "a mapping",
-}
 MISSING = "__missing__"
 STAND_INS: Mapping[tuple[str, str], Plain] = {
     ("GatewaySpec", "ae_title"): MISSING,
@@ -57,8 +50,6 @@ OTHER_GROUPS = {
     "any": "(one of them) is not supported by this version: a group sends to each of its peers, as `all`",
 }
 """Kinds of groups that people expect; what is said of them."""
-
-YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +99,11 @@ def unknown_setting(mark: Mark, name: str, known: Iterable[str], path: SettingPa
     """The finding for a name that is no setting, at its key."""
     if name in LATER:
         return CheckedFault(mark, "not-supported-yet", f"`{name}` is not supported by this version; leave it out", path)
-    if name.isdigit():
-        text = f"there is no setting `{name}` here; inside {{ }} a comma divides settings: write numbers without one"
-        return CheckedFault(mark, "unknown-setting", text, path)
-    near = _meant_setting(name, known) or did_you_mean(name, known) or f"; known here: {listed(known)}"
-    return CheckedFault(mark, "unknown-setting", f"there is no setting `{name}` here{near}", path)
+    return _checked(mark, faults.unknown_setting(name, known, _meant_setting(name, known)), path)
+
+
+def _checked(mark: Mark, fault: SettingFault, path: SettingPath) -> CheckedFault:
+    return CheckedFault(mark, fault.code, fault.message, path)
 
 
 def _meant_setting(name: str, known: Iterable[str]) -> str:
@@ -127,22 +118,21 @@ def _missing_setting(place: Place, fault: Fault) -> Iterator[CheckedFault]:
     for name in fault.expected:
         if name not in fault.value:
             others = OTHER_GROUPS.keys() if fault.schema["title"] == "GroupSpec" else ()
-            is_told = name in lost or not LATER.union(others).isdisjoint(fault.value)
-            message = "" if is_told else f"the setting `{name}` is missing"
+            is_reported = name in lost or not LATER.union(others).isdisjoint(fault.value)
+            missing = faults.missing_setting(name)
+            message = "" if is_reported else missing.message
             stand_in = STAND_INS.get((fault.schema["title"], name))
             if stand_in is None:
-                yield CheckedFault(here.holder, "missing-setting", message, fault.path)
+                yield CheckedFault(here.holder, missing.code, message, fault.path)
                 continue
-            yield CheckedFault(
-                here.holder, "missing-setting", message, (*fault.path, name), located(stand_in, here.holder)
-            )
+            yield CheckedFault(here.holder, missing.code, message, (*fault.path, name), located(stand_in, here.holder))
 
 
 def _wrong_type(place: Place, fault: Fault) -> Iterator[CheckedFault]:
     here = place.at(*fault.path)
-    expected = _expected(fault.schema) or TYPE_WORDS[fault.expected]
-    message = f"expected {expected}, found {_found(here.node, here)}{_hint(here.node, fault)}"
-    yield CheckedFault(here.mark, "wrong-type", message, fault.path)
+    expected = _expected(fault.schema) or faults.TYPE_WORDS[fault.expected]
+    wrong = faults.wrong_type(expected, _found(here.node, here), _hint(here.node, fault))
+    yield _checked(here.mark, wrong, fault.path)
 
 
 def _found(node: Node, place: Place) -> str:
@@ -168,27 +158,25 @@ def _hint(node: Node, fault: Fault) -> str:
     if isinstance(node, SequenceNode) and fault.schema.get("title") == "GroupSpec":
         return "; write the peers as `all: […]`"
     if isinstance(node, MappingNode) and fault.expected == "array" and node.entries:
-        return "; put it in [ ], or write it as `- …`"
+        return faults.AS_LIST
     if not isinstance(node, ScalarNode) or node.is_secret or node.value is None:
         return ""
     match fault.expected:
-        case "integer" | "number" if re.fullmatch(r"0[0-9]+", node.text):
-            return "; leave out the zeros before it"
-        case "integer" | "number" if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", node.text):
-            return "; leave out the quotes"
-        case "boolean" if node.text.casefold() in YES_NO:
-            return f" (did you mean `{YES_NO[node.text.casefold()]}`?)"
+        case "integer" | "number" if hint := faults.number_hint(node.text):
+            return hint
+        case "boolean":
+            return faults.yes_no_hint(node.text)
         case "integer" if fault.schema.get("title") == "PDU length" and SIZE.fullmatch(node.text):
-            return f"; it is in bytes, without a unit (did you mean `{size_bytes(node.text)}`?)"
+            return f"; it is in bytes, without a unit{faults.meant(str(size_bytes(node.text)))}"
         case "object" if fault.schema.get("title") in SHORT_FORMS and isinstance(node.value, str):
             setting = SHORT_FORMS[fault.schema["title"]]
             if setting == "subject_alternative_name" and FINGERPRINT.fullmatch(node.text):
                 setting = "fingerprint"
-            return f" (did you mean `{{{setting}: {node.written}}}`?)"
+            return faults.meant(f"{{{setting}: {node.written}}}")
         case "array" if "$ref" not in fault.schema["items"]:
             text = node.written.strip()
             parts = WORDS.findall(text) if re.fullmatch(rf"{WORDS.pattern}([,\s]+{WORDS.pattern})+", text) else [text]
-            return f" (did you mean `[{', '.join(parts)}]`?)"
+            return faults.meant(f"[{', '.join(parts)}]")
         case "object":
             return _as_mapping(node, fault.schema)
     return ""
@@ -198,20 +186,18 @@ def _as_mapping(node: ScalarNode, schema: Mapping[str, Any]) -> str:
     """How settings are written, where one value stands."""
     if isinstance(node.value, str):
         if place := TITLE_AT_PLACE.fullmatch(node.text):
-            return f" (did you mean `{{ae_title: {place[1]}, address: {place[2]}}}`?)"
+            return faults.meant(f"{{ae_title: {place[1]}, address: {place[2]}}}")
         if re.match(r"[A-Za-z_]\w*:\S", node.text):
             return "; a space is missing after `:`"
-    known = list(schema.get("properties", ()))[:2]
-    return f"; it has settings of its own, as {{{', '.join(f'{name}: …' for name in known)}}}" if known else ""
+    return faults.as_mapping(schema.get("properties", ()))
 
 
 def _not_one_of(place: Place, fault: Fault) -> Iterator[CheckedFault]:
     here = place.at(*fault.path)
     words = [str(word) for word in fault.expected]
     text = here.node.text if isinstance(here.node, ScalarNode) and not here.node.is_secret else ""
-    near = did_you_mean(text, words) if WORD.fullmatch(text) else ""
-    message = f"expected {listed(words)}, found {here.shown}{near}"
-    yield CheckedFault(here.mark, "not-one-of", message, fault.path)
+    wrong = faults.not_one_of(words, here.shown, text if WORD.fullmatch(text) else "")
+    yield _checked(here.mark, wrong, fault.path)
 
 
 def _bad_format(place: Place, fault: Fault) -> Iterator[CheckedFault]:
@@ -222,12 +208,11 @@ def _bad_format(place: Place, fault: Fault) -> Iterator[CheckedFault]:
         return
     is_secret = isinstance(here.node, ScalarNode) and here.node.is_secret
     if title == "address" and not is_secret and _is_place(place.at(*fault.path[:-1], "ae_title").node):
-        text = f"expected {_expected(fault.schema)}, found {here.shown}; are `ae_title` and `address` swapped?"
-        yield CheckedFault(here.mark, "bad-format", text, fault.path)
+        wrong = faults.bad_format(_expected(fault.schema), here.shown, "; are `ae_title` and `address` swapped?")
+        yield _checked(here.mark, wrong, fault.path)
         return
     near = "" if is_secret else _nearest_format(title, str(fault.value), fault.schema["examples"][0])
-    message = f"expected {_expected(fault.schema)}, found {here.shown}{near}"
-    yield CheckedFault(here.mark, "bad-format", message, fault.path)
+    yield _checked(here.mark, faults.bad_format(_expected(fault.schema), here.shown, near), fault.path)
 
 
 def _is_place(node: Node) -> bool:
@@ -258,7 +243,7 @@ def _nearest_format(title: str, text: str, example: str) -> str:
     if title == "address" and re.fullmatch(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9]{2,5}", text):
         host, _, port = text.rpartition(":")
         near = f"[{host}]:{port}"
-    return f" (did you mean `{near}`?)" if near else ""
+    return faults.meant(near) if near else ""
 
 
 def _with_unit(text: str, units: Mapping[str, str]) -> str:
@@ -270,17 +255,13 @@ def _with_unit(text: str, units: Mapping[str, str]) -> str:
 def _out_of_range(place: Place, fault: Fault) -> Iterator[CheckedFault]:
     here = place.at(*fault.path)
     low, high = fault.schema.get("minimum"), fault.schema.get("maximum")
-    yield CheckedFault(
-        here.mark, "out-of-range", f"expected a number from {low} to {high}, found {here.shown}", fault.path
-    )
+    yield _checked(here.mark, faults.out_of_range(f"a number from {low} to {high}", here.shown), fault.path)
 
 
 def _empty(place: Place, fault: Fault) -> Iterator[CheckedFault]:
     here = place.at(*fault.path)
     what = "list" if fault.keyword == "minItems" else "text"
-    yield CheckedFault(
-        here.mark, "empty", f"this {what} is empty; write at least one value, or leave the setting out", fault.path
-    )
+    yield _checked(here.mark, faults.empty(what), fault.path)
 
 
 def _in_no_form(place: Place, fault: Fault) -> Iterator[CheckedFault]:
@@ -290,8 +271,8 @@ def _in_no_form(place: Place, fault: Fault) -> Iterator[CheckedFault]:
     here = place.at(*fault.path)
     form = _meant(fault)
     if form is None:
-        message = f"expected a text or a list of texts, found {_found(here.node, here)}"
-        yield CheckedFault(here.mark, "wrong-type", message, fault.path)
+        wrong = faults.wrong_type("a text or a list of texts", _found(here.node, here))
+        yield _checked(here.mark, wrong, fault.path)
         return
     for error in Draft202012Validator(form).iter_errors(fault.value):
         path = (*fault.path, *error.absolute_path)
@@ -323,7 +304,7 @@ EXPLANATIONS: Mapping[str, Callable[[Place, Fault], Iterable[CheckedFault]]] = {
     "minItems": _empty,
     "anyOf": _in_no_form,
 }
-"""JSON Schema keyword → what to tell."""
+"""JSON Schema keyword → the fault that it is."""
 
 DURATION_UNITS = {
     "": "s",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from gateway.common.nearest import nearest
 from gateway.model.problem import Mark, Problem, Severity
 
 
@@ -28,17 +25,3 @@ class Findings:
     def sorted(self) -> tuple[Problem, ...]:
         """By file, line and column; what was found first comes first at one place."""
         return tuple(sorted(self._problems, key=lambda problem: problem.mark))
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean `pacs`?)``, or nothing when no known word is near."""
-    near = nearest(word, known, 0.65)
-    return f" (did you mean `{near}`?)" if near else ""
-
-
-def listed(words: Iterable[str]) -> str:
-    """`` `a`, `b` or `c` ``."""
-    quoted = [f"`{word}`" for word in words]
-    if len(quoted) < 2:
-        return "".join(quoted)
-    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from msgspec import UNSET
 
 from gateway.common.quantity import duration_s
+from gateway.common.setting_faults import listed
 from gateway.config.certificate import each, several
 from gateway.config.compile_context import Context
-from gateway.config.findings import listed
 from gateway.config.readers import warn_of_readers
 from gateway.config.spec import IdentityCommandSpec, IdentityMethodSpec, TokenSpec
 from gateway.config.tree import MappingNode, Place

@@ -6,6 +6,7 @@ import base64
 
 from msgspec import UNSET, UnsetType
 
+from gateway.common import setting_faults as faults
 from gateway.common.quantity import host_and_port
 from gateway.config.compile_context import Context
 from gateway.config.process import host_fault
@@ -33,8 +34,8 @@ def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> As
     negotiation, at = spec.ext_neg, place.at("ext_neg")
     window = negotiation.async_operations
     if spec.max_pdu is not UNSET and 0 < spec.max_pdu < SMALLEST_PDU_BYTES:
-        message = f"expected 0 or a number from {SMALLEST_PDU_BYTES}, found {place.at('max_pdu').shown}"
-        context.error(place.at("max_pdu"), "out-of-range", message)
+        fault = faults.out_of_range(f"0 or a number from {SMALLEST_PDU_BYTES}", place.at("max_pdu").shown)
+        context.fault(place.at("max_pdu"), fault)
     return AssociateKeywords(
         contexts=_contexts(spec.contexts, place.at("contexts"), context),
         called_ae_title=title_or_template(spec.ae_title, place.at("ae_title"), context),
@@ -104,14 +105,13 @@ def _common_extended(spec: CommonExtendedSpec, place: Place, context: Context) -
 
 def _user_identity(spec: UserIdentitySpec, place: Place, context: Context) -> UserIdentity:
     if spec.type == "username_passcode" and not place.has("secondary"):
-        message = "`type: username_passcode` needs `secondary`, the passcode"
-        context.findings.error(place.holder, "missing-setting", message)
+        context.fault_of_key(place, faults.needs("type: username_passcode", ["secondary"], "the passcode"))
     if spec.type != "username_passcode" and spec.secondary is not UNSET:
         message = "only `type: username_passcode` has a `secondary` (PS3.7 §D.3.3.7)"
         context.error(place.at("secondary"), "conflict", message)
     if (spec.primary is UNSET) == (spec.primary_base64 is UNSET):
-        message = "a user identity has `primary` or `primary_base64`, and not both"
-        context.findings.error(place.holder, "conflict" if place.has("primary") else "missing-setting", message)
+        fault = faults.not_both("a user identity", "primary", "primary_base64")
+        context.findings.error(place.holder, fault.code if place.has("primary") else "missing-setting", fault.message)
     primary: str | bytes = "" if spec.primary is UNSET else spec.primary
     return UserIdentity(
         kind=spec.type,
@@ -128,5 +128,5 @@ def _bind_address(spec: AssociateSpec, place: Place, context: Context) -> tuple[
     if fault := host_fault(host, is_numeric=True):
         context.error(place, "bad-host", f"the host of {place.shown} {fault}")
     if port > 65535:
-        context.error(place, "out-of-range", f"expected a port from 0 to 65535, found {place.shown}")
+        context.fault(place, faults.out_of_range("a port from 0 to 65535", place.shown))
     return host, port

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from gateway.common.setting_faults import did_you_mean
 from gateway.config.compile_context import Context
-from gateway.config.findings import did_you_mean
 from gateway.config.tree import Place
 from gateway.dataset.dictionary import name_of
 from gateway.dataset.private import vr_at

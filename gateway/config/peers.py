@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from msgspec import UNSET
 
+from gateway.common import setting_faults as faults
 from gateway.common.ip_network import IPNetwork
+from gateway.common.setting_faults import listed
 from gateway.config.compile_context import Context
-from gateway.config.findings import listed
 from gateway.config.folder import compile_folder
 from gateway.config.negotiation import compile_associate, title_or_template
 from gateway.config.process import compile_address, compile_timers
@@ -42,6 +43,7 @@ ONLY_DICOM = (
 """Settings that mean nothing to a folder."""
 ONLY_DESTINATION = ("calling_ae_title", "associate", "delivery", "retrieve")
 ONLY_REQUESTOR = ("hosts", "accept", "may_move_to")
+TWO_PEERS = "; make two peers"
 FIT_TO_FALL_BACK = (EXPLICIT, IMPLICIT, *LOSSLESS)
 
 
@@ -55,8 +57,7 @@ def take_destination(place: Place, context: Context) -> tuple[DestinationKind | 
         return None, place
     first, *others = written
     for other in [*others, *(name for name in ("address", "folder") if place.has(name))]:
-        message = f"a peer has `{first}` or `{other}`, not both; make two peers"
-        context.findings.error(place.at(other).holder, "conflict", message)
+        context.fault_of_key(place.at(other), faults.not_both("a peer", first, other, TWO_PEERS))
     _without_effect((*ONLY_DICOM,), f"a peer with `{first}`", place, context)
     if place.has("delivery", "fallback"):
         message = f"`fallback` means nothing for a peer with `{first}`; leave it out"
@@ -133,8 +134,7 @@ def check_combination(place: Place, context: Context) -> None:
     """Which settings of a peer go together. `place` holds what is written, right or wrong."""
     if place.has("folder"):
         if place.has("address"):
-            message = "a peer has `address` or `folder`, not both; make two peers"
-            context.findings.error(place.at("folder").holder, "conflict", message)
+            context.fault_of_key(place.at("folder"), faults.not_both("a peer", "address", "folder", TWO_PEERS))
             return
         _without_effect(ONLY_DICOM, "a folder", place, context)
         if place.has("delivery", "fallback"):
@@ -143,7 +143,7 @@ def check_combination(place: Place, context: Context) -> None:
         return
     is_called_otherwise = place.has("associate", "ae_title") and not place.has("may")
     if not place.has("ae_title") and (place.has("address") or place.has("may")) and not is_called_otherwise:
-        context.findings.error(place.holder, "missing-setting", "the setting `ae_title` is missing")
+        context.fault_of_key(place, faults.missing_setting("ae_title"))
     if not place.has("address"):
         _without_effect(ONLY_DESTINATION, "a peer without `address`", place, context)
     if not place.has("may"):

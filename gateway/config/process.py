@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
+from gateway.common import setting_faults as faults
 from gateway.common.ip_network import ANY_ADDRESS
 from gateway.common.quantity import duration_s, host_and_port, size_bytes
 from gateway.config.compile_context import Context
@@ -90,15 +91,14 @@ def compile_address(text: str, place: Place, context: Context, *, is_listener: b
     if fault := host_fault(host):
         context.error(place, "bad-host", f"the host of {place.shown} {fault}")
     if not (0 if is_listener else 1) <= port <= 65535:
-        context.error(place, "out-of-range", f"expected a port from 1 to 65535, found {place.shown}")
+        context.fault(place, faults.out_of_range("a port from 1 to 65535", place.shown))
     return host, port
 
 
 def _conversion(spec: ConversionSpec, place: Place, context: Context) -> ConversionLimits:
     memory_bytes = size_bytes(spec.memory)
     if memory_bytes < LEAST_CONVERSION_BYTES:
-        message = f"expected at least 64 MiB, found {place.at('memory').shown}"
-        context.error(place.at("memory"), "out-of-range", message)
+        context.fault(place.at("memory"), faults.out_of_range("at least 64 MiB", place.at("memory").shown))
     return ConversionLimits(
         workers=spec.workers,
         memory_bytes=memory_bytes,
@@ -119,7 +119,7 @@ def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:
     segment_bytes = size_bytes(spec.segment_size)
     if not SMALLEST_SEGMENT_BYTES <= segment_bytes <= 4 * 1024**3:
         at = place.at("segment_size")
-        context.error(at, "out-of-range", f"expected 1 MiB to 4 GiB, found {at.shown}")
+        context.fault(at, faults.out_of_range("1 MiB to 4 GiB", at.shown))
     large_object_bytes = size_bytes(spec.large_object)
     if large_object_bytes > segment_bytes:
         at = place.at("large_object" if place.has("large_object") else "segment_size")
@@ -169,7 +169,7 @@ def _warn_of_limits(place: Place, context: Context, *pairs: tuple[str, int, str,
 def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
     for name in ("command_size", "object_size", "inflated"):
         if size_bytes(getattr(spec, name)) < 1024:
-            context.error(place.at(name), "out-of-range", f"expected at least 1 KiB, found {place.at(name).shown}")
+            context.fault(place.at(name), faults.out_of_range("at least 1 KiB", place.at(name).shown))
     strangers = spec.associations_of_strangers
     if strangers is not UNSET and strangers > spec.associations:
         message = f"{place.at('associations_of_strangers').shown} is more than `associations` ({spec.associations})"

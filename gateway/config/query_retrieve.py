@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from gateway.common import setting_faults as faults
 from gateway.common.quantity import duration_s
 from gateway.config.compile_context import Context
 from gateway.config.fault_messages import MISSING
-from gateway.config.findings import did_you_mean
 from gateway.config.rules import Names, expand
 from gateway.config.spec import QueryRetrieveSpec, RelaySpec
 from gateway.config.tree import Place
@@ -118,8 +118,8 @@ def _sources(
             context.error(at, "not-a-source", f"{at.shown} is a group; expected {meant}")
         elif word not in names.peers:
             if context.is_complete:
-                near = did_you_mean(word, sorted(names.peers | others))
-                context.error(at, "unknown-source", f"no peer is named {at.shown}{near}")
+                message = faults.no_such_name("peer", at.shown, word, names.peers | others)
+                context.error(at, "unknown-source", message)
         elif word in peers and not peers[word].host:
             context.error(at, "not-a-source", f"{at.shown} has no `address`: it cannot be asked")
         elif word in peers:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import UNSET
 
+from gateway.common import setting_faults as faults
+from gateway.common.setting_faults import listed
 from gateway.config.certificate import compile_certificate, each, several
 from gateway.config.compile_context import Context
-from gateway.config.findings import did_you_mean, listed
 from gateway.config.spec import IdentityCheckSpec, RequirementsSpec
 from gateway.config.tree import Place
 from gateway.identity import password_file
@@ -47,8 +48,7 @@ def compile_identity_check(spec: IdentityCheckSpec, place: Place, context: Conte
     for name, at in zip(names, each(place.at("verified_by")), strict=True):
         if context.identity_methods is not None and name not in context.identity_methods:
             known = context.identity_methods
-            near = did_you_mean(name, known) or (f"; there are {listed(sorted(known))}" if known else "")
-            message = f"{at.shown} is not one of `user_identities`{near}"
+            message = faults.no_such_name("user identity", at.shown, name, known, are_known_listed=True)
             context.error(at, "unknown-user-identity", message)
     return IdentityCheck(names, spec.users)
 
@@ -62,8 +62,8 @@ def check_requirements(peers: Iterable[tuple[Peer, Place]], listeners: Collectio
         requires, at = peer.requires, place.at("requires")
         for name, here in zip(requires.listeners, each(at.at("listener")), strict=False):
             if name not in by_name:
-                near = did_you_mean(name, by_name) or f"; the listeners are {listed(by_name)}"
-                context.error(here, "unknown-listener", f"{here.shown} is not the name of a listener{near}")
+                message = faults.no_such_name("listener", here.shown, name, by_name, are_known_listed=True)
+                context.error(here, "unknown-listener", message)
         usable = [by_name[name] for name in requires.listeners if name in by_name] or list(by_name.values())
         if requires.certificate is not None and not any(_asks_for_certificate(one) for one in usable):
             message = "no listener that it may use asks for client certificates; give one `client_ca`"

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import msgspec
 from msgspec import UNSET
 
+from gateway.common import setting_faults as faults
 from gateway.config.compile_context import Context
 from gateway.config.fault_messages import MISSING
-from gateway.config.findings import Findings, did_you_mean
+from gateway.config.findings import Findings
 from gateway.config.reporting import KEY_CODES
 from gateway.config.spec import CoercionSpec, HideSpec, RetrieveCoercionSpec, RouteSpec
 from gateway.config.tree import (
@@ -209,7 +210,7 @@ def _check_destinations(place: Place, actions: Sequence[Action], context: Contex
         message = "a route that drops or rejects sends nowhere; leave `to` out"
         context.findings.error(place.at("to").holder, "never-sent", message)
     if not is_end and not place.has("to") and _is_understood(place, actions):
-        context.findings.error(place.holder, "missing-setting", "the setting `to` is missing")
+        context.fault_of_key(place, faults.missing_setting("to"))
 
 
 def _is_understood(place: Place, actions: Sequence[Action]) -> bool:
@@ -256,8 +257,7 @@ def _check_destination(word: str, place: Place, names: Names, context: Context) 
         message = f"{place.shown} only calls us: it has neither `address` nor `folder`"
         context.error(place, "not-a-destination", message)
     if word not in names.peers and word not in names.groups and context.is_complete:
-        near = did_you_mean(word, sorted(names.peers | names.groups))
-        message = f"no peer and no group is named {place.shown}{near}"
+        message = faults.no_such_name("peer and no group", place.shown, word, names.peers | names.groups)
         context.error(place, "unknown-destination", message)
 
 
@@ -307,9 +307,7 @@ def _predicate(place: Place, context: Context) -> Predicate | None:
         return build_predicate(None, _reporter(place, context), context.resources)
     config = lossless(when.node)
     if config is None:
-        context.findings.error(
-            when.holder, "wrong-type", "expected a condition, found nothing; leave `when` out to mean always"
-        )
+        context.fault_of_key(when, faults.wrong_type("a condition", "nothing", "; leave `when` out to mean always"))
         return None
     return condition_at(when, config, context)
 
@@ -333,8 +331,9 @@ def _knows_listeners(condition: Predicate, place: Place, context: Context) -> bo
     if isinstance(condition, ListenerMatch) and context.listeners is not None:
         unknown = [(i, name) for i, name in enumerate(condition.any_of) if name not in context.listeners]
         for index, name in unknown:
-            near = did_you_mean(name, context.listeners) or f"; there are {', '.join(sorted(context.listeners))}"
-            context.error(here.at(index), "unknown-listener", f"no listener is named {here.at(index).shown}{near}")
+            at = here.at(index)
+            message = faults.no_such_name("listener", at.shown, name, context.listeners, are_known_listed=True)
+            context.error(at, "unknown-listener", message)
         return not unknown
     verdicts = [_knows_listeners(inner, here.at(*path), context) for path, inner in children(condition)]
     return all(verdicts)  # a list: every one is reported

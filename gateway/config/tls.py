@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
+from gateway.common import setting_faults as faults
 from gateway.common.regular_file import read_regular_file
 from gateway.config.certificate import compile_certificate, each, several
 from gateway.config.compile_context import Context
@@ -35,11 +36,11 @@ def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) 
     if spec.client_certificates is not UNSET:
         wanted = spec.client_certificates
     if wanted != "none" and not place.has("client_ca"):
-        message = f"`client_certificates: {wanted}` needs `client_ca`, the authorities that we trust"
-        context.error(place.at("client_certificates"), "missing-setting", message)
+        fault = faults.needs(f"client_certificates: {wanted}", ["client_ca"], "the authorities that we trust")
+        context.fault(place.at("client_certificates"), fault)
     if spec.client_crl is not UNSET and spec.client_ca is UNSET:
-        message = "`client_crl` needs `client_ca`, the authorities whose lists these are"
-        context.error(place.at("client_crl"), "missing-setting", message)
+        fault = faults.needs("client_crl", ["client_ca"], "the authorities whose lists these are")
+        context.fault(place.at("client_crl"), fault)
     tls = TLS(
         certificate=_pem_file(spec.certificate, place.at("certificate"), context, CERTIFICATE),
         key=key,
@@ -57,14 +58,13 @@ def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) 
 def compile_peer_tls(spec: PeerTLSSpec, place: Place, context: Context) -> TLS:
     """TLS towards a peer."""
     if spec.key is not UNSET and not place.has("certificate"):
-        context.error(place.at("key"), "missing-setting", "`key` needs `certificate`")
+        context.fault(place.at("key"), faults.needs("key", ["certificate"]))
     if not spec.verify and spec.ca is not UNSET:
         context.error(
             place.at("verify"), "conflict", "`verify: false` takes any certificate; leave out `ca` or `verify`"
         )
     if spec.crl is not UNSET and spec.ca is UNSET:
-        message = "`crl` needs `ca`, the authorities whose lists these are"
-        context.error(place.at("crl"), "missing-setting", message)
+        context.fault(place.at("crl"), faults.needs("crl", ["ca"], "the authorities whose lists these are"))
     key, key_pem = _key(spec.key, place, context, spec.certificate)
     tls = TLS(
         certificate=_pem_file(spec.certificate, place.at("certificate"), context, CERTIFICATE),

@@ -112,7 +112,7 @@ def test_commands_show_and_use_the_kinds_of_the_example_package(folder: Path) ->
     assert LISTED in validated.err
 
     assert mistaken.code == 1
-    assert "wrong.yaml:13:26: error: unknown-field: thin_slices has no setting 'at_most'" in mistaken.out
+    assert "wrong.yaml:13:26: error: unknown-setting: there is no setting `at_most` here" in mistaken.out
     assert "wrong.yaml:14:38: error: bad-value: it has 65 characters; 1 to 64 are allowed" in mistaken.out
 
     validator = Draft202012Validator(json.loads(schema.out))
@@ -212,7 +212,7 @@ def test_a_peer_may_have_a_destination_of_a_package(folder: Path) -> None:
 
     assert (fine.code, fine.out) == (0, "")
     assert "error: conflict: a peer has `ledger` or `folder`, not both; make two peers" in both.out
-    assert "error: wrong-type: expected a text, not a mapping" in wrong.out
+    assert "error: wrong-type: expected a text, found a mapping" in wrong.out
     assert "warning: no-effect: `hosts` means nothing for a peer with `ledger`; leave it out" in idle.out
     assert Draft202012Validator(json.loads(schema.out)).is_valid(yaml.safe_load(peer))
     assert "From the package example-kinds 1.0.0." in reference.out.partition("### `ledger`")[2]

@@ -109,7 +109,7 @@ async def test_places_that_do_not_answer_are_told(site: Path) -> None:
 
 
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
-    "an unknown keyword": (("one", "PatientNane=X"), "did you mean 'PatientName'"),
+    "an unknown keyword": (("one", "PatientNane=X"), "did you mean `PatientName`"),
     "an unknown peer": (("three",), "no peer 'three'"),
     "a level that the model lacks": (("one", "--level", "patient", "--model", "study"), "has no level patient"),
     "a worklist of the index": (("local", "--model", "worklist"), "knows nothing of --model worklist"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
+from gateway.common import setting_faults as faults
 from gateway.dataset.charset import UNDECODABLE
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
@@ -199,7 +200,9 @@ map:
 
     def problems(self) -> Problems:
         if (self.values is None) is (self.table is None):
-            yield (), "map needs one of values, table" if self.values is None else "map takes values or table, not both"
+            names = ("values", "table")
+            fault = faults.needs("map", names) if self.values is None else faults.not_both("`map`", *names)
+            yield (), fault.message
         if self.default is not None and self.on_missing is not None:
             yield ("on_missing",), "map has a default: nothing is missing"
         for path in self.attributes_:

@@ -9,12 +9,11 @@ element. Which block the creator reserved is looked up in each object (PS3.5 §7
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
 from pydicom.datadict import keyword_dict
 
-from gateway.common.nearest import nearest
+from gateway.common.setting_faults import did_you_mean, unknown_word
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of, private_vr_of, vr_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import STAND_IN_BLOCK
@@ -83,7 +82,7 @@ def tag_of(name: str) -> int:
     if tag is None:
         digits = re.sub(r"[(),\s]", "", name)
         if not re.fullmatch(r"[0-9A-Fa-f]{8}", digits):
-            raise ValueError(f"unknown attribute keyword {name!r}{did_you_mean(name, keyword_dict)}")
+            raise ValueError(unknown_word("attribute keyword", name, did_you_mean(name, keyword_dict)))
         tag = int(digits, 16)
     group = tag >> 16
     if group in _OUTSIDE_DATA_SET:
@@ -92,12 +91,6 @@ def tag_of(name: str) -> int:
     if group in _NEVER_A_GROUP:
         raise ValueError(f"{name!r}: group {group:04X} never holds data elements (PS3.5 §7.1)")
     return int(tag)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'X'?)`` when something known is close, else nothing; upper and lower case do not matter."""
-    close = nearest(word, known, 0.7)
-    return f" (did you mean {close!r}?)" if close else ""
 
 
 def _split(text: str) -> list[str]:

@@ -15,13 +15,14 @@ from typing import NewType
 from pydicom._uid_dict import UID_dictionary
 
 from gateway.common.ip_network import IPNetwork
+from gateway.common.setting_faults import did_you_mean, meant, unknown_word
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.kinds import Resources
-from gateway.routing.language.attribute_path import did_you_mean, parse, tag_of
+from gateway.routing.language.attribute_path import parse, tag_of
 from gateway.routing.language.pattern import Regex
 from gateway.routing.language.template import Template
 
@@ -135,14 +136,14 @@ def uid_named(text: str, kinds: tuple[str, ...], noun: str) -> str:
     if uid is None:
         keywords = [name for name in names if name[:1].isupper() and " " not in name]
         near = did_you_mean(text, keywords) or _without_stray_signs(text)
-        raise ValueError(f"unknown {noun} {text!r}{near}")
+        raise ValueError(unknown_word(noun, text, near))
     return uid
 
 
 def _without_stray_signs(text: str) -> str:
     """For a UID with a sign too many, as at the end of a sentence."""
     uid = text.strip(" .,;\"'")
-    return f" (did you mean {uid!r}?)" if uid in UID_dictionary else ""
+    return meant(uid) if uid in UID_dictionary else ""
 
 
 @lru_cache(maxsize=8)
@@ -246,9 +247,9 @@ def character_set(text: str) -> CharacterSet:
     which others are extensions."""
     term = text.strip().upper()
     if term not in charset.TERMS:
-        meant = _CHARACTER_SETS.get(re.sub("[-_ ]", "", term))
-        near = f" (did you mean {meant!r}?)" if meant else did_you_mean(text, filter(None, charset.TERMS))
-        raise ValueError(f"unknown character set {text!r}{near}")
+        other = _CHARACTER_SETS.get(re.sub("[-_ ]", "", term))
+        near = meant(other) if other else did_you_mean(text, filter(None, charset.TERMS))
+        raise ValueError(unknown_word("character set", text, near))
     if term == "ISO_IR 6":
         raise ValueError("ISO_IR 6 is the default repertoire, which (0008,0005) cannot name; use ISO_IR 192")
     return CharacterSet(term)

@@ -24,11 +24,12 @@ from functools import cache, partial
 from typing import Any, Literal, Union, cast
 from weakref import WeakKeyDictionary
 
+from gateway.common import setting_faults as faults
+from gateway.common.setting_faults import SettingFault
 from gateway.model.problem import SettingPath
 from gateway.ports import kinds as port_kinds
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.kinds import Action, DestinationKind, Predicate, Registry, Resources
-from gateway.routing.language.attribute_path import did_you_mean
 from gateway.routing.language.fields import FIELD_TYPES, FieldType, text_or_number
 from gateway.routing.language.named_condition import NamedCondition
 from gateway.routing.language.resources import NO_RESOURCES
@@ -61,6 +62,9 @@ class _Building:
         self.count += 1
         self._report(path, code, message)
 
+    def fault(self, path: SettingPath, fault: SettingFault) -> None:
+        self(path, fault.code, fault.message)
+
 
 def build_predicate(config: object, report: ReportProblem, resources: Resources = NO_RESOURCES) -> Predicate | None:
     """The condition that `config` (a `when:`) says; ``{}`` and None always hold. `resources` are the configuration's.
@@ -78,8 +82,9 @@ def build_actions(config: object, report: ReportProblem, resources: Resources = 
     if config is None:
         return ()
     if not isinstance(config, list | tuple):
-        hint = "; put it in [ ], or write it as `- …`" if isinstance(config, Mapping) and config else ""
-        report((), "wrong-type", f"expected a list of actions, each with one key, not {_noun(config)}{hint}")
+        hint = faults.AS_LIST if isinstance(config, Mapping) and config else ""
+        fault = faults.wrong_type("a list of actions, each with one key", faults.found(config), hint)
+        report((), fault.code, fault.message)
         return ()
     actions: list[Action] = []
     for index, item in enumerate(config):
@@ -204,14 +209,15 @@ def _kind(config: object, registry: Registry, path: SettingPath, report: _Buildi
         report(path, "too-deep", f"conditions are nested more than {MAX_NESTING} levels deep")
         return _INVALID
     if isinstance(config, str) and config in _bare(registry):
-        return _settled(config, registry.kinds[config], {}, (*path, config), report)
+        return _settled(registry.kinds[config], {}, (*path, config), report)
     if not isinstance(config, Mapping):
-        near = did_you_mean(config, registry.kinds) if isinstance(config, str) and config not in registry.kinds else ""
+        is_misspelt = isinstance(config, str) and config not in registry.kinds and " " not in config
+        near = faults.did_you_mean(str(config), registry.kinds) if is_misspelt else ""
         if isinstance(config, str) and not near and registry is port_kinds.predicate:
             near = ", as {modality: [CT, MR]}"
         if isinstance(config, list | tuple) and config and registry is port_kinds.predicate:
             near = "; where all of them must hold write {all: […]}, where one is enough {any: […]}"
-        report(path, "wrong-type", f"expected one {registry.noun} with its value, not {_noun(config)}{near}")
+        report.fault(path, faults.wrong_type(f"one {registry.noun} with its value", faults.found(config), near))
         return _INVALID
     if not config:
         report(path, "missing-kind", f"expected one {registry.noun}, found none")
@@ -220,7 +226,7 @@ def _kind(config: object, registry: Registry, path: SettingPath, report: _Buildi
         built = _named(name, value, registry, (*path, name), report)
     if len(config) == 1:
         return built
-    names = ", ".join(map(str, config))
+    names = faults.listed(map(str, config), "and")
     hint = (
         "all: [" + ", ".join(f"{{{name}: …}}" for name in config) + "]"
         if registry is port_kinds.predicate
@@ -243,7 +249,7 @@ def _bare(registry: Registry) -> list[str]:
 def _named(name: object, value: object, registry: Registry, path: SettingPath, report: _Building) -> Any:
     cls = registry.kinds.get(str(name))
     if cls is None:
-        report(path, f"unknown-{registry.noun}", f"unknown {registry.noun} {name!r}{_instead(str(name), registry)}")
+        report(path, f"unknown-{registry.noun}", _unknown(str(name), registry))
         return _INVALID
     if registry is not port_kinds.predicate:
         return _of_kind(cls, value, path, report)
@@ -305,24 +311,22 @@ def _of_kind(cls: type, value: object, path: SettingPath, report: _Building) -> 
     return _group(cls, value, path, report)
 
 
-def _settled(name: object, cls: type, value: Mapping[Any, Any], path: SettingPath, report: _Building) -> Any:
-    """A dataclass from a mapping of its settings; `name` is what messages call it."""
+def _settled(cls: type, value: Mapping[Any, Any], path: SettingPath, report: _Building) -> Any:
+    """A dataclass from a mapping of its settings."""
     builders = _builders(cls)
     values, misspelt = {}, False
     for key, one in value.items():
         if key in builders:
             values[key] = builders[key](one, (*path, key), report)
             continue
-        near = did_you_mean(str(key), builders)
-        has = f"; it has {_listed(builders)}"
-        report((*path, key), "unknown-field", f"{name} has no setting {key!r}{near or has}")
-        misspelt = misspelt or bool(near)
+        report.fault((*path, key), faults.unknown_setting(str(key), builders))
+        misspelt = misspelt or bool(faults.did_you_mean(str(key), builders))
         values[key] = _INVALID
     for key in _required_of(cls):
         if key not in values:
             values[key] = _INVALID
             if not misspelt:
-                report(path, "missing-field", f"{name} needs {key!r}")
+                report.fault(path, faults.missing_setting(key))
     return _instance(cls, values, path, report)
 
 
@@ -390,8 +394,9 @@ def _number(hint: Any, value: object, path: SettingPath, report: _Building) -> A
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    expected = {int: "a whole number", float: "a number"}.get(hint, str(hint))
-    report(path, "wrong-type", f"expected {expected}, not {_noun(value)}")
+    expected = faults.TYPE_WORDS["integer" if hint is int else "number"]
+    near = faults.number_hint(value) if isinstance(value, str) else ""
+    report.fault(path, faults.wrong_type(expected, faults.found(value), near))
     return _INVALID
 
 
@@ -406,14 +411,14 @@ def _is_group(hint: Any) -> bool:
 
 
 def _group(cls: type, value: object, path: SettingPath, report: _Building) -> Any:
-    name = next((part for part in reversed(path) if isinstance(part, str)), cls.__name__)
     if isinstance(value, Mapping):
-        return _settled(name, cls, value, path, report)
+        return _settled(cls, value, path, report)
     fields, short = settings(cls), getattr(cls, "shorthand", None)
     if short is None:
         required = _required(fields)
-        meant = f" (did you mean {{{required[0]}: {value}}}?)" if isinstance(value, str) and len(required) == 1 else ""
-        report(path, "wrong-type", f"{name} takes a mapping of {_listed(fields)}, not {_noun(value)}{meant}")
+        is_meant = isinstance(value, str) and len(required) == 1
+        near = faults.meant(f"{{{required[0]}: {value}}}") if is_meant else faults.as_mapping(fields)
+        report.fault(path, faults.wrong_type(faults.TYPE_WORDS["object"], faults.found(value), near))
         return _INVALID
     return _instance(cls, {short: _builder(fields[short][1])(value, path, report)}, path, report)
 
@@ -427,7 +432,7 @@ def _scalar(field: FieldType, value: object, path: SettingPath, report: _Buildin
     if text is None:
         hint = "; put it in quotes to mean the text" if isinstance(value, bool) else ""
         hint = "; to empty an attribute use the action `empty`" if value is None and field.takes_list else hint
-        report(path, "wrong-type", f"expected a text, not {_noun(value)}{hint}")
+        report.fault(path, faults.wrong_type(faults.TYPE_WORDS["string"], faults.found(value), hint))
         return _INVALID
     try:
         return field.build(text, report.resources) if field.needs_resources else field.build(text)
@@ -441,7 +446,7 @@ def _tuple(build: Build, may_be_empty: bool, value: object, path: SettingPath, r
         built = build(value, path, report)
         return built if built is _INVALID else (built,)
     if not value and not may_be_empty:
-        report(path, "empty-list", "the list is empty: it would never apply")
+        report.fault(path, faults.empty("list"))
         return _INVALID
     items = []
     is_right = True
@@ -453,8 +458,11 @@ def _tuple(build: Build, may_be_empty: bool, value: object, path: SettingPath, r
 
 
 def _mapping(build_key: Build, build_value: Build, value: object, path: SettingPath, report: _Building) -> Any:
-    if not isinstance(value, Mapping) or not value:
-        report(path, "wrong-type", f"expected a mapping with at least one entry, not {_noun(value)}")
+    if not isinstance(value, Mapping):
+        report.fault(path, faults.wrong_type(faults.TYPE_WORDS["object"], faults.found(value)))
+        return _INVALID
+    if not value:
+        report.fault(path, faults.empty("mapping"))
         return _INVALID
     pairs = [
         (build_key(key, (*path, key), report), build_value(one, (*path, key), report)) for key, one in value.items()
@@ -466,35 +474,22 @@ def _mapping(build_key: Build, build_value: Build, value: object, path: SettingP
 def _choice(choices: tuple[Any, ...], value: object, path: SettingPath, report: _Building) -> Any:
     if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         return value
-    words = ["true" if one is True else "false" if one is False else str(one) for one in choices]
-    near = did_you_mean(value, words) if isinstance(value, str) else ""
-    report(path, "wrong-type", f"expected {' or '.join(words)}, not {_noun(value)}{near}")
+    text = value if isinstance(value, str) else ""
+    if True in choices:
+        hint = faults.yes_no_hint(text)
+        report.fault(path, faults.wrong_type(faults.TYPE_WORDS["boolean"], faults.found(value), hint))
+        return _INVALID
+    report.fault(path, faults.not_one_of([str(one) for one in choices], faults.found(value), text))
     return _INVALID
 
 
-def _instead(name: str, registry: Registry) -> str:
-    near = did_you_mean(name, registry.kinds)
+def _unknown(name: str, registry: Registry) -> str:
     other = port_kinds.action if registry is port_kinds.predicate else port_kinds.predicate
-    if not near and name in other.kinds:
+    otherwise = f"; known are {faults.listed(sorted(registry.kinds), 'and')}"
+    if name in other.kinds:
         where = "then" if other is port_kinds.action else "when"
-        return f": it is {'an' if other.noun[0] in 'aeiou' else 'a'} {other.noun}, put it under `{where}:`"
-    return near or f"; known are {', '.join(sorted(registry.kinds))}"
-
-
-def _noun(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        return "a mapping" if value else "an empty mapping"
-    if isinstance(value, list | tuple):
-        return "a list" if value else "an empty list"
-    return repr(value)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+        otherwise = f": it is {'an' if other.noun[0] in 'aeiou' else 'a'} {other.noun}, put it under `{where}:`"
+    return faults.unknown_word(registry.noun, name, faults.did_you_mean(name, registry.kinds) or otherwise)
 
 
 def _plain(value: object) -> object:

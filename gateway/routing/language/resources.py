@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gateway.common.regular_file import read_regular_file
+from gateway.common.setting_faults import did_you_mean, quoted
 from gateway.ports.kinds import Predicate, Resources
-from gateway.routing.language.attribute_path import did_you_mean
 from gateway.routing.language.fields import TableFile
 
 TABLE_LIMIT_BYTES = 16 * 1024**2
@@ -60,7 +60,7 @@ class FileResources:
         """The secret of this name. Raises ValueError when there is none."""
         secret = self._keys.get(name)
         if secret is None:
-            raise ValueError(f"the section `keys` has no {name!r}{did_you_mean(name, self._keys)}")
+            raise ValueError(f"the section `keys` has no {quoted(name)}{did_you_mean(name, self._keys)}")
         return secret
 
     def condition(self, name: str) -> Predicate:

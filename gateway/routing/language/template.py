@@ -23,6 +23,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from gateway.common.setting_faults import did_you_mean, unknown_word
 from gateway.dataset.dictionary import SEQUENCE, vr_of
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
@@ -30,7 +31,7 @@ from gateway.ports.errors import PayloadLost, Refusal, Temporary
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Resources
 from gateway.routing.language import template_filters
-from gateway.routing.language.attribute_path import did_you_mean, parse
+from gateway.routing.language.attribute_path import parse
 
 MAX_RESULT_CHARACTERS = template_filters.MAX_CHARACTERS
 MAX_TEMPLATE_CHARACTERS = 10_240
@@ -415,9 +416,9 @@ def _problem(node: nodes.Node) -> str:
         case nodes.Filter() if node.dyn_args is not None or node.dyn_kwargs is not None:
             return "* and ** arguments are not allowed"
         case nodes.Filter() if node.name not in FILTERS:
-            return f"unknown filter {node.name!r}{did_you_mean(node.name, FILTERS)}"
+            return unknown_word("filter", node.name, did_you_mean(node.name, FILTERS))
         case nodes.Test() if node.name not in TESTS:
-            return f"unknown test {node.name!r}{did_you_mean(node.name, TESTS)}"
+            return unknown_word("test", node.name, did_you_mean(node.name, TESTS))
         case _ if type(node).__name__ in _NODES:
             return ""
         case _:
@@ -429,7 +430,7 @@ def _attribute_problem(node: nodes.Getattr) -> str:
         return _member_problem(node)
     if node.attr in ASSOCIATION_FIELDS:
         return ""
-    return f"unknown field association.{node.attr}{did_you_mean(node.attr, ASSOCIATION_FIELDS)}"
+    return unknown_word("field", f"association.{node.attr}", did_you_mean(node.attr, ASSOCIATION_FIELDS))
 
 
 def _member_problem(node: nodes.Getattr) -> str:
@@ -438,7 +439,7 @@ def _member_problem(node: nodes.Getattr) -> str:
     if node.attr in FILTERS:
         name = node.node.name if isinstance(node.node, nodes.Name) else "…"
         return f"unknown member {node.attr!r}; it is a filter: write {name} | {node.attr}"
-    return f"unknown member {node.attr!r}{did_you_mean(node.attr, METHODS)}"
+    return unknown_word("member", node.attr, did_you_mean(node.attr, METHODS))
 
 
 def _call_problem(node: nodes.Call) -> str:

@@ -6,7 +6,7 @@ import zoneinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from gateway.routing.language.attribute_path import did_you_mean
+from gateway.common.setting_faults import did_you_mean, unknown_word
 from gateway.routing.language.fields import FIELD_TYPES, FieldType
 
 
@@ -23,7 +23,7 @@ def time_zone(name: str) -> ZoneInfo:
         known = zoneinfo.available_timezones()
     short = {zone.rpartition("/")[2]: zone for zone in sorted(known)}
     near = did_you_mean(name, known) or did_you_mean(short.get(name.replace(" ", "_"), ""), known)
-    raise ValueError(f"unknown time zone {name!r}{near or '; write it as Europe/Berlin or UTC'}")
+    raise ValueError(unknown_word("time zone", name, near or "; write it as Europe/Berlin or UTC"))
 
 
 TimeZone = ZoneInfo

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
+from gateway.common import setting_faults as faults
 from gateway.common.ip_network import IPNetwork
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.facts import Facts
@@ -216,6 +217,6 @@ class UserIdentityMatch:
     def problems(self) -> Iterable[CountProblem]:
         ways = [way for way in ("any_of", "matches", "exists") if getattr(self, way) is not None]
         if not ways:
-            yield (), "user_identity needs one of any_of, matches, exists"
+            yield (), faults.needs("user_identity", ("any_of", "matches", "exists")).message
         for extra in ways[1:]:
-            yield (extra,), f"user_identity compares in one way only, and has {ways[0]!r} already; combine with all:"
+            yield (extra,), faults.one_way("user_identity", ways[0])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from gateway.common import setting_faults as faults
 from gateway.dataset.dictionary import SEQUENCE, name_of, vm_of
 from gateway.dataset.private import vr_at
 from gateway.model.attribute_path import AttributePath
@@ -165,7 +166,7 @@ def _compiled(attribute: Attribute) -> tuple[Comparison | None, list[CountProble
     ways = _given(attribute)
     problems = [*_clashes(ways), *_unfit(attribute, ways)]
     if not ways and attribute.count is None:
-        problems.insert(0, ((), f"attribute needs one of {', '.join((*WAYS, 'count'))}"))
+        problems.insert(0, ((), faults.needs("attribute", (*WAYS, "count")).message))
     if problems or not ways or ways[0] in PRESENCE_WAYS:
         return None, problems
     try:
@@ -181,7 +182,7 @@ def _clashes(ways: list[str]) -> Iterable[CountProblem]:
         if sides and extra in BOUNDS and (extra in LOWER) not in sides:
             sides.add(extra in LOWER)
             continue
-        yield (extra,), f"attribute compares in one way only, and has {ways[0]!r} already; combine with all:"
+        yield (extra,), faults.one_way("attribute", ways[0])
 
 
 def _unfit(attribute: Attribute, ways: list[str]) -> Iterable[CountProblem]:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NewType
 
+from gateway.common import setting_faults as faults
 from gateway.common.quantity import size_bytes
+from gateway.common.setting_faults import did_you_mean, unknown_word
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import predicate
 from gateway.routing import index_keys
 from gateway.routing.index_keys import FirstValue, Keys
 from gateway.routing.language import sop_groups
-from gateway.routing.language.attribute_path import did_you_mean, parse
+from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.comparison import BOUNDS, LOWER, STRICT
 from gateway.routing.language.fields import FIELD_TYPES, UID_PATTERN, FieldType, TransferSyntaxUID, sop_class_uid
 from gateway.routing.language.scale import number
@@ -37,7 +39,7 @@ def sop_classes(text: str) -> SOPClasses:
         near = "" if UID_PATTERN.fullmatch(text) else did_you_mean(text, sop_groups.RULES)
         if not near:
             raise
-        raise ValueError(f"unknown SOP class or group {text!r}{near}") from None
+        raise ValueError(unknown_word("SOP class or group", text, near)) from None
 
 
 def a_size(text: str) -> SizeBytes:
@@ -178,11 +180,11 @@ def problems_of_bounds(bounds: object, name: str) -> Iterable[CountProblem]:
     """None at all, two on one side, or nothing between them."""
     found = _bounds(bounds)
     if not found:
-        yield (), f"{name} needs one of at_least, more_than, at_most, less_than"
+        yield (), faults.needs(name, ("at_least", "more_than", "at_most", "less_than")).message
     for side in (LOWER, BOUNDS.keys() - LOWER):
         same = [setting for _test, _bound, setting in found if setting in side]
         for extra in same[1:]:
-            yield (extra,), f"{same[0]} and {extra} are the same side; leave one out"
+            yield (extra,), f"`{same[0]}` and `{extra}` are the same side; leave one out"
     low = next((one for one in found if one[2] in LOWER), None)
     high = next((one for one in found if one[2] not in LOWER), None)
     if low and high and (low[1] > high[1] or (low[1] == high[1] and {low[2], high[2]} & STRICT)):
@@ -276,7 +278,7 @@ class Pixels:
 
     def problems(self) -> Iterable[CountProblem]:
         if not self._numbers and self.photometric is None:
-            yield (), f"pixels needs one of {', '.join((*_NUMBERS, 'photometric'))}"
+            yield (), faults.needs("pixels", (*_NUMBERS, "photometric")).message
 
 
 def _number(facts: Facts, path: AttributePath) -> int | float | None:

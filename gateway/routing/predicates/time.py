@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, NewType
 
+from gateway.common.setting_faults import did_you_mean, listed, unknown_word
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import predicate
 from gateway.routing.facts import STUDY_INSTANCE_UID
-from gateway.routing.language.attribute_path import did_you_mean
 from gateway.routing.language.fields import FIELD_TYPES, FieldType
 from gateway.routing.language.time_zone import TimeZone
 from gateway.routing.predicates.counts import CountProblem
@@ -50,7 +50,7 @@ def weekdays(text: str) -> Weekdays:
     for word in (first, last or first):
         if word not in DAYS:
             near = did_you_mean(word, DAYS) or did_you_mean(word[:3], DAYS)
-            raise ValueError(f"unknown day {word!r}{near or '; days are ' + ', '.join(DAYS)}")
+            raise ValueError(unknown_word("day", word, near or f"; days are {listed(DAYS, 'and')}"))
     start, end = DAYS.index(first), DAYS.index(last or first)
     return Weekdays(frozenset((start + step) % 7 for step in range((end - start) % 7 + 1)))
 
@@ -99,7 +99,7 @@ class TimeOfDay:
 
     def problems(self) -> Iterable[CountProblem]:
         if self.between is None and self.days is None:
-            yield (), "time needs between, days or both"
+            yield (), "`time` needs `between`, `days` or both"
 
 
 _WHOLE_DAY = MinuteWindow(0, 1440)

@@ -93,7 +93,7 @@ def test_stored_actions_follow_the_configuration_in_force(site: Path) -> None:
     (site / "north" / "routes.yaml").unlink()
     (site / "site.yaml").write_text(SITE.replace("research", "other"))
     (site / "other.key").write_text(SECRET)
-    with pytest.raises(ConfigurationError, match="has no 'research'") as raised:
+    with pytest.raises(ConfigurationError, match="has no `research`") as raised:
         actions_from_json(stored, table_of(load(site, {})).resources)
     assert "tables/parts.csv" in str(raised.value)
 

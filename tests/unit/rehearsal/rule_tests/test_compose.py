@@ -63,7 +63,7 @@ def test_what_is_written_is_read(syntax: str) -> None:
 @pytest.mark.parametrize(
     ("attributes", "path", "message"),
     [
-        ({"PatientNam": "A"}, ("PatientNam",), "did you mean 'PatientName'"),
+        ({"PatientNam": "A"}, ("PatientNam",), "did you mean `PatientName`"),
         ({"Rows": 70000}, ("Rows",), "a whole number from 0 to 65535"),
         ({"StudyDate": "tomorrow"}, ("StudyDate",), "a date as YYYYMMDD"),
         ({"PatientName": {"a": "b"}}, ("PatientName",), "expected a text"),
@@ -78,7 +78,7 @@ def test_what_is_written_is_read(syntax: str) -> None:
         ),
         ({"RequestAttributesSequence[0].CodeValue": "A"}, ("RequestAttributesSequence[0].CodeValue",), "one an item"),
         ({"PatientID": "1", "00100020": "2"}, ("00100020",), "the same attribute"),
-        ({"SOPClassUID": "CTImageStorag"}, ("SOPClassUID",), "did you mean 'CTImageStorage'"),
+        ({"SOPClassUID": "CTImageStorag"}, ("SOPClassUID",), "did you mean `CTImageStorage`"),
     ],
     ids=str,
 )

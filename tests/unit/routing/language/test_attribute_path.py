@@ -48,9 +48,9 @@ def test_names(text: str, path: AttributePath) -> None:
 
 
 WRONG = {
-    "misspelt": ("PatientNme", r"unknown attribute keyword 'PatientNme' \(did you mean 'PatientName'\?\)"),
-    "wrong-case": ("patientname", "did you mean 'PatientName'"),
-    "far-off": ("Xyzzy", "unknown attribute keyword 'Xyzzy'$"),
+    "misspelt": ("PatientNme", r"unknown attribute keyword `PatientNme` \(did you mean `PatientName`\?\)"),
+    "wrong-case": ("patientname", "did you mean `PatientName`"),
+    "far-off": ("Xyzzy", "unknown attribute keyword `Xyzzy`$"),
     "empty": ("", "not an attribute path"),
     "two-dots": ("A..B", "not an attribute path"),
     "file-meta": ("00020010", "file meta information.*transfer_syntax"),

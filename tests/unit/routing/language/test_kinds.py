@@ -28,8 +28,8 @@ from gateway.routing.predicates.combining import AllConditions
 from tests.unit.routing.build import actions, fail, predicate, problems_of_actions, problems_of_predicate
 
 PREDICATES: dict[str, tuple[object, list[tuple[SettingPath, str, str]]]] = {
-    "unknown-kind": ({"modalty": ["MR"]}, [(("modalty",), "unknown-predicate", "did you mean 'modality'?")]),
-    "far-off-kind": ({"colour": 1}, [(("colour",), "unknown-predicate", "known are all, any, attribute")]),
+    "unknown-kind": ({"modalty": ["MR"]}, [(("modalty",), "unknown-predicate", "did you mean `modality`?")]),
+    "far-off-kind": ({"colour": 1}, [(("colour",), "unknown-predicate", "known are `all`, `any`, `attribute`")]),
     "action-as-predicate": ({"remove": "PatientID"}, [(("remove",), "unknown-predicate", "put it under `then:`")]),
     "two-kinds": (
         {"modality": "MR", "called_ae_title": "X"},
@@ -38,32 +38,35 @@ PREDICATES: dict[str, tuple[object, list[tuple[SettingPath, str, str]]]] = {
     "two-kinds-both-wrong-inside": (
         {"modality": [], "host": "nowhere"},
         [
-            (("modality",), "empty-list", "empty"),
+            (("modality",), "empty", "empty"),
             (("host",), "bad-address", "10.1.0.0/16"),
             (("host",), "several-kinds", "one predicate at a time"),
         ],
     ),
-    "text": ("modality", [((), "wrong-type", "expected one predicate with its value, not 'modality'")]),
-    "list": ([{"modality": "MR"}], [((), "wrong-type", "not a list")]),
+    "text": ("modality", [((), "wrong-type", "expected one predicate with its value, found the text `modality`")]),
+    "list": ([{"modality": "MR"}], [((), "wrong-type", "found a list")]),
     "empty-any": ({"any": []}, [(("any",), "bad-value", "never hold")]),
     "empty-inside": ({"all": [{}]}, [(("all", 0), "missing-kind", "found none")]),
     "boolean": ({"modality": [True]}, [(("modality", 0), "wrong-type", "put it in quotes")]),
     "unknown-attribute": (
         {"attribute": {"select": "BodyPart", "equals": "HEAD"}},
-        [(("attribute", "select"), "unknown-attribute", "unknown attribute keyword 'BodyPart'")],
+        [(("attribute", "select"), "unknown-attribute", "unknown attribute keyword `BodyPart`")],
     ),
     "misspelt-setting": (
         {"attribute": {"selct": "Modality", "equals": "MR"}},
-        [(("attribute", "selct"), "unknown-field", "did you mean 'select'?")],
+        [(("attribute", "selct"), "unknown-setting", "did you mean `select`?")],
     ),
-    "missing-setting": ({"attribute": {"equals": "MR"}}, [(("attribute",), "missing-field", "needs 'select'")]),
+    "missing-setting": (
+        {"attribute": {"equals": "MR"}},
+        [(("attribute",), "missing-setting", "setting `select` is missing")],
+    ),
     "no-way": (
         {"attribute": {"select": "Modality"}},
-        [(("attribute",), "bad-value", "one of equals, in, starts_with")],
+        [(("attribute",), "bad-value", "one of `equals`, `in`, `starts_with`")],
     ),
     "two-ways": (
         {"attribute": {"select": "Modality", "equals": "MR", "in": ["MR"]}},
-        [(("attribute", "in"), "bad-value", "has 'equals' already")],
+        [(("attribute", "in"), "bad-value", "has `equals` already")],
     ),
     "bad-regex": (
         {"attribute": {"select": "Modality", "matches": "(MR"}},
@@ -73,19 +76,22 @@ PREDICATES: dict[str, tuple[object, list[tuple[SettingPath, str, str]]]] = {
         {"attribute": {"select": "Modality", "matches": r"(a)\1"}},
         [(("attribute", "matches"), "bad-regex", "RE2")],
     ),
-    "attribute-as-text": ({"attribute": "Modality"}, [(("attribute",), "wrong-type", "takes a mapping of select")]),
+    "attribute-as-text": (
+        {"attribute": "Modality"},
+        [(("attribute",), "wrong-type", "`{select: Modality}`")],
+    ),
     "not-a-truth": (
         {"attribute": {"select": "Modality", "exists": "yes"}},
-        [(("attribute", "exists"), "wrong-type", "expected true or false")],
+        [(("attribute", "exists"), "wrong-type", "expected `true` or `false`")],
     ),
-    "sop-class": ({"sop_class": ["CTImageStorge"]}, [(("sop_class", 0), "unknown-sop-class", "'CTImageStorage'")]),
+    "sop-class": ({"sop_class": ["CTImageStorge"]}, [(("sop_class", 0), "unknown-sop-class", "`CTImageStorage`")]),
     "transfer-syntax-as-sop-class": (
         {"sop_class": "1.2.840.10008.1.2"},
         [(("sop_class",), "unknown-sop-class", "is not a SOP class")],
     ),
     "transfer-syntax": (
         {"transfer_syntax": "JPEG2000Losless"},
-        [(("transfer_syntax",), "unknown-transfer-syntax", "'JPEG2000Lossless'")],
+        [(("transfer_syntax",), "unknown-transfer-syntax", "`JPEG2000Lossless`")],
     ),
     "long-ae-title": ({"calling_ae_title": "A" * 17}, [(("calling_ae_title",), "bad-ae-title", "at most 16")]),
     "empty-ae-title": ({"calling_ae_title": [" "]}, [(("calling_ae_title", 0), "bad-ae-title", "empty")]),
@@ -114,9 +120,9 @@ def test_mistakes_in_conditions(config: object, expected: list[tuple[SettingPath
 
 ACTIONS: dict[str, tuple[object, list[tuple[SettingPath, str, str]]]] = {
     "mapping": ({"remove": "PatientID"}, [((), "wrong-type", "expected a list of actions")]),
-    "unknown-kind": ([{"delete": "PatientID"}], [((0, "delete"), "unknown-action", "known are append, case")]),
+    "unknown-kind": ([{"delete": "PatientID"}], [((0, "delete"), "unknown-action", "known are `append`, `case`")]),
     "predicate-as-action": ([{"modality": "MR"}], [((0, "modality"), "unknown-action", "put it under `when:`")]),
-    "unknown-target": ([{"set": {"PatientNme": "x"}}], [((0, "set", "PatientNme"), "bad-target", "'PatientName'")]),
+    "unknown-target": ([{"set": {"PatientNme": "x"}}], [((0, "set", "PatientNme"), "bad-target", "`PatientName`")]),
     "sop-class": ([{"set": {"SOPClassUID": "1.2"}}], [((0, "set", "SOPClassUID"), "bad-target", "cannot be edited")]),
     "character-set": (
         [{"set": {"SpecificCharacterSet": "ISO_IR 192"}}],
@@ -148,23 +154,23 @@ ACTIONS: dict[str, tuple[object, list[tuple[SettingPath, str, str]]]] = {
     ),
     "template-name": (
         [{"set": {"PatientID": "{{ PatientNme }}"}}],
-        [((0, "set", "PatientID"), "bad-template", "did you mean 'PatientName'?")],
+        [((0, "set", "PatientID"), "bad-template", "did you mean `PatientName`?")],
     ),
     "template-and-constant": (
         [{"set": {"PatientID": "{{ x", "StudyDate": "1"}}, {"remove": []}],
         [
             ((0, "set", "PatientID"), "bad-template", "not a template"),
             ((0, "set", "StudyDate"), "bad-value", "YYYYMMDD"),
-            ((1, "remove"), "empty-list", "empty"),
+            ((1, "remove"), "empty", "empty"),
         ],
     ),
     "nothing": ([{"set": {"PatientID": None}}], [((0, "set", "PatientID"), "wrong-type", "action `empty`")]),
-    "set-nothing": ([{"set": {}}], [((0, "set"), "wrong-type", "at least one entry")]),
+    "set-nothing": ([{"set": {}}], [((0, "set"), "empty", "this mapping is empty")]),
     "copy-sequence": (
         [{"copy": {"from": "ReferencedImageSequence", "to": "PatientID"}}],
         [((0, "copy", "from"), "bad-value", "is a sequence")],
     ),
-    "copy-without-source": ([{"copy": {"to": "PatientID"}}], [((0, "copy"), "missing-field", "needs 'from'")]),
+    "copy-without-source": ([{"copy": {"to": "PatientID"}}], [((0, "copy"), "missing-setting", "`from` is missing")]),
 }  # fmt: skip
 
 
@@ -317,7 +323,7 @@ def test_an_extension_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert predicate({"not": {"larger_than": 5}}).condition == LargerThan(5)  # type: ignore[attr-defined]
     assert problems_of_predicate({"larger_than": "x"}) == [
-        (("larger_than",), "wrong-type", "expected a whole number, not 'x'")
+        (("larger_than",), "wrong-type", "expected a whole number, found the text `x`")
     ]
     assert predicate_schema()["properties"]["larger_than"]["type"] == "integer"
 
@@ -331,7 +337,7 @@ def test_equal_predicates_are_built_once_and_wrong_ones_are_reported_each_time()
     assert predicate({"modality": ["CT", "MR"]}) is predicate({"modality": ["CT", "MR"]})
     assert predicate({"modality": ["CT"]}) is not predicate({"modality": "CT"})
     for _ in range(2):
-        assert [code for _path, code, _text in problems_of_predicate({"modality": []})] == ["empty-list"]
+        assert [code for _path, code, _text in problems_of_predicate({"modality": []})] == ["empty"]
 
 
 def test_what_names_a_file_or_a_condition_is_built_anew(tmp_path: pathlib.Path) -> None:

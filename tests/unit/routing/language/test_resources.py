@@ -102,7 +102,7 @@ def test_the_digest_follows_the_content(tmp_path: Path) -> None:
 def test_keys() -> None:
     resources = FileResources({"research": SECRET})
     assert resources.key("research") == SECRET
-    with pytest.raises(ValueError, match=r"has no 'reserch' \(did you mean 'research'\?\)"):
+    with pytest.raises(ValueError, match=r"has no `reserch` \(did you mean `research`\?\)"):
         resources.key("reserch")
 
 

@@ -91,7 +91,7 @@ def test_filters_in_expressions(given: FileResources) -> None:
 
 
 WRONG = {
-    "unknown-key": ("{{ StudyInstanceUID | uid('reserch') }}", "did you mean 'research'"),
+    "unknown-key": ("{{ StudyInstanceUID | uid('reserch') }}", "did you mean `research`"),
     "no-key": ("{{ StudyInstanceUID | uid }}", "uid takes its key as quoted text"),
     "computed-key": ("{{ StudyInstanceUID | uid(PatientID) }}", "uid takes its key as quoted text"),
     "computed-key-by-name": ("{{ StudyInstanceUID | uid(key=PatientID) }}", "uid takes its key as quoted text"),
@@ -102,9 +102,9 @@ WRONG = {
     "number-as-pattern": ("{{ StationName | regex_replace(5, '') }}", "regex_replace takes its pattern and"),
     "bad-pattern": ("{{ StationName | regex_replace('(', '') }}", "not a regular expression that RE2 takes"),
     "bad-replacement": (r"{{ StationName | regex_replace('a', '\\1') }}", "names group 1"),
-    "misspelt": ("{{ PatientName | famly }}", "did you mean 'family'"),
+    "misspelt": ("{{ PatientName | famly }}", "did you mean `family`"),
     "star-arguments": ("{{ PatientName | pad(*[1]) }}", "arguments are not allowed"),
-    "keys-of-others": ("{{ self }}", "unknown attribute keyword 'self'"),
+    "keys-of-others": ("{{ self }}", "unknown attribute keyword `self`"),
 }  # fmt: skip
 
 

@@ -437,8 +437,8 @@ IMPOSSIBLE: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "case-of-number": (attribute("Rows", at_least=2, ignore_case=True), ("ignore_case",), "comparisons of texts"),
     "component-of-text": (attribute("StudyID", equals="x", component="family"), ("component",), "not a person name"),
     "empty-start": (attribute("StudyID", starts_with=""), ("starts_with",), "every text holds an empty one"),
-    "two-ways": (attribute("StudyID", equals="a", contains="b"), ("contains",), "has 'equals' already"),
-    "nothing": (attribute("StudyID"), (), "attribute needs one of equals, in,"),
+    "two-ways": (attribute("StudyID", equals="a", contains="b"), ("contains",), "has `equals` already"),
+    "nothing": (attribute("StudyID"), (), "`attribute` needs one of `equals`, `in`,"),
     "neither-texts-nor-file": (attribute("StudyID", in_={}), ("in",), "either texts, or a file"),
 }
 
@@ -460,20 +460,20 @@ MISWRITTEN: dict[str, tuple[dict[str, Any], tuple[str, ...], str, str]] = {
         attribute("StudyDate", older_than="6 M", time_zone="Europe/Berln"),
         ("time_zone",),
         "unknown-time-zone",
-        "did you mean 'Europe/Berlin'?",
+        "did you mean `Europe/Berlin`?",
     ),
     "city": (
         attribute("StudyDate", older_than="6 M", time_zone="Berlin"),
         ("time_zone",),
         "unknown-time-zone",
-        "did you mean 'Europe/Berlin'?",
+        "did you mean `Europe/Berlin`?",
     ),
-    "component": (attribute("PatientName", equals="x", component="first"), ("component",), "wrong-type", "family or"),
-    "values": (attribute("ImageType", equals="x", values="all"), ("values",), "wrong-type", "any or every"),
+    "component": (attribute("PatientName", equals="x", component="first"), ("component",), "not-one-of", "`family`"),
+    "values": (attribute("ImageType", equals="x", values="all"), ("values",), "not-one-of", "`any` or `every`"),
     "regex": (attribute("ImageType", matches="(a"), ("matches",), "bad-regex", "RE2"),
-    "empty-list": (attribute("ImageType", in_=[]), ("in",), "empty-list", "never apply"),
+    "empty-list": (attribute("ImageType", in_=[]), ("in",), "empty", "this list is empty"),
     "file": (attribute("PatientID", in_={"file": "gone.txt"}), ("in", "file"), "bad-file", "'gone.txt'"),
-    "file-misspelt": (attribute("PatientID", in_={"fil": "x"}), ("in", "fil"), "unknown-field", "'file'"),
+    "file-misspelt": (attribute("PatientID", in_={"fil": "x"}), ("in", "fil"), "unknown-setting", "`file`"),
 }
 
 

@@ -195,9 +195,9 @@ def problems(**settings: Any) -> list[tuple[object, str, str]]:
 @pytest.mark.parametrize(
     ("settings", "place", "message"),
     [
-        ({"key": "tset"}, "key", "did you mean 'test'"),
-        ({"profile": "advanced"}, "profile", "expected basic"),
-        ({"options": ["retain-all"]}, "options", "expected retain-safe-private or"),
+        ({"key": "tset"}, "key", "did you mean `test`"),
+        ({"profile": "advanced"}, "profile", "expected `basic`"),
+        ({"options": ["retain-all"]}, "options", "expected `retain-safe-private`, "),
         ({"options": ["retain-longitudinal-full", "retain-longitudinal-modified"]}, "options", "exclude each other"),
         ({"options": ["clean-pixel-data"]}, "options", "needs `regions`"),
         ({"regions": [{"modality": "US"}]}, "regions", "not chosen"),
