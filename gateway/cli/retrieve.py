@@ -16,7 +16,7 @@ from gateway.cli.options import Duration, fail, rules_option
 from gateway.cli.query_level import LEVEL_NAMES, level_of
 from gateway.cli.render import count
 from gateway.common.plain_text import printable
-from gateway.dimse.requestor.responses import Response
+from gateway.dimse.requestor.response import Response
 from gateway.lifecycle import exit_code, logs
 from gateway.model.peer import Peer
 from gateway.model.query import QueryLevel, QueryRoot

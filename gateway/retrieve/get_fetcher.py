@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from gateway.dimse.requestor.incoming_stores import IncomingStore
 from gateway.dimse.requestor.query_contexts import as_store_scp
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
-from gateway.dimse.requestor.responses import IncomingStore, Response, Responses
+from gateway.dimse.requestor.response import Response
+from gateway.dimse.requestor.responses import Responses
 from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer
 from gateway.model.query import QueryRoot

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 import structlog
 
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
-from gateway.dimse.requestor.responses import Response, Responses
+from gateway.dimse.requestor.response import Response
+from gateway.dimse.requestor.responses import Responses
 from gateway.leniency import tolerated
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import Peer

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.dimse.protocol.status import stack_lines
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance
-from gateway.dimse.requestor.responses import Response
+from gateway.dimse.requestor.response import Response
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import Peer
 from gateway.model.query import QueryLevel

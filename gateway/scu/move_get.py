@@ -16,9 +16,11 @@ from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.file_meta import without_file_meta
 from gateway.destinations.part10_head import file_meta
 from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.dimse.requestor.incoming_stores import IncomingStore
 from gateway.dimse.requestor.query_contexts import as_store_scp, query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
-from gateway.dimse.requestor.responses import IncomingStore, Response, Responses
+from gateway.dimse.requestor.response import Response
+from gateway.dimse.requestor.responses import Responses
 from gateway.model.associate import ProposedContext
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.hops import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME

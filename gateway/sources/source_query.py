@@ -12,7 +12,8 @@ import structlog
 
 from gateway.dimse.requestor.query_contexts import query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
-from gateway.dimse.requestor.responses import Response, Responses
+from gateway.dimse.requestor.response import Response
+from gateway.dimse.requestor.responses import Responses
 from gateway.model.associate import ProposedContext
 from gateway.model.dimse_status import OUT_OF_RESOURCES, PENDING, SUCCESS
 from gateway.model.peer import Peer

@@ -16,9 +16,10 @@ from gateway.dimse.protocol.identifiers import encode_data_set
 from gateway.dimse.protocol.message import Command
 from gateway.dimse.protocol.upper_layer import RELEASE_RP, encode_abort
 from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.dimse.requestor.incoming_stores import IncomingStore
 from gateway.dimse.requestor.query_contexts import as_store_scp, query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
-from gateway.dimse.requestor.responses import IncomingStore, Response
+from gateway.dimse.requestor.response import Response
 from gateway.model.associate import ProposedContext
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer

@@ -13,7 +13,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 from pynetdicom import evt
 
 from gateway.dimse.acceptor.admission import Admitted
-from gateway.dimse.requestor.responses import IncomingStore
+from gateway.dimse.requestor.incoming_stores import IncomingStore
 from gateway.dimse.server import Server
 from gateway.model.associate import ProposedContext
 from gateway.model.listener import Listener

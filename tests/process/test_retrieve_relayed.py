@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt, sop_class
 
-from gateway.dimse.requestor.responses import IncomingStore
+from gateway.dimse.requestor.incoming_stores import IncomingStore
 from gateway.model.associate import ProposedContext
 from gateway.query.attributes import SOP_INSTANCE_UID
 from gateway.sources.relayed_services import BY_SOP_CLASS, RETRIEVED, RETRIEVING, Retrieving

@@ -23,9 +23,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from gateway.dimse.requestor.incoming_stores import IncomingStore
 from gateway.dimse.requestor.query_contexts import as_store_scp
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
-from gateway.dimse.requestor.responses import IncomingStore
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer

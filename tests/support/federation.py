@@ -18,7 +18,7 @@ from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.query_contexts import query_contexts
 from gateway.dimse.requestor.requestor_association import associate
-from gateway.dimse.requestor.responses import Response
+from gateway.dimse.requestor.response import Response
 from gateway.dimse.server import Server
 from gateway.handlers.find import FindHandler
 from gateway.metrics import Metrics

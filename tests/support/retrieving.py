@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.dimse.protocol.message import Command
+from gateway.dimse.requestor.incoming_stores import OnStore
 from gateway.dimse.requestor.query_contexts import as_store_scp
 from gateway.dimse.requestor.requestor_association import associate
-from gateway.dimse.requestor.responses import OnStore, Response, Responses
+from gateway.dimse.requestor.response import Response
+from gateway.dimse.requestor.responses import Responses
 from gateway.model.associate import ProposedContext
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer

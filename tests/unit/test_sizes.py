@@ -13,8 +13,6 @@ LONG_FILES = {
     "app.py",
     "config/rules.py",
     "delivery/courier.py",
-    "dimse/requestor/requestor_association.py",
-    "dimse/requestor/responses.py",
     "dimse/server.py",
     "routing/language/kinds.py",
     "routing/language/template.py",
@@ -26,7 +24,6 @@ LONG_FUNCTIONS = {
     "config/compile.py:compile_source",
     "config/peers.py:compile_peer",
     "delivery/courier.py:__init__",
-    "dimse/requestor/requestor_association.py:_connect",
     "dimse/server.py:__init__",
 }
 """The same for functions: module and name."""

@@ -16,12 +16,12 @@ and every other keyword included), on which all contexts that it needs were prop
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gateway.dimse.requestor.connecting import TLSOverride
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer
@@ -33,7 +33,7 @@ MOST_REMEMBERED = 500
 """Peers, each under each pair of AE titles, whose contexts are remembered: titles may be those of any requestor."""
 CLOSE_S = 2.0
 IDLE_S = 10.0
-"""How long an association is kept that nobody needs: peers have few of them to give."""
+"""The time that an association without a user is kept: peers have few of them to give."""
 
 SOON_S = 0.5
 """A user who waits longer for an association is made room for: the peer may serve few, and let others wait."""
@@ -41,7 +41,6 @@ SOON_S = 0.5
 ROOM_AFTER_S = (0.05, 0.25, 0.5)
 """Peers that count their associations see a little later that one has ended: pauses before each further try."""
 
-TLSOverride = tuple[ssl.SSLContext, str | None]
 Make = Callable[..., RequestorAssociation]
 """Makes an association before it is opened, as `RequestorAssociation` itself does; it can be hashed and compared."""
 Use = Literal["query", "sub-operations", "deliveries", "files"]
@@ -149,22 +148,7 @@ class AssociationPool:
             self._end(idle.association)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(key, contexts, is_exact, loop.time(), loop.create_future())
-        if not is_further:
-            self._waiting.append(waiting)
-        opening = asyncio.create_task(self._open(waiting))
-        try:
-            await asyncio.wait({waiting.found}, timeout=SOON_S)
-            if not is_further and not waiting.found.done():
-                self._make_room(waiting)
-            return await waiting.found
-        except asyncio.CancelledError:
-            if not waiting.found.cancel() and not waiting.found.cancelled() and waiting.found.exception() is None:
-                self.release(waiting.found.result())
-            raise
-        finally:
-            if not is_further:
-                self._waiting.remove(waiting)
-            self._stop_opening(opening)
+        return await self._waited_for(waiting, is_further=is_further)
 
     def release(self, association: RequestorAssociation) -> None:
         """The user is done: an association is handed on, or kept idle; one in the middle of a request is aborted."""
@@ -177,7 +161,7 @@ class AssociationPool:
         self._hand_on(key, association)
 
     def discard(self, association: RequestorAssociation) -> asyncio.Task[None]:
-        """The user is done, and nobody is to have the association: it is ended. The task is done when it is gone."""
+        """The user is done, and no other user is to have the association: it is ended. The task is done when it is gone."""
         if self._in_use.pop(association, None) is not None and association.is_open and association.is_busy:
             association.abort("discarded in the middle of a request")
         return self._end(association)
@@ -228,7 +212,7 @@ class AssociationPool:
         return None
 
     def _hand_on(self, key: _Key, association: RequestorAssociation) -> None:
-        """To the user that has waited longest for such a one; else it is kept, unless that keeps others waiting."""
+        """Hand it to the user that has waited longest for such a one; else keep it, unless that keeps others waiting."""
         waiting = self._waiting_at(key)
         for each in waiting:
             if each.key == key and association.has_proposed(each.contexts):
@@ -255,7 +239,7 @@ class AssociationPool:
             self._idle.pop(key, None)
         self._end(association)
 
-    # --- who waits ------------------------------------------------------------------------------------------------
+    # --- users that wait ------------------------------------------------------------------------------------------------
 
     def _waiting_at(self, key: _Key) -> list[_Waiting]:
         """The users that wait for an association to the peer, in any way; the one that came first stands first."""
@@ -278,7 +262,7 @@ class AssociationPool:
             release_idle()
 
     def _end_idle(self, waiting: _Waiting) -> list[asyncio.Task[None]]:
-        """The peer's associations that nobody uses; the tasks that end them."""
+        """End the peer's associations that have no user; the tasks that do so."""
         found = [idle for key, kept in self._idle.items() if waiting.is_at(key) for idle in kept]
         self._idle = {key: kept for key, kept in self._idle.items() if not waiting.is_at(key)}
         for idle in found:
@@ -286,6 +270,25 @@ class AssociationPool:
         return [self._end(idle.association) for idle in found]
 
     # --- opening --------------------------------------------------------------------------------------------------
+
+    async def _waited_for(self, waiting: _Waiting, *, is_further: bool) -> RequestorAssociation:
+        """The association that is opened for this user, or one that is released meanwhile. Raises as `acquire`."""
+        if not is_further:
+            self._waiting.append(waiting)
+        opening = asyncio.create_task(self._open(waiting))
+        try:
+            await asyncio.wait({waiting.found}, timeout=SOON_S)
+            if not is_further and not waiting.found.done():
+                self._make_room(waiting)
+            return await waiting.found
+        except asyncio.CancelledError:
+            if not waiting.found.cancel() and not waiting.found.cancelled() and waiting.found.exception() is None:
+                self.release(waiting.found.result())
+            raise
+        finally:
+            if not is_further:
+                self._waiting.remove(waiting)
+            self._stop_opening(opening)
 
     async def _open(self, waiting: _Waiting) -> None:
         while True:

@@ -13,7 +13,8 @@ from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.identifiers import as_identifier
 from gateway.dimse.protocol.memory import MemoryReceiver
 from gateway.dimse.protocol.message import Command, CommandField
-from gateway.dimse.requestor.responses import OnStore, Responses
+from gateway.dimse.requestor.incoming_stores import OnStore
+from gateway.dimse.requestor.responses import Responses
 from gateway.model.listener import Limits, Timers
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import DestinationRefuses

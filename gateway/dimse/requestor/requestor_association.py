@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
-from gateway.common.steady_clock import utc_now
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.connection import ReadingHeld
@@ -19,7 +16,6 @@ from gateway.dimse.protocol.context import VERIFICATION, AcceptedContext
 from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
 from gateway.dimse.protocol.pdata import SMALLEST_MAXIMUM
-from gateway.dimse.protocol.peer_certificate import mismatch, shown_certificate
 from gateway.dimse.protocol.proposal import (
     AssociateAccept,
     decode_accept,
@@ -27,9 +23,9 @@ from gateway.dimse.protocol.proposal import (
     describe_reject,
     encode_request,
 )
-from gateway.dimse.protocol.tls_contexts import CLIENT_CONTEXTS
-from gateway.dimse.protocol.tls_failures import our_certificate_refused, server_refused, shown_anyway
+from gateway.dimse.protocol.tls_failures import our_certificate_refused
 from gateway.dimse.protocol.upper_layer import ServicePrimitive, UpperLayerEvent, UpperLayerState
+from gateway.dimse.requestor.connecting import TLSOverride, connect
 from gateway.dimse.requestor.multi_response import AskingAssociation
 from gateway.leniency import tolerated
 from gateway.model.associate import DEFAULT_OFFERED_PDU, ProposedContext
@@ -327,7 +323,7 @@ async def associate(
     own_ae_title: str,
     contexts: Sequence[ProposedContext],
     meter: Meter | None = None,
-    tls: tuple[ssl.SSLContext, str | None] | None = None,
+    tls: TLSOverride | None = None,
     made: Callable[[Peer, str, Sequence[ProposedContext], Meter], RequestorAssociation] = RequestorAssociation,
 ) -> RequestorAssociation:
     """Connect to `peer` and negotiate.
@@ -351,7 +347,7 @@ async def associate(
         raise DestinationRefuses(f"{peer.name}: {peer.fault}")
     association = made(peer, own_ae_title, contexts, meter if meter is not None else NoMeter())
     try:
-        await _connect(association, peer, tls)
+        await connect(association, peer, tls)
         await association.open()
     except BaseException:
         association.close_now()
@@ -359,83 +355,6 @@ async def associate(
     return association
 
 
-async def _connect(
-    association: RequestorAssociation, peer: Peer, override: tuple[ssl.SSLContext, str | None] | None
-) -> None:
-    """TCP, then TLS where the peer has it, each with its own time limit."""
-    where = f"{peer.name} at {peer.host}:{peer.port}"
-    tls = peer.associate.tls
-    context, server_name = override or (CLIENT_CONTEXTS.get(tls) if tls is not None else None, None)
-    wanted_name = server_name or (tls.server_name if tls is not None else "") or peer.host
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(peer.timers.connect_s):
-            transport = await _transport(association, peer)
-    except TimeoutError:
-        text = f"{where} did not take the connection in {peer.timers.connect_s:g} s"
-        raise DestinationDown(text, PeerFailure("connect_timeout")) from None
-    except OSError as error:
-        failure = PeerFailure("name" if isinstance(error, socket.gaierror) else "connect")
-        raise DestinationDown(f"{where} cannot be reached: {_in_words(error)}", failure) from error
-    except OverflowError as error:
-        text = f"{where} cannot be reached: there is no such port"
-        raise DestinationDown(text, PeerFailure("connect")) from error
-    if context is None:
-        return
-    try:
-        encrypted = await loop.start_tls(
-            transport,
-            association,
-            context,
-            server_hostname=wanted_name,
-            ssl_handshake_timeout=peer.timers.tls_handshake_s,
-            ssl_shutdown_timeout=peer.timers.tls_handshake_s,
-        )
-    except ssl.SSLCertVerificationError as error:
-        why = server_refused(error, await shown_anyway(peer), wanted_name, tls, utc_now())
-        raise DestinationRefuses(f"{where} is not who it should be: {why}", PeerFailure("certificate")) from error
-    except ssl.SSLError as error:
-        why = our_certificate_refused(error, tls) or f"TLS failed: {error.reason or error}"
-        raise DestinationRefuses(f"{where}: {why}", PeerFailure("tls")) from error
-    except OSError as error:
-        why = our_certificate_refused(error, tls) or f"no TLS handshake: {error}"
-        raise DestinationDown(f"{where}: {why}", PeerFailure("tls")) from error
-    if encrypted is None:
-        raise DestinationDown(f"{where} closed the connection during the TLS handshake", PeerFailure("tls"))
-    wanted = tls.server_certificate if tls is not None and override is None else None
-    if wanted is not None and (unmet := mismatch(wanted, shown_certificate(encrypted))):
-        encrypted.abort()
-        raise DestinationRefuses(f"{where} is not who it should be: it shows {unmet}", PeerFailure("certificate"))
-    association.attach(encrypted)
-
-
 def _plain(title: str) -> str:
     """Empty for one that is made for a requestor, of whom there is none: we ask for ourselves."""
     return "" if is_template(title) else title
-
-
-async def _transport(association: RequestorAssociation, peer: Peer) -> asyncio.Transport:
-    """A TCP connection, from the peer's `bind_address` where it has one. Raises OSError, OverflowError."""
-    loop = asyncio.get_running_loop()
-    if peer.associate.bind_address is None:
-        transport, _ = await loop.create_connection(lambda: association, peer.host, peer.port)
-        return transport
-    family = socket.AF_INET6 if ":" in peer.associate.bind_address[0] else socket.AF_INET
-    own = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        own.setblocking(False)
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last association from this port may linger
-        own.bind(peer.associate.bind_address)
-        places = await loop.getaddrinfo(peer.host, peer.port, family=family, type=socket.SOCK_STREAM)
-        await loop.sock_connect(own, places[0][4])
-        transport, _ = await loop.create_connection(lambda: association, sock=own)
-    except BaseException:
-        own.close()
-        raise
-    return transport
-
-
-def _in_words(error: OSError) -> str:
-    """The system's words: asyncio says "Connect call failed" of a refusal and of a missing route alike."""
-    text = error.strerror or str(error)
-    return os.strerror(error.errno) if error.errno and text.startswith("Connect call failed") else text

@@ -13,136 +13,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from io import BytesIO
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
 import structlog
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 
-from gateway.dataset.encoding import DEFLATED, encodings_of
-from gateway.dataset.inflation import inflate
-from gateway.dimse.protocol import status
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.context import AcceptedContext
-from gateway.dimse.protocol.identifiers import (
-    LARGEST_IDENTIFIER_BYTES,
-    IdentifierReceiver,
-    check,
-    read_failed_list,
-)
+from gateway.dimse.protocol.identifiers import IdentifierReceiver
 from gateway.dimse.protocol.memory import MemoryReceiver
-from gateway.dimse.protocol.message import NO_DATA_SET, RESPONSE, Command, CommandField
-from gateway.dimse.protocol.status import StatusRefusal
+from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
 from gateway.dimse.protocol.upper_layer_provider import ABORTED_BY_USER
-from gateway.model import dimse_status
-from gateway.model.association import AssociationFacts
-from gateway.model.dimse_status import Category
+from gateway.dimse.requestor.incoming_stores import IncomingStores, OnStore, StoringAssociation
+from gateway.dimse.requestor.response import Response
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
-from gateway.ports.errors import DestinationDown, GatewayError
+from gateway.ports.errors import DestinationDown
 
 log = structlog.get_logger()
 
 MOST_AHEAD = 64
 """Responses that wait to be taken before nothing more is read."""
-MOST_STORES_AHEAD = 4
 GIVE_UP_S = 2.0
-"""How long the final response is waited for after giving up."""
+"""The wait for the final response after giving up."""
 
 
-class AskedAssociation(Protocol):
+class AskedAssociation(StoringAssociation, Protocol):
     """The association that a request goes out on (`gateway.dimse.requestor.multi_response`)."""
-
-    facts: AssociationFacts
 
     @property
     def name(self) -> str: ...
     def abort(self, detail: str = ...) -> None: ...
-    def send_command(self, context_id: int, command: Command) -> None: ...
     async def send_message(self, context_id: int, command: Command, body: EncodedDataSet) -> None: ...
     def converse(self, responses: Responses, request: Command) -> None: ...
     def conversation_over(self, responses: Responses) -> None: ...
-    def read_on(self) -> None: ...
-    def read_no_more(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One response."""
-
-    status: int
-    identifier: bytes
-    """As it came, in `transfer_syntax_uid`; empty without one."""
-    transfer_syntax_uid: str
-    command: Command = field(repr=False)
-
-    @property
-    def is_pending(self) -> bool:
-        """True when more will come."""
-        return Category.of(self.status) is Category.PENDING
-
-    @property
-    def error_comment(self) -> str:
-        """Error Comment (0000,0902); peers quote patients in it."""
-        return str(self.command.get("ErrorComment", ""))
-
-    @property
-    def remaining(self) -> int | None:
-        return self.command.get("NumberOfRemainingSuboperations")
-
-    @property
-    def completed(self) -> int | None:
-        return self.command.get("NumberOfCompletedSuboperations")
-
-    @property
-    def failed(self) -> int | None:
-        return self.command.get("NumberOfFailedSuboperations")
-
-    @property
-    def warning(self) -> int | None:
-        return self.command.get("NumberOfWarningSuboperations")
-
-    @property
-    def dataset(self) -> Dataset:
-        """The identifier, decoded.
-
-        Raises:
-            Unreadable: it is no data set in its transfer syntax.
-        """
-        if not self.identifier:
-            return Dataset()
-        view, uid = memoryview(self.identifier), self.transfer_syntax_uid
-        check(view, uid)
-        encoding = encodings_of(uid)[0]
-        plain = inflate(view, LARGEST_IDENTIFIER_BYTES) if uid in DEFLATED else view
-        return read_dataset(BytesIO(plain), encoding.is_implicit, not encoding.is_big_endian)
-
-    @property
-    def failed_sop_instance_uids(self) -> tuple[str, ...]:
-        """Failed SOP Instance UID List (0008,0058) of a retrieve's final response; () when absent or unreadable."""
-        try:
-            return read_failed_list(memoryview(self.identifier), self.transfer_syntax_uid)
-        except GatewayError:
-            return ()
-
-
-@dataclass(frozen=True, slots=True)
-class IncomingStore:
-    """One C-STORE sub-operation of a C-GET. `body` is closed after its response."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    body: EncodedDataSet
-    association: AssociationFacts
-
-
-OnStore = Callable[[IncomingStore], Awaitable[int]]
-"""Gives the status of the C-STORE response; a GatewayError that it raises gives its own."""
 
 
 class Responses:
@@ -176,13 +81,10 @@ class Responses:
         self._identifier = identifier
         self._response_s = response_s
         self._limit_s = limit_s
-        self._on_store = on_store
-        self._receiver = receiver
+        self._stores = None if on_store is None else IncomingStores(association, on_store, receiver, self._wake)
         self._loop = asyncio.get_running_loop()
         self._until_s: float | None = None
         self._ready: deque[Response] = deque()
-        self._stores: deque[Message] = deque()
-        self._storing: asyncio.Task[None] | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._ended: str | None = None
         self._is_cancel_sent = False
@@ -271,8 +173,8 @@ class Responses:
         try:
             if not self._has_final and self._ended is None:
                 await self._give_up()
-            if self._storing is not None:
-                await asyncio.wait({self._storing})
+            if self._stores is not None:
+                await self._stores.wait()
         finally:
             self._association.conversation_over(self)
 
@@ -295,7 +197,8 @@ class Responses:
 
     async def _wait(self) -> None:
         limit = asyncio.timeout_at(self._until_s)
-        response = asyncio.timeout(self._response_s if self._storing is None else None)
+        is_storing = self._stores is not None and self._stores.are_in_work
+        response = asyncio.timeout(None if is_storing else self._response_s)
         try:
             async with limit, response:
                 await self._woken()
@@ -325,7 +228,7 @@ class Responses:
     def _down(self, reason: str) -> DestinationDown:
         return DestinationDown(f"{self._association.name}: {reason}")
 
-    # --- what the association tells --------------------------------------------------------------------------------
+    # --- for the association ---------------------------------------------------------------------------------------
 
     def ended(self, reason: str) -> None:
         """The association carries no messages any more."""
@@ -337,11 +240,16 @@ class Responses:
         field_ = message.command["CommandField"]
         if field_ & RESPONSE:
             return IdentifierReceiver()
-        if field_ != CommandField.C_STORE or self._on_store is None:
-            return None
-        if message.context.service != "store" or not message.context.is_scp:
-            raise StatusRefusal(dimse_status.SOP_CLASS_NOT_SUPPORTED, "C-STORE over a context without the SCP role")
-        return self._receiver()
+        return None if field_ != CommandField.C_STORE or self._stores is None else self._stores.receiver_for(message)
+
+    def takes_store(self, message: Message) -> bool:
+        """Take the request of a C-STORE sub-operation; False when none is expected."""
+        is_store = message.command["CommandField"] == CommandField.C_STORE
+        if self._stores is None or not is_store or self._has_final:
+            return False
+        self._is_answered = True
+        self._stores.take(message)
+        return True
 
     def is_answered_by(self, message: Message) -> bool:
         """True for a response to this request."""
@@ -378,68 +286,3 @@ class Responses:
         self.matches_lost += 1
         log.warning("match_lost", peer=self._association.name, reason=reason)
         return True
-
-    # --- sub-operations of a C-GET -----------------------------------------------------------------------------------
-
-    def takes_store(self, message: Message) -> bool:
-        """Take a C-STORE request; False when none is expected."""
-        if self._on_store is None or message.command["CommandField"] != CommandField.C_STORE or self._has_final:
-            return False
-        self._is_answered = True
-        self._stores.append(message)
-        if len(self._stores) >= MOST_STORES_AHEAD:
-            self._association.read_no_more()
-        if self._storing is None:
-            self._storing = self._loop.create_task(self._store_all())
-            self._wake()
-        return True
-
-    async def _store_all(self) -> None:
-        try:
-            while self._stores:
-                message = self._stores.popleft()
-                if len(self._stores) < MOST_STORES_AHEAD // 2:
-                    self._association.read_on()
-                elements = await self._store(message)
-                message.close()
-                self._answer(message, elements)
-        finally:
-            for message in self._stores:
-                message.close()
-            self._storing = None
-            self._wake()  # the time limit of the next response begins
-
-    async def _store(self, message: Message) -> Command:
-        command = message.command
-        try:
-            if message.failure is not None:
-                raise message.failure
-            if message.body is None:
-                raise StatusRefusal(dimse_status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
-            incoming = IncomingStore(
-                str(command.get("AffectedSOPClassUID", "")),
-                str(command.get("AffectedSOPInstanceUID", "")),
-                str(message.context.transfer_syntax),
-                message.body,
-                self._association.facts,
-            )
-            assert self._on_store is not None
-            return {"Status": await self._on_store(incoming)}
-        except GatewayError as error:
-            return status.of_error(error, dimse_status.STORE_HANDLER_FAILED)
-        except Exception as error:
-            log.error("store_failed", error=type(error).__name__, where=status.stack_lines(error))
-            return {"Status": dimse_status.STORE_HANDLER_FAILED}
-
-    def _answer(self, message: Message, elements: Command) -> None:
-        command = message.command
-        answer: Command = {
-            "AffectedSOPClassUID": command.get("AffectedSOPClassUID"),
-            "CommandField": command["CommandField"] | RESPONSE,
-            "MessageIDBeingRespondedTo": command["MessageID"],
-            "CommandDataSetType": NO_DATA_SET,
-            "AffectedSOPInstanceUID": command.get("AffectedSOPInstanceUID"),
-            **elements,
-        }
-        with contextlib.suppress(AssociationEnded):
-            self._association.send_command(message.context.context_id, answer)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance, MissingInstance
-from gateway.dimse.requestor.responses import Response
+from gateway.dimse.requestor.response import Response
 from gateway.model.peer import Peer
 from gateway.model.query import QueryLevel
 from gateway.ports.errors import GatewayError, NoContextAccepted

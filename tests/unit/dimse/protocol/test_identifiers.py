@@ -23,7 +23,7 @@ from gateway.dimse.protocol.identifiers import (
 )
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.protocol.plain_data_set import encode_plain
-from gateway.dimse.requestor.responses import Response
+from gateway.dimse.requestor.response import Response
 from gateway.ports.errors import ObjectTooLarge, Unreadable
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
