@@ -161,7 +161,7 @@ class AssociationPool:
         self._hand_on(key, association)
 
     def discard(self, association: RequestorAssociation) -> asyncio.Task[None]:
-        """The user is done, and no other user is to have the association: it is ended. The task is done when it is gone."""
+        """The user is done, and no other one is to have the association: it is ended. The task is done when it is gone."""
         if self._in_use.pop(association, None) is not None and association.is_open and association.is_busy:
             association.abort("discarded in the middle of a request")
         return self._end(association)
@@ -212,7 +212,7 @@ class AssociationPool:
         return None
 
     def _hand_on(self, key: _Key, association: RequestorAssociation) -> None:
-        """Hand it to the user that has waited longest for such a one; else keep it, unless that keeps others waiting."""
+        """Hand it to the user that has waited longest for such a one; else keep it, if that keeps no others waiting."""
         waiting = self._waiting_at(key)
         for each in waiting:
             if each.key == key and association.has_proposed(each.contexts):
@@ -239,7 +239,7 @@ class AssociationPool:
             self._idle.pop(key, None)
         self._end(association)
 
-    # --- users that wait ------------------------------------------------------------------------------------------------
+    # --- users that wait ------------------------------------------------------------------------------------------
 
     def _waiting_at(self, key: _Key) -> list[_Waiting]:
         """The users that wait for an association to the peer, in any way; the one that came first stands first."""
