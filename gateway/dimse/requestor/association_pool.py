@@ -161,7 +161,7 @@ class AssociationPool:
         self._hand_on(key, association)
 
     def discard(self, association: RequestorAssociation) -> asyncio.Task[None]:
-        """The user is done, and no other one is to have the association: it is ended. The task is done when it is gone."""
+        """The user is done, and no other one gets the association: it is ended. The task is done when it is gone."""
         if self._in_use.pop(association, None) is not None and association.is_open and association.is_busy:
             association.abort("discarded in the middle of a request")
         return self._end(association)
