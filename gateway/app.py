@@ -267,7 +267,7 @@ class Gateway:
         self.state = "recovering"
         self._queue_lock = QueueLock(Path(settings.queue_path))
         parts.callback(self._queue_lock.release)
-        parts.callback(self.queue_room.hold_what_is_left)
+        parts.callback(self.queue_room.hold_free_space)
         await asyncio.to_thread(check_before_start, settings)
         await asyncio.to_thread(check_before_spool, settings)
         await self.journal.start()

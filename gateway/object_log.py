@@ -38,7 +38,7 @@ MOST_MODALITIES = 8
 log = structlog.get_logger()
 
 
-class Unkept(Protocol):
+class UnstoredFacts(Protocol):
     """The facts that the log needs of an object that is not kept (`gateway.routing.facts.ObjectFacts`)."""
 
     @property
@@ -53,7 +53,7 @@ class Unkept(Protocol):
     def study_instance_uid(self) -> str: ...
 
 
-class _Tally:
+class _StudyCount:
     """Objects of one study that no line counts yet."""
 
     __slots__ = ("began_s", "seen")
@@ -129,7 +129,7 @@ class ObjectLog:
             is_answered: False when the association ended before its response.
         """
 
-    def dropped(self, unkept: Unkept, *, owner: str = "") -> None:
+    def dropped(self, facts: UnstoredFacts, *, owner: str = "") -> None:
         """An object was answered with success or a warning, and is not kept: a rule or `unmatched` says so."""
 
     def association_ended(self, association: AssociationFacts) -> None:
@@ -180,8 +180,8 @@ class EachObject(ObjectLog):
             **({"modality": modality} if modality in MODALITIES else {}),
         )
 
-    def dropped(self, unkept: Unkept, *, owner: str = "") -> None:
-        log.info("object_dropped", **_uids(unkept), **_sender(unkept.association))
+    def dropped(self, facts: UnstoredFacts, *, owner: str = "") -> None:
+        log.info("object_dropped", **_uids(facts), **_sender(facts.association))
 
     def delivered(self, delivery: Delivery, at: datetime, status: int) -> None:
         instance = delivery.instance
@@ -228,8 +228,8 @@ class EachStudy(ObjectLog):
         if not is_answered:
             counters.unanswered += 1
 
-    def dropped(self, unkept: Unkept, *, owner: str = "") -> None:
-        association, study_instance_uid = unkept.association, unkept.study_instance_uid
+    def dropped(self, facts: UnstoredFacts, *, owner: str = "") -> None:
+        association, study_instance_uid = facts.association, facts.study_instance_uid
         studies = self._stored.of.get(owner or association.association_id, {})
         counters = studies.get(study_instance_uid) or self._begin_stored(association, study_instance_uid, owner)
         counters.dropped += 1
@@ -271,7 +271,7 @@ class EachStudy(ObjectLog):
                 tallies.end(owner)
 
 
-class _Stored(_Tally):
+class _Stored(_StudyCount):
     __slots__ = ("_association", "_modalities", "count", "dropped", "modality", "size_bytes", "unanswered")
 
     def __init__(self, began_s: float, association: AssociationFacts) -> None:
@@ -310,7 +310,7 @@ class _Stored(_Tally):
         )
 
 
-class _Delivered(_Tally):
+class _Delivered(_StudyCount):
     __slots__ = ("_destination", "_first_s", "count", "last_s", "longest_s", "size_bytes", "with_warning")
 
     def __init__(self, began_s: float, destination: str, waited_s: float) -> None:
@@ -353,7 +353,7 @@ def _sender(association: AssociationFacts) -> dict[str, str]:
     }
 
 
-def _uids(instance: Instance | Unkept) -> dict[str, str]:
+def _uids(instance: Instance | UnstoredFacts) -> dict[str, str]:
     return {
         "sop_class_uid": instance.sop_class_uid,
         "sop_instance_uid": instance.sop_instance_uid,

@@ -111,21 +111,21 @@ def find(
     if not service:
         wanted.setdefault(UNIQUE[at], ())
     inquiry = FindRequest(wanted, at, ROOTS.get(model, "study"), service, limit, timeout)
-    inquirer = FindUser(_places(peer, rules, calling_ae, called_ae, service), inquiry)
+    query_user = FindUser(_places(peer, rules, calling_ae, called_ae, service), inquiry)
     try:
         with logs.warnings_to_stderr():
-            answers = asyncio.run(_all(inquirer))
+            answers = asyncio.run(_all(query_user))
     except (GatewayError, ValueError) as error:
         fail(str(error))
     _show(answers, columns, form)
-    for failure in inquirer.failures:
+    for failure in query_user.failures:
         click.echo(f"{failure.source}: {printable(failure.reason)}", err=True)
-    if inquirer.failures:
-        fail(f"incomplete: {count(len(inquirer.failures), 'place')} did not answer")
+    if query_user.failures:
+        fail(f"incomplete: {count(len(query_user.failures), 'place')} did not answer")
 
 
-async def _all(inquirer: FindUser) -> list[Attributes]:
-    async with aclosing(inquirer.answers()) as answers:
+async def _all(query_user: FindUser) -> list[Attributes]:
+    async with aclosing(query_user.answers()) as answers:
         return [answer async for answer in answers]
 
 

@@ -24,8 +24,8 @@ Examples
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One answer that is asked for on a terminal."""
+class Prompt:
+    """One prompt on a terminal."""
 
     field: str
     """The field of `Answers`; its option is the same with `-`."""
@@ -38,15 +38,15 @@ class Question:
         return f"--{self.field.replace('_', '-')}"
 
 
-QUESTIONS = (
-    Question("ae_title", "AE title of the gateway", "GATEWAY"),
-    Question("address", "Address to listen on; 0.0.0.0 is every address of this machine", "0.0.0.0"),  # noqa: S104
-    Question("port", "Port to listen on", "11112"),
-    Question("archive_ae_title", "AE title of the archive"),
-    Question("archive_host", "Host name or IP address of the archive"),
-    Question("archive_port", "Port of the archive"),
-    Question("modality_ae_title", "AE title of the modality"),
-    Question("modality_host", "IP address (or network) from which the modality calls"),
+PROMPTS = (
+    Prompt("ae_title", "AE title of the gateway", "GATEWAY"),
+    Prompt("address", "Address to listen on; 0.0.0.0 is every address of this machine", "0.0.0.0"),  # noqa: S104
+    Prompt("port", "Port to listen on", "11112"),
+    Prompt("archive_ae_title", "AE title of the archive"),
+    Prompt("archive_host", "Host name or IP address of the archive"),
+    Prompt("archive_port", "Port of the archive"),
+    Prompt("modality_ae_title", "AE title of the modality"),
+    Prompt("modality_host", "IP address (or network) from which the modality calls"),
 )
 
 
@@ -100,18 +100,18 @@ def _answers(given: Mapping[str, str | None]) -> Answers:
     for name, text in found.items():
         if fault := first_site.fault(name, text):
             raise click.BadParameter(fault, param_hint=f"--{name.replace('_', '-')}")
-    still_open = [question for question in QUESTIONS if question.field not in found]
+    still_open = [prompt for prompt in PROMPTS if prompt.field not in found]
     is_terminal = sys.stdin.isatty()
     if not is_terminal:
-        missing = [question.option for question in still_open if question.default is None]
+        missing = [prompt.option for prompt in still_open if prompt.default is None]
         if missing:
             raise click.UsageError(f"standard input is no terminal to ask on; give {', '.join(missing)}")
-        found |= {question.field: question.default for question in still_open if question.default is not None}
+        found |= {prompt.field: prompt.default for prompt in still_open if prompt.default is not None}
     _require_agreement(found)
     if is_terminal and still_open:
         click.echo("Enter takes what stands in brackets. Nothing is written before the last answer.")
-    for question in still_open if is_terminal else ():
-        found[question.field] = _asked(question, found)
+    for prompt in still_open if is_terminal else ():
+        found[prompt.field] = _prompted(prompt, found)
     return Answers(**found)
 
 
@@ -123,21 +123,21 @@ def _require_agreement(found: Mapping[str, str]) -> None:
 
 def _so_far(found: Mapping[str, str]) -> Answers:
     """The answers so far; those still open are empty."""
-    return Answers(**{**{question.field: "" for question in QUESTIONS}, **found})
+    return Answers(**{**{prompt.field: "" for prompt in PROMPTS}, **found})
 
 
-def _asked(question: Question, found: Mapping[str, str]) -> str:
-    """One answer, asked until it is right, also beside the answers before it."""
+def _prompted(prompt: Prompt, found: Mapping[str, str]) -> str:
+    """The answer to one prompt, repeated until it is right, also beside the answers before it."""
 
     def checked(text: str) -> str:
-        if fault := first_site.fault(question.field, text):
+        if fault := first_site.fault(prompt.field, text):
             raise click.UsageError(fault)
-        _, why = first_site.conflict(_so_far({**found, question.field: text}))
+        _, why = first_site.conflict(_so_far({**found, prompt.field: text}))
         if why:
             raise click.UsageError(why)
         return text
 
-    return str(click.prompt(question.text, default=question.default, value_proc=checked))
+    return str(click.prompt(prompt.text, default=prompt.default, value_proc=checked))
 
 
 def _write(folder: Path, text: str) -> None:

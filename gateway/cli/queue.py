@@ -70,15 +70,15 @@ def _filter_options(states: Sequence[DeliveryState]) -> list[Callable[..., Any]]
         click.argument("ids", nargs=-1, type=int, metavar="[ID]..."),
         click.option("--destination", metavar="PEER", help="Only to this peer; '' for those that wait for one."),
         click.option("--state", type=click.Choice([state.value for state in states]), help="Only in this state."),
-        click.option("--rule", metavar="NAME", callback=_said, help="Only made by this rule."),
-        click.option("--sop-instance-uid", metavar="UID", callback=_said, help="Only of this object."),
-        click.option("--study-instance-uid", metavar="UID", callback=_said, help="Only of this study."),
+        click.option("--rule", metavar="NAME", callback=_given, help="Only made by this rule."),
+        click.option("--sop-instance-uid", metavar="UID", callback=_given, help="Only of this object."),
+        click.option("--study-instance-uid", metavar="UID", callback=_given, help="Only of this study."),
         click.option("--older-than", type=Duration(), metavar="DURATION", help="Only accepted longer ago."),
         click.option("--newer-than", type=Duration(), metavar="DURATION", help="Only accepted since."),
     ]
 
 
-def _said(context: click.Context, option: click.Parameter, value: str | None) -> str:
+def _given(context: click.Context, option: click.Parameter, value: str | None) -> str:
     """A filter without a value, as of a variable that is not set, would mean everything."""
     if value is not None and not value.strip():
         raise click.BadParameter("it is empty; leave the option out to mean any")
@@ -213,10 +213,10 @@ def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool) -> None:
     """Delete dead, held and pending deliveries: they are never sent. Asks first."""
-    _change(queue_administration.DISCARD, which, everything, rules, confirm=_leave if yes else _ask)
+    _change(queue_administration.DISCARD, which, everything, rules, confirm=_leave if yes else _confirm)
 
 
-def _ask(number: int) -> None:
+def _confirm(number: int) -> None:
     click.confirm(f"discard {count(number, 'delivery')}? They cannot be sent again", abort=True)
 
 

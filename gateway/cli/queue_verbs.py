@@ -71,12 +71,12 @@ def _carry_out(access: StoreAccess, verb: Verb, which: DeliveryFilter, to: str |
         with warnings_to_stderr(logging.INFO):
             lasted_s = time.monotonic() - began_s
             record(verb, which, to, progress, operator=_operator(), began_at=began_at, duration_s=lasted_s)
-        _say(verb, to, progress)
+        _report(verb, to, progress)
     if not progress.is_complete:
         fail("interrupted; the same command again does the rest")
 
 
-def _say(verb: Verb, to: str | None, progress: Progress) -> None:
+def _report(verb: Verb, to: str | None, progress: Progress) -> None:
     """One line of what was done, one for each kind of what was not."""
     where = f" to {to}" if to else ""
     froms = ", ".join(
@@ -84,9 +84,10 @@ def _say(verb: Verb, to: str | None, progress: Progress) -> None:
         for name, number in sorted(progress.held_for.items())
     )
     click.echo(f"{count(progress.done, 'delivery')} {verb.done}{where}{f' ({froms})' if froms and to else ''}")
-    if progress.homeless:
+    if progress.without_destination:
         click.echo(
-            f"{count(progress.homeless, 'delivery')} held without a destination stayed; name one with --to", err=True
+            f"{count(progress.without_destination, 'delivery')} held without a destination stayed; name one with --to",
+            err=True,
         )
     if progress.busy:
         click.echo(

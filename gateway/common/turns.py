@@ -1,7 +1,7 @@
 """Turns of work: no association works through more than a bounded amount before all others were served.
 
-An association that has more to work through than one turn allows waits in line. One of those in line goes on in each
-step of the event loop, however many there are, so that a step stays short for those who ask little.
+An association with more work than one turn allows waits in line. One of those in line goes on in each step of the
+event loop, however many there are, so that a step stays short for associations with little work.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def turns_of(loop: asyncio.AbstractEventLoop) -> Turns:
     return turns
 
 
-class NobodyWaits(Exception):
-    """Work was given up since its result is of no use any more."""
+class WorkAbandoned(Exception):
+    """The work was abandoned since its result is of no use any more."""
 
 
 async def in_turns(
@@ -80,7 +80,7 @@ async def in_turns(
     Work that ends within its first step costs nothing more than a call.
 
     Raises:
-        NobodyWaits: `is_over` said so between two steps.
+        WorkAbandoned: `is_over` was true between two steps.
     """
     count = 0
     try:
@@ -95,7 +95,7 @@ async def in_turns(
             else:
                 await _in_thread(step)
             if is_over is not None and is_over():
-                raise NobodyWaits("nobody waits for the result any more")
+                raise WorkAbandoned("nobody waits for the result any more")
     finally:
         steps.close()
 

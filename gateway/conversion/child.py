@@ -95,7 +95,7 @@ def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[s
     except MemoryError:
         return {"outcome": "out_of_memory"}
     except Exception as error:
-        return _misfortune(error)
+        return _failed(error)
     finally:
         limit.lift()
     return {
@@ -106,8 +106,8 @@ def _answer(job: dict[str, Any], files: list[int], folder: str, kinds: Mapping[s
     }
 
 
-def _misfortune(error: Exception) -> dict[str, Any]:
-    """The answer for an unforeseen error. Its text may quote the object, and stays here."""
+def _failed(error: Exception) -> dict[str, Any]:
+    """The answer after an unexpected error. The error's text may quote the object, and is not passed on."""
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # mapping a file
         return {"outcome": "out_of_memory"}
     if isinstance(error, OSError) and error.errno in SHORTAGES:

@@ -36,7 +36,7 @@ from gateway.ports.edits import RewriteElement as ShownElement
 from gateway.ports.errors import Refusal, Unreadable
 
 MAX_LEVELS = 32
-"""Sequences inside each other that are followed; deeper ones are refused: what is inside cannot be left unasked."""
+"""The depth of nested sequences that is followed; deeper ones are refused: no element may be left undecided."""
 PIXEL_DATA = 0x7FE00010
 _NEVER_SEQUENCES = frozenset({PIXEL_DATA, 0x7FE00008, 0x7FE00009})
 
@@ -44,20 +44,20 @@ ItemPath = tuple[tuple[int, int], ...]
 
 
 def is_frame(tag: int) -> bool:
-    """True for elements that no rewrite is asked about."""
+    """True for elements that no rewrite decides."""
     return tag & 0xFFFF == 0 or tag in (LENGTH_TO_END, SPECIFIC_CHARACTER_SET)
 
 
-class AskElement(Protocol):
+class DecideElement(Protocol):
     """Decides about one element, for `walked`."""
 
     @property
     def tags(self) -> frozenset[int] | None:
-        """Only these are asked about; None: every element."""
+        """The tags that it decides about; None: every element."""
         ...
 
     def __call__(self, level: EncodedLevel, element: Element, path: ItemPath, *, is_sequence: bool) -> Pieces | None:
-        """The element as it is to be, no pieces when it is gone, None when it is kept; then its items are walked."""
+        """The new element, no pieces to remove it, None to keep it; the items of a kept one are walked."""
         ...
 
 
@@ -68,12 +68,12 @@ def rewritten(level: EncodedLevel, rewrite: Rewrite) -> Pieces | None:
         Refusal: of the rewrite itself, or a value that its VR or the character set cannot hold.
         Unreadable: a sequence that is none, or nested more than `MAX_LEVELS` deep.
     """
-    return _joined(level, walked(level, _Asking(rewrite), ()))
+    return _joined(level, walked(level, _RewriteDecisions(rewrite), ()))
 
 
-def walked(level: EncodedLevel, ask: AskElement, path: ItemPath) -> list[Replacement]:
-    """The replacements when every element at every level is visited by `ask`."""
-    tags = ask.tags
+def walked(level: EncodedLevel, decide: DecideElement, path: ItemPath) -> list[Replacement]:
+    """The replacements that `decide` makes of elements at every level."""
+    tags = decide.tags
     changes: list[Replacement] = []
     decided: set[int] = set()
     for element in level.found:
@@ -81,15 +81,15 @@ def walked(level: EncodedLevel, ask: AskElement, path: ItemPath) -> list[Replace
         if tag in decided:
             changes.append(Replacement(element.start, element.end, [], tag))
             continue
-        is_asked = tags is None or tag in tags
-        if not is_asked and vr not in (SEQUENCE, "UN", ""):
+        is_decided = tags is None or tag in tags
+        if not is_decided and vr not in (SEQUENCE, "UN", ""):
             continue
         is_sequence = _is_sequence(level, element)
-        pieces = ask(level, element, path, is_sequence=is_sequence) if is_asked else None
+        pieces = decide(level, element, path, is_sequence=is_sequence) if is_decided else None
         if pieces is not None:
             decided.add(tag)
         elif is_sequence:
-            pieces = _inside(level, element, ask, path)
+            pieces = _inside(level, element, decide, path)
         if pieces is not None:
             changes.append(Replacement(element.start, element.end, pieces, tag))
     return changes
@@ -104,7 +104,7 @@ def _joined(level: EncodedLevel, changes: list[Replacement]) -> Pieces | None:
 
 
 class _Shown(ShownElement):
-    """An element whose text is made when first asked for."""
+    """An element whose text is made when it is first read."""
 
     __slots__ = ("_element", "_level", "_values")
 
@@ -139,7 +139,7 @@ class _Shown(ShownElement):
 
 
 def effective_vr(level: EncodedLevel, element: Element, *, is_sequence: bool) -> str:
-    """As encoded; where the encoding does not say it, the dictionary's; ``UN`` when nobody knows."""
+    """The VR as encoded; without one there, the dictionary's; ``UN`` when the dictionary has none."""
     if is_sequence:
         return SEQUENCE
     if element.vr and element.vr not in ("UN", SEQUENCE):
@@ -178,7 +178,7 @@ def _has_items(level: EncodedLevel, element: Element) -> bool:
     return True
 
 
-class _Asking:
+class _RewriteDecisions:
     """Asks a rewrite."""
 
     def __init__(self, rewrite: Rewrite) -> None:
@@ -228,7 +228,7 @@ def _repainted(level: EncodedLevel, element: Element, change: Repainted) -> Piec
     return [level.view[element.start : element.value], *pieces]
 
 
-def _inside(level: EncodedLevel, sequence: Element, ask: AskElement, path: ItemPath) -> Pieces | None:
+def _inside(level: EncodedLevel, sequence: Element, decide: DecideElement, path: ItemPath) -> Pieces | None:
     """The sequence with its items walked, None when none of them changes."""
     if len(path) >= MAX_LEVELS:
         raise Unreadable(f"sequences are nested more than {MAX_LEVELS} levels deep at byte {sequence.start}")
@@ -238,7 +238,7 @@ def _inside(level: EncodedLevel, sequence: Element, ask: AskElement, path: ItemP
     for index, item in enumerate(items(level.view, sequence, encoding)):
         found = walk(level.view, item.value, item.stop, encoding, EVERY)
         inner = EncodedLevel(level.view, found, item.value, item.stop, encoding, level)
-        content = _joined(inner, walked(inner, ask, (*path, (sequence.tag, index))))
+        content = _joined(inner, walked(inner, decide, (*path, (sequence.tag, index))))
         if content is None:
             continue
         if item.start > position:

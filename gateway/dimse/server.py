@@ -224,7 +224,7 @@ class Server:
     def _take(self, listener: Listener, connection: socket.socket, address: SocketAddress) -> bool:
         """A new connection; the oldest without an association makes room for it where there is none."""
         host = host_of(address)
-        if not self._offences.is_heard(host, is_known=host in self._known_hosts):
+        if not self._offences.is_admitted(host, is_known=host in self._known_hosts):
             connection.close()
             self._tell_refused(host)
             return False

@@ -35,7 +35,7 @@ class CommandVerifier:
     def verify(self, offered: OfferedIdentity) -> VerifiedIdentity:
         """Raises NotVerified, NotVerifiable."""
         name = os.path.basename(self._settings.arguments[0])
-        code, output = self._run(_question(offered), name)
+        code, output = self._run(_request(offered), name)
         if code == REFUSED:
             raise NotVerified(f"{name} refused it")
         if code != VERIFIED:
@@ -43,7 +43,7 @@ class CommandVerifier:
         default = offered.primary.decode("utf-8", "replace") if offered.kind in NAMED else ""
         return _answer(output, default, name)
 
-    def _run(self, question: bytes, name: str) -> tuple[int, bytes]:
+    def _run(self, request: bytes, name: str) -> tuple[int, bytes]:
         try:
             process = subprocess.Popen(  # noqa: S603 - the operator's program, never through a shell
                 self._settings.arguments,
@@ -55,7 +55,7 @@ class CommandVerifier:
         except (OSError, ValueError) as error:
             raise NotVerifiable(f"{name} cannot be started: {getattr(error, 'strerror', None) or error}") from None
         try:
-            output, _ = process.communicate(question, timeout=self._settings.time_limit_s)
+            output, _ = process.communicate(request, timeout=self._settings.time_limit_s)
         except subprocess.TimeoutExpired:
             raise NotVerifiable(f"{name} did not end within {self._settings.time_limit_s:g} s") from None
         finally:
@@ -74,7 +74,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _question(offered: OfferedIdentity) -> bytes:
+def _request(offered: OfferedIdentity) -> bytes:
     return json.dumps(
         {
             "type": offered.kind,

@@ -36,8 +36,8 @@ def _hasher() -> PasswordHasher:
 
 
 @functools.cache
-def _hash_of_nobody() -> str:
-    """An unknown user takes as long as a wrong passcode."""
+def _dummy_hash() -> str:
+    """A hash for unknown users, so that they take as long as a wrong passcode."""
     return str(_hasher().hash("nobody"))
 
 
@@ -147,7 +147,7 @@ class PasswordFileVerifier:
         try:
             if len(offered.secondary) > MOST_PASSCODE_BYTES:
                 raise NotVerified("the passcode is too long")
-            _hasher().verify(hashed or _hash_of_nobody(), offered.secondary)
+            _hasher().verify(hashed or _dummy_hash(), offered.secondary)
         except Argon2Error:
             hashed = ""
         if not hashed:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gateway.common.completion import Completion
 from gateway.common.steady_clock import utc_now
-from gateway.common.turns import NobodyWaits, aside, in_turns
+from gateway.common.turns import WorkAbandoned, aside, in_turns
 from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.scan import at_once, is_read_at_once
@@ -219,7 +219,7 @@ class Intake:
             return at_once(reading), 0
         try:
             return await in_turns(reading, lambda: not incoming.is_answered)
-        except NobodyWaits:
+        except WorkAbandoned:
             raise Temporary("the association ended before the object was read") from None
 
     def _reading(self, incoming: Incoming, table: RoutingTable) -> InflationSteps[ObjectFacts]:

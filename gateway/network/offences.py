@@ -63,8 +63,8 @@ class Offences:
         bucket.take(now_s)
         self._all.take(now_s)
 
-    def is_heard(self, host: str, *, is_known: bool) -> bool:
-        """True when a connection of `host` is to be set up; of a host that known peers call from only its own
+    def is_admitted(self, host: str, *, is_known: bool) -> bool:
+        """True when a connection of `host` is to be set up. For a host that known peers call from, only its own
         offences count."""
         bucket = self._hosts.get(host)
         if bucket is None:

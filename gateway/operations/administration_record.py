@@ -34,7 +34,7 @@ def record(
         filter=_as_json(which) or "all",
         to=to or "",
         deliveries=progress.done,
-        stayed=progress.busy + progress.homeless,
+        stayed=progress.busy + progress.without_destination,
         held_for=dict(progress.held_for),
         is_complete=progress.is_complete,
         began_at=began_at.isoformat(),

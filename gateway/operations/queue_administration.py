@@ -53,7 +53,7 @@ class Progress:
     done: int = 0
     busy: int = 0
     """Deliveries that fit and stayed: they were being sent, or changed meanwhile."""
-    homeless: int = 0
+    without_destination: int = 0
     """Deliveries that fit and stayed: they are held without a destination, and none was named."""
     held_for: Counter[str] = field(default_factory=Counter)
     is_complete: bool = False
@@ -162,10 +162,10 @@ def _do(store: Store, *, verb: Verb, ids: tuple[int, ...], destination: str | No
 
 def _count(progress: Progress, batch: _Batch, destination: str | None) -> None:
     held_for = dict(batch.held_for)
-    homeless = 0 if destination else held_for.pop("", 0)
+    without_destination = 0 if destination else held_for.pop("", 0)
     progress.done += batch.done
-    progress.homeless += homeless
-    progress.busy += len(batch.ids) - batch.done - homeless
+    progress.without_destination += without_destination
+    progress.busy += len(batch.ids) - batch.done - without_destination
     progress.held_for.update(held_for)
 
 

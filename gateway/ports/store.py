@@ -59,16 +59,17 @@ class Store(Protocol):
         """From any thread: a statement that runs ends with Temporary."""
         ...
 
-    def checkpoint(self) -> None:
-        """Put what was committed into its last place, outside a transaction; what fails is logged."""
+    def consolidate(self) -> None:
+        """Move committed data to its final place in the store's files, outside a transaction. An error is logged."""
         ...
 
-    def surplus_pages(self) -> int | None:
-        """Free pages that the store can do without; None for one that cannot give them back."""
+    def surplus_blocks(self) -> int | None:
+        """Free blocks that the store can do without; None for a store that cannot give them back. The store sets the
+        size of a block."""
         ...
 
-    def shrink(self, most_pages: int) -> None:
-        """Give up to so many free pages back to the file system."""
+    def release_blocks(self, most_blocks: int) -> None:
+        """Give up to so many free blocks back to the file system."""
         ...
 
     def close(self) -> None: ...

@@ -34,6 +34,6 @@ class StoreRoom(Protocol):
         """Hold what is kept for the last need, where there is room for it; False while it is not held."""
         ...
 
-    def hold_what_is_left(self) -> None:
+    def hold_free_space(self) -> None:
         """At the end, when the store is closed: what is free now is there for the next start."""
         ...

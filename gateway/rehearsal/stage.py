@@ -78,7 +78,7 @@ class RehearsedResponse:
 def admission(table: RoutingTable, facts: AssociationFacts, sent: RehearsedStore) -> RehearsedAdmission:
     """The peer as which an association with `facts` is admitted, or the reason why it is not, or why nothing like
     `sent` comes over it."""
-    admitted = admission_to_ask(table, facts)
+    admitted = query_admission(table, facts)
     if not admitted.is_admitted:
         return admitted
     facts, peer = admitted.association, table.peers.get(admitted.association.peer)
@@ -90,7 +90,7 @@ def admission(table: RoutingTable, facts: AssociationFacts, sent: RehearsedStore
     return _negotiated(facts, admitted.text, policy, sent)
 
 
-def admission_to_ask(table: RoutingTable, facts: AssociationFacts) -> RehearsedAdmission:
+def query_admission(table: RoutingTable, facts: AssociationFacts) -> RehearsedAdmission:
     """The peer as which an association with `facts` is admitted, or the reason why it is not, whatever it is for."""
     listener = next((one for one in table.settings.listeners if one.name == facts.listener), None)
     facts = replace(facts, is_tls=facts.is_tls or (listener is not None and listener.tls is not None))

@@ -189,7 +189,7 @@ class _Check:
             self._report.segments += 1
             self._report.records += found.records
             self._check_segment(name, found)
-            groups_behind += sum(_is_behind(noted.position, self._position) for noted in found.notes)
+            groups_behind += sum(_is_behind(found_redo.position, self._position) for found_redo in found.redo_records)
         if groups_behind and not self._report.is_running and self._is_trusted():
             self._report.note(
                 "database-behind",

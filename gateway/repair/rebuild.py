@@ -37,7 +37,7 @@ from gateway.spool.redo import Position
 from gateway.spool.replay import RECOVERED, Identify, ReplayResult, replay
 from gateway.spool.store import SpoolStore
 from gateway.sqlite.inspection import Inspection
-from gateway.sqlite.salvage import Salvaged, dispatches_at, hold_what_was_held, salvage
+from gateway.sqlite.salvage import Salvaged, dispatches_at, restore_holds, salvage
 from gateway.sqlite.store import SQLiteStore
 from gateway.sqlite.write_ahead_log import log_of
 
@@ -185,7 +185,7 @@ class _Rebuilding:
                 self._store, queue, identify=self._identify, choose=self._chooser(queue), keep=self._is_known_to_be_owed
             )
             if self._old.is_file() and not self._rebuilt.salvaged.is_complete:
-                self._rebuilt.held_before = hold_what_was_held(self._old, queue)
+                self._rebuilt.held_before = restore_holds(self._old, queue)
             self._rebuilt.missing = self._store.recover(queue.spool.payload_names()).missing
             self._rebuilt.deliveries = _count(queue)
             self._rebuilt.lost = sorted(self._lost(queue))

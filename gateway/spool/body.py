@@ -12,7 +12,7 @@ from gateway.common.buffer import Buffer
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, PayloadLost
 from gateway.spool import record
-from gateway.spool.trouble import cannot_read, cut_short
+from gateway.spool.read_errors import cannot_read, cut_short
 
 PAGES_KEPT_BYTES = 8 * 1024**2
 """The bytes of a mapped file that are touched in order before its pages are given back, so that resident memory stays

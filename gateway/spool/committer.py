@@ -63,7 +63,7 @@ class Acceptance(CommitRequest):
     """The digest of `pieces`, when another thread computes it."""
     payload: PayloadRef | None = None
     placed: Instance | None = None
-    """`instance` with `payload`, from when its note was made."""
+    """`instance` with `payload`, from when its redo record was made."""
     accepted: AcceptedInstance | None = None
     file: LargeFile | None = None
     """Held by this request until its group is through."""
@@ -125,7 +125,7 @@ class Committer(threading.Thread):
         self._open_store = open_store
         self._payloads = payloads
         self._now = now
-        self._tell_started = started
+        self._report_started = started
         self._finish = finish
         self._failed = failed
         self._inbox: queue.SimpleQueue[CommitRequest | None] = queue.SimpleQueue()
@@ -147,9 +147,9 @@ class Committer(threading.Thread):
         try:
             store = self._open_store()
         except BaseException as error:
-            self._tell_started(error)
+            self._report_started(error)
             return
-        self._tell_started(None)
+        self._report_started(None)
         try:
             while requests := self._gather():
                 began_s = time.perf_counter()
@@ -192,9 +192,9 @@ class Committer(threading.Thread):
         now = self._now()
         self._refusals.write_now_and_then()
         acceptances = [each for each in requests if isinstance(each, Acceptance)]
-        noted = self._append(acceptances, now)
+        redo_record = self._append(acceptances, now)
         rest = [request for request in requests if request.error is None]
-        is_durable = noted == b"" or any(isinstance(request, Call) for request in rest)
+        is_durable = redo_record == b"" or any(isinstance(request, Call) for request in rest)
         try:
             self._record(rest, store, now, is_durable=is_durable)
         except GatewayError as error:  # no room, or the queue is held by somebody else: true of each of them
@@ -207,41 +207,41 @@ class Committer(threading.Thread):
         except Exception as error:
             self._record_one_by_one(rest, store, now, error)
         except BaseException:  # the thread ends, and all of them are answered that they were not kept
-            self._refusals.add(noted, range(len(acceptances)), is_all=True)
+            self._refusals.add(redo_record, range(len(acceptances)), is_all=True)
             raise
         refused = [number for number, each in enumerate(acceptances) if each.error is not None]
-        self._refusals.add(noted, refused, is_all=len(refused) == len(acceptances))
+        self._refusals.add(redo_record, refused, is_all=len(refused) == len(acceptances))
 
     def _append(self, acceptances: Sequence[Acceptance], now: datetime) -> bytes | None:
-        """Write and sync the small payloads, and a note of what the queue will be told of all; else each carries the
-        error. The note when a start may find it; b"" when none could be made, so that the transaction must be synced.
+        """Write and sync the small payloads, and the redo record of all; else each request carries the error. The redo
+        record when a start may find it; b"" when none could be made, so that the transaction must be synced.
         """
         if not acceptances:
             return None
-        noted = b""
+        redo_record = b""
         small = [each for each in acceptances if each.payload is None]
         payloads = [Payload(each.pieces, _instance(each).transfer_syntax_uid, each.digest) for each in small]
 
-        def note(refs: Sequence[PayloadRef]) -> bytes:
+        def write_redo(refs: Sequence[PayloadRef]) -> bytes:
             for acceptance, ref in zip(small, refs, strict=True):
                 acceptance.payload = ref
             for acceptance in acceptances:
                 acceptance.placed = _with_payload(acceptance)
-            nonlocal noted
+            nonlocal redo_record
             with contextlib.suppress(ValueError, TypeError, OverflowError):  # text without UTF-8: the queue replaces it
-                noted = redo.encode(now, [(_placed(each), each.dispatches) for each in acceptances])
-            return noted
+                redo_record = redo.encode(now, [(_placed(each), each.dispatches) for each in acceptances])
+            return redo_record
 
         try:
-            self._payloads.segments.append(payloads, note)
+            self._payloads.segments.append(payloads, write_redo)
         except SpoolFull as error:
             log.error("write_failed", instances=len(acceptances), error=str(error))
             if not isinstance(error, NotInPlace):
                 self._failed("spool", str(error))
             for acceptance in acceptances:
                 acceptance.error = error
-            return noted if self._payloads.segments.is_doubtful else None
-        return noted
+            return redo_record if self._payloads.segments.is_doubtful else None
+        return redo_record
 
     def _record(self, requests: Sequence[CommitRequest], store: Store, now: datetime, *, is_durable: bool) -> None:
         """One transaction for the group.

@@ -88,5 +88,5 @@ class UnboundedFreeSpace:
     def prepare(self) -> None:
         """There is no reserve to hold."""
 
-    def hold_what_is_left(self) -> None:
+    def hold_free_space(self) -> None:
         """There is no reserve to hold."""

@@ -27,13 +27,13 @@ SWEEP_S = 10.0
 """Interval between searches for files that no row names; they come sooner when room is low."""
 
 FORGET_AT_ONCE = 200
-"""Instances forgotten in one group, so that those who wait for a commit do not wait for the broom."""
+"""The number of instances forgotten in one group, so that a waiting commit does not wait for housekeeping."""
 
 MAKE_ROOM_AT_ONCE = 1000
 """Instances that are kept for queries alone and are given up in one round when room is low, the oldest first."""
 
-PAGES_A_STEP = 256
-"""1 MB that is given back at once: some milliseconds."""
+BLOCKS_A_STEP = 256
+"""The number of free blocks that are given back at once: 1 MB on SQLite, some milliseconds."""
 
 MOST_STEPS = 64
 """The greatest number of steps of one round, so that all other work has its turn."""
@@ -46,23 +46,23 @@ DOES_NOT_SHRINK = (
 T = TypeVar("T")
 
 
-class AskStore(Protocol):
+class RunOnStore(Protocol):
     """Runs a function on a store in the thread that owns it."""
 
     def __call__(self, function: Callable[[Store], T], /) -> Awaitable[T]: ...
 
 
 class Housekeeping:
-    """`call` asks the queue that commits, `read` the one for reading; `changed` is told what another process may have
-    changed: the destinations with pending deliveries. `keep_s` says how long instances in the index stay at least.
-    `is_idle` is true while no object arrives."""
+    """`call` runs a function on the store that commits, `read` on the one for reading. `changed` gets the destinations
+    with pending deliveries after another process wrote. `keep_s` gives the least time for which instances stay in the
+    index. `is_idle` is true while no object arrives."""
 
     def __init__(
         self,
         *,
         payloads: SpoolStore,
-        call: AskStore,
-        read: AskStore,
+        call: RunOnStore,
+        read: RunOnStore,
         changed: Callable[[set[str]], None],
         retention_s: float,
         keep_s: Callable[[], float],
@@ -87,7 +87,7 @@ class Housekeeping:
         self._is_idle = is_idle
         self.forgotten_early = 0
         """Instances that went before their retention was over, for want of room."""
-        self._is_told = False
+        self._is_reported = False
         self._position = NOWHERE
 
     async def run(self, poll_s: float, sweep_s: float) -> None:
@@ -103,7 +103,7 @@ class Housekeeping:
                     is_low = not await self._read(lambda _: self._queue_room.keep()) or self._payloads.room.is_low
                     self._meter.set("gateway_spool_free_bytes", self._payloads.room.free_bytes)
                     forgotten = await self.forget(is_low=is_low)
-                    await self.shrink()
+                    await self.release_surplus()
                     if self._monotonic() >= sweep_at_s or (is_low and forgotten):
                         await self.sweep(is_low=is_low)
                         sweep_at_s = self._monotonic() + sweep_s
@@ -114,11 +114,11 @@ class Housekeeping:
     async def is_in_place(self) -> bool:
         """False while spool or queue are not what was opened at the start; then nothing may be deleted.
 
-        Meanwhile the write-ahead log goes into the database again and again: it may be the log that was deleted.
+        Meanwhile the store is consolidated again and again: one of its files may be the one that was deleted.
         """
         if not await self._read(lambda _: self._payloads.presence.look()):
             return True
-        await self._read(lambda reader: reader.checkpoint())
+        await self._read(lambda reader: reader.consolidate())
         return False
 
     async def probe(self) -> None:
@@ -139,14 +139,14 @@ class Housekeeping:
                 self._writing.failed("database", str(error))
 
     async def look_for_changes(self) -> None:
-        """Tell when another process wrote; its own commits the committer's connection does not count."""
+        """Report that another process wrote; the gateway's own commits do not count."""
         if not await self._call(lambda store: store.changed_elsewhere()):
             return
         self._changed(set(await self._read(lambda reader: reader.deliveries.pending_destinations())))
 
     async def forget(self, *, is_low: bool) -> int:
-        """Delete instances whose retention is over; how many. When room is low all that owe nothing go, and of those
-        that are kept for queries a part, so that no more of them goes than is needed."""
+        """Delete instances whose retention is over; how many. When room is low all that owe nothing go, and as many of
+        those that are kept for queries as are needed."""
         now = self._now()
         before = now - timedelta(seconds=self._retention_s)
         indexed_before = now - timedelta(seconds=max(self._keep_s(), self._retention_s))
@@ -180,24 +180,24 @@ class Housekeeping:
                 break
         return total
 
-    async def shrink(self) -> None:
-        """Give what the database does not need back to the file system, in small steps, while nobody sends anything:
-        an object that arrives meanwhile waits for one step."""
+    async def release_surplus(self) -> None:
+        """Give surplus blocks of the store back to the file system, in small steps, while no objects arrive: an object
+        that arrives meanwhile waits for one step."""
         if not self._is_idle():
             return
-        left = await self._read(lambda reader: reader.surplus_pages())
+        left = await self._read(lambda reader: reader.surplus_blocks())
         if left is None:
-            if not self._is_told:
-                self._is_told = True
+            if not self._is_reported:
+                self._is_reported = True
                 log.info("database_not_shrunk", hint=DOES_NOT_SHRINK)
             return
         steps = 0
         while left and self._is_idle() and steps < MOST_STEPS:
-            await self._call(lambda store: store.shrink(PAGES_A_STEP))
-            left = await self._read(lambda reader: reader.surplus_pages())
+            await self._call(lambda store: store.release_blocks(BLOCKS_A_STEP))
+            left = await self._read(lambda reader: reader.surplus_blocks())
             steps += 1
         if steps:
-            await self._read(lambda reader: reader.checkpoint())
+            await self._read(lambda reader: reader.consolidate())
 
     async def sweep(self, *, is_low: bool) -> int:
         """Delete files that nothing names; how many. When room is low the active segment ends, so that it can go."""
@@ -207,13 +207,13 @@ class Housekeeping:
         candidates = await self._read(lambda _: self._payloads.candidates())
         if not candidates:
             return 0
-        # A segment also holds what the queue was told without a sync: nothing goes before the queue's own is done.
+        # A segment also holds the redo records of transactions without a sync: nothing goes before the store's own.
         await self._call(lambda store: store.sync())
         return await self._read(lambda reader: self._sweep(candidates, reader))
 
     def _sweep(self, candidates: Sequence[str], reader: Store) -> int:
-        """Asked of a queue that is behind what it said before, another file was written over the database: what that
-        one does not name is not garbage.
+        """Sweep, unless the store's position is behind an earlier one. Then another file was written over the database,
+        and payloads that it does not name are no garbage.
         """
         position = Position(*reader.spool.replayed_position())
         if _order(position) < _order(self._position):

@@ -30,7 +30,7 @@ from gateway.spool.free_space import UnboundedFreeSpace
 from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
 from gateway.spool.journal_state import JournalState
 from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, ReceiverConfig
-from gateway.spool.replay import Identify, nobody_knows
+from gateway.spool.replay import Identify, identify_nothing
 from gateway.spool.spool_threads import SpoolThreads
 from gateway.spool.store import SpoolStore
 from gateway.spool.store_opening import StoreOpening
@@ -66,7 +66,7 @@ class GroupCommitJournal:
         poll_s: float = POLL_S,
         sweep_s: float = SWEEP_S,
         keep_s: Callable[[], float] = lambda: 0.0,
-        identify: Identify = nobody_knows,
+        identify: Identify = identify_nothing,
         queue_lock_gone: Callable[[], str] = lambda: "",
         queue_room: StoreRoom | None = None,
     ) -> None:
@@ -137,7 +137,7 @@ class GroupCommitJournal:
             monotonic=self._monotonic,
             meter=self._meter,
             writing=self.writing,
-            due=partial(_tell, self._listeners),
+            due=partial(_notify, self._listeners),
         )
 
     def _receiver_config(self) -> ReceiverConfig:
@@ -155,7 +155,7 @@ class GroupCommitJournal:
             payloads=self._payloads,
             call=self._call,
             read=self.read,
-            changed=partial(_tell, self._operator_listeners),
+            changed=partial(_notify, self._operator_listeners),
             retention_s=self._spool.retention_s,
             keep_s=self._keep_s,
             now=self._now,
@@ -318,7 +318,7 @@ class GroupCommitJournal:
     async def write(self, function: Callable[[Store], T]) -> T:
         """The answer of `function` in the next group's transaction. Couriers hear of it as of another process's."""
         answer = await self._call(function)
-        _tell(self._operator_listeners, set(await self.read(lambda store: store.deliveries.pending_destinations())))
+        _notify(self._operator_listeners, set(await self.read(lambda store: store.deliveries.pending_destinations())))
         return answer
 
     async def sync(self) -> None:
@@ -343,7 +343,7 @@ class GroupCommitJournal:
         self._state.break_(error or RuntimeError("housekeeping ended"))
 
 
-def _tell(listeners: Sequence[OnDestination], destinations: set[str]) -> None:
+def _notify(listeners: Sequence[OnDestination], destinations: set[str]) -> None:
     for destination in destinations:
         for listener in listeners:
             listener(destination)

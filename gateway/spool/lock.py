@@ -88,7 +88,7 @@ class FileLock:
             self._check_is_lock(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)
-            _say_who(descriptor)
+            _write_owner(descriptor)
         except BlockingIOError:
             holder = os.pread(descriptor, _LONGEST_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
@@ -112,8 +112,8 @@ class FileLock:
             )
 
 
-def _say_who(descriptor: int) -> None:
-    """Our process id, for messages; a full disk takes none, and the lock holds all the same."""
+def _write_owner(descriptor: int) -> None:
+    """Write our process id, for messages. A full disk takes none, and the lock holds all the same."""
     os.ftruncate(descriptor, 0)
     try:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -47,7 +47,7 @@ class Presence:
         meter.set(METRIC, 1)
 
     def add(self, *checks: Check, quick: Check | None = None) -> None:
-        """All are asked once a second and before deletions, `quick` for each group of acceptances as well."""
+        """Add checks. All run once a second and before deletions, `quick` for each group of acceptances as well."""
         self._thorough.extend(checks)
         if quick is not None:
             self._quick.append(quick)
@@ -58,16 +58,16 @@ class Presence:
         self.look()
 
     def look(self) -> str:
-        """Ask all checks; the first problem, empty when there is none."""
-        return self._learn(self._final or _first(self._thorough))
+        """Run all checks; the first problem, empty when there is none."""
+        return self._record(self._final or _first(self._thorough))
 
-    def glance(self) -> str:
-        """Ask the quick checks; all of them while there is a problem."""
+    def look_quickly(self) -> str:
+        """Run the quick checks; all of them while there is a problem."""
         if self.problem or self._final:
             return self.look()
         for check in self._quick:
             if found := check():
-                return self._learn(found)
+                return self._record(found)
         return ""
 
     def check(self) -> None:
@@ -79,7 +79,7 @@ class Presence:
         """The error for a caller that wants to write now."""
         return NotInPlace(f"spool {self._where}: {self.problem}; nothing is taken until it is as it was")
 
-    def _learn(self, found: str) -> str:
+    def _record(self, found: str) -> str:
         with self._lock:
             before, self.problem = self.problem, found
         if found == before:

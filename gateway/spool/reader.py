@@ -12,8 +12,8 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError
 from gateway.spool import record
 from gateway.spool.body import FileDataSet, InMemoryDataSet
+from gateway.spool.read_errors import cannot_read, cut_short
 from gateway.spool.segment import SegmentReader, check
-from gateway.spool.trouble import cannot_read, cut_short
 
 
 class PayloadReader:

@@ -103,7 +103,7 @@ def unpack(header: bytes, header_offset_bytes: int = 0, seed: int | None = 0) ->
     return RecordHeader(header_offset_bytes + HEADER_BYTES, length_bytes, digest, syntax, kind, checksum)
 
 
-def mended(header: bytes, header_offset_bytes: int, seed: int) -> list[RecordHeader]:
+def repaired(header: bytes, header_offset_bytes: int, seed: int) -> list[RecordHeader]:
     """The possible contents of a header before one of its bytes changed. Only the SHA-256 of the following bytes proves
     one."""
     if len(header) < HEADER_BYTES:

@@ -51,7 +51,7 @@ _decoder = msgspec.msgpack.Decoder(RedoRecord)
 
 
 def encode(now: datetime, arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]]) -> bytes:
-    """A note as bytes. Raises ValueError for text that has no UTF-8."""
+    """A redo record as bytes. Raises ValueError for text that has no UTF-8."""
     return _encoder.encode(
         RedoRecord(VERSION, now, [(instance, list(dispatches)) for instance, dispatches in arrivals])
     )
@@ -63,25 +63,25 @@ def decode(data: bytes) -> RedoRecord:
     Raises ValueError when a newer version wrote it, or it is none.
     """
     try:
-        note = _decoder.decode(data)
+        redo_record = _decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise ValueError(f"not a note for the queue: {error}") from None
-    if note.version > VERSION:
-        raise ValueError(f"written by a newer gateway (version {note.version}, this one knows {VERSION})")
-    return note
+    if redo_record.version > VERSION:
+        raise ValueError(f"written by a newer gateway (version {redo_record.version}, this one knows {VERSION})")
+    return redo_record
 
 
 class RefusedArrivals(msgspec.Struct, frozen=True, array_like=True):
-    """Arrivals of one note that were refused after it had been written."""
+    """Arrivals of one redo record that were refused after it had been written."""
 
     digest: bytes
-    """SHA-256 of the note; no two are alike, for each says when it was made."""
+    """SHA-256 of the redo record; no two are alike, since each has the time at which it was made."""
     numbers: list[int]
     """The numbers of its arrivals, from 0."""
 
 
 class Cancellation(msgspec.Struct, frozen=True, array_like=True):
-    """Written before the refusal is answered: what the notes say of these is void."""
+    """Written before the refusal is answered: the redo records of these arrivals are void."""
 
     version: int
     refused: list[RefusedArrivals]

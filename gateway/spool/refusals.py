@@ -1,8 +1,7 @@
-"""Refusals of objects that had been noted: a start must not deliver an object whose sender was told that it is not
-kept.
+"""Refusals of objects whose redo record was written: a start must not deliver an object whose sender got a refusal.
 
-The note is taken back, or a record that cancels it is written, before the refusal is answered. Where the disk takes
-neither, the refusal is answered all the same, since the sender must not wait for ever, and the cancellation is
+The redo record is taken back, or a record that cancels it is written, before the refusal is answered. Where the disk
+takes neither, the refusal is answered all the same, since the sender must not wait for ever, and the cancellation is
 written as soon as the disk takes it. Until then a crash makes the next start deliver these objects: the sender sends
 them again, and one object twice is no loss.
 """
@@ -36,13 +35,13 @@ class UncommittedRefusals:
         self._failures = 0
         self._skipped = 0
 
-    def add(self, note: bytes | None, numbers: Sequence[int], *, is_all: bool) -> None:
-        """These arrivals of a note are refused, or all of them; None and b"": no start can find a note of them."""
-        if not note or not numbers:
+    def add(self, redo_record: bytes | None, numbers: Sequence[int], *, is_all: bool) -> None:
+        """Refuse these arrivals of a redo record, or all of them. None and b"": no start can find their redo record."""
+        if not redo_record or not numbers:
             return
         if is_all and self._is_taken_back():
             return
-        self._waiting.append(redo.RefusedArrivals(digest_of([note]), list(numbers)))
+        self._waiting.append(redo.RefusedArrivals(digest_of([redo_record]), list(numbers)))
         if not self.write():
             log.error("refusal_not_written", instances=len(numbers), waiting=len(self._waiting))
 

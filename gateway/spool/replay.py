@@ -32,8 +32,8 @@ log = structlog.get_logger()
 RecordedArrival = tuple[Instance, Sequence[Dispatch]]
 
 RECOVERED = Dispatch("(recovered)", "", state=DeliveryState.HELD)
-"""The dispatch of an object whose note is damaged: an operator says where it goes."""
-NOBODY = AssociationFacts("", "", "")
+"""The dispatch of an object whose redo record is damaged: an operator says where it goes."""
+UNKNOWN_SENDER = AssociationFacts("", "", "")
 UIDS_LOGGED = 100
 """The most SOP Instance UIDs in one line of the log."""
 
@@ -43,7 +43,7 @@ Choose = Callable[[Position, Instance, Sequence[Dispatch]], Sequence[Dispatch] |
 """The part of an arrival that is replayed: its dispatches, or some of them; None leaves it out."""
 
 
-def nobody_knows(view: memoryview, transfer_syntax_uid: str) -> Identifiers | None:
+def identify_nothing(view: memoryview, transfer_syntax_uid: str) -> Identifiers | None:
     """Identifies nothing."""
     return None
 
@@ -57,13 +57,13 @@ def everything(position: Position, instance: Instance, dispatches: Sequence[Disp
 class ReplayResult:
     """The result of a replay."""
 
-    notes: int = 0
+    redo_records: int = 0
     instances: int = 0
-    """Told to the queue."""
+    """The number of instances that the store accepted."""
     refused: int = 0
-    """Left out: their senders were told that they had been refused."""
+    """The number of instances that were left out: their senders got a refusal."""
     held: list[str] = field(default_factory=list)
-    """SOP Instance UIDs of objects whose note is damaged; an operator releases or discards them."""
+    """SOP Instance UIDs of objects whose redo record is damaged; an operator releases or discards them."""
     lost: list[str] = field(default_factory=list)
     """SOP Instance UIDs of objects whose own bytes are damaged or gone."""
     gone: list[str] = field(default_factory=list)
@@ -72,14 +72,14 @@ class ReplayResult:
     kept_as: list[str] = field(default_factory=list)
     """Copies of damaged and of unfinished bytes, relative to the spool folder."""
     unidentified: list[str] = field(default_factory=list)
-    """Copies of whole payloads without a note that do not say what they are."""
+    """Copies of whole payloads without a redo record that cannot be identified."""
 
 
 def replay(
     payloads: SpoolStore,
     store: Store,
     *,
-    identify: Identify = nobody_knows,
+    identify: Identify = identify_nothing,
     choose: Choose = everything,
     keep: Callable[[Instance], bool] = lambda _: False,
     now: Callable[[], datetime] = utc_now,
@@ -125,33 +125,33 @@ class _Replay:
         end, has_looked_for_files = before, False
         for name, start_bytes in places:
             found = survey.survey(self._payloads.root, name, self._payloads.seed, start_bytes)
-            if found.has_lost_notes and not has_looked_for_files:
+            if found.has_lost_redo_records and not has_looked_for_files:
                 self._hold(self._loose_files(places))
                 has_looked_for_files = True
-            self._tell_segment(found)
+            self._replay_segment(found)
             end = Position(name, found.end_bytes)
         if end != before:
             with self._store.transaction():
                 self._store.spool.set_replayed_position(*end)
                 self._store.sync()
-        told = self._result
-        if told.instances or told.held or told.lost or told.refused:
+        result = self._result
+        if result.instances or result.held or result.lost or result.refused:
             log.warning(
                 "group_replayed",
-                instances=told.instances,
-                held=len(told.held),
-                lost=len(told.lost),
-                refused=told.refused,
+                instances=result.instances,
+                held=len(result.held),
+                lost=len(result.lost),
+                refused=result.refused,
             )
-        return told
+        return result
 
-    def _tell_segment(self, found: Survey) -> None:
+    def _replay_segment(self, found: Survey) -> None:
         for damage in found.damages:
             self._set_aside(damage)
         self._drop_unfinished(found)
         self._hold((_place(found.name, each), each.transfer_syntax_uid) for each in found.loose)
-        for noted in found.notes:
-            self._tell(noted)
+        for found_redo in found.redo_records:
+            self._replay_record(found_redo)
 
     # --- damage -----------------------------------------------------------------------------------------------------
 
@@ -159,8 +159,8 @@ class _Replay:
         kept_as = self._payloads.keep_copy(damage.name, damage.start_bytes, damage.end_bytes, f"{damage.what} damaged")
         self._result.damages.append(damage)
         self._result.kept_as.append(kept_as)
-        tell = log.warning if damage.is_torn else log.error
-        tell(
+        log_damage = log.warning if damage.is_torn else log.error
+        log_damage(
             "spool_damaged",
             file=damage.name,
             start_bytes=damage.start_bytes,
@@ -174,7 +174,7 @@ class _Replay:
         )
 
     def _drop_unfinished(self, found: Survey) -> None:
-        """Payloads of a group that the power cut short: nobody got an answer for them. A copy is kept all the same."""
+        """Drop payloads of a group that a power cut ended: no sender got an answer for them. A copy is kept."""
         if not found.unfinished:
             return
         start = min(each.offset_bytes for each in found.unfinished)
@@ -195,10 +195,10 @@ class _Replay:
             kept_as=kept_as,
         )
 
-    # --- objects without a note -------------------------------------------------------------------------------------
+    # --- objects without a redo record ------------------------------------------------------------------------------
 
     def _loose_files(self, places: Sequence[tuple[str, int]]) -> Iterable[tuple[PayloadRef, str]]:
-        """Whole large files that neither the queue nor a note names."""
+        """Whole large files that neither the queue nor a redo record names."""
         named = set(self._store.spool.payload_names())
         for name, start_bytes in places:
             named |= {
@@ -216,11 +216,13 @@ class _Replay:
         them."""
         held = []
         for payload, transfer_syntax_uid in loose:
-            who = self._identified(payload, transfer_syntax_uid)
-            if who is None:
+            identifiers = self._identified(payload, transfer_syntax_uid)
+            if identifiers is None:
                 self._keep_unidentified(payload)
                 continue
-            instance = Instance(*who[:2], transfer_syntax_uid, *who[2:], NOBODY, payload, utc_now())
+            instance = Instance(
+                *identifiers[:2], transfer_syntax_uid, *identifiers[2:], UNKNOWN_SENDER, payload, utc_now()
+            )
             dispatches = self._choose(Position(payload.name, payload.offset_bytes), instance, [RECOVERED])
             if dispatches:
                 held.append((instance, dispatches))
@@ -260,47 +262,48 @@ class _Replay:
             reason="its note is damaged, and it does not say which object it is",
         )
 
-    # --- notes ------------------------------------------------------------------------------------------------------
+    # --- redo records -----------------------------------------------------------------------------------------------
 
-    def _tell(self, noted: FoundRedoRecord) -> None:
-        refused = self._cancelled.get(noted.digest, frozenset[int]())
-        arrivals = [arrival for number, arrival in enumerate(noted.note.arrivals) if number not in refused]
-        self._result.refused += len(noted.note.arrivals) - len(arrivals)
+    def _replay_record(self, found_redo: FoundRedoRecord) -> None:
+        refused = self._cancelled.get(found_redo.digest, frozenset[int]())
+        arrivals = [arrival for number, arrival in enumerate(found_redo.redo_record.arrivals) if number not in refused]
+        self._result.refused += len(found_redo.redo_record.arrivals) - len(arrivals)
         chosen: list[RecordedArrival] = []
         for instance, dispatches in arrivals:
-            wanted = self._choose(noted.position, instance, dispatches)
+            wanted = self._choose(found_redo.position, instance, dispatches)
             if wanted is not None and (self._is_there(instance) or self._keep(instance)):
                 chosen.append((instance, wanted))
-        self._result.instances += self._accept(noted.note.now, chosen, noted.position)
-        self._result.notes += 1
+        self._result.instances += self._accept(found_redo.redo_record.now, chosen, found_redo.position)
+        self._result.redo_records += 1
 
     def _is_there(self, instance: Instance) -> bool:
         """False when the payload's bytes are damaged, or did not reach the disk.
 
-        Bytes that cannot be read are told all the same, for they may be read later. Raises Temporary when this process
-        is short of something: what was answered may not be left out.
+        An instance whose bytes cannot be read now is replayed, since they may be read later. Raises Temporary when this
+        process is short of a resource: an acknowledged instance may not be left out.
         """
         try:
             self._payloads.open(instance.payload).close()
         except PayloadLost as error:
-            self._lose(instance, str(error))
+            self._report_lost(instance, str(error))
             return False
         except PayloadUnreadable as error:
             if isinstance(error, PayloadMissing) and self._choose is not everything:
-                self._miss(instance, str(error))
+                self._report_missing(instance, str(error))
                 return False
             log.error("payload_not_read", sop_instance_uid=instance.sop_instance_uid, error=str(error))
         return True
 
-    def _miss(self, instance: Instance, why: str) -> None:
-        """Told from the very first segment on: most large files that are gone were delivered and deleted."""
+    def _report_missing(self, instance: Instance, why: str) -> None:
+        """Report a missing payload in a replay from the first segment on: most missing large files were delivered and
+        deleted."""
         if (self._payloads.root / instance.payload.name).exists():
-            self._lose(instance, why)
+            self._report_lost(instance, why)
             return
         self._result.gone.append(instance.sop_instance_uid)
         log.warning("instance_removed", sop_instance_uid=instance.sop_instance_uid, file=instance.payload.name)
 
-    def _lose(self, instance: Instance, why: str) -> None:
+    def _report_lost(self, instance: Instance, why: str) -> None:
         self._result.lost.append(instance.sop_instance_uid)
         log.error(
             "instance_lost",
@@ -312,10 +315,10 @@ class _Replay:
         )
 
     def _accept(self, now: datetime, arrivals: Sequence[RecordedArrival], position: Position) -> int:
-        """Accept the arrivals of one note, in the transaction that records it as known; one by one when an arrival
-        breaks it.
+        """Accept the arrivals of one redo record, in the transaction that sets the replayed position; one by one when
+        an arrival breaks it.
 
-        Not synced: when the power fails, the notes are still there.
+        Not synced: when the power fails, the redo records are still there.
         """
         try:
             with self._store.transaction(is_durable=False):
@@ -325,20 +328,20 @@ class _Replay:
         except (GatewayError, MemoryError):  # no room, or the queue is damaged: nothing to go on with
             raise
         except Exception:
-            told = sum(self._accept_alone(now, arrival) for arrival in arrivals)
+            result = sum(self._accept_alone(now, arrival) for arrival in arrivals)
         with self._store.transaction(is_durable=False):
             self._store.spool.set_replayed_position(*position)
-        return told
+        return result
 
     def _accept_alone(self, now: datetime, arrival: RecordedArrival) -> int:
-        """1, or 0 when this is the arrival that breaks its transaction."""
+        """Accept one arrival; 0 when it is the one that breaks its transaction, else 1."""
         try:
             with self._store.transaction(is_durable=False):
                 self._store.deliveries.accept([arrival], now, self._payloads.can_read)
         except (GatewayError, MemoryError):
             raise
         except Exception as error:
-            self._lose(arrival[0], f"the queue does not take it: {type(error).__name__}: {error}")
+            self._report_lost(arrival[0], f"the queue does not take it: {type(error).__name__}: {error}")
             return 0
         return 1
 

@@ -20,7 +20,7 @@ from gateway.ports.errors import PayloadLost
 from gateway.spool import record
 from gateway.spool.disk import Disk, write_all
 from gateway.spool.folder import SpoolFolder, identity_of
-from gateway.spool.trouble import cannot_read, cut_short
+from gateway.spool.read_errors import cannot_read, cut_short
 
 FOLDER = "segments"
 SUFFIX = ".seg"
@@ -111,9 +111,9 @@ class Segment:
             refs.append(ref)
             end_bytes = ref.offset_bytes + length_bytes
         if redo is not None:
-            note = redo(refs)
-            buffers += (self._header(record.REDO, note), note)
-            end_bytes += record.HEADER_BYTES + len(note)
+            redo_record = redo(refs)
+            buffers += (self._header(record.REDO, redo_record), redo_record)
+            end_bytes += record.HEADER_BYTES + len(redo_record)
         self._write(buffers, end_bytes)
         return refs
 

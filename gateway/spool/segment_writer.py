@@ -121,7 +121,7 @@ class SegmentWriter:
 
         Raises SpoolFull; then the last group was taken back, or `is_doubtful` is true.
         """
-        if active.is_there and not self._presence.glance():
+        if active.is_there and not self._presence.look_quickly():
             return
         if self._presence.look():
             error: SpoolFull = self._presence.error()

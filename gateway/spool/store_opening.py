@@ -13,7 +13,7 @@ from gateway.spool.redo import Position
 from gateway.spool.replay import Identify, ReplayResult, replay
 from gateway.spool.store import SpoolStore
 
-TOLD_AGAIN = "gateway_spool_told_again_total"
+REPLAYED = "gateway_spool_told_again_total"
 
 
 class StoreOpening:
@@ -84,4 +84,4 @@ class StoreOpening:
         }
         for name, number in results.items():
             if number:
-                self._meter.count(TOLD_AGAIN, number, result=name)
+                self._meter.count(REPLAYED, number, result=name)

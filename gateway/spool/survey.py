@@ -1,4 +1,4 @@
-"""A survey of segments behind a place in them: notes, their cancellations, payloads without a note, damage."""
+"""A survey of segments behind a place in them: redo records, cancellations, payloads without redo records, damage."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from gateway.spool.redo import Position, RedoRecord
 from gateway.spool.walk import FoundRecord, Gap, content, walk
 
 Cancelled = Mapping[bytes, AbstractSet[int]]
-"""Digest of a note → which of its arrivals were refused."""
+"""Digest of a redo record → which of its arrivals were refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRedoRecord:
-    """One whole note."""
+    """One whole redo record."""
 
     position: Position
     """The position at which it ends."""
     digest: bytes
-    note: RedoRecord
+    redo_record: RedoRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Damage:
     start_bytes: int
     end_bytes: int
     what: str
-    """`header` (nothing is lost), `payload`, `note`, `cancellation`, or `unknown`: no header says what it was."""
+    """`header` (nothing is lost), `payload`, `note` (a redo record), `cancellation`, or `unknown` without a header."""
     trouble: str
     is_unwritten: bool = False
     """It looks as if the power had failed before all of it was written."""
     is_torn: bool = False
-    """So does all that is damaged behind the last whole note of this file: it was never acknowledged."""
+    """So does all that is damaged behind the last whole redo record of this file: it was never acknowledged."""
     sop_instance_uids: Sequence[str] = ()
-    """The SOP Instance UIDs of whole notes that name payloads in it."""
+    """The SOP Instance UIDs of whole redo records that name payloads in it."""
 
     def covers(self, offset_bytes: int, length_bytes: int) -> bool:
         """True when a payload at this place is touched."""
@@ -55,14 +55,14 @@ class Survey:
     """The survey of one segment, from a position on."""
 
     name: str
-    notes: list[FoundRedoRecord] = field(default_factory=list)
+    redo_records: list[FoundRedoRecord] = field(default_factory=list)
     loose: list[RecordHeader] = field(default_factory=list)
-    """Whole payloads that no whole note names, though they may have been acknowledged."""
+    """Whole payloads that no whole redo record names, though they may have been acknowledged."""
     unfinished: list[RecordHeader] = field(default_factory=list)
-    """Whole payloads at the end of the file whose note was never written: they were not acknowledged."""
+    """Whole payloads at the end of the file whose redo record was never written: they were not acknowledged."""
     damages: list[Damage] = field(default_factory=list)
-    has_empty_notes: bool = False
-    """True when there are empty notes: those of groups that could not be noted, which the queue alone knew."""
+    has_empty_redo_records: bool = False
+    """True when there are empty notes: those of groups that could not be encoded, which the queue alone had."""
     payloads: dict[int, RecordHeader] = field(default_factory=dict)
     """All whole payloads by their offsets."""
     records: int = 0
@@ -70,17 +70,17 @@ class Survey:
     """Behind all of it."""
 
     def named(self) -> set[tuple[str, int]]:
-        """Files and places in them of the payloads that whole notes name."""
+        """Files and places in them of the payloads that whole redo records name."""
         return {
             (instance.payload.name, instance.payload.offset_bytes)
-            for noted in self.notes
-            for instance, _ in noted.note.arrivals
+            for found_redo in self.redo_records
+            for instance, _ in found_redo.redo_record.arrivals
         }
 
     @property
-    def has_lost_notes(self) -> bool:
-        """True when a note may be among what is damaged, and what it named in other files has no note now."""
-        return self.has_empty_notes or any(
+    def has_lost_redo_records(self) -> bool:
+        """True when a redo record may be damaged: then payloads in other files that it named have none now."""
+        return self.has_empty_redo_records or any(
             each.what in ("note", "unknown") and not each.is_torn for each in self.damages
         )
 
@@ -120,7 +120,7 @@ def survey(root: Path, name: str, seed: int, start_bytes: int = 0, end_bytes: in
     found = Survey(name, end_bytes=start_bytes)
     payloads: list[RecordHeader] = []
     damages: list[Damage] = []
-    last_told_bytes = start_bytes
+    last_redo_bytes = start_bytes
     for each in walk(root / name, seed, start_bytes, end_bytes):
         found.end_bytes = each.end_bytes
         found.records += isinstance(each, FoundRecord)
@@ -133,30 +133,30 @@ def survey(root: Path, name: str, seed: int, start_bytes: int = 0, end_bytes: in
             payloads.append(each.record)
             found.payloads[each.record.offset_bytes] = each.record
             continue
-        last_told_bytes = each.end_bytes
+        last_redo_bytes = each.end_bytes
         if each.record.kind == REDO:
-            found.has_empty_notes |= not each.record.length_bytes
+            found.has_empty_redo_records |= not each.record.length_bytes
             if each.record.length_bytes:
-                found.notes.append(_noted(root, name, each.record))
-    is_torn = all(each.is_unwritten for each in damages if each.start_bytes >= last_told_bytes)
-    _sort_payloads(found, payloads, last_told_bytes, is_torn=is_torn)
+                found.redo_records.append(_redo_record(root, name, each.record))
+    is_torn = all(each.is_unwritten for each in damages if each.start_bytes >= last_redo_bytes)
+    _sort_payloads(found, payloads, last_redo_bytes, is_torn=is_torn)
     found.damages = [
         replace(
             each,
-            is_torn=is_torn and each.start_bytes >= last_told_bytes,
-            sop_instance_uids=_named_in(each, found.notes),
+            is_torn=is_torn and each.start_bytes >= last_redo_bytes,
+            sop_instance_uids=_named_in(each, found.redo_records),
         )
         for each in damages
     ]
     return found
 
 
-def _noted(root: Path, name: str, record: RecordHeader) -> FoundRedoRecord:
+def _redo_record(root: Path, name: str, record: RecordHeader) -> FoundRedoRecord:
     try:
-        note = redo.decode(content(root / name, record))
+        redo_record = redo.decode(content(root / name, record))
     except ValueError as error:
         raise _newer(root, name, record.end_bytes, error) from None
-    return FoundRedoRecord(Position(name, record.end_bytes), record.digest, note)
+    return FoundRedoRecord(Position(name, record.end_bytes), record.digest, redo_record)
 
 
 def _newer(root: Path, name: str, end_bytes: int, error: ValueError) -> ConfigurationError:
@@ -174,21 +174,21 @@ def _damage(name: str, found: FoundRecord | Gap) -> Damage | None:
     return Damage(name, found.start_bytes, found.end_bytes, what, found.trouble, found.is_unwritten)
 
 
-def _sort_payloads(found: Survey, payloads: list[RecordHeader], last_told_bytes: int, *, is_torn: bool) -> None:
-    """At the end of the file, payloads without a note may be what a power cut left of a group without an answer."""
+def _sort_payloads(found: Survey, payloads: list[RecordHeader], last_redo_bytes: int, *, is_torn: bool) -> None:
+    """Payloads without a redo record at the end of the file may be the rest of a group without an answer."""
     named = found.named()
     for payload in payloads:
         if (found.name, payload.offset_bytes) in named:
             continue
-        is_at_end = payload.offset_bytes > last_told_bytes
+        is_at_end = payload.offset_bytes > last_redo_bytes
         (found.unfinished if is_at_end and is_torn else found.loose).append(payload)
 
 
-def _named_in(damage: Damage, notes: Sequence[FoundRedoRecord]) -> list[str]:
+def _named_in(damage: Damage, redo_records: Sequence[FoundRedoRecord]) -> list[str]:
     return [
         instance.sop_instance_uid
-        for noted in notes
-        for instance, _ in noted.note.arrivals
+        for found_redo in redo_records
+        for instance, _ in found_redo.redo_record.arrivals
         if instance.payload.name == damage.name
         and damage.covers(instance.payload.offset_bytes, instance.payload.length_bytes)
     ]

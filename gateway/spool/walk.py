@@ -103,7 +103,7 @@ class _Walk:
             if whole is not None:
                 return self._checked(whole)
         for seed in (self._seed, 0):
-            for guess in record.mended(header, at, seed):
+            for guess in record.repaired(header, at, seed):
                 if guess.end_bytes <= self._size_bytes and self._trouble(guess, is_sure=True) == "":
                     return FoundRecord(guess, is_header_damaged=True)
         return None

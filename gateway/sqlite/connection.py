@@ -27,7 +27,7 @@ MOST_PAGES_ASIDE = 8 * PAGES_BEFORE_CHECKPOINT
 LOG_KEPT_BYTES = 20 * 1024**2
 """A log that grew over this, because somebody was reading, is cut when it is written from its beginning again."""
 INCREMENTAL = 2
-"""The value of `auto_vacuum` with which free pages go back to the file system on request (`SQLiteStore.shrink`)."""
+"""The value of `auto_vacuum` for which free pages can go back to the file system (`SQLiteStore.release_blocks`)."""
 PAGES_WHEN_SHORT = 256
 """The same while the reserve is given up (`gateway.sqlite.database_room`): 1 MB."""
 LONGEST_LOOK_AWAY_S = 0.003
@@ -258,11 +258,11 @@ class our_errors:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, apsw.Error) and (ours := _as_ours(self._path, error)) is not None:
-            raise ours from error
+        if isinstance(error, apsw.Error) and (translated := _gateway_error(self._path, error)) is not None:
+            raise translated from error
 
 
-def _as_ours(path: Path, error: apsw.Error) -> GatewayError | None:
+def _gateway_error(path: Path, error: apsw.Error) -> GatewayError | None:
     """None for an error that is a fault of ours."""
     match error:
         case apsw.FullError() | apsw.IOError() | apsw.ReadOnlyError():

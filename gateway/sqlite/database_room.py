@@ -160,7 +160,7 @@ class DatabaseRoom:
         log.info("reserve_taken", path=str(reserve_of(self._database)), size_bytes=self._reserve_bytes)
         return True
 
-    def hold_what_is_left(self) -> None:
+    def hold_free_space(self) -> None:
         """At the end, when the database is closed: what is free now, up to the reserve's length, is there for the next
         start, whoever fills the file system until then."""
         with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ from gateway.spool.lock import is_gateway_running
 from gateway.sqlite import page_checksums
 from gateway.sqlite.connection import REPAIR, is_damage, our_errors, single, version_of
 from gateway.sqlite.statements import SCHEMA_VERSION, SQL
-from gateway.sqlite.write_ahead_log import LogState, frames_gone, index_of, log_of, read_log, read_shared
+from gateway.sqlite.write_ahead_log import LogState, index_of, log_of, lost_frames, read_log, read_shared
 
 log = structlog.get_logger()
 
@@ -228,7 +228,7 @@ def problems_of(path: Path, *, is_cut_logged: bool = False) -> Sequence[str]:
     which is no problem of the pages, is named at level error. Raises QueueBroken, ConfigurationError."""
     shared = read_shared(path)  # before the first connection, which empties it
     state = state_of_log(path)
-    gone, is_mixed = frames_gone(shared, path, state)
+    gone, is_mixed = lost_frames(shared, path, state)
     with inspected(path) as found:
         problems = [*found.problems(), *_log_problems(path, found, state)] if found.has_tables() else []
     if is_mixed and NEWER_PAGES not in problems:
@@ -258,7 +258,7 @@ def check_before_start(path: Path) -> None:
         return
     shared = read_shared(path)  # before the first connection, which empties it
     state = state_of_log(path)
-    gone, is_mixed = frames_gone(shared, path, state)
+    gone, is_mixed = lost_frames(shared, path, state)
     if is_mixed:
         raise QueueBroken(f"queue {path}: the database is damaged ({NEWER_PAGES}); {REPAIR}")
     if not state.is_damaged and path.stat().st_size > CHECKED_AT_START_BYTES:

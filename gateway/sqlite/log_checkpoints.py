@@ -109,7 +109,7 @@ class LogCheckpoints:
         if is_done and error is None:
             self.checkpoint()
         else:
-            self._aside.ask()
+            self._aside.request()
 
     def _begin_anew(self) -> None:
         """Put the log's pages into the database and empty it. Raises apsw.Error.

@@ -100,7 +100,7 @@ def salvage(
     return found
 
 
-def hold_what_was_held(old: Path, new: SQLiteStore) -> int:
+def restore_holds(old: Path, new: SQLiteStore) -> int:
     """Hold deliveries that an untrusted page of the old database has as held or dead; how many there are.
 
     Nothing else of such a page is believed. Such a delivery waits for an operator, in the new database too, when all
@@ -169,7 +169,7 @@ class _Copying:
         with self._new:
             for values in self._rows(table, key, names):
                 row = dict(zip(names, values, strict=True))
-                if self._is_fit(table, row) and self._insert(insert, self._mended(table, row)):
+                if self._is_fit(table, row) and self._insert(insert, self._repaired(table, row)):
                     taken += 1
                     kept.add(row[key])
                     continue
@@ -210,7 +210,7 @@ class _Copying:
             self._found.without_payload.add((payload.name, payload.offset_bytes))
         return self._keeps_lost
 
-    def _mended(self, table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _repaired(self, table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Leases end. An image whose series is lost stands in no index."""
         if table == "delivery":
             return {**row, "leased_until": None, "ready_at": None, "due_at": row["ready_at"] or row["due_at"]}

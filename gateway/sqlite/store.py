@@ -114,21 +114,21 @@ class SQLiteStore:
         """From any thread: a statement that runs ends with Temporary."""
         self._connection.interrupt()
 
-    def checkpoint(self) -> None:
-        """Put what was committed into the database itself, outside a transaction; what fails is logged."""
+    def consolidate(self) -> None:
+        """A checkpoint of the write-ahead log, outside a transaction. An error is logged."""
         self._wal.checkpoint()
 
-    def surplus_pages(self) -> int | None:
+    def surplus_blocks(self) -> int | None:
         """Free pages that the file can do without: 0 until there are many, so that those that come and go stay. None
-        for a file that cannot give them back, made by a former version."""
+        for a file that cannot give them back, made by a former version. A block is a page of the database."""
         with our_errors(self.path):
             if self._connection.pragma("auto_vacuum") != INCREMENTAL:
                 return None
             free = int(self._connection.pragma("freelist_count"))
         return free - FREE_PAGES_KEPT if free >= 2 * FREE_PAGES_KEPT else 0
 
-    def shrink(self, most_pages: int) -> None:
+    def release_blocks(self, most_blocks: int) -> None:
         """Give up to so many surplus pages back to the file system. They leave the file with the next checkpoint."""
-        number = min(most_pages, self.surplus_pages() or 0)
+        number = min(most_blocks, self.surplus_blocks() or 0)
         if number:
             self._connection.execute(f"PRAGMA incremental_vacuum({number})").fetchall()

@@ -73,9 +73,9 @@ def read_log(database: Path, *, is_open: bool = False) -> LogState:
     magic, _, page_bytes, _, *salt, first, second = HEADER.unpack_from(data)
     order = {MAGIC_LITTLE: "<", MAGIC_BIG: ">"}.get(magic)
     if order is None or page_bytes < 512 or page_bytes & (page_bytes - 1):
-        return LogState(len(data), 0, _frames_anyway(data))
+        return LogState(len(data), 0, _frames_without_header(data))
     if _checksum(data[: HEADER.size - 8], order, (0, 0)) != (first, second):
-        return LogState(len(data), 0, _frames_anyway(data))
+        return LogState(len(data), 0, _frames_without_header(data))
     known = HEADER.size + (_frames_taken(database, data) if is_open else 0) * (FRAME.size + page_bytes)
     if HEADER.size < known <= len(data):
         *_, first, second = FRAME.unpack_from(data, known - FRAME.size - page_bytes)
@@ -97,7 +97,7 @@ def read_shared(database: Path) -> SharedMemoryIndex | None:
     return SharedMemoryIndex(data[32:40], int(frames), int(backfilled), _generation(log_of(database)))
 
 
-def frames_gone(shared: SharedMemoryIndex | None, database: Path, state: LogState) -> tuple[int, bool]:
+def lost_frames(shared: SharedMemoryIndex | None, database: Path, state: LogState) -> tuple[int, bool]:
     """The frames that are lost of the last process's log: the number of committed frames that SQLite reads no more
     and that stand nowhere else; and whether the database has newer pages than those that SQLite still reads of the log.
     `state` was read later; (0, False) when another process has begun the log anew, or put it away, meanwhile.
@@ -153,8 +153,8 @@ def _read_frames(
     return LogState(len(data), read_bytes, whole_behind)
 
 
-def _frames_anyway(data: bytes) -> int:
-    """1 when something stands behind a header that cannot be read."""
+def _frames_without_header(data: bytes) -> int:
+    """1 when bytes stand behind a header that cannot be read, else 0."""
     return int(any(data[HEADER.size :]))
 
 

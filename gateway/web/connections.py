@@ -131,7 +131,7 @@ class Connections:
         A host whose connections were closed many times lately is not heard for a while, this machine's own too.
         """
         host = host_of(address)
-        if not self._offences.is_heard(host, is_known=False):
+        if not self._offences.is_admitted(host, is_known=False):
             self._count_and_log(
                 host, "refused", "connections of this host were displaced or too slow many times lately"
             )

@@ -18,7 +18,7 @@ from gateway.query.compile import BadIdentifier, Options
 from gateway.query.identifier import IdentifierEncoder
 from gateway.query.lenient import lenient_find
 from gateway.query.sop_classes import ROOT_OF, QueryOperation
-from gateway.rehearsal.stage import RehearsedAdmission, admission_to_ask
+from gateway.rehearsal.stage import RehearsedAdmission, query_admission
 from gateway.retrieve.move_destinations import move_places
 from gateway.retrieve.retrieve_keys import read_request
 from gateway.routing.table import RoutingTable
@@ -76,7 +76,7 @@ class QueryAnswer:
 
 def explain_query(table: RoutingTable, association: AssociationFacts, request: Request) -> QueryAnswer:
     """Everything about one request."""
-    admission = admission_to_ask(table, association)
+    admission = query_admission(table, association)
     if not admission.is_admitted:
         return QueryAnswer(request, admission)
     facts = admission.association

@@ -15,7 +15,7 @@ from gateway.rehearsal.explain.query import ON_THE_WIRE, QueryAnswer
 from gateway.routing.table import RoutingTable
 from gateway.sending.contexts import named
 
-NOT_SAID = (
+NOT_EXPLAINED = (
     "what the places answer, whether they search relationally, and what the wire alone shows "
     f"({', '.join(ON_THE_WIRE)}): see the log and the metric gateway_leniencies_total"
 )
@@ -37,7 +37,7 @@ def query_lines(answer: QueryAnswer, *, with_values: bool = False) -> Iterator[s
     if answer.query is not None:
         for rule in answer.hidden_by:
             yield f"     studies that {rule!r} hides are left out"
-        yield f"     not said here: {NOT_SAID}"
+        yield f"     not said here: {NOT_EXPLAINED}"
 
 
 def _outcome(answer: QueryAnswer) -> str:
@@ -95,7 +95,7 @@ def query_json(answer: QueryAnswer, *, with_values: bool = False) -> dict[str, A
         "asked": list(answer.queried) if query is not None else [],
         "sent_to": list(answer.sent_to),
         "hidden_by": list(answer.hidden_by) if query is not None else [],
-        "not_said": NOT_SAID,
+        "not_said": NOT_EXPLAINED,
     }
 
 

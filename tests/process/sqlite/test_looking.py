@@ -43,7 +43,7 @@ from tests.support.samples import TO_PACS, instance
 queue = SQLiteStore(pathlib.Path(sys.argv[1]), busy_timeout_s=0.0)  # waits for nobody
 with queue.transaction():
     queue.deliveries.accept([(instance(201), [TO_PACS])], datetime.now(UTC))
-queue.checkpoint()
+queue.consolidate()
 queue.close()
 """
 

@@ -400,13 +400,13 @@ class MemoryStore:
     def bind_spool(self, spool_id: str) -> None:
         self._spool_id = spool_id
 
-    def checkpoint(self) -> None:
+    def consolidate(self) -> None:
         pass
 
-    def surplus_pages(self) -> int | None:
+    def surplus_blocks(self) -> int | None:
         return 0
 
-    def shrink(self, most_pages: int) -> None:
+    def release_blocks(self, most_blocks: int) -> None:
         pass
 
     def moved(self, *, is_quick: bool = False) -> str:

@@ -184,7 +184,7 @@ with queue.transaction():
     for number in range(1, 201):
         queue.deliveries.accept([(instance(number), [TO_PACS])], datetime.now(UTC))
 if sys.argv[2:]:
-    queue.checkpoint()
+    queue.consolidate()
     with queue.transaction():
         queue.deliveries.accept([(instance(201), [TO_PACS])], datetime.now(UTC))
 os.kill(os.getpid(), signal.SIGKILL)

@@ -20,20 +20,20 @@ def offend(offences: Offences, host: str, times: int) -> None:
 def test_a_few_offences_change_nothing() -> None:
     offences = Offences(Clock())
     offend(offences, "a", int(BURST) - 1)
-    assert offences.is_heard("a", is_known=False)
-    assert offences.is_heard("b", is_known=False)
+    assert offences.is_admitted("a", is_known=False)
+    assert offences.is_admitted("b", is_known=False)
 
 
 def test_who_goes_on_is_heard_now_and_then() -> None:
     clock = Clock()
     offences = Offences(clock)
     offend(offences, "a", 1000)
-    assert not offences.is_heard("a", is_known=False)
-    assert not offences.is_heard("a", is_known=True)
+    assert not offences.is_admitted("a", is_known=False)
+    assert not offences.is_admitted("a", is_known=True)
     heard = 0
     for _ in range(1000):
         clock.now_s += 0.01
-        if offences.is_heard("a", is_known=False):
+        if offences.is_admitted("a", is_known=False):
             heard += 1
             offences.add("a")
     assert 10 * PER_SECOND - 1 <= heard <= 10 * PER_SECOND
@@ -44,7 +44,7 @@ def test_who_stops_is_forgiven() -> None:
     offences = Offences(clock)
     offend(offences, "a", 1000)
     clock.now_s += BURST / PER_SECOND
-    assert offences.is_heard("a", is_known=False)
+    assert offences.is_admitted("a", is_known=False)
     assert not offences._hosts
 
 
@@ -52,9 +52,9 @@ def test_of_many_hosts_those_without_an_offence_and_known_ones_are_heard() -> No
     offences = Offences(Clock())
     for number in range(int(BURST_OF_ALL)):
         offences.add(f"host {number % 500}")
-    assert not offences.is_heard("host 1", is_known=False)
-    assert offences.is_heard("host 1", is_known=True)
-    assert offences.is_heard("new", is_known=False)
+    assert not offences.is_admitted("host 1", is_known=False)
+    assert offences.is_admitted("host 1", is_known=True)
+    assert offences.is_admitted("new", is_known=False)
 
 
 def test_memory_is_bounded() -> None:

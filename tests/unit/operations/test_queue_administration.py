@@ -80,7 +80,7 @@ async def test_transactions_are_small_and_others_have_turns_between_them(queue: 
     seen, progress = Transactions(queue), Progress()
     await carry_out(StoreOnFile(queue), VERBS[name], ALL, progress, pause=seen.pause, elapsed_s=lambda: 0.0)
     seen.close()
-    assert (progress.done, progress.busy, progress.homeless, progress.is_complete) == (NUMBER, 0, 0, True)
+    assert (progress.done, progress.busy, progress.without_destination, progress.is_complete) == (NUMBER, 0, 0, True)
     rows_each = 2 if name == "discard" else 1  # the delivery and its instance
     assert max(seen.rows) <= rows_each * LARGEST_BATCH
     assert sum(seen.rows) == rows_each * NUMBER
@@ -181,7 +181,7 @@ async def test_release_says_what_went_where(queue: SQLiteStore, name: str) -> No
     progress = Progress()
     await carry_out(StoreOnFile(queue), RELEASE, ALL, progress, destination=to, pause=at_once)
     assert states(queue) == after
-    assert (progress.done, progress.homeless) == counts
+    assert (progress.done, progress.without_destination) == counts
     assert progress.held_for == held_for
 
 

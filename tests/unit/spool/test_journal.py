@@ -29,7 +29,7 @@ from gateway.spool.commits import LONE_GROUPS
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.journal_state import JournalClosed
 from gateway.spool.large import ReceivedFile
-from gateway.spool.replay import Identify, nobody_knows
+from gateway.spool.replay import Identify, identify_nothing
 from gateway.sqlite.store import SQLiteStore
 from tests.support.overridable_store import OverridableStore
 from tests.support.samples import TO_PACS, Clock, instance, settlement
@@ -47,7 +47,7 @@ class Site:
         self.disk = FaultyDisk()
         self.queue_factory: Callable[[], Store] = lambda: SQLiteStore(folder / "queue.db", now=self.clock)
         self.seconds = 0.0
-        self.identify: Identify = nobody_knows
+        self.identify: Identify = identify_nothing
         self.meter: Meter = NoMeter()
 
     @asynccontextmanager

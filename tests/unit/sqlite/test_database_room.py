@@ -98,7 +98,7 @@ def test_a_start_without_room_begins_with_the_reserve(volume: Volume) -> None:
 
 def test_an_end_without_room_holds_what_there_is_for_the_next_start(volume: Volume) -> None:
     volume.free_bytes = 3 * MIB
-    volume.room.hold_what_is_left()
+    volume.room.hold_free_space()
     assert (volume.free_bytes, reserved_bytes(volume.database)) == (0, 3 * MIB)
     volume.room.prepare()
     assert reserved_bytes(volume.database) == 0
@@ -117,7 +117,7 @@ def test_a_file_system_that_does_not_answer_takes_nothing(tmp_path: Path) -> Non
     gone = DatabaseRoom(tmp_path / "gone" / "gateway.db", 0, 0, lambda: 0.0)
     assert "does not answer" in gone.shortage
     gone.prepare()
-    gone.hold_what_is_left()
+    gone.hold_free_space()
 
 
 def test_without_a_reserve_none_is_made(tmp_path: Path) -> None:

@@ -60,23 +60,23 @@ def pages(queue: SQLiteStore) -> tuple[int, int]:
 
 def test_a_database_that_was_large_gets_small_again(queue: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FREE_PAGES_KEPT", 100)
-    assert queue.surplus_pages() == 0
+    assert queue.surplus_blocks() == 0
     fill(queue, 10_000)
-    queue.checkpoint()
+    queue.consolidate()
     large_bytes = queue.path.stat().st_size
     empty(queue)
     before, free = pages(queue)
     assert free > before // 2
-    assert queue.surplus_pages() == free - 100
+    assert queue.surplus_blocks() == free - 100
     steps = 0
-    while queue.surplus_pages():
+    while queue.surplus_blocks():
         with queue.transaction():
-            queue.shrink(256)
+            queue.release_blocks(256)
         steps += 1
     after, still_free = pages(queue)
     assert steps >= (before - after) // 300
     assert 90 < still_free < 200
-    queue.checkpoint()
+    queue.consolidate()
     assert queue.path.stat().st_size == after * 4096 < large_bytes // 2
     assert problems_of(queue.path) == []
 
@@ -87,7 +87,7 @@ def test_one_step_gives_back_no_more_than_it_may(queue: SQLiteStore, monkeypatch
     empty(queue)
     before, free = pages(queue)
     with queue.transaction():
-        queue.shrink(50)
+        queue.release_blocks(50)
     after, still_free = pages(queue)
     assert 0 < before - after <= 60, "the pages that say where others are go with them"
     assert free - still_free >= 50
@@ -97,15 +97,15 @@ def test_few_free_pages_stay(queue: SQLiteStore) -> None:
     fill(queue, 1000)
     empty(queue)
     assert 0 < pages(queue)[1] < store.FREE_PAGES_KEPT
-    assert queue.surplus_pages() == 0
+    assert queue.surplus_blocks() == 0
 
 
 def test_a_database_of_a_former_version_works_and_says_that_it_cannot(tmp_path: Path) -> None:
     queue = SQLiteStore(former(tmp_path), now=Clock())
-    assert queue.surplus_pages() is None
+    assert queue.surplus_blocks() is None
     fill(queue, GROUP, start=1000)
     with queue.transaction():
-        queue.shrink(100)
+        queue.release_blocks(100)
     assert len(queue.administration.list(DeliveryFilter(), 1000)) == 9 + GROUP
     queue.close()
 
@@ -169,7 +169,7 @@ def test_commits_go_on_while_another_thread_puts_the_log_into_the_database(
 def test_a_log_that_grows_all_the_same_is_put_in_at_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever becomes of the other thread, the log has a bound."""
     monkeypatch.setattr(log_checkpoints, "MOST_PAGES_ASIDE", PAGES_BEFORE_CHECKPOINT + 1000)
-    monkeypatch.setattr(Checkpointer, "ask", lambda self: None)
+    monkeypatch.setattr(Checkpointer, "request", lambda self: None)
     queue = SQLiteStore(tmp_path / "queue.db", now=Clock(), checkpoints_aside=True)
     fill(queue, 12_000, group=10)
     assert log_of(queue.path).stat().st_size < 1.5 * (PAGES_BEFORE_CHECKPOINT + 1000) * FRAME_BYTES

@@ -1,7 +1,7 @@
 """The meaning of an error of the operating system for stored bytes.
 
-Bytes are lost only when they were read and are not what they were. A disk that gives an error, a folder that is not
-there, a file that is shorter than it was, too few descriptors: the bytes may come back, and are asked for again later.
+Bytes are lost only when they were read and have changed. After an error of the disk, without the folder, with a file
+that has become shorter, or with too few descriptors they may come back: they are read again later.
 """
 
 from __future__ import annotations
