@@ -246,7 +246,7 @@ class SourceFetch:
         """Hand an arriving instance over, when there is room.
 
         Raises:
-            NotAskedFor, Stopped: its status is the answer to the source.
+            NotRequested, Stopped: its status is the answer to the source.
             Refusal: it cannot be sent on.
         """
         uid = instance.sop_instance_uid
