@@ -82,7 +82,7 @@ class Explanation:
 
 
 Marks = Mapping[SettingPath, Mark]
-"""SettingPath inside a `when:` → where its key stands in the YAML."""
+"""Path inside a `when:` → the place of its key in the YAML."""
 
 
 def reason_for(

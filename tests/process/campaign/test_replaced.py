@@ -165,33 +165,35 @@ def move_back(name: str) -> Do:
     return put_right
 
 
-def swap(name: str, content: Callable[[Site, Path], object]) -> Do:
-    """Move it aside, and put something else there."""
+def swap(name: str, content: Callable[[Path, Path], object]) -> Do:
+    """Move it aside, and put something else there: in two renames, for a running gateway may look at any time."""
 
     def happen(site: Site) -> None:
+        replacement = site.folder / "replacement"
+        content(site.folder / name, replacement)
         move(name)(site)
-        content(site, site.folder / name)
+        replacement.rename(site.folder / name)
 
     return happen
 
 
-def a_copy(site: Site, place: Path) -> None:
-    (shutil.copytree if site.aside.is_dir() else shutil.copy)(site.aside, place)
+def a_copy(original: Path, place: Path) -> None:
+    (shutil.copytree if original.is_dir() else shutil.copy)(original, place)
 
 
-def an_older_copy(site: Site, place: Path) -> None:
+def an_older_copy(original: Path, place: Path) -> None:
     """Of the time before the last objects: the newest segment and the newest large file are not in it."""
-    a_copy(site, place)
+    a_copy(original, place)
     for folder in ("segments", "large"):
         os.unlink(max((place / folder).iterdir()))
 
 
-def anothers(site: Site, place: Path) -> None:
-    a_copy(site, place)
+def anothers(original: Path, place: Path) -> None:
+    a_copy(original, place)
     (place / "spool.id").write_text("0123456789abcdef\n")
 
 
-def an_empty_folder(site: Site, place: Path) -> None:
+def an_empty_folder(original: Path, place: Path) -> None:
     place.mkdir()
 
 
@@ -427,12 +429,12 @@ STARTING = {
     "spool.id deleted": Mishap("run `gateway rebuild`", move(f"{SPOOL}/spool.id"), move_back(f"{SPOOL}/spool.id")),
     "a file in its place": Mishap(
         CANNOT,
-        swap(SPOOL, lambda site, place: place.touch()),
+        swap(SPOOL, lambda original, place: place.touch()),
         lambda site: [delete(SPOOL)(site), move_back(SPOOL)(site)],
     ),
     "lock file of somebody else's": Mishap(
         "is not the lock file of a gateway",
-        swap(f"{SPOOL}/gateway.lock", lambda site, place: place.write_text("not a number")),
+        swap(f"{SPOOL}/gateway.lock", lambda original, place: place.write_text("not a number")),
         move_back(f"{SPOOL}/gateway.lock"),
     ),
     "database moved away": Mishap(UNKNOWN, move(DATABASE), lambda site: move_back_database(site)),
@@ -443,7 +445,7 @@ STARTING = {
     ),
     "database damaged": Mishap(
         "run `gateway rebuild`",
-        swap(DATABASE, lambda site, place: place.write_bytes(b"no database" * 1000)),
+        swap(DATABASE, lambda original, place: place.write_bytes(b"no database" * 1000)),
         move_back(DATABASE),
     ),
     "read-only": Mishap(
