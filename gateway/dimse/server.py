@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
-import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -16,26 +15,23 @@ from pynetdicom.ae import ApplicationEntity
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
 from gateway.dimse.acceptor.admission import (
     LOCAL_LIMIT_EXCEEDED,
-    NO_REASON,
-    PERMANENT,
     PROVIDER_PRESENTATION,
-    SERVICE_USER,
     TEMPORARY_CONGESTION,
     TRANSIENT,
     Admitted,
     Rejected,
 )
+from gateway.dimse.acceptor.connection_setup import ConnectionSetup
+from gateway.dimse.acceptor.connection_table import ConnectionTable
 from gateway.dimse.acceptor.handler_failures import HandlerFailures
 from gateway.dimse.acceptor.handler_thread import Handlers
 from gateway.dimse.acceptor.identity_check import VerifyIdentity, nothing_verifies
-from gateway.dimse.acceptor.known_hosts import KnownHosts
 from gateway.dimse.acceptor.negotiation import Policy
 from gateway.dimse.acceptor.operations import NotifiesHandlers
-from gateway.dimse.acceptor.slots import Slots
+from gateway.dimse.acceptor.peer_policy import check_readmitted, policy_of
 from gateway.dimse.protocol.memory import MemoryReceiver
-from gateway.dimse.protocol.tls import handshake_failure, server_context
+from gateway.dimse.protocol.tls import server_context
 from gateway.dimse.protocol.tls_contexts import ReloadedContext
-from gateway.dimse.protocol.tls_failures import our_certificate_refused
 from gateway.dimse.pynetdicom_contract import bindings, notifications
 from gateway.dimse.pynetdicom_contract.notified import Notified
 from gateway.dimse.requestor.association_pool import AssociationPool
@@ -44,7 +40,6 @@ from gateway.model.association import AssociationFacts
 from gateway.model.listener import Limits, Listener, Timers
 from gateway.model.peer import Peer
 from gateway.network.accepting import SocketAcceptor, SocketAddress, bind, host_of
-from gateway.network.offences import Offences
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.meter import Meter, NoMeter
@@ -52,10 +47,6 @@ from gateway.ports.meter import Meter, NoMeter
 log = structlog.get_logger()
 
 DEFAULT_TIMERS, DEFAULT_LIMITS, NO_METER = Timers(), Limits(), NoMeter()
-STRANGERS_MAY = frozenset({"echo", "store"})
-ANSWERED_BY_STATUS = frozenset({"find", "get", "move"})
-"""A known peer that may not use these gets its contexts and is told 0x0124, which says more than a rejected context."""
-
 KEEP_ALIVE_S = 10.0
 
 
@@ -75,7 +66,7 @@ class Server:
         keep_alive_s: a C-GET or C-MOVE that takes longer than this between two responses sends a Pending one.
         is_known_host: whether known peers call from a host; their connections have room of their own.
         verify_identity: verifies a user identity that a listener or a peer demands; without it all are refused.
-        ended: told of every accepted association that ended, after its last response.
+        ended: called for each accepted association that ended, after its last response.
         table: the rules in force; each request has those that were when it had arrived, as `event.association.table`.
     """
 
@@ -115,17 +106,11 @@ class Server:
         self.handler_failures = HandlerFailures(meter)
         self._listeners: dict[str, tuple[Listener, SocketAcceptor]] = {}
         self._contexts: dict[str, ReloadedContext] = {}
-        """By listener, for those with TLS."""
-        self._connections: dict[AcceptorAssociation, str] = {}
-        """Every open connection, and the host that it came from."""
+        """Listener → its TLS context; listeners without TLS are left out."""
+        self._connections = ConnectionTable(limits, is_known_host, meter)
+        self._setup = ConnectionSetup(timers.tls_handshake_s, meter, self.closed)
         self._joined: set[AcceptorAssociation] = set()
-        self._slots: Slots[AcceptorAssociation] = Slots(limits)
-        self._known_hosts = KnownHosts(is_known_host)
-        self._offences = Offences()
-        self._opening: dict[AcceptorAssociation, asyncio.Task[None]] = {}
-        """Connections that are being set up: their transport, or TLS."""
         self._is_draining = False
-        self._emptied: asyncio.Future[None] | None = None
 
     @functools.cached_property
     def ae(self) -> ApplicationEntity:
@@ -147,13 +132,13 @@ class Server:
             bindings.bind(holder, event, handler, args)
 
     def unbind(self, event: Any, handler: Callable[..., Any]) -> None:
-        """Have nobody take `event` any more, if `handler` does now."""
+        """Have `handler` take `event` no more, if it does now."""
         for holder in self._holders(event):
             bindings.unbind(holder, event, handler)
 
     def _holders(self, event: Any) -> list[Server | AcceptorAssociation]:
-        """What is asked for the handlers of `event`: associations that there are from their next request on; those of
-        notification events also on connections without an association."""
+        """The holders of the handlers of `event`: the server, and open associations from their next request on; for a
+        notification event also connections without an association."""
         return [self, *(self._connections if bindings.is_notification(event) else self._joined)]
 
     def get_handlers(self, event: Any) -> Any:
@@ -177,7 +162,7 @@ class Server:
 
     @property
     def tls_contexts(self) -> Mapping[str, ReloadedContext]:
-        """Of open listeners with TLS, by name."""
+        """The TLS contexts of open listeners, by name."""
         return MappingProxyType(self._contexts)
 
     @property
@@ -224,48 +209,21 @@ class Server:
     def _take(self, listener: Listener, connection: socket.socket, address: SocketAddress) -> bool:
         """A new connection; the oldest without an association makes room for it where there is none."""
         host = host_of(address)
-        if not self._offences.is_admitted(host, is_known=host in self._known_hosts):
+        if not self._connections.takes(host):
             connection.close()
-            self._tell_refused(host)
             return False
         context = self._contexts[listener.name].current if listener.tls is not None else None
         association = AcceptorAssociation(self, listener.name, self.limits.max_pdu_bytes, listener.user_identity)
-        self._connections[association] = host
-        self._enter_unassociated(association, host)
+        self._close(self._connections.add(association, host))
         self.meter.count("gateway_connections_total", listener=listener.name)
-        task = asyncio.get_running_loop().create_task(self._set_up(association, context, connection, listener))
-        self._opening[association] = task
-        task.add_done_callback(functools.partial(self._is_set_up, association, connection))
+        self._setup.start(association, connection, listener, context)
         return True
 
-    def _tell_refused(self, host: str) -> None:
-        log.warning(
-            "connection_refused",
-            remote_host=host,
-            reason="connections of this host were displaced or rejected many times in the last seconds",
-        )
-        self.meter.count("gateway_connections_refused_total")
-
-    def _enter_unassociated(self, association: AcceptorAssociation, host: str, *, is_over: bool = False) -> None:
-        is_known = host in self._known_hosts
-        displaced = self._slots.enter(association, host, is_known=is_known, is_over=is_over)
-        if displaced is None:
-            return
-        log.warning(
-            "connection_displaced",
-            remote_host=self._connections.get(displaced, ""),
-            reason="it had no association, and a newer connection needed its place (limits.unassociated)",
-        )
-        self.meter.count("gateway_connections_displaced_total")
-        self._offences.add(self._connections.get(displaced, ""))
-        self._close(displaced)
-
-    def _close(self, association: AcceptorAssociation) -> None:
-        """Whatever it is at."""
-        task = self._opening.get(association)
-        if task is not None:
-            task.cancel()
-        association.close_now()
+    def _close(self, association: AcceptorAssociation | None) -> None:
+        """Close the connection in whatever state it is; nothing for None."""
+        if association is not None:
+            self._setup.cancel(association)
+            association.close_now()
 
     def _short(self, listener: str, error: OSError) -> None:
         log.error(
@@ -276,60 +234,6 @@ class Server:
         )
         self.meter.count("gateway_accept_failures_total", listener=listener)
 
-    async def _set_up(
-        self,
-        association: AcceptorAssociation,
-        context: ssl.SSLContext | None,
-        connection: socket.socket,
-        listener: Listener,
-    ) -> None:
-        """Give the association its transport. Off the accept path: a silent or slow client keeps nobody waiting."""
-        loop = asyncio.get_running_loop()
-        protocol = association.protocol if context is None else _BeforeTLS()
-        try:
-            transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection)
-            if context is not None:
-                await self._shake_hands(transport, association, context, listener)
-        except (OSError, asyncio.CancelledError):  # asyncio has closed the connection
-            self.closed(association)
-
-    def _is_set_up(self, association: AcceptorAssociation, connection: socket.socket, task: asyncio.Task[None]) -> None:
-        del self._opening[association]
-        if task.cancelled():  # before it began: the connection is still ours
-            connection.close()
-            self.closed(association)
-
-    async def _shake_hands(
-        self,
-        transport: asyncio.Transport,
-        association: AcceptorAssociation,
-        context: ssl.SSLContext,
-        listener: Listener,
-    ) -> None:
-        address = transport.get_extra_info("peername")
-        try:
-            encrypted = await asyncio.get_running_loop().start_tls(
-                transport,
-                association.protocol,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=self.timers.tls_handshake_s,
-                ssl_shutdown_timeout=self.timers.tls_handshake_s,
-            )
-        except (OSError, asyncio.CancelledError) as error:
-            if isinstance(error, OSError):
-                host = address[0] if address else ""
-                reason = our_certificate_refused(error, listener.tls) or handshake_failure(error)
-                log.warning("tls_handshake_failed", listener=listener.name, remote_host=host, reason=reason)
-                self.meter.count("gateway_tls_handshakes_failed_total")
-            transport.abort()
-            self.closed(association)
-            return
-        if encrypted is None or association.is_closed:
-            self.closed(association)
-            return
-        association.attach(encrypted)
-
     # --- for associations ------------------------------------------------------------------------------------------
 
     def admit(self, facts: AssociationFacts) -> Admitted:
@@ -337,7 +241,7 @@ class Server:
         if self._is_draining:
             raise Rejected(TRANSIENT, PROVIDER_PRESENTATION, TEMPORARY_CONGESTION, "the gateway is stopping")
         admitted = self._admission(facts)
-        objection = self._slots.associations.objection(facts, is_stranger=admitted.peer is None)
+        objection = self._connections.associations.objection(facts, is_stranger=admitted.peer is None)
         if objection:
             raise Rejected(TRANSIENT, PROVIDER_PRESENTATION, LOCAL_LIMIT_EXCEEDED, objection)
         return admitted
@@ -350,14 +254,7 @@ class Server:
                 it has presentation contexts for.
         """
         admitted = self._admission(association.facts)
-        verified = None if association.peer is None else association.peer.requires.user_identity
-        if admitted.user_identity not in (None, verified):
-            text = "another user identity is demanded than was verified"
-            raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, text)
-        negotiated = {context.service for context in association.accepted_contexts.values()}
-        lost = negotiated - self.policy(admitted.peer).services
-        if lost:
-            raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, f"it has no `may` for {' and '.join(sorted(lost))}")
+        check_readmitted(association, admitted)
         return admitted
 
     def rules_changed(self) -> None:
@@ -367,39 +264,25 @@ class Server:
             association.rules_changed()
 
     def policy(self, peer: Peer | None, *, is_strict: bool = False) -> Policy:
-        """What `peer` may negotiate; `is_strict`: by the letter of the standard."""
-        if peer is None:
-            return Policy(STRANGERS_MAY, is_strict=is_strict)
-        return Policy(
-            services=peer.may | ANSWERED_BY_STATUS,
-            sop_classes=peer.accept_sop_classes,
-            transfer_syntaxes=peer.accept_transfer_syntaxes,
-            may_invoke_storage="get" in peer.may,
-            is_strict=is_strict,
-        )
+        """The services and syntaxes that `peer` may negotiate; `is_strict`: by the letter of the standard."""
+        return policy_of(peer, is_strict=is_strict)
 
     def rejected(self, association: AcceptorAssociation) -> None:
         """An association was rejected; a host of known peers may have limits of its own in its way."""
-        host = self._connections.get(association)
-        if host is not None and not self._is_draining and host not in self._known_hosts:
-            self._offences.add(host)
+        if not self._is_draining:
+            self._connections.rejected(association)
 
     def joined(self, association: AcceptorAssociation) -> None:
         """An association is accepted."""
-        facts = association.facts
         self._joined.add(association)
-        self._slots.leave(association)
-        self._slots.associations.joined(facts)
-        if facts.peer:
-            self._known_hosts.add(facts.remote_host)
-        label = facts.peer or "(stranger)"
+        self._connections.joined(association)
+        label = association.facts.peer or "(stranger)"
         self.meter.count("gateway_associations_total", direction="in", peer=label, result="accepted")
         self.meter.count("gateway_associations_open", 1, direction="in", peer=label)
 
     def known_as(self, before: AssociationFacts, after: AssociationFacts) -> None:
         """The requestor of an open association is another peer by the rules in force."""
-        self._slots.associations.left(before)
-        self._slots.associations.joined(after)
+        self._connections.known_as(before, after)
         for facts, number in ((before, -1), (after, 1)):
             peer = facts.peer or "(stranger)"
             self.meter.count("gateway_associations_open", number, direction="in", peer=peer)
@@ -408,19 +291,13 @@ class Server:
         """An accepted association ended."""
         facts = association.facts
         self._joined.discard(association)
-        self._slots.associations.left(facts)
-        host = self._connections.get(association)
-        if host is not None and not association.is_closed:
-            self._enter_unassociated(association, host, is_over=True)
+        self._close(self._connections.left(association))
         self.meter.count("gateway_associations_open", -1, direction="in", peer=facts.peer or "(stranger)")
         self._ended(facts)
 
     def closed(self, association: AcceptorAssociation) -> None:
         """A connection is gone."""
-        self._slots.leave(association)
-        self._connections.pop(association, None)
-        if not self._connections and self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(None)
+        self._connections.remove(association)
 
     # --- stopping --------------------------------------------------------------------------------------------------
 
@@ -433,13 +310,12 @@ class Server:
         self._is_draining = True
         for name in list(self._listeners):
             await self.close(name)
-        for association in list(self._connections):
+        for association in self._connections:
             association.drain()
         try:
             if self._connections:
-                self._emptied = asyncio.get_running_loop().create_future()
                 async with asyncio.timeout(seconds):
-                    await self._emptied
+                    await self._connections.until_empty()
         except TimeoutError:
             self.abort_all()
             return False
@@ -450,13 +326,5 @@ class Server:
 
     def abort_all(self) -> None:
         """Abort every association and close its connection."""
-        for association in list(self._connections):
+        for association in self._connections:
             self._close(association)
-
-
-class _BeforeTLS(asyncio.Protocol):
-    """A connection whose first bytes belong to TLS."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()

@@ -13,7 +13,6 @@ LONG_FILES = {
     "app.py",
     "config/rules.py",
     "delivery/courier.py",
-    "dimse/server.py",
     "routing/language/kinds.py",
     "routing/language/template.py",
 }
@@ -24,7 +23,6 @@ LONG_FUNCTIONS = {
     "config/compile.py:compile_source",
     "config/peers.py:compile_peer",
     "delivery/courier.py:__init__",
-    "dimse/server.py:__init__",
 }
 """The same for functions: module and name."""
 
