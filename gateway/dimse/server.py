@@ -70,6 +70,8 @@ class Server:
         table: the rules in force; each request has those that were when it had arrived, as `event.association.table`.
     """
 
+    operations = OPERATIONS
+
     def __init__(
         self,
         *,
@@ -88,7 +90,6 @@ class Server:
         ended: Callable[[AssociationFacts], object] = lambda facts: None,
     ) -> None:
         answering, self.notifications = bindings.read_bindings(handlers)
-        self.operations = OPERATIONS
         self.notified: Callable[[AcceptorAssociation, tuple[Any, ...]], NotifiesHandlers] = Notified
         self.handlers: Handlers = {**bindings.UNBOUND, **answering}
         self.receiver = receiver
