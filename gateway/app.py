@@ -197,7 +197,7 @@ class Gateway:
         return put_in_force
 
     def _is_known_host(self, host: str) -> bool:
-        """By the table in force."""
+        """True for a host of a peer in the table in force."""
         table = self.live.current
         if self._hosts_of_peers[0] is not table:
             self._hosts_of_peers = (table, HostsOfPeers(table.peers.values()))
@@ -256,7 +256,7 @@ class Gateway:
         return has_ended_in_time
 
     async def _start(self, parts: AsyncExitStack) -> None:
-        """What starts is registered to stop, in the next line."""
+        """Start all parts. Each is registered to stop in the line after its start."""
         settings = self.settings
         self.queue_room.prepare()  # before anything is written
         narrow_files(settings)
@@ -323,7 +323,7 @@ class Gateway:
     # --- what it shows ---------------------------------------------------------------------------------------------
 
     def not_ready(self) -> Sequence[str]:
-        """Why no objects should be sent now."""
+        """The reasons why no objects should be sent now."""
         return [str(condition) for condition in self._blocking()]
 
     def _blocking(self) -> list[OperatingCondition]:
@@ -344,7 +344,7 @@ class Gateway:
         ]
 
     def _free_bytes(self) -> int:
-        """Of the spool's file system; 0 while there is none."""
+        """The free bytes of the spool's file system; 0 while there is none."""
         try:
             return shutil.disk_usage(self.settings.spool.path).free
         except OSError:  # `refusal` says what is wrong
@@ -418,7 +418,7 @@ class Gateway:
 
 
 def bound_inflation(limits: Limits) -> None:
-    """How far deflated data sets may inflate in this process."""
+    """Set how far deflated data sets may inflate in this process."""
     set_bounds(Bounds(limits.inflated_bytes, limits.inflated_ratio))
 
 

@@ -91,7 +91,7 @@ class ArchivedObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Journey:
+class ObjectTrace:
     """One object: what it is, what the sender was told, and where it went."""
 
     file: DicomFile
@@ -110,17 +110,15 @@ class Demonstration:
     port: int
     """The port of the gateway."""
     table: RoutingTable
-    journeys: tuple[Journey, ...]
+    traces: tuple[ObjectTrace, ...]
 
     @property
     def is_as_promised(self) -> bool:
         """True when every object was accepted, and arrived wherever a rule sends it."""
         return all(
-            journey.status == 0
-            and all(
-                delivery.state in (DeliveryState.DELIVERED, DeliveryState.HELD) for delivery, _ in journey.deliveries
-            )
-            for journey in self.journeys
+            trace.status == 0
+            and all(delivery.state in (DeliveryState.DELIVERED, DeliveryState.HELD) for delivery, _ in trace.deliveries)
+            for trace in self.traces
         )
 
 
@@ -184,10 +182,10 @@ async def _send_all(gateway: Gateway, folder: Path, arrivals: list[ArchivedObjec
     await _settled(gateway)
     found = open_store(gateway.settings, must_exist=True)
     try:
-        journeys = [await _journey(table, *one, found, arrivals, folder) for one in sent]
+        traces = [await _trace(table, *one, found, arrivals, folder) for one in sent]
     finally:
         found.close()
-    return Demonstration(folder, port, table, tuple(journeys))
+    return Demonstration(folder, port, table, tuple(traces))
 
 
 async def _settled(gateway: Gateway) -> None:
@@ -197,7 +195,7 @@ async def _settled(gateway: Gateway) -> None:
             await asyncio.sleep(POLL_S)
 
 
-async def _journey(
+async def _trace(
     table: RoutingTable,
     title: str,
     file: DicomFile,
@@ -205,7 +203,7 @@ async def _journey(
     found: Store,
     arrivals: list[ArchivedObject],
     folder: Path,
-) -> Journey:
+) -> ObjectTrace:
     subjects = explain.of_files([file.path], AssociationFacts(title, "GATEWAY", LOOPBACK), datetime.now(UTC))
     async with rehearsal.staged(table) as stage:
         answers = [
@@ -214,7 +212,7 @@ async def _journey(
             if isinstance(subject, explain.ExplainedObject)
         ]
     rows = found.administration.list(DeliveryFilter(sop_instance_uid=file.sop_instance_uid), 100)
-    return Journey(
+    return ObjectTrace(
         file, title, answers[0], status, tuple((row, _arrived(table, row, file, arrivals, folder)) for row in rows)
     )
 

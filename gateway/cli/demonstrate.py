@@ -58,15 +58,15 @@ def _report(done: demonstration.Demonstration, *, explain: bool) -> Iterator[str
         yield from edits
     if explain:
         yield ""
-        for journey in done.journeys:
-            yield from answer_lines(journey.answer, with_values=True)
+        for trace in done.traces:
+            yield from answer_lines(trace.answer, with_values=True)
 
 
 def _rows(done: demonstration.Demonstration) -> Iterator[tuple[str, ...]]:
-    for journey in done.journeys:
-        status = "none" if journey.status is None else f"0x{journey.status:04X}"
-        head = (journey.file.path.name, journey.calling_ae_title, status)
-        for delivery, arrived in journey.deliveries:
+    for trace in done.traces:
+        status = "none" if trace.status is None else f"0x{trace.status:04X}"
+        head = (trace.file.path.name, trace.calling_ae_title, status)
+        for delivery, arrived in trace.deliveries:
             where = delivery.destination or "nobody"
             why = delivery.rule if delivery.destination else f"no route; {FATES['held']}"
             yield (*head, where, why, delivery.state.value, arrived if delivery.destination else "-")
@@ -74,8 +74,8 @@ def _rows(done: demonstration.Demonstration) -> Iterator[tuple[str, ...]]:
 
 
 def _edits(done: demonstration.Demonstration) -> Iterator[tuple[str, str]]:
-    for journey in done.journeys:
-        for judged in (*journey.answer.coercions, *journey.answer.routes):
+    for trace in done.traces:
+        for judged in (*trace.answer.coercions, *trace.answer.routes):
             if judged.differences:
                 changes = "; ".join(difference_text(one, with_values=True) for one in judged.differences)
-                yield journey.file.path.name, f"{judged.verdict.name}: {changes}"
+                yield trace.file.path.name, f"{judged.verdict.name}: {changes}"

@@ -34,7 +34,7 @@ ExpectedValues = Mapping[AttributePath, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class ExpectedAt:
-    """Of the object as it is kept, or as one destination gets it."""
+    """The expected object as it is kept, or as one destination gets it."""
 
     values: ExpectedValues = field(default_factory=dict)
     absent: tuple[AttributePath, ...] = ()
@@ -74,7 +74,7 @@ class RuleTest:
     received_at: datetime | None = None
 
     def mark(self, *path: str | int) -> Mark:
-        """Where something stands in its file."""
+        """The place of a setting in its file."""
         return self.place.at(*path).mark
 
 

@@ -1,4 +1,4 @@
-"""What a certificate must be: a `certificate:` setting → `CertificateMatch`."""
+"""The compiler of `certificate:` settings to `CertificateMatch`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LONG = frozenset(
 
 
 def compile_certificate(spec: CertificateSpec, place: Place, context: Context) -> CertificateMatch:
-    """The match. What is wrong is reported."""
+    """The match. Problems are reported."""
     match = CertificateMatch(
         subject=tuple((part, several(texts)) for part, texts in spec.subject.items()),
         subject_alternative_names=tuple(map(_normal_name, several(spec.subject_alternative_name))),
@@ -82,7 +82,7 @@ def each(place: Place) -> list[Place]:
 
 
 def several(value: str | tuple[str, ...] | UnsetType) -> tuple[str, ...]:
-    """What is written as one text or as a list of them."""
+    """The texts of a setting that is written as one text or as a list."""
     if isinstance(value, UnsetType):
         return ()
     return (value,) if isinstance(value, str) else value

@@ -53,7 +53,7 @@ UNREADABLE: tuple[UnreadablePolicy, ...] = ("reject", "hold")
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What could be made."""
+    """The result of compiling."""
 
     table: RoutingTable | None
     """Only to be used when no error was found."""
@@ -188,7 +188,7 @@ def _named(root: Place, section: str, context: Context) -> Iterator[tuple[str, P
 
 
 def _secrets(root: Place, context: Context) -> dict[str, bytes]:
-    """The section `keys`. What is wrong is reported, and has a stand-in so that its users are not wrong too."""
+    """The section `keys`. A problem is reported, and the key gets a stand-in so that its users are not reported too."""
     secrets = dict.fromkeys(names_in(root, "keys"), bytes(MIN_KEY_CHARACTERS))
     for name, place in _named(root, "keys", context):
         node = place.node
@@ -206,7 +206,7 @@ def _secrets(root: Place, context: Context) -> dict[str, bytes]:
 
 
 def _version(source: Source, resources: FileResources) -> str:
-    """Of the YAML files and of the tables that they name."""
+    """The version of the YAML files and of the tables that they name."""
     tables = resources.digest()
     return hashlib.sha256(source.version.encode() + tables).hexdigest()[:12] if tables else source.version
 

@@ -1,4 +1,4 @@
-"""What every compiling function needs: where mistakes go, and what relative paths are relative to."""
+"""The context of every compiling function: where problems go, and the folder for relative paths."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Context:
     is_complete: bool
     """False when a file could not be read: then an unknown name or a missing section proves nothing."""
     files: FileResources | None = None
-    """What `resources` answers with; None answers with none."""
+    """The source of `resources`; None gives an empty one."""
 
     listeners: frozenset[str] | None = None
     """Names of our listeners; None when they are not known."""
@@ -50,7 +50,7 @@ class Context:
 
     @property
     def resources(self) -> FileResources:
-        """Of the configuration; see `resources_at`."""
+        """The resources of the configuration; see `resources_at`."""
         from gateway.routing.language.resources import NO_RESOURCES  # all kinds of rules: see `gateway.config.section`
 
         return self.files or NO_RESOURCES
@@ -80,7 +80,7 @@ class Context:
         return os.path.abspath(Path(place.mark.file).parent / path)
 
     def unreadable(self, place: Place, reason: str) -> None:
-        """Of a file `beside` the YAML file that names it."""
+        """Report a file `beside` the YAML file that names it as unreadable."""
         where = "" if place.shown.startswith("`/") else "; it is looked for beside the file that names it"
         self.error(place, "unreadable-file", f"cannot read the file {place.shown}: {reason}{where}")
 

@@ -1,6 +1,6 @@
-"""The configuration as it is in force: defaults filled in, references resolved, and where each value comes from.
+"""The configuration as it is in force: defaults filled in, references resolved, and the origin of each value.
 
-What came from ``${file:…}``, everything under `keys:` and secrets of TLS and user identity never leave here.
+Values of ``${file:…}``, everything under `keys:` and secrets of TLS and user identity never leave here.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def effective(root: Node, environ: Mapping[str, str]) -> dict[str, Effective]:
 class _Filling:
     environ: Mapping[str, str]
     timers: Mapping[str, Effective]
-    """What a peer's timers are when it says nothing."""
+    """The timers of a peer without its own."""
 
     def struct(self, kind: type[Spec], place: Place | None) -> dict[str, Effective]:
         """Every setting of `kind`: what stands at `place`, else its default; settings without either are left out."""
@@ -79,7 +79,7 @@ class _Filling:
         return filled
 
     def value(self, hint: Any, place: Place, *, is_secret: bool = False, is_key: bool = False) -> Effective:
-        """What stands at `place`, its inside filled by its type."""
+        """The value at `place`, its inside filled by its type."""
         struct = next((one for one in _alternatives(hint) if isinstance(one, type) and issubclass(one, Spec)), None)
         match place.node:
             case MappingNode() if struct is not None:
@@ -106,7 +106,7 @@ class _Filling:
         return Shown(node.value, origin)
 
     def origin(self, body: str) -> str:
-        """Of one reference."""
+        """The origin of one reference."""
         if body.startswith("file:"):
             return f"file {body.removeprefix('file:')}"
         name, has_default, _ = body.partition(":-")

@@ -43,7 +43,7 @@ MEANT: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("do", "action", "actions"), ("then", "")),
     **dict.fromkeys(("destination", "destinations", "target", "targets", "send_to"), ("to", "")),
 }
-"""What people write → the setting that they mean, where there is one, and how it is written."""
+"""Names that users write → the setting that they mean, where there is one, and how it is written."""
 
 OTHER_GROUPS = {
     "first": "(the first that answers) is not supported by this version: a group sends to each of its peers, as `all`",
@@ -71,9 +71,9 @@ class CheckedFault:
     code: str
     message: str
     path: SettingPath
-    """What is taken out."""
+    """The path of the part that is taken out."""
     stand_in: Node | None = None
-    """What is put there instead."""
+    """The part that is put there instead."""
 
 
 def explain(place: Place, fault: Fault) -> Iterable[CheckedFault]:
@@ -107,7 +107,7 @@ def _checked(mark: Mark, fault: SettingFault, path: SettingPath) -> CheckedFault
 
 
 def _meant_setting(name: str, known: Iterable[str]) -> str:
-    """What other software calls otherwise; empty when nothing is known of it."""
+    """The setting that other software calls `name`; empty when none is known."""
     setting, shown = MEANT.get(name.casefold(), ("", ""))
     return f"; write `{shown or setting}`" if setting and setting in known else ""
 
@@ -145,7 +145,7 @@ def _found(node: Node, place: Place) -> str:
 
 
 def _expected(schema: Mapping[str, Any]) -> str:
-    """What a value of this schema is, with an example; empty when the schema has no title for it."""
+    """A description of values of this schema, with an example; empty when the schema has no title for it."""
     if "title" not in schema or schema.get("type") == "object":
         return ""
     noun = schema["title"]
@@ -183,7 +183,7 @@ def _hint(node: Node, fault: Fault) -> str:
 
 
 def _as_mapping(node: ScalarNode, schema: Mapping[str, Any]) -> str:
-    """How settings are written, where one value stands."""
+    """The form of these settings, for a place where one value stands."""
     if isinstance(node.value, str):
         if place := TITLE_AT_PLACE.fullmatch(node.text):
             return faults.meant(f"{{ae_title: {place[1]}, address: {place[2]}}}")
@@ -321,4 +321,4 @@ SIZE_UNITS = {
     **{f"{prefix}b".casefold(): f"{prefix}B" for prefix in ("k", "M", "G", "T")},
     **{f"{prefix}ib".casefold(): f"{prefix}iB" for prefix in ("K", "M", "G", "T")},
 }
-"""What people write → the unit that they mean."""
+"""Units that users write → the unit that they mean."""

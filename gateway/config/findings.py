@@ -6,7 +6,7 @@ from gateway.model.problem import Mark, Problem, Severity
 
 
 class Findings:
-    """What was found wrong so far. Equal findings at one place count once."""
+    """The problems that were found so far. Equal findings at one place count once."""
 
     def __init__(self) -> None:
         self._problems: dict[Problem, None] = {}
@@ -23,5 +23,5 @@ class Findings:
         self.has_errors = self.has_errors or severity == "error"
 
     def sorted(self) -> tuple[Problem, ...]:
-        """By file, line and column; what was found first comes first at one place."""
+        """Problems by file, line and column; at one place in the order in which they were found."""
         return tuple(sorted(self._problems, key=lambda problem: problem.mark))

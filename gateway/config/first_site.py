@@ -22,7 +22,7 @@ NO_LOOP = "give the archive's address and port, not those of the gateway: object
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a site says of itself. Each text is free of faults (`fault`), and so are they together (`conflict`)."""
+    """The answers of a site. Each text is free of faults (`fault`), and so are they together (`conflict`)."""
 
     ae_title: str
     address: str
@@ -40,7 +40,7 @@ class Answers:
 
 
 def fault(name: str, text: str) -> str:
-    """What is wrong with one answer, as a sentence; empty when nothing is. `name` is a field of `Answers`."""
+    """The fault of one answer, as a sentence; empty when there is none. `name` is a field of `Answers`."""
     return CHECKS[name](text)
 
 
@@ -85,7 +85,7 @@ def own_address_fault(text: str) -> str:
 
 
 def caller_fault(text: str) -> str:
-    """Where a modality calls from: rules compare numeric addresses (`peers.….hosts`)."""
+    """The fault of the address that a modality calls from: rules compare numeric addresses (`peers.….hosts`)."""
     try:
         ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text)
     except ValueError:

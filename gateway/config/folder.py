@@ -16,7 +16,7 @@ from gateway.routing.language.template import EXPRESSION, Template
 
 
 def compile_folder(spec: FolderSpec, place: Place, context: Context) -> Folder:
-    """The folder of a peer. What is wrong is reported."""
+    """The folder of a peer. Problems are reported."""
     at = place.at("path")
     _check_template(spec.path, at, context)
     literal = EXPRESSION.split(spec.path, maxsplit=1)[0]
@@ -52,7 +52,7 @@ def _check_template(text: str, place: Place, context: Context) -> None:
 
 
 def _check_root(root: str, place: Place, access: str, context: Context) -> None:
-    """What can be seen of the root before the first object: it may also be made, mounted or mended later."""
+    """Check the root as far as it can be seen before the first object: it may also be made, mounted or mended later."""
     try:
         if not os.path.isdir(root):
             if os.path.lexists(root):

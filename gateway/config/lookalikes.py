@@ -1,4 +1,4 @@
-"""What looks like YAML's own signs and is none: typographic quotation marks, spaces, dashes; near misses of syntax."""
+"""Lookalikes of YAML's own signs: typographic quotation marks, spaces, dashes; near misses of syntax."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMMENT_IN_BRACKETS = re.compile(r"[\[{][^\]}]*\s(#.*)")
 
 
 def message_for_text(text: str) -> str:
-    """What is wrong with an unquoted text, or name of a setting; empty when nothing is."""
+    """The problem with an unquoted text, or with the name of a setting; empty when there is none."""
     first, last = text[:1], text[-1:]
     if first and first in QUOTES:
         return f"`{first}` is no quotation mark of YAML, and would be part of the text; write \" or '"

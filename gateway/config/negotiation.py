@@ -30,7 +30,7 @@ CommonExtended = tuple[str, str, tuple[str, ...]]
 
 
 def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> AssociateKeywords:
-    """How to associate with a peer. What is wrong is reported."""
+    """The keywords to associate with a peer. Problems are reported."""
     negotiation, at = spec.ext_neg, place.at("ext_neg")
     window = negotiation.async_operations
     if spec.max_pdu is not UNSET and 0 < spec.max_pdu < SMALLEST_PDU_BYTES:

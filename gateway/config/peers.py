@@ -83,8 +83,9 @@ def compile_peer(
     settings: Settings | None,
     destination: DestinationSettings | None = None,
 ) -> Peer:
-    """One peer; what it does not say is as in `settings` of the gateway. What is wrong is reported. `destination` is
-    one of another package."""
+    """One peer; settings that it does not have are those of the gateway in `settings`. Problems are reported.
+    `destination` is one of another package.
+    """
     base = Timers() if settings is None else settings.timers
     is_strict = settings is not None and settings.is_strict
     host, port = "", 0
@@ -131,7 +132,7 @@ def _is_duplicate_delivered(spec: PeerSpec, *, is_strict: bool) -> bool:
 
 
 def check_combination(place: Place, context: Context) -> None:
-    """Which settings of a peer go together. `place` holds what is written, right or wrong."""
+    """Check which settings of a peer go together. `place` holds everything that is written, right or wrong."""
     if place.has("folder"):
         if place.has("address"):
             context.fault_of_key(place.at("folder"), faults.not_both("a peer", "address", "folder", TWO_PEERS))

@@ -72,7 +72,7 @@ def compile_timers(spec: TimersSpec, base: Timers, place: Place, context: Contex
 
 
 def host_fault(host: str, *, is_numeric: bool = False) -> str:
-    """What is wrong with a host; empty when nothing is."""
+    """The fault of a host; empty when there is none."""
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

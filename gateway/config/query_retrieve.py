@@ -22,7 +22,7 @@ from gateway.model.settings import QueryRetrieve
 def compile_query_retrieve(
     spec: QueryRetrieveSpec, place: Place, peers: Mapping[str, Peer], names: Names, context: Context
 ) -> QueryRetrieve:
-    """What is wrong is reported and left out."""
+    """The section `query_retrieve`. A setting with a problem is reported and left out."""
     if LOCAL in names.peers:
         message = f"a peer is named `{LOCAL}`, which stands for the gateway itself here; give the peer another name"
         context.findings.error(place.at("sources").holder, "ambiguous-source", message)
@@ -74,7 +74,7 @@ def _check_repository(spec: QueryRetrieveSpec, words: tuple[str, ...], place: Pl
 def _check_dicom(
     words: tuple[str, ...], place: Place, peers: Mapping[str, Peer], names: Names, context: Context
 ) -> None:
-    """Nothing is moved into a folder."""
+    """Check that instances are moved to DICOM peers only: no C-MOVE goes into a folder."""
     for index, word in enumerate(words):
         at = place.at(index)
         folders = [name for name in names.members.get(word, ()) if name in peers and not peers[name].host]

@@ -1,4 +1,4 @@
-"""What requestors must show: `requires:` of peers, `user_identity:` of listeners."""
+"""The requirements on requestors: `requires:` of peers, `user_identity:` of listeners."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gateway.model.security import (
 
 
 def compile_requirements(spec: RequirementsSpec, place: Place, context: Context) -> Requirements:
-    """What a peer must show. Names of listeners are looked at by `check_requirements`."""
+    """The requirements of a peer. Names of listeners are checked by `check_requirements`."""
     certificate = None
     if spec.certificate is not UNSET:
         certificate = compile_certificate(spec.certificate, place.at("certificate"), context)

@@ -1,6 +1,7 @@
-"""Where ``${file:PATH}`` may read: the rules folder, and the folders that `gateway.secret_folders` names.
+"""The folders from which ``${file:PATH}`` may read: the rules folder, and those that `gateway.secret_folders` names.
 
-Whoever may write rules is not to read everything that the gateway's user can read, for example another service's key.
+An author of rules must not be able to read everything that the gateway's user can read, for example another service's
+key.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from gateway.common.regular_file import read_regular_file
 
 LIMIT_BYTES = 1024 * 1024
 DEFAULT_FOLDERS = ("/run/secrets",)
-"""Where container engines put secrets."""
+"""The folder in which container engines put secrets."""
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 """The environment variable with which systemd names the folder of a service's credentials."""
 

@@ -218,7 +218,7 @@ def _flow(value: Any) -> str:
 
 
 def _takes(schema: dict[str, Any], places: dict[str, str]) -> str:
-    """What may be written, in words."""
+    """The values that may be written, in words."""
     below = _reference(schema)
     if below is not None:
         name, how = below

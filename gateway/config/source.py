@@ -108,7 +108,7 @@ def _files(path: Path, findings: Findings) -> list[Path]:
 
 
 def _link(path: Path) -> str:
-    """Where a symbolic link leads, to be added to a message; empty for what is none."""
+    """The target of a symbolic link, to be added to a message; empty when `path` is none."""
     return f"; it is a symbolic link to {path.resolve()}" if path.is_symlink() else ""
 
 

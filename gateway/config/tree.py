@@ -101,11 +101,11 @@ class Place(Struct, frozen=True, gc=False):
 
     node: Node
     holder: Mark
-    """Where its key stands; for list items and the root the node's own place."""
+    """The place of its key; for list items and the root the node's own place."""
 
     @property
     def mark(self) -> Mark:
-        """Where the value stands."""
+        """The place of the value."""
         return self.node.mark
 
     def child(self, step: Step) -> Place | None:
@@ -142,13 +142,13 @@ class Place(Struct, frozen=True, gc=False):
         return True
 
     def written(self, step: Step, default: str) -> str:
-        """What stands in the file one step below, for messages; `default` when nothing does."""
+        """The text in the file one step below, for messages; `default` when there is none."""
         below = self.child(step)
         return below.node.written if below and isinstance(below.node, ScalarNode) else default
 
     @property
     def shown(self) -> str:
-        """What stands in the file, for messages; never a resolved secret."""
+        """The text in the file, for messages; never a resolved secret."""
         match self.node:
             case ScalarNode(value=value, written=""):
                 return "nothing" if value is None else "an empty text"

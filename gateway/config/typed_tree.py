@@ -150,7 +150,7 @@ def _repaired(place: Place, kind: type, reason: str, findings: Findings) -> Node
 
 
 def _as_text(place: Place, fault: Fault) -> ScalarNode | None:
-    """Where a text is expected, an unquoted ``1234`` or ``NO`` is one."""
+    """The text for an unquoted ``1234`` or ``NO`` where a text is expected."""
     node = place.node
     if not isinstance(node, ScalarNode) or node.value is None or isinstance(node.value, str):
         return None

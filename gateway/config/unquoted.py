@@ -1,4 +1,4 @@
-"""What YAML takes apart when it stands without quotes: tags inside { } and [ ], and value templates."""
+"""Values that YAML takes apart when they stand without quotes: tags inside { } and [ ], and value templates."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _report(mark: Mark, tag: str, findings: Findings) -> None:
 
 
 def message_for_tag(tag: str) -> str:
-    """What to do with a tag that stands without quotes."""
+    """The remedy for a tag without quotes."""
     return f"a comma divides values inside {{ }} and [ ]: put all of it in quotes, as '{tag}'"
 
 
@@ -90,6 +90,6 @@ def template_in(line: str, column: int) -> str:
 
 
 def message_for(template: str) -> str:
-    """What to do with a template that stands without quotes."""
+    """The remedy for a template without quotes."""
     quote = "'" if '"' in template else '"'
     return f"a value with {{{{ … }}}} needs quotes around all of it, as {quote}{template}{quote}"

@@ -22,7 +22,7 @@ from gateway.routing.table import Route
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What must hold of an object for a route: any of these classes, and any of these transfer syntaxes."""
+    """The objects that fit a route: any of these classes, and any of these transfer syntaxes."""
 
     classes: Sequence[frozenset[str]]
     """A set for each word, which may be a group's; empty when the route asks for none."""
@@ -88,7 +88,7 @@ def _asked(when: Predicate) -> _Asked | None:
 
 
 def _conjuncts(when: Predicate, path: SettingPath) -> Iterator[tuple[SettingPath, Predicate]]:
-    """What must all hold, with where it stands."""
+    """The conditions that must all hold, each with its place."""
     if isinstance(when, AllConditions):
         for index, one in enumerate(when.conditions):
             yield from _conjuncts(one, (*path, "all", index))

@@ -1,4 +1,4 @@
-"""Whether the files of TLS settings are in date and belong together."""
+"""The check that files of TLS settings are in date and belong together."""
 
 from __future__ import annotations
 

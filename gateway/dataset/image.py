@@ -63,7 +63,7 @@ class Image:
         return (self.samples_per_frame * self.frames * self.bits_allocated + 7) // 8
 
 
-class Picture:
+class ImageDataSet:
     """An explicit VR little endian data set with its pixel data, if it has some."""
 
     def __init__(self, view: memoryview) -> None:

@@ -52,7 +52,7 @@ from gateway.dataset.image import (
     PIXELS,
     PLANAR,
     Image,
-    Picture,
+    ImageDataSet,
 )
 from gateway.dataset.inflation import Bounds, inflate
 from gateway.dataset.items import items
@@ -177,36 +177,36 @@ class _PixelSource:
 
 def _decompressed(view: memoryview, transfer_syntax_uid: str, scratch: Scratch) -> Pieces:
     """A data set, or the item of an icon, in explicit VR little endian with native pixels."""
-    picture = Picture(view)
-    if picture.icons is not None:
-        view = scratch.joined(_with_native_icons(view, picture.icons, transfer_syntax_uid, scratch))
-        picture = Picture(view)
-    pixels = picture.pixels
+    data_set = ImageDataSet(view)
+    if data_set.icons is not None:
+        view = scratch.joined(_with_native_icons(view, data_set.icons, transfer_syntax_uid, scratch))
+        data_set = ImageDataSet(view)
+    pixels = data_set.pixels
     if pixels is None:
         return [view]
     if pixels.end == pixels.stop:
         raise Refusal(f"the pixel data is not encapsulated, as {short_name(transfer_syntax_uid)} has it")
     _require(transfer_syntax_uid)
-    image = picture.image()
+    image = data_set.image()
     if image.length_bytes >= UNDEFINED:
         raise Refusal(f"the pixels have {image.length_bytes} bytes when they are native: more than 4 GiB")
     gathering = scratch.gathering()
-    photometric = _decode(picture, image, transfer_syntax_uid, gathering)
+    photometric = _decode(data_set, image, transfer_syntax_uid, gathering)
     ratio = image.length_bytes / (pixels.stop - pixels.value)
     edits = [*_changed(image, photometric, is_planar=False), *_marked_lossy(view, transfer_syntax_uid, ratio)]
-    before, behind = picture.around()
+    before, behind = data_set.around()
     padding = b"\0" * (gathering.length_bytes % 2)
     vr = "OB" if image.bits_allocated <= 8 else "OW"
     header = element_header(EXPLICIT_LITTLE, PIXEL_DATA, vr, gathering.length_bytes + len(padding))
     return [*splice(before, EXPLICIT, edits), header, gathering.view(), padding, behind]
 
 
-def _decode(picture: Picture, image: Image, transfer_syntax_uid: str, gathering: Gathering) -> str:
+def _decode(data_set: ImageDataSet, image: Image, transfer_syntax_uid: str, gathering: Gathering) -> str:
     """Adds all frames; the photometric interpretation that they have now."""
     from gateway.dataset.frames import decoded  # numpy and the codecs, for worker processes only
 
-    offsets = (bytes(picture.value(EXTENDED_OFFSETS)), bytes(picture.value(EXTENDED_LENGTHS)))
-    value = picture.value(PIXEL_DATA)
+    offsets = (bytes(data_set.value(EXTENDED_OFFSETS)), bytes(data_set.value(EXTENDED_LENGTHS)))
+    value = data_set.value(PIXEL_DATA)
     found: set[str] = set()
     for frame, photometric in decoded(value, image, transfer_syntax_uid, offsets if all(offsets) else None):
         gathering.add(frame.data.cast("B"))
@@ -222,7 +222,7 @@ def _with_native_icons(view: memoryview, icons: Element, transfer_syntax_uid: st
     is_changed = False
     for item in items(view, icons, EXPLICIT_LITTLE):
         icon = view[item.value : item.stop]
-        pixels = Picture(icon).pixels
+        pixels = ImageDataSet(icon).pixels
         if pixels is not None and pixels.end != pixels.stop:
             icon = memoryview(b"".join(_decompressed(icon, transfer_syntax_uid, scratch)))
             is_changed = True
@@ -252,17 +252,17 @@ def _compressed(source: _PixelSource, transfer_syntax_uid: str, loss: Loss) -> T
     from gateway.dataset.frames import FrameEncoder, native_frames, whole
 
     _require(transfer_syntax_uid)
-    picture = Picture(source.explicit())
-    pixels = picture.pixels
+    data_set = ImageDataSet(source.explicit())
+    pixels = data_set.pixels
     if pixels is None:
         raise Refusal("float pixel data cannot be compressed")
     if pixels.end != pixels.stop:
         raise Refusal("the pixel data is encapsulated, though its transfer syntax is native")
-    image = picture.image()
+    image = data_set.image()
     encoder = FrameEncoder(whole(image), transfer_syntax_uid, loss.of(transfer_syntax_uid))
     gathering = source.scratch.gathering()
     lengths: list[int] = []
-    for frame in native_frames(picture.value(PIXEL_DATA), image):
+    for frame in native_frames(data_set.value(PIXEL_DATA), image):
         code = encoder.encode(frame)
         gathering.add(fragment_header(len(code)))
         gathering.add(code)
@@ -270,9 +270,9 @@ def _compressed(source: _PixelSource, transfer_syntax_uid: str, loss: Loss) -> T
     edits: list[Alteration] = [*_changed(image, encoder.photometric, is_planar=transfer_syntax_uid == RLE)]
     new_uid = ""
     if loss.of(transfer_syntax_uid) is not None:
-        new_uid = derived_uid(picture.view, transfer_syntax_uid, loss)
-        edits += derivation(picture.view, transfer_syntax_uid, new_uid, image.length_bytes / sum(lengths))
-    before, behind = picture.around()
+        new_uid = derived_uid(data_set.view, transfer_syntax_uid, loss)
+        edits += derivation(data_set.view, transfer_syntax_uid, new_uid, image.length_bytes / sum(lengths))
+    before, behind = data_set.around()
     head = [
         *splice(before, EXPLICIT, edits),
         *extended_offset_table(lengths),

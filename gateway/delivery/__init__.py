@@ -1,1 +1,1 @@
-"""What is owed is sent: one courier per destination, retry by age, a circuit per destination."""
+"""Delivery: one courier per destination sends what is owed; retry by age, a circuit per destination."""

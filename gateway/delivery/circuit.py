@@ -1,7 +1,7 @@
-"""Whether a destination is worth trying. Pure: values in, a new value out; times are monotonic seconds.
+"""The circuit of a destination. Pure: values in, a new value out; times are monotonic seconds.
 
 A circuit opens when the peer is known to be down, or after `DOUBTS` objects in a row were deferred one by one. While it
-is open nobody claims; when its wait is over one object probes. One success closes it.
+is open no courier claims; when its wait is over one object probes. One success closes it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from gateway.delivery.suspects import MOST_TRIES, Suspects
 from gateway.delivery.transform import NO_CONVERTER, StoredOutbound, outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model.delivery import Deferred, Delivered, Delivery, Outcome, Refused
-from gateway.model.likeness import Apart
+from gateway.model.likeness import ExcludedLikenesses
 from gateway.model.peer import Peer
 from gateway.object_log import ObjectLog
 from gateway.ports.converter import Converter
@@ -55,8 +55,9 @@ log = structlog.get_logger()
 IDLE_S = 3.0
 """A channel is kept this long without work: associating costs a peer some 10 ms, and senders pause between series."""
 LEASE_S = 900.0
-"""What another process waits before it takes over from one that hangs. A slower object keeps its delivery all the same,
-see `Ledger.claimed`."""
+"""The time after which another process takes over from one that hangs. A slower object keeps its delivery all the
+same, see `Ledger.claimed`.
+"""
 FRESH_S = LEASE_S / 2
 """Claimed longer ago and not begun: given back, for the lease may end before it is sent."""
 FIRST_CLAIM, SMALLEST_CLAIM, LARGEST_CLAIM = 32, 4, 512
@@ -66,7 +67,7 @@ GATHER_S = 0.01
 """After a batch that emptied the queue the next claim waits this long: while objects stream in, a claim for each of
 their commits would double the number of commits. The first object after a pause does not wait."""
 TRIALS = 8
-"""Of what a destination refused, so many are looked for one after the other when nothing else is due."""
+"""The most refused deliveries that are tried one after the other when nothing else is due."""
 LEFT_OUT_REST_S = 1.0
 """While some of what is due is left out, the queue is asked for more this often: it cannot say when others are due."""
 MIN_REST_S = 0.05
@@ -74,10 +75,10 @@ MIN_REST_S = 0.05
 SWEEP = 500
 """Deliveries looked at together for their age while the destination is down."""
 MOST_UNTRIED = 5000
-"""Of those that were never tried so many are kept in hand to look at the ones behind them."""
+"""The most untried deliveries that are kept in hand to look at the ones behind them."""
 
 NOT_MADE = "an action, conversion or template cannot be done on this object; `gateway queue list --state dead` has why"
-"""In the log, where the reason may quote the object."""
+"""The reason in the log when the real one may quote the object."""
 
 RefusalKind = tuple[str, str]
 ClaimedDelivery = tuple[float, Delivery]
@@ -90,18 +91,18 @@ in bytes (`gateway.handlers.loops`)."""
 
 
 def to_nobody(peer: Peer, arrived_as: str, sent_as: str, size_bytes: int) -> None:
-    """Nobody looks for rings."""
+    """Does not look for rings."""
 
 
 @dataclass(frozen=True, slots=True)
 class CourierStatus:
-    """What an operator sees of one destination."""
+    """An operator's view of one destination."""
 
     destination: str
     is_up: bool | None
     """None before the first attempt."""
     reason: str
-    """Why it is down; empty when it is not."""
+    """The reason why it is down; empty when it is not."""
     wait_s: float
     """Until the next probe."""
     in_hand: int
@@ -270,7 +271,7 @@ class Courier:
             self._limit = max(self._limit // 2, SMALLEST_CLAIM)
         return self._limit
 
-    async def _claim(self, limit: int, apart: Apart | None = None) -> list[Delivery]:
+    async def _claim(self, limit: int, apart: ExcludedLikenesses | None = None) -> list[Delivery]:
         return await patiently(lambda: self._journal.claim(self.name, limit, LEASE_S, apart), "claim")
 
     async def _claim_probe(self) -> list[Delivery]:
@@ -287,7 +288,7 @@ class Courier:
         return batch
 
     async def _claim_others(self, limit: int) -> list[Delivery]:
-        """What is unlike those that the destination refuses; now and then one that is like them."""
+        """Claim deliveries that are unlike those that the destination refuses; now and then one that is like them."""
         batch: list[Delivery] = []
         trial = None if self._refusals.trial_wait_s(loop_clock_s()) else self._refusals.next_trial()
         if trial is not None:
@@ -598,7 +599,7 @@ class Courier:
 
 
 def _not_made(error: Refusal | ConfigurationError) -> Refused:
-    """What is to be sent cannot be made of what is stored."""
+    """The settlement of a delivery whose object cannot be made from the stored one."""
     if isinstance(error, ConfigurationError):
         return Refused(str(error), kind="configuration")
     return Refused(str(error), log_reason=fit_for_log(error) or NOT_MADE, kind="action")
@@ -612,7 +613,7 @@ def by_number_of_gateways(batch: list[Delivery]) -> list[Delivery]:
 
 
 def _mark(delivery: Delivery) -> str:
-    """What `gateway.dimse.acceptor.negotiation.hops_of` reads, as text."""
+    """The hops of the delivery as text, as `gateway.dimse.acceptor.negotiation.hops_of` reads them."""
     name = delivery.instance.association.implementation_version_name
     return name[-1] if name[-2:-1] == "+" else ""
 

@@ -1,4 +1,4 @@
-"""What a destination refuses as it is, in another transfer syntax."""
+"""Objects that a destination refuses in their own transfer syntax, sent in another one."""
 
 from __future__ import annotations
 

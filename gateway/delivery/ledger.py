@@ -1,4 +1,4 @@
-"""What one courier holds, and what became of it: every claimed delivery leaves here exactly once, as a settlement."""
+"""The deliveries that one courier holds: every claimed delivery leaves here exactly once, as a settlement."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from random import Random
 
 from gateway.delivery.retry import delay_s
 from gateway.model.delivery import Delivery, Refused
-from gateway.model.likeness import Apart, Range, alone, likeness, of_its_kind
+from gateway.model.likeness import ExcludedLikenesses, Range, alone, likeness, of_its_kind
 from gateway.model.peer import Retry
 
 MOST_APART = 256
@@ -36,10 +36,11 @@ class RefusalCount:
         self._count = 0
         self._reason = ""
         self._row: OrderedDict[Range, int] = OrderedDict()
-        """What was refused since the last success."""
+        """The likenesses that were refused since the last success."""
         self._apart: OrderedDict[Range, int] = OrderedDict()
-        """What was refused when the row became too long, the one tried last at the end → trials for which nothing of it
-        was due."""
+        """The likenesses that were refused when the row became too long, the one tried last at the end → trials for
+        which nothing of it was due.
+        """
         self._is_held = False
         """The row became too long, and no object has ended it."""
         self._last = 0
@@ -60,15 +61,16 @@ class RefusalCount:
 
     @property
     def why_left_out(self) -> str:
-        """For log and status; empty when nothing is left out."""
+        """The reason for log and status; empty when nothing is left out."""
         number = self.number_left_out
         return f"what is like {number} studies or kinds that it refuses waits: {self._reason}" if number else ""
 
     # --- what became of one ---------------------------------------------------------------------------------------
 
     def sort_of(self, delivery: Delivery, refused: Refused) -> Hashable:
-        """What makes refusals alike; None for one that speaks of this object alone: no context of ours is for it, or
-        the peer takes others in the same association and never took its kind."""
+        """The value that is equal for refusals that are alike; None for a refusal of this object alone: no context
+        of ours is for it, or the peer takes others in the same association and never took its kind.
+        """
         if refused.dimse_status is not None:
             return refused.dimse_status
         if refused.is_nothing_accepted or (refused.is_without_context and self.took(delivery)):
@@ -122,7 +124,7 @@ class RefusalCount:
         self.let_go(delivery)
 
     def let_go(self, delivery: Delivery) -> None:
-        """What is like this one waits no longer; the next of the others is tried at once."""
+        """Deliveries like this one wait no longer; the next of the others is tried at once."""
         while (found := self._range_of(delivery)) is not None:
             del self._apart[found]
             self._failures, self._trial_at_s = 0, 0.0
@@ -132,7 +134,7 @@ class RefusalCount:
         self._taken.clear()
 
     def row(self) -> str:
-        """For the log and the status."""
+        """A description of the row of refusals, for the log and the status."""
         return f"it refused {self._count} objects in a row: {self._reason}"
 
     # --- what to claim --------------------------------------------------------------------------------------------
@@ -145,17 +147,17 @@ class RefusalCount:
         """Until one of those that wait is tried."""
         return max(0.0, self._trial_at_s - now_s)
 
-    def others(self) -> Apart:
-        """What is unlike those that were refused, beginning with what follows the last one that was looked at."""
-        return Apart(tuple(self._apart), self._last)
+    def others(self) -> ExcludedLikenesses:
+        """Deliveries unlike the refused ones, beginning with those that follow the last one that was looked at."""
+        return ExcludedLikenesses(tuple(self._apart), self._last)
 
-    def next_trial(self) -> tuple[Range, Apart] | None:
-        """What is like the ones that were tried longest ago; it counts as tried now. None: nothing is left out."""
+    def next_trial(self) -> tuple[Range, ExcludedLikenesses] | None:
+        """Deliveries like the ones that were tried longest ago; they count as tried now. None: nothing is left out."""
         if not self._apart:
             return None
         longest = next(iter(self._apart))
         self._apart.move_to_end(longest)
-        return longest, Apart(tuple(each for each in self._apart if each != longest), longest[0])
+        return longest, ExcludedLikenesses(tuple(each for each in self._apart if each != longest), longest[0])
 
     def trial_begun(self, tried: Range, found: Sequence[Delivery], retry: Retry, now_s: float) -> None:
         """`found` was claimed for it. Where nothing of that range is due again and again, nothing waits there."""
@@ -166,7 +168,7 @@ class RefusalCount:
             del self._apart[tried]
 
     def looked_at(self, delivery: Delivery, *, is_done: bool) -> None:
-        """Where the next claim begins: with the rest of this one's study, or behind it."""
+        """Set where the next claim begins: with the rest of this one's study, or behind it."""
         self._last = likeness_of(delivery) + is_done
 
     def _range_of(self, delivery: Delivery) -> Range | None:

@@ -29,25 +29,25 @@ log = structlog.get_logger()
 
 
 class DeliveryPeers(Protocol):
-    """What the service needs of a routing table."""
+    """The part of a routing table that the service needs."""
 
     @property
     def peers(self) -> Mapping[str, Peer]: ...
     @property
     def resources(self) -> Resources:
-        """For the stored actions."""
+        """The resources for the stored actions."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `DeliveryService.apply` puts in force: nothing in it can fail any more."""
+    """The change that `DeliveryService.apply` puts in force: nothing in it can fail any more."""
 
     resources: Resources
     peers: Mapping[str, Peer]
     """Every destination."""
     changed: Mapping[str, Destination]
-    """Of peers that have a courier and other settings now."""
+    """Destinations of peers that have a courier and other settings now."""
     added: Mapping[str, Courier]
     """Not running yet."""
 
@@ -221,8 +221,9 @@ class DeliveryService:
             self._stray(destination)
 
     async def report_strays(self) -> dict[str, int]:
-        """What is owed to names that are not configured stays pending: how many to each. Logged once, until they come
-        back."""
+        """Count deliveries to names that are not configured, by name: they stay pending. Logged once, until the
+        names come back.
+        """
         self._strays -= self._couriers.keys()
         try:
             depths = await self._journal.depths()

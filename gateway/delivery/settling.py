@@ -19,7 +19,7 @@ from gateway.ports.meter import Meter
 log = structlog.get_logger()
 
 MAX_UNSETTLED = 512
-"""What may be sent twice after a crash; enough for a quarter of a second at wire speed."""
+"""The most deliveries that may be sent twice after a crash; enough for a quarter of a second at wire speed."""
 LINGER_S, ENOUGH = 0.02, 128
 """A batch waits this long for more, or until it has enough: each commit costs everybody an fsync, and nobody waits to
 hear of a success."""
@@ -27,7 +27,7 @@ PAUSE_S = 1.0
 """Before the journal is asked again after it had no room."""
 
 SettledAs = Literal["delivered", "deferred", "refused", "expired", "returned"]
-"""What a settlement means: refused and expired are dead letters; `returned` goes back as if never claimed."""
+"""The meaning of a settlement: refused and expired are dead letters; `returned` goes back as if never claimed."""
 
 AttemptEnd = Literal["delivered", "deferred", "refused"]
 
@@ -40,7 +40,7 @@ class Settled(NamedTuple):
     settlement: Settlement
     result: SettledAs
     attempt: AttemptEnd | None
-    """How the attempt ended; None when there was none."""
+    """The end of the attempt; None when there was none."""
     delivery: Delivery | None
     """None for one that is given back at the end."""
 

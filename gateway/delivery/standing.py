@@ -1,4 +1,4 @@
-"""How one destination stands: its circuit, told to the log and the metrics when it changes."""
+"""The standing of one destination: its circuit, whose changes go to the log and the metrics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Standing:
         self._random = random
         self._circuit = CLOSED
         self._told = ""
-        """What must be mended, since it was told at level error."""
+        """The last fault that was logged at level error and that an operator must mend."""
         self.is_up: bool | None = None
         """None before the first answer or failure."""
 
@@ -36,7 +36,7 @@ class Standing:
 
     @property
     def reason(self) -> str:
-        """Why it is down; empty when it is not."""
+        """The reason why it is down; empty when it is not."""
         return self._circuit.reason
 
     def wait_s(self) -> float:
@@ -87,7 +87,7 @@ class Standing:
         return True
 
     def _tell(self, *, must_be_mended: bool) -> Callable[..., None]:
-        """How loud: what must be mended is an error, once until it is up again."""
+        """The log level: a fault that an operator must mend is an error, once until the destination is up again."""
         if not must_be_mended:
             return cast("Callable[..., None]", log.warning)
         was_told, self._told = bool(self._told), self._circuit.reason

@@ -18,7 +18,7 @@ MOST_KEPT = 1024
 
 
 class Suspects:
-    """Of one destination. Forgotten at a restart: the tries begin anew."""
+    """The suspects of one destination. Forgotten at a restart: the tries begin anew."""
 
     def __init__(self) -> None:
         self._tries: OrderedDict[int, tuple[int, int]] = OrderedDict()

@@ -8,7 +8,7 @@ from gateway.model.association import AssociationFacts
 from gateway.ports.destination import Channel, Destination
 
 ABORT_S = 1.0
-"""For closing a channel when there is no time left to be polite."""
+"""The time for closing a channel when there is no time for an orderly release."""
 
 
 class Worker:
@@ -20,7 +20,7 @@ class Worker:
         self.is_retired = False
         """True when it goes home after this object: the peer takes no further association."""
         self._channels: dict[int, tuple[Destination, Channel]] = {}
-        """By identity of the destination; last used last."""
+        """Channels by identity of the destination; last used last."""
         self._destination: Destination | None = None
 
     async def channel(self, destination: Destination, sender: AssociationFacts) -> Channel:

@@ -39,7 +39,7 @@ from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
 from gateway.sending.store_sender import StoreSender
 
 NOTHING_ACCEPTED_S = 30.0
-"""How long a peer is believed that it takes nothing we have; then it is asked again."""
+"""The time for which a peer is not tried again after it accepted no context."""
 
 
 MOST_TITLES = 256

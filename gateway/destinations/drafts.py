@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EISDIR, errno.EINVAL})
-"""What file systems without `O_TMPFILE` answer."""
+"""The errors of file systems without `O_TMPFILE`."""
 QUIET_S = 600.0
 """A draft of another machine or container was not written to for so long when it is deleted, whatever its lock says:
 not every file system shares locks."""
@@ -48,9 +48,9 @@ def _machine() -> str:
 
 _MACHINE = _machine()
 _OWN = uuid.uuid4().hex
-"""In names of drafts: a process on another host, or in another container, may have our process number."""
+"""A part of the names of drafts: a process on another host, or in another container, may have our process number."""
 _NAME = re.compile(r"\.([0-9a-f]{12}-)?[0-9a-f]{32}-[0-9]{1,12}\.part")
-"""Of a draft; the first part is missing in those of former versions."""
+"""The name of a draft; the first part is missing in those of former versions."""
 _numbers = itertools.count()
 
 
@@ -96,7 +96,7 @@ class Draft:
 
 
 class Drafts:
-    """Of one destination. Any thread."""
+    """The drafts of one destination. Any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -34,17 +34,17 @@ from gateway.spool.pieces import EditedDataSet
 
 CHUNK_BYTES = 1024**2
 NO_FILE = "the path template gives no path for this object, or no file can be made of it"
-"""In the log, where the reason may quote the object."""
+"""The reason in the log when the real one may quote the object."""
 MOST_NUMBERS = 10_000
 """Files with one name but other bytes, before we give up counting."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN})
 """The whole folder is in trouble, not this file."""
 FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
-"""Where this meets what is made in the root itself, no object can be written."""
+"""The errors that, when they meet an entry of the root itself, keep all objects from being written."""
 
 FOLDER_MODES = {"owner": 0o700, "group": 0o750, "others": 0o755}
 FILE_MODES = {"owner": 0o600, "group": 0o640, "others": 0o644}
-"""By `access`, whatever the umask."""
+"""File modes by `access`, whatever the umask."""
 
 
 class RootUnusable(Exception):
@@ -93,7 +93,7 @@ class FolderDestination:
         self._folder = folder
         self._sync = sync
         self._device: int | None = None
-        """Of the root, once it was opened."""
+        """The device of the root, once it was opened."""
         self._drafts = Drafts()
 
     channels_at_once = 1
@@ -107,7 +107,7 @@ class FolderDestination:
         return self
 
     async def prepare(self, kinds: Sequence[tuple[str, str]]) -> None:
-        """Nothing to do: a folder takes every kind."""
+        """Do nothing: a folder takes every kind."""
 
     def takes(self, kind: tuple[str, str]) -> bool:
         """A folder takes every kind."""
@@ -123,7 +123,7 @@ class FolderDestination:
             raise
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: a folder holds nothing open."""
 
     def _write(self, outbound: Outbound) -> Outcome:
         root = self._folder.root
@@ -302,7 +302,7 @@ def _open_below(folder: int, name: str, mode: int, *, is_root: bool = False) -> 
 
 @contextmanager
 def _in_root(*, is_root: bool) -> Generator[None]:
-    """What is made here lies in the root: that we may not is the trouble of every object."""
+    """A context for entries of the root: a missing right there is a fault of every object."""
     try:
         yield
     except OSError as error:

@@ -38,7 +38,7 @@ def file_meta(
 
 
 def data_set_offset(head: bytes) -> int | None:
-    """Where the data set of a DICOM file begins, from its first `HEAD_BYTES` bytes; None when it is no DICOM file."""
+    """The offset of the data set of a DICOM file, from its first `HEAD_BYTES` bytes; None when it is no DICOM file."""
     if len(head) < HEAD_BYTES or head[128:132] != b"DICM" or head[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
         return None
     (length,) = struct.unpack_from("<L", head, 140)

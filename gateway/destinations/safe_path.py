@@ -18,9 +18,9 @@ from gateway.ports.errors import Refusal
 from gateway.ports.facts import Facts
 
 MAX_NAME_BYTES = 200
-"""Of one file or folder name; file systems take 255, and numbers and suffixes must still fit."""
+"""The longest file or folder name; file systems take 255 bytes, and numbers and suffixes must still fit."""
 MAX_PATH_BYTES = 3000
-"""Of the whole path below the root; Linux takes 4096 in all."""
+"""The longest path below the root; Linux takes 4096 bytes in all."""
 _SEPARATORS = re.compile(r"[\x00-\x1f\x7f/\\]+")
 """Separators (also Windows's, for shares) and control characters."""
 _SPECIAL = re.compile(r"""[\x00-\x1f\x7f/\\<>:"'|?*$`;&]+""")
@@ -77,7 +77,7 @@ class SafeFacts:
 
     @property
     def length_bytes(self) -> int:
-        """Of the encoded data set."""
+        """The length of the encoded data set."""
         return self._facts.length_bytes
 
     @property

@@ -49,7 +49,7 @@ def held(dispatches: Sequence[Dispatch]) -> tuple[Dispatch, ...]:
     return tuple(replace(dispatch, rule=LOOP_RULE, state=DeliveryState.HELD) for dispatch in dispatches)
 
 
-class _Lately(Generic[T]):
+class _RecentObjects(Generic[T]):
     """Values by number, each with the time when its count began; what is older than `within_s` is forgotten."""
 
     def __init__(self, within_s: float) -> None:
@@ -91,13 +91,13 @@ class LoopWatch:
         self._now_s = now_s
         self._held: Counter[str] = Counter()
         self._callers: dict[str, None] = {}
-        self._sent: _Lately[int] = _Lately(settings.within_s)
+        self._sent: _RecentObjects[int] = _RecentObjects(settings.within_s)
         """Digest of AE title, SOP Instance UID and size of what was sent → times that it had come back before."""
-        self._back: _Lately[int] = _Lately(settings.within_s)
+        self._back: _RecentObjects[int] = _RecentObjects(settings.within_s)
         """Digest of the SOP Instance UID of what came back → times."""
-        self._origins: _Lately[int] = _Lately(settings.within_s)
+        self._origins: _RecentObjects[int] = _RecentObjects(settings.within_s)
         """Digest of a SOP Instance UID that our edits gave → that of the first one of its line."""
-        self._times: _Lately[int] = _Lately(settings.within_s)
+        self._times: _RecentObjects[int] = _RecentObjects(settings.within_s)
         """Digest of requestor and object → arrivals."""
 
     @property

@@ -97,7 +97,7 @@ def numbers(found: Iterable[OperatingCondition]) -> dict[tuple[str, ...], float]
 
 
 def of_stage(state: str) -> Iterator[OperatingCondition]:
-    """Why a gateway that is not running takes nothing."""
+    """The reasons why a gateway that is not running takes nothing."""
     if state in STAGES:
         yield OperatingCondition(state, STAGES[state], is_blocking=True)
 

@@ -1,11 +1,11 @@
-"""Garbage collections of a gateway that runs: none looks at what stays.
+"""Garbage collections of a running gateway: they do not look at objects that stay.
 
-Python's collector stops everything while it looks through what is not frozen (`gc.freeze`), a third of a second for
-thousands of rules. What a load has made is therefore frozen when it ends (`gateway.config.loading`), and old rules are
-freed all the same, since nothing in them refers back in a circle.
+Python's collector stops everything while it looks through objects that are not frozen (`gc.freeze`), a third of a
+second for thousands of rules. So the objects of a load are frozen when it ends (`gateway.config.loading`). Old rules
+are freed all the same, since nothing in them refers back in a circle.
 
-What was alive beside it is frozen too: the circles of associations that were open then would never be freed. So all is
-looked at anew as soon as nobody is connected, and after `MOST_LOADS` in any case.
+Objects that were alive beside the load are frozen too: the circles of associations that were open then would never be
+freed. So all is looked at anew as soon as no peer is connected, and after `MOST_LOADS` in any case.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Log lines of one kind that peers can cause without bound: the first ones whole, then one summary an interval.
 
-Lines are of one kind when they have the same event and the same name of ours (peer, destination, source, listener).
-Where no such name stands in them, the remote host tells them apart, and all hosts together share one allowance: what a
-stranger chooses must not make the log longer. Whoever goes on gets summaries alone, until an interval passes without.
+Lines are of one kind when they have the same event and the same configured name (peer, destination, source, listener).
+Lines without such a name are told apart by the remote host, and all hosts together share one allowance: a value that a
+stranger chooses must not make the log longer. A peer that goes on gets summaries alone, until an interval passes
+without.
 """
 
 from __future__ import annotations
@@ -94,9 +95,10 @@ SUMMARISED = frozenset(
         "library_message_logged",
     }
 )
-"""Events that the network, a peer or a full disk can cause any number of times. What is lost or damaged, what operators
-do, what happens once, and what became of stored objects (`gateway.object_log`) is always logged: each such line stands
-for an object on disk."""
+"""Events that the network, a peer or a full disk can cause any number of times. Losses, damage, acts of operators,
+events that happen once, and outcomes of stored objects (`gateway.object_log`) are always logged: each such line stands
+for an object on disk.
+"""
 
 OURS = ("destination", "source", "peer", "listener", "problem", "library")
 """Fields whose values come from the configuration or the software: each value has an allowance of its own."""

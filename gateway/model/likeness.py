@@ -16,7 +16,7 @@ Range = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class ExcludedLikenesses:
     """The likenesses that a claim leaves out, and the one that it begins at: a claim goes through them in a circle."""
 
     ranges: tuple[Range, ...] = ()

@@ -52,10 +52,10 @@ class Peer:
     is_calling_for_requestor: bool = False
     """`calling_ae_title` was made for one requestor. As Move Destination we are the gateway's own title then."""
     fault: str = ""
-    """Why no association can be made for this requestor; empty when nothing stands in the way."""
+    """The reason why no association can be made for this requestor; empty when nothing stands in the way."""
     associate: AssociateKeywords = AssociateKeywords()
     may: frozenset[str] = frozenset()
-    """What it may ask of us: echo, store, find, move, get."""
+    """The services that it may request: echo, store, find, move, get."""
     may_move_to: tuple[str, ...] = ()
     """Move Destinations that it may name; empty: any."""
     retrieve: Literal["auto", "get", "move"] = "auto"

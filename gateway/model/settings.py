@@ -14,14 +14,14 @@ UnreadablePolicy = Literal["reject", "hold"]
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """Where payloads are kept."""
+    """The place of payloads, and its limits."""
 
     path: str
     min_free_bytes: int = 5 * 1024**3
     retention_s: float = 3600.0
-    """How long an instance stays after its last delivery settled; dead and held ones stay until discarded."""
+    """The time that an instance stays after its last delivery settled; dead and held ones stay until discarded."""
     quarantine_retention_s: float = 30 * 86400.0
-    """How long files stay in the folder `quarantine`."""
+    """The time that files stay in the folder `quarantine`."""
     segment_bytes: int = 64 * 1024**2
     large_object_bytes: int = 1024**2
     """Above this an object gets a file of its own."""
@@ -41,16 +41,16 @@ ONLY_QUERIED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class QueryRetrieve:
-    """Who answers C-FIND, C-MOVE and C-GET, and where a C-MOVE goes: the `query_retrieve:` section."""
+    """The answers to C-FIND, C-MOVE and C-GET, and the destinations of a C-MOVE: the `query_retrieve:` section."""
 
     is_local: bool = False
     """True when `sources` holds `local`: the gateway answers from what it holds itself."""
     sources: tuple[str, ...] = ()
     """Names of the peers that are asked too, in order."""
     local_rank: int = 0
-    """How many of `sources` come before the gateway itself: where answers differ, the earlier one counts."""
+    """The number of `sources` before the gateway itself: where answers differ, the earlier one counts."""
     patience_s: float = 2.0
-    """How long a match waits for what other sources say of the same thing."""
+    """The time that a match waits for answers of other sources about the same thing."""
     is_checked: bool = True
     """Answers of sources that do not fit the query are left out."""
     relay: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -60,19 +60,19 @@ class QueryRetrieve:
     partial: Literal["fail", "accept"] = "fail"
     """A source that failed makes the whole answer a failure, or is counted and left out."""
     timeout_s: float = 30.0
-    """Of each source."""
+    """The time limit of each source."""
     no_progress_s: float = 300.0
-    """How long a source that answers a C-MOVE or C-GET may bring nothing."""
+    """The time that a source that answers a C-MOVE or C-GET may bring nothing."""
     longest_s: float = 14_400.0
-    """How long one C-MOVE or C-GET of a source may take in all."""
+    """The time that one C-MOVE or C-GET of a source may take in all."""
     limit: int = 0
     """The most matches of one C-FIND; 0 is without limit."""
     keep_retrieved: bool = False
-    """What is fetched from a source for a retrieve also arrives here, through the rules."""
+    """True when instances fetched from a source for a retrieve also arrive here, through the rules."""
     move_originator: str = ""
     """Move Originator AE Title of C-STORE sub-operations; empty: the requestor's calling AE title."""
     keep_s: float = 0.0
-    """How long an indexed instance stays at least after its last delivery, where `spool.retention` is shorter."""
+    """The least time that an indexed instance stays after its last delivery, where `spool.retention` is shorter."""
     is_fetching: bool = field(init=False, default=False)
     """A retrieve may bring instances from peers: what they send may be meant for it."""
 
@@ -101,14 +101,14 @@ class ConversionLimits:
     workers: int = 2
     """At a time."""
     memory_bytes: int = 2 * 1024**3
-    """Of one conversion, beside the object itself, which is mapped."""
+    """The memory of one conversion, beside the object itself, which is mapped."""
     time_limit_s: float = 120.0
-    """Of one conversion."""
+    """The time limit of one conversion."""
 
 
 @dataclass(frozen=True, slots=True)
 class HTTP:
-    """Where health, metrics and the reload are served."""
+    """The HTTP listener of health, metrics and the reload."""
 
     address: str = "127.0.0.1"
     port: int = 8080
@@ -117,7 +117,7 @@ class HTTP:
     connections: int = 64
     """At a time; the one that has waited longest for its client makes room for a new one."""
     connections_per_host: int = 16
-    """Of another machine; this one may have all."""
+    """The most connections of another machine; this one may have all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,9 @@ class Settings:
     queue_path: str
     """SQLite file."""
     queue_min_free_bytes: int = 256 * 1024**2
-    """Of the queue's file system: with less nothing is accepted, so that what was accepted can be delivered."""
+    """The least free bytes of the queue's file system: with less nothing is accepted, so that accepted objects can
+    be delivered.
+    """
     queue_reserve_bytes: int = 16 * 1024**2
     """Room that a file beside the queue's holds for the last need."""
     http: HTTP | None = None
@@ -142,7 +144,7 @@ class Settings:
     timers: Timers = Timers()
     limits: Limits = Limits()
     file_access: Literal["owner", "group"] = "owner"
-    """Who may read and write spool and queue: the gateway's user, or its group too."""
+    """The access to spool and queue: of the gateway's user, or of its group too."""
     secret_folders: tuple[str, ...] = ()
     """Folders outside the rules folder that ``${file:PATH}`` may read from, as written; empty: the default ones."""
     drain_s: float = 30.0
@@ -150,4 +152,4 @@ class Settings:
     conversion: ConversionLimits = ConversionLimits()
     loops: Loops = Loops()
     log_objects: Literal["study", "object", "none"] = "study"
-    """What the log says of stored and delivered objects (`gateway.object_log`)."""
+    """The log of stored and delivered objects (`gateway.object_log`)."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import Apart
+from gateway.model.likeness import ExcludedLikenesses
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class DeliveryQueue(Protocol):
         ...
 
     def claim(
-        self, destination: str, limit: int, lease_s: float, now: datetime, apart: Apart | None = None
+        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
     ) -> list[Delivery]:
         """Take due deliveries, oldest due first, then arrival order; nobody else gets them until the lease ends.
 

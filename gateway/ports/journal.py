@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import Apart
+from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 
@@ -55,7 +55,7 @@ class Journal(Protocol):
         ...
 
     async def claim(
-        self, destination: str, limit: int, lease_s: float, apart: Apart | None = None
+        self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
     ) -> list[Delivery]: ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:

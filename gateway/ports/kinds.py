@@ -22,18 +22,18 @@ from gateway.ports.meter import Meter
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of an object as a whole: actions with an attribute `fate` are decided when it is routed."""
+    """The fate of an object as a whole: actions with an attribute `fate` are decided when it is routed."""
 
     kind: Literal["drop", "reject", "hold"]
     """drop: it is not kept, and the sender is answered `status`, a success or warning. reject: the same with a failure.
     hold: what it owes waits for an operator."""
     status: int = SUCCESS
     reason: str = ""
-    """For the log, and of a rejection the Error Comment (0000,0902)."""
+    """The reason for the log, and of a rejection the Error Comment (0000,0902)."""
 
 
 class Resources(Protocol):
-    """What a configuration brings for its kinds besides their settings."""
+    """The parts of a configuration besides the settings of its kinds."""
 
     def table(self, path: str) -> Mapping[str, str]:
         """A CSV file of two columns, or a text file with one value a line (then every value is empty).
@@ -47,7 +47,7 @@ class Resources(Protocol):
         ...
 
     def condition(self, name: str) -> Predicate:
-        """What stands under this name in the section `conditions`. Raises ValueError when it cannot be used."""
+        """The condition of this name in the section `conditions`. Raises ValueError when it cannot be used."""
         ...
 
 
@@ -95,7 +95,7 @@ class Converting(Protocol):
     """An action that changes the object as a whole, only under a route's `then`. Its edits are made after that."""
 
     def convert(self, facts: Facts) -> Conversion | None:
-        """What is to be made of the object; None: it stays as it is. Raises Refusal."""
+        """The conversion of the object; None: it stays as it is. Raises Refusal."""
         ...
 
 
@@ -125,7 +125,7 @@ class Registry:
         self.noun = noun
         self.kinds: dict[str, type] = {}
         self.names: dict[type, str] = {}
-        """Of `kinds`, the other way round."""
+        """The reverse of `kinds`."""
         self.packages: dict[type, str] = {}
         """Class → name and version of the other package that brings it; see `gateway.routing.extensions`."""
 

@@ -40,7 +40,7 @@ def is_not_offered(error: SourceFailed) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class FetchedInstance:
     """An instance that a source sent us."""
 
     sop_class_uid: str
@@ -50,7 +50,7 @@ class Arrived:
     """The caller's to close."""
 
 
-Take = Callable[[Arrived], Awaitable[int]]
+Take = Callable[[FetchedInstance], Awaitable[int]]
 """Gives the status of the C-STORE response; a GatewayError that it raises gives its own."""
 
 
@@ -104,7 +104,7 @@ class GetFetcher:
             async def on_store(store: IncomingStore) -> int:
                 assert isinstance(store.body, SharedDataSet)
                 body = store.body.share()
-                arrived = Arrived(store.sop_class_uid, store.sop_instance_uid, store.transfer_syntax_uid, body)
+                arrived = FetchedInstance(store.sop_class_uid, store.sop_instance_uid, store.transfer_syntax_uid, body)
                 try:
                     with patience.held():
                         return await take(arrived)

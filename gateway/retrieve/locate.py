@@ -10,7 +10,7 @@ import structlog
 from gateway.model.query import AnyValue
 from gateway.ports.errors import GatewayError
 from gateway.retrieve.retrieve_backends import CannotCount, RetrieveBackends, RetrieveRequest
-from gateway.retrieve.source_instances import InstancesOfSources, SourceInstance, SourceInstances, instances_of_sources
+from gateway.retrieve.source_instances import AllSourceInstances, SourceInstance, SourceInstances, query_instances
 from gateway.sources.source_query import SourceFailed
 from gateway.sources.sources import peers_for, sources_of
 from gateway.sources.study_visibility import StudyVisibility
@@ -49,11 +49,11 @@ async def located(backends: RetrieveBackends, request: RetrieveRequest) -> Locat
         rows = await _rows(backends, held)
     except GatewayError as error:
         raise CannotCount(str(error)) from error
-    found = InstancesOfSources()
+    found = AllSourceInstances()
     if queried.peers:
         sources, keep = backends.query.sources, backends.query.background.add
         limit_s = request.table.query_retrieve.timeout_s
-        found = await instances_of_sources(sources, queried.peers, request.query, limit_s=limit_s, run=keep)
+        found = await query_instances(sources, queried.peers, request.query, limit_s=limit_s, run=keep)
     visible = await _without_hidden(Located(held, elsewhere=found.found, failures=found.failures), rows, visibility)
     for failure in visible.failures:
         log.warning("source_failed", source=failure.source, service="find", reason=failure.reason)

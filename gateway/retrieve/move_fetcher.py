@@ -20,7 +20,7 @@ from gateway.query.identifier import IdentifierEncoder
 from gateway.query.sop_classes import MOVE_OF_ROOT
 from gateway.retrieve.expected_sender import sender_of
 from gateway.retrieve.fetch_requests import FetchRequest
-from gateway.retrieve.get_fetcher import Arrived, Take, final_of, give_up, model_of
+from gateway.retrieve.get_fetcher import FetchedInstance, Take, final_of, give_up, model_of
 from gateway.retrieve.get_proposals import move_contexts
 from gateway.retrieve.inactivity import FetchLimits, InactivityTimer
 from gateway.retrieve.move_rendezvous import ExpectedMove, MoveRendezvous
@@ -74,15 +74,15 @@ class MoveFetcher:
             SourceFailed: it could not be asked, was lost, or reached one of the limits.
         """
         peer, clock = self._peer, SourceClock(self._limits.silence_s)
-        absent = _Absent(item.sop_instance_uid for item in request.items)
+        missing = _MissingInstances(item.sop_instance_uid for item in request.items)
         contexts = move_contexts(peer, tuple(self._models.values()))
         with ExitStack() as expecting:
             async with source_association(self._sources, peer, contexts, clock) as association:
                 responses = self._c_move(association, request)
 
                 def late(why: str) -> None:
-                    if absent.is_all_there_is:
-                        absent.give_up()
+                    if missing.is_all_there_is:
+                        missing.give_up()
                     else:
                         give_up(association, self._sources, peer, why)
 
@@ -90,15 +90,15 @@ class MoveFetcher:
                 expected = ExpectedMove(
                     sender=await sender_of(peer, association),
                     our_ae_title=association.facts.calling_ae_title,
-                    sop_instance_uids=frozenset(absent.uids),
-                    take=absent.taking(take, timer),
+                    sop_instance_uids=frozenset(missing.uids),
+                    take=missing.taking(take, timer),
                     touch=timer.progressed,
                 )
                 expecting.enter_context(self._rendezvous.expecting(expected))
                 with timer:
                     response = await final_of(responses, timer, expected.sent_as)
-            if absent.may_come(response) and not peer.is_strict:
-                await self._wait(absent, timer)
+            if missing.may_come(response) and not peer.is_strict:
+                await self._wait(missing, timer)
         return response
 
     def _c_move(self, association: RequestorAssociation, request: FetchRequest) -> Responses:
@@ -113,28 +113,28 @@ class MoveFetcher:
             response_s=A_DAY_S,
         )
 
-    async def _wait(self, absent: _Absent, timer: InactivityTimer) -> None:
+    async def _wait(self, missing: _MissingInstances, timer: InactivityTimer) -> None:
         """Wait for instances that come after the final response; the wait ends when none comes within a limit."""
-        absent.is_all_there_is = True
-        before = len(absent.uids)
+        missing.is_all_there_is = True
+        before = len(missing.uids)
         timer.progressed()
         with timer:
-            await absent.over.wait()
-        came, source = before - len(absent.uids), self._peer.name
+            await missing.over.wait()
+        came, source = before - len(missing.uids), self._peer.name
         if came:
             tolerated(self._meter, "late_move_instances", source, instances=came)
-        if absent.uids:
+        if missing.uids:
             log.warning(
                 "source_answered_partly",
                 source=source,
                 service=self.service,
-                missing=len(absent.uids),
+                missing=len(missing.uids),
                 late=came,
                 reason=f"it said Success, and then sent nothing for {self._limits.silence_s:g} s",
             )
 
 
-class _Absent:
+class _MissingInstances:
     """Instances of one C-MOVE that did not come yet."""
 
     def __init__(self, uids: Iterable[str]) -> None:
@@ -148,7 +148,7 @@ class _Absent:
     def taking(self, take: Take, timer: InactivityTimer) -> Take:
         """`take`, noted here; while it takes, the source is waited for by nobody."""
 
-        async def taken(arrived: Arrived) -> int:
+        async def taken(arrived: FetchedInstance) -> int:
             with timer.held():
                 status = await take(arrived)
             self.arrived(arrived.sop_instance_uid)

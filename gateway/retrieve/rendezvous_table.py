@@ -12,7 +12,7 @@ import structlog
 from gateway.dimse.protocol.status import stack_lines
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, Temporary
-from gateway.retrieve.get_fetcher import Arrived
+from gateway.retrieve.get_fetcher import FetchedInstance
 from gateway.retrieve.move_rendezvous import ExpectedMove, IncomingInstance, RefusedByRetrieve
 from gateway.retrieve.shared_data_set import SharedDataSet
 
@@ -116,7 +116,7 @@ async def _taken_by(expected: ExpectedMove, incoming: IncomingInstance, body: Sh
     if expected.is_over:
         return Temporary.dimse_status, "the retrieve that asked for this has ended"
     share = body.share()
-    arrived = Arrived(incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid, share)
+    arrived = FetchedInstance(incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid, share)
     try:
         return await expected.take(arrived), ""
     except GatewayError as error:

@@ -23,7 +23,7 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, PayloadLost
 from gateway.query.attributes import PATIENT_ID
 from gateway.query.sop_classes import GET_OF_ROOT, MOVE_OF_ROOT
-from gateway.retrieve.get_fetcher import Arrived, GetFetcher
+from gateway.retrieve.get_fetcher import FetchedInstance, GetFetcher
 from gateway.retrieve.handoff import Handoff
 from gateway.retrieve.inactivity import FetchLimits
 from gateway.retrieve.locate import BATCH, Located, located, located_relayed
@@ -206,7 +206,7 @@ class _Maker:
         self._backends = backends
         self._request = request
 
-    async def made(self, arrived: Arrived, peer: Peer) -> EncodedInstance:
+    async def made(self, arrived: FetchedInstance, peer: Peer) -> EncodedInstance:
         """Kept as well, where the settings say so."""
         facts = self._facts(peer)
         if self._request.table.query_retrieve.keep_retrieved:
@@ -233,7 +233,7 @@ class _Maker:
             association_id=self._request.facts.association_id,
         )
 
-    async def _keep(self, arrived: Arrived, facts: AssociationFacts) -> None:
+    async def _keep(self, arrived: FetchedInstance, facts: AssociationFacts) -> None:
         """Store the instance. One that no route wants, or that there is no room for, is sent on all the same."""
         incoming = Incoming(
             facts,

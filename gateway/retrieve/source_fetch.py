@@ -19,7 +19,7 @@ from gateway.model.query import QueryLevel
 from gateway.ports.errors import NotAllowed, Refusal
 from gateway.ports.meter import Meter
 from gateway.retrieve.fetch_requests import FetchRequest, requests
-from gateway.retrieve.get_fetcher import Arrived, Take, is_not_offered, once_more
+from gateway.retrieve.get_fetcher import FetchedInstance, Take, is_not_offered, once_more
 from gateway.retrieve.handoff import Handoff
 from gateway.retrieve.source_instances import SourceInstance, SourceInstances
 from gateway.sources.source_query import SourceFailed
@@ -61,7 +61,7 @@ class _Source:
         self.is_lost = False
 
 
-class _Wanted:
+class _WantedInstance:
     """One instance that has not arrived yet."""
 
     __slots__ = ("holders", "item")
@@ -71,7 +71,7 @@ class _Wanted:
         self.holders = [holder]
 
 
-Made = Callable[[Arrived, Peer], Awaitable[EncodedInstance]]
+Made = Callable[[FetchedInstance, Peer], Awaitable[EncodedInstance]]
 """Makes the form that is sent on of an instance that a source sent; it has its own share of the body."""
 
 
@@ -108,7 +108,7 @@ class SourceFetch:
         self._made = made
         self._meter = meter
         self._run = run
-        self._wanted: dict[str, _Wanted] = {}
+        self._wanted: dict[str, _WantedInstance] = {}
         self._adapting = 0
         """The number of instances that arrived and are not in the handoff yet."""
         self._changed = asyncio.Event()
@@ -124,7 +124,7 @@ class SourceFetch:
                     continue
                 wanted = self._wanted.get(uid)
                 if wanted is None:
-                    self._wanted[uid] = _Wanted(item, source)
+                    self._wanted[uid] = _WantedInstance(item, source)
                     source.requested[uid] = item
                 else:
                     wanted.holders.append(source)
@@ -206,7 +206,7 @@ class SourceFetch:
         began_s = time.monotonic()
         arrived = 0
 
-        async def take(instance: Arrived) -> int:
+        async def take(instance: FetchedInstance) -> int:
             nonlocal arrived
             arrived += 1
             return await self._take(source, instance)
@@ -242,7 +242,7 @@ class SourceFetch:
             )
         return outcome == "answered" or arrived > 0
 
-    async def _take(self, source: _Source, instance: Arrived) -> int:
+    async def _take(self, source: _Source, instance: FetchedInstance) -> int:
         """Hand an arriving instance over, when there is room.
 
         Raises:

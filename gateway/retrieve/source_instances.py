@@ -50,7 +50,7 @@ class SourceInstances:
 
 
 @dataclass(slots=True)
-class InstancesOfSources:
+class AllSourceInstances:
     """The answers of all sources together."""
 
     found: list[SourceInstances] = field(default_factory=list)
@@ -79,14 +79,14 @@ def instance_query_of(query: Query) -> SourceQuery:
     return SourceQuery(root, QueryLevel.IMAGE, keys, is_relational=True)
 
 
-async def instances_of_sources(
+async def query_instances(
     sources: Sources,
     peers: Sequence[Peer],
     query: Query,
     *,
     limit_s: float,
     run: Callable[[asyncio.Task[None]], None],
-) -> InstancesOfSources:
+) -> AllSourceInstances:
     """The instances that `peers` have. A caller that is cancelled does not wait for their final responses.
 
     Args:
@@ -112,7 +112,7 @@ async def instances_of_sources(
         for task in tasks:
             task.cancel()
         raise
-    return InstancesOfSources(
+    return AllSourceInstances(
         [SourceInstances(peer, items) for peer, items in zip(peers, found, strict=True) if items],
         [failures[rank] for rank in sorted(failures)],
     )

@@ -41,7 +41,7 @@ def is_template(title: str) -> bool:
 
 
 def template_fault(title: str) -> str:
-    """What is wrong with a title that is a template; empty when nothing is."""
+    """The fault of a title that is a template; empty when there is none."""
     try:
         template = Template(title)
     except ValueError as error:

@@ -44,7 +44,7 @@ class ObjectFacts:
     received_at: datetime
     level: Level
     oddities: Mapping[str, str] = field(default_factory=dict)
-    """What was taken although the standard does not allow it: row of `gateway.leniency` → where in the data set."""
+    """Oddities: the row of `gateway.leniency` → the place in the data set."""
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """The values at `path` as text, () when empty, None when absent."""
@@ -54,7 +54,7 @@ class ObjectFacts:
         return known if known is not None else self.level.text(path.tag)
 
     def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
-        """Where the attribute of `path` is there: one path an item. Raises Refusal when there are too many."""
+        """The places of the attribute of `path`: one path an item. Raises Refusal when there are too many."""
         return tuple(self.level.places(path))
 
     @property
@@ -95,7 +95,7 @@ def needed(paths: Iterable[AttributePath]) -> tuple[AttributePath, ...]:
 
 
 def read_by(edits: Iterable[Alteration]) -> set[AttributePath]:
-    """What has to be read so that `ObjectFacts.edited` decides as on the bytes."""
+    """The attributes that must be read so that `ObjectFacts.edited` decides as on the bytes."""
     return {edit.path for edit in edits if isinstance(edit, Edit)}
 
 
@@ -198,7 +198,7 @@ class _Own:
         self._copies: dict[int, Level | list[Level]] = {}  # held, so that no other object gets one's id
 
     def items(self, level: Level, sequence: int) -> list[Level]:
-        """Of a sequence, none as well when nobody reads them; a list that may change."""
+        """The items of a sequence, also an empty list when none were read; the list may change."""
         shared = level.items.get(sequence, [])
         if id(shared) in self._copies:
             return shared

@@ -1,8 +1,8 @@
-"""What a condition looks for in an object, so that thousands of rules need not be asked one by one.
+"""The keys of a condition, by which thousands of rules are found without evaluating each.
 
-A predicate may say, with a method ``keys() -> Iterable[Keys]``, what must be found in an object for it to hold:
-`CallingAETitle` holds only where the calling AE title is one of its own. That is a necessity and nothing more: the
-predicate itself is asked all the same.
+A predicate may have a method ``keys() -> Iterable[Keys]`` with the values of which an object must have one for it to
+hold: `CallingAETitle` holds only where the calling AE title is one of its own. That is a necessary condition only: the
+predicate itself is evaluated all the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gateway.ports.facts import Facts
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 Look = Callable[[Facts], Iterable[Hashable]]
-"""What an object has of one kind. Equal looks find the same."""
+"""Gives the values that an object has of one kind. Equal looks find the same."""
 
 LONGEST_START = 16
 """Characters of the beginning of a text that are looked for."""
@@ -77,7 +77,7 @@ def _networks_of(host: str) -> tuple[Hashable, ...]:
 
 
 def network_key(network: IPNetwork) -> Hashable:
-    """What `networks` has for addresses of `network`."""
+    """The value that `networks` has for addresses of `network`."""
     bits, length = network.max_prefixlen, network.prefixlen
     return (bits, length, int(network.network_address) >> (bits - length))
 

@@ -1,9 +1,9 @@
-"""What was read of an object at arrival, kept with it for its deliveries: of deflated objects, which would have to be
-inflated again to be read.
+"""Facts that were read of a deflated object at arrival and are kept with it for its deliveries, so that it need not be
+inflated again.
 
-Kept are attributes of the top level that routes' actions, coercions of retrieves and paths of folders ask for, as the
-scan found them, with what coercions made of them. A long value is left out, and so is everything when it is too much
-together: whoever asks for it then has the object read again, as for what a later configuration asks for.
+Kept are attributes of the top level that actions of routes, coercions of retrieves and paths of folders read, as the
+scan found them, with the changes of coercions. A long value is left out, and so is everything when it is too much
+together: a reader of such a value then has the object read again, and so has a later configuration.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ VERSION = 1
 LONGEST_VALUE = 1024
 """Bytes, or characters, of one element."""
 MOST_CHARACTERS = 16 * 1024
-"""Of all that is kept of one object."""
+"""The most characters that are kept of one object."""
 
 
 def read_for_files(path_template: Template) -> tuple[AttributePath, ...]:
-    """What a folder reads of each object: for its path, and for the file meta information."""
+    """The attributes that a folder reads of each object: for its path, and for the file meta information."""
     asked = [path for _name, path in path_template.attributes]
     return tuple(dict.fromkeys((*asked, PATIENT_IDENTITY_REMOVED)))
 
@@ -37,7 +37,7 @@ def is_of_top_level(path: AttributePath) -> bool:
 
 
 def keep(level: Level, paths: Iterable[AttributePath]) -> str:
-    """What `level` knows of `paths`, which are of the top level and were read. Empty when nothing can be kept."""
+    """The values of `paths` in `level`, which are of the top level and were read. Empty when nothing can be kept."""
     needs = {path: _tags(path) for path in paths}
     tags = sorted(frozenset[int]().union(*needs.values()))
     scanned, given = level.scanned(tags), level.given(tags)
@@ -80,6 +80,6 @@ def recall(text: str) -> tuple[Level, set[AttributePath]] | None:
 
 
 def _tags(path: AttributePath) -> frozenset[int]:
-    """What has to be known to say what the object has at `path`."""
+    """The tags that must be known for the values at `path`."""
     tags = possible_tags(path.tag, path.creator)
     return frozenset((*tags, *needed_by(tags)))

@@ -60,7 +60,7 @@ class Coercion:
     actions: tuple[Action, ...]
     mark: Mark | None = None
     marks: Marks = field(default_factory=dict, repr=False, compare=False)
-    """Of what stands inside `when`."""
+    """The marks of settings inside `when`."""
     fate: Fate | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class Route:
     stop: bool = False
     mark: Mark | None = None
     marks: Marks = field(default_factory=dict, repr=False, compare=False)
-    """Of what stands inside `when`."""
+    """The marks of settings inside `when`."""
     fate: Fate | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -100,11 +100,11 @@ class RetrieveCoercion:
 
 @dataclass(frozen=True, slots=True)
 class RoutingPlan:
-    """What happens to one object."""
+    """The decision about one object."""
 
     dispatches: tuple[Dispatch, ...]
     edits: tuple[Alteration, ...]
-    """Of the coercions, in order; to be made before the object is stored. () leaves its bytes alone."""
+    """The edits of the coercions, in order; to be made before the object is stored. () leaves its bytes alone."""
     is_unmatched: bool
     """No route wanted it."""
     facts: ObjectFacts
@@ -125,9 +125,9 @@ class RoutingTable:
     groups: Mapping[str, PeerGroup]
     unmatched: UnmatchedPolicy
     unreadable: UnreadablePolicy = "reject"
-    """What happens to what no tolerant reader can walk through."""
+    """The fate of an object that no tolerant reader can walk through."""
     reserved_ae_titles: frozenset[str] = frozenset()
-    """Of disabled peers that may call when they are enabled: no stranger may have one."""
+    """AE titles of disabled peers that may call when they are enabled: no stranger may have one."""
     identity_methods: Mapping[str, IdentityMethod] = field(default_factory=dict)
     """Ways to verify user identities, by name."""
     resources: Resources = field(default=NO_RESOURCES, compare=False)
@@ -137,15 +137,19 @@ class RoutingTable:
     hidden: tuple[VisibilityRule, ...] = ()
     """Studies that queries and retrieves do not show to some."""
     indexed: tuple[AttributePath, ...] = ()
-    """What the local index keeps of every object; () without one."""
+    """The attributes that the local index keeps of every object; () without one."""
     destination_ae_titles: frozenset[str] = field(init=False, repr=False, compare=False)
-    """Of DICOM peers that objects can be sent to."""
+    """AE titles of DICOM peers that objects can be sent to."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
-    """What is read of every object: all that coercions, the conditions of routes and the local index ask for."""
+    """The attributes that are read of every object: all that coercions, the conditions of routes and the local index
+    need.
+    """
     _wanted: WantedElements = field(init=False, repr=False, compare=False)
     _wanted_to_explain: WantedElements = field(init=False, repr=False, compare=False)
     _kept: tuple[AttributePath, ...] = field(init=False, repr=False, compare=False)
-    """What deliveries may ask of an object, as far as it can be kept with it; () when they ask for nothing."""
+    """The attributes that deliveries may read of an object, as far as they can be kept with it; () when they read
+    none.
+    """
     _wanted_to_keep: WantedElements = field(init=False, repr=False, compare=False)
     _route_index: RuleIndex | None = field(init=False, repr=False, compare=False)
     """None where there are few."""
@@ -195,9 +199,9 @@ class RoutingTable:
         received_at: datetime,
         is_to_explain: bool = False,
     ) -> InflationSteps[ObjectFacts]:
-        """What this table needs to know of an object that arrived, in steps; the bytes are read once. What only the
-        actions of routes need, which run at delivery, is read when `is_to_explain`; of a deflated object what is kept
-        with it.
+        """The facts of an arrived object that this table needs, in steps; the bytes are read once. Attributes that only
+        the actions of routes need, which run at delivery, are read when `is_to_explain`; of a deflated object those
+        that are kept with it.
 
         Raises:
             Unreadable: the bytes are not a data set in this transfer syntax.
@@ -221,8 +225,9 @@ class RoutingTable:
         return self._wanted_to_keep if transfer_syntax_uid in DEFLATED else self._wanted
 
     def kept_facts(self, facts: ObjectFacts) -> str:
-        """What is to be kept with a deflated object, `facts` being those after coercions: its deliveries do not inflate
-        it again to read it. Empty when they ask for nothing."""
+        """The facts to keep with a deflated object, `facts` being those after coercions: its deliveries do not
+        inflate it again to read it. Empty when they need none.
+        """
         return keep(facts.level, self._kept) if self._kept else ""
 
     def plan(self, facts: ObjectFacts) -> RoutingPlan:
@@ -356,7 +361,7 @@ def apply_actions(actions: Sequence[Action], facts: ObjectFacts) -> tuple[Altera
 
 
 def attributes_of(actions: Iterable[Action]) -> tuple[AttributePath, ...]:
-    """What `actions` read, for `facts_for`."""
+    """The attributes that `actions` read, for `facts_for`."""
     return tuple(dict.fromkeys(path for action in actions for path in action.attributes()))
 
 

@@ -31,8 +31,9 @@ class VisibilityRule:
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
-    """`gateway.ports.facts.Facts` of a study and its patient, out of an answer to a query. What has no value in an
-    answer is absent: nobody says there what is empty and what is not known."""
+    """`gateway.ports.facts.Facts` of a study and its patient, from an answer to a query. An attribute without a
+    value in an answer is absent: an answer does not tell an empty value from an unknown one.
+    """
 
     association: AssociationFacts
     """The requestor's."""
@@ -59,6 +60,6 @@ class StudyFacts:
 
 
 def first_tags(rules: Iterable[VisibilityRule]) -> tuple[int, ...]:
-    """What must be known of a study: tags at its top, each once."""
+    """The attributes of a study that must be known: tags at its top, each once."""
     paths = (path for rule in rules for path in rule.when.attributes())
     return tuple(dict.fromkeys(path.steps[0][0] if path.steps else path.tag for path in paths))

@@ -31,7 +31,7 @@ class EchoResult:
     association_s: float
     """To open the association."""
     echo_s: float
-    """Of the C-ECHO alone."""
+    """The time of the C-ECHO alone."""
     certificate: bytes = field(default=b"", repr=False)
     """The peer's, in DER form; empty without TLS."""
 

@@ -31,19 +31,19 @@ PATIENCE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class FindPlaces:
-    """Who is asked, in the order in which their words count."""
+    """The places to query, in the order in which their answers count."""
 
     own_ae_title: str
     peers: tuple[Peer, ...]
     index_of: Settings | None = None
     """The gateway whose index is asked as well; None: none."""
     local_rank: int = 0
-    """How many of `peers` come before the index."""
+    """The number of `peers` before the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindRequest:
-    """What is asked."""
+    """The query of a user."""
 
     keys: Attributes
     level: QueryLevel = QueryLevel.STUDY
@@ -54,7 +54,7 @@ class FindRequest:
     limit: int = 0
     """Answers after which no more is asked for; 0: all."""
     timeout_s: float = 30.0
-    """Of each place."""
+    """The time limit of each place."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class FindUser:
     places: FindPlaces
     inquiry: FindRequest
     failures: list[SourceFailed] = field(default_factory=list)
-    """Of places that did not answer to the end."""
+    """Failures of places that did not answer to the end."""
 
     async def answers(self) -> AsyncGenerator[Attributes]:
         """As they come; leave early with `aclosing`: C-CANCEL is sent then.

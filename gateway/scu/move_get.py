@@ -36,20 +36,20 @@ from gateway.sources.source_query import SourceFailed, find
 from gateway.sources.sources import Sources
 
 IN_MEMORY_BYTES = 16 * 1024**2
-"""Of an instance that arrives; a larger one lies in a file meanwhile."""
+"""The largest instance that arrives in memory; a larger one lies in a file meanwhile."""
 _FIT_FOR_A_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
 class RetrieveIdentifier:
-    """What is to be retrieved."""
+    """The identifier of a retrieve."""
 
     level: QueryLevel
     root: QueryRoot
     keys: Attributes
     """Unique keys by tag."""
     timeout_s: float = 60.0
-    """Of every wait for the peer's next response."""
+    """The time limit of every wait for the peer's next response."""
 
     @property
     def attributes(self) -> Attributes:

@@ -43,7 +43,7 @@ class Given:
         self._kinds = frozenset(kinds_of(self.contexts))
 
     def refusal(self, kind: Kind) -> str:
-        """Why this kind cannot be sent in any of the contexts; empty when it can, or when none are given."""
+        """The reason why this kind cannot be sent in any of the contexts; empty when it can, or when none are given."""
         if not self.contexts or any((kind[0], syntax) in self._kinds for syntax in alternatives(kind[1])):
             return ""
         listed = dict.fromkeys(syntax for sop_class, syntax in kinds_of(self.contexts) if sop_class == kind[0])
@@ -76,8 +76,10 @@ def propose(
 
 def contexts_of(sop_class_uid: str, own: str, others: Iterable[str] = ()) -> list[ProposedContext]:
     """The contexts for an object that is stored in `own`, best first. Its own transfer syntax and those of `others`
-    stand in contexts of their own: the peer says of each whether it takes it, and the choice stays ours. Of the other
-    native ones that it can be written in, Implicit VR Little Endian among them (PS3.5 §10.1), the peer chooses."""
+    stand in contexts of their own: the peer accepts or rejects each, and the choice stays ours. The other native ones
+    that it can be written in, Implicit VR Little Endian among them (PS3.5 §10.1), stand in one context, from which the
+    peer chooses.
+    """
     groups = [(own,), proposed_beside(own), *((syntax,) for syntax in others)]
     return [ProposedContext(sop_class_uid, group) for group in groups if group]
 

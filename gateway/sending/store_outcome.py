@@ -29,7 +29,7 @@ HAS_IT_ALREADY = Delivered(DUPLICATE_SOP_INSTANCE, "0x0111 Duplicate SOP Instanc
 
 
 class SubOperationResult(enum.IntEnum):
-    """How one sub-operation ended; of several, the worst is the largest."""
+    """The outcome of one sub-operation; of several, the worst is the largest."""
 
     COMPLETED = 0
     WARNING = 1

@@ -31,7 +31,7 @@ MOST_AT_ONCE = 16
 """Queries that one source works on at a time: peers have few associations to give. More wait for their turn."""
 
 
-class SourceRests(DestinationDown):
+class SourceSuspended(DestinationDown):
     """The source did not answer in time just now: it is not asked again yet."""
 
 
@@ -83,7 +83,7 @@ def _is_requestor(peer: Peer, requestor: AssociationFacts) -> bool:
 
 
 @dataclass(slots=True)
-class _SourceRest:
+class _SourceState:
     """The state of a source that did not answer in time."""
 
     failures: int = 0
@@ -100,7 +100,7 @@ class Sources:
     def __init__(self, pool: AssociationPool, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self.pool = pool
         self._now_s = now_s
-        self._rests: dict[str, _SourceRest] = {}
+        self._states: dict[str, _SourceState] = {}
         self._conversations: dict[str, OpenConversations] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
         self._lent_before: weakref.WeakSet[RequestorAssociation] = weakref.WeakSet()
@@ -130,7 +130,7 @@ class Sources:
             clock: ends the opening of the association; what happens on it has the limits of its requests.
 
         Raises:
-            SourceRests: see the class.
+            SourceSuspended: see the class.
             DestinationDown, DestinationRefuses, ConfigurationError, ValueError: as `AssociationPool.acquire`.
         """
         self.check(peer)
@@ -149,7 +149,7 @@ class Sources:
         again.
 
         Raises:
-            SourceRests: see the class.
+            SourceSuspended: see the class.
             DestinationDown: it was not our turn before the end of `clock`.
         """
         turns = self._turns.setdefault(peer.name, asyncio.Semaphore(MOST_AT_ONCE))
@@ -169,24 +169,24 @@ class Sources:
         return association in self._kept
 
     def check(self, peer: Peer) -> None:
-        """Raises SourceRests."""
-        rest = self._rests.get(peer.name)
-        if rest is None:
+        """Raises SourceSuspended."""
+        state = self._states.get(peer.name)
+        if state is None:
             return
-        left_s = rest.rests_until_s - self._now_s()
+        left_s = state.rests_until_s - self._now_s()
         if left_s > 0:
-            raise SourceRests(f"{peer.name} did not answer in time; it is asked again in {left_s:.0f} s")
+            raise SourceSuspended(f"{peer.name} did not answer in time; it is asked again in {left_s:.0f} s")
 
     def answered(self, peer: Peer) -> None:
         """It is alive."""
-        self._rests.pop(peer.name, None)
+        self._states.pop(peer.name, None)
 
     def kept_waiting(self, peer: Peer) -> None:
         """It did not answer within its limit."""
-        rest = self._rests.setdefault(peer.name, _SourceRest())
-        rest_s = min(FIRST_REST_S * 2**rest.failures, LONGEST_REST_S)
-        rest.failures += 1
-        rest.rests_until_s = self._now_s() + rest_s
+        state = self._states.setdefault(peer.name, _SourceState())
+        rest_s = min(FIRST_REST_S * 2**state.failures, LONGEST_REST_S)
+        state.failures += 1
+        state.rests_until_s = self._now_s() + rest_s
 
     async def _taken(self, peer: Peer, contexts: Sequence[ProposedContext], clock: SourceClock) -> RequestorAssociation:
         started_s = self._now_s()

@@ -23,7 +23,7 @@ from gateway.common.buffer import Buffer
 from gateway.common.completion import Completion
 from gateway.model.delivery import Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import Apart
+from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.ports.errors import GatewayError, SpoolFull
 from gateway.ports.store import Store
@@ -76,7 +76,7 @@ class ClaimRequest(CommitRequest):
     destination: str = ""
     limit: int = 0
     lease_s: float = 0.0
-    apart: Apart | None = None
+    apart: ExcludedLikenesses | None = None
 
 
 @dataclasses.dataclass(slots=True, eq=False)

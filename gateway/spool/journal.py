@@ -13,7 +13,7 @@ from typing import TypeVar
 from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import Apart
+from gateway.model.likeness import ExcludedLikenesses
 from gateway.model.listener import Limits
 from gateway.model.settings import Spool
 from gateway.ports.delivery_queue import QueueDepth
@@ -277,7 +277,9 @@ class GroupCommitJournal:
         self._payloads.room.check()
         self._queue_room.check()
 
-    async def claim(self, destination: str, limit: int, lease_s: float, apart: Apart | None = None) -> list[Delivery]:
+    async def claim(
+        self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
+    ) -> list[Delivery]:
         request = ClaimRequest(
             self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s, apart=apart
         )

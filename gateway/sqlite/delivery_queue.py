@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import Apart
+from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
 from gateway.sqlite import rows
 from gateway.sqlite.acceptance import Acceptor
@@ -43,7 +43,7 @@ class SQLiteDeliveryQueue:
         return self._acceptor.accept(arrivals, now, is_readable)
 
     def claim(
-        self, destination: str, limit: int, lease_s: float, now: datetime, apart: Apart | None = None
+        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
     ) -> list[Delivery]:
         """Take due deliveries under a lease of `lease_s` seconds, oldest due first, then in order of arrival; with
         `apart` by likeness."""
@@ -56,7 +56,7 @@ class SQLiteDeliveryQueue:
         self._transactions.do("lease", ids=ids, until=now_us + round(lease_s * 1_000_000))
         return self._reader.deliveries(ids)
 
-    def _find_apart(self, values: dict[str, Any], apart: Apart) -> str:
+    def _find_apart(self, values: dict[str, Any], apart: ExcludedLikenesses) -> str:
         """From `apart.start` to the end, then from the beginning."""
         ranges = json.dumps(apart.ranges)
         for start in dict.fromkeys((apart.start, 0)):

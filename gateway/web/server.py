@@ -89,7 +89,7 @@ def reload_objection(remote: str, headers: Mapping[str, str]) -> str:
 def application(surface: Surface, hosts: Iterable[str] = (), middlewares: Sequence[Middleware] = ()) -> web.Application:
     """The routes of the table above; `hosts` are further names in Host headers that are answered.
 
-    What takes time is done once for all who ask for it meanwhile.
+    Work that takes time is done once for all who wait for it.
     """
     metrics_page = Joined(surface.metrics_page, MOST_WAITING)
     status_of = Joined(surface.status, MOST_WAITING)

@@ -11,7 +11,7 @@ import pytest
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch
 from gateway.model.instance import Instance
-from gateway.model.likeness import Apart, alone, of_its_kind
+from gateway.model.likeness import ExcludedLikenesses, alone, of_its_kind
 from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.ports.store import Store
 from gateway.sqlite.rows import likeness_of
@@ -317,11 +317,11 @@ def test_settling_says_of_each_whether_it_held_its_lease(queue: Store, clock: Cl
 MR = "1.2.840.10008.5.1.4.1.1.4"
 
 
-def apart_from(*instances: Instance, start: int = 0) -> Apart:
-    return Apart(tuple(alone(likeness_of(each)) for each in instances), start)
+def apart_from(*instances: Instance, start: int = 0) -> ExcludedLikenesses:
+    return ExcludedLikenesses(tuple(alone(likeness_of(each)) for each in instances), start)
 
 
-def claim_apart(queue: Store, clock: Clock, apart: Apart, limit: int = 10) -> list[Delivery]:
+def claim_apart(queue: Store, clock: Clock, apart: ExcludedLikenesses, limit: int = 10) -> list[Delivery]:
     with queue.transaction(is_durable=False):
         return queue.deliveries.claim("pacs", limit, LEASE_S, clock(), apart)
 
@@ -346,7 +346,7 @@ def test_a_whole_kind_is_left_out(queue: Store, clock: Clock) -> None:
         for each in reports
     ]
     accept(queue, *((each, [TO_PACS]) for each in (*reports, *others)), clock=clock)
-    apart = Apart((of_its_kind(likeness_of(reports[0])),))
+    apart = ExcludedLikenesses((of_its_kind(likeness_of(reports[0])),))
     claimed = claim_apart(queue, clock, apart, limit=100)
     assert {each.instance.sop_class_uid for each in claimed} == {MR}
     assert len(claimed) == 50
@@ -357,7 +357,7 @@ def test_likenesses_are_looked_at_in_a_circle(queue: Store, clock: Clock) -> Non
     accept(queue, *((each, [TO_PACS]) for each in each_of), clock=clock)
     in_order = sorted(each_of, key=likeness_of)
     start = likeness_of(in_order[3])
-    claimed = [uids(claim_apart(queue, clock, Apart((), start), limit=1))[0] for _ in range(5)]
+    claimed = [uids(claim_apart(queue, clock, ExcludedLikenesses((), start), limit=1))[0] for _ in range(5)]
     assert claimed == [each.sop_instance_uid for each in (in_order[3], in_order[4], *in_order[:3])]
 
 
@@ -372,9 +372,12 @@ def test_what_waits_for_its_time_is_passed_over(queue: Store, clock: Clock) -> N
             ]
         )
     accept(queue, (due, [TO_PACS]), (instance(3), [TO_VNA]), clock=clock)
-    assert uids(claim_apart(queue, clock, Apart())) == [due.sop_instance_uid]
+    assert uids(claim_apart(queue, clock, ExcludedLikenesses())) == [due.sop_instance_uid]
     clock.advance(3600)
-    assert set(uids(claim_apart(queue, clock, Apart()))) == {waiting.sop_instance_uid, due.sop_instance_uid}
+    assert set(uids(claim_apart(queue, clock, ExcludedLikenesses()))) == {
+        waiting.sop_instance_uid,
+        due.sop_instance_uid,
+    }
 
 
 def test_next_due(queue: Store, clock: Clock) -> None:

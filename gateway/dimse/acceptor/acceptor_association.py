@@ -62,7 +62,7 @@ class AcceptorAssociation(OpeningAssociation):
         self._is_draining = False
         self._handler_thread: HandlerThread | None = None
         self.handler_association: Any = None
-        """What handlers have as `event.assoc`, once one has asked for it."""
+        """The association that handlers have as `event.assoc`, once one has read it."""
         self.on_end: list[Callable[[], object]] = []
         """Called once, when no message goes either way any more."""
         self.notifications = host.notifications  # they may look at all of the above
@@ -84,7 +84,7 @@ class AcceptorAssociation(OpeningAssociation):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """Where everything is done to it."""
+        """The event loop on which everything is done to it."""
         return self._loop
 
     @property
@@ -98,12 +98,12 @@ class AcceptorAssociation(OpeningAssociation):
 
     @property
     def ended(self) -> str | None:
-        """Why no message goes either way any more; None while they do."""
+        """The reason why no message goes either way any more; None while they do."""
         return self._ended
 
     @property
     def local_address(self) -> tuple[str, int]:
-        """Where the peer called us."""
+        """The address at which the peer called us."""
         return self._local_address
 
     def request_release(self) -> None:
@@ -112,7 +112,7 @@ class AcceptorAssociation(OpeningAssociation):
 
     @property
     def handler_thread(self) -> HandlerThread:
-        """Where plain handlers of C-ECHO and C-STORE are called, one request after the other."""
+        """The thread for plain handlers of C-ECHO and C-STORE, one request after the other."""
         if self._handler_thread is None:
             self._handler_thread = HandlerThread()
         return self._handler_thread
@@ -143,7 +143,7 @@ class AcceptorAssociation(OpeningAssociation):
         return self.peer is None or service in self.peer.may
 
     def new_receiver(self) -> DataSetReceiver:
-        """For one data set."""
+        """A receiver for one data set."""
         return self._host.receiver()
 
     def handler_failed(self, event: evt.InterventionEvent, error: BaseException | str) -> None:
@@ -265,7 +265,7 @@ class AcceptorAssociation(OpeningAssociation):
         self._rest()
 
     def complete(self, answer: Callable[[], None]) -> None:
-        """What was served without the worker has its result: answer it, and go on with what waits."""
+        """Respond to a request that was served without the worker, and go on with what waits."""
         try:
             answer()
         except Exception:
@@ -282,7 +282,7 @@ class AcceptorAssociation(OpeningAssociation):
             return None
 
     def _go_on(self) -> None:
-        """What took time is through: serve what waits."""
+        """Go on with the requests that wait, after one that took time."""
         if self._current is not None:
             self._served(self._current)
         self._serve_queue()
@@ -318,7 +318,7 @@ class AcceptorAssociation(OpeningAssociation):
             self._readmit()
 
     def _rest(self) -> None:
-        """Nothing is in work."""
+        """Stop the worker: no request is in work."""
         if self._is_readmission_due:
             self._readmit()
         if self._ended is not None:

@@ -1,4 +1,4 @@
-"""Who may associate with us: a pure decision over names, addresses and certificates."""
+"""The admission of requestors: a pure decision over names, addresses and certificates."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Admitted:
 
     @property
     def user_identity(self) -> IdentityCheck | None:
-        """What the requestor must show beside, before the association is accepted."""
+        """The check of user identity that must pass before the association is accepted."""
         return None if self.peer is None else self.peer.requires.user_identity
 
 
@@ -91,7 +91,7 @@ def _is_owner(peer: Peer) -> bool:
 
 
 def _missing(peer: Peer, facts: AssociationFacts) -> str:
-    """What the requestor lacks to be taken for `peer`, in words for the log; empty when nothing."""
+    """The missing proof that the requestor is `peer`, in words for the log; empty when none is missing."""
     requires = peer.requires
     if peer.hosts and not is_within(facts.remote_host, peer.hosts):
         return f"not from {facts.remote_host}"

@@ -34,13 +34,13 @@ class FailingHandler:
 
 
 class HandlerFailures:
-    """Of one server. `now` gives aware UTC."""
+    """The failing handlers of one server. `now` gives aware UTC."""
 
     def __init__(self, meter: Meter, now: Callable[[], datetime] = utc_now) -> None:
         self._meter = meter
         self._now = now
         self.failing: dict[str, FailingHandler] = {}
-        """By event; a handler that is replaced takes its entry with its first answer."""
+        """Failing handlers by event; a replaced handler takes its entry with its first answer."""
 
     def failed(self, event: str, handler: Callable[..., Any], error: BaseException | str) -> None:
         """It failed with `error`, or gave what `error` says."""

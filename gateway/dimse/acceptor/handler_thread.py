@@ -1,4 +1,6 @@
-"""Where a handler runs: a plain function in a thread, where it may block; what is asynchronous on the event loop."""
+"""The place where handlers run: a plain function in a thread, where it may block; a coroutine function on the event
+loop.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,10 @@ def runs_on_event_loop(handler: Any) -> bool:
 
 
 def contained(raised: BaseException) -> BaseException:
-    """What a handler raised, as an error of its request alone: SystemExit, KeyboardInterrupt and the like, which would
-    end the event loop with all associations, become a RuntimeError of that name.
+    """The exception of a handler, as an error of its request alone: SystemExit, KeyboardInterrupt and the like, which
+    would end the event loop with all associations, become a RuntimeError of that name.
 
-    On the event loop, what ends the task from outside stays what it is.
+    On the event loop, an exception that ends the task from outside stays as it is.
     """
     if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
         return raised
@@ -66,7 +68,7 @@ class BoundHandler(NamedTuple):
 
 
 Handlers = Mapping[Any, BoundHandler]
-"""By event."""
+"""Handlers by event."""
 
 
 class HandlerThread:

@@ -24,7 +24,7 @@ VerifyIdentity = Callable[[IdentityCheck, OfferedIdentity], Awaitable[VerifiedId
 
 
 async def nothing_verifies(check: IdentityCheck, offered: OfferedIdentity) -> VerifiedIdentity:
-    """Of a server that was given no way to verify."""
+    """The verifier of a server that was given none: it verifies no identity."""
     raise NotVerified("user identities are not verified here")
 
 

@@ -43,10 +43,10 @@ STORAGE_EXTENDED_ANSWER = bytes((2, 0, 1, 0, 1, 0))
 """Level 2 (full) storage, digital signature level 1, may coerce elements (PS3.4 §B.3.1)."""
 
 REMEMBERED_BYTES = 8 * 1024**2
-"""Of all answers and what they answer."""
+"""The most memory for remembered answers and their requests."""
 REMEMBERED_BYTES_EACH = 512 * 1024
 _CONTEXT_BYTES, _ROLE_BYTES = 1024, 256
-"""What an accepted context and a role cost in memory, about."""
+"""The memory of an accepted context and of a role, about."""
 
 _AC_HEADER = struct.Struct(">BxIHxx")
 _ITEM_HEADER = struct.Struct(">BxH")
@@ -55,7 +55,7 @@ _CONTEXT_HEADER = struct.Struct(">BxHBxBxBxH")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an association may get; equal policies share their answers."""
+    """The limits of an association's negotiation; equal policies share their answers."""
 
     services: frozenset[str]
     """Services with a handler that the peer `may` use."""

@@ -68,7 +68,7 @@ class OpeningAssociation(Association):
         self._host: AcceptorHost[Any] = host
         self._listener = listener
         self._identity_check = identity_check
-        """What the listener demands of everybody."""
+        """The identity check of the listener for all requestors."""
         self._verifying: asyncio.Task[None] | None = None
         self._max_pdu_bytes = max_pdu_bytes
         self.peer: Peer | None = None
@@ -106,7 +106,7 @@ class OpeningAssociation(Association):
 
     @property
     def protocol(self) -> asyncio.BufferedProtocol:
-        """What asyncio's transport is to give what it reads."""
+        """The protocol that gets everything that asyncio's transport reads."""
         return self if self._notified is None else self._notified.tap
 
     def crowded(self, is_crowded: bool) -> None:
@@ -186,7 +186,7 @@ class OpeningAssociation(Association):
             self._invalid(AbortReason.INVALID_PARAMETER, str(error))
 
     def _read_facts(self, request: AssociateHead) -> AssociationFacts:
-        """What is known without decoding anything but the fixed fields."""
+        """The facts that are known without decoding anything but the fixed fields."""
         assert self._transport is not None
         host, port = self._remote_address()
         own = self._transport.get_extra_info("sockname") or ("", 0)

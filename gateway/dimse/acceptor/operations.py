@@ -27,7 +27,7 @@ from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.meter import Meter
 
 Later = Coroutine[Any, Any, None] | Completion[Any]
-"""Of a request that is not answered at once: the worker awaits a coroutine, a completion calls `complete`."""
+"""The rest of a request that is not answered at once: the worker awaits a coroutine, a completion calls `complete`."""
 
 A = TypeVar("A")
 """The class of accepted associations."""
@@ -56,7 +56,7 @@ class Operations(Generic[A]):
     """The DIMSE requests that a server knows."""
 
     known: Mapping[int, Operation[A]]
-    """By Command Field (PS3.7 §E.1)."""
+    """Operations by Command Field (PS3.7 §E.1)."""
     unrecognized: Callable[[A, Message], Later | None]
     """Serves all others."""
 
@@ -69,7 +69,7 @@ class NotifiesHandlers(Protocol):
 
     @property
     def tap(self) -> asyncio.BufferedProtocol:
-        """What asyncio's transport is to give what it reads."""
+        """The protocol that gets everything that asyncio's transport reads."""
         ...
 
     def wrapped(self, transport: asyncio.Transport) -> asyncio.Transport: ...
@@ -77,7 +77,7 @@ class NotifiesHandlers(Protocol):
 
 
 class AcceptorHost(Protocol[A]):
-    """What an accepted association needs of its server."""
+    """The server, as far as an accepted association needs it."""
 
     handlers: Handlers
     operations: Operations[A]

@@ -1,8 +1,8 @@
-"""Which connections and associations there is room for: bounds for each host, for strangers together, for all.
+"""Slots of connections and associations: bounds for each host, for strangers together, for all.
 
 A connection is without an association until its A-ASSOCIATE-RQ was accepted, and again when the association is over.
-Of these the oldest makes room for a new one: who means to associate does so at once, and who sits there loses the
-place. Connections from hosts that known peers call from have as much room of their own as all others together.
+The oldest of these makes room for a new one: a requestor associates at once, and one that does not loses its place.
+Connections from hosts that known peers call from have as much room of their own as all others together.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Associations:
         self._of_peer: Counter[tuple[str, str]] = Counter()
 
     def objection(self, facts: AssociationFacts, *, is_stranger: bool) -> str:
-        """Why there is no room for one more; empty when there is."""
+        """The reason why there is no room for one more; empty when there is."""
         limits, host = self._limits, facts.remote_host
         if self._all >= limits.associations:
             return f"{limits.associations} associations are open (limits.associations)"

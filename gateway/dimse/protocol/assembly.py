@@ -47,7 +47,7 @@ class Message:
         self.complete_s = time.monotonic()
         """The same, by a clock that nobody sets."""
         self.table: Any = None
-        """Of a request: the rules that were in force when it had arrived whole."""
+        """The rules that were in force when a request had arrived whole."""
 
     def take_body(self) -> EncodedDataSet:
         """The data set, from now on the caller's to close, who may do so before `close` or after it."""

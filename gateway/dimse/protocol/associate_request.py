@@ -17,12 +17,14 @@ from gateway.model.associate import MOST_CONTEXTS
 
 APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"
 DEFAULT_MAX_PDU_BYTES = 16384
-"""For a peer that leaves out the mandatory Maximum Length sub-item."""
+"""The maximum length for a peer that leaves out the mandatory Maximum Length sub-item."""
 
 MOST_ITEMS = 1024
-"""Of one PDU, and sub-items of the user information: 128 contexts, each with a role and extended negotiation, fit."""
+"""The most items of one PDU, and sub-items of the user information: 128 contexts, each with a role and extended
+negotiation, fit.
+"""
 MOST_TRANSFER_SYNTAXES = 128
-"""Of one context; the standard has about 60."""
+"""The most transfer syntaxes of one context; the standard has about 60."""
 MOST_RELATED_CLASSES = 256
 """Related general SOP classes of one sub-item."""
 LONGEST_USER_NAME = 1024
@@ -76,7 +78,7 @@ class AssociateHead:
 
 @dataclass(frozen=True, slots=True)
 class AssociateRequest:
-    """What an A-ASSOCIATE-RQ says."""
+    """The content of an A-ASSOCIATE-RQ."""
 
     protocol_version: int
     called_ae_title: str
@@ -96,7 +98,7 @@ class AssociateRequest:
     asynchronous_operations: tuple[int, int] | None = None
     identity: RequestedIdentity | None = None
     identity_response: bytes | None = None
-    """Of an A-ASSOCIATE-AC alone."""
+    """The server's response to the user identity, in an A-ASSOCIATE-AC alone."""
     user_information: bytes | None = field(default=None, repr=False)
     """All of the sub-items, raw, with the secret of an identity."""
 
@@ -199,7 +201,7 @@ def ae_title(value: bytes) -> str:
 
 
 def user_information(data: bytes) -> dict[str, Any]:
-    """What the sub-items of a user information item say, by the fields of `AssociateRequest`.
+    """The content of the sub-items of a user information item, by the fields of `AssociateRequest`.
 
     Raises:
         MalformedAssociate: one cannot be read, or there are too many.

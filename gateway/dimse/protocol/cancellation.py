@@ -1,4 +1,4 @@
-"""What may cut a running operation short: C-CANCEL, A-RELEASE, A-ABORT, a lost connection."""
+"""The events that cut a running operation short: C-CANCEL, A-RELEASE, A-ABORT, a lost connection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 
 CANCEL_GRACE_S = 0.5
-"""How long a handler may take to end by its own word after a C-CANCEL."""
+"""The time in which a handler may end by itself after a C-CANCEL."""
 
 
 class Interrupted(Exception):
@@ -14,16 +14,16 @@ class Interrupted(Exception):
 
 
 class OperationScope:
-    """Of one operation. The association calls `cancel` and `end`; the engine does what waits inside `guard`."""
+    """The scope of one operation. The association calls `cancel` and `end`; the engine waits inside `guard`."""
 
     def __init__(self, *, is_cancelled: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self.scope: asyncio.Timeout | None = None
-        """What waits inside `guard`."""
+        """The timeout of the wait inside `guard`."""
         self._cancelled = asyncio.Event()
         self.deadline_s: float | None = None
         self.ended: str | None = None
-        """Why nobody waits for an answer any more."""
+        """The reason why no answer is waited for any more."""
         if is_cancelled:
             self.cancel()
 
@@ -39,7 +39,7 @@ class OperationScope:
 
     @property
     def grace_left_s(self) -> float:
-        """How long what is in work may go on: 0 when nobody waits for it; endless as long as nothing happened."""
+        """The time that work may go on: 0 when no answer is waited for; endless as long as nothing happened."""
         if self.deadline_s is None:
             return float("inf")
         return max(0.0, self.deadline_s - self._loop.time())
@@ -55,7 +55,7 @@ class OperationScope:
             self._expire_at(self._loop.time() + CANCEL_GRACE_S)
 
     def end(self, reason: str) -> None:
-        """Nobody waits for an answer any more."""
+        """End the operation: no answer is waited for any more."""
         if self.ended is None:
             self.ended = reason
             self._expire_at(self._loop.time())
@@ -66,7 +66,7 @@ class OperationScope:
             self.scope.reschedule(self.deadline_s)
 
     def guard(self) -> CancellationGuard:
-        """Whatever waits in here is cancelled when the operation is cut short.
+        """A context whose waits are cancelled when the operation is cut short.
 
         Raises:
             Interrupted: it was.

@@ -20,7 +20,7 @@ _buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = wea
 
 
 class ReadingHeld(enum.IntFlag):
-    """Why nothing is read from the peer."""
+    """The reasons why nothing is read from the peer."""
 
     TRANSPORT = 1
     """There is none yet (TLS handshake)."""
@@ -28,7 +28,7 @@ class ReadingHeld(enum.IntFlag):
     QUEUE = 4
     WRITE = 8
     TURN = 16
-    """What was read is more work than one turn allows."""
+    """The bytes that were read are more work than one turn allows."""
     HANDLERS = 32
     """Handlers of notification events are far behind."""
 

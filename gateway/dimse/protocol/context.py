@@ -1,4 +1,4 @@
-"""Which service an abstract syntax belongs to, and accepted presentation contexts."""
+"""The service of an abstract syntax, and accepted presentation contexts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pynetdicom.sop_class import uid_to_service_class
 from gateway.query.sop_classes import CLASSES
 
 DimseService = Literal["echo", "store", "find", "move", "get", ""]
-"""What a peer `may`; empty: a service class that the gateway does not offer."""
+"""The services that a peer `may` use; empty: a service class that the gateway does not offer."""
 
 VERIFICATION = "1.2.840.10008.1.1"
 

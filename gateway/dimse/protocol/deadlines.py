@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class AssociationTimer(enum.Enum):
-    """What an association waits for."""
+    """The events that an association waits for."""
 
     ARTIM = enum.auto()
     """PS3.8 §9.1.5."""
@@ -34,7 +34,7 @@ class Handle(Protocol):
 
 
 class LoopClock(Protocol):
-    """What is used of an event loop."""
+    """The part of an event loop that is used."""
 
     def time(self) -> float: ...
     def call_at(self, when: float, callback: Callable[[], object], /) -> Handle: ...

@@ -1,4 +1,4 @@
-"""How fast bytes go both ways: slow is a peer that makes less than `PROGRESS_BYTES` in `timers.progress`."""
+"""The rate of bytes both ways: a peer is slow when it makes less than `PROGRESS_BYTES` in `timers.progress`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 import termios
 
 PROGRESS_BYTES = 16 * 1024
-"""Of a message, in `timers.progress`: 546 bytes a second by default, a fifteenth of a 64 kbit/s line."""
+"""The least bytes of a message in `timers.progress`: 546 bytes a second by default, a fifteenth of a 64 kbit/s line."""
 
 PAUSE_SHARE = 0.3
 """A sender that has been silent for this share of `timers.progress` pauses."""
@@ -16,20 +16,21 @@ MOST_PAUSES = 3
 """With less than `PROGRESS_BYTES` between each two."""
 
 LEFTOVER_BYTES = 8 * 1024**2
-"""What a peer may still send when its association is over. It may have had this much under way before it read our
-A-ABORT, A-ASSOCIATE-RJ or A-RELEASE-RP; whoever sends more does not read."""
+"""The most bytes that a peer may still send when its association is over. It may have had this much under way before
+it read our A-ABORT, A-ASSOCIATE-RJ or A-RELEASE-RP; a peer that sends more does not read.
+"""
 
 
 def enough_bytes(seconds: float, progress_s: float) -> int:
-    """What must go through in `seconds`."""
+    """The bytes that must go through in `seconds`."""
     return int(PROGRESS_BYTES * min(1.0, seconds / progress_s))
 
 
 class Inflow:
-    """How fast a message arrives; asked when a `timers.progress` has passed without `PROGRESS_BYTES`.
+    """The rate at which a message arrives; read when a `timers.progress` has passed without `PROGRESS_BYTES`.
 
-    A trickle is too slow at once. A sender that has sent nothing for a while may be making the rest: that is for
-    `timers.dimse` to bound, unless it does so `MOST_PAUSES` times in a row.
+    A trickle is too slow at once. A sender that has sent nothing for a while may be making the rest: `timers.dimse`
+    bounds that, unless it happens `MOST_PAUSES` times in a row.
     """
 
     __slots__ = ("_pauses", "_since_bytes", "received_bytes", "received_s")
@@ -59,7 +60,7 @@ class Inflow:
 
 
 class Outflow:
-    """What was written to a transport, and how much of it has reached the peer."""
+    """The bytes that were written to a transport, and how many of them have reached the peer."""
 
     __slots__ = ("_marked_bytes", "_transport", "written_bytes")
 
@@ -81,14 +82,14 @@ class Outflow:
         self._marked_bytes = self.arrived_bytes
 
     def progress_bytes(self) -> int:
-        """What arrived since the last mark; marks anew."""
+        """The bytes that arrived since the last mark; sets a new mark."""
         before = self._marked_bytes
         self.mark()
         return self._marked_bytes - before
 
 
 def _unacknowledged_bytes(transport: asyncio.Transport) -> int:
-    """In the socket's send queue; 0 where the system does not say."""
+    """The bytes in the socket's send queue; 0 where the system does not give them."""
     connection = transport.get_extra_info("socket")
     if connection is None or connection.fileno() < 0:
         return 0

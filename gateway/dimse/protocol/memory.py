@@ -35,7 +35,7 @@ class MemoryDataSet:
             yield data[start : start + size_bytes]
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""
 
 
 class MemoryReceiver:

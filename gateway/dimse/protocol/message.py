@@ -43,7 +43,9 @@ class MalformedCommand(ValueError):
 
 
 LONGEST_TEXT = 256
-"""What is longer than any AE title, UID or LO is cut here; a UID of this length is refused where it counts."""
+"""The length at which AE titles, UIDs and LO are cut: longer than any valid one. A UID of this length is refused
+where it counts.
+"""
 
 
 def _text(value: bytes) -> str:

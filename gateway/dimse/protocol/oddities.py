@@ -1,4 +1,4 @@
-"""What is odd in an A-ASSOCIATE PDU that can be read all the same (PS3.8 §9.3.2 and §9.3.3, Annex D; PS3.7 Annex D.3).
+"""The oddities of an A-ASSOCIATE PDU that can be read all the same (PS3.8 §9.3.2 and §9.3.3, Annex D; PS3.7 Annex D.3).
 
 Unknown items and sub-items, and reserved fields that are not zero, are not odd: PS3.8 §9.3.1 says to pass over them.
 """
@@ -16,8 +16,8 @@ LONGEST_VERSION_NAME = 16
 
 
 def odd_user_information(information: bytes | None) -> tuple[str, ...]:
-    """What the sub-items of a user information item (None: there is none) are not as the standard says; in words that
-    quote nothing of them.
+    """The oddities of the sub-items of a user information item (None: there is none), in words that quote nothing of
+    them.
 
     Raises:
         MalformedAssociate: it cannot be cut into sub-items.

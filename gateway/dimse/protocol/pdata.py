@@ -29,8 +29,9 @@ SMALLEST_MAXIMUM = 16
 
 TOLERATED = 4
 MAX_ASSOCIATE_BYTES = 384 * 1024
-"""Of an A-ASSOCIATE-RQ or -AC. 128 contexts, each with all of the standard's transfer syntaxes (about 60, of 30 bytes
-each), need 240 KiB, and user information ends at 64 KiB, since the length of an item has 16 bits."""
+"""The longest A-ASSOCIATE-RQ or -AC. 128 contexts, each with all of the standard's transfer syntaxes (about 60, of
+30 bytes each), need 240 KiB, and user information ends at 64 KiB, since the length of an item has 16 bits.
+"""
 
 MOST_EMPTY = 32
 """Presentation data values without data in a row. PS3.8 §9.3.5 does not forbid one, and some senders end a message

@@ -25,7 +25,7 @@ _NAME_KINDS = {"DNS": "DNS", "IP Address": "IP", "URI": "URI", "email": "email"}
 
 @dataclass(frozen=True, slots=True)
 class ShownCertificate:
-    """What is compared of a certificate; the fields are those of `AssociationFacts`."""
+    """The part of a certificate that is compared; the fields are those of `AssociationFacts`."""
 
     subject: str = ""
     names: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def _escaped(value: str) -> str:
 
 
 def mismatch(wanted: CertificateMatch, shown: ShownCertificate) -> str:
-    """What of `wanted` does not hold, in words for the log; empty when all does."""
+    """The conditions of `wanted` that do not hold, in words for the log; empty when all do."""
     if shown == ShownCertificate():
         return "no certificate"
     if wanted.fingerprints and shown.fingerprint not in wanted.fingerprints:

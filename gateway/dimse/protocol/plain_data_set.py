@@ -1,6 +1,6 @@
 """Plain data sets of pydicom as bytes: flat, of text and numbers, as matches of C-FIND mostly are.
 
-pydicom needs about 15 µs an element, which for many matches is most of the work. What is not plain is left to it.
+pydicom needs about 15 µs an element, which for many matches is most of the work. All other data sets are left to it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from gateway.dimse.protocol.oddities import odd_user_information
 from gateway.model.associate import DEFAULT_OFFERED_PDU, MOST_CONTEXTS, AssociateKeywords, ProposedContext, UserIdentity
 
 FIXED_BYTES = 74
-"""Of an A-ASSOCIATE PDU before its items."""
+"""The length of an A-ASSOCIATE PDU before its items."""
 
 _RQ_HEADER = struct.Struct(">BxIHxx16s16s32x")
 _ITEM_HEADER = struct.Struct(">BxH")
@@ -40,14 +40,14 @@ _IDENTITY_TYPES = {kind: number for number, kind in IDENTITY_KINDS.items()}
 
 @dataclass(frozen=True, slots=True)
 class AssociateAccept:
-    """What an A-ASSOCIATE-AC says."""
+    """The content of an A-ASSOCIATE-AC."""
 
     contexts: MappingProxyType[int, AcceptedContext]
     max_pdu_bytes: int
     extended: tuple[tuple[str, bytes], ...] = ()
     identity_response: bytes | None = None
     oddities: tuple[str, ...] = ()
-    """What is not as the standard says, in words."""
+    """The oddities of the PDU, in words."""
 
 
 def encode_request(
@@ -113,7 +113,7 @@ def decode_accept(pdu: bytes, contexts: Sequence[ProposedContext], associate: As
 
 
 def _transfer_syntax(context: bytes) -> str:
-    """Of a presentation context item; empty when it has none, as that of a rejected one may."""
+    """The transfer syntax of a presentation context item; empty when it has none, as that of a rejected one may."""
     names = (item[4:] for item_type, item in items(context, 8) if item_type == _TRANSFER_SYNTAX)
     return next(names, b"").decode("latin-1").strip("\0 ")
 

@@ -1,4 +1,4 @@
-"""What a handler returned, raised or forgot, as the status of a response (PS3.7 §9, pynetdicom's handler contract)."""
+"""The result of a handler as the status of a response (PS3.7 §9, pynetdicom's handler contract)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CUT = "..."
 
 
 _COPIED = ("ErrorComment", "OffendingElement", "AffectedSOPClassUID", "AffectedSOPInstanceUID")
-"""What a response of a C-service has beside its status (PS3.7 §9.3.1.2 to §9.3.4.2)."""
+"""The elements of a response of a C-service beside its status (PS3.7 §9.3.1.2 to §9.3.4.2)."""
 
 
 class StatusRefusal(Refusal):
@@ -34,8 +34,9 @@ class StatusRefusal(Refusal):
 
 
 def comment(text: str) -> str:
-    """Text fit for Error Comment: LO, 64 characters, no backslash and no control characters. What is longer ends with
-    the last whole word that there is room for, and three dots: half a UID or number would say something else."""
+    """Text fit for Error Comment: LO, 64 characters, no backslash and no control characters. A longer text ends with
+    the last whole word that there is room for, and three dots: half a UID or number would mean something else.
+    """
     plain = "".join(char if " " <= char <= "~" and char != "\\" else "?" for char in text).rstrip()
     if len(plain) <= LONGEST_COMMENT:
         return plain

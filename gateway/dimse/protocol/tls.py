@@ -31,14 +31,16 @@ CIPHER_SUITES = {
         "ECDHE-ECDSA-AES128-CCM8",
     ),  # PS3.15 §B.13, without the Camellia suites that OpenSSL does not have
 }
-"""Of TLS 1.2, by profile, in order of preference. Those of TLS 1.3 are OpenSSL's own, all authenticated encryption."""
+"""Cipher suites of TLS 1.2, by profile, in order of preference. Those of TLS 1.3 are OpenSSL's own, all
+authenticated encryption.
+"""
 
 _LEAST_STRENGTH = "@SECLEVEL=2"
 """112 bits: RSA from 2048 bits, elliptic curves from 224 (RFC 9325 §4.5), no SHA-1 signatures."""
 
 
 def server_context(tls: TLS) -> ssl.SSLContext:
-    """For a listener. Raises ConfigurationError for files that cannot be used."""
+    """The context for a listener. Raises ConfigurationError for files that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         _harden(context, tls)
@@ -52,7 +54,7 @@ def server_context(tls: TLS) -> ssl.SSLContext:
 
 
 def client_context(tls: TLS) -> ssl.SSLContext:
-    """For a peer. Raises ConfigurationError for files that cannot be used."""
+    """The context for a peer. Raises ConfigurationError for files that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         _harden(context, tls)
@@ -86,11 +88,11 @@ _FAILURES = {
     "WRONG_VERSION_NUMBER": "this is no TLS; does the client speak plain DICOM here?",
     "HTTP_REQUEST": "this is no TLS; the client speaks HTTP",
 }
-"""What OpenSSL says of a handshake → what to do about it."""
+"""OpenSSL's message about a handshake → the remedy."""
 
 
 def handshake_failure(error: BaseException) -> str:
-    """Why a client's handshake failed, in words for the log; holds nothing of its certificate."""
+    """The reason why a client's handshake failed, in words for the log; holds nothing of its certificate."""
     if isinstance(error, ssl.SSLCertVerificationError):
         said = error.verify_message
         return _FAILURES.get(said, f"the client's certificate is not taken: {said}")

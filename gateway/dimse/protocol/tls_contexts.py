@@ -33,7 +33,7 @@ class ReloadedContext:
         self._build = build
         self._seen = _digest(tls)  # before: a file that changes meanwhile is seen at the next look
         self.current = build(tls)
-        """For the next connection."""
+        """The context for the next connection."""
 
     @property
     def tls(self) -> TLS:
@@ -43,7 +43,7 @@ class ReloadedContext:
     def refresh(self, used_by: str) -> bool:
         """Look at the files, and build the context again when their content changed; True when it was. Blocks.
 
-        What cannot be used is logged once.
+        A file that cannot be used is logged once.
         """
         seen = _digest(self._tls)
         if seen == self._seen:
@@ -64,7 +64,7 @@ class ReloadedContext:
 
 
 def _digest(tls: TLS) -> bytes:
-    """Of the content of all files."""
+    """A digest of the content of all files."""
     whole = hashlib.sha256()
     for path in tls.files:
         try:

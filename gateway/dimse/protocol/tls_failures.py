@@ -1,4 +1,5 @@
-"""Why TLS with a peer failed, in words for logs and operators: which certificate, whose, good from when to when.
+"""The reason why TLS with a peer failed, in words for logs and operators: which certificate, whose, good from when to
+when.
 
 OpenSSL gives away no certificate that it did not verify. One that a server shows is fetched again over a connection of
 its own, on which nothing is sent; one that a client showed is not known, and its host stands in the log.
@@ -64,7 +65,7 @@ async def shown_anyway(peer: Peer) -> Described | None:
 def server_refused(
     error: ssl.SSLCertVerificationError, shown: Described | None, wanted_name: str, tls: TLS | None, now: datetime
 ) -> str:
-    """What is wrong with the certificate of a server, in a clause; `wanted_name` is the host that it should name."""
+    """The fault of a server's certificate, in a clause; `wanted_name` is the host that it should name."""
     code = error.verify_code
     if code in DATES:
         return _about_dates(code, shown, tls, now)
@@ -93,9 +94,9 @@ def _about_dates(code: int, shown: Described | None, tls: TLS | None, now: datet
 
 
 def our_certificate_refused(error: BaseException | None, tls: TLS | None) -> str:
-    """What the other side says of our certificate, and which that is; empty when it says nothing of it.
+    """The other side's objection to our certificate, and which that is; empty when it has none.
 
-    Some end the connection instead of an alert that says it.
+    Some peers end the connection instead of sending an alert.
     """
     if isinstance(error, ConnectionError):
         return (

@@ -74,7 +74,7 @@ class AbortSource(enum.IntEnum):
 
 
 class Do(enum.Enum):
-    """What to do that needs no value."""
+    """Actions that need no value."""
 
     OPEN_TRANSPORT = enum.auto()
     CLOSE_TRANSPORT = enum.auto()
@@ -115,7 +115,7 @@ Output = Do | Send | Indicate
 
 @dataclass(frozen=True, slots=True)
 class AssociateRequestPDU:
-    """What AE-6 must know of a received A-ASSOCIATE-RQ; `value` travels on to the service user."""
+    """The part of a received A-ASSOCIATE-RQ that AE-6 needs; `value` travels on to the service user."""
 
     protocol_version: int
     value: object = None

@@ -80,7 +80,7 @@ class UpperLayerProvider(AssociationTransport):
         self._limits = limits
         self._upper = UpperLayer(is_requestor=is_requestor)
         self._ended: str | None = None
-        """Why no message goes either way any more; None while they do."""
+        """The reason why no message goes either way any more; None while they do."""
         self._leftover_bytes = LEFTOVER_BYTES
         self.association_id = f"a{next(_numbers)}"
         self.facts = AssociationFacts("", "", "")

@@ -45,7 +45,7 @@ LARGEST_MAXIMUM = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where sub-operations go."""
+    """The target of sub-operations."""
 
     peer: Peer
     tls: tuple[ssl.SSLContext, str | None] | None = None

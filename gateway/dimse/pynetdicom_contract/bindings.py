@@ -60,7 +60,7 @@ def _check(event: Any, handler: Any, arguments: Any) -> None:
 def read_bindings(
     evt_handlers: Iterable[Any],
 ) -> tuple[dict[Any, BoundHandler], tuple[notifications.BoundNotification, ...]]:
-    """Of ``(event, handler)``, ``(event, handler, None)`` or ``(event, handler, [arguments])`` the handlers of
+    """From ``(event, handler)``, ``(event, handler, None)`` or ``(event, handler, [arguments])`` the handlers of
     intervention events, of which the last one counts, and those of notification events.
 
     Raises:
@@ -115,7 +115,7 @@ UNBOUND: Handlers = {
 
 
 class Holder(Protocol):
-    """What has handlers: a server, or one of its associations."""
+    """An owner of handlers: a server, or one of its associations."""
 
     handlers: Handlers
     notifications: tuple[Any, ...]

@@ -84,7 +84,7 @@ class Event:
 
     @property
     def facts(self) -> AssociationFacts:
-        """What is known of the association."""
+        """Facts of the association."""
         return self.association.facts
 
     @property
@@ -123,7 +123,7 @@ class Event:
 
     @functools.cached_property
     def subject(self) -> Subject:
-        """What a C-MOVE or C-GET is about, for the log; a handler adds the studies of what it found."""
+        """The subject of a C-MOVE or C-GET, for the log; a handler adds the studies that it found."""
         body = self._message.body
         return Subject() if body is None else subject_of(body.view(), self.transfer_syntax_uid)
 

@@ -182,7 +182,7 @@ class HandlerAssociation:
 
     @property
     def accepted_contexts(self) -> list[PresentationContext]:
-        """By ID."""
+        """Accepted contexts by ID."""
         accepted = self._association.accepted_contexts
         return [documented_context(accepted[context_id]) for context_id in sorted(accepted)]
 

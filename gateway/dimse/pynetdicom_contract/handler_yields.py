@@ -15,10 +15,10 @@ from gateway.dimse.protocol.status import stack_lines
 log = structlog.get_logger()
 
 END = object()
-"""What `HandlerYields.next` gives when the handler has nothing more to say."""
+"""The result of `HandlerYields.next` when the handler has ended."""
 
 CLOSE_S = 2.0
-"""How long the end of an operation waits for a handler to clean up."""
+"""The time that the end of an operation waits for a handler to clean up."""
 
 
 class HandlerYields:

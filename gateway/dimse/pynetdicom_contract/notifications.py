@@ -47,8 +47,9 @@ RAISED = frozenset(
         evt.EVT_REQUESTED,
     }
 )
-"""What can be bound. Not EVT_FSM_TRANSITION, since the state machine is not pynetdicom's; of an association of ours no
-intervention event either, for nothing is asked of us over one for sub-operations."""
+"""The events that can be bound. Not EVT_FSM_TRANSITION, since the state machine is not pynetdicom's. An association
+of ours has no intervention event either, since no request comes over one for sub-operations.
+"""
 
 _PDUS: dict[int, type[Any]] = {
     0x01: pdu.A_ASSOCIATE_RQ,
@@ -144,7 +145,7 @@ class Notifier:
 
     @property
     def handlers(self) -> tuple[BoundNotification, ...]:
-        """What is bound now."""
+        """The handlers that are bound now."""
         return self._handlers
 
     @handlers.setter

@@ -1,7 +1,7 @@
-"""Notification events of associations that peers asked us for (pynetdicom's `EVT_CONN_OPEN`, `EVT_PDU_RECV`, …).
+"""Notification events of associations that peers requested (pynetdicom's `EVT_CONN_OPEN`, `EVT_PDU_RECV`, …).
 
-What goes over the wire is shown to a `Notifier` by a protocol and a transport that stand between asyncio's and the
-association. They are put there while handlers are bound, so that others pay nothing.
+A `Notifier` sees all bytes by a protocol and a transport that stand between asyncio's and the association. They are put
+there while handlers are bound, so that other associations pay nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Passed = Callable[[bytes | memoryview], None]
 
 
 class Notified:
-    """What one association tells the handlers of its events.
+    """The notifications of one association to the handlers of its events.
 
     Args:
         association: reading and writing wait while its handlers are far behind.
@@ -30,11 +30,11 @@ class Notified:
         self.notifier = Notifier(handlers, handler_association.of(association), crowded=association.crowded)
         self.tap: asyncio.BufferedProtocol = Tap(association, self._received)
         self._is_in_step = {True: not association.is_sending, False: association.is_between_messages}
-        """By direction (True: sent): it was heard from the beginning of a message."""
+        """By direction (True: sent): True when a message was seen from its beginning."""
 
     @property
     def handlers(self) -> tuple[BoundNotification, ...]:
-        """What is bound now."""
+        """The handlers that are bound now."""
         return self.notifier.handlers
 
     @handlers.setter

@@ -36,7 +36,7 @@ _UNCHECKED = {
     "MoveOriginatorApplicationEntityTitle": "_move_originator_application_entity_title",
     "MoveDestination": "_move_destination",
 }
-"""Where the primitives keep what their setters would refuse from odd senders."""
+"""The attributes in which the primitives keep values that their setters would refuse from odd senders."""
 
 
 def to_primitive(command: Command, data_set: bytes | None) -> Any:

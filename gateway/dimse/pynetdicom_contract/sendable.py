@@ -1,6 +1,7 @@
 """Instances on their way to one or many destinations: data sets of pydicom, or bytes.
 
-What is sent in another transfer syntax than its own is rewritten element by element; only uncompressed ones can be.
+An instance that is sent in another transfer syntax than its own is rewritten element by element; only uncompressed ones
+can be.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Sendable(Protocol):
     def sop_instance_uid(self) -> str: ...
     @property
     def transfer_syntaxes(self) -> Sequence[str]:
-        """What it can be sent in, the preferred one first."""
+        """The transfer syntaxes that it can be sent in, the preferred one first."""
         ...
 
     async def body(self, transfer_syntax_uid: str) -> EncodedDataSet:
@@ -43,7 +44,7 @@ class Sendable(Protocol):
         ...
 
     async def form_for(self, destination: str) -> Sendable:
-        """What this destination gets: itself, or another that is to be closed."""
+        """The form for this destination: itself, or another that is to be closed."""
         ...
 
     def close(self) -> None: ...
@@ -133,7 +134,7 @@ class SendableBytes:
         self.transfer_syntaxes = tuple(dict.fromkeys((*written, *instance.fallback))) if instance.fallback else written
 
     async def form_for(self, destination: str) -> Sendable:
-        """What the handler wants this destination to get."""
+        """The form that the handler makes for this destination."""
         if self._instance.form_for is None:
             return self
         body = await self.body(self.transfer_syntaxes[0])

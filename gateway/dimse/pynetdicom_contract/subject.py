@@ -1,5 +1,6 @@
-"""What a C-MOVE or C-GET is about, for the log: its level and its studies, as far as the identifier names them or a
-handler adds them."""
+"""The subject of a C-MOVE or C-GET, for the log: its level and its studies, as far as the identifier names them or a
+handler adds them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ MOST_SHOWN = 10
 
 @dataclass(slots=True)
 class Subject:
-    """Of one request."""
+    """The subject of one request."""
 
     level: str = ""
     """Empty for what is none of `LEVELS`."""
@@ -36,7 +37,7 @@ class Subject:
             self.studies[study_instance_uid] = None
 
     def fields(self) -> dict[str, Any]:
-        """For a line of the log: some of the UIDs, and how many more there are."""
+        """Fields for a line of the log: some of the UIDs, and how many more there are."""
         fields: dict[str, Any] = {
             "query_retrieve_level": self.level,
             "study_instance_uids": list(islice(self.studies, MOST_SHOWN)),
@@ -47,7 +48,7 @@ class Subject:
 
 
 def subject_of(identifier: memoryview, transfer_syntax_uid: str) -> Subject:
-    """What an identifier names; nothing for one that cannot be read, which its handler answers."""
+    """The subject that an identifier names; empty for one that cannot be read, which its handler answers."""
     subject = Subject()
     try:
         is_deflated = transfer_syntax_uid in DEFLATED

@@ -34,7 +34,7 @@ from gateway.model.peer import Peer
 from gateway.ports.encoded_data_set import EncodedDataSet
 
 UNKNOWN = object()
-"""In place of the number of sub-operations: responses have no Number of Remaining Sub-operations then."""
+"""A value in place of the number of sub-operations: responses have no Number of Remaining Sub-operations then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ MovePlace = Peer | tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class MoveDestinations:
-    """Where a C-MOVE sends every instance, all places at once."""
+    """The destinations of a C-MOVE: every instance goes to all of them at once."""
 
     places: Sequence[MovePlace]
     originator_ae_title: str | None = None

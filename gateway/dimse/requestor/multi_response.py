@@ -21,7 +21,7 @@ from gateway.ports.errors import DestinationRefuses
 
 
 class AskingAssociation(Association):
-    """What an association does whose requests have many responses."""
+    """An association whose requests have many responses."""
 
     def __init__(self, *, timers: Timers, limits: Limits) -> None:
         super().__init__(is_requestor=True, timers=timers, limits=limits)
@@ -164,7 +164,7 @@ class AskingAssociation(Association):
         self._deadlines.stop(AssociationTimer.IDLE)
 
     def conversation_over(self, responses: Responses) -> None:
-        """Nothing more of `responses` is wanted."""
+        """End the conversation of `responses`: no more of them are wanted."""
         if self._conversation is responses:
             self._conversation, self._last_conversation = None, responses
             self.read_on()

@@ -1,4 +1,4 @@
-"""What an association must propose to query or retrieve as an SCU. Pure."""
+"""The presentation contexts that an association must propose to query or retrieve as an SCU. Pure."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class RequestorAssociation(AskingAssociation):
 
     @property
     def peer_certificate(self) -> bytes:
-        """What the peer showed, in DER form; empty without TLS."""
+        """The certificate of the peer, in DER form; empty without TLS."""
         connection = None if self._transport is None else self._transport.get_extra_info("ssl_object")
         return (connection.getpeercert(binary_form=True) or b"") if connection is not None else b""
 

@@ -54,7 +54,7 @@ class SubOperationCounters:
 
     @property
     def failed_sop_instance_uids(self) -> list[str]:
-        """Of instances with a failed sub-operation, each once, in the order of failing."""
+        """UIDs of instances with a failed sub-operation, each once, in the order of failing."""
         return list(self._failed_uids)
 
     def count(self, sop_instance_uid: str, results: Iterable[SubOperationResult]) -> None:
@@ -93,7 +93,7 @@ class SubOperationCounters:
             self._list(uid)
 
     def give_up_remaining(self) -> None:
-        """What was announced and never came is failed."""
+        """Count announced instances that never came as failed."""
         if self._remaining and not self._is_dictated:
             self._counts[SubOperationResult.FAILED] += self._remaining
         self._remaining = 0

@@ -37,7 +37,9 @@ log = structlog.get_logger()
 UID = re.compile(r"[0-9][0-9.]{0,63}")
 """PS3.5 §9.1, but for leading zeros and empty components, which senders make and everybody takes."""
 ODD_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
-"""What `accept: {uids: any}` takes as well: nothing that means something in a path, a URL or a query."""
+"""The values that `accept: {uids: any}` takes besides UIDs: without signs that have a meaning in a path, a URL or a
+query.
+"""
 
 
 def respond(association: AcceptorAssociation, message: Message, elements: Command) -> None:
@@ -100,7 +102,7 @@ def receive_store(association: AcceptorAssociation, message: Message) -> DataSet
 
 
 def serve_unrecognized(association: AcceptorAssociation, message: Message) -> Later | None:
-    """What has no handler here is answered 0x0211, never with an abort."""
+    """Answer a request without a handler 0x0211, never with an abort."""
     error = StatusRefusal(dimse_status.UNRECOGNIZED_OPERATION, "the gateway does not offer this operation")
     respond(association, message, status.of_error(error, dimse_status.UNRECOGNIZED_OPERATION))
     return None
@@ -110,7 +112,7 @@ _NO_DATA_SET = StatusRefusal(dimse_status.CANNOT_UNDERSTAND, "the C-STORE reques
 
 
 def _store_refusal(association: AcceptorAssociation, message: Message) -> Exception | None:
-    """Why a C-STORE command cannot be served; None when it can."""
+    """The reason why a C-STORE command cannot be served; None when it can."""
     command, context = message.command, message.context
     if context.service != "store" or not context.is_scp:
         return StatusRefusal(dimse_status.SOP_CLASS_NOT_SUPPORTED, "C-STORE over a context that is not for storage")
@@ -183,7 +185,7 @@ def _returned(association: AcceptorAssociation, kind: evt.InterventionEvent, res
 
 
 async def _awaited(called: Awaitable[Any]) -> Any:
-    """What a plain function returned in its thread; it may be a coroutine."""
+    """The result of a plain function in its thread; it may be a coroutine."""
     returned = await called
     return await returned if hasattr(returned, "__await__") else returned
 
@@ -216,7 +218,7 @@ def _answer(
     result: Any,
     error: BaseException | None,
 ) -> None:
-    """Of a handler that took its time."""
+    """Send the answer of a handler that took time."""
     try:
         if error is not None:
             raise error

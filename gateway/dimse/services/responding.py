@@ -1,4 +1,4 @@
-"""What C-FIND, C-GET and C-MOVE have in common: checks before the handler, its words, and the responses."""
+"""Common parts of C-FIND, C-GET and C-MOVE: checks before the handler, its yields, and the responses."""
 
 from __future__ import annotations
 

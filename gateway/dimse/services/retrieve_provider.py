@@ -103,7 +103,7 @@ class _Retrieval:
 
     @property
     def reason(self) -> str:
-        """Why the gateway's own handler refused the request or broke it off."""
+        """The reason why the gateway's own handler refused the request or broke it off."""
         return self._yields.reason
 
     def log_fields(self, duration_s: float) -> dict[str, Any]:

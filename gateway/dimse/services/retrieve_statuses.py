@@ -18,7 +18,7 @@ class ContractStatuses:
     bad_destination_yield: int
     """The handler failed or ended before it gave a destination."""
     bad_destination: int
-    """What it gave cannot be a destination, or its host has no address."""
+    """The status for a value that cannot be a destination, or whose host has no address."""
     bad_number: int
     """It gave no number of sub-operations."""
     too_many: int

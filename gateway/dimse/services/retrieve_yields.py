@@ -47,7 +47,7 @@ class RetrieveYields:
         self._steps = steps
         self._statuses = statuses
         self.reason = ""
-        """Why the gateway's own handler refused the request or broke it off."""
+        """The reason why the gateway's own handler refused the request or broke it off."""
 
     async def destinations(self) -> MoveDestinations:
         """The places that instances go to. They are looked up once there is something to send.

@@ -12,7 +12,7 @@ from gateway.model.dimse_status import SUCCESS, WARNINGS
 from gateway.ports.meter import Meter, peer_label
 
 INTERRUPTED = "interrupted"
-"""In place of a status where the association ended before the final response."""
+"""The outcome in place of a status when the association ended before the final response."""
 
 
 def request_fields(association: AcceptorAssociation, message: Message) -> dict[str, Any]:

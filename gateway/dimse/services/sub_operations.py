@@ -251,7 +251,9 @@ class GetTarget:
 
 
 async def to_all(targets: Sequence[StoreTarget], instance: Sendable) -> list[SubOperationResult]:
-    """One instance to every destination at once; a result each. What cannot be opened failed everywhere."""
+    """Send one instance to every destination at once; a result each. A body that cannot be opened has failed
+    everywhere.
+    """
     if len(targets) == 1:
         return [await _to_one(targets[0], instance)]
     return list(await asyncio.gather(*(_to_one(target, instance) for target in targets)))

@@ -26,7 +26,7 @@ from gateway.routing.language.path_selection import Problems
 from gateway.routing.language.template import Template
 
 MAX_EDITED_CHARACTERS: Final = MAX_TEXT_BYTES // 4
-"""Whatever the character set: no more than four bytes a character are read."""
+"""The most characters of an edited value, in any character set: no more than four bytes a character are read."""
 
 
 def split(path: AttributePath, text: str) -> tuple[str, ...]:
@@ -258,7 +258,7 @@ def _read_by(templates: Iterable[Template]) -> list[AttributePath]:
 
 
 def _by_creator(paths: Iterable[AttributePath]) -> list[AttributePath]:
-    """Which block a creator has must be known, so that later actions find what was set."""
+    """The private creators whose blocks must be known, so that later actions find the attributes that were set."""
     return [path for path in paths if path.is_by_creator]
 
 

@@ -179,7 +179,7 @@ deidentify:
         return shift_days(self.key, patient_in(facts), (least, most))
 
     def _repaint(self, facts: Facts) -> Repainted | None:
-        """How the pixels change; None when they stay. Raises Refusal when they may not go on."""
+        """The change of the pixels; None when they stay. Raises Refusal when they may not go on."""
         _refuse_embedded_overlays(facts)
         if not facts.values(_LAYOUT["rows"]):
             return None  # no image

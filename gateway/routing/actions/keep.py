@@ -37,7 +37,9 @@ _NEEDED = """
     LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod BurnedInAnnotation
 """
 NEEDED: Final = frozenset(map(tag_of, _NEEDED.split()))
-"""What says which object this is, and what its texts and pixels cannot be read without (PS3.3 §C.7.6.3)."""
+"""The attributes that identify an object, and those without which its texts and pixels cannot be read (PS3.3
+§C.7.6.3).
+"""
 _NEEDED_IN_ITEMS: Final = frozenset({SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION})
 _PIXEL_GROUP: Final = 0x7FE0
 

@@ -155,7 +155,7 @@ class ShiftDate:
 
 
 def patient_in(facts: Facts) -> str:
-    """For `shift_days`: whose object this is."""
+    """The patient of this object, for `shift_days`."""
     patient_id, issuer, study = (
         "\\".join(facts.values(path) or ()) for path in (PATIENT_ID, ISSUER_OF_PATIENT_ID, STUDY_INSTANCE_UID)
     )

@@ -29,7 +29,7 @@ from gateway.routing.language.pseudonym import hashed_text
 from gateway.routing.language.template import Template
 
 MAX_TEXT_CHARACTERS: Final = 1 << 20
-"""Of a value that `replace` makes."""
+"""The most characters of a value that `replace` makes."""
 MAX_PAD_CHARACTERS: Final = 1024
 
 TextValues = tuple[str, ...]
@@ -283,11 +283,11 @@ class Hash:
         return hashed if any(hashed) else ()
 
     def _hashed_value(self, value: str) -> str:
-        """Of text that cannot be decoded the lost letters may be all that tells two patients apart."""
+        """The hashed value. The undecoded bytes of a text count: they may be all that tells two patients apart."""
         return "" if UNDECODABLE in value else hashed_text(self.key, value, self.length)
 
 
 MIN_HASH_CHARACTERS: Final = 8
 """Below, other values soon get the same replacement."""
 MAX_HASH_CHARACTERS: Final = 51
-"""What SHA-256 has to give in base 32."""
+"""The length of a SHA-256 digest in base 32."""

@@ -25,7 +25,7 @@ from gateway.ports.kinds import Conversion, action
 from gateway.routing.language.fields import TransferSyntaxUID
 
 MOST_ERROR = 255
-"""Of a sample, for JPEG-LS near-lossless."""
+"""The largest error of a sample, for JPEG-LS near-lossless."""
 _WRITABLE = (EXPLICIT, IMPLICIT, *LOSSLESS)
 
 

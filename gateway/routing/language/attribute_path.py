@@ -67,7 +67,9 @@ def parse(text: str) -> AttributePath:
 
 
 def called(path: AttributePath) -> str:
-    """For messages: the keyword or tag that the path leads to; a path by private creator as it was written."""
+    """The name of `path` for messages: the keyword or tag that it leads to; a path by private creator as it was
+    written.
+    """
     return path.text if path.is_by_creator else name_of(path.tag)
 
 

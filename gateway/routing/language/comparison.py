@@ -39,16 +39,16 @@ STRICT = frozenset({"more_than", "less_than", "after", "before"})
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What one value is asked."""
+    """One condition on a value."""
 
     said: str
     """Completes "the value is …"."""
     bound: str
-    """What it is compared with, as it was written: shown only where values are."""
+    """The bound of the comparison, as it was written: shown only where values are."""
     for_object: Callable[[Facts], Fits]
     """The question for one object: "now" and time zones are known."""
     noun: str = ""
-    """What a value must be to be compared, with its article; empty when any will do."""
+    """The kind of value that can be compared, with its article; empty when any can."""
     takes_empty: bool = False
     """True when an empty attribute counts as one empty text."""
     reads: tuple[AttributePath, ...] = ()
@@ -216,7 +216,7 @@ def is_number(scale: Scale | None) -> bool:
 
 
 def told(found: list[tuple[str, bool | None]], compared: Comparison, *, with_values: bool) -> str:
-    """What was found of each value; values and bounds only `with_values`."""
+    """The findings on each value; values and bounds only `with_values`."""
     if not found:
         return "is empty"
     if with_values:

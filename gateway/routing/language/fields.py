@@ -99,7 +99,7 @@ class FieldType:
     build: Callable[..., object]
     """Takes the text; and the configuration's `Resources`, where it needs them."""
     code: str
-    """Of the problem that a ValueError becomes."""
+    """The code of the problem that a ValueError becomes."""
     schema: Mapping[str, object]
     takes_list: bool = False
     """A list of texts is joined with backslashes, as DICOM joins several values."""
@@ -141,7 +141,7 @@ def uid_named(text: str, kinds: tuple[str, ...], noun: str) -> str:
 
 
 def _without_stray_signs(text: str) -> str:
-    """For a UID with a sign too many, as at the end of a sentence."""
+    """A UID without a sign too many, as at the end of a sentence."""
     uid = text.strip(" .,;\"'")
     return meant(uid) if uid in UID_dictionary else ""
 
@@ -239,7 +239,7 @@ def status(text: str) -> StatusField:
 
 
 _CHARACTER_SETS = {"UTF8": "ISO_IR 192", "UNICODE": "ISO_IR 192", "LATIN1": "ISO_IR 100", "ISO88591": "ISO_IR 100"}
-"""What others call them."""
+"""Names of other software for character sets."""
 
 
 def character_set(text: str) -> CharacterSet:

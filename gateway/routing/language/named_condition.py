@@ -16,7 +16,7 @@ class NamedCondition:
 
 
 class ConditionProblem(ValueError):
-    """Why a name cannot be used where it stands."""
+    """A name that cannot be used where it stands; the text has the reason."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Which elements of an object a `gateway.ports.edits.Rewrite` means, by the paths of its settings."""
+"""The elements of an object that a `gateway.ports.edits.Rewrite` means, by the paths of its settings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _leads_into(steps: tuple[tuple[int, int | None], ...], path: tuple[tuple[int
 
 
 def problems_of_steps(paths: Iterable[AttributePath] | None) -> Problems:
-    """Which sequences an element lies in is known by tag alone."""
+    """Problems of paths whose sequences are not known by tag alone."""
     for index, path in enumerate(paths or ()):
         if path.step_creators:
             yield ("attributes", index), f"{path.text}: write the private sequence with its whole tag, as 00291010[*]"
@@ -43,7 +43,7 @@ def problems_of_steps(paths: Iterable[AttributePath] | None) -> Problems:
 
 @lru_cache(maxsize=256)
 def tags_of(paths: tuple[AttributePath, ...] | None) -> frozenset[int] | None:
-    """What a rewrite of `paths` has to be asked about."""
+    """The tags that a rewrite of `paths` decides about."""
     if paths is None or any(path.creator for path in paths):
         return None
     return frozenset(path.tag for path in paths)

@@ -54,7 +54,7 @@ class Regex:
         # Without groups RE2 need not keep track of them.
         self._finding: Any = _compiled(text, never_capture=True) if self._compiled.groups else self._compiled
         self.most_characters = MAX_STEPS // program
-        """Of all texts together that `search` is to be asked of one object."""
+        """The most characters of all texts together that `search` may look through in one object."""
         self.text = text
 
     def search(self, value: str) -> bool:
@@ -62,7 +62,7 @@ class Regex:
 
     @property
     def groups(self) -> int:
-        """How many capturing groups it has."""
+        """The number of capturing groups."""
         return int(self._compiled.groups)
 
     def replaced(

@@ -21,7 +21,7 @@ DayRange = tuple[int, int]
 
 MAX_SHIFT_DAYS: Final = 100 * 366
 MAX_DATE_CHARACTERS: Final = 54
-"""Of a range of two DT values with zones, which is the longest (PS3.5 Table 6.2-1)."""
+"""The longest range of two DT values with zones (PS3.5 Table 6.2-1)."""
 
 
 def keyed(key: bytes, purpose: str, *parts: str) -> bytes:
@@ -57,14 +57,16 @@ def is_well_known(uid: str) -> bool:
 
 
 def patient_of(patient_id: str, issuer: str = "", study_instance_uid: str = "") -> str:
-    """Whose dates move together, for `shift_days`: Patient ID with its issuer; the study where the ID is unknown."""
+    """The patient whose dates move together, for `shift_days`: Patient ID with its issuer; the study where the ID is
+    unknown.
+    """
     if patient_id:
         return f"patient\0{issuer}\0{patient_id}"
     return f"study\0{study_instance_uid}"
 
 
 def shift_days(key: bytes, patient: str, days: DayRange) -> int:
-    """By how many days the dates of `patient` move: within `days`, and never 0 unless nothing else is left."""
+    """The days by which the dates of `patient` move: within `days`, and never 0 unless nothing else is left."""
     least, most = days
     if least > most:
         raise ValueError(f"the range of days {least} to {most} is empty")

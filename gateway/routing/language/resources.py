@@ -1,9 +1,9 @@
-"""What a configuration brings for its kinds besides their settings: secrets by name, and tables in files.
+"""The resources of a configuration besides the settings of its kinds: secrets by name, and tables in files.
 
 A table is a text file (UTF-8) beside the YAML file that names it. ``*.csv`` (comma) and ``*.tsv`` (tab) hold rows of
 two columns, or all of one; any other file holds one value a line. Spaces around values, empty lines and lines that
-begin with ``#`` do not count; a header is written as such a line. Messages give places, never content: a table may
-name patients.
+begin with ``#`` do not count; a header is written as such a line. Messages give places, never content: a table may name
+patients.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class FileResources:
         return secret
 
     def condition(self, name: str) -> Predicate:
-        """What this name stands for. Raises ValueError when it cannot be used."""
+        """The condition of this name. Raises ValueError when it cannot be used."""
         if self._conditions is None:
             raise ValueError(f"no condition is named {name!r}")
         return self._conditions(name)
@@ -81,7 +81,7 @@ class FileResources:
         return self.beside(folder)
 
     def digest(self) -> bytes:
-        """Of all tables that were read, by the names they were read under; empty when there were none."""
+        """The digest of all tables that were read, by the names they were read under; empty when there were none."""
         if not self._paths:
             return b""
         whole = hashlib.sha256()
@@ -131,7 +131,7 @@ class _Beside:
 
 
 NO_RESOURCES = FileResources()
-"""Of a configuration without keys and files."""
+"""The resources of a configuration without keys and files."""
 
 
 def _content(place: Path, path: str) -> bytes:

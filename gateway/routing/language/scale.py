@@ -32,7 +32,7 @@ _DATE_TIME = re.compile(
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 _AGE = re.compile(r"(\d{1,4}) ?([DWMY])", re.ASCII)
 _AGE_UNITS = {"D": 40_000, "W": 280_000, "M": 1_217_475, "Y": 14_609_700}
-"""In 1/40000 of a day: 12 months are a year of 365.2425 days, without a remainder."""
+"""Ages in 1/40000 of a day: 12 months are a year of 365.2425 days, without a remainder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ DATE_TIME = Scale("a date and time", "2026-01-31T18:30+01:00", moment, has_zone=
 AGE = Scale("an age", "18 Y", age)
 
 SCALES = {"number": NUMBER, "date": DATE, "time": TIME, "date_time": DATE_TIME, "age": AGE}
-"""By the name that rules use."""
+"""Scales by the name that rules use."""
 
 BY_VR = {
     "DS": NUMBER,

@@ -41,13 +41,13 @@ NOT_THE_OBJECT = (Temporary, PayloadLost)
 """Its stored bytes cannot be read now, or are not what they were: whoever asked decides, and may ask again."""
 ASSOCIATION_FIELDS = frozenset(field.name for field in dataclasses.fields(AssociationFacts))
 EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-"""What is evaluated in a template; the rest stands as it is."""
+"""The part of a template that is evaluated; the rest stands as it is."""
 _METHODS = """
     capitalize casefold count endswith find isalnum isalpha isdigit lower lstrip partition removeprefix removesuffix
     replace rfind rpartition rsplit rstrip split startswith strip swapcase title upper
 """
 METHODS = frozenset(_METHODS.split())
-"""What may be called: methods of text that never make more than they were given, `replace` under a cap."""
+"""The methods that may be called: those of text that never make more than they were given, `replace` under a cap."""
 _FILTERS = """
     abs capitalize d default first float int join last length lower replace string title trim truncate upper
 """
@@ -272,7 +272,7 @@ class Expression:
             _remember(_KNOWN_EXPRESSIONS, text, (self.attributes, self._code))
 
     def holds(self, facts: Facts) -> bool:
-        """Whether its value counts as true: a number other than 0, a text that is not empty.
+        """True when its value counts as true: a number other than 0, a text that is not empty.
 
         Raises:
             Refusal: it fails on this object's values.
@@ -331,7 +331,7 @@ def _reason(error: Exception) -> str:
 
 @dataclasses.dataclass(slots=True)
 class _Findings:
-    """What a look at a template's tree gathers."""
+    """The findings of a look at a template's tree."""
 
     resources: Resources | None
     depth: int = 0
@@ -383,7 +383,7 @@ _FIXED_ARGUMENTS = {"uid": ("key",), "lookup": ("table",), "regex_replace": ("pa
 
 
 def _add_given(node: nodes.Filter, found: _Findings) -> None:
-    """What the filters `uid`, `lookup` and `regex_replace` name, or why there is no such thing."""
+    """Add the names in the filters `uid`, `lookup` and `regex_replace`, or the reason why there is no such thing."""
     names = _FIXED_ARGUMENTS[node.name]
     written: dict[str, nodes.Node] = dict(zip(names, node.args, strict=False))
     for keyword in node.iter_child_nodes(only=("kwargs",)):
@@ -407,7 +407,7 @@ def _add_given(node: nodes.Filter, found: _Findings) -> None:
 
 
 def _problem(node: nodes.Node) -> str:
-    """What is not allowed about this node itself; empty when nothing."""
+    """The problem with this node itself; empty when it is allowed."""
     match node:
         case nodes.Getattr():
             return _attribute_problem(node)

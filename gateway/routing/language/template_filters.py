@@ -1,6 +1,7 @@
 """Filters of value templates that know DICOM: dates, ages, person names, and text under a cap.
 
-All are pure. What they cannot do is an `Impossible`, whose message never quotes a value. An empty text stays empty.
+All are pure. A filter that cannot do its work raises `Impossible`, whose message never quotes a value. An empty text
+stays empty.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from gateway.routing.language.pattern import Regex, replacement_of
 from gateway.routing.language.pseudonym import hashed_uid, is_well_known, shifted
 
 MAX_CHARACTERS: Final = 10_240
-"""Of every text that is made on the way."""
+"""The most characters of every text that is made on the way."""
 MAX_DIGITS: Final = 15
-"""That a number is rounded to: with a thousand million of them Python would calculate for hours."""
+"""The most digits to which a number is rounded: with a thousand million of them Python would calculate for hours."""
 
 
 class Impossible(Exception):
@@ -209,7 +210,7 @@ def uid(context: jinja2.runtime.Context, text: str, key: str) -> str:
 
 @jinja2.pass_context
 def lookup(context: jinja2.runtime.Context, text: str, table: str, default: str | None = None) -> str:
-    """What stands for `text` in the second column of the file `table`; `default` when it is not in the first."""
+    """The text beside `text` in the second column of the file `table`; `default` when it is not in the first."""
     found = context.get(TABLES, {})[table].get(text, default)
     if found is None:
         raise Impossible(f"lookup: the value is not in {table}, and there is no default")
@@ -228,4 +229,4 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "uid": uid,
     "lookup": lookup,
 }
-"""By their names in templates."""
+"""Filters by their names in templates."""

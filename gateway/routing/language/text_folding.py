@@ -1,4 +1,4 @@
-"""What a comparison makes of a text first: a part of a person name, without case, without diacritics."""
+"""The form of a text for a comparison: a part of a person name, without case, without diacritics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Representation = Literal["alphabetic", "ideographic", "phonetic"]
 Shape = Callable[[str], str]
 
 COMPONENTS = ("family", "given", "middle", "prefix", "suffix")
-"""Of a person name, in their order (PS3.5 §6.2.1.1)."""
+"""Components of a person name, in their order (PS3.5 §6.2.1.1)."""
 REPRESENTATIONS = ("alphabetic", "ideographic", "phonetic")
 """Component groups of a person name, in their order (PS3.5 §6.2.1.2)."""
 

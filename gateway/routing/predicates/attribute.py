@@ -31,7 +31,7 @@ TEXT_WAYS = ("equals", "in", "starts_with", "ends_with", "contains", "matches")
 SPAN_WAYS = ("older_than", "newer_than")
 PRESENCE_WAYS = ("exists", "absent")
 MAX_VALUES = 10_000
-"""Of one attribute that are compared, so that a hostile object costs little time."""
+"""The most values of one attribute that are compared, so that a hostile object costs little time."""
 WAYS = (*TEXT_WAYS, *BOUNDS, "between", *SPAN_WAYS, *PRESENCE_WAYS)
 
 
@@ -131,7 +131,7 @@ class Attribute:
         return (Keys(index_keys.Starts(self.select), frozenset(start[: index_keys.LONGEST_START] for start in starts)),)
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
-        """What was found, for an explanation; values and bounds only `with_values`."""
+        """The findings, for an explanation; values and bounds only `with_values`."""
         values = facts.values(self.select)
         name = self.select.text or name_of(self.select.tag)
         if values is None:
@@ -280,7 +280,7 @@ def _shape(attribute: Attribute, *, for_regex: bool = False) -> Shape | None:
 
 
 def _scale(attribute: Attribute) -> Scale | None:
-    """What the values are; None for texts and for what no dictionary knows."""
+    """The scale of the attribute's values; None for texts and for attributes that no dictionary knows."""
     if attribute.as_ is not None:
         return SCALES.get(attribute.as_)
     return next((BY_VR[vr] for vr in (vr_at(attribute.select) or "").split(" or ") if vr in BY_VR), None)

@@ -1,4 +1,6 @@
-"""Predicates that combine others. What they ask of an object stands in the modules `match_*`, one subject each."""
+"""Predicates that combine others. Predicates on an object stand in the other modules of this folder, one subject
+each.
+"""
 
 from __future__ import annotations
 

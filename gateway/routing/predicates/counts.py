@@ -13,12 +13,12 @@ from gateway.routing.language.fields import FIELD_TYPES, FieldType, TableFile
 CountProblem = tuple[tuple[str | int, ...], str]
 """(path inside the setting, message)."""
 SHOWN_TEXTS = 5
-"""Of a list, in an explanation."""
+"""The most texts of a list in an explanation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How many: from `least` to `most`, without end when that is None."""
+    """A number of times: from `least` to `most`, without end when that is None."""
 
     least: int
     most: int | None

@@ -172,7 +172,7 @@ class SizeMatch:
 
 
 def is_within(bounds: object, value: float) -> bool:
-    """Whether `value` fits all of at_least, more_than, at_most and less_than that `bounds` has."""
+    """True when `value` fits all of at_least, more_than, at_most and less_than that `bounds` has."""
     return all(test(value, bound) for test, bound, _name in _bounds(bounds))
 
 

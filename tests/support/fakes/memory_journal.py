@@ -14,7 +14,7 @@ from gateway.dimse.protocol.memory import MemoryReceiver
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import Apart
+from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadLost, PayloadMissing
@@ -255,7 +255,9 @@ class MemoryJournal:
             loop.call_soon(completion.set_exception, error)
         return completion
 
-    async def claim(self, destination: str, limit: int, lease_s: float, apart: Apart | None = None) -> list[Delivery]:
+    async def claim(
+        self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
+    ) -> list[Delivery]:
         await asyncio.sleep(0)
         self._check()
         if self.claim_trouble:

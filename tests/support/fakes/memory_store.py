@@ -15,7 +15,7 @@ from typing import Any
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import Apart
+from gateway.model.likeness import ExcludedLikenesses
 from gateway.model.query import Attributes, Query
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
@@ -170,7 +170,7 @@ class MemoryStore:
         return [self._accept(instance, dispatches, now, is_readable) for instance, dispatches in arrivals]
 
     def claim(
-        self, destination: str, limit: int, lease_s: float, now: datetime, apart: Apart | None = None
+        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
     ) -> builtins.list[Delivery]:
         due = [row for row in self._pending(destination) if row.due_at <= now]
         if apart is not None:
@@ -419,7 +419,7 @@ class MemoryStore:
         pass
 
 
-def _apart(due: builtins.list[Row], apart: Apart) -> builtins.list[Row]:
+def _apart(due: builtins.list[Row], apart: ExcludedLikenesses) -> builtins.list[Row]:
     others = [row for row in due if not any(first <= row.likeness <= last for first, last in apart.ranges)]
     others.sort(key=lambda row: (row.likeness, row.delivery.delivery_id))
     return [row for row in others if row.likeness >= apart.start] or others

@@ -12,7 +12,7 @@ import pytest
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.ports.errors import Refusal
 from gateway.retrieve.expected_sender import ExpectedSender
-from gateway.retrieve.get_fetcher import Arrived
+from gateway.retrieve.get_fetcher import FetchedInstance
 from gateway.retrieve.move_rendezvous import ExpectedMove, IncomingInstance, MoveRendezvous, RefusedByRetrieve
 from gateway.retrieve.rendezvous_table import RendezvousTable
 
@@ -24,11 +24,11 @@ class Taker:
     """Keeps what it gets, or answers with an error."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.taken: list[tuple[Arrived, bytes]] = []
+        self.taken: list[tuple[FetchedInstance, bytes]] = []
         self.touched = 0
         self._error = error
 
-    async def __call__(self, arrived: Arrived) -> int:
+    async def __call__(self, arrived: FetchedInstance) -> int:
         if self._error is not None:
             raise self._error
         self.taken.append((arrived, bytes(arrived.body.view())))

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.retrieve import rendezvous_table
-from gateway.retrieve.get_fetcher import Arrived
+from gateway.retrieve.get_fetcher import FetchedInstance
 from gateway.retrieve.rendezvous_table import RendezvousTable
 from tests.unit.retrieve.test_move_rendezvous import DATA, OFFER, Body, Taker, expectation, give, rendezvous
 
@@ -19,9 +19,9 @@ __all__ = ["rendezvous"]
 
 async def test_the_bytes_are_those_that_came_and_are_closed_by_the_last_holder(rendezvous: RendezvousTable) -> None:
     body = Body(DATA)
-    kept: list[Arrived] = []
+    kept: list[FetchedInstance] = []
 
-    async def take(arrived: Arrived) -> int:
+    async def take(arrived: FetchedInstance) -> int:
         kept.append(dataclasses.replace(arrived, body=arrived.body.share()))
         return 0x0000
 
@@ -36,7 +36,7 @@ async def test_the_bytes_are_those_that_came_and_are_closed_by_the_last_holder(r
 async def test_the_source_waits_while_the_retrieve_has_no_room(rendezvous: RendezvousTable) -> None:
     room = asyncio.Event()
 
-    async def take(arrived: Arrived) -> int:
+    async def take(arrived: FetchedInstance) -> int:
         await room.wait()
         return 0x0000
 

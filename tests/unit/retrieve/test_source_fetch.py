@@ -15,7 +15,7 @@ from gateway.model.query import QueryLevel
 from gateway.ports.errors import GatewayError, NoContextAccepted
 from gateway.ports.meter import NoMeter
 from gateway.retrieve.fetch_requests import FetchRequest
-from gateway.retrieve.get_fetcher import Arrived, NotOffered, Take
+from gateway.retrieve.get_fetcher import FetchedInstance, NotOffered, Take
 from gateway.retrieve.shared_data_set import SharedDataSet
 from gateway.retrieve.source_fetch import Fetcher, SourceFetch
 from gateway.retrieve.source_instances import SourceInstance, SourceInstances
@@ -52,7 +52,7 @@ class Line:
             if uid in self._foreign or self._gives is None or uid in self._gives:
                 body = SharedDataSet(MemoryDataSet(uid.encode()))
                 try:
-                    await take(Arrived("1.2", uid, "1.2.840.10008.1.2", body))
+                    await take(FetchedInstance("1.2", uid, "1.2.840.10008.1.2", body))
                 except GatewayError as error:
                     self.refused.append(error.dimse_status)
                 body.close()
@@ -75,7 +75,7 @@ async def collected(
     def fetchers_of(holding: SourceInstances) -> list[Fetcher]:
         return list(lines[holding.peer.name])
 
-    async def made(arrived: Arrived, peer: Peer) -> EncodedInstance:
+    async def made(arrived: FetchedInstance, peer: Peer) -> EncodedInstance:
         return EncodedInstance("1.2", arrived.sop_instance_uid, "1.2.840.10008.1.2", arrived.body.share())
 
     collection = SourceFetch(

@@ -17,7 +17,7 @@ from gateway.model.peer import Peer
 from gateway.model.settings import QueryRetrieve
 from gateway.ports.errors import DestinationDown
 from gateway.sources.source_clock import SourceClock
-from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS, SourceRests, Sources, peers_for, sources_of
+from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS, Sources, SourceSuspended, peers_for, sources_of
 from tests.support.federation import table_of
 
 FACTS = AssociationFacts("VIEWER", "GATEWAY", "10.0.0.5", peer="viewer")
@@ -106,7 +106,7 @@ def test_nobody_to_ask_is_not_cut() -> None:
 def _rests(sources: Sources, peer: Peer) -> bool:
     try:
         sources.check(peer)
-    except SourceRests:
+    except SourceSuspended:
         return True
     return False
 
@@ -114,7 +114,7 @@ def _rests(sources: Sources, peer: Peer) -> bool:
 def test_a_source_that_rests_says_for_how_long() -> None:
     sources = Sources(AssociationPool("GATEWAY"), now_s=lambda: 0.0)
     sources.kept_waiting(PEERS[0])
-    with pytest.raises(SourceRests, match=r"^one did not answer in time; it is asked again in 1 s$"):
+    with pytest.raises(SourceSuspended, match=r"^one did not answer in time; it is asked again in 1 s$"):
         sources.check(PEERS[0])
 
 
@@ -158,7 +158,7 @@ async def test_whoever_waited_for_a_source_that_rests_now_is_told() -> None:
         waiting = asyncio.create_task(_take_turn(sources, peer))
         await asyncio.sleep(0)
         sources.kept_waiting(peer)
-    with pytest.raises(SourceRests):
+    with pytest.raises(SourceSuspended):
         await waiting
 
 

@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from gateway.model.delivery import DeliveryState, Dispatch
-from gateway.model.likeness import Apart, alone
+from gateway.model.likeness import ExcludedLikenesses, alone
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import ConfigurationError, QueueBroken, SpoolFull, Temporary
 from gateway.sqlite import delivery_filters
@@ -306,7 +306,7 @@ def test_a_claim_reads_nothing_of_what_it_leaves_out(queue: SQLiteStore) -> None
 
         with queue.transaction(is_durable=False):
             queue.connection.set_progress_handler(step, 100)
-            claimed = queue.deliveries.claim("pacs", 2, 60.0, NOON, Apart((alone(likeness_of(bad[0])),)))
+            claimed = queue.deliveries.claim("pacs", 2, 60.0, NOON, ExcludedLikenesses((alone(likeness_of(bad[0])),)))
             queue.connection.set_progress_handler(None)
         assert [each.instance.sop_instance_uid for each in claimed] == [each.sop_instance_uid for each in good]
         steps.append(count)

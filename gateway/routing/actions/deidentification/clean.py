@@ -69,7 +69,7 @@ IDENTIFYING: Final = tuple(
         "RequestAttributesSequence[*].RequestedProcedureID",
     )
 )
-"""What the words of an object are taken from."""
+"""The attributes whose words identify an object's patient."""
 
 MAX_TEXT_CHARACTERS: Final = 64 * 1024
 """Longer texts are not cleaned."""
@@ -116,5 +116,5 @@ def cleaned(text: str, identifying: frozenset[str]) -> str:
 
 
 def _folded(word: str) -> str:
-    """Who types ``Muller`` in a description means the patient ``Müller``."""
+    """The word without case and diacritics: ``Muller`` in a description means the patient ``Müller``."""
     return without_diacritics(word).casefold()

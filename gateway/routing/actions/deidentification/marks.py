@@ -1,4 +1,4 @@
-"""What a de-identified object says of itself (PS3.3 §C.7.1.1, §C.12.1; codes of PS3.16 CID 7050)."""
+"""The marks of a de-identified object (PS3.3 §C.7.1.1, §C.12.1; codes of PS3.16 CID 7050)."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _CODE_PARTS: Final = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
 _EARLIER_CODES: Final = tuple(parse(f"{METHOD_CODES.text}[*].{part}") for part in _CODE_PARTS)
 
 READ: Final[tuple[AttributePath, ...]] = (METHOD, *_EARLIER_CODES)
-"""What `marks` reads: earlier de-identification stays told."""
+"""The attributes that `marks` reads: earlier de-identification stays recorded."""
 SET: Final = frozenset(path.tag for path in (PATIENT_IDENTITY_REMOVED, METHOD, METHOD_CODES, TEMPORAL_INFORMATION))
 """Always set by `marks`; no rule may say otherwise."""
 
 
 def codes_of(options: Iterable[Option]) -> list[Code]:
-    """Of CID 7050: the profile, then the options by their code."""
+    """Codes of CID 7050: the profile, then the options by their code."""
     return [_PROFILE, *sorted((value, "DCM", meaning) for value, meaning in map(_OPTIONS.__getitem__, options))]
 
 

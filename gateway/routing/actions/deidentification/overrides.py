@@ -1,4 +1,4 @@
-"""What the site says of single attributes, which wins over the table."""
+"""The site's rulings on single attributes, which win over the table."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Overrides:
 
     by_tag: Mapping[int, tuple[Override, ...]]
     by_creator: Mapping[tuple[str, int, int], tuple[Override, ...]]
-    """Of private attributes named by creator: (private creator, group, element within the block)."""
+    """Rulings on private attributes named by creator: (private creator, group, element within the block)."""
     kept_creators: frozenset[tuple[str, int]]
     """(private creator, group) of private attributes to keep: the creator stays with them."""
     kept_blocks: frozenset[int]
     """Private creator elements of private attributes to keep that were named by tag."""
 
     def change_of(self, element: RewriteElement) -> Change | None:
-        """What the site wants of `element`; None when it says nothing."""
+        """The site's change of `element`; None when there is none."""
         tag = element.tag
         found = self.by_tag.get(tag, ())
         if is_private(tag):

@@ -31,12 +31,12 @@ _CHARACTERISTICS: Final = tuple(
     for index in range(MAX_DECLARED)
 )
 READ: Final[tuple[AttributePath, ...]] = tuple(path for item in _CHARACTERISTICS for path in item)
-"""What `declared` reads."""
+"""The attributes that `declared` reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class SafePrivate:
-    """Which private elements stay, and how."""
+    """The private elements that stay, and how."""
 
     elements: frozenset[tuple[str, int, int]]
     """(private creator, group, element within its block), those that the object declares included."""
@@ -45,7 +45,7 @@ class SafePrivate:
     reserved: frozenset[tuple[str, int]]
     """(private creator, group) of everything that may stay."""
     by_vr: Mapping[str, Ruling]
-    """Of those that stay: UIDs, dates and names are treated as the rest of the object has them."""
+    """The ruling for those that stay, by VR: UIDs, dates and names are treated as the rest of the object has them."""
 
     def keeps(self, element: RewriteElement) -> bool:
         """True for a safe element, and for a private creator of one."""
@@ -58,7 +58,7 @@ class SafePrivate:
 
 
 def safe_private_of(facts: Facts, options: frozenset[Option]) -> SafePrivate | None:
-    """What stays of the private elements of an object; None without the option."""
+    """The private elements of an object that stay; None without the option."""
     if "retain-safe-private" not in options:
         return None
     elements, blocks = _declared(facts)
@@ -69,8 +69,9 @@ def safe_private_of(facts: Facts, options: frozenset[Option]) -> SafePrivate | N
 
 @lru_cache(maxsize=64)
 def by_vr(options: frozenset[Option]) -> Mapping[str, Ruling]:
-    """Of attributes that no row of the table names: UIDs, dates, times and names are what the table is about. VRs that
-    are not in it stay."""
+    """Rulings by VR on attributes that no row of the table names: UIDs, dates, times and names are what the table is
+    about. VRs that are not in it stay.
+    """
     by_vr = {"PN": Ruling(Treatment.REMOVE)}
     if "retain-uids" not in options:
         by_vr["UI"] = Ruling(Treatment.UID)
@@ -82,7 +83,9 @@ def by_vr(options: frozenset[Option]) -> Mapping[str, Ruling]:
 
 
 def _declared(facts: Facts) -> tuple[frozenset[tuple[str, int, int]], frozenset[tuple[str, int]]]:
-    """What (0008,0300) calls safe: elements of blocks that are MIXED, and blocks that are SAFE (PS3.3 §C.12.1)."""
+    """The elements that (0008,0300) calls safe: those of blocks that are MIXED, and blocks that are SAFE (PS3.3
+    §C.12.1).
+    """
     elements: set[tuple[str, int, int]] = set()
     blocks: set[tuple[str, int]] = set()
     for item in _CHARACTERISTICS:

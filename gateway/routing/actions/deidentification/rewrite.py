@@ -24,7 +24,7 @@ _FREE_TEXT: Final = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 _MEASURED: Final = frozenset({"DS", "IS", "FL", "FD"})
 _DATES: Final = frozenset({"DA", "DT"})
 _TEXT_VALUE: Final = 0x0040A160
-"""Of a TEXT content item (PS3.3 §C.17.3.2.6): narrative, which cannot be cleaned."""
+"""The tag of a TEXT content item's value (PS3.3 §C.17.3.2.6): narrative, which cannot be cleaned."""
 _CODING: Final = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00080120})
 """Code values and schemes, which are no free text (PS3.3 §8)."""
 _CLASSES: Final = frozenset({0x00080016, 0x00081150})
@@ -40,7 +40,7 @@ _PIXELS: Final = frozenset({_PIXEL_DATA, 0x7FE00008, 0x7FE00009})
 _KEPT: Final = Ruling(Treatment.KEEP)
 _REMOVED: Final = Ruling(Treatment.REMOVE)
 _OPEN: Final = frozenset({Treatment.DUMMY, Treatment.CLEAN})
-"""What a ruling on a sequence means for elements in it that have none of their own."""
+"""The rulings on a sequence that also hold for elements in it without one of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,16 @@ class Deidentification:
     identifying: frozenset[str] = field(repr=False)
     """Words of the object that identify, folded."""
     unlisted: Mapping[str, Ruling] = field(default_factory=dict, repr=False)
-    """By VR, of attributes without a row that the dictionary knows; those of other VRs stay."""
+    """Rulings by VR on attributes without a row that the dictionary knows; those of other VRs stay."""
     safe_private: SafePrivate | None = None
     """None: every private element goes."""
     keeps_uids: bool = False
     repaint: Repainted | None = None
-    """Of the pixel data, which must be native."""
+    """The change of the pixel data, which must be native."""
     tags: frozenset[int] | None = None
 
     def __call__(self, element: RewriteElement) -> Change:
-        """What becomes of an element. Raises Refusal for pixels that cannot be painted."""
+        """The change of an element. Raises Refusal for pixels that cannot be painted."""
         if element.tag in _PIXELS and self.repaint is not None and not element.path:
             if element.tag != _PIXEL_DATA:
                 raise Refusal("the pixels cannot be masked: they are floating point numbers")
@@ -122,7 +122,7 @@ class Deidentification:
         return found
 
     def _inherited(self, element: RewriteElement) -> Ruling:
-        """Of an element in a sequence, without a row of its own."""
+        """The ruling on an element in a sequence, without a row of its own."""
         enclosing = self._enclosing(element)
         if enclosing is Treatment.CLEAN:
             return _within_cleaned(element)

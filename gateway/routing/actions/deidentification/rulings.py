@@ -29,8 +29,9 @@ from gateway.routing.actions.deidentification.tables import (
 
 
 class Treatment(enum.Enum):
-    """What is done with an element. Sequences with anything but `REMOVE` and `EMPTY` keep their items, and what is in
-    them is decided in turn."""
+    """The treatment of an element. Sequences with any but `REMOVE` and `EMPTY` keep their items, whose elements are
+    decided in turn.
+    """
 
     KEEP = enum.auto()
     REMOVE = enum.auto()
@@ -55,7 +56,7 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Rulings:
-    """For the top level of an object, and for what lies in sequences. A tag that is in neither is kept."""
+    """Rulings for the top level of an object, and for elements in sequences. A tag that is in neither is kept."""
 
     top: Mapping[int, Ruling]
     nested: Mapping[int, Ruling]
@@ -104,7 +105,9 @@ def _ruling(row: Row, options: frozenset[Option], attribute_type: str) -> Ruling
 
 
 def treatment_of(code: ActionCode, attribute_type: str) -> Treatment:
-    """Of an action code of the basic profile for an attribute of `attribute_type`, empty when it is not known."""
+    """The treatment for an action code of the basic profile on an attribute of `attribute_type`, empty when that is
+    not known.
+    """
     choices = code.split("/")
     if attribute_type in _TYPE_3:
         return _SINGLE[choices[0]]

@@ -101,7 +101,7 @@ def rows() -> tuple[Row, ...]:
 
 @cache
 def edition() -> str:
-    """Of Table E.1-1, as ``PS3.15 2026c``."""
+    """The edition of Table E.1-1, as ``PS3.15 2026c``."""
     return _lines("table_e1_1.csv")[0].removeprefix("# DICOM ").partition(",")[0]
 
 
