@@ -7,7 +7,7 @@ name. A test that does what its ring does not (starts a process, a program of dc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,32 +16,56 @@ from hypothesis import settings
 
 from tests.support import corpus as corpus_files
 from tests.support.peers import Orthanc, StockSCP, StoreSCP
+from tests.support.quick_run import FEWEST_EXAMPLES, HEADER, QUICK_RUN
 from tests.support.rings import MARKED_FOLDERS, WATCH, WrongRing
 from tests.support.stock_defects import work_around
 
 settings.register_profile("gateway", deadline=None)  # how long an example takes depends on who else uses the machine
-settings.load_profile("gateway")
+settings.register_profile("quick", deadline=None, max_examples=FEWEST_EXAMPLES)
 work_around()
 
 TESTS = Path(__file__).parent
 WATCH.install()
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
-def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
-    for item in items:
-        for folder in MARKED_FOLDERS.intersection(item.path.relative_to(TESTS).parts[:-1]):
-            item.add_marker(folder)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="the quick run: see tests/support/quick_run.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    QUICK_RUN.is_on = config.getoption("quick")
+    settings.load_profile("quick" if QUICK_RUN.is_on else "gateway")
+
+
+def pytest_report_header() -> str:
+    return HEADER if QUICK_RUN.is_on else ""
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+def pytest_pycollect_makeitem(name: str) -> Generator[None, object, object]:
+    made = yield
+    return QUICK_RUN.rows(name, made) if isinstance(made, list) else made
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for folder in MARKED_FOLDERS.intersection(item.path.relative_to(TESTS).parts[:-1]):
+            item.add_marker(folder)
+    left_out = [item for item in items if not QUICK_RUN.takes({marker.name for marker in item.iter_markers()})]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
     WATCH.begin(marker.name for marker in item.iter_markers())
     yield
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Iterator[None]:
+def pytest_runtest_teardown() -> Generator[None]:
     yield
     if broken := WATCH.end():
         raise WrongRing("; ".join(dict.fromkeys(broken)))

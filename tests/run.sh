@@ -27,6 +27,7 @@ python=${PYTHON:-python3}
     echo "tests: $python is not Python 3.11 to 3.13; name one with PYTHON=" >&2
     exit 1
 }
+unset PYTHONDONTWRITEBYTECODE # hundreds of processes import the package: it is compiled once
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install -q -e '.[test]'
 exec .venv/bin/python -m pytest -n 2 --dist worksteal "$@"

@@ -326,6 +326,7 @@ def claim_apart(queue: Store, clock: Clock, apart: ExcludedLikenesses, limit: in
         return queue.deliveries.claim("pacs", limit, LEASE_S, clock(), apart)
 
 
+@pytest.mark.campaign
 def test_what_is_left_out_hides_nothing_however_much_it_is(queue: Store, clock: Clock) -> None:
     bad = [instance(number) for number in range(20_000)]
     accept(queue, *((each, [TO_PACS]) for each in bad), clock=clock)

@@ -55,9 +55,15 @@ def issuer() -> Issuer:
     return Issuer.of("ES256", "k1")
 
 
+@pytest.fixture(scope="module")
+def passwords() -> str:
+    """A password file; a hash takes a fifth of a second."""
+    return f"{entry('alice', 'secret')}\n{entry('bob', 'hidden')}\n"
+
+
 @pytest.fixture
-def site(tmp_path: Path, issuer: Issuer) -> Path:
-    (tmp_path / "passwords.txt").write_text(f"{entry('alice', 'secret')}\n{entry('bob', 'hidden')}\n")
+def site(tmp_path: Path, issuer: Issuer, passwords: str) -> Path:
+    (tmp_path / "passwords.txt").write_text(passwords)
     (tmp_path / "passwords.txt").chmod(0o600)
     write_jwks(tmp_path / "jwks.json", issuer)
     hook = tmp_path / "hook"
@@ -328,6 +334,7 @@ async def test_stopping_meanwhile() -> None:
         assert held.ended == 1
 
 
+@pytest.mark.campaign
 async def test_a_flood_of_wrong_passcodes_stops_nobody(site: Path) -> None:
     """From the same host: who was verified lately does not stand behind the flood, and threads stay few."""
     async with run(rules(site, listener="{verified_by: staff}")) as running:

@@ -183,6 +183,7 @@ async def test_a_message_may_take_longer_than_its_limits_while_it_moves() -> Non
         assert (await peer.response())["Status"] == 0
 
 
+@pytest.mark.campaign
 async def test_a_peer_that_stops_reading_is_let_go() -> None:
     """It goes on sending requests and never reads an answer."""
     async with (

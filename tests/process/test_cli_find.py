@@ -19,6 +19,8 @@ from tests.support.federation import Source, filled
 from tests.support.processes import REPOSITORY, free_port, run
 from tests.support.query_table import DOE, OBJECTS, ROE, ROE_AGAIN
 
+pytestmark = pytest.mark.quick
+
 R1, R2, D1 = (each["StudyInstanceUID"] for each in (ROE, ROE_AGAIN, DOE))
 
 

@@ -170,6 +170,7 @@ async def test_a_gateway_that_hangs(running: AsyncExitStack, tmp_path: Path) -> 
     assert "not-answering" in done.output
 
 
+@pytest.mark.quick
 async def test_all_is_fine_and_said_to_be(tmp_path: Path) -> None:
     write_site(tmp_path, {"ct1": {"ae_title": "CT1", "may": ["store"]}})
     code, found = await doctor(tmp_path)

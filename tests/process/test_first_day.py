@@ -110,6 +110,7 @@ async def test_it_asks_until_each_answer_is_right(tmp_path: Path) -> None:
         assert line in text
 
 
+@pytest.mark.quick
 async def test_what_options_say_is_not_asked(tmp_path: Path) -> None:
     words = ["site", "--ae-title", "GW", "--address", "127.0.0.1", "--port", "104", "--archive-ae-title", "PACS"]
     script = [

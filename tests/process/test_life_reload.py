@@ -47,6 +47,7 @@ async def hang_up(gateway: GatewayProcess, result: str) -> None:
     await until(is_told, what=f"a reload that is {result}")
 
 
+@pytest.mark.quick
 async def test_a_good_reload_is_in_force_for_the_next_object_of_every_association(
     running: AsyncExitStack, tmp_path: Path
 ) -> None:

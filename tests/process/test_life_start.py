@@ -19,6 +19,7 @@ from tests.support.processes import free_port
 RULES = {"unmatched": "hold"}
 
 
+@pytest.mark.quick
 async def test_ready_serves_and_leaves_no_pid_behind(running: AsyncExitStack, tmp_path: Path) -> None:
     pid_path = tmp_path / "run" / "gateway.pid"
     gateway = await running.enter_async_context(GatewayProcess(tmp_path, RULES, settings={"pid_file": str(pid_path)}))

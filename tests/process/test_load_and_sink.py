@@ -14,6 +14,7 @@ from tests.support.load.sink import Sink
 from tests.support.peers import StockSCP, StoreSCP, read_part10, storescu
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("size_bytes", "associations", "objects"),
     [(8192, 1, 50), (8192, 8, 200), (131072, 3, 30), (600_000, 2, 10)],
@@ -77,6 +78,7 @@ def test_nobody_there_is_an_error() -> None:
     assert issubclass(AssociationFailed, ConnectionError)
 
 
+@pytest.mark.quick
 def test_samples_have_their_size() -> None:
     for size_bytes in (2048, 8192, 524288):
         assert len(sample(size_bytes).data_set) == size_bytes

@@ -84,6 +84,7 @@ async def test_a_line_for_each_association_and_study_and_for_each_destination_an
     assert "Nobody" not in gateway.log
 
 
+@pytest.mark.quick
 @pytest.mark.peers
 async def test_a_line_for_each_object(running: AsyncExitStack, tmp_path: Path) -> None:
     pacs = await running.enter_async_context(StoreSCP(tmp_path / "storescp", ae_title="STORESCP"))

@@ -209,6 +209,7 @@ async def test_nothing_named(site: Site) -> None:
     assert elements(final)["Status"] == 0xA900
 
 
+@pytest.mark.quick
 def test_each_query_of_objects_without_patient_has_its_retrieves() -> None:
     """Of the dictionary of pynetdicom: every information model with a C-MOVE has its place in the table."""
     models = {

@@ -122,6 +122,7 @@ def to(port: int, **settings: Any) -> dict[str, Any]:
 # --- life -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 async def test_ready(site: Site) -> None:
     assert await site.readiness() == (200, ["ok"])
     assert await site.codes() == []
@@ -406,6 +407,7 @@ async def test_dead_letters(running: AsyncExitStack, tmp_path: Path) -> None:
 # --- the document ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 def test_every_state_of_the_code_has_a_row() -> None:
     source = (REPOSITORY / "gateway" / "lifecycle" / "conditions.py").read_text()
     codes = set(re.findall(r'Condition\(\s*"([a-z_]+)"', source))

@@ -30,6 +30,16 @@ class Clock:
         return self.at
 
 
+class SecondsClock:
+    """A monotonic clock that stands still until it is moved, in seconds."""
+
+    def __init__(self, now_s: float = 100.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 def instance(
     number: int = 1,
     *,

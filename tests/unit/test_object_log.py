@@ -14,19 +14,12 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch
 from gateway.model.instance import Instance, PayloadRef
 from gateway.object_log import LONGEST_S, MOST_STUDIES, EachObject, EachStudy, ObjectLog, object_log
+from tests.support.samples import SecondsClock
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 FACTS = AssociationFacts("CT1", "GATEWAY", "10.0.0.7", peer="ct1", association_id="a1")
 PACS = (Dispatch("all", "pacs"),)
 SENDER = {"calling_ae_title": "CT1", "called_ae_title": "GATEWAY", "peer": "ct1", "association": "a1"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 def instance(study: str = "1.2", size_bytes: int = 10, facts: AssociationFacts = FACTS) -> Instance:
@@ -44,7 +37,7 @@ def lines(written: list[Any], *fields: str) -> list[tuple[Any, ...]]:
 
 
 def test_an_association_has_one_line_a_study_when_it_ends() -> None:
-    tallies = EachStudy(Clock())
+    tallies = EachStudy(SecondsClock())
     with capture_logs() as written:
         for study, size_bytes in (("1.2", 10), ("1.2", 11), ("1.3", 5), ("1.2", 1)):
             tallies.stored(instance(study, size_bytes), PACS)
@@ -63,19 +56,19 @@ def test_an_association_has_one_line_a_study_when_it_ends() -> None:
 
 
 def test_an_association_that_stays_open_is_told_each_minute() -> None:
-    clock = Clock()
+    clock = SecondsClock()
     tallies = EachStudy(clock)
     with capture_logs() as written:
         for _ in range(13):  # every ten seconds an object
             tallies.stored(instance(), PACS)
-            clock.seconds += 10
+            clock.now_s += 10
             tallies.write_due()
         tallies.association_ended(FACTS)
     assert lines(written, "count") == [(6,), (6,), (1,)]
 
 
 def test_a_study_that_was_left_for_another_is_told_at_the_second_look() -> None:
-    tallies = EachStudy(Clock())
+    tallies = EachStudy(SecondsClock())
     with capture_logs() as written:
         tallies.stored(instance("1.2"), PACS)
         tallies.write_due()
@@ -93,7 +86,7 @@ def test_a_study_that_was_left_for_another_is_told_at_the_second_look() -> None:
 
 
 def test_many_studies_take_no_more_memory() -> None:
-    tallies = EachStudy(Clock())
+    tallies = EachStudy(SecondsClock())
     with capture_logs() as written:
         for number in range(10 * MOST_STUDIES):
             tallies.stored(instance(f"1.{number}"), PACS)
@@ -103,7 +96,7 @@ def test_many_studies_take_no_more_memory() -> None:
 
 
 def test_what_was_not_kept_or_not_answered_stands_apart() -> None:
-    tallies = EachStudy(Clock())
+    tallies = EachStudy(SecondsClock())
     with capture_logs() as written:
         tallies.stored(instance(), PACS)
         tallies.stored(instance(), PACS, is_answered=False)
@@ -122,7 +115,7 @@ def test_what_was_not_kept_or_not_answered_stands_apart() -> None:
     ],
 )
 def test_only_defined_terms_of_modality_are_shown(modalities: list[str], shown: str | None) -> None:
-    tallies, each = EachStudy(Clock()), EachObject()
+    tallies, each = EachStudy(SecondsClock()), EachObject()
     with capture_logs() as written:
         for modality in modalities:
             tallies.stored(instance(), PACS, modality)
@@ -136,7 +129,7 @@ def test_only_defined_terms_of_modality_are_shown(modalities: list[str], shown: 
 
 def test_what_a_source_brings_for_a_retrieve_is_counted_for_itself() -> None:
     """Its association is the requestor's, which may be sending at the same time."""
-    tallies = EachStudy(Clock())
+    tallies = EachStudy(SecondsClock())
     with capture_logs() as written:
         tallies.stored(instance(), PACS)
         tallies.stored(instance(facts=replace(FACTS, calling_ae_title="VNA", peer="vna")), PACS, owner="a1 vna")
@@ -145,7 +138,7 @@ def test_what_a_source_brings_for_a_retrieve_is_counted_for_itself() -> None:
 
 
 def test_a_destination_has_one_line_a_study_when_it_is_idle() -> None:
-    tallies = EachStudy(Clock())
+    tallies = EachStudy(SecondsClock())
     with capture_logs() as written:
         for waited_s, status in ((1.0, 0), (9.5, 0xB007), (2.0004, 0)):
             tallies.delivered(delivery(), NOW + timedelta(seconds=waited_s), status)
@@ -162,14 +155,14 @@ def test_a_destination_has_one_line_a_study_when_it_is_idle() -> None:
 
 
 def test_a_destination_that_is_never_idle_is_told_each_minute() -> None:
-    clock = Clock()
+    clock = SecondsClock()
     tallies = EachStudy(clock)
     with capture_logs() as written:
         tallies.delivered(delivery(), NOW, 0)
-        clock.seconds += LONGEST_S - 1
+        clock.now_s += LONGEST_S - 1
         tallies.write_due()
         assert written == []
-        clock.seconds += 1
+        clock.now_s += 1
         tallies.write_due()
     assert lines(written, "event", "count") == [("objects_delivered", 1)]
 

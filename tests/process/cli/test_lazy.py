@@ -81,6 +81,7 @@ def test_the_list_of_commands_says_what_the_commands_say() -> None:
         assert lazy.help == command.get_short_help_str(200)
 
 
+@pytest.mark.quick
 def test_help_lists_all_commands() -> None:
     shown = CliRunner().invoke(main, ["--help"]).stdout
     rows = [
@@ -92,12 +93,14 @@ def test_help_lists_all_commands() -> None:
     assert max(map(len, shown.partition("Exit codes")[0].splitlines())) <= 80
 
 
+@pytest.mark.quick
 def test_an_unknown_command_is_wrong_usage() -> None:
     result = CliRunner().invoke(main, ["quue"])
     assert result.exit_code == 2
     assert "No such command 'quue'" in result.stderr
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("words", "incomplete", "expected"),
     [

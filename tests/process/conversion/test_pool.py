@@ -97,6 +97,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.quick
 async def test_nothing_starts_before_it_is_asked_for(start: Start) -> None:
     assert start().pids == ()
 
@@ -179,6 +180,7 @@ async def test_a_crash_that_does_not_come_again_is_made_good(start: Start, tmp_p
     made.body.close()
 
 
+@pytest.mark.quick
 async def test_a_worker_that_was_killed_while_idle_is_replaced(start: Start) -> None:
     pool = start()
     await copied(pool)

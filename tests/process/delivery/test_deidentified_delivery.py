@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
@@ -37,6 +38,7 @@ ACTIONS = canonical_json(
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
+@pytest.mark.quick
 async def test_decompressed_masked_and_written_without_identity(tmp_path: Path) -> None:
     path = Path(str(get_testdata_file("US1_J2KR.dcm")))
     part = read_part10(path)

@@ -17,6 +17,8 @@ from gateway.identity.values import NotVerifiable, NotVerified, OfferedIdentity,
 from gateway.model.security import IdentityCommand
 from tests.support.processes import until
 
+pytestmark = pytest.mark.quick
+
 TICKET = bytes(range(256))
 OFFERED = OfferedIdentity("kerberos", TICKET, b"", True, "CT1", "10.1.0.7", "ct1")
 

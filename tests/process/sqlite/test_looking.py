@@ -168,6 +168,7 @@ def test_a_queue_of_another_version_is_not_brought_up_to_date_by_looking(tmp_pat
         SQLiteStore(path, is_read_only=True)
 
 
+@pytest.mark.quick
 def test_nothing_can_be_written(killed: Path) -> None:
     with contextlib.closing(SQLiteStore(killed, is_read_only=True)) as queue, pytest.raises(apsw.ReadOnlyError):
         queue.administration.discard(DeliveryFilter())

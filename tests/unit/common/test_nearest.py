@@ -26,6 +26,7 @@ def mistyped(word: str, choice: random.Random) -> str:
     return choice.choice(kinds)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(5))
 def test_a_mistyped_keyword_is_found_as_by_comparing_all(seed: int) -> None:
     choice = random.Random(seed)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.config import load
 from tests.support.effort import processor_time_below
+from tests.support.quick_run import QUICK_RUN
 
 RULES = Path(__file__).parents[3] / "rules"
 SITE = "\n".join(path.read_text() for path in sorted(RULES.glob("*.yaml")))
@@ -32,7 +33,9 @@ values = st.recursive(
     ),
     max_leaves=5,
 )
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fuzzed = settings(
+    max_examples=QUICK_RUN.examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def check(path: Path) -> None:
@@ -45,7 +48,7 @@ def check(path: Path) -> None:
     assert (loaded.table is None) is has_errors
 
 
-@quick
+@fuzzed
 @given(mutations)
 def test_damaged_text_is_answered_with_problems(tmp_path: Path, changes: list[tuple[int, int, str]]) -> None:
     text = SITE
@@ -57,7 +60,7 @@ def test_damaged_text_is_answered_with_problems(tmp_path: Path, changes: list[tu
     check(file)
 
 
-@quick
+@fuzzed
 @given(st.binary(max_size=200))
 def test_any_bytes_are_answered_with_problems(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "a.yaml"
@@ -66,7 +69,7 @@ def test_any_bytes_are_answered_with_problems(tmp_path: Path, content: bytes) ->
     check(file)
 
 
-@quick
+@fuzzed
 @given(st.integers(0, len(LINES) - 1), values)
 def test_any_value_in_any_place_is_answered_with_problems(tmp_path: Path, line: int, value: str) -> None:
     key, colon, _ = LINES[line].partition(":")
@@ -109,6 +112,7 @@ def test_a_thousand_peers_and_routes_compile_in_seconds(tmp_path: Path) -> None:
     assert len(loaded.table.routes) == 1000
 
 
+@pytest.mark.campaign
 def test_a_thousand_mistakes_are_all_reported(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(site_of(1000).replace("may: [store]", "may: [stoer]").replace("to: [peer", "to: [per"))

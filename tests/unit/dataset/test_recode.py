@@ -16,28 +16,23 @@ from gateway.ports.edits import Recode
 from gateway.ports.errors import Refusal
 from tests.support.corpus import Part10
 from tests.support.data_set_writer import (
-    BIG,
-    DEFLATED,
     ENCODINGS,
     EXPLICIT,
-    IMPLICIT,
     REAL,
     REAL_NAMES,
     Write,
     packed,
     unpacked,
 )
+from tests.support.splicing import SYNTAXES, spliced
 
 UTF8 = Recode(("ISO_IR 192",))
-SYNTAXES = pytest.mark.parametrize(
-    "syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED], ids=["explicit", "implicit", "big-endian", "deflated"]
-)
 CHARACTER_SET, NAME, MEANING, SEQUENCE = 0x00080005, 0x00100010, 0x00080104, 0x00400275
 WRITE = Write(ENCODINGS[EXPLICIT])
 
 
 def recoded(data: bytes, recode: Recode, syntax: str = EXPLICIT) -> bytes:
-    return b"".join(splice(memoryview(data), syntax, [recode]))
+    return spliced(data, syntax, recode)
 
 
 @SYNTAXES

@@ -26,7 +26,6 @@ from gateway.ports.errors import Refusal, Unreadable
 from tests.support.corpus import Part10
 from tests.support.data_set_writer import (
     BIG,
-    DEFLATED,
     ENCODINGS,
     EXPLICIT,
     IMPLICIT,
@@ -39,11 +38,8 @@ from tests.support.data_set_writer import (
     unpacked,
 )
 from tests.support.effort import processor_time_below
-
-SYNTAXES = pytest.mark.parametrize(
-    "syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED], ids=["explicit", "implicit", "big-endian", "deflated"]
-)
-SHAPES = pytest.mark.parametrize("is_defined", [True, False], ids=["defined", "undefined"])
+from tests.support.quick_run import QUICK_RUN
+from tests.support.splicing import SHAPES, SYNTAXES, spliced
 
 Answer = Callable[[RewriteElement], Change]
 
@@ -63,10 +59,6 @@ class Answers:
     def __call__(self, element: RewriteElement) -> Change:
         self.seen.append(element)
         return self.answer(element)
-
-
-def rewritten(data: bytes, syntax: str, *changes: Alteration) -> bytes:
-    return b"".join(splice(memoryview(data), syntax, changes))
 
 
 def keep(element: RewriteElement) -> Change:
@@ -151,7 +143,7 @@ def test_pydicom_reads_what_the_rewrite_said(part: Part10, name: str) -> None:
     answer, tags, change = EXPECTED[name]
     syntax = part.transfer_syntax_uid
     encoding = scan(memoryview(part.data_set), syntax, WantedElements(())).encoding
-    after = rewritten(part.data_set, syntax, Answers(answer, tags))
+    after = spliced(part.data_set, syntax, Answers(answer, tags))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = tree(read_by_pydicom(part.data_set, syntax, encoding), change)
@@ -180,7 +172,7 @@ def test_what_is_kept_is_not_copied(part: Part10) -> None:
     assert pieces[0] is view
     assert every.seen
     same = Answers(lambda element: element.values or KEEP)
-    assert rewritten(part.data_set, part.transfer_syntax_uid, same) == part.data_set
+    assert spliced(part.data_set, part.transfer_syntax_uid, same) == part.data_set
 
 
 @pytest.mark.parametrize("part", WHOLE, ids=WHOLE_NAMES)
@@ -188,7 +180,7 @@ def test_top_level_elements_that_are_kept_keep_their_bytes(part: Part10) -> None
     syntax = part.transfer_syntax_uid
     encoding = scan(memoryview(part.data_set), syntax, WantedElements(())).encoding
     before = read_level(unpacked(part.data_set, syntax), encoding)
-    after = read_level(unpacked(rewritten(part.data_set, syntax, Answers(only_patient_and_pixels)), syntax), encoding)
+    after = read_level(unpacked(spliced(part.data_set, syntax, Answers(only_patient_and_pixels)), syntax), encoding)
     kept = {tag for tag, raw in after if tag & 0xFFFF}
     assert [one for one in after if one[0] & 0xFFFF] == [one for one in before if one[0] in kept]
     assert {0x00080016, 0x00080018} <= kept | ({0x00080016, 0x00080018} - {tag for tag, _ in before})
@@ -226,7 +218,7 @@ def nested(syntax: str, *, is_defined: bool, name: str = "A^B") -> bytes:
 @SHAPES
 def test_enclosing_lengths_follow(syntax: str, is_defined: bool) -> None:
     longer = Answers(lambda element: ("LONGER^NAME",) if element.tag in (NAME, MEANING) else KEEP)
-    after = rewritten(nested(syntax, is_defined=is_defined), syntax, longer)
+    after = spliced(nested(syntax, is_defined=is_defined), syntax, longer)
     assert unpacked(after, syntax) == unpacked(nested(syntax, is_defined=is_defined, name="LONGER^NAME"), syntax)
 
 
@@ -234,7 +226,7 @@ def test_enclosing_lengths_follow(syntax: str, is_defined: bool) -> None:
 @SHAPES
 def test_what_is_shown(syntax: str, is_defined: bool) -> None:
     every = Answers(keep)
-    rewritten(nested(syntax, is_defined=is_defined), syntax, every)
+    spliced(nested(syntax, is_defined=is_defined), syntax, every)
     outer, inner = (SEQUENCE, 0), (0x00400008, 0)
     assert [(e.path, e.tag, e.vr, e.values) for e in every.seen] == [
         ((), NAME, "PN", ("A^B",)),
@@ -250,7 +242,7 @@ def test_what_is_shown(syntax: str, is_defined: bool) -> None:
 @SHAPES
 @pytest.mark.parametrize("answer", [(), REMOVE], ids=["empty", "remove"])
 def test_sequences(syntax: str, is_defined: bool, answer: Change) -> None:
-    after = rewritten(
+    after = spliced(
         nested(syntax, is_defined=is_defined), syntax, Answers(lambda e: answer if e.tag == SEQUENCE else KEEP)
     )
     write = Write(ENCODINGS[syntax])
@@ -260,7 +252,7 @@ def test_sequences(syntax: str, is_defined: bool, answer: Change) -> None:
 
 def test_only_the_tags_are_asked_about_at_every_level() -> None:
     some = Answers(keep, frozenset({MEANING}))
-    rewritten(nested(EXPLICIT, is_defined=True), EXPLICIT, some)
+    spliced(nested(EXPLICIT, is_defined=True), EXPLICIT, some)
     assert [(len(element.path), element.tag) for element in some.seen] == [(2, MEANING)]
 
 
@@ -269,7 +261,7 @@ WRITE = Write(ENCODINGS[EXPLICIT])
 
 def test_private_elements_come_with_their_creator() -> None:
     every = Answers(keep)
-    rewritten(WRITE.element(0x00090010, "LO", "ACME") + WRITE.element(0x00091041, "LO", "x"), EXPLICIT, every)
+    spliced(WRITE.element(0x00090010, "LO", "ACME") + WRITE.element(0x00091041, "LO", "x"), EXPLICIT, every)
     assert [(e.tag, e.private_creator) for e in every.seen] == [(0x00090010, ""), (0x00091041, "ACME")]
 
 
@@ -277,7 +269,7 @@ def test_a_renamed_creator_changes_nothing_about_what_follows() -> None:
     """As everything is decided on the object before."""
     data = WRITE.element(0x00090010, "LO", "ACME") + WRITE.element(0x00091041, "LO", "x")
     rename = Answers(lambda e: ("OTHER",) if e.tag == 0x00090010 else KEEP)
-    after = rewritten(data, EXPLICIT, rename)
+    after = spliced(data, EXPLICIT, rename)
     assert after == WRITE.element(0x00090010, "LO", "OTHER") + WRITE.element(0x00091041, "LO", "x")
     assert rename.seen[1].private_creator == "ACME"
 
@@ -292,22 +284,22 @@ def test_group_lengths_follow_and_go_with_their_group() -> None:
         + WRITE.element(0x00100020, "LO", "42")
     )
     gone = Answers(lambda e: REMOVE if e.tag in (0x00090010, 0x00100020) else KEEP)
-    assert rewritten(data, EXPLICIT, gone) == WRITE.number(0x00100000, "UL", "L", 12) + kept
+    assert spliced(data, EXPLICIT, gone) == WRITE.number(0x00100000, "UL", "L", 12) + kept
     assert 0x00100000 not in {element.tag for element in gone.seen}
 
 
 def test_of_equal_tags_the_first_decision_counts() -> None:
     twice = WRITE.element(NAME, "PN", "A^B") + WRITE.element(NAME, "PN", "C^D")
-    assert rewritten(twice, EXPLICIT, Answers(lambda e: ("N",))) == WRITE.element(NAME, "PN", "N")
-    assert rewritten(twice, EXPLICIT, Answers(lambda e: REMOVE)) == b""
+    assert spliced(twice, EXPLICIT, Answers(lambda e: ("N",))) == WRITE.element(NAME, "PN", "N")
+    assert spliced(twice, EXPLICIT, Answers(lambda e: REMOVE)) == b""
     late = Answers(lambda e: REMOVE if e.values == ("C^D",) else KEEP)
-    assert rewritten(twice, EXPLICIT, late) == WRITE.element(NAME, "PN", "A^B")
+    assert spliced(twice, EXPLICIT, late) == WRITE.element(NAME, "PN", "A^B")
 
 
 def test_specific_character_set_is_not_asked_about() -> None:
     data = WRITE.element(0x00080005, "CS", "ISO_IR 100") + WRITE.element(NAME, "PN", b"M\xfcller")
     every = Answers(lambda e: ("Ärger",))
-    assert rewritten(data, EXPLICIT, every) == (
+    assert spliced(data, EXPLICIT, every) == (
         WRITE.element(0x00080005, "CS", "ISO_IR 100") + WRITE.element(NAME, "PN", b"\xc4rger")
     )
     assert [element.values for element in every.seen] == [("Müller",)]
@@ -325,7 +317,7 @@ FRAGMENTS = (
 def test_encapsulated_pixel_data_is_no_sequence() -> None:
     every = Answers(lambda e: ("1",) if e.tag == 0x00280002 else KEEP)
     data = WRITE.number(0x00280002, "US", "H", 3)
-    after = rewritten(data + FRAGMENTS, "1.2.840.10008.1.2.4.50", every)
+    after = spliced(data + FRAGMENTS, "1.2.840.10008.1.2.4.50", every)
     assert after == WRITE.number(0x00280002, "US", "H", 1) + FRAGMENTS
     assert [(e.tag, e.vr, e.path) for e in every.seen] == [(0x00280002, "US", ()), (PIXEL_DATA, "OB", ())]
 
@@ -333,7 +325,7 @@ def test_encapsulated_pixel_data_is_no_sequence() -> None:
 def test_repainting_changes_bytes_not_lengths() -> None:
     data = WRITE.element(NAME, "PN", "A^B") + WRITE.element(PIXEL_DATA, "OW", bytes(range(8)))
     paint = Repainted(lambda value: [b"\xff\xff", value[2:]])
-    after = rewritten(data, EXPLICIT, Answers(lambda e: paint if e.tag == PIXEL_DATA else KEEP))
+    after = spliced(data, EXPLICIT, Answers(lambda e: paint if e.tag == PIXEL_DATA else KEEP))
     assert after == data[:-8] + b"\xff\xff" + bytes(range(2, 8))
 
 
@@ -347,7 +339,7 @@ def test_a_sequence_hidden_in_unknown_is_followed(syntax: str) -> None:
     end = write.tag(0xFFFEE0DD) + bytes(4) if syntax == IMPLICIT else struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
     head = write.element(0x00090010, "LO", "ACME") + write.header(0x00091001, "UN", 0xFFFFFFFF)
     data = packed(head + UNKNOWN_SEQUENCE + end, syntax)
-    after = rewritten(data, syntax, Answers(lambda e: ("newer",) if e.tag == MEANING else KEEP))
+    after = spliced(data, syntax, Answers(lambda e: ("newer",) if e.tag == MEANING else KEEP))
     newer = Write(ENCODINGS[IMPLICIT]).item(Write(ENCODINGS[IMPLICIT]).element(MEANING, "LO", "newer"))
     assert unpacked(after, syntax) == head + newer + end
 
@@ -370,7 +362,7 @@ REFUSED: dict[str, tuple[bytes, Answer, str]] = {
 @pytest.mark.parametrize(("data", "answer", "reason"), REFUSED.values(), ids=REFUSED)
 def test_bad_answers_are_refused_with_a_reason(data: bytes, answer: Answer, reason: str) -> None:
     with pytest.raises(Refusal, match=reason):
-        rewritten(data, EXPLICIT, Answers(answer))
+        spliced(data, EXPLICIT, Answers(answer))
 
 
 # --- hostile input ---
@@ -392,26 +384,26 @@ def test_deep_nesting_is_refused_in_no_time(syntax: str, is_defined: bool, level
         length = body + (0 if is_defined else 8) + len(write.header(SEQUENCE, "SQ", 0))
     data = b"".join(reversed(heads)) + b"".join(tails)
     with processor_time_below(4), pytest.raises(Unreadable, match="nested"):
-        rewritten(data, syntax, Answers(keep))
+        spliced(data, syntax, Answers(keep))
 
 
 def test_as_many_levels_as_are_followed() -> None:
     data = WRITE.element(MEANING, "LO", "deep")
     for _ in range(MAX_LEVELS):
         data = WRITE.sequence(SEQUENCE, WRITE.item(data))
-    after = rewritten(data, EXPLICIT, Answers(lambda e: ("deeper",) if e.tag == MEANING else KEEP))
+    after = spliced(data, EXPLICIT, Answers(lambda e: ("deeper",) if e.tag == MEANING else KEEP))
     assert len(after) == len(data) + 2
     assert b"deeper" in after
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=QUICK_RUN.examples(200), deadline=None)
 @given(st.data())
 def test_damaged_objects_are_rewritten_or_refused(data: st.DataObject) -> None:
     whole = bytearray(nested(EXPLICIT, is_defined=data.draw(st.booleans())))
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     try:
-        after = rewritten(bytes(whole), EXPLICIT, Answers(lambda e: REMOVE if e.tag == MEANING else KEEP))
+        after = spliced(bytes(whole), EXPLICIT, Answers(lambda e: REMOVE if e.tag == MEANING else KEEP))
     except Refusal:
         return
     scan(memoryview(after), EXPLICIT, WantedElements(()))
@@ -423,7 +415,7 @@ def test_damaged_objects_are_rewritten_or_refused(data: st.DataObject) -> None:
 def test_changes_are_made_in_order() -> None:
     data = nested(EXPLICIT, is_defined=True)
     seen = Answers(lambda e: (*e.values, "b")[:1] if e.tag == NAME else KEEP)
-    after = rewritten(data, EXPLICIT, put("PatientName", "First"), seen, put("PatientName", "Last"))
+    after = spliced(data, EXPLICIT, put("PatientName", "First"), seen, put("PatientName", "Last"))
     assert [element.values for element in seen.seen if element.tag == NAME] == [("First",)]
     assert after == nested(EXPLICIT, is_defined=True).replace(
         WRITE.element(NAME, "PN", "A^B"), WRITE.element(NAME, "PN", "Last")
@@ -444,8 +436,8 @@ def test_all_at_once_is_one_after_the_other(part: Part10) -> None:
     syntax = part.transfer_syntax_uid
     step_by_step = part.data_set
     for change in SEVERAL:
-        step_by_step = rewritten(step_by_step, syntax, change)
-    at_once = rewritten(part.data_set, syntax, *SEVERAL)
+        step_by_step = spliced(step_by_step, syntax, change)
+    at_once = spliced(part.data_set, syntax, *SEVERAL)
     assert unpacked(at_once, syntax) == unpacked(step_by_step, syntax)
 
 
@@ -475,7 +467,7 @@ def test_pixels_and_what_follows_are_changed_in_any_pass() -> None:
     data = WRITE.element(NAME, "PN", "A^B") + PIXELS + BEHIND
     gone = Answers(lambda e: REMOVE if e.tag == PIXEL_DATA else KEEP)
     renamed = Answers(lambda e: ("OTHER",) if e.tag == 0x7FE10010 else KEEP)
-    after = rewritten(data, EXPLICIT, put("PatientName", "A"), gone, renamed, put("PatientName", "B"))
+    after = spliced(data, EXPLICIT, put("PatientName", "A"), gone, renamed, put("PatientName", "B"))
     assert after == (
         WRITE.element(NAME, "PN", "B")
         + WRITE.element(0x7FE10010, "LO", "OTHER")
@@ -485,5 +477,5 @@ def test_pixels_and_what_follows_are_changed_in_any_pass() -> None:
 
 def test_elements_out_of_order_are_found_all_the_same() -> None:
     data = PIXELS + WRITE.element(NAME, "PN", "A^B")
-    after = rewritten(data, EXPLICIT, Answers(keep), put("PatientName", "B"))
+    after = spliced(data, EXPLICIT, Answers(keep), put("PatientName", "B"))
     assert after == PIXELS + WRITE.element(NAME, "PN", "B")

@@ -37,11 +37,7 @@ from tests.support.data_set_writer import (
     packed,
     paths,
 )
-
-SYNTAXES = pytest.mark.parametrize(
-    "syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED], ids=["explicit", "implicit", "big-endian", "deflated"]
-)
-SHAPES = pytest.mark.parametrize("is_defined", [True, False], ids=["defined", "undefined"])
+from tests.support.splicing import SHAPES, SYNTAXES, values
 
 
 def scanned(data: bytes, syntax: str, *texts: str) -> Scanned:
@@ -54,10 +50,6 @@ SIZES = pytest.mark.parametrize("ahead_bytes", [0, SLICE_BYTES + 2], ids=["read-
 def ahead(syntax: str, length_bytes: int) -> bytes:
     """An element that makes an object too large to be read at once; nothing for a length of 0."""
     return Write(ENCODINGS[syntax]).element(0x00091011, "LO", bytes(length_bytes)) if length_bytes else b""
-
-
-def values(data: bytes, syntax: str, text: str) -> tuple[str, ...] | None:
-    return scanned(data, syntax, text).values(parse(text))
 
 
 VALUES = {

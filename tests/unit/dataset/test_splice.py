@@ -39,21 +39,7 @@ from tests.support.data_set_writer import (
     removed,
     unpacked,
 )
-
-SYNTAXES = pytest.mark.parametrize(
-    "syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED], ids=["explicit", "implicit", "big-endian", "deflated"]
-)
-SHAPES = pytest.mark.parametrize("is_defined", [True, False], ids=["defined", "undefined"])
-
-
-def spliced(data: bytes, syntax: str, *edits: Edit) -> bytes:
-    return b"".join(splice(memoryview(data), syntax, edits))
-
-
-def values(data: bytes, syntax: str, text: str) -> tuple[str, ...] | None:
-    path = parse(text)
-    return scan(memoryview(data), syntax, WantedElements([path])).values(path)
-
+from tests.support.splicing import SHAPES, SYNTAXES, spliced, values
 
 # --- real objects, element by element ---
 

@@ -19,6 +19,7 @@ from gateway.ports.edits import Edit
 from gateway.ports.errors import Refusal
 from gateway.routing.language.attribute_path import parse
 from tests.support.data_set_writer import BIG, DEFLATED, ENCODINGS, EXPLICIT, IMPLICIT, Write, packed, unpacked
+from tests.support.quick_run import QUICK_RUN
 
 TEXTS = {parse(name).tag: vr for name, vr in (("CodeValue", "SH"), ("CodeMeaning", "LO"), ("PatientID", "LO"))}
 SEQUENCES = [parse(name).tag for name in ("ReferencedStudySequence", "RequestAttributesSequence")]
@@ -129,7 +130,7 @@ def changed(tree: Tree, some: list[Edit]) -> Iterator[Tree]:
 @pytest.mark.parametrize(
     "syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED], ids=["explicit", "implicit", "big-endian", "deflated"]
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=QUICK_RUN.examples(200), deadline=None)
 @given(trees(2), st.lists(edits(), min_size=1, max_size=5))
 def test_the_bytes_are_those_of_the_edited_tree(syntax: str, tree: Tree, some: list[Edit]) -> None:
     write = Write(ENCODINGS[syntax])

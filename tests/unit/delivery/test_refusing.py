@@ -128,6 +128,7 @@ async def test_what_it_refuses_waits_while_it_takes_others(bench: Bench) -> None
     assert "DOE" not in repr(logs) + repr(status)
 
 
+@pytest.mark.campaign
 async def test_every_study_gets_its_turn_however_many_are_refused(bench: Bench) -> None:
     """A destination that was mended but for most of what waits first: the one study that it takes is found."""
     good: set[str] = set()

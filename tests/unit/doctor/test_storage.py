@@ -191,6 +191,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.campaign
 @pytest.mark.process
 @pytest.mark.parametrize("has_index", [True, False], ids=["as it was left", "without -shm"])
 @pytest.mark.parametrize("is_damaged", [False, True], ids=["whole", "damaged"])

@@ -39,13 +39,14 @@ from gateway.model.settings import Settings, Spool
 from gateway.object_log import EachStudy, ObjectLog
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import ClassMismatch, GatewayError, NotAllowed, Refusal, SpoolFull, Temporary, Unreadable
-from gateway.ports.meter import Meter, NoMeter
+from gateway.ports.meter import Meter
 from gateway.query.attributes import indexed_paths
 from gateway.retrieve.retrieve_backends import RetrieveBackends
 from gateway.routing.language.kinds import build_actions, build_predicate
 from gateway.routing.table import Coercion, Route, RoutingTable
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.support.fakes.memory_journal import UNLIMITED_BYTES, MemoryJournal
+from tests.support.fakes.meter import MemoryMeter
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 UID = "1.2.3.4.5"
@@ -116,14 +117,6 @@ def journal_in_memory(error: GatewayError | None = None) -> MemoryJournal:
     return journal
 
 
-class CountingMeter(NoMeter):
-    def __init__(self) -> None:
-        self.counted: list[tuple[str, dict[str, str]]] = []
-
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
-        self.counted.append((name, labels))
-
-
 def store_handler(
     journal: Any, meter: Meter, *, loops: LoopWatch | None = None, objects: ObjectLog | None = None
 ) -> StoreHandler:
@@ -150,7 +143,7 @@ class Bench:
         **event: Any,
     ) -> None:
         self.journal = journal_in_memory(error)
-        self.meter = CountingMeter()
+        self.meter = MemoryMeter()
         self.handler = store_handler(self.journal, self.meter, objects=objects)
         self.event: Any = FakeEvent(FakeAssociation(table), MemoryDataSet(data), **event)
 
@@ -243,7 +236,7 @@ async def test_success_means_committed_with_its_routes() -> None:
     assert (instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid) == (MR, UID, EXPLICIT)
     assert (instance.study_instance_uid, instance.series_instance_uid) == ("1.2.3.1", "1.2.3.2")
     assert (instance.association, instance.received_at) == (FACTS, NOW)
-    assert bench.meter.counted == []
+    assert not bench.meter.counted
 
 
 @pytest.mark.parametrize(
@@ -325,7 +318,7 @@ async def test_unmatched(unmatched: Any) -> None:
         assert await bench.handle() == 0x0000
     held = [dispatches for _, _, dispatches in bench.journal.committed]
     assert held == ([(Dispatch("unmatched", "", "", DeliveryState.HELD),)] if unmatched == "hold" else [])
-    assert bench.meter.counted == [("gateway_unmatched_instances_total", {"peer": "ct1", "action": unmatched})]
+    assert bench.meter.counted == {("gateway_unmatched_instances_total", "ct1", unmatched): 1}
 
 
 @pytest.mark.parametrize(("unmatched", "lines"), [("hold", 1), ("discard", 3)])
@@ -338,7 +331,7 @@ async def test_lines_of_three_unmatched_instances_of_one_association(unmatched: 
     assert {(line["reason"], line["study_instance_uid"], line["sop_instance_uid"]) for line in told} == {
         ("no rule wants this instance", "1.2.3.1", UID)
     }
-    assert len(bench.meter.counted) == 3
+    assert bench.meter.counted.total() == 3
 
 
 BROKEN = data_set(UID)[:-5]

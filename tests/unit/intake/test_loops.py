@@ -146,6 +146,7 @@ async def test_what_is_refused_for_want_of_room_comes_again_and_is_no_loop(
     assert states == [DeliveryState.PENDING] * AGAIN + [DeliveryState.HELD]
 
 
+@pytest.mark.campaign
 def test_memory_is_bounded() -> None:
     now_s = 0.0
     watch = LoopWatch(LIMITS, lambda: now_s)
@@ -161,6 +162,7 @@ def test_memory_is_bounded() -> None:
     assert len(watch._times) == MOST_REMEMBERED
 
 
+@pytest.mark.campaign
 def test_a_ring_with_more_objects_than_are_remembered_is_noticed_bit_by_bit() -> None:
     """What is noted first stays noted, so that it is held, and makes room."""
     now_s = 0.0

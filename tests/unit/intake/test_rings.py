@@ -17,6 +17,7 @@ from gateway.model.hops import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_
 from gateway.model.peer import Peer
 from gateway.model.settings import Loops
 from tests.support.fakes.meter import MemoryMeter
+from tests.support.quick_run import QUICK_RUN
 from tests.unit.handlers.test_store import table
 
 LIMITS = Loops()
@@ -127,7 +128,7 @@ def gateways(edits: list[str], last_to: str, clock: list[float]) -> list[Any]:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=QUICK_RUN.examples(200), deadline=None)
 @given(st.lists(st.sampled_from(list(EDITS)), min_size=2, max_size=4), st.floats(0, 1e6))
 def test_every_ring_of_gateways_comes_to_rest(edits: list[str], round_s: float) -> None:
     clock = [0.0]
@@ -135,7 +136,7 @@ def test_every_ring_of_gateways_comes_to_rest(edits: list[str], round_s: float) 
     assert rounds(ring, round_s, clock) <= LIMITS.hops + 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=QUICK_RUN.examples(50), deadline=None)
 @given(st.sampled_from(list(EDITS)), st.floats(0, LIMITS.within_s / (LIMITS.returns + 2)))
 def test_every_ring_of_one_gateway_and_other_software_comes_to_rest(edit: str, round_s: float) -> None:
     clock = [0.0]
@@ -143,7 +144,7 @@ def test_every_ring_of_one_gateway_and_other_software_comes_to_rest(edit: str, r
     assert rounds(ring, round_s, clock) <= 2 * (LIMITS.returns + 2)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=QUICK_RUN.examples(50), deadline=None)
 @given(
     st.lists(st.sampled_from(["none", "size"]), min_size=2, max_size=3),
     st.sampled_from([as_it_is, larger]),
@@ -234,7 +235,7 @@ def analysed(site: Site, uid: str, size: int) -> None:
 EVENTS = [by_modality, again_by_a_user, corrected, through_and_back, anonymized_and_back, analysed]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=QUICK_RUN.examples(200), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(EVENTS), st.sampled_from(["1.1", "1.2"]), st.integers(0, 60)),

@@ -114,6 +114,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.campaign
 @pytest.mark.process
 def test_what_a_load_makes_is_frozen_in_a_gateway_that_runs_and_freed_without_a_collection(tmp_path: Path) -> None:
     """Else the next collections would look through all of it; a circle in it would never be freed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from gateway.lifecycle.listening import ListenerChange, Listening, changes
 from gateway.model.listener import Listener
 from gateway.model.security import TLS
 from gateway.ports.errors import ConfigurationError
+from tests.support.fakes.acceptor import MemoryAcceptor
 
 LOCAL = "127.0.0.1"
 UNCHANGED = ListenerChange((), (), ())
@@ -19,32 +19,6 @@ A = Listener("a", 1, LOCAL)
 B = Listener("b", 2, LOCAL)
 C = Listener("c", 3, LOCAL)
 BAD = Listener("bad", 666, LOCAL)
-
-
-class FakeAcceptor:
-    """Refuses port 666 and, as a kernel does, a port that is taken."""
-
-    def __init__(self) -> None:
-        self.open: dict[str, Listener] = {}
-        self.done: list[str] = []
-
-    @property
-    def listeners(self) -> Mapping[str, Listener]:
-        return self.open
-
-    async def listen(self, listener: Listener) -> int:
-        if listener.port == 667:
-            raise RuntimeError("a fault of ours")
-        if listener.port == 666 or any(other.port == listener.port for other in self.open.values()):
-            raise ConfigurationError(f"cannot bind {listener.port}")
-        assert listener.name not in self.open
-        self.open[listener.name] = listener
-        self.done.append(f"+{listener.name}:{listener.port}")
-        return listener.port
-
-    async def close(self, name: str) -> None:
-        del self.open[name]
-        self.done.append(f"-{name}")
 
 
 MOVED = Listener("a", 9, LOCAL)
@@ -82,51 +56,51 @@ def _normal(change: ListenerChange) -> object:
 
 
 async def test_new_listeners_open_before_old_ones_close() -> None:
-    acceptor = FakeAcceptor()
+    acceptor = MemoryAcceptor()
     listening = Listening(acceptor)
     await listening.start([A])
     change = listening.compare([B])
     await listening.prepare(change)
-    assert set(acceptor.open) == {"a", "b"}
+    assert set(acceptor.listeners) == {"a", "b"}
     await listening.retire(change)
     assert acceptor.done == ["+a:1", "+b:2", "-a"]
 
 
 async def test_swapped_ports_can_be_taken() -> None:
-    acceptor = FakeAcceptor()
+    acceptor = MemoryAcceptor()
     listening = Listening(acceptor)
     await listening.start([A, B])
     change = listening.compare(SWAPPED)
     await listening.prepare(change)
     await listening.retire(change)
-    assert {listener.name: listener.port for listener in acceptor.open.values()} == {"a": 2, "b": 1}
+    assert {listener.name: listener.port for listener in acceptor.listeners.values()} == {"a": 2, "b": 1}
 
 
 @pytest.mark.parametrize("wanted", [[A, C, BAD], [MOVED, C, BAD], [RENAMED, BAD], [BAD, B]], ids=str)
 async def test_a_listener_that_cannot_open_changes_nothing(wanted: list[Listener]) -> None:
-    acceptor = FakeAcceptor()
+    acceptor = MemoryAcceptor()
     listening = Listening(acceptor)
     await listening.start([A, B])
     with pytest.raises(ConfigurationError, match="666"):
         await listening.prepare(listening.compare(wanted))
-    assert acceptor.open == {"a": A, "b": B}
+    assert acceptor.listeners == {"a": A, "b": B}
     assert listening.compare([A, B]) == UNCHANGED
 
 
 async def test_a_fault_in_opening_changes_nothing() -> None:
-    acceptor = FakeAcceptor()
+    acceptor = MemoryAcceptor()
     listening = Listening(acceptor)
     await listening.start([A, B])
     with pytest.raises(RuntimeError):
         await listening.prepare(listening.compare([MOVED, C, Listener("odd", 667, LOCAL)]))
-    assert acceptor.open == {"a": A, "b": B}
+    assert acceptor.listeners == {"a": A, "b": B}
 
 
 async def test_a_renewed_certificate_opens_the_listener_again(tmp_path: Path) -> None:
     certificate = tmp_path / "gateway.pem"
     certificate.write_text("old")
     listener = Listener("tls", 5, LOCAL, TLS(certificate=str(certificate)))
-    listening = Listening(FakeAcceptor(), check=lambda listener: None)
+    listening = Listening(MemoryAcceptor(), check=lambda listener: None)
     await listening.start([listener])
     assert listening.compare([listener]) == UNCHANGED
     certificate.write_text("new")
@@ -141,7 +115,7 @@ async def test_a_broken_new_certificate_leaves_the_listener_open(tmp_path: Path)
     certificate = tmp_path / "gateway.pem"
     certificate.write_text("old")
     listener = Listener("tls", 5, LOCAL, TLS(certificate=str(certificate)))
-    acceptor = FakeAcceptor()
+    acceptor = MemoryAcceptor()
 
     def refuse(listener: Listener) -> None:
         raise ConfigurationError("no certificate in it")

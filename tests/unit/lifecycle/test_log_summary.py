@@ -12,23 +12,16 @@ import pytest
 import structlog
 
 from gateway.lifecycle.log_summary import LEFT_OUT, MOST_KINDS, SUMMARISED, LogSummary
+from tests.support.samples import SecondsClock
 
 PACKAGE = Path(__file__).parents[3] / "gateway"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Log:
     """A summary with everything that came through it."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = SecondsClock()
         self.summary = LogSummary({"rejected", "failed"}, whole=3, routine=5, interval_s=60.0, now=self.clock)
         self.lines: list[dict[str, Any]] = []
         structlog.configure(

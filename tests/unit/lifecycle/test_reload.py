@@ -20,6 +20,7 @@ from gateway.model.problem import Mark, Problem
 from gateway.model.settings import HTTP, Settings, Spool
 from gateway.ports.errors import ConfigurationError
 from gateway.routing.table import RoutingTable
+from tests.support.fakes.acceptor import MemoryAcceptor
 
 SETTINGS = Settings("GATEWAY", (Listener("a", 1),), Spool("/spool"), "/queue.db")
 ERROR = Problem(Mark("a.yaml", 3, 5), "unknown-peer", "no peer `pax`")
@@ -36,25 +37,11 @@ def loaded(version: str, *problems: Problem, **settings: object) -> Loaded:
     return Loaded(made.settings, made, problems)
 
 
-class FakeAcceptor:
-    def __init__(self) -> None:
-        self.listeners: dict[str, Listener] = {}
-
-    async def listen(self, listener: Listener) -> int:
-        if listener.port == 666:
-            raise ConfigurationError("cannot bind 666")
-        self.listeners[listener.name] = listener
-        return listener.port
-
-    async def close(self, name: str) -> None:
-        del self.listeners[name]
-
-
 class Bench:
     """A reloader with everything around it."""
 
     def __init__(self, next_load: Callable[[], Loaded], limit_s: float = 60.0) -> None:
-        self.acceptor = FakeAcceptor()
+        self.acceptor = MemoryAcceptor()
         self.live = TableInForce(table("1"))
         self.applied: list[str] = []
         self.finished: list[str] = []

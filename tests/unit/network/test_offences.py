@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from gateway.network.offences import BURST, BURST_OF_ALL, MOST_HOSTS, PER_SECOND, Offences
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.support.samples import SecondsClock
 
 
 def offend(offences: Offences, host: str, times: int) -> None:
@@ -18,14 +12,14 @@ def offend(offences: Offences, host: str, times: int) -> None:
 
 
 def test_a_few_offences_change_nothing() -> None:
-    offences = Offences(Clock())
+    offences = Offences(SecondsClock())
     offend(offences, "a", int(BURST) - 1)
     assert offences.is_admitted("a", is_known=False)
     assert offences.is_admitted("b", is_known=False)
 
 
 def test_who_goes_on_is_heard_now_and_then() -> None:
-    clock = Clock()
+    clock = SecondsClock()
     offences = Offences(clock)
     offend(offences, "a", 1000)
     assert not offences.is_admitted("a", is_known=False)
@@ -40,7 +34,7 @@ def test_who_goes_on_is_heard_now_and_then() -> None:
 
 
 def test_who_stops_is_forgiven() -> None:
-    clock = Clock()
+    clock = SecondsClock()
     offences = Offences(clock)
     offend(offences, "a", 1000)
     clock.now_s += BURST / PER_SECOND
@@ -49,7 +43,7 @@ def test_who_stops_is_forgiven() -> None:
 
 
 def test_of_many_hosts_those_without_an_offence_and_known_ones_are_heard() -> None:
-    offences = Offences(Clock())
+    offences = Offences(SecondsClock())
     for number in range(int(BURST_OF_ALL)):
         offences.add(f"host {number % 500}")
     assert not offences.is_admitted("host 1", is_known=False)
@@ -58,7 +52,7 @@ def test_of_many_hosts_those_without_an_offence_and_known_ones_are_heard() -> No
 
 
 def test_memory_is_bounded() -> None:
-    offences = Offences(Clock())
+    offences = Offences(SecondsClock())
     for number in range(2 * MOST_HOSTS):
         offences.add(f"host {number}")
     assert len(offences._hosts) == MOST_HOSTS

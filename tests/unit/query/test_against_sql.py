@@ -19,6 +19,7 @@ from gateway.query.compile import Options, compile_find
 from gateway.query.matching import matches
 from gateway.sqlite.store import SQLiteStore
 from tests.support.identifiers import CT, attributes, entry
+from tests.support.quick_run import QUICK_RUN
 from tests.support.samples import NOON, TO_PACS, instance
 
 NAMES = [
@@ -134,7 +135,7 @@ def query_of(
         return None
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=QUICK_RUN.examples(250), deadline=None)
 @given(
     drawn=OBJECTS,
     level=st.sampled_from(["PATIENT", "STUDY", "SERIES", "IMAGE"]),

@@ -55,6 +55,7 @@ def complaints(made: Made, outcome: Outcome, name: str, at_bytes: int, expected:
     return found
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(60 + 4 * PLACES)
 @pytest.mark.parametrize("groups_behind", BEHIND)
 def test_only_what_is_hit_is_lost(made: Made, tmp_path: Path, groups_behind: int) -> None:

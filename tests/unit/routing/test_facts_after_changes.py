@@ -19,6 +19,7 @@ from gateway.routing.facts import ObjectFacts
 from gateway.routing.language.attribute_path import parse
 from tests.support.corpus import Part10
 from tests.support.data_set_writer import ENCODINGS, EXPLICIT, REAL, REAL_NAMES, Write
+from tests.support.quick_run import QUICK_RUN
 from tests.unit.routing.build import ASSOCIATION, NOW
 
 READ = (
@@ -148,7 +149,7 @@ edits = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=QUICK_RUN.examples(300), deadline=None)
 @given(st.lists(rewrites | edits | st.just(Shown()), max_size=4), st.integers(0, 2))
 def test_of_any_changes(changes: list[Alteration], codes: int) -> None:
     check(made(codes), EXPLICIT, changes)
@@ -244,6 +245,7 @@ def seconds_to_edit(count: int) -> float:
     return seconds
 
 
+@pytest.mark.campaign
 def test_an_edit_an_item_costs_the_same_however_many_items_there_are() -> None:
     few = min(seconds_to_edit(5_000) for _ in range(3))
     many = min(seconds_to_edit(80_000) for _ in range(2))

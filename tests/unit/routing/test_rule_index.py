@@ -280,6 +280,7 @@ def test_rules_whose_shared_predicate_does_not_hold_are_not_asked() -> None:
     assert asked == ["shared"]
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     "rare",
     [

@@ -13,6 +13,7 @@ from gateway.model.query import Attributes, QueryLevel
 from gateway.query.identifier import first_text
 from gateway.sources.answer_merge import MOST_WAITING, MergedAnswer, Merger, best_availability, merged
 from tests.support.identifiers import attributes
+from tests.support.quick_run import QUICK_RUN
 
 STUDY = {"StudyInstanceUID": "1.2"}
 
@@ -283,7 +284,7 @@ def conversations(draw: st.DrawFn) -> tuple[list[dict[str, Attributes]], list[in
 
 
 @given(conversations())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=QUICK_RUN.examples(200), deadline=None)
 def test_the_order_of_answers_changes_nothing(conversation: tuple[list[dict[str, Attributes]], list[int]]) -> None:
     sources, order = conversation
     one = merger(ranks=len(sources))

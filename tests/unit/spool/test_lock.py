@@ -77,6 +77,7 @@ def test_a_lock_file_that_was_replaced_is_not_held(tmp_path: Path) -> None:
     lock.release()
 
 
+@pytest.mark.campaign
 def test_a_look_does_not_keep_a_gateway_from_starting(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     QueueLock(path).release()

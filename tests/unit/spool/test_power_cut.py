@@ -29,6 +29,7 @@ from tests.unit.spool.test_journal import LARGE_BYTES, Site, commit
 ROUNDS = 15
 
 
+@pytest.mark.campaign
 @pytest.mark.process
 def test_a_power_cut_at_any_instant_loses_nothing_acknowledged(tmp_path: Path) -> None:
     """SIGKILL under load, then the write-ahead log loses an end of any length that was not synced at the start."""

@@ -95,6 +95,7 @@ class Life:
             body.close()
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(8))
 def test_whenever_the_power_fails_what_was_refused_is_not_owed(tmp_path: Path, seed: int) -> None:
     chance, clock, said = Random(seed), Clock(), set[str]()

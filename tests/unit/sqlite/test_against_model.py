@@ -19,6 +19,7 @@ from gateway.query.compile import Options
 from gateway.sqlite.store import SQLiteStore
 from tests.support.fakes.memory_store import MemoryStore
 from tests.support.identifiers import attributes, entry, find
+from tests.support.quick_run import QUICK_RUN
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 DISPATCHES = (TO_PACS, TO_VNA, HELD, Dispatch("other", "pacs"), Dispatch("other", "vna", '[{"remove":"PatientName"}]'))
@@ -174,6 +175,9 @@ class QueueHistory(RuleBasedStateMachine):
 
 
 QueueHistory.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=QUICK_RUN.examples(40),
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 TestQueueHistory = QueueHistory.TestCase

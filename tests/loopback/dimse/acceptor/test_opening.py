@@ -34,6 +34,7 @@ from tests.support.dimse.rig import (
     store_command,
 )
 from tests.support.fakes.meter import MemoryMeter
+from tests.support.quick_run import QUICK_RUN
 
 SETTINGS = Settings(ae_title="GATEWAY", listeners=(), spool=Spool(path=""), queue_path="")
 KNOWN = {
@@ -227,7 +228,9 @@ async def test_what_breaks_an_association_is_aborted(data: bytes, abort: bytes) 
         assert not running.server.associations
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=QUICK_RUN.examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(noise=st.binary(min_size=1, max_size=300), is_associated=st.booleans(), seed=st.integers(0, 2**32))
 def test_no_bytes_crash_or_hang_the_server(noise: bytes, is_associated: bool, seed: int) -> None:
     """Noise, and a valid stream with a few bytes changed; the server is there for the next one."""

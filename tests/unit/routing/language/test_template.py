@@ -220,6 +220,7 @@ NESTED = {
 }
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(("inmost", "opened", "closed"), NESTED.values(), ids=NESTED)
 def test_the_deepest_template_that_is_allowed_can_be_compiled(inmost: str, opened: str, closed: str) -> None:
     taken = [_is_compiled(f"{{{{ {inmost}{opened * depth}{closed * depth} }}}}") for depth in range(1, 70)]

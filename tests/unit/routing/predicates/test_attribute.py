@@ -29,6 +29,7 @@ from gateway.routing.table import Route, RoutingTable
 from gateway.routing.verdicts import reason_for
 from tests.support.data_set_writer import ENCODINGS, EXPLICIT, IMPLICIT, Write
 from tests.support.effort import processor_time_below
+from tests.support.quick_run import QUICK_RUN
 from tests.unit.routing.build import ASSOCIATION, MR_IMAGE, Body, fail, predicate, problems_of_predicate, table
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
@@ -588,7 +589,7 @@ ODD = st.one_of(
 CONDITIONS = [condition_of(given) for given in ROWS.values()]
 
 
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=QUICK_RUN.examples(60), deadline=None)
 @hypothesis.given(values=st.lists(ODD.map(lambda text: text.replace("\\", "")), max_size=3), offset=ODD)
 def test_no_value_makes_a_comparison_raise(values: list[str], offset: str) -> None:
     nothing = read(predicate({}), b"", EXPLICIT)
