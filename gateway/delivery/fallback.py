@@ -1,4 +1,4 @@
-"""Objects that a destination refuses in their own transfer syntax, sent in another one."""
+"""Sending an object that a destination refuses as it is in another transfer syntax."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ async def fall_back(
     outbound: StoredOutbound,
     refused: Refused,
     fallback: Sequence[str],
-    line: Callable[[tuple[str, str]], Awaitable[Channel]],
+    channel_for: Callable[[tuple[str, str]], Awaitable[Channel]],
     converter: Converter,
 ) -> Outcome:
     """Send the object in the first transfer syntax of `fallback` that it can be converted to and that is taken.
 
     Args:
         outbound: as it was refused; its body stays open.
-        refused: why; it stands first among the reasons when nothing works.
+        refused: the refusal; its reason stands first among the reasons when nothing works.
         fallback: transfer syntax UIDs.
-        line: gives the channel, on which this (SOP class UID, transfer syntax UID) was proposed.
+        channel_for: gives the channel, on which this (SOP class UID, transfer syntax UID) was proposed.
         converter: makes the conversions.
 
     Raises:
-        DestinationDown, DestinationRefuses: from `line`.
+        DestinationDown, DestinationRefuses: from `channel_for`.
         Temporary: a conversion cannot be made now.
     """
     reasons, for_log = [refused.reason], [refused.reason_for_log]
@@ -39,7 +39,7 @@ async def fall_back(
         if target == outbound.transfer_syntax_uid:
             continue
         kind = (outbound.sop_class_uid, target)
-        if not (await line(kind)).takes(kind):
+        if not (await channel_for(kind)).takes(kind):
             reasons.append(f"{short_name(target)} is not accepted either")
             for_log.append(reasons[-1])
             continue
@@ -50,7 +50,7 @@ async def fall_back(
             for_log.append(fit_for_log(error) or f"it cannot be converted to {short_name(target)}")
             continue
         try:
-            outcome = await (await line(kind)).send(other)  # the association may be gone after a long conversion
+            outcome = await (await channel_for(kind)).send(other)  # the association may be gone after a long conversion
         finally:
             other.body.close()
         if not (isinstance(outcome, Refused) and outcome.is_about_form):

@@ -79,7 +79,7 @@ class RefusalCount:
 
     def took(self, delivery: Delivery) -> bool:
         """True when the destination took this kind of object before, since the gateway started."""
-        return _kind(delivery) in self._taken
+        return kind_of(delivery) in self._taken
 
     def add(self, delivery: Delivery, sort: Hashable, most: int, reason: str) -> bool:
         """One more; True when they are so many that the destination is to be left alone. `most` 0: never. `reason` is
@@ -110,7 +110,7 @@ class RefusalCount:
 
     def taken(self, delivery: Delivery, retry: Retry, now_s: Callable[[], float]) -> None:
         """It took one: when it was held, only what is like those refused waits on; what is like this one does not."""
-        kind = _kind(delivery)
+        kind = kind_of(delivery)
         if kind not in self._taken:
             self._note_kind(kind)
         if not (self._count or self._apart):
@@ -202,5 +202,6 @@ def likeness_of(delivery: Delivery) -> int:
     )
 
 
-def _kind(delivery: Delivery) -> tuple[str, str]:
+def kind_of(delivery: Delivery) -> tuple[str, str]:
+    """SOP class UID and transfer syntax UID of the object, as it arrived."""
     return delivery.instance.sop_class_uid, delivery.instance.transfer_syntax_uid

@@ -11,7 +11,8 @@ from typing import Protocol
 
 import structlog
 
-from gateway.delivery.courier import IDLE_S, Courier, CourierStatus, Goes, to_nobody
+from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
+from gateway.delivery.courier_context import CourierContext, Goes, not_watched
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.worker import ABORT_S
 from gateway.model.delivery import DeliveryState
@@ -41,7 +42,7 @@ class DeliveryPeers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The change that `DeliveryService.apply` puts in force: nothing in it can fail any more."""
+    """A new table, ready for `DeliveryService.apply`: nothing in it can fail any more."""
 
     resources: Resources
     peers: Mapping[str, Peer]
@@ -56,7 +57,8 @@ class DeliveryService:
     """Delivers what the journal owes, until drained.
 
     `now` gives the queue's time (`gateway.common.steady_clock`), `wall` that of people; `random` spreads retries;
-    `idle_s` is how long a channel outlives its work; `objects` is told what was delivered, `goes` what is about to be.
+    `idle_s` is how long a channel outlives its work; `objects` is called with each object that was delivered, `goes`
+    with each that is about to be.
     """
 
     def __init__(
@@ -71,18 +73,23 @@ class DeliveryService:
         converter: Converter = NO_CONVERTER,
         wall: Callable[[], datetime] | None = None,
         objects: ObjectLog | None = None,
-        goes: Goes = to_nobody,
+        goes: Goes = not_watched,
     ) -> None:
         self._journal = journal
-        self._objects = objects or ObjectLog()
-        self._goes = goes
-        self._open_destination = open_destination
         self._meter = meter
-        self._now = now
-        self._wall = wall or now
-        self._random = random
-        self._idle_s = idle_s
-        self._converter = converter
+        self._open_destination = open_destination
+        self._context = CourierContext(
+            journal=journal,
+            meter=meter,
+            now=now,
+            wall=wall or now,
+            random=random,
+            resources=lambda: self._resources,
+            converter=converter,
+            idle_s=idle_s,
+            objects=objects or ObjectLog(),
+            goes=goes,
+        )
         self._resources: Resources = NO_RESOURCES
         self._couriers: dict[str, Courier] = {}
         self._running: dict[asyncio.Task[None], Courier] = {}
@@ -100,7 +107,7 @@ class DeliveryService:
         await self.report_strays()
 
     async def run(self) -> None:
-        """Return when drained; raise when a courier died, which nobody foresaw."""
+        """Return when drained; raise when a courier died of an error that was not foreseen."""
         assert self._ended is not None, "start first"
         await asyncio.shield(self._ended)
 
@@ -122,7 +129,7 @@ class DeliveryService:
         return Prepared(table.resources, peers, changed, added)
 
     def apply(self, prepared: Prepared) -> None:
-        """Follow a new table: unchanged peers keep their channels; whoever is down is tried at once."""
+        """Follow a new table: unchanged peers keep their channels; a destination that is down is tried at once."""
         self._resources = prepared.resources
         for name in self._couriers.keys() - prepared.peers.keys():
             self._couriers.pop(name).stop()
@@ -174,20 +181,7 @@ class DeliveryService:
             ) from error
 
     def _courier(self, peer: Peer) -> Courier:
-        return Courier(
-            peer,
-            self._made(peer),
-            journal=self._journal,
-            meter=self._meter,
-            now=self._now,
-            wall=self._wall,
-            random=self._random,
-            resources=lambda: self._resources,
-            converter=self._converter,
-            idle_s=self._idle_s,
-            objects=self._objects,
-            goes=self._goes,
-        )
+        return Courier(peer, self._made(peer), self._context)
 
     def _begin(self, courier: Courier) -> None:
         self._couriers[courier.name] = courier
@@ -213,7 +207,8 @@ class DeliveryService:
             self._stray(destination)
 
     def _probe(self, destination: str) -> None:
-        """An operator who changes the queue wants to see it move: who is down is tried at once, as after a reload."""
+        """An operator who changes the queue wants to see it move: a destination that is down is tried at once, as
+        after a reload."""
         courier = self._couriers.get(destination)
         if courier is not None:
             courier.probe_now()
@@ -221,9 +216,8 @@ class DeliveryService:
             self._stray(destination)
 
     async def report_strays(self) -> dict[str, int]:
-        """Count deliveries to names that are not configured, by name: they stay pending. Logged once, until the
-        names come back.
-        """
+        """The number of deliveries to each name that is not configured. They stay pending; logged once, until the name
+        comes back."""
         self._strays -= self._couriers.keys()
         try:
             depths = await self._journal.depths()

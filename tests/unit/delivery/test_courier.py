@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.delivery.courier import FIRST_CLAIM
+from gateway.delivery.feeder import FIRST_CLAIM
 from gateway.delivery.settling import MAX_UNSETTLED
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
-from gateway.model.peer import Retry
+from gateway.model.peer import Peer, Retry
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import (
     ConfigurationError,
@@ -680,16 +680,21 @@ async def test_those_that_came_through_as_many_gateways_are_sent_together(bench:
     assert bench.to().sent == [f"1.2.3.{number}" for number in (1, 4, 7, 3, 6, 9, 2, 5, 8)]
 
 
-async def test_who_looks_for_rings_is_told_before_an_object_goes(bench: Bench) -> None:
+async def test_the_watch_for_rings_is_called_before_an_object_goes() -> None:
     goes: list[tuple[str, str, str, int]] = []
+
+    def watch(peer: Peer, arrived_as: str, sent_as: str, size_bytes: int) -> None:
+        goes.append((peer.name, arrived_as, sent_as, size_bytes))
 
     async def behave(outbound: Outbound) -> Outcome:
         assert len(goes) == len(bench.to().sent)
         return Delivered()
 
+    journal = MemoryJournal()
+    bench = Bench(journal, journal.now, goes=watch)
     bench.to().behave = behave
-    bench.service._goes = lambda *what: goes.append((what[0].name, *what[1:]))
-    bench.journal.add(data=b"12345")
+    journal.add(data=b"12345")
     await bench.start(peer())
-    await bench.journal.until_all(DELIVERED)
+    await journal.until_all(DELIVERED)
     assert goes == [("pacs", "1.2.3.1", "1.2.3.1", 5)]
+    assert await bench.service.drain(1.0)

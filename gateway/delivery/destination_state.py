@@ -1,0 +1,35 @@
+"""One destination as its courier knows it: its settings, what is in hand for it, and how it behaved lately."""
+
+from __future__ import annotations
+
+from gateway.delivery.courier_context import CourierContext
+from gateway.delivery.ledger import Ledger
+from gateway.delivery.refusals import RefusalCount
+from gateway.delivery.retry import is_given_up
+from gateway.delivery.standing import Standing
+from gateway.delivery.suspects import Suspects
+from gateway.model.delivery import Delivery
+from gateway.model.peer import Peer
+
+
+class DestinationState:
+    """Shared by the parts of one courier, which feed it, send, and settle."""
+
+    def __init__(self, peer: Peer, context: CourierContext) -> None:
+        self.name = peer.name
+        self.peer = peer
+        self.ledger = Ledger(context.journal, peer.name, context.meter, context.now, context.wall, context.objects)
+        self.standing = Standing(peer.name, context.meter, context.random)
+        self.refusals = RefusalCount(context.random)
+        self.suspects = Suspects()
+        self._now = context.now
+
+    def replace(self, peer: Peer) -> None:
+        """The peer has other settings from now on."""
+        if (peer.host, peer.port) != (self.peer.host, self.peer.port):
+            self.refusals.forget_kinds()
+        self.peer = peer
+
+    def is_given_up(self, delivery: Delivery) -> bool:
+        """True when the delivery is too old to be tried again."""
+        return is_given_up(self.peer.retry, delivery.counted_from, self._now())
