@@ -1,4 +1,4 @@
-"""Carries out a verb of `gateway queue`: progress, interruption, what is said of it, and the record of who did it."""
+"""A verb of `gateway queue`: progress, interruption, its messages, and the record of the operator who did it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The worker process: one conversion after the other, until its socket is closed or its parent is gone.
 
-It is told by one line of JSON and two files (source, result) over the socket, and answers with one line of JSON. It
+It gets one line of JSON and two files (source, result) over the socket, and answers with one line of JSON. It
 knows no secrets, opens no file by name but scratch, and writes nothing about objects anywhere.
 """
 

@@ -77,7 +77,7 @@ def _codec(failed: Callable[[], str]) -> Iterator[None]:
     except Exception as error:
         if shortage.was_seen:
             raise MemoryError from None
-        raise Refusal(f"{failed()}: {_said(error)}") from None
+        raise Refusal(f"{failed()}: {_last_line(error)}") from None
     finally:
         logger.removeHandler(shortage)
 
@@ -318,7 +318,7 @@ def _options(image: Image) -> dict[str, Any]:
     }
 
 
-def _said(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     """The last line that says something: pydicom lists the error of each plugin. Python's own message about a plugin
     that failed inside says nothing of the code stream.
     """

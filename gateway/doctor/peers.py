@@ -51,7 +51,7 @@ async def peer(one: Peer, site: Site) -> list[DoctorFinding]:
     here = [listener for listener in site.settings.listeners if _is_there(listener, addresses, one.port)]
     if here:
         return [found("this-gateway", subject, f"{_listed(addresses)} is this machine, and listener {here[0].name}")]
-    return [*_elsewhere(one, subject, addresses), *await _ask(one, subject, addresses, site)]
+    return [*_elsewhere(one, subject, addresses), *await _echo(one, subject, addresses, site)]
 
 
 def called(one: Peer) -> str:
@@ -97,7 +97,7 @@ def _elsewhere(one: Peer, subject: str, addresses: list[str]) -> Iterator[Doctor
         yield found("calls-from-elsewhere", subject, what)
 
 
-async def _ask(one: Peer, subject: str, addresses: list[str], site: Site) -> list[DoctorFinding]:
+async def _echo(one: Peer, subject: str, addresses: list[str], site: Site) -> list[DoctorFinding]:
     """The findings of a C-ECHO at the first address that takes a connection; when none does, those of the first one."""
     first: DoctorFinding | None = None
     own = one.calling_ae_title or site.settings.ae_title

@@ -46,10 +46,10 @@ class FindHandler:
         answers = matching(event, self._backends) if is_query_retrieve else relayed(event, self._backends)
         try:
             async with aclosing(answers):
-                async for said, identifier in answers:
-                    if isinstance(said, FinalStatus):
-                        outcome = str(said)
-                    yield said, identifier
+                async for status, identifier in answers:
+                    if isinstance(status, FinalStatus):
+                        outcome = str(status)
+                    yield status, identifier
                 if outcome == INTERRUPTED:
                     outcome = "0xFE00" if event.is_cancelled else "0x0000"
         except GatewayError as error:

@@ -205,9 +205,9 @@ class _Matching:
         left out."""
         query = self._search.query
         source_query = replace(self._search.source_query, priority=priority_of(self._event.command))
-        asking = find(self._backends.sources, peer, source_query, limit_s=self._settings.timeout_s)
+        source_answers = find(self._backends.sources, peer, source_query, limit_s=self._settings.timeout_s)
         left_out, surplus = LeftOut(), 0
-        async with aclosing(measured(self._backends, peer, asking)) as answers:
+        async with aclosing(measured(self._backends, peer, source_answers)) as answers:
             async for attributes, code in answers:
                 against = contradicted(query, attributes) if self._settings.is_checked else None
                 if not against:

@@ -164,8 +164,8 @@ class _PeerQuery:
         return one_by_one(self._answers())
 
     async def _answers(self) -> AsyncGenerator[RelayedAnswer]:
-        asking = relay(self._backends.sources, self._peer, self._request, limit_s=self._limit_s)
-        async with aclosing(measured(self._backends, self._peer, asking)) as answers:
+        source_answers = relay(self._backends.sources, self._peer, self._request, limit_s=self._limit_s)
+        async with aclosing(measured(self._backends, self._peer, source_answers)) as answers:
             async for answer in answers:
                 if answer.status in self._request.finals:
                     yield answer

@@ -33,8 +33,8 @@ class RetrieveHandler:
         table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
         relayed = RETRIEVED.get(event.sop_class_uid)
         settings = table.query_retrieve
-        is_asked = settings.relay.get(relayed.service) if relayed else settings.is_local or settings.sources
-        if not is_asked:
+        has_sources = settings.relay.get(relayed.service) if relayed else settings.is_local or settings.sources
+        if not has_sources:
             raise BadIdentifier(SOP_CLASS_NOT_SUPPORTED, "nobody is asked for this SOP class")
         query, used = read_request(
             event.encoded_identifier,

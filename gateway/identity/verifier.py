@@ -35,7 +35,7 @@ class _Method:
     """Threads for identities that were verified a short while ago: a flood of wrong passcodes does not stand before
     them."""
 
-    async def ask(self, offered: OfferedIdentity) -> VerifiedIdentity:
+    async def verify_in_turn(self, offered: OfferedIdentity) -> VerifiedIdentity:
         """Raises NotVerified, NotVerifiable."""
         verifier = self.verifier
         if self.quick_turns is not None and isinstance(verifier, PasswordFileVerifier):
@@ -88,7 +88,7 @@ class Verifier:
             if method is None or offered.kind not in method.kinds:
                 continue
             try:
-                found = await method.ask(offered)
+                found = await method.verify_in_turn(offered)
             except (NotVerified, NotVerifiable) as error:
                 refusal = refusal if isinstance(refusal, NotVerifiable) else error
                 continue

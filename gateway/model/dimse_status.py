@@ -53,7 +53,7 @@ MORE_THAN_ONE_MATCH: Final = 0xC100
 FAILURES: Final = (range(0xA000, 0xB000), range(0xC000, 0xD000), range(0x0100, 0x0300))
 """The failures that a responder chooses among (PS3.7 §C.5)."""
 
-# Of pynetdicom's handler contract: the handler returned, yielded or raised what it must not.
+# Statuses of pynetdicom's handler contract, for a handler that breaks it.
 HANDLER_GAVE_NO_STATUS: Final = 0xC001
 HANDLER_GAVE_NO_ANSWER: Final = 0xC002
 STORE_HANDLER_FAILED: Final = 0xC211
@@ -68,7 +68,7 @@ MOVE_BAD_DESTINATION_YIELD: Final = 0xC514
 MOVE_BAD_DESTINATION: Final = 0xC515
 MOVE_TOO_MANY: Final = 0xC516
 
-# Of our own answers, in the range of "Unable to process" (PS3.4 Table C.4-1).
+# Statuses of the gateway, in the range of "Unable to process" (PS3.4 Table C.4-1).
 SOURCE_FAILED: Final = 0xC001
 
 

@@ -1,1 +1,1 @@
-"""Operators' questions and verbs as coroutines: the command line asks the file, a page the running journal."""
+"""Operators' queries and verbs as coroutines: the command line on the file, a page through the running journal."""

@@ -85,7 +85,7 @@ class DeliveryAdministration(Protocol):
     # --- time ---------------------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The queue's time, which `created_at` and `due_at` are told in; the wall clock may be far from it."""
+        """The queue's time, as in `created_at` and `due_at`; the wall clock may be far from it."""
         ...
 
     def on_the_wall(self, moment: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""Edits: what an action may ask to be changed in the bytes of an object."""
+"""Edits: the changes of an object's bytes that an action may request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local index, asked by queries."""
+"""The local index as queries read it."""
 
 from __future__ import annotations
 

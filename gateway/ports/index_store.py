@@ -1,4 +1,4 @@
-"""The local index where it is stored: asked in one thread, by keys."""
+"""The local index where it is stored: read in one thread, by keys."""
 
 from __future__ import annotations
 

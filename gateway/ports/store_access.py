@@ -1,4 +1,4 @@
-"""A store asked by coroutines, wherever its own thread is."""
+"""Access of coroutines to a store in a thread of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room for the store: what is kept free, and what is held for the last need."""
+"""Room for the store: free space, and a reserve for the last need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class StoreRoom(Protocol):
 
     @property
     def reserved_bytes(self) -> int:
-        """Held for the last need; 0 when it was given up."""
+        """The size of the reserve for the last need; 0 when it was given up."""
         ...
 
     def check(self) -> None:
@@ -23,17 +23,17 @@ class StoreRoom(Protocol):
         ...
 
     def free_or_none(self) -> int:
-        """Free bytes, without what is held; 0 while nobody can say."""
+        """Free bytes, without the reserve; 0 while they are not known."""
         ...
 
     def prepare(self) -> None:
-        """Before the store is opened: where there is hardly any room, what is held is given up."""
+        """Before the store is opened: give up the reserve where there is hardly any room."""
         ...
 
     def keep(self) -> bool:
-        """Hold what is kept for the last need, where there is room for it; False while it is not held."""
+        """Hold the reserve, where there is room for it; False while it is not held."""
         ...
 
     def hold_free_space(self) -> None:
-        """At the end, when the store is closed: what is free now is there for the next start."""
+        """At the end, when the store is closed: hold the free space for the next start."""
         ...

@@ -159,8 +159,8 @@ def _unlisted(backends: RetrieveBackends, request: RetrieveRequest, collection: 
     if request.table.query_retrieve.partial == "accept":
         backends.query.meter.count("gateway_retrieve_partial_total")
         return None
-    told = ", ".join(f"{len(uids)} more at {source}" for source, uids in collection.unlisted.items())
-    return CannotCount(f"incomplete: {told}; retrieve again")
+    listed = ", ".join(f"{len(uids)} more at {source}" for source, uids in collection.unlisted.items())
+    return CannotCount(f"incomplete: {listed}; retrieve again")
 
 
 # --- what is not here -----------------------------------------------------------------------------------------------

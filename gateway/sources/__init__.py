@@ -1,1 +1,1 @@
-"""Peers that hold what the gateway does not: asked side by side, their answers merged, who holds what remembered."""
+"""Sources of queries and retrieves besides the gateway itself: queried side by side, their answers merged."""

@@ -54,12 +54,12 @@ def contradicted(query: Query, answer: Attributes) -> frozenset[int]:
 
 def is_misunderstood(query: Query, contradictions: Iterable[int]) -> bool:
     """True when the source was asked to compare one of these keys, and has to be able to."""
-    asked = {
+    queried = {
         key.tag
         for key in query.keys
         if key.conditions and not all(isinstance(each, EmptyValue) for each in key.conditions)
     }
-    return any(tag in COMPARED_BY_ALL and tag in asked for tag in contradictions)
+    return any(tag in COMPARED_BY_ALL and tag in queried for tag in contradictions)
 
 
 def _matches_loosely(key: QueryKey, value: Value) -> bool:

@@ -90,7 +90,7 @@ class Merger:
         self._patience_s = patience_s
         self._known: dict[str, _Group | None] = {}
         """None: given, and every source had its say."""
-        self._heard: set[int] = set()
+        self._seen: set[int] = set()
         """Fingerprints of answers, to know those that are repeated."""
         self._waiting: dict[str, _Group] = {}
         """Waiting groups by unique key, the longest wait first."""
@@ -108,10 +108,10 @@ class Merger:
         if not uid:
             return [MergedAnswer(attributes, status)]  # a patient without an identifier: nobody knows who else it is
         fingerprint = hash((rank, fingerprint_of(attributes)))
-        if fingerprint in self._heard:
+        if fingerprint in self._seen:
             self.repeated[rank] += 1
             return []
-        self._heard.add(fingerprint)
+        self._seen.add(fingerprint)
         group = self._known.setdefault(uid, _Group(now_s))
         if group is None or (group.is_given and rank in group.ranks):
             return [MergedAnswer(attributes, status)]  # two things of one source
@@ -202,11 +202,11 @@ def _rank(part: tuple[int, Attributes, int]) -> int:
     return part[0]
 
 
-def _adds(told: Attributes, late: Attributes) -> bool:
-    """True when something is left out of what was told: a value where there is none, or a larger number or set."""
-    whole = merged([told, late])
+def _adds(given: Attributes, late: Attributes) -> bool:
+    """True when something is missing in the given answer: a value where there is none, or a larger number or set."""
+    whole = merged([given, late])
     return any(
-        any(value) and (set(value) != set(told.get(tag, ())) if tag in _COMBINED else not any(told.get(tag, ())))
+        any(value) and (set(value) != set(given.get(tag, ())) if tag in _COMBINED else not any(given.get(tag, ())))
         for tag, value in whole.items()
     )
 

@@ -35,7 +35,7 @@ class DistinctAnswers:
         words = fingerprint(answer)
         own = [other for other, _, _ in given if other == rank]
         if own:
-            is_new = (rank, words) not in {(other, said) for other, said, _ in given}
+            is_new = (rank, words) not in {(other, text) for other, text, _ in given}
         else:
             is_new = all(are_different(patient, answer) for _, _, patient in given)
         if is_new:

@@ -1,4 +1,4 @@
-"""The index and the sources that queries and retrieves ask, and what is shared between them; one for the gateway."""
+"""The index and the sources of queries and retrieves, and their shared parts; one for the gateway."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def completed(step: QueryStep, answer: Attributes) -> Attributes | None:
     Raises:
         PatientUnknown: it may be of a patient who is not asked for.
     """
-    whole = {**answer, **_unsaid(step.known, answer)} if step.known else answer
+    whole = {**answer, **_missing_values(step.known, answer)} if step.known else answer
     if not step.patients:
         return whole
     if not first_text(whole, PATIENT_ID):
@@ -199,19 +199,19 @@ def completed(step: QueryStep, answer: Attributes) -> Attributes | None:
             raise PatientUnknown
         return whole
     patient = next((each for each in step.patients if not are_different(each, whole)), None)
-    return None if patient is None else {**whole, **_unsaid(patient, whole)}
+    return None if patient is None else {**whole, **_missing_values(patient, whole)}
 
 
-def _unsaid(known: Attributes, answer: Attributes) -> Attributes:
+def _missing_values(known: Attributes, answer: Attributes) -> Attributes:
     return {tag: value for tag, value in known.items() if not any(answer.get(tag, ()))}
 
 
 def _is_other(tag: int, keys: Attributes, answer: Attributes) -> bool:
     """True when the answer has another UID than those that were asked for."""
-    asked = all_texts(keys, tag)
-    if any("*" in text or "?" in text for text in asked):
+    wanted = all_texts(keys, tag)
+    if any("*" in text or "?" in text for text in wanted):
         return False
-    return any(asked) and any(answer.get(tag, ())) and first_text(answer, tag) not in asked
+    return any(wanted) and any(answer.get(tag, ())) and first_text(answer, tag) not in wanted
 
 
 def names_patient(source_query: SourceQuery) -> bool:

@@ -98,7 +98,7 @@ async def source_association(
         async with (
             sources.conversing(peer, clock),
             sources.turn(peer, clock) if takes_turn else contextlib.nullcontext(),
-            sources.lend(peer, contexts, clock) as association,
+            sources.association(peer, contexts, clock) as association,
         ):
             is_kept = sources.is_kept(association)
             yield association

@@ -40,7 +40,7 @@ class QueriedSources:
     """The sources that are asked for one requestor."""
 
     peers: tuple[Peer, ...]
-    """Peers in the configuration's order, ready for `Sources.lend`."""
+    """Peers in the configuration's order, ready for `Sources.association`."""
     is_local: bool
     """The gateway's own index is asked too."""
     local_rank: int = 0
@@ -103,7 +103,7 @@ class Sources:
         self._states: dict[str, _SourceState] = {}
         self._conversations: dict[str, OpenConversations] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
-        self._lent_before: weakref.WeakSet[RequestorAssociation] = weakref.WeakSet()
+        self._used_before: weakref.WeakSet[RequestorAssociation] = weakref.WeakSet()
         self._kept: weakref.WeakSet[RequestorAssociation] = weakref.WeakSet()
 
     @contextlib.asynccontextmanager
@@ -119,7 +119,7 @@ class Sources:
                 del self._conversations[peer.name]
 
     @contextlib.asynccontextmanager
-    async def lend(
+    async def association(
         self, peer: Peer, contexts: Sequence[ProposedContext], clock: SourceClock
     ) -> AsyncIterator[RequestorAssociation]:
         """An association for one request after the other, kept for the next borrower afterwards.
@@ -135,9 +135,9 @@ class Sources:
         """
         self.check(peer)
         association = await self._taken(peer, contexts, clock)
-        if association in self._lent_before:
+        if association in self._used_before:
             self._kept.add(association)
-        self._lent_before.add(association)
+        self._used_before.add(association)
         try:
             yield association
         finally:

@@ -89,8 +89,8 @@ class StudyVisibility:
         source_query = SourceQuery("study", QueryLevel.STUDY, keys, UTF_8)
         studies: list[Attributes] = []
         try:
-            asking = find(self._backends.sources, place, source_query, limit_s=self._timeout_s, takes_turn=False)
-            async with aclosing(asking) as answers:
+            found = find(self._backends.sources, place, source_query, limit_s=self._timeout_s, takes_turn=False)
+            async with aclosing(found) as answers:
                 studies = [study async for study, _ in answers if first_text(study, STUDY_INSTANCE_UID) == uid]
             if not studies:
                 raise SourceFailed(place.name, "it does not tell of a study that it has parts of")

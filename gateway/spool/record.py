@@ -29,7 +29,7 @@ HEADER_BYTES = _FIELDS.size + _CHECK.size
 assert HEADER_BYTES == 128
 
 PAYLOAD, REDO, CANCEL = 0, 1, 2
-"""Kinds: an encoded data set; what the queue is to be told of the payloads before it; what of that was refused after
+"""Kinds: an encoded data set; the redo record of the payloads before it; the arrivals of it that were refused after
 all. See `gateway.spool.redo`."""
 
 

@@ -1,4 +1,4 @@
-"""Append-only files that hold many small payloads with what the queue is told of them, and reading them back."""
+"""Append-only files that hold many small payloads with their redo records, and reading them back."""
 
 from __future__ import annotations
 

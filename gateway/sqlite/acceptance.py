@@ -73,9 +73,9 @@ class Acceptor:
         self._transactions = transactions
         self._index = index
         self._known = _Known()
-        transactions.on_foreign_write.append(self._learn)
+        transactions.on_foreign_write.append(self._refresh)
 
-    def _learn(self) -> None:
+    def _refresh(self) -> None:
         """The last identifiers."""
         instance_id, delivery_id, created_at = self._transactions.single("last_identifiers")
         known = self._known
@@ -138,11 +138,11 @@ class Acceptor:
         is_readable: Callable[[PayloadRef], bool],
     ) -> dict[_Identity, _Owed]:
         """The deliveries that are still owed of the same objects: identity → (destination, actions) → its instance."""
-        asked = [(uid, digest.hex(), syntax, sop_class) for uid, digest, syntax, sop_class, _ in identities]
+        keys = [(uid, digest.hex(), syntax, sop_class) for uid, digest, syntax, sop_class, _ in identities]
         found: dict[_Identity, _Owed] = {}
         readable: dict[int, bool] = {}
         for index, instance_id, destination, actions, name, offset, length, facts in self._transactions.json(
-            "find_duplicates", arrivals=batch(asked)
+            "find_duplicates", arrivals=batch(keys)
         ):
             if rows.sender(rows.association_facts(facts)) != identities[index][-1]:
                 continue

@@ -43,18 +43,18 @@ class IndexReader:
         Raises:
             Temporary: the index cannot be read now.
         """
-        keys = await self._ask(lambda store: store.index.find(query, limit))
+        keys = await self._run(lambda store: store.index.find(query, limit))
         for start in range(0, len(keys), BATCH):
             some = keys[start : start + BATCH]
-            yield await self._ask(lambda store, some=some: store.index.matches(query, some))  # type: ignore[misc]
+            yield await self._run(lambda store, some=some: store.index.matches(query, some))  # type: ignore[misc]
 
     async def find_instances(self, query: Query) -> Sequence[int]:
         """Identifiers of the instances below what fits, in a stable order."""
-        return await self._ask(lambda store: store.index.find_instances(query))
+        return await self._run(lambda store: store.index.find_instances(query))
 
     async def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
         """These instances, in order; what was forgotten meanwhile is left out."""
-        return await self._ask(lambda store: store.index.instances(instance_ids))
+        return await self._run(lambda store: store.index.instances(instance_ids))
 
     async def close(self) -> None:
         """Interrupt what runs, and close."""
@@ -67,7 +67,7 @@ class IndexReader:
         for store in self._opened:
             store.close()
 
-    async def _ask(self, function: Callable[[Store], T]) -> T:
+    async def _run(self, function: Callable[[Store], T]) -> T:
         """Run `function` in a reading thread; a caller that is cancelled ends the statement that runs for it."""
         job = _Job(function)
         try:

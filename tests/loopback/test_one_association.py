@@ -48,7 +48,7 @@ class Users:
     async def query(self) -> None:
         contexts = query_contexts(self.peer, [STUDY_FIND])
         async with (
-            self.sources.lend(self.peer, contexts, SourceClock(120.0)) as association,
+            self.sources.association(self.peer, contexts, SourceClock(120.0)) as association,
             association.c_find(IDENTIFIER, sop_class_uid=STUDY_FIND) as responses,
         ):
             assert (await responses.final()).status == 0

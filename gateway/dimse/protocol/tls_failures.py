@@ -18,7 +18,7 @@ from gateway.dimse.protocol.tls import client_context
 from gateway.model.peer import Peer
 from gateway.model.security import TLS
 
-# Of OpenSSL's x509_vfy.h
+# Codes of OpenSSL's x509_vfy.h
 EXPIRED, NOT_YET_VALID, SELF_SIGNED, SELF_SIGNED_IN_CHAIN = 10, 9, 18, 19
 NO_ISSUER_HERE, NO_ISSUER, REVOKED = 20, 21, 23
 CRL_EXPIRED, NO_CRL, HOST_MISMATCH, ADDRESS_MISMATCH = 12, 3, 62, 64

@@ -70,7 +70,7 @@ def outcome(answer: InstanceExplanation, *, with_values: bool = False) -> str:
     why = f" (by {', '.join(map(repr, rules))})" if rules else ""
     if answer.status is None:
         return FATES[answer.fate]
-    comment = f": {answer.error_comment}" if answer.error_comment and (with_values or _is_discreet(answer)) else ""
+    comment = f": {answer.error_comment}" if answer.error_comment and (with_values or _may_show_comment(answer)) else ""
     return f"{FATES[answer.fate]}{why}, status 0x{answer.status:04X}{comment}"
 
 
@@ -148,7 +148,7 @@ def _proposal_text(proposal: DestinationProposal) -> str:
     return f" ({proposal.where}): proposes {contexts}"
 
 
-def _is_discreet(answer: InstanceExplanation) -> bool:
+def _may_show_comment(answer: InstanceExplanation) -> bool:
     """False when the Error Comment comes from an action that failed: it may quote the object."""
     return not any(one.refusal for one in (*answer.coercions, *answer.routes))
 
