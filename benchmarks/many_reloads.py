@@ -35,13 +35,13 @@ class Measured:
     seconds: float
     """From the signal to the result."""
     median_s: float
-    """Of the C-STORE responses from the signal until the result."""
+    """The median time of C-STORE responses from the signal until the result."""
     longest_s: float
-    """Of the C-STORE responses from the signal until half a second after the result."""
+    """The longest time of C-STORE responses from the signal until half a second after the result."""
     collection_s: float
     """The longest garbage collection meanwhile."""
     anonymous_bytes: int
-    """Of the gateway, after it."""
+    """The memory of the gateway, after it."""
 
 
 class Site:

@@ -57,7 +57,7 @@ def loading_s(path: Path) -> tuple[float, RoutingTable]:
 
 
 def facts_for(routing: RoutingTable, host: str) -> ObjectFacts:
-    """Of an MR image of 8 KB from one of the senders."""
+    """Facts of an MR image of 8 KB from one of the senders."""
     return at_once(
         routing.reading_facts(
             association=AssociationFacts(title(7), "GATEWAY", host, 40000, association_id="bench-1"),

@@ -32,7 +32,7 @@ from tests.support.retrieving import Moving, elements
 SIZE_BYTES = 512 * 1024
 SMALL_BYTES = 2048
 ASSOCIATIONS = 4
-"""Of the gateway to each sink, as in the other benchmarks."""
+"""The associations of the gateway to each sink, as in the other benchmarks."""
 SINKS = ("SINK1", "SINK2", "SINK3")
 STUDY: dict[int, Value] = {
     QUERY_RETRIEVE_LEVEL: ("STUDY",),

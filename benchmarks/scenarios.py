@@ -138,7 +138,7 @@ class Idle:
 
     associations: int
     cpu_share: float
-    """Of one core."""
+    """The share of one core."""
     rss_bytes_each: float
 
 

@@ -78,7 +78,7 @@ async def test_a_blocking_echo_handler_too() -> None:
 
 
 async def test_the_association_ends_while_its_handler_blocks() -> None:
-    """Nobody waits for the answer any more; the data set is there until the handler returns."""
+    """No response is waited for any more; the data set is there until the handler returns."""
     is_waiting, go_on, sizes = threading.Event(), threading.Event(), []
     is_over = threading.Event()
 

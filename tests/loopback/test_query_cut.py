@@ -209,7 +209,7 @@ def _check_cut(answers: list[Answer], sent: int) -> None:
 
 @pytest.mark.parametrize("manner", MANNERS)
 async def test_move_cancelled_while_a_destination_is_silent_50_of_50(manner: str) -> None:
-    """Nobody knows what became of the instance that is on its way: it has failed, and is listed."""
+    """The outcome of the instance that is on its way is not known: it has failed, and is listed."""
 
     async def once() -> None:
         destination = Destination(hold=1)

@@ -1,4 +1,6 @@
-"""Who asks: Orthanc, stock pynetdicom's applications, dcmtk; who must not see everything; who is a source itself."""
+"""Requestors of retrieves: Orthanc, stock pynetdicom's applications, dcmtk; one with hidden studies; one that is a
+source.
+"""
 
 from __future__ import annotations
 

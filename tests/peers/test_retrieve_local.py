@@ -110,7 +110,7 @@ async def test_the_log_names_what_was_retrieved(
     completed: int,
     status: str,
 ) -> None:
-    """Of a patient, the studies that were found; never the patient."""
+    """The found studies of a patient; never the patient."""
     if service == "move":
         done = await movescu(gateway.port, "patient", keys, destination="WS1")
     else:

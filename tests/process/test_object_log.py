@@ -19,7 +19,7 @@ OTHER_STUDY = "1.2.3.9"
 
 
 def rules(port: int) -> dict[str, Any]:
-    """Of MR and CT images, those of CT are refused, and those of US dropped."""
+    """MR images are stored, CT images refused, and US images dropped."""
     return {
         "peers": {"pacs": {"ae_title": "STORESCP", "address": f"127.0.0.1:{port}"}},
         "routes": [

@@ -211,7 +211,7 @@ async def test_nothing_named(site: Site) -> None:
 
 @pytest.mark.quick
 def test_each_query_of_objects_without_patient_has_its_retrieves() -> None:
-    """Of the dictionary of pynetdicom: every information model with a C-MOVE has its place in the table."""
+    """Every information model with a C-MOVE in pynetdicom's dictionary has its place in the table."""
     models = {
         name.removesuffix("Move"): str(value)
         for name, value in vars(sop_class).items()

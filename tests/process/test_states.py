@@ -55,7 +55,7 @@ class Site(GatewayProcess):
         return status, [line.partition(": ")[0] for line in text.splitlines()]
 
     async def codes(self) -> list[str]:
-        """Of /status, which must agree with /readyz and with the metrics."""
+        """The state of /status, which must agree with /readyz and with the metrics."""
         await until(self._metrics_agree)
         found = json.loads((await self.http("GET", "/status"))[1])
         blocking = [row["code"] for row in found["conditions"] if row["is_blocking"]]

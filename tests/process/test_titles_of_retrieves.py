@@ -40,7 +40,9 @@ from tests.support.stock import no_delay
 CALLING, CALLED = "{{ association.calling_ae_title }}", "{{ association.called_ae_title }}"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", str(ExplicitVRLittleEndian)
 NUMBERS = range(1, 6)
-"""Of the requestors: VIEW1 calls FOR1, and asks for the patient, study and worklist entry of that number."""
+"""The numbers of the requestors: VIEW1 calls FOR1, and requests the patient, study and worklist entry of that
+number.
+"""
 ROUNDS = 3
 IMAGES = 3
 MOVE, GET = str(StudyRootQueryRetrieveInformationModelMove), str(StudyRootQueryRetrieveInformationModelGet)
@@ -70,7 +72,7 @@ class Operation:
     calling: str
     called: str
     number: int
-    """Of the patient that it is about."""
+    """The number of the patient that it is about."""
     association: int
 
 

@@ -127,7 +127,7 @@ def _named(name: str) -> x509.Name:
 
 
 def _alternative(text: str) -> x509.GeneralName:
-    """Of ``DNS:name`` or ``IP:address``."""
+    """The alternative name of ``DNS:name`` or ``IP:address``."""
     kind, _, value = text.partition(":")
     return x509.DNSName(value) if kind == "DNS" else x509.IPAddress(ipaddress.ip_address(value))
 

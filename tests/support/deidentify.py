@@ -94,9 +94,9 @@ def decode(data_set: bytes, transfer_syntax_uid: str = EXPLICIT) -> Dataset:
 # --- objects made of the table ----------------------------------------------------------------------------------
 
 WORDS = "Plain words"
-"""Of attributes that some option cleans: what stays of them."""
+"""The words of attributes that some option cleans, which stay."""
 OTHER_WORDS = "Other terms"
-"""Of all others, which may be those that cleaning takes its words from."""
+"""The words of all other attributes, which may be those that cleaning takes its words from."""
 _VALUES: dict[str, Any] = {
     **dict.fromkeys(("LO", "LT", "SH", "ST", "UC", "UT"), WORDS),
     **dict.fromkeys(("AE", "CS"), "CODED"),
@@ -112,7 +112,7 @@ _VALUES: dict[str, Any] = {
 
 
 def tag_of(row: dict[str, str]) -> int | None:
-    """Of a row with one tag; None for a pattern."""
+    """The tag of a row with one tag; None for a pattern."""
     digits = row["tag"].strip("()").replace(",", "")
     try:
         return int(digits, 16)

@@ -62,7 +62,7 @@ class Source:
     objects: Sequence[Mapping[str, Any]]
     roots: tuple[QueryRoot, ...] = ("patient", "study", "patient_study")
     status: int = 0
-    """Of its final response."""
+    """The status of its final response."""
     fails_at: str = ""
     """The level of questions that it answers with 0xA700 alone."""
     more: Sequence[Mapping[str, Any]] = ()
@@ -235,7 +235,7 @@ class Told:
         return self.final.status
 
     def texts(self, keyword: str) -> list[str]:
-        """Of each answer, sorted."""
+        """The texts of each answer, sorted."""
         return sorted(first_text(answer, tag_of(keyword)) for answer in self.answers)
 
     def only(self) -> Attributes:

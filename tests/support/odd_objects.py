@@ -43,12 +43,12 @@ def implicit(tag: int, value: bytes = b"") -> bytes:
 
 
 def item(content: bytes) -> bytes:
-    """Of defined length."""
+    """An item of defined length."""
     return b"\xfe\xff\x00\xe0" + struct.pack("<L", len(content)) + content
 
 
 def item_without_length(content: bytes) -> bytes:
-    """Of undefined length, in a sequence of undefined length; without its delimiter."""
+    """An item of undefined length, in a sequence of undefined length; without its delimiter."""
     return b"\xfe\xff\x00\xe0" + b"\xff" * 4 + content + ITEM_END
 
 

@@ -180,7 +180,7 @@ class Moving:
             await association.release()
 
     async def study(self, destination: str) -> Response:
-        """Of the C-MOVE of the spread study."""
+        """The final response of the C-MOVE of the spread study."""
         return await self.move(destination, SPREAD)
 
     async def cancelled(self, after: int) -> tuple[Response, float]:

@@ -112,4 +112,4 @@ class Watch:
 
 
 WATCH = Watch()
-"""Of this process; `tests/conftest.py` installs it."""
+"""The watch of this process; `tests/conftest.py` installs it."""

@@ -29,7 +29,7 @@ def instance_uid(series: int, number: int) -> str:
 
 
 def all_uids(series: Iterable[int] = range(1, SERIES + 1)) -> set[str]:
-    """Of the instances in these series."""
+    """The UIDs of the instances in these series."""
     return {instance_uid(one, number) for one in series for number in range(1, IMAGES + 1)}
 
 

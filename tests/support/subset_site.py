@@ -26,7 +26,7 @@ class Site:
         self._pairs = pairs
 
     def differences(self, place: str, asked: Sequence[Asked]) -> list[str]:
-        """Of the gateway before `place` and the place itself."""
+        """The differences between the gateway before `place` and the place itself."""
         return differences(asked, *self._pairs[place])
 
 

@@ -20,7 +20,7 @@ TIMERS = Timers(connect_s=120.0, tls_handshake_s=120.0, association_s=120.0, dim
 
 @dataclasses.dataclass(frozen=True)
 class Certificates:
-    """Of one authority, but where it says otherwise."""
+    """Certificates of one authority, except where the field says otherwise."""
 
     folder: Path
     authority: Authority
@@ -31,9 +31,9 @@ class Certificates:
     ct1: Certificate
     ct2: Certificate
     stranger: Certificate
-    """Of a modality whose authority is the other one."""
+    """The certificate of a modality whose authority is the other one."""
     elsewhere: Certificate
-    """Of a server with another name."""
+    """The certificate of a server with another name."""
 
 
 def certificates_in(folder: Path) -> Certificates:

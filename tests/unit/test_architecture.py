@@ -128,7 +128,7 @@ def test_no_source_file_is_without_a_layer() -> None:
 
 
 FLOORS = ["protocol", "requestor", "acceptor", "pynetdicom_contract", "services", "server"]
-"""Of `dimse`, from the bottom up: a floor imports only lower ones."""
+"""The floors of `dimse`, from the bottom up: a floor imports only lower ones."""
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "dimse").rglob("*.py")), ids=lambda path: path.stem)

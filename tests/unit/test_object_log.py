@@ -220,6 +220,6 @@ def test_the_settings_choose() -> None:
 
 
 def test_no_line_of_an_object_is_ever_summarised() -> None:
-    """Who asks what became of an object must find it."""
+    """The log has the outcome of each object."""
     told = {"objects_stored", "objects_delivered", "object_stored", "object_dropped", "object_delivered"}
     assert not told & SUMMARISED

@@ -78,6 +78,18 @@ def test_the_glossary_is_in_order_and_has_one_sentence_each() -> None:
     assert [word for word, text in rows if word not in ("word", "---") and not text.endswith(".")] == []
 
 
+def test_every_term_of_the_glossary_is_used() -> None:
+    """In the code or on another page; a term that went out of use goes."""
+    table = page("design.md").partition("## Glossary")[2]
+    terms = [
+        term for cell, _ in re.findall(r"^\| ([^|]+) \| (.+) \|$", table, re.MULTILINE) for term in cell.split(", ")
+    ]
+    pages = [path.read_text() for path in (ROOT / "docs").rglob("*.md") if path.name != "design.md"]
+    used = "\n".join((*pages, *(path.read_text() for path in SOURCES))).lower()
+    stems = {term: re.escape(term.lower().removesuffix("e").removesuffix("y")) for term in terms if term != "---"}
+    assert [term for term, stem in stems.items() if not re.search(stem.replace(r"\ ", r"[\s_-]+"), used)] == []
+
+
 def test_no_page_of_the_design_is_longer_than_250_lines() -> None:
     pages = [ROOT / "docs" / "design.md", *(ROOT / "docs" / "design").glob("*.md")]
     assert [path.name for path in pages if len(path.read_text().splitlines()) > 250] == []

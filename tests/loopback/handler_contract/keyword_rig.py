@@ -35,7 +35,7 @@ class Seen(NamedTuple):
     request: bytes = b""
     """The A-ASSOCIATE-RQ; empty when none was sent."""
     status: int | None = None
-    """Of the final C-MOVE response, where no A-ASSOCIATE-RQ was sent."""
+    """The status of the final C-MOVE response, where no A-ASSOCIATE-RQ was sent."""
     caller: str = ""
     """The address that it came from."""
     caller_port: int = 0
@@ -125,7 +125,7 @@ async def moved(engine: Any, handler: Handler) -> int:
 
 
 async def final_status(port: int) -> int:
-    """Of a C-MOVE to `port`."""
+    """The final status of a C-MOVE to `port`."""
     async with await Requestor.open(port) as peer:
         peer.ask("move")
         return (await peer.final()).status

@@ -32,7 +32,7 @@ class Run:
     """What a handler of a row is bound with: one side's try of the row."""
 
     port: int
-    """Of the move destination."""
+    """The port of the move destination."""
     notes: list[str] = field(default_factory=list)
     """What the handler noted of what it saw."""
     went_on: threading.Event = field(default_factory=threading.Event)

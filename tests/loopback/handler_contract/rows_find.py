@@ -169,7 +169,7 @@ def cancelled_with_a_failure(event: Any, run: Run) -> Iterator[Any]:
 
 
 def not_cancelled(event: Any, run: Run) -> Iterator[Any]:
-    """Nobody sent a C-CANCEL."""
+    """No C-CANCEL was sent."""
     for number in range(1, 3):
         run.note(is_cancelled=event.is_cancelled)
         yield 0xFF00, match(number)

@@ -56,7 +56,7 @@ def without_meta() -> tuple[int, Dataset]:
 
 
 def compressed_without_meta() -> tuple[int, Dataset]:
-    """Nobody can say what its pixels are."""
+    """The encoding of its pixels is not known."""
     _, found = without_meta()
     found.PixelData = bytes.fromhex("FEFF00E000000000 FEFF00E002000000 FFD8 FEFFDDE000000000")
     found["PixelData"].is_undefined_length = True
@@ -242,7 +242,7 @@ def going_on(event: Any, run: Run) -> Iterator[Any]:
 
 
 def not_cancelled(event: Any, run: Run) -> Iterator[Any]:
-    """Nobody sent a C-CANCEL."""
+    """No C-CANCEL was sent."""
     yield 1
     run.note(is_cancelled=event.is_cancelled)
     yield 0xFF00, image(1)

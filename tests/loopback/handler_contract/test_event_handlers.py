@@ -90,7 +90,7 @@ async def test_one_c_store() -> None:
 
 
 async def test_a_rejected_association() -> None:
-    """Nobody accepts the called AE title."""
+    """No AE accepts the called AE title."""
     heard = Heard()
     async with storing() as there:
         keywords = {"ae_title": "STORE", "max_pdu": 1, "evt_handlers": everything(heard)}

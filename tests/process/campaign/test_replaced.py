@@ -182,7 +182,7 @@ def a_copy(original: Path, place: Path) -> None:
 
 
 def an_older_copy(original: Path, place: Path) -> None:
-    """Of the time before the last objects: the newest segment and the newest large file are not in it."""
+    """A copy from before the last objects: the newest segment and the newest large file are not in it."""
     a_copy(original, place)
     for folder in ("segments", "large"):
         os.unlink(max((place / folder).iterdir()))

@@ -241,7 +241,7 @@ class SlowBody(InMemoryDataSet):
 
 
 async def test_a_conversion_that_is_given_up_while_its_source_is_read_waits_for_the_reader(start: Start) -> None:
-    """Whoever gives it up closes the body: nobody may read it any more."""
+    """An abandoned body is closed: it may not be read any more."""
     pool, slow = start(), SlowBody()
     copying = asyncio.create_task(pool.convert(slow, EXPLICIT, COPY))
     await until(slow.is_begun.is_set, what="it is read")

@@ -12,7 +12,7 @@ from tests.support.attacks import connections, http, messages
 from tests.support.attacks.line import Target
 
 LONG_S = 45.0
-"""Whoever is too slow is let go before."""
+"""The longest time of an attack; a peer that is too slow is aborted before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ class Outcome:
             self.misses.append("nothing honest was answered")
 
     def row(self) -> list[str]:
-        """Of the table."""
+        """The row of the table."""
         return [
             self.name,
             f"{self.times:g}",

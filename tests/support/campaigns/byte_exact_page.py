@@ -27,7 +27,7 @@ class Tally:
     without: Counter[str] = field(default_factory=Counter)
     """Receiver → objects that it takes from this sender without the gateway."""
     unchanged: int = 0
-    """Of those sent, with the bytes of the file."""
+    """The number of sent objects with the bytes of the file."""
     not_sent: dict[Path, str] = field(default_factory=dict)
     refused: dict[Path, str] = field(default_factory=dict)
     """Sent, and the gateway told the sender that it does not take it; with the sender's words."""

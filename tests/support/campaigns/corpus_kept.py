@@ -53,7 +53,7 @@ class Row:
     kept_by: dict[str, bool] = field(default_factory=dict)
     """By archive."""
     status: int | str = ""
-    """Of the gateway."""
+    """The status of the gateway's response."""
     is_exact: bool = False
     """It arrived behind the gateway with its bytes, and one zero behind an odd length."""
     edits: dict[str, str] = field(default_factory=dict)
@@ -113,7 +113,7 @@ def _own_names(path: Path) -> tuple[str, str]:
 
 
 def odd_subjects() -> list[Subject]:
-    """Of `tests.support.odd_objects`."""
+    """The objects of `tests.support.odd_objects`."""
     return [
         Subject(one.name, one.data, one.transfer_syntax_uid, one.sop_class_uid, one.sop_instance_uid)
         for one in odd_objects()

@@ -83,7 +83,7 @@ class Report:
         return found
 
     def rows(self) -> list[list[str]]:
-        """Of the table."""
+        """The rows of the table."""
         requests = sum(len(one.echoes_s) + len(one.stores_s) + len(one.finds_s) for one in self.honest)
         return [
             ["sessions", str(self.sessions)],

@@ -33,5 +33,5 @@ class MemoryMeter:
         self.values[name, *labels.values()] = value
 
     def total(self, name: str) -> float:
-        """Of a counter, whatever its labels."""
+        """The total of a counter, whatever its labels."""
         return sum(amount for key, amount in self.counted.items() if key[0] == name)

@@ -255,7 +255,7 @@ def together(found: PDUs, chance: random.Random, others: Mapping[str, PDUs]) -> 
 
 
 def _elements(encoded: bytes) -> list[tuple[int, int, bytes]]:
-    """Of Implicit VR Little Endian."""
+    """The elements of a data set in Implicit VR Little Endian."""
     found = []
     position = 0
     while position + 8 <= len(encoded):

@@ -21,7 +21,7 @@ from tests.support.retrieving import getscu, movescu
 FOLDER = Path(__file__).parent / "recordings"
 UIDS = ("1.2.826.0.1.3680043.8.498.99.1", "1.2.826.0.1.3680043.8.498.99.2")
 STUDY = ("QueryRetrieveLevel=STUDY", "StudyInstanceUID=1.2.3.1")
-"""Of the objects of `tests.support.caller`."""
+"""The study of the objects of `tests.support.caller`."""
 
 
 def pdus(stream: bytes) -> list[bytes]:

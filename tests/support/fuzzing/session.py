@@ -14,7 +14,7 @@ from tests.support.attacks.line import Line
 from tests.support.fuzzing.mutate import PDUs, mutated
 
 HOSTS = tuple(f"127.0.4.{number}" for number in range(1, 41))
-"""Of the configured peer that the recordings are of."""
+"""The hosts of the configured peer that the recordings are of."""
 ANSWER_S = 0.3
 """How long an answer is waited for before the next PDU is sent all the same."""
 NO_DATA_SET = struct.pack("<HHIH", 0, 0x0800, 2, 0x0101)

@@ -13,7 +13,7 @@ from gateway.ports.errors import Unreadable
 ENCODED = pytest.mark.parametrize("encoding", [EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG], ids=str)
 ANY_ENCODING = st.sampled_from([EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG])
 LENGTHS = st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=6)
-"""Of each item: has it a defined length, and how many elements."""
+"""For each item: True for a defined length, and the number of its elements."""
 
 
 def content(encoding: Encoding, elements: int) -> bytes:

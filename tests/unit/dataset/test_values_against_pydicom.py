@@ -23,7 +23,7 @@ _KEYWORDS = """
     ReferencePixelX0 ExaminedBodyThickness FrameIncrementPointer RecommendedDisplayFrameRate OtherPatientNames
 """
 KEYWORDS = _KEYWORDS.split()
-"""Of every VR that text is made for, of one and of several values."""
+"""Keywords of every VR that text is made for, of one and of several values."""
 
 LONG = ["x" * 17, "x" * 65, "x" * 1025, "x" * 10241, "A" * 65 + "^B", "1234567890123456", "12345678901234567", "é" * 33]
 _NUMBERS = """

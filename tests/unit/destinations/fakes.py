@@ -105,9 +105,9 @@ class FakePeer:
     releases_after_s: float = 0.0
     refusal: Exception | None = None
     proposals: list[list[tuple[str, str]]] = field(default_factory=list)
-    """Of each association: the kinds with a context of their own."""
+    """For each association, the kinds with a context of their own."""
     contexts: list[tuple[ProposedContext, ...]] = field(default_factory=list)
-    """Of each association: all."""
+    """For each association, all contexts."""
     associations: list[FakeAssociation] = field(default_factory=list)
     stored: list[dict[str, Any]] = field(default_factory=list)
     released: int = 0

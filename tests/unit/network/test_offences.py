@@ -1,4 +1,4 @@
-"""Who is closed at once, and for how long."""
+"""The hosts that are closed at once, and the time for which they are."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def body_of(number: int) -> bytes:
 
 
 def identify(view: memoryview, transfer_syntax_uid: str) -> Identifiers | None:
-    """Of `body_of`."""
+    """The identifiers in a data set of `body_of`."""
     text = bytes(view[:20]).partition(b";")[0].decode(errors="replace")
     if not text.startswith("object ") or not text.removeprefix("object ").isdigit():
         return None

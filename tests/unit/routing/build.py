@@ -102,7 +102,7 @@ def facts(
     association: AssociationFacts = ASSOCIATION,
     received_at: datetime = NOW,
 ) -> ObjectFacts:
-    """Of an MR image with these attributes; `wanted` tables say which are read."""
+    """Facts of an MR image with these attributes; `wanted` tables say which are read."""
     reading = wanted[0] if wanted else table(route("all of them", {"all": [exists(keyword) for keyword in attributes]}))
     return at_once(
         reading.reading_facts(

@@ -1,4 +1,4 @@
-"""Who is asked for whom, in which order, through how many gateways; how long a dead source is left alone."""
+"""The sources for each requestor: their order, the number of gateways on the way, the rest of a dead source."""
 
 from __future__ import annotations
 

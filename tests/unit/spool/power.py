@@ -28,7 +28,7 @@ class Step:
 
     kind: Kind
     name: str
-    """Of a file or folder below the root."""
+    """The name of a file or folder below the root."""
     at_bytes: int = 0
     data: bytes = b""
 

@@ -55,7 +55,7 @@ def no_room(site: Site) -> type[NoRoom]:
 
 
 def kinds(site: Site) -> list[int]:
-    """Of all records in all segments, in order."""
+    """The kinds of all records in all segments, in order."""
     return [
         each.record.kind
         for path in sorted((site.folder / "spool" / "segments").iterdir())

@@ -1,4 +1,4 @@
-"""Who gets an association, what is known of it, and what is no association at all (PS3.8 §9.3)."""
+"""Opening of associations: admission, the facts of the association, and PDUs that open none (PS3.8 §9.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may associate (PS3.8 §9.3.4)."""
+"""The admission of requestors (PS3.8 §9.3.4)."""
 
 import re
 from dataclasses import replace

@@ -38,7 +38,7 @@ def event_of(statuses: ContractStatuses) -> Any:
 
 
 def reading(*items: Any, statuses: ContractStatuses = MOVE, watch: OperationScope | None = None) -> RetrieveYields:
-    """Of a handler that yields `items`; it raises those that are exceptions."""
+    """The yields of a handler that yields `items`; it raises those that are exceptions."""
 
     async def handler(event: Any) -> AsyncIterator[Any]:
         for item in items:

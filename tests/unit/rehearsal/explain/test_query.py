@@ -53,7 +53,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> RoutingTable:
 
 @dataclass(frozen=True)
 class Row:
-    """Who asks for what, and what is told."""
+    """A requestor, its request, and the explanation."""
 
     calling: str
     operation: Any
