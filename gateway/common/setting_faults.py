@@ -139,7 +139,7 @@ def no_such_name(noun: str, shown: str, word: str, known: Iterable[str], *, are_
 
 
 def as_mapping(known: Iterable[str]) -> str:
-    """How settings are written, where one value stands."""
+    """The form of these settings, for a place where one value stands."""
     names = list(known)[:2]
     return f"; it has settings of its own, as {{{', '.join(f'{name}: …' for name in names)}}}" if names else ""
 

@@ -1,4 +1,4 @@
-"""What may be written in a `*.test.yaml`: typed settings, from which its JSON Schema is made."""
+"""The language of `*.test.yaml`: typed settings, from which its JSON Schema is made."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SenderSpec(Spec, frozen=True):
 
 
 class ExpectedAtSpec(Spec, frozen=True):
-    """What one destination must get."""
+    """The object that one destination must get."""
 
     values: ValuesSpec | UnsetType = UNSET
     absent: Absent = ()
@@ -71,7 +71,7 @@ class ExpectedAtSpec(Spec, frozen=True):
 
 
 class ExpectedSpec(Spec, frozen=True):
-    """What must come of it; what is not named is not looked at."""
+    """The expected outcome; parts that are not named are not looked at."""
 
     destinations: (
         Annotated[tuple[Text, ...], Meta(description="All peers that get it, in any order; [] for none.")] | UnsetType

@@ -144,8 +144,8 @@ def _case(spec: CaseSpec, sender: SenderSpec, place: Place, folder: Path, contex
     if has_file and has_attributes:
         context.error(place.at("attributes"), "two-objects", faults.not_both("a test", "file", "attributes").message)
     lost = place.node.lost if isinstance(place.node, MappingNode) else frozenset()
-    is_told = any(did_you_mean(name, ("file", "attributes")) for name in lost)
-    if not has_file and not has_attributes and not is_told:
+    is_suggested = any(did_you_mean(name, ("file", "attributes")) for name in lost)
+    if not has_file and not has_attributes and not is_suggested:
         context.findings.error(place.holder, "no-object", "a test needs an object: `file` or `attributes`")
     if has_file and spec.transfer_syntax is not UNSET:
         at = place.at("transfer_syntax")

@@ -65,7 +65,7 @@ def check_requirements(peers: Iterable[tuple[Peer, Place]], listeners: Collectio
                 message = faults.no_such_name("listener", here.shown, name, by_name, are_known_listed=True)
                 context.error(here, "unknown-listener", message)
         usable = [by_name[name] for name in requires.listeners if name in by_name] or list(by_name.values())
-        if requires.certificate is not None and not any(_asks_for_certificate(one) for one in usable):
+        if requires.certificate is not None and not any(_requests_certificate(one) for one in usable):
             message = "no listener that it may use asks for client certificates; give one `client_ca`"
             context.error(at.at("certificate"), "never-met", message)
         elif requires.is_tls and not any(one.tls is not None for one in usable):
@@ -73,7 +73,7 @@ def check_requirements(peers: Iterable[tuple[Peer, Place]], listeners: Collectio
             context.error(at.at("tls") if at.has("tls") else at, "never-met", message)
 
 
-def _asks_for_certificate(listener: Listener) -> bool:
+def _requests_certificate(listener: Listener) -> bool:
     return listener.tls is not None and listener.tls.client_certificates != "none"
 
 

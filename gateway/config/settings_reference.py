@@ -44,7 +44,7 @@ unmatched: hold
 """
 
 
-TOLD_DEFAULT = re.compile(r" ?\bDefault: (.*?)\.(?= [A-Z]|$)")
+STATED_DEFAULT = re.compile(r" ?\bDefault: (.*?)\.(?= [A-Z]|$)")
 PLAIN = re.compile(r"[A-Za-z0-9_/.][A-Za-z0-9_ /.+:-]*")
 
 
@@ -84,9 +84,9 @@ def _row(key: str, schema: dict[str, Any], defs: dict[str, Any], places: dict[st
     below = _reference(schema)
     if below is not None and not text:
         text = defs[below[0]].get("description", "")
-    text, told = _without_default(" ".join(text.split()))
+    text, stated = _without_default(" ".join(text.split()))
     text = text or MEANINGS.get(key, "")
-    default = "**required**" if is_required else told or _default(schema)
+    default = "**required**" if is_required else stated or _default(schema)
     example = (
         f"`{_cell(_as_yaml(key, example_of(key, schema)))}`"
         if below is None
@@ -97,7 +97,7 @@ def _row(key: str, schema: dict[str, Any], defs: dict[str, Any], places: dict[st
 
 def _without_default(text: str) -> tuple[str, str]:
     """A description without what it says of the default, and that."""
-    match = TOLD_DEFAULT.search(text)
+    match = STATED_DEFAULT.search(text)
     if match is None:
         return text, ""
     return f"{text[: match.start()]}{text[match.end() :]}".strip(), match[1]

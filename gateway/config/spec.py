@@ -1,4 +1,4 @@
-"""What may be written: typed settings, from which the JSON Schema is made.
+"""The language of the configuration: typed settings, from which the JSON Schema is made.
 
 Every string that is a quantity or a name of the standard stays text here; `gateway.config.compile` gives it meaning.
 ``${NAME}``, ``${NAME:-default}`` and ``${file:PATH}`` are resolved before these types are filled.
@@ -173,7 +173,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class CertificateSpec(Spec, frozen=True):
-    """What a certificate must be. All that is written must hold; of several texts for one thing, one of them."""
+    """Conditions on a certificate. All that are written must hold; of several texts for one condition, one."""
 
     subject: Annotated[
         dict[str, Text | Annotated[tuple[Text, ...], Meta(min_length=1)]],
@@ -280,7 +280,7 @@ class IdentityCheckSpec(Spec, frozen=True):
 
 
 class ListenerSpec(Spec, frozen=True):
-    """Where associations are accepted."""
+    """An address that associations are accepted at."""
 
     port: Annotated[Port, Meta(description="TCP port; 0 takes any free one.")]
     address: Annotated[Text, Meta(description="Own address to listen on. Default: all of IPv4.")] = "0.0.0.0"  # noqa: S104
@@ -301,7 +301,7 @@ class ListenerSpec(Spec, frozen=True):
 
 
 class SpoolSpec(Spec, frozen=True):
-    """Where payloads are kept."""
+    """The place of payloads."""
 
     path: Annotated[Text, Meta(description="Folder; relative to the working folder.")] = "var/spool"
     min_free: Annotated[
@@ -321,7 +321,7 @@ class SpoolSpec(Spec, frozen=True):
 
 
 class QueueSpec(Spec, frozen=True):
-    """Where deliveries are kept."""
+    """The place of deliveries."""
 
     sqlite: Annotated[Text, Meta(description="SQLite file; relative to the working folder.")] = "var/gateway.db"
     min_free: Annotated[
@@ -460,7 +460,7 @@ class ConversionSpec(Spec, frozen=True):
 
 
 class LogSpec(Spec, frozen=True):
-    """What the log says; its level and form are options of `gateway run`."""
+    """The content of the log; its level and form are options of `gateway run`."""
 
     objects: Annotated[
         Literal["study", "object", "none"],
@@ -473,8 +473,8 @@ class LogSpec(Spec, frozen=True):
 
 
 class LoopsSpec(Spec, frozen=True):
-    """When an object is held under the rule `(loop)`, since places that forward to each other pass it round. Of no
-    requestor is anything counted but those that call with the AE title of a destination, and gateways of this kind."""
+    """Limits of loops: an object that places pass round, since they forward to each other, is held under the rule
+    `(loop)`. Only requestors that call with the AE title of a destination are counted, and gateways of this kind."""
 
     hops: Annotated[
         int, Meta(ge=0, le=8, description="It came through more gateways of this kind than these; 0: any number.")
@@ -622,7 +622,7 @@ class ExtendedNegotiationSpec(Spec, frozen=True):
 
 
 class AssociateSpec(Spec, frozen=True):
-    """How to associate with the peer: the keywords of pynetdicom's `AE.associate`."""
+    """The keywords of associations with the peer, as in pynetdicom's `AE.associate`."""
 
     ae_title: (
         Annotated[
@@ -665,7 +665,7 @@ class AcceptSpec(Spec, frozen=True):
 
 
 class RetrySpec(Spec, frozen=True):
-    """When a delivery that could not be made is tried again."""
+    """The times at which a delivery that could not be made is tried again."""
 
     first: Annotated[DurationText, Meta(description="First delay.")] = "10 s"
     factor: Annotated[float, Meta(ge=1, le=100, description="Each further delay is this much longer.")] = 2.0
@@ -681,7 +681,7 @@ class RetrySpec(Spec, frozen=True):
 
 
 class DeliverySpec(Spec, frozen=True):
-    """How objects are sent to the peer."""
+    """The delivery of objects to the peer."""
 
     associations: Annotated[int, Meta(ge=1, le=64, description="Associations in parallel.")] = 2
     fallback: (
@@ -746,8 +746,9 @@ class FolderSpec(Spec, frozen=True):
 
 
 class RequirementsSpec(Spec, frozen=True):
-    """What a requestor must show, beside its AE title and address, to be taken for the peer. Without it the association
-    is rejected, also under `admit: any`."""
+    """The proofs that a requestor must give, beside its AE title and address, to be taken for the peer. Without them
+    the association is rejected, also under `admit: any`.
+    """
 
     tls: Annotated[bool, Meta(description="true: only over TLS.")] = False
     listener: (
@@ -839,7 +840,7 @@ class CoercionSpec(Spec, frozen=True):
 
 
 class RouteSpec(Spec, frozen=True):
-    """Where objects go."""
+    """A route: a condition, actions and destinations of objects."""
 
     name: RuleName
     to: (
@@ -915,7 +916,9 @@ class RelaySpec(Spec, frozen=True):
 
 
 class QueryRetrieveSpec(Spec, frozen=True):
-    """Who answers C-FIND, C-MOVE and C-GET, and where a C-MOVE goes. Without this section nobody is answered."""
+    """The sources of C-FIND, C-MOVE and C-GET, and the destinations of a C-MOVE. Without this section such requests
+    are refused.
+    """
 
     sources: Annotated[
         tuple[Text, ...],

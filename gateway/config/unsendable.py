@@ -21,7 +21,7 @@ from gateway.routing.table import Route
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _RouteNeeds:
     """The objects that fit a route: any of these classes, and any of these transfer syntaxes."""
 
     classes: Sequence[frozenset[str]]
@@ -41,14 +41,14 @@ def warn_of_unsendable(root: Place, routes: Iterable[Route], peers: Mapping[str,
     for route in routes:
         reached.update(route.to)
         names = [name for name in route.to if name in given and name not in without_storage]
-        asked = _asked(route.when) if names else None
-        for name in names if asked is not None else ():
-            assert asked is not None
+        needs = _needs_of(route.when) if names else None
+        for name in names if needs is not None else ():
+            assert needs is not None
             stays = {
                 "is_as_it_is": not _is_converted(route),
                 "is_of_its_class": "SOPClassUID" not in route.actions_json,
             }
-            for path, message in _unsendable(asked, given[name], peers[name], **stays):
+            for path, message in _unsendable(needs, given[name], peers[name], **stays):
                 mark = route.marks.get(path) or route.mark or root.holder
                 text = f"the route `{route.name}` can send `{name}` {message}; the object would be refused"
                 context.findings.warning(mark, "not-in-contexts", text)
@@ -71,7 +71,7 @@ def _may_be_storage(uid: str) -> bool:
     return entry is None or ("Storage" in entry[0] and is_composite(uid))
 
 
-def _asked(when: Predicate) -> _Asked | None:
+def _needs_of(when: Predicate) -> _RouteNeeds | None:
     """None when the condition asks for neither in words that must hold."""
     classes: SOPClass | None = None
     syntaxes: TransferSyntax | None = None
@@ -84,7 +84,7 @@ def _asked(when: Predicate) -> _Asked | None:
             syntaxes, syntaxes_at = one, (*path, "transfer_syntax")
     if classes is None and syntaxes is None:
         return None
-    return _Asked(classes.any_of if classes else (), classes_at, syntaxes.any_of if syntaxes else (), syntaxes_at)
+    return _RouteNeeds(classes.any_of if classes else (), classes_at, syntaxes.any_of if syntaxes else (), syntaxes_at)
 
 
 def _conjuncts(when: Predicate, path: SettingPath) -> Iterator[tuple[SettingPath, Predicate]]:
@@ -100,21 +100,21 @@ def _conjuncts(when: Predicate, path: SettingPath) -> Iterator[tuple[SettingPath
 
 
 def _unsendable(
-    asked: _Asked, listed: Mapping[str, set[str]], peer: Peer, *, is_as_it_is: bool, is_of_its_class: bool
+    needs: _RouteNeeds, listed: Mapping[str, set[str]], peer: Peer, *, is_as_it_is: bool, is_of_its_class: bool
 ) -> Iterator[tuple[SettingPath, str]]:
-    for words in asked.classes if is_of_its_class else ():
+    for words in needs.classes if is_of_its_class else ():
         if words.isdisjoint(listed):
             what = short_name(next(iter(words))) if len(words) == 1 else "SOP classes of a group"
             has = ", ".join(map(short_name, listed))
-            yield asked.classes_at, f"{what}, which its `contexts` do not list (they list {has})"
+            yield needs.classes_at, f"{what}, which its `contexts` do not list (they list {has})"
     if not is_as_it_is:
         return
-    classes = frozenset[str]().union(*asked.classes) & listed.keys() if asked.classes else listed.keys()
+    classes = frozenset[str]().union(*needs.classes) & listed.keys() if needs.classes else listed.keys()
     takes = {syntax for uid in classes for syntax in listed[uid]}
-    for uid in asked.transfer_syntaxes if classes else ():
+    for uid in needs.transfer_syntaxes if classes else ():
         if takes.isdisjoint((*alternatives(uid), *peer.fallback)):
             has = ", ".join(map(short_name, sorted(takes)))
-            yield asked.transfer_syntaxes_at, f"{short_name(uid)}, which its `contexts` do not list (they list {has})"
+            yield needs.transfer_syntaxes_at, f"{short_name(uid)}, which its `contexts` do not list (they list {has})"
 
 
 def _is_converted(route: Route) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gateway.common.steady_clock import loop_clock_s
 from gateway.dataset.native import NATIVE, alternatives
-from gateway.dimse.protocol.associate_items import MOST_HOPS_SAID
+from gateway.dimse.protocol.associate_items import MOST_HOPS_WRITTEN
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.leniency import tolerated
@@ -101,7 +101,7 @@ class DimseDestination:
     def on_behalf_of(self, sender: AssociationFacts) -> DimseDestination:
         """One for each pair of AE titles that templates give, and for each number of gateways that objects came
         through. Raises Refusal for what is no AE title."""
-        hops = min(hops_of(sender) + 1, MOST_HOPS_SAID)
+        hops = min(hops_of(sender) + 1, MOST_HOPS_WRITTEN)
         if hops == self._hops and not self._has_templates:
             return self
         peer = titled(self.peer, sender) if self._has_templates else self.peer

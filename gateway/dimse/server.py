@@ -115,7 +115,7 @@ class Server:
 
     @functools.cached_property
     def ae(self) -> ApplicationEntity:
-        """For handlers that open associations of their own; it accepts none."""
+        """The AE for handlers that open associations of their own; it accepts none."""
         ae = ApplicationEntity(self.ae_title)
         ae.acse_timeout, ae.dimse_timeout = self.timers.association_s, self.timers.dimse_s
         ae.connection_timeout, ae.network_timeout = self.timers.connect_s, self.timers.idle_s

@@ -78,7 +78,7 @@ class CertificateWatch:
         """(use, file) → the end of its validity, and the least number of days that was logged."""
         self._is_reading = False
         """A thread is at the files."""
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
 
     @property
     def ended(self) -> list[tuple[str, str, datetime]]:
@@ -88,16 +88,16 @@ class CertificateWatch:
 
     def look_soon(self) -> None:
         """Do not wait for the minute to be over: rules were put in force."""
-        self._asked.set()
+        self._requested.set()
 
     async def run(self) -> None:
         """Look each minute, until cancelled."""
         while True:
-            self._asked.clear()
+            self._requested.clear()
             await self.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(INTERVAL_S):
-                    await self._asked.wait()
+                    await self._requested.wait()
 
     async def look(self) -> None:
         """Take renewed files; show and log those that end. Files on a mount that hangs are left for a later look."""

@@ -109,7 +109,7 @@ def _hang_up(
     pid = read_pid(path)
     if pid is None:
         raise NotRunning(f"no gateway runs: there is no process id in {path}")
-    asked_at = now()
+    requested_at = now()
     try:
         os.kill(pid, signal.SIGHUP)
     except ProcessLookupError:
@@ -118,7 +118,7 @@ def _hang_up(
         raise NotRunning(f"process {pid} of {path} belongs to another user") from None
     for _ in range(int(timeout_s / POLL_S)):
         result = read_result(path)
-        if result and datetime.fromisoformat(result["started_at"]) >= asked_at:
+        if result and datetime.fromisoformat(result["started_at"]) >= requested_at:
             return result
         sleep(POLL_S)
     raise NotRunning(f"process {pid} has told no result within {timeout_s:g} s; see its log")

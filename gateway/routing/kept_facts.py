@@ -27,8 +27,8 @@ MOST_CHARACTERS = 16 * 1024
 
 def read_for_files(path_template: Template) -> tuple[AttributePath, ...]:
     """The attributes that a folder reads of each object: for its path, and for the file meta information."""
-    asked = [path for _name, path in path_template.attributes]
-    return tuple(dict.fromkeys((*asked, PATIENT_IDENTITY_REMOVED)))
+    paths = [path for _name, path in path_template.attributes]
+    return tuple(dict.fromkeys((*paths, PATIENT_IDENTITY_REMOVED)))
 
 
 def is_of_top_level(path: AttributePath) -> bool:

@@ -156,23 +156,23 @@ class RoutingTable:
     _coercion_index: RuleIndex | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        asked = [path for coercion in self.coercions for path in coercion.when.attributes()]
-        asked += [path for coercion in self.coercions for path in attributes_of(coercion.actions)]
-        asked += [path for route in self.routes for path in route.when.attributes()]
-        asked += self.indexed
+        needed_paths = [path for coercion in self.coercions for path in coercion.when.attributes()]
+        needed_paths += [path for coercion in self.coercions for path in attributes_of(coercion.actions)]
+        needed_paths += [path for route in self.routes for path in route.when.attributes()]
+        needed_paths += self.indexed
         titles = frozenset(peer.ae_title for peer in self.peers.values() if peer.host)
         object.__setattr__(self, "destination_ae_titles", titles)
-        object.__setattr__(self, "attributes_needed", needed(asked))
+        object.__setattr__(self, "attributes_needed", needed(needed_paths))
         object.__setattr__(self, "_wanted", wanted(self.attributes_needed))
         of_actions = [path for route in self.routes for path in attributes_of(route.actions)]
-        object.__setattr__(self, "_wanted_to_explain", wanted(needed([*asked, *of_actions])))
-        later = [path for path in (*of_actions, *self._asked_elsewhere()) if is_of_top_level(path)]
+        object.__setattr__(self, "_wanted_to_explain", wanted(needed([*needed_paths, *of_actions])))
+        later = [path for path in (*of_actions, *self._paths_of_folders_and_retrieves()) if is_of_top_level(path)]
         object.__setattr__(self, "_kept", needed(later) if later else ())
-        object.__setattr__(self, "_wanted_to_keep", wanted(needed([*asked, *self._kept])))
+        object.__setattr__(self, "_wanted_to_keep", wanted(needed([*needed_paths, *self._kept])))
         object.__setattr__(self, "_route_index", _index_of(self.routes))
         object.__setattr__(self, "_coercion_index", _index_of(self.coercions))
 
-    def _asked_elsewhere(self) -> Iterator[AttributePath]:
+    def _paths_of_folders_and_retrieves(self) -> Iterator[AttributePath]:
         """The attributes of a stored object that neither coercions nor routes ask for."""
         for coercion in self.retrieve_coercions:
             yield from coercion.when.attributes()

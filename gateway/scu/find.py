@@ -90,7 +90,7 @@ class FindUser:
 
     async def _found(self, sources: Sources, background: BackgroundTasks) -> AsyncGenerator[Attributes]:
         inquiry, places = self.inquiry, self.places
-        question = SourceQuery(inquiry.root, inquiry.level, self._keys, UTF_8, is_relational=True)
+        source_query = SourceQuery(inquiry.root, inquiry.level, self._keys, UTF_8, is_relational=True)
         ranked: list[Peer | None] = [*places.peers]
         index: IndexReader | None = None
         async with AsyncExitStack() as parts:
@@ -99,15 +99,15 @@ class FindUser:
                 index = open_index(places.index_of, is_read_only=True)
                 parts.push_async_callback(index.close)
 
-            def ask_of(peer: Peer | None) -> QueryAnswers[MatchFromPlace]:
+            def query_of(peer: Peer | None) -> QueryAnswers[MatchFromPlace]:
                 if peer is None:
                     assert index is not None
                     return lambda: self._local(index)
-                return lambda: one_by_one(find(sources, peer, question, limit_s=inquiry.timeout_s))
+                return lambda: one_by_one(find(sources, peer, source_query, limit_s=inquiry.timeout_s))
 
             federated = self._federated(ranked, background)
-            asks = {rank: ask_of(peer) for rank, peer in enumerate(ranked)}
-            async with aclosing(federated.matches(asks, inquiry.level, PATIENCE_S)) as matches:
+            queries = {rank: query_of(peer) for rank, peer in enumerate(ranked)}
+            async with aclosing(federated.matches(queries, inquiry.level, PATIENCE_S)) as matches:
                 async for match in matches:
                     yield match.attributes
 
@@ -128,13 +128,13 @@ class FindUser:
         encode = IdentifierEncoder(EXPLICIT_VR_LITTLE_ENDIAN, UTF_8, is_always_declared=True)
         request = RelayedQuery(service.sop_class_uids[0], EXPLICIT_VR_LITTLE_ENDIAN, encode(self.inquiry.keys))
 
-        def ask_of(peer: Peer) -> QueryAnswers[RelayedAnswer]:
+        def query_of(peer: Peer) -> QueryAnswers[RelayedAnswer]:
             return lambda: one_by_one(relay(sources, peer, request, limit_s=self.inquiry.timeout_s))
 
         federated = self._federated(self.places.peers, background)
-        asks = {rank: ask_of(peer) for rank, peer in enumerate(self.places.peers)}
+        queries = {rank: query_of(peer) for rank, peer in enumerate(self.places.peers)}
         once = DistinctAnswers(service)
-        async with aclosing(federated.everything(asks)) as answers:
+        async with aclosing(federated.everything(queries)) as answers:
             async for rank, answer in answers:
                 if once.is_new(rank, answer.attributes):
                     yield answer.attributes

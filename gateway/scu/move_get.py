@@ -95,8 +95,8 @@ async def get(
     uid = GET_OF_ROOT[wanted.root]
     contexts = get_contexts(peer, await _sop_classes(peer, own_ae_title, wanted) or USUAL_CLASSES)
     contexts = tuple(context for context in contexts if context.abstract_syntax not in GET_OF_ROOT.values())
-    asking = as_store_scp(peer, (context.abstract_syntax for context in contexts))
-    async with _associated(asking, own_ae_title, (*query_contexts(peer, [uid]), *contexts)) as association:
+    associating = as_store_scp(peer, (context.abstract_syntax for context in contexts))
+    async with _associated(associating, own_ae_title, (*query_contexts(peer, [uid]), *contexts)) as association:
         responses = association.c_get(
             _encoded(association, uid, wanted),
             sop_class_uid=uid,
@@ -135,10 +135,10 @@ async def _sop_classes(peer: Peer, own_ae_title: str, wanted: RetrieveIdentifier
     """Empty when the peer does not say of every instance."""
     pool = AssociationPool(own_ae_title)
     keys = tuple(QueryKey(tag, vr_for(tag), (AnyValue(_texts(wanted.keys, tag)),)) for tag in sorted(wanted.keys))
-    question = instance_query_of(Query(wanted.level, wanted.root, keys, is_relational=True))
+    source_query = instance_query_of(Query(wanted.level, wanted.root, keys, is_relational=True))
     found: set[str] = set()
     try:
-        async with aclosing(find(Sources(pool), peer, question, limit_s=wanted.timeout_s)) as answers:
+        async with aclosing(find(Sources(pool), peer, source_query, limit_s=wanted.timeout_s)) as answers:
             async for answer, _ in answers:
                 found.add(first_text(answer, SOP_CLASS_UID))
     except SourceFailed:

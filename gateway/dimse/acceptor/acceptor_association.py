@@ -35,7 +35,7 @@ log = structlog.get_logger()
 MOST_QUEUED = 8
 """Requests that a peer may send ahead of our responses before we stop reading."""
 
-RELEASE_ASKED = "the peer asked for release"
+RELEASE_REQUESTED = "the peer asked for release"
 
 
 class AcceptorAssociation(OpeningAssociation):
@@ -58,7 +58,7 @@ class AcceptorAssociation(OpeningAssociation):
         self._later: list[Coroutine[Any, Any, None]] = []
         self._wakeup: asyncio.Future[None] | None = None
         self._is_serving = False
-        self._is_release_asked = False
+        self._is_release_requested = False
         self._is_draining = False
         self._handler_thread: HandlerThread | None = None
         self.handler_association: Any = None
@@ -174,8 +174,8 @@ class AcceptorAssociation(OpeningAssociation):
         watch = self._watch = OperationScope(is_cancelled=message.command["MessageID"] in self._cancelled)
         if self._ended is not None:
             watch.end(self._ended)
-        elif self._is_release_asked:
-            watch.end(RELEASE_ASKED)
+        elif self._is_release_requested:
+            watch.end(RELEASE_REQUESTED)
         self.holds_reading_while_writing = False
         if self._held & ReadingHeld.WRITE:
             self._unhold(ReadingHeld.WRITE)
@@ -323,7 +323,7 @@ class AcceptorAssociation(OpeningAssociation):
             self._readmit()
         if self._ended is not None:
             return
-        if self._is_release_asked:
+        if self._is_release_requested:
             self._answer_release()
         elif self._is_draining:
             self._request_release()
@@ -361,9 +361,9 @@ class AcceptorAssociation(OpeningAssociation):
         if not self._is_serving:
             self._answer_release()
             return
-        self._is_release_asked = True
+        self._is_release_requested = True
         if self._watch is not None:
-            self._watch.end(RELEASE_ASKED)
+            self._watch.end(RELEASE_REQUESTED)
             self._let_writers_go_on()
 
     def _association_ended(self, reason: str) -> None:

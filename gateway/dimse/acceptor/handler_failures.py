@@ -46,11 +46,11 @@ class HandlerFailures:
         """It failed with `error`, or gave what `error` says."""
         self._meter.count("gateway_handler_failures_total", handler=event)
         name, before = _name(handler), self.failing.get(event)
-        told = (error, _defined(handler)) if isinstance(error, str) else (type(error).__name__, _where(error, handler))
+        shown = (error, _defined(handler)) if isinstance(error, str) else (type(error).__name__, _where(error, handler))
         if before is None or before.handler != name:
-            self.failing[event] = FailingHandler(event, name, *told, count=1, since=self._now())
+            self.failing[event] = FailingHandler(event, name, *shown, count=1, since=self._now())
         else:
-            self.failing[event] = replace(before, error=told[0], where=told[1], count=before.count + 1)
+            self.failing[event] = replace(before, error=shown[0], where=shown[1], count=before.count + 1)
 
     def answered(self, event: str) -> None:
         """It answered a request."""

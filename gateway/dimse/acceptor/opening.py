@@ -262,7 +262,7 @@ class OpeningAssociation(Association):
             identity_response=positive_response(request.identity, verified),
             extended=extended,
         )
-        self._tell_odd(odd_user_information(request.user_information), answer.even_ids)
+        self._log_oddities(odd_user_information(request.user_information), answer.even_ids)
         self.associate_ac = accept
         self._has_joined = True
         self._host.joined(self)
@@ -273,7 +273,7 @@ class OpeningAssociation(Association):
         self._raise(evt.EVT_ACCEPTED)
         self._raise(evt.EVT_ESTABLISHED)
 
-    def _tell_odd(self, oddities: tuple[str, ...], even_ids: tuple[int, ...]) -> None:
+    def _log_oddities(self, oddities: tuple[str, ...], even_ids: tuple[int, ...]) -> None:
         """Raises MalformedAssociate: the peer is held to the letter."""
         if oddities and self.is_strict:
             raise MalformedAssociate(f"an A-ASSOCIATE-RQ with {', '.join(oddities)}")

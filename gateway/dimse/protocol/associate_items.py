@@ -45,7 +45,7 @@ def encode_asynchronous_operations(invoked: int, performed: int) -> bytes:
     return bytes(item.encode())
 
 
-MOST_HOPS_SAID = 9
+MOST_HOPS_WRITTEN = 9
 """One digit: more gateways than these are said as nine."""
 
 

@@ -94,11 +94,11 @@ _FAILURES = {
 def handshake_failure(error: BaseException) -> str:
     """The reason why a client's handshake failed, in words for the log; holds nothing of its certificate."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        said = error.verify_message
-        return _FAILURES.get(said, f"the client's certificate is not taken: {said}")
+        reason = error.verify_message
+        return _FAILURES.get(reason, f"the client's certificate is not taken: {reason}")
     if isinstance(error, ssl.SSLError):
-        said = error.reason or str(error)
-        return _FAILURES.get(said, f"TLS failed: {said}")
+        reason = error.reason or str(error)
+        return _FAILURES.get(reason, f"TLS failed: {reason}")
     return str(error) or type(error).__name__
 
 

@@ -42,7 +42,7 @@ _ALERTS = {
 _ALERT = re.compile(r"ALERT[_ ]([A-Z_ ]+)", re.IGNORECASE)
 
 
-async def shown_anyway(peer: Peer) -> Described | None:
+async def shown_unverified(peer: Peer) -> Described | None:
     """The certificate that the peer shows, unverified: for messages alone. None when it cannot be had."""
     given = peer.associate.tls if peer.associate.tls is not None else TLS()
     tls = dataclasses.replace(given, certificate="", key="", key_pem="", ca=(), crl=(), verify=False)
@@ -104,10 +104,10 @@ def our_certificate_refused(error: BaseException | None, tls: TLS | None) -> str
             f"our certificate ({_ours(tls)})"
         )
     found = _ALERT.search(str(getattr(error, "reason", None) or error or ""))
-    said = _ALERTS.get(found.group(1).strip().upper().replace(" ", "_"), "") if found else ""
-    if not said:
+    reason = _ALERTS.get(found.group(1).strip().upper().replace(" ", "_"), "") if found else ""
+    if not reason:
         return ""
-    return f"it refuses our certificate: {said} ({_ours(tls)})"
+    return f"it refuses our certificate: {reason} ({_ours(tls)})"
 
 
 def _ours(tls: TLS | None) -> str:

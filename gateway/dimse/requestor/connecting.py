@@ -11,7 +11,7 @@ from gateway.common.steady_clock import utc_now
 from gateway.dimse.protocol.connection import AssociationTransport
 from gateway.dimse.protocol.peer_certificate import mismatch, shown_certificate
 from gateway.dimse.protocol.tls_contexts import CLIENT_CONTEXTS
-from gateway.dimse.protocol.tls_failures import our_certificate_refused, server_refused, shown_anyway
+from gateway.dimse.protocol.tls_failures import our_certificate_refused, server_refused, shown_unverified
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses, PeerFailure
 
@@ -78,7 +78,7 @@ async def _encrypted(
             ssl_shutdown_timeout=peer.timers.tls_handshake_s,
         )
     except ssl.SSLCertVerificationError as error:
-        why = server_refused(error, await shown_anyway(peer), wanted_name, tls, utc_now())
+        why = server_refused(error, await shown_unverified(peer), wanted_name, tls, utc_now())
         raise DestinationRefuses(f"{where} is not who it should be: {why}", PeerFailure("certificate")) from error
     except ssl.SSLError as error:
         why = our_certificate_refused(error, tls) or f"TLS failed: {error.reason or error}"

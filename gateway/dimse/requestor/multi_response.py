@@ -20,7 +20,7 @@ from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import DestinationRefuses
 
 
-class AskingAssociation(Association):
+class MultiResponseAssociation(Association):
     """An association whose requests have many responses."""
 
     def __init__(self, *, timers: Timers, limits: Limits) -> None:
@@ -67,7 +67,9 @@ class AskingAssociation(Association):
             DestinationRefuses: no accepted context.
             ValueError: the identifier cannot be encoded.
         """
-        return self._ask("find", CommandField.C_FIND, identifier, sop_class_uid, priority, response_s, limit_s)
+        return self._start_conversation(
+            "find", CommandField.C_FIND, identifier, sop_class_uid, priority, response_s, limit_s
+        )
 
     def c_move(
         self,
@@ -81,7 +83,9 @@ class AskingAssociation(Association):
     ) -> Responses:
         """C-MOVE to the AE title `destination`; the rest as `c_find`. Raises DestinationRefuses, ValueError."""
         more: Command = {"MoveDestination": destination}
-        return self._ask("move", CommandField.C_MOVE, identifier, sop_class_uid, priority, response_s, limit_s, more)
+        return self._start_conversation(
+            "move", CommandField.C_MOVE, identifier, sop_class_uid, priority, response_s, limit_s, more
+        )
 
     def c_get(
         self,
@@ -105,7 +109,7 @@ class AskingAssociation(Association):
             DestinationRefuses, ValueError: as `c_find`.
         """
         field = CommandField.C_GET
-        return self._ask(
+        return self._start_conversation(
             "get",
             field,
             identifier,
@@ -128,7 +132,7 @@ class AskingAssociation(Association):
             raise DestinationRefuses(f"{self.name} accepted no context for {sop_class_uid}")
         return context
 
-    def _ask(
+    def _start_conversation(
         self,
         service: str,
         field: CommandField,

@@ -26,7 +26,7 @@ from gateway.dimse.protocol.proposal import (
 from gateway.dimse.protocol.tls_failures import our_certificate_refused
 from gateway.dimse.protocol.upper_layer import ServicePrimitive, UpperLayerEvent, UpperLayerState
 from gateway.dimse.requestor.connecting import TLSOverride, connect
-from gateway.dimse.requestor.multi_response import AskingAssociation
+from gateway.dimse.requestor.multi_response import MultiResponseAssociation
 from gateway.leniency import tolerated
 from gateway.model.associate import DEFAULT_OFFERED_PDU, ProposedContext
 from gateway.model.association import AssociationFacts
@@ -45,7 +45,7 @@ TRANSIENT_REJECTION = 2
 LARGEST_PDU = 2**32 - 1
 
 
-class RequestorAssociation(AskingAssociation):
+class RequestorAssociation(MultiResponseAssociation):
     """The requestor's side. One request at a time: the asynchronous operations window is (1, 1)."""
 
     holds_reading_while_writing = False

@@ -39,7 +39,7 @@ GIVE_UP_S = 2.0
 """The wait for the final response after giving up."""
 
 
-class AskedAssociation(StoringAssociation, Protocol):
+class RequestAssociation(StoringAssociation, Protocol):
     """The association that a request goes out on (`gateway.dimse.requestor.multi_response`)."""
 
     @property
@@ -65,7 +65,7 @@ class Responses:
 
     def __init__(
         self,
-        association: AskedAssociation,
+        association: RequestAssociation,
         context: AcceptedContext,
         request: Command,
         identifier: EncodedDataSet,
@@ -236,7 +236,7 @@ class Responses:
         self._wake()
 
     def receiver_for(self, message: Message) -> DataSetReceiver | None:
-        """Where the data set of an arriving message goes; raises GatewayError to have it thrown away."""
+        """The receiver of an arriving message's data set; raises GatewayError to have it thrown away."""
         field_ = message.command["CommandField"]
         if field_ & RESPONSE:
             return IdentifierReceiver()

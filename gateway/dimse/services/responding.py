@@ -123,10 +123,10 @@ def early_status(item: Any) -> tuple[Command, Any] | None:
     """`read_pair` of a final status that stands where something else is documented: a `FinalStatus` or a data set with
     Status, or one of them or a number with a data set or None behind it. None for everything else."""
     if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Dataset | None):
-        said = item[0]
+        status = item[0]
     else:
-        said = item if isinstance(item, Dataset | FinalStatus) else None
-    if not isinstance(said, int | FinalStatus) and not (isinstance(said, Dataset) and "Status" in said):
+        status = item if isinstance(item, Dataset | FinalStatus) else None
+    if not isinstance(status, int | FinalStatus) and not (isinstance(status, Dataset) and "Status" in status):
         return None
     elements, value = read_pair(item)
     return None if Category.of(elements["Status"]) is Category.PENDING else (elements, value)

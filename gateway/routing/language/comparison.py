@@ -41,7 +41,7 @@ STRICT = frozenset({"more_than", "less_than", "after", "before"})
 class Comparison:
     """One condition on a value."""
 
-    said: str
+    wording: str
     """Completes "the value is …"."""
     bound: str
     """The bound of the comparison, as it was written: shown only where values are."""
@@ -61,10 +61,10 @@ def _same(fits: Fits) -> Callable[[Facts], Fits]:
     return lambda _facts: fits
 
 
-def text_comparison(said: str, bound: str, test: Callable[[str], bool], shape: Shape | None) -> Comparison:
+def text_comparison(wording: str, bound: str, test: Callable[[str], bool], shape: Shape | None) -> Comparison:
     """A value, after `shape`, passes `test`."""
     fits: Fits = (lambda value: test(shape(value))) if shape else test
-    return Comparison(said, bound, _same(fits), takes_empty=True, of_one=fits)
+    return Comparison(wording, bound, _same(fits), takes_empty=True, of_one=fits)
 
 
 def equals(text: str, shown: str, shape: Shape | None) -> Comparison:
@@ -92,8 +92,8 @@ def in_part(way: str, texts: tuple[str, ...], shown: str, shape: Shape | None) -
         "ends_with": ("a text that ends with", lambda value: value.endswith(texts)),
         "contains": ("a text that contains", lambda value: any(text in value for text in texts)),
     }
-    said, test = tests[way]
-    return text_comparison(said, shown, test, shape)
+    wording, test = tests[way]
+    return text_comparison(wording, shown, test, shape)
 
 
 def matching(regex: Regex, shown: str, shape: Shape | None) -> Comparison:
@@ -131,34 +131,36 @@ def bounded(scale: Scale, bounds: Sequence[tuple[str, str]], zone: tzinfo | None
         if scale.read(text.strip(), zone) is None:
             raise ValueError(f"{text!r} is not {scale.noun} such as {scale.example}")
 
-    def questions(of_object: tzinfo | None) -> list[tuple[Callable[[Any, Any], bool], Any]]:
+    def tests(of_object: tzinfo | None) -> list[tuple[Callable[[Any, Any], bool], Any]]:
         found = [(BOUNDS[name][0], scale.read(text.strip(), of_object)) for name, text in bounds]
         return [(test, narrow(bound)) for test, bound in found] if narrow else found
 
-    _check_order(bounds, questions(zone))
+    _check_order(bounds, tests(zone))
 
     def fitting(of_object: tzinfo | None) -> Fits:
-        asked = questions(of_object)
+        tests_of_object = tests(of_object)
         read = scale.read
 
         def fits(value: str) -> bool | None:
             known = read(value, of_object)
-            return None if known is None else all(test(known, bound) for test, bound in asked)
+            return None if known is None else all(test(known, bound) for test, bound in tests_of_object)
 
         return fits
 
-    said = " and ".join(BOUNDS[name][1] for name, _text in bounds)
+    wording = " and ".join(BOUNDS[name][1] for name, _text in bounds)
     shown = " and ".join(text for _name, text in bounds)
     if scale.has_zone and zone is None:
-        return Comparison(said, shown, lambda facts: fitting(zone_of(facts)), noun=scale.noun, reads=(TIMEZONE_OFFSET,))
-    return Comparison(said, shown, _same(fitting(zone)), noun=scale.noun)
+        return Comparison(
+            wording, shown, lambda facts: fitting(zone_of(facts)), noun=scale.noun, reads=(TIMEZONE_OFFSET,)
+        )
+    return Comparison(wording, shown, _same(fitting(zone)), noun=scale.noun)
 
 
-def _check_order(bounds: Sequence[tuple[str, str]], questions: Sequence[tuple[object, Any]]) -> None:
+def _check_order(bounds: Sequence[tuple[str, str]], tests: Sequence[tuple[object, Any]]) -> None:
     if len(bounds) != 2:
         return
     (first, low_text), (second, high_text) = bounds
-    low, high = questions[0][1], questions[1][1]
+    low, high = tests[0][1], tests[1][1]
     if low > high or (low == high and {first, second} & STRICT):
         raise ValueError(f"nothing lies between {low_text!r} and {high_text!r}; the lower bound stands first")
 
@@ -169,9 +171,9 @@ def aged(scale: Scale, limit: CalendarSpan, zone: tzinfo | None, *, is_older: bo
     Raises:
         ValueError: `limit` is finer than the scale.
     """
-    said = "older than" if is_older else "newer than"
+    wording = "older than" if is_older else "newer than"
     if scale is AGE:
-        return _aged_by_age(scale, limit, said, is_older=is_older)
+        return _aged_by_age(scale, limit, wording, is_older=is_older)
     if scale is DATE and not limit.is_in_days:
         raise ValueError(f"{limit.text!r} is finer than a date; use Y, M, W or D")
     test = operator.lt if is_older else operator.gt
@@ -188,10 +190,10 @@ def aged(scale: Scale, limit: CalendarSpan, zone: tzinfo | None, *, is_older: bo
 
         return fits
 
-    return Comparison(said, limit.text, for_object, noun=scale.noun, reads=() if zone else (TIMEZONE_OFFSET,))
+    return Comparison(wording, limit.text, for_object, noun=scale.noun, reads=() if zone else (TIMEZONE_OFFSET,))
 
 
-def _aged_by_age(scale: Scale, limit: CalendarSpan, said: str, *, is_older: bool) -> Comparison:
+def _aged_by_age(scale: Scale, limit: CalendarSpan, wording: str, *, is_older: bool) -> Comparison:
     if not limit.is_in_days:
         raise ValueError(f"{limit.text!r} is finer than an age; use Y, M, W or D")
     threshold = limit.months * (scale.read("1M", None) or 0) + limit.seconds // 86400 * (scale.read("1D", None) or 0)
@@ -201,7 +203,7 @@ def _aged_by_age(scale: Scale, limit: CalendarSpan, said: str, *, is_older: bool
         known = scale.read(value, None)
         return None if known is None else test(known, threshold)
 
-    return Comparison(said, limit.text, _same(fits), noun=scale.noun)
+    return Comparison(wording, limit.text, _same(fits), noun=scale.noun)
 
 
 def zone_of(facts: Facts) -> tzinfo | None:
@@ -215,7 +217,7 @@ def is_number(scale: Scale | None) -> bool:
     return scale is NUMBER
 
 
-def told(found: list[tuple[str, bool | None]], compared: Comparison, *, with_values: bool) -> str:
+def describe(found: list[tuple[str, bool | None]], compared: Comparison, *, with_values: bool) -> str:
     """The findings on each value; values and bounds only `with_values`."""
     if not found:
         return "is empty"
@@ -227,13 +229,13 @@ def told(found: list[tuple[str, bool | None]], compared: Comparison, *, with_val
         return _verdict("", found[0][1], compared, is_shown=False)
     fitting = sum(fit is True for _value, fit in found)
     odd = sum(fit is None for _value, fit in found)
-    told = f"has {fitting} of {len(found)} values {compared.said} what is asked for"
-    return told + (f", {odd} not {compared.noun}" if odd else "")
+    text = f"has {fitting} of {len(found)} values {compared.wording} what is asked for"
+    return text + (f", {odd} not {compared.noun}" if odd else "")
 
 
 def _verdict(value: str, fit: bool | None, compared: Comparison, *, is_shown: bool = True) -> str:
     subject = repr(value) if is_shown else ""
     if fit is None:
         return f"{subject} is not {compared.noun}".strip()
-    asked = compared.bound if is_shown else "what is asked for"
-    return f"{subject} is {'' if fit else 'not '}{compared.said} {asked}".strip()
+    bound = compared.bound if is_shown else "what is asked for"
+    return f"{subject} is {'' if fit else 'not '}{compared.wording} {bound}".strip()

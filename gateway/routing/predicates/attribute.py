@@ -144,7 +144,7 @@ class Attribute:
             return f"{name} has {len(values)} value{plural}" if self.count else f"{name} is there"
         fits = self._comparison.for_object(facts)
         found = [(value, fits(value)) for value in _texts(values, self._comparison)]
-        return f"{name} {comparison.told(found, self._comparison, with_values=with_values)}"
+        return f"{name} {comparison.describe(found, self._comparison, with_values=with_values)}"
 
     def problems(self) -> Iterable[CountProblem]:
         return self._problems

@@ -253,8 +253,8 @@ class Pixels:
     _numbers: tuple[tuple[AttributePath, Numbers], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        asked = [(path, getattr(self, name)) for name, path in _NUMBERS.items()]
-        object.__setattr__(self, "_numbers", tuple((path, wanted) for path, wanted in asked if wanted is not None))
+        numbers = [(path, getattr(self, name)) for name, path in _NUMBERS.items()]
+        object.__setattr__(self, "_numbers", tuple((path, wanted) for path, wanted in numbers if wanted is not None))
 
     def __call__(self, facts: Facts) -> bool:
         if not facts.values(_NUMBERS["rows"]):
@@ -271,10 +271,10 @@ class Pixels:
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         if not facts.values(_NUMBERS["rows"]):
             return "Rows is absent or empty"
-        told = [f"{path.text} {_shown(facts, path)}" for path, _wanted in self._numbers]
+        shown = [f"{path.text} {_shown(facts, path)}" for path, _wanted in self._numbers]
         if self.photometric is not None:
-            told.append(f"{_PHOTOMETRIC.text} {(facts.values(_PHOTOMETRIC) or ('absent',))[0]}")
-        return ", ".join(told)
+            shown.append(f"{_PHOTOMETRIC.text} {(facts.values(_PHOTOMETRIC) or ('absent',))[0]}")
+        return ", ".join(shown)
 
     def problems(self) -> Iterable[CountProblem]:
         if not self._numbers and self.photometric is None:

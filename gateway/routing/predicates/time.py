@@ -95,7 +95,7 @@ class TimeOfDay:
         return ()
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
-        return f"it was received on {_told(facts.received_at.astimezone(self.time_zone))}"
+        return f"it was received on {_text_of(facts.received_at.astimezone(self.time_zone))}"
 
     def problems(self) -> Iterable[CountProblem]:
         if self.between is None and self.days is None:
@@ -105,7 +105,7 @@ class TimeOfDay:
 _WHOLE_DAY = MinuteWindow(0, 1440)
 
 
-def _told(now: datetime) -> str:
+def _text_of(now: datetime) -> str:
     return f"{DAYS[now.weekday()]} {now:%Y-%m-%d %H:%M} {now.tzname() or ''}".rstrip()
 
 

@@ -96,7 +96,7 @@ class Deidentification:
     def _unlisted(self, element: RewriteElement) -> Ruling:
         """The table is no list of all that identifies (PS3.15 §E.1.1): a name is a name without a row too, and what
         nobody knows may be anything."""
-        if element.tag >> 16 in _NOT_OF_DATA_SETS or _is_in_disguise(element):
+        if element.tag >> 16 in _NOT_OF_DATA_SETS or _is_in_other_name(element):
             return _REMOVED
         return _KEPT if element.tag in NOT_OF_INSTANCES else self.unlisted.get(_vr(element), _KEPT)
 
@@ -207,7 +207,7 @@ def _within_cleaned(element: RewriteElement) -> Ruling:
     return _TO_CLEAN if vr in _FREE_TEXT and element.tag not in _CODING else _KEPT
 
 
-def _is_in_disguise(element: RewriteElement) -> bool:
+def _is_in_other_name(element: RewriteElement) -> bool:
     """True for what the dictionary does not know, and for sequences and coded values whose bytes are said to be
     something else, which nobody looks into."""
     known = vr_of(element.tag)
