@@ -40,7 +40,7 @@ METRICS = (
     Metric(
         Gauge,
         "gateway_conditions",
-        "What is the matter, by the codes of docs/states.md: how often it holds; 0 when it does not.",
+        "Operating conditions, by the codes of docs/states.md: how often one holds; 0 when it does not.",
         ("code",),
     ),
     # --- associations
@@ -318,7 +318,7 @@ INFOS = (
 
 INTRODUCTION = """# Metrics
 
-What `GET /metrics` shows, for Prometheus. This page is made by `gateway schema --metrics`. A histogram has the series
+The page of `GET /metrics`, for Prometheus. This text is made by `gateway schema --metrics`. A histogram has the series
 `_bucket` (with the label `le`), `_sum` and `_count`. The label `peer` is the name of a peer in the rules; requestors
 that no peer names share `(stranger)`.
 

@@ -189,9 +189,9 @@ MEANINGS = {
     "scp_role": "Whether we may be the SCP of this SOP class (PS3.7 §D.3.3.4).",
     "scu_role": "Whether we may be the SCU of this SOP class (PS3.7 §D.3.3.4).",
     "sop_classes": "Only these SOP classes are accepted from it; all of storage by default.",
-    "then": "What changes, in order.",
+    "then": "The actions, in order.",
     "transfer_syntaxes": "Only these transfer syntaxes are accepted from it; all by default.",
-    "type": "What kind of identity is shown (PS3.7 §D.3.3.7).",
+    "type": "The type of identity (PS3.7 §D.3.3.7).",
     "when": "The condition; where it may be left out, always.",
 }
 """Setting → what it means, where its type says only what it takes."""

@@ -357,7 +357,7 @@ class HTTPSpec(Spec, frozen=True):
         Meta(ge=1, le=10_000, description="At a time; a new one takes the place of the one that waits longest."),
     ] = 64
     connections_per_host: Annotated[
-        int, Meta(ge=1, le=10_000, description="Of one host, except of this machine itself.")
+        int, Meta(ge=1, le=10_000, description="The most connections of one host, except this machine.")
     ] = 16
 
 
@@ -415,11 +415,13 @@ class LimitsSpec(Spec, frozen=True):
         Meta(
             ge=1,
             le=100_000,
-            description="Of strangers alone, from one host. A requestor that a peer names does not count here; see "
-            "`associations_per_peer`.",
+            description="The most associations of strangers from one host. A requestor that a peer names does "
+            "not count here; see `associations_per_peer`.",
         ),
     ] = 64
-    associations_per_peer: Annotated[int, Meta(ge=1, le=100_000, description="Of one calling AE title and host.")] = 64
+    associations_per_peer: Annotated[
+        int, Meta(ge=1, le=100_000, description="The most of one calling AE title and host.")
+    ] = 64
     unassociated: Annotated[
         int,
         Meta(
@@ -433,10 +435,10 @@ class LimitsSpec(Spec, frozen=True):
         int, Meta(ge=1, le=100_000, description="The same of one host that no known peer calls from.")
     ] = 64
     max_pdu: PDULength = 131072
-    command_size: Annotated[SizeText, Meta(description="Of one command set.")] = "64 KiB"
-    object_size: Annotated[SizeText, Meta(description="Of one data set.")] = "16 GiB"
+    command_size: Annotated[SizeText, Meta(description="The size of one command set.")] = "64 KiB"
+    object_size: Annotated[SizeText, Meta(description="The size of one data set.")] = "16 GiB"
     inflated: Annotated[
-        SizeText, Meta(description="What a deflated data set may inflate to; beyond, it is refused with 0xA700.")
+        SizeText, Meta(description="The size of an inflated data set; beyond, it is refused with 0xA700.")
     ] = "1 GiB"
     inflated_ratio: Annotated[
         int,
@@ -444,7 +446,7 @@ class LimitsSpec(Spec, frozen=True):
             ge=1,
             le=2000,
             description="The same as a multiple of its own size; counts beyond 64 MiB. "
-            "What is over 128 MiB is not edited.",
+            "Data sets over 128 MiB are not edited.",
         ),
     ] = 250
 
@@ -453,7 +455,7 @@ class ConversionSpec(Spec, frozen=True):
     """Worker processes that convert objects, for `transcode` and `fallback`; they start when there is work."""
 
     workers: Annotated[int, Meta(ge=1, le=64, description="At a time.")] = 2
-    memory: Annotated[SizeText, Meta(description="What one conversion may take; beyond, the object is refused.")] = (
+    memory: Annotated[SizeText, Meta(description="The memory of one conversion; beyond, the object is refused.")] = (
         "2 GiB"
     )
     time_limit: Annotated[DurationText, Meta(description="How long one conversion may take.")] = "2 min"
@@ -465,9 +467,9 @@ class LogSpec(Spec, frozen=True):
     objects: Annotated[
         Literal["study", "object", "none"],
         Meta(
-            description="Of stored and delivered objects. study: a line for each association or destination and study, "
-            "when it is over and each minute, with how many objects and bytes; object: a line for each object, which "
-            "takes about as long as one tenth of storing it; none: nothing (README, What the log says)."
+            description="The log of stored and delivered objects. study: a line for each association or destination "
+            "and study, when it is over and each minute, with how many objects and bytes; object: a line for each "
+            "object, which takes about as long as one tenth of storing it; none: nothing (README, What the log says)."
         ),
     ] = "study"
 
@@ -504,7 +506,9 @@ class GatewaySpec(Spec, frozen=True):
     """Process settings. Changing them needs a restart, except of `listeners`."""
 
     ae_title: Annotated[AETitleText, Meta(description="Our AE title.")]
-    listeners: Annotated[tuple[ListenerSpec, ...], Meta(min_length=1, description="Where associations are accepted.")]
+    listeners: Annotated[
+        tuple[ListenerSpec, ...], Meta(min_length=1, description="Addresses that associations are accepted at.")
+    ]
     called_ae_titles: Annotated[
         tuple[AETitleText, ...], Meta(description="Called AE titles answered besides `ae_title`; `*` answers any.")
     ] = ()
@@ -634,7 +638,7 @@ class AssociateSpec(Spec, frozen=True):
     contexts: Annotated[
         tuple[ContextSpec, ...],
         Meta(
-            description="What is proposed for objects that we send: these contexts as they are, all of them, in this "
+            description="The contexts proposed for objects that we send: these as they are, all of them, in this "
             "order, on one association; an object that fits none is refused. Default: from what is queued."
         ),
     ] = ()
@@ -784,7 +788,7 @@ class PeerSpec(Spec, frozen=True):
     associate: AssociateSpec = AssociateSpec()
     may: Annotated[
         tuple[Literal["echo", "store", "find", "move", "get"], ...],
-        Meta(description="What it may ask of us. C-ECHO is always included."),
+        Meta(description="The services that it may request. C-ECHO is always included."),
     ] = ()
     may_move_to: Annotated[
         tuple[AETitleText, ...],
@@ -1107,7 +1111,7 @@ class RulesSpec(Spec, frozen=True):
     conditions: Annotated[
         dict[Name, Any], Meta(description="Conditions with a name, for `condition: NAME` under `when`.")
     ] = {}
-    peers: Annotated[dict[Name, PeerSpec], Meta(description="Who is where, and what each may do.")] = {}
+    peers: Annotated[dict[Name, PeerSpec], Meta(description="The peers: addresses, rights and settings of each.")] = {}
     groups: Annotated[dict[Name, GroupSpec], Meta(description="Several peers under one name.")] = {}
     coercions: Annotated[
         tuple[CoercionSpec, ...], Meta(description="In order; each sees what the former changed.")

@@ -35,7 +35,7 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[A]):
-    """How one DIMSE request is served.
+    """The service of one DIMSE request.
 
     Attributes:
         event: what its handler is bound to.

@@ -1,4 +1,4 @@
-"""What handlers of C-FIND, C-GET and C-MOVE may yield: pynetdicom's documented values, and more.
+"""The values that handlers of C-FIND, C-GET and C-MOVE may yield: pynetdicom's documented values, and more.
 
 A handler is a generator function (it runs in a thread of its own, and may block), an async generator function (on the
 event loop), or a function that returns an iterable, also an awaited one. What it yields beside pynetdicom's is for the
