@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.data import get_testdata_file
 from pynetdicom import evt
 
-from gateway.app import Gateway
+from gateway.app.gateway import Gateway
 from gateway.config import load
 from gateway.dataset.part10 import DicomFile, read_dicom_file
 from gateway.dimse.acceptor.admission import Admitted
@@ -170,8 +170,8 @@ async def archives() -> AsyncIterator[tuple[list[ArchivedObject], int]]:
 
 
 async def _send_all(gateway: Gateway, folder: Path, arrivals: list[ArchivedObject]) -> Demonstration:
-    port = next(iter(gateway.listening.ports.values()))
-    table = gateway.live.current
+    port = next(iter(gateway.parts.listening.ports.values()))
+    table = gateway.parts.common.live.current
     sent: list[tuple[str, DicomFile, int | None]] = []
     for title, name in SAMPLES:
         file = read_dicom_file(Path(str(get_testdata_file(name, download=False))))
@@ -191,7 +191,7 @@ async def _send_all(gateway: Gateway, folder: Path, arrivals: list[ArchivedObjec
 async def _settled(gateway: Gateway) -> None:
     """Until nothing is pending. Raises TimeoutError."""
     async with asyncio.timeout(SETTLED_S):
-        while any(row.state is DeliveryState.PENDING for row in await gateway.journal.depths()):  # noqa: ASYNC110
+        while any(row.state is DeliveryState.PENDING for row in await gateway.parts.storage.journal.depths()):  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
 
 

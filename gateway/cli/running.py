@@ -45,10 +45,10 @@ def run(rules: Path, log_level: str, log_format: logs.Format, handlers: str | No
     SIGHUP reloads the rules, SIGTERM ends after what is in flight, a second SIGTERM ends at once.
     The log goes to standard error.
     """
-    from gateway import app  # all of the gateway, which `status` and `reload` do without
+    from gateway.app import process  # all of the gateway, which `status` and `reload` do without
 
     logs.configure(log_level, log_format)
-    raise SystemExit(app.run(partial(load_rules, rules.absolute()), handlers))
+    raise SystemExit(process.run(partial(load_rules, rules.absolute()), handlers))
 
 
 HTTP_OPTION = click.option(

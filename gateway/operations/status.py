@@ -1,17 +1,97 @@
-"""JSON of a gateway's status as operators see it: `gateway status --format json`, and `/status`."""
+"""The status of a running gateway, for operators: `/status`, which `gateway status` shows."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from gateway import __version__
+from gateway.common.steady_clock import SteadyClock
 from gateway.delivery.courier import CourierStatus
+from gateway.delivery.service import DeliveryService
+from gateway.dimse.server import Server
+from gateway.intake.loops import LoopWatch
+from gateway.lifecycle.health import Health
+from gateway.lifecycle.listening import Listening
+from gateway.lifecycle.reload import Reloader, TableInForce
 from gateway.model.listener import Listener
+from gateway.model.settings import Settings
 from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.meter import peer_label
+from gateway.ports.store_room import StoreRoom
+from gateway.spool.journal import GroupCommitJournal
 
 Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusSources:
+    """The parts of a gateway that its status is read from."""
+
+    settings: Settings
+    started_at: datetime
+    replaced_events: Sequence[str]
+    """Names of the events that the site's own handlers take."""
+    health: Health
+    live: TableInForce
+    reloader: Reloader
+    server: Server
+    listening: Listening
+    loops: LoopWatch
+    delivery: DeliveryService
+    journal: GroupCommitJournal
+    room: StoreRoom
+    clock: SteadyClock
+
+
+async def status(sources: StatusSources) -> Json:
+    """The status document as JSON."""
+    depths = await sources.health.depths()
+    last = sources.reloader.last
+    return {
+        "version": __version__,
+        "state": sources.health.stage,
+        "not_ready": [str(condition) for condition in sources.health.blocking()],
+        "conditions": [condition.as_json() for condition in sources.health.conditions(depths)],
+        "is_reloading": sources.reloader.is_reloading,
+        "started_at": sources.started_at.isoformat(),
+        "config": sources.live.current.version,
+        "handlers_of_the_site": list(sources.replaced_events),
+        "failing_handlers": failing_handlers_json(sources.server),
+        "last_reload": last.as_json() if last else None,
+        "listeners": listeners_json(sources.server.listeners.values(), sources.listening.ports),
+        "associations": associations_json(sources.server),
+        "loops": sources.loops.held,
+        "destinations": destinations_json(sources.delivery.status(), depths),
+        "queue": queue_json(depths, sources.clock.on_the_wall),
+        "spool": place_json(
+            sources.settings.spool.path,
+            id=sources.journal.spool_id,
+            free_bytes=sources.health.spool_free_bytes(),
+            min_free_bytes=sources.settings.spool.min_free_bytes,
+            forgotten_early=sources.journal.forgotten_early,
+        ),
+        "database": place_json(
+            sources.settings.queue_path,
+            free_bytes=sources.room.free_or_none(),
+            min_free_bytes=sources.settings.queue_min_free_bytes,
+            reserved_bytes=sources.room.reserved_bytes,
+        ),
+    }
+
+
+def failing_handlers_json(server: Server) -> list[Json]:
+    """The handlers that failed and have not answered a request since."""
+    return [{**asdict(row), "since": row.since.isoformat()} for row in server.handler_failures.failing.values()]
+
+
+def associations_json(server: Server) -> Json:
+    """Peer → number of open associations; strangers share one name."""
+    peers = Counter(peer_label(association.facts) for association in server.associations)
+    return dict(sorted(peers.items()))
 
 
 def destinations_json(couriers: Sequence[CourierStatus], depths: Iterable[QueueDepth]) -> list[Json]:

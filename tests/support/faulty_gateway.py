@@ -29,7 +29,7 @@ if __name__ == "__main__":
 
 import apsw
 
-from gateway import app
+from gateway.app import gateway
 from gateway.cli import main, running
 from gateway.dimse import server
 from gateway.spool.disk import LocalDisk
@@ -94,5 +94,5 @@ if __name__ == "__main__":
     before(LocalDisk, "fdatasync", failing("spool-sync", errno.EIO))
     before(server, "bind", failing("bind", errno.EADDRINUSE))
     before(running, "load_rules", lambda: wait("rules"))
-    before(app, "check_before_start", lambda: wait("recovery"))
+    before(gateway, "check_before_start", lambda: wait("recovery"))
     main(prog_name="gateway")

@@ -12,7 +12,7 @@ import time
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
-import gateway.app
+import gateway.app.process
 import gateway.cli
 from gateway.common.steady_clock import utc_now
 

@@ -48,6 +48,7 @@ SIDEWAYS = {
     ("retrieve", "delivery"),  # actions on a stored object are done in one way
     ("retrieve", "sources"),  # what is not here is fetched from the sources that have it
     ("handlers", "retrieve"),
+    ("operations", "lifecycle"),  # the status names the conditions of a running gateway
     ("cli", "demo"),
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import Gateway
+from gateway.app.gateway import Gateway
 from gateway.config import Loaded, load
 from gateway.destinations.folder import Folder
 from gateway.lifecycle.loading import Loading
@@ -51,7 +51,7 @@ async def test_a_part_that_dies_ends_everything_with_its_error(tmp_path: Path, p
     gateway = made(tmp_path)
 
     def die(gateway: Gateway) -> None:
-        failure = gateway.journal._state._failure if part == "journal" else gateway.delivery._ended
+        failure = gateway.parts.storage.journal._state._failure if part == "journal" else gateway.parts.delivery._ended
         assert failure is not None
         failure.set_exception(Fault("no more"))
 
@@ -59,7 +59,7 @@ async def test_a_part_that_dies_ends_everything_with_its_error(tmp_path: Path, p
         async with asyncio.timeout(60):
             await gateway.run(Stop(), die)
     assert raised.group_contains(Fault)
-    assert gateway.server.listeners == {}
+    assert gateway.parts.server.listeners == {}
     again, stop = made(tmp_path), Stop()  # the spool is free
     assert await again.run(stop, lambda _: stop.ask("test"))
 
@@ -88,7 +88,9 @@ async def test_a_queue_belongs_to_one_gateway_whatever_its_spool(tmp_path: Path)
     await ready.wait()
     second = made(tmp_path)
     settings = replace(second.settings, spool=replace(second.settings.spool, path=str(tmp_path / "other")))
-    other = Gateway(replace(second.live.current, settings=settings), Loading(lambda: loaded(tmp_path)), asyncio.Event())
+    other = Gateway(
+        replace(second.parts.common.live.current, settings=settings), Loading(lambda: loaded(tmp_path)), asyncio.Event()
+    )
     with pytest.raises(ConfigurationError, match=r"queue .*another gateway uses it"):
         async with asyncio.timeout(60):
             await other.run(Stop())
@@ -144,8 +146,8 @@ async def test_a_destination_that_cannot_be_made_refuses_the_reload_whole(
     answer = await gateway.reload()
     assert answer["result"] == "refused"
     assert "bad" in str(answer["problems"])
-    assert gateway.live.current is began
-    assert [row.destination for row in gateway.delivery.status()] == list(began.peers)
+    assert gateway.parts.common.live.current is began
+    assert [row.destination for row in gateway.parts.delivery.status()] == list(began.peers)
     stop.ask("test")
     assert await running
 

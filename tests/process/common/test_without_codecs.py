@@ -13,7 +13,7 @@ from gateway.dataset.codecs import CODECS, missing
 LOADED = """
 import sys
 import gateway.__main__
-import gateway.app, gateway.demo, gateway.rehearsal
+import gateway.app.process, gateway.demo, gateway.rehearsal
 from gateway.dataset.codecs import CODECS, missing
 from gateway.common.without_codecs import HIDDEN
 assert "pydicom" in sys.modules

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import structlog
 
-from gateway.app import fitting_limits
+from gateway.app.limits import fitting_limits
 from gateway.model.listener import Limits
 from gateway.model.settings import HTTP, Settings, Spool
 from gateway.ports.errors import ConfigurationError

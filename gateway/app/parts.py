@@ -1,0 +1,239 @@
+"""The parts of one gateway, built from its routing table. Nothing is opened, bound or written yet.
+
+```text
+storage     queue room, journal (spool and store), index, converter
+retrieving  association pool, sources, rendezvous of C-MOVE to ourselves
+receiving   intake, handlers, server, listeners
+sending     couriers
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from gateway import __version__
+from gateway.app.limits import bound_inflation, fitting_limits
+from gateway.common.steady_clock import SteadyClock, utc_now
+from gateway.conversion.pool import ConversionPool
+from gateway.dataset.identity import identify
+from gateway.delivery.service import DeliveryService
+from gateway.destinations.opening import open_destination
+from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.dimse.server import Server
+from gateway.handlers.table import bindings
+from gateway.intake.intake import Intake
+from gateway.intake.intake_log import IntakeLog
+from gateway.intake.loops import LoopWatch
+from gateway.lifecycle.admission_in_force import AdmissionInForce
+from gateway.lifecycle.certificate_watch import CertificateWatch
+from gateway.lifecycle.listening import Listening
+from gateway.lifecycle.reload import TableInForce
+from gateway.metrics import Metrics
+from gateway.model.settings import Settings
+from gateway.network import descriptors
+from gateway.object_log import ObjectLog, object_log
+from gateway.ports.store_room import StoreRoom
+from gateway.retrieve.rendezvous_table import RendezvousTable
+from gateway.retrieve.retrieve_backends import RetrieveBackends
+from gateway.routing.table import RoutingTable
+from gateway.sources.query_backends import QueryBackends
+from gateway.sources.sources import Sources
+from gateway.spool.journal import GroupCommitJournal
+from gateway.spool.lock import QueueLock
+from gateway.stores.index_reader import IndexReader
+from gateway.stores.opening import open_index, open_store, store_room
+
+
+class QueueClaim:
+    """The lock on the queue: taken at the start, and looked at for as long as the gateway runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = Path(settings.queue_path)
+        self._lock: QueueLock | None = None
+
+    def take(self) -> None:
+        """Raises InUse, ConfigurationError."""
+        self._lock = QueueLock(self._path)
+
+    def release(self) -> None:
+        """Let the next gateway in."""
+        assert self._lock is not None
+        self._lock.release()
+
+    def gone(self) -> str:
+        """The reason why others could take the lock though it is held; empty when they cannot."""
+        assert self._lock is not None
+        return self._lock.gone()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedParts:
+    """The things that all parts share."""
+
+    settings: Settings
+    live: TableInForce
+    metrics: Metrics
+    clock: SteadyClock
+    object_log: ObjectLog
+    loops: LoopWatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageParts:
+    """Spool, store, and what reads and converts objects in them."""
+
+    claim: QueueClaim
+    room: StoreRoom
+    journal: GroupCommitJournal
+    index: IndexReader
+    converter: ConversionPool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayParts:
+    """All parts of one gateway."""
+
+    common: SharedParts
+    storage: StorageParts
+    associations: AssociationPool
+    queries: QueryBackends
+    rendezvous: RendezvousTable
+    admission: AdmissionInForce
+    server: Server
+    listening: Listening
+    certificates: CertificateWatch
+    delivery: DeliveryService
+
+
+def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -> GatewayParts:
+    """The parts of a gateway that begins with the rules of `table`.
+
+    Args:
+        table: rules and settings.
+        handlers: of the site; each takes its event in place of the gateway's own.
+
+    Raises ConfigurationError when this process may open too few files.
+    """
+    bound_inflation(table.settings.limits)
+    common = build_common(table)
+    storage = build_storage(common)
+    associations = AssociationPool(common.settings.ae_title, common.metrics)
+    queries = QueryBackends(storage.index, Sources(associations), meter=common.metrics)
+    rendezvous = RendezvousTable()
+    own = build_handlers(common, storage, queries, rendezvous)
+    admission = AdmissionInForce(common.live, common.metrics)
+    server = build_server(common, storage, associations, admission, [*own, *handlers])
+    return GatewayParts(
+        common=common,
+        storage=storage,
+        associations=associations,
+        queries=queries,
+        rendezvous=rendezvous,
+        admission=admission,
+        server=server,
+        listening=Listening(server),
+        certificates=CertificateWatch(
+            lambda: server.tls_contexts, lambda: common.live.current.peers, common.metrics, utc_now
+        ),
+        delivery=build_delivery(common, storage, associations),
+    )
+
+
+def build_common(table: RoutingTable) -> SharedParts:
+    """Settings, clock and measures."""
+    settings = table.settings
+    return SharedParts(
+        settings=settings,
+        live=TableInForce(table),
+        metrics=Metrics(__version__),
+        clock=SteadyClock(utc_now),
+        object_log=object_log(settings.log_objects),
+        loops=LoopWatch(settings.loops),
+    )
+
+
+def build_storage(common: SharedParts) -> StorageParts:
+    """Journal, index and converter."""
+    settings, spool = common.settings, common.settings.spool
+    claim, room = QueueClaim(settings), store_room(settings)
+    journal = GroupCommitJournal(
+        spool,
+        lambda: open_store(settings, clock=common.clock, is_committing=True),
+        limits=settings.limits,
+        now=common.clock,
+        meter=common.metrics,
+        keep_s=lambda: common.live.current.query_retrieve.keep_s,
+        identify=identify,
+        queue_lock_gone=claim.gone,
+        queue_room=room,
+    )
+    return StorageParts(
+        claim=claim,
+        room=room,
+        journal=journal,
+        index=open_index(settings, moved=journal.moved_queue),
+        converter=ConversionPool(settings.conversion, spool.path, common.metrics, min_free_bytes=spool.min_free_bytes),
+    )
+
+
+def build_handlers(
+    common: SharedParts, storage: StorageParts, queries: QueryBackends, rendezvous: RendezvousTable
+) -> list[tuple[Any, ...]]:
+    """The gateway's own handlers: every received object goes through one intake."""
+    journal = storage.journal
+    intake = Intake(journal, IntakeLog(common.metrics), utc_now, loops=common.loops, objects=common.object_log)
+    retrieves = RetrieveBackends(
+        queries,
+        journal.open,
+        journal.open_cached,
+        storage.converter,
+        journal.receiver,
+        rendezvous,
+        keep=intake.accept,
+    )
+    return list(bindings(intake, retrieves))
+
+
+def build_server(
+    common: SharedParts,
+    storage: StorageParts,
+    associations: AssociationPool,
+    admission: AdmissionInForce,
+    handlers: Sequence[tuple[Any, ...]],
+) -> Server:
+    """The acceptor. Raises ConfigurationError when this process may open too few files."""
+    settings, live = common.settings, common.live
+    return Server(
+        handlers=handlers,
+        admission=admission.admit,
+        receiver=storage.journal.receiver,
+        ae_title=settings.ae_title,
+        timers=settings.timers,
+        limits=fitting_limits(live.current, descriptors.available()),
+        meter=common.metrics,
+        pool=associations,
+        verify_identity=admission.verify_identity,
+        is_known_host=admission.is_known_host,
+        table=lambda: live.current,
+        ended=common.object_log.association_ended,
+    )
+
+
+def build_delivery(common: SharedParts, storage: StorageParts, associations: AssociationPool) -> DeliveryService:
+    """The couriers."""
+    return DeliveryService(
+        journal=storage.journal,
+        converter=storage.converter,
+        open_destination=lambda peer: open_destination(peer, associations, common.metrics),
+        meter=common.metrics,
+        now=common.clock,
+        wall=common.clock.wall,
+        random=Random(),
+        goes=common.loops.goes,
+        objects=common.object_log,
+    )

@@ -1,0 +1,114 @@
+"""The conditions of a gateway at each stage, and its queue as it is now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from structlog.testing import capture_logs
+
+from gateway.delivery.courier import CourierStatus
+from gateway.lifecycle.health import Health, ProcessStage
+from gateway.lifecycle.reload import ReloadReport
+from gateway.model.delivery import DeliveryState
+from gateway.model.settings import Settings, Spool
+from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.errors import Temporary
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+DEPTHS = [QueueDepth("pacs", DeliveryState.PENDING, 3, 300, NOW), QueueDepth("pacs", DeliveryState.DEAD, 1, 100, NOW)]
+
+
+class Journal:
+    """Has the conditions that a test gives it."""
+
+    def __init__(self) -> None:
+        self.broken = ""
+        self.full: dict[str, str] = {}
+        self.fails = False
+
+    def health(self) -> str:
+        return self.broken
+
+    def refusal(self) -> str:
+        return ""
+
+    def shortages(self) -> dict[str, str]:
+        return self.full
+
+    def write_problems(self) -> dict[str, str]:
+        return {}
+
+    async def depths(self) -> list[QueueDepth]:
+        if self.fails:
+            raise Temporary("disk I/O error")
+        return DEPTHS
+
+
+class Bench:
+    def __init__(self, spool: str = "spool", stage: ProcessStage = "running") -> None:
+        self.journal = Journal()
+        self.listening = SimpleNamespace(down={})
+        self.reloader = SimpleNamespace(last=None)
+        self.couriers: list[CourierStatus] = []
+        parts: dict[str, Any] = {
+            "settings": Settings("GATEWAY", (), Spool(spool), "queue.db"),
+            "journal": self.journal,
+            "server": SimpleNamespace(handler_failures=SimpleNamespace(failing={})),
+            "listening": self.listening,
+            "reloader": self.reloader,
+            "certificates": SimpleNamespace(ended=[("listener main", "server.pem", NOW)]),
+            "delivery": SimpleNamespace(status=lambda: self.couriers),
+        }
+        self.health = Health(**cast(Any, parts))
+        self.health.stage = stage
+
+    def codes(self, depths: list[QueueDepth] | None = None) -> list[str]:
+        return [each.code for each in self.health.conditions(depths or [])]
+
+
+def test_a_gateway_begins_as_starting_and_each_stage_but_running_blocks() -> None:
+    assert Bench().health.blocking() == []
+    stages: list[ProcessStage] = ["starting", "recovering", "draining"]
+    for stage in stages:
+        bench = Bench(stage=stage)
+        bench.journal.full = {"spool": "full"}  # of no interest at these stages
+        assert [each.code for each in bench.health.blocking()] == [stage]
+
+
+def test_conditions_that_block_come_first() -> None:
+    bench = Bench()
+    bench.journal.full = {"spool": "10 MB are free"}
+    bench.listening.down = {"main": "port 104 is taken"}
+    bench.reloader.last = ReloadReport(1, NOW, False, "1", ("no such peer",))
+    bench.couriers = [CourierStatus("pacs", False, "refused", 5.0, 0, 1)]
+    assert [each.code for each in bench.health.blocking()] == ["spool_full", "listener_down"]
+    assert bench.codes(DEPTHS) == [
+        *("spool_full", "listener_down", "reload_refused", "certificate_expired", "destination_down", "dead_letters")
+    ]
+
+
+def test_an_applied_reload_is_no_condition() -> None:
+    bench = Bench()
+    bench.reloader.last = ReloadReport(1, NOW, True, "2", ("a warning",))
+    assert bench.codes() == ["certificate_expired"]
+
+
+async def test_the_queue_is_empty_while_it_cannot_be_counted() -> None:
+    bench = Bench()
+    assert await bench.health.depths() == DEPTHS
+    bench.journal.fails = True
+    with capture_logs() as events:
+        assert await bench.health.depths() == []
+    assert [event["event"] for event in events] == ["queue_not_counted"]
+    bench.journal.broken = "it is closed"
+    with capture_logs() as events:
+        assert await bench.health.depths() == []
+    assert events == []
+
+
+def test_the_spool_has_no_free_bytes_while_it_is_not_there(tmp_path: Path) -> None:
+    assert Bench(str(tmp_path)).health.spool_free_bytes() > 0
+    assert Bench(str(tmp_path / "none")).health.spool_free_bytes() == 0

@@ -1,0 +1,112 @@
+"""The status document of a gateway."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+from gateway import __version__
+from gateway.delivery.courier import CourierStatus
+from gateway.dimse.acceptor.handler_failures import FailingHandler
+from gateway.lifecycle.conditions import OperatingCondition
+from gateway.lifecycle.reload import ReloadReport
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import DeliveryState
+from gateway.model.listener import Listener
+from gateway.model.settings import Settings, Spool
+from gateway.operations.status import StatusSources, destinations_json, queue_json, status
+from gateway.ports.delivery_queue import QueueDepth
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+DEPTHS = [
+    QueueDepth("gone", DeliveryState.PENDING, 3, 300, NOW),
+    QueueDepth("", DeliveryState.HELD, 1, 100, None),
+]
+PACS = CourierStatus("pacs", True, "", 0.0, 1, 2)
+FULL = OperatingCondition("spool_full", "10 MB are free", is_blocking=True)
+
+
+class Health:
+    stage = "running"
+
+    def blocking(self) -> list[OperatingCondition]:
+        return [FULL]
+
+    def conditions(self, depths: list[QueueDepth]) -> list[OperatingCondition]:
+        assert depths == DEPTHS
+        return [FULL, OperatingCondition("dead_letters", "1 delivery")]
+
+    async def depths(self) -> list[QueueDepth]:
+        return DEPTHS
+
+    def spool_free_bytes(self) -> int:
+        return 10
+
+
+def association(peer: str) -> Any:
+    return SimpleNamespace(facts=AssociationFacts("CT1", "GATEWAY", "10.0.0.7", peer=peer))
+
+
+def sources(**more: Any) -> StatusSources:
+    failing = FailingHandler("EVT_C_STORE", "site.store", "KeyError", "site.py:7", 2, NOW)
+    parts = {
+        "settings": Settings("GATEWAY", (), Spool("/spool", min_free_bytes=5), "/queue.db", queue_min_free_bytes=6),
+        "started_at": NOW,
+        "replaced_events": ("EVT_C_STORE",),
+        "health": Health(),
+        "live": SimpleNamespace(current=SimpleNamespace(version="abc")),
+        "reloader": SimpleNamespace(last=None, is_reloading=False),
+        "server": SimpleNamespace(
+            handler_failures=SimpleNamespace(failing={"EVT_C_STORE": failing}),
+            listeners={"main": Listener("main", 0, "127.0.0.1")},
+            associations=[association("ct1"), association(""), association("ct1")],
+        ),
+        "listening": SimpleNamespace(ports={"main": 11112}),
+        "loops": SimpleNamespace(held=4),
+        "delivery": SimpleNamespace(status=lambda: [PACS]),
+        "journal": SimpleNamespace(spool_id="s1", forgotten_early=2),
+        "room": SimpleNamespace(free_or_none=lambda: 20, reserved_bytes=3),
+        "clock": SimpleNamespace(on_the_wall=lambda at: at + timedelta(hours=1)),
+    }
+    return StatusSources(**cast(Any, {**parts, **more}))
+
+
+async def test_the_document_has_each_part_of_the_gateway() -> None:
+    found: Any = json.loads(json.dumps(await status(sources())))
+    assert found["version"] == __version__
+    assert (found["state"], found["config"], found["is_reloading"]) == ("running", "abc", False)
+    assert found["started_at"] == "2026-01-02T00:00:00+00:00"
+    assert found["not_ready"] == ["spool_full: 10 MB are free"]
+    assert [row["code"] for row in found["conditions"]] == ["spool_full", "dead_letters"]
+    assert found["handlers_of_the_site"] == ["EVT_C_STORE"]
+    (failing,) = found["failing_handlers"]
+    assert (failing["handler"], failing["count"], failing["since"]) == ("site.store", 2, NOW.isoformat())
+    assert found["last_reload"] is None
+    assert found["listeners"] == [{"name": "main", "address": "127.0.0.1", "port": 11112, "tls": False}]
+    assert found["associations"] == {"(stranger)": 1, "ct1": 2}
+    assert found["loops"] == 4
+    assert found["spool"] == {
+        **{"path": "/spool", "id": "s1", "free_bytes": 10, "min_free_bytes": 5},
+        "forgotten_early": 2,
+    }
+    database = {"path": "/queue.db", "free_bytes": 20, "min_free_bytes": 6, "reserved_bytes": 3}
+    assert found["database"] == database
+
+
+async def test_the_last_reload_is_shown() -> None:
+    reloader = SimpleNamespace(last=ReloadReport(1, NOW, False, "abc", ("no such peer",)), is_reloading=True)
+    found: Any = await status(sources(reloader=reloader))
+    assert found["is_reloading"]
+    assert (found["last_reload"]["result"], found["last_reload"]["problems"]) == ("refused", ["no such peer"])
+
+
+def test_destinations_that_the_rules_do_not_know_are_shown_while_deliveries_wait() -> None:
+    rows: Any = destinations_json([PACS], DEPTHS)
+    assert [(row["destination"], row["is_configured"]) for row in rows] == [("pacs", True), ("gone", False)]
+
+
+def test_times_of_the_queue_are_those_of_the_wall_clock() -> None:
+    first, second = queue_json(DEPTHS, lambda at: at + timedelta(hours=1))
+    assert (first["oldest_at"], second["oldest_at"]) == ("2026-01-02T01:00:00+00:00", None)
