@@ -55,9 +55,9 @@ class CourierStatus:
     is_up: bool | None
     """None before the first attempt."""
     reason: str
-    """Why it is down; empty when it is not."""
+    """The reason why it is down; empty when it is not."""
     wait_s: float
-    """Until the next probe."""
+    """The seconds until the next probe."""
     in_hand: int
     """Claimed and not settled."""
     channels: int
@@ -118,7 +118,7 @@ class Courier:
         self._is_work_there.set()
 
     def status(self) -> CourierStatus:
-        """As it stands now."""
+        """The destination as it stands now."""
         here, held = self._state.standing, len(self._ledger)
         reason = here.reason or self._state.refusals.why_left_out
         return CourierStatus(self.name, here.is_up, reason, here.wait_s(), held, len(self._workers))

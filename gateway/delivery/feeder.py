@@ -41,7 +41,7 @@ MOST_UNTRIED = 5000
 """Deliveries that were never tried, kept in hand to look at those behind them."""
 
 ClaimedDelivery = tuple[float, Delivery]
-"""With the monotonic time of the claim in seconds."""
+"""A delivery with the monotonic time of its claim in seconds."""
 
 
 class Feeder:

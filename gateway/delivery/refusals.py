@@ -144,7 +144,7 @@ class RefusalCount:
         self._trial_at_s = 0.0
 
     def trial_wait_s(self, now_s: float) -> float:
-        """Until one of those that wait is tried."""
+        """The seconds until one of those that wait is tried."""
         return max(0.0, self._trial_at_s - now_s)
 
     def others(self) -> ExcludedLikenesses:

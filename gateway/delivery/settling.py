@@ -21,10 +21,10 @@ log = structlog.get_logger()
 MAX_UNSETTLED = 512
 """The most deliveries that may be sent twice after a crash; enough for a quarter of a second at wire speed."""
 LINGER_S, ENOUGH = 0.02, 128
-"""A batch waits this long for more, or until it has enough: each commit costs everybody an fsync, and nobody waits to
-hear of a success."""
+"""A batch waits this long for more, or until it has enough: each commit costs all users of the
+queue an fsync, and no requestor waits for the settlement of a success."""
 PAUSE_S = 1.0
-"""Before the journal is asked again after it had no room."""
+"""The pause before the journal is asked again after it had no room."""
 
 SettledAs = Literal["delivered", "deferred", "refused", "expired", "returned"]
 """The meaning of a settlement: refused and expired are dead letters; `returned` goes back as if never claimed."""

@@ -24,7 +24,7 @@ class Standing:
         self._meter = meter
         self._random = random
         self._circuit = CLOSED
-        self._told = ""
+        self._reported = ""
         """The last fault that was logged at level error and that an operator must mend."""
         self.is_up: bool | None = None
         """None before the first answer or failure."""
@@ -40,7 +40,7 @@ class Standing:
         return self._circuit.reason
 
     def wait_s(self) -> float:
-        """Until something may be sent again; 0 when it may."""
+        """The seconds until something may be sent again; 0 when it may."""
         return self._circuit.wait_s(loop_clock_s())
 
     def probe_now(self) -> None:
@@ -55,7 +55,7 @@ class Standing:
         if was_down:
             log.info("destination_recovered", destination=self._destination)
         self._circuit = CLOSED
-        self._told = ""
+        self._reported = ""
         self.is_up = True
         self._meter.set("gateway_destination_up", 1, destination=self._destination)
         return was_down
@@ -75,7 +75,7 @@ class Standing:
         self._circuit = circuit
         if circuit.is_closed:
             return False
-        self._tell(must_be_mended=must_be_mended)(
+        self._log_method(must_be_mended=must_be_mended)(
             "destination_refused" if must_be_mended else "destination_failed",
             destination=self._destination,
             reason=circuit.reason,
@@ -86,9 +86,9 @@ class Standing:
         self._meter.set("gateway_destination_up", 0, destination=self._destination)
         return True
 
-    def _tell(self, *, must_be_mended: bool) -> Callable[..., None]:
-        """The log level: a fault that an operator must mend is an error, once until the destination is up again."""
+    def _log_method(self, *, must_be_mended: bool) -> Callable[..., None]:
+        """The logger's method: a fault that an operator must mend is an error, once until the destination is up."""
         if not must_be_mended:
             return cast("Callable[..., None]", log.warning)
-        was_told, self._told = bool(self._told), self._circuit.reason
-        return cast("Callable[..., None]", log.info if was_told else log.error)
+        was_reported, self._reported = bool(self._reported), self._circuit.reason
+        return cast("Callable[..., None]", log.info if was_reported else log.error)

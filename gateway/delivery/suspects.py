@@ -12,7 +12,7 @@ from collections import OrderedDict
 from gateway.model.delivery import Delivery
 
 MOST_TRIES = 4
-"""With objects that the destination took between each two of them; then the object is set aside."""
+"""The tries, with objects that the destination took between each two of them, after which an object is set aside."""
 MOST_KEPT = 1024
 """Deliveries that are remembered, the ones of the latest trouble."""
 

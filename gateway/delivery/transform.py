@@ -50,12 +50,12 @@ class StoredFacts:
     value."""
 
     instance: Instance
-    """As it leaves: with the UIDs that the edits gave it."""
+    """The instance as it leaves: with the UIDs that the edits gave it."""
     stored: EncodedDataSet
     length_bytes: int
     edits: Sequence[Alteration] = ()
     kept: str = ""
-    """What was read of `stored` at arrival (`gateway.routing.kept_facts`); empty: nothing."""
+    """The facts that were read of `stored` at arrival (`gateway.routing.kept_facts`); empty: none."""
     _scanned: ObjectFacts | None = None
     _paths: set[AttributePath] = dataclasses.field(default_factory=set)
 
@@ -66,26 +66,26 @@ class StoredFacts:
 
     @property
     def sop_class_uid(self) -> str:
-        """As it leaves."""
+        """The SOP class as it leaves."""
         return self.instance.sop_class_uid
 
     @property
     def sop_instance_uid(self) -> str:
-        """As it leaves."""
+        """The SOP instance as it leaves."""
         return self.instance.sop_instance_uid
 
     @property
     def transfer_syntax_uid(self) -> str:
-        """As stored."""
+        """The encoding as it is stored."""
         return self.instance.transfer_syntax_uid
 
     @property
     def received_at(self) -> datetime:
-        """As it arrived."""
+        """The time of arrival."""
         return self.instance.received_at
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
-        """As text; raises Unreadable when the bytes are no data set."""
+        """The values as text; raises Unreadable when the bytes are no data set."""
         return self._facts((path,)).values(path)
 
     def places(self, path: AttributePath) -> tuple[AttributePath, ...]:
@@ -134,7 +134,7 @@ class StoredOutbound(Outbound):
 
     @property
     def instance(self) -> Instance:
-        """As it leaves."""
+        """The instance as it leaves."""
         return self.facts.instance
 
 
@@ -144,7 +144,7 @@ async def outbound_for(
     resources: Resources = NO_RESOURCES,
     converter: Converter = NO_CONVERTER,
 ) -> StoredOutbound:
-    """What goes to the destination, after the delivery's actions in order. Its body closes `body`.
+    """The object that goes to the destination, after the delivery's actions in order. Its body closes `body`.
 
     `resources` are those of the configuration in force; `converter` makes what actions ask for that change the object
     as a whole.
@@ -275,7 +275,7 @@ async def read_from_disk(body: EncodedDataSet) -> None:
 
 
 def untouched(instance: Instance, body: EncodedDataSet) -> StoredOutbound:
-    """As it is stored. What `instance` keeps of its arrival must be of these bytes."""
+    """The object as it is stored. The facts that `instance` keeps of its arrival must be of these bytes."""
     return StoredOutbound(
         instance.sop_class_uid,
         instance.sop_instance_uid,

@@ -127,7 +127,7 @@ class DimseChannel:
 
     def __init__(self, destination: DimseDestination) -> None:
         self._destination = destination
-        self._sender: StoreSender[RequestorAssociation] = StoreSender(destination.associations, self._is_closed)
+        self._sender: StoreSender[RequestorAssociation] = StoreSender(destination.associations, self._released)
         self._proposed: frozenset[Kind] = frozenset()
         self._kinds: tuple[Kind, ...] = ()
         """The kinds that `prepare` was last asked for."""
@@ -204,7 +204,7 @@ class DimseChannel:
             response = await self._sender.send(outbound.sop_class_uid, outbound.sop_instance_uid, syntax, body)
         except DestinationDown as error:
             # A peer that is silent to one object is silent to the next. One that ends the association may mean this
-            # object only: it is held against the object first, and the next association tells.
+            # object only: it is held against the object first, and the next association decides.
             is_silent = loop_clock_s() - begun_s >= 0.99 * self._destination.peer.timers.dimse_s
             if self._has_served and not is_silent:
                 await self.prepare(self._kinds)
@@ -228,7 +228,7 @@ class DimseChannel:
             self._destination.open_channels -= 1
             await ending
 
-    def _is_closed(self) -> None:
+    def _released(self) -> None:
         """The association was released to another user of the pool; `prepare` asks for one again."""
         self._proposed = frozenset()
         self._destination.open_channels -= 1

@@ -29,7 +29,7 @@ class EchoResult:
 
     status: int
     association_s: float
-    """To open the association."""
+    """The time to open the association."""
     echo_s: float
     """The time of the C-ECHO alone."""
     certificate: bytes = field(default=b"", repr=False)

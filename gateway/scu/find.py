@@ -67,7 +67,7 @@ class FindUser:
     """Failures of places that did not answer to the end."""
 
     async def answers(self) -> AsyncGenerator[Attributes]:
-        """As they come; leave early with `aclosing`: C-CANCEL is sent then.
+        """The answers as they come; leave early with `aclosing`: C-CANCEL is sent then.
 
         Raises:
             BadIdentifier: the index cannot answer it.
@@ -113,7 +113,7 @@ class FindUser:
 
     @property
     def _keys(self) -> Attributes:
-        """With those that say what an answer is about."""
+        """The keys of the query, with those that identify an answer."""
         return {**identifying(self.inquiry.level, self.inquiry.root, is_relational=True), **self.inquiry.keys}
 
     async def _local(self, index: IndexReader) -> AsyncGenerator[Sequence[MatchFromPlace]]:

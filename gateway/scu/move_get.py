@@ -53,7 +53,7 @@ class RetrieveIdentifier:
 
     @property
     def attributes(self) -> Attributes:
-        """As it is sent."""
+        """The identifier as it is sent."""
         return {**self.keys, QUERY_RETRIEVE_LEVEL: (self.level.value,)}
 
 

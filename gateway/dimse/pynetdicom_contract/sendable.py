@@ -56,7 +56,7 @@ class SendableDataset:
     Its own is that of its file meta information, else the one that it was read from.
 
     Raises:
-        ValueError: it has no SOP Class UID or no SOP Instance UID, or is compressed and nobody says how.
+        ValueError: it has no SOP Class UID or no SOP Instance UID, or is compressed in an unknown way.
     """
 
     def __init__(self, dataset: Dataset, *, is_without_bulk_data: bool = False) -> None:

@@ -377,7 +377,7 @@ class AssociationPool:
             self._keep(opening)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
-        """Until it has ended."""
+        """Keep the task until it has ended."""
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 

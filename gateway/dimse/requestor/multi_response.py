@@ -27,8 +27,8 @@ class MultiResponseAssociation(Association):
         super().__init__(is_requestor=True, timers=timers, limits=limits)
         self._by_syntax: dict[tuple[str, str], AcceptedContext] = {}
         """(abstract syntax, transfer syntax) → context where we are the SCU."""
-        self._conversation: Responses | None = None
-        self._last_conversation: Responses | None = None
+        self._responses: Responses | None = None
+        self._last_responses: Responses | None = None
         """Some send more after their final response."""
 
     @property
@@ -39,7 +39,7 @@ class MultiResponseAssociation(Association):
     @property
     def is_busy(self) -> bool:
         """True between a request and its last response."""
-        return bool(self._waiting) or self.is_sending or self._conversation is not None
+        return bool(self._waiting) or self.is_sending or self._responses is not None
 
     def number_from(self, message_id: int) -> None:
         """The next request has this message ID, 1 to 65535."""
@@ -67,7 +67,7 @@ class MultiResponseAssociation(Association):
             DestinationRefuses: no accepted context.
             ValueError: the identifier cannot be encoded.
         """
-        return self._start_conversation(
+        return self._start_request(
             "find", CommandField.C_FIND, identifier, sop_class_uid, priority, response_s, limit_s
         )
 
@@ -83,7 +83,7 @@ class MultiResponseAssociation(Association):
     ) -> Responses:
         """C-MOVE to the AE title `destination`; the rest as `c_find`. Raises DestinationRefuses, ValueError."""
         more: Command = {"MoveDestination": destination}
-        return self._start_conversation(
+        return self._start_request(
             "move", CommandField.C_MOVE, identifier, sop_class_uid, priority, response_s, limit_s, more
         )
 
@@ -109,7 +109,7 @@ class MultiResponseAssociation(Association):
             DestinationRefuses, ValueError: as `c_find`.
         """
         field = CommandField.C_GET
-        return self._start_conversation(
+        return self._start_request(
             "get",
             field,
             identifier,
@@ -132,7 +132,7 @@ class MultiResponseAssociation(Association):
             raise DestinationRefuses(f"{self.name} accepted no context for {sop_class_uid}")
         return context
 
-    def _start_conversation(
+    def _start_request(
         self,
         service: str,
         field: CommandField,
@@ -157,20 +157,20 @@ class MultiResponseAssociation(Association):
         seconds = self._timers.dimse_s if response_s is None else response_s
         return Responses(self, context, request, body, response_s=seconds, limit_s=limit_s, **stores)
 
-    def converse(self, responses: Responses, request: Command) -> None:
+    def begin_request(self, responses: Responses, request: Command) -> None:
         """From now on `responses` takes what answers `request`, which gets its message ID. Raises AssociationEnded."""
         if self._ended is not None:
             raise AssociationEnded(self._ended)
         if self.is_busy:
             raise RuntimeError("one request at a time on an association")
         self._message_id = request["MessageID"] = self._message_id % 65535 + 1
-        self._conversation = responses
+        self._responses = responses
         self._deadlines.stop(AssociationTimer.IDLE)
 
-    def conversation_over(self, responses: Responses) -> None:
-        """End the conversation of `responses`: no more of them are wanted."""
-        if self._conversation is responses:
-            self._conversation, self._last_conversation = None, responses
+    def end_request(self, responses: Responses) -> None:
+        """End the request of `responses`: no more of them are wanted."""
+        if self._responses is responses:
+            self._responses, self._last_responses = None, responses
             self.read_on()
 
     def read_no_more(self) -> None:
@@ -184,14 +184,14 @@ class MultiResponseAssociation(Association):
 
     # --- for the responses ---------------------------------------------------------------------------------------
 
-    def _is_of_conversation(self, message: Message) -> bool:
+    def _is_for_responses(self, message: Message) -> bool:
         if message.command.get("MessageIDBeingRespondedTo") in self._waiting:
             return False
-        for responses in (self._conversation, self._last_conversation):
+        for responses in (self._responses, self._last_responses):
             if responses is not None and responses.is_answered_by(message):
                 responses.received(message)
                 return True
         return False
 
     def _open_data_set(self, message: Message) -> DataSetReceiver | None:
-        return self._conversation.receiver_for(message) if self._conversation is not None else None
+        return self._responses.receiver_for(message) if self._responses is not None else None

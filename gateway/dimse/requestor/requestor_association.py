@@ -160,7 +160,7 @@ class RequestorAssociation(MultiResponseAssociation):
 
     async def _request(self, context: AcceptedContext, request: Command, body: EncodedDataSet | None) -> Command:
         """Send a request and return the command set of its response."""
-        if self._waiting or self._conversation is not None:
+        if self._waiting or self._responses is not None:
             raise RuntimeError("one request at a time on an association")
         waiting = self._expect_response(request)
         self._deadlines.stop(AssociationTimer.IDLE)
@@ -190,12 +190,12 @@ class RequestorAssociation(MultiResponseAssociation):
     def _message_received(self, message: Message) -> None:
         field = message.command["CommandField"]
         if field & RESPONSE:
-            if not self._is_of_conversation(message):
+            if not self._is_for_responses(message):
                 message.close()
                 self._response_received(message)
             return
-        conversation = self._conversation
-        if conversation is not None and conversation.takes_store(message):
+        responses = self._responses
+        if responses is not None and responses.takes_store(message):
             return
         message.close()
         if field == CommandField.C_CANCEL:
@@ -297,11 +297,11 @@ class RequestorAssociation(MultiResponseAssociation):
     def _fail_opening(self, error: Exception) -> None:
         if not self._opening.done():
             self._opening.set_exception(error)
-            self._opening.exception()  # retrieved: nobody may be waiting any more
+            self._opening.exception()  # retrieved: the opening may have been given up
 
     def _association_ended(self, reason: str) -> None:
-        if self._conversation is not None:
-            self._conversation.ended(reason)
+        if self._responses is not None:
+            self._responses.ended(reason)
         self._fail_opening(DestinationDown(f"{self.name}: {reason}", PeerFailure("ended")))
         if not self._has_joined:
             return

@@ -22,7 +22,7 @@ class Response:
 
     status: int
     identifier: bytes
-    """As it came, in `transfer_syntax_uid`; empty without one."""
+    """The identifier as it came, in `transfer_syntax_uid`; empty without one."""
     transfer_syntax_uid: str
     command: Command = field(repr=False)
 

@@ -46,8 +46,8 @@ class RequestAssociation(StoringAssociation, Protocol):
     def name(self) -> str: ...
     def abort(self, detail: str = ...) -> None: ...
     async def send_message(self, context_id: int, command: Command, body: EncodedDataSet) -> None: ...
-    def converse(self, responses: Responses, request: Command) -> None: ...
-    def conversation_over(self, responses: Responses) -> None: ...
+    def begin_request(self, responses: Responses, request: Command) -> None: ...
+    def end_request(self, responses: Responses) -> None: ...
 
 
 class Responses:
@@ -110,7 +110,7 @@ class Responses:
             RuntimeError: it has another request in work.
         """
         try:
-            self._association.converse(self, self._request)
+            self._association.begin_request(self, self._request)
         except AssociationEnded as error:
             raise self._down(str(error)) from None
         if self._limit_s is not None:
@@ -176,7 +176,7 @@ class Responses:
             if self._stores is not None:
                 await self._stores.wait()
         finally:
-            self._association.conversation_over(self)
+            self._association.end_request(self)
 
     async def _give_up(self) -> None:
         self.cancel()
@@ -219,7 +219,7 @@ class Responses:
             self._wakeup.set_result(None)
 
     def _why_ended(self, reason: str) -> str:
-        """With what an abort in place of a response most often means."""
+        """The reason, with the most frequent cause of an abort in place of a response."""
         if self._is_answered or reason != ABORTED_BY_USER:
             return reason
         service = CommandField(self._request["CommandField"]).name.replace("_", "-")

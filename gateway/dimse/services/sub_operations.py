@@ -163,7 +163,7 @@ class MoveTarget:
             self._give_up(type(error).__name__)
 
     def _opened(self, opening: asyncio.Task[None]) -> None:
-        """Also of one that was cancelled before it began, whose own code never runs."""
+        """The opening has ended; also one that was cancelled before it began, whose own code never runs."""
         if self._opening is opening:
             self._opening = None
         self._wake()
@@ -194,7 +194,7 @@ class MoveTarget:
         """Release the associations."""
         if self._opening is not None:
             self._opening.cancel()
-        for sender in self._free:  # one with handlers is of use to nobody else
+        for sender in self._free:  # one with handlers is of no use to others
             sender.discard() if self._target.handlers else sender.release()
         self._free.clear()
 
