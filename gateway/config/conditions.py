@@ -16,7 +16,7 @@ from gateway.config.tree import Place, lossless
 from gateway.config.typed_tree import is_broken
 from gateway.model.problem import Mark
 from gateway.ports.kinds import Predicate
-from gateway.routing.language.kinds import children
+from gateway.routing.language.kind_tree import children
 from gateway.routing.language.named_condition import ConditionProblem
 from gateway.routing.predicates.combining import AnyCondition, NamedConditionHolds
 

@@ -15,7 +15,8 @@ from gateway.model.problem import SettingPath
 from gateway.model.settings import Settings
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Predicate
-from gateway.routing.language.kinds import children, inside, name_of_kind
+from gateway.routing.language.kind_tree import children, inside
+from gateway.routing.language.kinds import name_of_kind
 from gateway.routing.predicates.association import CalledAETitle, CallingAETitle
 from gateway.routing.predicates.attribute import Attribute
 from gateway.routing.predicates.combining import NamedConditionHolds

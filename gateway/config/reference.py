@@ -5,18 +5,14 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import inspect
-import types
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from textwrap import indent
-from typing import Any, Literal, Union
 
 from gateway.ports import kinds as port_kinds
-from gateway.ports.kinds import Predicate, Registry
+from gateway.ports.kinds import Registry
 from gateway.routing.language import template_filters
-from gateway.routing.language.fields import FIELD_TYPES
-from gateway.routing.language.kinds import settings
+from gateway.routing.language.forms import ListForm, Setting, group_in, settings
 from gateway.routing.language.template import ASSOCIATION_FIELDS, FILTERS, METHODS, TESTS
 
 TEMPLATE = "reference.md"
@@ -46,11 +42,11 @@ def _kind(name: str, cls: type, registry: Registry) -> str:
     lines = [f"### `{name}`", "", *(_paragraphs(cls)), ""]
     if cls in registry.packages:
         lines += [f"From the package {registry.packages[cls]}.", ""]
-    fields = settings(cls)
-    if len(fields) == 1:
-        (_field, hint) = next(iter(fields.values()))
-        lines += [f"Takes {takes(hint)}.", ""]
-        lines += _groups(hint)
+    all_settings = settings(cls)
+    if len(all_settings) == 1:
+        (only,) = all_settings.values()
+        lines += [f"Takes {only.form.takes}.", ""]
+        lines += _settings_inside(only)
     else:
         lines += [*_table(cls), ""]
     example = getattr(cls, "example", "").strip("\n")
@@ -87,69 +83,29 @@ def _table(cls: type) -> Iterator[str]:
     yield from _rows(cls, "", set())
 
 
-def _rows(cls: type, prefix: str, told: set[type]) -> Iterator[str]:
-    for name, (field, hint) in settings(cls).items():
-        yield f"| `{prefix}{name}` | {takes(hint)} | {_default(field)} |"
-        group = _group(hint)
-        if group is not None and group not in told:
-            told.add(group)
-            is_list = typing.get_origin(_required(hint)) is tuple
-            yield from _rows(group, f"{prefix}{name}{'[]' if is_list else ''}.", told)
+def _rows(cls: type, prefix: str, written: set[type]) -> Iterator[str]:
+    for name, setting in settings(cls).items():
+        yield f"| `{prefix}{name}` | {setting.form.takes} | {_default(setting)} |"
+        group = group_in(setting.form)
+        if group is not None and group.cls not in written:
+            written.add(group.cls)
+            is_list = isinstance(setting.form, ListForm)
+            yield from _rows(group.cls, f"{prefix}{name}{'[]' if is_list else ''}.", written)
 
 
-def _groups(hint: Any) -> list[str]:
+def _settings_inside(only: Setting) -> list[str]:
     """The settings inside the only setting of a kind."""
-    group = _group(hint)
-    return [] if group is None else [*_table(group), ""]
+    group = group_in(only.form)
+    return [] if group is None else [*_table(group.cls), ""]
 
 
-def _default(field: dataclasses.Field[Any]) -> str:
-    missing = dataclasses.MISSING
-    if field.default is missing and field.default_factory is missing:
+def _default(setting: Setting) -> str:
+    if setting.is_required:
         return "**required**"
-    value = field.default if field.default_factory is missing else field.default_factory()
+    value = setting.default
     if value is None or value in ((), {}) or dataclasses.is_dataclass(value):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def takes(hint: Any) -> str:
-    """What a setting takes, in words."""
-    if hint in FIELD_TYPES:
-        schema = FIELD_TYPES[hint].schema
-        return _escaped(str(schema.get("description", "a text")))
-    if hint is Predicate:
-        return "a condition"
-    if _group(hint) is hint:
-        short = getattr(hint, "shorthand", None)
-        whole = f"a mapping of {', '.join(f'`{name}`' for name in settings(hint))}"
-        return f"{whole}; or {takes(settings(hint)[short][1])} alone, for `{short}`" if short else whole
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is tuple:
-        return f"{takes(arguments[0])}, or a list of them"
-    if origin is collections.abc.Mapping:
-        return f"a mapping: {takes(arguments[0])} → {takes(arguments[1])}"
-    if origin in (Union, types.UnionType):
-        return takes(_required(hint))
-    if origin is Literal:
-        return " or ".join(f"`{one}`" for one in arguments)
-    return {bool: "`true` or `false`", int: "a whole number", float: "a number"}[hint]
-
-
-def _required(hint: Any) -> Any:
-    """A type without None."""
-    if typing.get_origin(hint) in (Union, types.UnionType):
-        return next(one for one in typing.get_args(hint) if one is not types.NoneType)
-    return hint
-
-
-def _group(hint: Any) -> type | None:
-    """The dataclass of settings in a type; None without one."""
-    hint = _required(hint)
-    if typing.get_origin(hint) is tuple:
-        hint = typing.get_args(hint)[0]
-    is_group = isinstance(hint, type) and dataclasses.is_dataclass(hint) and hint not in FIELD_TYPES
-    return hint if is_group else None
 
 
 def _escaped(text: str) -> str:

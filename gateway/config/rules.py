@@ -33,14 +33,10 @@ from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Action, Predicate
 from gateway.query.attributes import is_of_study
 from gateway.routing.fate_decision import fate_of, is_final
-from gateway.routing.language.kinds import (
-    build_actions,
-    build_predicate,
-    canonical_json,
-    children,
-    name_of_kind,
-    settings,
-)
+from gateway.routing.language.forms import settings
+from gateway.routing.language.kind_tree import children
+from gateway.routing.language.kinds import build_actions, build_predicate, name_of_kind
+from gateway.routing.language.stored_actions import canonical_json
 from gateway.routing.predicates.association import ListenerMatch
 from gateway.routing.predicates.combining import AllConditions, NamedConditionHolds
 from gateway.routing.table import UNMATCHED_RULE, Coercion, RetrieveCoercion, Route

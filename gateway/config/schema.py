@@ -11,7 +11,7 @@ import msgspec
 from gateway.config.case_spec import CasesSpec
 from gateway.config.spec import RulesSpec
 from gateway.ports import kinds as port_kinds
-from gateway.routing.language.kinds import actions_schema, kind_schema, predicate_schema
+from gateway.routing.language.kind_schema import actions_schema, kind_schema, predicate_schema
 
 SECTIONS = tuple(RulesSpec.__struct_fields__)
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -24,8 +24,8 @@ from gateway.ports.facts import Facts
 from gateway.ports.kinds import Action, Conversion, Converting, Resources
 from gateway.routing.facts import ObjectFacts, facts_for, finding_facts, needed, read_by
 from gateway.routing.kept_facts import recall
-from gateway.routing.language.kinds import actions_from_json
 from gateway.routing.language.resources import NO_RESOURCES
+from gateway.routing.language.stored_actions import actions_from_json
 from gateway.routing.table import apply_actions, attributes_of
 from gateway.spool.body import FileDataSet, verify
 from gateway.spool.pieces import EditedDataSet

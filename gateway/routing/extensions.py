@@ -19,7 +19,7 @@ from importlib import metadata
 
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Registry
-from gateway.routing.language.kinds import kind_schema
+from gateway.routing.language.kind_schema import kind_schema
 
 GROUPS: Mapping[str, Registry] = {
     "gateway.actions": port_kinds.action,

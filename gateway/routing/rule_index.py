@@ -18,7 +18,7 @@ from typing import Any
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Predicate
 from gateway.routing.index_keys import Keys, Look
-from gateway.routing.language.kinds import inside
+from gateway.routing.language.kind_tree import inside
 from gateway.routing.predicates.combining import AllConditions, AnyCondition, NamedConditionHolds, NotCondition
 
 FEWEST_RULES = 32

@@ -15,7 +15,8 @@ from gateway.ports.edits import Alteration
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Predicate
 from gateway.routing.fate_decision import FateDecision
-from gateway.routing.language.kinds import children, name_of_kind
+from gateway.routing.language.kind_tree import children
+from gateway.routing.language.kinds import name_of_kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from gateway.model.delivery import Delivered, Delivery, DeliveryState
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.settings import ConversionLimits
 from gateway.ports.meter import NoMeter
-from gateway.routing.language.kinds import canonical_json
 from gateway.routing.language.resources import FileResources
+from gateway.routing.language.stored_actions import canonical_json
 from gateway.spool.body import InMemoryDataSet
 from tests.support.corpus import read_part10
 from tests.support.deidentify import KEY

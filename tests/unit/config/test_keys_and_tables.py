@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config import Loaded, load
 from gateway.ports.errors import ConfigurationError
-from gateway.routing.language.kinds import actions_from_json
+from gateway.routing.language.stored_actions import actions_from_json
 from gateway.routing.table import RoutingTable
 
 SECRET = "not to be seen by anybody"

@@ -22,7 +22,7 @@ from gateway.ports.errors import Refusal, Temporary
 from gateway.ports.kinds import Conversion
 from gateway.ports.meter import NoMeter
 from gateway.routing.language.attribute_path import parse
-from gateway.routing.language.kinds import canonical_json
+from gateway.routing.language.stored_actions import canonical_json
 from gateway.sending.store_outcome import outcome_of
 from tests.support.data_set_writer import Write
 from tests.support.fakes.delivery import Behaviour, ScriptedDestination, peer, table

@@ -26,8 +26,8 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import PayloadUnreadable
 from gateway.rehearsal.stage import RehearsedResponse, RehearsedStore, Stage, leave, staged, store
 from gateway.routing.language.attribute_path import parse
-from gateway.routing.language.kinds import canonical_json
 from gateway.routing.language.resources import NO_RESOURCES
+from gateway.routing.language.stored_actions import canonical_json
 from gateway.routing.table import RoutingTable
 from tests.support.caller import EXPLICIT, MR, data_set
 from tests.support.fakes.memory_journal import Body

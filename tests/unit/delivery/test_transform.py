@@ -11,7 +11,7 @@ from gateway.delivery.transform import outbound_for
 from gateway.model.delivery import Delivery
 from gateway.ports.errors import ConfigurationError, PayloadLost, Refusal, Unreadable
 from gateway.routing.language.attribute_path import parse
-from gateway.routing.language.kinds import canonical_json
+from gateway.routing.language.stored_actions import canonical_json
 from gateway.spool.body import FileDataSet
 from gateway.spool.pieces import EditedDataSet
 from tests.support.fakes.memory_journal import CT, IMPLICIT, Body, MemoryJournal

@@ -13,7 +13,8 @@ from gateway.model.problem import Mark, SettingPath
 from gateway.model.settings import Settings, Spool, UnmatchedPolicy
 from gateway.ports.kinds import Action, Predicate
 from gateway.routing.facts import ObjectFacts
-from gateway.routing.language.kinds import build_actions, build_predicate, canonical_json
+from gateway.routing.language.kinds import build_actions, build_predicate
+from gateway.routing.language.stored_actions import canonical_json
 from gateway.routing.table import Coercion, Route, RoutingTable
 from tests.support.data_set_writer import EXPLICIT, Write
 

@@ -19,7 +19,8 @@ from gateway.ports.facts import Facts
 from gateway.ports.kinds import Predicate
 from gateway.routing.facts import ObjectFacts
 from gateway.routing.index_keys import Keys, calling_ae_title, start_of
-from gateway.routing.language.kinds import build_predicate, children
+from gateway.routing.language.kind_tree import children
+from gateway.routing.language.kinds import build_predicate
 from gateway.routing.language.named_condition import NamedCondition
 from gateway.routing.language.pattern import Regex
 from gateway.routing.language.resources import FileResources

@@ -16,7 +16,7 @@ from gateway.model.instance import Instance, PayloadRef
 from gateway.ports.edits import Edit
 from gateway.ports.errors import ClassMismatch, Refusal, Unreadable
 from gateway.routing.language.attribute_path import parse
-from gateway.routing.language.kinds import canonical_json
+from gateway.routing.language.stored_actions import canonical_json
 from gateway.routing.table import Route, RoutingTable, apply_actions, attributes_of, facts_for
 from tests.support.data_set_writer import ENCODINGS as ENCODING_OF
 from tests.support.data_set_writer import EXPLICIT, Write

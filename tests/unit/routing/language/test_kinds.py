@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from dataclasses import dataclass
-from typing import Any
 
-import jsonschema
 import pytest
 
 from gateway.model.problem import SettingPath
 from gateway.ports import kinds as port_kinds
-from gateway.ports.errors import ConfigurationError
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Registry
-from gateway.routing.language.kinds import (
-    actions_from_json,
-    actions_schema,
-    build_actions,
-    build_predicate,
-    canonical_json,
-    predicate_schema,
-)
+from gateway.routing.language.kind_schema import predicate_schema
+from gateway.routing.language.kinds import build_actions, build_predicate
 from gateway.routing.language.resources import FileResources
 from gateway.routing.predicates.combining import AllConditions
-from tests.unit.routing.build import actions, fail, predicate, problems_of_actions, problems_of_predicate
+from tests.unit.routing.build import fail, predicate, problems_of_actions, problems_of_predicate
 
 PREDICATES: dict[str, tuple[object, list[tuple[SettingPath, str, str]]]] = {
     "unknown-kind": ({"modalty": ["MR"]}, [(("modalty",), "unknown-predicate", "did you mean `modality`?")]),
@@ -214,93 +204,6 @@ def test_too_deep_a_condition_is_a_problem_not_a_crash() -> None:
         config = {"not": config}
     (problem,) = problems_of_predicate(config)
     assert problem[1] == "too-deep"
-
-
-# --- canonical JSON ---
-
-
-def test_canonical_json_builds_the_same_actions() -> None:
-    config = [
-        {"set": {"PatientID": "{{ StudyID }}", "InstitutionName": "Süd"}},
-        {"copy": {"to": "StudyID", "from": "PatientID"}},
-    ]
-    text = canonical_json(config)
-    assert actions_from_json(text) == actions(config)
-    assert actions_from_json(text) is actions_from_json(text)
-    reordered = [
-        {"set": {"InstitutionName": "Süd", "PatientID": "{{ StudyID }}"}},
-        {"copy": {"from": "PatientID", "to": "StudyID"}},
-    ]
-    assert canonical_json(reordered) == text
-    assert canonical_json(list(reversed(config))) != text
-
-
-@pytest.mark.parametrize("config", [None, [], ()], ids=["missing", "list", "tuple"])
-def test_no_actions_are_no_text(config: object) -> None:
-    assert canonical_json(config) == ""
-    assert actions_from_json("") == ()
-
-
-@pytest.mark.parametrize("text", ["{", '[{"was_removed_in_version_9": {}}]'], ids=["broken", "unknown"])
-def test_stored_actions_that_are_not_understood(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="stored actions"):
-        actions_from_json(text)
-
-
-# --- schema ---
-
-
-def _validator() -> Any:
-    schema = {"$defs": {"predicate": predicate_schema(), "actions": actions_schema()}, "$ref": "#/$defs/predicate"}
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
-
-
-GOOD: list[object] = [
-    {},
-    {"modality": "MR"},
-    {"all": [{"modality": ["MR", "CT"]}, {"not": {"host": "10.0.0.0/8"}}]},
-    {"attribute": {"select": "PatientID", "matches": "^A"}},
-    {"any": {"sop_class": ["CTImageStorage"]}},
-]
-
-
-@pytest.mark.parametrize("config", GOOD, ids=map(str, GOOD))
-def test_schema_takes_what_builds(config: object) -> None:
-    assert not problems_of_predicate(config)
-    _validator().validate(config)
-
-
-SHAPES = [
-    "unknown-kind",
-    "two-kinds",
-    "text",
-    "list",
-    "boolean",
-    "misspelt-setting",
-    "missing-setting",
-    "attribute-as-text",
-]
-
-
-@pytest.mark.parametrize("name", SHAPES)
-def test_schema_sees_wrong_shapes(name: str) -> None:
-    assert list(_validator().iter_errors(PREDICATES[name][0]))
-
-
-def test_schema_never_says_one_of() -> None:
-    text = json.dumps([predicate_schema(), actions_schema()])
-    assert "oneOf" not in text
-    assert "anyOf" not in text
-
-
-def test_every_kind_is_documented_in_the_schema() -> None:
-    for schema in (predicate_schema(), actions_schema()["items"]):
-        for name, kind in schema["properties"].items():
-            assert len(kind["description"]) > 20, name
-
-
-# --- extension ---
 
 
 def test_an_extension_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:

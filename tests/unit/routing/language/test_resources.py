@@ -13,8 +13,9 @@ import pytest
 
 from gateway.ports.errors import ConfigurationError
 from gateway.routing.language.fields import SecretKey, TableFile
-from gateway.routing.language.kinds import actions_from_json, build_actions, canonical_json
+from gateway.routing.language.kinds import build_actions
 from gateway.routing.language.resources import TABLE_LIMIT_BYTES, FileResources
+from gateway.routing.language.stored_actions import actions_from_json, canonical_json
 
 SECRET = b"a secret of enough characters"
 
