@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from gateway.common import setting_faults as faults
 from gateway.config.compile_context import Context
-from gateway.config.rules import condition_at
 from gateway.config.tree import Place, lossless
 from gateway.config.typed_tree import is_broken
+from gateway.config.when import condition_at
 from gateway.model.problem import Mark
 from gateway.ports.kinds import Predicate
 from gateway.routing.language.kind_tree import children

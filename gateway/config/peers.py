@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from gateway.common import setting_faults as faults
 from gateway.common.ip_network import IPNetwork
@@ -14,15 +14,14 @@ from gateway.config.compile_context import Context
 from gateway.config.folder import compile_folder
 from gateway.config.negotiation import compile_associate, title_or_template
 from gateway.config.process import compile_address, compile_timers
-from gateway.config.reporting import KEY_CODES
+from gateway.config.reporting import reporter
 from gateway.config.requirements import compile_requirements, exclude_each_other
 from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
-from gateway.config.tree import MappingNode, Node, Place, discreet, lossless, substituted, without
+from gateway.config.tree import MappingNode, Node, Place, lossless, substituted, without
 from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, TO_INSTALL, missing, short_name
 from gateway.dataset.native import with_default
 from gateway.model.listener import Timers
 from gateway.model.peer import DestinationSettings, Peer, Retry
-from gateway.model.problem import SettingPath
 from gateway.model.settings import Settings
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import DestinationKind
@@ -63,12 +62,7 @@ def take_destination(place: Place, context: Context) -> tuple[DestinationKind | 
         message = f"`fallback` means nothing for a peer with `{first}`; leave it out"
         context.findings.warning(place.at("delivery", "fallback").holder, "no-effect", message)
 
-    def report(path: SettingPath, code: str, message: str) -> None:
-        at = place.at(*path)
-        mark = at.holder if code in KEY_CODES else at.mark
-        context.findings.error(mark, code, discreet(message, at))
-
-    kind = build_destination(first, lossless(place.at(first).node), report)
+    kind = build_destination(first, lossless(place.at(first).node), reporter(place, context))
     node: Node = place.node
     for name in written:
         node = without(node, (name,)) or node
@@ -87,18 +81,12 @@ def compile_peer(
     `destination` is one of another package.
     """
     base = Timers() if settings is None else settings.timers
-    is_strict = settings is not None and settings.is_strict
-    host, port = "", 0
-    if spec.address is not UNSET:
-        host, port = compile_address(spec.address, place.at("address"), context)
+    is_strict = bool(settings and settings.is_strict) if spec.strict is UNSET else spec.strict
+    host, port = ("", 0) if spec.address is UNSET else compile_address(spec.address, place.at("address"), context)
     if spec.folder is not UNSET:
         destination = compile_folder(spec.folder, place.at("folder"), context)
-    if spec.retrieve == "move" and "store" not in spec.may:
-        message = "`retrieve: move` has the peer send to us; add `store` to its `may`"
-        context.error(place.at("retrieve"), "conflict", message)
-    accept = place.at("accept")
-    sop_classes = () if spec.accept.sop_classes is UNSET else spec.accept.sop_classes
-    transfer_syntaxes = () if spec.accept.transfer_syntaxes is UNSET else spec.accept.transfer_syntaxes
+    _check_retrieve(spec, place, context)
+    classes, syntaxes = place.at("accept", "sop_classes"), place.at("accept", "transfer_syntaxes")
     return Peer(
         name=name,
         ae_title="" if spec.ae_title is UNSET else spec.ae_title.strip(" "),
@@ -111,10 +99,10 @@ def compile_peer(
         retrieve=spec.retrieve,
         hosts=_hosts(spec.hosts, place.at("hosts"), context),
         requires=compile_requirements(spec.requires, place.at("requires"), context),
-        accept_sop_classes=context.sop_classes(accept.at("sop_classes"), sop_classes),
-        accept_transfer_syntaxes=context.transfer_syntaxes(accept.at("transfer_syntaxes"), transfer_syntaxes),
+        accept_sop_classes=context.sop_classes(classes, _or_none(spec.accept.sop_classes)),
+        accept_transfer_syntaxes=context.transfer_syntaxes(syntaxes, _or_none(spec.accept.transfer_syntaxes)),
         accepts_odd_uids=spec.accept.uids == "any",
-        is_strict=is_strict if spec.strict is UNSET else spec.strict,
+        is_strict=is_strict,
         associations=spec.delivery.associations,
         fallback=_fallback(spec.delivery, place.at("delivery", "fallback"), context),
         is_duplicate_delivered=_is_duplicate_delivered(spec, is_strict=is_strict),
@@ -125,10 +113,20 @@ def compile_peer(
     )
 
 
+def _check_retrieve(spec: PeerSpec, place: Place, context: Context) -> None:
+    if spec.retrieve == "move" and "store" not in spec.may:
+        message = "`retrieve: move` has the peer send to us; add `store` to its `may`"
+        context.error(place.at("retrieve"), "conflict", message)
+
+
+def _or_none(words: tuple[str, ...] | UnsetType) -> tuple[str, ...]:
+    return () if words is UNSET else words
+
+
 def _is_duplicate_delivered(spec: PeerSpec, *, is_strict: bool) -> bool:
     if spec.delivery.duplicate is not UNSET:
         return spec.delivery.duplicate == "delivered"
-    return not (is_strict if spec.strict is UNSET else spec.strict)
+    return not is_strict
 
 
 def check_combination(place: Place, context: Context) -> None:

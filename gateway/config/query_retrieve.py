@@ -10,8 +10,8 @@ from msgspec import UNSET, UnsetType
 from gateway.common import setting_faults as faults
 from gateway.common.quantity import duration_s
 from gateway.config.compile_context import Context
+from gateway.config.destination_names import Names, expand
 from gateway.config.fault_messages import MISSING
-from gateway.config.rules import Names, expand
 from gateway.config.spec import QueryRetrieveSpec, RelaySpec
 from gateway.config.tree import Place
 from gateway.model.peer import Peer

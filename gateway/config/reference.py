@@ -13,7 +13,8 @@ from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Registry
 from gateway.routing.language import template_filters
 from gateway.routing.language.forms import ListForm, Setting, group_in, settings
-from gateway.routing.language.template import ASSOCIATION_FIELDS, FILTERS, METHODS, TESTS
+from gateway.routing.language.template_check import ASSOCIATION_FIELDS
+from gateway.routing.language.template_sandbox import FILTERS, METHODS, TESTS
 
 TEMPLATE = "reference.md"
 INDENTED = "  "

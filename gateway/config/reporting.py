@@ -1,6 +1,36 @@
 """Problems that kinds report: their codes, and the places that they are about."""
 
+from __future__ import annotations
+
+from gateway.config.compile_context import Context
+from gateway.config.tree import Place, discreet
+from gateway.model.problem import SettingPath
+from gateway.ports import kinds as port_kinds
+from gateway.routing.language.building import ReportProblem
+from gateway.routing.language.forms import settings
+
 KEY_CODES = frozenset(
     {"unknown-predicate", "unknown-action", "unknown-setting", "several-kinds", "missing-setting", "missing-kind"}
 )
 """Problems of a name, not of its value."""
+
+
+def reporter(place: Place, context: Context) -> ReportProblem:
+    """Reports problems of a kind that is written at `place`, each where it stands."""
+
+    def report(path: SettingPath, code: str, message: str) -> None:
+        at = place.at(*path)
+        mark = at.holder if _is_of_key(path, code) else at.mark
+        context.findings.error(mark, code, discreet(message, at))
+
+    return report
+
+
+def _is_of_key(path: SettingPath, code: str) -> bool:
+    """True when a problem is about the name that stands at the end of `path`, not about its value."""
+    if code in KEY_CODES:
+        return True
+    if code != "bad-target" or len(path) < 2 or not isinstance(path[-2], str):
+        return False
+    kind = port_kinds.action.kinds.get(path[-2])
+    return kind is not None and path[-1] not in settings(kind)

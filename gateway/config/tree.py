@@ -147,6 +147,17 @@ class Place(Struct, frozen=True, gc=False):
         return below.node.written if below and isinstance(below.node, ScalarNode) else default
 
     @property
+    def items(self) -> list[Place]:
+        """The places of a list's items; none when it is no list."""
+        node = self.node
+        return [Place(item, item.mark) for item in node.items] if isinstance(node, SequenceNode) else []
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """The settings right here whose values were wrong and already reported."""
+        return self.node.lost if isinstance(self.node, MappingNode) else frozenset()
+
+    @property
     def shown(self) -> str:
         """The text in the file, for messages; never a resolved secret."""
         match self.node:

@@ -14,6 +14,7 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 from gateway.model.attribute_path import AttributePath
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import DestinationSettings, Peer
+from gateway.model.problem import SettingPath
 from gateway.ports.destination import Destination
 from gateway.ports.edits import Alteration
 from gateway.ports.facts import Facts
@@ -54,11 +55,12 @@ class Resources(Protocol):
 class Predicate(Protocol):
     """Says whether the condition of a coercion or route holds.
 
-    It never raises for what an object holds: a value that it cannot compare does not fit. For explanations it may have
-    a method ``compared(facts, *, with_values: bool) -> str``: what it found, with values of the object, and with
-    settings that give them away, only `with_values`. It may have a method ``keys()``, see
-    `gateway.routing.index_keys`, so
-    that it is asked only where it can hold. Of equal predicates that can be hashed one may be asked for all.
+    It never raises for what an object holds: a value that it cannot compare does not fit. Of equal predicates that can
+    be hashed one may be asked for all. It may have further methods:
+
+    ``compared(facts, *, with_values: bool) -> str`` is what it found, for explanations, with values of the object, and
+    with settings that give them away, only `with_values`. ``keys()`` has it asked only where it can hold, see
+    `gateway.routing.index_keys`. ``listeners()`` gives the listeners that it names, see `listeners_named_by`.
     """
 
     def __call__(self, facts: Facts) -> bool: ...
@@ -66,6 +68,12 @@ class Predicate(Protocol):
     def attributes(self) -> Iterable[AttributePath]:
         """The attributes it reads; `()` when it reads none."""
         ...
+
+
+def listeners_named_by(predicate: Predicate) -> Iterable[tuple[SettingPath, str]]:
+    """The listeners that a predicate names, each with its path inside the predicate's value: a name that no listener
+    has is a mistake. None unless the predicate has a method ``listeners()`` that gives them in this form."""
+    return getattr(predicate, "listeners", tuple)()
 
 
 class Action(Protocol):

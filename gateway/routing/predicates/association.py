@@ -11,6 +11,7 @@ from typing import ClassVar
 from gateway.common import setting_faults as faults
 from gateway.common.ip_network import IPNetwork
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingPath
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import predicate
 from gateway.routing import index_keys
@@ -115,6 +116,9 @@ class ListenerMatch:
 
     def keys(self) -> Iterable[Keys]:
         return (Keys(index_keys.listener, frozenset(self.any_of)),)
+
+    def listeners(self) -> Iterable[tuple[SettingPath, str]]:
+        return (((index,), name) for index, name in enumerate(self.any_of))
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the listener is {facts.association.listener!r}"

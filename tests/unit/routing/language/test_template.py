@@ -10,8 +10,8 @@ import pytest
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.errors import PayloadLost, PayloadMissing, PayloadUnreadable, Refusal, Temporary, Unreadable
-from gateway.routing.language import template
-from gateway.routing.language.template import MAX_RESULT_CHARACTERS, SHALLOW, Expression, Template
+from gateway.routing.language.template import SHALLOW, Expression, Template
+from gateway.routing.language.template_sandbox import ENVIRONMENT, MAX_RESULT_CHARACTERS
 from tests.support.effort import processor_time_below
 from tests.unit.routing.build import ASSOCIATION, facts
 
@@ -246,12 +246,12 @@ def _is_compiled(text: str) -> bool:
 def counted_compilations() -> Iterator[list[object]]:
     """What was compiled meanwhile."""
     compiled: list[object] = []
-    true_one = template._ENVIRONMENT.from_string
+    true_one = ENVIRONMENT.from_string
 
     def counted(source: object) -> object:
         compiled.append(source)
         return true_one(source)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(template._ENVIRONMENT, "from_string", counted)
+        patch.setattr(ENVIRONMENT, "from_string", counted)
         yield compiled

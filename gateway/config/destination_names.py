@@ -1,0 +1,75 @@
+"""Names under `to`: peers and groups, and the enabled destinations behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.common import setting_faults as faults
+from gateway.config.compile_context import Context
+from gateway.config.fault_messages import MISSING
+from gateway.config.tree import Place
+from gateway.model.peer import Peer, PeerGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What `to` may name: everything that is written, also what is wrong or disabled."""
+
+    peers: frozenset[str]
+    groups: frozenset[str]
+    not_destinations: frozenset[str]
+    """Peers that only call us."""
+    members: Mapping[str, tuple[str, ...]]
+    """Enabled destinations behind each name; a name without entry was wrong and reported, or is disabled."""
+
+
+def names_of(
+    peers: Mapping[str, Peer],
+    groups: Mapping[str, PeerGroup],
+    written_peers: Iterable[str],
+    written_groups: Iterable[str],
+    not_destinations: Iterable[str],
+) -> Names:
+    """The names for `to`, from what is written and what of it is in force."""
+    members: dict[str, tuple[str, ...]] = {name: (name,) for name, peer in peers.items() if peer.is_destination}
+    members |= {name: group.members for name, group in groups.items()}
+    return Names(frozenset(written_peers), frozenset(written_groups), frozenset(not_destinations), members)
+
+
+def expand(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
+    """Names of peers and groups → enabled peers, each once."""
+    members: dict[str, str] = {}
+    for index, word in enumerate(words):
+        at = place.at(index)
+        _check_destination(word, at, names, context)
+        for member in names.members.get(word, ()):
+            if member in members:
+                message = f"{_again(member, word, members[member])}; it gets the object once"
+                context.findings.warning(at.mark, "duplicate-destination", message)
+            members.setdefault(member, word)
+    return tuple(members)
+
+
+def recipients(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
+    """As `expand`; peers that only call us are good, since they may be who asks by C-GET."""
+    callers = Names(names.peers, names.groups, frozenset(), {name: (name,) for name in names.not_destinations})
+    callers = replace(callers, members={**callers.members, **names.members})
+    return expand(words, place, callers, context)
+
+
+def _again(member: str, word: str, first: str) -> str:
+    if word != member:
+        return f"`{word}` holds `{member}`, which stands here already"
+    return f"`{member}` stands here twice" if first == member else f"`{member}` is in `{first}` already"
+
+
+def _check_destination(word: str, place: Place, names: Names, context: Context) -> None:
+    if word == MISSING:
+        return
+    if word in names.not_destinations:
+        message = f"{place.shown} only calls us: it has neither `address` nor `folder`"
+        context.error(place, "not-a-destination", message)
+    if word not in names.peers and word not in names.groups and context.is_complete:
+        message = faults.no_such_name("peer and no group", place.shown, word, names.peers | names.groups)
+        context.error(place, "unknown-destination", message)

@@ -1,0 +1,48 @@
+"""Peers, groups and identity methods of a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.config import Loaded, load
+
+SITE = """
+gateway: {ae_title: GATEWAY, listeners: [{port: 0, name: inner}], admit: any}
+unmatched: hold
+peers:
+  pacs: {ae_title: PACS, address: "pacs.example.org:104"}
+  ct: {ae_title: CT, may: [store]}
+  old: {ae_title: OLD, address: "old.example.org:104", enabled: false}
+"""
+
+
+def loaded(folder: Path, rules: str) -> Loaded:
+    (folder / "site.yaml").write_text(SITE + rules)
+    return load(folder, {})
+
+
+def messages(found: Loaded) -> list[tuple[int, str, str]]:
+    """Line below `SITE`, code and message."""
+    first = SITE.count("\n")
+    return [(one.mark.line - first, one.code, one.message) for one in found.problems if one.code != "unused-peer"]
+
+
+def test_disabled_peers_are_left_out_of_peers_and_groups(tmp_path: Path) -> None:
+    found = loaded(
+        tmp_path, "groups: {both: {all: [pacs, old]}, none: {all: [old]}}\nroutes: [{name: r, to: [both]}]\n"
+    )
+    assert found.table is not None
+    assert set(found.table.peers) == {"pacs", "ct"}
+    assert {name: group.members for name, group in found.table.groups.items()} == {"both": ("pacs",)}
+
+
+def test_the_title_of_a_disabled_requestor_stays_reserved(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "  mr: {ae_title: MR, may: [store], enabled: false}\nroutes: [{name: r, to: [pacs]}]\n")
+    assert found.table is not None
+    assert found.table.reserved_ae_titles == {"MR"}
+
+
+def test_a_group_holds_peers_alone_and_has_a_name_of_its_own(tmp_path: Path) -> None:
+    rules = "groups: {a: {all: [pacs]}, b: {all: [a]}, pacs: {all: [pacs]}}\n"
+    codes = {code for _line, code, _message in messages(loaded(tmp_path, rules))}
+    assert {"nested-group", "duplicate-name"} <= codes
