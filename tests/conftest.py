@@ -7,6 +7,7 @@ name. A test that does what its ring does not (starts a process, a program of dc
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -67,6 +68,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Generator[None]:
     yield
+    gc.unfreeze()  # what a gateway of the test froze; while anything is frozen, each load counts all of it
     if broken := WATCH.end():
         raise WrongRing("; ".join(dict.fromkeys(broken)))
 
