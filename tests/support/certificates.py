@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import ipaddress
+import itertools
 import ssl
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+MOST_KEYS = 32
 _NAMES = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME}
 
 
@@ -57,7 +60,7 @@ class Authority:
         parts = [part.partition("=") for part in subject.split("/") if part]
         named = x509.Name([x509.NameAttribute(_NAMES[kind], value) for kind, _, value in parts])
         until = datetime.now(UTC) + timedelta(days=days)
-        own = rsa.generate_private_key(65537, 2048) if key_kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
+        own = next(_KEYS) if key_kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
         return self._issue(name, named, own, min(datetime.now(UTC), until - timedelta(days=1)), until, host)
 
     @classmethod
@@ -72,7 +75,7 @@ class Authority:
 
     def issue_between(self, name: str, since: datetime, until: datetime) -> Certificate:
         """A certificate for 127.0.0.1 that is good from `since` to `until`; its subject is ``CN=name``."""
-        return self._issue(name, _named(name), rsa.generate_private_key(65537, 2048), since, until, "IP:127.0.0.1")
+        return self._issue(name, _named(name), next(_KEYS), since, until, "IP:127.0.0.1")
 
     def _issue(
         self, name: str, subject: x509.Name, own: Key, since: datetime, until: datetime, host: str
@@ -106,6 +109,19 @@ class Authority:
         path = self.folder / f"{name}.crl"
         path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         return str(path)
+
+
+def _keys() -> Iterator[rsa.RSAPrivateKey]:
+    """Keys for certificates that authorities issue; after `MOST_KEYS` the same ones again. Making one takes a tenth of
+    a second of a processor."""
+    made: list[rsa.RSAPrivateKey] = []
+    while len(made) < MOST_KEYS:
+        made.append(rsa.generate_private_key(65537, 2048))
+        yield made[-1]
+    yield from itertools.cycle(made)
+
+
+_KEYS = _keys()
 
 
 @functools.cache
