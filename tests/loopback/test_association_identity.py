@@ -309,7 +309,7 @@ async def test_data_sent_before_the_answer_aborts() -> None:
 
 async def test_a_verification_without_end_is_rejected_for_now() -> None:
     held = Held()
-    timers = Timers(association_s=1.0)
+    timers = Timers(association_s=3.0)  # the request must arrive within it, however busy the machine is
     async with (
         serving(listener=DEMANDING, timers=timers, verify_identity=held) as running,
         await Peer.connect(running.port) as peer,
