@@ -65,10 +65,8 @@ COMMANDS = {
         f"{HERE}password:password", "Print a line `USER:hash` for the `password_file` of a user identity."
     ),
     "status": Lazy(f"{HERE}running:status", "Show what the running gateway is doing (needs `gateway.http`)."),
-    "reload": Lazy(f"{HERE}running:reload", "Have the running gateway load its rules again, and tell the result."),
-    "check": Lazy(
-        f"{HERE}repair:check", "Read the whole spool and the database of RULES, and tell what is wrong with them."
-    ),
+    "reload": Lazy(f"{HERE}running:reload", "Have the running gateway load its rules again, and report the result."),
+    "check": Lazy(f"{HERE}repair:check", "Read the whole spool and the database of RULES, and report the damage."),
     "rebuild": Lazy(
         f"{HERE}repair:rebuild",
         "Make the database of RULES anew from the spool, and from what can still be read of the old database.",

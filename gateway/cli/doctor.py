@@ -38,7 +38,7 @@ CODES: dict[DoctorResult, int] = {
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="Of each step.",
+    help="Time limit of each step.",
 )
 @FORMAT
 @click.option("--json", "is_json", is_flag=True, help="The same as --format json.")

@@ -51,8 +51,16 @@ Subjects = Iterator[explaining.ExplainedObject | explaining.Unexplained]
 @click.option("--instance", "instances", type=int, multiple=True, metavar="ID", help="A stored instance.")
 @click.option("--sop-instance-uid", default="", metavar="UID", help="Stored instances with this UID.")
 @click.option("--query", type=click.Choice(["find", "move", "get"]), help="Explain a C-FIND, C-MOVE or C-GET.")
-@click.option("-k", "--key", "keys", multiple=True, metavar="KEY[=VALUE]", help="Of its identifier; or name files.")
-@click.option("--model", type=click.Choice(list(ROOTS)), default="study", show_default=True, help="Of the query.")
+@click.option(
+    "-k", "--key", "keys", multiple=True, metavar="KEY[=VALUE]", help="A key of its identifier; or name files."
+)
+@click.option(
+    "--model",
+    type=click.Choice(list(ROOTS)),
+    default="study",
+    show_default=True,
+    help="Information model of the query.",
+)
 @click.option("--destination", default="", metavar="TITLE", help="Move Destination of the C-MOVE.")
 @click.option("--relational", is_flag=True, help="Relational queries were agreed on for the C-FIND.")
 @click.option("--leniencies", is_flag=True, help="List where the standard is not insisted on, and for whom it is.")

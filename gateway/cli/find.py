@@ -78,7 +78,7 @@ _SHOWN_OF_SERVICES = {
 @CALLING
 @CALLED
 @click.option("--limit", type=click.IntRange(0), default=0, metavar="NUMBER", help="The most answers; 0 is all.")
-@click.option("--timeout", type=Duration(), default=30.0, show_default="30 s", help="Of each place that is asked.")
+@click.option("--timeout", type=Duration(), default=30.0, show_default="30 s", help="Time limit of each place.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Output."
 )

@@ -52,13 +52,13 @@ PROMPTS = (
 
 @click.command(epilog=EXAMPLE)
 @click.argument("folder", type=click.Path(path_type=Path), default="rules", required=False)
-@click.option("--ae-title", metavar="TITLE", help="Of the gateway  [default: GATEWAY].")
+@click.option("--ae-title", metavar="TITLE", help="AE title of the gateway  [default: GATEWAY].")
 @click.option("--address", metavar="IP", help="To listen on  [default: 0.0.0.0, every address].")
 @click.option("--port", metavar="PORT", help="To listen on  [default: 11112].")
-@click.option("--archive-ae-title", metavar="TITLE", help="Of the archive.")
+@click.option("--archive-ae-title", metavar="TITLE", help="AE title of the archive.")
 @click.option("--archive-host", metavar="HOST", help="Name or IP address of the archive.")
-@click.option("--archive-port", metavar="PORT", help="Of the archive.")
-@click.option("--modality-ae-title", metavar="TITLE", help="Of the modality.")
+@click.option("--archive-port", metavar="PORT", help="Port of the archive.")
+@click.option("--modality-ae-title", metavar="TITLE", help="AE title of the modality.")
 @click.option("--modality-host", metavar="IP", help="Address from which it calls, or its network (10.1.0.0/16).")
 @click.option(
     "--http",
@@ -69,9 +69,9 @@ PROMPTS = (
 def init(folder: Path, **given: str | None) -> None:
     """Write a first configuration into FOLDER (default: ./rules): one archive, one modality, one route.
 
-    What no option says is asked for on a terminal; without one, the options without a default are needed. Exits 1 when
-    FOLDER holds YAML files already, or cannot be written; nothing is changed then. Exits 2 when an answer is wrong or
-    missing.
+    Answers that no option gives are asked for on a terminal; without one, the options without a default are needed.
+    Exits 1 when FOLDER holds YAML files already, or cannot be written; nothing is changed then. Exits 2 when an answer
+    is wrong or missing.
     """
     _require_empty(folder)
     answers = _answers(given)

@@ -196,10 +196,10 @@ def hold(which: DeliveryFilter, rules: Path, everything: bool) -> None:
 @click.option("--to", metavar="PEER", help="Send them there, whatever destination they were held for, or none.")
 @EVERYTHING
 def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool) -> None:
-    """Deliver what is held: to the destination that it was held for, or to --to.
+    """Deliver held deliveries: to the destinations that they were held for, or to --to.
 
-    What was held without a destination (`unmatched: hold`) stays until --to names one. The actions of the rule that
-    made a delivery go with it, wherever it is sent.
+    A delivery that is held without a destination (`unmatched: hold`) stays until --to names one. The actions of the
+    rule that made a delivery go with it, wherever it is sent.
     """
     if to is not None:
         _require_destination(to, rules)

@@ -27,7 +27,7 @@ UIDS_SHOWN = 20
 @rules_argument
 @FORMAT
 def check(rules: Path, form: str) -> None:
-    """Read the whole spool and the database of RULES, and tell what is wrong with them. Writes to neither.
+    """Read the whole spool and the database of RULES, and report the damage. Writes to neither.
 
     Works beside a running gateway and on a stopped one. Every header, checksum and digest is read, each payload that is
     named, the database's pages and tables, and what was set aside. Exits 1 when there are problems.
@@ -65,8 +65,8 @@ def rebuild(rules: Path, hold: bool, source: Path | None, all_lost: bool, form: 
     """Make the database of RULES anew from the spool, and from what can still be read of the old database.
 
     The gateway must be stopped. The old database is kept under another name. The spool says what each object owed when
-    it was accepted. What was delivered, held, released, sent elsewhere or discarded since, the old database alone says;
-    where it cannot be read, an object is owed again, and is delivered again unless --hold is given.
+    it was accepted. Only the old database says which deliveries were made, held, released, sent elsewhere or discarded
+    since; where it cannot be read, an object is owed again, and is delivered again unless --hold is given.
     """
     settings = process_settings(rules)
     try:
@@ -146,7 +146,7 @@ def _rebuilt_text(rebuilt: Rebuilt, *, is_held: bool) -> str:
     lines = [
         *_database_lines(rebuilt),
         *_delivery_lines(rebuilt, is_held=is_held),
-        *(f"held, since its note is damaged: {uid}" for uid in rebuilt.replayed.held),
+        *(f"held, since its redo record is damaged: {uid}" for uid in rebuilt.replayed.held),
         *_what_to_do_with_held(rebuilt),
         *_loss_lines(rebuilt),
     ]

@@ -39,7 +39,11 @@ MODEL = click.option(
     help="Information model  [default: patient where a Patient ID is named, else study].",
 )
 TIMEOUT = click.option(
-    "--timeout", type=Duration(), default=60.0, show_default="60 s", help="Of every wait for the next response."
+    "--timeout",
+    type=Duration(),
+    default=60.0,
+    show_default="60 s",
+    help="Time limit of every wait for the next response.",
 )
 MOST_SHOWN = 20
 

@@ -91,7 +91,7 @@ def validate(rules: Path, strict: bool, handlers: str | None, form: str) -> None
     _validate(rules, strict, form, handlers)
 
 
-TESTS = click.option("--tests", is_flag=True, help="Of `*.test.yaml` instead of the rules.")
+TESTS = click.option("--tests", is_flag=True, help="The schema of `*.test.yaml` instead of the rules.")
 DOCS = click.option("--docs", is_flag=True, help="The reference of the rules, in Markdown.")
 METRICS = click.option("--metrics", is_flag=True, help="The reference of the metrics, in Markdown.")
 SETTINGS = click.option("--settings", is_flag=True, help="The reference of all sections and settings, in Markdown.")

@@ -28,7 +28,11 @@ from gateway.model.settings import HTTP, Settings
 @rules_argument
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="Least level.")
 @click.option(
-    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log."
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The format of the log.",
 )
 @click.option(
     "--handlers",
@@ -66,7 +70,7 @@ HTTP_OPTION = click.option(
 @HTTP_OPTION
 @FORMAT
 def reload(rules: Path, timeout: float, address: str, form: str) -> None:
-    """Have the running gateway load its rules again, and tell the result.
+    """Have the running gateway load its rules again, and report the result.
 
     It is found by `gateway.http`, else by `gateway.pid_file` of the rules. Exits 1 when the reload was refused: then
     nothing has changed.

@@ -117,7 +117,7 @@ class _Matching:
         """Matches, then the final status where it is not Success."""
         if self._queried.is_cut:
             self._backends.meter.count("gateway_find_partial_total")
-            log_find(self._event, "find_not_passed_on", reason="the question came through too many gateways")
+            log_find(self._event, "find_not_passed_on", reason="the query came through too many gateways")
         names, queries = self._queries()
         federated = FederatedQuery(names, self._backends.background)
         limit = self._settings.limit
@@ -220,7 +220,7 @@ class _Matching:
                     surplus += 1
         if surplus:
             log_find(
-                self._event, "answers_left_out", source=peer.name, number=surplus, reason="they do not fit the question"
+                self._event, "answers_left_out", source=peer.name, number=surplus, reason="they do not fit the query"
             )
         left_out.check(peer)
 

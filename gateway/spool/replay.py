@@ -237,7 +237,7 @@ class _Replay:
                 sop_instance_uid=instance.sop_instance_uid,
                 file=instance.payload.name,
                 offset_bytes=instance.payload.offset_bytes,
-                reason="its note is damaged: nobody knows where it was to go",
+                reason="its redo record is damaged: its destinations are not known",
             )
 
     def _identified(self, payload: PayloadRef, transfer_syntax_uid: str) -> Identifiers | None:
@@ -259,7 +259,7 @@ class _Replay:
             start_bytes=payload.offset_bytes,
             end_bytes=end_bytes,
             kept_as=kept_as,
-            reason="its note is damaged, and it does not say which object it is",
+            reason="its redo record is damaged, and its data set has no identifiers",
         )
 
     # --- redo records -----------------------------------------------------------------------------------------------
