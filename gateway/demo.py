@@ -143,9 +143,9 @@ async def demonstrate(folder: Path, show: Callable[[Demonstration], None], *, ke
                 done = await _send_all(gateway, folder, arrivals)
                 show(done)
                 if keep:
-                    await stop.asked.wait()
-                elif not stop.asked.is_set():
-                    stop.ask("end of the demonstration")
+                    await stop.requested.wait()
+                elif not stop.requested.is_set():
+                    stop.request("end of the demonstration")
     return done.is_as_promised
 
 

@@ -113,7 +113,7 @@ class Gateway:
                     tasks.create_task(parts.certificates.run()),
                     tasks.create_task(parts.listening.keep_open()),
                 ]
-                await stop.asked.wait()
+                await stop.requested.wait()
                 has_ended_in_time = await self._drain(stop)
                 for task in running:
                     task.cancel()
@@ -185,7 +185,7 @@ class Gateway:
     async def _report_strays(self) -> list[str]:
         """A sentence for each destination that deliveries wait for and that the rules in force do not know."""
         strays = await self.parts.delivery.report_strays()
-        return [conditions.waiting_for_nobody(name, number) for name, number in strays.items()]
+        return [conditions.unknown_destination(name, number) for name, number in strays.items()]
 
     def _report(self, report: ReloadReport) -> None:
         self._report_result(report)
@@ -207,9 +207,9 @@ class Gateway:
         limit_s = self.settings.drain_s
         log.info("gateway_drain_started", associations=len(self.parts.server.associations), limit_s=limit_s)
         draining = asyncio.create_task(self._drain_in_time(limit_s))
-        urged = asyncio.create_task(stop.urged.wait())
-        await asyncio.wait({draining, urged}, return_when=asyncio.FIRST_COMPLETED)
-        urged.cancel()
+        forced = asyncio.create_task(stop.forced.wait())
+        await asyncio.wait({draining, forced}, return_when=asyncio.FIRST_COMPLETED)
+        forced.cancel()
         if draining.done():
             return draining.result()
         draining.cancel()

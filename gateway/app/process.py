@@ -58,10 +58,10 @@ async def _serve(load: Load, handlers: Sequence[tuple[Any, ...]]) -> int:
     with handled(stop, reload_requested.set):
         loading = Loading(load)
         try:
-            loaded = await loading.load(stop.asked)
+            loaded = await loading.load(stop.requested)
         except NotLoaded as error:
             log.error("gateway_not_started", reason=str(error))
-            return exit_code.SUCCESS if stop.asked.is_set() else exit_code.CONFIGURATION
+            return exit_code.SUCCESS if stop.requested.is_set() else exit_code.CONFIGURATION
         log_problems(loaded)
         for package, kinds in load_extensions().by_package().items():
             log.info("extension_loaded", package=package, kinds=kinds)
@@ -70,7 +70,7 @@ async def _serve(load: Load, handlers: Sequence[tuple[Any, ...]]) -> int:
             return exit_code.CONFIGURATION
         set_umask(loaded.table.settings.file_access)
         has_ended_in_time = await Gateway(loaded.table, loading, reload_requested, handlers).run(stop)
-        return exit_code.UNAVAILABLE if stop.urged.is_set() and not has_ended_in_time else exit_code.SUCCESS
+        return exit_code.UNAVAILABLE if stop.forced.is_set() and not has_ended_in_time else exit_code.SUCCESS
 
 
 def own_handlers(reference: str) -> Sequence[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from gateway.config.schema import schema as rules_schema
 from gateway.config.schema import tests_schema
 from gateway.config.settings_reference import settings_reference
 from gateway.lifecycle import exit_code
-from gateway.lifecycle.conditions import waiting_for_nobody
+from gateway.lifecycle.conditions import unknown_destination
 from gateway.ports.errors import ConfigurationError, GatewayError
 from gateway.routing.extensions import load_extensions
 
@@ -72,7 +72,7 @@ def _show_waiting(loaded: Loaded) -> None:
     known = {name for name, peer in table.peers.items() if peer.is_destination}
     for name, number in sorted(found.items()):
         if name and name not in known:
-            click.echo(f"{settings.queue_path}: {waiting_for_nobody(name, number)}", err=True)
+            click.echo(f"{settings.queue_path}: {unknown_destination(name, number)}", err=True)
 
 
 STRICT = click.option("--strict", is_flag=True, help="Exit 3 when there are warnings.")

@@ -13,7 +13,7 @@ from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.destination_state import DestinationState
 from gateway.delivery.refusals import kind_of
-from gateway.delivery.settling import patiently
+from gateway.delivery.settling import persistently
 from gateway.model.delivery import Deferred, Delivery
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.sending.contexts import Kind
@@ -162,7 +162,7 @@ class Feeder:
         return self._limit
 
     async def _claim(self, limit: int, apart: ExcludedLikenesses | None = None) -> list[Delivery]:
-        return await patiently(lambda: self._journal.claim(self._state.name, limit, LEASE_S, apart), "claim")
+        return await persistently(lambda: self._journal.claim(self._state.name, limit, LEASE_S, apart), "claim")
 
     async def _claim_probe(self) -> list[Delivery]:
         """One to try a destination with that refuses: unlike those that it refused; else like the one refused longest
@@ -193,7 +193,7 @@ class Feeder:
         return batch
 
     async def _until_due(self) -> float | None:
-        due_at = await patiently(lambda: self._journal.next_due(self._state.name), "next_due")
+        due_at = await persistently(lambda: self._journal.next_due(self._state.name), "next_due")
         refusals = self._state.refusals
         if self._is_more_expected:
             return 0.0

@@ -64,7 +64,7 @@ class OutcomeHandler:
     def unreachable(self, delivery: Delivery, error: Exception, seconds: float) -> None:
         """No association: never this object's fault, so that it keeps its place in the line."""
         state = self._state
-        if state.standing.fail(state.peer.retry, str(error), must_be_mended=isinstance(error, DestinationRefuses)):
+        if state.standing.fail(state.peer.retry, str(error), needs_operator=isinstance(error, DestinationRefuses)):
             self._feeder.return_ready()
         if state.is_given_up(delivery):
             self._expire(delivery, Deferred(str(error)), seconds)
@@ -86,7 +86,7 @@ class OutcomeHandler:
                 refusals.let_go(delivery)
             self.set_back(delivery, set_back, seconds)
         elif sort is not None and refusals.add(delivery, sort, peer.most_refusals, reason):
-            if state.standing.fail(peer.retry, refusals.row(), must_be_mended=True):
+            if state.standing.fail(peer.retry, refusals.row(), needs_operator=True):
                 self._feeder.return_ready()
             self.set_back(delivery, set_back, seconds)
         elif outcome.is_without_context and refusals.took(delivery):

@@ -45,11 +45,11 @@ class Settled(NamedTuple):
     """None for one that is given back at the end."""
 
 
-async def patiently(ask: Callable[[], Awaitable[T]], what: str) -> T:
-    """Ask the journal until it has room; everything else that it raises is fatal and goes on up."""
+async def persistently(call: Callable[[], Awaitable[T]], what: str) -> T:
+    """The result of `call`, repeated until it raises Temporary no more; any other error is fatal, and raised."""
     while True:
         try:
-            return await ask()
+            return await call()
         except Temporary as error:
             log.warning("settlement_delayed", operation=what, error=str(error))
             await asyncio.sleep(PAUSE_S)
@@ -143,7 +143,7 @@ class Settler:
     async def _settle(self, result: SettledAs, group: list[Settled]) -> None:
         """One result a call: those that held are counted."""
         settlements = [settled.settlement for settled in group]
-        are_held = await patiently(lambda: self._journal.settle(settlements), "settle")
+        are_held = await persistently(lambda: self._journal.settle(settlements), "settle")
         held = sum(are_held)
         if held < len(group):
             log.warning("lease_lost", destination=self._destination, result=result, count=len(group) - held)

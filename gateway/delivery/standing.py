@@ -62,21 +62,21 @@ class Standing:
 
     def doubt(self, retry: Retry, reason: str) -> bool:
         """One object was deferred; True when that opened the circuit."""
-        return self._follow(self._circuit.doubted(retry, loop_clock_s(), self._random, reason), must_be_mended=False)
+        return self._follow(self._circuit.doubted(retry, loop_clock_s(), self._random, reason), needs_operator=False)
 
-    def fail(self, retry: Retry, reason: str, *, after_s: float | None = None, must_be_mended: bool = False) -> bool:
-        """It is down; True when that opened the circuit. `must_be_mended`: waiting alone will not help."""
+    def fail(self, retry: Retry, reason: str, *, after_s: float | None = None, needs_operator: bool = False) -> bool:
+        """It is down; True when that opened the circuit. `needs_operator`: waiting alone will not help."""
         circuit = self._circuit.down(retry, loop_clock_s(), self._random, reason, after_s)
-        return self._follow(circuit, must_be_mended=must_be_mended)
+        return self._follow(circuit, needs_operator=needs_operator)
 
-    def _follow(self, circuit: Circuit, *, must_be_mended: bool) -> bool:
+    def _follow(self, circuit: Circuit, *, needs_operator: bool) -> bool:
         if circuit is self._circuit:
             return False
         self._circuit = circuit
         if circuit.is_closed:
             return False
-        self._log_method(must_be_mended=must_be_mended)(
-            "destination_refused" if must_be_mended else "destination_failed",
+        self._log_method(needs_operator=needs_operator)(
+            "destination_refused" if needs_operator else "destination_failed",
             destination=self._destination,
             reason=circuit.reason,
             failures=circuit.openings,
@@ -86,9 +86,9 @@ class Standing:
         self._meter.set("gateway_destination_up", 0, destination=self._destination)
         return True
 
-    def _log_method(self, *, must_be_mended: bool) -> Callable[..., None]:
+    def _log_method(self, *, needs_operator: bool) -> Callable[..., None]:
         """The logger's method: a fault that an operator must mend is an error, once until the destination is up."""
-        if not must_be_mended:
+        if not needs_operator:
             return cast("Callable[..., None]", log.warning)
         was_reported, self._reported = bool(self._reported), self._circuit.reason
         return cast("Callable[..., None]", log.info if was_reported else log.error)

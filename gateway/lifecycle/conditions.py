@@ -150,10 +150,10 @@ def of_destinations(couriers: Iterable[CourierView], depths: Sequence[QueueDepth
             yield OperatingCondition("destination_down", text)
     for name, number in sorted(waiting.items()):
         if name not in known and name:
-            yield OperatingCondition("destination_not_configured", waiting_for_nobody(name, number))
+            yield OperatingCondition("destination_not_configured", unknown_destination(name, number))
 
 
-def waiting_for_nobody(name: str, number: int) -> str:
+def unknown_destination(name: str, number: int) -> str:
     """Deliveries to a peer that is not there any more."""
     return (
         f"{_wait(number)} for {name!r}, which the rules do not name or have disabled; configure it and reload, or "

@@ -20,18 +20,18 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """The urgency with which the process was asked to end."""
+    """The request that the process ends, and its urgency."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
         """End, and finish what is in flight."""
-        self.urged = asyncio.Event()
+        self.forced = asyncio.Event()
         """End now."""
 
-    def ask(self, by: str) -> None:
+    def request(self, by: str) -> None:
         """Drain at the first call, abort at the second."""
-        (self.urged if self.asked.is_set() else self.asked).set()
-        log.info("stop_requested", by=by, is_urgent=self.urged.is_set())
+        (self.forced if self.requested.is_set() else self.requested).set()
+        log.info("stop_requested", by=by, is_urgent=self.forced.is_set())
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def handled(stop: Stop, on_hangup: Callable[[], None]) -> Iterator[None]:
     """
     loop = asyncio.get_running_loop()
     actions: dict[int, Callable[[], None]] = {
-        number: partial(stop.ask, signal.Signals(number).name) for number in ENDING
+        number: partial(stop.request, signal.Signals(number).name) for number in ENDING
     }
     actions[signal.SIGHUP] = on_hangup
     numbers, wakeup = socket.socketpair()

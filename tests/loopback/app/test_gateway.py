@@ -61,12 +61,12 @@ async def test_a_part_that_dies_ends_everything_with_its_error(tmp_path: Path, p
     assert raised.group_contains(Fault)
     assert gateway.parts.server.listeners == {}
     again, stop = made(tmp_path), Stop()  # the spool is free
-    assert await again.run(stop, lambda _: stop.ask("test"))
+    assert await again.run(stop, lambda _: stop.request("test"))
 
 
 async def test_stop_before_it_is_ready_still_stops(tmp_path: Path) -> None:
     stop = Stop()
-    stop.ask("test")
+    stop.request("test")
     async with asyncio.timeout(60):
         assert await made(tmp_path).run(stop)
 
@@ -78,7 +78,7 @@ async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="another gateway uses it"):
         await made(tmp_path).run(Stop())
     assert first.not_ready() == []
-    stop.ask("test")
+    stop.request("test")
     assert await running
 
 
@@ -94,7 +94,7 @@ async def test_a_queue_belongs_to_one_gateway_whatever_its_spool(tmp_path: Path)
     with pytest.raises(ConfigurationError, match=r"queue .*another gateway uses it"):
         async with asyncio.timeout(60):
             await other.run(Stop())
-    stop.ask("test")
+    stop.request("test")
     assert await running
 
 
@@ -110,7 +110,7 @@ async def test_what_it_shows_at_each_stage(tmp_path: Path) -> None:
 
     def look(gateway: Gateway) -> None:
         seen.extend(gateway.not_ready())
-        stop.ask("test")
+        stop.request("test")
 
     await gateway.run(stop, look)
     assert seen == []
@@ -148,7 +148,7 @@ async def test_a_destination_that_cannot_be_made_refuses_the_reload_whole(
     assert "bad" in str(answer["problems"])
     assert gateway.parts.common.live.current is began
     assert [row.destination for row in gateway.parts.delivery.status()] == list(began.peers)
-    stop.ask("test")
+    stop.request("test")
     assert await running
 
 
