@@ -16,9 +16,9 @@ class Worker:
 
     def __init__(self) -> None:
         self.is_open = False
-        """True while its line is known to work."""
+        """True while its channel is known to work."""
         self.is_retired = False
-        """True when it goes home after this object: the peer takes no further association."""
+        """True when it ends after this object: the peer takes no further association."""
         self._channels: dict[int, tuple[Destination, Channel]] = {}
         """Channels by identity of the destination; last used last."""
         self._destination: Destination | None = None

@@ -36,7 +36,7 @@ class Channel(Protocol):
         ...
 
     def takes(self, kind: tuple[str, str]) -> bool:
-        """True when this (SOP class UID, transfer syntax UID) can be sent over the line that `prepare` made."""
+        """True when this (SOP class UID, transfer syntax UID) can be sent over the association that `prepare` made."""
         ...
 
     async def send(self, outbound: Outbound) -> Outcome:

@@ -127,6 +127,21 @@ async def test_no_association_is_handed_to_a_user_that_asks_in_another_way(peer:
     await pool.close()
 
 
+async def test_a_user_with_exact_contexts_shares_the_memory_of_its_kind_of_users() -> None:
+    proposed: list[Sequence[ProposedContext]] = []
+
+    async def associate(peer: Peer, *, contexts: Sequence[ProposedContext], **_: Any) -> Any:
+        proposed.append(tuple(contexts))
+        return Opened()
+
+    pool = AssociationPool("GATEWAY", associate=associate)
+    assert pool.recent_contexts("query", PACS).proposal(FIND) == tuple(FIND)
+    pool.release(await pool.acquire(PACS, VERIFICATION, use="query"))
+    assert pool.recent_contexts("query", PACS).proposal(FIND) == (*FIND, *VERIFICATION)
+    pool.release(await pool.acquire(PACS, VERIFICATION, use="sub-operations"))
+    assert proposed == [(*VERIFICATION, *FIND), tuple(VERIFICATION)]
+
+
 async def test_contexts_that_are_exact_are_proposed_alone() -> None:
     proposed: list[Sequence[ProposedContext]] = []
 
