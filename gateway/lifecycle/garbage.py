@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 LOOK_S = 1.0
-"""Between two looks at whether somebody is connected."""
+"""Interval between two looks at whether a peer is connected."""
 MOST_LOADS = 32
-"""The number of loads after which the remains of associations are freed though somebody has to wait for it."""
+"""The number of loads after which the remains of associations are freed though peers have to wait for it."""
 
 
 class Collector(Protocol):
@@ -33,7 +33,7 @@ class Garbage:
     """Decides when the garbage collector looks through all objects.
 
     Args:
-        is_quiet: true when nobody has to wait.
+        is_quiet: true when no peer has to wait.
         look_s: between two looks at that.
     """
 

@@ -81,7 +81,7 @@ class Reloader:
             in force, and cannot fail.
         afterwards: what is worth saying of the rules in force, a sentence each.
         report: is given each result.
-        requested: set by whoever wants a reload (SIGHUP).
+        requested: set when a reload is asked for (SIGHUP).
         now: the wall clock.
     """
 
@@ -137,7 +137,7 @@ class Reloader:
                 problems, is_applied = refused.problems, False
             except NotLoaded as error:
                 problems, is_applied = (str(error),), False
-            except Exception as error:  # a fault of ours, on rules that nobody foresaw: those in force go on
+            except Exception as error:  # a fault of ours, on rules that were not foreseen: those in force go on
                 log.exception("config_reload_failed", reason="nothing has changed")
                 problems, is_applied = (_internal(error),), False
             number = 1 if self.last is None else self.last.number + 1

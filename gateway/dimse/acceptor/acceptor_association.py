@@ -156,7 +156,7 @@ class AcceptorAssociation(OpeningAssociation):
             self._host.handler_failures.answered(event.name)
 
     def send_response(self, message: Message, command: Command) -> None:
-        """Answer `message`; when the association is gone there is nobody to answer."""
+        """Answer `message`; logged when the association is gone."""
         try:
             self.send_command(message.context.context_id, command)
         except AssociationEnded as error:
@@ -190,8 +190,8 @@ class AcceptorAssociation(OpeningAssociation):
     async def invoke(self, context: AcceptedContext, request: Command, body: EncodedDataSet) -> Message:
         """A request of ours over the requestor's association; its response.
 
-        A caller that is cancelled in the middle of sending is told when everything is sent; the response, should it
-        come later, is taken and thrown away.
+        A caller that is cancelled in the middle of sending learns of it when everything is sent; a response that
+        comes later is taken and thrown away.
 
         Raises:
             AssociationEnded: the association is gone, or no response came in time.
@@ -245,7 +245,7 @@ class AcceptorAssociation(OpeningAssociation):
             current = self._current
             if self._watch is not None and current is not None and current.command["MessageID"] == message_id:
                 self._watch.cancel()
-                self._let_writers_go_on()  # the last response need not be read before the handler is told
+                self._let_writers_go_on()  # the handler learns of it though the last response is unread
 
     def _serve_queue(self) -> None:
         """Serve what waits, up to the first request that takes time: the worker goes on with that one."""

@@ -1,4 +1,4 @@
-"""Is an address one of some addresses and networks? Pure."""
+"""Membership of an address in addresses and networks. Pure."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ async def verified_identity(
     """The identity, found good by each of `checks`; the name is what the last one says.
 
     Raises:
-        Rejected: permanently when there is none or it is refused, for now when nobody can say.
+        Rejected: permanently when there is none or it is refused, for now when it cannot be verified.
     """
     if requested is None:
         raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, "a user identity is demanded, and there is none")

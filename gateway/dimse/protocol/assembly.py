@@ -45,7 +45,7 @@ class Message:
         self.received_at = time.time()
         """Seconds since 1970 at the end of the command set."""
         self.complete_s = time.monotonic()
-        """The same, by a clock that nobody sets."""
+        """The same, by a monotonic clock."""
         self.table: Any = None
         """The rules that were in force when a request had arrived whole."""
 

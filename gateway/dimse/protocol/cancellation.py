@@ -34,7 +34,7 @@ class OperationScope:
 
     @property
     def is_interrupted(self) -> bool:
-        """True once a C-CANCEL came or nobody waits for an answer any more."""
+        """True once a C-CANCEL came or no answer is waited for any more."""
         return self.ended is not None or self._cancelled.is_set()
 
     @property

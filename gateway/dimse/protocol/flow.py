@@ -38,7 +38,7 @@ class Inflow:
     def __init__(self) -> None:
         self.received_bytes = 0
         self.received_s = 0.0
-        """When bytes came last."""
+        """The time at which bytes came last."""
         self._since_bytes = 0
         self._pauses = 0
 

@@ -1,4 +1,4 @@
-"""Encoded data sets in memory: what the runtime uses when nobody gives it a better receiver."""
+"""Encoded data sets in memory: the runtime's own, where no other receiver is given."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Target:
     tls: tuple[ssl.SSLContext, str | None] | None = None
     """A TLS context and server name that stand for those of `peer`."""
     handlers: tuple[BoundNotification, ...] = ()
-    """Bound to the events of its associations, which are then nobody else's."""
+    """Bound to the events of its associations, which no other operation shares then."""
 
 
 def is_place(yielded: Any) -> bool:
@@ -224,7 +224,7 @@ _NEGOTIATION: dict[type, Callable[[AssociateKeywords, Any], AssociateKeywords]] 
 
 
 async def look_up(target: Target) -> None:
-    """Look the host's name up, as `AE.associate` does before it connects. Raises OSError for one that nobody knows."""
+    """Look the host's name up, as `AE.associate` does before it connects. Raises OSError for one without an address."""
     if not _is_numeric(target.peer.host):
         await asyncio.get_running_loop().getaddrinfo(target.peer.host, None)
 

@@ -141,7 +141,7 @@ class Event:
 
     @property
     def timestamp(self) -> datetime:
-        """When the command set was complete: local time without a time zone, as pynetdicom has it."""
+        """The time at which the command set was complete: local time without a time zone, as pynetdicom has it."""
         return datetime.fromtimestamp(self._message.received_at, UTC).astimezone().replace(tzinfo=None)
 
     @property
@@ -209,7 +209,7 @@ class Event:
 
     @property
     def is_cancelled(self) -> bool:
-        """True once a C-CANCEL for this request came, and from then on; also when nobody waits for the answer any more,
+        """True once a C-CANCEL for this request came, and from then on; also when no answer is waited for any more,
         because the peer released or the association is gone."""
         if self._watch is not None:
             return self._watch.is_interrupted

@@ -190,7 +190,7 @@ class Notifier:
         await self._room.wait()
 
     async def _work(self) -> None:
-        """Until nothing waits. Plain functions have a thread of their own: who blocks it keeps nobody else waiting."""
+        """Deliver until nothing waits. Plain functions have a thread of their own: one that blocks delays no other."""
         thread: HandlerThread | None = None
         try:
             while self._waiting:

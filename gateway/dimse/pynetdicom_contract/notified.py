@@ -30,7 +30,7 @@ class Notified:
         self.notifier = Notifier(handlers, handler_association.of(association), crowded=association.crowded)
         self.tap: asyncio.BufferedProtocol = Tap(association, self._received)
         self._is_in_step = {True: not association.is_sending, False: association.is_between_messages}
-        """By direction (True: sent): True when a message was seen from its beginning."""
+        """Direction (True: sent) → True when a message was seen from its beginning."""
 
     @property
     def handlers(self) -> tuple[BoundNotification, ...]:

@@ -1,4 +1,4 @@
-"""An association of ours whose notification events somebody bound handlers to."""
+"""An association of ours with handlers bound to its notification events."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class NotifyingAssociation(RequestorAssociation):
 
 @dataclass(frozen=True, slots=True)
 class MakeNotifying:
-    """Makes associations whose events `handlers` are told of; equal ones have the same handlers."""
+    """Makes associations whose events `handlers` receive; equal ones have the same handlers."""
 
     handlers: tuple[BoundNotification, ...]
 

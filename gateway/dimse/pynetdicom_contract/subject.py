@@ -32,7 +32,7 @@ class Subject:
     """Study Instance UIDs, first those of the identifier."""
 
     def add(self, study_instance_uid: str) -> None:
-        """An instance of this study was found; empty where nobody says of which."""
+        """An instance of this study was found; empty where it is not known."""
         if study_instance_uid:
             self.studies[study_instance_uid] = None
 

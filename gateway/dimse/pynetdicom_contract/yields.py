@@ -2,7 +2,7 @@
 
 A handler is a generator function (it runs in a thread of its own, and may block), an async generator function (on the
 event loop), or a function that returns an iterable, also an awaited one. What it yields beside pynetdicom's is for the
-gateway's own handlers; `docs/handlers.md` tells sites what they may use.
+gateway's own handlers; `docs/handlers.md` names those that sites may use.
 
 ======== ============================================== =========================================================
 request  pynetdicom's documentation                     besides
@@ -64,14 +64,14 @@ class EncodedInstance:
 
 @dataclass(frozen=True, slots=True)
 class MissingInstance:
-    """Announced instances that nobody can give: their sub-operations failed, to every destination."""
+    """Announced instances that are not to be had: their sub-operations failed, to every destination."""
 
     sop_instance_uids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SubOperationDone:
-    """Sub-operations that somebody else did: they are added to the counters, and taken from those that remain."""
+    """Sub-operations that another SCP did: they are added to the counters, and taken from those that remain."""
 
     completed: int = 0
     failed: int = 0
@@ -81,7 +81,7 @@ class SubOperationDone:
 
 @dataclass(frozen=True, slots=True)
 class RelayedCounters:
-    """The counters as somebody else counts them: they replace ours, e.g. when a C-MOVE is passed on as it is.
+    """The counters of another SCP: they replace ours, e.g. when a C-MOVE is passed on as it is.
 
     With a final status they are the counters of the final response; what remains is not counted as failed then.
     """

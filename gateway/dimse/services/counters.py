@@ -35,7 +35,7 @@ class SubOperationCounters:
         self._remaining = None if instances is None else instances * self.per_instance
         self._counts = [0, 0, 0]
         self._failed_uids: dict[str, None] = {}
-        self._is_dictated = False
+        self._is_relayed = False
 
     @property
     def remaining(self) -> int | None:
@@ -45,7 +45,7 @@ class SubOperationCounters:
     @property
     def is_complete(self) -> bool:
         """True when nothing remains of a known number, by our own count."""
-        return self._remaining == 0 and not self._is_dictated
+        return self._remaining == 0 and not self._is_relayed
 
     @property
     def has_failed(self) -> bool:
@@ -72,7 +72,7 @@ class SubOperationCounters:
         self.count(sop_instance_uid, [SubOperationResult.FAILED] * self.per_instance)
 
     def add(self, done: SubOperationDone) -> None:
-        """Sub-operations that somebody else did."""
+        """Count sub-operations that another SCP did."""
         for result, amount in zip(SubOperationResult, (done.completed, done.warning, done.failed), strict=True):
             self._counts[result] += amount
         self._take(done.completed + done.failed + done.warning)
@@ -80,8 +80,8 @@ class SubOperationCounters:
             self._list(uid)
 
     def replace(self, counters: RelayedCounters) -> None:
-        """From now on, as somebody else counts."""
-        self._is_dictated = True
+        """Take the counters of another SCP from now on."""
+        self._is_relayed = True
         self._remaining = counters.remaining
         self._counts = [counters.completed, counters.warning, counters.failed]
         for uid in counters.failed_sop_instance_uids:
@@ -94,7 +94,7 @@ class SubOperationCounters:
 
     def give_up_remaining(self) -> None:
         """Count announced instances that never came as failed."""
-        if self._remaining and not self._is_dictated:
+        if self._remaining and not self._is_relayed:
             self._counts[SubOperationResult.FAILED] += self._remaining
         self._remaining = 0
 

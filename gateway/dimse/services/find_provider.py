@@ -19,7 +19,7 @@ from gateway.dimse.services.responding import (
     FinalResponse,
     ResponseSender,
     answered,
-    gave,
+    note_wrong_yield,
     of_exception,
     read_pair,
     refusal,
@@ -73,7 +73,7 @@ class _Finding:
         self.outcome = ""
 
     async def run(self) -> _Finding:
-        """All responses; none any more once nobody waits for them."""
+        """Send all responses; none once the association has ended."""
         try:
             elements: Command | None = await self._all()
         except FinalResponse as final:
@@ -93,7 +93,7 @@ class _Finding:
         """Send the matches; the elements of the final response.
 
         Raises:
-            Final: the handler said a final status.
+            FinalResponse: the handler gave a final status.
             Interrupted: the operation was cut short.
         """
         while True:
@@ -115,7 +115,7 @@ class _Finding:
                 identifier = as_identifier(value, self._transfer_syntax_uid)
             except ValueError as error:
                 log.error("identifier_not_encoded", reason=str(error))
-                gave(self.event, "an identifier that cannot be encoded")
+                note_wrong_yield(self.event, "an identifier that cannot be encoded")
                 return {"Status": dimse_status.FIND_IDENTIFIER_NOT_ENCODED}
             await self._answer.send_with(elements, identifier)
             self.count += 1

@@ -103,7 +103,7 @@ def priority_of(command: Command) -> int:
     return int(priority) if priority in (0, 1, 2) else 0
 
 
-# --- what a handler says ----------------------------------------------------------------------------------------
+# --- yields -----------------------------------------------------------------------------------------------------
 
 
 def read_pair(item: Any) -> tuple[Command, Any]:
@@ -144,8 +144,8 @@ def of_exception(error: Exception, otherwise: int, event: Event, *, is_handlers:
     return {"Status": otherwise}
 
 
-def gave(event: Event, what: str) -> None:
-    """The handler gave something that its contract does not know."""
+def note_wrong_yield(event: Event, what: str) -> None:
+    """Note that the handler yielded something outside its contract; `what` names it."""
     event.has_failed = True
     event.association.handler_failed(event.event, what)
 

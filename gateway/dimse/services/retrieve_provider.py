@@ -30,7 +30,14 @@ from gateway.dimse.pynetdicom_contract.yields import (
 )
 from gateway.dimse.services.counters import SubOperationCounters
 from gateway.dimse.services.move_targets import move_targets
-from gateway.dimse.services.responding import FinalResponse, ResponseSender, answered, gave, priority_of, refusal
+from gateway.dimse.services.responding import (
+    FinalResponse,
+    ResponseSender,
+    answered,
+    note_wrong_yield,
+    priority_of,
+    refusal,
+)
 from gateway.dimse.services.retrieve_responses import RetrieveResponses
 from gateway.dimse.services.retrieve_statuses import GET, MOVE, ContractStatuses
 from gateway.dimse.services.retrieve_yields import RetrieveYields
@@ -216,7 +223,7 @@ class _Retrieval:
             return await self._take_instance(value, counters, tasks)
         else:
             log.error("handler_yielded_no_instance", handler=self._statuses.event.name, kind=type(value).__name__)
-            gave(self.event, f"{type(value).__name__} in place of an instance")
+            note_wrong_yield(self.event, f"{type(value).__name__} in place of an instance")
             counters.fail_instance("")
         self._responses.report()
         return True
@@ -238,7 +245,7 @@ class _Retrieval:
             instance = self._sendable(value)
         except ValueError as error:
             log.error("handler_yielded_no_instance", handler=self._statuses.event.name, reason=str(error))
-            gave(self.event, "an instance that cannot be sent")
+            note_wrong_yield(self.event, "an instance that cannot be sent")
             counters.fail_instance(_uid_of(value))
             self._responses.report()
             return True

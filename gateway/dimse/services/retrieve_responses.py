@@ -20,7 +20,7 @@ from gateway.model import dimse_status
 from gateway.model.dimse_status import Category
 
 REPORTED_EACH = 64
-"""Sub-operations that have a Pending response each; after them nobody reads as fast as they come."""
+"""Sub-operations that have a Pending response each; after them responses would come faster than they are read."""
 REPORT_S = 0.05
 """Least time between two Pending responses after that."""
 
@@ -31,7 +31,7 @@ class RetrieveResponses:
     Args:
         association: the requestor's.
         answer: sends the responses.
-        watch: tells whether a response is still waited for.
+        watch: shows whether a response is still waited for.
         transfer_syntax_uid: of identifiers.
     """
 

@@ -20,7 +20,7 @@ from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.pynetdicom_contract.handler_yields import END, HandlerYields
 from gateway.dimse.pynetdicom_contract.yields import UNKNOWN, MoveDestinations, RelayedCounters, SubOperationDone
 from gateway.dimse.services.counters import MOST
-from gateway.dimse.services.responding import FinalResponse, early_status, gave, of_exception, read_pair
+from gateway.dimse.services.responding import FinalResponse, early_status, note_wrong_yield, of_exception, read_pair
 from gateway.dimse.services.retrieve_statuses import ContractStatuses
 from gateway.model import dimse_status
 from gateway.model.dimse_status import Category
@@ -57,7 +57,7 @@ class RetrieveYields:
         item = await self._next(self._statuses.bad_destination_yield)
         if item is END:
             log.error("handler_yielded_nothing", handler=self._event.event.name)
-            gave(self._event, "nothing")
+            note_wrong_yield(self._event, "nothing")
             raise FinalResponse({"Status": self._statuses.bad_destination_yield})
         self._end_early(item)
         if isinstance(item, tuple | list) and None in item[:2]:
@@ -73,7 +73,7 @@ class RetrieveYields:
         number: int = attempt(self._event, lambda: int(item), self._statuses.bad_number)
         if number > MOST:
             log.error("sub_operation_limit_exceeded", handler=self._event.event.name, number=number)
-            gave(self._event, f"{number} sub-operations")
+            note_wrong_yield(self._event, f"{number} sub-operations")
             raise FinalResponse({"Status": self._statuses.too_many})
         return max(0, number)
 
