@@ -9,7 +9,7 @@ none         -                                        -
 ```
 
 A line of a study is written when nothing more can be expected soon: the association ended or went on to another study,
-the destination has no association any more; else a minute after its first object. What is counted is in exactly one
+the destination has no association any more; else a minute after its first object. Each object is counted in exactly one
 line. No line has a value of an object but its UIDs and a known Modality. All on the event loop.
 """
 

@@ -14,8 +14,8 @@ class IndexStore(Protocol):
     when they are forgotten. `gateway.ports.index.Index` is the same as coroutines."""
 
     def find(self, query: Query, limit: int = 0) -> Sequence[int]:
-        """Keys of everything that fits `query`, in a stable order, at most `limit` (0: all). Of instances with one
-        SOP Instance UID the newest counts; an instance without an `index` was never in it.
+        """Keys of everything that fits `query`, in a stable order, at most `limit` (0: all). The newest of
+        several instances with one SOP Instance UID counts; an instance without an `index` was never in it.
         """
         ...
 

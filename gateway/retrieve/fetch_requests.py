@@ -58,10 +58,10 @@ def requests(
     """The requests that bring `wanted` and nothing else.
 
     Args:
-        level: of the retrieve. What the source holds is known at and below it only.
+        level: of the retrieve. The holdings of the source are known at and below it only.
         wanted: some of `held`.
-        held: what the source has of what the retrieve names.
-        is_of_patient: the retrieve names a patient. Then each request is about one, and no study is asked for as a
+        held: the instances of the retrieve that the source has.
+        is_of_patient: the retrieve names a patient. Then each request is about one, and no study is requested as a
             whole: some sources look at its UID alone, and others may have the same study.
     """
     if is_of_patient:
