@@ -17,7 +17,7 @@ from gateway.config.case_spec import CaseSpec, CasesSpec, ExpectedAtSpec, Expect
 from gateway.config.compile_context import Context
 from gateway.config.findings import Findings
 from gateway.config.parse import FILE_LIMIT_BYTES, parse
-from gateway.config.tree import BrokenNode, MappingNode, Place, Plain, discreet, lossless
+from gateway.config.tree import BrokenNode, MappingNode, Place, Plain, lossless, without_secrets
 from gateway.config.typed_tree import check
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
@@ -187,7 +187,7 @@ def _syntax(spec: CaseSpec | ExpectedAtSpec, place: Place, context: Context) -> 
     try:
         return transfer_syntax_uid(spec.transfer_syntax)
     except ValueError as error:
-        context.error(at, "unknown-transfer-syntax", discreet(str(error), at))
+        context.error(at, "unknown-transfer-syntax", without_secrets(str(error), at))
         return ""
 
 

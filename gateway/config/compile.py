@@ -86,7 +86,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What is done with objects and queries."""
+    """The compiled rules for objects and queries."""
 
     coercions: tuple[Coercion, ...]
     routes: tuple[Route, ...]
@@ -109,7 +109,7 @@ def _warn(
     conditions: Conditions,
     context: Context,
 ) -> None:
-    """Of what is no mistake, but hardly meant."""
+    """Warn of settings that are no mistake, but hardly meant."""
     _warn_of_loops(root, settings, peers, context)
     if context.findings.has_errors:
         return  # a mistake in a name would show as two

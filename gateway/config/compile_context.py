@@ -12,7 +12,7 @@ from gateway.common import setting_faults as faults
 from gateway.common.quantity import duration_s
 from gateway.common.setting_faults import SettingFault
 from gateway.config.findings import Findings
-from gateway.config.tree import Place, Step, discreet
+from gateway.config.tree import Place, Step, without_secrets
 from gateway.ports.kinds import Predicate, Resources
 
 if TYPE_CHECKING:
@@ -129,5 +129,5 @@ class Context:
         try:
             return resolve(word)
         except ValueError as error:
-            self.error(place, code, discreet(str(error), place))
+            self.error(place, code, without_secrets(str(error), place))
             return ""

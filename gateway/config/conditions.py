@@ -1,7 +1,6 @@
-"""The `conditions:` section: conditions with a name, compiled when somebody first names them.
+"""The `conditions:` section: conditions with a name, compiled when they are first named.
 
-A name is replaced by what it stands for. What that makes is bounded: names that hold names twice would double at every
-step.
+A name is replaced by its condition. The result is bounded: names that hold names twice would double at every step.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from gateway.routing.language.named_condition import ConditionProblem
 from gateway.routing.predicates.combining import AnyCondition, NamedConditionHolds
 
 MAX_PREDICATES = 10_000
-"""In one named condition, with all names in it replaced."""
+"""The most predicates in one named condition, with all names in it replaced."""
 MAX_DEPTH = 64
 """Levels of predicates inside each other, counted likewise."""
 
 STAND_IN = AnyCondition(())
-"""For a condition that is wrong and was reported, so that those who name it are not wrong too."""
+"""The stand-in for a condition with a reported problem, so that its users are not reported too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Conditions:
             self._compiled(name)
 
     def named(self, name: str) -> Predicate:
-        """What `name` stands for. Raises ConditionProblem."""
+        """The condition of `name`. Raises ConditionProblem."""
         if self._context is None:
             raise ConditionProblem("unknown-condition", "conditions are named while a configuration is compiled")
         self._named.add(name)

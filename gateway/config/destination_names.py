@@ -14,7 +14,7 @@ from gateway.model.peer import Peer, PeerGroup
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What `to` may name: everything that is written, also what is wrong or disabled."""
+    """The names that `to` may have: all that are written, also wrong or disabled ones."""
 
     peers: frozenset[str]
     groups: frozenset[str]

@@ -11,7 +11,7 @@ from gateway.common import setting_faults as faults
 from gateway.common.quantity import BYTES, size_bytes
 from gateway.common.setting_faults import SettingFault, listed
 from gateway.config.spec import LATER
-from gateway.config.tree import MappingNode, Node, Place, Plain, ScalarNode, SequenceNode, discreet, located
+from gateway.config.tree import MappingNode, Node, Place, Plain, ScalarNode, SequenceNode, located, without_secrets
 from gateway.model.problem import Mark, SettingPath
 from gateway.routing.language.fields import ae_title
 
@@ -204,7 +204,7 @@ def _bad_format(place: Place, fault: Fault) -> Iterator[CheckedFault]:
     here = place.at(*fault.path)
     title = fault.schema.get("title", "")
     if title in ("AE title", "AE title or template"):
-        yield CheckedFault(here.mark, "bad-ae-title", discreet(_ae_title_fault(fault.value), here), fault.path)
+        yield CheckedFault(here.mark, "bad-ae-title", without_secrets(_ae_title_fault(fault.value), here), fault.path)
         return
     is_secret = isinstance(here.node, ScalarNode) and here.node.is_secret
     if title == "address" and not is_secret and _is_place(place.at(*fault.path[:-1], "ae_title").node):

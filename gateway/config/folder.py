@@ -10,7 +10,7 @@ from msgspec import UNSET
 from gateway.common.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others
 from gateway.config.compile_context import Context
 from gateway.config.spec import FolderSpec
-from gateway.config.tree import Place, discreet
+from gateway.config.tree import Place, without_secrets
 from gateway.destinations.folder import Folder
 from gateway.routing.language.template import EXPRESSION, Template
 
@@ -44,7 +44,7 @@ def _check_template(text: str, place: Place, context: Context) -> None:
     try:
         template = Template(text)
     except ValueError as error:
-        context.error(place, "bad-template", discreet(str(error), place))
+        context.error(place, "bad-template", without_secrets(str(error), place))
         return
     if not template.attributes:
         message = f"{place.shown} is the same path for every object; use attributes, such as `{{{{ SOPInstanceUID }}}}`"

@@ -18,7 +18,7 @@ from gateway.config.spec import (
     UserIdentitySpec,
 )
 from gateway.config.tls import compile_peer_tls
-from gateway.config.tree import Place, discreet
+from gateway.config.tree import Place, without_secrets
 from gateway.model.associate import MOST_CONTEXTS, AssociateKeywords, ProposedContext, Role, UserIdentity
 from gateway.routing.ae_title_templates import is_template, template_fault
 from gateway.routing.language.fields import UID_PATTERN
@@ -64,7 +64,7 @@ def title_or_template(title: str | UnsetType, place: Place, context: Context) ->
         return ""
     assert isinstance(title, str)
     if is_template(title) and (fault := template_fault(title)):
-        context.error(place, "bad-template", discreet(fault, place))
+        context.error(place, "bad-template", without_secrets(fault, place))
     return title.strip(" ")
 
 

@@ -40,7 +40,7 @@ class Never:
         self._admits_strangers = settings.admit == "any"
         self._called = {settings.ae_title, *settings.called_ae_titles}
         self._known: dict[int, tuple[Predicate, Doubts]] = {}
-        """By identity; the predicate is kept so that no other gets its."""
+        """Doubts by identity of the predicate, which is kept so that no other gets its identity."""
 
     def warn(self, condition: Predicate, place: Place, context: Context) -> None:
         """`place` is where the condition is written. Named conditions are looked at where they stand."""
@@ -94,7 +94,7 @@ class Never:
                     yield from _small_letters(("in",), condition.in_.values, name)
 
     def _unknown_caller(self, title: str) -> str:
-        """Why nobody calls by this title; empty when somebody may."""
+        """The reason why no peer calls by this title; empty when one may."""
         if title in self._titles:
             return ""
         if not self._admits_strangers:

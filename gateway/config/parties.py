@@ -36,8 +36,8 @@ class Parties:
 
 
 def compile_parties(root: Place, settings: Settings | None, context: Context, *, is_checked: bool) -> Parties:
-    """What is wrong is reported. What they demand of listeners is looked at only when `settings` have no mistake:
-    `is_checked`."""
+    """Peers, listeners and groups; problems are reported. Their demands on listeners are checked only when `settings`
+    have no mistake: `is_checked`."""
     peers, not_destinations, written = _peers(root, settings, context)
     listeners = settings.listeners if settings and is_checked else None
     if listeners is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.config.compile_context import Context
-from gateway.config.tree import Place, discreet
+from gateway.config.tree import Place, without_secrets
 from gateway.model.problem import SettingPath
 from gateway.ports import kinds as port_kinds
 from gateway.routing.language.building import ReportProblem
@@ -21,7 +21,7 @@ def reporter(place: Place, context: Context) -> ReportProblem:
     def report(path: SettingPath, code: str, message: str) -> None:
         at = place.at(*path)
         mark = at.holder if _is_of_key(path, code) else at.mark
-        context.findings.error(mark, code, discreet(message, at))
+        context.findings.error(mark, code, without_secrets(message, at))
 
     return report
 

@@ -16,13 +16,13 @@ from gateway.routing.language.stored_actions import canonical_json
 
 
 def then_of(place: Place) -> Plain:
-    """What stands under `then`; None without it."""
+    """The value under `then`; None without it."""
     then = place.child("then")
     return None if then is None else lossless(then.node)
 
 
 def actions_of(place: Place, config: Plain, context: Context) -> tuple[Action, ...]:
-    """Of the `then:` list `config` of the rule at `place`."""
+    """The actions of the `then:` list `config` of the rule at `place`."""
     then = place.child("then")
     if then is None:
         return ()
@@ -50,7 +50,9 @@ def _check_order(place: Place, actions: Sequence[Action], context: Context) -> N
 
 
 def stored_actions(config: object, actions: Sequence[Action]) -> str:
-    """What is done at delivery, as the queue keeps it: all but what is decided before. `config` is the `then:`."""
+    """The actions for delivery, as the queue keeps them: all but those that are decided at arrival. `config` is the
+    `then:`.
+    """
     if not actions:
         return ""
     if not isinstance(config, list) or len(config) != len(actions):
@@ -59,7 +61,7 @@ def stored_actions(config: object, actions: Sequence[Action]) -> str:
 
 
 def check_conversions(place: Place, config: Plain, context: Context) -> None:
-    """What changes an object as a whole takes too long for the peer that waits for its answer."""
+    """Check conversions: changing an object as a whole takes too long for a peer that waits for its answer."""
     then = place.child("then")
     for index, item in enumerate(config if isinstance(config, list) else ()):
         name = next(iter(item), "") if isinstance(item, Mapping) else ""

@@ -174,7 +174,7 @@ class Place(Struct, frozen=True, gc=False):
                 return "an unreadable value"
 
 
-def discreet(message: str, place: Place) -> str:
+def without_secrets(message: str, place: Place) -> str:
     """`message`, unless something from the environment or a file stands at `place`: the message might quote it."""
     if not substituted(place.node):
         return message

@@ -61,7 +61,7 @@ def _unknown_listeners(
 
 
 class _Marks(Mapping[SettingPath, Mark]):
-    """Where each key inside `when` stands; found when an explanation asks for it."""
+    """The place of each key inside `when`; found when an explanation needs it."""
 
     __slots__ = ("_root",)
 

@@ -44,7 +44,7 @@ IDLE_S = 3.0
 """A channel is kept this long without work: associating costs a peer some 10 ms, and senders pause between series."""
 
 NOT_MADE = "an action, conversion or template cannot be done on this object; `gateway queue list --state dead` has why"
-"""In the log, where the reason may quote the object."""
+"""The reason in the log when the real one may quote the object."""
 
 
 @dataclass(frozen=True, slots=True)

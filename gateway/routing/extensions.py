@@ -128,7 +128,7 @@ def _registered(entry: metadata.EntryPoint, registry: Registry) -> tuple[str, st
 
 
 def _objection(cls: object, registry: Registry) -> str:
-    """What keeps a class from being a kind; empty when nothing does."""
+    """The reason why a class cannot be a kind; empty when it can."""
     if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         return "a kind is a frozen dataclass"
     if cls in registry.names:

@@ -1,9 +1,8 @@
-"""Thousands of rules, asked only where they can hold; the decision is that of asking every rule in its order.
+"""Thousands of rules, evaluated only where they can hold; the decision is that of evaluating every rule in its order.
 
-Each rule is filed under what must be found in an object for its condition to hold (`gateway.routing.index_keys`),
-under the
-rarest of several. What has no such key is filed under a predicate that other rules have too. Predicates that several
-rules share are asked once an object.
+Each rule is filed under a key that an object must have for its condition to hold (`gateway.routing.index_keys`), under
+the rarest of several. A rule without such a key is filed under a predicate that other rules have too. Predicates that
+several rules share are evaluated once an object.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ FEWEST_RULES = 32
 SMALL_GROUP = 8
 """Rules that are worth a predicate of their own to be filed under."""
 MOST_KEYS = 256
-"""Of one predicate or named condition under which a rule is filed."""
+"""The most keys of one predicate or named condition under which a rule is filed."""
 
 Memory = dict[int, bool]
-"""What shared predicates said of one object, by their number."""
-AskPredicate = Callable[[Facts, Memory], bool]
+"""The results of shared predicates on one object, by their number."""
+EvaluatePredicate = Callable[[Facts, Memory], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class _RuleGroup:
     """Rules that cannot hold where one predicate does not."""
 
-    ask: AskPredicate
+    evaluate: EvaluatePredicate
     numbers: tuple[int, ...]
 
 
@@ -46,7 +45,7 @@ class RuleIndex:
 
     def __init__(self, conditions: Sequence[Predicate]) -> None:
         shared = _Shared(conditions)
-        self._asks = [shared.ask(condition) for condition in conditions]
+        self._evaluations = [shared.evaluate(condition) for condition in conditions]
         filing = _Filing(conditions)
         by_key: dict[int, dict[Hashable, list[int]]] = defaultdict(lambda: defaultdict(list))
         by_predicate: dict[int, tuple[Predicate, list[int]]] = {}
@@ -63,22 +62,22 @@ class RuleIndex:
         self._by_key = [
             (filing.look(look), {key: tuple(found) for key, found in keys.items()}) for look, keys in by_key.items()
         ]
-        self._groups = [_RuleGroup(shared.ask(one), tuple(found)) for one, found in by_predicate.values()]
+        self._groups = [_RuleGroup(shared.evaluate(one), tuple(found)) for one, found in by_predicate.values()]
         self._always = tuple(always)
 
     def holding(self, facts: Facts, first: int = 0) -> Iterator[int]:
         """The rules from `first` on whose condition holds, in their order; each is asked when its turn comes."""
         memory: Memory = {}
-        asks = self._asks
+        evaluations = self._evaluations
         for number in self._candidates(facts, memory):
-            if number >= first and asks[number](facts, memory):
+            if number >= first and evaluations[number](facts, memory):
                 yield number
 
     def _candidates(self, facts: Facts, memory: Memory) -> Sequence[int]:
         found = [self._always] if self._always else []
         for look, by_key in self._by_key:
             found += [by_key[key] for key in look(facts) if key in by_key]
-        found += [group.numbers for group in self._groups if group.ask(facts, memory)]
+        found += [group.numbers for group in self._groups if group.evaluate(facts, memory)]
         if len(found) == 1:
             return found[0]
         return sorted({number for numbers in found for number in numbers})
@@ -91,7 +90,7 @@ class _Shared:
         self._by_place: dict[int, int] = {}
         self._by_value: dict[Hashable, int] = {}
         self._count: Counter[int] = Counter()
-        self._asks: dict[int, AskPredicate] = {}
+        self._evaluations: dict[int, EvaluatePredicate] = {}
         seen: set[int] = set()
         for condition in conditions:
             self._count_in(condition, seen)
@@ -147,64 +146,64 @@ class _Shared:
             case _:
                 yield condition
 
-    def ask(self, predicate: Predicate) -> AskPredicate:
+    def evaluate(self, predicate: Predicate) -> EvaluatePredicate:
         """`predicate` as a function that asks what is shared once an object."""
         number = self.number(predicate)
         if self._count[number] < 2:
             return self._inner(predicate)
-        if number not in self._asks:
-            self._asks[number] = _once(self._inner(predicate), number)
-        return self._asks[number]
+        if number not in self._evaluations:
+            self._evaluations[number] = _once(self._inner(predicate), number)
+        return self._evaluations[number]
 
-    def _inner(self, predicate: Predicate) -> AskPredicate:
+    def _inner(self, predicate: Predicate) -> EvaluatePredicate:
         match predicate:
             case AllConditions(conditions=conditions):
-                return _every([self.ask(one) for one in conditions])
+                return _every([self.evaluate(one) for one in conditions])
             case AnyCondition(conditions=conditions):
-                return _some([self.ask(one) for one in conditions])
+                return _some([self.evaluate(one) for one in conditions])
             case NotCondition(condition=inner):
-                return _no(self.ask(inner))
+                return _no(self.evaluate(inner))
             case NamedConditionHolds(named=named):
                 return self._inner(named.predicate)
         return lambda facts, memory: predicate(facts)
 
 
-def _once(ask: AskPredicate, number: int) -> AskPredicate:
+def _once(evaluate: EvaluatePredicate, number: int) -> EvaluatePredicate:
     def once(facts: Facts, memory: Memory) -> bool:
         known = memory.get(number)
         if known is None:
-            known = memory[number] = ask(facts, memory)
+            known = memory[number] = evaluate(facts, memory)
         return known
 
     return once
 
 
-def _every(asks: Sequence[AskPredicate]) -> AskPredicate:
+def _every(evaluations: Sequence[EvaluatePredicate]) -> EvaluatePredicate:
     def every(facts: Facts, memory: Memory) -> bool:
-        for ask in asks:  # noqa: SIM110 - as in `gateway.routing.predicates.combining`
-            if not ask(facts, memory):
+        for evaluate in evaluations:  # noqa: SIM110 - as in `gateway.routing.predicates.combining`
+            if not evaluate(facts, memory):
                 return False
         return True
 
-    return asks[0] if len(asks) == 1 else every
+    return evaluations[0] if len(evaluations) == 1 else every
 
 
-def _some(asks: Sequence[AskPredicate]) -> AskPredicate:
+def _some(evaluations: Sequence[EvaluatePredicate]) -> EvaluatePredicate:
     def some(facts: Facts, memory: Memory) -> bool:
-        for ask in asks:  # noqa: SIM110 - as in `gateway.routing.predicates.combining`
-            if ask(facts, memory):
+        for evaluate in evaluations:  # noqa: SIM110 - as in `gateway.routing.predicates.combining`
+            if evaluate(facts, memory):
                 return True
         return False
 
-    return asks[0] if len(asks) == 1 else some
+    return evaluations[0] if len(evaluations) == 1 else some
 
 
-def _no(ask: AskPredicate) -> AskPredicate:
-    return lambda facts, memory: not ask(facts, memory)
+def _no(evaluate: EvaluatePredicate) -> EvaluatePredicate:
+    return lambda facts, memory: not evaluate(facts, memory)
 
 
 Places = tuple[tuple[int, Hashable], ...]
-"""Where a rule is filed: under numbers of looks, and what each finds."""
+"""The places where a rule is filed: under numbers of looks, and the values that each finds."""
 
 
 class _Filing:
@@ -215,7 +214,7 @@ class _Filing:
         self._own: dict[int, tuple[Places, ...]] = {}
         self._of_named: dict[int, tuple[Places, ...]] = {}
         self._rarest: dict[int, tuple[int, Places] | None] = {}
-        """By the identity of a predicate that combines no others: many rules have the same."""
+        """Places by the identity of a predicate that combines no others: many rules have the same."""
         self._frequency = Counter(place for one in conditions for places in self._all(one) for place in places)
 
     def look(self, number: int) -> Look:
@@ -228,7 +227,7 @@ class _Filing:
         return None if chosen is None else chosen[1]
 
     def _chosen(self, condition: Predicate) -> tuple[int, Places] | None:
-        """How many rules are filed there at most, and where."""
+        """The most rules that are filed there, and the places."""
         match condition:
             case AllConditions():
                 return self._least(found for one in condition.conditions if (found := self._chosen(one)) is not None)
@@ -252,7 +251,7 @@ class _Filing:
         return min(found, key=itemgetter(0), default=None)
 
     def _all(self, condition: Predicate) -> Sequence[Places]:
-        """Of all predicates that could be chosen."""
+        """The places of all predicates that could be chosen."""
         match condition:
             case AllConditions() | AnyCondition():
                 return [places for one in condition.conditions for places in self._all(one)]
@@ -263,14 +262,14 @@ class _Filing:
         return self._own_of(condition)
 
     def _of_name(self, predicate: Predicate) -> tuple[Places, ...]:
-        """None of a condition that has many: thousands of rules may name it."""
+        """The places of a named condition; none when it has many: thousands of rules may name it."""
         if id(predicate) not in self._of_named:
             found = tuple(self._all(predicate))
             self._of_named[id(predicate)] = found if sum(map(len, found)) <= MOST_KEYS else ()
         return self._of_named[id(predicate)]
 
     def _own_of(self, predicate: Predicate) -> tuple[Places, ...]:
-        """Of a predicate that combines no others."""
+        """The places of a predicate that combines no others."""
         found = self._own.get(id(predicate))
         if found is None:
             found = self._own[id(predicate)] = tuple(map(self._places, _own_keys(predicate)))

@@ -1,4 +1,4 @@
-"""Why a coercion or route holds or not: the condition's tree with a verdict at every place."""
+"""Verdicts: the reason why a coercion or route holds or not, as the condition's tree with a verdict at every place."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Reason:
     kind: str
     holds: bool
     attributes: tuple[AttributePath, ...] = ()
-    """What it looked at, for a predicate without predicates inside."""
+    """The attributes that it read, for a predicate without predicates inside."""
     values: tuple[tuple[str, ...] | None, ...] | None = None
-    """Of `attributes`; None unless asked for: they may name a patient."""
+    """The values of `attributes`; None unless they were requested: they may name a patient."""
     inner: tuple[Reason, ...] = ()
     mark: Mark | None = None
-    """Where it stands in the YAML."""
+    """The place in the YAML."""
     compared: str = ""
-    """What it found, in words: values only where they were asked for. Empty when the predicate tells nothing."""
+    """The findings in words: values only where they were requested. Empty when the predicate gives none."""
 
     def deciding(self) -> Iterator[Reason]:
         """The innermost predicates that made the verdict what it is: the failed ones of a failed `all`, and so on."""
@@ -60,7 +60,7 @@ class Verdict:
     edits: tuple[Alteration, ...] = ()
     to: tuple[str, ...] = ()
     refusal: str = ""
-    """Why its actions cannot be done on this object. Nothing after a coercion with a refusal is reached."""
+    """The reason why its actions cannot be done on this object. Nothing after a coercion with a refusal is reached."""
 
     @property
     def is_applied(self) -> bool:
@@ -69,13 +69,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How the table decides about one object."""
+    """The explanation of the table's decision about one object."""
 
     coercions: tuple[Verdict, ...]
     routes: tuple[Verdict, ...]
     dispatches: tuple[Dispatch, ...]
     edits: tuple[Alteration, ...]
-    """Of the coercions."""
+    """The edits of the coercions."""
     is_unmatched: bool
     unmatched: UnmatchedPolicy
     decision: FateDecision | None = None
@@ -101,6 +101,6 @@ def reason_for(
     inner = tuple(reason_for(one, facts, with_values=with_values, marks=marks, path=here + at) for at, one in inside)
     attributes = () if inside else tuple(predicate.attributes())
     values = tuple(facts.values(attribute) for attribute in attributes) if with_values else None
-    tell = getattr(predicate, "compared", None)
-    compared = tell(facts, with_values=with_values) if tell is not None else ""
+    compare = getattr(predicate, "compared", None)
+    compared = compare(facts, with_values=with_values) if compare is not None else ""
     return Reason(here, kind, predicate(facts), attributes, values, inner, marks.get(here), compared)

@@ -1,7 +1,9 @@
-"""One name for one thing: no class and no type alias of `gateway/` is defined in two modules."""
+"""One name for one thing, in the words of the field: no class and no type alias is defined in two modules."""
 
 import ast
+import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "gateway"
@@ -33,3 +35,63 @@ def test_no_name_means_two_things() -> None:
             places[name].append(str(path.relative_to(PACKAGE)))
     assert len(places) > 900
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
+FORMER_WORDS = {
+    *("ask", "asked", "asks", "asking", "tell", "tells", "told", "telling", "hear", "heard", "hears"),
+    *("desk", "basket", "whoever", "nobody", "whereabouts", "veil", "veiled", "mailbox", "mourn", "inquirer"),
+}
+"""Words of a former vocabulary: a query is queried, an event logged, a response received."""
+STREAM_METHODS = frozenset({"tell"})
+"""Methods of a binary stream of Python, in `gateway.dataset.frames`."""
+
+
+def words_of(name: str) -> set[str]:
+    """The words of a name in small letters."""
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)}
+
+
+def names_in(tree: ast.AST) -> Iterator[str]:
+    """Names that a module defines: classes, functions, arguments, attributes and variables."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def test_names_are_words_of_the_field() -> None:
+    found = {
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for name in (path.stem, *names_in(ast.parse(path.read_text("utf-8"))))
+        if words_of(name) & FORMER_WORDS and name not in STREAM_METHODS
+    }
+    assert sorted(found) == []
+
+
+RIDDLE = re.compile(r"(?:What|Who|Whoever|Whose|Of|Nobody|Nothing|In here)\b")
+"""An opening that hides the subject."""
+
+
+def docstrings_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of the docstrings of modules, classes, functions and attributes."""
+    for node in ast.walk(tree):
+        for statement in getattr(node, "body", ()) if not isinstance(node, ast.Lambda | ast.IfExp) else ():
+            value = statement.value if isinstance(statement, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield statement.lineno, value.value
+
+
+def test_docstrings_open_with_their_subject() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}: {text.strip()[:60]}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for line, text in docstrings_in(ast.parse(path.read_text("utf-8")))
+        if RIDDLE.match(text.strip())
+    ]
+    assert found == []

@@ -21,7 +21,7 @@ INVALID = _Invalid()
 
 
 class Building:
-    """What is passed down while one kind is built: a report that counts, resources, and how conditions are built."""
+    """The context in which one kind is built: a report that counts, resources, and the builder of conditions."""
 
     __slots__ = ("_report", "condition", "count", "resources")
 
@@ -59,7 +59,7 @@ class Form(Protocol):
 
     @property
     def takes(self) -> str:
-        """What documents call its values."""
+        """The name of its values in documents."""
         ...
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:

@@ -48,7 +48,7 @@ class Setting:
 
     @property
     def default(self) -> Any:
-        """Of a setting that is not required."""
+        """The default of a setting that is not required."""
         missing = dataclasses.MISSING
         return self.field.default if self.field.default_factory is missing else self.field.default_factory()
 

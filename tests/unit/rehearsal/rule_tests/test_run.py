@@ -135,10 +135,10 @@ async def test_association_and_environment(run: Run, environment: str, associati
 async def test_what_was_found_in_a_file_is_hidden(run: Run) -> None:
     write_part10(Path("head.dcm"), {"Modality": "CT", "PatientName": "Doe^Jane"})
     (file,) = await run("file: head.dcm", "expect: {values: {PatientName: A}, destinations: [research]}")
-    discreet = "\n".join(report.text([file], with_values=False))
-    assert "Doe" not in discreet + json.dumps(report.as_json([file], with_values=False))
+    without_secrets = "\n".join(report.text([file], with_values=False))
+    assert "Doe" not in without_secrets + json.dumps(report.as_json([file], with_values=False))
     assert "Doe" not in report.junit([file], with_values=False)
-    assert "found     pacs" in discreet
+    assert "found     pacs" in without_secrets
     assert "Doe^Jane" in "\n".join(report.text([file], with_values=True))
 
 

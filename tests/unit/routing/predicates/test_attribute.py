@@ -352,15 +352,15 @@ def test_on_values_that_a_coercion_set(given: Row) -> None:
 def test_an_explanation_names_the_attribute_and_shows_values_on_request_only(given: Row) -> None:
     condition: Any = condition_of(given)
     facts = read(condition, encoded(given, EXPLICIT), EXPLICIT)
-    discreet, open_ = (condition.compared(facts, with_values=shown) for shown in (False, True))
+    without_secrets, open_ = (condition.compared(facts, with_values=shown) for shown in (False, True))
 
     name = parse(given.select).text
-    assert discreet.startswith(name)
+    assert without_secrets.startswith(name)
     assert open_.startswith(name)
-    texts = [one for one in facts.values(parse(given.select)) or () if len(one) > 3 and one not in discreet]
+    texts = [one for one in facts.values(parse(given.select)) or () if len(one) > 3 and one not in without_secrets]
     is_compared = given.way.keys() & {"exists", "absent"} == set() and given.way.keys() != {"count"}
     assert all(repr(text[:64]) in open_ for text in texts[:5]) or not is_compared
-    assert "Müller" not in discreet
+    assert "Müller" not in without_secrets
 
 
 TOLD = {
@@ -397,10 +397,10 @@ TOLD = {
 
 
 @pytest.mark.parametrize(("given", "discreet", "shown"), TOLD.values(), ids=TOLD)
-def test_explanations(given: Row, discreet: str, shown: str) -> None:
+def test_explanations(given: Row, without_secrets: str, shown: str) -> None:
     condition: Any = condition_of(given)
     facts = read(condition, encoded(given, EXPLICIT), EXPLICIT)
-    assert condition.compared(facts, with_values=False) == discreet
+    assert condition.compared(facts, with_values=False) == without_secrets
     assert condition.compared(facts, with_values=True) == shown
 
 
