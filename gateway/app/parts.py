@@ -234,6 +234,6 @@ def build_delivery(common: SharedParts, storage: StorageParts, associations: Ass
         now=common.clock,
         wall=common.clock.wall,
         random=Random(),
-        goes=common.loops.goes,
+        on_sending=common.loops.goes,
         objects=common.object_log,
     )

@@ -74,7 +74,7 @@ class Courier:
         self._journal = context.journal
         self._resources = context.resources
         self._converter = context.converter
-        self._goes = context.goes
+        self._on_sending = context.on_sending
         self._objects = context.objects
         self._idle_s = context.idle_s
         self._state = DestinationState(peer, context)
@@ -249,7 +249,7 @@ class Courier:
             worker.is_open = True
             self._hire()
         arrived_as, sent_as = delivery.instance.sop_instance_uid, outbound.sop_instance_uid
-        self._goes(self._state.peer, arrived_as, sent_as, outbound.body.length_bytes)
+        self._on_sending(self._state.peer, arrived_as, sent_as, outbound.body.length_bytes)
         return await channel.send(outbound)
 
     async def _fall_back(self, worker: Worker, outbound: StoredOutbound, refused: Refused) -> Outcome:

@@ -14,13 +14,13 @@ from gateway.ports.journal import Journal
 from gateway.ports.kinds import Resources
 from gateway.ports.meter import Meter
 
-Goes = Callable[[Peer, str, str, int], None]
+OnSending = Callable[[Peer, str, str, int], None]
 """Called before an object is sent: the peer that it is sent to, the SOP Instance UID that it arrived with, the one it
 leaves with, its size in bytes (`gateway.intake.loops`)."""
 
 
 def not_watched(peer: Peer, arrived_as: str, sent_as: str, size_bytes: int) -> None:
-    """A `Goes` that does nothing: rings are not looked for."""
+    """A `OnSending` that does nothing: rings are not looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +41,4 @@ class CourierContext:
     idle_s: float
     """A channel without work is kept this long."""
     objects: ObjectLog
-    goes: Goes
+    on_sending: OnSending

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
-from gateway.delivery.courier_context import CourierContext, Goes, not_watched
+from gateway.delivery.courier_context import CourierContext, OnSending, not_watched
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.worker import ABORT_S
 from gateway.model.delivery import DeliveryState
@@ -57,8 +57,8 @@ class DeliveryService:
     """Delivers what the journal owes, until drained.
 
     `now` gives the queue's time (`gateway.common.steady_clock`), `wall` that of people; `random` spreads retries;
-    `idle_s` is how long a channel outlives its work; `objects` is called with each object that was delivered, `goes`
-    with each that is about to be.
+    `idle_s` is how long a channel outlives its work; `objects` is called with each object that was delivered,
+    `on_sending` with each that is about to be.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class DeliveryService:
         converter: Converter = NO_CONVERTER,
         wall: Callable[[], datetime] | None = None,
         objects: ObjectLog | None = None,
-        goes: Goes = not_watched,
+        on_sending: OnSending = not_watched,
     ) -> None:
         self._journal = journal
         self._meter = meter
@@ -88,7 +88,7 @@ class DeliveryService:
             converter=converter,
             idle_s=idle_s,
             objects=objects or ObjectLog(),
-            goes=goes,
+            on_sending=on_sending,
         )
         self._resources: Resources = NO_RESOURCES
         self._couriers: dict[str, Courier] = {}

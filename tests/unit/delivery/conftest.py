@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from gateway.delivery.courier_context import Goes, not_watched
+from gateway.delivery.courier_context import OnSending, not_watched
 from gateway.delivery.service import DeliveryService
 from gateway.model.peer import Peer
 from gateway.object_log import EachStudy, ObjectLog
@@ -33,7 +33,7 @@ class Bench:
     """Peers whose destination cannot be made."""
     objects: ObjectLog = field(default_factory=EachStudy)
     idle_s: float = 5.0
-    goes: Goes = not_watched
+    on_sending: OnSending = not_watched
     service: DeliveryService = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class Bench:
             random=Random(1),
             idle_s=self.idle_s,
             objects=self.objects,
-            goes=self.goes,
+            on_sending=self.on_sending,
         )
 
     def open(self, peer: Peer) -> ScriptedDestination:

@@ -33,7 +33,7 @@ def courier_context(journal: MemoryJournal, meter: MemoryMeter, **more: Any) -> 
         "converter": NO_CONVERTER,
         "idle_s": 1.0,
         "objects": ObjectLog(),
-        "goes": not_watched,
+        "on_sending": not_watched,
     }
     return CourierContext(**{**settings, **more})
 

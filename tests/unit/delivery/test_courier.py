@@ -691,7 +691,7 @@ async def test_the_watch_for_rings_is_called_before_an_object_goes() -> None:
         return Delivered()
 
     journal = MemoryJournal()
-    bench = Bench(journal, journal.now, goes=watch)
+    bench = Bench(journal, journal.now, on_sending=watch)
     bench.to().behave = behave
     journal.add(data=b"12345")
     await bench.start(peer())
