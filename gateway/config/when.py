@@ -29,11 +29,17 @@ def predicate_of(place: Place, context: Context) -> Predicate | None:
 def condition_at(place: Place, config: object, context: Context) -> Predicate | None:
     """The condition that stands at `place`, where `config` was read; None after reporting what is wrong with it."""
     built = build_predicate(config, reporter(place, context), context.resources_at(place))
-    if built is None or not _knows_listeners(built, place, context):
+    if built is None or (_may_name_listeners(config) and not _knows_listeners(built, place, context)):
         return None
     if context.never is not None:
         context.never.warn(built, place, context)
     return built
+
+
+def _may_name_listeners(config: object) -> bool:
+    """False when none of the kinds that name listeners stands in a condition, as in nearly all of thousands."""
+    written = repr(config)
+    return any(repr(name) in written for name in port_kinds.predicate.having("listeners"))
 
 
 def _knows_listeners(condition: Predicate, place: Place, context: Context) -> bool:

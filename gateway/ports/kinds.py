@@ -136,6 +136,7 @@ class Registry:
         """The reverse of `kinds`."""
         self.packages: dict[type, str] = {}
         """Class → name and version of the other package that brings it; see `gateway.routing.extensions`."""
+        self._having: dict[str, frozenset[str]] = {}
 
     def __call__(self, name: str) -> Callable[[type[T]], type[T]]:
         def register(cls: type[T]) -> type[T]:
@@ -143,9 +144,16 @@ class Registry:
                 raise ValueError(f"{self.noun} {name!r} is registered twice")
             self.kinds[name] = cls
             self.names.setdefault(cls, name)
+            self._having.clear()
             return cls
 
         return register
+
+    def having(self, method: str) -> frozenset[str]:
+        """The names of the kinds that have an optional method."""
+        if method not in self._having:
+            self._having[method] = frozenset(name for name, cls in self.kinds.items() if hasattr(cls, method))
+        return self._having[method]
 
     def of_packages(self) -> Mapping[str, type]:
         """Name → class of the kinds that other packages bring."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from gateway.config import Loaded, load
+from gateway.model.problem import SettingPath
+from gateway.ports import kinds as port_kinds
+from gateway.ports.facts import Facts
+from gateway.ports.kinds import Registry
 
 SITE = """
 gateway: {ae_title: GATEWAY, listeners: [{port: 0, name: inner}], admit: any}
@@ -54,3 +61,33 @@ def test_each_key_of_a_condition_has_its_place(tmp_path: Path) -> None:
     marks = found.table.routes[0].marks
     first = SITE.count("\n")
     assert {path: mark.line - first for path, mark in marks.items()} == {("all",): 5, ("all", 0, "modality"): 6}
+
+
+def test_a_kind_of_another_package_may_name_listeners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry("predicate")
+    registry.kinds.update(port_kinds.predicate.kinds)
+    registry.names.update(port_kinds.predicate.names)
+    monkeypatch.setattr(port_kinds, "predicate", registry)
+
+    @registry("came_by")
+    @dataclass(frozen=True, slots=True)
+    class CameBy:
+        """True when the object came in at this listener, or by way of that one."""
+
+        here: str
+        there: str = "inner"
+
+        def __call__(self, facts: Facts) -> bool:
+            return facts.association.listener in (self.here, self.there)
+
+        def attributes(self) -> tuple[()]:
+            return ()
+
+        def listeners(self) -> list[tuple[SettingPath, str]]:
+            return [(("here",), self.here), (("there",), self.there)]
+
+    found = messages(loaded(tmp_path, ROUTE % "{not: {came_by: {here: inner, there: iner}}}"))
+
+    assert [(code, message) for _line, code, message in found] == [
+        ("unknown-listener", "no listener is named `iner` (did you mean `inner`?)")
+    ]
