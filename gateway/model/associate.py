@@ -67,4 +67,4 @@ class AssociateKeywords:
     tls: TLS | None = None
     hops: int = 0
     """Gateways that a query or an object passed on over the association came through, this one included, as far as
-    they are counted (9); 0: it is our own. Not a setting: see `gateway.dimse.acceptor.negotiation.hops_of`."""
+    they are counted (9); 0: it is our own. Not a setting: see `gateway.model.hops.hops_of`."""

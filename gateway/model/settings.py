@@ -83,7 +83,7 @@ class QueryRetrieve:
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """When an object is held since it goes round in a ring (`gateway.handlers.loops`); 0: not for that."""
+    """When an object is held since it goes round in a ring (`gateway.intake.loops`); 0: not for that."""
 
     hops: int = 8
     """Gateways of this kind that it may have come through."""
