@@ -43,7 +43,7 @@ def read_pem(path: str) -> bytes:
 
 
 def certificates_until(content: bytes) -> datetime | None:
-    """When the first certificate in `content` ends; None without one, or with very many.
+    """The end of the first certificate in `content`; None without one, or with very many.
 
     Raises:
         ValueError: a certificate cannot be read.
@@ -70,7 +70,7 @@ def _certificates(content: bytes) -> Iterator[x509.Certificate]:
 
 
 def ends_at(encoded: bytes) -> datetime:
-    """When a certificate in DER form ends. Raises ValueError."""
+    """The end of a certificate in DER form. Raises ValueError."""
     from cryptography import x509
 
     return x509.load_der_x509_certificate(encoded).not_valid_after_utc
@@ -81,7 +81,7 @@ def _plain(block: bytes) -> bytes:
 
 
 def revocation_lists_until(content: bytes) -> datetime | None:
-    """When the first revocation list in `content` is out of date; None where none says so.
+    """The time at which the first revocation list in `content` is out of date; None where none says so.
 
     Raises:
         ValueError: a list cannot be read.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gateway.common.nearest import nearest
 
 ALIKE = 0.65
-"""How near a known word must be to be offered, from 0 to 1."""
+"""The least nearness of a known word to be offered, from 0 to 1."""
 MOST_SHOWN = 60
 """Characters of a value that are shown."""
 TYPE_WORDS = {
@@ -148,7 +148,7 @@ AS_LIST = "; put it in [ ], or write it as `- …`"
 
 
 def number_hint(text: str) -> str:
-    """For the text that stands where a number is expected."""
+    """The hint on a text that stands where a number is expected."""
     if re.fullmatch(r"0[0-9]+", text):
         return "; leave out the zeros before it"
     if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
@@ -157,6 +157,6 @@ def number_hint(text: str) -> str:
 
 
 def yes_no_hint(text: str) -> str:
-    """For the text that stands where `true` or `false` is expected."""
+    """The hint on a text that stands where `true` or `false` is expected."""
     word = YES_NO.get(text.casefold())
     return meant(word) if word else ""

@@ -77,7 +77,7 @@ class Ledger:
         self._add(delivery, DeliveryState.PENDING, "returned", None, 0.0, delivery.reason, due_at=due_at)
 
     def place_of(self, delivery: Delivery) -> datetime:
-        """When it was due as it was claimed; now, when the clock was set back since."""
+        """The time at which it was due as it was claimed; now, when the clock was set back since."""
         return min(delivery.due_at, self._now())
 
     async def return_all(self) -> None:

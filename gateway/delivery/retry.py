@@ -1,4 +1,4 @@
-"""When a deferred delivery is tried again, and when it is given up. Pure."""
+"""The times at which a deferred delivery is tried again and given up. Pure."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class SafeFacts:
 
     @property
     def received_at(self) -> datetime:
-        """When the object arrived."""
+        """The time at which the object arrived."""
         return self._facts.received_at
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:

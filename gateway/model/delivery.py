@@ -45,14 +45,14 @@ class Delivery:
     attempts: int
     """Attempts that ended, failed or not."""
     created_at: datetime
-    """When it arrived; nothing that is done to it later changes this."""
+    """The time at which it arrived; nothing that is done to it later changes this."""
     due_at: datetime
     lease: int = 0
     """Fencing token of the claim; a settlement with another token changes nothing."""
     reason: str = ""
     """The reason of the last attempt; of the death for a dead letter."""
     renewed_at: datetime | None = None
-    """When an operator retried or released it last."""
+    """The time at which an operator retried or released it last."""
 
     @property
     def counted_from(self) -> datetime:

@@ -14,7 +14,7 @@ from gateway.model.security import Requirements
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When a deferred delivery is tried again."""
+    """The times at which a deferred delivery is tried again."""
 
     first_delay_s: float = 10.0
     factor: float = 2.0

@@ -83,7 +83,7 @@ class QueryRetrieve:
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """When an object is held since it goes round in a ring (`gateway.intake.loops`); 0: not for that."""
+    """The limits beyond which an object is held since it goes round in a ring (`gateway.intake.loops`); 0: no limit."""
 
     hops: int = 8
     """Gateways of this kind that it may have come through."""

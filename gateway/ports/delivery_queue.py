@@ -70,7 +70,7 @@ class DeliveryQueue(Protocol):
         ...
 
     def next_due(self, destination: str) -> datetime | None:
-        """When the next pending delivery of `destination` becomes due; None when there is none."""
+        """The time at which the next pending delivery of `destination` becomes due; None when there is none."""
         ...
 
     def pending_destinations(self) -> list[str]:

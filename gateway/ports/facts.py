@@ -25,7 +25,7 @@ class Facts(Protocol):
     def length_bytes(self) -> int: ...
     @property
     def received_at(self) -> datetime:
-        """When the object arrived; what "now" means to rules."""
+        """The time at which the object arrived, which "now" means to rules."""
         ...
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:

@@ -39,7 +39,7 @@ class StudyFacts:
     """The requestor's."""
     attributes: Attributes
     received_at: datetime
-    """When it was asked."""
+    """The time of the query."""
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     transfer_syntax_uid: str = ""

@@ -145,7 +145,7 @@ class Merger:
 
     @property
     def due_at_s(self) -> float | None:
-        """When `due` has something to give; None when nothing waits."""
+        """The time at which `due` has something to give; None when nothing waits."""
         group = next(iter(self._waiting.values()), None)
         return None if group is None else group.since_s + self._patience_s
 

@@ -49,7 +49,7 @@ def _days_differ(one: Attributes, other: Attributes) -> bool:
 
 
 def _names_differ(one: Attributes, other: Attributes) -> bool:
-    """When a component group that both have is another one in each (PS3.5 §6.2.1)."""
+    """True when a component group that both have is another one in each (PS3.5 §6.2.1)."""
     groups = [folded_groups(first_text(each, PATIENT_NAME)) for each in (one, other)]
     both = [(left, right) for left, right in zip(*groups, strict=False) if left and right]
     return bool(both) and all(left != right for left, right in both)

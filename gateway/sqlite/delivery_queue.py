@@ -99,7 +99,9 @@ class SQLiteDeliveryQueue:
             self._transactions.do("mark_settled", ids=batch(delivered), now=now_us)
 
     def next_due(self, destination: str) -> datetime | None:
-        """When the next pending delivery of `destination` is due; the end of its lease for one under a lease."""
+        """The time at which the next pending delivery of `destination` is due; the end of its lease for one under a
+        lease.
+        """
         with our_errors(self._transactions.path):
             due_at = self._transactions.single("next_due", destination=destination, now=self._clock.now_us())
         return None if due_at is None else moment(due_at)

@@ -70,7 +70,7 @@ class LogCheckpoints:
             self._checkpoint_when_it_costs_little()
 
     def after_failure(self, error: BaseException) -> None:
-        """When the transaction that `error` broke was rolled back."""
+        """Act on an error of a transaction that was rolled back."""
         if is_about_room(error):
             self._reserve.has_made_room(error)
             self.checkpoint()  # the log is written from its beginning then, and needs no room

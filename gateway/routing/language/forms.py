@@ -36,7 +36,7 @@ class Setting:
     """One setting of a dataclass."""
 
     name: str
-    """How it is written: the field's name without a trailing underscore."""
+    """The name as it is written: the field's name without a trailing underscore."""
     field: dataclasses.Field[Any]
     annotation: Any
     form: Form

@@ -114,7 +114,7 @@ def _kind(config: object, registry: Registry, path: SettingPath, building: Build
 
 
 def _instead_of_no_kind(config: object, registry: Registry) -> str:
-    """How to mend what is no mapping where a kind is expected."""
+    """The remedy for a value that is no mapping where a kind is expected."""
     is_condition = registry is port_kinds.predicate
     if isinstance(config, str):
         is_misspelt = config not in registry.kinds and " " not in config
@@ -188,7 +188,7 @@ def _taken_from_outside(cls: type[Any]) -> frozenset[str] | None:
 
 @cache
 def _builder(cls: type[Any]) -> Build:
-    """How a kind is built from its value: of one setting, or of a mapping of settings."""
+    """The builder of a kind from its value: from one setting, or from a mapping of settings."""
     all_settings = settings(cls)  # type: ignore[arg-type]  # as above
     if len(all_settings) != 1:
         return GroupForm(cls).build
