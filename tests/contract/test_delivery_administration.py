@@ -168,7 +168,7 @@ def test_pending_destinations(site: Store) -> None:
 STATES = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
 
 
-def test_pages_follow_identifiers_and_end_where_they_are_told(site: Store) -> None:
+def test_pages_follow_identifiers_and_end_at_their_limit(site: Store) -> None:
     last = site.administration.last()
     every = site.administration.page(ANY, STATES, after=0, last=last, limit=100)
     assert every == sorted(every)

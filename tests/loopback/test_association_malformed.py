@@ -123,7 +123,7 @@ async def test_no_element_of_a_command_set_makes_a_traceback(service: str, port:
     assert max(len(str(line)) for line in lines) < 2000, "a value from the network is logged in its whole length"
 
 
-async def test_a_request_without_message_id_is_told_in_one_line(service: str, port: int) -> None:
+async def test_a_request_without_message_id_is_reported_in_one_line(service: str, port: int) -> None:
     context_id, command = SERVICES[service]
     with structlog.testing.capture_logs() as lines:
         async with await Requestor.open(port) as requestor:

@@ -76,7 +76,7 @@ async def test_what_comes_instead_of_an_association(script: Script, error: type[
             await open_to(peer)
 
 
-async def test_what_went_wrong_is_told_with_the_title_that_was_called() -> None:
+async def test_what_went_wrong_is_reported_with_the_title_that_was_called() -> None:
     async with acceptor(sending(encode_reject(1, 1, 7))) as peer:
         with pytest.raises(DestinationRefuses, match=rf"^pacs \(OTHER at {peer.host}:{peer.port}\) rejected"):
             await open_to(replace(peer, associate=AssociateKeywords(called_ae_title="OTHER")))

@@ -91,7 +91,7 @@ async def test_counts_of_patients_are_of_what_is_shown(tmp_path: Path, place: di
 
 
 @pytest.mark.parametrize("level", ["STUDY", "SERIES"])
-async def test_numbers_of_a_patient_are_not_told_below_patients(
+async def test_numbers_of_a_patient_are_not_given_below_patients(
     tmp_path: Path, place: dict[str, Any], level: str
 ) -> None:
     """They would count what is hidden."""
@@ -171,7 +171,7 @@ async def test_what_cannot_be_looked_at_is_hidden(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("partial", ["fail", "accept"])
-async def test_what_cannot_be_looked_at_is_told(tmp_path: Path, partial: str) -> None:
+async def test_what_cannot_be_looked_at_is_reported(tmp_path: Path, partial: str) -> None:
     """The source answers about series and fails about their study: they stay hidden, and the answer is not complete."""
     async with AsyncExitStack() as stack:
         pacs = Source("pacs", OBJECTS, fails_at="STUDY")

@@ -108,7 +108,7 @@ async def test_refused(tmp_path: Path, name: str) -> None:
     assert SECRET not in repr(events) + repr(final.elements)
 
 
-async def test_nobody_to_ask(tmp_path: Path) -> None:
+async def test_no_source_to_query(tmp_path: Path) -> None:
     async with answering(tmp_path) as gateway:
         told = await ask(gateway.port, "STUDY")
     assert told.status == 0x0122

@@ -259,7 +259,7 @@ REFUSED: dict[str, tuple[str, int, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_nobody_is_asked(tmp_path: Path, name: str) -> None:
+async def test_no_source_is_queried(tmp_path: Path, name: str) -> None:
     uid, hops, comment = REFUSED[name]
     async with AsyncExitStack() as stack:
         server = Servant("ris", [thing(1)])

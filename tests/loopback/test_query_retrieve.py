@@ -147,7 +147,7 @@ async def test_failures_are_counted_and_listed(
     assert all(not answer.identifier for answer in answers[:-1])
 
 
-async def test_what_a_destination_is_told() -> None:
+async def test_what_a_destination_is_reported() -> None:
     _, storage = await ask("move", (0xFF00, image(1)))
     ((_, request, _, facts),) = storage.received
     assert facts.calling_ae_title == "GATEWAY"

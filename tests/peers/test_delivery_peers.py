@@ -312,7 +312,7 @@ async def test_a_peer_that_closes_the_connection_after_each_object() -> None:
     assert {row.attempts for row in journal.rows.values()} == {1}
 
 
-async def test_an_answer_that_cannot_be_read_is_told_and_tried_again() -> None:
+async def test_an_answer_that_cannot_be_read_is_reported_and_tried_again() -> None:
     """First an A-ASSOCIATE-AC that is cut off, then a good one."""
     answers = 0
 

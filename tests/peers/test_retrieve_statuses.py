@@ -353,7 +353,7 @@ async def test_pending_responses_count_down(site: Site) -> None:
 
 
 @pytest.mark.parametrize("priority", [0, 1, 2])
-async def test_what_a_destination_is_told(site: Site, priority: int) -> None:
+async def test_what_a_destination_is_reported(site: Site, priority: int) -> None:
     told = []
 
     def store(event: Any) -> int:

@@ -100,7 +100,7 @@ async def test_limit(site: Path) -> None:
     assert len(json.loads(result.stdout)) == 1
 
 
-async def test_places_that_do_not_answer_are_told(site: Path) -> None:
+async def test_places_that_do_not_answer_are_reported(site: Path) -> None:
     alone = await find(site, "gone")
     assert alone.exit_code == 1
     assert "gone: " in alone.stderr

@@ -53,7 +53,7 @@ def _body(path: Path) -> bytes:
     return path.read_bytes()[read_dicom_file(path).offset_bytes :]
 
 
-async def test_send_tells_each_failure_and_exits_1(running: AsyncExitStack, tmp_path: Path) -> None:
+async def test_send_reports_each_failure_and_exits_1(running: AsyncExitStack, tmp_path: Path) -> None:
     peer = await running.enter_async_context(StockSCP(tmp_path / "stock", status=0xA900))
     image = write_file(tmp_path, new_uid())
     junk = tmp_path / "junk.dcm"
@@ -86,7 +86,7 @@ async def test_send_to_a_peer_of_the_rules_under_its_names(running: AsyncExitSta
 
 
 @pytest.mark.quick
-async def test_status_tells_what_runs(running: AsyncExitStack, tmp_path: Path) -> None:
+async def test_status_reports_what_runs(running: AsyncExitStack, tmp_path: Path) -> None:
     rules = {
         "peers": {"gone": {"ae_title": "GONE", "address": f"127.0.0.1:{free_port()}"}},
         "routes": [{"name": "all", "to": ["gone"]}],
@@ -110,7 +110,7 @@ async def test_status_tells_what_runs(running: AsyncExitStack, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("way", ["http", "pid file"])
-async def test_reload_waits_and_tells(running: AsyncExitStack, tmp_path: Path, way: str) -> None:
+async def test_reload_waits_and_reports(running: AsyncExitStack, tmp_path: Path, way: str) -> None:
     settings = {"pid_file": str(tmp_path / "gateway.pid")}
     gateway = WithoutHTTP(tmp_path, HOLD, settings=settings) if way == "pid file" else GatewayProcess(tmp_path, HOLD)
     await running.enter_async_context(gateway)
@@ -220,7 +220,7 @@ class Demo(Daemon):
         return "Ctrl-C ends it" in self.log
 
 
-async def test_demo_keeps_running_until_it_is_told(running: AsyncExitStack, tmp_path: Path) -> None:
+async def test_demo_keeps_running_until_it_is_stopped(running: AsyncExitStack, tmp_path: Path) -> None:
     demo = await running.enter_async_context(Demo(tmp_path / "demo.log"))
     port = int(demo.log.split("listened on 127.0.0.1:")[1].split(".")[0])
     association = await call(port)

@@ -111,7 +111,7 @@ async def test_none(running: AsyncExitStack, tmp_path: Path) -> None:
     assert {line["event"] for line in gateway.events()} & {"objects_stored", "object_stored", "object_dropped"} == set()
 
 
-async def test_what_is_not_told_yet_is_told_at_the_end(running: AsyncExitStack, tmp_path: Path) -> None:
+async def test_what_is_not_reported_yet_is_reported_at_the_end(running: AsyncExitStack, tmp_path: Path) -> None:
     gateway = await running.enter_async_context(GatewayProcess(tmp_path, {"unmatched": "hold"}))
     association = await call(gateway.port)
     uid = new_uid()

@@ -55,7 +55,7 @@ def test_an_association_has_one_line_a_study_when_it_ends() -> None:
     assert lines(written, "association", "count", "bytes") == [("a2", 1, 7)]
 
 
-def test_an_association_that_stays_open_is_told_each_minute() -> None:
+def test_an_association_that_stays_open_is_reported_each_minute() -> None:
     clock = SecondsClock()
     tallies = EachStudy(clock)
     with capture_logs() as written:
@@ -67,7 +67,7 @@ def test_an_association_that_stays_open_is_told_each_minute() -> None:
     assert lines(written, "count") == [(6,), (6,), (1,)]
 
 
-def test_a_study_that_was_left_for_another_is_told_at_the_second_look() -> None:
+def test_a_study_that_was_left_for_another_is_reported_at_the_second_look() -> None:
     tallies = EachStudy(SecondsClock())
     with capture_logs() as written:
         tallies.stored(instance("1.2"), PACS)
@@ -154,7 +154,7 @@ def test_a_destination_has_one_line_a_study_when_it_is_idle() -> None:
     ]
 
 
-def test_a_destination_that_is_never_idle_is_told_each_minute() -> None:
+def test_a_destination_that_is_never_idle_is_reported_each_minute() -> None:
     clock = SecondsClock()
     tallies = EachStudy(clock)
     with capture_logs() as written:

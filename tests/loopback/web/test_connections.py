@@ -178,7 +178,7 @@ async def test_reloads_are_joined() -> None:
     assert 1 <= surface.reloads <= 2
 
 
-async def test_more_than_may_wait_are_told_to_come_back() -> None:
+async def test_more_than_may_wait_get_a_later_time() -> None:
     surface = Surface()
     surface.gate.clear()
     async with WebServer(surface, HTTP(port=0), patience=NEVER) as server:

@@ -101,7 +101,7 @@ async def test_only_known_names_are_answered(surface: FakeSurface, host: str, st
 
 
 @pytest.mark.parametrize(("result", "status"), [("applied", 200), ("refused", 422)])
-async def test_reload_tells_its_result(
+async def test_reload_reports_its_result(
     http: aiohttp.ClientSession, surface: FakeSurface, result: str, status: int
 ) -> None:
     surface.result = result

@@ -28,7 +28,7 @@ def command(script: str, *more: str, time_limit_s: float = 60.0) -> CommandVerif
     return CommandVerifier(IdentityCommand(arguments, frozenset({"kerberos"}), time_limit_s))
 
 
-def test_what_it_is_told(tmp_path: Path) -> None:
+def test_what_it_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "told"
     verifier = command("import sys; open(sys.argv[1], 'w').write(sys.stdin.read())", str(path))
     verifier.verify(OFFERED)

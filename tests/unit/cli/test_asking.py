@@ -127,6 +127,6 @@ def test_a_section_alone(invoke: Invoke) -> None:
     assert found == {"configuration": {"unmatched": "hold"}, "origins": {"/unmatched": "rules/site.yaml:4"}}
 
 
-def test_problems_of_rules_and_of_tests_are_told(invoke: Invoke) -> None:
+def test_problems_of_rules_and_of_tests_are_reported(invoke: Invoke) -> None:
     assert "broken/site.yaml:3:54: error: unknown-destination" in invoke("test", "broken").stderr
     assert "did you mean `expect`" in invoke("test", "wrong").stdout

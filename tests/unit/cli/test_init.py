@@ -86,7 +86,7 @@ def test_a_file_in_the_folders_place_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "mine\n"
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = invoked(tmp_path / "file" / "rules", NEEDED)
     assert result.exit_code == 1

@@ -132,7 +132,7 @@ def test_states_that_never_fit_are_not_offered(rules: Path, verb: str, state: st
 @pytest.mark.process
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="becoming another user needs root")
 @pytest.mark.parametrize("mode", [0o700, 0o755], ids=["closed folder", "open folder"])
-def test_another_user_is_told_so(rules: Path, mode: int) -> None:
+def test_another_user_is_reported_so(rules: Path, mode: int) -> None:
     (rules.parent / "var").chmod(mode)
     site = Path("/tmp") / f"another-user-{os.getpid()}"
     shutil.copytree(rules.parent, site)

@@ -93,7 +93,7 @@ def test_a_database_of_a_newer_version_ends_with_78(site: Site) -> None:
     assert "newer gateway" in result.stderr
 
 
-def test_rebuild_tells_what_it_did_and_what_nobody_knows(site: Site) -> None:
+def test_rebuild_reports_what_it_did_and_what_nobody_knows(site: Site) -> None:
     site.remove_database()
     result = invoke("rebuild")
     assert result.exit_code == 0, result.output

@@ -369,7 +369,7 @@ CLEAR: dict[str, tuple[str, str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("listeners", "requires", "lines"), CLEAR.values(), ids=CLEAR.keys())
-def test_secrets_without_tls_are_told(tmp_path: Path, listeners: str, requires: str, lines: list[str]) -> None:
+def test_secrets_without_tls_are_reported(tmp_path: Path, listeners: str, requires: str, lines: list[str]) -> None:
     certificate, key = self_signed()
     for name, text in {"gw.pem": certificate, "gw.key": key, "passwords.txt": "# nobody yet\n"}.items():
         (tmp_path / name).write_text(text)

@@ -59,7 +59,7 @@ ANSWERS = Answers(
         ("data", " ", "Name a folder"),
     ],
 )
-def test_a_bad_answer_is_told_in_a_sentence(name: str, text: str, expected: str) -> None:
+def test_a_bad_answer_is_reported_in_a_sentence(name: str, text: str, expected: str) -> None:
     found = fault(name, text)
     assert expected in found
     assert found.endswith(".")

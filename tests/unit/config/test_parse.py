@@ -170,7 +170,7 @@ def test_deep_nesting_ends_early(opening: str, loader: Any) -> None:
     assert time.process_time() - started_s < 10
 
 
-def test_mistakes_before_the_deep_place_are_told_once() -> None:
+def test_mistakes_before_the_deep_place_are_reported_once() -> None:
     findings = Findings()
 
     parse(b"a: 1\na: 2\nb: " + b"[" * 2_000, FILE, "a.yaml", {}, findings, BoundedLoader)

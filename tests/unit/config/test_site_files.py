@@ -109,7 +109,7 @@ def test_users_that_no_password_file_has(tmp_path: Path, verified_by: str, users
     ]
 
 
-def test_a_link_to_a_folder_is_told_and_hidden_ones_are_not(tmp_path: Path) -> None:
+def test_a_link_to_a_folder_is_reported_and_hidden_ones_are_not(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "more").symlink_to(tmp_path / "elsewhere")

@@ -173,7 +173,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED.keys())
-def test_damaged_data_sets_are_told(data: bytes) -> None:
+def test_damaged_data_sets_are_reported(data: bytes) -> None:
     with pytest.raises(Unreadable):
         scan(memoryview(data), EXPLICIT, WANTED)
     with pytest.raises(Unreadable):

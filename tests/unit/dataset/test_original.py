@@ -67,7 +67,7 @@ def since(count: int) -> OriginalAttributes:
 
 
 @SYNTAXES
-def test_an_item_tells_what_was_replaced_removed_and_added(syntax: str) -> None:
+def test_an_item_lists_what_was_replaced_removed_and_added(syntax: str) -> None:
     edits = [put("InstitutionName", "North"), removed("PatientID"), put("StudyID", "new"), put("Modality", "MR")]
     after = read_after(object_in(syntax), syntax, *edits, since(4))
     (item,) = after.OriginalAttributesSequence
@@ -117,7 +117,7 @@ def test_items_that_are_there_stay(syntax: str) -> None:
         assert [item.ModifyingSystem for item in after.OriginalAttributesSequence] == ["EARLIER", "GATEWAY"]
 
 
-def test_it_looks_back_no_further_than_it_is_told() -> None:
+def test_it_looks_back_no_further_than_its_limit() -> None:
     edits: list[Alteration] = [put("InstitutionName", "North"), put("PatientID", "43"), since(1)]
     edits += [put("Modality", "CT"), since(1)]
     after = read_after(object_in(EXPLICIT), EXPLICIT, *edits)

@@ -334,7 +334,7 @@ def test_what_is_no_data_set_is_unreadable(syntax: str, data: bytes, ahead_bytes
         scanned(ahead(syntax, ahead_bytes) + data, syntax, "PatientID")
 
 
-def test_offset_of_the_damage_is_told() -> None:
+def test_offset_of_the_damage_is_reported() -> None:
     with pytest.raises(Unreadable, match=f"byte {len(_MODALITY)}"):
         scanned(_MODALITY + _LITTLE.element("PatientID", "LO", "12345")[:-2], EXPLICIT, "PatientID")
 

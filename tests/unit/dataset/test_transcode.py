@@ -455,7 +455,7 @@ def test_frames_of_a_derived_image_are_derived(scratch: Scratch) -> None:
         assert list(item.MRImageFrameTypeSequence[0].FrameType) == ["DERIVED", "PRIMARY", "M", "NONE"]
 
 
-def test_loss_upon_loss_is_told(scratch: Scratch) -> None:
+def test_loss_upon_loss_is_reported(scratch: Scratch) -> None:
     first = transcode(memoryview(IMAGES["8 bit"].encoded()), EXPLICIT, [JPEG_LS_NEAR], Loss(near=2), scratch)
     data = memoryview(joined(first))
     second = transcode(data, JPEG_LS_NEAR, [JPEG_2000], Loss(ratio=6), scratch)

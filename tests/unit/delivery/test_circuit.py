@@ -62,7 +62,7 @@ def test_a_deferred_probe_opens_again() -> None:
     assert circuit.wait_s(10.0) == 20
 
 
-def test_mended_by_an_operator_it_probes_at_once_but_remembers() -> None:
+def test_after_an_operator_acted_it_probes_at_once_but_remembers() -> None:
     circuit = down(down(CLOSED, 0.0), 10.0).probe_now()
     assert circuit.wait_s(11.0) == 0
     assert down(circuit, 11.0).wait_s(11.0) == 40

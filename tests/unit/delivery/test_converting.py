@@ -234,7 +234,7 @@ async def test_the_next_fallback_is_tried_when_the_codec_cannot_or_the_peer_will
     assert len(bench.to.sent) == 3
 
 
-async def test_when_nothing_works_every_reason_is_told(bench: Bench) -> None:
+async def test_when_nothing_works_every_reason_is_reported(bench: Bench) -> None:
     bench.to.behave = refusing(IMPLICIT, EXPLICIT, outcome=outcome_of(0x0122))
     bench.to.not_taken = {(CT, JPEG_LS)}
     bench.workshop.refuses = {RLE: Refusal("RLELossless: 32 bits")}

@@ -53,7 +53,7 @@ async def test_work_that_comes_later_is_begun_when_the_journal_says_so(bench: Be
     assert bench.to().opened == 1  # the channel was kept open between
 
 
-async def test_several_associations_are_hired_one_by_one_and_never_more(bench: Bench) -> None:
+async def test_several_associations_are_opened_one_by_one_and_never_more(bench: Bench) -> None:
     async def slowly(outbound: Outbound) -> Outcome:
         await asyncio.sleep(0.002)
         return Delivered()
@@ -107,7 +107,7 @@ async def test_sending_goes_on_while_settlements_wait_but_not_for_ever(bench: Be
     await bench.journal.until_all(DELIVERED)
 
 
-async def test_kinds_in_sight_are_told_before_they_are_sent_the_next_one_first(bench: Bench) -> None:
+async def test_kinds_ahead_are_prepared_before_they_are_sent_the_next_one_first(bench: Bench) -> None:
     bench.journal.add(sop_class_uid=MR)
     bench.journal.add(sop_class_uid=CT)
     await bench.start(peer())

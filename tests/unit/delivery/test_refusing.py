@@ -31,7 +31,7 @@ def has_sent_more_than(bench: Bench, number: int) -> bool:
     return len(bench.to().sent) > number and not bench.journal.leased()
 
 
-async def test_it_is_down_with_the_reason_told_once_and_nothing_more_dies(bench: Bench) -> None:
+async def test_it_is_down_with_the_reason_reported_once_and_nothing_more_dies(bench: Bench) -> None:
     async def refuse(outbound: Outbound) -> Outcome:
         return REFUSED
 
@@ -167,7 +167,7 @@ OWN = Refused("pacs accepted no presentation context for MR", is_about_form=True
 NOTHING = replace(OWN, is_nothing_accepted=True)
 
 
-async def test_one_that_accepts_nothing_is_down_at_last_and_told_once(bench: Bench) -> None:
+async def test_one_that_accepts_nothing_is_down_at_last_and_reported_once(bench: Bench) -> None:
     async def refuse(outbound: Outbound) -> Outcome:
         return NOTHING
 

@@ -236,7 +236,7 @@ async def test_the_own_form_is_asked_for_before_an_object_is_written_in_another(
         (ValueError("AE title too long"), DestinationRefuses),
     ],
 )
-async def test_no_association_is_told_to_the_courier(error: Exception, expected: type[Exception]) -> None:
+async def test_no_association_is_reported_to_the_courier(error: Exception, expected: type[Exception]) -> None:
     channel = destination(FakePeer(refusal=error)).channel()
     with pytest.raises(expected, match=str(error)):
         await channel.prepare([CT_EXPLICIT])

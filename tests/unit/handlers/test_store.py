@@ -295,7 +295,7 @@ async def test_without_a_local_index_nothing_is_read_for_one() -> None:
     assert bench.journal.committed[0][0].index is None
 
 
-async def test_the_local_index_is_told_what_is_kept() -> None:
+async def test_the_local_index_gets_what_is_kept() -> None:
     tagged = coercion({"calling_ae_title": ["CT1"]}, [{"set": {"PatientID": "NORTH-1"}}])
     for coercions, patient_id in (((), None), ((tagged,), "NORTH-1")):
         bench = Bench(table(indexed=indexed_paths(), coercions=coercions), data_set(UID))

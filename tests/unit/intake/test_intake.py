@@ -46,7 +46,7 @@ def for_all(**changes: object) -> RoutingTable:
 
 
 @pytest.mark.parametrize("odd", OBJECTS, ids=lambda odd: odd.name)
-async def test_taken_byte_for_byte_and_told(odd: OddObject) -> None:
+async def test_taken_byte_for_byte_and_reported(odd: OddObject) -> None:
     journal, meter = journal_in_memory(), MemoryMeter()
     with capture_logs() as lines:
         status = await answer_of(store_handler(journal, meter), event(odd.data, for_all(), odd))
@@ -110,7 +110,7 @@ class _NoMeter(MemoryMeter):
         raise KeyError(name)
 
 
-async def test_what_is_kept_is_answered_although_its_oddities_cannot_be_told() -> None:
+async def test_what_is_kept_is_answered_although_its_oddities_cannot_be_reported() -> None:
     odd = next(one for one in OBJECTS if one.kinds and is_read_at_once(len(one.data), one.transfer_syntax_uid))
     sent: Any = event(odd.data, for_all(), odd)
     later: Any = store_handler(journal_in_memory(), _NoMeter())(sent)

@@ -76,7 +76,7 @@ class Ring:
         return dispatch.state
 
 
-async def test_it_is_held_at_last_and_told_once() -> None:
+async def test_it_is_held_at_last_and_reported_once() -> None:
     ring = Ring()
     with capture_logs() as logs:
         states = [await ring.comes() for _ in range(AGAIN + 3)]

@@ -144,7 +144,7 @@ def test_the_summary_has_the_gravest_level(log: Log) -> None:
     assert [line["level"] for line in log.take()] == ["error"]
 
 
-def test_at_the_end_everything_is_told(log: Log) -> None:
+def test_at_the_end_everything_is_reported(log: Log) -> None:
     log.write("rejected", 10)
     log.write("failed", 10)
     log.take()

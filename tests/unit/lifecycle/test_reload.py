@@ -224,7 +224,7 @@ async def test_a_stopping_gateway_reloads_no_more() -> None:
     assert made.live.current.version == "1"
 
 
-async def test_a_load_that_hangs_is_given_up_and_told() -> None:
+async def test_a_load_that_hangs_is_given_up_and_reported() -> None:
     go_on = threading.Event()
 
     def hanging_load() -> Loaded:

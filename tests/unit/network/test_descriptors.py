@@ -34,12 +34,12 @@ def test_they_are_lowered_in_proportion() -> None:
     assert fitted.associations_per_peer == Limits().associations_per_peer
 
 
-def test_too_few_for_any_use_are_told_with_what_to_do() -> None:
+def test_too_few_for_any_use_are_reported_with_what_to_do() -> None:
     with pytest.raises(ConfigurationError, match=r"may open 150 .* at least 257 .*ulimit -Hn"):
         descriptors.fit(Limits(), descriptors=150, reserved=0)
 
 
-def test_with_the_least_that_is_told_there_is_enough() -> None:
+def test_with_the_least_that_is_reported_there_is_enough() -> None:
     for reserved in (0, 50, 1000):
         descriptors.fit(Limits(), descriptors=257, reserved=reserved)
 

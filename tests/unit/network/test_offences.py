@@ -18,7 +18,7 @@ def test_a_few_offences_change_nothing() -> None:
     assert offences.is_admitted("b", is_known=False)
 
 
-def test_who_goes_on_is_heard_now_and_then() -> None:
+def test_a_host_that_goes_on_is_admitted_now_and_then() -> None:
     clock = SecondsClock()
     offences = Offences(clock)
     offend(offences, "a", 1000)
@@ -42,7 +42,7 @@ def test_who_stops_is_forgiven() -> None:
     assert not offences._hosts
 
 
-def test_of_many_hosts_those_without_an_offence_and_known_ones_are_heard() -> None:
+def test_of_many_hosts_those_without_an_offence_and_known_ones_are_admitted() -> None:
     offences = Offences(SecondsClock())
     for number in range(int(BURST_OF_ALL)):
         offences.add(f"host {number % 500}")

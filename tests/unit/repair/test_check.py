@@ -101,7 +101,7 @@ async def test_a_damaged_header_loses_nothing(made: Made, site: Site, number: in
     assert (found.code, found.file, list(found.lost)) == ("header-damaged", payload.name, [])
 
 
-async def test_a_damaged_note_is_told(made: Made, site: Site) -> None:
+async def test_a_damaged_note_is_reported(made: Made, site: Site) -> None:
     name = made.places[30].payload.name
     seed = seed_of((site.spool_folder / "spool.id").read_text().strip())
     notes = [each for each in walk(site.spool_folder / name, seed) if isinstance(each, FoundRecord)]
@@ -169,7 +169,7 @@ async def test_a_damaged_database_names_the_remedy(site: Site, damage: Callable[
     assert all("gateway rebuild" in each.remedy for each in found)
 
 
-async def test_a_row_that_contradicts_the_spool_is_told(site: Site) -> None:
+async def test_a_row_that_contradicts_the_spool_is_reported(site: Site) -> None:
     with contextlib.closing(SQLiteStore(site.database)) as queue:
         queue.connection.execute("UPDATE instance SET payload_offset = payload_offset + 8 WHERE instance_id = 30")
     found = only(site)

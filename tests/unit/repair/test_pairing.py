@@ -180,7 +180,7 @@ def test_a_lost_database(site: Site, happen: Callable[[Site], None], code: str) 
     assert errors(site) == {}
 
 
-def test_a_damaged_database_is_told_once(site: Site) -> None:
+def test_a_damaged_database_is_reported_once(site: Site) -> None:
     damage_pages(site)
     report = check(site.settings())
     assert [each.code for each in report.findings] == ["database-damaged"]

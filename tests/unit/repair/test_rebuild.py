@@ -93,7 +93,7 @@ async def test_a_whole_database_comes_back_as_it_was(site: Site) -> None:
 
 
 @pytest.mark.parametrize("groups_behind", [1, 10, 100])
-async def test_what_stands_behind_it_is_told(made: Made, tmp_path: Path, groups_behind: int) -> None:
+async def test_what_stands_behind_it_is_reported(made: Made, tmp_path: Path, groups_behind: int) -> None:
     site = made.copy(tmp_path, groups_behind)
     rebuilt = site.rebuild()
     assert rebuilt.owed_again == groups_behind

@@ -93,7 +93,7 @@ def test_given_when_its_time_is_over_the_oldest_first() -> None:
     assert one.due_at_s == 1.5
 
 
-def test_what_comes_too_late_is_not_told_again() -> None:
+def test_what_comes_too_late_is_not_given_again() -> None:
     one = merger()
     one.add(0, study("1"), 0xFF00, 0.0)
     one.due(5.0)
@@ -101,7 +101,7 @@ def test_what_comes_too_late_is_not_told_again() -> None:
     assert one.ended(0) == one.ended(1) == []
 
 
-def test_a_source_that_repeats_itself_is_heard_once() -> None:
+def test_a_source_that_repeats_itself_counts_once() -> None:
     one = merger(ranks=1)
     assert len(one.add(0, study("1"), 0xFF00, 0.0)) == 1
     assert one.add(0, study("1"), 0xFF00, 0.0) == []

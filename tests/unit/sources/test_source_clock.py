@@ -75,7 +75,7 @@ async def test_what_comes_in_time_is_taken() -> None:
     assert not clock.is_over
 
 
-async def test_the_time_of_whoever_takes_answers_is_not_counted() -> None:
+async def test_the_time_of_the_reader_of_answers_is_not_counted() -> None:
     clock = SourceClock(0.05)
     with clock.stopped():
         await asyncio.sleep(0.2)

@@ -99,7 +99,7 @@ def test_a_chain_of_gateways_ends(hops: int) -> None:
     assert [peer.associate.hops for peer in peers] == ([] if is_cut else [hops + 1])
 
 
-def test_nobody_to_ask_is_not_cut() -> None:
+def test_no_source_to_query_is_not_cut() -> None:
     assert peers_for(table_of(PEERS, QueryRetrieve()), [], through(MOST_HOPS)) == ((), False)
 
 
@@ -150,7 +150,7 @@ async def test_questions_wait_for_their_turn() -> None:
         pass
 
 
-async def test_whoever_waited_for_a_source_that_rests_now_is_told() -> None:
+async def test_whoever_waited_for_a_source_that_rests_now_is_reported() -> None:
     sources, peer = Sources(AssociationPool("GATEWAY")), PEERS[0]
     async with AsyncExitStack() as stack:
         for _ in range(MOST_AT_ONCE):

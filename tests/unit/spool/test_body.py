@@ -39,7 +39,7 @@ def test_one_chunk_is_not_copied() -> None:
     assert next(iter(body.chunks(1000))) is data
 
 
-def test_closing_tells_once() -> None:
+def test_closing_reports_once() -> None:
     told: list[int] = []
     body = InMemoryDataSet([b"x"], lambda: told.append(1))
     body.close()
@@ -48,7 +48,7 @@ def test_closing_tells_once() -> None:
     assert told == [1]
 
 
-def test_an_abandoned_body_tells_too() -> None:
+def test_an_abandoned_body_reports_too() -> None:
     told: list[int] = []
     InMemoryDataSet([b"x"], lambda: told.append(1))
     assert told == [1]

@@ -128,7 +128,7 @@ async def behind(tmp_path: Path) -> Behind:
 EVERYTHING = set(range(1, 2 + GROUPS))
 
 
-async def test_a_whole_segment_is_told_whole(behind: Behind) -> None:
+async def test_a_whole_segment_is_replayed_whole(behind: Behind) -> None:
     found = await behind.start()
     assert (found.owed, found.held, found.named()) == (EVERYTHING, set(), set())
 
@@ -296,7 +296,7 @@ async def test_zeros_in_the_middle_are_damage(behind: Behind) -> None:
     assert found.errors("spool_damaged")
 
 
-async def test_the_queue_knows_what_it_was_told(behind: Behind) -> None:
+async def test_the_queue_has_what_it_accepted(behind: Behind) -> None:
     """Also where the end is damaged: the next start does not read it again."""
     behind.flip(behind.of_kind(REDO, -1).offset_bytes + 50)
     await behind.start()

@@ -438,7 +438,7 @@ async def test_objects_come_in_turn_when_so_many_groups_had_one_and_until_one_ha
 
 @pytest.mark.parametrize("commit", [commit, commit_soon], ids=["awaited", "by-completion"])
 @pytest.mark.parametrize("call", ["pwritev", "fdatasync"])
-async def test_a_failing_disk_is_told_to_whoever_waits(site: Site, call: str, commit: Any) -> None:
+async def test_a_failing_disk_is_reported_to_all_that_wait(site: Site, call: str, commit: Any) -> None:
     async with site.journal() as journal:
         site.disk.fail[call] = error(errno.EIO)
         with pytest.raises(SpoolFull):
@@ -448,7 +448,7 @@ async def test_a_failing_disk_is_told_to_whoever_waits(site: Site, call: str, co
 
 
 @pytest.mark.parametrize("commit", [commit, commit_soon], ids=["awaited", "by-completion"])
-async def test_when_the_committer_dies_everybody_is_told(site: Site, commit: Any) -> None:
+async def test_when_the_committer_dies_everybody_is_reported(site: Site, commit: Any) -> None:
     site.queue_factory = lambda: Deadly(site.folder / "queue.db", now=site.clock)
     site.disk = disk = SlowSync()
     async with site.journal() as journal:

@@ -101,7 +101,7 @@ async def owed(site: Site) -> list[Instance]:
         return [delivery.instance for delivery in await journal.claim("pacs", 100, 60.0)]
 
 
-async def test_what_the_queue_lost_is_told_to_it_again(site: Site) -> None:
+async def test_what_the_queue_lost_is_reported_to_it_again(site: Site) -> None:
     before = await saved(site)
     async with site.journal() as journal:
         stored = [await commit(journal, b"x" * size, number=number) for number, size in ((2, 10), (3, LARGE_BYTES + 1))]
@@ -126,7 +126,7 @@ async def test_what_was_read_at_arrival_outlives_the_queue(site: Site) -> None:
     assert [each.kept_facts for each in await owed(site)] == ["", kept]
 
 
-async def test_what_the_queue_knows_is_not_told_twice(site: Site) -> None:
+async def test_what_the_queue_knows_is_not_reported_twice(site: Site) -> None:
     async with site.journal() as journal:
         await commit(journal, b"delivered", number=1)
         (claimed,) = await journal.claim("pacs", 10, 60.0)

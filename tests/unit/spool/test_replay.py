@@ -97,7 +97,7 @@ class PowerFails(OverridableStore):
         super().set_replayed_position(name, end_bytes)
 
 
-async def test_what_was_told_half_is_told_once(site: Site) -> None:
+async def test_what_was_reported_half_is_reported_once(site: Site) -> None:
     """Instances that owe nothing have no deliveries that would tell a duplicate."""
     before = await saved(site)
     async with site.journal() as journal:
@@ -125,7 +125,7 @@ class Unlucky(OverridableStore):
         return super().accept(arrivals, now, *rest)
 
 
-async def test_an_instance_that_cannot_be_told_holds_nobody_up(site: Site) -> None:
+async def test_an_instance_that_cannot_be_replayed_holds_nobody_up(site: Site) -> None:
     before = await saved(site)
     site.disk = disk = SlowSync()
     async with site.journal() as journal:
@@ -142,7 +142,7 @@ async def test_an_instance_that_cannot_be_told_holds_nobody_up(site: Site) -> No
         assert replay(store, queue).instances == 0, "and it is not tried again"
 
 
-async def test_told_again_is_on_disk_before_notes_go(site: Site) -> None:
+async def test_replayed_objects_are_on_disk_before_redo_records_go(site: Site) -> None:
     before = await saved(site)
     async with site.journal() as journal:
         await commit(journal, b"answered", number=2)

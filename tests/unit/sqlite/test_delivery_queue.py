@@ -138,7 +138,7 @@ def test_a_damaged_file_is_an_error_of_ours(queue: SQLiteStore, path: Path, cloc
 # --- other processes --------------------------------------------------------------------------------------------
 
 
-def test_changes_tells_of_others_only(queue: SQLiteStore, path: Path, clock: Clock) -> None:
+def test_changes_of_others_only_are_reported(queue: SQLiteStore, path: Path, clock: Clock) -> None:
     assert not queue.changed_elsewhere()
     accept(queue, 1, at_clock=clock)
     assert not queue.changed_elsewhere()

@@ -18,7 +18,7 @@ from tests.contract.test_index import accept, held
         pytest.param({"PatientID": "P2"}, True, id="another patient"),
     ],
 )
-def test_what_is_hidden_is_told(tmp_path: Path, again: dict[str, str], is_told: bool) -> None:
+def test_what_is_hidden_is_reported(tmp_path: Path, again: dict[str, str], is_told: bool) -> None:
     queue = SQLiteStore(tmp_path / "queue.db")
     accept(queue, held(1, body=b"old"), held(2))
     with capture_logs() as logs:

@@ -62,7 +62,7 @@ async def test_one_after_the_other_has_a_run_each() -> None:
         assert await joined() == number
 
 
-async def test_an_error_is_told_to_all_and_is_over() -> None:
+async def test_an_error_is_reported_to_all_and_is_over() -> None:
     work = Work()
     joined = Joined(work, 100)
     for _ in range(4):

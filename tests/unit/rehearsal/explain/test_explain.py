@@ -208,7 +208,7 @@ async def test_a_rule_that_decides_is_named(table: Callable[..., RoutingTable]) 
     assert "accepted and thrown away (by 'never'), status 0x0000" in "\n".join(answer_lines(answer))
 
 
-async def test_why_an_action_cannot_be_done_is_told_with_values_alone(table: Callable[..., RoutingTable]) -> None:
+async def test_why_an_action_cannot_be_done_is_reported_with_values_alone(table: Callable[..., RoutingTable]) -> None:
     routes = table(**{"PatientName: Anonymous": 'StationName: "{{ PatientName }} is much too long"'})
     answer = await answer_for(routes, HEAD)
     (research,) = [one for one in answer.leaving if one.destination == "research"]

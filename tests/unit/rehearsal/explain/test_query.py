@@ -105,7 +105,7 @@ def explained(table: RoutingTable, row: Row) -> QueryAnswer:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_what_is_told(table: RoutingTable, name: str) -> None:
+def test_what_is_reported(table: RoutingTable, name: str) -> None:
     row = ROWS[name]
     answer = explained(table, row)
     if isinstance(row.outcome, int):

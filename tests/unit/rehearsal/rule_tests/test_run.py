@@ -154,7 +154,7 @@ async def test_a_file_that_is_no_object(run: Run, name: str, content: str | None
     assert said in file.results[0].failures[0].found
 
 
-async def test_rules_with_errors_are_told(run: Run) -> None:
+async def test_rules_with_errors_are_reported(run: Run) -> None:
     Path("site.yaml").write_text(SITE.replace("to: [pacs]", "to: [pax]"))
     with pytest.raises(rule_tests.RulesUnusable) as caught:
         await run("attributes: {}", "expect: {held: true}")

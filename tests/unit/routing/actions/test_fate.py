@@ -94,7 +94,7 @@ def test_status_and_reason_have_defaults() -> None:
 
 
 @pytest.mark.parametrize(("routes", "coercions", "expected"), ROWS.values(), ids=ROWS)
-def test_the_explanation_tells_the_same(
+def test_the_explanation_reports_the_same(
     routes: tuple[Route, ...], coercions: tuple[Coercion, ...], expected: tuple[object, ...]
 ) -> None:
     routing = table(*routes, coercions=coercions)

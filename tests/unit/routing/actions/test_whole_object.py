@@ -75,7 +75,7 @@ def test_a_record_names_the_association() -> None:
     assert item.ModifiedAttributesSequence[0].InstitutionName == "South"
 
 
-def test_a_record_says_what_it_is_told() -> None:
+def test_a_record_has_what_it_is_given() -> None:
     said = {"reason": "CORRECT", "system": "North Router", "source": "{{ InstitutionName }}"}
     then = [{"remove": "PatientID"}, {"record_original": said}]
     assert applied(then)[0][1] == OriginalAttributes("CORRECT", "North Router", "South", NOW, since=1)
@@ -100,7 +100,7 @@ def test_a_record_says_what_it_is_told() -> None:
         ),
     ],
 )
-def test_what_is_told(then: list[object], told: list[list[str]]) -> None:
+def test_what_is_reported(then: list[object], told: list[list[str]]) -> None:
     _, after = applied(then)
     items = after.get("OriginalAttributesSequence", [])
     assert [[element.keyword for element in item.ModifiedAttributesSequence[0]] for item in items] == told

@@ -150,7 +150,7 @@ def test_a_wrong_entry_leaves_the_others_of_a_mapping() -> None:
     assert [path for path, _code, _message in found] == [("here", "b")]
 
 
-def test_conditions_are_built_by_who_knows_the_kinds() -> None:
+def test_conditions_are_built_by_the_owner_of_the_kinds() -> None:
     assert built(Predicate, {"x": 1}) == (("condition", {"x": 1}), [])
     assert built(tuple[Predicate, ...], []) == ((), [])
 

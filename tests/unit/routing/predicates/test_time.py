@@ -46,7 +46,7 @@ def test_without_a_zone_it_is_the_clock_of_this_machine() -> None:
     assert predicate({"time": {"between": window}})(facts({}, received_at=moment))
 
 
-def test_a_window_is_told_with_its_zone() -> None:
+def test_a_window_is_reported_with_its_zone() -> None:
     condition: Any = predicate({"time": NIGHT})
     moment = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
     told = condition.compared(facts({}, received_at=moment), with_values=False)
@@ -128,7 +128,7 @@ def test_expressions(text: str, expected: bool) -> None:
         assert predicate({"expression": text})(facts({**OBJECT})) is expected
 
 
-def test_why_an_expression_fails_is_told_without_values() -> None:
+def test_why_an_expression_fails_is_reported_without_values() -> None:
     condition: Any = predicate({"expression": "PatientID > 5"})
     told = condition.compared(facts(OBJECT), with_values=False)
     assert told == "it fails on this object: TypeError; attributes are text, and |int makes a number of one"

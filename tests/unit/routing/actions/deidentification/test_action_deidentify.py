@@ -72,7 +72,7 @@ def test_the_object_says_what_was_done(options: list[str], codes: list[str], tem
     assert result.LongitudinalTemporalInformationModified == temporal
 
 
-def test_an_earlier_deidentification_stays_told() -> None:
+def test_an_earlier_deidentification_stays_recorded() -> None:
     earlier = Dataset()
     earlier.CodeValue, earlier.CodingSchemeDesignator, earlier.CodeMeaning = "1", "99SITE", "By hand"
     before = image(DeidentificationMethod=["By hand", "Twice"], DeidentificationMethodCodeSequence=[earlier])
