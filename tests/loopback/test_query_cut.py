@@ -154,6 +154,7 @@ async def test_early_cancel_50_of_50(service: str, manner: str) -> None:
     await fifty(once)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("manner", MANNERS)
 async def test_move_cancelled_between_instances_50_of_50(manner: str) -> None:
     """The destination has answered the second instance when the C-CANCEL is seen."""
@@ -207,6 +208,7 @@ def _check_cut(answers: list[Answer], sent: int) -> None:
     assert not final.identifier
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("manner", MANNERS)
 async def test_move_cancelled_while_a_destination_is_silent_50_of_50(manner: str) -> None:
     """The outcome of the instance that is on its way is not known: it has failed, and is listed."""
@@ -230,6 +232,7 @@ async def test_move_cancelled_while_a_destination_is_silent_50_of_50(manner: str
     await fifty(once)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "silent"])
 @pytest.mark.parametrize("manner", MANNERS)
 async def test_get_cancelled_in_a_sub_operation_50_of_50(manner: str, is_answered: bool) -> None:

@@ -390,6 +390,7 @@ async def test_early_cancel_50_of_50(manner: str) -> None:
         await asyncio.gather(*(once() for _ in range(10)))
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("manner", MANNERS)
 async def test_cancel_in_the_middle_50_of_50(manner: str) -> None:
     async def once() -> None:

@@ -123,6 +123,7 @@ def told(said: set[str], verb: str) -> set[str]:
     return {text.removeprefix(f"{verb} ") for text in said if text.startswith(f"{verb} ")}
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(8))
 def test_whenever_the_power_fails_what_was_acknowledged_is_owed_or_was_delivered(tmp_path: Path, seed: int) -> None:
     chance, clock, said = Random(seed), Clock(), set[str]()
