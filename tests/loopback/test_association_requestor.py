@@ -15,8 +15,8 @@ from gateway.dimse.requestor.requestor_association import associate
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses
-from tests.support.dimse.acceptor_rig import QUICK, TIMERS, Script, accept, acceptor, open_to, until_closed
-from tests.support.dimse.rig import CT, IMPLICIT, message, serving
+from tests.support.dimse.acceptor_rig import QUICK, Script, accept, acceptor, open_to, until_closed
+from tests.support.dimse.rig import CT, IMPLICIT, TIMERS, message, serving
 from tests.support.dimse.rig import Peer as Bytes
 from tests.support.processes import GUARD_S
 

@@ -18,9 +18,9 @@ from gateway.ports.errors import DestinationDown, DestinationRefuses
 from gateway.routing.table import RoutingTable
 from tests.support import tls
 from tests.support.certificates import Certificate, fingerprint
-from tests.support.dimse.rig import CONTEXTS, Running, serving
+from tests.support.dimse.rig import CONTEXTS, TIMERS, Running, serving
 from tests.support.peers import echoscu
-from tests.support.tls import TIMERS, Certificates, certificates_in, files
+from tests.support.tls import Certificates, certificates_in, files
 
 
 @pytest.fixture(scope="session")

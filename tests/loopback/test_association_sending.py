@@ -17,7 +17,6 @@ from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses
 from tests.support.dimse.acceptor_rig import (
     QUICK,
-    TIMERS,
     Script,
     accept,
     acceptor,
@@ -27,7 +26,7 @@ from tests.support.dimse.acceptor_rig import (
     store,
     until_closed,
 )
-from tests.support.dimse.rig import CONTEXTS, CT, CT_ID, ECHO_ID, IMPLICIT, VERIFICATION, message, serving
+from tests.support.dimse.rig import CONTEXTS, CT, CT_ID, ECHO_ID, IMPLICIT, TIMERS, VERIFICATION, message, serving
 from tests.support.dimse.rig import Peer as Bytes
 from tests.support.processes import GUARD_S
 

@@ -21,10 +21,10 @@ from gateway.model.security import TLS
 from gateway.ports.errors import ConfigurationError, DestinationDown, DestinationRefuses
 from tests.support import tls
 from tests.support.certificates import Certificate
-from tests.support.dimse.rig import CT, IMPLICIT, Peer, associate_rq, serving
+from tests.support.dimse.rig import CT, IMPLICIT, TIMERS, Peer, associate_rq, serving
 from tests.support.peers import StoreSCP, echoscu, storescu
 from tests.support.processes import GUARD_S, until
-from tests.support.tls import TIMERS, Certificates, certificates_in, files, listening
+from tests.support.tls import Certificates, certificates_in, files, listening
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from gateway.model.listener import Listener
 from gateway.model.security import TLS
 from gateway.ports.errors import DestinationDown, DestinationRefuses
 from tests.support.certificates import Authority, Certificate
-from tests.support.dimse.rig import serving
+from tests.support.dimse.rig import TIMERS, serving
 from tests.support.peers import StoreSCP, echoscu, storescu
-from tests.support.tls import TIMERS, call, files, listening
+from tests.support.tls import call, files, listening
 
 
 @dataclasses.dataclass(frozen=True)

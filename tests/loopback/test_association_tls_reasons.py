@@ -24,10 +24,10 @@ from gateway.doctor.site import Machine, Site
 from gateway.model.security import TLS
 from gateway.ports.errors import PeerError
 from tests.support.certificates import Certificate
-from tests.support.dimse.rig import Running, serving
+from tests.support.dimse.rig import TIMERS, Running, serving
 from tests.support.peers import echoscu
 from tests.support.processes import until
-from tests.support.tls import TIMERS, Certificates, call, certificates_in, files, listening
+from tests.support.tls import Certificates, call, certificates_in, files, listening
 
 
 @dataclasses.dataclass(frozen=True)

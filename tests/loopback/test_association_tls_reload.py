@@ -17,9 +17,9 @@ from gateway.lifecycle.certificate_watch import CertificateWatch
 from gateway.metrics import Metrics
 from gateway.model.security import TLS
 from tests.support.certificates import Authority, Certificate, fingerprint
-from tests.support.dimse.rig import Running, serving
+from tests.support.dimse.rig import TIMERS, Running, serving
 from tests.support.processes import until
-from tests.support.tls import TIMERS, call, listening, peer_at
+from tests.support.tls import call, listening, peer_at
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,8 @@ from gateway.sources.relayed_services import SERVICES
 from gateway.sqlite.store import SQLiteStore
 from tests.loopback.test_find_relayed import WORKLIST, asking
 from tests.support.data_set_writer import ENCODINGS, IMPLICIT, Write
-from tests.support.federation import LOOPBACK, TIMERS, Running, Told, answering, ask
+from tests.support.dimse.rig import TIMERS
+from tests.support.federation import LOOPBACK, Running, Told, answering, ask
 from tests.support.identifiers import EXPLICIT
 from tests.support.samples import NOON, TO_PACS, instance
 

@@ -16,7 +16,8 @@ from gateway.dataset.dictionary import tag_of
 from gateway.model.peer import Peer
 from gateway.sources.sources import MOST_AT_ONCE, MOST_HOPS
 from tests.support.dimse.query_rig import Requestor
-from tests.support.federation import LOOPBACK, TIMERS, Source, Told, answering, ask
+from tests.support.dimse.rig import TIMERS
+from tests.support.federation import LOOPBACK, Source, Told, answering, ask
 from tests.support.identifiers import EXPLICIT
 from tests.support.load.black_hole import BlackHole
 from tests.support.processes import GUARD_S, free_port

@@ -28,7 +28,8 @@ from gateway.model.query import Attributes
 from gateway.query.identifier import IdentifierEncoder, all_texts, first_text, read_identifier
 from gateway.sources.relayed_services import SERVICES
 from gateway.sources.sources import MOST_HOPS
-from tests.support.federation import LOOPBACK, TIMERS, Running, Told, answering
+from tests.support.dimse.rig import TIMERS
+from tests.support.federation import LOOPBACK, Running, Told, answering
 from tests.support.identifiers import EXPLICIT, attributes
 from tests.support.peers import GatewayProcess, run
 from tests.support.processes import Daemon, free_port, is_listening, program

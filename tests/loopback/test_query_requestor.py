@@ -21,7 +21,6 @@ from gateway.dimse.requestor.query_contexts import as_store_scp, query_contexts
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.dimse.requestor.response import Response
 from gateway.model.associate import ProposedContext
-from gateway.model.listener import Timers
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown, DestinationRefuses, NotAllowed
 from tests.support.caller import EXPLICIT, MR, data_set
@@ -40,11 +39,10 @@ from tests.support.dimse.query_rig import (
     storing,
     uid,
 )
+from tests.support.dimse.rig import TIMERS, message
 from tests.support.dimse.rig import Peer as Bytes
-from tests.support.dimse.rig import message
 from tests.support.processes import GUARD_S, free_port
 
-TIMERS = Timers(connect_s=120.0, association_s=120.0, dimse_s=120.0)
 MODELS = (STUDY_FIND, STUDY_MOVE, STUDY_GET)
 
 

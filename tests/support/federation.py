@@ -23,7 +23,7 @@ from gateway.dimse.server import Server
 from gateway.handlers.find import FindHandler
 from gateway.metrics import Metrics
 from gateway.model.associate import AssociateKeywords
-from gateway.model.listener import Limits, Listener, Timers
+from gateway.model.listener import Limits, Listener
 from gateway.model.peer import Peer
 from gateway.model.query import Attributes, QueryRoot, Value
 from gateway.model.settings import QueryRetrieve, Settings, Spool
@@ -35,11 +35,11 @@ from gateway.sources.query_backends import QueryBackends
 from gateway.sources.sources import Sources
 from gateway.sqlite.store import SQLiteStore
 from gateway.stores.index_reader import IndexReader
+from tests.support.dimse.rig import TIMERS
 from tests.support.identifiers import EXPLICIT, attributes, entry
 from tests.support.query_table import UNIQUE
 from tests.support.samples import NOON, TO_PACS, instance
 
-TIMERS = Timers(connect_s=120.0, association_s=120.0, dimse_s=120.0)
 LOOPBACK = "127.0.0.1"
 
 

@@ -8,13 +8,12 @@ from typing import Any
 
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.model.associate import AssociateKeywords
-from gateway.model.listener import Listener, Timers
+from gateway.model.listener import Listener
 from gateway.model.peer import Peer
 from gateway.model.security import TLS
 from tests.support.certificates import Authority, Certificate
-from tests.support.dimse.rig import CONTEXTS
+from tests.support.dimse.rig import CONTEXTS, TIMERS
 
-TIMERS = Timers(connect_s=120.0, tls_handshake_s=120.0, association_s=120.0, dimse_s=120.0)
 """They only guard against hanging."""
 
 

@@ -14,12 +14,11 @@ from gateway.dimse.protocol.message import Command, decode
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer
-from tests.support.dimse.rig import CONTEXTS, CT, IMPLICIT
+from tests.support.dimse.rig import CONTEXTS, CT, IMPLICIT, TIMERS
 from tests.support.dimse.rig import Peer as Bytes
 
 Script = Callable[[Bytes], Awaitable[None]]
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-TIMERS = Timers(connect_s=120.0, association_s=120.0, dimse_s=120.0)
 QUICK = Timers(connect_s=120.0, association_s=1.0, dimse_s=0.3)
 
 

@@ -22,6 +22,9 @@ from gateway.model.listener import Limits, Listener, Timers
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.meter import Meter, NoMeter
 
+TIMERS = Timers(connect_s=120.0, tls_handshake_s=120.0, association_s=120.0, dimse_s=120.0)
+"""They only guard against hanging."""
+
 VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
