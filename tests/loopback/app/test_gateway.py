@@ -130,6 +130,7 @@ NEVER_MADE = {
 }
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("changes", [False, True], ids=["added", "changed"])
 @pytest.mark.parametrize("bad", NEVER_MADE.values(), ids=NEVER_MADE.keys())
 async def test_a_destination_that_cannot_be_made_refuses_the_reload_whole(

@@ -219,7 +219,6 @@ def test_a_file_size_limit_is_no_room_until_it_is_lifted(tmp_path: Path, length_
     assert asyncio.run(kept_numbers(tmp_path / "spool", tmp_path / "queue.db")) == acknowledged
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("is_queue_there", [True, False], ids=["spool and queue", "spool alone"])
 @pytest.mark.parametrize("length_bytes", [100_000, 1_500_000], ids=["segments", "large files"])
 def test_a_full_file_system(tmp_path: Path, length_bytes: int, is_queue_there: bool) -> None:
