@@ -396,7 +396,7 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize(("given", "discreet", "shown"), TOLD.values(), ids=TOLD)
+@pytest.mark.parametrize(("given", "without_secrets", "shown"), TOLD.values(), ids=TOLD)
 def test_explanations(given: Row, without_secrets: str, shown: str) -> None:
     condition: Any = condition_of(given)
     facts = read(condition, encoded(given, EXPLICIT), EXPLICIT)
