@@ -7,34 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Loaded, load
 from gateway.model.problem import SettingPath
 from gateway.ports import kinds as port_kinds
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Registry
+from tests.support.rules_of_site import SITE, loaded, messages
 
-SITE = """
-gateway: {ae_title: GATEWAY, listeners: [{port: 0, name: inner}], admit: any}
-unmatched: hold
-peers:
-  pacs: {ae_title: PACS, address: "pacs.example.org:104"}
-  ct: {ae_title: CT, may: [store]}
-  old: {ae_title: OLD, address: "old.example.org:104", enabled: false}
-"""
-
-
-def loaded(folder: Path, rules: str) -> Loaded:
-    (folder / "site.yaml").write_text(SITE + rules)
-    return load(folder, {})
-
-
-def messages(found: Loaded) -> list[tuple[int, str, str]]:
-    """Line below `SITE`, code and message."""
-    first = SITE.count("\n")
-    return [(one.mark.line - first, one.code, one.message) for one in found.problems if one.code != "unused-peer"]
-
-
-ROUTE = "routes: [{name: all, to: pacs, when: %s}]\n".replace("to: pacs", "to: [pacs]")
+ROUTE = "routes: [{name: all, to: [pacs], when: %s}]\n"
 
 
 def test_an_empty_condition_is_a_mistake(tmp_path: Path) -> None:
