@@ -1,9 +1,9 @@
-"""What thousands of rules cost: `python -m benchmarks.many_rules [--rules N] [--write]`.
+"""The cost of thousands of rules: `python -m benchmarks.many_rules [--rules N] [--write]`.
 
-Sites of N routes (5 000 unless told), one shape of `benchmarks.rule_shapes` a line of the table. Of each: `gateway
-validate` in a process of its own, a load in a process that runs, and the plan of one object, by the index and rule by
-rule. All is processor time. Then a gateway with so many rules is told to reload again and again while an association
-stores (`benchmarks.many_reloads`).
+Sites of N routes (5 000 unless told), one shape of `tests.support.load.rule_shapes` a line of the table. Measured are:
+`gateway validate` in a process of its own, a load in a process that runs, and the plan of one object, by the index and
+rule by rule. All is processor time. Then a gateway with so many rules is told to reload again and again while an
+association stores (`benchmarks.many_reloads`).
 `--write` puts the figures into benchmarks/README.md.
 """
 

@@ -15,10 +15,9 @@ T = TypeVar("T")
 
 
 class Completion(Generic[T]):
-    """Calls its one waiter at once when the result is there; it has the methods of a future that a producer needs. Used
-    on the event loop alone. The result never comes before `then` was called.
+    """Calls its one waiter at once when the result is there; it has the methods of a future that a producer needs.
 
-    Used on the event loop alone. Only one waits, and the result never comes before `then` was called.
+    Used on the event loop alone. The result never comes before `then` was called.
     """
 
     __slots__ = ("_go_on", "_is_done")

@@ -75,7 +75,7 @@ async def in_turns(
     steps: Generator[Callable[[], object] | None, None, T], is_over: Callable[[], bool] | None = None
 ) -> tuple[T, int]:
     """The result of `steps`, and the number of turns that they gave up. At each None others go on; a function is called
-    in a thread. Work that ends within its first step costs nothing more than a call.
+    in a thread.
 
     Work that ends within its first step costs nothing more than a call.
 

@@ -1,8 +1,8 @@
 """Objects over which a destination ends the association, or falls silent, while it takes others.
 
 A peer that cannot read an object often hangs up (dcmtk), or is silent until the time limit
-(Orthanc). Once says nothing: it may be in trouble itself. When it takes others in between, and does the same to this
-one again and again, the object is to blame.
+(Orthanc). One such end says nothing: the peer may be in trouble itself. When it takes other objects in between, and
+ends over this one again and again, the object is to blame.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Predicates, actions and destinations of other packages, found by their entry points.
 
 A package names its kinds under the entry point groups `gateway.predicates`, `gateway.actions` and
-`gateway.destinations`. The name of an entry
-point is the name of the kind in YAML, its value is the class: ``thin_slices = "example_kinds.predicates:ThinSlices"``.
-The class carries no decorator; the loader registers it. `docs/extensions.md` describes the contract.
+`gateway.destinations`. The name of an entry point is the name of the kind in YAML, its value is the class:
+``thin_slices = "example_kinds.predicates:ThinSlices"``. The class carries no decorator; the loader registers it.
+`docs/extensions.md` describes the contract.
 
 Entry points are read once a process: a package that is installed later is known after a restart.
 """

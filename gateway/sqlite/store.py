@@ -30,7 +30,7 @@ FREE_PAGES_KEPT = 2048
 
 
 class SQLiteStore:
-    """The `Store` port on one SQLite file in WAL mode with `synchronous=FULL`.
+    """The `Store` port on one SQLite file in WAL mode, with `synchronous=FULL` for durable transactions alone.
 
     One thread at a time uses one object; any number of processes may have the file open. Several gateways on one
     file are excluded by the spool's lock, not here.

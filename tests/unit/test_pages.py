@@ -59,6 +59,71 @@ def test_every_link_leads_to_a_file(path: Path) -> None:
     assert [link for link in sorted(links) if not (path.parent / link).exists()] == []
 
 
+EVERY_PAGE = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+IN_CODE_FONT = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
+OF_THE_READER = re.compile(r"var/|rules/site\.yaml|(?:segments|large|quarantine)/|large/N+\.obj")
+"""Paths of a site, of its spool, and names that stand for many."""
+
+
+@pytest.mark.parametrize("path", EVERY_PAGE, ids=lambda path: path.name)
+def test_every_path_in_code_font_is_there(path: Path) -> None:
+    names = {name for name in IN_CODE_FONT.findall(path.read_text()) if not OF_THE_READER.match(name)}
+    places = (PACKAGE, ROOT, SQL, path.parent)
+    made_up = {name for name in names if name.rpartition("/")[2] in MADE_UP}
+    assert [name for name in sorted(names - made_up) if not any((place / name).exists() for place in places)] == []
+
+
+CONFLICT_MARK = re.compile(rb"^(?:<{7}|>{7}|\|{7}) |^={7}\r?$", re.MULTILINE)
+FOLDERS = ("gateway", "docs", "tests", "benchmarks", "tools", "rules", "schemas")
+TEXTS = {".py", ".md", ".sql", ".json", ".toml", ".yaml", ".yml", ".sh", ".txt"}
+
+
+def test_no_text_holds_marks_of_a_merge() -> None:
+    files = [path for path in ROOT.iterdir() if path.is_file()]
+    files += [path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.suffix in TEXTS]
+    assert len(files) > 1000
+    assert [str(path.relative_to(ROOT)) for path in files if CONFLICT_MARK.search(path.read_bytes())] == []
+
+
+def test_marks_of_a_merge_are_found() -> None:
+    ours, between, theirs = b"<" * 7 + b" HEAD\n", b"=" * 7 + b"\n", b">" * 7 + b" theirs\n"
+    assert [bool(CONFLICT_MARK.search(b"a\n" + mark)) for mark in (ours, between, theirs)] == [True] * 3
+    assert not CONFLICT_MARK.search(b"a heading\n" + b"=" * 9 + b"\n")
+
+
+def members() -> dict[str, set[str]]:
+    """Class → the names of its attributes and methods, with those of its bases."""
+    own: dict[str, set[str]] = {}
+    bases: dict[str, list[str]] = {}
+    for tree in TREES:
+        for node in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
+            names = own.setdefault(node.name, set())
+            bases[node.name] = [ast.unparse(base).partition("[")[0] for base in node.bases]
+            for each in ast.walk(node):
+                if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+                    names.add(each.name)
+                elif isinstance(each, ast.Attribute | ast.Name) and isinstance(each.ctx, ast.Store):
+                    names.add(each.attr if isinstance(each, ast.Attribute) else each.id)
+    for name, above in bases.items():
+        for base in above:
+            own[name] |= own.get(base, set())
+    return own
+
+
+MEMBERS = members()
+MEMBER = re.compile(r"\b([A-Z]\w*[a-z]\w*)\.([a-z_]\w*)\b")
+SUFFIXES = {"py", "md"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_member_of_a_class_that_a_page_names_is_there(path: Path) -> None:
+    named = {(owner, name) for owner, name in MEMBER.findall(path.read_text()) if name not in SUFFIXES}
+    assert [f"{owner}.{name}" for owner, name in sorted(named) if name not in MEMBERS.get(owner, set())] == []
+
+
 def test_the_design_has_every_part_and_the_layers_of_the_architecture_test() -> None:
     text = page("design.md")
     tree = text.partition("```text\n")[2].partition("```")[0]

@@ -1,1 +1,1 @@
-"""Kinds of predicates and actions for the DICOM gateway."""
+"""A predicate, an action and a destination for the DICOM gateway."""
