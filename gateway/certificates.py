@@ -27,7 +27,7 @@ _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z 
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """Until when a file is good: the first of its certificates or lists that ends."""
+    """The end of validity of a file: that of its certificate or list that ends first."""
 
     file: str
     is_revocation_list: bool
@@ -52,7 +52,7 @@ def certificates_until(content: bytes) -> datetime | None:
 
 
 def certificates_from(content: bytes) -> datetime | None:
-    """From when on all certificates in `content` are good; None without one, or with very many.
+    """The time from which all certificates in `content` are good; None without one, or with very many.
 
     Raises:
         ValueError: a certificate cannot be read.
@@ -61,7 +61,7 @@ def certificates_from(content: bytes) -> datetime | None:
 
 
 def _certificates(content: bytes) -> Iterator[x509.Certificate]:
-    """Those in PEM form; none where there are very many. Raises ValueError."""
+    """The certificates in PEM form; none where there are very many. Raises ValueError."""
     from cryptography import x509  # takes a while to load, and only TLS needs it
 
     blocks = _CERTIFICATE.findall(content)

@@ -189,7 +189,7 @@ async def _send_all(gateway: Gateway, folder: Path, arrivals: list[ArchivedObjec
 
 
 async def _settled(gateway: Gateway) -> None:
-    """Until nothing is pending. Raises TimeoutError."""
+    """Wait until no delivery is pending. Raises TimeoutError."""
     async with asyncio.timeout(SETTLED_S):
         while any(row.state is DeliveryState.PENDING for row in await gateway.parts.storage.journal.depths()):  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)

@@ -9,7 +9,7 @@ How a part of the gateway uses it:
 3. If it is not, it calls `tolerated` once for each message or object and goes on; else it answers as the standard says.
 
 Pure functions (of `dataset`, `query`, `routing`) take ``is_strict`` as an argument and give back the names of the rows
-that were used; whoever called them tells.
+that were used; their caller calls `tolerated`.
 """
 
 from __future__ import annotations

@@ -69,13 +69,13 @@ class Series(Collector):
         return self._series.setdefault(tuple(str(labels[name]) for name in self._label_names), new)
 
     def describe(self) -> list[CounterMetricFamily] | list[HistogramMetricFamily]:
-        """Without series."""
+        """The metric without its series."""
         if self._bounds is None:
             return [CounterMetricFamily(self._name, self._help, labels=self._label_names)]
         return [HistogramMetricFamily(self._name, self._help, labels=self._label_names)]
 
     def collect(self) -> list[CounterMetricFamily] | list[HistogramMetricFamily]:
-        """As they are now."""
+        """All series with their values of now."""
         families = self.describe()
         for labels, series in list(self._series.items()):
             for family in families:

@@ -148,7 +148,7 @@ class ObjectLog:
         """The destination is idle: nothing is being sent there, and has not been for a moment."""
 
     def write_due(self) -> None:
-        """To be called now and then."""
+        """Write the lines that are due. To be called now and then."""
 
     def close(self) -> None:
         """Write what is left."""
@@ -338,7 +338,7 @@ class _Delivered(_StudyCount):
 
 
 def object_log(objects: Objects) -> ObjectLog:
-    """As the settings say."""
+    """The log that the settings want."""
     if objects == "study":
         return EachStudy()
     return EachObject() if objects == "object" else ObjectLog()

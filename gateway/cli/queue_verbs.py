@@ -96,7 +96,7 @@ def _report(verb: Verb, to: str | None, progress: Progress) -> None:
 
 
 def _operator() -> dict[str, Any]:
-    """Fields that say who asked."""
+    """Log fields that name the operator."""
     return {"user": _user_name(), "uid": os.getuid(), "sudo_user": os.environ.get("SUDO_USER", "")}
 
 

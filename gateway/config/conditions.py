@@ -74,7 +74,7 @@ class Conditions:
         self._places, self._built, self._extents, self._context = {}, {}, {}, None
 
     def warn_of_unused(self, context: Context) -> None:
-        """After `close`."""
+        """Report the conditions that no rule names. To be called after `close`."""
         for name, mark in self._unused.items():
             context.findings.warning(mark, "unused-condition", f"no rule names the condition `{name}`")
 

@@ -52,7 +52,7 @@ def expand(words: Sequence[str], place: Place, names: Names, context: Context) -
 
 
 def recipients(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
-    """As `expand`; peers that only call us are good, since they may be who asks by C-GET."""
+    """As `expand`; peers that only call us are good too, since they may be the requestor of a C-GET."""
     callers = Names(names.peers, names.groups, frozenset(), {name: (name,) for name in names.not_destinations})
     callers = replace(callers, members={**callers.members, **names.members})
     return expand(words, place, callers, context)

@@ -55,7 +55,7 @@ class Never:
             self.warn(one, here.at(*path), context)
 
     def _is_doubtful(self, condition: Predicate) -> bool:
-        """False for nearly every condition: then nobody looks for places."""
+        """False for nearly every condition: its places are not looked for then."""
         if isinstance(condition, NamedConditionHolds):
             return False
         inner = inside(condition)

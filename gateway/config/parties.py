@@ -1,4 +1,4 @@
-"""The sections `peers`, `groups` and `user_identities`: who takes part, and how users are verified."""
+"""The sections `peers`, `groups` and `user_identities`: the peers that take part, and how users are verified."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from gateway.model.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """All who take part."""
+    """Peers, groups, and verifications of users."""
 
     peers: dict[str, Peer]
-    """Those that are enabled, by name."""
+    """The enabled peers, by name."""
     groups: dict[str, PeerGroup]
-    """Those with an enabled peer, by name."""
+    """The groups with an enabled peer, by name."""
     identity_methods: dict[str, IdentityMethod]
     reserved_ae_titles: frozenset[str]
     """AE titles of disabled peers that may call when they are enabled."""

@@ -213,7 +213,7 @@ def _retry(spec: RetrySpec, place: Place, context: Context) -> Retry:
 
 
 def check_requestors(peers: Iterable[tuple[Peer, Place]], context: Context) -> None:
-    """Two peers that may both be who is calling: nobody could say which settings hold."""
+    """Report pairs of peers that both fit one requestor: their settings could not be told apart."""
     by_title: dict[str, list[tuple[Peer, Place]]] = {}
     for peer, place in peers:
         if peer.may and peer.ae_title:

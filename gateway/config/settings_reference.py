@@ -267,7 +267,7 @@ def _reference(schema: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def _anchor(place: str) -> str:
-    """As Markdown viewers make it of the heading."""
+    """The anchor that Markdown viewers make of the heading."""
     return "".join(char for char in place.lower() if char.isalnum() or char in "_-")
 
 

@@ -28,7 +28,7 @@ class Source:
     is_complete: bool
     """False when a file could not be read; then a missing name proves nothing."""
     folders: tuple[Path, ...]
-    """Those that the files lie in; absolute."""
+    """The folders that the files lie in; absolute."""
 
 
 def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:

@@ -29,7 +29,7 @@ class Difference:
     """One element, or one item of a sequence, that is not the same."""
 
     path: str
-    """As rules write it: ``RequestAttributesSequence[0].CodeValue``; an item ends with its index."""
+    """The path as rules write it: ``RequestAttributesSequence[0].CodeValue``; an item ends with its index."""
     tag: int
     """The tag of the element; of the sequence for an item."""
     vr: str
@@ -38,7 +38,7 @@ class Difference:
     """Length of the value; None when it was absent."""
     after_bytes: int | None
     before: Texts | None = field(default=None, repr=False)
-    """As text; None when it was absent, or has no text (sequences, binary data). May name a patient."""
+    """The value as text; None when it was absent, or has no text (sequences, binary data). May name a patient."""
     after: Texts | None = field(default=None, repr=False)
 
 
@@ -69,7 +69,7 @@ class _Side:
         return None if element is None else self.view[element.value : element.stop]
 
     def vr(self, tag: int) -> str:
-        """As written, else the dictionary's; empty when the element is absent."""
+        """The VR as written, else the dictionary's; empty when the element is absent."""
         element = self.elements.get(tag)
         return "" if element is None else self.level.vr_of(tag, element.vr)
 

@@ -92,7 +92,7 @@ class TagSelection:
         self._raw = [frozenset(map(layout.raw, wanted)) | frozenset(layout.never) for layout in (LITTLE, BIG)]
 
     def raw(self, *, is_big_endian: bool) -> frozenset[int]:
-        """As tags are read from bytes; what must never be there is in it, so that it is seen."""
+        """The tags as numbers read from bytes, with those that must never occur, so that these are reported."""
         return self._raw[is_big_endian]
 
 

@@ -159,7 +159,7 @@ def _whole(value: str) -> int:
 
 
 def _decimal(value: str) -> float:
-    """As binary numbers read as text; one that is too large to be written does not become infinite."""
+    """The number that a text says. Raises ValueError; OverflowError for one that is too large for a binary number."""
     if not _DECIMAL.fullmatch(value):
         raise ValueError
     number = float(value)

@@ -232,7 +232,7 @@ def native_frames(value: memoryview, image: Image) -> Iterator[Frame]:
 
 
 def whole(image: Image) -> Image:
-    """As its frames are compressed: where two pixels share their chrominance, each has its own now, the same one."""
+    """The form in which frames are compressed: two pixels that share their chrominance get a copy of it each."""
     if image.photometric != "YBR_FULL_422" or image.samples != 3 or image.columns % 2 or image.is_planar:
         return image
     return replace(image, photometric="YBR_FULL")

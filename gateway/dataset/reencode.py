@@ -233,7 +233,7 @@ class _ReencodedLevel:
     # --- value representations ---
 
     def _vr(self, element: Element) -> str:
-        """As written; in implicit VR as the dictionary says, UN when it says nothing."""
+        """The VR as written; in implicit VR the dictionary's, UN when it has none."""
         if element.vr == "UN" and element.end != element.stop and self.target.is_implicit:
             return SEQUENCE
         if element.vr:

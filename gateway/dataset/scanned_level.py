@@ -277,7 +277,7 @@ class Level:
         return self._encodings
 
     def vr_of(self, tag: int, written: str) -> str:
-        """As written, else as the dictionary says; so is a UN of a known attribute (PS3.5 §6.2.2)."""
+        """The VR as written, else the dictionary's, also for a UN of a known attribute (PS3.5 §6.2.2)."""
         if written and written != "UN":
             return written
         vr = vr_of(tag)

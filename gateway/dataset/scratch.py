@@ -12,7 +12,7 @@ from typing import IO
 from gateway.common.buffer import Buffer
 
 STEP_BYTES = 32 * 1024**2
-"""After each of these the room is looked at."""
+"""The number of bytes after which the free room is looked at again."""
 
 MEMORY_BYTES = 8 * 1024**2
 """Up to here nothing is written to a file."""

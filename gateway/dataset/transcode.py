@@ -234,7 +234,7 @@ def _with_native_icons(view: memoryview, icons: Element, transfer_syntax_uid: st
 
 
 def _marked_lossy(view: memoryview, transfer_syntax_uid: str, ratio: float) -> list[Edit]:
-    """Once it is native, only this tells that pixels lost something (PS3.3 §C.7.6.1.1.5)."""
+    """The edits that say that pixels lost something: native pixels do not show it (PS3.3 §C.7.6.1.1.5)."""
     codec = CODECS[transfer_syntax_uid]
     if not codec.loses or scan(view, EXPLICIT, wanted((LOSSY_IMAGE,))).values(LOSSY_IMAGE) == ("01",):
         return []

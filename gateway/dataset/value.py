@@ -12,7 +12,7 @@ TEXT_WITH_BACKSLASH = frozenset({"ST", "LT", "UT", "UR"})
 IN_CHARACTER_SET = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """Text in the Specific Character Set; all other text is ASCII (PS3.5 §6.1.2.2)."""
 BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
-"""Without a text form: present or absent is all that rules see of them."""
+"""VRs without a text form: rules see of them whether they are present."""
 MAX_TEXT_BYTES = 1 << 20
 """Values are read as text up to here."""
 

@@ -133,7 +133,7 @@ class Courier:
             self._ledger.settler.close()
 
     async def give_back(self) -> None:
-        """After `run` was cancelled: everything in hand goes back to the queue as if it was never claimed."""
+        """Return everything in hand to the queue as if it was never claimed. To be called after `run` was cancelled."""
         self._feeder.return_ready()
         await self._ledger.return_all()
 

@@ -36,7 +36,7 @@ class CourierContext:
     random: Random
     """Spreads retries."""
     resources: Callable[[], Resources]
-    """Those of the rules in force, for the stored actions."""
+    """The resources of the rules in force, for the stored actions."""
     converter: Converter
     idle_s: float
     """A channel without work is kept this long."""

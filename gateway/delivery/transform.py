@@ -161,7 +161,7 @@ async def outbound_for(
 
 
 async def changed(outbound: StoredOutbound, actions: Sequence[Action], converter: Converter) -> StoredOutbound:
-    """After `actions` in order. Its body closes that of `outbound`. Raises Refusal, Temporary."""
+    """The object after `actions` in order. Its body closes that of `outbound`. Raises Refusal, Temporary."""
     for stage in _stages(actions):
         first = stage[0]
         if isinstance(first, Converting):
@@ -208,7 +208,7 @@ def _stages(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
 
 
 def edited(outbound: StoredOutbound, actions: Sequence[Action], facts: ObjectFacts | None = None) -> StoredOutbound:
-    """After the edits of `actions`; `facts` where they were found before. Raises Refusal, PayloadLost."""
+    """The object after the edits of `actions`; `facts` where they were found before. Raises Refusal, PayloadLost."""
     before, body = outbound.facts, outbound.body
     instance = before.instance
     if facts is None:
@@ -236,7 +236,7 @@ def edited(outbound: StoredOutbound, actions: Sequence[Action], facts: ObjectFac
 async def _by_action(
     outbound: StoredOutbound, action: Action, convert: Callable[[Facts], Conversion | None], converter: Converter
 ) -> StoredOutbound:
-    """After what the action asks for; then the body before it is closed."""
+    """The object after the conversion that the action wants; the body before it is closed then."""
     before = outbound.body
     await read_from_disk(before)
     facts, _ = await in_turns(finding_facts_of(outbound, attributes_of([action])))
@@ -266,7 +266,7 @@ async def converted(outbound: StoredOutbound, conversion: Conversion, converter:
 
 
 async def read_from_disk(body: EncodedDataSet) -> None:
-    """Before a stored object is looked through on the event loop: a large one is read in a thread.
+    """Read a large stored object in a thread, before it is looked through on the event loop.
 
     Raises PayloadMissing, Temporary: see `FileDataSet.view`.
     """

@@ -134,7 +134,7 @@ class DimseChannel:
         self._has_served = False
         """The association answered a C-STORE."""
         self._nothing_until_s = 0.0
-        """Until then the peer takes none of `_proposed`: it accepted no context."""
+        """The time until which the peer takes none of `_proposed`: it accepted no context."""
 
     async def prepare(self, kinds: Sequence[Kind]) -> None:
         """Have an association on which `kinds[0]` was proposed, and the others as far as there is room.

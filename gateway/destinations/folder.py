@@ -223,7 +223,7 @@ class FolderDestination:
         return self._kept(is_same=False)
 
     def _make_durable(self, folder: int, name: str) -> None:
-        """A file that is there already: whoever wrote it may have been killed, or failed, before it was on disk."""
+        """A file that is there already: its writer may have been killed, or failed, before it was on disk."""
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
         try:
             self._sync(descriptor)

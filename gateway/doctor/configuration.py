@@ -1,4 +1,4 @@
-"""The configuration itself: what `gateway validate` says, and who may write the files."""
+"""The configuration itself: the problems of `gateway validate`, and the users who may write the files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def problem_findings(problems: Iterable[Problem], rules: Path) -> Iterator[Docto
 
 
 def writers(rules: Path) -> Iterator[DoctorFinding]:
-    """Files and folders of the rules that everybody may write."""
+    """Findings for files and folders of the rules that every user may write."""
     paths = [rules, *sorted(path for path in rules.rglob("*"))] if rules.is_dir() else [rules]
     for path in paths:
         if path.suffix != ".yaml" and not path.is_dir():

@@ -9,5 +9,5 @@ from gateway.model.dimse_status import SUCCESS
 
 @on_event_loop
 def handle_echo(event: Event) -> int:
-    """`evt.EVT_C_ECHO`: always Success; who may ask was decided at admission."""
+    """`evt.EVT_C_ECHO`: always Success; the rights of the requestor were checked at admission."""
     return SUCCESS

@@ -23,7 +23,7 @@ class OfferedIdentity:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedIdentity:
-    """The identity is who it says."""
+    """An identity that was verified."""
 
     user: str
     """Empty where a ticket or assertion was found good and no name was given for it."""

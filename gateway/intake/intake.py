@@ -53,7 +53,7 @@ class _Commit(NamedTuple):
     plan: RoutingPlan | None = None
     """None for an object that no rule could look at."""
     facts: ObjectFacts | None = None
-    """Before the coercions."""
+    """The facts before the coercions."""
 
 
 class Intake:

@@ -13,7 +13,7 @@ class AttributePath:
     steps: tuple[tuple[int, int | None], ...] = ()
     """(sequence tag, item index from 0, or None for every item), outermost first."""
     text: str = field(default="", compare=False)
-    """As it was written, for messages."""
+    """The path as it was written, for messages."""
     creator: str = ""
     """Private creator of the attribute (PS3.5 §7.8.1). Then the block of `tag` is only a stand-in, 10: the object says
     in which block that creator's elements lie."""

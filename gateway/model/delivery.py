@@ -56,7 +56,7 @@ class Delivery:
 
     @property
     def counted_from(self) -> datetime:
-        """From when `give_up_after` is measured."""
+        """The time from which `give_up_after` is measured."""
         return self.renewed_at or self.created_at
 
 

@@ -26,7 +26,7 @@ def record(
     began_at: datetime,
     duration_s: float,
 ) -> None:
-    """`operator`: fields that say who asked."""
+    """`operator`: log fields that name the operator."""
     log.info(
         "queue_administered",
         verb=verb.name,

@@ -86,7 +86,7 @@ async def is_known_destination(access: StoreAccess, name: str) -> bool:
 
 
 async def destinations(access: StoreAccess) -> Collection[str]:
-    """Those that anything is kept for."""
+    """The destinations that deliveries are kept for, in any state."""
     depths = await access.read(lambda store: store.deliveries.depths())
     return {row.destination for row in depths if row.destination}
 
@@ -148,5 +148,5 @@ def age_s(delivery: Delivery, now: datetime) -> float:
 
 
 def shown_reason(reason: str, *, with_values: bool) -> str:
-    """Without a peer's Error Comment, unless `with_values`."""
+    """The reason without a peer's Error Comment, unless `with_values`."""
     return reason if with_values else without_peers_words(reason)

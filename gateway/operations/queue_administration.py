@@ -1,6 +1,6 @@
 """Operators' verbs on any number of deliveries, beside a gateway that goes on: many small transactions.
 
-Between two of them everybody who waits has a turn. An interrupted verb keeps its finished transactions; the same verb
+Between two of them all that wait have a turn. An interrupted verb keeps its finished transactions; the same verb
 again does the rest.
 """
 
@@ -130,7 +130,7 @@ def _page(store: Store, *, which: DeliveryFilter, verb: Verb, after: int, last: 
 
 
 async def _with_room(do: Callable[[], Awaitable[_T]]) -> _T:
-    """Once more where there was no room: the first try may have given up what was held for the last need."""
+    """Do it, once more where there was no room: the first try may have given up the reserve."""
     try:
         return await do()
     except SpoolFull:
@@ -144,7 +144,7 @@ def _next_size(size: int, lasted_s: float) -> int:
 
 
 def _do(store: Store, *, verb: Verb, ids: tuple[int, ...], destination: str | None) -> _Batch:
-    """Inside a transaction."""
+    """Carry out `verb` on these deliveries, inside a transaction."""
     administration, these = store.administration, DeliveryFilter(ids=ids)
     held_for: dict[str, int] = {}
     match verb.name:

@@ -71,7 +71,7 @@ class DeliveryAdministration(Protocol):
         ...
 
     def missing(self, ids: Sequence[int]) -> builtins.list[int]:
-        """Those of these identifiers that no delivery has."""
+        """The identifiers among `ids` that no delivery has."""
         ...
 
     def held_for(self, ids: Sequence[int]) -> dict[str, int]:

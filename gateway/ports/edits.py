@@ -29,7 +29,7 @@ class RewriteElement:
     """The sequences it lies in, outermost first: (sequence tag, item index from 0)."""
     tag: int
     vr: str
-    """As encoded; where the encoding does not say it, the dictionary's; ``UN`` when nobody knows."""
+    """The VR as encoded; where the encoding does not say it, the dictionary's; ``UN`` when that has none."""
     private_creator: str
     """The private creator of a private element (PS3.5 §7.8); else empty."""
     values: tuple[str, ...]
@@ -97,7 +97,7 @@ class OriginalAttributes:
     reason: str
     """COERCE or CORRECT."""
     system: str
-    """Modifying System: who made the changes."""
+    """Modifying System: the maker of the changes."""
     source: str
     """Source of Previous Values."""
     modified_at: datetime

@@ -28,5 +28,6 @@ class Index(Protocol):
         ...
 
     async def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
-        """These instances, in order; what was forgotten meanwhile is left out. Ask for some hundred at a time."""
+        """The instances of these identifiers, in order; those forgotten meanwhile are left out. To be called with some
+        hundred identifiers at a time."""
         ...

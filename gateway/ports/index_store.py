@@ -30,5 +30,5 @@ class IndexStore(Protocol):
         ...
 
     def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
-        """These instances, in order; what was forgotten meanwhile is left out."""
+        """The instances of these identifiers, in order; those forgotten meanwhile are left out."""
         ...

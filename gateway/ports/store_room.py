@@ -27,7 +27,7 @@ class StoreRoom(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Before the store is opened: give up the reserve where there is hardly any room."""
+        """Give up the reserve where there is hardly any room. To be called before the store is opened."""
         ...
 
     def keep(self) -> bool:

@@ -172,7 +172,7 @@ def indexed_paths() -> tuple[AttributePath, ...]:
 
 
 def hexadecimal(tag: int) -> str:
-    """As the index writes it: ``00100010``."""
+    """The tag as the index writes it: ``00100010``."""
     return f"{tag:08X}"
 
 

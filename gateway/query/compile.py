@@ -300,7 +300,8 @@ class _Compiler:
 
 
 def _known(key: QueryKey) -> QueryKey | None:
-    """Without what the index does not keep of a sequence's items; None when that is all, or decides what matches."""
+    """The key without the inner keys that the index does not keep; None when no other is left, or one of those has
+    conditions."""
     if not key.inner:
         return key
     kept = INDEXED_SEQUENCES[LEVEL_OF[key.tag]].get(key.tag, ())

@@ -136,7 +136,7 @@ def _end(value: str, vr: str, timezone_offset: str, *, is_high: bool) -> str | N
 
 
 def folded(text: str) -> str:
-    """Without case and diacritics."""
+    """The text without case and diacritics."""
     if text.isascii():
         return text.casefold()
     # Before as well, since taking apart sorts the marks behind a letter, which takes the square of their number.

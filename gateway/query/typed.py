@@ -30,7 +30,7 @@ class Bulk(Typed):
     """Bytes, in little endian; as text each of them is one character."""
 
     def bytes_of(self, *, is_big_endian: bool) -> bytes:
-        """As they are written."""
+        """The bytes as they are written."""
         return _ordered(self.encode("latin-1"), self.vr, is_big_endian=is_big_endian)
 
 

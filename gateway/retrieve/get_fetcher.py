@@ -160,7 +160,7 @@ def give_up(association: RequestorAssociation, sources: Sources, peer: Peer, why
 
 
 async def once_more(fetch: Callable[[], Awaitable[Response]], has_arrived: Callable[[], bool]) -> Response:
-    """Again, when an association was lost that was kept from earlier, before anything came over it."""
+    """The response of `fetch`, which is called again when a kept association was lost before anything came over it."""
     try:
         return await fetch()
     except SourceFailed as error:

@@ -15,9 +15,9 @@ class FetchLimits:
     """Time limits of one request to one source, in seconds."""
 
     silence_s: float
-    """From one sign of life to the next."""
+    """The longest time from one sign of life to the next."""
     progress_s: float = 300.0
-    """Without an instance, a part of one, or a counter that changes: responses alone are no progress."""
+    """The longest time without an instance, a part of one, or a changed counter: responses alone are no progress."""
     whole_s: float = 14_400.0
     """The limit of the whole request."""
 

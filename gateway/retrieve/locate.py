@@ -74,7 +74,7 @@ async def _rows(backends: RetrieveBackends, held: Sequence[int]) -> dict[int, tu
 async def _without_hidden(
     all_of_it: Located, rows: Mapping[int, tuple[str, str]], visibility: StudyVisibility
 ) -> Located:
-    """Without the studies that are hidden at one of the places, wherever they are."""
+    """The instances without those of studies that are hidden at one of the places."""
     hidden: set[str] = set()
     if visibility.hides_any:
         for study in {study for _, study in rows.values()}:

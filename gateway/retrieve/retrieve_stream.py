@@ -224,7 +224,7 @@ class _Maker:
         return self._request.forms.encoded(instance, arrived.body.share())
 
     def _facts(self, peer: Peer) -> AssociationFacts:
-        """As if the source had sent it to us."""
+        """The association facts of an instance as if the source had sent it to us."""
         return AssociationFacts(
             calling_ae_title=peer.ae_title,
             called_ae_title=self._request.table.settings.ae_title,

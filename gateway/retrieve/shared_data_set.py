@@ -1,4 +1,4 @@
-"""Encoded data sets with several holders: who receives, who sends on, who keeps."""
+"""Encoded data sets with several holders: the receiver, the sender and the spool."""
 
 from __future__ import annotations
 

@@ -281,6 +281,6 @@ class _Filing:
 
 
 def _own_keys(predicate: Predicate) -> Iterable[Keys]:
-    """Without those that stand for many: they would be filed in as many places."""
+    """The keys of a predicate, without those of more than `MOST_KEYS` values: they would be filed as often."""
     keys = getattr(predicate, "keys", None)
     return [one for one in keys() if len(one.any_of) <= MOST_KEYS] if keys is not None else []

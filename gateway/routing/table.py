@@ -108,7 +108,7 @@ class RoutingPlan:
     is_unmatched: bool
     """No route wanted it."""
     facts: ObjectFacts
-    """After the coercions: its UIDs are those of the object to store."""
+    """The facts after the coercions: the UIDs are those of the object to store."""
     decision: FateDecision | None = None
     """The decision of a coercion or route on the object as a whole. A drop or a rejection leaves no dispatches."""
 

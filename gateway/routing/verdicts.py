@@ -24,7 +24,7 @@ class Reason:
     """One predicate's verdict."""
 
     path: SettingPath
-    """Inside the `when:` value, the kind's name last: ``("all", 1, "attribute")``; () when `when` is empty."""
+    """The path inside the `when:` value, the kind's name last: ``("all", 1, "attribute")``; () when `when` is empty."""
     kind: str
     holds: bool
     attributes: tuple[AttributePath, ...] = ()

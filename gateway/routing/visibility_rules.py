@@ -21,7 +21,7 @@ class VisibilityRule:
     when: Predicate
     """Decided on `StudyFacts`."""
     peers: tuple[str, ...]
-    """Peers that do not see these studies; () is everybody."""
+    """Peers that do not see these studies; () means all requestors."""
     mark: Mark
 
     def is_for(self, requestor: AssociationFacts) -> bool:

@@ -65,7 +65,7 @@ class QueryStep:
 
     @property
     def identifier(self) -> dict[int, Value]:
-        """To be sent."""
+        """The identifier to be sent."""
         return {**self.keys, QUERY_RETRIEVE_LEVEL: (self.level.value,)}
 
 

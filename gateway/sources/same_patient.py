@@ -1,4 +1,4 @@
-"""Are two answers about the same patient, or in the same words? Pure.
+"""Comparison of two answers: the same patient, or the same words. Pure functions.
 
 An answer need not say much of a patient: only what both say can speak against their being one.
 """

@@ -189,7 +189,7 @@ class FileDataSet:
         return found.digest() == self._digest
 
     def check(self) -> None:
-        """Read all of it once, for whoever takes it by `view` and passes it on.
+        """Read all of it once, for a caller that takes it by `view` and passes it on.
 
         Raises PayloadLost when the bytes have not their digest any more; Temporary when they cannot be read now.
         """
@@ -214,7 +214,7 @@ class FileDataSet:
 
 
 def verify(body: EncodedDataSet) -> None:
-    """Before pieces of its `view` are passed on: bytes of a file are looked through, as `chunks` does on the way.
+    """Check the bytes of a file before pieces of its `view` are passed on, as `chunks` does on the way.
 
     Raises PayloadLost, Temporary: see `FileDataSet.check`.
     """

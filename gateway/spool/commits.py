@@ -17,7 +17,7 @@ from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
 
 IDLE_S = 2.0
-"""Without any arrival: then the database may be made smaller."""
+"""The time without any arrival after which the database may be made smaller."""
 
 LONE_GROUPS = 16
 """So many groups of one object in a row come of one sender, or of several that seldom meet."""
@@ -75,7 +75,7 @@ class Commits:
         return self._lone_groups >= LONE_GROUPS
 
     def is_idle(self) -> bool:
-        """True when nobody has sent anything for a moment."""
+        """True when nothing has arrived for `IDLE_S`."""
         return self._monotonic() - self._accepted_at_s >= IDLE_S
 
     async def submit(self, request: CommitRequest) -> Any:

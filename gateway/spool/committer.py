@@ -1,4 +1,4 @@
-"""The thread that commits for everybody: all payloads that wait in one write and one sync, then one transaction.
+"""The thread that commits for all requestors: all payloads that wait in one write and one sync, then one transaction.
 
 The content of the transaction is written and synced with the payloads (`gateway.spool.redo`), so that the transaction
 itself needs no sync.
@@ -303,7 +303,7 @@ def _accept(
 
 
 def _settle_doubt(store: Store, error: GatewayError) -> None:
-    """After a sync that failed the transaction stands in the write-ahead log: a start after a crash would find it.
+    """Sync once more after a sync that failed: its transaction stands in the store's log, and a start may find it.
 
     Before the refusal is answered the next transaction begins that log anew, if the disk takes it.
     """

@@ -1,4 +1,4 @@
-"""After a crash: what the spool folder holds against what the queue names."""
+"""Recovery after a crash: the content of the spool folder against the places that the queue names."""
 
 from __future__ import annotations
 

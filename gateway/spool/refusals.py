@@ -57,7 +57,8 @@ class UncommittedRefusals:
         return True
 
     def write_now_and_then(self) -> None:
-        """Once a group: cancel what could not be cancelled before, the more seldom the more often that failed."""
+        """Write cancellations that could not be written before, the more seldom the more often that failed. Called once
+        a group."""
         self._skipped += 1
         if self._waiting and self._skipped >= min(2**self._failures, MOST_SKIPPED):
             self.write()

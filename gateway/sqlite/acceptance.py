@@ -166,7 +166,7 @@ class Acceptor:
         return association_id
 
     def forget_associations(self, association_ids: Iterable[int]) -> None:
-        """After instances went: delete those of their associations that no instance names."""
+        """Delete the associations among these that no instance names any more."""
         orphans = set(self._transactions.json("find_orphan_associations", ids=batch(list(association_ids))))
         if not orphans:
             return

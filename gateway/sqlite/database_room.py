@@ -140,7 +140,8 @@ class DatabaseRoom:
         self._looked_at_s = float("-inf")
 
     def prepare(self) -> None:
-        """Before the database is opened: where there is hardly any room a start needs the reserve."""
+        """Give up the reserve where there is hardly any room: a start needs it. To be called before the database is
+        opened."""
         with contextlib.suppress(OSError):
             if self.free_bytes < self._reserve_bytes:
                 give_up_reserve(self._database)

@@ -85,7 +85,7 @@ class SQLiteDeliveryAdministration:
         return self._column(SQL["last_delivery"], {})[0]
 
     def missing(self, ids: Sequence[int]) -> builtins.list[int]:
-        """Those of these identifiers that no delivery has."""
+        """The identifiers among `ids` that no delivery has."""
         return self._column(SQL["missing"], {"ids": batch([*ids])})
 
     def held_for(self, ids: Sequence[int]) -> dict[str, int]:

@@ -36,6 +36,6 @@ class SQLiteIndexStore:
             return self._tables.find_instances(query)
 
     def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
-        """These instances, in order; what was forgotten meanwhile is left out."""
+        """The instances of these identifiers, in order; those forgotten meanwhile are left out."""
         with self._transactions.one_state():
             return self._reader.instances(instance_ids)

@@ -122,11 +122,12 @@ class IndexTables:
         return placed
 
     def promote(self, instance_ids: str) -> None:
-        """Before these go: who is current then."""
+        """Mark the instances that are current once these are gone. To be called before they are deleted."""
         self._do("promote", ids=instance_ids)
 
     def forget_series(self, series_keys: Sequence[int]) -> None:
-        """After instances of these series went: delete what is empty, up to the patient."""
+        """Delete these series, and their studies and patients, where they are empty. To be called after instances were
+        deleted."""
         ids = list(series_keys)
         for table in ("series", "studies", "patients"):
             if not ids:

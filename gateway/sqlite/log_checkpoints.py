@@ -76,7 +76,7 @@ class LogCheckpoints:
             self.checkpoint()  # the log is written from its beginning then, and needs no room
 
     def doubt(self, error: BaseException | None) -> None:
-        """After an I/O error."""
+        """Trust the log no more after an I/O error."""
         self._is_in_doubt |= isinstance(error, apsw.IOError)
 
     def checkpoint(self) -> None:

@@ -71,7 +71,7 @@ class QueueClock:
         self._keep_at_s = 0.0
 
     def _remembered(self) -> datetime:
-        """Without a time that was written, the one with which a gateway would begin."""
+        """The queue's time, by the one that was written last; without one the time with which a gateway begins."""
         queue_time, wall_time = self._written()
         if queue_time is None or wall_time is None:
             return self._last_acceptance() or self._wall()

@@ -271,5 +271,5 @@ DAMAGED: SalvagedRow = ()
 
 
 def _columns(connection: apsw.Connection, table: str) -> list[str]:
-    """Those that are stored; generated ones are not."""
+    """The stored columns; generated ones are left out."""
     return [row[1] for row in connection.execute(f"PRAGMA table_xinfo({table})") if row[6] == 0]

@@ -37,8 +37,8 @@ class IndexReader:
         self._opened: list[Store] = []
 
     async def find(self, query: Query, limit: int = 0) -> AsyncGenerator[Sequence[Attributes]]:
-        """Matches in batches of up to `BATCH`, in a stable order. Nothing is open between two batches: who takes his
-        time holds no snapshot.
+        """Matches in batches of up to `BATCH`, in a stable order. Nothing is open between two batches: a slow reader
+        holds no snapshot.
 
         Raises:
             Temporary: the index cannot be read now.
@@ -53,7 +53,7 @@ class IndexReader:
         return await self._run(lambda store: store.index.find_instances(query))
 
     async def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
-        """These instances, in order; what was forgotten meanwhile is left out."""
+        """The instances of these identifiers, in order; those forgotten meanwhile are left out."""
         return await self._run(lambda store: store.index.instances(instance_ids))
 
     async def close(self) -> None:

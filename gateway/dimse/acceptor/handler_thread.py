@@ -63,7 +63,7 @@ class BoundHandler(NamedTuple):
 
     @property
     def documented(self) -> tuple[Callable[..., Any], list[Any] | None]:
-        """As pynetdicom's `get_handlers` gives it."""
+        """The binding as pynetdicom's `get_handlers` gives it."""
         return self.handler, list(self.arguments) or None
 
 

@@ -24,7 +24,7 @@ def _networks(hosts: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress
 
 
 def _plain(host: str) -> str:
-    """Without a zone, and an IPv4 address as such."""
+    """The address without a zone; an IPv4 address mapped into IPv6 as IPv4."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

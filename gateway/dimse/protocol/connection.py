@@ -62,7 +62,7 @@ class AssociationTransport(asyncio.BufferedProtocol):
         self._held = int(ReadingHeld.TRANSPORT)
         self._turns = turns_of(self._loop)
         self._work_left = TURN_WORK
-        """Until this association gives way to the others."""
+        """The work left until this association gives way to the others."""
         self._writable: asyncio.Future[None] | None = None
         self._is_write_paused = False
         self._inflow = Inflow()

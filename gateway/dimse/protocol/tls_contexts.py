@@ -103,4 +103,4 @@ class ClientContexts:
 
 
 CLIENT_CONTEXTS = ClientContexts()
-"""Those of this process."""
+"""The TLS contexts of this process."""

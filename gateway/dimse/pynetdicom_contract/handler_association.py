@@ -188,7 +188,7 @@ class HandlerAssociation:
 
     @property
     def rejected_contexts(self) -> list[PresentationContext]:
-        """As they were proposed, with the result that they were answered with."""
+        """The contexts as they were proposed, each with the result of its answer."""
         return rejected_contexts(self.requestor, self.acceptor)
 
     # --- timeouts, in seconds: of this association alone when a handler sets them; None is for ever ------------------

@@ -77,7 +77,7 @@ class BoundNotification:
 
     @property
     def documented(self) -> tuple[Callable[..., Any], list[Any] | None]:
-        """As pynetdicom's `get_handlers` gives it."""
+        """The binding as pynetdicom's `get_handlers` gives it."""
         return self.handler, list(self.arguments) or None
 
     def is_same(self, other: BoundNotification) -> bool:
@@ -86,19 +86,19 @@ class BoundNotification:
 
 
 def with_one_more(handlers: tuple[BoundNotification, ...], more: BoundNotification) -> tuple[BoundNotification, ...]:
-    """As pynetdicom binds: an event has any number of handlers, the same with the same arguments once."""
+    """`handlers` and one more, as pynetdicom binds: any number an event, the same one with the same arguments once."""
     return handlers if any(each.is_same(more) for each in handlers) else (*handlers, more)
 
 
 def without(
     handlers: tuple[BoundNotification, ...], event: Any, handler: Callable[..., Any]
 ) -> tuple[BoundNotification, ...]:
-    """As pynetdicom unbinds."""
+    """`handlers` without one, as pynetdicom unbinds."""
     return tuple(each for each in handlers if each.event != event or each.handler != handler)
 
 
 def of_event(handlers: tuple[BoundNotification, ...], event: Any) -> list[tuple[Callable[..., Any], list[Any] | None]]:
-    """As pynetdicom's `get_handlers` gives them."""
+    """The bindings of one event as pynetdicom's `get_handlers` gives them."""
     return [each.documented for each in handlers if each.event == event]
 
 
@@ -166,7 +166,7 @@ class Notifier:
             self._worker = asyncio.get_running_loop().create_task(self._work())
 
     def bytes_passed(self, data: bytes | memoryview, *, is_sent: bool) -> None:
-        """These bytes went out, or came in: raise the events of what is complete."""
+        """Raise the events of all that these bytes, sent or received, complete."""
         of_data, of_pdu, of_acse, of_dimse = _OF_BYTES[is_sent]
         if not self._wanted & {of_data, of_pdu, of_acse, of_dimse}:
             return

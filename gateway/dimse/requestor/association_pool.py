@@ -67,7 +67,7 @@ class _Waiting:
     has_room: bool = False
     """An association was ended for it."""
     pauses_s: list[float] = field(default_factory=list)
-    """Before the tries that are left since then."""
+    """The pauses before the tries that are left since then."""
 
     def is_at(self, key: _Key) -> bool:
         """True for the same peer, however it is associated with."""
@@ -105,7 +105,7 @@ class AssociationPool:
         self._in_use: dict[RequestorAssociation, _Key] = {}
         self._waiting: list[_Waiting] = []
         self._trying: set[_Waiting] = set()
-        """Those for whom an association is being negotiated."""
+        """The users for whom an association is being negotiated."""
         self._idle_holders: set[Callable[[], None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -330,7 +330,7 @@ class AssociationPool:
         return await self._associate(peer, **more)
 
     def _pause_before_next(self, waiting: _Waiting, error: DestinationDown) -> float | None:
-        """Before another try of a user that was turned away; None when it is in vain."""
+        """The pause in seconds before another try of a user that was turned away; None when it is in vain."""
         if waiting.has_room and waiting.pauses_s:
             return waiting.pauses_s.pop(0)
         if not self._is_busy_with_us(waiting, error):

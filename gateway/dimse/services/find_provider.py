@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 TURN_S = 0.002
-"""After this long without waiting for anything, everybody else has a turn."""
+"""The time that one query may run without waiting before all others have a turn."""
 
 
 async def serve_find(association: AcceptorAssociation, message: Message) -> None:

@@ -79,7 +79,7 @@ def serve_store(association: AcceptorAssociation, message: Message) -> Later | N
 
 
 def _log_refused(association: AcceptorAssociation, message: Message, error: Exception) -> None:
-    """As the handler logs what it refuses: no sender's object goes away without a line."""
+    """Log the refusal as the handler does: no sender's object goes away without a line."""
     if not isinstance(error, GatewayError):
         return  # a fault of ours has its own line
     log.warning(

@@ -66,5 +66,5 @@ def _from_json(text: str, resources: Resources) -> tuple[Action, ...]:
 
 
 def _written(path: SettingPath) -> str:
-    """As it would be looked for under a rule: ``then[0].hash.key``."""
+    """The path as it stands under a rule: ``then[0].hash.key``."""
     return "then" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)

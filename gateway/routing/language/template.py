@@ -221,7 +221,7 @@ def _text(facts: Facts, path: AttributePath) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Without the object's values: what Python's own errors say may quote them."""
+    """The reason without the object's values: texts of Python's own errors may quote them."""
     if isinstance(error, SecurityError):
         return str(error.message)
     if isinstance(error, jinja2.UndefinedError):

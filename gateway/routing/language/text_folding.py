@@ -57,7 +57,7 @@ def _without_marks(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Without the difference of upper and lower case, whatever its composition.
+    """The text without the difference of upper and lower case, composed (Unicode NFC).
 
     A text with more than `MAX_MARKS` marks behind one letter is in no language, and stays composed as it is.
     """

@@ -68,7 +68,7 @@ NO_OVERRIDES = Overrides({}, {}, frozenset(), frozenset())
 def overrides_of(
     keep: tuple[AttributePath, ...], remove: tuple[AttributePath, ...], empty: tuple[AttributePath, ...]
 ) -> Overrides:
-    """Those that keep, remove and empty the attributes at these paths."""
+    """The overrides that keep, remove and empty the attributes at these paths."""
     if not (keep or remove or empty):
         return NO_OVERRIDES
     by_tag: dict[int, tuple[Override, ...]] = {}

@@ -119,5 +119,5 @@ def treatment_of(code: ActionCode, attribute_type: str) -> Treatment:
 
 
 def sequences(tags: Iterable[int]) -> frozenset[int]:
-    """Those of `tags` that the dictionary calls sequences."""
+    """The tags among `tags` that the dictionary calls sequences."""
     return frozenset(tag for tag in tags if vr_of(tag) == "SQ")

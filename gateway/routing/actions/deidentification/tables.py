@@ -65,7 +65,7 @@ class Row:
     """One row of Table E.1-1."""
 
     tag: str
-    """As the table writes it: ``(0010,0010)``, or one of `PATTERNS`."""
+    """The tag as the table writes it: ``(0010,0010)``, or one of `PATTERNS`."""
     name: str
     basic: ActionCode
     options: Mapping[Option, ActionCode]
