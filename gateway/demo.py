@@ -99,7 +99,7 @@ class ObjectTrace:
     answer: explain.InstanceExplanation
     status: int | None
     deliveries: tuple[tuple[Delivery, str], ...]
-    """With what arrived: "unchanged", "edited", or why it did not arrive."""
+    """Each delivery with its arrival: "unchanged", "edited", or why it did not arrive."""
 
 
 @dataclass(frozen=True, slots=True)

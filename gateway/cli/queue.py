@@ -221,7 +221,7 @@ def _confirm(number: int) -> None:
 
 
 def _leave(number: int) -> None:
-    """Not asked."""
+    """The confirmation that asks nothing."""
 
 
 def _require_destination(name: str, rules: Path) -> None:

@@ -79,7 +79,7 @@ class Conditions:
             context.findings.warning(mark, "unused-condition", f"no rule names the condition `{name}`")
 
     def _compiled(self, name: str) -> Predicate:
-        """With all that it names before it; without recursion, however long the chain of names is."""
+        """The condition of `name`, compiled after all that it names; without recursion, however long the chain is."""
         walks = [] if name in self._built else [self._walk(name)]
         while walks:
             inner = next((one for one in walks[-1] if one not in self._built and one not in self._open), None)

@@ -219,7 +219,7 @@ class _Composer:
     ) -> None:
         self._text = text
         self.lines_of_templates: set[int] = set()
-        """From 0; what else is wrong there comes of the missing quotes."""
+        """Line numbers, from 0, of templates without quotes; other faults there come of the missing quotes."""
         self._secrets = secrets or SecretFiles(path.parent)
         self._folder = path.parent
         self._shown = shown

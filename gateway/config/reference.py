@@ -78,7 +78,7 @@ def _paragraphs(cls: type) -> list[str]:
 
 
 def _table(cls: type) -> Iterator[str]:
-    """Its settings, those of settings inside them below, once each."""
+    """The table of the settings of a class; inner settings stand below, once each."""
     yield "| setting | takes | default |"
     yield "|---|---|---|"
     yield from _rows(cls, "", set())

@@ -45,7 +45,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process ID."""
+        """The process ID of the worker."""
         return self._process.pid
 
     @property

@@ -199,7 +199,7 @@ def _iterate_by_gdcm(
 
 
 def _shaped(array: Frame, image: Image, kind: np.dtype[Any]) -> Frame:
-    """With the size of a sample that the attributes say. Raises Refusal when the codec knows better."""
+    """The frame with the sample size that the attributes give. Raises ValueError when the codec found another form."""
     if array.shape != _shape(image) or array.dtype.itemsize > kind.itemsize:
         raise ValueError("rows, columns or bits of the frame differ from those of the attributes")
     return np.ascontiguousarray(array, dtype=kind)

@@ -60,7 +60,7 @@ class _InForce:
 
 
 def set_bounds(bounds: Bounds) -> None:
-    """From now on, in this process."""
+    """Set the bounds of inflated data sets for this process."""
     _InForce.bounds = bounds
 
 
@@ -94,7 +94,7 @@ class _DeflateStream:
         self.is_done = False
 
     def next(self, size_bytes: int) -> bytes:
-        """At most `size_bytes` more."""
+        """The next bytes, at most `size_bytes`."""
         pieces: list[bytes] = []
         missing_bytes = size_bytes
         while missing_bytes and not self._stream.eof:

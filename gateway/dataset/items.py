@@ -82,7 +82,7 @@ GIVE_WAY: tuple[bool, Encoding] = (False, IMPLICIT_LITTLE)
 def _skip_items(
     view: memoryview, position: int, end: int, encoding: Encoding
 ) -> tuple[int, tuple[bool, Encoding] | None]:
-    """Over items up to the sequence's end, into the first item of undefined length, or up to `end`."""
+    """Pass over items up to the sequence's end, into the first item of undefined length, or up to `end`."""
     layout = BIG if encoding.is_big_endian else LITTLE
     header, item = layout.implicit, layout.item
     while position < end:
@@ -101,7 +101,7 @@ def _skip_items(
 def _skip_elements(
     view: memoryview, position: int, end: int, encoding: Encoding
 ) -> tuple[int, tuple[bool, Encoding] | None]:
-    """Over elements up to the item's end, into the first value of undefined length, or up to `end`."""
+    """Pass over elements up to the item's end, into the first value of undefined length, or up to `end`."""
     layout = BIG if encoding.is_big_endian else LITTLE
     header, short, long, item_end = layout.explicit, layout.short, layout.long, layout.item_end
     is_implicit, implicit = encoding.is_implicit, layout.implicit

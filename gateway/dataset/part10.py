@@ -60,7 +60,7 @@ class DicomFile:
     """The offset at which the data set begins."""
 
     def open(self) -> FileBody:
-        """Its data set. Raises OSError."""
+        """The data set of the file. Raises OSError."""
         return FileBody(self.path, self.offset_bytes)
 
 
@@ -71,7 +71,7 @@ def is_dicom_file(path: Path) -> bool:
 
 
 def read_dicom_file(path: Path) -> DicomFile:
-    """Its identifiers: the data set's own, or the file meta information's where it cannot be read.
+    """The file with its identifiers: the data set's own, or the file meta information's where it cannot be read.
 
     Raises:
         Unreadable: it is no DICOM file, or lacks what C-STORE needs.

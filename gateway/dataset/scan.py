@@ -162,7 +162,7 @@ def _reading_top(
 
 
 def _noted(found: list[Element], oddities: Mapping[str, str]) -> Mapping[str, str]:
-    """With what the elements that were found say themselves."""
+    """The oddities, with File Meta Information in the data set where an element of it was found."""
     if not found or found[0].tag >= 0x00030000:
         return oddities
     where = f"(0002,{found[0].tag & 0xFFFF:04X}) at byte {found[0].start}"

@@ -49,7 +49,7 @@ from gateway.ports.edits import Alteration, Edit, OriginalAttributes, Recode
 from gateway.ports.errors import Refusal, Unreadable
 
 PIXELS = 0x7FE00000
-"""From here on there are pixels, and what is of a higher group."""
+"""The first tag of pixels; elements of higher groups follow."""
 
 
 def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alteration]) -> Pieces:
@@ -179,7 +179,7 @@ def _changed(parts: Parts, encoding: Encoding, some: Sequence[Alteration], befor
 
 
 def _levels(parts: Parts, encoding: Encoding) -> list[EncodedLevel]:
-    """With every element of their own level; the first part's character set holds for the others."""
+    """The levels with all their own elements; the first part's character set holds for the others."""
     levels: list[EncodedLevel] = []
     for part in parts:
         found = walk(part, 0, len(part), encoding, EVERY)

@@ -11,7 +11,7 @@ import struct
 from gateway.dataset.encoding import Encoding
 
 MOST_ZEROS_BYTES = 1024**2
-"""Behind the last element."""
+"""The most zeros that are tolerated behind the last element."""
 _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE00D, 0), (0xFFFE, 0xE0DD, 0)
 _LITTLE, _BIG = struct.Struct("<HHL"), struct.Struct(">HHL")
 

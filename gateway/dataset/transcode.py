@@ -139,7 +139,7 @@ class _PixelSource:
         self._pieces: Pieces | None = None
 
     def native(self, encoding: Encoding) -> Pieces:
-        """With native pixels, in this encoding."""
+        """The data set with native pixels, in this encoding."""
         self._check()
         if is_native(self.transfer_syntax_uid):
             return reencode(self.view, self.encoding, encoding)

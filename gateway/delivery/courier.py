@@ -96,7 +96,7 @@ class Courier:
         return self._state.peer
 
     def notify(self) -> None:
-        """There may be new due deliveries. Called for every commit: cheap."""
+        """Look for new due deliveries. Called for every commit, so it costs little."""
         self._feeder.notify()
 
     def replace(self, peer: Peer, destination: Destination) -> None:

@@ -75,7 +75,7 @@ class Feeder:
     # --- for the courier ------------------------------------------------------------------------------------------
 
     def notify(self) -> None:
-        """There may be new due deliveries. Called for every commit: cheap."""
+        """Look for new due deliveries. Called for every commit, so it costs little."""
         self._is_more_expected = True
         if not self._state.standing.wait_s() and len(self.ready) <= self._low:
             self._wake.set()

@@ -72,7 +72,7 @@ class Ledger:
         self._add(delivery, DeliveryState.DEAD, "expired", attempt, seconds or 0.0, text)
 
     def returned(self, delivery: Delivery) -> None:
-        """Not tried: back to its place in the queue."""
+        """Return a delivery that was not tried to its place in the queue."""
         due_at = self.place_of(delivery)
         self._add(delivery, DeliveryState.PENDING, "returned", None, 0.0, delivery.reason, due_at=due_at)
 
@@ -81,7 +81,7 @@ class Ledger:
         return min(delivery.due_at, self._now())
 
     async def return_all(self) -> None:
-        """At the very end: what is in hand goes back, and what is not settled yet is settled."""
+        """Return all deliveries in hand, and finish the settlements that wait. To be called at the very end."""
         for delivery_id, lease in self._leases.items():
             untouched = Settlement(delivery_id, lease, DeliveryState.PENDING, self._now(), is_attempt=False)
             self.settler.add(Settled(untouched, "returned", None, None))

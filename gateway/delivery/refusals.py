@@ -109,7 +109,7 @@ class RefusalCount:
         self._trial_at_s = now_s + delay_s(retry, self._failures, self._random)
 
     def taken(self, delivery: Delivery, retry: Retry, now_s: Callable[[], float]) -> None:
-        """It took one: when it was held, only what is like those refused waits on; what is like this one does not."""
+        """The destination took one. Where it was held, only deliveries like the refused ones wait on, not this kind."""
         kind = kind_of(delivery)
         if kind not in self._taken:
             self._note_kind(kind)
@@ -130,7 +130,7 @@ class RefusalCount:
             self._failures, self._trial_at_s = 0, 0.0
 
     def forget_kinds(self) -> None:
-        """Another peer is there now."""
+        """Forget which kinds were taken: another peer is there now."""
         self._taken.clear()
 
     def row(self) -> str:

@@ -50,7 +50,7 @@ class Prepared:
     changed: Mapping[str, Destination]
     """Destinations of peers that have a courier and other settings now."""
     added: Mapping[str, Courier]
-    """Not running yet."""
+    """Couriers that do not run yet."""
 
 
 class DeliveryService:

@@ -48,7 +48,7 @@ class Standing:
         self._circuit = self._circuit.probe_now()
 
     def answered(self) -> bool:
-        """It answered; True when it was down until now."""
+        """The destination answered; True when it was down until now."""
         if self.is_up and self._circuit is CLOSED:
             return False
         was_down = not self._circuit.is_closed
@@ -65,7 +65,7 @@ class Standing:
         return self._follow(self._circuit.doubted(retry, loop_clock_s(), self._random, reason), needs_operator=False)
 
     def fail(self, retry: Retry, reason: str, *, after_s: float | None = None, needs_operator: bool = False) -> bool:
-        """It is down; True when that opened the circuit. `needs_operator`: waiting alone will not help."""
+        """The destination is down; True when that opened the circuit. `needs_operator`: waiting alone will not help."""
         circuit = self._circuit.down(retry, loop_clock_s(), self._random, reason, after_s)
         return self._follow(circuit, needs_operator=needs_operator)
 

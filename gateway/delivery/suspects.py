@@ -35,7 +35,7 @@ class Suspects:
         return delivery.delivery_id in self._tries
 
     def ended(self, delivery: Delivery) -> int:
-        """It ended over this one; how often it did so, not counting those between which it took nothing."""
+        """The destination ended over this one; how often it did, without those between which it took nothing."""
         tries, taken = self._tries.pop(delivery.delivery_id, (0, -1))
         tries += taken < self._taken
         self._tries[delivery.delivery_id] = (tries, self._taken)
@@ -44,5 +44,5 @@ class Suspects:
         return tries
 
     def forget(self, delivery: Delivery) -> None:
-        """It will not be tried again."""
+        """Forget a delivery that will not be tried again."""
         self._tries.pop(delivery.delivery_id, None)

@@ -1,4 +1,4 @@
-"""From a stored object to what leaves: its route's actions on a copy, or the stored bytes untouched."""
+"""The object that leaves, made of a stored one: its route's actions on a copy, or the stored bytes untouched."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from gateway.spool.body import FileDataSet, verify
 from gateway.spool.pieces import EditedDataSet
 
 LARGE_BYTES = 1024**2
-"""Beyond it editing happens in a thread: a file is read whole from disk first."""
+"""The size above which editing runs in a thread: a file is read whole from disk first."""
 
 
 class NoConverter:
@@ -61,7 +61,7 @@ class StoredFacts:
 
     @property
     def association(self) -> AssociationFacts:
-        """It arrived over this one."""
+        """The association that the object arrived over."""
         return self.instance.association
 
     @property

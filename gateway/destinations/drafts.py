@@ -174,7 +174,7 @@ def _delete_if_left(folder: int, name: str) -> bool:
 
 
 def rename_to_free(folder: int, draft: str, name: str) -> bool:
-    """On a file system without hard links: hold the name with an empty file, then replace that."""
+    """Rename on a file system without hard links: hold the name with an empty file, then replace that."""
     try:
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder))
     except FileExistsError:

@@ -56,7 +56,7 @@ class Store(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """From any thread: a statement that runs ends with Temporary."""
+        """End the statement that runs with Temporary. Any thread."""
         ...
 
     def consolidate(self) -> None:

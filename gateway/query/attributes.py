@@ -10,7 +10,7 @@ from gateway.model.attribute_path import AttributePath
 from gateway.model.query import QueryLevel
 
 LEVELS = tuple(QueryLevel)
-"""From the top."""
+"""The levels from the top."""
 
 QUERY_RETRIEVE_LEVEL = 0x00080052
 RETRIEVE_AE_TITLE = 0x00080054

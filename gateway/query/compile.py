@@ -74,7 +74,7 @@ class Options:
 
     @classmethod
     def of(cls, information: bytes) -> Options:
-        """From the service class application information that was agreed on; b'' is hierarchical."""
+        """The options of the service class application information that was agreed on; b'' is hierarchical."""
         flags = [byte == 1 for byte in information[:4].ljust(4, b"\0")]
         return cls(flags[0], flags[1], flags[3])
 
@@ -330,7 +330,7 @@ def _combined(query: Query, identifier: Attributes, timezone: str) -> Query:
 
 
 def _span(days: str, times: str, timezone: str) -> ValueRange | None:
-    """From the first date at the first time to the last date at the last time; None when they cannot be combined."""
+    """The range from the first date and time to the last date and time; None when they cannot be combined."""
     dates = bounds(days, "DA") or _twice(normal(days, "DA"))
     moments = bounds(times, "TM") or (_point(times) if times.strip("*") else ("", ""))
     if dates is None or moments is None:

@@ -28,7 +28,7 @@ from gateway.query.typed import Bulk, Typed, bulk, is_bulk, typed
 MAX_BYTES = 4 * 1024**2
 """An identifier beyond this is refused; 50 000 UIDs fit in."""
 MOST_ELEMENTS = 10_000
-"""At all levels, items included; the data dictionary has about 5 000 attributes."""
+"""The most elements at all levels, items included; the data dictionary has about 5 000 attributes."""
 MOST_VALUES = 100_000
 """The greatest number of values of all elements; a Failed SOP Instance UID List has at most 65 535."""
 MAX_DEPTH = 16

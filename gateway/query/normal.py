@@ -24,7 +24,7 @@ _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _OFFSET = re.compile(r"([+-])(\d{2})(\d{2})", re.ASCII)
 
 _KANA_MARKS = "\u3099\u309a"
-"""They make other letters, not the same ones with a mark."""
+"""Marks that make other letters, not the same ones with a mark."""
 
 _EARLIEST, _LATEST = "00010101000000.000000", "99991231235959.999999"
 

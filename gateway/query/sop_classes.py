@@ -102,4 +102,4 @@ WITHOUT_BULK_DATA = uid_of("composite_instance_without_bulk_data", "get")
 RELEVANT_PATIENT_INFORMATION = frozenset(
     each.uid for each in CLASSES if each.model.endswith("_relevant_patient_information")
 )
-"""At most one match is answered (PS3.4 §Q.4)."""
+"""SOP classes that answer at most one match (PS3.4 §Q.4)."""

@@ -16,7 +16,8 @@ class ExpectedSender:
     """The peer that was asked."""
 
     peer: str
-    """Its name. An association is admitted as a peer's when it shows what the peer must show, as its certificate."""
+    """The name of the peer. An association is admitted as a peer's when it shows what the peer must show, as its
+    certificate."""
     hosts: tuple[str, ...]
     """Addresses and networks that it may send from."""
 

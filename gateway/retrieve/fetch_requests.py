@@ -1,4 +1,4 @@
-"""With which C-GETs or C-MOVEs a source is asked for some of the instances that it holds. Pure."""
+"""The C-GETs or C-MOVEs with which a source is asked for some of the instances that it holds. Pure functions."""
 
 from __future__ import annotations
 

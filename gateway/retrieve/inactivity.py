@@ -59,7 +59,7 @@ class InactivityTimer:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """It is we who are waited for, with what the source brought."""
+        """While entered, the source waits for us, and its time does not count."""
         self._holds += 1
         try:
             with self._clock.stopped():

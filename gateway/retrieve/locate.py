@@ -28,7 +28,7 @@ class Located:
     held: Sequence[int]
     """Instances that are here, as the index knows them."""
     held_uids: frozenset[str] = frozenset()
-    """Their SOP Instance UIDs; only when sources were asked."""
+    """The SOP Instance UIDs of those instances; only when sources were asked."""
     elsewhere: Sequence[SourceInstances] = ()
     """The instances that sources have, in the configuration's order."""
     failures: Sequence[SourceFailed] = field(default=())

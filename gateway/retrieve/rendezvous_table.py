@@ -44,7 +44,7 @@ class RendezvousTable:
         self._expected.clear()
 
     def next_message_id(self) -> int:
-        """From 1 to 65535, then 1 again."""
+        """The next Message ID: from 1 to 65535, then 1 again."""
         self._message_id = self._message_id % LARGEST_MESSAGE_ID + 1
         return self._message_id
 
@@ -81,7 +81,7 @@ class RendezvousTable:
         return sop_instance_uid in self._expected
 
     async def deliver(self, incoming: IncomingInstance, take_body: Callable[[], EncodedDataSet]) -> int | None:
-        """To the retrieves that it is meant for, side by side; good when one of them could take it."""
+        """Hand an instance to the retrieves that it is meant for, side by side; Success when one could take it."""
         meant = self._meant(incoming)
         if not meant:
             return None

@@ -144,7 +144,7 @@ def _seen(task: asyncio.Task[EncodedDataSet]) -> None:
 
 
 def _incomplete(request: RetrieveRequest, found: Located) -> CannotCount | None:
-    """Not everything that sources hold is known; None when it is, or under `partial: accept`."""
+    """The error that not all instances of the sources are known; None when they are, or under `partial: accept`."""
     if not found.failures or request.table.query_retrieve.partial == "accept":
         return None
     if len(found.failures) == 1:

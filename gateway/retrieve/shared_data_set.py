@@ -37,7 +37,7 @@ class SharedDataSet:
         return SharedDataSet(self.inner, self._holders)
 
     def close(self) -> None:
-        """This holder is done; more than once is the same as once."""
+        """End this holder's share; a second call does nothing."""
         holders, self._holders = self._holders, None
         if holders is None:
             return

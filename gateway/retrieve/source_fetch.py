@@ -116,7 +116,7 @@ class SourceFetch:
         self._sources = [_Source(holding, fetchers_of(holding)) for holding in found]
         self._known = frozenset(here).union(*(holding.items for holding in found))
         self.unlisted: dict[str, set[str]] = {}
-        """By source: instances that it sent although no source listed them. They are not sent on."""
+        """Instances by source that it sent although no source listed them. They are not sent on."""
         self.handoff = Handoff()
         for source in self._sources:
             for uid, item in source.held.items():

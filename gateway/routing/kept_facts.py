@@ -32,7 +32,7 @@ def read_for_files(path_template: Template) -> tuple[AttributePath, ...]:
 
 
 def is_of_top_level(path: AttributePath) -> bool:
-    """Only these are kept: a sequence may be as long as it likes."""
+    """True for a path of the top level. Only these are kept: a sequence may be of any length."""
     return not path.steps
 
 

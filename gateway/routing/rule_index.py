@@ -207,7 +207,7 @@ Places = tuple[tuple[int, Hashable], ...]
 
 
 class _Filing:
-    """Under which keys rules are filed."""
+    """The keys under which rules are filed."""
 
     def __init__(self, conditions: Iterable[Predicate]) -> None:
         self._looks: dict[Look, int] = {}

@@ -162,7 +162,7 @@ class StoreSender(Generic[A]):
         )
 
     def release_awaited(self) -> None:
-        """Another user of the pool has its turn, unless an object is being sent."""
+        """Release an association that another user of the pool waits for, unless an object is being sent."""
         held = self.association
         if held is None or self._is_sending or not self._pool.is_awaited(held):
             return

@@ -61,7 +61,7 @@ class QueryStep:
     patients: tuple[Attributes, ...] = ()
     """The patients that are asked for, of those that share the study at this source; () when none share it."""
     is_of_others_too: bool = False
-    """Some who share it are not asked for."""
+    """True when patients that are not asked for share the study."""
 
     @property
     def identifier(self) -> dict[int, Value]:

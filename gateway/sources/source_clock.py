@@ -41,7 +41,7 @@ class Budget:
         self._last_s: float | None = None
 
     def begin(self, now_s: float) -> None:
-        """From now on time counts."""
+        """Count time from now on."""
         self._last_s = now_s
 
     def count(self, now_s: float, *, is_excused: bool) -> None:
@@ -83,7 +83,7 @@ class SourceClock:
         conversations.open.add(self)
 
     def leave(self) -> None:
-        """It has ended."""
+        """The conversation has ended."""
         self._conversations.open.discard(self)
 
     def answered(self) -> None:

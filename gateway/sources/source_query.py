@@ -61,7 +61,7 @@ class SourceFailed(GatewayError):
         self.source = source
         self.reason = reason
         self.is_worth_another = is_worth_another
-        """It was lost on an association that was kept from earlier."""
+        """True when a kept association was lost: the request may be sent once more."""
 
 
 class _Late(DestinationDown):
@@ -293,11 +293,11 @@ class LeftOut:
 
     unreadable: int = 0
     unnamed: int = 0
-    """They have no value for the unique key of their level."""
+    """Answers without a value for the unique key of their level."""
     without_patient: int = 0
-    """They do not say of which of several patients they are."""
+    """Answers that do not say to which of several patients they belong."""
     unfit: int = 0
-    """They differ from the query in a unique key, or in another key that every source compares."""
+    """Answers that differ from the query in a unique key, or in another key that every source compares."""
 
     def check(self, peer: Peer) -> None:
         """Raises SourceFailed when there is one: what the source knows was not all given."""

@@ -178,11 +178,11 @@ class Sources:
             raise SourceSuspended(f"{peer.name} did not answer in time; it is asked again in {left_s:.0f} s")
 
     def answered(self, peer: Peer) -> None:
-        """It is alive."""
+        """The source answered: its failures are forgotten."""
         self._states.pop(peer.name, None)
 
     def kept_waiting(self, peer: Peer) -> None:
-        """It did not answer within its limit."""
+        """The source did not answer within its limit: it is left alone for a while."""
         state = self._states.setdefault(peer.name, _SourceState())
         rest_s = min(FIRST_REST_S * 2**state.failures, LONGEST_REST_S)
         state.failures += 1

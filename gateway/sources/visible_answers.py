@@ -29,7 +29,7 @@ class VisibleQuery:
 
     @classmethod
     def of(cls, identifier: Attributes, root: QueryRoot, options: Options) -> VisibleQuery:
-        """With keys that say what an answer is about, also where the identifier has none. Raises BadIdentifier."""
+        """The query with keys that say what an answer is about, where the identifier has none. Raises BadIdentifier."""
         word = first_text(identifier, QUERY_RETRIEVE_LEVEL)
         level = next((each for each in LEVELS_OF_ROOT[root] if each == word), None)
         more = {} if level is None else identifying(level, root, is_relational=options.is_relational)

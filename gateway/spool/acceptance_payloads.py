@@ -22,7 +22,7 @@ from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
 
 DIGEST_ASIDE_BYTES = 64 * 1024
-"""From this size on an object is hashed in a thread of its own while the committer writes others; below it the way
+"""The size from which an object is hashed in a thread of its own while the committer writes others; below it the way
 to that thread and back costs as much as the hash."""
 
 COPY_BYTES = 1024**2

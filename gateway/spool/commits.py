@@ -20,7 +20,7 @@ IDLE_S = 2.0
 """The time without any arrival after which the database may be made smaller."""
 
 LONE_GROUPS = 16
-"""So many groups of one object in a row come of one sender, or of several that seldom meet."""
+"""The number of groups of one object in a row that show one sender, or several that seldom meet."""
 
 
 class Commits:

@@ -82,7 +82,7 @@ class UnboundedFreeSpace:
         return True
 
     def free_or_none(self) -> int:
-        """Always 0: the free bytes are not known."""
+        """The free bytes are not known: always 0."""
         return 0
 
     def prepare(self) -> None:

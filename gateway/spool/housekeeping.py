@@ -122,7 +122,7 @@ class Housekeeping:
         return False
 
     async def probe(self) -> None:
-        """While writes fail, and now and then: see whether they work. A failure is not raised; `Writing` records it."""
+        """Try a write while writes fail, and now and then. A failure is not raised; `Writing` records it."""
         if self._writing.is_probe_due("spool"):
             try:
                 await self._read(lambda _: self._payloads.probe())

@@ -36,7 +36,7 @@ class JournalState:
         return self.problem not in (NOT_STARTED, CLOSED)
 
     def starting(self) -> None:
-        """From now on it may break."""
+        """The journal starts: from now on it may break."""
         self._failure = asyncio.get_running_loop().create_future()
 
     def started(self) -> None:

@@ -63,7 +63,7 @@ class Checksum:
         self._hash.update(piece)
 
     def value(self) -> int:
-        """Never 0."""
+        """The checksum, never 0."""
         return self._hash.intdigest() & 0xFFFFFFFF or 1
 
 

@@ -106,7 +106,7 @@ class SegmentWriter:
 
     @property
     def end(self) -> Position:
-        """Behind what was appended last, in a segment that may be retired by now."""
+        """The position behind the last appended record, in a segment that may be retired by now."""
         return self._end
 
     def retire(self) -> None:

@@ -66,7 +66,7 @@ class StoreOpening:
         self._watch(store, payloads)
 
     def _watch(self, store: Store, payloads: SpoolStore) -> None:
-        """From here on; what was found until now must be of the spool that is there now.
+        """Watch the places from here on; the findings so far must be of the spool that is there now.
 
         Raises ConfigurationError when it is not.
         """

@@ -39,9 +39,10 @@ class Damage:
     """`header` (nothing is lost), `payload`, `note` (a redo record), `cancellation`, or `unknown` without a header."""
     trouble: str
     is_unwritten: bool = False
-    """It looks as if the power had failed before all of it was written."""
+    """True when it looks as if the power had failed before all of it was written."""
     is_torn: bool = False
-    """So does all that is damaged behind the last whole redo record of this file: it was never acknowledged."""
+    """True when the same holds for all damage behind the last whole redo record of the file: nothing of it was
+    acknowledged."""
     sop_instance_uids: Sequence[str] = ()
     """The SOP Instance UIDs of whole redo records that name payloads in it."""
 
@@ -67,7 +68,7 @@ class Survey:
     """All whole payloads by their offsets."""
     records: int = 0
     end_bytes: int = 0
-    """Behind all of it."""
+    """The position behind all of it."""
 
     def named(self) -> set[tuple[str, int]]:
         """Files and places in them of the payloads that whole redo records name."""

@@ -51,7 +51,7 @@ class Gap:
     start_bytes: int
     end_bytes: int
     is_unwritten: bool
-    """It looks as if the power had failed before all of it was written."""
+    """True when it looks as if the power had failed before all of it was written."""
 
 
 def walk(
@@ -161,7 +161,7 @@ class _Walk:
         return self._end_of_bytes(at) == at
 
     def _end_of_bytes(self, at: int) -> int:
-        """Behind the last byte from `at` on that is not zero."""
+        """The position behind the last byte from `at` on that is not zero."""
         end = self._size_bytes
         while end > at:
             start = max(at, end - PIECE_BYTES)

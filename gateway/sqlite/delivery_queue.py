@@ -57,7 +57,7 @@ class SQLiteDeliveryQueue:
         return self._reader.deliveries(ids)
 
     def _find_apart(self, values: dict[str, Any], apart: ExcludedLikenesses) -> str:
-        """From `apart.start` to the end, then from the beginning."""
+        """Identifiers of due deliveries as JSON, searched from `apart.start` to the end, then from the beginning."""
         ranges = json.dumps(apart.ranges)
         for start in dict.fromkeys((apart.start, 0)):
             ids: str = self._transactions.single("find_due_apart", **values, start=start, apart=ranges)

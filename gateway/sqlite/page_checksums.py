@@ -17,7 +17,7 @@ from gateway.ports.errors import ConfigurationError
 
 VFS = "cksmvfs"
 RESERVED_BYTES = 8
-"""At the end of each page; the file's byte 20 says so, and SQLite checks such files alone."""
+"""The checksum's bytes at the end of each page; byte 20 of the file says so, and SQLite checks such files alone."""
 
 _lock = threading.Lock()
 

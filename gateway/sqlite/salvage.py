@@ -221,7 +221,7 @@ class _Copying:
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def _rows(self, table: str, key: str, names: Sequence[str]) -> Iterator[SalvagedRow]:
-        """From the front, from the back, and what lies between one by one, where pages cannot be read."""
+        """The rows from the front, from the back, and one by one between, where pages cannot be read."""
         place = {"columns": ",".join(names), "table": table, "key": key}
         at = names.index(key)
         last = LEAST
@@ -255,7 +255,7 @@ class _Copying:
             yield DAMAGED
 
     def _end_of_keys(self, table: str) -> int:
-        """Behind the last key that was ever given."""
+        """The key behind the last one that was ever given."""
         try:
             return int(self._old.execute(SQL["salvage_sequence"], {"table": table}).get or 0) + 1
         except (apsw.Error, TypeError, ValueError):

@@ -72,7 +72,7 @@ class SQLiteStore:
         self.spool = SQLiteSpoolLedger(self._transactions)
 
     def _connect(self, busy_timeout_s: float, *, must_exist: bool) -> apsw.Connection:
-        """On a full disk with the reserve's room."""
+        """The connection; on a full disk it is opened with the room of the reserve."""
         try:
             return connect(self.path, busy_timeout_s=busy_timeout_s, must_exist=must_exist)
         except SpoolFull as error:
@@ -111,7 +111,7 @@ class SQLiteStore:
         return self._files.moved(is_quick=is_quick)
 
     def interrupt(self) -> None:
-        """From any thread: a statement that runs ends with Temporary."""
+        """End the statement that runs with Temporary. Any thread."""
         self._connection.interrupt()
 
     def consolidate(self) -> None:

@@ -45,7 +45,7 @@ class SharedMemoryIndex:
     frames: int
     """Committed in the log."""
     backfilled: int
-    """So many of them stand in the database already."""
+    """The number of them that stand in the database already."""
     generation: tuple[int, bytes]
     """Length of a page and salt as the log itself had them at that moment; (0, b"") without a header."""
 

@@ -82,7 +82,7 @@ class IndexReader:
             raise
 
     def _store(self) -> Store:
-        """This thread's."""
+        """The store of this thread."""
         if problem := self._moved():
             raise Temporary(f"the index cannot be read: {problem}")
         store: Store | None = getattr(self._here, "store", None)

@@ -166,7 +166,7 @@ class AcceptorAssociation(OpeningAssociation):
 
     @contextlib.contextmanager
     def watched(self, message: Message) -> Iterator[OperationScope]:
-        """While `message` is being answered with many responses: the watch over what cuts that short.
+        """The watch over what cuts the responses to `message` short, while there are many.
 
         Reading goes on while the peer leaves our responses unread, so that a C-CANCEL and the end are seen at once;
         what it may send ahead is bounded by the queue.

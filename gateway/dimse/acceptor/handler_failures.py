@@ -43,7 +43,7 @@ class HandlerFailures:
         """Failing handlers by event; a replaced handler takes its entry with its first answer."""
 
     def failed(self, event: str, handler: Callable[..., Any], error: BaseException | str) -> None:
-        """It failed with `error`, or gave what `error` says."""
+        """A handler failed with `error`, or gave what `error` says."""
         self._meter.count("gateway_handler_failures_total", handler=event)
         name, before = _name(handler), self.failing.get(event)
         shown = (error, _defined(handler)) if isinstance(error, str) else (type(error).__name__, _where(error, handler))
@@ -53,7 +53,7 @@ class HandlerFailures:
             self.failing[event] = replace(before, error=shown[0], where=shown[1], count=before.count + 1)
 
     def answered(self, event: str) -> None:
-        """It answered a request."""
+        """The handler of `event` answered a request."""
         self.failing.pop(event, None)
 
 

@@ -60,9 +60,9 @@ class Policy:
     services: frozenset[str]
     """Services with a handler that the peer `may` use."""
     sop_classes: tuple[str, ...] = ()
-    """Only these abstract syntaxes of services other than echo; empty: any."""
+    """The abstract syntaxes that are accepted, of services other than echo; empty: any."""
     transfer_syntaxes: tuple[str, ...] = ()
-    """Only these; empty: any."""
+    """The transfer syntaxes that are accepted; empty: any."""
     may_invoke_storage: bool = False
     """True when we can be the SCU of storage on the requestor's association (C-GET)."""
     is_strict: bool = False

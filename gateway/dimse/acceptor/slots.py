@@ -58,7 +58,7 @@ class Unassociated(Generic[C]):
         return victim
 
     def leave(self, connection: C) -> None:
-        """It is gone, or has an association now; nothing happens when it is not here."""
+        """A connection is gone, or has an association now; one that is not here is passed over."""
         host = self._host_of.pop(connection, None)
         if host is None:
             return
@@ -143,7 +143,7 @@ class Slots(Generic[C]):
         return (self._known if is_known else self._others).enter(connection, host, is_over=is_over)
 
     def leave(self, connection: C) -> None:
-        """It is gone, or has an association."""
+        """A connection is gone, or has an association."""
         self._known.leave(connection)
         self._others.leave(connection)
 

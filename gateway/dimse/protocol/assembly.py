@@ -105,7 +105,7 @@ class MessageAssembler:
         self._fragments: AcceptedContext | None = None
         """Context of the message that is being assembled."""
         self._message: Message | None = None
-        """Its command set is complete, its data set is not."""
+        """The message whose command set is complete, and whose data set is not."""
         self._receiver: DataSetReceiver | None = None
         self._length = 0
         self._is_last_taken = False

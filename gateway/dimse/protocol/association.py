@@ -180,7 +180,7 @@ class Association(UpperLayerProvider):
         return waiting
 
     def _await_response(self) -> None:
-        """From now on the response to our request is waited for."""
+        """Begin to wait for the response to our request."""
         self._outflow.mark()
         self._deadlines.start(AssociationTimer.RESPONSE, self._timers.dimse_s)
 

@@ -23,7 +23,7 @@ class ReadingHeld(enum.IntFlag):
     """The reasons why nothing is read from the peer."""
 
     TRANSPORT = 1
-    """There is none yet (TLS handshake)."""
+    """Reading is held because there is no transport yet (TLS handshake)."""
     RECEIVER = 2
     QUEUE = 4
     WRITE = 8

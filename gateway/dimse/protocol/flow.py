@@ -13,7 +13,7 @@ PROGRESS_BYTES = 16 * 1024
 PAUSE_SHARE = 0.3
 """A sender that has been silent for this share of `timers.progress` pauses."""
 MOST_PAUSES = 3
-"""With less than `PROGRESS_BYTES` between each two."""
+"""The most pauses in a row with less than `PROGRESS_BYTES` between each two."""
 
 LEFTOVER_BYTES = 8 * 1024**2
 """The most bytes that a peer may still send when its association is over. It may have had this much under way before
@@ -78,7 +78,7 @@ class Outflow:
         return self.written_bytes - transport.get_write_buffer_size() - _unacknowledged_bytes(transport)
 
     def mark(self) -> None:
-        """From here on `progress_bytes` counts."""
+        """Count `progress_bytes` from here on."""
         self._marked_bytes = self.arrived_bytes
 
     def progress_bytes(self) -> int:

@@ -37,7 +37,7 @@ class ReloadedContext:
 
     @property
     def tls(self) -> TLS:
-        """Its settings."""
+        """The settings of this context."""
         return self._tls
 
     def refresh(self, used_by: str) -> bool:

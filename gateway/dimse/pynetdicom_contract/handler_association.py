@@ -237,7 +237,7 @@ class HandlerAssociation:
             self.over.wait(self.acse_timeout)
 
     def _act(self, action: Callable[[], object]) -> None:
-        """On the event loop, and done when this returns."""
+        """Do `action` on the event loop; it is done when this returns."""
         if _is_in_loop():
             action()
             return

@@ -29,7 +29,7 @@ class MultiResponseAssociation(Association):
         """(abstract syntax, transfer syntax) → context where we are the SCU."""
         self._responses: Responses | None = None
         self._last_responses: Responses | None = None
-        """Some send more after their final response."""
+        """The responses that ended last: some peers send more after their final response."""
 
     @property
     def name(self) -> str:
@@ -158,7 +158,7 @@ class MultiResponseAssociation(Association):
         return Responses(self, context, request, body, response_s=seconds, limit_s=limit_s, **stores)
 
     def begin_request(self, responses: Responses, request: Command) -> None:
-        """From now on `responses` takes what answers `request`, which gets its message ID. Raises AssociationEnded."""
+        """Give `request` its Message ID, and its responses to `responses`. Raises AssociationEnded."""
         if self._ended is not None:
             raise AssociationEnded(self._ended)
         if self.is_busy:

@@ -261,7 +261,7 @@ class _Retrieval:
 
 
 def _uid_of(value: Dataset | EncodedInstance) -> str:
-    """Its SOP Instance UID; empty when it has none."""
+    """The SOP Instance UID of a yield; empty when it has none."""
     return str((value.get("SOPInstanceUID") if isinstance(value, Dataset) else value.sop_instance_uid) or "")
 
 

@@ -16,15 +16,15 @@ class ContractStatuses:
     event: evt.InterventionEvent
     service: str
     bad_destination_yield: int
-    """The handler failed or ended before it gave a destination."""
+    """The status for a handler that fails or ends before it gives a destination."""
     bad_destination: int
     """The status for a value that cannot be a destination, or whose host has no address."""
     bad_number: int
-    """It gave no number of sub-operations."""
+    """The status for a handler that gives no number of sub-operations."""
     too_many: int
-    """It announced more than the counters hold."""
+    """The status for a handler that announces more than the counters hold."""
     failed: int
-    """It failed later, or gave neither a pair nor a status."""
+    """The status for a handler that fails later, or gives neither a pair nor a status."""
 
 
 GET = ContractStatuses(

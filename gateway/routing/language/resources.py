@@ -42,7 +42,7 @@ class FileResources:
         self._folders = tuple(folders)
         self._paths: dict[str, Path] = {}
         self._tables: dict[Path, tuple[TableFile, bytes]] = {}
-        """With the SHA-256 of the file."""
+        """Each table by its path, with the SHA-256 of the file."""
         self._folders_of_files: dict[str, Path] = {}
 
     def table(self, path: str) -> TableFile:

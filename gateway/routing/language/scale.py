@@ -40,7 +40,7 @@ class Scale:
     """One way to read values."""
 
     noun: str
-    """With its article, for messages."""
+    """The noun with its article, for messages."""
     example: str
     read: Read
     has_zone: bool = False

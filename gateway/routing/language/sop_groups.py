@@ -96,5 +96,5 @@ def group(name: str) -> frozenset[str]:
 
 
 def is_composite(uid: str) -> bool:
-    """Not media, storage commitment or print: those are services with Storage in their names."""
+    """True for composite objects; media, Storage Commitment and print are services with Storage in their names."""
     return uid.startswith("1.2.840.10008.5.1.4.")

@@ -28,7 +28,7 @@ from gateway.routing.language.template_sandbox import ENVIRONMENT, capped
 MAX_TEMPLATE_CHARACTERS = 10_240
 
 NOT_THE_OBJECT = (Temporary, PayloadLost)
-"""Its stored bytes cannot be read now, or are not what they were: whoever asked decides, and may ask again."""
+"""Errors of the stored bytes, not of the object's values: the caller decides, and may try again."""
 EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 """The part of a template that is evaluated; the rest stands as it is."""
 

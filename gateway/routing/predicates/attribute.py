@@ -176,7 +176,7 @@ def _compiled(attribute: Attribute) -> tuple[Comparison | None, list[CountProble
 
 
 def _clashes(ways: list[str]) -> Iterable[CountProblem]:
-    """Only a lower and an upper bound go together."""
+    """The problems of ways to compare that exclude each other: only a lower and an upper bound go together."""
     sides = {way in LOWER for way in ways[:1] if way in BOUNDS}
     for extra in ways[1:]:
         if sides and extra in BOUNDS and (extra in LOWER) not in sides:

@@ -130,7 +130,7 @@ class Sample:
         return place is not None and place < self.percent
 
     def _place(self, facts: Facts) -> float | None:
-        """From 0 to less than 100; None without a value."""
+        """The place of the object, from 0 to less than 100; None without a value."""
         values = facts.values(self.by)
         if not any(values or ()):
             return None

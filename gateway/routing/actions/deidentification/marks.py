@@ -43,7 +43,7 @@ _EARLIER_CODES: Final = tuple(parse(f"{METHOD_CODES.text}[*].{part}") for part i
 READ: Final[tuple[AttributePath, ...]] = (METHOD, *_EARLIER_CODES)
 """The attributes that `marks` reads: earlier de-identification stays recorded."""
 SET: Final = frozenset(path.tag for path in (PATIENT_IDENTITY_REMOVED, METHOD, METHOD_CODES, TEMPORAL_INFORMATION))
-"""Always set by `marks`; no rule may say otherwise."""
+"""The attributes that `marks` always sets; no rule may say otherwise."""
 
 
 def codes_of(options: Iterable[Option]) -> list[Code]:
