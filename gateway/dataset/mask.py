@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.dataset.writer import Pieces
+from gateway.model.problem import SettingProblem
 from gateway.ports.errors import Refusal
 
 NATIVE_LITTLE_ENDIAN: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"})
@@ -25,7 +26,7 @@ class Rectangle:
     width: int
     height: int
 
-    def problems(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    def problems(self) -> Iterable[SettingProblem]:
         for name, least in (("left", 0), ("top", 0), ("width", 1), ("height", 1)):
             if getattr(self, name) < least:
                 yield (name,), f"{name} must be at least {least}"

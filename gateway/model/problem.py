@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple
 SettingPath = tuple[str | int, ...]
 """Names and indexes that lead to a setting."""
 
+SettingProblem = tuple[SettingPath, str]
+"""A mistake that no single field of a kind shows: (path inside the value of the kind, message)."""
+
 Severity = Literal["error", "warning"]
 
 

@@ -2,7 +2,9 @@
 
 A *kind* is one frozen dataclass. Its fields are the settings, its docstring is the
 documentation; configuration, JSON Schema and reference are made from it (`gateway.routing.language.forms`). A kind
-with one field takes the field's value directly (`modality: [MR]`), one with more takes a mapping of fields.
+with one field takes the field's value directly (`modality: [MR]`), one with more takes a mapping of fields. A kind may
+have a method ``problems()``: it gives a `gateway.model.problem.SettingProblem` for each mistake that no single field
+shows.
 """
 
 from __future__ import annotations

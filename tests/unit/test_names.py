@@ -95,3 +95,26 @@ def test_docstrings_open_with_their_subject() -> None:
         if RIDDLE.match(text.strip())
     ]
     assert found == []
+
+
+FULL_STOP = re.compile(r"(?<=[a-z`)])\. ")
+
+
+def said_twice(text: str) -> list[str]:
+    """Sentences of more than three words that stand in a text more than once."""
+    sentences = [sentence.strip(" .") for sentence in FULL_STOP.split(" ".join(text.split()))]
+    return [one for one in dict.fromkeys(sentences) if len(one.split()) > 3 and sentences.count(one) > 1]
+
+
+def test_no_docstring_says_a_sentence_twice() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}: {sentence}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for line, text in docstrings_in(ast.parse(path.read_text("utf-8")))
+        for sentence in said_twice(text)
+    ]
+    assert found == []
+
+
+def test_a_sentence_that_stands_twice_is_found() -> None:
+    assert said_twice("Runs in a loop alone. Short.\n\nRuns in a loop\nalone. Short.") == ["Runs in a loop alone"]

@@ -16,13 +16,13 @@ from gateway.dataset.level import NEVER_EMPTY
 from gateway.dataset.private import vr_at
 from gateway.dataset.value import BULK, MAX_TEXT_BYTES, TEXT_WITH_BACKSLASH
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.edits import Edit
 from gateway.ports.errors import Refusal
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import action
 from gateway.routing.language.attribute_path import called
 from gateway.routing.language.fields import RemoveTarget, SetTarget
-from gateway.routing.language.path_selection import Problems
 from gateway.routing.language.template import Template
 
 MAX_EDITED_CHARACTERS: Final = MAX_TEXT_BYTES // 4
@@ -68,7 +68,7 @@ class Set:
     def attributes(self) -> Iterable[AttributePath]:
         return [*_by_creator(self.values), *_read_by(self.values.values())]
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         return problems_of_constants(self.values)
 
 
@@ -91,7 +91,7 @@ class SetIfMissing:
     def attributes(self) -> Iterable[AttributePath]:
         return [*self.values, *_read_by(self.values.values())]
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         return problems_of_constants(self.values)
 
 
@@ -111,7 +111,7 @@ class Append:
     def attributes(self) -> Iterable[AttributePath]:
         return [*self.values, *_read_by(self.values.values())]
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         for path, template in self.values.items():
             if vm_of(path.tag) == "1":
                 yield (path.text,), f"{called(path)} takes one value: nothing can be appended to it"
@@ -183,7 +183,7 @@ class Copy:
     def attributes(self) -> Iterable[AttributePath]:
         return (self.from_, *_by_creator((self.to,)))
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         return _problems_of_source(self.from_, "copy")
 
 
@@ -209,14 +209,14 @@ class Move:
     def attributes(self) -> Iterable[AttributePath]:
         return (self.from_, *_by_creator((self.to,)))
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         yield from _problems_of_source(self.from_, "move")
         source: AttributePath = self.from_
         if source == self.to:
             yield ("to",), f"{called(self.to)} is moved to itself"
 
 
-def _problems_of_source(path: AttributePath, kind: str) -> Problems:
+def _problems_of_source(path: AttributePath, kind: str) -> Iterable[SettingProblem]:
     vr = vr_at(path) or ""
     if vr == SEQUENCE:
         yield ("from",), f"{called(path)} is a sequence: {kind} takes attributes with a text"
@@ -262,7 +262,7 @@ def _by_creator(paths: Iterable[AttributePath]) -> list[AttributePath]:
     return [path for path in paths if path.is_by_creator]
 
 
-def problems_of_constants(values: Mapping[SetTarget, Template]) -> Problems:
+def problems_of_constants(values: Mapping[SetTarget, Template]) -> Iterable[SettingProblem]:
     """Values without a template are checked against their VR when the configuration is read."""
     for path, template in values.items():
         if not template.is_constant:

@@ -10,7 +10,7 @@ from typing import ClassVar, Final, Literal
 from gateway.dataset.dictionary import name_of
 from gateway.dataset.mask import NATIVE_LITTLE_ENDIAN, PixelLayout, Rectangle, painted
 from gateway.model.attribute_path import AttributePath
-from gateway.model.problem import SettingPath
+from gateway.model.problem import SettingPath, SettingProblem
 from gateway.ports.edits import Alteration, Edit, Repainted
 from gateway.ports.errors import Refusal
 from gateway.ports.facts import Facts
@@ -159,7 +159,7 @@ deidentify:
         for template in self.replace.values():
             yield from (path for _name, path in template.attributes)
 
-    def problems(self) -> Iterable[tuple[SettingPath, str]]:
+    def problems(self) -> Iterable[SettingProblem]:
         if {"retain-longitudinal-full", "retain-longitudinal-modified"} <= set(self.options):
             yield ("options",), "retain-longitudinal-full and retain-longitudinal-modified exclude each other"
         days = self.shift_days
@@ -233,7 +233,7 @@ def _refuse_embedded_overlays(facts: Facts) -> None:
             raise Refusal(f"an overlay lies in the bits of the pixels, where it cannot be removed ({path.text})")
 
 
-def _conflicts(lists: Mapping[str, tuple[AttributePath, ...]]) -> Iterable[tuple[SettingPath, str]]:
+def _conflicts(lists: Mapping[str, tuple[AttributePath, ...]]) -> Iterable[SettingProblem]:
     """Attributes that the site names twice, and those that say what was done."""
     first: dict[tuple[object, ...], str] = {}
     for setting, paths in lists.items():

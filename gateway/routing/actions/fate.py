@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from gateway.model import dimse_status
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.edits import Edit
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Fate, action
 from gateway.routing.language.fields import StatusField
-from gateway.routing.language.path_selection import Problems
 
 SUCCESS = StatusField(dimse_status.SUCCESS)
 NOT_AUTHORIZED = StatusField(dimse_status.NOT_AUTHORIZED)
@@ -44,7 +44,7 @@ drop: {status: 0x0000, reason: no longer wanted}
     def attributes(self) -> Iterable[AttributePath]:
         return ()
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         if self.status != SUCCESS and self.status not in dimse_status.WARNINGS:
             yield ("status",), f"{self.status} is neither Success nor a warning (0xB000 to 0xBFFF): use `reject`"
 
@@ -74,7 +74,7 @@ reject: {status: 0x0124, reason: send it to the archive}
     def attributes(self) -> Iterable[AttributePath]:
         return ()
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         if not any(self.status in failures for failures in dimse_status.FAILURES):
             yield ("status",), f"{self.status} is no failure: use 0xA700, 0xC000, 0x0124 and the like, or `drop`"
         if not self.reason.isascii() or not self.reason.isprintable() or "\\" in self.reason:

@@ -15,13 +15,14 @@ from gateway.dataset.dictionary import (
     is_private_creator,
 )
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.edits import KEEP, REMOVE, Change, Rewrite, RewriteElement
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import action
 from gateway.routing.actions.deidentification.tables import safe_private
 from gateway.routing.language.attribute_path import tag_of
 from gateway.routing.language.fields import GroupNumber, PrivateCreator, PrivateElementNumber
-from gateway.routing.language.path_selection import Problems, problems_of_steps
+from gateway.routing.language.path_selection import problems_of_steps
 
 _NEEDED = """
     SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID SpecificCharacterSet
@@ -65,7 +66,7 @@ class KeepOnly:
     def attributes(self) -> Iterable[AttributePath]:
         return ()
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         return problems_of_steps(self.attributes_)
 
 
@@ -126,7 +127,7 @@ class SafePrivateSetting:
 
     shorthand: ClassVar[str] = "creator"
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         if self.group is not None and not self.group & 1:
             yield ("group",), f"group {self.group:04X} is even, and only odd groups are private (PS3.5 §7.8)"
 

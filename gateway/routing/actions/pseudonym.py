@@ -11,13 +11,14 @@ from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
 from gateway.dataset.value import MAX_TEXT_BYTES
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.edits import KEEP, Change, Rewrite, RewriteElement
 from gateway.ports.errors import Refusal
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import action
 from gateway.routing.language.attribute_path import called, parse, tag_of
 from gateway.routing.language.fields import SecretKey
-from gateway.routing.language.path_selection import Problems, is_of, names, problems_of_steps, tags_of
+from gateway.routing.language.path_selection import is_of, names, problems_of_steps, tags_of
 from gateway.routing.language.pseudonym import (
     MAX_SHIFT_DAYS,
     hashed_uid,
@@ -72,7 +73,7 @@ class HashUID:
     def attributes(self) -> Iterable[AttributePath]:
         return ()
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         yield from problems_of_steps(self.attributes_)
         for index, path in enumerate(self.attributes_ or ()):
             vr = vr_at(path)
@@ -142,7 +143,7 @@ class ShiftDate:
     def attributes(self) -> Iterable[AttributePath]:
         return (PATIENT_ID, ISSUER_OF_PATIENT_ID, STUDY_INSTANCE_UID)
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         yield from problems_of_steps(self.attributes_)
         if len(self.days) != 2 or not -MAX_SHIFT_DAYS <= self.days[0] <= self.days[1] <= MAX_SHIFT_DAYS:
             yield ("days",), f"expected two numbers of days in order, as [-365, -1], within {MAX_SHIFT_DAYS} days"

@@ -16,6 +16,7 @@ from gateway.dataset.charset import UNDECODABLE
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.edits import Edit
 from gateway.ports.errors import Refusal
 from gateway.ports.facts import Facts
@@ -23,7 +24,6 @@ from gateway.ports.kinds import action
 from gateway.routing.actions.attributes import split, whole_values
 from gateway.routing.language.attribute_path import called
 from gateway.routing.language.fields import SecretKey, SetTarget, TableFile
-from gateway.routing.language.path_selection import Problems
 from gateway.routing.language.pattern import Allowance, Regex, replacement_of
 from gateway.routing.language.pseudonym import hashed_text
 from gateway.routing.language.template import Template
@@ -73,7 +73,7 @@ replace:
     def attributes(self) -> Iterable[AttributePath]:
         return self.attributes_
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         try:
             replacement_of(self.with_, self.pattern)
         except ValueError as error:
@@ -102,7 +102,7 @@ class CaseAction:
     def attributes(self) -> Iterable[AttributePath]:
         return self.attributes_
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         for index, path in enumerate(self.attributes_):
             if self.to != "upper" and vr_at(path) == "CS":
                 yield ("attributes", index), f"{called(path)} has VR CS, which holds capital letters only"
@@ -135,7 +135,7 @@ class Truncate:
     def attributes(self) -> Iterable[AttributePath]:
         return self.attributes_
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         if self.to < 1:
             yield ("to",), f"values of {self.to} characters: use the action `empty`"
 
@@ -160,7 +160,7 @@ class Pad:
     def attributes(self) -> Iterable[AttributePath]:
         return self.attributes_
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         if not 1 <= self.to <= MAX_PAD_CHARACTERS:
             yield ("to",), f"expected 1 to {MAX_PAD_CHARACTERS} characters, not {self.to}"
         if len(self.with_) != 1 or self.with_ in " \\":
@@ -198,7 +198,7 @@ map:
             self.attributes_
         )  # fmt: skip
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         if (self.values is None) is (self.table is None):
             names = ("values", "table")
             fault = faults.needs("map", names) if self.values is None else faults.not_both("`map`", *names)
@@ -208,7 +208,7 @@ map:
         for path in self.attributes_:
             yield from self._problems_at(path)
 
-    def _problems_at(self, path: AttributePath) -> Problems:
+    def _problems_at(self, path: AttributePath) -> Iterable[SettingProblem]:
         vr = vr_at(path)
         if vr is None:
             return
@@ -267,7 +267,7 @@ class Hash:
     def attributes(self) -> Iterable[AttributePath]:
         return self.attributes_
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         if not MIN_HASH_CHARACTERS <= self.length <= MAX_HASH_CHARACTERS:
             yield ("length",), f"expected {MIN_HASH_CHARACTERS} to {MAX_HASH_CHARACTERS} characters, not {self.length}"
             return

@@ -19,6 +19,7 @@ from gateway.dataset.codecs import (
 from gateway.dataset.derivation import Loss
 from gateway.dataset.transcode import can_write
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.edits import Alteration
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Conversion, action
@@ -68,7 +69,7 @@ class Transcode:
         loss = {name: value for name, value in (("ratio", self.ratio), ("near", self.near)) if value is not None}
         return Conversion("transcode", {"to": list(self.to), **loss}, is_optional=self.otherwise == "keep")
 
-    def problems(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    def problems(self) -> Iterable[SettingProblem]:
         loss = Loss(self.ratio, self.near)
         for name, value, least, most in (("ratio", self.ratio, 1.0, 1000.0), ("near", self.near, 1, MOST_ERROR)):
             if value is not None and not least <= value <= most:

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal
 from gateway.dataset import charset
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.edits import OriginalAttributes, Recode
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import action
 from gateway.routing.language.fields import CharacterSet
-from gateway.routing.language.path_selection import Problems
 from gateway.routing.language.template import Template
 
 CALLED_AE_TITLE = Template("{{ association.called_ae_title }}")
@@ -46,7 +46,7 @@ charset: {to: ISO_IR 192, undeclared: ISO_IR 100}
     def attributes(self) -> Iterable[AttributePath]:
         return (CHARACTER_SET,)
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         for name in ("to", "undeclared"):
             terms = getattr(self, name)
             alone = next((term for term in terms if charset.is_stand_alone(term)), "")
@@ -82,6 +82,6 @@ record_original: {reason: CORRECT, system: North Router}
     def attributes(self) -> Iterable[AttributePath]:
         return [path for template in (self.system, self.source) for _name, path in template.attributes]
 
-    def problems(self) -> Problems:
+    def problems(self) -> Iterable[SettingProblem]:
         if not self.system.text.strip():
             yield ("system",), "an empty name: say who makes the changes"

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, Literal, Union
 
 from gateway.common import setting_faults as faults
-from gateway.model.problem import SettingPath
+from gateway.model.problem import SettingPath, SettingProblem
 from gateway.ports.kinds import Predicate
 from gateway.routing.language.building import INVALID, Build, Building, Form
 from gateway.routing.language.fields import FIELD_TYPES
@@ -266,7 +266,7 @@ def build_instance(cls: type, values: Mapping[str, Any], path: SettingPath, buil
             return INVALID
     builders = _builders(cls)
     built = cls(**{builders[name][0]: value for name, value in values.items()})
-    problems: Iterable[tuple[SettingPath, str]] = getattr(built, "problems", tuple)()
+    problems: Iterable[SettingProblem] = getattr(built, "problems", tuple)()
     is_right = True
     for inner, message in problems:
         is_right = False

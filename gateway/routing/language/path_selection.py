@@ -7,9 +7,8 @@ from functools import lru_cache
 
 from gateway.dataset.dictionary import is_private, is_private_creator, private_vr_of, vr_of
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.edits import RewriteElement
-
-Problems = Iterable[tuple[tuple[str | int, ...], str]]
 
 
 def is_of(element: RewriteElement, vrs: frozenset[str]) -> bool:
@@ -34,7 +33,7 @@ def _leads_into(steps: tuple[tuple[int, int | None], ...], path: tuple[tuple[int
     )
 
 
-def problems_of_steps(paths: Iterable[AttributePath] | None) -> Problems:
+def problems_of_steps(paths: Iterable[AttributePath] | None) -> Iterable[SettingProblem]:
     """Problems of paths whose sequences are not known by tag alone."""
     for index, path in enumerate(paths or ()):
         if path.step_creators:

@@ -11,14 +11,13 @@ from typing import ClassVar
 from gateway.common import setting_faults as faults
 from gateway.common.ip_network import IPNetwork
 from gateway.model.attribute_path import AttributePath
-from gateway.model.problem import SettingPath
+from gateway.model.problem import SettingPath, SettingProblem
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import predicate
 from gateway.routing import index_keys
 from gateway.routing.index_keys import Keys
 from gateway.routing.language.fields import AETitleField
 from gateway.routing.language.pattern import Regex
-from gateway.routing.predicates.counts import CountProblem
 
 
 @predicate("calling_ae_title")
@@ -218,7 +217,7 @@ class UserIdentityMatch:
         association = facts.association
         return association.user_identity or ("" if self.verified else association.claimed_user_identity)
 
-    def problems(self) -> Iterable[CountProblem]:
+    def problems(self) -> Iterable[SettingProblem]:
         ways = [way for way in ("any_of", "matches", "exists") if getattr(self, way) is not None]
         if not ways:
             yield (), faults.needs("user_identity", ("any_of", "matches", "exists")).message

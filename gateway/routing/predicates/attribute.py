@@ -11,6 +11,7 @@ from gateway.common import setting_faults as faults
 from gateway.dataset.dictionary import SEQUENCE, name_of, vm_of
 from gateway.dataset.private import vr_at
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import predicate
 from gateway.routing import index_keys
@@ -23,7 +24,7 @@ from gateway.routing.language.pattern import Regex
 from gateway.routing.language.scale import AGE, BY_VR, DATE, DATE_TIME, NUMBER, SCALES, TIME, Scale, single
 from gateway.routing.language.text_folding import Component, Representation, Shape, shape, without_diacritics
 from gateway.routing.language.time_zone import TimeZone
-from gateway.routing.predicates.counts import Among, CountProblem, Times
+from gateway.routing.predicates.counts import Among, Times
 
 AttributeTexts = tuple[str, ...]
 
@@ -94,7 +95,7 @@ class Attribute:
     _decide: Callable[[AttributeTexts | None, Facts], bool] | None = field(init=False, repr=False, compare=False)
     """Everything else; None when `_text` says it all."""
     _comparison: Comparison | None = field(init=False, repr=False, compare=False)
-    _problems: tuple[CountProblem, ...] = field(init=False, repr=False, compare=False)
+    _problems: tuple[SettingProblem, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         compiled, problems = _compiled(self)
@@ -146,7 +147,7 @@ class Attribute:
         found = [(value, fits(value)) for value in _texts(values, self._comparison)]
         return f"{name} {comparison.describe(found, self._comparison, with_values=with_values)}"
 
-    def problems(self) -> Iterable[CountProblem]:
+    def problems(self) -> Iterable[SettingProblem]:
         return self._problems
 
 
@@ -161,7 +162,7 @@ def _setting(attribute: Attribute, way: str) -> Any:
     return getattr(attribute, "in_" if way == "in" else way)
 
 
-def _compiled(attribute: Attribute) -> tuple[Comparison | None, list[CountProblem]]:
+def _compiled(attribute: Attribute) -> tuple[Comparison | None, list[SettingProblem]]:
     """The comparison, None when presence or the count alone decides; and what is wrong."""
     ways = _given(attribute)
     problems = [*_clashes(ways), *_unfit(attribute, ways)]
@@ -175,7 +176,7 @@ def _compiled(attribute: Attribute) -> tuple[Comparison | None, list[CountProble
         return None, [((ways[0],), str(error))]
 
 
-def _clashes(ways: list[str]) -> Iterable[CountProblem]:
+def _clashes(ways: list[str]) -> Iterable[SettingProblem]:
     """The problems of ways to compare that exclude each other: only a lower and an upper bound go together."""
     sides = {way in LOWER for way in ways[:1] if way in BOUNDS}
     for extra in ways[1:]:
@@ -185,7 +186,7 @@ def _clashes(ways: list[str]) -> Iterable[CountProblem]:
         yield (extra,), faults.one_way("attribute", ways[0])
 
 
-def _unfit(attribute: Attribute, ways: list[str]) -> Iterable[CountProblem]:
+def _unfit(attribute: Attribute, ways: list[str]) -> Iterable[SettingProblem]:
     """Settings that can never hold, or say nothing, for this attribute and this way."""
     way = ways[0] if ways else "count"
     vr, name = vr_at(attribute.select), name_of(attribute.select.tag)
@@ -207,7 +208,7 @@ def _unfit(attribute: Attribute, ways: list[str]) -> Iterable[CountProblem]:
     yield from _unfit_count(attribute)
 
 
-def _unfit_texts(attribute: Attribute) -> Iterable[CountProblem]:
+def _unfit_texts(attribute: Attribute) -> Iterable[SettingProblem]:
     for way in ("starts_with", "ends_with", "contains"):
         if "" in (_setting(attribute, way) or ()):
             yield (way,), "every text holds an empty one; to ask for a value use matches: ."
@@ -215,7 +216,7 @@ def _unfit_texts(attribute: Attribute) -> Iterable[CountProblem]:
         yield ("between",), f"between takes two values, the lower first, not {len(attribute.between)}"
 
 
-def _unfit_count(attribute: Attribute) -> Iterable[CountProblem]:
+def _unfit_count(attribute: Attribute) -> Iterable[SettingProblem]:
     if attribute.count is None or any(index is None for _tag, index in attribute.select.steps):
         return
     most = re.fullmatch(r"(?:\d+-)?(\d+)", vm_of(attribute.select.tag))

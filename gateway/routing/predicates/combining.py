@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Predicate, Resources, predicate
 from gateway.routing.language.fields import FIELD_TYPES, FieldType
@@ -54,7 +55,7 @@ class AnyCondition:
     def attributes(self) -> Iterable[AttributePath]:
         return [path for condition in self.conditions for path in condition.attributes()]
 
-    def problems(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    def problems(self) -> Iterable[SettingProblem]:
         if not self.conditions:
             yield (), "the list is empty: it would never hold"
 

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gateway.model.problem import SettingProblem
 from gateway.routing.language.calendar_span import CalendarSpan, span
 from gateway.routing.language.fields import FIELD_TYPES, FieldType, TableFile
 
-CountProblem = tuple[tuple[str | int, ...], str]
-"""(path inside the setting, message)."""
 SHOWN_TEXTS = 5
 """The most texts of a list in an explanation."""
 
@@ -65,6 +64,6 @@ class Among:
     def __str__(self) -> str:
         return "the texts of the file" if self.values is None else " or ".join(map(repr, self.values[:SHOWN_TEXTS]))
 
-    def problems(self) -> Iterable[CountProblem]:
+    def problems(self) -> Iterable[SettingProblem]:
         if (self.values is None) is (self.file is None):
             yield (), "give either texts, or a file of them as file:"

@@ -10,6 +10,7 @@ from gateway.common import setting_faults as faults
 from gateway.common.quantity import size_bytes
 from gateway.common.setting_faults import did_you_mean, unknown_word
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import predicate
 from gateway.routing import index_keys
@@ -19,7 +20,6 @@ from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.comparison import BOUNDS, LOWER, STRICT
 from gateway.routing.language.fields import FIELD_TYPES, UID_PATTERN, FieldType, TransferSyntaxUID, sop_class_uid
 from gateway.routing.language.scale import number
-from gateway.routing.predicates.counts import CountProblem
 
 MODALITY = parse("Modality")
 _FIRST_MODALITY = FirstValue(MODALITY)
@@ -167,7 +167,7 @@ class SizeMatch:
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the data set has {facts.length_bytes} bytes"
 
-    def problems(self) -> Iterable[CountProblem]:
+    def problems(self) -> Iterable[SettingProblem]:
         return problems_of_bounds(self, "size")
 
 
@@ -176,7 +176,7 @@ def is_within(bounds: object, value: float) -> bool:
     return all(test(value, bound) for test, bound, _name in _bounds(bounds))
 
 
-def problems_of_bounds(bounds: object, name: str) -> Iterable[CountProblem]:
+def problems_of_bounds(bounds: object, name: str) -> Iterable[SettingProblem]:
     """None at all, two on one side, or nothing between them."""
     found = _bounds(bounds)
     if not found:
@@ -213,7 +213,7 @@ class Numbers:
             return False
         return (self.any_of is None or value in self.any_of) and is_within(self, value)
 
-    def problems(self) -> Iterable[CountProblem]:
+    def problems(self) -> Iterable[SettingProblem]:
         if self.any_of is None:
             yield from problems_of_bounds(self, "this")
         elif _bounds(self):
@@ -276,7 +276,7 @@ class Pixels:
             shown.append(f"{_PHOTOMETRIC.text} {(facts.values(_PHOTOMETRIC) or ('absent',))[0]}")
         return ", ".join(shown)
 
-    def problems(self) -> Iterable[CountProblem]:
+    def problems(self) -> Iterable[SettingProblem]:
         if not self._numbers and self.photometric is None:
             yield (), faults.needs("pixels", (*_NUMBERS, "photometric")).message
 

@@ -11,12 +11,12 @@ from typing import ClassVar, NewType
 
 from gateway.common.setting_faults import did_you_mean, listed, unknown_word
 from gateway.model.attribute_path import AttributePath
+from gateway.model.problem import SettingProblem
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import predicate
 from gateway.routing.facts import STUDY_INSTANCE_UID
 from gateway.routing.language.fields import FIELD_TYPES, FieldType
 from gateway.routing.language.time_zone import TimeZone
-from gateway.routing.predicates.counts import CountProblem
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Weekdays = NewType("Weekdays", frozenset[int])
@@ -97,7 +97,7 @@ class TimeOfDay:
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"it was received on {_text_of(facts.received_at.astimezone(self.time_zone))}"
 
-    def problems(self) -> Iterable[CountProblem]:
+    def problems(self) -> Iterable[SettingProblem]:
         if self.between is None and self.days is None:
             yield (), "`time` needs `between`, `days` or both"
 
@@ -144,6 +144,6 @@ class Sample:
         place = self._place(facts)
         return f"{self.by.text} is absent or empty" if place is None else f"its place is {place:.2f} of 100"
 
-    def problems(self) -> Iterable[CountProblem]:
+    def problems(self) -> Iterable[SettingProblem]:
         if not 0 <= self.percent <= 100:
             yield ("percent",), f"{self.percent:g} is not between 0 and 100"
