@@ -134,8 +134,8 @@ def _dated_files(tls: TLS) -> Sequence[tuple[str, bool]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """One certificate, for people: nothing of it was proved."""
+class CertificateDescription:
+    """One certificate in words, for people: nothing of it was proved."""
 
     subject: str
     issuer: str
@@ -151,7 +151,7 @@ class Described:
         return f"{name}, {signed}, valid from {self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
 
 
-def described(encoded: bytes) -> Described:
+def described(encoded: bytes) -> CertificateDescription:
     """A certificate in DER or PEM form, the first of several. Raises ValueError."""
     from cryptography import x509
     from cryptography.x509.oid import ExtensionOID
@@ -167,7 +167,7 @@ def described(encoded: bytes) -> Described:
         names += value.get_values_for_type(x509.DNSName)
         names += map(str, value.get_values_for_type(x509.IPAddress))
     subject, issuer = (",".join(one.rfc4514_string() for one in each.rdns) for each in (found.subject, found.issuer))
-    return Described(
+    return CertificateDescription(
         printable(subject),
         printable(issuer),
         tuple(map(printable, names)),

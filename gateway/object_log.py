@@ -71,7 +71,7 @@ class _StudyCount:
         raise NotImplementedError
 
 
-class _Open:
+class _OpenCounts:
     """Tallies by association or destination, then by study."""
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -204,8 +204,8 @@ class EachStudy(ObjectLog):
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         """`now`: a monotonic clock, in seconds."""
-        self._stored = _Open(now)
-        self._delivered = _Open(now)
+        self._stored = _OpenCounts(now)
+        self._delivered = _OpenCounts(now)
 
     def stored(
         self,

@@ -39,14 +39,14 @@ class ExpectedAt:
     values: ExpectedValues = field(default_factory=dict)
     absent: tuple[AttributePath, ...] = ()
     transfer_syntax_uid: str = ""
-    """Empty: whatever."""
+    """Empty: any."""
     is_refused: bool | None = None
     """True: its route's actions cannot be done."""
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """None means: whatever."""
+class ExpectedOutcome:
+    """The outcome that a test expects; None: any."""
 
     kept: ExpectedAt = ExpectedAt()
     at: Mapping[str, ExpectedAt] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class RuleTest:
     place: Place = field(repr=False, compare=False)
     association: Mapping[str, Any]
     """Fields of `AssociationFacts` that the test gives."""
-    expected: Expected
+    expected: ExpectedOutcome
     file: Path | None = None
     attributes: Mapping[str, object] | None = None
     transfer_syntax_uid: str = EXPLICIT_VR_LITTLE_ENDIAN
@@ -202,7 +202,7 @@ def _moment(spec: CaseSpec, place: Place, context: Context) -> datetime | None:
         return None
 
 
-def _expected(spec: ExpectedSpec, place: Place, context: Context) -> Expected:
+def _expected(spec: ExpectedSpec, place: Place, context: Context) -> ExpectedOutcome:
     if not isinstance(place.node, MappingNode) or not (place.node.entries or place.node.lost):
         context.findings.error(place.holder, "empty", "nothing is expected: the test could not fail")
     at = {name: _at(one, place.at("at", name), context) for name, one in spec.at.items()}
@@ -211,7 +211,7 @@ def _expected(spec: ExpectedSpec, place: Place, context: Context) -> Expected:
     def names(words: object) -> frozenset[str] | None:
         return frozenset(words) if isinstance(words, tuple) else None
 
-    return Expected(
+    return ExpectedOutcome(
         kept=kept,
         at=at,
         destinations=names(spec.destinations),

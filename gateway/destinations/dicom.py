@@ -33,7 +33,7 @@ from gateway.ports.errors import (
 from gateway.ports.kinds import DestinationContext
 from gateway.ports.meter import Meter
 from gateway.routing.ae_title_templates import has_templates, titled
-from gateway.sending.contexts import Given, Kind, kinds_of, named, propose
+from gateway.sending.contexts import ConfiguredContexts, Kind, kinds_of, named, propose
 from gateway.sending.native_form import in_native_form
 from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
 from gateway.sending.store_sender import StoreSender
@@ -89,7 +89,7 @@ class DimseDestination:
         self.meter = meter
         self.recent = associations.recent_contexts("deliveries", peer)
         """The same ones for each number of gateways: it is the same place."""
-        self.given = Given(peer.associate.contexts)
+        self.given = ConfiguredContexts(peer.associate.contexts)
         self._has_templates = has_templates(peer)
         self._by_titles: dict[tuple[str, str, int], DimseDestination] = {}
 

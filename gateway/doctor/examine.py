@@ -11,7 +11,7 @@ from gateway.common.daemon_thread import started
 from gateway.destinations.folder import Folder
 from gateway.doctor import configuration, folders, machine, peers, ports, storage
 from gateway.doctor.finding import DoctorFinding, found
-from gateway.doctor.running import Running, running
+from gateway.doctor.running import AnsweringGateway, running
 from gateway.doctor.site import Site
 from gateway.model.peer import Peer
 
@@ -72,21 +72,21 @@ def _not_finished(name: str, what: str) -> DoctorFinding:
     return found("check-not-finished", name, what)
 
 
-async def _running(site: Site) -> Running:
+async def _running(site: Site) -> AnsweringGateway:
     try:
         outcome, _ = started(partial(running, site), "running gateway")
         async with asyncio.timeout(2 * site.limit_s):
             return await outcome
     except TimeoutError:
-        return Running((_not_finished("running gateway", f"not within {2 * site.limit_s:g} s"),), {})
+        return AnsweringGateway((_not_finished("running gateway", f"not within {2 * site.limit_s:g} s"),), {})
 
 
-async def _findings_of(running_gateway: asyncio.Future[Running]) -> list[DoctorFinding]:
+async def _findings_of(running_gateway: asyncio.Future[AnsweringGateway]) -> list[DoctorFinding]:
     return list((await running_gateway).findings)
 
 
 async def _after(
-    running_gateway: asyncio.Future[Running],
+    running_gateway: asyncio.Future[AnsweringGateway],
     check: Callable[[frozenset[tuple[str, int]]], Iterable[DoctorFinding]],
     site: Site,
 ) -> list[DoctorFinding]:
@@ -95,7 +95,7 @@ async def _after(
     return await _in_thread("listener", partial(check, open_ports), site)
 
 
-async def _http(running_gateway: asyncio.Future[Running], site: Site) -> list[DoctorFinding]:
+async def _http(running_gateway: asyncio.Future[AnsweringGateway], site: Site) -> list[DoctorFinding]:
     if site.settings.http is None or not site.settings.http.port:
         return []
     answer = await running_gateway

@@ -17,7 +17,7 @@ from gateway.spool.lock import is_gateway_running
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class AnsweringGateway:
     """The gateway that answered. `status` is empty unless it is the gateway of these rules."""
 
     findings: tuple[DoctorFinding, ...]
@@ -30,25 +30,29 @@ class Running:
         return frozenset((str(row["address"]), int(row["port"])) for row in rows)
 
 
-def running(site: Site) -> Running:
+def running(site: Site) -> AnsweringGateway:
     """Ask it. Blocks up to the site's limit."""
     is_held = is_gateway_running(Path(site.settings.queue_path))
     http = site.settings.http
     subject = site.settings.queue_path if http is None else f"{http.address}:{http.port}"
     if http is None:
         what = "a gateway runs" if is_held else "no gateway is seen to run"
-        return Running((found("no-http", subject, f"{what}; `gateway.http` is not configured"),), {})
+        return AnsweringGateway((found("no-http", subject, f"{what}; `gateway.http` is not configured"),), {})
     try:
         status, date = remote.status_and_date(http, site.limit_s)
     except remote.NotRunning as error:
         if is_held:
-            return Running((found("not-answering", subject, str(error)),), {})
-        return Running((found("not-running", subject, "no gateway answers there, and none is seen to run"),), {})
+            return AnsweringGateway((found("not-answering", subject, str(error)),), {})
+        return AnsweringGateway(
+            (found("not-running", subject, "no gateway answers there, and none is seen to run"),), {}
+        )
     if "spool" not in status or "conditions" not in status:
-        return Running((found("another-gateway", subject, "what answers there is no gateway of this version"),), {})
+        return AnsweringGateway(
+            (found("another-gateway", subject, "what answers there is no gateway of this version"),), {}
+        )
     if other := remote.other_gateway(status, site.settings):
-        return Running((found("another-gateway", subject, other),), {})
-    return Running(tuple(_of_status(status, date, subject, site)), status)
+        return AnsweringGateway((found("another-gateway", subject, other),), {})
+    return AnsweringGateway(tuple(_of_status(status, date, subject, site)), status)
 
 
 def _of_status(status: Mapping[str, Any], date: datetime | None, subject: str, site: Site) -> Iterator[DoctorFinding]:

@@ -23,7 +23,7 @@ from gateway.dataset.writer import item_header, padded, padding_of, prepared_hea
 from gateway.model.query import Attributes, QueryItem, Value
 from gateway.ports.errors import ObjectTooLarge, Unreadable
 from gateway.query.attributes import vr_for
-from gateway.query.typed import Bulk, Typed, bulk, is_bulk, typed
+from gateway.query.typed import Bulk, TypedValue, bulk, is_bulk, typed
 
 MAX_BYTES = 4 * 1024**2
 """An identifier beyond this is refused; 50 000 UIDs fit in."""
@@ -240,7 +240,7 @@ class IdentifierEncoder:
         first = value[0] if value else ""
         if not isinstance(first, str):
             return self._sequence(_head(tag, self._encoding, SEQUENCE), value, codecs)
-        head = _head(tag, self._encoding, first.vr if isinstance(first, Typed) else "")
+        head = _head(tag, self._encoding, first.vr if isinstance(first, TypedValue) else "")
         if not value:
             return head.tag_and_vr + head.length.pack(0)
         if head.vr == SEQUENCE:

@@ -13,20 +13,20 @@ _UNITS = {"OW": "H", "OF": "I", "OL": "I", "OD": "Q", "OV": "Q"}
 """VR → array code of what is swapped in big endian; others are single bytes (PS3.5 §7.3)."""
 
 
-class Typed(str):
+class TypedValue(str):
     """The first value of an attribute, and the VR of all of them."""
 
     vr: str
 
     @classmethod
-    def of(cls, text: str, vr: str) -> Typed:
+    def of(cls, text: str, vr: str) -> TypedValue:
         """`text` as a value of `vr`."""
         typed = cls(text)
         typed.vr = vr
         return typed
 
 
-class Bulk(Typed):
+class Bulk(TypedValue):
     """Bytes, in little endian; as text each of them is one character."""
 
     def bytes_of(self, *, is_big_endian: bool) -> bytes:
@@ -49,7 +49,7 @@ def typed(values: tuple[str, ...], tag: int, vr: str) -> Value:
     known = vr_of(tag)
     if not values or (known and " or " not in known):
         return values
-    return (Typed.of(values[0], vr), *values[1:])
+    return (TypedValue.of(values[0], vr), *values[1:])
 
 
 def _ordered(raw: bytes, vr: str, *, is_big_endian: bool) -> bytes:

@@ -17,7 +17,7 @@ from gateway.retrieve.adaptation import Adaptation
 from gateway.retrieve.move_rendezvous import MoveRendezvous
 from gateway.routing.table import RoutingTable
 from gateway.sources.query_backends import QueryBackends
-from gateway.sources.relayed_services import Retrieving
+from gateway.sources.relayed_services import RelayedRetrieveService
 
 
 async def keep_nothing(incoming: Incoming, table: RoutingTable) -> int:
@@ -53,7 +53,7 @@ class RetrieveRequest:
     facts: AssociationFacts
     """Facts of the requestor's association."""
     forms: Adaptation
-    relayed: Retrieving | None = None
+    relayed: RelayedRetrieveService | None = None
     """The service other than Query/Retrieve whose objects are retrieved from the peers that `relay` names; else
     None.
     """

@@ -35,7 +35,7 @@ class RecentContexts:
         return tuple(reversed(contexts))
 
 
-class Given:
+class ConfiguredContexts:
     """The contexts of a peer's settings, which are proposed as they are; () leaves it to what is queued."""
 
     def __init__(self, contexts: Sequence[ProposedContext]) -> None:
@@ -57,7 +57,7 @@ def kinds_of(contexts: Iterable[ProposedContext]) -> list[Kind]:
 
 
 def propose(
-    needed: Sequence[Kind], recent: RecentContexts, given: Given, fallback: Sequence[str] = ()
+    needed: Sequence[Kind], recent: RecentContexts, given: ConfiguredContexts, fallback: Sequence[str] = ()
 ) -> tuple[ProposedContext, ...]:
     """The contexts that are given; else those of the kinds needed now, first in line for the 128 places, then those
     needed lately.

@@ -82,7 +82,7 @@ SERVICES: Mapping[str, RelayedService] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Retrieving:
+class RelayedRetrieveService:
     """C-MOVE and C-GET of one kind of object: they name SOP Instance UIDs, and nothing else.
 
     Attributes:
@@ -97,8 +97,10 @@ class Retrieving:
     storage: tuple[str, ...]
 
 
-def _retrieving(service: str, model: str, *storage: str) -> Retrieving:
-    return Retrieving(service, uid_of(model, "move"), uid_of(model, "get"), tuple(_PREFIX + end for end in storage))
+def _retrieving(service: str, model: str, *storage: str) -> RelayedRetrieveService:
+    return RelayedRetrieveService(
+        service, uid_of(model, "move"), uid_of(model, "get"), tuple(_PREFIX + end for end in storage)
+    )
 
 
 _PREFIX = "1.2.840.10008.5.1.4."
@@ -113,7 +115,7 @@ RETRIEVING = (
     _retrieving("protocol_approval", "protocol_approval", "1.1.200.3"),
     _retrieving("inventory", "inventory", "1.1.201.1"),
 )
-RETRIEVED: Mapping[str, Retrieving] = MappingProxyType(
+RETRIEVED: Mapping[str, RelayedRetrieveService] = MappingProxyType(
     {uid: each for each in RETRIEVING for uid in (each.move, each.get)}
 )
 """SOP class of a C-MOVE or C-GET → what is retrieved."""

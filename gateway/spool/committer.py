@@ -81,7 +81,7 @@ class ClaimRequest(CommitRequest):
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Settling(CommitRequest):
-    """Attempts that ended."""
+    """Settlements to be written: attempts that ended."""
 
     settlements: Sequence[Settlement] = ()
 

@@ -26,7 +26,7 @@ PLACES: tuple[WrittenPlace, ...] = ("spool", "database")
 
 
 class Writing:
-    """The state of both places. Any thread may use it."""
+    """Whether spool and database take writes, and why not. Any thread may use it."""
 
     def __init__(self, meter: Meter, monotonic: Callable[[], float]) -> None:
         self._meter = meter

@@ -16,7 +16,7 @@ import yaml
 from click.testing import CliRunner
 from structlog.testing import capture_logs
 
-from gateway.certificates import Described, described
+from gateway.certificates import CertificateDescription, described
 from gateway.cli import main
 from gateway.config import load
 from gateway.doctor.peers import peer as examined
@@ -58,7 +58,7 @@ def day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
-def of(certificate: Certificate) -> Described:
+def of(certificate: Certificate) -> CertificateDescription:
     return described(Path(certificate.certificate).read_bytes())
 
 

@@ -17,7 +17,7 @@ from pynetdicom import AE, build_context, evt, sop_class
 from gateway.dimse.requestor.incoming_stores import IncomingStore
 from gateway.model.associate import ProposedContext
 from gateway.query.attributes import SOP_INSTANCE_UID
-from gateway.sources.relayed_services import BY_SOP_CLASS, RETRIEVED, RETRIEVING, Retrieving
+from gateway.sources.relayed_services import BY_SOP_CLASS, RETRIEVED, RETRIEVING, RelayedRetrieveService
 from tests.support.peers import GatewayProcess, free_port
 from tests.support.retrieving import Moving, counters, elements
 from tests.support.stock import no_delay
@@ -28,7 +28,7 @@ ROWS = {f"{each.service}-{each.get}": each for each in RETRIEVING}
 EXPLICIT = str(ExplicitVRLittleEndian)
 
 
-def uid(row: Retrieving, number: int) -> str:
+def uid(row: RelayedRetrieveService, number: int) -> str:
     return f"1.2.826.0.1.{row.get.replace('.', '')[-5:]}.{number}"
 
 
@@ -187,7 +187,7 @@ async def test_get(site: Site, name: str) -> None:
     check_question(site, row)
 
 
-def check_question(site: Site, row: Retrieving) -> None:
+def check_question(site: Site, row: RelayedRetrieveService) -> None:
     """The library was asked in the model of the objects, by SOP Instance UID and nothing else (PS3.4 §U.4.2, §X.4.2,
     §BB.4.2, §HH.4.2, §II.4.2, §JJ.3.2), and sent to the gateway alone."""
     asked_in, identifier = site.library.asked[-1]

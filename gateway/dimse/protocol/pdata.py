@@ -57,7 +57,7 @@ class WholePDU(NamedTuple):
     data: bytes
 
 
-class Malformed(NamedTuple):
+class MalformedPData(NamedTuple):
     """The stream cannot be read on."""
 
     reason: AbortReason
@@ -127,13 +127,13 @@ class PDUReader:
             self._view = memoryview(bytes(self._view[self._position : self._end]))
             self._position, self._end, self._is_own = 0, len(self._view), True
 
-    def next(self) -> Fragment | WholePDU | Malformed | None:
-        """The next piece; None when more bytes are needed, or after `Malformed`."""
+    def next(self) -> Fragment | WholePDU | MalformedPData | None:
+        """The next piece; None when more bytes are needed, or after `MalformedPData`."""
         while not self.is_broken:
             if self._item_left:
                 return self._take_data()
             if self._collected is not None:
-                pdu: Fragment | WholePDU | Malformed | None = self._collect(self._collected)
+                pdu: Fragment | WholePDU | MalformedPData | None = self._collect(self._collected)
             elif self._pdu_left:
                 pdu = self._open_item()
             else:
@@ -148,10 +148,10 @@ class PDUReader:
     def _release(self) -> None:
         self._view, self._position, self._end = _EMPTY, 0, 0
 
-    def _break(self, reason: AbortReason, detail: str) -> Malformed:
+    def _break(self, reason: AbortReason, detail: str) -> MalformedPData:
         self.is_broken = True
         self._release()
-        return Malformed(reason, detail)
+        return MalformedPData(reason, detail)
 
     def _take_data(self) -> Fragment | None:
         start = self._position
@@ -181,7 +181,7 @@ class PDUReader:
         whole, self._carry = self._carry, b""
         return header.unpack(whole)
 
-    def _open_pdu(self) -> Malformed | None:
+    def _open_pdu(self) -> MalformedPData | None:
         header = self._header(_PDU_HEADER)
         if header is None:
             return None
@@ -199,7 +199,7 @@ class PDUReader:
         self._collecting_bytes = PDU_HEADER_BYTES + length
         return None
 
-    def _open_item(self) -> Fragment | Malformed | None:
+    def _open_item(self) -> Fragment | MalformedPData | None:
         header = self._header(_ITEM_HEADER)
         if header is None:
             return None

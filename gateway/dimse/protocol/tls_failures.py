@@ -13,7 +13,7 @@ import re
 import ssl
 from datetime import datetime
 
-from gateway.certificates import Described, described, read_pem, validities
+from gateway.certificates import CertificateDescription, described, read_pem, validities
 from gateway.dimse.protocol.tls import client_context
 from gateway.model.peer import Peer
 from gateway.model.security import TLS
@@ -42,7 +42,7 @@ _ALERTS = {
 _ALERT = re.compile(r"ALERT[_ ]([A-Z_ ]+)", re.IGNORECASE)
 
 
-async def shown_unverified(peer: Peer) -> Described | None:
+async def shown_unverified(peer: Peer) -> CertificateDescription | None:
     """The certificate that the peer shows, unverified: for messages alone. None when it cannot be had."""
     given = peer.associate.tls if peer.associate.tls is not None else TLS()
     tls = dataclasses.replace(given, certificate="", key="", key_pem="", ca=(), crl=(), verify=False)
@@ -63,7 +63,11 @@ async def shown_unverified(peer: Peer) -> Described | None:
 
 
 def server_refused(
-    error: ssl.SSLCertVerificationError, shown: Described | None, wanted_name: str, tls: TLS | None, now: datetime
+    error: ssl.SSLCertVerificationError,
+    shown: CertificateDescription | None,
+    wanted_name: str,
+    tls: TLS | None,
+    now: datetime,
 ) -> str:
     """The fault of a server's certificate, in a clause; `wanted_name` is the host that it should name."""
     code = error.verify_code
@@ -81,7 +85,7 @@ def server_refused(
     return f"{error.verify_message}{whose}"
 
 
-def _about_dates(code: int, shown: Described | None, tls: TLS | None, now: datetime) -> str:
+def _about_dates(code: int, shown: CertificateDescription | None, tls: TLS | None, now: datetime) -> str:
     word = "has expired" if code == EXPIRED else "is not valid yet"
     if shown is None or (shown.until < now if code == EXPIRED else shown.since > now):
         return f"its certificate {word}{f': {shown}' if shown is not None else ''}"

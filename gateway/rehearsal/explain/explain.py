@@ -30,7 +30,7 @@ from gateway.rehearsal.stage import RehearsedAdmission, RehearsedResponse, Stage
 from gateway.routing.language.kinds import name_of_kind
 from gateway.routing.table import RoutingTable
 from gateway.routing.verdicts import Verdict
-from gateway.sending.contexts import Given, RecentContexts, propose
+from gateway.sending.contexts import ConfiguredContexts, RecentContexts, propose
 
 
 async def explain(stage: Stage, subject: ExplainedObject, *, with_values: bool) -> InstanceExplanation:
@@ -205,7 +205,7 @@ def _proposal(peer: Peer, outbound: Outbound) -> DestinationProposal:
     if peer.destination is not None:
         return DestinationProposal(name_of_kind(peer.destination, port_kinds.destination), peer.destination.place())
     kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
-    given = Given(peer.associate.contexts)
+    given = ConfiguredContexts(peer.associate.contexts)
     where = f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"
     return DestinationProposal(
         "dicom", where, propose([kind], RecentContexts(), given, peer.fallback), given.refusal(kind)

@@ -18,7 +18,7 @@ from gateway.dimse.protocol.associate_request import (
     proposals,
 )
 from gateway.dimse.protocol.context import LONGEST_UID
-from gateway.dimse.protocol.pdata import MAX_ASSOCIATE_BYTES, Malformed, PDUReader
+from gateway.dimse.protocol.pdata import MAX_ASSOCIATE_BYTES, MalformedPData, PDUReader
 from gateway.dimse.protocol.proposal import decode_accept
 from gateway.model.associate import MOST_CONTEXTS, AssociateKeywords, ProposedContext
 
@@ -85,7 +85,7 @@ def test_the_largest_request_that_the_standard_has_use_for_fits() -> None:
     assert len(pdu(contexts)) + 65536 < MAX_ASSOCIATE_BYTES
     reader = PDUReader(16384)
     reader.feed(memoryview(struct.pack(">BxI", 1, MAX_ASSOCIATE_BYTES + 1)))
-    assert isinstance(reader.next(), Malformed)
+    assert isinstance(reader.next(), MalformedPData)
 
 
 def test_answers_are_remembered_up_to_a_number_of_bytes() -> None:

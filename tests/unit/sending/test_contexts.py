@@ -6,12 +6,12 @@ import pytest
 
 from gateway.dataset.native import alternatives
 from gateway.model.associate import MOST_CONTEXTS, ProposedContext
-from gateway.sending.contexts import Given, Kind, RecentContexts, named, propose, taken_form
+from gateway.sending.contexts import ConfiguredContexts, Kind, RecentContexts, named, propose, taken_form
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 IMPLICIT, EXPLICIT, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"
 BIG, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
-FREE = Given(())
+FREE = ConfiguredContexts(())
 
 
 def taken_in(kind: Kind, accepted: Container[Kind]) -> str:
@@ -26,7 +26,7 @@ def remembered(*kinds: Kind, fallback: Sequence[str] = ()) -> RecentContexts:
     return recent
 
 
-CT_ONLY = Given([ProposedContext(CT, (JPEG, EXPLICIT)), ProposedContext(CT, (EXPLICIT,))])
+CT_ONLY = ConfiguredContexts([ProposedContext(CT, (JPEG, EXPLICIT)), ProposedContext(CT, (EXPLICIT,))])
 
 
 def proposed(needed: list[Kind], recent: RecentContexts | None = None) -> list[tuple[str, tuple[str, ...]]]:

@@ -12,7 +12,7 @@ from pynetdicom.pdu import P_DATA_TF
 from gateway.dimse.protocol.pdata import (
     COMMAND,
     LAST,
-    Malformed,
+    MalformedPData,
     PDUReader,
     WholePDU,
     encode_command,
@@ -46,7 +46,7 @@ def read(reader: PDUReader, *chunks: bytes) -> list[object]:
         buffer = bytearray(chunk)
         reader.feed(memoryview(buffer))
         while (piece := reader.next()) is not None:
-            is_whole = isinstance(piece, WholePDU | Malformed)
+            is_whole = isinstance(piece, WholePDU | MalformedPData)
             found.append(piece if is_whole else as_piece(piece))
         buffer[:] = b"\xee" * len(buffer)
     return found
@@ -107,7 +107,7 @@ def test_malformed_streams_break_the_reader(stream: bytes, reason: AbortReason) 
     for chunks in ([stream], [bytes([byte]) for byte in stream]):
         reader = PDUReader(16384)
         found = read(reader, *chunks, b"more")
-        assert isinstance(found[-1], Malformed)
+        assert isinstance(found[-1], MalformedPData)
         assert found[-1].reason is reason
         assert reader.is_broken
 
@@ -115,7 +115,7 @@ def test_malformed_streams_break_the_reader(stream: bytes, reason: AbortReason) 
 def test_longer_than_offered_is_taken_up_to_a_bound() -> None:
     assert joined(read(PDUReader(16384), p_data(item(1, LAST, bytes(900_000))))) == [(1, LAST, bytes(900_000))]
     found = read(PDUReader(16384), p_data(item(1, LAST, bytes(1_100_000)))[:6])
-    assert isinstance(found[0], Malformed)
+    assert isinstance(found[0], MalformedPData)
 
 
 @pytest.mark.parametrize("pdu", [RELEASE_RQ, RELEASE_RP, encode_abort(2, 1), encode_reject(1, 1, 7)], ids=bytes.hex)
@@ -138,7 +138,7 @@ def test_hold_keeps_what_was_not_taken() -> None:
     reader.feed(memoryview(buffer))
     first = reader.next()
     assert first is not None
-    assert not isinstance(first, WholePDU | Malformed)
+    assert not isinstance(first, WholePDU | MalformedPData)
     assert bytes(first[2]) == b"one!"
     reader.hold()
     buffer[:] = bytes(len(buffer))
