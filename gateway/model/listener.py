@@ -69,4 +69,4 @@ class Listener:
     address: str = "0.0.0.0"  # noqa: S104 - a DICOM listener serves the network unless told otherwise
     tls: TLS | None = None
     user_identity: IdentityCheck | None = None
-    """Demanded of everybody who calls here."""
+    """The identity check that every requestor at this listener must pass."""

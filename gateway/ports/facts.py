@@ -39,7 +39,7 @@ class Facts(Protocol):
 
 @runtime_checkable
 class ReadTogether(Protocol):
-    """Facts of an object that is read when somebody asks: who will ask for several attributes says so first."""
+    """Facts of an object that is read on demand: a caller that needs several attributes names them first."""
 
     def read(self, paths: Iterable[AttributePath]) -> None:
         """Read the object once for all of `paths`.

@@ -15,7 +15,7 @@ from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 
 
 class Journal(Protocol):
-    """The durable side as coroutines: one thread commits for everybody who waits."""
+    """The durable side as coroutines: one thread commits for all callers."""
 
     @property
     def is_in_turn(self) -> bool:

@@ -215,7 +215,7 @@ def _is_other(tag: int, keys: Attributes, answer: Attributes) -> bool:
 
 
 def names_patient(source_query: SourceQuery) -> bool:
-    """True when a key of the patient has a value: not everybody is asked for."""
+    """True when a key of the patient has a value: not all patients are asked for."""
     return any(any(value) for tag, value in source_query.keys.items() if LEVEL_OF.get(tag) is QueryLevel.PATIENT)
 
 

@@ -57,5 +57,5 @@ class EditedDataSet:
         self._stored.close()
 
     def let_go(self) -> None:
-        """Forget the pieces; the stored object stays whoever's it is."""
+        """Forget the pieces; the stored object stays open for its holder."""
         self._pieces = []

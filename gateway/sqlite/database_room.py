@@ -163,7 +163,7 @@ class DatabaseRoom:
 
     def hold_free_space(self) -> None:
         """At the end, when the database is closed: what is free now, up to the reserve's length, is there for the next
-        start, whoever fills the file system until then."""
+        start, even if the file system fills until then."""
         with contextlib.suppress(OSError):
             size_bytes = min(self._reserve_bytes, self.free_bytes + reserved_bytes(self._database))
             while size_bytes > max(reserved_bytes(self._database), LEAST_BYTES):

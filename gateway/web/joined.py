@@ -17,7 +17,7 @@ class Joined(Generic[T]):
     """Runs `work` one at a time; all callers that come while it runs share the next run, which begins after they came.
 
     Args:
-        work: may raise; everybody who waits for that run gets the error.
+        work: may raise; all callers that wait for that run get the error.
         most: how many may wait.
     """
 

@@ -76,6 +76,21 @@ def test_every_path_in_code_font_is_there(path: Path) -> None:
     assert [name for name in sorted(names - made_up) if not any((place / name).exists() for place in places)] == []
 
 
+IN_A_COMMENT = re.compile(r"`(gateway(?:\.\w+)+|\w+\.py)`")
+
+
+def test_every_module_that_a_statement_names_is_there() -> None:
+    """In the comments of SQL: ``gateway.room.module``, or a file of the adapter."""
+    named = {(path.name, name) for path in SQL.glob("*.sql") for name in IN_A_COMMENT.findall(path.read_text())}
+    assert len(named) > 3
+
+    def is_there(name: str) -> bool:
+        file = SQL.parent / name if name.endswith(".py") else (ROOT / name.replace(".", "/")).with_suffix(".py")
+        return file.is_file()
+
+    assert [f"{statement}: {name}" for statement, name in sorted(named) if not is_there(name)] == []
+
+
 CONFLICT_MARK = re.compile(rb"^(?:<{7}|>{7}|\|{7}) |^={7}\r?$", re.MULTILINE)
 FOLDERS = ("gateway", "docs", "tests", "benchmarks", "tools", "rules", "schemas")
 TEXTS = {".py", ".md", ".sql", ".json", ".toml", ".yaml", ".yml", ".sh", ".txt"}

@@ -35,7 +35,7 @@ from gateway.ports.errors import ClassMismatch, GatewayError
 log = structlog.get_logger()
 
 UID = re.compile(r"[0-9][0-9.]{0,63}")
-"""PS3.5 §9.1, but for leading zeros and empty components, which senders make and everybody takes."""
+"""PS3.5 §9.1, but for leading zeros and empty components, which senders make and receivers take."""
 ODD_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 """The values that `accept: {uids: any}` takes besides UIDs: without signs that have a meaning in a path, a URL or a
 query.

@@ -1,4 +1,4 @@
--- Version 4: the queue's own time, in which all times of deliveries and `settled_at` are (`gateway.steady_clock`), and what
+-- Version 4: the queue's own time, in which all times of deliveries and `settled_at` are (`gateway.common.steady_clock`), and what
 -- the wall clock showed then. A file that comes from before goes on where it was last used.
 CREATE TABLE clock (
     one INTEGER PRIMARY KEY CHECK (one = 1),
