@@ -69,6 +69,12 @@ class _Waiting:
     pauses_s: list[float] = field(default_factory=list)
     """The pauses before the tries that are left since then."""
 
+    hopes: list[_Waiting] = field(default_factory=list)  # seemed about to be served when this one was turned away
+
+    def is_served(self) -> bool:
+        """True when it was given an association."""
+        return self.found.done() and not self.found.cancelled() and self.found.exception() is None
+
     def is_at(self, key: _Key) -> bool:
         """True for the same peer, however it is associated with."""
         return (self.key[1].host, self.key[1].port) == (key[1].host, key[1].port)
@@ -351,10 +357,15 @@ class AssociationPool:
         waited_s = asyncio.get_running_loop().time() - waiting.since_s
         if not is_turned_away or waited_s >= waiting.key[1].timers.association_s:
             return False
-        about_to_be = (each for each in (*self._trying, *self._waiting_at(waiting.key)) if each is not waiting)
-        return bool(served) or any(
-            each.is_at(waiting.key) and (each in self._trying or each.has_room) for each in about_to_be
-        )
+        return bool(served) or self._may_others_be_served(waiting)
+
+    def _may_others_be_served(self, waiting: _Waiting) -> bool:
+        """Another user is about to be served; not when those that seemed so before were turned away: it serves none."""
+        if waiting.hopes and not any(each in self._trying or each.is_served() for each in waiting.hopes):
+            return False
+        others = (each for each in (*self._trying, *self._waiting_at(waiting.key)) if each is not waiting)
+        waiting.hopes = [each for each in others if each.is_at(waiting.key) and (each in self._trying or each.has_room)]
+        return bool(waiting.hopes)
 
     def _recent_at(self, key: _Key) -> RecentContexts:
         recent = self._recent.setdefault(key, RecentContexts())

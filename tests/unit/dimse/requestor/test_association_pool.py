@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -231,6 +232,46 @@ async def test_a_host_that_does_not_answer_is_not_taken_for_a_busy_one() -> None
     with pytest.raises(DestinationDown):
         await pool.acquire(PACS, FIND, use="deliveries")
     assert there.tries == 2
+    await pool.close()
+
+
+class ServesNone:
+    """A peer that ends every connection. Each one that a query asks for is ended while a delivery asks for another."""
+
+    def __init__(self) -> None:
+        self.queries = 0
+        self._is_delivering, self._has_refused = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, peer: Peer, *, contexts: Sequence[ProposedContext], **_: Any) -> Any:
+        if VERIFICATION[0] in contexts:
+            self._is_delivering.set()
+            await self._has_refused.wait()
+            self._has_refused.clear()
+        else:
+            self.queries += 1
+            assert self.queries < 5, "it is not asked over and over again"
+            await self._is_delivering.wait()
+            self._is_delivering.clear()
+            self._has_refused.set()
+        raise DestinationDown("the peer closed the connection", PeerFailure("ended"))
+
+
+async def test_a_peer_that_serves_none_is_not_taken_for_one_that_serves_others_first() -> None:
+    there = ServesNone()
+    pool = AssociationPool("GATEWAY", associate=there)
+
+    async def deliver() -> None:
+        while True:
+            with contextlib.suppress(DestinationDown):
+                await pool.acquire(PACS, VERIFICATION, use="deliveries")
+
+    delivering = asyncio.create_task(deliver())
+    async with asyncio.timeout(GUARD_S):
+        with pytest.raises(DestinationDown, match="closed the connection"):
+            await pool.acquire(PACS, FIND, use="query")
+    assert there.queries == 2
+    delivering.cancel()
+    await asyncio.wait({delivering})
     await pool.close()
 
 
