@@ -72,7 +72,6 @@ class _Waiting:
     hopes: list[_Waiting] = field(default_factory=list)  # seemed about to be served when this one was turned away
 
     def is_served(self) -> bool:
-        """True when it was given an association."""
         return self.found.done() and not self.found.cancelled() and self.found.exception() is None
 
     def is_at(self, key: _Key) -> bool:
@@ -354,8 +353,8 @@ class AssociationPool:
         if waiting.key in served:
             return True
         is_turned_away = error.failure is None or error.failure.step in ("connect", "rejected", "ended")
-        waited_s = asyncio.get_running_loop().time() - waiting.since_s
-        if not is_turned_away or waited_s >= waiting.key[1].timers.association_s:
+        limit_s = waiting.since_s + waiting.key[1].timers.association_s
+        if not is_turned_away or asyncio.get_running_loop().time() >= limit_s:
             return False
         return bool(served) or self._may_others_be_served(waiting)
 
