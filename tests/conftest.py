@@ -42,6 +42,11 @@ def pytest_report_header() -> str:
     return HEADER if QUICK_RUN.is_on else ""
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    is_left_out = collection_path.is_dir() and not QUICK_RUN.takes({collection_path.name} - {"process"})
+    return True if is_left_out else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem(name: str) -> Generator[None, object, object]:
     made = yield
@@ -53,10 +58,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for folder in MARKED_FOLDERS.intersection(item.path.relative_to(TESTS).parts[:-1]):
             item.add_marker(folder)
-    left_out = [item for item in items if not QUICK_RUN.takes({marker.name for marker in item.iter_markers()})]
+    left_out = {item for item in items if not QUICK_RUN.takes({marker.name for marker in item.iter_markers()})}
     if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True)

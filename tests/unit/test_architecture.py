@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.source_trees import nodes_of
+
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
 LAYERS = [
@@ -79,7 +81,7 @@ def part_of(path: Path) -> str:
 
 def imports(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -152,7 +154,7 @@ def modules() -> dict[str, Path]:
 def imported_modules(path: Path, known: dict[str, Path]) -> set[str]:
     """Our modules that a module imports, also for types alone and within functions."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"

@@ -15,6 +15,7 @@ from gateway.model.likeness import _likeness, likeness
 from gateway.routing.actions.deidentification import rulings
 from gateway.sqlite import index_tables
 from gateway.sqlite.index_tables import IndexTables
+from tests.support.source_trees import nodes_of
 
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
@@ -68,7 +69,7 @@ FROM_THE_CONFIGURATION = {
 def cached_functions() -> set[str]:
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes_of(path):
             if not isinstance(node, ast.FunctionDef):
                 continue
             decorators = [ast.unparse(each) for each in node.decorator_list]

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.leniency import EVENT
 from gateway.lifecycle.log_summary import LEFT_OUT, SUMMARISED
+from tests.support.source_trees import nodes_of
 
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
@@ -37,7 +38,7 @@ def _name(argument: ast.expr) -> str:
 
 def _events(path: Path) -> Iterator[tuple[str, str]]:
     """(place, name) of each call that logs a literal."""
-    for call in ast.walk(ast.parse(path.read_text())):
+    for call in nodes_of(path):
         if not isinstance(call, ast.Call):
             continue
         function = ast.unparse(call.func)

@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.source_trees import tree_of
+
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
 
 def defined_names(path: Path) -> set[str]:
     """Classes and type aliases at the top of a module, private ones included."""
     names: set[str] = set()
-    for node in ast.parse(path.read_text("utf-8")).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign):
@@ -68,7 +70,7 @@ def test_names_are_words_of_the_field() -> None:
     found = {
         f"{path.relative_to(PACKAGE)}: {name}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        for name in (path.stem, *names_in(ast.parse(path.read_text("utf-8"))))
+        for name in (path.stem, *names_in(tree_of(path)))
         if words_of(name) & FORMER_WORDS and name not in STREAM_METHODS
     }
     assert sorted(found) == []
@@ -91,7 +93,7 @@ def test_docstrings_open_with_their_subject() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{line}: {text.strip()[:60]}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        for line, text in docstrings_in(ast.parse(path.read_text("utf-8")))
+        for line, text in docstrings_in(tree_of(path))
         if RIDDLE.match(text.strip())
     ]
     assert found == []
@@ -110,7 +112,7 @@ def test_no_docstring_says_a_sentence_twice() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{line}: {sentence}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        for line, text in docstrings_in(ast.parse(path.read_text("utf-8")))
+        for line, text in docstrings_in(tree_of(path))
         for sentence in said_twice(text)
     ]
     assert found == []

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from gateway.model.delivery import DeliveryState
+from tests.support.source_trees import tree_of
 from tests.unit.test_architecture import LAYERS
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +37,6 @@ LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
 MADE_UP = {"pyproject.toml", "schema_N.sql"}
 """Names that stand for a file of the reader."""
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-TREES = [ast.parse(path.read_text()) for path in SOURCES]
 
 
 def page(name: str) -> str:
@@ -109,11 +110,12 @@ def test_marks_of_a_merge_are_found() -> None:
     assert not CONFLICT_MARK.search(b"a heading\n" + b"=" * 9 + b"\n")
 
 
+@cache
 def members() -> dict[str, set[str]]:
     """Class → the names of its attributes and methods, with those of its bases."""
     own: dict[str, set[str]] = {}
     bases: dict[str, list[str]] = {}
-    for tree in TREES:
+    for tree in map(tree_of, SOURCES):
         for node in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
             names = own.setdefault(node.name, set())
             bases[node.name] = [ast.unparse(base).partition("[")[0] for base in node.bases]
@@ -128,7 +130,6 @@ def members() -> dict[str, set[str]]:
     return own
 
 
-MEMBERS = members()
 MEMBER = re.compile(r"\b([A-Z]\w*[a-z]\w*)\.([a-z_]\w*)\b")
 SUFFIXES = {"py", "md"}
 
@@ -136,7 +137,7 @@ SUFFIXES = {"py", "md"}
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_member_of_a_class_that_a_page_names_is_there(path: Path) -> None:
     named = {(owner, name) for owner, name in MEMBER.findall(path.read_text()) if name not in SUFFIXES}
-    assert [f"{owner}.{name}" for owner, name in sorted(named) if name not in MEMBERS.get(owner, set())] == []
+    assert [f"{owner}.{name}" for owner, name in sorted(named) if name not in members().get(owner, set())] == []
 
 
 def test_the_design_has_every_part_and_the_layers_of_the_architecture_test() -> None:
@@ -189,7 +190,7 @@ def test_sentences_begin_with_their_subject(path: Path) -> None:
 
 def thread_names() -> Iterator[str]:
     """The constant names that are given to threads and executors of the gateway itself."""
-    for tree in TREES:
+    for tree in map(tree_of, SOURCES):
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             called = ast.unparse(call.func)
             keywords = {one.arg: one.value for one in call.keywords}
@@ -218,7 +219,7 @@ def test_every_named_thread_and_task_stands_in_the_page() -> None:
 def test_every_task_of_the_running_gateway_stands_in_the_page() -> None:
     (run,) = (
         node
-        for tree in TREES
+        for tree in map(tree_of, SOURCES)
         for node in ast.walk(tree)
         if isinstance(node, ast.AsyncFunctionDef) and node.name == "run" and "TaskGroup" in ast.unparse(node)
         if "on_ready" in ast.unparse(node.args)
@@ -263,7 +264,7 @@ def test_every_state_and_every_statement_that_changes_one_stands_in_the_page() -
 def errors() -> dict[str, tuple[str, int | None]]:
     """Public class → (its base, the status it sets), of everything below `GatewayError`."""
     homes, bases = {}, {}
-    for path, tree in zip(SOURCES, TREES, strict=True):
+    for path, tree in ((path, tree_of(path)) for path in SOURCES):
         for node in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
             homes[node.name] = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             bases[node.name] = ast.unparse(node.bases[0]) if node.bases else ""
@@ -311,7 +312,7 @@ def test_the_statuses_of_the_tree_are_those_of_the_code() -> None:
 def test_every_other_exception_stands_in_the_page() -> None:
     classes = {
         node.name
-        for tree in TREES
+        for tree in map(tree_of, SOURCES)
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
         and not node.name.startswith("_")

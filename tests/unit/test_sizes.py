@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+from tests.support.source_trees import nodes_of
+
 PACKAGE = Path(__file__).parents[2] / "gateway"
 MOST_LINES_OF_FILE, MOST_LINES_OF_FUNCTION = 400, 40
 
@@ -22,7 +24,7 @@ def long_functions() -> set[str]:
     """Counted from `def` to the last line, the docstring left out."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes_of(path):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             first = node.body[0]

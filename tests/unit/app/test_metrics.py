@@ -17,6 +17,7 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.meter import peer_label
+from tests.support.source_trees import nodes_of
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PACKAGE = Path(gateway.__file__).parent
@@ -140,7 +141,7 @@ def uses() -> list[tuple[str, str, frozenset[str]]]:
     """Every call of a meter with a constant name in the package: (place, name, label names)."""
     found = []
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             first = node.args[0] if node.args else None
