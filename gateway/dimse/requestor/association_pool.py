@@ -18,11 +18,12 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from gateway.dimse.requestor.connecting import TLSOverride
 from gateway.dimse.requestor.requestor_association import RequestorAssociation, associate
+from gateway.dimse.requestor.waiting_user import Key, Make, Use, WaitingUser
 from gateway.model.associate import ProposedContext
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown
@@ -38,49 +39,11 @@ IDLE_S = 10.0
 SOON_S = 0.5
 """A user who waits longer for an association is made room for: the peer may serve few, and let others wait."""
 
-ROOM_AFTER_S = (0.05, 0.25, 0.5)
-"""Peers that count their associations see a little later that one has ended: pauses before each further try."""
-
-Make = Callable[..., RequestorAssociation]
-"""Makes an association before it is opened, as `RequestorAssociation` itself does; it can be hashed and compared."""
-Use = Literal["query", "sub-operations", "deliveries", "files"]
-"""Kinds of users; each proposes contexts of its own."""
-_Key = tuple[Use, Peer, TLSOverride | None, Make | None]
-
 
 @dataclass(slots=True)
 class _Idle:
     association: RequestorAssociation
     expiry: asyncio.TimerHandle
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """A user for whom an association is being opened; it takes one that is released meanwhile."""
-
-    key: _Key
-    contexts: Sequence[ProposedContext]
-    is_exact: bool
-    since_s: float
-    found: asyncio.Future[RequestorAssociation]
-    is_long: bool = False
-    has_room: bool = False
-    """An association was ended for it."""
-    pauses_s: list[float] = field(default_factory=list)
-    """The pauses before the tries that are left since then."""
-
-    hopes: list[_Waiting] = field(default_factory=list)  # seemed about to be served when this one was turned away
-
-    def is_served(self) -> bool:
-        return self.found.done() and not self.found.cancelled() and self.found.exception() is None
-
-    def is_at(self, key: _Key) -> bool:
-        """True for the same peer, however it is associated with."""
-        return (self.key[1].host, self.key[1].port) == (key[1].host, key[1].port)
-
-    def give_room(self) -> None:
-        """An association to the peer has just ended, or is about to."""
-        self.has_room, self.pauses_s = True, list(ROOM_AFTER_S)
 
 
 class AssociationPool:
@@ -105,12 +68,11 @@ class AssociationPool:
         self._meter = meter if meter is not None else NoMeter()
         self._idle_s = idle_s
         self._associate = associate
-        self._idle: dict[_Key, list[_Idle]] = {}
-        self._recent: OrderedDict[_Key, RecentContexts] = OrderedDict()
-        self._in_use: dict[RequestorAssociation, _Key] = {}
-        self._waiting: list[_Waiting] = []
-        self._trying: set[_Waiting] = set()
-        """The users for whom an association is being negotiated."""
+        self._idle: dict[Key, list[_Idle]] = {}
+        self._recent: OrderedDict[Key, RecentContexts] = OrderedDict()
+        self._in_use: dict[RequestorAssociation, Key] = {}
+        self._waiting: list[WaitingUser] = []
+        self._trying: set[WaitingUser] = set()
         self._idle_holders: set[Callable[[], None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -152,7 +114,7 @@ class AssociationPool:
             idle.expiry.cancel()
             self._end(idle.association)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(key, contexts, is_exact, loop.time(), loop.create_future())
+        waiting = WaitingUser(key, contexts, is_exact, loop.time(), loop.create_future())
         return await self._waited_for(waiting, is_further=is_further)
 
     def release(self, association: RequestorAssociation) -> None:
@@ -204,7 +166,7 @@ class AssociationPool:
 
     # --- what is kept ---------------------------------------------------------------------------------------------
 
-    def _kept(self, key: _Key, contexts: Sequence[ProposedContext]) -> RequestorAssociation | None:
+    def _kept(self, key: Key, contexts: Sequence[ProposedContext]) -> RequestorAssociation | None:
         """The one released last that will do, in use from now on."""
         kept = self._idle.get(key, [])
         for place in reversed(range(len(kept))):
@@ -216,7 +178,7 @@ class AssociationPool:
                 return idle.association
         return None
 
-    def _hand_on(self, key: _Key, association: RequestorAssociation) -> None:
+    def _hand_on(self, key: Key, association: RequestorAssociation) -> None:
         """Hand it to the user that has waited longest for such a one; else keep it, if that keeps no others waiting."""
         waiting = self._waiting_at(key)
         for each in waiting:
@@ -233,11 +195,11 @@ class AssociationPool:
         expiry = loop.call_later(self._idle_s, self._expired, key, association)
         self._idle.setdefault(key, []).append(_Idle(association, expiry))
 
-    def _hand_to(self, waiting: _Waiting, association: RequestorAssociation) -> None:
+    def _hand_to(self, waiting: WaitingUser, association: RequestorAssociation) -> None:
         self._in_use[association] = waiting.key
         waiting.found.set_result(association)
 
-    def _expired(self, key: _Key, association: RequestorAssociation) -> None:
+    def _expired(self, key: Key, association: RequestorAssociation) -> None:
         kept = self._idle.get(key, [])
         kept[:] = [idle for idle in kept if idle.association is not association]
         if not kept:
@@ -246,19 +208,19 @@ class AssociationPool:
 
     # --- users that wait ------------------------------------------------------------------------------------------
 
-    def _waiting_at(self, key: _Key) -> list[_Waiting]:
+    def _waiting_at(self, key: Key) -> list[WaitingUser]:
         """The users that wait for an association to the peer, in any way; the one that came first stands first."""
         return [each for each in self._waiting if each.is_at(key) and not each.found.done()]
 
-    def _served_first(self, key: _Key) -> _Waiting | None:
+    def _served_first(self, key: Key) -> WaitingUser | None:
         """A user that an association was ended for and that has none yet."""
         return next((each for each in self._waiting_at(key) if each.has_room), None)
 
-    async def _let_others_first(self, key: _Key) -> None:
+    async def _let_others_first(self, key: Key) -> None:
         while (first := self._served_first(key)) is not None:
             await asyncio.wait({first.found})
 
-    def _make_room(self, waiting: _Waiting) -> None:
+    def _make_room(self, waiting: WaitingUser) -> None:
         """End what is idle at the peer, and ask the users that hold an association without a request."""
         waiting.is_long = True
         if self._end_idle(waiting):
@@ -266,7 +228,7 @@ class AssociationPool:
         for release_idle in tuple(self._idle_holders):
             release_idle()
 
-    def _end_idle(self, waiting: _Waiting) -> list[asyncio.Task[None]]:
+    def _end_idle(self, waiting: WaitingUser) -> list[asyncio.Task[None]]:
         """End the peer's associations that have no user; the tasks that do so."""
         found = [idle for key, kept in self._idle.items() if waiting.is_at(key) for idle in kept]
         self._idle = {key: kept for key, kept in self._idle.items() if not waiting.is_at(key)}
@@ -276,7 +238,7 @@ class AssociationPool:
 
     # --- opening --------------------------------------------------------------------------------------------------
 
-    async def _waited_for(self, waiting: _Waiting, *, is_further: bool) -> RequestorAssociation:
+    async def _waited_for(self, waiting: WaitingUser, *, is_further: bool) -> RequestorAssociation:
         """The association that is opened for this user, or one that is released meanwhile. Raises as `acquire`."""
         if not is_further:
             self._waiting.append(waiting)
@@ -295,27 +257,37 @@ class AssociationPool:
                 self._waiting.remove(waiting)
             self._stop_opening(opening)
 
-    async def _open(self, waiting: _Waiting) -> None:
-        while True:
-            try:
-                self._trying.add(waiting)
-                association = await self._opened(waiting)
-                break
-            except Exception as error:
-                pause_s = self._pause_before_next(waiting, error) if isinstance(error, DestinationDown) else None
-                if pause_s is None:
-                    if not waiting.found.done():
-                        waiting.found.set_exception(error)
-                    return
-            finally:
-                self._trying.discard(waiting)
-            await asyncio.sleep(pause_s)
+    async def _open(self, waiting: WaitingUser) -> None:
+        """Open one for the user, and hand it on when the user has another by now; an error is the user's to raise."""
+        try:
+            association = await self._opened_at_last(waiting)
+        except Exception as error:
+            if not waiting.found.done():
+                waiting.found.set_exception(error)
+            return
         if waiting.found.done():
             self._hand_on(waiting.key, association)
         else:
             self._hand_to(waiting, association)
 
-    async def _opened(self, waiting: _Waiting) -> RequestorAssociation:
+    async def _opened_at_last(self, waiting: WaitingUser) -> RequestorAssociation:
+        """Try, and again while it is worth it."""
+        while True:
+            self._trying.add(waiting)
+            waiting.is_trying = True
+            try:
+                return await self._opened(waiting)
+            except DestinationDown as error:
+                waiting.times_turned_away += 1
+                pause_s = self._pause_before_next(waiting, error)
+                if pause_s is None:
+                    raise
+            finally:
+                waiting.is_trying = False
+                self._trying.discard(waiting)
+            await asyncio.sleep(pause_s)
+
+    async def _opened(self, waiting: WaitingUser) -> RequestorAssociation:
         """A new one. Raises as `acquire`."""
         _, peer, tls, made = waiting.key
         is_given = waiting.is_exact or bool(peer.associate.contexts)
@@ -334,7 +306,7 @@ class AssociationPool:
         await asyncio.wait(ending, timeout=CLOSE_S)
         return await self._associate(peer, **more)
 
-    def _pause_before_next(self, waiting: _Waiting, error: DestinationDown) -> float | None:
+    def _pause_before_next(self, waiting: WaitingUser, error: DestinationDown) -> float | None:
         """The pause in seconds before another try of a user that was turned away; None when it is in vain."""
         if waiting.has_room and waiting.pauses_s:
             return waiting.pauses_s.pop(0)
@@ -345,7 +317,7 @@ class AssociationPool:
             self._make_room(waiting)
         return waiting.pauses_s.pop(0) if waiting.has_room else SOON_S
 
-    def _is_busy_with_us(self, waiting: _Waiting, error: DestinationDown) -> bool:
+    def _is_busy_with_us(self, waiting: WaitingUser, error: DestinationDown) -> bool:
         """The peer takes no further association, but serves others of ours, or is about to."""
         if waiting not in self._waiting:
             return False
@@ -356,17 +328,10 @@ class AssociationPool:
         limit_s = waiting.since_s + waiting.key[1].timers.association_s
         if not is_turned_away or asyncio.get_running_loop().time() >= limit_s:
             return False
-        return bool(served) or self._may_others_be_served(waiting)
+        here = (each for each in (*self._trying, *self._waiting_at(waiting.key)) if each.is_at(waiting.key))
+        return bool(served) or waiting.may_hope(here)
 
-    def _may_others_be_served(self, waiting: _Waiting) -> bool:
-        """Another user is about to be served; not when those that seemed so before were turned away: it serves none."""
-        if waiting.hopes and not any(each in self._trying or each.is_served() for each in waiting.hopes):
-            return False
-        others = (each for each in (*self._trying, *self._waiting_at(waiting.key)) if each is not waiting)
-        waiting.hopes = [each for each in others if each.is_at(waiting.key) and (each in self._trying or each.has_room)]
-        return bool(waiting.hopes)
-
-    def _recent_at(self, key: _Key) -> RecentContexts:
+    def _recent_at(self, key: Key) -> RecentContexts:
         recent = self._recent.setdefault(key, RecentContexts())
         self._recent.move_to_end(key)
         if len(self._recent) > MOST_REMEMBERED:

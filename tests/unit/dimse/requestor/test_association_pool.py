@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
+from gateway.dimse.requestor import association_pool
 from gateway.dimse.requestor.association_pool import MOST_REMEMBERED, AssociationPool
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.model.associate import AssociateKeywords, ProposedContext
@@ -272,6 +274,41 @@ async def test_a_peer_that_serves_none_is_not_taken_for_one_that_serves_others_f
     assert there.queries == 2
     delivering.cancel()
     await asyncio.wait({delivering})
+    await pool.close()
+
+
+async def test_users_that_try_at_once_do_not_keep_up_each_others_hope(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer ends every connection, after a while that is longer than the pause before the next try."""
+    monkeypatch.setattr(association_pool, "SOON_S", 0.01)
+    tries: Counter[str] = Counter()
+
+    async def associate(peer: Peer, *, contexts: Sequence[ProposedContext], **_: Any) -> Any:
+        use = "delivery" if VERIFICATION[0] in contexts else "query"
+        tries[use] += 1
+        assert tries[use] < 5, "it is not tried over and over again"
+        await asyncio.sleep(0.015)
+        raise DestinationDown("the peer closed the connection", PeerFailure("ended"))
+
+    pool = AssociationPool("GATEWAY", associate=associate)
+    async with asyncio.timeout(GUARD_S):
+        ends = await asyncio.gather(
+            pool.acquire(PACS, VERIFICATION, use="deliveries"),
+            pool.acquire(PACS, FIND, use="query"),
+            return_exceptions=True,
+        )
+    assert [type(end) for end in ends] == [DestinationDown, DestinationDown]
+    await pool.close()
+
+
+async def test_a_fault_while_a_pause_is_chosen_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> float:
+        raise AttributeError("a fault of ours")
+
+    monkeypatch.setattr(AssociationPool, "_pause_before_next", broken)
+    pool = AssociationPool("GATEWAY", associate=One(room=0))
+    async with asyncio.timeout(GUARD_S):
+        with pytest.raises(AttributeError, match="a fault of ours"):
+            await pool.acquire(PACS, FIND)
     await pool.close()
 
 
