@@ -13,7 +13,7 @@ from random import Random
 
 from gateway.delivery.retry import delay_s
 from gateway.model.delivery import Delivery, Refused
-from gateway.model.likeness import ExcludedLikenesses, Range, alone, likeness, of_its_kind
+from gateway.model.likeness import ExcludedLikenesses, Range, alone, likeness_of, of_its_kind
 from gateway.model.peer import Retry
 
 MOST_APART = 256
@@ -89,7 +89,7 @@ class RefusalCount:
             self._row.clear()
         self._sort, self._reason = sort, reason
         self._count += 1
-        number = likeness_of(delivery)
+        number = likeness_of(delivery.instance)
         _put_last(self._row, of_its_kind(number) if sort == WITHOUT_CONTEXT else alone(number))
         if most and (self._is_held or self._count >= most):
             self._is_held = True
@@ -163,16 +163,17 @@ class RefusalCount:
         """`found` was claimed for it. Where nothing of that range is due again and again, nothing waits there."""
         self._trial_at_s = now_s + delay_s(retry, self._failures + 1, self._random)
         first, last = tried
-        self._apart[tried] = 0 if any(first <= likeness_of(each) <= last for each in found) else self._apart[tried] + 1
+        is_found = any(first <= likeness_of(each.instance) <= last for each in found)
+        self._apart[tried] = 0 if is_found else self._apart[tried] + 1
         if self._apart[tried] >= MOST_MISSES:
             del self._apart[tried]
 
     def looked_at(self, delivery: Delivery, *, is_done: bool) -> None:
         """Set where the next claim begins: with the rest of this one's study, or behind it."""
-        self._last = likeness_of(delivery) + is_done
+        self._last = likeness_of(delivery.instance) + is_done
 
     def _range_of(self, delivery: Delivery) -> Range | None:
-        number = likeness_of(delivery)
+        number = likeness_of(delivery.instance)
         for found in (alone(number), of_its_kind(number)):
             if found in self._apart:
                 return found
@@ -189,17 +190,6 @@ def _put_last(ranges: OrderedDict[Range, int], each: Range) -> None:
     ranges.move_to_end(each)
     if len(ranges) > MOST_APART:
         ranges.popitem(last=False)
-
-
-def likeness_of(delivery: Delivery) -> int:
-    """See `gateway.model.likeness`."""
-    instance = delivery.instance
-    return likeness(
-        instance.sop_class_uid,
-        instance.transfer_syntax_uid,
-        instance.association.calling_ae_title,
-        instance.study_instance_uid,
-    )
 
 
 def kind_of(delivery: Delivery) -> tuple[str, str]:

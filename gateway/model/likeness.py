@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
+from gateway.model.instance import Instance
+
 STUDY_BITS = 38
 KIND_BITS = 24
 
@@ -32,6 +34,16 @@ def likeness(sop_class_uid: str, transfer_syntax_uid: str, calling_ae_title: str
     if len(study_instance_uid) > LONGEST_UID or len(sop_class_uid) > LONGEST_UID:
         return _likeness.__wrapped__(sop_class_uid, transfer_syntax_uid, calling_ae_title, study_instance_uid)
     return _likeness(sop_class_uid, transfer_syntax_uid, calling_ae_title, study_instance_uid)
+
+
+def likeness_of(instance: Instance) -> int:
+    """The likeness of an instance's deliveries."""
+    return likeness(
+        instance.sop_class_uid,
+        instance.transfer_syntax_uid,
+        instance.association.calling_ae_title,
+        instance.study_instance_uid,
+    )
 
 
 @lru_cache(maxsize=1024)

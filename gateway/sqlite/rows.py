@@ -18,7 +18,7 @@ import msgspec
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import likeness
+from gateway.model.likeness import likeness_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATES = {state.value: state for state in DeliveryState}
@@ -118,16 +118,6 @@ def delivery_row(delivery_id: int, instance_id: int, instance: Instance, dispatc
         dispatch.actions_json,
         dispatch.state.value,
         likeness_of(instance),
-    )
-
-
-def likeness_of(instance: Instance) -> int:
-    """See `gateway.model.likeness`."""
-    return likeness(
-        instance.sop_class_uid,
-        instance.transfer_syntax_uid,
-        instance.association.calling_ae_title,
-        instance.study_instance_uid,
     )
 
 

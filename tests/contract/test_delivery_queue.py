@@ -11,10 +11,9 @@ import pytest
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch
 from gateway.model.instance import Instance
-from gateway.model.likeness import ExcludedLikenesses, alone, of_its_kind
+from gateway.model.likeness import ExcludedLikenesses, alone, likeness_of, of_its_kind
 from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.ports.store import Store
-from gateway.sqlite.rows import likeness_of
 from tests.support.fakes.memory_store import MemoryStore
 from tests.support.samples import FACTS, HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 from tests.support.store_rig import ANY, LEASE_S, accept, claim, settle_all, uids

@@ -15,11 +15,10 @@ from typing import Any
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import ExcludedLikenesses
+from gateway.model.likeness import ExcludedLikenesses, likeness_of
 from gateway.model.query import Attributes, Query
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
-from gateway.sqlite.rows import likeness_of
 from tests.support.fakes.memory_index import MemoryIndex
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)

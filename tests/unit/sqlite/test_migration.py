@@ -9,8 +9,8 @@ import apsw
 
 from gateway.common.steady_clock import SteadyClock
 from gateway.model.delivery import DeliveryState
+from gateway.model.likeness import likeness_of
 from gateway.ports.delivery_administration import DeliveryFilter
-from gateway.sqlite.rows import likeness_of
 from gateway.sqlite.statements import SCHEMA_VERSION
 from gateway.sqlite.store import SQLiteStore
 from tests.contract.test_index import ALL, held
