@@ -149,8 +149,9 @@ class HandlerAssociation:
     def _side(self, side: Side) -> SideOfAssociation:
         if side in self._sides:
             return self._sides[side]
+        are_titles_known = bool(self._association.associate_rq)  # before the facts are read: they may come meanwhile
         user = SideOfAssociation(self, self._association, side)
-        if self._association.associate_rq:  # before that its titles are not known
+        if are_titles_known:
             self._sides[side] = user
         return user
 
