@@ -7,7 +7,8 @@ association at a time. They turn the next one away, or let it wait. So users of 
    to release it after its request (`is_awaited`). So each has it for a while, and not for one object.
 2. Who released an association for another one asks again behind it.
 3. A user who is turned away while others of ours are served, or about to be, tries again until it is served: without
-   limit where they associate with the peer in the same way, else for as long as an answer to a request may take.
+   limit where they associate with the peer in the same way, else for as long as an answer to a request may take. It
+   gives up when those that were about to be served were turned away as well (`WaitingUser.may_hope`).
 
 An association is handed only to a user of the same kind that asks for the same peer with the same settings (AE titles
 and every other keyword included), on which all contexts that it needs were proposed.
@@ -72,7 +73,6 @@ class AssociationPool:
         self._recent: OrderedDict[Key, RecentContexts] = OrderedDict()
         self._in_use: dict[RequestorAssociation, Key] = {}
         self._waiting: list[WaitingUser] = []
-        self._trying: set[WaitingUser] = set()
         self._idle_holders: set[Callable[[], None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -114,8 +114,8 @@ class AssociationPool:
             idle.expiry.cancel()
             self._end(idle.association)
         loop = asyncio.get_running_loop()
-        waiting = WaitingUser(key, contexts, is_exact, loop.time(), loop.create_future())
-        return await self._waited_for(waiting, is_further=is_further)
+        waiting = WaitingUser(key, contexts, is_exact, loop.time(), loop.create_future(), is_further)
+        return await self._waited_for(waiting)
 
     def release(self, association: RequestorAssociation) -> None:
         """The user is done: an association is handed on, or kept idle; one in the middle of a request is aborted."""
@@ -209,8 +209,9 @@ class AssociationPool:
     # --- users that wait ------------------------------------------------------------------------------------------
 
     def _waiting_at(self, key: Key) -> list[WaitingUser]:
-        """The users that wait for an association to the peer, in any way; the one that came first stands first."""
-        return [each for each in self._waiting if each.is_at(key) and not each.found.done()]
+        """The users that wait for an association to the peer, in any way; the one that came first stands first. Users
+        that go on without one are left out."""
+        return [each for each in self._waiting if each.is_at(key) and not each.is_further and not each.found.done()]
 
     def _served_first(self, key: Key) -> WaitingUser | None:
         """A user that an association was ended for and that has none yet."""
@@ -238,14 +239,13 @@ class AssociationPool:
 
     # --- opening --------------------------------------------------------------------------------------------------
 
-    async def _waited_for(self, waiting: WaitingUser, *, is_further: bool) -> RequestorAssociation:
+    async def _waited_for(self, waiting: WaitingUser) -> RequestorAssociation:
         """The association that is opened for this user, or one that is released meanwhile. Raises as `acquire`."""
-        if not is_further:
-            self._waiting.append(waiting)
+        self._waiting.append(waiting)
         opening = asyncio.create_task(self._open(waiting))
         try:
             await asyncio.wait({waiting.found}, timeout=SOON_S)
-            if not is_further and not waiting.found.done():
+            if not waiting.is_further and not waiting.found.done():
                 self._make_room(waiting)
             return await waiting.found
         except asyncio.CancelledError:
@@ -253,8 +253,7 @@ class AssociationPool:
                 self.release(waiting.found.result())
             raise
         finally:
-            if not is_further:
-                self._waiting.remove(waiting)
+            self._waiting.remove(waiting)
             self._stop_opening(opening)
 
     async def _open(self, waiting: WaitingUser) -> None:
@@ -273,7 +272,6 @@ class AssociationPool:
     async def _opened_at_last(self, waiting: WaitingUser) -> RequestorAssociation:
         """Try, and again while it is worth it."""
         while True:
-            self._trying.add(waiting)
             waiting.is_trying = True
             try:
                 return await self._opened(waiting)
@@ -284,7 +282,6 @@ class AssociationPool:
                     raise
             finally:
                 waiting.is_trying = False
-                self._trying.discard(waiting)
             await asyncio.sleep(pause_s)
 
     async def _opened(self, waiting: WaitingUser) -> RequestorAssociation:
@@ -319,7 +316,7 @@ class AssociationPool:
 
     def _is_busy_with_us(self, waiting: WaitingUser, error: DestinationDown) -> bool:
         """The peer takes no further association, but serves others of ours, or is about to."""
-        if waiting not in self._waiting:
+        if waiting.is_further or waiting not in self._waiting:
             return False
         served = [key for association, key in self._in_use.items() if association.is_open and waiting.is_at(key)]
         if waiting.key in served:
@@ -328,8 +325,9 @@ class AssociationPool:
         limit_s = waiting.since_s + waiting.key[1].timers.association_s
         if not is_turned_away or asyncio.get_running_loop().time() >= limit_s:
             return False
-        here = (each for each in (*self._trying, *self._waiting_at(waiting.key)) if each.is_at(waiting.key))
-        return bool(served) or waiting.may_hope(here)
+        return bool(served) or waiting.may_hope(
+            each for each in self._waiting if each.is_at(waiting.key) and not each.found.done()
+        )
 
     def _recent_at(self, key: Key) -> RecentContexts:
         recent = self._recent.setdefault(key, RecentContexts())

@@ -32,6 +32,8 @@ class WaitingUser:
     is_exact: bool
     since_s: float
     found: asyncio.Future[RequestorAssociation]
+    is_further: bool = False
+    """It has others of this peer and goes on without this one: no room is made for it, and it tries once."""
     is_long: bool = False
     has_room: bool = False
     """An association was ended for it."""
@@ -57,7 +59,7 @@ class WaitingUser:
         after it. False when all users that seemed so the last time were turned away as well: the peer serves none."""
         if self._hopes and not any(_is_kept(hope, times) for hope, times in self._hopes):
             return False
-        near = (each for each in dict.fromkeys(others) if each is not self and (each.is_trying or each.has_room))
+        near = (each for each in others if each is not self and (each.is_trying or each.has_room))
         self._hopes = [(each, each.times_turned_away) for each in near]
         return bool(self._hopes)
 
