@@ -42,7 +42,7 @@ from gateway.model.peer import Peer
 from gateway.network.accepting import SocketAcceptor, SocketAddress, bind, host_of
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import ConfigurationError
-from gateway.ports.meter import Meter, NoMeter
+from gateway.ports.meter import Meter, NoMeter, peer_label
 
 log = structlog.get_logger()
 
@@ -277,7 +277,7 @@ class Server:
         """An association is accepted."""
         self._joined.add(association)
         self._connections.joined(association)
-        label = association.facts.peer or "(stranger)"
+        label = peer_label(association.facts)
         self.meter.count("gateway_associations_total", direction="in", peer=label, result="accepted")
         self.meter.count("gateway_associations_open", 1, direction="in", peer=label)
 
@@ -285,15 +285,14 @@ class Server:
         """The requestor of an open association is another peer by the rules in force."""
         self._connections.known_as(before, after)
         for facts, number in ((before, -1), (after, 1)):
-            peer = facts.peer or "(stranger)"
-            self.meter.count("gateway_associations_open", number, direction="in", peer=peer)
+            self.meter.count("gateway_associations_open", number, direction="in", peer=peer_label(facts))
 
     def left(self, association: AcceptorAssociation) -> None:
         """An accepted association ended."""
         facts = association.facts
         self._joined.discard(association)
         self._close(self._connections.left(association))
-        self.meter.count("gateway_associations_open", -1, direction="in", peer=facts.peer or "(stranger)")
+        self.meter.count("gateway_associations_open", -1, direction="in", peer=peer_label(facts))
         self._ended(facts)
 
     def closed(self, association: AcceptorAssociation) -> None:

@@ -146,19 +146,12 @@ class StoreSender(Generic[A]):
         """
         held = self.association
         assert held is not None
-        if more:  # deliveries have none: no mapping is made for them
-            return held.c_store(
-                sop_class_uid=sop_class_uid,
-                sop_instance_uid=sop_instance_uid,
-                transfer_syntax_uid=transfer_syntax_uid,
-                body=body,
-                **more,
-            )
         return held.c_store(
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
             body=body,
+            **more,
         )
 
     def release_awaited(self) -> None:

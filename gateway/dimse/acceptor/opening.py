@@ -314,9 +314,7 @@ class OpeningAssociation(Association):
         self._end("rejected")
 
     def _count(self, result: str) -> None:
-        self._host.meter.count(
-            "gateway_associations_total", direction="in", peer=self.facts.peer or "(stranger)", result=result
-        )
+        self._host.meter.count("gateway_associations_total", direction="in", peer=peer_label(self.facts), result=result)
 
     # --- other rules -------------------------------------------------------------------------------------------
 
