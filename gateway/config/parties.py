@@ -100,8 +100,7 @@ def _groups(root: Place, peers: dict[str, Peer], not_destinations: set[str], con
     members = names_of(peers, {}, written_peers, (), not_destinations)
     for name, place in named(root, "groups", context):
         if name in written_peers:
-            first = root.at("peers", name).holder
-            message = f"`{name}` is the name of a peer already, at {first.file}:{first.line}:{first.column}"
+            message = f"`{name}` is the name of a peer already, at {root.at('peers', name).holder}"
             context.findings.error(place.holder, "duplicate-name", message)
         spec, at = check(place, GroupSpec, context.findings)
         if spec is None:

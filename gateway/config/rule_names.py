@@ -17,7 +17,6 @@ def check_name(name: str, place: Place, taken: dict[str, Mark], context: Context
     if name == UNMATCHED_RULE:
         context.error(at, "reserved-name", f"`{name}` is the name of what no route wants; choose another")
     if name in taken:
-        first = taken[name]
-        message = f"`{name}` is named twice; the first is at {first.file}:{first.line}:{first.column}"
+        message = f"`{name}` is named twice; the first is at {taken[name]}"
         context.error(at, "duplicate-name", message)
     taken.setdefault(name, at.mark)

@@ -63,7 +63,7 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
             continue
         if end is not None:
             name, mark = end
-            where = f"`{name}` at {mark.file}:{mark.line}:{mark.column}"
+            where = f"`{name}` at {mark}"
             message = f"the route `{spec.name}` is never asked: {where} always holds and stops"
             context.findings.warning(at.at("name").mark, "shadowed-route", message)
         if not to and not is_final(fate):

@@ -147,5 +147,5 @@ def _joined(section: str, first: MappingEntry, second: MappingEntry, findings: F
 
 
 def _twice(name: str, first: Mark, second: Mark, findings: Findings) -> None:
-    message = f"`{name}` is written twice; the first is at {first.file}:{first.line}:{first.column}"
+    message = f"`{name}` is written twice; the first is at {first}"
     findings.error(second, "duplicate-name", message)

@@ -25,8 +25,7 @@ def problem_findings(problems: Iterable[Problem], rules: Path) -> Iterator[Docto
     is_valid = True
     for problem in problems:
         is_valid = False
-        mark = problem.mark
-        place = f"{mark.file}:{mark.line}:{mark.column}"
+        place = str(problem.mark)
         remedy = REMEDIES.get(problem.code, CORRECT)
         yield DoctorFinding(problem.severity, "configuration", problem.code, place, problem.message, remedy)
     if is_valid:

@@ -22,6 +22,9 @@ class Mark(NamedTuple):
     line: int
     column: int
 
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -33,5 +36,4 @@ class Problem:
     severity: Severity = "error"
 
     def __str__(self) -> str:
-        place = f"{self.mark.file}:{self.mark.line}:{self.mark.column}"
-        return f"{place}: {self.severity}: {self.code}: {self.message}"
+        return f"{self.mark}: {self.severity}: {self.code}: {self.message}"
