@@ -234,6 +234,6 @@ def build_delivery(common: SharedParts, storage: StorageParts, associations: Ass
         now=common.clock,
         wall=common.clock.wall,
         random=Random(),
-        on_sending=common.loops.goes,
+        on_sending=common.loops.on_sending,
         objects=common.object_log,
     )

@@ -130,7 +130,7 @@ class LoopWatch:
             return f"the same object came more than {limits.repeats} times in {span}: it goes round in a ring"
         return ""
 
-    def goes(self, peer: Peer, sop_instance_uid: str, sent_uid: str, length_bytes: int) -> None:
+    def on_sending(self, peer: Peer, sop_instance_uid: str, sent_uid: str, length_bytes: int) -> None:
         """An object is about to be sent to `peer`: it arrived as `sop_instance_uid`, and leaves as `sent_uid`."""
         if not self._callers:
             return

@@ -120,7 +120,7 @@ async def test_one_that_comes_back_from_where_it_was_sent_is_held_soon() -> None
     states = []
     for _ in range(5):
         states.append(await ring.comes())
-        ring.loops.goes(table().peers["pacs"], UID, UID, body)
+        ring.loops.on_sending(table().peers["pacs"], UID, UID, body)
     assert states == [DeliveryState.PENDING] * 3 + [DeliveryState.HELD] * 2
 
 
@@ -153,7 +153,7 @@ def test_memory_is_bounded() -> None:
     pacs = table().peers["pacs"]
     for number in range(MOST_REMEMBERED + 10):
         watch.comes(FROM_PACS, str(number), 1)
-        watch.goes(pacs, str(number), f"1.{number}", 1)
+        watch.on_sending(pacs, str(number), f"1.{number}", 1)
         watch.comes(FROM_PACS, f"1.{number}", 1)
     assert watch.remembered() <= 4 * MOST_REMEMBERED
     now_s = WITHIN_S + 1

@@ -80,7 +80,7 @@ class Node:
         if is_forwarder(sent.facts, self.table) and self.watch.comes(sent.facts, sent.uid, sent.size):
             return None
         uid, size = self.edit(self, sent)
-        self.watch.goes(self.there, sent.uid, uid, size)
+        self.watch.on_sending(self.there, sent.uid, uid, size)
         hops = self.destination.on_behalf_of(sent.facts).called.associate.hops
         facts = AssociationFacts(
             self.title,
@@ -200,7 +200,7 @@ class Site:
             if reason := self.watch.comes(facts, uid, size):
                 self.held.append(reason)
         for peer in to:
-            self.watch.goes(peer, uid, sent_uid or uid, size + more)
+            self.watch.on_sending(peer, uid, sent_uid or uid, size + more)
 
 
 def by_modality(site: Site, uid: str, size: int) -> None:
