@@ -89,6 +89,8 @@ def reload(rules: Path, timeout: float, address: str, form: str) -> None:
         for problem in result.get("problems", ()):
             click.echo(problem, err=True)
         click.echo(f"{result['result']}; in force: {result.get('version') or result.get('message')}")
+        if remedy := result.get("remedy"):
+            click.echo(remedy, err=True)
     if result["result"] != "applied":
         raise SystemExit(exit_code.FAILURE)
 

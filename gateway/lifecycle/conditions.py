@@ -82,6 +82,17 @@ class Handler(Protocol):
     def since(self) -> datetime: ...
 
 
+class ReloadResult(Protocol):
+    """The part of a reload's report that conditions need (`gateway.lifecycle.reload.ReloadReport`)."""
+
+    @property
+    def is_applied(self) -> bool: ...
+    @property
+    def cause(self) -> str: ...
+    @property
+    def remedy(self) -> str: ...
+
+
 STAGES = {
     "starting": "files and locks are being looked at",
     "recovering": "spool and database are read and brought together after the last end; a large database takes long",
@@ -190,11 +201,11 @@ def of_certificates(ended: Iterable[tuple[str, str, datetime]]) -> Iterator[Oper
         yield OperatingCondition("certificate_expired", text)
 
 
-def of_reload(problems: Sequence[str] | None) -> Iterator[OperatingCondition]:
-    """`problems` of the last reload, None unless it was refused."""
-    if problems is not None:
-        first = f" ({problems[0]})" if problems else ""
-        text = f"the last reload was refused{first}; the rules before it are in force: see `gateway validate`"
+def of_reload(last: ReloadResult | None) -> Iterator[OperatingCondition]:
+    """A reload that was refused: its cause, and what to do about just that."""
+    if last is not None and not last.is_applied:
+        cause = f" ({last.cause})" if last.cause else ""
+        text = f"the last reload was refused{cause}; the rules before it are in force: {last.remedy}"
         yield OperatingCondition("reload_refused", text)
 
 

@@ -57,10 +57,9 @@ class Health:
 
     def conditions(self, depths: Sequence[QueueDepth]) -> list[OperatingCondition]:
         """All conditions; first those that keep objects out. `depths`: the queue as it is now."""
-        last = self._reloader.last
         return [
             *self.blocking(),
-            *conditions.of_reload(last.problems if last is not None and not last.is_applied else None),
+            *conditions.of_reload(self._reloader.last),
             *conditions.of_handlers(self._server.handler_failures.failing.values()),
             *conditions.of_certificates(self._certificates.ended),
             *conditions.of_destinations(self._delivery.status(), depths),

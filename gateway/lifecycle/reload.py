@@ -39,6 +39,17 @@ WRITTEN_AS = {
 """Settings whose YAML name is not the field's name without its unit."""
 
 
+REMEDIES = {
+    "rules": "correct what `gateway validate` shows, then `gateway reload`",
+    "restart": "restart the gateway, or take the change back and `gateway reload`",
+    "machine": "`gateway doctor` looks at ports, addresses and files and says what to do; then `gateway reload`",
+    "reading": "see that all files of the rules can be read, then `gateway reload`",
+    "internal": "the log has the place; rules that differ less from those in force may be taken",
+    "stopping": "the next start reads the rules anew",
+}
+"""Kind of refusal → what to do about it."""
+
+
 class TableInForce:
     """The one shared reference: the routing table in force. Only the reload writes it."""
 
@@ -59,6 +70,10 @@ class ReloadReport:
     """The version of the table in force after it."""
     problems: tuple[str, ...] = ()
     """Every problem when refused; warnings when applied."""
+    cause: str = ""
+    """The problem because of which it was refused, the first of them; empty when applied."""
+    remedy: str = ""
+    """What to do about it; empty when applied."""
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -67,6 +82,7 @@ class ReloadReport:
             "started_at": self.started_at.isoformat(),
             "version": self.version,
             "problems": list(self.problems),
+            "remedy": self.remedy,
         }
 
 
@@ -128,20 +144,21 @@ class Reloader:
         """One reload. Never raises for a bad configuration."""
         async with self._one_at_a_time:
             started_at = self._now()
-            try:
-                loaded = await self._loading.load(self._closing)
-                if self._closing.is_set():
-                    raise ReloadRefused(("the gateway is stopping",))
-                problems, is_applied = await self._put_in_force(loaded), True
-            except ReloadRefused as refused:
-                problems, is_applied = refused.problems, False
-            except NotLoaded as error:
-                problems, is_applied = (str(error),), False
-            except Exception as error:  # a fault of ours, on rules that were not foreseen: those in force go on
-                log.exception("config_reload_failed", reason="nothing has changed")
-                problems, is_applied = (_internal(error),), False
             number = 1 if self.last is None else self.last.number + 1
-            self.last = ReloadReport(number, started_at, is_applied, self._live.current.version, problems)
+            try:
+                problems = await self._loaded_and_put_in_force()
+            except ReloadRefused as refused:
+                self.last = ReloadReport(
+                    number,
+                    started_at,
+                    is_applied=False,
+                    version=self._live.current.version,
+                    problems=refused.problems,
+                    cause=refused.cause,
+                    remedy=refused.remedy,
+                )
+            else:
+                self.last = ReloadReport(number, started_at, True, self._live.current.version, problems)
             self._report(self.last)
             return self.last
 
@@ -151,27 +168,43 @@ class Reloader:
         async with self._one_at_a_time:
             pass
 
+    async def _loaded_and_put_in_force(self) -> tuple[str, ...]:
+        """The warnings. Raises ReloadRefused, and then nothing has changed."""
+        try:
+            loaded = await self._loading.load(self._closing)
+            if self._closing.is_set():
+                raise ReloadRefused("stopping", ("the gateway is stopping",))
+            return await self._put_in_force(loaded)
+        except ReloadRefused:
+            raise
+        except NotLoaded as error:
+            raise ReloadRefused("stopping" if self._closing.is_set() else "reading", (str(error),)) from error
+        except Exception as error:  # a fault of ours, on rules that were not foreseen: those in force go on
+            log.exception("config_reload_failed", reason="nothing has changed")
+            raise ReloadRefused("internal", (_internal(error),)) from error
+
     async def _put_in_force(self, loaded: Loaded) -> tuple[str, ...]:
-        """The warnings. Raises Refused, and then nothing has changed."""
+        """The warnings. Raises ReloadRefused, and then nothing has changed."""
         found = tuple(str(problem) for problem in loaded.problems)
         table = loaded.table
-        if table is None or any(problem.severity == "error" for problem in loaded.problems):
-            raise ReloadRefused(found)
+        errors = tuple(str(problem) for problem in loaded.problems if problem.severity == "error")
+        if table is None or errors:
+            raise ReloadRefused("rules", found, errors)
         needs_restart = tuple(
             f"{name} has changed: process settings need a restart"
             for name in changed_process_settings(self._live.current.settings, table.settings)
         )
         if needs_restart:
-            raise ReloadRefused((*found, *needs_restart))
+            raise ReloadRefused("restart", (*found, *needs_restart), needs_restart)
         try:
             swap = self._prepare(table)
             change = self._listening.compare(table.settings.listeners)
             await self._listening.prepare(change)  # last: it is what others see
         except ConfigurationError as error:
-            raise ReloadRefused((*found, str(error))) from error
+            raise ReloadRefused("machine", (*found, str(error)), (str(error),)) from error
         except Exception as error:
             log.exception("config_reload_failed", reason="nothing has changed")
-            raise ReloadRefused((*found, _internal(error))) from error
+            raise ReloadRefused("internal", (*found, _internal(error)), (_internal(error),)) from error
         self._live.current = table
         swap()
         return (*found, *await self._finish(change))
@@ -197,11 +230,19 @@ def _internal(error: Exception) -> str:
 
 
 class ReloadRefused(GatewayError):
-    """The reload is refused."""
+    """The reload is refused.
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    Args:
+        kind: of `REMEDIES`.
+        problems: all that was found, warnings too.
+        causes: those of them for which it is refused; () for all.
+    """
+
+    def __init__(self, kind: str, problems: tuple[str, ...], causes: tuple[str, ...] = ()) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+        self.cause = next(iter(causes or problems), "")
+        self.remedy = REMEDIES[kind]
 
 
 class Reporter:

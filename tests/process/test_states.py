@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections import Counter
@@ -350,6 +351,25 @@ async def test_reload_refused(site: Site) -> None:
     site.write_rules(HOLD)
     site.reload()
     await until(lambda: "config_reloaded" in site.log)
+    assert "reload_refused" not in await site.codes()
+
+
+async def test_reload_refused_for_a_port_that_is_taken(site: Site) -> None:
+    """The rules have no mistake: `validate` finds nothing, and the doctor, who is named, does."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        site.settings = named_listener(taken)
+        site.write_rules(HOLD)
+        site.reload()
+        await until(lambda: "config_reload_refused" in site.log)
+        told = await site.told()
+        assert f"cannot bind 127.0.0.1:{taken}" in told
+        assert "`gateway doctor` looks at ports" in told
+        assert (await gateway_command("validate", rules=site.rules_folder)).returncode == 0
+        looked = await gateway_command("doctor", rules=site.rules_folder)
+        assert "port-taken" in looked.output
+    done = await gateway_command("reload", rules=site.rules_folder)
+    assert done.returncode == 0, done.output
     assert "reload_refused" not in await site.codes()
 
 

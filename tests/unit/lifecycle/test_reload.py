@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config import Loaded
 from gateway.config.schema import schema
+from gateway.lifecycle.conditions import of_reload
 from gateway.lifecycle.listening import Listening
 from gateway.lifecycle.loading import SWITCH_S, Loading
 from gateway.lifecycle.reload import WRITTEN_AS, Reloader, ReloadReport, TableInForce, changed_process_settings
@@ -153,6 +154,31 @@ async def test_what_cannot_be_prepared_changes_nothing(trouble: Exception, told:
     assert (await made.reloader.reload()).is_applied
 
 
+@pytest.mark.parametrize(
+    ("answer", "cause", "remedy"),
+    [
+        (Loaded(None, None, (WARNING, ERROR)), str(ERROR), "gateway validate"),
+        (loaded("2", WARNING, drain_s=5.0), "gateway.drain has changed: process settings need a restart", "restart"),
+        (loaded("2", WARNING, listeners=(Listener("bad", 666),)), "cannot bind 666", "gateway doctor"),
+    ],
+    ids=["rules", "process settings", "taken port"],
+)
+async def test_a_refusal_says_what_to_do_about_its_own_cause(answer: Loaded, cause: str, remedy: str) -> None:
+    """Not about a warning that stands before it."""
+    made = await bench(answer)
+    report = await made.reloader.reload()
+    (condition,) = of_reload(report)
+    assert (report.cause, condition.code) == (cause, "reload_refused")
+    assert remedy in report.remedy
+    assert f"({cause}); the rules before it are in force: {report.remedy}" in condition.text
+    assert report.as_json()["remedy"] == report.remedy
+
+
+async def test_an_applied_reload_leaves_nothing_to_do() -> None:
+    report = await (await bench(loaded("2", WARNING))).reloader.reload()
+    assert (report.cause, report.remedy, list(of_reload(report))) == ("", "", [])
+
+
 async def test_trouble_after_the_swap_takes_nothing_back() -> None:
     made = await bench(loaded("2", listeners=(Listener("b", 2),)))
     made.late_trouble = RuntimeError("no queue")
@@ -241,6 +267,7 @@ async def test_a_load_that_hangs_is_given_up_and_reported() -> None:
     assert "not read within 0.01 s" in first.problems[0]
     assert not second.is_applied
     assert "still being read" in second.problems[0]
+    assert all("can be read" in report.remedy for report in (first, second))
     assert made.live.current.version == "1"
 
 
