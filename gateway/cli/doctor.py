@@ -46,8 +46,9 @@ def doctor(rules: Path, timeout: float, form: str, is_json: bool) -> None:
     """Check what RULES (default: ./rules or $GATEWAY_RULES) name: peers, ports, disks, rights, clock, certificates.
 
     Says what is wrong, where, and what to do. Changes nothing, and may be run beside a running gateway: each peer with
-    an address gets one association and a C-ECHO. Exits 0 when all is fine, 1 with findings, 78 when the rules have
-    errors; what they name is checked then as far as `gateway:` is right.
+    an address gets one association and a C-ECHO, each source of queries and retrieves the contexts that they will
+    propose. Exits 0 when all is fine, 1 with findings, 78 when the rules have errors; what they name is checked then
+    as far as `gateway:` is right.
     """
     with logs.warnings_to_stderr(logging.CRITICAL):
         findings, result = _examined(rules, timeout)

@@ -257,6 +257,25 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "its `hosts`, from which it may call, do not hold the address at which we call it: one of them is out of date",
         "correct `hosts` or `address`; as a Move Destination it would be sent to the old place",
     ),
+    # --- peers that queries and retrieves are passed on to
+    "source-contexts": _note("peer", "the SOP classes of queries and retrieves that it accepts, and those it refuses"),
+    "query-refused": _error(
+        "peer",
+        "it is among the `sources`, and accepts no C-FIND of Query/Retrieve: queries fail",
+        "have it serve C-FIND of Study Root or Patient Root to our AE title, or take it out of "
+        "`query_retrieve.sources`",
+    ),
+    "retrieve-refused": _error(
+        "peer",
+        "it is among the `sources`, and nothing can be fetched from it: what it lists cannot be retrieved",
+        "have it serve C-GET to our AE title, the SCP role for storage included; or C-MOVE: register our AE title, "
+        "address and port there as a Move Destination, and give it `may: [store]` here",
+    ),
+    "relay-refused": _error(
+        "peer",
+        "it is named under `relay`, and accepts no SOP class of that service: such queries fail",
+        "have it serve them to our AE title, or take it out of `query_retrieve.relay`",
+    ),
     # --- folders
     "folder-usable": _note("folder", "this user may write there"),
     "folder-not-there": _note("folder", "it is made with the first file; a share that should be mounted there is not"),

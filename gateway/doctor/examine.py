@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.common.daemon_thread import started
 from gateway.destinations.folder import Folder
-from gateway.doctor import configuration, folders, machine, peers, ports, storage
+from gateway.doctor import configuration, folders, machine, peers, ports, sources, storage
 from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.running import AnsweringGateway, running
 from gateway.doctor.site import Site
@@ -17,6 +17,8 @@ from gateway.model.peer import Peer
 
 STEPS = 6
 """A check takes at most so many times the limit of a step: name, connection, TLS, association, C-ECHO, release."""
+REACHED = frozenset({"echo-answered", "no-verification", "echo-refused", "echo-not-answered"})
+"""Codes of peers with which there was an association."""
 PEERS_AT_A_TIME = 256
 
 DoctorCheck = Callable[[], Iterable[DoctorFinding]]
@@ -105,9 +107,15 @@ async def _http(running_gateway: asyncio.Future[AnsweringGateway], site: Site) -
 
 
 async def _peer(one: Peer, site: Site, slots: asyncio.Semaphore) -> list[DoctorFinding]:
+    table = site.loaded.table
+    duties = sources.duties_of(one.name, table.query_retrieve) if table is not None else None
+    steps = STEPS if duties is None else STEPS * (1 + sources.ASSOCIATIONS)
     async with slots:
         try:
-            async with asyncio.timeout(STEPS * site.limit_s):
-                return await peers.peer(one, site)
+            async with asyncio.timeout(steps * site.limit_s):
+                findings = await peers.peer(one, site)
+                if duties is not None and any(finding.code in REACHED for finding in findings):
+                    findings += await sources.source(one, duties, site)
+                return findings
         except TimeoutError:
-            return [_not_finished(f"peer {one.name}", f"not within {STEPS * site.limit_s:g} s")]
+            return [_not_finished(f"peer {one.name}", f"not within {steps * site.limit_s:g} s")]

@@ -21,6 +21,7 @@ from gateway.doctor.site import Site
 from gateway.model.listener import Listener, Timers
 from gateway.model.peer import Peer
 from gateway.ports.errors import ConfigurationError, NoContextAccepted, PeerError, PeerFailure
+from gateway.routing.ae_title_templates import is_template
 from gateway.scu import echo_store
 
 CONNECTING: dict[int, str] = {
@@ -40,7 +41,7 @@ FAMILY_OF_ANY_ADDRESS = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}  # no
 
 async def peer(one: Peer, site: Site) -> list[DoctorFinding]:
     """The findings about one peer; a note when it answers."""
-    subject = f"{one.name} ({called(one)} at {one.host}:{one.port})"
+    subject = subject_of(one)
     try:
         addresses = await _look_up(one, site.limit_s)
     except TimeoutError:
@@ -54,9 +55,29 @@ async def peer(one: Peer, site: Site) -> list[DoctorFinding]:
     return [*_elsewhere(one, subject, addresses), *await _echo(one, subject, addresses, site)]
 
 
+def subject_of(one: Peer) -> str:
+    """The peer, as findings name it."""
+    return f"{one.name} ({called(one)} at {one.host}:{one.port})"
+
+
 def called(one: Peer) -> str:
     """The AE title that we call it by."""
-    return one.associate.called_ae_title or one.ae_title
+    return _plain(one.associate.called_ae_title) or one.ae_title
+
+
+def own_title(one: Peer, site: Site) -> str:
+    """The AE title by which we call ourselves. One that is made for a requestor is not: the doctor has none."""
+    return _plain(one.calling_ae_title) or site.settings.ae_title
+
+
+def _plain(title: str) -> str:
+    return "" if is_template(title) else title
+
+
+def limited(one: Peer, limit_s: float) -> Peer:
+    """The peer with shorter time limits."""
+    limits = {name: min(getattr(one.timers, name), limit_s) for name in Timers.__dataclass_fields__}
+    return replace(one, timers=Timers(**limits))
 
 
 async def _look_up(one: Peer, limit_s: float) -> list[str]:
@@ -100,14 +121,14 @@ def _elsewhere(one: Peer, subject: str, addresses: list[str]) -> Iterator[Doctor
 async def _echo(one: Peer, subject: str, addresses: list[str], site: Site) -> list[DoctorFinding]:
     """The findings of a C-ECHO at the first address that takes a connection; when none does, those of the first one."""
     first: DoctorFinding | None = None
-    own = one.calling_ae_title or site.settings.ae_title
+    own = own_title(one, site)
     for address in addresses:
         try:
             answer = await echo_store.echo(_at(one, address, site.limit_s), site.settings.ae_title)
         except NoContextAccepted:
             return [found("no-verification", subject, f"it took an association from {own}; C-ECHO it does not serve")]
         except PeerError as error:
-            finding = _failed(error, subject, one, own, address)
+            finding = failed(error, subject, one, own, address)
             if error.failure is None or error.failure.step not in ("connect", "connect_timeout"):
                 return [finding]
             first = first or finding
@@ -123,8 +144,7 @@ def _at(one: Peer, address: str, limit_s: float) -> Peer:
     tls = one.associate.tls
     if tls is not None and not tls.server_name:
         tls = replace(tls, server_name=one.host)
-    limits = {name: min(getattr(one.timers, name), limit_s) for name in Timers.__dataclass_fields__}
-    return replace(one, host=address, associate=replace(one.associate, tls=tls), timers=Timers(**limits))
+    return replace(limited(one, limit_s), host=address, associate=replace(one.associate, tls=tls))
 
 
 def _answered(answer: echo_store.EchoResult, subject: str, own: str, now: datetime) -> Iterator[DoctorFinding]:
@@ -139,7 +159,7 @@ def _answered(answer: echo_store.EchoResult, subject: str, own: str, now: dateti
     yield found("echo-answered", subject, f"in {total_s * 1000:.0f} ms, to calling AE title {own}")
 
 
-def _failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -> DoctorFinding:
+def failed(error: PeerError, subject: str, one: Peer, own: str, address: str) -> DoctorFinding:
     """The finding for a failed association, sorted by who must act."""
     failure, text = error.failure, _own_words(str(error), one, address)
     titles = f"we called it {called(one)} and ourselves {own}"

@@ -73,7 +73,7 @@ class ReloadReport:
     cause: str = ""
     """The problem because of which it was refused, the first of them; empty when applied."""
     remedy: str = ""
-    """What to do about it; empty when applied."""
+    """The action to take; empty when applied."""
 
     def as_json(self) -> dict[str, object]:
         return {

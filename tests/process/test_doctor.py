@@ -44,7 +44,9 @@ def of(found: Mapping[str, Any], area: str, name: str = "") -> list[str]:
     ]
 
 
-def write_site(folder: Path, peers: Mapping[str, Any], **gateway: Any) -> None:
+def write_site(
+    folder: Path, peers: Mapping[str, Any], query_retrieve: Mapping[str, Any] | None = None, **gateway: Any
+) -> None:
     (folder / "rules").mkdir()
     site = {
         "gateway": {
@@ -57,6 +59,7 @@ def write_site(folder: Path, peers: Mapping[str, Any], **gateway: Any) -> None:
             **gateway,
         },
         "peers": dict(peers),
+        **({"query_retrieve": dict(query_retrieve)} if query_retrieve else {}),
         "unmatched": "hold",
     }
     (folder / "rules" / "site.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
@@ -112,6 +115,32 @@ async def test_real_peers(running: AsyncExitStack, tmp_path: Path) -> None:
     assert {name: of(found, "peer", name) for name in expected} == expected
     assert of(found, "peer", "unknown")[0] in ("name-not-found", "name-not-looked-up")
     assert of(found, "peer", "orthanc-stranger") == ["echo-aborted"]
+
+
+@pytest.mark.peers
+async def test_real_sources(running: AsyncExitStack, tmp_path: Path) -> None:
+    """Archives with their default settings serve queries and retrieves; a plain store does not."""
+    store = StoreSCP(tmp_path / "store", ae_title="STORE")
+    archive = QRSCP(tmp_path / "archive", ae_title="QRSCP")
+    orthanc = Orthanc(tmp_path / "orthanc", modalities={"gateway": Modality("GATEWAY", 104, host="127.0.0.1")})
+    for one in (store, archive, orthanc):
+        await running.enter_async_context(one)
+    peers = {
+        "store": at(store.port, "STORE"),
+        "archive": at(archive.port, "QRSCP"),
+        "orthanc": at(orthanc.port, "ORTHANC"),
+        "by-move": at(orthanc.port, "ORTHANC", retrieve="move", may=["store"]),
+    }
+    write_site(tmp_path, peers, {"sources": list(peers), "relay": {"worklist": ["orthanc"]}})
+    code, found = await doctor(tmp_path)
+    assert code == 1
+    served = ["echo-answered", "source-contexts"]
+    assert {name: of(found, "peer", name) for name in peers} == {
+        "store": ["echo-answered", "query-refused", "retrieve-refused", "source-contexts"],
+        "archive": served,
+        "orthanc": ["echo-answered", "relay-refused", "source-contexts"],  # it has no plugin of worklists here
+        "by-move": served,
+    }
 
 
 async def test_a_running_gateway_and_its_rules(running: AsyncExitStack, tmp_path: Path) -> None:
