@@ -1,101 +1,96 @@
 """Everything side by side, in one run: `python -m benchmarks.run [--quick]`.
 
-Prints a Markdown page and, unless `--quick`, writes it into benchmarks/README.md. Exit code 1 when a bar is missed.
+Prints a Markdown page and, unless `--quick` or `--only`, writes it into benchmarks/README.md. Exit code 1 when a bar is
+missed. While optimising: `python -m benchmarks.run --only gateway floor` measures these two alone, by turns, with the
+processor time of an object, which other work on the machine disturbs least; `--sizes 8`, `--associations 8`,
+`--scenarios ingest`, `--rounds 3` and `--seconds 2` narrow it further.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import statistics
+import dataclasses
+import os
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import scenarios
-from benchmarks.scenarios import Figure, Idle, Large
-from benchmarks.systems import CONTENDERS, GATEWAY, GATEWAY_SETS, ORTHANC, STOCK, STORESCP, Contender
-from tests.support.load.measure import append_rate, machine
-from tests.support.load.report import Bar, number, table, write_section
+from benchmarks.results import ASSOCIATIONS, SIZES, TOOLS, Key, Results, bars, page
+from benchmarks.systems import CONTENDERS, GATEWAY, STOCK, Contender
+from tests.support.load.measure import append_rate
+from tests.support.load.report import number, write_section
 from tests.support.load.scratch import scratch
 from tests.support.processes import REPOSITORY
 
-SIZES = {"8 KB": 8192, "512 KB": 524288}
-ASSOCIATIONS = (1, 8)
-TOOLS, DISK = "generator → sink (the tools themselves)", "plain append + fdatasync, one at a time"
-Key = tuple[str, int]
-"""Size and number of associations."""
+SCENARIOS = ("ingest", "forward")
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long is measured."""
+    """How much and how long is measured."""
 
     rounds: int
     seconds: float
     objects: dict[Key, int]
-    """Objects that the gateway forwards."""
+    """Objects that the gateway and the relay floor forward."""
     slow_objects: int
-    idle_associations: int = 500
+    idle_associations: int = 1000
     idle_seconds: float = 10.0
     large_bytes: int = 1024**3
+    scenarios: tuple[str, ...] = SCENARIOS
 
 
-FULL = Effort(3, 4.0, {("8 KB", 1): 4000, ("8 KB", 8): 10000, ("512 KB", 1): 600, ("512 KB", 8): 1000}, 60)
+FULL = Effort(5, 3.0, {("8 KB", 1): 3000, ("8 KB", 8): 10000, ("512 KB", 1): 500, ("512 KB", 8): 1000}, 60)
 QUICK = Effort(1, 1.5, {("8 KB", 1): 1000, ("8 KB", 8): 3000, ("512 KB", 1): 100, ("512 KB", 8): 200}, 30)
-
-
-@dataclass(slots=True)
-class Results:
-    """All figures; the median of the rounds counts."""
-
-    ingest: dict[tuple[str, Key], list[Figure]] = field(default_factory=dict)
-    forward: dict[tuple[str, Key], list[Figure]] = field(default_factory=dict)
-    disk: dict[str, list[float]] = field(default_factory=dict)
-    opened: dict[str, float] = field(default_factory=dict)
-    idle: dict[str, Idle] = field(default_factory=dict)
-    large: Large | None = None
-
-
-def median(figures: Iterable[Figure]) -> Figure:
-    """The one in the middle by objects a second."""
-    ordered = sorted(figures, key=lambda figure: figure.per_second)
-    return ordered[len(ordered) // 2]
+ONLY = dataclasses.replace(
+    FULL, seconds=2.0, objects={("8 KB", 1): 1500, ("8 KB", 8): 5000, ("512 KB", 1): 250, ("512 KB", 8): 600}
+)
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-async def measure_rates(root: Path, effort: Effort, contenders: Iterable[Contender], results: Results) -> None:
+async def measure_rates(root: Path, effort: Effort, contenders: Sequence[Contender], results: Results) -> None:
     """One round of what is compared, one system after the other so that the machine's moods hit all alike."""
-    for size, size_bytes in SIZES.items():
+    for size in dict.fromkeys(size for size, _ in effort.objects):
         async with scratch(root) as folder:
-            results.disk.setdefault(size, []).append(append_rate(folder, size_bytes, effort.seconds / 2))
-        for associations in ASSOCIATIONS:
-            key = (size, associations)
-            tools = await scenarios.sink_alone(root, size_bytes, associations, effort.seconds / 2)
+            results.disk.setdefault(size, []).append(append_rate(folder, SIZES[size], effort.seconds / 2))
+    for key in effort.objects:
+        size, associations = key
+        if "ingest" in effort.scenarios:
+            tools = await scenarios.sink_alone(root, SIZES[size], associations, effort.seconds / 2)
             results.ingest.setdefault((TOOLS, key), []).append(tools)
+        for scenario in effort.scenarios:
             for contender in contenders:
-                await _measure_contender(root, effort, contender, key, results)
+                await _measure_contender(root, effort, scenario, contender, key, results)
 
 
-async def _measure_contender(root: Path, effort: Effort, contender: Contender, key: Key, results: Results) -> None:
+async def _measure_contender(
+    root: Path, effort: Effort, scenario: str, contender: Contender, key: Key, results: Results
+) -> None:
     size, associations = key
-    if associations <= contender.most_associations:
+    if scenario == "ingest":
+        if associations > contender.most_associations:
+            return
         figure = await scenarios.ingest(root, contender, SIZES[size], associations, effort.seconds)
-        results.ingest.setdefault((contender.name, key), []).append(figure)
-        say(f"ingest {contender.name} {size} {associations}: {number(figure.per_second)}/s")
-    if contender.forwards:
+    else:
+        if not contender.forwards:
+            return
         objects = effort.slow_objects if contender.is_slow_at_forwarding else effort.objects[key]
         figure = await scenarios.forward(root, contender, SIZES[size], associations, objects)
-        results.forward.setdefault((contender.name, key), []).append(figure)
-        say(f"forward {contender.name} {size} {associations}: {number(figure.per_second)}/s")
+    figures = results.ingest if scenario == "ingest" else results.forward
+    figures.setdefault((contender.name, key), []).append(figure)
+    say(
+        f"{scenario} {contender.name} {size} {associations}: {number(figure.per_second)}/s, "
+        f"{figure.cpu_ms:.3f} ms of processor time an object"
+    )
 
 
-async def measure_associations(root: Path, effort: Effort, contenders: Iterable[Contender], results: Results) -> None:
+async def measure_associations(root: Path, effort: Effort, contenders: Sequence[Contender], results: Results) -> None:
     """Opening and keeping associations, and the large object."""
     for contender in contenders:
         if contender.name in (GATEWAY, STOCK):
@@ -110,105 +105,54 @@ async def measure_associations(root: Path, effort: Effort, contenders: Iterable[
             say(f"large: {results.large}")
 
 
-# --- the page ---------------------------------------------------------------------------------------------------
-
-
-def rates(title: str, figures: dict[tuple[str, Key], list[Figure]]) -> str:
-    """One table: systems down, sizes and associations across."""
-    keys = [(size, associations) for size in SIZES for associations in ASSOCIATIONS]
-    names = list(dict.fromkeys(name for name, _ in figures))
-    rows = []
-    for name in names:
-        cells = [name]
-        for key in keys:
-            found = figures.get((name, key))
-            figure = median(found) if found else None
-            cells.append(f"{number(figure.per_second)} ({figure.p50_ms:.2g} / {figure.p99_ms:.2g})" if figure else "-")
-        rows.append(cells)
-    return f"### {title}\n\n" + table(["system", *(f"{size}, {count} assoc." for size, count in keys)], rows)
-
-
-def bars(results: Results) -> list[Bar]:
-    """The promises, each against what was measured in the same run."""
-
-    def ingest(name: str, size: str, associations: int) -> float:
-        return median(results.ingest[name, (size, associations)]).per_second
-
-    def forward(name: str, associations: int) -> float:
-        return median(results.forward[name, ("8 KB", associations)]).per_second
-
-    def disk(size: str) -> float:
-        return statistics.median(results.disk[size])
-
-    ours = ingest(GATEWAY, "8 KB", 8)
-    stock, scp = f"{STOCK} (a)", f"{STORESCP} (b)"
-    found = [
-        Bar(f"durable ingest, 8 KB, 8 associations, against {stock}", ours / ingest(STOCK, "8 KB", 8), 8, "times"),
-        Bar(f"durable ingest, 8 KB, 8 associations, against {scp}", ours / ingest(STORESCP, "8 KB", 1), 2, "times"),
-    ]
-    for name in (STOCK, ORTHANC):
-        for count in ASSOCIATIONS:
-            what = f"store and forward, 8 KB, {count} associations, against {name}"
-            found.append(Bar(what, forward(GATEWAY, count) / forward(name, count), 40, "times"))
-    for count in ASSOCIATIONS:
-        what = f"store and forward with one `set` coercion, 8 KB, {count} associations, against untouched"
-        found.append(Bar(what, forward(GATEWAY_SETS, count) / forward(GATEWAY, count), 0.8, "times"))
-    share = ingest(GATEWAY, "512 KB", 8) / disk("512 KB")
-    found.append(Bar("durable ingest, 512 KB, 8 associations, against plain append + fdatasync", share, 0.7, "times"))
-    idle = results.idle[GATEWAY]
-    found += [
-        Bar(f"{idle.associations} idle associations: processor", idle.cpu_share * 100, 2, "% of a core", True),
-        Bar(f"{idle.associations} idle associations: memory each", idle.rss_bytes_each / 1000, 200, "KB", True),
-        Bar("associations opened a second, 128 contexts", results.opened[GATEWAY], 200, "/s"),
-    ]
-    if results.large is not None:
-        what = f"resident memory while {results.large.size_bytes / 1e9:.2f} GB pass through"
-        found.append(Bar(what, results.large.peak_rss_bytes / 1e6, 200, "MB", True))
-    return found
-
-
-def page(results: Results, found: list[Bar], effort: Effort) -> str:
-    """The Markdown that is printed."""
-    when = datetime.now(UTC).date().isoformat()
-    disk = ", ".join(f"{size}: {number(statistics.median(rate))}/s" for size, rate in results.disk.items())
-    others = [
-        f"{name}: {number(results.opened[name])} associations a second with 128 contexts; "
-        f"{idle.associations} idle ones take {idle.cpu_share * 100:.1f} % of a core "
-        f"and {idle.rss_bytes_each / 1000:.0f} KB each."
-        for name, idle in results.idle.items()
-    ]
-    if results.large is not None:
-        size, took = results.large.size_bytes / 1e9, results.large.seconds
-        others.append(f"gateway: {size:.2f} GB passed through in {took:.1f} s, data set equal at the sink (SHA-256).")
-    parts = [
-        f"Measured {when} on {machine()}; median of {effort.rounds} round(s).",
-        "### Bars\n\n" + table(["what", "bar", "measured", ""], [bar.row() for bar in found]),
-        rates("Ingest: objects a second (latency p50 / p99 in ms), nothing sent on", results.ingest),
-        f"{DISK}: {disk}.",
-        rates("Store and forward: objects a second until the last one reached the sink", results.forward),
-        "### Associations, and one large object\n\n" + "\n".join(f"- {line}" for line in others),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-async def run(root: Path, effort: Effort) -> tuple[str, bool]:
+async def run(root: Path, effort: Effort, contenders: Sequence[Contender], *, is_whole: bool) -> tuple[str, bool]:
     """Measure everything; the page, and whether every bar is reached."""
-    results = Results()
-    for _ in range(effort.rounds):
-        await measure_rates(root, effort, CONTENDERS, results)
-    await measure_associations(root, effort, CONTENDERS, results)
+    results = Results(load_average=os.getloadavg()[0])
+    for turn in range(effort.rounds):
+        in_order = contenders if turn % 2 == 0 else contenders[::-1]
+        await measure_rates(root, effort, in_order, results)
+    if is_whole:
+        await measure_associations(root, effort, contenders, results)
+    results.in_order_of([contender.name for contender in contenders])
     found = bars(results)
-    return page(results, found, effort), all(bar.is_reached for bar in found)
+    return page(results, found, effort.rounds), all(bar.is_reached for bar in found)
+
+
+def effort_of(arguments: argparse.Namespace) -> Effort:
+    """The preset with what the command line changes of it."""
+    preset = QUICK if arguments.quick else ONLY if arguments.only else FULL
+    return dataclasses.replace(
+        preset,
+        rounds=arguments.rounds or preset.rounds,
+        seconds=arguments.seconds or preset.seconds,
+        scenarios=tuple(arguments.scenarios),
+        objects={
+            (size, count): objects
+            for (size, count), objects in preset.objects.items()
+            if int(size.split()[0]) in arguments.sizes and count in arguments.associations
+        },
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    keys = [contender.key for contender in CONTENDERS]
+    kilobytes = [int(size.split()[0]) for size in SIZES]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one short round; README.md stays as it is")
+    parser.add_argument("--only", nargs="+", choices=keys, metavar="SYSTEM", help=f"these alone: {', '.join(keys)}")
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=SCENARIOS)
+    parser.add_argument("--sizes", nargs="+", type=int, choices=kilobytes, default=kilobytes, help="in KB")
+    parser.add_argument("--associations", nargs="+", type=int, choices=ASSOCIATIONS, default=ASSOCIATIONS)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float, help="of each measurement of ingest")
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "var" / "benchmarks", help="on the disk to measure")
     arguments = parser.parse_args()
-    text, is_reached = asyncio.run(run(arguments.folder, QUICK if arguments.quick else FULL))
+    effort = effort_of(arguments)
+    is_narrowed = arguments.only is not None or effort.scenarios != SCENARIOS or len(effort.objects) < len(FULL.objects)
+    contenders = [each for each in CONTENDERS if each.key in (arguments.only or keys)]
+    text, is_reached = asyncio.run(run(arguments.folder, effort, contenders, is_whole=not is_narrowed))
     print(text)
-    if not arguments.quick:
+    if not arguments.quick and not is_narrowed:
         write_section("results", text)
     sys.exit(not is_reached)
 

@@ -17,7 +17,7 @@ from pynetdicom import AllStoragePresentationContexts
 
 from benchmarks.systems import Contender, System, gateway
 from tests.support.load.generator import Load, Report, Target, open_association, receive_pdu
-from tests.support.load.measure import cpu_seconds, memory_bytes, reset_peak
+from tests.support.load.measure import cpu_seconds, memory_bytes, reset_peak, tree_cpu_seconds
 from tests.support.load.objects import MR_IMAGE_STORAGE, element, header
 from tests.support.load.scratch import scratch
 from tests.support.load.sink import Sink
@@ -51,23 +51,28 @@ async def running(system: System) -> AsyncIterator[System]:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measurement: objects a second, and the latency of the 0x0000 as the sender sees it."""
+    """One measurement: objects a second, the latency of the 0x0000 as the sender sees it, and the processor's share."""
 
     per_second: float
     p50_ms: float
     p99_ms: float
+    cpu_ms: float
+    """Processor time of an object, user and system, of the system's processes."""
 
     @staticmethod
-    def of(report: Report, per_second: float | None = None) -> Figure:
+    def of(report: Report, cpu_s: float, per_second: float | None = None) -> Figure:
         rate = report.per_second if per_second is None else per_second
-        return Figure(rate, report.percentile_ms(0.5), report.percentile_ms(0.99))
+        cpu_ms = 1000 * cpu_s / len(report.acknowledged)
+        return Figure(rate, report.percentile_ms(0.5), report.percentile_ms(0.99), cpu_ms)
 
 
 async def sink_alone(root: Path, size_bytes: int, associations: int, seconds: float) -> Figure:
     """Generator against sink: what the tools themselves reach."""
     async with scratch(root) as folder, Sink(folder / "sink.log") as sink:
         load = Load(Target(sink.port), size_bytes=size_bytes, associations=associations, seconds=seconds)
-        return Figure.of(await asyncio.to_thread(load.run))
+        used = tree_cpu_seconds(sink.pid)
+        report = await asyncio.to_thread(load.run)
+        return Figure.of(report, tree_cpu_seconds(sink.pid) - used)
 
 
 async def ingest(root: Path, contender: Contender, size_bytes: int, associations: int, seconds: float) -> Figure:
@@ -76,9 +81,11 @@ async def ingest(root: Path, contender: Contender, size_bytes: int, associations
         target = Target(system.port)
         await asyncio.to_thread(Load(target, size_bytes=size_bytes, associations=associations, objects=20).run)
         load = Load(target, size_bytes=size_bytes, associations=associations, seconds=seconds)
+        used = tree_cpu_seconds(system.pid)
         report = await asyncio.to_thread(load.run)
+        used = tree_cpu_seconds(system.pid) - used
         assert set(report.statuses) == {0x0000}, report.summary()
-        return Figure.of(report)
+        return Figure.of(report, used)
 
 
 async def forward(root: Path, contender: Contender, size_bytes: int, associations: int, objects: int) -> Figure:
@@ -92,12 +99,13 @@ async def forward(root: Path, contender: Contender, size_bytes: int, association
         await asyncio.to_thread(Load(target, size_bytes=size_bytes, associations=1, objects=1).run)
         await sink.received(1)
         await asyncio.to_thread(sink.ask, "clear")
+        used = tree_cpu_seconds(system.pid)
         started = time.monotonic()
         load = Load(target, size_bytes=size_bytes, associations=associations, objects=objects)
         report = await asyncio.to_thread(load.run)
         assert report.statuses == {0x0000: objects}, report.summary()
         stats = await sink.received(objects, timeout_s=120.0)
-        return Figure.of(report, objects / (stats["last_at"] - started))
+        return Figure.of(report, tree_cpu_seconds(system.pid) - used, objects / (stats["last_at"] - started))
 
 
 # --- associations -----------------------------------------------------------------------------------------------

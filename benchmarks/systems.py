@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.support.gateway_process import GatewayProcess
+from tests.support.load.floor import Floor
 from tests.support.peers import Modality, Orthanc, StoreSCP
 from tests.support.processes import REPOSITORY, Daemon, free_port, is_listening
 
@@ -89,6 +90,11 @@ def stock_router(folder: Path, sink_port: int) -> StockRouter:
     return StockRouter(folder, sink_port)
 
 
+def floor(folder: Path, sink_port: int) -> Floor:
+    """The floor; to forward, the relay floor."""
+    return Floor(folder, sink_port)
+
+
 def storescp(folder: Path, _: int) -> StoreSCP:
     return StoreSCP(folder, bit_preserving=False)
 
@@ -114,6 +120,8 @@ def orthanc_no_delay(folder: Path, sink_port: int) -> Orthanc:
 class Contender:
     """A system and how much of a scenario it gets through in reasonable time."""
 
+    key: str
+    """As `--only` takes it."""
     name: str
     make: Callable[[Path, int], System]
     forwards: bool
@@ -123,6 +131,7 @@ class Contender:
 
 
 GATEWAY = "gateway"
+FLOOR = "floor: the least of one Python process"
 GATEWAY_SETS = "gateway, one `set` coercion"
 STOCK = "stock pynetdicom router"
 STORESCP = "dcmtk storescp, TCP_NODELAY=1"
@@ -131,11 +140,12 @@ ORTHANC = "Orthanc 1.10, Lua auto-forward"
 ORTHANC_NO_DELAY = "Orthanc 1.10, the same with TCP_NODELAY=1"
 
 CONTENDERS = (
-    Contender(GATEWAY, gateway, forwards=True, is_slow_at_forwarding=False),
-    Contender(GATEWAY_SETS, gateway_that_sets, forwards=True, is_slow_at_forwarding=False),
-    Contender(STOCK, stock_router, forwards=True),
-    Contender(STORESCP, storescp, forwards=False, most_associations=1),
-    Contender(STORESCP_FORK, storescp_fork, forwards=False),
-    Contender(ORTHANC, orthanc, forwards=True),
-    Contender(ORTHANC_NO_DELAY, orthanc_no_delay, forwards=True),
+    Contender("gateway", GATEWAY, gateway, forwards=True, is_slow_at_forwarding=False),
+    Contender("floor", FLOOR, floor, forwards=True, is_slow_at_forwarding=False),
+    Contender("gateway-set", GATEWAY_SETS, gateway_that_sets, forwards=True, is_slow_at_forwarding=False),
+    Contender("stock", STOCK, stock_router, forwards=True),
+    Contender("storescp", STORESCP, storescp, forwards=False, most_associations=1),
+    Contender("storescp-fork", STORESCP_FORK, storescp_fork, forwards=False),
+    Contender("orthanc", ORTHANC, orthanc, forwards=True),
+    Contender("orthanc-no-delay", ORTHANC_NO_DELAY, orthanc_no_delay, forwards=True),
 )

@@ -19,6 +19,20 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def tree_cpu_seconds(pid: int) -> float:
+    """Processor time (user and system) of a process, of those that it started, and of those of them that have ended."""
+    fields = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            fields[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
+    ticks, ahead = 0, [pid]
+    while ahead:
+        parent = ahead.pop()
+        ticks += sum(map(int, fields[parent][11:15]))
+        ahead += [child for child, row in fields.items() if int(row[1]) == parent]
+    return ticks / _TICKS
+
+
 def memory_bytes(pid: int) -> dict[str, int]:
     """Resident memory of a process: now (`rss`, `anonymous`) and at most (`peak`, since `reset_peak`)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
