@@ -63,6 +63,7 @@ class Predicate(Protocol):
     ``compared(facts, *, with_values: bool) -> str`` is what it found, for explanations, with values of the object, and
     with settings that give them away, only `with_values`. ``keys()`` has it asked only where it can hold, see
     `gateway.routing.index_keys`. ``listeners()`` gives the listeners that it names, see `listeners_named_by`.
+    ``never_holds(callers)`` gives what it compares with and can never be, see `doubts_of`.
     """
 
     def __call__(self, facts: Facts) -> bool: ...
@@ -76,6 +77,26 @@ def listeners_named_by(predicate: Predicate) -> Iterable[tuple[SettingPath, str]
     """The listeners that a predicate names, each with its path inside the predicate's value: a name that no listener
     has is a mistake. None unless the predicate has a method ``listeners()`` that gives them in this form."""
     return getattr(predicate, "listeners", tuple)()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Callers:
+    """The requestors that the configuration admits."""
+
+    ae_titles: frozenset[str] = frozenset()
+    """AE titles of the peers that may call."""
+    admits_strangers: bool = True
+    """Requestors that are no peer are admitted too."""
+    called_ae_titles: frozenset[str] = frozenset({"*"})
+    """Called AE titles that are answered; `*` stands for any."""
+
+
+def doubts_of(predicate: Predicate, callers: Callers) -> Iterable[tuple[SettingPath, str]]:
+    """The values that a predicate compares with and that can never be, though they are written well: path inside the
+    predicate's value, and the reason, which ends with what to write instead. None unless the predicate has a method
+    ``never_holds(callers)`` that gives them in this form."""
+    found: Callable[[Callers], Iterable[tuple[SettingPath, str]]] | None = getattr(predicate, "never_holds", None)
+    return () if found is None else found(callers)
 
 
 class Action(Protocol):

@@ -10,10 +10,11 @@ from typing import ClassVar
 
 from gateway.common import setting_faults as faults
 from gateway.common.ip_network import IPNetwork
+from gateway.common.setting_faults import did_you_mean
 from gateway.model.attribute_path import AttributePath
 from gateway.model.problem import SettingPath, SettingProblem
 from gateway.ports.facts import Facts
-from gateway.ports.kinds import predicate
+from gateway.ports.kinds import Callers, predicate
 from gateway.routing import index_keys
 from gateway.routing.index_keys import Keys
 from gateway.routing.language.fields import AETitleField
@@ -39,8 +40,23 @@ class CallingAETitle:
     def keys(self) -> Iterable[Keys]:
         return (Keys(index_keys.calling_ae_title, frozenset(self.any_of)),)
 
+    def never_holds(self, callers: Callers) -> Iterable[tuple[SettingPath, str]]:
+        faults_found = enumerate(_caller_fault(title, callers) for title in self.any_of)
+        return [((index,), fault) for index, fault in faults_found if fault]
+
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the calling AE title is {facts.association.calling_ae_title!r}"
+
+
+def _caller_fault(title: str, callers: Callers) -> str:
+    """The reason why no requestor calls by this title; empty when one may."""
+    if title in callers.ae_titles:
+        return ""
+    if not callers.admits_strangers:
+        near = did_you_mean(title, callers.ae_titles)
+        return f"only peers with `may` may call (`admit: known`), and none has this AE title{near}"
+    same = next((one for one in sorted(callers.ae_titles) if one.casefold() == title.casefold()), "")
+    return f"case matters, and the peer's AE title is `{same}`" if same else ""
 
 
 @predicate("called_ae_title")
@@ -61,6 +77,13 @@ class CalledAETitle:
 
     def keys(self) -> Iterable[Keys]:
         return (Keys(index_keys.called_ae_title, frozenset(self.any_of)),)
+
+    def never_holds(self, callers: Callers) -> Iterable[tuple[SettingPath, str]]:
+        ours = callers.called_ae_titles
+        for index, title in enumerate(self.any_of):
+            if title not in ours and "*" not in ours:
+                near = did_you_mean(title, ours) or f"; ours are {', '.join(sorted(ours))}"
+                yield (index,), f"who calls a title that is not ours is rejected (`called_ae_titles`){near}"
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         return f"the called AE title is {facts.association.called_ae_title!r}"

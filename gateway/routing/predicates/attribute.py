@@ -11,9 +11,9 @@ from gateway.common import setting_faults as faults
 from gateway.dataset.dictionary import SEQUENCE, name_of, vm_of
 from gateway.dataset.private import vr_at
 from gateway.model.attribute_path import AttributePath
-from gateway.model.problem import SettingProblem
+from gateway.model.problem import SettingPath, SettingProblem
 from gateway.ports.facts import Facts
-from gateway.ports.kinds import predicate
+from gateway.ports.kinds import Callers, predicate
 from gateway.routing import index_keys
 from gateway.routing.index_keys import Keys
 from gateway.routing.language import comparison
@@ -24,6 +24,7 @@ from gateway.routing.language.pattern import Regex
 from gateway.routing.language.scale import AGE, BY_VR, DATE, DATE_TIME, NUMBER, SCALES, TIME, Scale, single
 from gateway.routing.language.text_folding import Component, Representation, Shape, shape, without_diacritics
 from gateway.routing.language.time_zone import TimeZone
+from gateway.routing.language.value_forms import form_fault, small_letters_fault
 from gateway.routing.predicates.counts import Among, Times
 
 AttributeTexts = tuple[str, ...]
@@ -149,6 +150,22 @@ class Attribute:
 
     def problems(self) -> Iterable[SettingProblem]:
         return self._problems
+
+    def never_holds(self, callers: Callers) -> Iterable[tuple[SettingPath, str]]:
+        """The texts for a whole value that no date, time or code string has."""
+        vr, name = vr_at(self.select) or "", name_of(self.select.tag)
+        for path, text in self._whole_values():
+            fault = form_fault(vr, name, text)
+            if vr == "CS" and not self.ignore_case:
+                fault = small_letters_fault(name, text, ", or add `ignore_case: true`")
+            if fault:
+                yield path, fault
+
+    def _whole_values(self) -> Iterable[tuple[SettingPath, str]]:
+        if self.equals is not None:
+            yield ("equals",), self.equals
+        for index, text in enumerate(() if self.in_ is None or self.in_.values is None else self.in_.values):
+            yield ("in", index), text
 
 
 # --- compiling --------------------------------------------------------------------------------------------------

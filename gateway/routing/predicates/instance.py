@@ -10,9 +10,9 @@ from gateway.common import setting_faults as faults
 from gateway.common.quantity import size_bytes
 from gateway.common.setting_faults import did_you_mean, unknown_word
 from gateway.model.attribute_path import AttributePath
-from gateway.model.problem import SettingProblem
+from gateway.model.problem import SettingPath, SettingProblem
 from gateway.ports.facts import Facts
-from gateway.ports.kinds import predicate
+from gateway.ports.kinds import Callers, predicate
 from gateway.routing import index_keys
 from gateway.routing.index_keys import FirstValue, Keys
 from gateway.routing.language import sop_groups
@@ -20,6 +20,7 @@ from gateway.routing.language.attribute_path import parse
 from gateway.routing.language.comparison import BOUNDS, LOWER, STRICT
 from gateway.routing.language.fields import FIELD_TYPES, UID_PATTERN, FieldType, TransferSyntaxUID, sop_class_uid
 from gateway.routing.language.scale import number
+from gateway.routing.language.value_forms import small_letters_fault
 
 MODALITY = parse("Modality")
 _FIRST_MODALITY = FirstValue(MODALITY)
@@ -139,6 +140,10 @@ class Modality:
 
     def keys(self) -> Iterable[Keys]:
         return (Keys(_FIRST_MODALITY, frozenset(self.any_of)),)
+
+    def never_holds(self, callers: Callers) -> Iterable[tuple[SettingPath, str]]:
+        faults_found = enumerate(small_letters_fault("Modality", text) for text in self.any_of)
+        return [((index,), fault) for index, fault in faults_found if fault]
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         values = facts.values(MODALITY)
