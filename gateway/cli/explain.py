@@ -29,6 +29,18 @@ from gateway.routing.table import RoutingTable
 Subjects = Iterator[explaining.ExplainedObject | explaining.Unexplained]
 
 
+def moment(context: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
+    """The time that an option names, aware; in this machine's zone where it names none. Raises click.BadParameter."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{text!r} is no date and time such as 2026-11-21T22:00 or 2026-11-21T22:00+01:00"
+        ) from None
+
+
 @click.command(
     epilog="\b\nExamples\n"
     "  gateway explain image.dcm --calling-ae CT1\n"
@@ -47,6 +59,13 @@ Subjects = Iterator[explaining.ExplainedObject | explaining.Unexplained]
 @click.option("--tls-name", "tls_names", multiple=True, metavar="NAME", help="Its alternative names, as DNS:ct1.")
 @click.option("--tls-fingerprint", default="", metavar="DIGITS", help="SHA-256 of its certificate.")
 @click.option("--user", default="", metavar="NAME", help="User identity, taken as verified.")
+@click.option("--claimed-user", default="", metavar="NAME", help="User identity that nobody verified.")
+@click.option("--remote-port", default=0, type=click.IntRange(0, 65535), metavar="PORT", help="Port it calls from.")
+@click.option("--implementation-class", default="", metavar="UID", help="Its Implementation Class UID.")
+@click.option("--implementation-version", default="", metavar="NAME", help="Its Implementation Version Name.")
+@click.option(
+    "--received-at", callback=moment, metavar="TIME", help="When files arrive, as 2026-11-21T22:00  [default: now]."
+)
 @click.option("--delivery", "deliveries", type=int, multiple=True, metavar="ID", help="The object of this delivery.")
 @click.option("--instance", "instances", type=int, multiple=True, metavar="ID", help="A stored instance.")
 @click.option("--sop-instance-uid", default="", metavar="UID", help="Stored instances with this UID.")
@@ -102,6 +121,11 @@ class _Options:
     tls_names: tuple[str, ...]
     tls_fingerprint: str
     user: str
+    claimed_user: str
+    remote_port: int
+    implementation_class: str
+    implementation_version: str
+    received_at: datetime | None
     deliveries: tuple[int, ...]
     instances: tuple[int, ...]
     sop_instance_uid: str
@@ -130,6 +154,8 @@ class _Options:
         if self.query is None and self.is_stored == bool(self.paths):
             options = "--delivery, --instance or --sop-instance-uid"
             raise click.UsageError(f"name files or folders, or a stored object by {options}")
+        if self.received_at is not None and (self.query is not None or self.is_stored):
+            raise click.UsageError("--received-at is for files; stored objects have arrived, and queries are of now")
         if self.paths and not self.calling_ae:
             raise click.UsageError("missing option '--calling-ae': the AE title of the sender")
 
@@ -144,12 +170,16 @@ class _Options:
             tls_names=self.tls_names,
             tls_fingerprint=self.tls_fingerprint.replace(":", "").lower(),
             user_identity=self.user,
+            claimed_user_identity=self.claimed_user,
+            remote_port=self.remote_port,
+            implementation_class_uid=self.implementation_class,
+            implementation_version_name=self.implementation_version,
         )
 
     def subjects(self, table: RoutingTable) -> Subjects:
         """The objects to explain."""
         if not self.is_stored:
-            return explaining.of_files(self.paths, self.association(table), datetime.now(UTC))
+            return explaining.of_files(self.paths, self.association(table), self.received_at or datetime.now(UTC))
         which = DeliveryFilter(ids=self.deliveries, instance_ids=self.instances, sop_instance_uid=self.sop_instance_uid)
         return explaining.of_queue(table.settings, which)
 

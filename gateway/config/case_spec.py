@@ -56,6 +56,9 @@ class SenderSpec(Spec, frozen=True):
     tls_fingerprint: Annotated[Text, Meta(description="SHA-256: 64 small hexadecimal digits.")] | UnsetType = UNSET
     user_identity: Annotated[Text, Meta(description="User name that is verified.")] | UnsetType = UNSET
     claimed_user_identity: Annotated[Text, Meta(description="User name that nobody verified.")] | UnsetType = UNSET
+    remote_port: Annotated[int, Meta(description="Port it calls from. Default: 0.", ge=0, le=65535)] | UnsetType = UNSET
+    implementation_class_uid: Annotated[Text, Meta(examples=["1.2.276.0.7230010.3.0.3.6.7"])] | UnsetType = UNSET
+    implementation_version_name: Annotated[Text, Meta(examples=["OFFIS_DCMTK_367"])] | UnsetType = UNSET
 
 
 class ExpectedAtSpec(Spec, frozen=True):
