@@ -48,9 +48,18 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pycollect_makeitem(name: str) -> Generator[None, object, object]:
-    made = yield
-    return QUICK_RUN.rows(name, made) if isinstance(made, list) else made
+def pytest_collection() -> Generator[None, object, object]:
+    gc.disable()  # all that is made stays to the end
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
+    yield
+    metafunc._calls = list(QUICK_RUN.rows(metafunc.function.__name__, metafunc._calls))  # before items are made of them
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -20,7 +20,6 @@ from structlog.testing import capture_logs
 
 from gateway.config import load
 from gateway.dimse.acceptor.admission import Admitted, admit
-from gateway.identity.password_file import entry
 from gateway.identity.values import OfferedIdentity, VerifiedIdentity
 from gateway.identity.verifier import Verifier
 from gateway.model.associate import AssociateKeywords, UserIdentity
@@ -29,6 +28,7 @@ from gateway.model.listener import Listener, Timers
 from gateway.model.security import IdentityCheck
 from gateway.routing.table import RoutingTable
 from tests.support.dimse.rig import Peer, Running, associate_rq, echo_command, message, serving
+from tests.support.passwords import password_line
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer, write_jwks
 
 KINDS = {"username": 1, "username_passcode": 2, "kerberos": 3, "saml": 4, "jwt": 5}
@@ -55,15 +55,9 @@ def issuer() -> Issuer:
     return Issuer.of("ES256", "k1")
 
 
-@pytest.fixture(scope="module")
-def passwords() -> str:
-    """A password file; a hash takes a fifth of a second."""
-    return f"{entry('alice', 'secret')}\n{entry('bob', 'hidden')}\n"
-
-
 @pytest.fixture
-def site(tmp_path: Path, issuer: Issuer, passwords: str) -> Path:
-    (tmp_path / "passwords.txt").write_text(passwords)
+def site(tmp_path: Path, issuer: Issuer) -> Path:
+    (tmp_path / "passwords.txt").write_text(password_line("alice", "secret") + password_line("bob", "hidden"))
     (tmp_path / "passwords.txt").chmod(0o600)
     write_jwks(tmp_path / "jwks.json", issuer)
     hook = tmp_path / "hook"

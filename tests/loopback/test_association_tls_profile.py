@@ -31,9 +31,8 @@ class Keys:
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     authority = Authority.create(tmp_path_factory.mktemp("profile"))
-    return Keys(
-        authority, authority.issue("rsa", "/CN=localhost"), authority.issue("ec", "/CN=localhost", key_kind="ec")
-    )
+    rsa = authority.issue("rsa", "/CN=localhost", key_kind="rsa")
+    return Keys(authority, rsa, authority.issue("ec", "/CN=localhost", key_kind="ec"))
 
 
 def listener(certificate: Certificate, profile: Any = "bcp195") -> Listener:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import ipaddress
-import itertools
 import ssl
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-MOST_KEYS = 32
 _NAMES = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME}
 
 
@@ -34,7 +31,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate authority of our own."""
+    """A certificate authority of our own, with an elliptic key: an RSA key takes a twentieth of a second to make."""
 
     folder: Path
 
@@ -54,20 +51,20 @@ class Authority:
         *,
         host: str = "DNS:localhost,IP:127.0.0.1",
         days: int = 60,
-        key_kind: Literal["rsa", "ec"] = "rsa",
+        key_kind: Literal["rsa", "ec"] = "ec",
     ) -> Certificate:
         """A certificate for `subject` (``/CN=…/O=…``) and the names in `host`; with `days` below 0 it is expired."""
         parts = [part.partition("=") for part in subject.split("/") if part]
         named = x509.Name([x509.NameAttribute(_NAMES[kind], value) for kind, _, value in parts])
         until = datetime.now(UTC) + timedelta(days=days)
-        own = next(_KEYS) if key_kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
+        own = rsa.generate_private_key(65537, 2048) if key_kind == "rsa" else _elliptic_key()
         return self._issue(name, named, own, min(datetime.now(UTC), until - timedelta(days=1)), until, host)
 
     @classmethod
     def create_between(cls, folder: Path, name: str, since: datetime, until: datetime) -> Authority:
         """One that is good from `since` to `until`."""
         folder.mkdir(parents=True, exist_ok=True)
-        key = rsa.generate_private_key(65537, 2048)
+        key = _elliptic_key()
         builder = _dated(_named(name), _named(name), key, since, until)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         _write(folder / "ca", builder.add_extension(_SIGNS, critical=True), key, key)
@@ -75,14 +72,14 @@ class Authority:
 
     def issue_between(self, name: str, since: datetime, until: datetime) -> Certificate:
         """A certificate for 127.0.0.1 that is good from `since` to `until`; its subject is ``CN=name``."""
-        return self._issue(name, _named(name), next(_KEYS), since, until, "IP:127.0.0.1")
+        return self._issue(name, _named(name), _elliptic_key(), since, until, "IP:127.0.0.1")
 
     def _issue(
         self, name: str, subject: x509.Name, own: Key, since: datetime, until: datetime, host: str
     ) -> Certificate:
         authority = x509.load_pem_x509_certificate((self.folder / "ca.pem").read_bytes())
         authority_key = serialization.load_pem_private_key((self.folder / "ca.key").read_bytes(), None)
-        assert isinstance(authority_key, rsa.RSAPrivateKey)
+        assert isinstance(authority_key, ec.EllipticCurvePrivateKey)
         builder = _dated(subject, authority.subject, own, since, until)
         builder = builder.add_extension(
             x509.SubjectAlternativeName([_alternative(one) for one in host.split(",")]), False
@@ -94,7 +91,7 @@ class Authority:
         """A revocation list that is good for so many days; below 0 it is out of date."""
         authority = x509.load_pem_x509_certificate((self.folder / "ca.pem").read_bytes())
         key = serialization.load_pem_private_key((self.folder / "ca.key").read_bytes(), None)
-        assert isinstance(key, rsa.RSAPrivateKey)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
         now = datetime.now(UTC)
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -111,17 +108,8 @@ class Authority:
         return str(path)
 
 
-def _keys() -> Iterator[rsa.RSAPrivateKey]:
-    """Keys for certificates that authorities issue; after `MOST_KEYS` the same ones again. Making one takes a tenth of
-    a second of a processor."""
-    made: list[rsa.RSAPrivateKey] = []
-    while len(made) < MOST_KEYS:
-        made.append(rsa.generate_private_key(65537, 2048))
-        yield made[-1]
-    yield from itertools.cycle(made)
-
-
-_KEYS = _keys()
+def _elliptic_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 @functools.cache
@@ -155,7 +143,7 @@ def _dated(
     return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
 
 
-def _write(path: Path, builder: x509.CertificateBuilder, own: Key, signing: rsa.RSAPrivateKey) -> Certificate:
+def _write(path: Path, builder: x509.CertificateBuilder, own: Key, signing: ec.EllipticCurvePrivateKey) -> Certificate:
     certificate, key = path.with_name(f"{path.name}.pem"), path.with_name(f"{path.name}.key")
     certificate.write_bytes(builder.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

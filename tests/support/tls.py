@@ -27,6 +27,7 @@ class Certificates:
     other: Authority
     """The same in `other`."""
     server: Certificate
+    """The one with an RSA key."""
     ct1: Certificate
     ct2: Certificate
     stranger: Certificate
@@ -42,7 +43,7 @@ def certificates_in(folder: Path) -> Certificates:
         folder,
         authority,
         other,
-        authority.issue("gateway", "/CN=localhost/O=Hospital"),
+        authority.issue("gateway", "/CN=localhost/O=Hospital", key_kind="rsa"),
         authority.issue("ct1", "/CN=ct1/O=Radiology", host="DNS:ct1.example.org"),
         authority.issue("ct2", "/CN=ct2/O=Radiology", host="DNS:ct2.example.org"),
         other.issue("stranger", "/CN=ct3", host="DNS:ct3.example.org"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def _name(argument: ast.expr) -> str:
 def _events(path: Path) -> Iterator[tuple[str, str]]:
     """(place, name) of each call that logs a literal."""
     for call in nodes_of(path):
-        if not isinstance(call, ast.Call):
+        if not isinstance(call, ast.Call) or not any(_name(argument) for argument in call.args):
             continue
         function = ast.unparse(call.func)
         if LOGGERS.search(function):
@@ -52,6 +53,7 @@ def _events(path: Path) -> Iterator[tuple[str, str]]:
         yield from ((place, name) for name in names if name)
 
 
+@cache
 def _all() -> list[tuple[str, str]]:
     found = [event for path in sorted(PACKAGE.rglob("*.py")) for event in _events(path)]
     constants = [("gateway.leniency", EVENT), ("gateway.lifecycle.log_summary", LEFT_OUT)]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.source_trees import tree_of
+from tests.support.source_trees import nodes_of, tree_of
 
 PACKAGE = Path(__file__).parents[2] / "gateway"
 
@@ -53,9 +53,9 @@ def words_of(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)}
 
 
-def names_in(tree: ast.AST) -> Iterator[str]:
+def names_in(path: Path) -> Iterator[str]:
     """Names that a module defines: classes, functions, arguments, attributes and variables."""
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name
         elif isinstance(node, ast.arg):
@@ -70,7 +70,7 @@ def test_names_are_words_of_the_field() -> None:
     found = {
         f"{path.relative_to(PACKAGE)}: {name}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        for name in (path.stem, *names_in(tree_of(path)))
+        for name in (path.stem, *names_in(path))
         if words_of(name) & FORMER_WORDS and name not in STREAM_METHODS
     }
     assert sorted(found) == []
@@ -80,9 +80,9 @@ RIDDLE = re.compile(r"(?:What|Who|Whoever|Whose|Of|Nobody|Nothing|In here)\b")
 """An opening that hides the subject."""
 
 
-def docstrings_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def docstrings_in(path: Path) -> Iterator[tuple[int, str]]:
     """Line and text of the docstrings of modules, classes, functions and attributes."""
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         for statement in getattr(node, "body", ()) if not isinstance(node, ast.Lambda | ast.IfExp) else ():
             value = statement.value if isinstance(statement, ast.Expr) else None
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
@@ -93,7 +93,7 @@ def test_docstrings_open_with_their_subject() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{line}: {text.strip()[:60]}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        for line, text in docstrings_in(tree_of(path))
+        for line, text in docstrings_in(path)
         if RIDDLE.match(text.strip())
     ]
     assert found == []
@@ -112,7 +112,7 @@ def test_no_docstring_says_a_sentence_twice() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{line}: {sentence}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        for line, text in docstrings_in(tree_of(path))
+        for line, text in docstrings_in(path)
         for sentence in said_twice(text)
     ]
     assert found == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model.delivery import DeliveryState
-from tests.support.source_trees import tree_of
+from tests.support.source_trees import nodes_of
 from tests.unit.test_architecture import LAYERS
 
 ROOT = Path(__file__).parents[2]
@@ -115,8 +115,8 @@ def members() -> dict[str, set[str]]:
     """Class → the names of its attributes and methods, with those of its bases."""
     own: dict[str, set[str]] = {}
     bases: dict[str, list[str]] = {}
-    for tree in map(tree_of, SOURCES):
-        for node in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
+    for path in SOURCES:
+        for node in (each for each in nodes_of(path) if isinstance(each, ast.ClassDef)):
             names = own.setdefault(node.name, set())
             bases[node.name] = [ast.unparse(base).partition("[")[0] for base in node.bases]
             for each in ast.walk(node):
@@ -190,8 +190,8 @@ def test_sentences_begin_with_their_subject(path: Path) -> None:
 
 def thread_names() -> Iterator[str]:
     """The constant names that are given to threads and executors of the gateway itself."""
-    for tree in map(tree_of, SOURCES):
-        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+    for path in SOURCES:
+        for call in (node for node in nodes_of(path) if isinstance(node, ast.Call)):
             called = ast.unparse(call.func)
             keywords = {one.arg: one.value for one in call.keywords}
             name: ast.expr | None = None
@@ -219,8 +219,8 @@ def test_every_named_thread_and_task_stands_in_the_page() -> None:
 def test_every_task_of_the_running_gateway_stands_in_the_page() -> None:
     (run,) = (
         node
-        for tree in map(tree_of, SOURCES)
-        for node in ast.walk(tree)
+        for path in SOURCES
+        for node in nodes_of(path)
         if isinstance(node, ast.AsyncFunctionDef) and node.name == "run" and "TaskGroup" in ast.unparse(node)
         if "on_ready" in ast.unparse(node.args)
     )
@@ -261,11 +261,12 @@ def test_every_state_and_every_statement_that_changes_one_stands_in_the_page() -
     assert [name for name in sorted(changing) if f"`{name}`" not in text] == []
 
 
+@cache
 def errors() -> dict[str, tuple[str, int | None]]:
     """Public class → (its base, the status it sets), of everything below `GatewayError`."""
     homes, bases = {}, {}
-    for path, tree in ((path, tree_of(path)) for path in SOURCES):
-        for node in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
+    for path in SOURCES:
+        for node in (each for each in nodes_of(path) if isinstance(each, ast.ClassDef)):
             homes[node.name] = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             bases[node.name] = ast.unparse(node.bases[0]) if node.bases else ""
 
@@ -312,8 +313,8 @@ def test_the_statuses_of_the_tree_are_those_of_the_code() -> None:
 def test_every_other_exception_stands_in_the_page() -> None:
     classes = {
         node.name
-        for tree in map(tree_of, SOURCES)
-        for node in ast.walk(tree)
+        for path in SOURCES
+        for node in nodes_of(path)
         if isinstance(node, ast.ClassDef)
         and not node.name.startswith("_")
         and node.bases

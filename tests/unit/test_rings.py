@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.rings import MARKED_FOLDERS, WATCH, Watch, WrongRing
-from tests.support.source_trees import nodes_of
+from tests.support.source_trees import files_with, nodes_of
 
 TESTS = Path(__file__).parents[1]
 STORESCU = ["setpriv", "--pdeathsig", "KILL", "/usr/bin/storescu", "127.0.0.1", "104"]
@@ -88,7 +88,7 @@ def test_this_very_process_is_watched() -> None:
 
 def test_tests_import_nothing_of_benchmarks() -> None:
     found = []
-    for path in sorted(TESTS.rglob("*.py")):
+    for path in files_with(TESTS, "benchmarks"):
         for node in nodes_of(path):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

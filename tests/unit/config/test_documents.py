@@ -11,8 +11,8 @@ import pytest
 
 from gateway.config import load
 from gateway.config.cases import read_cases
-from gateway.identity.password_file import entry
 from tests.support.certificates import Authority
+from tests.support.passwords import password_line
 from tests.support.tokens import Issuer, write_jwks
 
 ROOT = Path(__file__).parents[3]
@@ -57,7 +57,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = authority.issue("gateway", "/CN=gateway")
     shutil.copy(shown.certificate, folder / "tls")
     shutil.copy(shown.key, folder / "tls")
-    (folder / "passwords.txt").write_text(entry("alice", "secret"))
+    (folder / "passwords.txt").write_text(password_line("alice", "secret"))
     write_jwks(folder / "jwks.json", Issuer.of("ES256"))
     return folder
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
-from gateway.identity.password_file import entry
 from tests.support.certificates import self_signed
+from tests.support.passwords import password_line
 
 GATEWAY = "gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}\nunmatched: hold\n"
 
@@ -102,7 +102,7 @@ peers:
 def test_users_that_no_password_file_has(tmp_path: Path, verified_by: str, users: str, unknown: list[str]) -> None:
     (tmp_path / "rules").mkdir()
     for name, user in (("staff", "alice"), ("more", "bob")):
-        (tmp_path / "rules" / f"{name}.txt").write_text(entry(user, "secret") + "\n")
+        (tmp_path / "rules" / f"{name}.txt").write_text(password_line(user, "secret"))
     found = problems(tmp_path, STAFF.format(verified_by=verified_by, users=users))
     assert [each for each in found if "unknown-user:" in each] == [
         f"warning: unknown-user: no password file of `{verified_by}` has the user `{user}`" for user in unknown
@@ -169,7 +169,7 @@ def test_secrets_that_every_user_may_read(
         "gw.pem": certificate,
         "gw.key": key,
         "both.pem": certificate + key,
-        "staff.txt": entry("alice", "secret") + "\n",
+        "staff.txt": password_line("alice", "secret"),
         "pseudonyms": "0123456789abcdef",
     }
     for name, content in files.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.config import load
@@ -42,7 +42,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def starting_in(key: Path, delay: timedelta) -> bytes:
     """A certificate of its own authority that is good from then on."""
     private = serialization.load_pem_private_key(key.read_bytes(), None)
-    assert isinstance(private, rsa.RSAPrivateKey)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
     start = datetime.now(UTC) + delay
     builder = x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())

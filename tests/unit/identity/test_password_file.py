@@ -11,17 +11,12 @@ from argon2.low_level import Type
 from gateway.identity import password_file
 from gateway.identity.password_file import PasswordFileVerifier, entry, parse
 from gateway.identity.values import NotVerifiable, NotVerified, OfferedIdentity
-
-QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+from tests.support.passwords import password_line
 
 
 def offered(user: str, passcode: str | bytes) -> OfferedIdentity:
     secret = passcode if isinstance(passcode, bytes) else passcode.encode()
     return OfferedIdentity("username_passcode", user.encode(), secret)
-
-
-def line(user: str, passcode: str) -> str:
-    return f"{user}:{QUICK.hash(passcode)}\n"
 
 
 def test_an_entry_is_verified(tmp_path: Path) -> None:
@@ -49,7 +44,7 @@ REFUSED = {
 @pytest.mark.parametrize(("user", "passcode", "why"), REFUSED.values(), ids=REFUSED.keys())
 def test_refused(tmp_path: Path, user: str, passcode: str | bytes, why: str) -> None:
     path = tmp_path / "passwords"
-    path.write_text(line("alice", "secret") + line("bob", "hidden"))
+    path.write_text(password_line("alice", "secret") + password_line("bob", "hidden"))
     with pytest.raises(NotVerified, match=why):
         PasswordFileVerifier(str(path)).verify(offered(user, passcode))
 
@@ -57,13 +52,13 @@ def test_refused(tmp_path: Path, user: str, passcode: str | bytes, why: str) -> 
 def test_an_unknown_user_takes_a_hash_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the time of the answer tells which names exist."""
     path = tmp_path / "passwords"
-    path.write_text(line("alice", "secret"))
+    path.write_text(password_line("alice", "secret"))
     hashed: list[str] = []
 
     class Counting:
         def verify(self, text: str, passcode: bytes) -> bool:
             hashed.append(text)
-            return QUICK.verify(text, passcode)
+            return PasswordHasher().verify(text, passcode)
 
     monkeypatch.setattr(password_file, "_hasher", Counting)
     for user in ("alice", "nobody"):
@@ -74,14 +69,14 @@ def test_an_unknown_user_takes_a_hash_as_well(tmp_path: Path, monkeypatch: pytes
 
 def test_the_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "passwords"
-    path.write_text(line("alice", "secret"))
+    path.write_text(password_line("alice", "secret"))
     verifier = PasswordFileVerifier(str(path))
     assert verifier.verify(offered("alice", "secret")).user == "alice"
-    path.write_text(line("alice", "changed") + line("bob", "hidden"))
+    path.write_text(password_line("alice", "changed") + password_line("bob", "hidden"))
     assert verifier.verify(offered("bob", "hidden")).user == "bob"
     with pytest.raises(NotVerified):
         verifier.verify(offered("alice", "secret"))
-    path.write_text(line("alice", "changed") + "bob:half-writ")
+    path.write_text(password_line("alice", "changed") + "bob:half-writ")
     assert verifier.verify(offered("bob", "hidden")).user == "bob"  # the former content stays
     path.unlink()
     with pytest.raises(NotVerifiable, match="cannot read"):
@@ -97,7 +92,7 @@ def test_a_file_that_was_never_good(tmp_path: Path) -> None:
 
 def test_what_was_right_is_remembered_for_a_while(tmp_path: Path) -> None:
     path, now = tmp_path / "passwords", [0.0]
-    path.write_text(line("alice", "secret"))
+    path.write_text(password_line("alice", "secret"))
     verifier = PasswordFileVerifier(str(path), lambda: now[0])
     good = offered("alice", "secret")
     assert verifier.remembered(good) is None
@@ -110,10 +105,12 @@ def test_what_was_right_is_remembered_for_a_while(tmp_path: Path) -> None:
     now[0] = 301.0
     assert verifier.remembered(good) is None
     verifier.verify(good)
-    path.write_text(line("alice", "secret"))  # the same passcode with another salt: an operator touched the entry
+    path.write_text(
+        password_line("alice", "secret")
+    )  # the same passcode with another salt: an operator touched the entry
     assert verifier.remembered(good) is None
     verifier.verify(good)
-    path.write_text(line("bob", "hidden"))
+    path.write_text(password_line("bob", "hidden"))
     assert verifier.remembered(good) is None
 
 
@@ -121,8 +118,8 @@ BAD_FILES = {
     "no hash": ("alice\n", "line 1 is not"),
     "a passcode": ("# a\nalice:secret\n", "line 2 is not"),
     "another hash": (f"alice:{PasswordHasher(1, 64, 1, type=Type.I).hash('x')}\n", "line 1 is not"),
-    "no user": (f":{QUICK.hash('x')}\n", "line 1: the user name is empty"),
-    "twice": (line("alice", "x") + line("alice", "y"), "line 2 names a user"),
+    "no user": (f":{PasswordHasher(1, 64, 1).hash('x')}\n", "line 1: the user name is empty"),
+    "twice": (password_line("alice", "x") + password_line("alice", "y"), "line 2 names a user"),
 }
 
 

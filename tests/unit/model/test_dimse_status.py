@@ -15,6 +15,7 @@ from pynetdicom.status import (
 
 from gateway.model import dimse_status
 from gateway.model.dimse_status import STATUSES, STORE_STATUSES, Category, StatusRow, is_stored, store_status
+from tests.support.source_trees import files_with
 
 PACKAGE = Path(dimse_status.__file__).parents[1]
 
@@ -46,7 +47,7 @@ def test_a_response_that_says_stored_is_a_delivery() -> None:
 def test_no_other_module_defines_a_status() -> None:
     codes = {row.first for row in STATUSES} - {0x0000, 0x0001, 0x0110}  # the first and the last are also command fields
     allowed = {PACKAGE / "model/dimse_status.py", PACKAGE / "dimse/protocol/message.py"}
-    for path in PACKAGE.rglob("*.py"):
+    for path in files_with(PACKAGE, "0x"):
         if path in allowed:
             continue
         source = path.read_text()
