@@ -7,6 +7,7 @@ Of an attribute that is there twice, which PS3.5 §7.1 forbids, the first one co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
@@ -18,6 +19,7 @@ from gateway.dataset.dictionary import (
 )
 from gateway.dataset.elements import EVERY, SEQUENCE_VRS, SLICE_BYTES, Element, TagSelection, inside
 from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, readings_of
+from gateway.dataset.header_memory import KnownHeaders
 from gateway.dataset.inflation import Inflating, InflationSteps
 from gateway.dataset.items import items_in_slices, may_hold_items
 from gateway.dataset.scanned_level import ITEMS_AT_ONCE, PIXELS, Level, Texts, WantedElements
@@ -77,9 +79,35 @@ def at_once(steps: InflationSteps[T]) -> T:
 
 
 def scanning(
-    view: memoryview, transfer_syntax_uid: str, wanted: WantedElements, *, is_strict: bool = False
+    view: memoryview,
+    transfer_syntax_uid: str,
+    wanted: WantedElements,
+    *,
+    is_strict: bool = False,
+    known: KnownHeaders | None = None,
 ) -> InflationSteps[Scanned]:
-    """`scan` in steps of some milliseconds; `is_strict`: to the letter of the transfer syntax. Raises as `scan`."""
+    """`scan` in steps of some milliseconds; `is_strict`: to the letter of the transfer syntax; `known`: the headers of
+    former data sets in it, which make this quick and change nothing else. Raises as `scan`."""
+    if known is None or transfer_syntax_uid in DEFLATED:
+        return (yield from _scanning_anew(view, transfer_syntax_uid, wanted, is_strict=is_strict))
+    encoding = encodings_of(transfer_syntax_uid)[0]
+    fit = known.fitting(view)
+    if fit is not None:
+        with suppress(Unreadable):  # inside a sequence: said, or tolerated, by the walk below
+            level = Level(encoding)
+            found = fit[0].read(view, fit[1], wanted, level)
+            if found:
+                yield from _reading(view, found, wanted, level)
+            return Scanned(level)
+    scanned = yield from _scanning_anew(view, transfer_syntax_uid, wanted, is_strict=is_strict)
+    if fit is None and not scanned.oddities and scanned.encoding == encoding:
+        known.learn(view, encoding)
+    return scanned
+
+
+def _scanning_anew(
+    view: memoryview, transfer_syntax_uid: str, wanted: WantedElements, *, is_strict: bool
+) -> InflationSteps[Scanned]:
     if is_read_at_once(len(view), transfer_syntax_uid):
         return _scan_at_once(view, transfer_syntax_uid, wanted, is_strict=is_strict)
     if transfer_syntax_uid in DEFLATED:

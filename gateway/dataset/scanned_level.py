@@ -116,6 +116,10 @@ class Level:
             self._long[tag] = length_bytes
         self._raw.setdefault(tag, (vr, raw))
 
+    def add_all(self, tags: Iterable[int], vrs: Iterable[str], raws: Iterable[bytes]) -> None:
+        """As `add` of several, whose values are whole; none of them was added before."""
+        self._raw.update(zip(tags, zip(vrs, raws, strict=True), strict=True))
+
     def written(self, tags: Iterable[int]) -> tuple[Written, ...]:
         """Everything that decides the text of each tag: VR and value field as they were scanned, the new text when it
         was changed since, None when absent. Specific Character Set is always given as scanned, since the value fields

@@ -10,6 +10,7 @@ from typing import TypeVar
 from gateway.common.plain_text import shown_uid
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
 from gateway.dataset.encoding import DEFLATED
+from gateway.dataset.header_memory import KnownHeaders
 from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
 from gateway.dataset.private import takes_away
@@ -109,15 +110,17 @@ def reading_facts(
     received_at: datetime,
     attributes: WantedElements,
     is_strict: bool = False,
+    known: KnownHeaders | None = None,
 ) -> InflationSteps[ObjectFacts]:
-    """One scan over the encoded data set, in steps; `is_strict`: nothing is taken that the standard does not allow.
+    """One scan over the encoded data set, in steps; `is_strict`: nothing is taken that the standard does not allow;
+    `known` as in `scanning`.
 
     Raises:
         Unreadable: the bytes are not a data set in this transfer syntax.
         ClassMismatch: the data set names another SOP class or instance than the command (PS3.4 §B.2.3). One that
             names none is told by `check_identified`.
     """
-    scanned = yield from scanning(body.view(), transfer_syntax_uid, attributes, is_strict=is_strict)
+    scanned = yield from scanning(body.view(), transfer_syntax_uid, attributes, is_strict=is_strict, known=known)
     level, oddities = scanned.level, scanned.oddities
     if is_strict:
         yield from _to_the_letter(body, transfer_syntax_uid, scanned)

@@ -1,0 +1,195 @@
+"""Remembered headers make reading quick and change nothing: whatever comes is read as by the walk, or refused as by
+it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from gateway.dataset.encoding import IMPLICIT_LITTLE, encodings_of
+from gateway.dataset.header_memory import LEARNING_COSTS, MOST_CREDIT, HeaderMemory, KnownHeaders
+from gateway.dataset.scan import at_once, scanning
+from gateway.dataset.scanned_level import Level, WantedElements
+from gateway.ports.errors import GatewayError
+from tests.support.corpus import Part10
+from tests.support.data_set_mutation import mutated
+from tests.support.data_set_writer import (
+    BIG,
+    DEFLATED,
+    ENCODINGS,
+    EXPLICIT,
+    IMPLICIT,
+    REAL,
+    UNDEFINED,
+    Write,
+    packed,
+    paths,
+)
+from tests.support.splicing import SHAPES
+
+WANTED = WantedElements(
+    paths(
+        *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "PatientName", "PatientID", "Rows", "PixelData"),
+        *("ReferencedImageSequence", "ReferencedImageSequence[*].ReferencedSOPInstanceUID", "SmallestImagePixelValue"),
+        *("RequestAttributesSequence[0].ScheduledProcedureStepID", "00191001", "(0019,[ACME],02)", "ImageComments"),
+    )
+)
+
+
+def parts(level: Level) -> object:
+    """All that a level holds."""
+    raw = [(tag, level._raw[tag], level._long.get(tag)) for tag in level._raw]
+    items = {tag: [parts(item) for item in items] for tag, items in level.items.items()}
+    return level.encoding, level.encoding.notes, sorted(raw), level.known, items
+
+
+def outcome(data: bytes, syntax: str, known: KnownHeaders | None, *, is_strict: bool = False) -> object:
+    """All that a scan says of a data set, or the error that it raises."""
+    try:
+        scanned = at_once(scanning(memoryview(data), syntax, WANTED, is_strict=is_strict, known=known))
+    except GatewayError as error:
+        return type(error), str(error)
+    return parts(scanned.level), dict(scanned.oddities)
+
+
+def unknown_sequence(write: Write, number: int, *, is_defined: bool) -> bytes:
+    """A private sequence as UN: implicit VR little endian inside, whatever is outside (PS3.5 §6.2.2)."""
+    inner = Write(IMPLICIT_LITTLE)
+    sequence = inner.sequence(0x00191002, *[inner.item(b"", is_defined=is_defined)] * number, is_defined=is_defined)
+    length = len(sequence) - 8 if is_defined else UNDEFINED
+    return write.header(0x00191002, "UN", length) + sequence[8:]
+
+
+def image(syntax: str, number: int, *, is_defined: bool, pixel_bytes: int = 300) -> bytes:
+    """One of a series: its UID, its position and its pixels are its own."""
+    write = Write(ENCODINGS[syntax])
+    step = write.element("ScheduledProcedureStepID", "SH", f"STEP{number % 3}")
+    references = [write.element("ReferencedSOPInstanceUID", "UI", f"1.2.3.{n}") for n in range(number % 4)]
+    content = [
+        write.element("SpecificCharacterSet", "CS", "ISO_IR 100"),
+        write.element("SOPClassUID", "UI", "1.2.840.10008.5.1.4.1.1.4"),
+        write.element("SOPInstanceUID", "UI", f"1.2.3.{number}"),
+        *(write.element(0x00090010 + n, "LO", f"BLOCK {n}") for n in range(20)),
+        write.sequence("ReferencedImageSequence", *(write.item(one, is_defined=is_defined) for one in references)),
+        write.element("PatientName", "PN", "Doe^Jane"),
+        write.element("PatientID", "LO", f"P{number // 3}"),
+        write.element(0x00190010, "LO", "ACME"),
+        write.element(0x00191001, "UN", bytes([number])),
+        unknown_sequence(write, number, is_defined=is_defined),
+        write.element("StudyInstanceUID", "UI", "1.2.3"),
+        write.element("ImagePositionPatient", "DS", f"-12.5\\3\\{number * 2.5}"),
+        write.element("ImageComments", "LT", "x" * 70),
+        write.number("Rows", "US", "H", 8),
+        write.number("PixelRepresentation", "US", "H", 1),
+        write.number("SmallestImagePixelValue", "SS", "h", -number),
+        write.sequence("RequestAttributesSequence", write.item(step, is_defined=is_defined), is_defined=is_defined),
+        write.element("PixelData", "OW", bytes([number]) * pixel_bytes),
+    ]
+    return packed(b"".join(content), syntax)
+
+
+STRICT = pytest.mark.parametrize("is_strict", [False, True], ids=["tolerant", "strict"])
+
+
+@STRICT
+@SHAPES
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize("pixel_bytes", [300, 40_000], ids=["read-at-once", "read-in-steps"])
+def test_mutated_objects_are_read_as_by_the_walk(
+    syntax: str, pixel_bytes: int, *, is_defined: bool, is_strict: bool
+) -> None:
+    chance, known, fitted = random.Random(1), KnownHeaders(), 0
+    encoding = encodings_of(syntax)[0]
+    for number in range(250):
+        data = image(syntax, number % 12, is_defined=is_defined, pixel_bytes=pixel_bytes)
+        if number > 5 and number % 5:
+            data = mutated(data, encoding, chance)
+        fitted += known.fitting(memoryview(data)) is not None
+        assert outcome(data, syntax, known, is_strict=is_strict) == outcome(data, syntax, None, is_strict=is_strict)
+    assert fitted > 50
+
+
+SMALL = [part for part in REAL if len(part.data_set) < 200_000]
+
+
+@pytest.mark.parametrize("part", SMALL, ids=[f"{index}-{part.path.name}" for index, part in enumerate(SMALL)])
+def test_real_objects_and_mutated_ones(part: Part10) -> None:
+    chance, known, syntax = random.Random(2), KnownHeaders(), part.transfer_syntax_uid
+    encoding = encodings_of(syntax)[0]
+    for number in range(24):
+        data = part.data_set if number < 3 or number % 4 == 0 else mutated(part.data_set, encoding, chance)
+        assert outcome(data, syntax, known) == outcome(data, syntax, None)
+
+
+def test_most_real_objects_fit_what_was_learned_of_them() -> None:
+    fitted = 0
+    for part in SMALL:
+        known = KnownHeaders()
+        for _ in range(2):
+            outcome(part.data_set, part.transfer_syntax_uid, known)
+        fitted += known.fitting(memoryview(part.data_set)) is not None
+    assert fitted > 0.8 * len(SMALL)
+
+
+def test_values_are_those_of_the_new_object() -> None:
+    known = KnownHeaders()
+    for number in range(8):
+        data = image(EXPLICIT, number, is_defined=True)
+        scanned = at_once(scanning(memoryview(data), EXPLICIT, WANTED, known=known))
+        found = [scanned.values(path) for path in paths("SOPInstanceUID", "SmallestImagePixelValue", "PatientID")]
+        assert found == [(f"1.2.3.{number}",), (str(-number),), (f"P{number // 3}",)]
+
+
+def test_the_first_object_of_a_kind_leaves_nothing_behind() -> None:
+    known, data = KnownHeaders(), image(EXPLICIT, 1, is_defined=True)
+    outcome(data, EXPLICIT, known)
+    assert known.fitting(memoryview(data)) is None
+    outcome(data, EXPLICIT, known)
+    assert known.fitting(memoryview(data)) is not None
+
+
+def test_deflated_objects_leave_nothing_behind() -> None:
+    known, data = KnownHeaders(), image(DEFLATED, 1, is_defined=True)
+    for _ in range(3):
+        assert outcome(data, DEFLATED, known) == outcome(data, DEFLATED, None)
+    assert known.fitting(memoryview(data)) is None
+
+
+def test_what_is_only_tolerated_leaves_nothing_behind() -> None:
+    known, data = KnownHeaders(), image(IMPLICIT, 1, is_defined=True)
+    for _ in range(3):
+        outcome(data, EXPLICIT, known)  # called explicit, and is not
+    assert known.fitting(memoryview(data)) is None
+
+
+def test_two_sorts_by_turns_fit_both() -> None:
+    known = KnownHeaders()
+    sorts = [image(EXPLICIT, 1, is_defined=True), Write(ENCODINGS[EXPLICIT]).element("PatientID", "LO", "X")]
+    for data in sorts * 3:
+        outcome(data, EXPLICIT, known)
+    assert all(known.fitting(memoryview(data)) is not None for data in sorts)
+
+
+def test_objects_that_are_always_others_are_seldom_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = 0
+
+    def count(*args: object) -> None:
+        nonlocal made
+        made += 1
+
+    monkeypatch.setattr("gateway.dataset.header_memory.pattern_of", count)
+    known = KnownHeaders()
+    for number in range(LEARNING_COSTS * 10):
+        outcome(Write(ENCODINGS[EXPLICIT]).element(0x00090010 + number, "LO", "X"), EXPLICIT, known)
+    assert made <= MOST_CREDIT / LEARNING_COSTS + 10
+
+
+def test_the_kinds_that_came_last_are_kept() -> None:
+    memory = HeaderMemory(most=2)
+    first = memory.of("A", "1.2", EXPLICIT)
+    second = memory.of("A", "1.2", IMPLICIT)
+    assert memory.of("A", "1.2", EXPLICIT) is first
+    memory.of("B", "1.2", EXPLICIT)
+    assert memory.of("A", "1.2", EXPLICIT) is first
+    assert memory.of("A", "1.2", IMPLICIT) is not second
