@@ -18,7 +18,8 @@ NO_DATA_SET = 0x0101
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 _IMPLEMENTATION_CLASS = b"2.25.244361985716293"
-_HEADER = struct.Struct(">BxI")
+HEADER = struct.Struct(">BxI")
+"""Type and length of a PDU."""
 RELEASE_RQ_PDU = bytes([RELEASE_RQ, 0, 0, 0, 0, 4, 0, 0, 0, 0])
 RELEASE_RP_PDU = bytes([RELEASE_RP, 0, 0, 0, 0, 4, 0, 0, 0, 0])
 
@@ -52,7 +53,7 @@ def _associate(kind: int, called: str, calling: str, contexts: bytes, max_pdu_by
     user = _item(0x51, struct.pack(">I", max_pdu_bytes)) + _item(0x52, _IMPLEMENTATION_CLASS) + _item(0x55, b"BENCH")
     body = struct.pack(">H2x16s16s32x", 1, called.ljust(16).encode(), calling.ljust(16).encode())
     body += _item(0x10, _APPLICATION_CONTEXT) + contexts + _item(0x50, user)
-    return _HEADER.pack(kind, len(body)) + body
+    return HEADER.pack(kind, len(body)) + body
 
 
 def associate_rq(called: str, calling: str, contexts: Sequence[Context], max_pdu_bytes: int = 131072) -> bytes:
