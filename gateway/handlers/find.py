@@ -39,17 +39,17 @@ class FindHandler:
         self._backends = backends
 
     async def __call__(self, event: Event) -> AsyncGenerator[Yielded]:
-        """``(status, identifier)`` for each match, then the final status where it is not Success."""
+        """Matches, each as ``(status, identifier)`` or some together, then the final status where it is not Success."""
         began_s = time.monotonic()
         outcome = INTERRUPTED
         is_query_retrieve = event.sop_class_uid in ROOT_OF
         answers = matching(event, self._backends) if is_query_retrieve else relayed(event, self._backends)
         try:
             async with aclosing(answers):
-                async for status, identifier in answers:
-                    if isinstance(status, FinalStatus):
-                        outcome = str(status)
-                    yield status, identifier
+                async for answer in answers:
+                    if isinstance(answer, tuple) and isinstance(answer[0], FinalStatus):
+                        outcome = str(answer[0])
+                    yield answer
                 if outcome == INTERRUPTED:
                     outcome = "0xFE00" if event.is_cancelled else "0x0000"
         except GatewayError as error:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import structlog
 
 from gateway.dimse.pynetdicom_contract.event import Event
+from gateway.dimse.pynetdicom_contract.yields import EncodedMatches
 from gateway.leniency import tolerated
 from gateway.model import dimse_status
 from gateway.model.final_status import DONE, FinalStatus
@@ -25,8 +26,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-Yielded = tuple[int | FinalStatus, bytes | None]
-"""A Pending status and the identifier of a match; or the final status, and None."""
+Yielded = tuple[int | FinalStatus, bytes | None] | EncodedMatches
+"""A Pending status and the identifier of a match; several matches; or the final status, and None."""
 
 
 def failed(event: Event, backends: QueryBackends, failures: Sequence[SourceFailed], partial: str) -> FinalStatus:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from gateway.dataset.inflation import inflate
 from gateway.dataset.items import items
 from gateway.dataset.value import IN_CHARACTER_SET, NUMBERS, texts
 from gateway.dataset.walk import Walker, walk
-from gateway.dataset.writer import item_header, padded, padding_of, prepared_header
+from gateway.dataset.writer import LONGEST_SHORT_VALUE, item_header, padded, padding_of, prepared_header
 from gateway.model.query import Attributes, QueryItem, Value
 from gateway.ports.errors import ObjectTooLarge, Unreadable
 from gateway.query.attributes import vr_for
@@ -173,6 +173,12 @@ def _head(tag: int, encoding: Encoding, vr: str = "") -> _Head:
     return _Head(vr, *prepared_header(encoding, tag, vr), padding_of(vr), is_text)
 
 
+_OTHER = (b"", None, b"")
+"""In place of a header: what is no text is written another way."""
+MOST_HEADERS = 1024
+"""Headers that an encoder keeps; there is one encoder a request."""
+
+
 class IdentifierEncoder:
     """Writes identifiers in one transfer syntax, in the character set asked for; where none is, or it cannot write
     them, in the one that they name themselves, which is their source's; then in a larger one.
@@ -190,6 +196,8 @@ class IdentifierEncoder:
         self, transfer_syntax_uid: str, character_sets: Sequence[str] = (), *, is_always_declared: bool = False
     ) -> None:
         self._encoding = encodings_of(transfer_syntax_uid)[0]
+        self._headers: dict[int, tuple[bytes, Callable[[int], bytes] | None, bytes]] = {}
+        """Tag → header, what writes the length behind it, padding."""
         self._is_deflated = transfer_syntax_uid in DEFLATED
         self.replaced = 0
         self._replaced_in_this = 0
@@ -226,14 +234,34 @@ class IdentifierEncoder:
         return self._elements(attributes, codecs, character_set)
 
     def _elements(self, attributes: Attributes, codecs: charset.Encodings, character_set: bytes) -> bytes:
-        pieces = [
-            self._element(tag, attributes[tag], codecs) if tag != SPECIFIC_CHARACTER_SET else b""
-            for tag in sorted(attributes)
-        ]
+        pieces = []
+        headers = self._headers
+        for tag in sorted(attributes):
+            if tag == SPECIFIC_CHARACTER_SET:
+                continue
+            value = attributes[tag]
+            header, pack, padding = headers.get(tag) or self._header(tag)
+            text = value[0] if value else ""
+            if pack is None or len(value) > 1 or type(text) is not str or not _is_plain(text):
+                pieces.append(self._element(tag, value, codecs))
+                continue
+            length = len(text)
+            if length & 1:
+                pieces.append(b"%b%b%b%b" % (header, pack(length + 1), text.encode(), padding))
+            else:
+                pieces.append(b"%b%b%b" % (header, pack(length), text.encode()))
         if character_set:
             place = sum(tag < SPECIFIC_CHARACTER_SET for tag in attributes)
             pieces.insert(place, character_set)
         return b"".join(pieces)
+
+    def _header(self, tag: int) -> tuple[bytes, Callable[[int], bytes] | None, bytes]:
+        """The header of one text in ASCII, the usual value; `_OTHER` where the VR has no text."""
+        head = _head(tag, self._encoding)
+        header = (head.tag_and_vr, head.length.pack, head.padding) if head.is_text else _OTHER
+        if len(self._headers) < MOST_HEADERS:
+            self._headers[tag] = header
+        return header
 
     def _element(self, tag: int, value: Value, codecs: charset.Encodings) -> bytes:
         """Raises UnicodeError when `codecs` cannot write it."""
@@ -284,8 +312,15 @@ class IdentifierEncoder:
         return head.tag_and_vr + head.length.pack(len(body)) + body
 
 
+def _is_plain(text: str) -> bool:
+    """True for ASCII that is written as it is, whatever the VR, and fits a length of 16 bits."""
+    return text.isascii() and len(text) < LONGEST_SHORT_VALUE and "\x1b" not in text
+
+
 def _own_set(attributes: Attributes) -> tuple[str, ...]:
     """The Specific Character Set that an identifier came with; () for none, ASCII, and one that nobody knows."""
+    if SPECIFIC_CHARACTER_SET not in attributes:
+        return ()
     names = all_texts(attributes, SPECIFIC_CHARACTER_SET)
     is_ascii = not any(names) or names in (("ISO_IR 6",), ("ISO 2022 IR 6",))
     return () if is_ascii or not all(name in charset.TERMS for name in names) else names

@@ -38,15 +38,27 @@ class IndexReader:
 
     async def find(self, query: Query, limit: int = 0) -> AsyncGenerator[Sequence[Attributes]]:
         """Matches in batches of up to `BATCH`, in a stable order. Nothing is open between two batches: a slow reader
-        holds no snapshot.
+        holds no snapshot. One batch is read ahead, while the one before it is worked on.
 
         Raises:
             Temporary: the index cannot be read now.
         """
         keys = await self._run(lambda store: store.index.find(query, limit))
-        for start in range(0, len(keys), BATCH):
-            some = keys[start : start + BATCH]
-            yield await self._run(lambda store, some=some: store.index.matches(query, some))  # type: ignore[misc]
+        ahead: asyncio.Task[list[Attributes]] | None = None
+        try:
+            for start in range(0, len(keys), BATCH):
+                batch = await (ahead or self._batch(query, keys, start))
+                after = start + BATCH
+                ahead = asyncio.create_task(self._batch(query, keys, after)) if after < len(keys) else None
+                yield batch
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _batch(self, query: Query, keys: Sequence[int], start: int) -> list[Attributes]:
+        some = keys[start : start + BATCH]
+        return await self._run(lambda store: store.index.matches(query, some))
 
     async def find_instances(self, query: Query) -> Sequence[int]:
         """Identifiers of the instances below what fits, in a stable order."""

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from gateway.dimse.protocol.identifiers import encode_data_set
 from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
+from gateway.dimse.pynetdicom_contract.yields import EncodedMatches
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.ports.errors import NotAllowed
 from tests.support.caller import EXPLICIT, MR
@@ -126,7 +127,13 @@ def bytes_too(event: Any) -> Iterator[Any]:
         yield 0xFF00, encode_data_set(match(number), event.transfer_syntax_uid)
 
 
-@pytest.mark.parametrize("handler", [agen, plain, listed, listed_later, bytes_too], ids=lambda item: item.__name__)
+def together(event: Any) -> Iterator[Any]:
+    yield EncodedMatches(0xFF00, [encode_data_set(match(number), event.transfer_syntax_uid) for number in range(3)])
+
+
+@pytest.mark.parametrize(
+    "handler", [agen, plain, listed, listed_later, bytes_too, together], ids=lambda item: item.__name__
+)
 async def test_matches(handler: Any) -> None:
     async with serving(find=handler) as port, await Requestor.open(port) as peer:
         peer.ask("find")
@@ -134,6 +141,38 @@ async def test_matches(handler: Any) -> None:
         assert [found.elements for found in matches] == [{"Status": 0xFF00}] * 3
         assert [found.identifier for found in matches] == [encode_data_set(match(n), EXPLICIT) for n in range(3)]
         assert final.elements == {"Status": 0x0000}
+
+
+async def test_matches_that_go_out_together_and_others() -> None:
+    def find(event: Any) -> Iterator[Any]:
+        encoded = [encode_data_set(match(number), EXPLICIT) for number in range(300)]
+        yield 0xFF00, encoded[0]
+        yield EncodedMatches(0xFF01, encoded[1:200])
+        yield EncodedMatches(0xFF00, encoded[200:])
+        yield 0xA700, None
+
+    async with serving(find=find) as port, await Requestor.open(port) as peer:
+        peer.ask("find", 7)
+        *matches, final = await peer.answers()
+        assert [found.identifier for found in matches] == [encode_data_set(match(n), EXPLICIT) for n in range(300)]
+        assert [found.status for found in matches] == [0xFF00] + [0xFF01] * 199 + [0xFF00] * 100
+        assert {found.command["MessageIDBeingRespondedTo"] for found in matches} == {7}
+        assert final.elements == {"Status": 0xA700}
+
+
+async def test_a_cancel_keeps_back_what_would_go_out_together() -> None:
+    async def find(event: Any) -> AsyncIterator[Any]:
+        encoded = [encode_data_set(match(number), EXPLICIT) for number in range(10)]
+        yield EncodedMatches(0xFF00, encoded)
+        await event.until_cancelled()
+        yield EncodedMatches(0xFF00, encoded)
+
+    async with serving(find=find) as port, await Requestor.open(port) as peer:
+        peer.ask("find")
+        for _ in range(10):
+            assert (await peer.answer()).status == 0xFF00
+        peer.cancel("find")
+        assert (await peer.answer()).elements == {"Status": 0xFE00}
 
 
 def nothing(event: Any) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.common.turns import COMMAND_BYTES_PER_WORK, FRAGMENT_WORK, MESSAGE_WORK
@@ -15,7 +15,7 @@ from gateway.dimse.protocol.connection import WRITE_HIGH_BYTES, ReadingHeld
 from gateway.dimse.protocol.context import AcceptedContext
 from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.message import DATA_SET, NO_DATA_SET, Command, encode
-from gateway.dimse.protocol.pdata import COMMAND, encode_command, fragment_bytes, fragments
+from gateway.dimse.protocol.pdata import COMMAND, encode_command, encode_data_set, fragment_bytes, fragments
 from gateway.dimse.protocol.upper_layer import AbortReason, UpperLayerEvent, UpperLayerState
 from gateway.dimse.protocol.upper_layer_provider import UpperLayerProvider
 from gateway.model.listener import Limits, Timers
@@ -24,6 +24,8 @@ from gateway.ports.errors import GatewayError
 
 WHOLE_BYTES = 1024**2
 """Up to here a data set leaves in one write: it is in memory anyway, and each write wakes the peer."""
+TOGETHER_BYTES = 64 * 1024
+"""Small messages of one command leave in one write until they have as many bytes."""
 LARGEST_SENT = 128 * 1024
 """P-DATA-TF that we send, whatever more the peer would take: longer ones are no faster."""
 
@@ -158,6 +160,30 @@ class Association(UpperLayerProvider):
                 pieces.append(piece)
                 size += len(piece)
                 if size >= at_once:
+                    await self._flush(pieces)
+                    pieces, size = [], 0
+            if pieces:
+                await self._flush(pieces)
+        finally:
+            self.is_sending = False
+
+    async def send_messages(self, context_id: int, command: Command, data_sets: Iterable[bytes]) -> None:
+        """Send a message of this command with each of the data sets; small ones leave together.
+
+        Raises:
+            AssociationEnded: the association ended before everything was sent.
+        """
+        command["CommandDataSetType"] = DATA_SET
+        largest = self._largest_fragment_bytes
+        before = encode_command(context_id, encode(command), largest)
+        pieces: list[bytes | memoryview] = []
+        size = 0
+        self.is_sending = True
+        try:
+            for data_set in data_sets:
+                pieces += (before, encode_data_set(context_id, data_set, largest))
+                size += len(before) + len(data_set)
+                if size >= TOGETHER_BYTES:
                     await self._flush(pieces)
                     pieces, size = [], 0
             if pieces:

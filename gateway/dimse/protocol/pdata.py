@@ -248,6 +248,14 @@ def encode_command(context_id: int, command: bytes, largest_fragment_bytes: int)
     return b"".join(fragments(context_id, COMMAND, (command,), length, largest_fragment_bytes))
 
 
+def encode_data_set(context_id: int, data_set: bytes, largest_fragment_bytes: int) -> bytes:
+    """A data set in memory as one P-DATA-TF, or as several when the peer's maximum is small."""
+    length = len(data_set)
+    if length <= largest_fragment_bytes and not length & 1:
+        return _WHOLE_HEADER.pack(P_DATA_TF, length + 6, length + 2, context_id, LAST) + data_set
+    return b"".join(fragments(context_id, 0, (data_set,), length, largest_fragment_bytes))
+
+
 def fragments(
     context_id: int,
     kind: int,

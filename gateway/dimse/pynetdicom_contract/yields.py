@@ -7,7 +7,8 @@ gateway's own handlers; `docs/handlers.md` names those that sites may use.
 ======== ============================================== =========================================================
 request  pynetdicom's documentation                     besides
 ======== ============================================== =========================================================
-C-FIND   ``(status, identifier)``                       identifier as bytes or `EncodedDataSet`; a bare final status
+C-FIND   ``(status, identifier)``                       identifier as bytes or `EncodedDataSet`; `EncodedMatches`; a
+                                                        bare final status
 C-MOVE   1. ``(addr, port[, kwargs])``, ``(None, None)`` a `Peer`, a list of these, `MoveDestinations`
          2. number of sub-operations                    `UNKNOWN`: not known yet
          3. ``(0xFF00, dataset)`` …, final status       `EncodedInstance`, `MissingInstance`, `SubOperationDone`,
@@ -35,6 +36,20 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 
 UNKNOWN = object()
 """A value in place of the number of sub-operations: responses have no Number of Remaining Sub-operations then."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedMatches:
+    """Matches of a C-FIND that go out together: each response costs its bytes and little more.
+
+    Attributes:
+        status: a Pending one, of each of them.
+        identifiers: encoded, in order, none of them empty. A C-CANCEL is looked at before the first of them alone, so
+            there are few.
+    """
+
+    status: int
+    identifiers: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from gateway.dimse.protocol.identifiers import as_identifier
 from gateway.dimse.protocol.message import Command
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.pynetdicom_contract.handler_yields import END, HandlerYields
+from gateway.dimse.pynetdicom_contract.yields import EncodedMatches
 from gateway.dimse.services.responding import (
     FinalResponse,
     ResponseSender,
@@ -101,11 +102,15 @@ class _Finding:
                 item = await self._steps.next()
                 if item is END:
                     return {"Status": dimse_status.CANCEL if self._watch.is_cancelled else dimse_status.SUCCESS}
-                elements, value = read_pair(item)
+                pair = None if isinstance(item, EncodedMatches) else read_pair(item)
             except Interrupted:
                 raise
             except Exception as error:
                 return of_exception(error, dimse_status.FIND_HANDLER_FAILED, self.event)
+            if pair is None:
+                await self._send_together(item)
+                continue
+            elements, value = pair
             if Category.of(elements["Status"]) is not Category.PENDING:
                 raise FinalResponse(elements)
             if self._watch.is_cancelled:
@@ -122,6 +127,14 @@ class _Finding:
             if self._is_at_most_one:
                 return {"Status": dimse_status.SUCCESS}
             await self._give_turn()
+
+    async def _send_together(self, matches: EncodedMatches) -> None:
+        if self._watch.is_cancelled:
+            self._let_one_pass()
+            return
+        await self._answer.send_with_each({"Status": matches.status}, matches.identifiers)
+        self.count += len(matches.identifiers)
+        await self._give_turn()
 
     def _let_one_pass(self) -> None:
         """A match that was on its way when the C-CANCEL came; a second one shows that the handler does not look."""

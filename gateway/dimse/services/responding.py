@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -181,3 +182,8 @@ class ResponseSender:
         """A response with an identifier; waits while the peer leaves earlier ones unread."""
         with contextlib.suppress(AssociationEnded):
             await self._association.send_message(self._context_id, {**self._head, **elements}, identifier)
+
+    async def send_with_each(self, elements: Command, identifiers: Iterable[bytes]) -> None:
+        """A response with each of the identifiers; small ones leave together."""
+        with contextlib.suppress(AssociationEnded):
+            await self._association.send_messages(self._context_id, {**self._head, **elements}, identifiers)

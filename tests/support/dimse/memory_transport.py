@@ -12,12 +12,14 @@ class MemoryTransport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__({"peername": ("192.0.2.7", 4711), "sockname": ("127.0.0.1", 104)})
         self.written = bytearray()
+        self.writes = 0
         self.is_paused = False
         self.is_aborted = False
         self._has_closed = False
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         self.written += data
+        self.writes += 1
 
     def taken(self) -> bytes:
         """What was written since the last look."""

@@ -12,10 +12,12 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
+from gateway.dataset import charset
 from gateway.dataset.dictionary import tag_of
 from gateway.ports.errors import Unreadable
 from gateway.query import identifier
 from gateway.query.identifier import IdentifierEncoder, read_identifier
+from gateway.query.typed import TypedValue
 from tests.support.identifiers import attributes
 
 EXPLICIT, IMPLICIT, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
@@ -230,3 +232,29 @@ def test_what_no_dictionary_knows_leaves_with_its_bytes_in_implicit() -> None:
     assert left[0x00091003].value == b"\x01\x02\x02\x00"
     assert left[0x00091004].value == b"\x01\xff\x00 "
     assert left.IconImageSequence[0].PixelData == b"\x01\x02\x03\x04"
+
+
+TEXTS = ("", "A", "AB", "A^B", "1", "12", "1.2", "\x1b(B", "a\\b", "x" * 0xFFFD, "x" * 0xFFFE, "x" * 0x10001)
+TAGS_BY_VR = {
+    "UI": 0x0020000D,
+    "CS": 0x00080060,
+    "PN": 0x00100010,
+    "DA": 0x00080020,
+    "LO": 0x00081030,
+    "UT": 0x00081200,
+    "US": 0x00280010,
+    "FD": 0x00189461,
+    "AT": 0x00280009,
+    "SQ": 0x00400275,
+    "none": 0x00091001,
+}
+
+
+@pytest.mark.parametrize("syntax", ["explicit", "implicit", "big endian"])
+@pytest.mark.parametrize("vr", TAGS_BY_VR)
+def test_the_short_way_of_usual_texts_writes_what_the_long_one_does(vr: str, syntax: str) -> None:
+    tag = TAGS_BY_VR[vr]
+    for value in ((), *((text,) for text in TEXTS), ("A", "B"), (TypedValue.of("A", "LO"),)):
+        usual, other = IdentifierEncoder(SYNTAXES[syntax]), IdentifierEncoder(SYNTAXES[syntax])
+        assert usual({tag: value}) == other._element(tag, value, charset.DEFAULT), value
+        assert usual.replaced == other._replaced_in_this, value

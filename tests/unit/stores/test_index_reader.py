@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.query import Query
+from gateway.model.query import Attributes, Query
 from gateway.model.settings import Spool
 from gateway.ports.errors import Temporary
 from gateway.ports.store import Store
@@ -21,6 +21,7 @@ from gateway.stores import index_reader
 from gateway.stores.index_reader import IndexReader
 from tests.contract.test_index import ALL, STUDIES, held
 from tests.support.fakes.memory_store import MemoryStore
+from tests.support.processes import until
 from tests.support.samples import NOON, TO_PACS, Clock
 
 COUNT = 2 * index_reader.BATCH + 3
@@ -51,6 +52,55 @@ async def sizes(index: IndexReader, query: Query, limit: int = 0) -> list[int]:
 async def test_matches_come_in_batches(index: IndexReader) -> None:
     assert await sizes(index, STUDIES) == [index_reader.BATCH, index_reader.BATCH, 3]
     assert await sizes(index, STUDIES, limit=5) == [5]
+
+
+class Counting(MemoryStore):
+    """Notes the batches that are read."""
+
+    def __init__(self) -> None:
+        super().__init__(Clock())
+        self.reads: list[int] = []
+
+    def find(self, query: Query, limit: int = 0) -> Sequence[int]:
+        return range(10 * index_reader.BATCH)
+
+    def matches(self, query: Query, keys: Sequence[int]) -> list[Attributes]:
+        self.reads.append(keys[0])
+        return [{}] * len(keys)
+
+
+async def test_one_batch_is_read_ahead_and_no_more() -> None:
+    store = Counting()
+    index = IndexReader(lambda: store)
+    async with aclosing(index.find(STUDIES)) as batches:
+        for _ in range(3):
+            await anext(batches)
+        await until(lambda: len(store.reads) == 4)
+        await index.find_instances(ALL)  # the threads have nothing else to do
+    assert store.reads == [start * index_reader.BATCH for start in range(4)]
+    await index.close()
+
+
+class Failing(Counting):
+    """The second batch cannot be read."""
+
+    def matches(self, query: Query, keys: Sequence[int]) -> list[Attributes]:
+        if super().matches(query, keys) and len(self.reads) == 2:
+            raise Temporary("the disk is away")
+        return [{}] * len(keys)
+
+
+async def test_what_fails_ahead_is_raised_when_it_is_its_turn() -> None:
+    store = Failing()
+    index = IndexReader(lambda: store)
+    async with aclosing(index.find(STUDIES)) as batches:
+        assert len(await anext(batches)) == index_reader.BATCH
+        await until(lambda: len(store.reads) == 2)
+        with pytest.raises(Temporary):
+            await anext(batches)
+    async with aclosing(index.find(STUDIES)) as batches:  # and one that nobody waits for does no harm
+        await anext(batches)
+    await index.close()
 
 
 async def test_instances_are_counted_before_they_are_read(index: IndexReader) -> None:

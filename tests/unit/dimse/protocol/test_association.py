@@ -134,6 +134,29 @@ async def test_a_data_set_leaves_in_even_fragments_that_the_peer_takes(size: int
     bench.close_now()
 
 
+@pytest.mark.parametrize("max_pdu_bytes", [256, 16384])
+async def test_messages_of_one_command_leave_as_one_after_the_other_and_together(max_pdu_bytes: int) -> None:
+    data_sets = [bytes([number % 256]) * (number * 7 % 300) for number in range(1000)]
+    apart, apart_transport = established(max_pdu_bytes=max_pdu_bytes)
+    for data_set in data_sets:
+        await apart.send_message(CT_ID, store_command(), MemoryDataSet(data_set))
+    together, transport = established(max_pdu_bytes=max_pdu_bytes)
+    await together.send_messages(CT_ID, store_command(), data_sets)
+    assert transport.writes < 10 < apart_transport.writes
+    assert transport.taken() == apart_transport.taken()
+    assert not together.is_sending
+    apart.close_now()
+    together.close_now()
+
+
+async def test_messages_after_the_end_are_refused() -> None:
+    bench, _ = established()
+    bench.close_now()
+    with pytest.raises(AssociationEnded):
+        await bench.send_messages(CT_ID, store_command(), [b"ab"])
+    assert not bench.is_sending
+
+
 async def test_a_response_goes_to_its_request_and_one_to_none_aborts() -> None:
     bench, transport = established()
     waiting = bench._expect_response(request := echo_command())

@@ -16,6 +16,7 @@ from gateway.dimse.protocol.pdata import (
     PDUReader,
     WholePDU,
     encode_command,
+    encode_data_set,
     fragment_bytes,
     fragments,
     header,
@@ -198,3 +199,11 @@ def test_a_command_leaves_in_one_pdu_or_in_many() -> None:
     command = bytes(range(100))
     assert encode_command(3, command, 100) == header(3, COMMAND | LAST, 100) + command
     assert joined(read(PDUReader(16384), encode_command(3, command, 10))) == [(3, COMMAND | LAST, command)]
+
+
+@pytest.mark.parametrize("length", [0, 1, 99, 100, 101])
+def test_a_data_set_in_memory_leaves_in_one_pdu_or_in_many(length: int) -> None:
+    data = bytes(range(length))
+    for largest in (10, 100):
+        assert encode_data_set(3, data, largest) == b"".join(fragments(3, 0, (data,), length, largest))
+    assert joined(read(PDUReader(16384), encode_data_set(3, data, 10))) == [(3, LAST, data + bytes(length % 2))]
