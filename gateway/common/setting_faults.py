@@ -116,6 +116,11 @@ def empty(what: str) -> SettingFault:
     return SettingFault("empty", f"this {what} is empty; write at least one value, or leave the setting out")
 
 
+def hidden(shown: str) -> str:
+    """The message on a secret, where the usual one would repeat it. `shown` is how it is written."""
+    return f"what {shown} stands for is not valid here"
+
+
 def not_both(owner: str, first: str, second: str, hint: str = "") -> SettingFault:
     """Two settings of which one may stand."""
     return SettingFault("conflict", f"{owner} has `{first}` or `{second}`, not both{hint}")

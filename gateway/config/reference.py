@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from textwrap import indent
 
+from gateway.forms.groups import Setting, group_in, settings
+from gateway.forms.several import ListForm
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Registry
 from gateway.routing.language import template_filters
-from gateway.routing.language.forms import ListForm, Setting, group_in, settings
 from gateway.routing.language.template_check import ASSOCIATION_FIELDS
 from gateway.routing.language.template_sandbox import FILTERS, METHODS, TESTS
 

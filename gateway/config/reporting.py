@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gateway.config.compile_context import Context
 from gateway.config.tree import Place, without_secrets
+from gateway.forms.building import ReportProblem
+from gateway.forms.groups import settings
 from gateway.model.problem import SettingPath
 from gateway.ports import kinds as port_kinds
-from gateway.routing.language.building import ReportProblem
-from gateway.routing.language.forms import settings
 
 KEY_CODES = frozenset(
     {"unknown-predicate", "unknown-action", "unknown-setting", "several-kinds", "missing-setting", "missing-kind"}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from gateway.common.setting_faults import hidden
 from gateway.model.problem import Mark
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
@@ -178,7 +179,7 @@ def without_secrets(message: str, place: Place) -> str:
     """`message`, unless something from the environment or a file stands at `place`: the message might quote it."""
     if not substituted(place.node):
         return message
-    return f"what {place.shown} stands for is not valid here"
+    return hidden(place.shown)
 
 
 def without(node: Node, path: Sequence[Step]) -> Node | None:

@@ -1,7 +1,7 @@
 """Kinds of predicates, actions and destinations: the page for authors of extensions.
 
 A *kind* is one frozen dataclass. Its fields are the settings, its docstring is the
-documentation; configuration, JSON Schema and reference are made from it (`gateway.routing.language.forms`). A kind
+documentation; configuration, JSON Schema and reference are made from it (`gateway.forms.groups`). A kind
 with one field takes the field's value directly (`modality: [MR]`), one with more takes a mapping of fields. A kind may
 have a method ``problems()``: it gives a `gateway.model.problem.SettingProblem` for each mistake that no single field
 shows.

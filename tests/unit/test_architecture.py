@@ -13,7 +13,7 @@ LAYERS = [
     {"common"},
     {"model"},
     {"ports"},
-    {"leniency", "object_log"},
+    {"leniency", "object_log", "forms"},
     {"routing", "dataset", "spool", "network", "identity", "certificates", "metric_series"},
     {"query", "sending"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {"intake"},  # knows no protocol: C-STORE and retrieves both stand on it

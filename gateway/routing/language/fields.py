@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NewType
 
@@ -20,6 +18,8 @@ from gateway.dataset import charset
 from gateway.dataset.dictionary import SEQUENCE, is_private, name_of
 from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
+from gateway.forms.field_types import FIELD_TYPES as FIELD_TYPES
+from gateway.forms.field_types import FieldType as FieldType
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.kinds import Resources
 from gateway.routing.language.attribute_path import parse, tag_of
@@ -90,20 +90,6 @@ _FIXED = {
     0x00080001: "it is computed",
 }
 _NEEDED = frozenset({_SOP_INSTANCE_UID, _STUDY_UID, _SERIES_UID})
-
-
-@dataclass(frozen=True, slots=True)
-class FieldType:
-    """One row: `build` makes the value from what the configuration says, or raises ValueError with the reason."""
-
-    build: Callable[..., object]
-    """Takes the text; and the configuration's `Resources`, where it needs them."""
-    code: str
-    """The code of the problem that a ValueError becomes."""
-    schema: Mapping[str, object]
-    takes_list: bool = False
-    """A list of texts is joined with backslashes, as DICOM joins several values."""
-    needs_resources: bool = False
 
 
 def ae_title(text: str) -> AETitleField:
@@ -268,16 +254,6 @@ def _editable(text: str) -> AttributePath:
     return path
 
 
-def text_or_number(value: object) -> str | None:
-    """The text of a scalar setting; None when `value` is no text. Numbers that YAML read are text again."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return None
-
-
-_TEXT = {"type": ["string", "number"]}
 _PATH = {
     "type": ["string", "integer"],
     "description": "Attribute keyword, tag (00100010), or a path such as RequestAttributesSequence[0].CodeValue",
@@ -288,8 +264,7 @@ def _names(kind: str) -> list[str]:
     return sorted(keyword for _n, a_kind, _i, _r, keyword in UID_dictionary.values() if a_kind == kind and keyword)
 
 
-FIELD_TYPES: dict[object, FieldType] = {
-    str: FieldType(str, "wrong-type", _TEXT),
+FIELD_TYPES |= {
     AETitleField: FieldType(ae_title, "bad-ae-title", {"type": ["string", "number"], "description": "AE title"}),
     SOPClassUID: FieldType(
         sop_class_uid,
@@ -348,4 +323,3 @@ FIELD_TYPES: dict[object, FieldType] = {
         needs_resources=True,
     ),
 }
-"""Annotation → how to make it. Extensions may add rows."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.forms.groups import GroupForm, documentation, settings
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Registry
-from gateway.routing.language.forms import GroupForm, documentation, settings
 from gateway.routing.language.kinds import stand_alone
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
+from gateway.forms.groups import settings
 from gateway.model.problem import SettingPath
 from gateway.ports.kinds import Predicate
-from gateway.routing.language.forms import settings
 from gateway.routing.language.named_condition import NamedCondition
 
 

@@ -1,7 +1,7 @@
 """Kinds from configuration: predicates, actions and destinations with their values.
 
 A kind is written as a single-key mapping. A kind with one field takes the field's value directly
-(``modality: [MR]``), one with more takes a mapping of fields; `gateway.routing.language.forms` says how each is
+(``modality: [MR]``), one with more takes a mapping of fields; `gateway.forms.groups` says how each is
 built. A trailing underscore of a field's name is dropped (`in_` is written ``in``).
 
 An action whose settings all have defaults may stand alone, as a text: ``hold``.
@@ -17,11 +17,8 @@ from functools import cache
 from typing import Any, cast
 
 from gateway.common import setting_faults as faults
-from gateway.model.problem import SettingPath
-from gateway.ports import kinds as port_kinds
-from gateway.ports.kinds import Action, DestinationKind, Predicate, Registry, Resources
-from gateway.routing.language.building import INVALID, Build, Building, ReportProblem
-from gateway.routing.language.forms import (
+from gateway.forms.building import INVALID, Build, Building, ReportProblem
+from gateway.forms.groups import (
     GroupForm,
     all_parts,
     build_instance,
@@ -29,8 +26,11 @@ from gateway.routing.language.forms import (
     required,
     settings,
 )
+from gateway.forms.single import ConditionForm, ScalarForm
+from gateway.model.problem import SettingPath
+from gateway.ports import kinds as port_kinds
+from gateway.ports.kinds import Action, DestinationKind, Predicate, Registry, Resources
 from gateway.routing.language.resources import NO_RESOURCES
-from gateway.routing.language.single_forms import ConditionForm, ScalarForm
 
 MAX_NESTING = 32
 """Levels of `all`, `any` and `not` in one condition."""

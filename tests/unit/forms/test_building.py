@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gateway.common.setting_faults import missing_setting
+from gateway.forms.building import INVALID, Building
 from gateway.model.problem import SettingPath
-from gateway.routing.language.building import INVALID, Building
 from gateway.routing.language.resources import NO_RESOURCES
 
 

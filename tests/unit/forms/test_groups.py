@@ -9,10 +9,8 @@ from typing import Any, ClassVar, Literal
 import jsonschema
 import pytest
 
-from gateway.model.problem import SettingPath
-from gateway.ports.kinds import Predicate
-from gateway.routing.language.building import INVALID, Building
-from gateway.routing.language.forms import (
+from gateway.forms.building import INVALID, Building
+from gateway.forms.groups import (
     GroupForm,
     ListForm,
     all_parts,
@@ -21,6 +19,8 @@ from gateway.routing.language.forms import (
     required,
     settings,
 )
+from gateway.model.problem import SettingPath
+from gateway.ports.kinds import Predicate
 from gateway.routing.language.resources import NO_RESOURCES
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.forms.building import INVALID, Building
+from gateway.forms.single import NumberForm, ScalarForm
 from gateway.model.problem import SettingPath
-from gateway.routing.language.building import INVALID, Building
 from gateway.routing.language.fields import FIELD_TYPES, SecretKey, StatusField
 from gateway.routing.language.resources import NO_RESOURCES, FileResources
-from gateway.routing.language.single_forms import NumberForm, ScalarForm
 from gateway.routing.language.template import Template
 
 

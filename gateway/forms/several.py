@@ -1,0 +1,163 @@
+"""Forms of settings with several values: lists and mappings."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.common import setting_faults as faults
+from gateway.forms.building import INVALID, Build, Building, Form
+from gateway.forms.described import UNDESCRIBED, Described
+from gateway.forms.single import ChoiceForm, ConditionForm, TextForm
+from gateway.model.problem import SettingPath
+
+
+@dataclass(frozen=True, slots=True)
+class ListForm:
+    """One value or a list of them; never an empty list, but of conditions."""
+
+    item: Form
+    about: Described = UNDESCRIBED
+
+    @property
+    def parts(self) -> tuple[Form, ...]:
+        return (self.item,)
+
+    @property
+    def takes(self) -> str:
+        return f"{self.item.takes}, or a list of them"
+
+    def schema(self) -> dict[str, Any]:
+        item = self.item.schema()
+        if isinstance(self.item, TextForm):  # its bounds say nothing of a list
+            return {**self.about.annotations, "anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
+        if "$ref" in item:
+            return {"type": ["object", "array"], "if": {"type": "object"}, "then": item, "else": {"items": item}}
+        if "enum" in item or "if" in item:
+            return {"if": {"type": "array"}, "then": {"items": item, "minItems": 1}, "else": item}
+        types_ = item["type"] if isinstance(item["type"], list) else [item["type"]]
+        bounds = {key: value for key, value in item.items() if key not in ("type", "description", "examples")}
+        described = {"description": item["description"]} if "description" in item else {}
+        return {"type": [*types_, "array"], "items": {"type": types_, **bounds}, "minItems": 1, **bounds, **described}
+
+    def build(self, value: object, path: SettingPath, building: Building) -> Any:
+        if not isinstance(value, list | tuple):
+            built = self._alone(value, path, building)
+            return built if built is INVALID else (built,)
+        if not value and not isinstance(self.item, ConditionForm):
+            building.fault(path, faults.empty("list"))
+            return INVALID
+        return _items(self.item.build, value, path, building)
+
+    def _alone(self, value: object, path: SettingPath, building: Building) -> Any:
+        if isinstance(self.item, TextForm) and building.source.text(value, path) is None:
+            found = building.source.found(value, path)
+            building.fault(path, faults.wrong_type("a text or a list of texts", found))
+            return INVALID
+        return self.item.build(value, path, building)
+
+
+WORDS = re.compile(r"[\w.:/*-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceForm:
+    """A list, also of one value."""
+
+    item: Form
+    about: Described = UNDESCRIBED
+
+    @property
+    def parts(self) -> tuple[Form, ...]:
+        return (self.item,)
+
+    @property
+    def takes(self) -> str:
+        return f"a list of {self.item.takes}"
+
+    def schema(self) -> dict[str, Any]:
+        least = {"minItems": self.about.min_length} if self.about.min_length else {}
+        return {**self.about.annotations, "type": "array", "items": self.item.schema(), **least}
+
+    def build(self, value: object, path: SettingPath, building: Building) -> Any:
+        if not isinstance(value, list | tuple):
+            found = building.source.found(value, path)
+            building.fault(
+                path, faults.wrong_type(faults.TYPE_WORDS["array"], found, self._hint(value, path, building))
+            )
+            return INVALID
+        if len(value) < (self.about.min_length or 0):
+            building.fault(path, faults.empty("list"))
+            return INVALID
+        return _items(self.item.build, value, path, building)
+
+    def _hint(self, value: object, path: SettingPath, building: Building) -> str:
+        if isinstance(value, Mapping):
+            return faults.AS_LIST if value else ""
+        text = building.hinted(value, path).strip()
+        if not text or not isinstance(self.item, TextForm | ChoiceForm):
+            return ""
+        parts = WORDS.findall(text) if re.fullmatch(rf"{WORDS.pattern}([,\s]+{WORDS.pattern})+", text) else [text]
+        return faults.meant(f"[{', '.join(parts)}]")
+
+
+def _items(build: Build, values: Iterable[object], path: SettingPath, building: Building) -> Any:
+    """The items of a list that are right; `INVALID` when one is not, unless that is repaired and others are left."""
+    built = tuple([build(one, (*path, index), building) for index, one in enumerate(values)])
+    wrong = [index for index, one in enumerate(built) if one is INVALID]
+    if not wrong:
+        return built
+    if building.repairs is None or len(wrong) == len(built):
+        return INVALID
+    building.repairs.left_out += [(*path, index) for index in wrong]
+    return tuple(one for one in built if one is not INVALID)
+
+
+@dataclass(frozen=True, slots=True)
+class MappingForm:
+    """A mapping; with at least one entry, unless its description says another number."""
+
+    key: Form
+    value: Form
+    about: Described = UNDESCRIBED
+
+    @property
+    def parts(self) -> tuple[Form, ...]:
+        return (self.key, self.value)
+
+    @property
+    def takes(self) -> str:
+        return f"a mapping: {self.key.takes} → {self.value.takes}"
+
+    def schema(self) -> dict[str, Any]:
+        least = {"minProperties": self._least} if self._least else {}
+        key = {name: one for name, one in self.key.schema().items() if name != "type"}
+        keys = {"propertyNames": key} if isinstance(self.key, TextForm) and key else {}
+        inner = self.value.schema()
+        values = {"additionalProperties": inner} if inner else {}
+        return {**self.about.annotations, "type": "object", **least, **keys, **values}
+
+    @property
+    def _least(self) -> int:
+        return 1 if self.about is UNDESCRIBED else self.about.min_length or 0
+
+    def build(self, value: object, path: SettingPath, building: Building) -> Any:
+        if not isinstance(value, Mapping):
+            found = building.source.found(value, path)
+            building.fault(path, faults.wrong_type(faults.TYPE_WORDS["object"], found))
+            return INVALID
+        if len(value) < self._least:
+            building.fault(path, faults.empty("mapping"))
+            return INVALID
+        built = {}
+        for written, one in value.items():
+            inner = (*path, written)
+            key, made = self.key.build(written, inner, building), self.value.build(one, inner, building)
+            if key is not INVALID and made is not INVALID:
+                built[key] = made
+            elif building.repairs is not None:
+                building.repairs.left_out.append(inner)
+        return types.MappingProxyType(built)  # of what is right, so that `problems` sees it; the rest is reported
