@@ -131,6 +131,24 @@ def schema_validate(rules: Path, strict: bool, form: str) -> None:
     _validate(rules, strict, form)
 
 
+@schema.command("check", epilog="\b\nExample\n  gateway schema check rules/*.yaml")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def schema_check(files: tuple[Path, ...]) -> None:
+    """Check each of FILES alone against the JSON Schema, as an editor does: without the other files of the rules, the
+    environment and the files that they name. `gateway validate` checks all of it, and more.
+
+    Exits 0 without errors, 1 with.
+    """
+    from gateway.config.schema_check import check_by_schema
+
+    problems = [problem for file in files for problem in check_by_schema(file)]
+    for problem in problems:
+        click.echo(str(problem))
+    click.echo(f"{count(len(files), 'file')}: {count(len(problems), 'error') if problems else 'no problems'}", err=True)
+    if problems:
+        raise SystemExit(exit_code.FAILURE)
+
+
 def _show_schema(*, tests: bool, docs: bool, settings: bool, metrics: bool) -> None:
     if tests + docs + settings + metrics > 1:
         raise click.UsageError("--tests, --docs, --settings and --metrics are different pages; ask for one")

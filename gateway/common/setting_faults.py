@@ -1,4 +1,4 @@
-"""Faults of settings in words: one phrase for each kind of fault, for typed settings and for registered kinds alike.
+"""Faults of settings in words: one phrase for each kind of fault, for sections and for registered kinds alike.
 
 Names and values stand in backticks. A fault says what was expected, what was found, and the nearest fix.
 """
@@ -66,8 +66,13 @@ def listed(words: Iterable[str], last: str = "or") -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` (did you mean `pacs`?)``, or nothing when no known word is near; upper and lower case do not matter."""
-    near = nearest(word, known, ALIKE)
-    return f" (did you mean `{near}`?)" if near else ""
+    near = likely(word, known)
+    return meant(near) if near else ""
+
+
+def likely(word: str, known: Iterable[str]) -> str:
+    """The known word that is near enough to be meant; empty when none is."""
+    return nearest(word, known, ALIKE)
 
 
 def meant(written: str) -> str:

@@ -8,17 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET
-
 from gateway.common import setting_faults as faults
 from gateway.common.regular_file import read_regular_file
 from gateway.common.setting_faults import did_you_mean
-from gateway.config.case_spec import CaseSpec, CasesSpec, ExpectedAtSpec, ExpectedSpec, SenderSpec
 from gateway.config.compile_context import Context
 from gateway.config.findings import Findings
 from gateway.config.parse import FILE_LIMIT_BYTES, parse
+from gateway.config.spec.cases import CaseSpec, CasesSpec, ExpectedAtSpec, ExpectedSpec, SenderSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, Plain, lossless, without_secrets
 from gateway.config.typed_tree import check
+from gateway.forms.groups import settings
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
 from gateway.model.problem import Mark, Problem
@@ -140,14 +139,14 @@ def _read(path: Path, findings: Findings) -> tuple[CasesSpec | None, Place]:
 
 
 def _case(spec: CaseSpec, sender: SenderSpec, place: Place, folder: Path, context: Context) -> RuleTest:
-    has_file, has_attributes = spec.file is not UNSET, spec.attributes is not UNSET
+    has_file, has_attributes = spec.file is not None, spec.attributes is not None
     if has_file and has_attributes:
         context.error(place.at("attributes"), "two-objects", faults.not_both("a test", "file", "attributes").message)
     lost = place.node.lost if isinstance(place.node, MappingNode) else frozenset()
     is_suggested = any(did_you_mean(name, ("file", "attributes")) for name in lost)
     if not has_file and not has_attributes and not is_suggested:
         context.findings.error(place.holder, "no-object", "a test needs an object: `file` or `attributes`")
-    if has_file and spec.transfer_syntax is not UNSET:
+    if has_file and spec.transfer_syntax is not None:
         at = place.at("transfer_syntax")
         context.error(at, "without-effect", "a file says itself in which transfer syntax it is")
     return RuleTest(
@@ -165,7 +164,7 @@ def _case(spec: CaseSpec, sender: SenderSpec, place: Place, folder: Path, contex
 def _association(own: SenderSpec, shared: SenderSpec) -> dict[str, Any]:
     given: dict[str, Any] = {"calling_ae_title": CALLING_AE_TITLE, "remote_host": "127.0.0.1"}
     for spec in (shared, own):
-        given |= {name: value for name in spec.__struct_fields__ if (value := getattr(spec, name)) is not UNSET}
+        given |= {name: value for name in settings(SenderSpec) if (value := getattr(spec, name)) is not None}
     return given
 
 
@@ -236,7 +235,7 @@ def _at(spec: ExpectedAtSpec, place: Place, context: Context) -> ExpectedAt:
 def _values(values: object, place: Place, context: Context) -> dict[AttributePath, tuple[str, ...]]:
     found: dict[AttributePath, tuple[str, ...]] = {}
     at = place.child("values")
-    if not isinstance(values, dict) or at is None or not isinstance(at.node, MappingNode):
+    if not isinstance(values, Mapping) or at is None or not isinstance(at.node, MappingNode):
         return found
     for key in at.node.entries:
         here = at.at(key)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 
-from msgspec import UnsetType
-
 from gateway.common.setting_faults import did_you_mean, listed
 from gateway.config.compile_context import Context
-from gateway.config.spec import CertificateSpec
+from gateway.config.spec.security import CertificateSpec
 from gateway.config.tree import MappingNode, Place, SequenceNode
 from gateway.model.security import CertificateMatch
 
@@ -48,17 +46,15 @@ LONG = frozenset(
 def compile_certificate(spec: CertificateSpec, place: Place, context: Context) -> CertificateMatch:
     """The match. Problems are reported."""
     match = CertificateMatch(
-        subject=tuple((part, several(texts)) for part, texts in spec.subject.items()),
-        subject_alternative_names=tuple(map(_normal_name, several(spec.subject_alternative_name))),
-        fingerprints=tuple(text.replace(":", "").lower() for text in several(spec.fingerprint)),
+        subject=tuple(spec.subject.items()),
+        subject_alternative_names=tuple(map(_normal_name, spec.subject_alternative_name or ())),
+        fingerprints=tuple(text.replace(":", "").lower() for text in spec.fingerprint or ()),
     )
     is_reported = isinstance(place.node, MappingNode) and bool(place.node.lost)
     if match == CertificateMatch() and not is_reported:
         message = "say what the certificate must be: `subject`, `subject_alternative_name` or `fingerprint`"
         context.findings.error(place.holder, "missing-setting", message)
-    for text, at in zip(
-        several(spec.subject_alternative_name), each(place.at("subject_alternative_name")), strict=False
-    ):
+    for text, at in zip(spec.subject_alternative_name or (), each(place.at("subject_alternative_name")), strict=False):
         if "*" in text:
             message = f"{at.shown} fits only a certificate that holds this very wild card; write each name instead"
             context.findings.warning(at.mark, "literal-wild-card", message)
@@ -79,13 +75,6 @@ def each(place: Place) -> list[Place]:
     if isinstance(place.node, SequenceNode):
         return [place.at(index) for index in range(len(place.node.items))]
     return [place]
-
-
-def several(value: str | tuple[str, ...] | UnsetType) -> tuple[str, ...]:
-    """The texts of a setting that is written as one text or as a list."""
-    if isinstance(value, UnsetType):
-        return ()
-    return (value,) if isinstance(value, str) else value
 
 
 def _normal_name(text: str) -> str:

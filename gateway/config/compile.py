@@ -18,7 +18,7 @@ from gateway.config.query_retrieve import compile_query_retrieve
 from gateway.config.rules import compile_coercions, compile_retrieve_coercions, compile_routes
 from gateway.config.section import compile_section, names_in, with_identity_methods
 from gateway.config.source import Source
-from gateway.config.spec import QueryRetrieveSpec
+from gateway.config.spec.query_retrieve import QueryRetrieveSpec
 from gateway.config.top_level import UNMATCHED, check_sections, named, word_of
 from gateway.config.tree import MappingNode, Place, ScalarNode, SequenceNode
 from gateway.config.typed_tree import check
@@ -128,8 +128,8 @@ def _query_retrieve(
     spec, at = check(place, QueryRetrieveSpec, context.findings)
     if spec is None:
         return QueryRetrieve(), (), ()
-    coercions = compile_retrieve_coercions(at.at("coercions"), names, context) if spec.coercions else ()
-    hidden = compile_hide(at.at("hide"), names, context) if spec.hide else ()
+    coercions = compile_retrieve_coercions(spec.coercions, at.at("coercions"), names, context) if spec.coercions else ()
+    hidden = compile_hide(spec.hide, at.at("hide"), names, context) if spec.hide else ()
     return compile_query_retrieve(spec, at, peers, names, context), coercions, hidden
 
 

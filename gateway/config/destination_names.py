@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gateway.common import setting_faults as faults
 from gateway.config.compile_context import Context
-from gateway.config.fault_messages import MISSING
+from gateway.config.spec.values import MISSING
 from gateway.config.tree import Place
 from gateway.model.peer import Peer, PeerGroup
 

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import yaml
-from msgspec import UNSET, UnsetType
 
-from gateway.config.spec import RulesSpec, Spec, TimersSpec
+from gateway.config.spec.timers import TimersSpec
+from gateway.config.spec.whole import RulesSpec
 from gateway.config.substitution import REFERENCE
 from gateway.config.tree import MappingNode, Node, Place, Plain, ScalarNode, SequenceNode, Step
+from gateway.forms.building import Form
+from gateway.forms.groups import GroupForm, Setting, settings
+from gateway.forms.several import ListForm, MappingForm, SequenceForm
+from gateway.forms.spec import Spec
 from gateway.model.listener import Timers
 
 HIDDEN = "(hidden)"
@@ -50,7 +52,7 @@ def effective(root: Node, environ: Mapping[str, str]) -> dict[str, Effective]:
         for setting in dataclasses.fields(Timers)
     }
     own = place.at("gateway", "timers") if place.has("gateway", "timers") else None
-    return _Filling(environ, _Filling(environ, timers).struct(TimersSpec, own)).struct(RulesSpec, place)
+    return _Filling(environ, _Filling(environ, timers).section(TimersSpec, own)).section(RulesSpec, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,36 +61,34 @@ class _Filling:
     timers: Mapping[str, Effective]
     """The timers of a peer without its own."""
 
-    def struct(self, kind: type[Spec], place: Place | None) -> dict[str, Effective]:
+    def section(self, kind: type, place: Place | None) -> dict[str, Effective]:
         """Every setting of `kind`: what stands at `place`, else its default; settings without either are left out."""
         filled: dict[str, Effective] = {}
-        hints = typing.get_type_hints(kind)
-        for setting in msgspec.structs.fields(kind):
-            below = place.child(setting.encode_name) if place is not None else None
-            is_secret = (kind.__name__, setting.name) in SECRET_SETTINGS or setting.name in SECRET_SECTIONS
-            is_key = (kind.__name__, setting.name) in PRIVATE_KEY_SETTINGS
+        for name, setting in settings(kind).items():
+            below = place.child(name) if place is not None else None
+            is_secret = (kind.__name__, name) in SECRET_SETTINGS or name in SECRET_SECTIONS
+            is_key = (kind.__name__, name) in PRIVATE_KEY_SETTINGS
             value: Effective | None
             if below is not None:
-                value = self.value(hints[setting.name], below, is_secret=is_secret, is_key=is_key)
+                value = self.value(setting.form, below, is_secret=is_secret, is_key=is_key)
             elif kind is TimersSpec:
-                value = self.timers[setting.name]
+                value = self.timers[name]
             else:
                 value = _default(self, setting)
             if value is not None:
-                filled[setting.encode_name] = value
+                filled[name] = value
         return filled
 
-    def value(self, hint: Any, place: Place, *, is_secret: bool = False, is_key: bool = False) -> Effective:
-        """The value at `place`, its inside filled by its type."""
-        struct = next((one for one in _alternatives(hint) if isinstance(one, type) and issubclass(one, Spec)), None)
+    def value(self, form: Form | None, place: Place, *, is_secret: bool = False, is_key: bool = False) -> Effective:
+        """The value at `place`, its inside filled by its form; None where the configuration says nothing of it."""
         match place.node:
-            case MappingNode() if struct is not None:
-                return self.struct(struct, place)
+            case MappingNode() if isinstance(form, GroupForm):
+                return self.section(form.cls, place)
             case MappingNode(entries=entries):
-                inner = _argument(hint, dict, 1)
+                inner = form.value if isinstance(form, MappingForm) else None
                 return {key: self.value(inner, place.at(key), is_secret=is_secret) for key in entries}
             case SequenceNode(items=items):
-                inner = _argument(hint, tuple, 0)
+                inner = form.item if isinstance(form, ListForm | SequenceForm) else None
                 return [self.value(inner, place.at(index), is_secret=is_secret) for index in range(len(items))]
             case ScalarNode() as scalar:
                 return self.scalar(scalar, is_secret=is_secret, is_key=is_key)
@@ -113,40 +113,21 @@ class _Filling:
         return f"default of {name}" if has_default and not self.environ.get(name) else f"environment {name}"
 
 
-def _default(filling: _Filling, setting: msgspec.structs.FieldInfo) -> Effective | None:
+def _default(filling: _Filling, setting: Setting) -> Effective | None:
     """None when it has no default, or one that is made when it is used."""
-    value = setting.default
-    if setting.default_factory is not msgspec.NODEFAULT:
-        value = setting.default_factory()
-    if value is UNSET or value is msgspec.NODEFAULT:
+    if setting.is_required or setting.default is None:
         return None
-    return _of_default(filling, value)
+    return _of_default(filling, setting.default)
 
 
 def _of_default(filling: _Filling, value: Any) -> Effective:
     if isinstance(value, Spec):
-        return filling.struct(type(value), None)
-    if isinstance(value, dict):
+        return filling.section(type(value), None)
+    if isinstance(value, Mapping):
         return {key: _of_default(filling, one) for key, one in value.items()}
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple):
         return [_of_default(filling, one) for one in value]
     return Shown(value, DEFAULT)
-
-
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """The types of a union without `UNSET`; annotations are gone already."""
-    arguments = typing.get_args(hint)
-    if typing.get_origin(hint) in (typing.Union, type(int | str)):
-        return tuple(one for one in arguments if one is not UnsetType)
-    return (hint,)
-
-
-def _argument(hint: Any, container: type, index: int) -> Any:
-    """The type of what a container holds; Any when the type says nothing of it."""
-    for one in _alternatives(hint):
-        if typing.get_origin(one) is container:
-            return typing.get_args(one)[index]
-    return Any
 
 
 def plain(tree: Effective) -> Plain:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 
-from msgspec import UNSET
-
 from gateway.common.file_modes import CLOSE_IT, OPEN_TO_OTHERS, is_reachable_by_others
 from gateway.config.compile_context import Context
-from gateway.config.spec import FolderSpec
+from gateway.config.spec.peers import FolderSpec
 from gateway.config.tree import Place, without_secrets
 from gateway.destinations.folder import Folder
 from gateway.routing.language.template import EXPRESSION, Template
@@ -21,7 +19,7 @@ def compile_folder(spec: FolderSpec, place: Place, context: Context) -> Folder:
     _check_template(spec.path, at, context)
     literal = EXPRESSION.split(spec.path, maxsplit=1)[0]
     inside = os.path.dirname(context.at_work(f"{literal}x"))
-    root = inside if spec.root is UNSET else context.at_work(spec.root)
+    root = inside if spec.root is None else context.at_work(spec.root)
     if ".." in re.split(r"[/\\]", EXPRESSION.sub("x", spec.path)):
         context.error(at, "leaves-root", f"{at.shown} holds `..`; name the folder itself")
     elif os.path.commonpath((root, inside)) != root:

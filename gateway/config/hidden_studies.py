@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import msgspec
-from msgspec import UNSET
+from collections.abc import Iterator, Sequence
 
 from gateway.config.compile_context import Context
 from gateway.config.destination_names import Names, recipients
 from gateway.config.rule_names import check_name
-from gateway.config.spec import HideSpec
-from gateway.config.tree import Place, plain
+from gateway.config.spec.query_retrieve import HideSpec
+from gateway.config.tree import Place
 from gateway.config.when import predicate_of
 from gateway.dataset.dictionary import name_of
 from gateway.model.problem import Mark
@@ -23,19 +20,18 @@ from gateway.routing.language.kinds import name_of_kind
 from gateway.routing.visibility_rules import VisibilityRule
 
 
-def compile_hide(place: Place, names: Names, context: Context) -> tuple[VisibilityRule, ...]:
-    """Studies that are hidden. `place` holds `HideSpec`s that were checked."""
+def compile_hide(specs: Sequence[HideSpec], place: Place, names: Names, context: Context) -> tuple[VisibilityRule, ...]:
+    """Studies that are hidden: `specs`, which stand at `place`."""
     rules: list[VisibilityRule] = []
     taken: dict[str, Mark] = {}
-    for index, at in enumerate(place.items):
-        spec = msgspec.convert(plain(at.node), HideSpec)
-        name = f"hide-{index + 1}" if spec.name is UNSET else spec.name
+    for index, (spec, at) in enumerate(zip(specs, place.items, strict=True)):
+        name = f"hide-{index + 1}" if spec.name is None else spec.name
         check_name(name, at, taken, context)
-        peers = () if spec.from_ is UNSET else recipients(spec.from_, at.at("from"), names, context)
+        peers = () if spec.from_ is None else recipients(spec.from_, at.at("from"), names, context)
         when = predicate_of(at, context)
         if when is None or not _is_about_studies(when, at, context):
             continue
-        if spec.enabled and (peers or spec.from_ is UNSET):
+        if spec.enabled and (peers or spec.from_ is None):
             rules.append(VisibilityRule(name, when, peers, at.mark))
     return tuple(rules)
 

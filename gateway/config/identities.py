@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from msgspec import UNSET
-
 from gateway.common.quantity import duration_s
 from gateway.common.setting_faults import listed
-from gateway.config.certificate import each, several
+from gateway.config.certificate import each
 from gateway.config.compile_context import Context
 from gateway.config.readers import warn_of_readers
-from gateway.config.spec import IdentityCommandSpec, IdentityMethodSpec, TokenSpec
+from gateway.config.spec.user_identities import IdentityCommandSpec, IdentityMethodSpec, TokenSpec
 from gateway.config.tree import MappingNode, Place
 from gateway.identity import password_file, token
 from gateway.identity.watched_file import read_bounded
@@ -23,7 +21,7 @@ WAYS = ("password_file", "jwt", "command")
 
 def compile_identity_method(spec: IdentityMethodSpec, place: Place, context: Context) -> IdentityMethod | None:
     """One way to verify; None after reporting that it is none, or several."""
-    written = [way for way in WAYS if getattr(spec, way) is not UNSET]
+    written = [way for way in WAYS if getattr(spec, way) is not None]
     if len(written) != 1:
         is_reported = isinstance(place.node, MappingNode) and bool(place.node.lost)
         if written or not is_reported:
@@ -31,27 +29,27 @@ def compile_identity_method(spec: IdentityMethodSpec, place: Place, context: Con
             message = f"expected one of {listed(WAYS)}, found {found}"
             context.findings.error(place.holder, "conflict" if written else "missing-setting", message)
         return None
-    if spec.password_file is not UNSET:
+    if spec.password_file is not None:
         at = place.at("password_file")
         path = context.beside(at, spec.password_file)
         if _check_file(path, at, context, password_file.parse):
             warn_of_readers(path, at.shown, at.mark, context.findings)
         return PasswordFile(path)
-    if spec.jwt is not UNSET:
+    if spec.jwt is not None:
         return _tokens(spec.jwt, place.at("jwt"), context)
-    assert spec.command is not UNSET
+    assert spec.command is not None
     return _command(spec.command, place.at("command"), context)
 
 
 def _tokens(spec: TokenSpec, place: Place, context: Context) -> TokenKeys:
     paths = []
-    for name, at in zip(several(spec.keys), each(place.at("keys")), strict=False):
+    for name, at in zip(spec.keys, each(place.at("keys")), strict=False):
         paths.append(context.beside(at, name))
         _check_file(paths[-1], at, context, token.parse_keys)
     return TokenKeys(
         paths=tuple(paths),
         issuer=spec.issuer,
-        audiences=several(spec.audience),
+        audiences=spec.audience,
         algorithms=spec.algorithms,
         user_claim=spec.user_claim,
         leeway_s=duration_s(spec.leeway),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 
-from msgspec import UNSET, UnsetType
-
 from gateway.common import setting_faults as faults
 from gateway.common.quantity import host_and_port
 from gateway.config.compile_context import Context
 from gateway.config.process import host_fault
-from gateway.config.spec import (
+from gateway.config.spec.associate import (
     AssociateSpec,
     CommonExtendedSpec,
     ContextSpec,
@@ -33,13 +31,13 @@ def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> As
     """The keywords to associate with a peer. Problems are reported."""
     negotiation, at = spec.ext_neg, place.at("ext_neg")
     window = negotiation.async_operations
-    if spec.max_pdu is not UNSET and 0 < spec.max_pdu < SMALLEST_PDU_BYTES:
+    if spec.max_pdu is not None and 0 < spec.max_pdu < SMALLEST_PDU_BYTES:
         fault = faults.out_of_range(f"0 or a number from {SMALLEST_PDU_BYTES}", place.at("max_pdu").shown)
         context.fault(place.at("max_pdu"), fault)
     return AssociateKeywords(
         contexts=_contexts(spec.contexts, place.at("contexts"), context),
         called_ae_title=title_or_template(spec.ae_title, place.at("ae_title"), context),
-        max_pdu_bytes=None if spec.max_pdu is UNSET else spec.max_pdu,
+        max_pdu_bytes=spec.max_pdu,
         roles=_roles(negotiation, at.at("roles"), context),
         extended=tuple(
             (context.sop_class(at.at("extended", index, "sop_class"), item.sop_class), bytes.fromhex(item.information))
@@ -50,19 +48,18 @@ def compile_associate(spec: AssociateSpec, place: Place, context: Context) -> As
             for index, item in enumerate(negotiation.common_extended)
         ),
         user_identity=None
-        if negotiation.user_identity is UNSET
+        if negotiation.user_identity is None
         else _user_identity(negotiation.user_identity, at.at("user_identity"), context),
-        async_operations=None if window is UNSET else (window.invoked, window.performed),
+        async_operations=None if window is None else (window.invoked, window.performed),
         bind_address=_bind_address(spec, place.at("bind_address"), context),
-        tls=None if spec.tls_args is UNSET else compile_peer_tls(spec.tls_args, place.at("tls_args"), context),
+        tls=None if spec.tls_args is None else compile_peer_tls(spec.tls_args, place.at("tls_args"), context),
     )
 
 
-def title_or_template(title: str | UnsetType, place: Place, context: Context) -> str:
+def title_or_template(title: str | None, place: Place, context: Context) -> str:
     """An AE title as it is written, or a template for one; empty without."""
-    if title is UNSET:
+    if title is None:
         return ""
-    assert isinstance(title, str)
     if is_template(title) and (fault := template_fault(title)):
         context.error(place, "bad-template", without_secrets(fault, place))
     return title.strip(" ")
@@ -106,23 +103,23 @@ def _common_extended(spec: CommonExtendedSpec, place: Place, context: Context) -
 def _user_identity(spec: UserIdentitySpec, place: Place, context: Context) -> UserIdentity:
     if spec.type == "username_passcode" and not place.has("secondary"):
         context.fault_of_key(place, faults.needs("type: username_passcode", ["secondary"], "the passcode"))
-    if spec.type != "username_passcode" and spec.secondary is not UNSET:
+    if spec.type != "username_passcode" and spec.secondary is not None:
         message = "only `type: username_passcode` has a `secondary` (PS3.7 §D.3.3.7)"
         context.error(place.at("secondary"), "conflict", message)
-    if (spec.primary is UNSET) == (spec.primary_base64 is UNSET):
+    if (spec.primary is None) == (spec.primary_base64 is None):
         fault = faults.not_both("a user identity", "primary", "primary_base64")
         context.findings.error(place.holder, fault.code if place.has("primary") else "missing-setting", fault.message)
-    primary: str | bytes = "" if spec.primary is UNSET else spec.primary
+    primary: str | bytes = "" if spec.primary is None else spec.primary
     return UserIdentity(
         kind=spec.type,
-        primary=primary if spec.primary_base64 is UNSET else base64.b64decode("".join(spec.primary_base64.split())),
-        secondary="" if spec.secondary is UNSET else spec.secondary,
+        primary=primary if spec.primary_base64 is None else base64.b64decode("".join(spec.primary_base64.split())),
+        secondary="" if spec.secondary is None else spec.secondary,
         is_response_requested=spec.positive_response_requested,
     )
 
 
 def _bind_address(spec: AssociateSpec, place: Place, context: Context) -> tuple[str, int] | None:
-    if spec.bind_address is UNSET:
+    if spec.bind_address is None:
         return None
     host, port = host_and_port(spec.bind_address)
     if fault := host_fault(host, is_numeric=True):

@@ -98,16 +98,18 @@ def parse(
     findings: Findings,
     loader: Any = LOADER,
     secrets: SecretFiles | None = None,
+    *,
+    is_resolved: bool = True,
 ) -> Node | None:
     """The tree of one file; None when it is empty, a broken node when it is unreadable, which was reported.
 
     `shown` names the file in messages; `loader` is one of PyYAML's; `secrets` says which files ``${file:…}`` may
-    read, by default those below the folder of `path`.
+    read, by default those below the folder of `path`. With `is_resolved` false references stay as they are written.
     """
     text = _decode(content, shown, findings)
     if text is None:
         return BrokenNode(Mark(shown, 1, 1))
-    composer = _Composer(path, shown, environ, findings, secrets, text)
+    composer = _Composer(path, shown, environ, findings, secrets, text, is_resolved=is_resolved)
     try:
         return composer.compose(_events(text, loader))
     except _Abort:
@@ -216,7 +218,10 @@ class _Composer:
         findings: Findings,
         secrets: SecretFiles | None,
         text: str = "",
+        *,
+        is_resolved: bool = True,
     ) -> None:
+        self._is_resolved = is_resolved
         self._text = text
         self.lines_of_templates: set[int] = set()
         """Line numbers, from 0, of templates without quotes; other faults there come of the missing quotes."""
@@ -300,7 +305,7 @@ class _Composer:
         if event.implicit[0] and (message := message_for_text(text)):
             self._findings.error(mark, "lookalike", message)
             return BrokenNode(mark)
-        if "${" not in text:
+        if "${" not in text or not self._is_resolved:
             return ScalarNode(mark, resolve_plain(text) if event.implicit[0] else text, text, text)
         try:
             result = substitute(text, self._environ, self._folder, self._secrets)

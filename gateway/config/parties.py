@@ -11,7 +11,8 @@ from gateway.config.identities import compile_identity_method
 from gateway.config.peers import check_combination, check_requestors, compile_peer, take_destination
 from gateway.config.requirements import check_requirements, warn_of_clear_secrets, warn_of_unknown_users
 from gateway.config.section import names_in
-from gateway.config.spec import GroupSpec, IdentityMethodSpec, PeerSpec
+from gateway.config.spec.peers import GroupSpec, PeerSpec
+from gateway.config.spec.user_identities import IdentityMethodSpec
 from gateway.config.top_level import named
 from gateway.config.tree import MappingNode, Place
 from gateway.config.typed_tree import check

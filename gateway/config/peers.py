@@ -5,8 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from msgspec import UNSET, UnsetType
-
 from gateway.common import setting_faults as faults
 from gateway.common.ip_network import IPNetwork
 from gateway.common.setting_faults import listed
@@ -16,7 +14,7 @@ from gateway.config.negotiation import compile_associate, title_or_template
 from gateway.config.process import compile_address, compile_timers
 from gateway.config.reporting import reporter
 from gateway.config.requirements import compile_requirements, exclude_each_other
-from gateway.config.spec import DeliverySpec, PeerSpec, RetrySpec
+from gateway.config.spec.peers import DeliverySpec, PeerSpec, RetrySpec
 from gateway.config.tree import MappingNode, Node, Place, lossless, substituted, without
 from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, TO_INSTALL, missing, short_name
 from gateway.dataset.native import with_default
@@ -81,15 +79,15 @@ def compile_peer(
     `destination` is one of another package.
     """
     base = Timers() if settings is None else settings.timers
-    is_strict = bool(settings and settings.is_strict) if spec.strict is UNSET else spec.strict
-    host, port = ("", 0) if spec.address is UNSET else compile_address(spec.address, place.at("address"), context)
-    if spec.folder is not UNSET:
+    is_strict = bool(settings and settings.is_strict) if spec.strict is None else spec.strict
+    host, port = ("", 0) if spec.address is None else compile_address(spec.address, place.at("address"), context)
+    if spec.folder is not None:
         destination = compile_folder(spec.folder, place.at("folder"), context)
     _check_retrieve(spec, place, context)
     classes, syntaxes = place.at("accept", "sop_classes"), place.at("accept", "transfer_syntaxes")
     return Peer(
         name=name,
-        ae_title="" if spec.ae_title is UNSET else spec.ae_title.strip(" "),
+        ae_title="" if spec.ae_title is None else spec.ae_title.strip(" "),
         host=host,
         port=port,
         calling_ae_title=title_or_template(spec.calling_ae_title, place.at("calling_ae_title"), context),
@@ -99,8 +97,8 @@ def compile_peer(
         retrieve=spec.retrieve,
         hosts=_hosts(spec.hosts, place.at("hosts"), context),
         requires=compile_requirements(spec.requires, place.at("requires"), context),
-        accept_sop_classes=context.sop_classes(classes, _or_none(spec.accept.sop_classes)),
-        accept_transfer_syntaxes=context.transfer_syntaxes(syntaxes, _or_none(spec.accept.transfer_syntaxes)),
+        accept_sop_classes=context.sop_classes(classes, spec.accept.sop_classes or ()),
+        accept_transfer_syntaxes=context.transfer_syntaxes(syntaxes, spec.accept.transfer_syntaxes or ()),
         accepts_odd_uids=spec.accept.uids == "any",
         is_strict=is_strict,
         associations=spec.delivery.associations,
@@ -119,12 +117,8 @@ def _check_retrieve(spec: PeerSpec, place: Place, context: Context) -> None:
         context.error(place.at("retrieve"), "conflict", message)
 
 
-def _or_none(words: tuple[str, ...] | UnsetType) -> tuple[str, ...]:
-    return () if words is UNSET else words
-
-
 def _is_duplicate_delivered(spec: PeerSpec, *, is_strict: bool) -> bool:
-    if spec.delivery.duplicate is not UNSET:
+    if spec.delivery.duplicate is not None:
         return spec.delivery.duplicate == "delivered"
     return not is_strict
 
@@ -181,7 +175,7 @@ def _near(text: str, place: Place) -> str:
 def _fallback(spec: DeliverySpec, place: Place, context: Context) -> tuple[str, ...]:
     """Transfer syntaxes that can be written without loss."""
     uids: list[str] = []
-    for index, word in enumerate(() if spec.fallback is UNSET else spec.fallback):
+    for index, word in enumerate(spec.fallback or ()):
         at = place.at(index)
         uid = context.transfer_syntax(at, word)
         uids.append(uid)

@@ -8,24 +8,16 @@ import re
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from msgspec import UNSET
-
 from gateway.common import setting_faults as faults
 from gateway.common.ip_network import ANY_ADDRESS
 from gateway.common.quantity import duration_s, host_and_port, size_bytes
 from gateway.config.compile_context import Context
 from gateway.config.requirements import compile_identity_check
-from gateway.config.spec import (
-    ConversionSpec,
-    GatewaySpec,
-    LimitsSpec,
-    ListenerSpec,
-    LoopsSpec,
-    SpoolSpec,
-    TimersSpec,
-)
+from gateway.config.spec.process import ConversionSpec, GatewaySpec, LimitsSpec, ListenerSpec, LoopsSpec, SpoolSpec
+from gateway.config.spec.timers import TimersSpec
 from gateway.config.tls import compile_listener_tls
 from gateway.config.tree import Place, ScalarNode
+from gateway.forms.groups import settings
 from gateway.model.listener import Limits, Listener, Timers
 from gateway.model.settings import HTTP, ConversionLimits, Loops, Settings, Spool
 
@@ -54,7 +46,7 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         drain_s=duration_s(spec.drain),
         file_access=spec.file_access,
         secret_folders=_secret_folders(spec, place.at("secret_folders"), context),
-        pid_file="" if spec.pid_file is UNSET else context.at_work(spec.pid_file),
+        pid_file="" if spec.pid_file is None else context.at_work(spec.pid_file),
         loops=_loops(spec.loops, place.at("loops"), context),
         conversion=_conversion(spec.conversion, place.at("conversion"), context),
         log_objects=spec.log.objects,
@@ -65,8 +57,8 @@ def compile_timers(spec: TimersSpec, base: Timers, place: Place, context: Contex
     """`base` with what `spec` says."""
     written = {
         f"{name}_s": context.positive_s(place, name, text=text)
-        for name in spec.__struct_fields__
-        if (text := getattr(spec, name)) is not UNSET
+        for name in settings(TimersSpec)
+        if (text := getattr(spec, name)) is not None
     }
     return replace(base, **written)
 
@@ -138,7 +130,7 @@ def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:
 
 
 def _secret_folders(spec: GatewaySpec, place: Place, context: Context) -> tuple[str, ...]:
-    if spec.secret_folders is UNSET:
+    if spec.secret_folders is None:
         return ()
     for index, folder in enumerate(spec.secret_folders):
         at = place.at(index)
@@ -171,7 +163,7 @@ def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
         if size_bytes(getattr(spec, name)) < 1024:
             context.fault(place.at(name), faults.out_of_range("at least 1 KiB", place.at(name).shown))
     strangers = spec.associations_of_strangers
-    if strangers is not UNSET and strangers > spec.associations:
+    if strangers is not None and strangers > spec.associations:
         message = f"{place.at('associations_of_strangers').shown} is more than `associations` ({spec.associations})"
         context.error(place.at("associations_of_strangers"), "out-of-range", message)
     _warn_of_limits(
@@ -189,7 +181,7 @@ def _limits(spec: LimitsSpec, place: Place, context: Context) -> Limits:
         object_bytes=size_bytes(spec.object_size),
         inflated_bytes=size_bytes(spec.inflated),
         inflated_ratio=spec.inflated_ratio,
-        associations_of_strangers=0 if strangers is UNSET else strangers,
+        associations_of_strangers=strangers or 0,
         associations_per_host=spec.associations_per_host,
         unassociated=spec.unassociated,
         unassociated_per_host=spec.unassociated_per_host,
@@ -225,12 +217,12 @@ def _listener(spec: ListenerSpec, place: Place, context: Context) -> Listener:
     is_everywhere = address in ANY_ADDRESS
     default_name = f"port-{spec.port}" if is_everywhere else f"port-{spec.port}-{address.replace(':', '-')}"
     return Listener(
-        name=default_name if spec.name is UNSET else spec.name,
+        name=default_name if spec.name is None else spec.name,
         port=spec.port,
         address=address,
-        tls=None if spec.tls is UNSET else compile_listener_tls(spec.tls, place.at("tls"), context),
+        tls=None if spec.tls is None else compile_listener_tls(spec.tls, place.at("tls"), context),
         user_identity=None
-        if spec.user_identity is UNSET
+        if spec.user_identity is None
         else compile_identity_check(spec.user_identity, place.at("user_identity"), context),
     )
 
@@ -261,7 +253,7 @@ def _is_same_place(address: str, port: int, other_address: str, other_port: int)
 
 
 def _http(spec: GatewaySpec, place: Place, listeners: tuple[Listener, ...], context: Context) -> HTTP | None:
-    if spec.http is UNSET:
+    if spec.http is None:
         return None
     at = place.at("http", "address")
     address, port = compile_address(spec.http.address, at, context, is_listener=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-from msgspec import UNSET, UnsetType
-
 from gateway.common import setting_faults as faults
 from gateway.common.quantity import duration_s
 from gateway.config.compile_context import Context
 from gateway.config.destination_names import Names, expand
-from gateway.config.fault_messages import MISSING
-from gateway.config.spec import QueryRetrieveSpec, RelaySpec
+from gateway.config.spec.query_retrieve import QueryRetrieveSpec, RelaySpec
+from gateway.config.spec.values import MISSING
 from gateway.config.tree import Place
+from gateway.forms.groups import settings
 from gateway.model.peer import Peer
 from gateway.model.query import LOCAL
 from gateway.model.settings import QueryRetrieve
@@ -31,10 +29,10 @@ def compile_query_retrieve(
         at = place.at("move_destinations", title)
         destinations[title.strip(" ")] = expand(words, at, names, context)
         _check_dicom(words, at, peers, names, context)
-    if not spec.sources and spec.relay is UNSET:
+    if not spec.sources and spec.relay is None:
         message = "nobody is asked: write at least one of the `sources`, or what `relay` passes on"
         context.error(place.at("sources"), "empty", message)
-    if spec.relay is not UNSET and spec.relay.repository_query:
+    if spec.relay is not None and spec.relay.repository_query:
         _check_repository(spec, spec.relay.repository_query, place.at("relay", "repository_query"), context)
     keep_s = duration_s(spec.keep)
     if keep_s and LOCAL not in spec.sources:
@@ -57,7 +55,7 @@ def compile_query_retrieve(
         limit=spec.limit,
         keep_s=keep_s,
         keep_retrieved=spec.keep_retrieved,
-        move_originator="" if spec.move_originator is UNSET else spec.move_originator.strip(" "),
+        move_originator="" if spec.move_originator is None else spec.move_originator.strip(" "),
     )
 
 
@@ -86,13 +84,13 @@ def _check_dicom(
 
 
 def _relay(
-    spec: RelaySpec | UnsetType, place: Place, peers: Mapping[str, Peer], names: Names, context: Context
+    spec: RelaySpec | None, place: Place, peers: Mapping[str, Peer], names: Names, context: Context
 ) -> dict[str, tuple[str, ...]]:
-    if spec is UNSET:
+    if spec is None:
         return {}
     served = {
-        name: _sources(words, place.at("relay", name), peers, names, context, others=frozenset())
-        for name, words in msgspec.structs.asdict(spec).items()
+        name: _sources(getattr(spec, name), place.at("relay", name), peers, names, context, others=frozenset())
+        for name in settings(RelaySpec)
     }
     return {name: found for name, found in served.items() if found}
 

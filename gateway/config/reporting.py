@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from gateway.config.compile_context import Context
 from gateway.config.tree import Place, without_secrets
-from gateway.forms.building import ReportProblem
+from gateway.forms.building import KeyPath, ReportProblem
 from gateway.forms.groups import settings
-from gateway.model.problem import SettingPath
+from gateway.model.problem import Mark, SettingPath
 from gateway.ports import kinds as port_kinds
 
 KEY_CODES = frozenset(
-    {"unknown-predicate", "unknown-action", "unknown-setting", "several-kinds", "missing-setting", "missing-kind"}
+    {
+        "unknown-predicate",
+        "unknown-action",
+        "unknown-setting",
+        "several-kinds",
+        "missing-setting",
+        "missing-kind",
+        "not-supported-yet",
+    }
 )
 """Problems of a name, not of its value."""
 
@@ -19,16 +27,20 @@ def reporter(place: Place, context: Context) -> ReportProblem:
     """Reports problems of a kind that is written at `place`, each where it stands."""
 
     def report(path: SettingPath, code: str, message: str) -> None:
-        at = place.at(*path)
-        mark = at.holder if _is_of_key(path, code) else at.mark
-        context.findings.error(mark, code, without_secrets(message, at))
+        context.findings.error(mark_of(place, path, code), code, without_secrets(message, place.at(*path)))
 
     return report
 
 
+def mark_of(place: Place, path: SettingPath, code: str) -> Mark:
+    """The place of a problem at `path` below `place`: that of the name or that of the value."""
+    at = place.at(*path)
+    return at.holder if _is_of_key(path, code) else at.mark
+
+
 def _is_of_key(path: SettingPath, code: str) -> bool:
     """True when a problem is about the name that stands at the end of `path`, not about its value."""
-    if code in KEY_CODES:
+    if code in KEY_CODES or isinstance(path, KeyPath):
         return True
     if code != "bad-target" or len(path) < 2 or not isinstance(path[-2], str):
         return False

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Iterable, Mapping
 
-from msgspec import UNSET
-
 from gateway.common import setting_faults as faults
 from gateway.common.setting_faults import listed
-from gateway.config.certificate import compile_certificate, each, several
+from gateway.config.certificate import compile_certificate, each
 from gateway.config.compile_context import Context
-from gateway.config.spec import IdentityCheckSpec, RequirementsSpec
+from gateway.config.spec.peers import RequirementsSpec
+from gateway.config.spec.security import IdentityCheckSpec
 from gateway.config.tree import Place
 from gateway.identity import password_file
 from gateway.identity.watched_file import read_bounded
@@ -30,21 +29,21 @@ from gateway.model.security import (
 def compile_requirements(spec: RequirementsSpec, place: Place, context: Context) -> Requirements:
     """The requirements of a peer. Names of listeners are checked by `check_requirements`."""
     certificate = None
-    if spec.certificate is not UNSET:
+    if spec.certificate is not None:
         certificate = compile_certificate(spec.certificate, place.at("certificate"), context)
     return Requirements(
         is_tls=spec.tls or certificate is not None,
-        listeners=several(spec.listener),
+        listeners=spec.listener or (),
         certificate=certificate,
         user_identity=None
-        if spec.user_identity is UNSET
+        if spec.user_identity is None
         else compile_identity_check(spec.user_identity, place.at("user_identity"), context),
     )
 
 
 def compile_identity_check(spec: IdentityCheckSpec, place: Place, context: Context) -> IdentityCheck:
     """A demand for a user identity."""
-    names = several(spec.verified_by)
+    names = spec.verified_by
     for name, at in zip(names, each(place.at("verified_by")), strict=True):
         if context.identity_methods is not None and name not in context.identity_methods:
             known = context.identity_methods

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.config.compile_context import Context
-from gateway.config.fault_messages import MISSING
+from gateway.config.spec.values import MISSING
 from gateway.config.tree import Place
 from gateway.model.problem import Mark
 from gateway.routing.table import UNMATCHED_RULE

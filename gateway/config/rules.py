@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-from msgspec import UNSET
-
 from gateway.common import setting_faults as faults
 from gateway.config.compile_context import Context
 from gateway.config.destination_names import Names, expand, recipients
 from gateway.config.findings import Findings
 from gateway.config.rule_names import check_name
-from gateway.config.spec import CoercionSpec, RetrieveCoercionSpec, RouteSpec
+from gateway.config.spec.query_retrieve import RetrieveCoercionSpec
+from gateway.config.spec.rules import CoercionSpec, RouteSpec
 from gateway.config.then import actions_of, check_conversions, stored_actions, then_of
-from gateway.config.tree import Place, SequenceNode, plain, without
+from gateway.config.tree import Place, SequenceNode, without
 from gateway.config.typed_tree import check, is_broken
 from gateway.config.when import marks_of, predicate_of
 from gateway.model.problem import Mark
@@ -32,7 +30,7 @@ def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
         spec, at = check(_without_broken(here, context.findings), CoercionSpec, context.findings)
         if spec is None:
             continue
-        name = f"coercion-{index + 1}" if spec.name is UNSET else spec.name
+        name = f"coercion-{index + 1}" if spec.name is None else spec.name
         check_name(name, at, names, context)
         when = predicate_of(at, context)
         then = then_of(at)
@@ -53,7 +51,7 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
         if spec is None:
             continue
         check_name(spec.name, at, taken, context)
-        to = () if spec.to is UNSET else expand(spec.to, at.at("to"), names, context)
+        to = () if spec.to is None else expand(spec.to, at.at("to"), names, context)
         when = predicate_of(at, context)
         then = then_of(at)
         actions = actions_of(at, then, context)
@@ -75,13 +73,14 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
     return tuple(routes)
 
 
-def compile_retrieve_coercions(place: Place, names: Names, context: Context) -> tuple[RetrieveCoercion, ...]:
-    """Changes of what is retrieved, in order. `place` holds `RetrieveCoercionSpec`s that were checked."""
+def compile_retrieve_coercions(
+    specs: Sequence[RetrieveCoercionSpec], place: Place, names: Names, context: Context
+) -> tuple[RetrieveCoercion, ...]:
+    """Changes of what is retrieved, in order: `specs`, which stand at `place`."""
     coercions: list[RetrieveCoercion] = []
     taken: dict[str, Mark] = {}
-    for index, at in enumerate(place.items):
-        spec = msgspec.convert(plain(at.node), RetrieveCoercionSpec)
-        name = f"coercion-{index + 1}" if spec.name is UNSET else spec.name
+    for index, (spec, at) in enumerate(zip(specs, place.items, strict=True)):
+        name = f"coercion-{index + 1}" if spec.name is None else spec.name
         check_name(name, at, taken, context)
         to = recipients(spec.to, at.at("to"), names, context)
         when = predicate_of(at, context)

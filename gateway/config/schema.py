@@ -1,32 +1,20 @@
-"""The JSON Schema: made from the typed settings and the registered kinds of predicates, actions and destinations."""
+"""The JSON Schema: made from the forms of sections and of registered kinds of predicates, actions and destinations."""
 
 from __future__ import annotations
 
 import copy
-from functools import cache
 from typing import Any
 
-import msgspec
-
-from gateway.config.case_spec import CasesSpec
-from gateway.config.spec import RulesSpec
+from gateway.config.spec.cases import CasesSpec
+from gateway.config.spec.whole import RulesSpec
+from gateway.forms.groups import definitions, settings
 from gateway.ports import kinds as port_kinds
 from gateway.routing.language.kind_schema import actions_schema, kind_schema, predicate_schema
 
-SECTIONS = tuple(RulesSpec.__struct_fields__)
+SECTIONS = tuple(settings(RulesSpec))
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = r"\$\{"
 """Text that holds a substitution; its value is known only when the gateway reads it."""
-
-
-@cache
-def definitions(kind: type = RulesSpec) -> dict[str, Any]:
-    """The settings as they are checked, by type name; `when` and `then` are left to the kinds themselves."""
-    _, components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
-    for component in components.values():
-        if "description" in component:  # a docstring's lines, which Python 3.13 indents in another way
-            component["description"] = " ".join(component["description"].split())
-    return components
 
 
 def tests_schema() -> dict[str, Any]:
@@ -44,7 +32,7 @@ def schema() -> dict[str, Any]:
     It is more lenient than the check itself where one file alone proves nothing: a substitution may stand for any
     scalar, and no section is required, because sections may be spread over several files.
     """
-    defs = copy.deepcopy(definitions())
+    defs = copy.deepcopy(definitions(RulesSpec))
     defs["predicate"] = predicate_schema()
     defs["actions"] = actions_schema()
     for name in ("CoercionSpec", "RouteSpec", "RetrieveCoercionSpec"):

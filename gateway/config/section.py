@@ -9,7 +9,7 @@ from gateway.config.compile_context import Context
 from gateway.config.findings import Findings
 from gateway.config.process import compile_settings
 from gateway.config.source import read
-from gateway.config.spec import GatewaySpec
+from gateway.config.spec.process import GatewaySpec
 from gateway.config.tree import MappingNode, Place
 from gateway.config.typed_tree import check
 from gateway.model.settings import Settings

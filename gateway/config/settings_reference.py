@@ -1,4 +1,4 @@
-"""`docs/settings.md`: every section and setting of the YAML, made from the typed settings."""
+"""`docs/settings.md`: every section and setting of the YAML, made from the forms of their settings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.config.parse import resolve_plain
-from gateway.config.schema import definitions
+from gateway.config.spec.whole import RulesSpec
+from gateway.forms.groups import definitions
 
-ROOT = "RulesSpec"
+ROOT = RulesSpec.__name__
 INTRODUCTION = """# Settings
 
 Every section of the rules and its settings. This page is made by `gateway schema --settings`. What may stand under
@@ -55,7 +56,7 @@ def settings_reference() -> str:
 
 def _tables() -> Iterator[str]:
     """A table for each kind of mapping, under the path at which it is met first."""
-    defs = definitions()
+    defs = definitions(RulesSpec)
     places: dict[str, str] = {ROOT: ""}
     waiting = [ROOT]
     while waiting:

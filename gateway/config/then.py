@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gateway.config.compile_context import Context
-from gateway.config.fault_messages import MISSING
 from gateway.config.reporting import reporter
+from gateway.config.spec.values import MISSING
 from gateway.config.tree import Place, Plain, lossless
 from gateway.ports import kinds as port_kinds
 from gateway.ports.kinds import Action

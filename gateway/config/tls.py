@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from msgspec import UNSET, UnsetType
-
 from gateway.common import setting_faults as faults
 from gateway.common.regular_file import read_regular_file
-from gateway.config.certificate import compile_certificate, each, several
+from gateway.config.certificate import compile_certificate, each
 from gateway.config.compile_context import Context
 from gateway.config.readers import warn_of_readers
-from gateway.config.spec import ListenerTLSSpec, PeerTLSSpec
+from gateway.config.spec.security import ListenerTLSSpec, PeerTLSSpec
 from gateway.config.tree import Place
 from gateway.config.validity import check_validity
 from gateway.model.security import TLS, CertificateMatch
@@ -32,13 +30,13 @@ NOUNS: dict[tuple[str, ...], str] = {
 def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) -> TLS:
     """TLS of a listener."""
     key, key_pem = _key(spec.key, place, context, spec.certificate)
-    wanted: Literal["none", "optional", "required"] = "required" if spec.client_ca is not UNSET else "none"
-    if spec.client_certificates is not UNSET:
+    wanted: Literal["none", "optional", "required"] = "required" if spec.client_ca is not None else "none"
+    if spec.client_certificates is not None:
         wanted = spec.client_certificates
     if wanted != "none" and not place.has("client_ca"):
         fault = faults.needs(f"client_certificates: {wanted}", ["client_ca"], "the authorities that we trust")
         context.fault(place.at("client_certificates"), fault)
-    if spec.client_crl is not UNSET and spec.client_ca is UNSET:
+    if spec.client_crl is not None and spec.client_ca is None:
         fault = faults.needs("client_crl", ["client_ca"], "the authorities whose lists these are")
         context.fault(place.at("client_crl"), fault)
     tls = TLS(
@@ -57,13 +55,13 @@ def compile_listener_tls(spec: ListenerTLSSpec, place: Place, context: Context) 
 
 def compile_peer_tls(spec: PeerTLSSpec, place: Place, context: Context) -> TLS:
     """TLS towards a peer."""
-    if spec.key is not UNSET and not place.has("certificate"):
+    if spec.key is not None and not place.has("certificate"):
         context.fault(place.at("key"), faults.needs("key", ["certificate"]))
-    if not spec.verify and spec.ca is not UNSET:
+    if not spec.verify and spec.ca is not None:
         context.error(
             place.at("verify"), "conflict", "`verify: false` takes any certificate; leave out `ca` or `verify`"
         )
-    if spec.crl is not UNSET and spec.ca is UNSET:
+    if spec.crl is not None and spec.ca is None:
         context.fault(place.at("crl"), faults.needs("crl", ["ca"], "the authorities whose lists these are"))
     key, key_pem = _key(spec.key, place, context, spec.certificate)
     tls = TLS(
@@ -75,7 +73,7 @@ def compile_peer_tls(spec: PeerTLSSpec, place: Place, context: Context) -> TLS:
         minimum_version=spec.minimum_version,
         profile=spec.profile,
         server_certificate=_server_certificate(spec, place, context),
-        server_name="" if spec.server_name is UNSET else spec.server_name,
+        server_name="" if spec.server_name is None else spec.server_name,
         verify=spec.verify,
     )
     check_validity(tls, place, context, authorities="ca", lists="crl")
@@ -83,7 +81,7 @@ def compile_peer_tls(spec: PeerTLSSpec, place: Place, context: Context) -> TLS:
 
 
 def _server_certificate(spec: PeerTLSSpec, place: Place, context: Context) -> CertificateMatch | None:
-    if spec.server_certificate is UNSET:
+    if spec.server_certificate is None:
         return None
     at = place.at("server_certificate")
     if not spec.verify and (spec.server_certificate.subject or spec.server_certificate.subject_alternative_name):
@@ -93,16 +91,16 @@ def _server_certificate(spec: PeerTLSSpec, place: Place, context: Context) -> Ce
 
 
 def _pem_files(
-    names: str | tuple[str, ...] | UnsetType, place: Place, context: Context, wanted: tuple[str, ...]
+    names: tuple[str, ...] | None, place: Place, context: Context, wanted: tuple[str, ...]
 ) -> tuple[str, ...]:
     """The absolute paths of PEM files that are written as one or as a list."""
-    return tuple(_pem_file(name, at, context, wanted) for name, at in zip(several(names), each(place), strict=False))
+    return tuple(_pem_file(name, at, context, wanted) for name, at in zip(names or (), each(place), strict=False))
 
 
-def _key(key: str | UnsetType, place: Place, context: Context, certificate: str | UnsetType) -> tuple[str, str]:
+def _key(key: str | None, place: Place, context: Context, certificate: str | None) -> tuple[str, str]:
     """(file, PEM text); at most one of them is not empty. Without `key` the certificate's file must hold it."""
-    if key is UNSET:
-        if certificate is not UNSET:
+    if key is None:
+        if certificate is not None:
             _key_file(certificate, place.at("certificate"), context, "; name the key's file as `key`")
         return "", ""
     if "-----BEGIN" in key:
@@ -118,9 +116,9 @@ def _key_file(name: str, place: Place, context: Context, hint: str = "") -> str:
     return path
 
 
-def _pem_file(name: str | UnsetType, place: Place, context: Context, wanted: tuple[str, ...], hint: str = "") -> str:
+def _pem_file(name: str | None, place: Place, context: Context, wanted: tuple[str, ...], hint: str = "") -> str:
     """The absolute path of a PEM file; empty without a name."""
-    if name is UNSET:
+    if name is None:
         return ""
     path = context.beside(place, name)
     try:

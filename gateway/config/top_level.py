@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway.common import setting_faults as faults
 from gateway.common.setting_faults import listed
 from gateway.config.compile_context import Context
-from gateway.config.fault_messages import unknown_setting
-from gateway.config.schema import definitions
+from gateway.config.spec.values import NAME_PATTERN
+from gateway.config.spec.whole import RulesSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
+from gateway.forms.building import Form
+from gateway.forms.groups import GroupForm, settings, unknown_setting
+from gateway.forms.several import MappingForm, SequenceForm
 from gateway.model.settings import UnmatchedPolicy
 
 Word = TypeVar("Word", bound=str)
+NAME = re.compile(NAME_PATTERN)
 UNMATCHED: tuple[UnmatchedPolicy, ...] = ("hold", "reject", "discard")
-
-
-@cache
-def sections() -> dict[str, Any]:
-    return dict(definitions()["RulesSpec"]["properties"])
 
 
 def check_sections(root: Place, context: Context) -> None:
     """Report sections that are unknown, of the wrong shape, or missing."""
     assert isinstance(root.node, MappingNode)
     for name, entry in root.node.entries.items():
-        section = sections().get(name)
+        section = settings(RulesSpec).get(name)
         if section is None:
-            finding = unknown_setting(entry.mark, name, sections(), (name,))
-            context.findings.error(finding.mark, finding.code, finding.message)
+            fault = unknown_setting(RulesSpec, name)
+            context.findings.error(entry.mark, fault.code, fault.message)
             continue
-        wanted, words = _shape(section)
+        wanted, words = _shape(section.form)
         if not isinstance(entry.node, wanted):
             found = "nothing" if _is_nothing(entry.node) else Place(entry.node, entry.mark).shown
             message = f"`{name}` is {words}, found {found}"
@@ -46,13 +44,13 @@ def check_sections(root: Place, context: Context) -> None:
             context.findings.error(root.holder, "missing-section", message)
 
 
-def _shape(section: dict[str, Any]) -> tuple[tuple[type, ...], str]:
-    match section.get("type", "object" if "$ref" in section else "text"):
-        case "object":
-            is_of_names = "additionalProperties" in section
-            names = "a mapping of names, as `NAME: {…}` indented below it"
-            return (MappingNode, BrokenNode), names if is_of_names else "a mapping"
-        case "array":
+def _shape(form: Form) -> tuple[tuple[type, ...], str]:
+    match form:
+        case MappingForm():
+            return (MappingNode, BrokenNode), "a mapping of names, as `NAME: {…}` indented below it"
+        case GroupForm():
+            return (MappingNode, BrokenNode), "a mapping"
+        case SequenceForm():
             return (SequenceNode, BrokenNode), "a list, each item as `- name: …`"
         case _:
             return (ScalarNode, BrokenNode), "one word"
@@ -79,10 +77,9 @@ def named(root: Place, section: str, context: Context) -> Iterator[tuple[str, Pl
     place = root.child(section)
     if place is None or not isinstance(place.node, MappingNode):
         return
-    pattern = re.compile(sections()[section]["propertyNames"]["pattern"])
     for name in place.node.entries:
         at = place.at(name)
-        if not pattern.search(name):
+        if not NAME.search(name):
             message = f"`{name}` is not a name: letters, digits, `_`, `-` and `.`, at most 64"
             context.findings.error(at.holder, "bad-name", message)
         if not isinstance(at.node, BrokenNode):

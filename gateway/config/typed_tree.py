@@ -1,4 +1,4 @@
-"""Located tree → typed settings. msgspec says quickly whether all is well; jsonschema says exactly what is not.
+"""Located tree → sections, with every mistake reported at its place.
 
 A wrong value is reported and taken out, so that the rest of its item is still checked.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import ClassVar, TypeVar
 
-import msgspec
-
+from gateway.common.setting_faults import quoted
 from gateway.config.findings import Findings
+from gateway.config.reporting import mark_of
 from gateway.config.tree import (
     BrokenNode,
     MappingNode,
@@ -20,32 +20,39 @@ from gateway.config.tree import (
     Plain,
     ScalarNode,
     SequenceNode,
+    located,
     plain,
     replaced,
     without,
 )
+from gateway.forms.building import INVALID, Building, KeyPath, Repairs
+from gateway.forms.groups import GroupForm, settings
+from gateway.forms.single import AnyForm
+from gateway.forms.spec import Spec
 from gateway.model.problem import SettingPath
 
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
-
-    from gateway.config.fault_messages import Fault
-
-T = TypeVar("T")
+T = TypeVar("T", bound=Spec)
 
 
 def check(place: Place, kind: type[T], findings: Findings) -> tuple[T | None, Place]:
-    """Fill `kind` from the tree, reporting every mistake.
+    """Build `kind` from the tree, reporting every mistake.
 
     Returns the value and the tree it was made from, without what was wrong; None when a required setting is missing.
     """
-    node: Node | None = unbroken(place.node) if findings.has_errors else place.node  # a broken node was an error
-    while node is not None:
-        try:
-            return msgspec.convert(_quickly(node, kind), kind), Place(node, place.holder)
-        except msgspec.ValidationError as error:
-            node = _repaired(Place(node, place.holder), kind, str(error), findings)
-    return None, place
+    node = unbroken(place.node) if findings.has_errors else place.node  # a broken node was an error
+    if node is None:
+        return None, place
+    here = Place(node, place.holder)
+
+    def report(path: SettingPath, code: str, message: str) -> None:
+        findings.error(mark_of(here, path, code), code, message)
+
+    repairs = Repairs()
+    building = Building(report, spelling=TreeSpelling(here), repairs=repairs)
+    built = GroupForm(kind).build(_quickly(node, kind), (), building)
+    if built is INVALID:
+        return None, place
+    return built, Place(_repaired(here, repairs), place.holder) if building.count else here
 
 
 def _quickly(node: Node, kind: type) -> Plain:
@@ -59,9 +66,53 @@ def _quickly(node: Node, kind: type) -> Plain:
 
 @cache
 def _free_settings(kind: type) -> frozenset[str]:
-    if not issubclass(kind, msgspec.Struct):
-        return frozenset()
-    return frozenset(one.encode_name for one in msgspec.structs.fields(kind) if one.type is Any)
+    return frozenset(name for name, one in settings(kind).items() if isinstance(one.form, AnyForm))
+
+
+def _repaired(place: Place, repairs: Repairs) -> Node:
+    """The tree without what is wrong, and with what stands in for it."""
+    node = place.node
+    for path, value in repairs.stand_ins:
+        holder = place.at(*path[:-1]).holder
+        node = replaced(without(node, path) or node, path, located(value, holder))
+    return _without_all(node, repairs.left_out) or place.node
+
+
+class TreeSpelling:
+    """The spelling of values in the tree at `place`."""
+
+    keeps_spelling: ClassVar[bool] = False
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def text(self, value: object, path: SettingPath) -> str | None:
+        if isinstance(path, KeyPath):
+            return str(value)
+        node = self._place.at(*path).node
+        return node.text if value is not None and isinstance(node, ScalarNode) else None
+
+    def found(self, value: object, path: SettingPath) -> str:
+        if self.is_secret(path):
+            return self._place.at(*path).shown
+        if value is None:
+            return "nothing"
+        text = self.shown(value, path)
+        return f"the text {text}" if isinstance(value, str) and value else text
+
+    def shown(self, value: object, path: SettingPath) -> str:
+        return quoted(str(value)) if isinstance(path, KeyPath) else self._place.at(*path).shown
+
+    def is_secret(self, path: SettingPath) -> bool:
+        node = self._place.at(*path).node
+        return not isinstance(path, KeyPath) and isinstance(node, ScalarNode) and node.is_secret
+
+    def is_lost(self, path: SettingPath) -> bool:
+        return path[-1] in self._place.at(*path[:-1]).lost
+
+    def beside(self, path: SettingPath, name: str) -> str:
+        place = self._place.at(*path[:-1]).child(name)
+        return place.node.text if place is not None and isinstance(place.node, ScalarNode) else ""
 
 
 def unbroken(node: Node) -> Node | None:
@@ -111,53 +162,3 @@ def _without_all(node: Node, paths: Iterable[SettingPath]) -> Node | None:
             return None
         kept = without(kept, path)
     return kept
-
-
-@cache
-def _validator(kind: type) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator  # only where something is wrong: it takes a while to load
-
-    from gateway.config.schema import definitions
-
-    return Draft202012Validator({"$ref": f"#/$defs/{kind.__name__}", "$defs": definitions(kind)})
-
-
-def _repaired(place: Place, kind: type, reason: str, findings: Findings) -> Node | None:
-    """The tree after its wrong values were reported and taken out; None when nothing useful is left."""
-    from gateway.config.fault_messages import Fault, explain  # as above
-
-    errors = list(_validator(kind).iter_errors(plain(place.node)))
-    node: Node = place.node
-    removals: list[SettingPath] = []
-    for error in errors:
-        fault = Fault(
-            tuple(error.absolute_path), str(error.validator), error.validator_value, error.instance, error.schema
-        )
-        if text := _as_text(place.at(*fault.path), fault):
-            node = replaced(node, fault.path, text)
-            continue
-        for finding in explain(place, fault):
-            if finding.message:
-                findings.error(finding.mark, finding.code, finding.message)
-            if finding.stand_in is None:
-                removals.append(finding.path)
-            else:
-                node = replaced(node, finding.path, finding.stand_in)
-    if not errors:
-        findings.error(place.holder, "wrong-value", reason)
-        return None
-    return _without_all(node, removals)
-
-
-def _as_text(place: Place, fault: Fault) -> ScalarNode | None:
-    """The text for an unquoted ``1234`` or ``NO`` where a text is expected."""
-    node = place.node
-    if not isinstance(node, ScalarNode) or node.value is None or isinstance(node.value, str):
-        return None
-    if (
-        (fault.keyword == "type" and fault.expected == "string")
-        or (fault.keyword == "enum" and node.text in fault.expected)
-        or (fault.keyword == "anyOf" and any(form.get("type") == "string" for form in fault.expected))
-    ):
-        return ScalarNode(node.mark, node.text, node.text, node.written, is_secret=node.is_secret)
-    return None

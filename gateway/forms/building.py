@@ -14,6 +14,12 @@ ReportProblem = Callable[[SettingPath, str, str], None]
 """(path inside the config value, code, message)."""
 
 
+class KeyPath(tuple[int | str, ...]):
+    """A path of which the last name itself is wrong, not the value that stands there."""
+
+    __slots__ = ()
+
+
 class _Invalid:
     """Stands for a value whose problem was reported."""
 
@@ -21,7 +27,7 @@ class _Invalid:
 INVALID = _Invalid()
 
 
-class Source(Protocol):
+class Spelling(Protocol):
     """The place where values are written, and how they are spelled there."""
 
     @property
@@ -96,7 +102,7 @@ class Repairs:
     def __init__(self) -> None:
         self.left_out: list[SettingPath] = []
         """Paths of what is wrong: it is taken out."""
-        self.stand_ins: list[tuple[SettingPath, object]] = []
+        self.stand_ins: list[tuple[SettingPath, Any]] = []
         """Paths of required settings that are wrong or missing, and the plain value that stands there instead."""
 
 
@@ -107,20 +113,20 @@ class Building:
     of a value with a problem in it.
     """
 
-    __slots__ = ("_report", "condition", "count", "repairs", "resources", "source")
+    __slots__ = ("_report", "condition", "count", "repairs", "resources", "spelling")
 
     def __init__(
         self,
         report: ReportProblem,
-        resources: Resources,
-        condition: Callable[[object, SettingPath, Building], Any],
-        source: Source = PLAIN_VALUES,
+        resources: Resources | None = None,
+        condition: Callable[[object, SettingPath, Building], Any] | None = None,
+        spelling: Spelling = PLAIN_VALUES,
         repairs: Repairs | None = None,
     ) -> None:
         self._report = report
         self.resources = resources
         self.condition = condition
-        self.source = source
+        self.spelling = spelling
         self.repairs = repairs
         self.count = 0
         """Problems that were reported."""
@@ -134,8 +140,8 @@ class Building:
 
     def hinted(self, value: object, path: SettingPath) -> str:
         """The text of a value that hints may repeat; empty for a secret, and for what is no text."""
-        text = self.source.text(value, path)
-        return "" if text is None or self.source.is_secret(path) else text
+        text = self.spelling.text(value, path)
+        return "" if text is None or self.spelling.is_secret(path) else text
 
 
 Build = Callable[[object, SettingPath, Building], Any]

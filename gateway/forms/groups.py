@@ -38,7 +38,7 @@ from gateway.forms.spec import Spec, meant_setting
 from gateway.model.problem import SettingPath, SettingProblem
 from gateway.ports.kinds import Predicate
 
-Item = TypeVar("Item")
+Listed = TypeVar("Listed")
 
 
 class _ListAlone:
@@ -46,7 +46,7 @@ class _ListAlone:
 
 
 LIST_ALONE = _ListAlone()
-ListOf = Annotated[tuple[Item, ...], LIST_ALONE]
+ListOf = Annotated[tuple[Listed, ...], LIST_ALONE]
 """A setting that is written as a list; a ``tuple[X, ...]`` alone may also be written as one value."""
 
 
@@ -136,7 +136,8 @@ class GroupForm(Single):
     def schema(self) -> dict[str, Any]:
         if issubclass(self.cls, Spec):
             return {**self.about.annotations, "$ref": f"#/$defs/{self.cls.__name__}"}
-        whole = {**_object_schema(self.cls), "description": documentation(self.cls)}
+        head = {"type": "object", "description": documentation(self.cls)}
+        whole = {**head, **object_schema(self.cls)}
         if self.shorthand is None:
             return whole
         plain = self.shorthand.form.schema()
@@ -155,18 +156,19 @@ class GroupForm(Single):
         short = self.shorthand
         if short is not None:
             return build_instance(self.cls, {short.name: short.form.build(value, path, building)}, path, building)
-        found = building.source.found(value, path)
+        found = building.spelling.found(value, path)
         near = self._instead(value, building.hinted(value, path))
         building.fault(path, faults.wrong_type(faults.TYPE_WORDS["object"], found, near))
         return INVALID
 
     def _instead(self, value: object, text: str) -> str:
         """The form that is meant by a value which is no mapping."""
+        cls: type = self.cls
         if issubclass(self.cls, Spec):
             return self.cls.instead_of(value, text)
-        needed = required(self.cls)
+        needed = required(cls)
         is_meant = isinstance(value, str) and len(needed) == 1
-        return faults.meant(f"{{{needed[0]}: {value}}}") if is_meant else faults.as_mapping(settings(self.cls))
+        return faults.meant(f"{{{needed[0]}: {value}}}") if is_meant else faults.as_mapping(settings(cls))
 
 
 def documentation(cls: type) -> str:
@@ -174,12 +176,12 @@ def documentation(cls: type) -> str:
     return " ".join((cls.__doc__ or "").split())
 
 
-def _object_schema(cls: type[Any]) -> dict[str, Any]:
+def object_schema(cls: type) -> dict[str, Any]:
+    """The settings of a dataclass as properties of an object."""
     return {
         "type": "object",
-        "description": "",
-        "properties": {name: one.form.schema() for name, one in settings(cls).items()},  # type: ignore[arg-type]
-        "required": list(required(cls)),  # type: ignore[arg-type]  # a class is hashable; the stub of cache doubts it
+        "properties": {name: setting.form.schema() for name, setting in settings(cls).items()},
+        "required": list(required(cls)),
         "additionalProperties": False,
     }
 
@@ -195,8 +197,8 @@ def definitions(cls: type) -> dict[str, Any]:
         forms = [setting.form for setting in settings(one).values()]
         found[one.__name__] = {
             "title": one.__name__,
-            **_object_schema(one),
             "description": documentation(one),
+            **object_schema(one),
             "properties": {name: _with_default(setting) for name, setting in settings(one).items()},
         }
         inner = [part for form in forms for part in all_parts(form) if isinstance(part, GroupForm)]
@@ -250,19 +252,19 @@ def _builders(cls: type[Any]) -> dict[str, tuple[str, Build]]:
 def build_settings(cls: type, value: Mapping[Any, Any], path: SettingPath, building: Building) -> Any:
     """A dataclass from a mapping of its settings."""
     builders = _builders(cls)
-    values, is_misspelt = {}, False
+    values, likely = {}, set()
     for key, one in value.items():
         if key in builders:
             values[key] = builders[key][1](one, (*path, key), building)
             continue
         fault = unknown_setting(cls, str(key))
         building.fault((*path, key), fault)
-        is_misspelt = is_misspelt or fault.code == NOT_YET or bool(faults.did_you_mean(str(key), builders))
+        likely |= set(builders) if fault.code == NOT_YET else {faults.likely(str(key), builders)}
         values[key] = INVALID
     for key in required(cls):
         if key not in values:
             values[key] = INVALID
-            if not is_misspelt and not building.source.is_lost((*path, key)):
+            if key not in likely and not building.spelling.is_lost((*path, key)):
                 building.fault(path, faults.missing_setting(key))
     return build_instance(cls, values, path, building)
 

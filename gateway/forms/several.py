@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.common import setting_faults as faults
-from gateway.forms.building import INVALID, Build, Building, Form
+from gateway.forms.building import INVALID, Build, Building, Form, KeyPath
 from gateway.forms.described import UNDESCRIBED, Described
 from gateway.forms.single import ChoiceForm, ConditionForm, TextForm
 from gateway.model.problem import SettingPath
@@ -33,7 +33,8 @@ class ListForm:
     def schema(self) -> dict[str, Any]:
         item = self.item.schema()
         if isinstance(self.item, TextForm):  # its bounds say nothing of a list
-            return {**self.about.annotations, "anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
+            listed = {"type": "array", "items": self.item.schema(), "minItems": 1}
+            return {**self.about.annotations, "anyOf": [item, listed]}
         if "$ref" in item:
             return {"type": ["object", "array"], "if": {"type": "object"}, "then": item, "else": {"items": item}}
         if "enum" in item or "if" in item:
@@ -53,8 +54,8 @@ class ListForm:
         return _items(self.item.build, value, path, building)
 
     def _alone(self, value: object, path: SettingPath, building: Building) -> Any:
-        if isinstance(self.item, TextForm) and building.source.text(value, path) is None:
-            found = building.source.found(value, path)
+        if isinstance(self.item, TextForm) and building.spelling.text(value, path) is None:
+            found = building.spelling.found(value, path)
             building.fault(path, faults.wrong_type("a text or a list of texts", found))
             return INVALID
         return self.item.build(value, path, building)
@@ -84,7 +85,7 @@ class SequenceForm:
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
         if not isinstance(value, list | tuple):
-            found = building.source.found(value, path)
+            found = building.spelling.found(value, path)
             building.fault(
                 path, faults.wrong_type(faults.TYPE_WORDS["array"], found, self._hint(value, path, building))
             )
@@ -146,7 +147,7 @@ class MappingForm:
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
         if not isinstance(value, Mapping):
-            found = building.source.found(value, path)
+            found = building.spelling.found(value, path)
             building.fault(path, faults.wrong_type(faults.TYPE_WORDS["object"], found))
             return INVALID
         if len(value) < self._least:
@@ -155,7 +156,8 @@ class MappingForm:
         built = {}
         for written, one in value.items():
             inner = (*path, written)
-            key, made = self.key.build(written, inner, building), self.value.build(one, inner, building)
+            key = self.key.build(written, KeyPath(inner), building)
+            made = self.value.build(one, inner, building)
             if key is not INVALID and made is not INVALID:
                 built[key] = made
             elif building.repairs is not None:

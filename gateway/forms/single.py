@@ -40,11 +40,11 @@ class ScalarForm(Single):
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
         kind = self.type
         joined = value if kind.takes_list and isinstance(value, list | tuple) else None
-        text = building.source.text(value, path) if joined is None else self._joined(joined)
+        text = building.spelling.text(value, path) if joined is None else self._joined(joined)
         if text is None:
             hint = "; put it in quotes to mean the text" if isinstance(value, bool) else ""
             hint = "; to empty an attribute use the action `empty`" if value is None and kind.takes_list else hint
-            found = building.source.found(value, path)
+            found = building.spelling.found(value, path)
             building.fault(path, faults.wrong_type(faults.TYPE_WORDS["string"], found, hint))
             return INVALID
         try:
@@ -76,10 +76,10 @@ class TextForm(Single):
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
         about = self.about
-        text = value if isinstance(value, str) else building.source.text(value, path)
+        text = value if isinstance(value, str) else building.spelling.text(value, path)
         if text is None:
             expected = about.noun or faults.TYPE_WORDS["string"]
-            building.fault(path, faults.wrong_type(expected, building.source.found(value, path)))
+            building.fault(path, faults.wrong_type(expected, building.spelling.found(value, path)))
             return INVALID
         if about.min_length and len(text) < about.min_length:
             building.fault(path, faults.empty("text"))
@@ -90,14 +90,16 @@ class TextForm(Single):
         return text
 
     def _report_format(self, text: str, path: SettingPath, building: Building) -> None:
-        about, shown = self.about, building.source.shown(text, path)
-        is_secret = building.source.is_secret(path)
+        about, shown = self.about, building.spelling.shown(text, path)
+        is_secret = building.spelling.is_secret(path)
         if about.explain is not None:
             message = faults.hidden(shown) if is_secret else about.explain(text)
             building.problem(path, about.code, message)
             return
         hint = (
-            "" if about.hint is None or is_secret else about.hint(text, lambda name: building.source.beside(path, name))
+            ""
+            if about.hint is None or is_secret
+            else about.hint(text, lambda name: building.spelling.beside(path, name))
         )
         building.fault(path, faults.bad_format(about.noun, shown, hint))
 
@@ -126,6 +128,7 @@ class ConditionForm(Single):
         return {"$ref": "#/$defs/predicate"}
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
+        assert building.condition is not None, "conditions are built by the owner of their kinds"
         return building.condition(value, path, building)
 
 
@@ -143,7 +146,7 @@ class TruthForm(Single):
         if isinstance(value, bool):
             return value
         hint = faults.yes_no_hint(building.hinted(value, path))
-        building.fault(path, faults.wrong_type(self.takes, building.source.found(value, path), hint))
+        building.fault(path, faults.wrong_type(self.takes, building.spelling.found(value, path), hint))
         return INVALID
 
 
@@ -172,12 +175,12 @@ class NumberForm(Single):
         if number is None:
             hint = self._hint(value, path, building)
             expected = self.about.noun or self.takes
-            building.fault(path, faults.wrong_type(expected, building.source.found(value, path), hint))
+            building.fault(path, faults.wrong_type(expected, building.spelling.found(value, path), hint))
             return INVALID
         low, high = self.about.ge, self.about.le
         if (low is not None and number < low) or (high is not None and number > high):
             expected = f"a number from {low} to {high}" if None not in (low, high) else f"at least {low}"
-            building.fault(path, faults.out_of_range(expected, building.source.shown(value, path)))
+            building.fault(path, faults.out_of_range(expected, building.spelling.shown(value, path)))
             return INVALID
         return number
 
@@ -186,7 +189,7 @@ class NumberForm(Single):
             return value
         if self.type is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
-        if self.type is float and isinstance(value, str) and building.source.keeps_spelling:
+        if self.type is float and isinstance(value, str) and building.spelling.keeps_spelling:
             return float(value) if _is_otherwise_spelled(value) else None
         return None
 
@@ -218,11 +221,12 @@ class ChoiceForm(Single):
         return {**self.about.annotations, "enum": list(self.words)}
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
-        text = value if isinstance(value, str) else building.source.text(value, path)
+        text = value if isinstance(value, str) else building.spelling.text(value, path)
         for word in self.words:
             if value is word or (text is not None and text == word):
                 return word
         known = [str(word) for word in self.words]
-        shown = building.source.shown(value, path)
-        building.fault(path, faults.not_one_of(known, shown, building.hinted(value, path)))
+        hinted = building.hinted(value, path)
+        is_word = hinted[:1].isalpha()  # of numbers, as `1.1`, the nearest is hardly meant
+        building.fault(path, faults.not_one_of(known, building.spelling.shown(value, path), hinted if is_word else ""))
         return INVALID

@@ -57,7 +57,7 @@ SIDEWAYS = {
 HOMES = {
     "yaml": {"config"},
     "jsonschema": {"config"},
-    "msgspec": {"config", "sqlite", "spool"},  # typed settings; rows and notes for the queue
+    "msgspec": {"config", "sqlite", "spool"},  # nodes of the YAML; rows and notes for the queue
     "pynetdicom": {"dimse", "handlers", "demo"},
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destinations", "sending", "cli", "demo"},
     "apsw": {"sqlite"},

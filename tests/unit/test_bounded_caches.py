@@ -36,8 +36,6 @@ FROM_THE_NETWORK = {
 }
 FROM_THE_CONFIGURATION = {
     "config/typed_tree.py:_free_settings",
-    "config/typed_tree.py:_validator",
-    "config/schema.py:definitions",
     "dataset/elements.py:selection_of",
     "dataset/scanned_level.py:wanted",
     "dimse/acceptor/hosts.py:_networks",

@@ -20,6 +20,7 @@ from gateway.dataset.encode import problem_with
 from gateway.dataset.private import vr_at
 from gateway.forms.field_types import FIELD_TYPES as FIELD_TYPES
 from gateway.forms.field_types import FieldType as FieldType
+from gateway.model.ae_title import fault_of_ae_title
 from gateway.model.attribute_path import AttributePath
 from gateway.ports.kinds import Resources
 from gateway.routing.language.attribute_path import parse, tag_of
@@ -94,14 +95,9 @@ _NEEDED = frozenset({_SOP_INSTANCE_UID, _STUDY_UID, _SERIES_UID})
 
 def ae_title(text: str) -> AETitleField:
     """Raises ValueError when `text` cannot be an AE title (PS3.5 §6.2)."""
-    title = text.strip(" ")
-    if not title:
-        raise ValueError("an AE title cannot be empty")
-    if len(title) > 16:
-        raise ValueError(f"AE title {title!r} has {len(title)} characters; at most 16 are allowed")
-    if not all(" " <= character <= "~" and character != "\\" for character in title):
-        raise ValueError(f"AE title {title!r} may only hold printable ASCII without backslash")
-    return AETitleField(title)
+    if fault := fault_of_ae_title(text):
+        raise ValueError(fault)
+    return AETitleField(text.strip(" "))
 
 
 def uid_named(text: str, kinds: tuple[str, ...], noun: str) -> str:

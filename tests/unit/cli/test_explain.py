@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.explain import explain
-from gateway.config.case_spec import SenderSpec
+from gateway.config.spec.cases import SenderSpec
+from gateway.forms.groups import settings
 from gateway.model.association import AssociationFacts
 from tests.support.caller import write_file
 
@@ -53,7 +54,7 @@ def explained(folder: Path, when: str, *words: str) -> Any:
 def test_no_fact_is_left_out() -> None:
     fields = {field.name for field in dataclasses.fields(AssociationFacts)}
     assert fields == FACTS.keys() | FOLLOWING
-    assert set(SenderSpec.__struct_fields__) == FACTS.keys()
+    assert settings(SenderSpec).keys() == FACTS.keys()
 
 
 @pytest.mark.parametrize("fact", FACTS)

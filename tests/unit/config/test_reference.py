@@ -12,11 +12,13 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from gateway.config.reference import reference
-from gateway.config.schema import definitions, schema
+from gateway.config.schema import schema
 from gateway.config.settings_reference import _flow, example_of, settings_reference
+from gateway.config.spec.whole import RulesSpec
 from gateway.dataset.scan import at_once
 from gateway.dataset.scanned_level import wanted
 from gateway.dimse.protocol.memory import MemoryDataSet
+from gateway.forms.groups import definitions
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
 from gateway.ports import kinds as port_kinds
@@ -107,7 +109,7 @@ def test_the_committed_settings_are_the_generated_ones() -> None:
 def test_every_setting_stands_in_the_settings_with_a_description() -> None:
     """Each kind of mapping has a table, and each setting of it a row; its links lead to headings of the page."""
     page = settings_reference()
-    for name, definition in definitions().items():
+    for name, definition in definitions(RulesSpec).items():
         for setting in definition.get("properties", {}):
             assert re.search(rf"^\| `{setting}` \|", page, re.MULTILINE), f"{name}.{setting}"
     titles = re.findall(r"^##+ `(.*)`$", page, re.MULTILINE)
@@ -124,14 +126,16 @@ def test_every_setting_has_a_type_a_default_an_example_and_a_meaning() -> None:
 
 def test_every_top_level_section_has_a_part_of_its_own() -> None:
     page = settings_reference()
-    kinds = [name for name, schema in definitions()["RulesSpec"]["properties"].items() if "$ref" in str(schema)]
+    kinds = [
+        name for name, schema in definitions(RulesSpec)["RulesSpec"]["properties"].items() if "$ref" in str(schema)
+    ]
     assert {"gateway", "peers", "routes", "coercions", "query_retrieve", "groups", "user_identities"} <= set(kinds)
     assert [name for name in kinds if not re.search(rf"^## `{name}(\[\]|\.NAME)?`$", page, re.MULTILINE)] == []
 
 
 OWN_SETTINGS = [
     pytest.param(setting, schema, id=f"{name}.{setting}")
-    for name, definition in definitions().items()
+    for name, definition in definitions(RulesSpec).items()
     for setting, schema in definition.get("properties", {}).items()
     if "$ref" not in str(schema)
 ]
@@ -143,7 +147,7 @@ def test_examples_of_settings_are_valid(setting: str, schema: dict[str, Any]) ->
     row = f"{setting}: {_flow(example_of(setting, schema))}"
     value = yaml.load(row, Loader=Loader)[setting]
     assert value == example_of(setting, schema)
-    validator = Draft202012Validator({**schema, "$defs": definitions()})
+    validator = Draft202012Validator({**schema, "$defs": definitions(RulesSpec)})
     assert [error.message for error in validator.iter_errors(value)] == []
 
 

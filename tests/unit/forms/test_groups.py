@@ -12,13 +12,13 @@ import pytest
 from gateway.forms.building import INVALID, Building
 from gateway.forms.groups import (
     GroupForm,
-    ListForm,
     all_parts,
     form_of,
     group_in,
     required,
     settings,
 )
+from gateway.forms.several import ListForm
 from gateway.model.problem import SettingPath
 from gateway.ports.kinds import Predicate
 from gateway.routing.language.resources import NO_RESOURCES

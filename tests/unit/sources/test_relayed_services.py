@@ -3,12 +3,12 @@ somebody."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-import msgspec
 import pytest
 
-from gateway.config.spec import RelaySpec
+from gateway.config.spec.query_retrieve import RelaySpec
 from gateway.dimse.protocol.context import QUERY_RETRIEVE
 from gateway.model.settings import ONLY_QUERIED, QueryRetrieve
 from gateway.query.sop_classes import COMPOSITE_INSTANCE_ROOT, ROOT_OF, WITHOUT_BULK_DATA
@@ -24,7 +24,7 @@ def test_every_sop_class_is_known() -> None:
 
 
 def test_the_settings_name_every_service() -> None:
-    assert {field.name for field in msgspec.structs.fields(RelaySpec)} == SERVICES.keys()
+    assert {field.name for field in dataclasses.fields(RelaySpec)} == SERVICES.keys()
 
 
 def test_what_is_only_queried_is_known() -> None:

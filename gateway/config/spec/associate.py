@@ -1,0 +1,126 @@
+"""A peer's `associate:`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from gateway.config.spec.security import PeerTLSSpec
+from gateway.config.spec.values import (
+    AETitleTemplate,
+    Base64,
+    BindAddress,
+    Hexadecimal,
+    OfferedPDULength,
+    SOPClassName,
+    Text,
+    TransferSyntaxes,
+)
+from gateway.forms.described import Described
+from gateway.forms.groups import ListOf
+from gateway.forms.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextSpec(Spec):
+    """One presentation context to propose."""
+
+    abstract_syntax: SOPClassName
+    transfer_syntax: Annotated[TransferSyntaxes, Described(description="In order of preference.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleSpec(Spec):
+    """SCP/SCU role selection (PS3.7 §D.3.3.4)."""
+
+    sop_class: SOPClassName
+    scu_role: bool
+    scp_role: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtendedSpec(Spec):
+    """SOP class extended negotiation (PS3.7 §D.3.3.5)."""
+
+    sop_class: SOPClassName
+    information: Annotated[Hexadecimal, Described(description="Service class application information.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonExtendedSpec(Spec):
+    """SOP class common extended negotiation (PS3.7 §D.3.3.6)."""
+
+    sop_class: SOPClassName
+    service_class: Annotated[Text, Described(description="UID of the service class.", examples=("1.2.840.10008.4.2",))]
+    related: Annotated[ListOf[SOPClassName], Described(description="Related general SOP classes.")] = ()
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class UserIdentitySpec(Spec):
+    """User identity (PS3.7 §D.3.3.7)."""
+
+    type: Literal["jwt", "kerberos", "saml", "username", "username_passcode"]
+    primary: Annotated[Text, Described(description="User name, SAML assertion or JSON web token.")] | None = None
+    primary_base64: (
+        Annotated[
+            Base64,
+            Described(
+                description="The same in base64, for what is no text: a Kerberos ticket. Write it as ${file:PATH}."
+            ),
+        ]
+        | None
+    ) = None
+    secondary: Annotated[Text, Described(description="Passcode; write it as ${file:PATH} or ${NAME}.")] | None = None
+    positive_response_requested: bool = False
+
+    def __repr__(self) -> str:
+        return f"UserIdentitySpec(type={self.type!r})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsyncOperationsSpec(Spec):
+    """Asynchronous operations window (PS3.7 §D.3.3.3); 0 is unlimited."""
+
+    invoked: Annotated[int, Described(ge=0, le=65535)]
+    performed: Annotated[int, Described(ge=0, le=65535)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtendedNegotiationSpec(Spec):
+    """User information items beside the required ones."""
+
+    roles: ListOf[RoleSpec] = ()
+    extended: ListOf[ExtendedSpec] = ()
+    common_extended: ListOf[CommonExtendedSpec] = ()
+    user_identity: UserIdentitySpec | None = None
+    async_operations: AsyncOperationsSpec | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssociateSpec(Spec):
+    """The keywords of associations with the peer, as in pynetdicom's `AE.associate`."""
+
+    ae_title: (
+        Annotated[
+            AETitleTemplate,
+            Described(description="Called AE title; a template as for `calling_ae_title`. Default: the peer's."),
+        ]
+        | None
+    ) = None
+    contexts: Annotated[
+        ListOf[ContextSpec],
+        Described(
+            description="The contexts proposed for objects that we send: these as they are, all of them, in this "
+            "order, on one association; an object that fits none is refused. Default: from what is queued."
+        ),
+    ] = ()
+    max_pdu: (
+        Annotated[
+            OfferedPDULength,
+            Described(description="Default: 16382, as in `AE.associate`; 131072 where instances come to us by C-GET."),
+        ]
+        | None
+    ) = None
+    ext_neg: ExtendedNegotiationSpec = ExtendedNegotiationSpec()
+    bind_address: BindAddress | None = None
+    tls_args: PeerTLSSpec | None = None

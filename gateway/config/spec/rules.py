@@ -1,0 +1,44 @@
+"""The sections `coercions:` and `routes:`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from gateway.config.spec.values import MISSING, RuleName, Text
+from gateway.forms.described import Described
+from gateway.forms.groups import ListOf
+from gateway.forms.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoercionSpec(Spec):
+    """A change of what arrives, before routing; it holds for what is kept and for what is sent."""
+
+    stand_ins: ClassVar[Mapping[str, Any]] = {"then": [MISSING]}
+
+    then: Any
+    when: Any = None
+    name: Annotated[RuleName, Described(description="Default: coercion-NUMBER.")] | None = None
+    enabled: Annotated[bool, Described(description="false: checked, but never applied.")] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteSpec(Spec):
+    """A route: a condition, actions and destinations of objects."""
+
+    stand_ins: ClassVar[Mapping[str, Any]] = {"name": MISSING}
+
+    name: RuleName
+    to: (
+        Annotated[
+            ListOf[Text],
+            Described(min_length=1, description="Names of peers and groups. A route that drops or rejects has none."),
+        ]
+        | None
+    ) = None
+    when: Any = None
+    then: Any = None
+    stop: Annotated[bool, Described(description="true: when this route holds, no later one is asked.")] = False
+    enabled: Annotated[bool, Described(description="false: checked, but never applied.")] = True

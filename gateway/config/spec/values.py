@@ -1,0 +1,173 @@
+"""The values that stand in several sections: texts with a pattern, and their bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from gateway.config.spec.likely_values import (
+    likely_address,
+    likely_bytes,
+    likely_duration,
+    likely_size,
+    why_no_ae_title,
+)
+from gateway.forms.described import Described
+from gateway.forms.groups import ListOf
+
+AETitleText = Annotated[
+    str,
+    Described(
+        title="AE title",
+        explain=why_no_ae_title,
+        code="bad-ae-title",
+        description="1 to 16 characters of ASCII, no backslash, not only spaces (PS3.5 §6.2).",
+        pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}$(?!\n)",
+        examples=("PACS",),
+    ),
+]
+AETitleTemplate = Annotated[
+    str,
+    Described(
+        title="AE title or template",
+        explain=why_no_ae_title,
+        code="bad-ae-title",
+        description="An AE title, or a template that makes one of `association`, the requestor's.",
+        pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}$(?!\n)|^.{0,200}\{\{.{1,200}\}\}.{0,200}$(?!\n)",
+        examples=("{{ association.calling_ae_title }}",),
+    ),
+]
+DurationText = Annotated[
+    str,
+    Described(
+        title="duration",
+        hint=likely_duration,
+        description="A number and its unit: ms, s, min, h or d.",
+        pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})? ?(ms|s|min|h|d)$(?!\n)",
+        examples=(
+            "10 s",
+            "500 ms",
+            "7 d",
+        ),
+    ),
+]
+SizeText = Annotated[
+    str,
+    Described(
+        title="size",
+        hint=likely_size,
+        description="A number and its unit: B, kB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024).",
+        pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})? ?([kKMGT]?B|[KMGT]iB)$(?!\n)",
+        examples=(
+            "5 GiB",
+            "50 MB",
+        ),
+    ),
+]
+HostAndPort = Annotated[
+    str,
+    Described(
+        title="address",
+        hint=likely_address(104),
+        description="host:port; an IPv6 address stands in brackets.",
+        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+):[0-9]{1,5}$(?!\n)",
+        examples=(
+            "pacs.example.org:104",
+            "[2001:db8::7]:11112",
+        ),
+    ),
+]
+BindAddress = Annotated[
+    str,
+    Described(
+        title="local address",
+        description="Own address to call from, with or without :port.",
+        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+)(:[0-9]{1,5})?$(?!\n)",
+        examples=(
+            "10.1.0.5",
+            "10.1.0.5:10400",
+        ),
+    ),
+]
+Port = Annotated[int, Described(title="port", ge=0, le=65535, examples=(11112,))]
+OfferedPDULength = Annotated[
+    int,
+    Described(
+        title="PDU length",
+        hint=likely_bytes,
+        description="The maximum length of a PDU that we offer to take, in bytes (PS3.8 §D.1); 0 is without limit.",
+        ge=0,
+        le=2**32 - 1,
+        examples=(131072,),
+    ),
+]
+PDULength = Annotated[
+    int,
+    Described(
+        title="PDU length",
+        hint=likely_bytes,
+        description="The maximum length of a PDU that we take, in bytes (PS3.8 §D.1).",
+        ge=1024,
+        le=16 * 1024**2,
+        examples=(131072,),
+    ),
+]
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$(?!\n)"
+Name = Annotated[
+    str,
+    Described(
+        title="name",
+        description="Letters, digits, `_`, `-` and `.`; at most 64.",
+        pattern=NAME_PATTERN,
+        examples=("pacs",),
+    ),
+]
+RuleName = Annotated[
+    str,
+    Described(
+        title="rule name",
+        description="Stands in logs, metrics and the queue; at most 128 characters on one line.",
+        pattern=r"^\S([^\x00-\x1f]{0,126}\S)?$(?!\n)",
+        examples=("CT to the archive",),
+    ),
+]
+Hexadecimal = Annotated[
+    str,
+    Described(
+        title="hexadecimal bytes",
+        description="Bytes as pairs of hexadecimal digits, with or without spaces.",
+        pattern=r"^([0-9A-Fa-f]{2} ?)*$(?!\n)",
+        examples=("01 00 01",),
+    ),
+]
+Base64 = Annotated[
+    str,
+    Described(
+        title="base64",
+        description="Bytes in base64 (RFC 4648), with or without line ends.",
+        pattern=r"^([A-Za-z0-9+/]{4}\s*)*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\s*$",
+        examples=("AAECAw==",),
+        min_length=1,
+    ),
+]
+Text = Annotated[str, Described(min_length=1)]
+SOPClassName = Annotated[
+    str,
+    Described(
+        title="SOP class",
+        description="Keyword, name or UID of a SOP class.",
+        min_length=1,
+        examples=("CTImageStorage",),
+    ),
+]
+TransferSyntaxName = Annotated[
+    str,
+    Described(
+        title="transfer syntax",
+        description="Keyword, name or UID of a transfer syntax.",
+        min_length=1,
+        examples=("ExplicitVRLittleEndian",),
+    ),
+]
+TransferSyntaxes = Annotated[ListOf[TransferSyntaxName], Described(min_length=1)]
+MISSING = "__missing__"
+"""The stand-in for a required name that is missing or wrong, which was reported."""
