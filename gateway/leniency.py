@@ -108,7 +108,7 @@ LENIENCIES: dict[str, Leniency] = {
     ),
     "zeros_behind": Leniency(
         "PS3.5 §7.1",
-        "zeros follow the last element",
+        "zeros follow the last element, or the deflate stream",
         "the bytes go on as they are; the data set ends before them",
         "objects",
     ),

@@ -56,7 +56,7 @@ class _Side:
 
     @classmethod
     def of(cls, view: memoryview, transfer_syntax_uid: str) -> _Side:
-        plain = inflate(view) if transfer_syntax_uid in DEFLATED else view
+        plain = inflate(view, is_tolerant=True) if transfer_syntax_uid in DEFLATED else view
         plain, found, encoding = parse(plain, transfer_syntax_uid, EVERY_UNBOUNDED)
         return cls(plain, found, Level(encoding))
 

@@ -30,7 +30,7 @@ def without_file_meta(view: memoryview, transfer_syntax_uid: str) -> Pieces | No
     if is_deflated and not _begins_with_it(view):
         return None
     try:
-        plain = inflate(view) if is_deflated else view
+        plain = inflate(view, is_tolerant=True) if is_deflated else view
         if not parse(plain, transfer_syntax_uid, _MARKS)[1]:
             return None
         plain, found, _ = parse(plain, transfer_syntax_uid, EVERY)

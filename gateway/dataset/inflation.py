@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from gateway.dataset.elements import SLICE_BYTES, Element, TagSelection
 from gateway.dataset.encoding import Encoding
+from gateway.dataset.tolerance import are_zeros
 from gateway.dataset.walk import Walker
 from gateway.ports.errors import ObjectTooLarge, Temporary, Unreadable
 
@@ -64,9 +65,9 @@ def set_bounds(bounds: Bounds) -> None:
     _InForce.bounds = bounds
 
 
-def inflate(view: memoryview, limit_bytes: int = WHOLE_BYTES) -> memoryview:
+def inflate(view: memoryview, limit_bytes: int = WHOLE_BYTES, *, is_tolerant: bool = False) -> memoryview:
     """The data set inside a deflate stream; after it one padding byte is allowed, and the checksum and length that
-    writers leave who took the stream out of a gzip file.
+    writers leave who took the stream out of a gzip file. `is_tolerant`: more zeros too, as of objects that were taken.
 
     Raises:
         Unreadable: not such a stream, cut, or followed by something else.
@@ -76,11 +77,13 @@ def inflate(view: memoryview, limit_bytes: int = WHOLE_BYTES) -> memoryview:
     inflated = bytearray()
     while not stream.is_done:
         inflated += stream.next(CHUNK_BYTES)
+    if not is_tolerant:
+        stream.refuse_zeros()
     return memoryview(inflated).toreadonly()
 
 
 class _DeflateStream:
-    """Inflates piece by piece. Raises as `inflate`."""
+    """Inflates piece by piece. Raises as a tolerant `inflate`."""
 
     def __init__(self, view: memoryview, limit_bytes: int) -> None:
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -92,6 +95,8 @@ class _DeflateStream:
         self._checksum = 0
         self.length_bytes = 0
         self.is_done = False
+        self.zeros_bytes = 0
+        """Zeros behind the stream, where they are more than its padding; known at its end."""
 
     def next(self, size_bytes: int) -> bytes:
         """The next bytes, at most `size_bytes`."""
@@ -121,13 +126,26 @@ class _DeflateStream:
             text = f"{self._deflated_bytes} deflated bytes inflate to more than {self._limit_bytes}"
             raise ObjectTooLarge(f"{text} (limits.inflated)")
         if self._stream.eof:
-            rest = self._stream.unused_data + bytes(self._deflated[self._position : self._position + 16])
-            trailer = struct.pack("<LL", self._checksum, self.length_bytes & 0xFFFFFFFF)
-            if rest not in (b"", b"\0", trailer):
-                missing = self._deflated_bytes - self._position
-                raise Unreadable(f"{len(self._stream.unused_data) + missing} bytes follow the deflated data set")
+            self._check_rest(self._position - len(self._stream.unused_data))
             self.is_done = True
         return piece
+
+    def _check_rest(self, start: int) -> None:
+        """Raises Unreadable for what may not follow the stream, which ends at `start`."""
+        end = self._deflated_bytes
+        trailer = struct.pack("<LL", self._checksum, self.length_bytes & 0xFFFFFFFF)
+        if bytes(self._deflated[start : start + len(trailer)]) == trailer:
+            start += len(trailer)
+        if start == end or (end - start == 1 and not self._deflated[start]):
+            return
+        if not are_zeros(self._deflated, start, end):
+            raise Unreadable(f"{end - start} bytes follow the deflated data set")
+        self.zeros_bytes = end - start
+
+    def refuse_zeros(self) -> None:
+        """Raises Unreadable where zeros follow the stream, to a reading to the letter."""
+        if self.zeros_bytes:
+            raise Unreadable(f"{self.zeros_bytes} bytes follow the deflated data set")
 
 
 class _Kept:
@@ -142,7 +160,7 @@ class _Window:
     cost no memory."""
 
     def __init__(self, view: memoryview) -> None:
-        self._stream = _DeflateStream(view, _InForce.bounds.size_bytes)
+        self.stream = _DeflateStream(view, _InForce.bounds.size_bytes)
         self._map = mmap.mmap(
             -1, _InForce.bounds.limit_bytes(len(view)) + CHUNK_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         )
@@ -151,16 +169,16 @@ class _Window:
 
     @property
     def length_bytes(self) -> int:
-        return self._stream.length_bytes
+        return self.stream.length_bytes
 
     @property
     def is_done(self) -> bool:
-        return self._stream.is_done
+        return self.stream.is_done
 
     def fill(self, size_bytes: int, hole: tuple[int, int]) -> None:
         """Inflate up to `size_bytes` more; what lies in `hole` (first byte, end) is not kept."""
-        start = self._stream.length_bytes
-        piece = self._stream.next(size_bytes)
+        start = self.stream.length_bytes
+        piece = self.stream.next(size_bytes)
         end = start + len(piece)
         hole_start, hole_end = max(start, min(hole[0], end)), max(start, min(hole[1], end))
         if hole_start >= hole_end:
@@ -231,6 +249,10 @@ class Inflating:
                 yield None
             if window.is_done:
                 walker.go_on(stop)
+                if not encoding.is_tolerant:
+                    window.stream.refuse_zeros()
+                elif window.stream.zeros_bytes:
+                    encoding.note("zeros_behind", f"{window.stream.zeros_bytes} bytes behind the deflated data set")
                 return window.view[: window.length_bytes], walker.found
             hole = walker.hole(keep)
             yield lambda hole=hole: window.fill(CHUNK_BYTES, hole)  # type: ignore[misc]

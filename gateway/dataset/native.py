@@ -50,7 +50,7 @@ def pieces(view: memoryview, source_uid: str, target_uid: str) -> Pieces:
         Unreadable: the bytes are no data set in `source_uid`.
         Refusal: it cannot be written so.
     """
-    plain = inflate(view) if source_uid in DEFLATED else view
+    plain = inflate(view, is_tolerant=True) if source_uid in DEFLATED else view
     plain, _, encoding = parse(plain, source_uid, _NOTHING)
     written = reencode(plain, encoding, encodings_of(target_uid)[0])
     return [deflate(written)] if target_uid in DEFLATED else written

@@ -65,7 +65,7 @@ def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alterat
     if not changes:
         return [view]
     is_deflated = transfer_syntax_uid in DEFLATED
-    plain = inflate(view) if is_deflated else view
+    plain = inflate(view, is_tolerant=True) if is_deflated else view
     passes = list(_passes(changes))
     edits = _edits(passes[0][1])
     is_one_pass = edits and len(passes) == 1

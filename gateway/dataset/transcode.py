@@ -131,7 +131,9 @@ class _PixelSource:
 
     def __init__(self, view: memoryview, transfer_syntax_uid: str, scratch: Scratch) -> None:
         if transfer_syntax_uid in DEFLATED:
-            view = inflate(view, Bounds().size_bytes)  # a worker process has a limit of memory of its own
+            view = inflate(
+                view, Bounds().size_bytes, is_tolerant=True
+            )  # a worker process has a limit of memory of its own
         self.view, found, self.encoding = parse(view, transfer_syntax_uid, selection_of(PIXELS))
         self.transfer_syntax_uid, self.scratch = transfer_syntax_uid, scratch
         self.has_pixels = bool(found)

@@ -6,6 +6,8 @@ They are put together from bytes, without the gateway's own code.
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
@@ -158,6 +160,19 @@ def _in_implicit() -> dict[str, tuple[tuple[str, ...], dict[int, bytes]]]:
     }
 
 
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+def _in_deflated() -> Iterator[tuple[str, tuple[str, ...], dict[int, bytes], bytes]]:
+    """Name, rows, elements over those of `base`, and bytes behind the deflate stream."""
+    yield "nothing odd (deflated)", (), {}, b""
+    yield "two zeros behind (deflated)", ("zeros_behind",), {}, bytes(2)
+    yield "many zeros behind (deflated)", ("zeros_behind",), {}, bytes(70_000)
+    for name in ("VR of two spaces", "end of an item behind", "odd last value"):
+        rows, elements = _in_explicit()[name]
+        yield f"{name} (deflated)", tuple(row for row in rows if row != "odd_length"), elements, b""
+
+
 def odd_objects() -> list[OddObject]:
     """All of them, each under a SOP Instance UID of its own."""
     found: list[OddObject] = []
@@ -167,4 +182,16 @@ def odd_objects() -> list[OddObject]:
             parts = base(uid, is_implicit=syntax == IMPLICIT) | more
             data = b"".join(parts[tag] for tag in sorted(parts))
             found.append(OddObject(name_of.format(name), data, syntax, tuple(sorted(kinds)), uid))
+    return found
+
+
+def deflated_objects() -> list[OddObject]:
+    """Deflated data sets that are odd, inside the stream or behind it, each under a SOP Instance UID of its own."""
+    found: list[OddObject] = []
+    for name, rows, elements, behind in _in_deflated():
+        uid = f"{UID_ROOT}4.{len(found) + 1}"
+        parts = base(uid, is_implicit=False) | elements
+        stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        data = stream.compress(b"".join(parts[tag] for tag in sorted(parts))) + stream.flush()
+        found.append(OddObject(name, data + bytes(len(data) % 2) + behind, DEFLATED, rows, uid))
     return found

@@ -29,7 +29,7 @@ from tests.support.load.raw_store import SENDER, is_taken, store
 from tests.support.load.report import table
 from tests.support.load.scratch import scratch
 from tests.support.load.sink import Sink
-from tests.support.odd_objects import odd_objects
+from tests.support.odd_objects import deflated_objects, odd_objects
 from tests.support.peers import GatewayProcess, Orthanc, StoreSCP, stored
 from tests.support.processes import REPOSITORY, until
 
@@ -116,7 +116,7 @@ def odd_subjects() -> list[Subject]:
     """The objects of `tests.support.odd_objects`."""
     return [
         Subject(one.name, one.data, one.transfer_syntax_uid, one.sop_class_uid, one.sop_instance_uid)
-        for one in odd_objects()
+        for one in (*odd_objects(), *deflated_objects())
     ]
 
 

@@ -136,8 +136,10 @@ ENDS = {
     "a padding byte": (b"\0", True),
     "a gzip trailer": (struct.pack("<LL", zlib.crc32(DATA), len(DATA)), True),
     "a wrong trailer": (struct.pack("<LL", 1, len(DATA)), False),
-    "more": (b"\0\0", False),
-    "much more": (bytes(100_000), False),
+    "a gzip trailer and a padding byte": (struct.pack("<LL", zlib.crc32(DATA), len(DATA)) + b"\0", True),
+    "more": (b"\1\0", False),
+    "zeros and more": (bytes(100) + b"\1", False),
+    "very many zeros": (bytes(MIB + 1), False),
 }
 
 
@@ -149,6 +151,20 @@ def test_what_may_follow(end: bytes, is_readable: bool) -> None:
         assert inflate(data) == DATA
         return
     for read in (lambda: scan(data, DEFLATED, WANTED), lambda: inflate(data)):
+        with pytest.raises(Unreadable, match="bytes follow"):
+            read()
+
+
+@pytest.mark.parametrize("zeros", [b"\0\0", bytes(100_000), struct.pack("<LL", zlib.crc32(DATA), len(DATA)) + bytes(2)])
+def test_zeros_that_follow_are_tolerated_and_noted(zeros: bytes) -> None:
+    """dcmtk and Orthanc pass over them; `strict` does not."""
+    data = memoryview(raw(DATA) + zeros)
+    scanned = scan(data, DEFLATED, WANTED)
+    number = len(zeros) if not zeros.strip(b"\0") else 2
+    assert scanned.oddities == {"zeros_behind": f"{number} bytes behind the deflated data set"}
+    assert values(bytes(data), DEFLATED)[0] == ("4711",)
+    assert inflate(data, is_tolerant=True) == DATA
+    for read in (lambda: at_once(scanning(data, DEFLATED, WANTED, is_strict=True)), lambda: inflate(data)):
         with pytest.raises(Unreadable, match="bytes follow"):
             read()
 

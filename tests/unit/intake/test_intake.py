@@ -19,7 +19,7 @@ from gateway.model.peer import Peer
 from gateway.ports.errors import Unreadable
 from gateway.routing.table import RoutingTable
 from tests.support.fakes.meter import MemoryMeter
-from tests.support.odd_objects import OddObject, odd_objects
+from tests.support.odd_objects import OddObject, deflated_objects, odd_objects
 from tests.unit.handlers.test_store import (
     FakeAssociation,
     FakeEvent,
@@ -30,7 +30,7 @@ from tests.unit.handlers.test_store import (
     table,
 )
 
-OBJECTS = odd_objects()
+OBJECTS = [*odd_objects(), *deflated_objects()]
 CUT = b"\x08\x00\x60\x00CS\x10\x00MR"
 STRICT = Peer("ct1", "CT1", "", 0, is_strict=True)
 
