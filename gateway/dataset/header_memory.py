@@ -10,7 +10,7 @@ from collections import OrderedDict
 from contextlib import suppress
 
 from gateway.dataset.encoding import Encoding
-from gateway.dataset.header_pattern import HeaderPattern, RunPlaces, pattern_of
+from gateway.dataset.header_pattern import HeaderFit, HeaderPattern, pattern_of
 from gateway.ports.errors import Unreadable
 
 MOST_KINDS = 32
@@ -22,7 +22,7 @@ quickly, and those that are always others one in 64 data sets, so that they are 
 
 
 class KnownHeaders:
-    """The patterns of one kind, the one that fitted last first."""
+    """The patterns of one kind, the one that fitted last first. Threads may share it."""
 
     __slots__ = ("_credit", "_is_new", "_patterns")
 
@@ -31,15 +31,16 @@ class KnownHeaders:
         self._credit = MOST_CREDIT
         self._is_new = True
 
-    def fitting(self, view: memoryview) -> tuple[HeaderPattern, RunPlaces] | None:
+    def fitting(self, view: memoryview) -> HeaderFit | None:
         """The pattern that fits a data set, and where."""
-        for pattern in self._patterns:
-            if (places := pattern.places(view)) is not None:
-                if pattern is not self._patterns[0]:
-                    self._patterns.remove(pattern)
-                    self._patterns.insert(0, pattern)
-                self._credit = min(self._credit + FIT_EARNS, MOST_CREDIT)
-                return pattern, places
+        patterns = self._patterns
+        for pattern in patterns:
+            if (fit := pattern.fit(view)) is not None:
+                if pattern is not patterns[0]:
+                    self._patterns = [pattern, *(one for one in patterns if one is not pattern)]
+                if self._credit < MOST_CREDIT:
+                    self._credit += FIT_EARNS
+                return fit
         return None
 
     def learn(self, view: memoryview, encoding: Encoding) -> None:
@@ -51,14 +52,15 @@ class KnownHeaders:
         if self._credit < LEARNING_COSTS:
             return
         self._credit -= LEARNING_COSTS
+        patterns = self._patterns
         with suppress(Unreadable):
-            made = pattern_of(view, encoding, self._patterns)
+            made = pattern_of(view, encoding, patterns)
             if made is not None:
                 pattern, index = made
                 if index < 0:  # in the last place: it comes to the front when it fits
-                    self._patterns[MOST_PATTERNS - 1 :] = [pattern]
+                    self._patterns = [*patterns[: MOST_PATTERNS - 1], pattern]
                 else:
-                    self._patterns[index] = pattern
+                    self._patterns = [*patterns[:index], pattern, *patterns[index + 1 :]]
 
 
 class HeaderMemory:
@@ -71,11 +73,12 @@ class HeaderMemory:
     def of(self, sender: str, sop_class_uid: str, transfer_syntax_uid: str) -> KnownHeaders:
         """The patterns of one kind."""
         kind = (sender, sop_class_uid, transfer_syntax_uid)
-        known = self._kinds.get(kind)
-        if known is not None:
+        known = self._kinds.get(kind) or KnownHeaders()
+        self._kinds[kind] = known
+        try:
             self._kinds.move_to_end(kind)
-            return known
-        known = self._kinds[kind] = KnownHeaders()
-        if len(self._kinds) > self._most:
-            self._kinds.popitem(last=False)
+            if len(self._kinds) > self._most:
+                self._kinds.popitem(last=False)
+        except KeyError:  # another thread took it away meanwhile
+            pass
         return known

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gateway.dataset.dictionary import SEQUENCE
-from gateway.dataset.elements import EVERY, SLICE_BYTES, UNDEFINED, Element, inside_unknown, layout_of
+from gateway.dataset.elements import EVERY, SLICE_BYTES, UNDEFINED, Element, TagSelection, inside_unknown, layout_of
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.items import Skip
 from gateway.dataset.scanned_level import Level, WantedElements
@@ -35,6 +35,8 @@ MOST_SLICES_LEARNED = 64
 """As `MOST_SLICES`, in a data set that a pattern is made of."""
 MOST_WANTED = 8
 """Selections whose places in a pattern are kept."""
+MOST_PLACES = 64
+"""Places of new elements that are kept."""
 _FIRST_TAG = 0x00040000
 """Elements below have no place in a data set."""
 
@@ -83,6 +85,30 @@ class _WantedInRun(NamedTuple):
     """The element of varying length behind it, where it is wanted."""
 
 
+class HeaderFit(NamedTuple):
+    """A data set that a pattern fits. It stands for a walk over these bytes."""
+
+    pattern: HeaderPattern
+    places: RunPlaces
+
+    @property
+    def encoding(self) -> Encoding:
+        """The encoding of the data set."""
+        return self.pattern.encoding
+
+    def read(self, view: memoryview, wanted: WantedElements, level: Level) -> list[Element]:
+        """Read the wanted values into `level`; the wanted elements that are not read by it."""
+        return self.pattern.read(view, self.places, wanted, level)
+
+    def found(self, selection: TagSelection) -> list[Element]:
+        """The selected elements, in the order of the bytes: those that a walk reports."""
+        return self.pattern.found(self.places, selection)
+
+    def place_of(self, tag: int) -> int:
+        """The offset for a new element of this tag, as `gateway.dataset.walk.place_of`."""
+        return self.pattern.place_of(self.places, tag)
+
+
 class HeaderPattern:
     """The headers of one kind of data set. Never changes.
 
@@ -92,7 +118,7 @@ class HeaderPattern:
         encoding: of the data set.
     """
 
-    __slots__ = ("_known", "_read", "_runs", "encoding")
+    __slots__ = ("_known", "_places", "_read", "_runs", "_selected", "encoding")
 
     def __init__(
         self, known: Sequence[_KnownElement], found: Sequence[Element], view: memoryview, encoding: Encoding
@@ -101,6 +127,9 @@ class HeaderPattern:
         self._known = known
         self._runs = _runs(known, found, view, encoding)
         self._read: dict[WantedElements, list[_WantedInRun]] = {}
+        self._selected: dict[TagSelection, list[tuple[int, bool, Element]]] = {}
+        self._places: dict[int, tuple[int, int]] = {}
+        """The index in `RunPlaces` and the offset from there, of new elements by their tag."""
 
     def merged(self, found: Sequence[Element], view: memoryview) -> HeaderPattern | None:
         """The pattern of all that this one fits and of one more data set; None when that has other elements."""
@@ -118,7 +147,7 @@ class HeaderPattern:
             merged.append(known)
         return HeaderPattern(merged, found, view, self.encoding)
 
-    def places(self, view: memoryview) -> RunPlaces | None:
+    def fit(self, view: memoryview) -> HeaderFit | None:
         """The places of the runs; None when only a walk can say what lies in `view`."""
         position, end = 0, len(view)
         places: RunPlaces = []
@@ -129,7 +158,7 @@ class HeaderPattern:
                 position += stop
                 if is_last:
                     places.append(position)
-                    return places if found == expected and position == end else None
+                    return HeaderFit(self, places) if found == expected and position == end else None
                 if found[:-1] != expected:
                     return None
                 if found[-1] != UNDEFINED:
@@ -153,7 +182,7 @@ class HeaderPattern:
         return None
 
     def read(self, view: memoryview, places: RunPlaces, wanted: WantedElements, level: Level) -> list[Element]:
-        """Read the wanted values into `level`; the wanted elements that are not read by it."""
+        """As `HeaderFit.read`."""
         found: list[Element] = []
         read = self._read.get(wanted)
         for place, unpack, tags, vrs, others, varying in self._reading_of(wanted) if read is None else read:
@@ -166,6 +195,49 @@ class HeaderPattern:
                 tag, vr, at, value, _stop, _end = varying
                 found.append(Element(tag, vr, start + at, start + value, places[place + 1], places[place + 2]))
         return found
+
+    def found(self, places: RunPlaces, selection: TagSelection) -> list[Element]:
+        """As `HeaderFit.found`."""
+        selected = self._selected.get(selection)
+        found: list[Element] = []
+        for place, is_varying, element in self._selected_of(selection) if selected is None else selected:
+            tag, vr, start, value, stop, end = element
+            base = places[place]
+            if is_varying:
+                stop, end = places[place + 1], places[place + 2]
+            else:
+                stop, end = base + stop, base + end
+            found.append(Element(tag, vr, base + start, base + value, stop, end))
+        return found
+
+    def _selected_of(self, selection: TagSelection) -> list[tuple[int, bool, Element]]:
+        if len(self._selected) >= MOST_WANTED:
+            self._selected.clear()
+        raw, layout = selection.raw(is_big_endian=self.encoding.is_big_endian), layout_of(self.encoding)
+        selected: list[tuple[int, bool, Element]] = []
+        for number, (elements, varying) in enumerate(_elements_of_runs(self._known)):
+            selected += [(2 * number, False, one) for one in elements if layout.raw(one.tag) in raw]
+            if varying is not None and layout.raw(varying.tag) in raw:
+                selected.append((2 * number, True, varying))
+        self._selected[selection] = selected
+        return selected
+
+    def place_of(self, places: RunPlaces, tag: int) -> int:
+        """As `HeaderFit.place_of`."""
+        known = self._places.get(tag)
+        if known is None:
+            if len(self._places) >= MOST_PLACES:
+                self._places.clear()
+            known = self._places[tag] = self._new_place(tag)
+        return places[known[0]] + known[1]
+
+    def _new_place(self, tag: int) -> tuple[int, int]:
+        number = 0
+        for number, (elements, varying) in enumerate(_elements_of_runs(self._known)):
+            for element in elements if varying is None else (*elements, varying):
+                if element.tag > tag:
+                    return 2 * number, element.start
+        return 2 * number + 1, 0
 
     def _reading_of(self, wanted: WantedElements) -> list[_WantedInRun]:
         if len(self._read) >= MOST_WANTED:

@@ -27,6 +27,7 @@ from gateway.dataset.dictionary import (
 from gateway.dataset.elements import UNDEFINED, Element
 from gateway.dataset.encode import can_hold_text, encode
 from gateway.dataset.encoding import Encoding
+from gateway.dataset.header_pattern import HeaderFit
 from gateway.dataset.value import texts
 from gateway.dataset.walk import place_of
 from gateway.dataset.writer import Pieces, element_header, is_too_long, order_of, vr_in_context
@@ -68,6 +69,8 @@ class EncodedLevel:
         self.first: dict[int, Element] = {}
         for element in found:
             self.first.setdefault(element.tag, element)
+        self.fit: HeaderFit | None = None
+        """The places of all elements, where they are known."""
         self.creators: dict[int, str] = {}
         """Private creators that edits gave."""
         self._codecs: charset.Encodings | None = None
@@ -165,7 +168,10 @@ class EncodedLevel:
             first, *others = same
             gone = [Replacement(other.start, other.end, [], tag) for other in others]
             return [Replacement(first.start, first.end, pieces, tag), *gone]
-        place = place_of(self.view, self.start, self.end, self.encoding, tag)
+        if self.fit is not None:
+            place = self.fit.place_of(tag)
+        else:
+            place = place_of(self.view, self.start, self.end, self.encoding, tag)
         return [Replacement(place, place, pieces, tag)]
 
     def lengths(self, changes: list[Replacement]) -> list[Replacement]:

@@ -7,7 +7,6 @@ Of an attribute that is there twice, which PS3.5 §7.1 forbids, the first one co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
@@ -20,6 +19,7 @@ from gateway.dataset.dictionary import (
 from gateway.dataset.elements import EVERY, SEQUENCE_VRS, SLICE_BYTES, Element, TagSelection, inside
 from gateway.dataset.encoding import DEFLATED, Encoding, encodings_of, readings_of
 from gateway.dataset.header_memory import KnownHeaders
+from gateway.dataset.header_pattern import HeaderFit
 from gateway.dataset.inflation import Inflating, InflationSteps
 from gateway.dataset.items import items_in_slices, may_hold_items
 from gateway.dataset.scanned_level import ITEMS_AT_ONCE, PIXELS, Level, Texts, WantedElements
@@ -35,13 +35,15 @@ NOTHING_ODD: Mapping[str, str] = MappingProxyType({})
 class Scanned:
     """The result of one scan."""
 
-    __slots__ = ("encoding", "level", "oddities")
+    __slots__ = ("encoding", "fit", "level", "oddities")
 
-    def __init__(self, level: Level, oddities: Mapping[str, str] = NOTHING_ODD) -> None:
+    def __init__(self, level: Level, oddities: Mapping[str, str] = NOTHING_ODD, fit: HeaderFit | None = None) -> None:
         self.level = level
         self.encoding = level.encoding
         self.oddities = oddities
         """Oddities: the row of `gateway.leniency` → the place where it was used."""
+        self.fit = fit
+        """The places of all elements of the data set, where remembered headers fitted it."""
 
     def values(self, path: AttributePath) -> Texts | None:
         """The values at `path` as text, () when empty, None when absent. Never raises for what the bytes hold."""
@@ -93,12 +95,14 @@ def scanning(
     encoding = encodings_of(transfer_syntax_uid)[0]
     fit = known.fitting(view)
     if fit is not None:
-        with suppress(Unreadable):  # inside a sequence: said, or tolerated, by the walk below
+        try:
             level = Level(encoding)
-            found = fit[0].read(view, fit[1], wanted, level)
+            found = fit.read(view, wanted, level)
             if found:
                 yield from _reading(view, found, wanted, level)
-            return Scanned(level)
+            return Scanned(level, fit=fit)
+        except Unreadable:  # inside a sequence: said, or tolerated, by the walk below
+            pass
     scanned = yield from _scanning_anew(view, transfer_syntax_uid, wanted, is_strict=is_strict)
     if fit is None and not scanned.oddities and scanned.encoding == encoding:
         known.learn(view, encoding)

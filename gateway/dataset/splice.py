@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from gateway.dataset.dictionary import (
     PIXEL_REPRESENTATION,
@@ -19,6 +20,7 @@ from gateway.dataset.dictionary import (
 )
 from gateway.dataset.elements import EVERY, SEQUENCE_VRS, Element, Item, TagSelection, inside, selection_of
 from gateway.dataset.encoding import DEFLATED, Encoding, deflate
+from gateway.dataset.header_pattern import HeaderFit
 from gateway.dataset.inflation import inflate
 from gateway.dataset.items import items, may_hold_items
 from gateway.dataset.level import (
@@ -52,11 +54,13 @@ PIXELS = 0x7FE00000
 """The first tag of pixels; elements of higher groups follow."""
 
 
-def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alteration]) -> Pieces:
+def splice(
+    view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alteration], fit: HeaderFit | None = None
+) -> Pieces:
     """The pieces of the edited data set, in order: views of the original and new bytes.
 
     Edits that follow each other are made in one pass, every rewrite in one of its own. Without an effective change the
-    only piece is `view`. A deflated data set is inflated and deflated again.
+    only piece is `view`. A deflated data set is inflated and deflated again. `fit` is of `view`, and spares a walk.
 
     Raises:
         Refusal: a value that its VR or the character set cannot hold, an unknown VR, an item that is not there.
@@ -70,8 +74,12 @@ def splice(view: memoryview, transfer_syntax_uid: str, changes: Sequence[Alterat
     edits = _edits(passes[0][1])
     is_one_pass = edits and len(passes) == 1
     selection = _selection(edits, 0) if is_one_pass else EVERY
-    plain, found, encoding = parse(plain, transfer_syntax_uid, selection)
-    make = _in_one_pass if is_one_pass else _in_passes
+    if fit is None or not is_one_pass:
+        fit = None
+        plain, found, encoding = parse(plain, transfer_syntax_uid, selection)
+    else:
+        found, encoding = fit.found(selection), fit.encoding
+    make = partial(_in_one_pass, fit=fit) if is_one_pass else _in_passes
     try:
         pieces = make(plain, found, encoding, passes)
     except Unreadable:  # inside a sequence
@@ -92,8 +100,16 @@ Parts = tuple[memoryview, ...]
 """
 
 
-def _in_one_pass(plain: memoryview, found: list[Element], encoding: Encoding, passes: Sequence[Pass]) -> Pieces | None:
-    return _EditedLevel(plain, found, 0, len(plain), encoding, None).edited(_edits(passes[0][1]), 0)
+def _in_one_pass(
+    plain: memoryview,
+    found: list[Element],
+    encoding: Encoding,
+    passes: Sequence[Pass],
+    fit: HeaderFit | None,
+) -> Pieces | None:
+    level = _EditedLevel(plain, found, 0, len(plain), encoding, None)
+    level.fit = fit
+    return level.edited(_edits(passes[0][1]), 0)
 
 
 def _in_passes(plain: memoryview, found: list[Element], encoding: Encoding, passes: Sequence[Pass]) -> Pieces | None:

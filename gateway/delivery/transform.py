@@ -217,7 +217,7 @@ def edited(outbound: StoredOutbound, actions: Sequence[Action], facts: ObjectFac
     if not edits:
         return outbound
     verify(body)
-    changed = EditedDataSet(splice(body.view(), instance.transfer_syntax_uid, edits), body)
+    changed = EditedDataSet(splice(body.view(), instance.transfer_syntax_uid, edits, facts.fit), body)
     after = facts.edited(edits)
     leaving = dataclasses.replace(
         instance,

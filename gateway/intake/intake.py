@@ -16,6 +16,7 @@ from gateway.common.completion import Completion
 from gateway.common.steady_clock import utc_now
 from gateway.common.turns import WorkAbandoned, aside, in_turns
 from gateway.dataset.encoding import DEFLATED
+from gateway.dataset.header_pattern import HeaderFit
 from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.scan import at_once, is_read_at_once
 from gateway.dataset.splice import splice
@@ -128,7 +129,7 @@ class Intake:
         if not plan.dispatches:
             return self._not_kept(incoming, plan)
         try:
-            edited = await _edited(incoming, plan, is_heavy=turns > 0) if plan.edits else None
+            edited = await _edited(incoming, plan, facts.fit, is_heavy=turns > 0) if plan.edits else None
             commit = self._commit_of(incoming, table, facts, plan, edited)
         except Exception:
             self._not_taken(incoming)
@@ -149,7 +150,7 @@ class Intake:
         try:
             edited = None
             if plan.edits:
-                edited = splice(incoming.body.view(), incoming.transfer_syntax_uid, plan.edits)
+                edited = splice(incoming.body.view(), incoming.transfer_syntax_uid, plan.edits, facts.fit)
             commit = self._commit_of(incoming, table, facts, plan, edited)
             committing = self._journal.commit_soon(commit.instance, incoming.body, edited, plan.dispatches)
         except Exception:
@@ -313,9 +314,11 @@ class Intake:
             self._loops.not_taken(incoming.facts, incoming.sop_instance_uid)
 
 
-async def _edited(incoming: Incoming, plan: RoutingPlan, *, is_heavy: bool) -> Sequence[bytes | memoryview]:
+async def _edited(
+    incoming: Incoming, plan: RoutingPlan, fit: HeaderFit | None, *, is_heavy: bool
+) -> Sequence[bytes | memoryview]:
     """The bytes after the coercions; those of heavy objects are made in a thread."""
-    edit = partial(splice, incoming.body.view(), incoming.transfer_syntax_uid, plan.edits)
+    edit = partial(splice, incoming.body.view(), incoming.transfer_syntax_uid, plan.edits, fit)
     is_heavy |= incoming.transfer_syntax_uid in DEFLATED or incoming.body.length_bytes >= LARGE_BYTES
     return await aside(edit) if is_heavy else edit()
 

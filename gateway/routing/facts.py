@@ -10,7 +10,8 @@ from typing import TypeVar
 from gateway.common.plain_text import shown_uid
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
 from gateway.dataset.encoding import DEFLATED
-from gateway.dataset.header_memory import KnownHeaders
+from gateway.dataset.header_memory import HeaderMemory
+from gateway.dataset.header_pattern import HeaderFit
 from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
 from gateway.dataset.private import takes_away
@@ -31,6 +32,8 @@ STUDY_INSTANCE_UID = parse("StudyInstanceUID")
 SERIES_INSTANCE_UID = parse("SeriesInstanceUID")
 IDENTIFYING = (SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)
 """Read of every object, whatever the rules need."""
+_HEADERS = HeaderMemory()
+"""Headers of objects that arrive, and of stored ones, which look as they arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class ObjectFacts:
     level: Level
     oddities: Mapping[str, str] = field(default_factory=dict)
     """Oddities: the row of `gateway.leniency` → the place in the data set."""
+    fit: HeaderFit | None = field(default=None, repr=False, compare=False)
+    """The places of all elements in the bytes that were scanned, where they are known; None after edits."""
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:
         """The values at `path` as text, () when empty, None when absent."""
@@ -110,16 +115,15 @@ def reading_facts(
     received_at: datetime,
     attributes: WantedElements,
     is_strict: bool = False,
-    known: KnownHeaders | None = None,
 ) -> InflationSteps[ObjectFacts]:
-    """One scan over the encoded data set, in steps; `is_strict`: nothing is taken that the standard does not allow;
-    `known` as in `scanning`.
+    """One scan over the encoded data set, in steps; `is_strict`: nothing is taken that the standard does not allow.
 
     Raises:
         Unreadable: the bytes are not a data set in this transfer syntax.
         ClassMismatch: the data set names another SOP class or instance than the command (PS3.4 §B.2.3). One that
             names none is told by `check_identified`.
     """
+    known = _HEADERS.of(association.calling_ae_title, sop_class_uid, transfer_syntax_uid)
     scanned = yield from scanning(body.view(), transfer_syntax_uid, attributes, is_strict=is_strict, known=known)
     level, oddities = scanned.level, scanned.oddities
     if is_strict:
@@ -140,6 +144,7 @@ def reading_facts(
         received_at,
         level,
         oddities,
+        scanned.fit,
     )
 
 
@@ -178,8 +183,9 @@ def finding_facts(
     instance: Instance, body: EncodedDataSet, attributes: Iterable[AttributePath]
 ) -> InflationSteps[ObjectFacts]:
     """`facts_for` in steps. Raises as it does."""
-    scanned = yield from scanning(body.view(), instance.transfer_syntax_uid, wanted(needed(attributes)))
-    level = scanned.level
+    title, syntax = instance.association.calling_ae_title, instance.transfer_syntax_uid
+    known = _HEADERS.of(title, instance.sop_class_uid, syntax)
+    scanned = yield from scanning(body.view(), syntax, wanted(needed(attributes)), known=known)
     return ObjectFacts(
         instance.association,
         instance.sop_class_uid,
@@ -187,7 +193,8 @@ def finding_facts(
         instance.transfer_syntax_uid,
         body.length_bytes,
         instance.received_at,
-        level,
+        scanned.level,
+        fit=scanned.fit,
     )
 
 

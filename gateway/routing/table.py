@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.dataset.encoding import DEFLATED
-from gateway.dataset.header_memory import HeaderMemory
 from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.scanned_level import WantedElements, wanted
 from gateway.model.association import AssociationFacts
@@ -155,7 +154,6 @@ class RoutingTable:
     _route_index: RuleIndex | None = field(init=False, repr=False, compare=False)
     """None where there are few."""
     _coercion_index: RuleIndex | None = field(init=False, repr=False, compare=False)
-    _headers: HeaderMemory = field(init=False, repr=False, compare=False, default_factory=HeaderMemory)
 
     def __post_init__(self) -> None:
         needed_paths = [path for coercion in self.coercions for path in coercion.when.attributes()]
@@ -219,7 +217,6 @@ class RoutingTable:
             received_at=received_at,
             attributes=self._wanted_for(transfer_syntax_uid, is_to_explain=is_to_explain),
             is_strict=self.is_strict(association.peer),
-            known=self._headers.of(association.calling_ae_title, sop_class_uid, transfer_syntax_uid),
         )
 
     def _wanted_for(self, transfer_syntax_uid: str, *, is_to_explain: bool) -> WantedElements:

@@ -4,13 +4,17 @@ it."""
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
 from gateway.dataset.encoding import IMPLICIT_LITTLE, encodings_of
 from gateway.dataset.header_memory import LEARNING_COSTS, MOST_CREDIT, HeaderMemory, KnownHeaders
+from gateway.dataset.header_pattern import HeaderFit
 from gateway.dataset.scan import at_once, scanning
 from gateway.dataset.scanned_level import Level, WantedElements
+from gateway.dataset.splice import splice
+from gateway.ports.edits import Edit
 from gateway.ports.errors import GatewayError
 from tests.support.corpus import Part10
 from tests.support.data_set_mutation import mutated
@@ -25,6 +29,8 @@ from tests.support.data_set_writer import (
     Write,
     packed,
     paths,
+    put,
+    removed,
 )
 from tests.support.splicing import SHAPES
 
@@ -89,7 +95,44 @@ def image(syntax: str, number: int, *, is_defined: bool, pixel_bytes: int = 300)
     return packed(b"".join(content), syntax)
 
 
+EDITS = [
+    put("PatientName", "New^Name"),
+    put("StationName", "X1"),
+    removed("ImageComments"),
+    put("RequestAttributesSequence[0].ScheduledProcedureStepID", "NEW"),
+    put("(0019,[ACME],01)", "Z"),
+    put("SmallestImagePixelValue", "-3"),
+]
+ALONE = [[one] for one in EDITS]
+
+
+def edited(data: bytes, syntax: str, edits: Sequence[Edit], fit: HeaderFit | None) -> object:
+    """The edited data set, or the error."""
+    try:
+        return b"".join(splice(memoryview(data), syntax, edits, fit))
+    except GatewayError as error:
+        return type(error), str(error)
+
+
 STRICT = pytest.mark.parametrize("is_strict", [False, True], ids=["tolerant", "strict"])
+
+
+@SHAPES
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+def test_mutated_objects_are_edited_as_by_the_walk(syntax: str, *, is_defined: bool) -> None:
+    chance, known, fitted = random.Random(3), KnownHeaders(), 0
+    for number in range(120):
+        data = image(syntax, number % 12, is_defined=is_defined)
+        if number > 5 and number % 3:
+            data = mutated(data, encodings_of(syntax)[0], chance)
+        fit = known.fitting(memoryview(data))
+        fitted += fit is not None
+        if fit is None:
+            outcome(data, syntax, known)
+            continue
+        for edits in (*ALONE, EDITS, EDITS[:3]):
+            assert edited(data, syntax, edits, fit) == edited(data, syntax, edits, None)
+    assert fitted > 30
 
 
 @STRICT

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.dataset.elements import TagSelection
 from gateway.dataset.encoding import EXPLICIT_LITTLE, Encoding
-from gateway.dataset.header_pattern import MOST_COMPARED_BYTES, MOST_HEADERS, MOST_WANTED, HeaderPattern, pattern_of
+from gateway.dataset.header_pattern import (
+    MOST_COMPARED_BYTES,
+    MOST_HEADERS,
+    MOST_PLACES,
+    MOST_WANTED,
+    HeaderPattern,
+    pattern_of,
+)
 from gateway.dataset.scanned_level import Level, WantedElements
+from gateway.dataset.walk import place_of, walk
 from gateway.ports.errors import Unreadable
-from tests.support.data_set_writer import ENCODINGS, EXPLICIT, IMPLICIT, Write, paths
+from tests.support.data_set_writer import BIG, ENCODINGS, EXPLICIT, IMPLICIT, Write, paths
 
 WRITE = Write(EXPLICIT_LITTLE)
 FIRST = 0x00090010
@@ -30,7 +39,7 @@ def learned(*data_sets: bytes, encoding: Encoding = EXPLICIT_LITTLE) -> HeaderPa
 
 
 def fits(pattern: HeaderPattern, data: bytes) -> bool:
-    return pattern.places(memoryview(data)) is not None
+    return pattern.fit(memoryview(data)) is not None
 
 
 ONE = elements("A1", "B1", "C1")
@@ -136,18 +145,44 @@ def test_values_are_read_from_the_data_set(syntax: str) -> None:
     pattern = learned(*data_sets, encoding=ENCODINGS[syntax])
     wanted = WantedElements(paths("00090011", "00090012"))
     for data, value in zip(data_sets, (b"B1", b"", b"BBBB", b"B3"), strict=True):
-        places = pattern.places(memoryview(data))
-        assert places is not None
+        fit = pattern.fit(memoryview(data))
+        assert fit is not None
         level = Level(ENCODINGS[syntax])
-        varying = pattern.read(memoryview(data), places, wanted, level)
+        varying = fit.read(memoryview(data), wanted, level)
         assert [data[one.value : one.stop] for one in varying] == [value]
         assert {tag: raw for tag, (_vr, raw, _length) in level.scanned([FIRST + 2]).items()} == {FIRST + 2: b"C1"}
 
 
 def test_few_selections_are_kept() -> None:
     pattern = learned(ONE)
-    places = pattern.places(memoryview(ONE))
-    assert places is not None
+    fit = pattern.fit(memoryview(ONE))
+    assert fit is not None
     for _ in range(3 * MOST_WANTED):
-        pattern.read(memoryview(ONE), places, WantedElements(paths("00090011")), Level(EXPLICIT_LITTLE))
+        fit.read(memoryview(ONE), WantedElements(paths("00090011")), Level(EXPLICIT_LITTLE))
+        fit.found(TagSelection([FIRST]))
     assert len(pattern._read) <= MOST_WANTED
+    assert len(pattern._selected) <= MOST_WANTED
+    for tag in range(3 * MOST_PLACES):
+        fit.place_of(tag)
+    assert len(pattern._places) <= MOST_PLACES
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+def test_all_places_are_those_of_the_walk(syntax: str) -> None:
+    encoding = ENCODINGS[syntax]
+    write = Write(encoding)
+
+    def data(value: str, *items: bytes) -> bytes:
+        sequence = write.sequence(FIRST + 8, *map(write.item, items), is_defined=False)
+        return elements("A1", value, "C1", write=write) + sequence + write.element(FIRST - 8, "LO", "not in order")
+
+    data_sets = [data("B1"), data("BBB3", b"", b""), data("", b"")]
+    pattern = learned(*data_sets, encoding=encoding)
+    for one in data_sets:
+        view = memoryview(one)
+        fit = pattern.fit(view)
+        assert fit is not None
+        for tags in ([], [FIRST], [FIRST + 1, FIRST + 8], range(FIRST - 9, FIRST + 9)):
+            assert fit.found(TagSelection(tags)) == walk(view, 0, len(view), encoding, TagSelection(tags))
+        for tag in range(FIRST - 10, FIRST + 10):
+            assert fit.place_of(tag) == place_of(view, 0, len(view), encoding, tag)
