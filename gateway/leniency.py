@@ -119,7 +119,7 @@ LENIENCIES: dict[str, Leniency] = {
         "objects",
     ),
     "mislabelled_transfer_syntax": Leniency(
-        "PS3.5 §A.1",
+        "PS3.5 §A.1, §A.2",
         "the data set is in implicit VR where the transfer syntax says explicit VR, or the other way",
         "the bytes go on as they are; rules read them in the other form",
         "objects",

@@ -92,7 +92,7 @@ async def test_the_peers_maximum_is_kept(size: int, maximum: int) -> None:
         assert association.is_closed
     assert (answer.status, answer.error_comment) == (0xB000, "coerced")
     command, received, lengths = seen[0]
-    assert received == data + bytes(size % 2), "presentation data values have even lengths (PS3.8 §9.3.1)"
+    assert received == data + bytes(size % 2), "fragments have even lengths (PS3.8 §E.1)"
     assert max(lengths) <= (maximum or 131072)
     assert command["Priority"] == 1
     assert (command["MoveOriginatorApplicationEntityTitle"], command["MoveOriginatorMessageID"]) == ("MOVER", 77)

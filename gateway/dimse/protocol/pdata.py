@@ -265,7 +265,7 @@ def fragments(
 ) -> Iterator[bytes | memoryview]:
     """Headers and data of P-DATA-TFs for `chunks` of `length_bytes` in all; `kind` is COMMAND or 0.
 
-    Every fragment of a data set has an even length (PS3.8 §9.3.1), however the chunks lie; a zero follows one whose own
+    Every fragment of a data set has an even length (PS3.8 §E.1), however the chunks lie; a zero follows one whose own
     length is odd. `largest_fragment_bytes` is even.
 
     Raises:
