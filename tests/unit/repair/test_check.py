@@ -20,20 +20,21 @@ from gateway.spool.record import HEADER_BYTES, REDO, seed_of
 from gateway.spool.walk import FoundRecord, walk
 from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import instance
-from tests.unit.repair.site import GROUPS, Made, Site, make, started
+from tests.unit.repair.site import GROUPS, Made, Site, started
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return asyncio.run(make(tmp_path_factory.mktemp("made")))
+def stopped(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    site = made.copy(tmp_path_factory.mktemp("stopped"), 0)
+    assert asyncio.run(started(site)).errors == 0
+    return site
 
 
 @pytest.fixture
-async def site(made: Made, tmp_path: Path) -> Site:
+def site(stopped: Site, tmp_path: Path) -> Site:
     """Stopped in order, with a database that knows everything."""
-    site = made.copy(tmp_path, 0)
-    assert (await started(site)).errors == 0
-    return site
+    shutil.copytree(stopped.folder, tmp_path, dirs_exist_ok=True)
+    return Site(tmp_path)
 
 
 def contents(folder: Path) -> Mapping[str, str]:

@@ -16,15 +16,10 @@ from random import Random
 import pytest
 
 from gateway.sqlite.store import SQLiteStore
-from tests.unit.repair.site import BEHIND, GROUPS, Made, Outcome, dispatches_of, make, owed_at_the_end, started
+from tests.unit.repair.site import BEHIND, GROUPS, Made, Outcome, dispatches_of, owed_at_the_end, started
 
 PLACES = int(os.environ.get("GATEWAY_DAMAGED_PLACES", "12"))
 KINDS = ("spool/segments/*.seg", "spool/large/*.obj", "gateway.db", "gateway.db-wal")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return asyncio.run(make(tmp_path_factory.mktemp("made")))
 
 
 def some_place(chance: Random, number: int, folder: Path) -> tuple[str, int, int]:

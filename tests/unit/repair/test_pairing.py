@@ -3,7 +3,6 @@ none of them makes anything that hides it."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -18,14 +17,9 @@ from gateway.repair.pairing import check_before_spool, why_no_database
 from gateway.repair.report import RepairFinding
 from gateway.spool.lock import QueueLock
 from gateway.sqlite.store import SQLiteStore
-from tests.unit.repair.site import GROUPS, Made, Site, make
+from tests.unit.repair.site import GROUPS, Made, Site
 from tests.unit.repair.test_check import contents, damage_pages
 from tests.unit.repair.test_rebuild import states
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return asyncio.run(make(tmp_path_factory.mktemp("made")))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
@@ -33,16 +32,10 @@ from tests.unit.repair.site import (
     Made,
     Site,
     dispatches_of,
-    make,
     owed_at_the_end,
     started,
 )
 from tests.unit.repair.test_check import contents, cut_database, damage_pages, other_header
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return asyncio.run(make(tmp_path_factory.mktemp("made")))
 
 
 @pytest.fixture

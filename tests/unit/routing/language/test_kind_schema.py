@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -12,6 +13,7 @@ from gateway.routing.language.kind_schema import actions_schema, predicate_schem
 from tests.unit.routing.build import problems_of_predicate
 
 
+@cache
 def _validator() -> Any:
     schema = {"$defs": {"predicate": predicate_schema(), "actions": actions_schema()}, "$ref": "#/$defs/predicate"}
     jsonschema.Draft202012Validator.check_schema(schema)
