@@ -70,6 +70,9 @@ COLUMNS = {
 }
 """Attributes with a column of their own, in normal form; all others are looked up in their level's JSON."""
 
+SPARSE_COLUMNS = frozenset({COLUMNS[ACCESSION_NUMBER]})
+"""Columns whose index leaves out the empty text: SQLite takes it where the condition says that it is not asked for."""
+
 NAME_COLUMNS = ("alphabetic_name", "ideographic_name", "phonetic_name")
 
 BELOW = {
@@ -174,7 +177,9 @@ class _Builder:
             return self._patient_name(condition.pattern)
         is_in_json = isinstance(condition, EmptyValue) and LEVEL_OF[key.tag] is not QueryLevel.IMAGE
         if key.tag in COLUMNS and not is_in_json:
-            return self._test(COLUMNS[key.tag], key.vr, condition, is_normal=True)
+            column = COLUMNS[key.tag]
+            test = self._test(column, key.vr, condition, is_normal=True)
+            return f"({test} AND {column} <> '')" if column in SPARSE_COLUMNS and _is_of_text(condition) else test
         return self._in_json(f"{TABLES[LEVEL_OF[key.tag]]}.attributes", key, condition)
 
     def _in_json(self, attributes: str, key: QueryKey, condition: KeyCondition) -> str:
@@ -248,7 +253,9 @@ class _Builder:
         groups = pattern.split("=")
         if len(groups) > 1:
             wanted = [(column, one) for column, one in zip(NAME_COLUMNS, groups, strict=False) if one]
-            return " AND ".join(self._like(f"patient.{column}", one) for column, one in wanted)
+            return " AND ".join(
+                f"{self._like(f'patient.{column}', one)} AND patient.{column} <> ''" for column, one in wanted
+            )
         found = " UNION ALL ".join(
             f"SELECT patient_key FROM patient AS named WHERE {self._like(f'named.{column}', pattern)} "
             f"AND named.{column} <> ''"
@@ -291,6 +298,13 @@ class _Builder:
         whole = self._test(both, "LO", span.between, is_normal=True)
         days = self._test(f"({day})", "LO", ValueRange(low[:8], high[:8]), is_normal=True)
         return f"(CASE WHEN ({moment}) IS NULL THEN {days} ELSE {whole} END)"
+
+
+def _is_of_text(condition: KeyCondition) -> bool:
+    """True for a condition that the empty text does not fulfil."""
+    if isinstance(condition, AnyValue):
+        return all(condition.values)
+    return isinstance(condition, WildCard) and bool(condition.pattern.replace("*", ""))
 
 
 def _below(level: QueryLevel, conditions: list[str]) -> str:
