@@ -1,15 +1,16 @@
 """What rules and edits cost on this machine: `python -m benchmarks.rules [--forward] [--write]`.
 
-In one run: reading the facts of an object and planning its routes by 100 rules over 10 attributes, for small and large
-objects; two elements set in a CT image of 512 KB on its bytes, against pydicom reading, setting and writing it; a whole
-object rewritten. With `--forward` also store and forward with one `set` coercion against objects left alone, by turns,
-for which nobody else should use the machine. `--write` puts the figures into benchmarks/README.md.
+In one run: reading the facts of an object and planning its routes by 100 rules over 10 attributes and by 1 000 over 20,
+for small and large objects; two elements set in a CT image of 512 KB on its bytes, against pydicom reading, setting and
+writing it; a whole object rewritten. With `--forward` also ingest and store and forward with one `set` coercion against
+objects left alone, of few elements and of 300, by turns. `--write` puts the figures into benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import os
 import statistics
 import struct
 import sys
@@ -17,6 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,13 +41,12 @@ from tests.support.load.report import Bar, number, table, write_section
 from tests.support.load.wire import EXPLICIT_VR_LITTLE_ENDIAN, instance_uid
 from tests.support.processes import REPOSITORY
 
-RULES, DESTINATIONS = 100, 10
+DESTINATIONS = 10
 SIZES = {"8 KB": 8192, "512 KB": 512 * 1024, "10 MB": 10_000_000}
 CT_BYTES = 512 * 1024
 ROUNDS = 7
-FORWARDED = {1: 1500, 8: 4000}
-"""Objects of 8 KB by number of associations."""
-FORWARD_ROUNDS = 5
+EDITED_ROUNDS = 5
+EDITED_BYTES, MANY_ELEMENTS = 16 * 1024, 300
 CONDITIONS = (
     "{modality: [MR, CT]}",
     "{attribute: {select: PatientID, matches: '^BENCH-%02d'}}",
@@ -59,20 +60,50 @@ CONDITIONS = (
     "{attribute: {select: AccessionNumber, absent: true}}",
 )
 """Over ten attributes; `%d` is the rule's number."""
+MORE_CONDITIONS = (
+    "{attribute: {select: PatientSex, in: [M, F]}}",
+    "{attribute: {select: ReferringPhysicianName, matches: '^Doctor%d'}}",
+    "{attribute: {select: ProtocolName, equals: protocol %d}}",
+    "{attribute: {select: StudyID, equals: S%d}}",
+    "{attribute: {select: Manufacturer, in: [Maker %d, Other]}}",
+    "{attribute: {select: PhotometricInterpretation, equals: RGB}}",
+    "{attribute: {select: SeriesNumber, in: ['%d', '1%d']}}",
+    "{attribute: {select: ScanningSequence, exists: true}}",
+    "{attribute: {select: PatientBirthDate, equals: '%08d'}}",
+    "{attribute: {select: SliceThickness, absent: true}}",
+)
+"""Over ten others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A table of routes. One in `one_in` holds for the sample object."""
+
+    rules: int
+    conditions: tuple[str, ...]
+    one_in: int
+    most_us: float
+
+    def __str__(self) -> str:
+        return f"{number(self.rules)} rules over {len(self.conditions)} attributes"
+
+
+TABLES = (Size(100, CONDITIONS, 10, 200.0), Size(1000, CONDITIONS + MORE_CONDITIONS, 100, 300.0))
 ASSOCIATION = AssociationFacts("MODALITY", "GATEWAY", "127.0.0.1", 40000, association_id="bench-1")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def routing_table() -> RoutingTable:
-    """100 routes; each looks at two or three of ten attributes, one in ten holds for the sample object."""
+def routing_table(size: Size) -> RoutingTable:
+    """Routes that each look at two or three of the attributes."""
     lines = ["gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}", "unmatched: hold", "peers:"]
     lines += [f"  peer{n}: {{ae_title: P{n}, address: 'localhost:{10400 + n}'}}" for n in range(DESTINATIONS)]
     lines.append("routes:")
-    for rule in range(RULES):
-        chosen = [CONDITIONS[(rule + step) % len(CONDITIONS)] for step in (0, 3, 7)][: 2 + rule % 2]
-        written = ", ".join(one % rule if "%" in one else one for one in chosen)
-        kind = "any" if rule % 10 == 0 else "all"
-        lines.append(f"  - {{name: rule {rule}, when: {{{kind}: [{written}]}}, to: [peer{rule // DESTINATIONS}]}}")
+    for rule in range(size.rules):
+        chosen = [size.conditions[(rule + step) % len(size.conditions)] for step in (0, 3, 7)][: 2 + rule % 2]
+        written = ", ".join(one % ((rule,) * one.count("%")) for one in chosen)
+        kind = "any" if rule % size.one_in == 0 else "all"
+        peer = rule * DESTINATIONS // size.rules
+        lines.append(f"  - {{name: rule {rule}, when: {{{kind}: [{written}]}}, to: [peer{peer}]}}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rules.yaml"
         path.write_text("\n".join(lines))
@@ -170,47 +201,69 @@ def editing() -> tuple[float, float, float]:
     )
 
 
-async def forwarding(associations: int) -> tuple[float, float]:
-    """Objects a second, untouched and with one element set on arrival; medians of rounds that take turns."""
+async def edited_rates(scenario: str, elements: int) -> tuple[float, float, float]:
+    """Objects a second over 8 associations, untouched and with one element set on arrival, medians of rounds that take
+    turns; and the median of the rounds' ratios."""
     by_name = {contender.name: contender for contender in CONTENDERS}
     rates: dict[str, list[float]] = {GATEWAY: [], GATEWAY_SETS: []}
     root = REPOSITORY / "var" / "benchmarks"
-    for turn in range(FORWARD_ROUNDS):
+    for turn in range(EDITED_ROUNDS):
         for name in (GATEWAY, GATEWAY_SETS) if turn % 2 else (GATEWAY_SETS, GATEWAY):
-            contender, objects = by_name[name], FORWARDED[associations]
-            figure = await scenarios.forward(root, contender, SIZES["8 KB"], associations, objects)
+            if scenario == "ingest":
+                figure = await scenarios.ingest(root, by_name[name], EDITED_BYTES, 8, 2.0, elements)
+            else:
+                figure = await scenarios.forward(root, by_name[name], EDITED_BYTES, 8, 3000, elements)
             rates[name].append(figure.per_second)
-    return statistics.median(rates[GATEWAY]), statistics.median(rates[GATEWAY_SETS])
+    ratios = [edited / untouched for untouched, edited in zip(rates[GATEWAY], rates[GATEWAY_SETS], strict=True)]
+    return statistics.median(rates[GATEWAY]), statistics.median(rates[GATEWAY_SETS]), statistics.median(ratios)
 
 
-def store_and_forward() -> tuple[str, list[Bar]]:
+def edited() -> tuple[str, list[Bar]]:
     """As Markdown, and its bars."""
-    rates = {associations: asyncio.run(forwarding(associations)) for associations in FORWARDED}
-    rows = [[str(associations), *map(number, some)] for associations, some in rates.items()]
-    found = table(("associations", "untouched", "one `set` coercion"), rows)
-    what = "store and forward with one `set` against untouched, {} associations"
-    bars = [Bar(what.format(count), edited / untouched, 0.8, "times") for count, (untouched, edited) in rates.items()]
-    return f"Store and forward, 8 KB, objects a second:\n\n{found}", bars
+    rows, found = [], []
+    for scenario in ("ingest", "store and forward"):
+        for elements, limit in ((0, 0.8), (MANY_ELEMENTS, 0.85)):
+            untouched, with_set, ratio = asyncio.run(edited_rates(scenario, elements))
+            what = f"{scenario}, {elements} elements" if elements else scenario
+            rows.append([what, number(untouched), number(with_set)])
+            found.append(Bar(f"{what}: with one `set` against untouched", ratio, limit, "times"))
+    head = table(("8 associations", "untouched", "one `set` coercion"), rows)
+    return f"{EDITED_BYTES // 1024} KB, objects a second; load average {os.getloadavg()[0]:.1f}:\n\n{head}", found
+
+
+def decided() -> tuple[list[list[str]], list[Bar]]:
+    """Rows and bars of reading and planning."""
+    rows, found = [], []
+    for of in TABLES:
+        routing = routing_table(of)
+        totals = {}
+        for name, size_bytes in SIZES.items():
+            reading, planning, routes = deciding(routing, size_bytes)
+            totals[name] = (reading + planning) * 1e6
+            rows.append(
+                [
+                    str(of),
+                    name,
+                    f"{reading * 1e6:.0f} µs",
+                    f"{planning * 1e6:.0f} µs",
+                    f"{totals[name]:.0f} µs",
+                    str(routes),
+                ]
+            )
+        found += [
+            Bar(f"{of}: facts and plan, {name}", totals[name], of.most_us, "µs", is_ceiling=True)
+            for name in ("8 KB", "10 MB")
+        ]
+        found.append(Bar(f"{of}: 10 MB against 8 KB", totals["10 MB"] / totals["8 KB"], 1.25, "times", is_ceiling=True))
+    return rows, found
 
 
 def run(*, with_forwarding: bool) -> str:
     """All figures as Markdown."""
-    routing = routing_table()
-    rows, totals = [], {}
-    for name, size_bytes in SIZES.items():
-        reading, planning, routes = deciding(routing, size_bytes)
-        totals[name] = (reading + planning) * 1e6
-        rows.append(
-            [name, f"{reading * 1e6:.0f} µs", f"{planning * 1e6:.0f} µs", f"{totals[name]:.0f} µs", str(routes)]
-        )
+    rows, bars = decided()
     fast, slow, whole = editing()
-    bars = [
-        Bar("facts and plan, 8 KB", totals["8 KB"], 200, "µs", is_ceiling=True),
-        Bar("facts and plan, 10 MB", totals["10 MB"], 200, "µs", is_ceiling=True),
-        Bar("10 MB against 8 KB", totals["10 MB"] / totals["8 KB"], 1.25, "times", is_ceiling=True),
-        Bar("pydicom against splice", slow / fast, 20, "times"),
-    ]
-    forwarded, more = store_and_forward() if with_forwarding else ("", [])
+    bars.append(Bar("pydicom against splice", slow / fast, 20, "times"))
+    forwarded, more = edited() if with_forwarding else ("", [])
     bars += more
     edits = [
         ["two elements on the bytes", f"{fast * 1e6:.0f} µs"],
@@ -219,8 +272,8 @@ def run(*, with_forwarding: bool) -> str:
     ]
     return "\n\n".join(
         [
-            f"{RULES} rules over {len(CONDITIONS)} attributes, processor time of one object. {machine()}.",
-            table(("object", "facts", "plan", "both", "routes"), rows),
+            f"Processor time of one object. {machine()}.",
+            table(("routes", "object", "facts", "plan", "both", "routes that hold"), rows),
             f"A CT image of {CT_BYTES // 1024} KB:",
             table(("edit", "processor time"), edits),
             *([forwarded] if forwarded else []),

@@ -18,7 +18,7 @@ from pynetdicom import AllStoragePresentationContexts
 from benchmarks.systems import Contender, System, gateway
 from tests.support.load.generator import Load, Report, Target, open_association, receive_pdu
 from tests.support.load.measure import cpu_seconds, memory_bytes, reset_peak, tree_cpu_seconds
-from tests.support.load.objects import MR_IMAGE_STORAGE, element, header
+from tests.support.load.objects import MR_IMAGE_STORAGE, element, header, sample
 from tests.support.load.scratch import scratch
 from tests.support.load.sink import Sink
 from tests.support.load.wire import (
@@ -75,12 +75,15 @@ async def sink_alone(root: Path, size_bytes: int, associations: int, seconds: fl
         return Figure.of(report, tree_cpu_seconds(sink.pid) - used)
 
 
-async def ingest(root: Path, contender: Contender, size_bytes: int, associations: int, seconds: float) -> Figure:
-    """Objects acknowledged a second, nothing sent on."""
+async def ingest(
+    root: Path, contender: Contender, size_bytes: int, associations: int, seconds: float, elements: int = 0
+) -> Figure:
+    """Objects acknowledged a second, nothing sent on; `elements` as `sample` takes them."""
+    what = sample(size_bytes, elements)
     async with scratch(root) as folder, running(contender.make(folder / "system", 0)) as system:
         target = Target(system.port)
-        await asyncio.to_thread(Load(target, size_bytes=size_bytes, associations=associations, objects=20).run)
-        load = Load(target, size_bytes=size_bytes, associations=associations, seconds=seconds)
+        await asyncio.to_thread(Load(target, what=what, associations=associations, objects=20).run)
+        load = Load(target, what=what, associations=associations, seconds=seconds)
         used = tree_cpu_seconds(system.pid)
         report = await asyncio.to_thread(load.run)
         used = tree_cpu_seconds(system.pid) - used
@@ -88,20 +91,23 @@ async def ingest(root: Path, contender: Contender, size_bytes: int, associations
         return Figure.of(report, used)
 
 
-async def forward(root: Path, contender: Contender, size_bytes: int, associations: int, objects: int) -> Figure:
-    """Objects a second from the first request until the last object reached the sink."""
+async def forward(
+    root: Path, contender: Contender, size_bytes: int, associations: int, objects: int, elements: int = 0
+) -> Figure:
+    """Objects a second from the first request until the last object reached the sink; see `ingest`."""
+    what = sample(size_bytes, elements)
     async with (
         scratch(root) as folder,
         Sink(folder / "sink.log") as sink,
         running(contender.make(folder / "system", sink.port)) as system,
     ):
         target = Target(system.port)
-        await asyncio.to_thread(Load(target, size_bytes=size_bytes, associations=1, objects=1).run)
+        await asyncio.to_thread(Load(target, what=what, associations=1, objects=1).run)
         await sink.received(1)
         await asyncio.to_thread(sink.ask, "clear")
         used = tree_cpu_seconds(system.pid)
         started = time.monotonic()
-        load = Load(target, size_bytes=size_bytes, associations=associations, objects=objects)
+        load = Load(target, what=what, associations=associations, objects=objects)
         report = await asyncio.to_thread(load.run)
         assert report.statuses == {0x0000: objects}, report.summary()
         stats = await sink.received(objects, timeout_s=120.0)

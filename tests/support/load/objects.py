@@ -89,14 +89,17 @@ def element(tag: int, vr: bytes, value: bytes) -> bytes:
     return struct.pack("<HH2sH", group, number, vr, len(value)) + value
 
 
-def header() -> bytes:
-    """Everything before Pixel Data."""
-    return b"".join(element(*row) for row in _HEADER)
+def header(elements: int = 0) -> bytes:
+    """Everything before Pixel Data, with private elements of a modality up to `elements` where these are more."""
+    own = [(0x00190010, b"LO", b"BENCHMARK")]
+    own += [(0x00191000 + at, b"LO", b"value %d of the scanner" % at) for at in range(elements - len(_HEADER) - 1)]
+    return b"".join(element(*row) for row in sorted([*_HEADER, *(own if elements > len(_HEADER) else [])]))
 
 
-def sample(size_bytes: int) -> Sample:
-    """An object whose data set has `size_bytes` (an even number, at least 2 KB)."""
-    head = header()
+def sample(size_bytes: int, elements: int = 0) -> Sample:
+    """An object whose data set has `size_bytes` (an even number, at least 2 KB), and at least so many elements, Pixel
+    Data aside: 302 at most."""
+    head = header(elements)
     pixels = random.Random(size_bytes).randbytes(size_bytes - len(head) - 12)
     data_set = head + element(0x7FE00010, b"OW", pixels)
     assert len(data_set) == size_bytes
