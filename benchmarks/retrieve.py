@@ -1,16 +1,19 @@
 """C-MOVE from what a system holds: `python -m benchmarks.retrieve [--quick] [--write]`.
 
-In one run, by turns: the gateway, dcmtk's dcmqrscp and Orthanc each hold the same study and move it to the raw sink;
-the gateway also to three sinks at once. Then a study of many small objects, while the gateway's memory is looked at.
+In one run, by turns: the gateway, dcmtk's dcmqrscp and Orthanc each hold the same study and move it to the raw sink,
+the gateway also to three sinks at once; then a raw requestor gets it from each by C-GET. Then a study of many small
+objects, while the gateway's memory is looked at.
 `--quick` is smaller and only prints; `--write` puts the figures into benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,7 @@ from gateway.query.attributes import QUERY_RETRIEVE_LEVEL, STUDY_INSTANCE_UID
 from tests.support.archive import QRSCP
 from tests.support.gateway_process import GatewayProcess
 from tests.support.load.generator import Load, Target
+from tests.support.load.get import Got, get_study
 from tests.support.load.measure import machine, memory_bytes
 from tests.support.load.report import Bar, number, table, write_section
 from tests.support.load.sink import Sink
@@ -34,9 +38,10 @@ SMALL_BYTES = 2048
 ASSOCIATIONS = 4
 """The associations of the gateway to each sink, as in the other benchmarks."""
 SINKS = ("SINK1", "SINK2", "SINK3")
+STUDY_INSTANCE = "2.25.1000000000000000000001"
 STUDY: dict[int, Value] = {
     QUERY_RETRIEVE_LEVEL: ("STUDY",),
-    STUDY_INSTANCE_UID: ("2.25.1000000000000000000001",),
+    STUDY_INSTANCE_UID: (STUDY_INSTANCE,),
 }
 """All objects of the generator are of this study."""
 
@@ -72,7 +77,7 @@ def gateway(folder: Path, sinks: list[Sink], associations: int = ASSOCIATIONS) -
     }
     rules = {
         "peers": {
-            "viewer": {"ae_title": "VIEWER", "may": ["find", "move"]},
+            "viewer": {"ae_title": "VIEWER", "may": ["find", "move", "get"]},
             "load": {"ae_title": "LOAD", "may": ["store"]},
             **peers,
         },
@@ -104,14 +109,26 @@ async def moved(holder: Holder, destination: str, sinks: list[Sink], objects: in
     return seconds
 
 
-async def rates(folder: Path, scale: Scale) -> dict[str, float]:
-    """Seconds of a C-MOVE by name: the median of all rounds, which take turns."""
+async def got(holder: Holder, objects: int) -> Got:
+    """The study by C-GET."""
+    target = Target(holder.system.port, called=holder.system.ae_title, calling="VIEWER", timeout_s=120.0)
+    found = await asyncio.to_thread(get_study, target, STUDY_INSTANCE)
+    assert (found.status, found.objects) == (0x0000, objects), f"{holder.name}: {found}"
+    return found
+
+
+GOT = " by C-GET"
+REQUESTOR = "share of the requestor of C-GET"
+
+
+async def rates(folder: Path, scale: Scale) -> dict[str, list[float]]:
+    """Seconds of a C-MOVE, and of a C-GET, by name and round; the systems take turns."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         sinks = [await enter(Sink(folder / f"{title}.log", ae_title=title)) for title in SINKS]
         ports = {sink.ae_title: sink.port for sink in sinks}
         modalities = {title: Modality(title, port) for title, port in ports.items()}
-        may = {"DicomAlwaysAllowFind": True, "DicomAlwaysAllowMove": True}
+        may = {"DicomAlwaysAllowFind": True, "DicomAlwaysAllowMove": True, "DicomAlwaysAllowGet": True}
         holders = [
             Holder("gateway", await enter(gateway(folder / "gateway", sinks))),
             Holder("dcmqrscp", await enter(QRSCP(folder / "qrscp", destinations=ports))),
@@ -124,11 +141,15 @@ async def rates(folder: Path, scale: Scale) -> dict[str, float]:
             await filled(holder.system, scale.objects, SIZE_BYTES)
         ours = holders[0]
         found: dict[str, list[float]] = {}
-        for _ in range(scale.rounds):
-            for holder in holders:
+        for turn in range(scale.rounds):
+            for holder in holders[:: 1 if turn % 2 else -1]:
                 found.setdefault(holder.name, []).append(await moved(holder, SINKS[0], sinks[:1], scale.objects))
+                getting = await got(holder, scale.objects)
+                found.setdefault(holder.name + GOT, []).append(getting.seconds)
+                if holder is ours:
+                    found.setdefault(REQUESTOR, []).append(getting.own_seconds / getting.seconds)
             found.setdefault("three", []).append(await moved(ours, "ALL", sinks, scale.objects))
-    return {name: statistics.median(seconds) for name, seconds in found.items()}
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,33 +188,45 @@ def mebibytes(size_bytes: int) -> str:
     return f"{size_bytes / 2**20:.0f} MiB"
 
 
-def page(scale: Scale, seconds: dict[str, float], small: Memory) -> str:
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """The median of the ratios of the same round."""
+    return statistics.median(one / other for one, other in zip(theirs, ours, strict=True))
+
+
+def page(scale: Scale, rounds: dict[str, list[float]], small: Memory, load_average: float) -> str:
     """All figures as Markdown."""
     size_mb = scale.objects * SIZE_BYTES / 1e6
+    seconds = {name: statistics.median(found) for name, found in rounds.items()}
 
     def row(name: str, of: str, destinations: int = 1) -> list[str]:
         rate = destinations * scale.objects / seconds[of]
         megabytes = number(destinations * size_mb / seconds[of])
         return [name, f"{seconds[of]:.2f} s", f"{number(rate)}/s", f"{megabytes} MB/s"]
 
-    rows = [
-        row("gateway, to one peer", "gateway"),
-        row("gateway, to three peers at once", "three", 3),
-        row("dcmtk dcmqrscp, TCP_NODELAY=1", "dcmqrscp"),
-        row("Orthanc 1.10, as Debian ships it", "Orthanc"),
-        row("Orthanc 1.10, TCP_NODELAY=1", "Orthanc, no delay"),
-    ]
+    others = {
+        "dcmqrscp": "dcmtk dcmqrscp, TCP_NODELAY=1",
+        "Orthanc": "Orthanc 1.10, as Debian ships it",
+        "Orthanc, no delay": "Orthanc 1.10, TCP_NODELAY=1",
+    }
+    rows = [row("C-MOVE: gateway, to one peer", "gateway"), row("C-MOVE: gateway, to three peers at once", "three", 3)]
+    rows += [row(f"C-MOVE: {name}", of) for of, name in others.items()]
+    rows += [row("C-GET: gateway", "gateway" + GOT)]
+    rows += [row(f"C-GET: {name}", of + GOT) for of, name in others.items()]
+    moves, gets = rounds["gateway"], rounds["gateway" + GOT]
     bars = [
-        Bar("C-MOVE to one peer, against dcmqrscp", seconds["dcmqrscp"] / seconds["gateway"], 1.5, "times"),
-        Bar("C-MOVE to one peer, against Orthanc as shipped", seconds["Orthanc"] / seconds["gateway"], 5, "times"),
-        Bar("three peers at once, total bytes against one", 3 * seconds["gateway"] / seconds["three"], 0.8, "times"),
+        Bar("C-MOVE to one peer, against dcmqrscp", ratio(rounds["dcmqrscp"], moves), 2, "times"),
+        Bar("C-MOVE to one peer, against Orthanc as shipped", ratio(rounds["Orthanc"], moves), 5, "times"),
+        Bar("C-GET, against dcmqrscp", ratio(rounds["dcmqrscp" + GOT], gets), 1, "times"),
+        Bar("three peers at once, total bytes against one", 3 * ratio(moves, rounds["three"]), 0.8, "times"),
         Bar("memory growth during it", small.growth_bytes / 2**20, 10, "MiB", is_ceiling=True),
     ]
     return "\n\n".join(
         [
             f"{scale.objects} objects of {SIZE_BYTES // 1024} KB, from the request to the final response; the gateway "
-            f"sends over {ASSOCIATIONS} associations; median of {scale.rounds} rounds by turns; {machine()}.",
-            table(("who moves", "time", "objects sent", "bytes sent"), rows),
+            f"sends a C-MOVE over {ASSOCIATIONS} associations; median of {scale.rounds} rounds by turns, ratios of the "
+            f"same round; load average before it {load_average:.1f}; {machine()}. The requestor of C-GET was at work "
+            f"for {100 * seconds[REQUESTOR]:.0f} % of the time that the gateway took.",
+            table(("who retrieves", "time", "objects sent", "bytes sent"), rows),
             f"{scale.small_objects} objects of {SMALL_BYTES // 1024} KB, the second time: "
             f"{number(small.objects_per_second)}/s; "
             f"anonymous memory {mebibytes(small.idle_bytes)} at first, {mebibytes(small.before_bytes)} before and "
@@ -204,9 +237,10 @@ def page(scale: Scale, seconds: dict[str, float], small: Memory) -> str:
 
 
 async def run(scale: Scale) -> str:
+    load_average = os.getloadavg()[0]
     with TemporaryDirectory(prefix="gateway-benchmark-") as folder:
         seconds = await rates(Path(folder), scale)
-        return page(scale, seconds, await memory(Path(folder), scale))
+        return page(scale, seconds, await memory(Path(folder), scale), load_average)
 
 
 def main() -> None:

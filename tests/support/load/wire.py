@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
-C_STORE_RQ, C_ECHO_RQ = 0x0001, 0x0030
+C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_ECHO_RQ = 0x0001, 0x0010, 0x0020, 0x0030
 COMMAND, LAST = 0x01, 0x02
 """Bits of a presentation data value's message control header (PS3.8 §E.2)."""
 NO_DATA_SET = 0x0101
@@ -49,21 +49,30 @@ def _item(kind: int, content: bytes) -> bytes:
     return struct.pack(">BxH", kind, len(content)) + content
 
 
-def _associate(kind: int, called: str, calling: str, contexts: bytes, max_pdu_bytes: int) -> bytes:
-    user = _item(0x51, struct.pack(">I", max_pdu_bytes)) + _item(0x52, _IMPLEMENTATION_CLASS) + _item(0x55, b"BENCH")
+def _associate(kind: int, called: str, calling: str, contexts: bytes, max_pdu_bytes: int, roles: bytes = b"") -> bytes:
+    user = _item(0x51, struct.pack(">I", max_pdu_bytes)) + _item(0x52, _IMPLEMENTATION_CLASS) + roles
+    user += _item(0x55, b"BENCH")
     body = struct.pack(">H2x16s16s32x", 1, called.ljust(16).encode(), calling.ljust(16).encode())
     body += _item(0x10, _APPLICATION_CONTEXT) + contexts + _item(0x50, user)
     return HEADER.pack(kind, len(body)) + body
 
 
-def associate_rq(called: str, calling: str, contexts: Sequence[Context], max_pdu_bytes: int = 131072) -> bytes:
-    """An A-ASSOCIATE-RQ PDU."""
+def associate_rq(
+    called: str,
+    calling: str,
+    contexts: Sequence[Context],
+    max_pdu_bytes: int = 131072,
+    *,
+    scp_of: Sequence[str] = (),
+) -> bytes:
+    """An A-ASSOCIATE-RQ PDU; `scp_of` are SOP classes that the requestor is an SCP of (PS3.7 §D.3.3.4)."""
     items = b""
     for context in contexts:
         content = bytes([context.context_id, 0, 0, 0]) + _item(0x30, context.abstract_syntax.encode())
         content += b"".join(_item(0x40, syntax.encode()) for syntax in context.transfer_syntaxes)
         items += _item(0x20, content)
-    return _associate(ASSOCIATE_RQ, called, calling, items, max_pdu_bytes)
+    roles = b"".join(_item(0x54, struct.pack(">H", len(uid)) + uid.encode() + b"\0\1") for uid in scp_of)
+    return _associate(ASSOCIATE_RQ, called, calling, items, max_pdu_bytes, roles)
 
 
 def associate_ac(request: Negotiated, max_pdu_bytes: int = 131072) -> bytes:
