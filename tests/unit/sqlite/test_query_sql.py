@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from gateway.sqlite.query_sql import select
 from gateway.sqlite.store import SQLiteStore
 from tests.support.identifiers import find
 
-SERVED: dict[str, tuple[dict[str, str], str]] = {
+SERVED: dict[str, tuple[dict[str, Any], str]] = {
     "patient ID": ({"PatientID": "P1"}, "patient_by_patient_id"),
     "accession number": ({"AccessionNumber": "A1"}, "study_by_accession_number"),
     "accession number, several": ({"AccessionNumber": "A1\\A2"}, "study_by_accession_number"),
