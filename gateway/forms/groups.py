@@ -151,7 +151,7 @@ class GroupForm(Single):
         }
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
-        if isinstance(value, Mapping):
+        if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - most are of the first type, known at once
             return build_settings(self.cls, value, path, building)
         short = self.shorthand
         if short is not None:

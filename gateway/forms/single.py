@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 from gateway.common import setting_faults as faults
@@ -39,8 +39,12 @@ class ScalarForm(Single):
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
         kind = self.type
-        joined = value if kind.takes_list and isinstance(value, list | tuple) else None
-        text = building.spelling.text(value, path) if joined is None else self._joined(joined)
+        if isinstance(value, str):
+            text: str | None = value
+        elif kind.takes_list and isinstance(value, list | tuple):
+            text = self._joined(value)
+        else:
+            text = building.spelling.text(value, path)
         if text is None:
             hint = "; put it in quotes to mean the text" if isinstance(value, bool) else ""
             hint = "; to empty an attribute use the action `empty`" if value is None and kind.takes_list else hint
@@ -63,6 +67,12 @@ class TextForm(Single):
     """A text as its description says."""
 
     about: Described
+    _search: Callable[[str], object] | None = field(init=False, default=None)
+    """Finds the pattern in a text; None without one."""
+
+    def __post_init__(self) -> None:
+        if self.about.pattern:
+            object.__setattr__(self, "_search", re.compile(self.about.pattern).search)
 
     @property
     def takes(self) -> str:
@@ -84,7 +94,7 @@ class TextForm(Single):
         if about.min_length and len(text) < about.min_length:
             building.fault(path, faults.empty("text"))
             return INVALID
-        if about.pattern and not re.search(about.pattern, text):
+        if self._search is not None and self._search(text) is None:
             self._report_format(text, path, building)
             return INVALID
         return text
