@@ -19,18 +19,16 @@ from gateway.config.rules import compile_coercions, compile_retrieve_coercions, 
 from gateway.config.section import compile_section, names_in, with_identity_methods
 from gateway.config.source import Source
 from gateway.config.spec.query_retrieve import QueryRetrieveSpec
-from gateway.config.top_level import UNMATCHED, check_sections, named, word_of
+from gateway.config.top_level import check_sections, named, unmatched_policy, unreadable_policy
 from gateway.config.tree import MappingNode, Place, ScalarNode, SequenceNode
 from gateway.config.typed_tree import check
 from gateway.config.unsendable import warn_of_unsendable
 from gateway.model.peer import Peer
-from gateway.model.settings import QueryRetrieve, Settings, UnreadablePolicy
+from gateway.model.settings import QueryRetrieve, Settings
 from gateway.query.attributes import indexed_paths
 from gateway.routing.language.resources import MIN_KEY_CHARACTERS, FileResources
 from gateway.routing.table import Coercion, RetrieveCoercion, Route, RoutingTable
 from gateway.routing.visibility_rules import VisibilityRule
-
-UNREADABLE: tuple[UnreadablePolicy, ...] = ("reject", "hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,8 @@ def compile_source(source: Source, context: Context) -> Compiled:
     settings = compile_section(root, context)
     process_settings = None if context.findings.has_errors else settings
     check_sections(root, context)
-    unmatched = word_of(root, "unmatched", UNMATCHED, context)
-    unreadable = word_of(root, "unreadable", UNREADABLE, context) or "reject"
+    unmatched = unmatched_policy(root, context)
+    unreadable = unreadable_policy(root, context)
     parties = compile_parties(root, settings, context, is_checked=process_settings is not None)
     conditions = Conditions(dict(named(root, "conditions", context)))
     listeners = frozenset(one.name for one in process_settings.listeners) if process_settings else None

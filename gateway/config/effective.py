@@ -18,17 +18,13 @@ from gateway.config.spec.whole import RulesSpec
 from gateway.config.substitution import REFERENCE
 from gateway.config.tree import MappingNode, Node, Place, Plain, ScalarNode, SequenceNode, Step
 from gateway.forms.building import Form
+from gateway.forms.described import Described
 from gateway.forms.groups import GroupForm, Setting, settings
 from gateway.forms.several import ListForm, MappingForm, SequenceForm
 from gateway.forms.spec import Spec
 from gateway.model.listener import Timers
 
 HIDDEN = "(hidden)"
-SECRET_SECTIONS = frozenset({"keys"})
-SECRET_SETTINGS = frozenset({("UserIdentitySpec", "primary"), ("UserIdentitySpec", "secondary")})
-"""Hidden wherever they come from."""
-PRIVATE_KEY_SETTINGS = frozenset({("ListenerTLSSpec", "key"), ("PeerTLSSpec", "key")})
-"""The path of a file, or the key itself: that is hidden."""
 DEFAULT = "default"
 
 
@@ -66,11 +62,9 @@ class _Filling:
         filled: dict[str, Effective] = {}
         for name, setting in settings(kind).items():
             below = place.child(name) if place is not None else None
-            is_secret = (kind.__name__, name) in SECRET_SETTINGS or name in SECRET_SECTIONS
-            is_key = (kind.__name__, name) in PRIVATE_KEY_SETTINGS
             value: Effective | None
             if below is not None:
-                value = self.value(setting.form, below, is_secret=is_secret, is_key=is_key)
+                value = self.value(setting.form, below, setting.form.about)
             elif kind is TimersSpec:
                 value = self.timers[name]
             else:
@@ -79,29 +73,30 @@ class _Filling:
                 filled[name] = value
         return filled
 
-    def value(self, form: Form | None, place: Place, *, is_secret: bool = False, is_key: bool = False) -> Effective:
-        """The value at `place`, its inside filled by its form; None where the configuration says nothing of it."""
+    def value(self, form: Form | None, place: Place, about: Described) -> Effective:
+        """The value at `place`, its inside filled by its form; None where the configuration says nothing of it. `about`
+        describes the setting that it stands in."""
         match place.node:
             case MappingNode() if isinstance(form, GroupForm):
                 return self.section(form.cls, place)
             case MappingNode(entries=entries):
                 inner = form.value if isinstance(form, MappingForm) else None
-                return {key: self.value(inner, place.at(key), is_secret=is_secret) for key in entries}
+                return {key: self.value(inner, place.at(key), about) for key in entries}
             case SequenceNode(items=items):
                 inner = form.item if isinstance(form, ListForm | SequenceForm) else None
-                return [self.value(inner, place.at(index), is_secret=is_secret) for index in range(len(items))]
+                return [self.value(inner, place.at(index), about) for index in range(len(items))]
             case ScalarNode() as scalar:
-                return self.scalar(scalar, is_secret=is_secret, is_key=is_key)
+                return self.scalar(scalar, about)
             case _:
                 return Shown(None, DEFAULT)
 
-    def scalar(self, node: ScalarNode, *, is_secret: bool, is_key: bool) -> Shown:
+    def scalar(self, node: ScalarNode, about: Described) -> Shown:
         """A written value."""
         references = [match["body"] for match in REFERENCE.finditer(node.written) if match["body"] is not None]
         where = f"{node.mark.file}:{node.mark.line}"
         origin = ", ".join([*(self.origin(body) for body in references), where])
-        is_hidden = is_secret or any(body.startswith("file:") for body in references)
-        if is_hidden or (is_key and "-----BEGIN" in node.text):
+        is_hidden = about.is_secret or any(body.startswith("file:") for body in references)
+        if is_hidden or (about.is_private_key and "-----BEGIN" in node.text):
             return Shown(HIDDEN, origin)
         return Shown(node.value, origin)
 

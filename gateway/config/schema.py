@@ -35,16 +35,8 @@ def schema() -> dict[str, Any]:
     defs = copy.deepcopy(definitions(RulesSpec))
     defs["predicate"] = predicate_schema()
     defs["actions"] = actions_schema()
-    for name in ("CoercionSpec", "RouteSpec", "RetrieveCoercionSpec"):
-        properties = defs[name]["properties"]
-        properties["when"] = {
-            "description": "The condition; without it the rule always holds.",
-            "$ref": "#/$defs/predicate",
-        }
-        properties["then"] = {"description": "What changes, in order.", "$ref": "#/$defs/actions"}
     for name, cls in port_kinds.destination.of_packages().items():
         defs["PeerSpec"]["properties"][name] = kind_schema(cls)
-    defs["RulesSpec"]["properties"]["conditions"]["additionalProperties"] = {"$ref": "#/$defs/predicate"}
     defs["RouteSpec"]["anyOf"] = [{"required": ["to"]}, {"required": ["then"]}]  # a route that drops has no `to`
     for name in ("RulesSpec", "GatewaySpec"):
         defs[name]["required"] = []

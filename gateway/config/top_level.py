@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, cast
 
-from gateway.common import setting_faults as faults
 from gateway.common.setting_faults import listed
 from gateway.config.compile_context import Context
-from gateway.config.spec.values import NAME_PATTERN
 from gateway.config.spec.whole import RulesSpec
 from gateway.config.tree import BrokenNode, MappingNode, Place, ScalarNode, SequenceNode
-from gateway.forms.building import Form
+from gateway.config.typed_tree import building_at, check_setting
+from gateway.forms.building import Form, KeyPath
 from gateway.forms.groups import GroupForm, settings, unknown_setting
 from gateway.forms.several import MappingForm, SequenceForm
-from gateway.model.settings import UnmatchedPolicy
-
-Word = TypeVar("Word", bound=str)
-NAME = re.compile(NAME_PATTERN)
-UNMATCHED: tuple[UnmatchedPolicy, ...] = ("hold", "reject", "discard")
+from gateway.forms.single import ChoiceForm
+from gateway.model.settings import UnmatchedPolicy, UnreadablePolicy
 
 
 def check_sections(root: Place, context: Context) -> None:
@@ -40,7 +35,7 @@ def check_sections(root: Place, context: Context) -> None:
         if not root.has(name) and context.is_complete:
             message = f"the section `{name}` is missing"
             if name == "unmatched":
-                message += f"; say what happens to an object that no route wants: {listed(UNMATCHED)}"
+                message += f"; say what happens to an object that no route wants: {_unmatched_words()}"
             context.findings.error(root.holder, "missing-section", message)
 
 
@@ -56,20 +51,29 @@ def _shape(form: Form) -> tuple[tuple[type, ...], str]:
             return (ScalarNode, BrokenNode), "one word"
 
 
+def _unmatched_words() -> str:
+    form = settings(RulesSpec)["unmatched"].form
+    return listed(form.words) if isinstance(form, ChoiceForm) else ""
+
+
 def _is_nothing(node: object) -> bool:
     return isinstance(node, ScalarNode) and node.value is None
 
 
-def word_of(root: Place, section: str, words: tuple[Word, ...], context: Context) -> Word | None:
-    """The section, which is one of `words`; None when it is absent or wrong."""
+def unmatched_policy(root: Place, context: Context) -> UnmatchedPolicy | None:
+    """The section `unmatched`; None when it is absent or wrong."""
+    return cast(UnmatchedPolicy | None, _word(root, "unmatched", context))
+
+
+def unreadable_policy(root: Place, context: Context) -> UnreadablePolicy:
+    """The section `unreadable`."""
+    return cast(UnreadablePolicy | None, _word(root, "unreadable", context)) or "reject"
+
+
+def _word(root: Place, section: str, context: Context) -> Any:
     place = root.child(section)
-    if place is None or not isinstance(place.node, ScalarNode):
-        return None
-    for word in words:
-        if place.node.text == word:
-            return word
-    context.fault(place, faults.not_one_of(words, place.shown, "" if place.node.is_secret else place.node.text))
-    return None
+    is_shaped = place is not None and isinstance(place.node, ScalarNode)  # reported by `check_sections`
+    return check_setting(root, RulesSpec, section, context.findings) if is_shaped else None
 
 
 def named(root: Place, section: str, context: Context) -> Iterator[tuple[str, Place]]:
@@ -77,10 +81,11 @@ def named(root: Place, section: str, context: Context) -> Iterator[tuple[str, Pl
     place = root.child(section)
     if place is None or not isinstance(place.node, MappingNode):
         return
+    form = settings(RulesSpec)[section].form
+    assert isinstance(form, MappingForm)
+    building = building_at(place, context.findings)
     for name in place.node.entries:
         at = place.at(name)
-        if not NAME.search(name):
-            message = f"`{name}` is not a name: letters, digits, `_`, `-` and `.`, at most 64"
-            context.findings.error(at.holder, "bad-name", message)
+        form.key.build(name, KeyPath((name,)), building)
         if not isinstance(at.node, BrokenNode):
             yield name, at

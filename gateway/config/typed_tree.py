@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from gateway.common.setting_faults import quoted
 from gateway.config.findings import Findings
@@ -43,16 +43,31 @@ def check(place: Place, kind: type[T], findings: Findings) -> tuple[T | None, Pl
     if node is None:
         return None, place
     here = Place(node, place.holder)
-
-    def report(path: SettingPath, code: str, message: str) -> None:
-        findings.error(mark_of(here, path, code), code, message)
-
     repairs = Repairs()
-    building = Building(report, spelling=TreeSpelling(here), repairs=repairs)
+    building = building_at(here, findings, repairs)
     built = GroupForm(kind).build(_quickly(node, kind), (), building)
     if built is INVALID:
         return None, place
     return built, Place(_repaired(here, repairs), place.holder) if building.count else here
+
+
+def check_setting(place: Place, kind: type, name: str, findings: Findings) -> Any:
+    """One setting of `kind` alone, which stands at `place`: its value; None when it is absent or wrong, which is
+    reported."""
+    below = place.child(name)
+    if below is None or isinstance(below.node, BrokenNode):
+        return None
+    built = settings(kind)[name].form.build(plain(below.node), (name,), building_at(place, findings))
+    return None if built is INVALID else built
+
+
+def building_at(place: Place, findings: Findings, repairs: Repairs | None = None) -> Building:
+    """The context of building what stands at `place`."""
+
+    def report(path: SettingPath, code: str, message: str) -> None:
+        findings.error(mark_of(place, path, code), code, message)
+
+    return Building(report, spelling=TreeSpelling(place), repairs=repairs)
 
 
 def _quickly(node: Node, kind: type) -> Plain:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from gateway.common import setting_faults as faults
 from gateway.common.setting_faults import SettingFault
+from gateway.forms.described import Described
 from gateway.model.problem import SettingPath
 from gateway.ports.kinds import Resources
 
@@ -81,7 +82,7 @@ class PlainValues:
         return faults.found(value)
 
     def shown(self, value: object, _path: SettingPath) -> str:
-        return faults.found(value)
+        return faults.quoted(value) if isinstance(value, str) and value else faults.found(value)
 
     def is_secret(self, _path: SettingPath) -> bool:
         return False
@@ -150,6 +151,11 @@ Build = Callable[[object, SettingPath, Building], Any]
 
 class Form(Protocol):
     """One form of settings."""
+
+    @property
+    def about(self) -> Described:
+        """The description beside the type."""
+        ...
 
     @property
     def parts(self) -> tuple[Form, ...]:

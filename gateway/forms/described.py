@@ -20,6 +20,12 @@ class Described:
     """The noun for such values, in schema and messages."""
     description: str = ""
     examples: tuple[Any, ...] = ()
+    definition: str = ""
+    """The name of the definition in the JSON Schema which says what may stand where anything is taken here."""
+    is_secret: bool = False
+    """True when the value is shown to nobody, wherever it comes from."""
+    is_private_key: bool = False
+    """True for the path of a private key, or the key itself: that is shown to nobody."""
     pattern: str = ""
     """Regular expression for a text, searched as JSON Schema does."""
     ge: int | None = None

@@ -275,9 +275,7 @@ NOT_YET = "not-supported-yet"
 def unknown_setting(cls: type, name: str) -> SettingFault:
     """The fault of a name that is no setting of a class."""
     known = _builders(cls)
-    if not issubclass(cls, Spec):
-        return faults.unknown_setting(name, known)
-    if name in cls.not_yet:
+    if issubclass(cls, Spec) and name in cls.not_yet:
         return SettingFault(NOT_YET, f"`{name}` {cls.not_yet[name]}")
     return faults.unknown_setting(name, known, meant_setting(name, known))
 

@@ -77,7 +77,7 @@ class SequenceForm:
 
     @property
     def takes(self) -> str:
-        return f"a list of {self.item.takes}"
+        return f"a list: {self.item.takes}"
 
     def schema(self) -> dict[str, Any]:
         least = {"minItems": self.about.min_length} if self.about.min_length else {}

@@ -29,6 +29,7 @@ class ScalarForm(Single):
     """A text, of which a row of `FIELD_TYPES` makes the value."""
 
     type: FieldType
+    about: ClassVar[Described] = UNDESCRIBED
 
     @property
     def takes(self) -> str:
@@ -122,7 +123,8 @@ class AnyForm(Single):
     takes: ClassVar[str] = "anything"
 
     def schema(self) -> dict[str, Any]:
-        return self.about.annotations
+        name = self.about.definition
+        return {**self.about.annotations, **({"$ref": f"#/$defs/{name}"} if name else {})}
 
     def build(self, value: object, _path: SettingPath, _building: Building) -> Any:
         return value
@@ -132,6 +134,7 @@ class AnyForm(Single):
 class ConditionForm(Single):
     """A predicate with its value."""
 
+    about: ClassVar[Described] = UNDESCRIBED
     takes: ClassVar[str] = "a condition"
 
     def schema(self) -> dict[str, Any]:
@@ -173,6 +176,11 @@ class NumberForm(Single):
 
     @property
     def takes(self) -> str:
+        low, high = self.about.ge, self.about.le
+        return self._noun if low is None or high is None else f"{low} to {high}"
+
+    @property
+    def _noun(self) -> str:
         return {int: faults.TYPE_WORDS["integer"], float: faults.TYPE_WORDS["number"]}[self.type]
 
     def schema(self) -> dict[str, Any]:
@@ -184,7 +192,7 @@ class NumberForm(Single):
         number = self._number(value, building)
         if number is None:
             hint = self._hint(value, path, building)
-            expected = self.about.noun or self.takes
+            expected = self.about.noun or self._noun
             building.fault(path, faults.wrong_type(expected, building.spelling.found(value, path), hint))
             return INVALID
         low, high = self.about.ge, self.about.le
@@ -225,7 +233,7 @@ class ChoiceForm(Single):
 
     @property
     def takes(self) -> str:
-        return " or ".join(f"`{word}`" for word in self.words)
+        return faults.listed(map(str, self.words))
 
     def schema(self) -> dict[str, Any]:
         return {**self.about.annotations, "enum": list(self.words)}

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from gateway.config.spec.security import PeerTLSSpec
 from gateway.config.spec.values import (
+    OFFERED_PDU_LENGTH,
     AETitleTemplate,
     Base64,
     BindAddress,
@@ -34,8 +35,8 @@ class RoleSpec(Spec):
     """SCP/SCU role selection (PS3.7 §D.3.3.4)."""
 
     sop_class: SOPClassName
-    scu_role: bool
-    scp_role: bool
+    scu_role: Annotated[bool, Described(description="Whether we may be the SCU of this SOP class (PS3.7 §D.3.3.4).")]
+    scp_role: Annotated[bool, Described(description="Whether we may be the SCP of this SOP class (PS3.7 §D.3.3.4).")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +60,43 @@ class CommonExtendedSpec(Spec):
 class UserIdentitySpec(Spec):
     """User identity (PS3.7 §D.3.3.7)."""
 
-    type: Literal["jwt", "kerberos", "saml", "username", "username_passcode"]
-    primary: Annotated[Text, Described(description="User name, SAML assertion or JSON web token.")] | None = None
-    primary_base64: (
+    type: Annotated[
+        Literal["jwt", "kerberos", "saml", "username", "username_passcode"],
+        Described(description="The type of identity (PS3.7 §D.3.3.7)."),
+    ]
+    primary: (
         Annotated[
-            Base64,
+            Text,
             Described(
-                description="The same in base64, for what is no text: a Kerberos ticket. Write it as ${file:PATH}."
+                is_secret=True, description="User name, SAML assertion or JSON web token.", examples=("gateway",)
             ),
         ]
         | None
     ) = None
-    secondary: Annotated[Text, Described(description="Passcode; write it as ${file:PATH} or ${NAME}.")] | None = None
-    positive_response_requested: bool = False
+    primary_base64: (
+        Annotated[
+            Base64,
+            Described(
+                is_secret=True,
+                description="The same in base64, for what is no text: a Kerberos ticket. Write it as ${file:PATH}.",
+            ),
+        ]
+        | None
+    ) = None
+    secondary: (
+        Annotated[
+            Text,
+            Described(
+                is_secret=True,
+                description="Passcode; write it as ${file:PATH} or ${NAME}.",
+                examples=("${file:passcode.txt}",),
+            ),
+        ]
+        | None
+    ) = None
+    positive_response_requested: Annotated[
+        bool, Described(description="Whether the peer is asked to confirm the identity.")
+    ] = False
 
     def __repr__(self) -> str:
         return f"UserIdentitySpec(type={self.type!r})"
@@ -81,8 +106,24 @@ class UserIdentitySpec(Spec):
 class AsyncOperationsSpec(Spec):
     """Asynchronous operations window (PS3.7 §D.3.3.3); 0 is unlimited."""
 
-    invoked: Annotated[int, Described(ge=0, le=65535)]
-    performed: Annotated[int, Described(ge=0, le=65535)]
+    invoked: Annotated[
+        int,
+        Described(
+            ge=0,
+            le=65535,
+            description="Operations that we may have open at a time (PS3.7 §D.3.3.3); 0 is without limit.",
+            examples=(1,),
+        ),
+    ]
+    performed: Annotated[
+        int,
+        Described(
+            ge=0,
+            le=65535,
+            description="Operations that the peer may have open at a time; 0 is without limit.",
+            examples=(1,),
+        ),
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +158,10 @@ class AssociateSpec(Spec):
     max_pdu: (
         Annotated[
             OfferedPDULength,
-            Described(description="Default: 16382, as in `AE.associate`; 131072 where instances come to us by C-GET."),
+            Described(
+                description=f"{OFFERED_PDU_LENGTH} Default: 16382, as in `AE.associate`; 131072 where instances come "
+                "to us by C-GET."
+            ),
         ]
         | None
     ) = None

@@ -36,6 +36,11 @@ def why_no_ae_title(text: str) -> str:
     return fault_of_ae_title(text) or "an AE title has 1 to 16 printable ASCII characters without backslash"
 
 
+def why_no_name(text: str) -> str:
+    """The message on a text that names nothing."""
+    return f"{faults.quoted(text)} is not a name: letters, digits, `_`, `-` and `.`, at most 64"
+
+
 def likely_duration(text: str, _beside: Callable[[str], str]) -> str:
     """A duration in other words for its unit."""
     return _meant(_with_unit(text, DURATION_UNITS))

@@ -28,8 +28,22 @@ from gateway.forms.spec import Spec
 class AcceptSpec(Spec):
     """As a requestor: what we accept from the peer; without a list, everything."""
 
-    sop_classes: Annotated[ListOf[SOPClassName], Described(min_length=1)] | None = None
-    transfer_syntaxes: TransferSyntaxes | None = None
+    sop_classes: (
+        Annotated[
+            ListOf[SOPClassName],
+            Described(
+                min_length=1, description="Only these SOP classes are accepted from it; all of storage by default."
+            ),
+        ]
+        | None
+    ) = None
+    transfer_syntaxes: (
+        Annotated[
+            TransferSyntaxes,
+            Described(description="Only these transfer syntaxes are accepted from it; all by default."),
+        ]
+        | None
+    ) = None
     uids: Annotated[
         Literal["any", "standard"],
         Described(
@@ -108,7 +122,11 @@ class FolderSpec(Spec):
     ]
     root: (
         Annotated[
-            Text, Described(description="No file leaves this folder. Default: what stands before the first template.")
+            Text,
+            Described(
+                description="No file leaves this folder. Default: what stands before the first template.",
+                examples=("/srv/images",),
+            ),
         ]
         | None
     ) = None
@@ -226,4 +244,7 @@ class GroupSpec(Spec):
     def instead_of(cls, value: object, text: str) -> str:
         return "; write the peers as `all: […]`" if isinstance(value, list) else super().instead_of(value, text)
 
-    all: Annotated[ListOf[Text], Described(min_length=1, description="Each of these peers gets the object.")]
+    all: Annotated[
+        ListOf[Text],
+        Described(min_length=1, description="Each of these peers gets the object.", examples=(["pacs", "vna"],)),
+    ]

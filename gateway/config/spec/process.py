@@ -129,6 +129,7 @@ class LimitsSpec(Spec):
                 le=100_000,
                 description="Of `associations`, those for requestors whom no peer names; the others are reserved for "
                 "known peers. Default: a quarter of `associations`.",
+                examples=(64,),
             ),
         ]
         | None
@@ -285,6 +286,12 @@ class GatewaySpec(Spec):
         | None
     ) = None
     pid_file: (
-        Annotated[Text, Described(description="Holds our process ID while we run; relative to the working folder.")]
+        Annotated[
+            Text,
+            Described(
+                description="Holds our process ID while we run; relative to the working folder.",
+                examples=("var/gateway.pid",),
+            ),
+        ]
         | None
     ) = None

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from gateway.config.spec.values import MISSING, AETitleText, DurationText, RuleName, Text
+from gateway.config.spec.values import (
+    MISSING,
+    NAME_OF_RULE,
+    Actions,
+    AETitleText,
+    Condition,
+    DurationText,
+    RuleName,
+    Text,
+)
 from gateway.forms.described import Described
 from gateway.forms.groups import ListOf
 from gateway.forms.spec import Spec
@@ -20,11 +29,17 @@ class RetrieveCoercionSpec(Spec):
 
     to: Annotated[
         ListOf[Text],
-        Described(min_length=1, description="Peers and groups. Of a C-GET: the requestor."),
+        Described(min_length=1, description="Peers and groups. Of a C-GET: the requestor.", examples=(["pacs"],)),
     ]
-    then: Any
-    when: Any = None
-    name: Annotated[RuleName, Described(description="Default: coercion-NUMBER.")] | None = None
+    then: Actions
+    when: Condition = None
+    name: (
+        Annotated[
+            RuleName,
+            Described(description=f"{NAME_OF_RULE} Default: coercion-NUMBER."),
+        ]
+        | None
+    ) = None
     enabled: Annotated[bool, Described(description="false: checked, but never applied.")] = True
 
 
@@ -33,15 +48,25 @@ class HideSpec(Spec):
     """Studies that some peers do not see, neither in queries nor in retrieves. Decided by what each place says of a
     study: what it does not know is absent there. What one place hides is not shown from another."""
 
-    when: Any
+    when: Condition
     from_: (
         Annotated[
             ListOf[Text],
-            Described(min_length=1, description="Peers and groups that do not see them. Default: all."),
+            Described(
+                min_length=1,
+                description="Peers and groups that do not see them. Default: all.",
+                examples=(["research"],),
+            ),
         ]
         | None
     ) = None
-    name: Annotated[RuleName, Described(description="Default: hide-NUMBER.")] | None = None
+    name: (
+        Annotated[
+            RuleName,
+            Described(description=f"{NAME_OF_RULE} Default: hide-NUMBER."),
+        ]
+        | None
+    ) = None
     enabled: Annotated[bool, Described(description="false: checked, but never applied.")] = True
 
 
@@ -55,23 +80,29 @@ class RelaySpec(Spec):
 
     worklist: Annotated[Servers, Described(description="Modality Worklist (PS3.4 Annex K).", examples=(["ris"],))] = ()
     relevant_patient_information: Annotated[
-        Servers, Described(description="Annex Q. The first that knows the patient is heard.")
+        Servers, Described(description="Annex Q. The first that knows the patient is heard.", examples=(["pacs"],))
     ] = ()
     substance_administration: Annotated[
-        Servers, Described(description="Product Characteristics and Substance Approval (Annex V).")
+        Servers,
+        Described(description="Product Characteristics and Substance Approval (Annex V).", examples=(["pacs"],)),
     ] = ()
-    hanging_protocol: Annotated[Servers, Described(description="Annex U.")] = ()
-    defined_procedure_protocol: Annotated[Servers, Described(description="Annex HH.")] = ()
-    color_palette: Annotated[Servers, Described(description="Annex X.")] = ()
-    implant_template: Annotated[Servers, Described(description="Generic, assembly and group (Annex BB).")] = ()
-    unified_procedure_step: Annotated[Servers, Described(description="Annex CC: the queries alone.")] = ()
-    protocol_approval: Annotated[Servers, Described(description="Annex II.")] = ()
-    inventory: Annotated[Servers, Described(description="Annex JJ.")] = ()
+    hanging_protocol: Annotated[Servers, Described(description="Annex U.", examples=(["pacs"],))] = ()
+    defined_procedure_protocol: Annotated[Servers, Described(description="Annex HH.", examples=(["pacs"],))] = ()
+    color_palette: Annotated[Servers, Described(description="Annex X.", examples=(["pacs"],))] = ()
+    implant_template: Annotated[
+        Servers, Described(description="Generic, assembly and group (Annex BB).", examples=(["pacs"],))
+    ] = ()
+    unified_procedure_step: Annotated[
+        Servers, Described(description="Annex CC: the queries alone.", examples=(["pacs"],))
+    ] = ()
+    protocol_approval: Annotated[Servers, Described(description="Annex II.", examples=(["pacs"],))] = ()
+    inventory: Annotated[Servers, Described(description="Annex JJ.", examples=(["pacs"],))] = ()
     repository_query: Annotated[
         Servers,
         Described(
             description="Repository Query (§C.6.4): one peer, for its Record Keys mean nothing to others. Not beside "
             "`hide`, which does not reach its answers.",
+            examples=(["pacs"],),
         ),
     ] = ()
 

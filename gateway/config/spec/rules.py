@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from gateway.config.spec.values import MISSING, RuleName, Text
+from gateway.config.spec.values import MISSING, NAME_OF_RULE, Actions, Condition, RuleName, Text
 from gateway.forms.described import Described
 from gateway.forms.groups import ListOf
 from gateway.forms.spec import Spec
@@ -18,9 +18,15 @@ class CoercionSpec(Spec):
 
     stand_ins: ClassVar[Mapping[str, Any]] = {"then": [MISSING]}
 
-    then: Any
-    when: Any = None
-    name: Annotated[RuleName, Described(description="Default: coercion-NUMBER.")] | None = None
+    then: Actions
+    when: Condition = None
+    name: (
+        Annotated[
+            RuleName,
+            Described(description=f"{NAME_OF_RULE} Default: coercion-NUMBER."),
+        ]
+        | None
+    ) = None
     enabled: Annotated[bool, Described(description="false: checked, but never applied.")] = True
 
 
@@ -34,11 +40,15 @@ class RouteSpec(Spec):
     to: (
         Annotated[
             ListOf[Text],
-            Described(min_length=1, description="Names of peers and groups. A route that drops or rejects has none."),
+            Described(
+                min_length=1,
+                description="Names of peers and groups. A route that drops or rejects has none.",
+                examples=(["pacs"],),
+            ),
         ]
         | None
     ) = None
-    when: Any = None
-    then: Any = None
+    when: Condition = None
+    then: Actions = None
     stop: Annotated[bool, Described(description="true: when this route holds, no later one is asked.")] = False
     enabled: Annotated[bool, Described(description="false: checked, but never applied.")] = True

@@ -35,6 +35,7 @@ Fingerprint = Annotated[
 KeyFileText = Annotated[
     str,
     Described(
+        is_private_key=True,
         min_length=1,
         description="PEM file with the private key, relative to the folder of the YAML file; or the key itself by "
         "${file:PATH} or ${NAME}. Without it the key stands in `certificate`.",
@@ -85,12 +86,20 @@ class ListenerTLSSpec(Spec):
     """TLS of a listener."""
 
     certificate: Annotated[
-        PEMFile, Described(description="PEM file with our chain; relative to the YAML file's folder.")
+        PEMFile,
+        Described(
+            description="PEM file with our chain; relative to the YAML file's folder.",
+            examples=("certificates/gateway.pem",),
+        ),
     ]
-    key: KeyFileText | None = None
+    key: Annotated[KeyFileText, Described(examples=("certificates/gateway.key",))] | None = None
     client_ca: (
         Annotated[
-            PEMFiles, Described(description="PEM files with the authorities of client certificates; one or a list.")
+            PEMFiles,
+            Described(
+                description="PEM files with the authorities of client certificates; one or a list.",
+                examples=("certificates/hospital-ca.pem",),
+            ),
         ]
         | None
     ) = None
@@ -99,7 +108,8 @@ class ListenerTLSSpec(Spec):
             PEMFiles,
             Described(
                 description="PEM files with certificate revocation lists, one or a list: one of each authority. "
-                "A client whose authority has none here, or an expired one, is refused."
+                "A client whose authority has none here, or an expired one, is refused.",
+                examples=("certificates/hospital.crl.pem",),
             ),
         ]
         | None
@@ -107,11 +117,13 @@ class ListenerTLSSpec(Spec):
     client_certificates: (
         Annotated[
             Literal["none", "optional", "required"],
-            Described(description="Default: required with `client_ca`, else none."),
+            Described(
+                description="Whether who calls must show a certificate. Default: required with `client_ca`, else none."
+            ),
         ]
         | None
     ) = None
-    minimum_version: TLSVersion = "1.2"
+    minimum_version: Annotated[TLSVersion, Described(description="The oldest version of TLS that is spoken.")] = "1.2"
     profile: Annotated[TLSProfile, Described(description=PROFILES)] = "bcp195"
 
 
@@ -121,21 +133,43 @@ class PeerTLSSpec(Spec):
 
     certificate: (
         Annotated[
-            PEMFile, Described(description="PEM file with the chain that we show; relative to the YAML file's folder.")
+            PEMFile,
+            Described(
+                description="PEM file with the chain that we show; relative to the YAML file's folder.",
+                examples=("certificates/gateway.pem",),
+            ),
         ]
         | None
     ) = None
-    key: KeyFileText | None = None
+    key: Annotated[KeyFileText, Described(examples=("certificates/gateway.key",))] | None = None
     ca: (
-        Annotated[PEMFiles, Described(description="PEM files with the authorities of the server; one or a list.")]
+        Annotated[
+            PEMFiles,
+            Described(
+                description="PEM files with the authorities of the server; one or a list.",
+                examples=("certificates/hospital-ca.pem",),
+            ),
+        ]
         | None
     ) = None
     crl: (
-        Annotated[PEMFiles, Described(description="PEM files with certificate revocation lists of these authorities.")]
+        Annotated[
+            PEMFiles,
+            Described(
+                description="PEM files with certificate revocation lists of these authorities.",
+                examples=("certificates/hospital.crl.pem",),
+            ),
+        ]
         | None
     ) = None
     server_name: (
-        Annotated[Text, Described(description="Name in the server's certificate. Default: the host of `address`.")]
+        Annotated[
+            Text,
+            Described(
+                description="Name in the server's certificate. Default: the host of `address`.",
+                examples=("pacs.example.org",),
+            ),
+        ]
         | None
     ) = None
     server_certificate: (
@@ -149,7 +183,7 @@ class PeerTLSSpec(Spec):
             "`server_certificate`; without one, for tests only."
         ),
     ] = True
-    minimum_version: TLSVersion = "1.2"
+    minimum_version: Annotated[TLSVersion, Described(description="The oldest version of TLS that is spoken.")] = "1.2"
     profile: Annotated[TLSProfile, Described(description=PROFILES)] = "bcp195"
 
 
@@ -166,4 +200,7 @@ class IdentityCheckSpec(Spec):
         tuple[Name, ...],
         Described(description="Names under `user_identities`; one of them must verify it.", examples=("staff",)),
     ]
-    users: Annotated[ListOf[Text], Described(description="Only these user names. Default: any that is verified.")] = ()
+    users: Annotated[
+        ListOf[Text],
+        Described(description="Only these user names. Default: any that is verified.", examples=(["ct1"],)),
+    ] = ()

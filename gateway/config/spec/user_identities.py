@@ -20,13 +20,14 @@ class TokenSpec(Spec):
         PEMFiles,
         Described(
             description="Files with the issuer's public keys, as JWKS (RFC 7517) or PEM; one or a list. Relative to "
-            "the folder of the YAML file; read again when they change."
+            "the folder of the YAML file; read again when they change.",
+            examples=("issuer.jwks",),
         ),
     ]
-    issuer: Annotated[Text, Described(description="`iss` must be this.")]
+    issuer: Annotated[Text, Described(description="`iss` must be this.", examples=("https://login.example.org",))]
     audience: Annotated[
         tuple[Text, ...],
-        Described(description="`aud` must hold this, or one of these."),
+        Described(description="`aud` must hold this, or one of these.", examples=("gateway.example.org",)),
     ]
     algorithms: Annotated[
         ListOf[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from gateway.config.spec.likely_values import (
     likely_address,
@@ -10,6 +10,7 @@ from gateway.config.spec.likely_values import (
     likely_duration,
     likely_size,
     why_no_ae_title,
+    why_no_name,
 )
 from gateway.forms.described import Described
 from gateway.forms.groups import ListOf
@@ -89,12 +90,13 @@ BindAddress = Annotated[
     ),
 ]
 Port = Annotated[int, Described(title="port", ge=0, le=65535, examples=(11112,))]
+OFFERED_PDU_LENGTH = "The maximum length of a PDU that we offer to take, in bytes (PS3.8 §D.1); 0 is without limit."
 OfferedPDULength = Annotated[
     int,
     Described(
         title="PDU length",
         hint=likely_bytes,
-        description="The maximum length of a PDU that we offer to take, in bytes (PS3.8 §D.1); 0 is without limit.",
+        description=OFFERED_PDU_LENGTH,
         ge=0,
         le=2**32 - 1,
         examples=(131072,),
@@ -111,13 +113,14 @@ PDULength = Annotated[
         examples=(131072,),
     ),
 ]
-NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$(?!\n)"
 Name = Annotated[
     str,
     Described(
         title="name",
         description="Letters, digits, `_`, `-` and `.`; at most 64.",
-        pattern=NAME_PATTERN,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$(?!\n)",
+        explain=why_no_name,
+        code="bad-name",
         examples=("pacs",),
     ),
 ]
@@ -128,6 +131,23 @@ RuleName = Annotated[
         description="Stands in logs, metrics and the queue; at most 128 characters on one line.",
         pattern=r"^\S([^\x00-\x1f]{0,126}\S)?$(?!\n)",
         examples=("CT to the archive",),
+    ),
+]
+NAME_OF_RULE = "Stands in logs, metrics and explanations; at most 128 characters on one line."
+Condition = Annotated[
+    Any,
+    Described(
+        description="The condition; where it may be left out, always.",
+        examples=({"modality": ["CT", "MR"]},),
+        definition="predicate",
+    ),
+]
+Actions = Annotated[
+    Any,
+    Described(
+        description="The actions, in order.",
+        examples=([{"set": {"StationName": "CT1"}}],),
+        definition="actions",
     ),
 ]
 Hexadecimal = Annotated[

@@ -23,11 +23,14 @@ class RulesSpec(Spec):
 
     gateway: GatewaySpec
     unmatched: Annotated[
-        Literal["discard", "hold", "reject"],
-        Described(description="An object that no route wants is kept until released, refused with 0x0124, or dropped."),
+        Literal["hold", "reject", "discard"],
+        Described(
+            description="An object that no route wants is kept until released, refused with 0x0124, or dropped.",
+            examples=("hold",),
+        ),
     ]
     unreadable: Annotated[
-        Literal["hold", "reject"],
+        Literal["reject", "hold"],
         Described(
             description="An object whose elements cannot be told apart, by a tolerant reader either, is refused with "
             "0xC000, or kept until released; then it goes out as it came. Of strict peers it is always refused."
@@ -37,14 +40,22 @@ class RulesSpec(Spec):
         Mapping[
             Name, Annotated[str, Described(min_length=1, description="At least 16 characters; write ${file:PATH}.")]
         ],
-        Described(description="Secrets that rules name, as for hash_uid; never shown."),
+        Described(
+            is_secret=True,
+            description="Secrets that rules name, as for hash_uid; never shown.",
+            examples=({"research": "${file:research.key}"},),
+        ),
     ] = field(default_factory=dict)
     user_identities: Annotated[
         Mapping[Name, IdentityMethodSpec],
         Described(description="Ways to verify user identities, for `user_identity` of listeners and peers."),
     ] = field(default_factory=dict)
     conditions: Annotated[
-        Mapping[Name, Any], Described(description="Conditions with a name, for `condition: NAME` under `when`.")
+        Mapping[Name, Annotated[Any, Described(definition="predicate")]],
+        Described(
+            description="Conditions with a name, for `condition: NAME` under `when`.",
+            examples=({"head": {"modality": ["CT", "MR"]}},),
+        ),
     ] = field(default_factory=dict)
     peers: Annotated[
         Mapping[Name, PeerSpec], Described(description="The peers: addresses, rights and settings of each.")

@@ -11,6 +11,10 @@ import yaml
 from gateway.config import in_force
 from gateway.config.effective import HIDDEN, as_yaml, origins, plain
 from gateway.config.parse import resolve_plain
+from gateway.config.spec.associate import UserIdentitySpec
+from gateway.config.spec.security import ListenerTLSSpec, PeerTLSSpec
+from gateway.config.spec.whole import RulesSpec
+from gateway.forms.groups import settings
 from tests.support.certificates import self_signed
 from tests.support.golden import check_golden
 
@@ -119,3 +123,36 @@ def test_a_configuration_with_errors_has_nothing_in_force(tmp_path: Path) -> Non
     (tmp_path / "site.yaml").write_text(SITE)
     loaded, tree = in_force(tmp_path / "site.yaml", {})
     assert (loaded.table, tree) == (None, {})
+
+
+def test_an_identity_in_base64_is_a_secret_too(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text("""\
+gateway: {ae_title: GW, listeners: [{port: 1}]}
+unmatched: hold
+peers:
+  pacs:
+    ae_title: PACS
+    address: pacs:104
+    associate: {ext_neg: {user_identity: {type: kerberos, primary_base64: dGlja2V0}}}
+""")
+    loaded, tree = in_force(tmp_path, {})
+    assert loaded.table is not None
+    assert "dGlja2V0" not in as_yaml(tree)
+    assert HIDDEN in as_yaml(tree)
+
+
+def test_every_setting_that_holds_a_secret_says_so() -> None:
+    marked = {
+        f"{cls.__name__}.{name}"
+        for cls in (RulesSpec, UserIdentitySpec, ListenerTLSSpec, PeerTLSSpec)
+        for name, setting in settings(cls).items()
+        if setting.form.about.is_secret or setting.form.about.is_private_key
+    }
+    assert marked == {
+        "RulesSpec.keys",
+        "UserIdentitySpec.primary",
+        "UserIdentitySpec.primary_base64",
+        "UserIdentitySpec.secondary",
+        "ListenerTLSSpec.key",
+        "PeerTLSSpec.key",
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +17,7 @@ from gateway.config.spec.whole import RulesSpec
 from gateway.dataset.scan import at_once
 from gateway.dataset.scanned_level import wanted
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.forms.groups import definitions
+from gateway.forms.groups import GroupForm, Setting, all_parts, definitions, settings
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
 from gateway.ports import kinds as port_kinds
@@ -106,6 +105,15 @@ def test_the_committed_settings_are_the_generated_ones() -> None:
     assert page == settings_reference(), "run `gateway schema --settings > docs/settings.md`"
 
 
+def sections() -> list[type]:
+    """Every section, the outermost first."""
+    found: list[type] = [RulesSpec]
+    for cls in found:
+        parts = [part for one in settings(cls).values() for part in all_parts(one.form)]
+        found += [part.cls for part in parts if isinstance(part, GroupForm) and part.cls not in found]
+    return list(dict.fromkeys(found))
+
+
 def test_every_setting_stands_in_the_settings_with_a_description() -> None:
     """Each kind of mapping has a table, and each setting of it a row; its links lead to headings of the page."""
     page = settings_reference()
@@ -127,27 +135,27 @@ def test_every_setting_has_a_type_a_default_an_example_and_a_meaning() -> None:
 def test_every_top_level_section_has_a_part_of_its_own() -> None:
     page = settings_reference()
     kinds = [
-        name for name, schema in definitions(RulesSpec)["RulesSpec"]["properties"].items() if "$ref" in str(schema)
+        name for name, schema in definitions(RulesSpec)["RulesSpec"]["properties"].items() if "Spec" in str(schema)
     ]
     assert {"gateway", "peers", "routes", "coercions", "query_retrieve", "groups", "user_identities"} <= set(kinds)
     assert [name for name in kinds if not re.search(rf"^## `{name}(\[\]|\.NAME)?`$", page, re.MULTILINE)] == []
 
 
 OWN_SETTINGS = [
-    pytest.param(setting, schema, id=f"{name}.{setting}")
-    for name, definition in definitions(RulesSpec).items()
-    for setting, schema in definition.get("properties", {}).items()
-    if "$ref" not in str(schema)
+    pytest.param(setting, id=f"{cls.__name__}.{name}")
+    for cls in sections()
+    for name, setting in settings(cls).items()
+    if "$ref" not in str(setting.form.schema())
 ]
 
 
-@pytest.mark.parametrize(("setting", "schema"), OWN_SETTINGS)
-def test_examples_of_settings_are_valid(setting: str, schema: dict[str, Any]) -> None:
+@pytest.mark.parametrize("setting", OWN_SETTINGS)
+def test_examples_of_settings_are_valid(setting: Setting) -> None:
     """As they are printed: read as YAML, and resolved as the gateway resolves them."""
-    row = f"{setting}: {_flow(example_of(setting, schema))}"
-    value = yaml.load(row, Loader=Loader)[setting]
-    assert value == example_of(setting, schema)
-    validator = Draft202012Validator({**schema, "$defs": definitions(RulesSpec)})
+    row = f"{setting.name}: {_flow(example_of(setting))}"
+    value = yaml.load(row, Loader=Loader)[setting.name]
+    assert value == example_of(setting)
+    validator = Draft202012Validator(setting.form.schema())
     assert [error.message for error in validator.iter_errors(value)] == []
 
 

@@ -97,7 +97,7 @@ BAD: dict[str, tuple[Any, object, Problems]] = {
     "other word": (
         Literal["keep", "empty"],
         "kep",
-        [(("here",), "not-one-of", "expected `keep` or `empty`, found the text `kep` (did you mean `keep`?)")],
+        [(("here",), "not-one-of", "expected `keep` or `empty`, found `kep` (did you mean `keep`?)")],
     ),
     "empty list": (
         tuple[int, ...],

@@ -84,5 +84,5 @@ def test_a_wrong_name_is_reported_at_the_name() -> None:
     assert dict(result) == {"A": "x"}
     assert isinstance(path, KeyPath)
     assert (path, code) == (("here", "b"), "bad-format")
-    assert message == "expected a title such as `A`, found the text `b`"
+    assert message == "expected a title such as `A`, found `b`"
     assert repairs.left_out == [("here", "b")]

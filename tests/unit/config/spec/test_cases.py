@@ -34,6 +34,6 @@ def test_a_case_without_what_is_expected_goes() -> None:
 
 def test_a_name_of_a_destination_is_a_name() -> None:
     section, problems = built(ExpectedSpec, "{at: {'a b': {}, pacs: {}}}")
-    assert problems == ["1:7: bad-format: expected a name such as `pacs`, found `a b`"]
+    assert problems == ["1:7: bad-name: `a b` is not a name: letters, digits, `_`, `-` and `.`, at most 64"]
     assert section is not None
     assert list(section.at) == ["pacs"]
