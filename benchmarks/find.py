@@ -193,9 +193,11 @@ class Requestor:
         self._connection.close()
 
 
-def identifier() -> bytes:
-    """The identifier: all studies, eleven attributes."""
-    return IdentifierEncoder(EXPLICIT)(attributes(**{**dict.fromkeys(ASKED, ""), "QueryRetrieveLevel": "STUDY"}))
+def identifier(**wanted: str) -> bytes:
+    """The identifier: all studies, or those that have the values `wanted`; eleven attributes."""
+    return IdentifierEncoder(EXPLICIT)(
+        attributes(**{**dict.fromkeys(ASKED, ""), "QueryRetrieveLevel": "STUDY", **wanted})
+    )
 
 
 RULES: Mapping[str, Any] = {
