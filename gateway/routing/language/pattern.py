@@ -22,6 +22,10 @@ MAX_STEPS = 50_000_000
 MAX_REPLACING_S = 1.0
 
 
+_LITERAL = re.compile(r"(\^?)([A-Za-z0-9 _/:,;=@#%&<>!~'\"-]+)(\$?)", re.ASCII)
+"""An expression that is a text to be found, at its place if it names one; what is in it means nothing else to RE2."""
+
+
 class Allowance:
     """Processor time for the replacements of one action on one object."""
 
@@ -40,7 +44,7 @@ class Allowance:
 class Regex:
     """A regular expression in linear time (RE2 syntax); `search` finds it anywhere in a text."""
 
-    __slots__ = ("_compiled", "_finding", "most_characters", "text")
+    __slots__ = ("_compiled", "_finding", "most_characters", "search", "text")
 
     def __init__(self, text: str) -> None:
         """Raises ValueError with RE2's reason."""
@@ -56,8 +60,10 @@ class Regex:
         self.most_characters = MAX_STEPS // program
         """The most characters of all texts together that `search` may look through in one object."""
         self.text = text
+        self.search: Callable[[str], bool] = _of_literal(text) or self._found
+        """True where it is found in a text."""
 
-    def search(self, value: str) -> bool:
+    def _found(self, value: str) -> bool:
         return self._finding.search(value.encode()) is not None  # of bytes RE2 need not say where in the text it is
 
     @property
@@ -100,6 +106,21 @@ class Regex:
 
     def __repr__(self) -> str:
         return f"Regex({self.text!r})"
+
+
+def _of_literal(text: str) -> Callable[[str], bool] | None:
+    """The search of an expression that is a text, without RE2; None for any other."""
+    literal = _LITERAL.fullmatch(text)
+    if literal is None:
+        return None
+    start, found, end = literal.groups()
+    if start and end:
+        return found.__eq__
+    if start:
+        return lambda value: value.startswith(found)
+    if end:
+        return lambda value: value.endswith(found)
+    return lambda value: found in value
 
 
 def _compiled(text: str, *, never_capture: bool = False) -> Any:

@@ -113,3 +113,49 @@ def test_expressions_that_are_too_large_are_an_error(pattern: str) -> None:
 def test_what_re2_does_not_take_is_an_error(pattern: str) -> None:
     with pytest.raises(ValueError, match="not a regular expression that RE2 takes"):
         Regex(pattern)
+
+
+LITERALS = (
+    "BENCH-01",
+    "^BENCH-01",
+    "BENCH-01$",
+    "^BENCH-01$",
+    " ",
+    "^a",
+    "a$",
+    "^a$",
+    "t1 se",
+    "A/B:1,2;x=y@z#%&<>!~'\"",
+)
+OTHERS = (
+    "",
+    "^",
+    "$",
+    "^$",
+    "a.c",
+    "a|b",
+    "(a)",
+    "[a]",
+    "a*",
+    "a+",
+    "a?",
+    "a{2}",
+    "a\\b",
+    "(?i)a",
+    "ä",
+    "a^",
+    "$a",
+    "a\n",
+)
+SEARCHED = (
+    *("", "a", "b", "A", "aa", "ab", "ba", "a\n", "\na", "a\nb", "b\na", "ä", "aä", "äa", "a\0", "\0a"),
+    *("BENCH-01", "BENCH-012", "xBENCH-01", "xBENCH-01x", "bench-01", "BENCH-01\n", "\nBENCH-01", "BENCH-0"),
+    *(" ", "t1 se sag", "A/B:1,2;x=y@z#%&<>!~'\"", "山田a", "a\ufffd"),
+)
+
+
+@pytest.mark.parametrize("pattern", [*LITERALS, *OTHERS])
+def test_a_plain_text_is_found_where_re2_finds_it(pattern: str) -> None:
+    regex = Regex(pattern)
+    assert (regex.search != regex._found) is (pattern in LITERALS)
+    assert [regex.search(text) for text in SEARCHED] == [regex._found(text) for text in SEARCHED]
