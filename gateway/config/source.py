@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.common.files_below import unlisted_folders
 from gateway.common.regular_file import read_regular_file
 from gateway.config.findings import Findings
 from gateway.config.parse import FILE_LIMIT_BYTES, parse
@@ -35,8 +37,7 @@ def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
     """Read `path`, a YAML file or a folder of them, and report what is wrong with the files themselves."""
     digest = hashlib.sha256()
     roots: list[MappingNode] = []
-    is_complete = True
-    files = _files(path, findings)
+    files, is_complete = _files(path, findings)
     contents: dict[Path, bytes] = {}
     for file in files:
         try:
@@ -45,7 +46,7 @@ def read(path: Path, environ: Mapping[str, str], findings: Findings) -> Source:
             message = f"cannot read it: {error.strerror}{_link(file)}"
             findings.error(Mark(str(file), 1, 1), "unreadable-file", message)
             is_complete = False
-    rules_folder = path if path.is_dir() else path.parent
+    rules_folder = path if os.path.isdir(path) else path.parent  # of what may not be looked at: the parent
     secrets = SecretFiles(rules_folder, lambda: _secret_folders(contents, environ))
     for file, content in contents.items():
         name = file.relative_to(path).as_posix() if file != path else file.name
@@ -85,14 +86,28 @@ def _secret_folders(contents: Mapping[Path, bytes], environ: Mapping[str, str]) 
     yield from default_folders(environ)
 
 
-def _files(path: Path, findings: Findings) -> list[Path]:
-    """The files of a configuration in the order of their names; hidden ones and ``*.test.yaml`` aside."""
+def _files(path: Path, findings: Findings) -> tuple[list[Path], bool]:
+    """The files of a configuration in the order of their names, hidden ones and ``*.test.yaml`` aside; and whether all
+    folders could be listed."""
     place = Mark(str(path), 1, 1)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    try:
+        if path.is_file():
+            return [path], True
+        is_folder = path.is_dir()
+    except OSError as error:
+        findings.error(place, "unreadable-file", f"cannot read it: {error.strerror}")
+        return [], False
+    if not is_folder:
         findings.error(place, "no-such-file", "there is no such file or folder")
-        return []
+        return [], True
+    return _files_of_folder(path, findings)
+
+
+def _files_of_folder(path: Path, findings: Findings) -> tuple[list[Path], bool]:
+    unlisted = [error for error in unlisted_folders(path) if not _is_hidden(Path(error.filename).relative_to(path))]
+    for error in unlisted:
+        message = f"cannot list the folder: {error.strerror}; the rules below it would be left out"
+        findings.error(Mark(error.filename, 1, 1), "unreadable-folder", message)
     found = [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and not file.is_dir()]
     for folder in sorted(each for each in path.rglob("*") if each.is_symlink()):
         if folder.is_dir() and not _is_hidden(folder.relative_to(path)):
@@ -102,9 +117,9 @@ def _files(path: Path, findings: Findings) -> list[Path]:
         if file.suffix in (".yml", ".YAML", ".YML"):
             findings.warning(Mark(str(file), 1, 1), "file-not-read", "only `*.yaml` is read; rename the file")
     files = sorted(file for file in found if file.suffix == ".yaml" and not file.name.endswith(".test.yaml"))
-    if not files:
-        findings.error(place, "no-configuration", "the folder holds no `*.yaml` file")
-    return files
+    if not files and not unlisted:
+        findings.error(Mark(str(path), 1, 1), "no-configuration", "the folder holds no `*.yaml` file")
+    return files, not unlisted
 
 
 def _link(path: Path) -> str:

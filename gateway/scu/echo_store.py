@@ -67,12 +67,17 @@ async def echo(peer: Peer, own_ae_title: str) -> EchoResult:
 
 
 def find_files(paths: Iterable[Path], skipped: Callable[[Path, str], None]) -> Iterator[DicomFile]:
-    """The DICOM files among `paths` and, below folders, everywhere; `skipped` is called with each that cannot be sent.
+    """The DICOM files among `paths` and, below folders, everywhere; `skipped` is called with each that cannot be sent,
+    and with each folder that cannot be listed.
 
     A file below a folder that is no DICOM file is passed over in silence.
     """
+
+    def unlisted(error: OSError) -> None:
+        skipped(Path(error.filename), f"cannot be listed: {error.strerror}")
+
     for path in paths:
-        for candidate in files_below(path) if path.is_dir() else [path]:
+        for candidate in files_below(path, unlisted) if path.is_dir() else [path]:
             if candidate.exists() and not candidate.is_file():  # opening a pipe would wait for its writer
                 skipped(candidate, "not a regular file")
                 continue

@@ -44,8 +44,9 @@ def of_files(
 
     A file below a folder that is no DICOM file is passed over; one that was named itself is told.
     """
+    unlisted: list[OSError] = []
     for path in paths:
-        for candidate in files_below(path) if path.is_dir() else (path,):
+        for candidate in files_below(path, unlisted.append) if path.is_dir() else (path,):
             try:
                 if candidate is not path and not is_dicom_file(candidate):
                     continue
@@ -57,6 +58,8 @@ def of_files(
             sent = RehearsedStore(file.sop_class_uid, file.sop_instance_uid, file.transfer_syntax_uid, body)
             with _closing(body):
                 yield ExplainedObject(str(candidate), sent, association, received_at)
+    for trouble in unlisted:
+        yield Unexplained(str(trouble.filename), f"cannot be listed: {trouble.strerror}")
 
 
 def of_queue(settings: Settings, which: DeliveryFilter) -> Iterator[ExplainedObject | Unexplained]:

@@ -1,5 +1,6 @@
 """Which files are read, and how their sections become one."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from gateway.config.findings import Findings
 from gateway.config.source import Source, read
 from gateway.config.tree import plain
+from tests.support.unlistable import make_unlistable
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -61,6 +63,30 @@ def test_files_make_one_tree(files: dict[str, str], tree: object, tmp_path: Path
     assert problems == []
     assert plain(source.root) == tree
     assert source.is_complete
+
+
+@pytest.mark.parametrize("below", ["", "sites"])
+def test_a_folder_that_cannot_be_listed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    """Its rules would be left out without a word, or the folder be called empty."""
+    write(tmp_path, {"a.yaml": "unmatched: hold", "sites/b.yaml": "routes: [1]", ".hidden/c.yaml": "["})
+    make_unlistable(monkeypatch, tmp_path / below, tmp_path / ".hidden")
+    source, problems = read_all(tmp_path)
+    where = below or str(tmp_path)
+    said = "cannot list the folder: Permission denied; the rules below it would be left out"
+    assert problems == [f"{where}:1:1: error: unreadable-folder: {said}"]
+    assert not source.is_complete
+
+
+def test_a_path_that_may_not_be_looked_at_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_more: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    source, problems = read_all(tmp_path / "rules")
+    assert problems == [f"{tmp_path}/rules:1:1: error: unreadable-file: cannot read it: Permission denied"]
+    assert not source.is_complete
 
 
 def test_one_file_alone(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from gateway.ports.errors import Unreadable
 from gateway.scu.echo_store import SentFile, batches, contexts_for, find_files
 from tests.support.caller import EXPLICIT, MR, write_file
 from tests.support.corpus import read_part10
+from tests.support.unlistable import make_unlistable
 
 
 def file(sop_class: str, syntax: str = EXPLICIT) -> DicomFile:
@@ -58,6 +59,16 @@ def test_folders_are_searched_and_named_files_are_not_passed_over(tmp_path: Path
     assert [(one.path, one.sop_class_uid, one.transfer_syntax_uid) for one in found] == [(image, MR, EXPLICIT)]
     assert [name for name, _ in skipped] == ["note.txt", "gone", "pipe"]
     assert "no DICOM file" in skipped[0][1]
+
+
+def test_a_folder_that_cannot_be_listed_counts_as_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shut").mkdir()
+    image = write_file(tmp_path, "1.2.3")
+    make_unlistable(monkeypatch, tmp_path / "shut")
+    skipped: list[tuple[Path, str]] = []
+    found = list(find_files([tmp_path], lambda path, why: skipped.append((path, why))))
+    assert [one.path for one in found] == [image]
+    assert skipped == [(tmp_path / "shut", "cannot be listed: Permission denied")]
 
 
 def test_the_data_set_of_a_file_is_its_bytes(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from gateway.rehearsal.stage import staged
 from gateway.routing.table import RoutingTable
 from tests.support.golden import check_golden
 from tests.support.objects import write_part10
+from tests.support.unlistable import make_unlistable
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SITE = """\
@@ -241,6 +242,13 @@ async def test_a_file_that_is_none(tmp_path: Path) -> None:
     named = list(explain.of_files([tmp_path / "notes.txt"], CT1, NOON))
     assert named == [explain.Unexplained(str(tmp_path / "notes.txt"), "is no DICOM file: no DICM after the preamble")]
     assert list(explain.of_files([tmp_path], CT1, NOON)) == []
+
+
+async def test_a_folder_that_cannot_be_listed_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shut").mkdir()
+    make_unlistable(monkeypatch, tmp_path / "shut")
+    found = list(explain.of_files([tmp_path], CT1, NOON))
+    assert found == [explain.Unexplained(str(tmp_path / "shut"), "cannot be listed: Permission denied")]
 
 
 async def test_a_folder_is_walked_in_order(tmp_path: Path) -> None:
