@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.access import require_places
 from gateway.cli.explain_query import ROOTS, QueryToExplain, show_leniencies, show_query
 from gateway.cli.options import FORMAT, fail, rules_option, usable_table
 from gateway.common.plain_text import printable
@@ -191,6 +192,8 @@ class _Options:
 
 
 def _show_objects(table: RoutingTable, options: _Options) -> None:
+    if options.is_stored:
+        require_places(table.settings, is_read_only=True)
     summary = explaining.ExplanationSummary(options.expected())
     try:
         asyncio.run(_explain(table, options, summary))

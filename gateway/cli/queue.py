@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import pwd
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +12,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.access import require_access
 from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
 from gateway.cli.queue_list import as_csv, as_table, summary
 from gateway.cli.queue_verbs import administer, done
@@ -250,39 +249,12 @@ def _require_known(which: DeliveryFilter, access: StoreAccess, rules: Path) -> N
     )
 
 
-def _require_access(path: Path, *, is_read_only: bool) -> None:
-    """Exits 78 where another user owns the queue: the database would say that it cannot be opened, or is read-only."""
-    file, folder = (os.R_OK, os.X_OK) if is_read_only else (os.R_OK | os.W_OK, os.W_OK | os.X_OK)
-    try:
-        found = path.stat()
-        is_ours = os.access(path, file) and os.access(path.parent, folder)
-    except PermissionError:
-        fail(f"queue {path}: {_AS_OWNER}", exit_code.CONFIGURATION)
-    except OSError:  # not there: said in another way
-        return
-    if not is_ours:
-        fail(f"queue {path}: it belongs to {_user(found.st_uid)}; {_AS_OWNER}", exit_code.CONFIGURATION)
-
-
-_AS_OWNER = (
-    "this user may not read and write it; run the command as the gateway's user (`sudo -u USER gateway queue …`), or "
-    "let its group in with `gateway.file_access: group`"
-)
-
-
-def _user(number: int) -> str:
-    try:
-        return f"the user {pwd.getpwuid(number).pw_name}"
-    except KeyError:
-        return f"the user {number}"
-
-
 @contextmanager
 def opened(rules: Path, *, is_read_only: bool = False) -> Iterator[StoreOnFile]:
     """The queue of these rules, for a while; `is_read_only`: nothing on the disk is changed by looking at it."""
     settings = process_settings(rules)
     path = Path(settings.queue_path)
-    _require_access(path, is_read_only=is_read_only)
+    require_access(path, is_read_only=is_read_only)
     was_running = is_gateway_running(path)
     try:
         if not path.is_file():

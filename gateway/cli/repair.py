@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.access import require_places
 from gateway.cli.options import FORMAT, fail, process_settings, rules_argument
 from gateway.cli.render import count
 from gateway.dataset.identity import identify
@@ -33,6 +34,7 @@ def check(rules: Path, form: str) -> None:
     named, the database's pages and tables, and what was set aside. Exits 1 when there are problems.
     """
     settings = process_settings(rules)
+    require_places(settings, is_read_only=True)
     try:
         with logs.warnings_to_stderr():
             report = checking.check(settings)
@@ -69,6 +71,7 @@ def rebuild(rules: Path, hold: bool, source: Path | None, all_lost: bool, form: 
     since; where it cannot be read, an object is owed again, and is delivered again unless --hold is given.
     """
     settings = process_settings(rules)
+    require_places(settings, is_read_only=False)
     try:
         with logs.warnings_to_stderr():
             rebuilt = rebuilding.rebuild(settings, identify=identify, is_held=hold, source=source, is_all_lost=all_lost)

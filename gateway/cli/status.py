@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gateway.cli.access import may_look_at
 from gateway.cli.options import fail
 from gateway.cli.render import age, local_time, size, table
 from gateway.lifecycle.remote import other_gateway
@@ -103,7 +104,10 @@ def require_ours(found: dict[str, Any], settings: Settings) -> None:
 
 def why_nothing_answers(settings: Settings) -> str:
     """The reason why nothing answers: a gateway may be there all the same."""
-    if is_in_use(Path(settings.spool.path), Path(settings.queue_path)):
+    spool, queue = Path(settings.spool.path), Path(settings.queue_path)
+    if not may_look_at(spool) or not may_look_at(queue):
+        return "; whether it runs cannot be seen by this user: run the command as the gateway's user"
+    if is_in_use(spool, queue):
         return (
             "; a gateway holds the spool all the same: it is starting, hangs, or was started with another "
             "`gateway.http.address`; see its log"

@@ -160,9 +160,9 @@ def open_read_only(path: Path) -> apsw.Connection:
 
     Raises ConfigurationError, QueueBroken; Temporary when a gateway started meanwhile.
     """
-    if not path.is_file():
-        raise ConfigurationError(f"queue {path}: there is no such file")
     try:
+        if not path.is_file():
+            raise ConfigurationError(f"queue {path}: there is no such file")
         connection = _opened(path)
         connection.set_busy_timeout(10_000)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

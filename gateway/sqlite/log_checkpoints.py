@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import apsw
@@ -24,7 +25,7 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.is_short = reserve_of(path).exists() and not reserved_bytes(path)
+        self.is_short = os.path.exists(reserve_of(path)) and not reserved_bytes(path)
         """True from when the reserve was given up until it is held again: the log is kept small meanwhile."""
 
     def has_made_room(self, error: BaseException | None) -> bool:
