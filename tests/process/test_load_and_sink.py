@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from io import BytesIO
 from pathlib import Path
 
+import pydicom
 import pytest
 from pydicom import dcmread
 
 from tests.support.load.generator import AssociationFailed, Load, Target
+from tests.support.load.get import get_study
 from tests.support.load.objects import sample
 from tests.support.load.sink import Sink
-from tests.support.peers import StockSCP, StoreSCP, read_part10, storescu
+from tests.support.peers import GatewayProcess, StockSCP, StoreSCP, read_part10, storescu
 
 
 @pytest.mark.quick
@@ -82,3 +86,27 @@ def test_nobody_there_is_an_error() -> None:
 def test_samples_have_their_size() -> None:
     for size_bytes in (2048, 8192, 524288):
         assert len(sample(size_bytes).data_set) == size_bytes
+
+
+@pytest.mark.parametrize("size_bytes", [8192, 524288])
+async def test_the_raw_c_get_counts_what_comes(tmp_path: Path, size_bytes: int) -> None:
+    peers = {"load": {"ae_title": "LOAD", "may": ["store"]}, "viewer": {"ae_title": "VIEWER", "may": ["get"]}}
+    rules = {"peers": peers, "unmatched": "hold", "query_retrieve": {"sources": ["local"]}}
+    async with GatewayProcess(tmp_path / "gateway", rules) as gateway:
+        load = Load(Target(gateway.port), size_bytes=size_bytes, objects=12)
+        assert (await asyncio.to_thread(load.run)).statuses == {0x0000: 12}
+        study = pydicom.dcmread(BytesIO(sample(size_bytes).data_set), force=True).StudyInstanceUID
+        got = await asyncio.to_thread(get_study, Target(gateway.port, calling="VIEWER"), study)
+        assert (got.status, got.objects, got.size_bytes) == (0x0000, 12, 12 * size_bytes)
+        nothing = await asyncio.to_thread(get_study, Target(gateway.port, calling="VIEWER"), "1.2.3")
+        assert (nothing.status, nothing.objects) == (0x0000, 0)
+
+
+@pytest.mark.parametrize(("elements", "found"), [(0, 47), (47, 47), (100, 100), (300, 300)])
+def test_samples_have_as_many_elements_as_is_said(elements: int, found: int) -> None:
+    one = sample(16384, elements)
+    read = pydicom.dcmread(BytesIO(one.data_set), force=True)
+    assert len(one.data_set) == 16384
+    assert [element.tag for element in read] == sorted(element.tag for element in read)
+    assert len(read) == found + 1, "Pixel Data beside them"
+    assert one.data_set[one.uid_at :].startswith(read.SOPInstanceUID.encode())
