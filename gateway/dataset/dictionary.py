@@ -78,6 +78,7 @@ def vm_of(tag: int) -> str:
         return "1-n"
 
 
+@lru_cache(maxsize=8192)
 def takes_count(tag: int, count: int) -> bool:
     """True when an attribute may have `count` values (PS3.5 §6.4); none is always possible."""
     match = re.fullmatch(r"(\d+)(?:-(\d*)(n?))?(?: or 1)?", vm_of(tag))
@@ -91,6 +92,7 @@ def takes_count(tag: int, count: int) -> bool:
     return count >= least and count % int(most or 1) == 0
 
 
+@lru_cache(maxsize=8192)
 def name_of(tag: int) -> str:
     """The keyword of `tag` for messages, or ``(gggg,eeee)`` when it has none."""
     return keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

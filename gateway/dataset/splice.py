@@ -282,9 +282,10 @@ class _EditedLevel(EncodedLevel):
             if len(edit.path.steps) > depth:
                 inner.append(edit)
                 continue
-            current = values if is_changed else self.values(before)
-            if (edit.where == "present" and current is None) or (edit.where == "missing" and any(current or ())):
-                continue
+            if edit.where != "always":
+                current = values if is_changed else self.values(before)
+                if current is None if edit.where == "present" else any(current or ()):
+                    continue
             values, is_changed, inner = edit.value, True, []
         if inner:
             base = None if is_changed else before
