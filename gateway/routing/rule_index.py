@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Predicate
-from gateway.routing.index_keys import Keys, Look
+from gateway.routing.index_keys import Keys, Look, finding
 from gateway.routing.language.kind_tree import inside
 from gateway.routing.predicates.combining import AllConditions, AnyCondition, NamedConditionHolds, NotCondition
 
@@ -59,8 +59,9 @@ class RuleIndex:
                 by_predicate.setdefault(shared.number(common), (common, []))[1].append(number)
             else:
                 always.append(number)
-        self._by_key = [
-            (filing.look(look), {key: tuple(found) for key, found in keys.items()}) for look, keys in by_key.items()
+        self._finding = [
+            finding(filing.look(look), {key: tuple(found) for key, found in keys.items()})
+            for look, keys in by_key.items()
         ]
         self._groups = [_RuleGroup(shared.evaluate(one), tuple(found)) for one, found in by_predicate.values()]
         self._always = tuple(always)
@@ -75,8 +76,8 @@ class RuleIndex:
 
     def _candidates(self, facts: Facts, memory: Memory) -> Sequence[int]:
         found = [self._always] if self._always else []
-        for look, by_key in self._by_key:
-            found += [by_key[key] for key in look(facts) if key in by_key]
+        for find in self._finding:
+            found += find(facts)
         found += [group.numbers for group in self._groups if group.evaluate(facts, memory)]
         if len(found) == 1:
             return found[0]

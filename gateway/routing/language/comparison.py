@@ -138,12 +138,15 @@ def bounded(scale: Scale, bounds: Sequence[tuple[str, str]], zone: tzinfo | None
     _check_order(bounds, tests(zone))
 
     def fitting(of_object: tzinfo | None) -> Fits:
-        tests_of_object = tests(of_object)
+        (first, bound), *others = tests(of_object)
         read = scale.read
 
         def fits(value: str) -> bool | None:
             known = read(value, of_object)
-            return None if known is None else all(test(known, bound) for test, bound in tests_of_object)
+            if known is None:
+                return None
+            is_within = bool(first(known, bound))
+            return is_within and all(test(known, other) for test, other in others) if others else is_within
 
         return fits
 
@@ -153,7 +156,8 @@ def bounded(scale: Scale, bounds: Sequence[tuple[str, str]], zone: tzinfo | None
         return Comparison(
             wording, shown, lambda facts: fitting(zone_of(facts)), noun=scale.noun, reads=(TIMEZONE_OFFSET,)
         )
-    return Comparison(wording, shown, _same(fitting(zone)), noun=scale.noun)
+    fits = fitting(zone)
+    return Comparison(wording, shown, _same(fits), noun=scale.noun, of_one=fits)
 
 
 def _check_order(bounds: Sequence[tuple[str, str]], tests: Sequence[tuple[object, Any]]) -> None:

@@ -22,6 +22,7 @@ from gateway.routing.language.comparison import BOUNDS, LOWER, Comparison
 from gateway.routing.language.fields import BULK_VRS
 from gateway.routing.language.pattern import Regex
 from gateway.routing.language.scale import AGE, BY_VR, DATE, DATE_TIME, NUMBER, SCALES, TIME, Scale, single
+from gateway.routing.language.scale import number as as_number
 from gateway.routing.language.text_folding import Component, Representation, Shape, shape, without_diacritics
 from gateway.routing.language.time_zone import TimeZone
 from gateway.routing.language.value_forms import form_fault, small_letters_fault
@@ -122,15 +123,21 @@ class Attribute:
 
     def keys(self) -> Iterable[Keys]:
         """One of several values that fits is enough for what is said here, but not for a `count` or another shape."""
-        if self.count is not None or _shape(self) or comparison.is_number(_scale(self)) or self._problems:
+        if self.count is not None or _shape(self) or self._problems:
             return ()
         texts = (self.equals,) if self.equals is not None else self.in_.texts() if self.in_ is not None else None
+        if texts is not None and comparison.is_number(_scale(self)):
+            numbers = {known for text in texts if (known := as_number(text)) is not None}
+            return (Keys(index_keys.NumberKeys(self.select), frozenset({*texts, *numbers})),)
         if texts is not None:
             return (Keys(index_keys.ValueKeys(self.select), frozenset(texts)),)
         starts = self.starts_with or (() if self.matches is None else (index_keys.start_of(self.matches.text),))
-        if not starts or "" in starts:
-            return ()
-        return (Keys(index_keys.Starts(self.select), frozenset(start[: index_keys.LONGEST_START] for start in starts)),)
+        if starts and "" not in starts:
+            starts = tuple(start[: index_keys.LONGEST_START] for start in starts)
+            return (Keys(index_keys.Starts(self.select), frozenset(starts)),)
+        part, is_folded = ("", False) if self.matches is None else index_keys.part_of(self.matches.text)
+        parts = self.contains or (part,)
+        return () if "" in parts else (Keys(index_keys.Parts(self.select, is_folded), frozenset(parts)),)
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         """The findings, for an explanation; values and bounds only `with_values`."""
@@ -343,7 +350,16 @@ def _decision(attribute: Attribute, compared: Comparison | None) -> Callable[[At
         return lambda values, facts: _fitting(values, compared, facts) in count
     if attribute.values == "every":
         return lambda values, facts: _every(values, compared, facts)
-    return lambda values, facts: _any(values, compared, facts)
+    of_one = compared.of_one
+    if of_one is None:
+        return lambda values, facts: _any(values, compared, facts)
+
+    def fits_any(values: AttributeTexts | None, facts: Facts) -> bool:
+        if values is not None and len(values) == 1:  # nearly always: in as few calls as possible
+            return of_one(values[0]) is True
+        return _any(values, compared, facts)
+
+    return fits_any
 
 
 def _texts(values: AttributeTexts, compared: Comparison) -> AttributeTexts:
@@ -353,9 +369,6 @@ def _texts(values: AttributeTexts, compared: Comparison) -> AttributeTexts:
 def _any(values: AttributeTexts | None, compared: Comparison, facts: Facts) -> bool:
     if values is None:
         return False
-    if len(values) == 1:  # nearly always
-        fits = compared.of_one or compared.for_object(facts)
-        return bool(fits(values[0]))
     fits = compared.for_object(facts)
     return any(fits(value) for value in _texts(values, compared))
 

@@ -18,7 +18,18 @@ from gateway.model.attribute_path import AttributePath
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Predicate
 from gateway.routing.facts import ObjectFacts
-from gateway.routing.index_keys import Keys, calling_ae_title, start_of
+from gateway.routing.index_keys import (
+    LONGEST_TEXT,
+    Keys,
+    NumberKeys,
+    Parts,
+    Starts,
+    ValueKeys,
+    calling_ae_title,
+    finding,
+    part_of,
+    start_of,
+)
 from gateway.routing.language.kind_tree import children
 from gateway.routing.language.kinds import build_predicate
 from gateway.routing.language.named_condition import NamedCondition
@@ -101,14 +112,29 @@ class Choice(random.Random):
                 {"starts_with": self.some(TEXTS[:6])},
                 {
                     "matches": self.choice(
-                        ["^CT", "^CT?", "^HEAD N*", "^(A|CT)", "CT", "^A|MR", "(?i)^ct", "^$", "^12", "^"]
+                        [
+                            *("^CT", "^CT?", "^HEAD N*", "^(A|CT)", "CT", "^A|MR", "(?i)^ct", "^$", "^12", "^"),
+                            *(
+                                "EAD",
+                                "(?i)head",
+                                "(?i)nec?k$",
+                                "D.N",
+                                "T1*",
+                                "H?EAD+",
+                                "HEAD.*NECK",
+                                r"\d",
+                                "[AC]T",
+                                "",
+                            ),
+                        ]
                     )
                 },
                 {"contains": self.some(TEXTS[:6])},
                 {"exists": self.choice([True, False])},
                 {"absent": True},
                 {"at_most": "12", "as": "number"},
-                {"equals": "12.0", "as": "number"},
+                {"equals": self.choice(["12.0", "12", "+12", "A", ""]), "as": "number"},
+                {"in": self.some(["12.0", "012", "A", "1e1"]), "as": "number"},
             ]
         )
         if way.keys() & {"equals", "in", "starts_with", "matches"}:
@@ -381,6 +407,50 @@ def test_whatever_an_expression_is_found_in_begins_with_its_start(pattern: str, 
         return
     if regex.search(text):
         assert text.startswith(start_of(f"^{pattern}"))
+
+
+@given(st.sampled_from(["", "(?i)"]), SAFE, st.text(st.sampled_from("ABabKkSs\u212a\u017f01 _/-"), max_size=6))
+def test_whatever_an_expression_is_found_in_contains_its_part(flags: str, pattern: str, text: str) -> None:
+    pattern = (flags + pattern).replace("A", "K").replace("b", "s")
+    try:
+        regex = Regex(pattern)
+    except ValueError:
+        return
+    if regex.search(text):
+        part, is_folded = part_of(pattern)
+        assert part in (text.casefold() if is_folded else text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        ("routine 4", ("routine 4", False)), ("(?i)Doctor", ("doctor", True)), ("^CT1?", ("CT", False)),
+        ("a*b", ("b", False)), ("HEAD.*NECKS*$", ("HEAD", False)), ("CT+", ("CT", False)), ("x?", ("", False)),
+        ("CT|MR", ("", False)), ("(CT)?", ("", False)), ("[CT]A", ("", False)), ("CT{0}", ("", False)),
+        (r"\bCT", ("", False)), ("(?s)CT", ("", False)), ("", ("", False)), ("M\u00dcLLER", ("LLER", False)),
+    ],
+)  # fmt: skip
+def test_the_part_of_an_expression(pattern: str, part: tuple[str, bool]) -> None:
+    assert part_of(pattern) == part
+
+
+def test_a_long_text_is_not_searched_for_parts() -> None:
+    path, facts = predicate_path("SeriesDescription"), any_facts()
+    find = finding(Parts(path), {"y": (1,), "x": (2,)})
+    facts.level.put(path.tag, ("x" * LONGEST_TEXT,))
+    assert find(facts) == [(2,)]
+    facts.level.put(path.tag, ("x" * (LONGEST_TEXT + 1),))
+    assert find(facts) == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("texts", [None, (), ("",), ("AB",), ("aB", "12"), ("12.0",), ("A", "x")])
+def test_what_a_look_gives_is_what_it_finds(texts: tuple[str, ...] | None) -> None:
+    path, facts = predicate_path("SeriesDescription"), any_facts()
+    facts.level.put(path.tag, texts)
+    for look in (Parts(path), Parts(path, is_folded=True), NumberKeys(path), ValueKeys(path), Starts(path)):
+        keys = ["A", "AB", "aB", "ab", "b", "12", "1", "x", "zz", *([12] if isinstance(look, NumberKeys) else [])]
+        filed = {key: (number,) for number, key in enumerate(keys)}
+        assert set(finding(look, filed)(facts)) == {filed[key] for key in look(facts) if key in filed}
 
 
 @pytest.mark.parametrize(
