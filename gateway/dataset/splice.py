@@ -74,11 +74,10 @@ def splice(
     edits = _edits(passes[0][1])
     is_one_pass = edits and len(passes) == 1
     selection = _selection(edits, 0) if is_one_pass else EVERY
-    if fit is None or not is_one_pass:
-        fit = None
-        plain, found, encoding = parse(plain, transfer_syntax_uid, selection)
-    else:
+    if is_one_pass and fit is not None:
         found, encoding = fit.found(selection), fit.encoding
+    else:
+        plain, found, encoding = parse(plain, transfer_syntax_uid, selection)
     make = partial(_in_one_pass, fit=fit) if is_one_pass else _in_passes
     try:
         pieces = make(plain, found, encoding, passes)
@@ -101,11 +100,7 @@ Parts = tuple[memoryview, ...]
 
 
 def _in_one_pass(
-    plain: memoryview,
-    found: list[Element],
-    encoding: Encoding,
-    passes: Sequence[Pass],
-    fit: HeaderFit | None,
+    plain: memoryview, found: list[Element], encoding: Encoding, passes: Sequence[Pass], fit: HeaderFit | None
 ) -> Pieces | None:
     level = _EditedLevel(plain, found, 0, len(plain), encoding, None)
     level.fit = fit

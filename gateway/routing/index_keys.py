@@ -149,7 +149,7 @@ class NumberKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ValueParts:
     """Texts inside the values of an attribute; with `is_folded` they are small letters, and any letters are found."""
 
     path: AttributePath

@@ -137,7 +137,7 @@ class Attribute:
             return (Keys(index_keys.Starts(self.select), frozenset(starts)),)
         part, is_folded = ("", False) if self.matches is None else index_keys.part_of(self.matches.text)
         parts = self.contains or (part,)
-        return () if "" in parts else (Keys(index_keys.Parts(self.select, is_folded), frozenset(parts)),)
+        return () if "" in parts else (Keys(index_keys.ValueParts(self.select, is_folded), frozenset(parts)),)
 
     def compared(self, facts: Facts, *, with_values: bool) -> str:
         """The findings, for an explanation; values and bounds only `with_values`."""

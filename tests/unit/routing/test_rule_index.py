@@ -22,9 +22,9 @@ from gateway.routing.index_keys import (
     LONGEST_TEXT,
     Keys,
     NumberKeys,
-    Parts,
     Starts,
     ValueKeys,
+    ValueParts,
     calling_ae_title,
     finding,
     part_of,
@@ -436,7 +436,7 @@ def test_the_part_of_an_expression(pattern: str, part: tuple[str, bool]) -> None
 
 def test_a_long_text_is_not_searched_for_parts() -> None:
     path, facts = predicate_path("SeriesDescription"), any_facts()
-    find = finding(Parts(path), {"y": (1,), "x": (2,)})
+    find = finding(ValueParts(path), {"y": (1,), "x": (2,)})
     facts.level.put(path.tag, ("x" * LONGEST_TEXT,))
     assert find(facts) == [(2,)]
     facts.level.put(path.tag, ("x" * (LONGEST_TEXT + 1),))
@@ -447,7 +447,7 @@ def test_a_long_text_is_not_searched_for_parts() -> None:
 def test_what_a_look_gives_is_what_it_finds(texts: tuple[str, ...] | None) -> None:
     path, facts = predicate_path("SeriesDescription"), any_facts()
     facts.level.put(path.tag, texts)
-    for look in (Parts(path), Parts(path, is_folded=True), NumberKeys(path), ValueKeys(path), Starts(path)):
+    for look in (ValueParts(path), ValueParts(path, is_folded=True), NumberKeys(path), ValueKeys(path), Starts(path)):
         keys = ["A", "AB", "aB", "ab", "b", "12", "1", "x", "zz", *([12] if isinstance(look, NumberKeys) else [])]
         filed = {key: (number,) for number, key in enumerate(keys)}
         assert set(finding(look, filed)(facts)) == {filed[key] for key in look(facts) if key in filed}
