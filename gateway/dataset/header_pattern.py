@@ -25,8 +25,8 @@ from gateway.dataset.value import MAX_TEXT_BYTES
 from gateway.dataset.walk import Walker
 from gateway.ports.errors import Unreadable
 
-MOST_HEADERS = 1024
-"""Elements of a pattern; one takes some 200 bytes of memory."""
+MOST_HEADERS = 512
+"""Elements of a pattern; one takes some 200 bytes of memory, at most 300."""
 MOST_COMPARED_BYTES = 64
 """Longer values are stepped over, and not compared."""
 MOST_SLICES = 4

@@ -22,6 +22,8 @@ PACKAGE = Path(__file__).parents[2] / "gateway"
 FROM_THE_NETWORK = {
     "dataset/code_extensions.py:_bytes_of": "one character and the name of a codec",
     "dataset/dictionary.py:_private_vr_of": "creators of at most 64 characters",
+    "dataset/dictionary.py:name_of": "numbers",
+    "dataset/dictionary.py:takes_count": "numbers",
     "dataset/dictionary.py:vm_of": "numbers",
     "dataset/dictionary.py:vr_of": "numbers",
     "dataset/reencode.py:_is_other": "4096 numbers with a VR of two letters",

@@ -4,13 +4,14 @@ it."""
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
 
-from gateway.dataset.encoding import IMPLICIT_LITTLE, encodings_of
-from gateway.dataset.header_memory import LEARNING_COSTS, MOST_CREDIT, HeaderMemory, KnownHeaders
-from gateway.dataset.header_pattern import HeaderFit
+from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, encodings_of
+from gateway.dataset.header_memory import LEARNING_COSTS, MOST_CREDIT, MOST_PATTERNS, HeaderMemory, KnownHeaders
+from gateway.dataset.header_pattern import MOST_COMPARED_BYTES, MOST_HEADERS, HeaderFit
 from gateway.dataset.scan import at_once, scanning
 from gateway.dataset.scanned_level import Level, WantedElements
 from gateway.dataset.splice import splice
@@ -226,6 +227,24 @@ def test_objects_that_are_always_others_are_seldom_learned(monkeypatch: pytest.M
     for number in range(LEARNING_COSTS * 10):
         outcome(Write(ENCODINGS[EXPLICIT]).element(0x00090010 + number, "LO", "X"), EXPLICIT, known)
     assert made <= MOST_CREDIT / LEARNING_COSTS + 10
+
+
+def test_memory_is_bounded_in_bytes() -> None:
+    """Whatever is sent: the most elements with the longest values that are compared, and always other ones."""
+    write, known = Write(ENCODINGS[EXPLICIT]), KnownHeaders()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(MOST_PATTERNS + 2):
+            tags = range(0x00110000 + number, 0x00110000 + number + MOST_HEADERS)
+            data = b"".join(write.element(tag, "LO", "x" * MOST_COMPARED_BYTES) for tag in tags)
+            known.learn(memoryview(data), EXPLICIT_LITTLE)
+            known.learn(memoryview(data), EXPLICIT_LITTLE)
+        del data
+        assert tracemalloc.get_traced_memory()[0] - before < MOST_PATTERNS * MOST_HEADERS * 300
+    finally:
+        tracemalloc.stop()
+    assert len(known._patterns) == MOST_PATTERNS
 
 
 def test_the_kinds_that_came_last_are_kept() -> None:
